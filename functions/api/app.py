@@ -1,0 +1,8 @@
+"""The API function's application: one router per noun."""
+
+from functions.api import agents, history, sessions, status
+from functions.http import create_app
+
+app = create_app("Pantheon")
+for noun in (status, agents, sessions, history):
+    app.include_router(noun.router)

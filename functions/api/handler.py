@@ -1,0 +1,6 @@
+"""Lambda entry point of the API function."""
+
+from functions.api.app import app
+from functions.http import lambda_handler
+
+handler = lambda_handler(app)

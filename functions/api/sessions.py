@@ -1,0 +1,66 @@
+"""Sessions: a roster and a mode, and the turns that belong to them."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from uuid6 import uuid7
+
+from functions.requests import CurrentCaller, RequestedPage, SessionId
+from functions.schemas import NewSession, PageOf, SessionChange, SessionView
+from shared.db.agents import load_unknown_keys
+from shared.db.engine import Row, database
+from shared.db.sessions import (
+    load_session,
+    load_sessions,
+    record_session,
+    record_session_change,
+    record_session_deletion,
+)
+from shared.domain.turn import format_time
+from shared.errors import UnknownAgent
+from shared.names import API_PREFIX
+
+router = APIRouter(prefix=f"{API_PREFIX}/sessions")
+
+
+@router.get("", response_model=PageOf[SessionView])
+async def list_sessions(caller: CurrentCaller, page: RequestedPage) -> dict[str, Any]:
+    found = load_sessions(database(), caller.tenant_id, page)
+    return {"items": [_view(row) for row in found.items], "next_cursor": found.next_cursor}
+
+
+@router.post("", status_code=201, response_model=SessionView)
+async def create_session(caller: CurrentCaller, body: NewSession) -> dict[str, Any]:
+    _check_known(caller.tenant_id, body.agent_keys)
+    return _view(record_session(database(), caller.tenant_id, caller.user_id, uuid7(), body.model_dump()))
+
+
+@router.get("/{session_id}", response_model=SessionView)
+async def read_session(caller: CurrentCaller, session_id: SessionId) -> dict[str, Any]:
+    return _view(load_session(database(), caller.tenant_id, session_id))
+
+
+@router.patch("/{session_id}", response_model=SessionView)
+async def change_session(caller: CurrentCaller, session_id: SessionId, body: SessionChange) -> dict[str, Any]:
+    """Change what is given. A turn that runs keeps the roster and the mode that it started with."""
+    if body.agent_keys is not None:
+        _check_known(caller.tenant_id, body.agent_keys)
+    return _view(record_session_change(database(), caller.tenant_id, session_id, body.model_dump()))
+
+
+@router.delete("/{session_id}", status_code=204)
+async def delete_session(caller: CurrentCaller, session_id: SessionId) -> Response:
+    """All text goes; what was spent stays on the ledger."""
+    record_session_deletion(database(), caller.tenant_id, session_id)
+    return Response(status_code=204)
+
+
+def _check_known(tenant_id: str, keys: list[str]) -> None:
+    """A disabled agent may be listed, an unknown one may not."""
+    if unknown := load_unknown_keys(database(), tenant_id, keys):
+        raise UnknownAgent(f"There is no agent {', '.join(repr(key) for key in unknown)}.")
+
+
+def _view(row: Row) -> dict[str, Any]:
+    times = {name: format_time(row[name]) for name in ("created_at", "updated_at")}
+    return {name: row[name] for name in ("title", "mode", "agent_keys", "fan_out")} | {"id": str(row["id"])} | times

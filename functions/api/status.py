@@ -1,0 +1,70 @@
+"""Health, identity, the model catalog, and the OpenAPI document."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse, Response
+
+from functions.http import caller
+from functions.requests import CurrentCaller
+from functions.schemas import HealthView, MeView, ModelView, PageOf
+from shared.catalog import Model, catalog
+from shared.db.engine import database
+from shared.db.health import load_checks
+from shared.domain.money import rates_as_dict
+from shared.names import API_PREFIX, VERSION
+from shared.settings import settings
+
+router = APIRouter()
+
+CHECKED_FOR_S = 5.0
+OPENAPI = Path(__file__).with_name("openapi.json")
+# The last checks of this process, and when they were made.
+_checked: tuple[float, dict[str, str]] | None = None
+
+
+@router.get(f"{API_PREFIX}/health", response_model=HealthView, responses={503: {"model": HealthView}})
+async def health() -> Response:
+    """Whether the database answers, is migrated, and takes the journal. Checked at most every 5 s; needs no token."""
+    global _checked  # noqa: PLW0603 one process serves one request at a time
+    if _checked is None or time.monotonic() - _checked[0] > CHECKED_FOR_S:
+        _checked = (time.monotonic(), load_checks(database()))
+    checks, failing = _checked[1], [name for name, value in _checked[1].items() if value.startswith("failing")]
+    body = {
+        "status": "unavailable" if failing else "ok",
+        "version": VERSION,
+        "stage": settings().stage,
+        "checks": checks,
+    }
+    return JSONResponse(body, 503 if failing else 200)
+
+
+@router.get(f"{API_PREFIX}/auth/me", response_model=MeView)
+async def me(current: CurrentCaller) -> dict[str, Any]:
+    """Who the token says you are."""
+    return {
+        "user_id": current.user_id,
+        "tenant_id": current.tenant_id,
+        "email": current.email,
+        "roles": list(current.roles),
+    }
+
+
+@router.get(f"{API_PREFIX}/models", response_model=PageOf[ModelView], dependencies=[Depends(caller)])
+async def models() -> dict[str, Any]:
+    """The aliases that agents can name. Rates are USD per million tokens."""
+    return {"items": [_view(model) for model in catalog().values()], "next_cursor": None}
+
+
+def _view(model: Model) -> dict[str, Any]:
+    names = (name for name in ModelView.model_fields if name != "rates")
+    return {name: getattr(model, name) for name in names} | {"rates": rates_as_dict(model.rates)}
+
+
+@router.get("/openapi.json", include_in_schema=False)
+@router.get(f"{API_PREFIX}/openapi.json", include_in_schema=False)
+async def openapi() -> Response:
+    """The contract of all functions, made at build time."""
+    return Response(OPENAPI.read_bytes(), media_type="application/json")

@@ -1,0 +1,203 @@
+"""Request and response bodies, as the OpenAPI document shows them. Strict: wrong types and unknown fields are 422."""
+
+from datetime import datetime
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+Item = TypeVar("Item")
+
+MAX_MESSAGE_CHARACTERS = 32_000
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text or (not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)):
+        raise PydanticCustomError(
+            "not_storable", "Input holds characters that cannot be stored (NUL or a lone surrogate)"
+        )
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Line = Annotated[Text, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f@`]*$")]
+AgentKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+Mode = Literal["manual", "tag", "roundtable"]
+
+
+def _distinct(keys: list[str]) -> list[str]:
+    if len(set(keys)) < len(keys):
+        raise PydanticCustomError("repeated", "An agent can be listed once")
+    return keys
+
+
+Roster = Annotated[list[AgentKey], Field(min_length=1, max_length=32), AfterValidator(_distinct)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class AgentBody(Body):
+    name: Line
+    role_prompt: Annotated[Text, Field(min_length=1, max_length=20_000)]
+    model_alias: str
+    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 256
+    temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
+    enabled: bool = True
+
+
+class NewAgent(AgentBody):
+    key: AgentKey
+
+
+class AgentView(BaseModel):
+    key: str
+    name: str
+    role_prompt: str
+    model_alias: str
+    max_output_tokens: int
+    temperature: float | None
+    enabled: bool
+    version: int
+
+
+class NewSession(Body):
+    title: Annotated[Text, Field(max_length=200)] = ""
+    mode: Mode = "manual"
+    agent_keys: Roster
+    fan_out: Literal["sequential"] = "sequential"
+
+
+class SessionChange(Body):
+    title: Annotated[Text, Field(max_length=200)] | None = None
+    mode: Mode | None = None
+    agent_keys: Roster | None = None
+    fan_out: Literal["sequential"] | None = None
+
+
+class SessionView(BaseModel):
+    id: str
+    title: str
+    mode: str
+    agent_keys: list[str]
+    fan_out: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class HealthView(BaseModel):
+    status: Literal["ok", "unavailable"]
+    version: str
+    stage: str
+    checks: dict[str, str]
+
+
+class MeView(BaseModel):
+    user_id: str
+    tenant_id: str
+    email: str | None
+    roles: list[str]
+
+
+class RatesView(BaseModel):
+    input: str
+    output: str
+    cache_read: str
+    cache_write: str
+    reasoning: str
+
+
+class ModelView(BaseModel):
+    alias: str
+    provider: str
+    model_id: str
+    context_window: int
+    max_output_tokens: int
+    max_call_s: float
+    fallback_alias: str | None
+    rates: RatesView
+
+
+class NewTurn(Body):
+    message: Text
+    mode: Mode | None = None
+    agent_keys: Roster | None = None
+
+
+class ProblemView(BaseModel):
+    """RFC 9457. Some codes add members of their own, such as `active_turn_id` or `errors`."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+
+
+class ErrorView(BaseModel):
+    code: str
+    detail: str
+
+
+class UsageView(BaseModel):
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+
+
+class PlanView(BaseModel):
+    selected_agent_keys: list[str]
+    source: Literal["tags", "request", "default", "roster", "routing", "fallback"]
+    unknown_tags: list[str]
+
+
+class ReplyView(BaseModel):
+    position: int
+    agent_key: str
+    agent_version: int
+    name: str
+    status: Literal["completed", "failed", "skipped"]
+    text: str | None
+    stop_reason: str | None
+    error: ErrorView | None
+    model_alias: str | None
+    usage: UsageView
+    cost_usd: str
+
+
+class FallbackView(BaseModel):
+    component: str
+    reason: str
+    step: int
+
+
+class TurnView(BaseModel):
+    id: str
+    session_id: str
+    turn_index: int
+    status: Literal["accepted", "running", "completed", "failed", "cancelled"]
+    mode: str
+    message: str
+    error: ErrorView | None
+    plan: PlanView | None
+    replies: list[ReplyView]
+    output: str
+    model_alias_used: str | None
+    model_aliases_used: list[str]
+    summary_triggered: bool
+    fallbacks: list[FallbackView]
+    usage: UsageView
+    cost_usd: str
+    platform_cost_usd: str
+    steps_finished: int
+    created_at: datetime
+    completed_at: datetime | None
+
+
+class PageOf(BaseModel, Generic[Item]):
+    items: list[Item]
+    next_cursor: str | None

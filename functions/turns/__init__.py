@@ -1,0 +1,1 @@
+"""Posting a turn: the one HTTP function that asks models."""

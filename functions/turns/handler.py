@@ -1,0 +1,74 @@
+"""Lambda entry point of the turns function: POST /sessions/{session_id}/turns and nothing else."""
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Header, Request, Response
+
+from functions.http import create_app, lambda_handler
+from functions.requests import CurrentCaller, SessionId
+from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, TurnView
+from shared import telemetry
+from shared.db.engine import database
+from shared.errors import InvalidMessage
+from shared.llm.providers import provider
+from shared.names import API_PREFIX
+from shared.settings import settings
+from shared.turns.accept import TurnRequest
+from shared.turns.run import Runner, take_turn
+
+app = create_app("Pantheon turns")
+
+_PROBLEMS: dict[int | str, dict[str, object]] = {
+    status: {"model": ProblemView} for status in (400, 402, 404, 409, 410, 422, 503)
+}
+
+
+@app.post(
+    f"{API_PREFIX}/sessions/{{session_id}}/turns",
+    status_code=201,
+    response_model=TurnView,
+    responses={202: {"model": TurnView}, **_PROBLEMS},
+)
+async def post_turn(
+    request: Request,
+    caller: CurrentCaller,
+    session_id: SessionId,
+    body: NewTurn,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> Response:
+    """Ask the council. 201 with the ended turn, or 202 with the turn as it stands where another process runs it."""
+    if not body.message.strip():
+        raise InvalidMessage("The message is empty.")
+    if len(body.message) > MAX_MESSAGE_CHARACTERS:
+        raise InvalidMessage(f"The message is longer than {MAX_MESSAGE_CHARACTERS} characters.")
+    posted = TurnRequest(
+        tenant_id=caller.tenant_id,
+        user_id=caller.user_id,
+        session_id=session_id,
+        message=body.message,
+        mode=body.mode,
+        agent_keys=tuple(body.agent_keys) if body.agent_keys is not None else None,
+        idempotency_key=idempotency_key,
+    )
+    outcome = take_turn(Runner(database(), provider(), _seconds_left(request)), posted)
+    telemetry.emit(outcome)
+    headers = {"Location": f"{API_PREFIX}/turns/{outcome.turn_id}"}
+    if outcome.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(outcome.body, 201 if outcome.ended else 202, headers, "application/json")
+
+
+def _seconds_left(request: Request) -> Callable[[], float]:
+    """What a posted turn may still take here: the setting, and never more than this invocation has."""
+    started, context = time.monotonic(), request.scope["aws.context"]
+    limit = settings().turn_seconds
+
+    def seconds_left() -> float:
+        return min(limit - (time.monotonic() - started), float(context.get_remaining_time_in_millis()) / 1000)
+
+    return seconds_left
+
+
+handler = lambda_handler(app)

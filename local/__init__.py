@@ -1,0 +1,1 @@
+"""What exists only on a developer's machine: Postgres, a model, the gateway, the `pantheon` command."""

@@ -1,0 +1,137 @@
+"""The `pantheon` command.
+
+The rule this file protects: an expected error is one line on stderr and an exit code that is not 0; Ctrl-C and
+SIGTERM end everything and are a success.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import signal
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from shared.names import API_PREFIX, Env, LocalEnv
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+_ROLES: Final = ("member", "admin", "operator")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_VARIABLES: Final = {
+    LocalEnv.PORT: "where to listen on 127.0.0.1 (8000)",
+    LocalEnv.DATA_DIR: "where the database, the key and the logs are kept (.pantheon)",
+    LocalEnv.DATABASE_URL: "an owner's URL of a PostgreSQL 18; unset: a server of our own",
+    Env.LLM_PROVIDER: "local, openai, bedrock or scripted",
+    Env.LLM_BASE_URL: "any OpenAI-compatible endpoint, ending in /v1",
+    Env.LLM_API_KEY: "its key",
+    Env.TURN_SECONDS: "seconds that a posted turn may take before it is handed over (25)",
+    Env.MAX_CALL_S: "seconds that one call of a model may take, for every alias",
+}
+
+
+def main() -> int:
+    """The exit code."""
+    arguments = _parser().parse_args()
+    if arguments.command == "token":
+        return _token(arguments)
+    return _run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pantheon", description="Pantheon on this machine: a council of LLM agents behind an HTTP API."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser(
+        "run",
+        help="start everything and print the URL and a token",
+        description="Start PostgreSQL, a local model and the gateway; print the URL and a token. Ctrl-C stops it all.",
+        epilog="\n".join(["environment:", *(f"  {name:<26}{text}" for name, text in _VARIABLES.items())]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    token = commands.add_parser(
+        "token",
+        help="print a token for the local gateway",
+        description="Print a token for the local gateway, signed with the key of the data directory.",
+    )
+    token.add_argument("--tenant", required=True, metavar="T", help="the tenant that the token is for")
+    token.add_argument("--user", required=True, metavar="U", help="the user that the token is for")
+    token.add_argument("--role", action="append", choices=_ROLES, help="may be repeated; member if left out")
+    token.add_argument(
+        "--ttl", type=_duration, default="8h", metavar="D", help="how long it is good for, as in 30m, 8h, 7d (8h)"
+    )
+    return parser
+
+
+def _run() -> int:
+    # Here and not at the top: `pantheon token` needs none of it.
+    from local.stack import START_ERRORS, Stack
+
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with Stack.start(os.environ, _say) as stack:
+            _greet(stack)
+            try:
+                stack.wait()
+            except KeyboardInterrupt:
+                _say("Stopping ...")
+    except KeyboardInterrupt:
+        pass
+    except START_ERRORS as error:
+        return _fail(error)
+    _say("Stopped.")
+    return 0
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    # The way down is not interrupted again.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _greet(stack: "Stack") -> None:
+    token = stack.token()
+    command = [
+        "curl",
+        f"{stack.url}{API_PREFIX}/sessions/{stack.session_id}/turns",
+        "-H",
+        f"Authorization: Bearer {token}",
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        '{"message": "@writer @researcher Should a small team write tests first?"}',
+    ]
+    _say(f"\nPantheon accepts requests at {stack.url}\nPANTHEON_TOKEN={token}\n\nTry it:\n{shlex.join(command)}\n")
+
+
+def _token(arguments: argparse.Namespace) -> int:
+    from local.environment import data_dir
+    from local.gateway.tokens import TokenKey, TokenKeyError
+
+    try:
+        key = TokenKey.load(data_dir(os.environ))
+    except TokenKeyError as error:
+        return _fail(error)
+    _say(key.issue(arguments.tenant, arguments.user, arguments.role or ["member"], arguments.ttl))
+    return 0
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([smhd])", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no duration such as 30m, 8h or 7d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _fail(error: Exception) -> int:
+    print(f"pantheon: {' '.join(str(error).split())}", file=sys.stderr)
+    return 1

@@ -1,0 +1,133 @@
+"""The gateway at work: pool and HTTP server in one event loop, in a thread of its own.
+
+The rule this file protects: the port is ours before anything else is started, and requests are accepted only
+once every function is warm.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+import uvicorn
+
+from local.gateway.app import GatewayApp
+from local.gateway.pool import Function, Pool
+from local.gateway.tokens import TokenKey
+from shared.names import LocalEnv
+
+HOST: Final = "127.0.0.1"
+# How long requests in flight may go on once the gateway is told to stop, in seconds.
+_GRACE_S: Final = 3
+# Longer than clients keep an idle connection, so that none is closed under a request.
+_KEEP_ALIVE_S: Final = 120
+_LOGGERS: Final = ("uvicorn.error", "asyncio")
+
+
+class PortUnavailable(Exception):
+    """The port cannot be had. The text is one line."""
+
+
+def reserve(port: int) -> socket.socket:
+    """A socket bound to `port` of this machine alone, 0 for any that is free. Raises PortUnavailable."""
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, every answer takes 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # Without this, the connections of the last run keep the port for a minute.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise _unavailable(port, error) from error
+    return listener
+
+
+def _unavailable(port: int, error: OSError) -> PortUnavailable:
+    fault = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+    return PortUnavailable(f"Port {port} {fault}; set {LocalEnv.PORT} to another one.")
+
+
+class Gateway:
+    """`start`, then `stop`. `port` is where it accepts requests in between."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        functions: Iterable[Function],
+        environ: Mapping[str, str],
+        key: TokenKey,
+        log_dir: Path,
+    ) -> None:
+        self.port: int = listener.getsockname()[1]
+        self._listener = listener
+        self._pool = Pool(functions, environ, log_dir)
+        self._server = uvicorn.Server(_config(GatewayApp(self._pool, key)))
+        self._log = logging.FileHandler(log_dir / "gateway.log", delay=True)
+        self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._started: Future[None] = Future()
+        self._thread = Thread(target=self._run, name="gateway")
+
+    def start(self) -> None:
+        """Return once requests are accepted. Raises FunctionStartError, or PortUnavailable when another
+        process has begun to listen since the port was reserved."""
+        for name in _LOGGERS:
+            logging.getLogger(name).addHandler(self._log)
+        self._thread.start()
+        try:
+            self._started.result()
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait(self) -> None:
+        """Return when the gateway has stopped, which it does only when told to or on a defect."""
+        self._thread.join()
+
+    def stop(self) -> None:
+        """Refuse new requests, give those in flight a moment, and end every process."""
+        self._server.should_exit = True
+        self._thread.join()
+        for name in _LOGGERS:
+            logging.getLogger(name).removeHandler(self._log)
+        self._log.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            # A thread has no caller to raise to; `start` does it.
+            if self._started.done():
+                logging.getLogger(_LOGGERS[0]).exception("The gateway failed.")
+            else:
+                self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        async with self._pool:
+            try:
+                self._listener.listen()
+            except OSError as error:
+                raise _unavailable(self.port, error) from error
+            self._started.set_result(None)
+            await self._server.serve(sockets=[self._listener])
+
+
+def _config(app: GatewayApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        # The caller's address is what the socket says, never a header.
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )

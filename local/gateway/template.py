@@ -1,0 +1,159 @@
+"""The gateway's hold on one function's processes: the template it starts, and the workers forked from that.
+
+The rule this file protects: every process can be killed until it is reaped, whoever died in between.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from local.gateway.worker import CONTROL, FORK, KILL, READY, REPLY, REQUEST
+
+_IMPORT_S: Final = 60.0
+_ANSWER_S: Final = 10.0
+_EXIT_S: Final = 5.0
+
+
+class FunctionStartError(Exception):
+    """A function's handler cannot be imported; its log has the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One process that serves one invocation at a time."""
+
+    pid: int
+    reader: StreamReader
+    writer: StreamWriter
+
+    @property
+    def alive(self) -> bool:
+        return not self.reader.at_eof() and self.reader.exception() is None
+
+    async def call(self, request: bytes) -> tuple[bool, bytes]:
+        """Send one request and wait for its answer: whether the handler succeeded, and its JSON.
+
+        Raises EOFError or ConnectionError when the process dies before it has answered.
+        """
+        self.writer.write(REQUEST.pack(len(request)) + request)
+        await self.writer.drain()
+        succeeded, length = REPLY.unpack(await self.reader.readexactly(REPLY.size))
+        return succeeded, await self.reader.readexactly(length)
+
+
+class Template:
+    """A process that has imported one handler and forks workers. Made with `start`, ended with `close`."""
+
+    def __init__(self, name: str, handler: str, environ: Mapping[str, str], log: Path) -> None:
+        self._name = name
+        self._handler = handler
+        self._environ = {**environ, "AWS_LAMBDA_FUNCTION_NAME": name}
+        self._log = log
+        self._lock = asyncio.Lock()
+        self._process: subprocess.Popen[bytes]
+        self._control: socket.socket
+
+    @classmethod
+    async def start(cls, name: str, handler: str, environ: Mapping[str, str], log: Path) -> Self:
+        """Start the process and wait until `handler` ("module:attribute") is imported. It writes to `log`.
+
+        Must run in a thread that lives as long as the pool: Linux ties the process to the thread that started
+        it. Raises FunctionStartError.
+        """
+        template = cls(name, handler, environ, log)
+        await template._launch()
+        return template
+
+    async def fork(self) -> Worker:
+        """A new worker. Raises FunctionStartError when the template had died and cannot be started again."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                pid = await self._fork_with(theirs)
+            except BaseException:
+                ours.close()
+                raise
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        return Worker(pid, reader, writer)
+
+    async def end(self, worker: Worker) -> None:
+        """Kill `worker` and wait until it is gone."""
+        worker.writer.close()
+        async with self._lock:
+            # A template that is gone took its workers along.
+            with suppress(EOFError, OSError):
+                await self._ask(KILL, worker.pid)
+
+    async def close(self) -> None:
+        """End the template, which ends its workers first."""
+        async with self._lock:
+            await self._close()
+
+    async def _close(self) -> None:
+        self._control.close()
+        try:
+            await asyncio.to_thread(self._process.wait, _EXIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+
+    async def _launch(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._control.setblocking(False)
+        with theirs, self._log.open("ab") as log:
+            arguments = (str(theirs.fileno()), str(os.getpid()), self._name, self._handler)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "local.gateway.worker", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environ,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        try:
+            await self._answer(READY, _IMPORT_S)
+        except (EOFError, OSError):
+            await self._close()
+            raise FunctionStartError(f"The function '{self._name}' does not start; see {self._log}.") from None
+
+    async def _fork_with(self, connection: socket.socket) -> int:
+        async with self._lock:
+            if self._process.poll() is not None:
+                self._control.close()
+                await self._launch()
+            return await self._ask(FORK, 0, connection)
+
+    async def _ask(self, operation: bytes, pid: int, connection: socket.socket | None = None) -> int:
+        attached = [connection.fileno()] if connection else []
+        socket.send_fds(self._control, [CONTROL.pack(operation, pid)], attached)
+        return await self._answer(operation, _ANSWER_S)
+
+    async def _answer(self, operation: bytes, patience_s: float) -> int:
+        """The process id that the template answers with. Raises EOFError or OSError when there is none. A
+        template that is too slow is killed: its next answer would be taken for that to another question."""
+        try:
+            async with asyncio.timeout(patience_s):
+                message = await asyncio.get_running_loop().sock_recv(self._control, CONTROL.size)
+        except BaseException:
+            self._process.kill()
+            raise
+        if not message:
+            raise EOFError(f"The template of '{self._name}' is gone.")
+        answered, pid = CONTROL.unpack(message)
+        assert answered == operation
+        return int(pid)
+
+
+def encode_request(event: object, request_id: str, timeout_s: float) -> bytes:
+    """One invocation, as a worker reads it."""
+    return json.dumps({"event": event, "request_id": request_id, "timeout_s": timeout_s}).encode()

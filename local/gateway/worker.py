@@ -1,0 +1,167 @@
+"""The process side of the pool: a template that imports one handler, and the workers that it forks.
+
+The rule this file protects: a worker serves one invocation at a time, and nothing here outlives the gateway.
+Forking a process that has imported everything stands in for SnapStart: a new worker costs milliseconds. The
+template imports and never calls, so nothing is connected, and no thread runs, when it forks.
+
+Standard library only, so that the handler finds the process as its own imports made it.
+Run as `python -m local.gateway.worker FD PARENT_PID FUNCTION_NAME MODULE:ATTRIBUTE`.
+"""
+
+import asyncio
+import ctypes
+import gc
+import importlib
+import io
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+Handler = Callable[[Any, "LambdaContext"], Any]
+
+# Between gateway and template: an operation and a process id, and the same again as the answer.
+CONTROL: Final = struct.Struct("!cq")
+READY: Final = b"r"  # the template's first word, once the handler is imported
+FORK: Final = b"f"  # with one end of the new worker's connection attached
+KILL: Final = b"k"  # answered when the process is gone and reaped
+
+# Between gateway and worker: a length and as many bytes of JSON; the answer has a verdict before its length.
+REQUEST: Final = struct.Struct("!Q")
+REPLY: Final = struct.Struct("!?Q")
+
+# Lambda's limit for what a function is given, and for what it returns, in bytes.
+MAX_PAYLOAD: Final = 6 * 1024 * 1024 + 100
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaContext:
+    """The second argument of a handler. `deadline` is on the monotonic clock, in seconds."""
+
+    function_name: str
+    aws_request_id: str
+    deadline: float
+    function_version: str = "$LATEST"
+    memory_limit_in_mb: str = "1024"
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:local:000000000000:function:{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self.deadline - time.monotonic()) * 1000))
+
+
+def run_template(control: socket.socket, name: str, handler: Handler) -> None:
+    """Fork and kill workers as the gateway says, until it is gone. Then no worker is left."""
+    workers: set[int] = set()
+    try:
+        control.sendall(CONTROL.pack(READY, os.getpid()))
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(control, CONTROL.size, 1)
+            if not message:
+                return
+            operation, pid = CONTROL.unpack(message)
+            if operation == FORK:
+                pid = _fork(control, descriptors[0], name, handler)
+                workers.add(pid)
+            elif pid in workers:
+                _kill(pid)
+                workers.remove(pid)
+            control.sendall(CONTROL.pack(operation, pid))
+    except ConnectionError:
+        return
+    finally:
+        for pid in workers:
+            _kill(pid)
+
+
+def _fork(control: socket.socket, descriptor: int, name: str, handler: Handler) -> int:
+    template = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _die_with(template)
+            control.close()
+            # Made before the fork, an event loop would be one for all workers: they would take each other's wake-ups.
+            asyncio.set_event_loop(asyncio.new_event_loop())
+            with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as stream:
+                _serve(stream, name, handler)
+        except ConnectionError:
+            pass
+        finally:
+            # Lambda ends a process without its exit hooks, and the template's own are not ours to run.
+            os._exit(0)
+    os.close(descriptor)
+    return pid
+
+
+def _kill(pid: int) -> None:
+    # Only the template reaps, so the number cannot have passed to a stranger.
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def _serve(stream: io.BufferedRWPair, name: str, handler: Handler) -> None:
+    """Answer one request after the other, until the gateway closes the connection."""
+    while len(header := stream.read(REQUEST.size)) == REQUEST.size:
+        request = json.loads(stream.read(*REQUEST.unpack(header)))
+        context = LambdaContext(name, request["request_id"], time.monotonic() + request["timeout_s"])
+        succeeded, payload = _invoke(handler, request["event"], context)
+        # What the invocation logged is in the file before its caller hears of it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        stream.write(REPLY.pack(succeeded, len(payload)) + payload)
+        stream.flush()
+
+
+def _invoke(handler: Handler, event: object, context: LambdaContext) -> tuple[bool, bytes]:
+    """Whether the handler returned something that Lambda would pass on, and that or its error, as JSON."""
+    try:
+        payload = json.dumps(handler(event, context)).encode()
+    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer, and the process lives on
+        traceback.print_exc()
+        return _failure(type(error).__name__, str(error))
+    if len(payload) > MAX_PAYLOAD:
+        return _failure("ResponseSizeTooLarge", f"The response has {len(payload)} bytes; {MAX_PAYLOAD} are allowed.")
+    return True, payload
+
+
+def _failure(kind: str, message: str) -> tuple[bool, bytes]:
+    return False, json.dumps({"errorType": kind, "errorMessage": message}).encode()
+
+
+def _die_with(parent: int) -> None:
+    """End this process when `parent` ends. Where there is no such signal, the closed connection does it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _main(descriptor: int, parent: int, name: str, target: str) -> NoReturn:
+    _die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A line is one write: those of several workers do not mix, and a kill loses none that is complete.
+        sys.stdout.reconfigure(line_buffering=True)
+    module, _, attribute = target.partition(":")
+    with socket.socket(fileno=descriptor) as control:
+        handler = getattr(importlib.import_module(module), attribute)
+        # What the template has made is never collected, so that the workers go on sharing its pages.
+        gc.freeze()
+        run_template(control, name, handler)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])

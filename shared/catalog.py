@@ -1,0 +1,92 @@
+"""The model aliases: what an agent names, and what stands behind it.
+
+An agent names an alias and never a model, so that a model can be replaced without touching an agent. All aliases of
+a deployment belong to the provider that the settings choose.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cache
+from types import MappingProxyType
+
+from shared.errors import ConfigurationError
+from shared.settings import Provider, Settings, settings
+
+# What must be left of the function's time, beyond the call itself, to record and publish its outcome.
+CALL_MARGIN_S = 3.0
+# Lambda's own limit, and so the longest that the worker can run.
+WORKER_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """USD per million tokens of each class."""
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal
+    cache_write: Decimal
+    reasoning: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One alias. Windows and caps are in tokens; `max_call_s` is the wall clock of one provider call in seconds."""
+
+    alias: str
+    provider: Provider
+    model_id: str
+    context_window: int
+    max_output_tokens: int
+    max_call_s: float
+    rates: Rates
+    fallback_alias: str | None = None
+
+
+def _rates(input_: str, output: str, cache_read: str, cache_write: str) -> Rates:
+    # No provider here prices reasoning apart from output.
+    return Rates(Decimal(input_), Decimal(output), Decimal(cache_read), Decimal(cache_write), Decimal(output))
+
+
+# The local model costs nothing; these rates are there so that cost can be seen, held and summed on any machine.
+_PLAY_FAST = _rates("0.10", "0.40", "0.01", "0.125")
+_PLAY_DEEP = _rates("0.50", "2.00", "0.05", "0.625")
+_SMOLLM = "smollm2-135m-instruct"
+
+_CATALOGS: Mapping[Provider, tuple[Model, ...]] = {
+    "local": (
+        # Short answers and short calls, so that a turn of several agents ends while its client waits.
+        Model("fast", "local", _SMOLLM, 8192, 96, 8.0, _PLAY_FAST),
+        Model("deep", "local", _SMOLLM, 8192, 128, 8.0, _PLAY_DEEP),
+    ),
+    # Source: the provider's price list of 2026-11, standard tier.
+    "openai": (
+        Model("fast", "openai", "gpt-5-mini", 400_000, 4096, 20.0, _rates("0.25", "2.00", "0.025", "0.25")),
+        Model("deep", "openai", "gpt-5", 400_000, 8192, 20.0, _rates("1.25", "10.00", "0.125", "1.25"), "fast"),
+    ),
+    "scripted": (
+        Model("fast", "scripted", "scripted-fast", 8192, 256, 20.0, _PLAY_FAST),
+        Model("deep", "scripted", "scripted-deep", 8192, 384, 20.0, _PLAY_DEEP, "fast"),
+    ),
+}
+
+
+def build(values: Settings) -> Mapping[str, Model]:
+    """The aliases of a deployment. Raises ConfigurationError for a provider that is not there or a limit that no
+    function can keep."""
+    models = _CATALOGS.get(values.llm_provider)
+    if models is None:
+        raise ConfigurationError(f"No model of provider '{values.llm_provider}' is in the catalog yet.")
+    if values.max_call_s is not None:
+        models = tuple(replace(model, max_call_s=values.max_call_s) for model in models)
+    for model in models:
+        if model.max_call_s + CALL_MARGIN_S > WORKER_SECONDS:
+            raise ConfigurationError(f"Alias '{model.alias}' may take longer than the worker can run.")
+    return MappingProxyType({model.alias: model for model in models})
+
+
+@cache
+def catalog() -> Mapping[str, Model]:
+    """The aliases of this process's settings, in the order in which they are listed."""
+    return build(settings())

@@ -1,0 +1,1 @@
+"""Postgres: one connection per process, statements compiled once, one tenant per transaction."""

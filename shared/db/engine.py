@@ -1,0 +1,139 @@
+"""The one connection of a process, and the only place that runs a statement.
+
+Every statement travels with its tenant: `set_config` and the statements go out together in a pipeline on an
+autocommit connection, and so are one implicit transaction and one round trip. A tenant is never left behind on the
+connection, and no transaction is open between two calls of `run`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from sqlalchemy import Cast, Column, bindparam, cast
+from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
+from sqlalchemy.sql import ClauseElement
+
+from shared.errors import DatabaseUnavailable
+from shared.settings import settings
+
+Row = dict[str, Any]
+Params = Mapping[str, object]
+
+_SET_TENANT = "SELECT set_config('app.tenant_id', %(tenant_id)s, true)"
+_CONNECT_TIMEOUT_S = 5
+
+
+class _Compiler(PGCompiler_psycopg):
+    """Renders the values that are written into a statement as literals, and only `bindparam`s as parameters: the
+    planner can match a partial index with a constant, and not with a parameter."""
+
+    def visit_bindparam(self, bindparam: Any, *args: Any, **kwargs: Any) -> Any:
+        if not bindparam.required:
+            kwargs["literal_binds"] = True
+        return super().visit_bindparam(bindparam, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+_DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+_DIALECT.statement_compiler = _Compiler
+
+
+class Statement:
+    """A SQLAlchemy Core statement, compiled to psycopg's text once, when its module is imported."""
+
+    def __init__(self, clause: ClauseElement) -> None:
+        self.text = str(clause.compile(dialect=_DIALECT))
+
+
+def typed(name: str, column: Column[Any]) -> Cast[Any]:
+    """A parameter with the type of `column`, where nothing around it tells Postgres its type."""
+    return cast(bindparam(name, type_=column.type), column.type)
+
+
+class Database:
+    """One lazily opened connection as the role in `url`. Not for use by several threads."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.Connection[Row] | None = None
+
+    def run(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
+        """Run one statement as one transaction and return its rows. See `run_all` for errors."""
+        return self.run_all(tenant_id, (statement, params))[0]
+
+    def run_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
+        """Run statements in one transaction and one round trip, and return each one's rows.
+
+        Without a tenant, row-level security shows the application's role nothing. Raises DatabaseUnavailable when
+        there is no connection or it broke, and then the next call connects anew; other psycopg.Errors as they come.
+        """
+        connection = self._connect()
+        try:
+            with connection.pipeline():
+                if tenant_id is not None:
+                    connection.execute(_SET_TENANT, {"tenant_id": tenant_id})
+                cursors = [connection.execute(statement.text, params) for statement, params in work]
+            # Only now, after the pipeline's Sync, is what was fetched also committed.
+            return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable from error
+        finally:
+            if connection.broken:
+                self.close()
+
+    def read(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
+        """`run` for a statement that changes nothing."""
+        return self.read_all(tenant_id, (statement, params))[0]
+
+    def read_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
+        """`run_all` for statements that change nothing: once more, when the connection had died since its last use."""
+        known = self._connection is not None
+        try:
+            return self.run_all(tenant_id, *work)
+        except DatabaseUnavailable:
+            if not known or self._connection is not None:
+                raise
+            return self.run_all(tenant_id, *work)
+
+    @contextmanager
+    def transaction(self, tenant_id: str) -> Iterator[Callable[[Statement, Params], list[Row]]]:
+        """For the rare step whose second statement depends on what the first one locked. Leaving the block by an
+        error undoes everything."""
+        connection = self._connect()
+        try:
+            with connection.transaction():
+                connection.execute(_SET_TENANT, {"tenant_id": tenant_id})
+                yield lambda statement, params: connection.execute(statement.text, params).fetchall()
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable from error
+        finally:
+            if connection.broken:
+                self.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> psycopg.Connection[Row]:
+        if self._connection is None or self._connection.closed:
+            try:
+                self._connection = psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    # Prepared at first use: a turn's few statements are the same in every turn.
+                    prepare_threshold=0,
+                    row_factory=dict_row,
+                    connect_timeout=_CONNECT_TIMEOUT_S,
+                )
+            except psycopg.OperationalError as error:
+                raise DatabaseUnavailable from error
+        return self._connection
+
+
+@cache
+def database() -> Database:
+    """This process's database. It connects when it is first used, so a snapshot or a fork holds no connection."""
+    return Database(settings().app_database_url)

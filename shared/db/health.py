@@ -1,0 +1,35 @@
+"""Whether the database is there, is at this code's revision, and takes the journal."""
+
+import psycopg
+from sqlalchemy import Text, and_, column, func, literal, select, table
+
+from shared.db.engine import Database, Statement
+from shared.db.tables import MIGRATION_HEAD
+from shared.errors import DatabaseUnavailable
+
+_REVISION = Statement(select(column("version_num", Text)).select_from(table("alembic_version")))
+_JOURNAL = Statement(
+    select(
+        and_(
+            func.current_setting("transaction_read_only") == "off",
+            ~func.pg_is_in_recovery(),
+            func.has_table_privilege(literal("llm_calls"), literal("INSERT")),
+            func.has_table_privilege(literal("llm_calls"), literal("UPDATE")),
+            func.has_table_privilege(literal("usage_ledger"), literal("INSERT")),
+        ).label("writable")
+    )
+)
+
+
+def load_checks(db: Database) -> dict[str, str]:
+    """`database`, `migration` and `journal`: "ok", the revision, or "failing: ..." with what is wrong."""
+    try:
+        rows, journal = db.read_all(None, (_REVISION, {}), (_JOURNAL, {}))
+    except DatabaseUnavailable:
+        return dict.fromkeys(("database", "migration", "journal"), "failing: the database cannot be reached")
+    except psycopg.Error:
+        return {"database": "ok"} | dict.fromkeys(("migration", "journal"), "failing: the schema is not there")
+    revision = rows[0]["version_num"] if rows else "none"
+    migration = revision if revision == MIGRATION_HEAD else f"failing: at {revision}, needs {MIGRATION_HEAD}"
+    writable = "ok" if journal[0]["writable"] else "failing: the journal cannot be written"
+    return {"database": "ok", "migration": migration, "journal": writable}

@@ -1,0 +1,216 @@
+"""The journal: a provider call is written down before it is sent, and its outcome is never undone.
+
+The rules this file protects. An intent needs the turn's fence (its epoch, `running`, no cancel) and its hold. An
+outcome needs neither: it is ordered after the fence, because locks are always taken in the order turns, llm_calls,
+budgets, but it is not gated by it. Only the verdict is: a runner that lost its lease may still say what a call cost,
+and not which attempt is the reply.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    Date,
+    Double,
+    FromClause,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.elements import ColumnElement
+
+from shared.db.engine import Statement, typed
+from shared.db.tables import PLATFORM, budgets, llm_calls, turns, usage_ledger
+
+TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+# What the ledger repeats of a call.
+CALL_COLUMNS = ("tenant_id", "session_id", "turn_id", "call_id", "step", "attempt", "period", "purpose")
+LEDGER_COLUMNS = (*CALL_COLUMNS, "agent_key", "model_alias", *TOKENS, "rates")
+# The caller gives these with `i_` before them.
+INTENT_FIELDS = (
+    "call_id",
+    "step",
+    "attempt",
+    "purpose",
+    "agent_key",
+    "agent_version",
+    "model_alias",
+    "provider",
+    "model_id",
+    "request_hash",
+    "reserve_usd",
+    "rates",
+)
+# The caller gives these with `o_` before them, and `o_call_id` as None where there is no outcome to record.
+OUTCOME_FIELDS = (
+    "status",
+    "verdict",
+    *TOKENS,
+    "cost_usd",
+    "output",
+    "stop_reason",
+    "error_code",
+    "provider_request_id",
+)
+
+o_call_id = bindparam("o_call_id", type_=llm_calls.c.call_id.type)
+unsettled = llm_calls.c.status.in_(("intent", "unknown"))
+
+
+def count(cte: FromClause) -> ColumnElement[int]:
+    return select(func.count()).select_from(cte).scalar_subquery()
+
+
+def clock_in(seconds: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The database's clock, `seconds` from now."""
+    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, cast(seconds, Double))
+
+
+def mine() -> tuple[ColumnElement[bool], ...]:
+    """The fence: this runner's claim on the turn is the newest one, and the turn has not ended."""
+    return (
+        turns.c.id == bindparam("t_id"),
+        turns.c.lease_epoch == bindparam("t_epoch"),
+        turns.c.status == "running",
+    )
+
+
+def outcome(fence: CTE, **changes: object) -> Update:
+    """Record the outcome of `o_call_id`. Ordered after `fence` by its count, which is always at least zero."""
+    values: dict[str, Any] = {name: typed(f"o_{name}", llm_calls.c[name]) for name in OUTCOME_FIELDS}
+    values["verdict"] = case((exists(select(fence)), values["verdict"]))
+    values["finished_at"] = func.clock_timestamp()
+    return (
+        update(llm_calls).where(llm_calls.c.call_id == o_call_id, unsettled, count(fence) >= 0).values(values | changes)
+    )
+
+
+def account(call: FromClause) -> ColumnElement[str]:
+    """Who pays: the payer for the attempt that carries the verdict, nobody yet for an unknown outcome, the platform
+    for everything else."""
+    charged = and_(call.c.verdict == "reply", call.c.payer != PLATFORM)
+    return case((charged, "tenant"), (call.c.status == "unknown", "suspense"), else_=PLATFORM)
+
+
+def hold(origin: CTE, payer: ColumnElement[str], *conditions: ColumnElement[bool]) -> CTE:
+    """Take `i_reserve_usd` out of the payer's month, if the limit allows; a new month begins with the last limit."""
+    period = cast(func.date_trunc("month", func.timezone("UTC", func.now())), Date)
+    reserve = typed("i_reserve_usd", llm_calls.c.reserve_usd)
+    limit = (
+        select(budgets.c.limit_usd)
+        .where(budgets.c.payer == payer, budgets.c.period <= period)
+        .order_by(budgets.c.period.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    fresh = select(payer, period, limit, reserve).select_from(origin)
+    fresh = fresh.where(*conditions, or_(limit.is_(None), limit >= reserve))
+    taken = upsert(budgets).from_select(["payer", "period", "limit_usd", "held_usd"], fresh)
+    return (
+        taken.on_conflict_do_update(
+            index_elements=["payer", "period"],
+            set_={"held_usd": budgets.c.held_usd + taken.excluded.held_usd},
+            where=or_(
+                budgets.c.limit_usd.is_(None),
+                budgets.c.spent_usd + budgets.c.held_usd + taken.excluded.held_usd <= budgets.c.limit_usd,
+            ),
+        )
+        .returning(budgets.c.payer, budgets.c.period)
+        .cte("hold")
+    )
+
+
+def intent(origin: CTE, held: CTE, *conditions: ColumnElement[bool]) -> CTE:
+    """Write the call down before it is sent. Without a hold its payer would be NULL, which the table refuses."""
+    columns = ["tenant_id", "session_id", "turn_id", "status", "payer", "period", *INTENT_FIELDS]
+    source: Select[Any] = select(
+        origin.c.tenant_id,
+        origin.c.session_id,
+        origin.c.id,
+        literal("intent"),
+        select(held.c.payer).scalar_subquery(),
+        select(held.c.period).scalar_subquery(),
+        *(typed(f"i_{name}", llm_calls.c[name]) for name in INTENT_FIELDS),
+    )
+    written = insert(llm_calls).from_select(columns, source.select_from(origin).where(*conditions))
+    return written.returning(llm_calls.c.call_id).cte("intent")
+
+
+def _open() -> Statement:
+    lease_end = func.greatest(turns.c.lease_expires_at, clock_in(bindparam("t_lease_s")))
+    fence = (
+        update(turns)
+        .where(*mine())
+        .values(
+            lease_expires_at=lease_end,
+            dispatch_after=lease_end,
+            plan=func.coalesce(turns.c.plan, typed("t_plan", turns.c.plan)),
+        )
+        .returning(
+            turns.c.id,
+            turns.c.tenant_id,
+            turns.c.session_id,
+            (turns.c.cancel_requested_at.is_(None) & turns.c.deleted_at.is_(None)).label("wanted"),
+        )
+        .cte("fence")
+    )
+    recorded = outcome(fence).where(llm_calls.c.posted_at.is_(None)).returning(llm_calls.c.call_id).cte("recorded")
+    held = hold(fence, typed("i_payer", llm_calls.c.payer), fence.c.wanted, count(recorded) >= 0)
+    opened = intent(fence, held, exists(select(held)))
+    return Statement(
+        select(
+            count(fence).label("fenced"),
+            select(fence.c.wanted).scalar_subquery().label("wanted"),
+            count(opened).label("opened"),
+            count(recorded).label("recorded"),
+        )
+    )
+
+
+def _record() -> Statement:
+    """An outcome alone. Where the call was posted at its reserve already, what it really cost is appended, to the
+    platform: its reply came too late for anybody to pay for it."""
+    fence = select(turns.c.id, turns.c.deleted_at).where(*mine()).with_for_update(read=True).cte("fence")
+    open_ = llm_calls.c.posted_at.is_(None)
+    recorded = (
+        outcome(fence, output=case((open_, typed("o_output", llm_calls.c.output))))
+        .where(or_(open_, llm_calls.c.status == "unknown"))
+        .returning(*(llm_calls.c[name] for name in LEDGER_COLUMNS), llm_calls.c.reserve_usd, llm_calls.c.cost_usd)
+        .returning(llm_calls.c.posted_at, llm_calls.c.status)
+        .cte("recorded")
+    )
+    late = recorded.c.posted_at.is_not(None) & (recorded.c.status != "unknown")
+    no_tokens = [literal(0) for _ in TOKENS]
+    out_of_suspense = _entry(recorded, "suspense", -recorded.c.reserve_usd, no_tokens).where(late)
+    to_platform = _entry(recorded, "platform", recorded.c.cost_usd, [recorded.c[name] for name in TOKENS]).where(late)
+    columns = ["kind", "account", "amount_usd", *CALL_COLUMNS, "agent_key", "model_alias", "rates", *TOKENS]
+    adjusted = insert(usage_ledger).from_select(columns, out_of_suspense.union_all(to_platform)).cte("adjusted")
+    spent = upsert(budgets).from_select(
+        ["payer", "period", "spent_usd"],
+        select(literal(PLATFORM), recorded.c.period, recorded.c.cost_usd).where(late, recorded.c.cost_usd > 0),
+    )
+    settled = spent.on_conflict_do_update(
+        index_elements=["payer", "period"], set_={"spent_usd": budgets.c.spent_usd + spent.excluded.spent_usd}
+    ).cte("settled")
+    return Statement(select(count(recorded).label("recorded")).add_cte(adjusted, settled))
+
+
+def _entry(call: CTE, account: str, amount: ColumnElement[Any], tokens: Sequence[ColumnElement[Any]]) -> Select[Any]:
+    repeated = [call.c[name] for name in (*CALL_COLUMNS, "agent_key", "model_alias", "rates")]
+    return select(literal("adjustment"), literal(account), amount, *repeated, *tokens)
+
+
+OPEN = _open()
+RECORD = _record()

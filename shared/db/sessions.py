@@ -1,0 +1,98 @@
+"""Statements about sessions. Deleting takes all text away in one transaction; the ledger keeps its rows."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from shared.db.engine import Database, Row, Statement
+from shared.db.pages import Order, Page, PageRequest, page
+from shared.db.tables import llm_calls, replies, sessions, summaries, turns
+from shared.errors import NotFound
+
+_FIELDS = ("title", "mode", "agent_keys", "fan_out")
+_columns = [sessions.c[name] for name in ("id", *_FIELDS, "next_turn_index", "created_at", "updated_at")]
+_this = (sessions.c.id == bindparam("b_id"), sessions.c.deleted_at.is_(None))
+
+
+def _field(name: str) -> ColumnElement[Any]:
+    return bindparam(f"b_{name}", type_=sessions.c[name].type)
+
+
+def without_tags(plan: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A plan without the user's words in it."""
+    return func.jsonb_set(plan, literal_column("'{unknown_tags}'"), literal_column("'[]'::jsonb"))
+
+
+def _list(order: Order) -> Statement:
+    after = bindparam("b_after", type_=sessions.c.id.type)
+    beyond = sessions.c.id < after if order == "desc" else sessions.c.id > after
+    by = sessions.c.id.desc() if order == "desc" else sessions.c.id.asc()
+    living = select(*_columns).where(sessions.c.deleted_at.is_(None), or_(after.is_(None), beyond))
+    return Statement(living.order_by(by).limit(bindparam("b_limit")))
+
+
+_values = {name: _field(name) for name in ("id", "tenant_id", "user_id", *_FIELDS)}
+_INSERT = Statement(insert(sessions).values(_values).returning(*_columns))
+_LOAD = Statement(select(*_columns).where(*_this))
+_LIST = {"desc": _list("desc"), "asc": _list("asc")}
+_CHANGE = Statement(
+    update(sessions)
+    .where(*_this)
+    # A field that is not given stays as it is.
+    .values({name: func.coalesce(_field(name), sessions.c[name]) for name in _FIELDS})
+    .values(updated_at=func.clock_timestamp())
+    .returning(*_columns)
+)
+
+_of_session = turns.c.session_id == bindparam("b_id")
+# A turn that is still active is scrubbed by the publish that ends it.
+_ended = select(turns.c.id).where(_of_session, turns.c.status.not_in(("accepted", "running")))
+# In the order of the locks: the session, its turns, their calls.
+_DELETE = (
+    Statement(
+        update(sessions).where(*_this).values(deleted_at=func.clock_timestamp(), title="").returning(sessions.c.id)
+    ),
+    Statement(update(turns).where(_of_session).values(deleted_at=func.clock_timestamp())),
+    Statement(
+        update(turns).where(turns.c.id.in_(_ended)).values(message="", response=None, plan=without_tags(turns.c.plan))
+    ),
+    Statement(update(llm_calls).where(llm_calls.c.turn_id.in_(_ended)).values(output=None)),
+    Statement(update(replies).where(replies.c.turn_id.in_(_ended)).values(text=None)),
+    Statement(delete(summaries).where(summaries.c.session_id == bindparam("b_id"))),
+)
+
+
+def record_session(db: Database, tenant_id: str, user_id: str, session_id: UUID, fields: dict[str, object]) -> Row:
+    """Make a session of `fields` title, mode, agent_keys and fan_out."""
+    params = {f"b_{name}": fields[name] for name in _FIELDS}
+    return db.run(tenant_id, _INSERT, params | {"b_id": session_id, "b_tenant_id": tenant_id, "b_user_id": user_id})[0]
+
+
+def load_sessions(db: Database, tenant_id: str, request: PageRequest) -> Page:
+    """Sessions by the time they were made. Raises InvalidRequest for a bad cursor."""
+    rows = db.read(tenant_id, _LIST[request.order], {"b_after": request.after(UUID), "b_limit": request.limit + 1})
+    return page(rows, request, lambda row: str(row["id"]))
+
+
+def load_session(db: Database, tenant_id: str, session_id: UUID) -> Row:
+    """Raises NotFound."""
+    return _one(db.read(tenant_id, _LOAD, {"b_id": session_id}))
+
+
+def record_session_change(db: Database, tenant_id: str, session_id: UUID, fields: dict[str, object]) -> Row:
+    """Change those of title, mode, agent_keys and fan_out that are given. Raises NotFound."""
+    params = {f"b_{name}": fields.get(name) for name in _FIELDS}
+    return _one(db.run(tenant_id, _CHANGE, params | {"b_id": session_id}))
+
+
+def record_session_deletion(db: Database, tenant_id: str, session_id: UUID) -> None:
+    """Mark the session and its turns as deleted, and take the text away. Raises NotFound."""
+    _one(db.run_all(tenant_id, *((statement, {"b_id": session_id}) for statement in _DELETE))[0])
+
+
+def _one(rows: list[Row]) -> Row:
+    if not rows:
+        raise NotFound("There is no such session.")
+    return rows[0]

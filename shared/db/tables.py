@@ -1,0 +1,274 @@
+"""The schema as SQLAlchemy Core knows it. Statements are built from it, and migrations are compared with it.
+
+Two rules hold for the indexes: where a table is read by session, turn or call, none starts with `tenant_id`, because
+row-level security adds that constant to every query and the planner would choose such an index and scan the whole
+tenant; and no column that changes while a turn runs is indexed, so that its updates stay within the page.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+# The revision that this code was written for; a test holds it against the migrations.
+MIGRATION_HEAD = "0001"
+# The payer of what no tenant pays for. A tenant is the payer 'tenant:<tenant_id>'.
+PLATFORM = "platform"
+
+Time = DateTime(timezone=True)
+metadata = MetaData()
+
+
+def now() -> Column[object]:
+    """`created_at`, by the database's clock."""
+    return Column("created_at", Time, nullable=False, server_default=func.clock_timestamp())
+
+
+def tokens() -> list[Column[int]]:
+    """One column per token class."""
+    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+    return [Column(name, BigInteger, nullable=False, server_default=text("0")) for name in names]
+
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("deleted_at", Time),
+    now(),
+    PrimaryKeyConstraint("tenant_id", "key"),
+)
+
+agent_versions = Table(
+    "agent_versions",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role_prompt", Text, nullable=False),
+    Column("model_alias", Text, nullable=False),
+    Column("max_output_tokens", Integer, nullable=False),
+    Column("temperature", Double),
+    Column("enabled", Boolean, nullable=False),
+    now(),
+    PrimaryKeyConstraint("tenant_id", "key", "version"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("fan_out", Text, nullable=False),
+    Column("agent_keys", ARRAY(Text), nullable=False),
+    Column("next_turn_index", Integer, nullable=False, server_default=text("1")),
+    Column("deleted_at", Time),
+    now(),
+    Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
+    # The one list that is read by tenant.
+    Index("sessions_tenant_id_id_idx", "tenant_id", "id"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("session_id", Uuid, ForeignKey("sessions.id"), nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("turn_index", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("idempotency_key", Text),
+    Column("fingerprint", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("fan_out", Text, nullable=False),
+    Column("requested_agent_keys", ARRAY(Text)),
+    # [{"key", "version"}] of the enabled agents, in order.
+    Column("roster", JSONB, nullable=False),
+    Column("plan", JSONB),
+    Column("lease_epoch", Integer, nullable=False),
+    Column("lease_expires_at", Time),
+    Column("dispatch_after", Time),
+    Column("expired_claims", Integer, nullable=False, server_default=text("0")),
+    Column("outcomes_at_claim", Integer, nullable=False, server_default=text("0")),
+    Column("cancel_requested_at", Time),
+    Column("deleted_at", Time),
+    # What every replay answers, byte for byte.
+    Column("response", Text),
+    now(),
+    Column("completed_at", Time),
+    CheckConstraint("status IN ('accepted', 'running', 'completed', 'failed', 'cancelled')", name="turns_status_check"),
+    CheckConstraint("(status IN ('accepted', 'running')) = (dispatch_after IS NOT NULL)", name="turns_dispatch_check"),
+    CheckConstraint("(status = 'running') = (lease_expires_at IS NOT NULL)", name="turns_lease_check"),
+    UniqueConstraint("session_id", "turn_index", name="turns_session_id_turn_index_key"),
+    UniqueConstraint("idempotency_key", "tenant_id", name="turns_idempotency_key_tenant_id_key"),
+    Index(
+        "turns_one_active_per_session",
+        "session_id",
+        unique=True,
+        postgresql_where=text("status IN ('accepted', 'running')"),
+    ),
+)
+
+llm_calls = Table(
+    "llm_calls",
+    metadata,
+    Column("call_id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("session_id", Uuid, nullable=False),
+    Column("turn_id", Uuid, ForeignKey("turns.id"), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("agent_key", Text),
+    Column("agent_version", Integer),
+    Column("model_alias", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model_id", Text, nullable=False),
+    Column("request_hash", Text, nullable=False),
+    # Who holds the reserve, and in which month. NOT NULL is a guard: no intent without its hold.
+    Column("payer", Text, nullable=False),
+    Column("period", Date, nullable=False),
+    Column("reserve_usd", Numeric, nullable=False),
+    # USD per million tokens by class, as they were when the call was made.
+    Column("rates", JSONB, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("verdict", Text),
+    *tokens(),
+    Column("cost_usd", Numeric, nullable=False, server_default=text("0")),
+    Column("output", Text),
+    Column("stop_reason", Text),
+    Column("error_code", Text),
+    Column("provider_request_id", Text),
+    now(),
+    Column("finished_at", Time),
+    Column("posted_at", Time),
+    CheckConstraint("status IN ('intent', 'succeeded', 'unbilled', 'unknown')", name="llm_calls_status_check"),
+    CheckConstraint("verdict IN ('reply', 'failed')", name="llm_calls_verdict_check"),
+    CheckConstraint("reserve_usd >= 0 AND cost_usd >= 0", name="llm_calls_money_check"),
+    UniqueConstraint("turn_id", "step", "attempt", name="llm_calls_turn_id_step_attempt_key"),
+)
+
+usage_ledger = Table(
+    "usage_ledger",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("session_id", Uuid, nullable=False),
+    Column("turn_id", Uuid, nullable=False),
+    Column("call_id", Uuid, ForeignKey("llm_calls.call_id"), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    # The month in which the call's hold was taken; budgets are settled in it.
+    Column("period", Date, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("agent_key", Text),
+    Column("model_alias", Text, nullable=False),
+    *tokens(),
+    Column("amount_usd", Numeric, nullable=False),
+    Column("rates", JSONB, nullable=False),
+    now(),
+    CheckConstraint("kind IN ('post', 'adjustment')", name="usage_ledger_kind_check"),
+    CheckConstraint("account IN ('tenant', 'platform', 'suspense')", name="usage_ledger_account_check"),
+    Index("usage_ledger_one_post_per_call", "call_id", unique=True, postgresql_where=text("kind = 'post'")),
+    Index(
+        "usage_ledger_one_tenant_post_per_step",
+        "turn_id",
+        "step",
+        unique=True,
+        postgresql_where=text("kind = 'post' AND account = 'tenant'"),
+    ),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("payer", Text, nullable=False),
+    Column("period", Date, nullable=False),
+    # NULL: no limit.
+    Column("limit_usd", Numeric),
+    Column("held_usd", Numeric, nullable=False, server_default=text("0")),
+    Column("spent_usd", Numeric, nullable=False, server_default=text("0")),
+    CheckConstraint("limit_usd >= 0", name="budgets_limit_check"),
+    PrimaryKeyConstraint("payer", "period"),
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    Column("turn_id", Uuid, ForeignKey("turns.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("agent_key", Text, nullable=False),
+    Column("agent_version", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("text", Text),
+    Column("stop_reason", Text),
+    Column("error_code", Text),
+    Column("model_alias", Text),
+    *tokens(),
+    Column("cost_usd", Numeric, nullable=False),
+    CheckConstraint("status IN ('completed', 'failed', 'skipped')", name="replies_status_check"),
+    PrimaryKeyConstraint("turn_id", "position"),
+)
+
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("session_id", Uuid, ForeignKey("sessions.id"), nullable=False),
+    Column("turn_id", Uuid, ForeignKey("turns.id"), nullable=False),
+    Column("through_turn_index", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("key_facts", JSONB, nullable=False),
+    Column("decisions", JSONB, nullable=False),
+    Column("open_questions", JSONB, nullable=False),
+    Column("action_items", JSONB, nullable=False),
+    Column("fallbacks", JSONB, nullable=False),
+    now(),
+    UniqueConstraint("session_id", "through_turn_index", name="summaries_session_id_through_turn_index_key"),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("turn_id", Uuid, ForeignKey("turns.id"), nullable=False),
+    Column("session_id", Uuid, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("detail", JSONB, nullable=False),
+    now(),
+    Index("audit_events_turn_id_idx", "turn_id"),
+)

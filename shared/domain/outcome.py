@@ -1,0 +1,44 @@
+"""What a posted or resumed turn came to: the answer for the client, and the figures for telemetry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.domain.money import Usage
+from shared.domain.turn import CallStatus, Fallback, Purpose, TurnStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CallFigures:
+    """A provider call that this process made; `seconds` is its wall clock."""
+
+    purpose: Purpose
+    model_alias: str
+    status: CallStatus
+    usage: Usage
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOutcome:
+    """`body` is the turn as JSON, `seconds` this process's share of its time. `replayed`: the answer had been stored
+    before. `handed_over`: the turn is to be sent to the queue. `published`: this process ended it."""
+
+    turn_id: UUID
+    status: TurnStatus
+    body: str
+    calls: Sequence[CallFigures] = ()
+    fallbacks: Sequence[Fallback] = ()
+    seconds: float = 0.0
+    replayed: bool = False
+    handed_over: bool = False
+    published: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.status not in ("accepted", "running")
+
+    @property
+    def overhead_s(self) -> float:
+        """What the turn took here beside its calls."""
+        return self.seconds - sum(call.seconds for call in self.calls)

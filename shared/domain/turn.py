@@ -1,0 +1,157 @@
+"""A turn and its parts, and the one place where a turn becomes the JSON that a client sees and replays."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+from shared.domain.money import ZERO, Usage, format_usd
+from shared.domain.problem import Problem
+
+TurnStatus = Literal["accepted", "running", "completed", "failed", "cancelled"]
+PlanSource = Literal["tags", "request", "default", "roster", "routing", "fallback"]
+ReplyStatus = Literal["completed", "failed", "skipped"]
+Purpose = Literal["agent", "routing", "summary_text", "summary_structure"]
+Account = Literal["tenant", "platform", "suspense"]
+CallStatus = Literal["intent", "succeeded", "unbilled", "unknown"]
+Verdict = Literal["reply", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Something deterministic stood in for a model's answer. `step` is the ask that fell back."""
+
+    component: str
+    reason: str
+    step: int
+
+    def as_dict(self) -> dict[str, str | int]:
+        return {"component": self.component, "reason": self.reason, "step": self.step}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who answers, in order, and who said so. `unknown_tags` are as typed, without the @."""
+
+    selected_agent_keys: tuple[str, ...]
+    source: PlanSource
+    unknown_tags: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "selected_agent_keys": list(self.selected_agent_keys),
+            "source": self.source,
+            "unknown_tags": list(self.unknown_tags),
+        }
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> "Plan":
+        return cls(tuple(value["selected_agent_keys"]), value["source"], tuple(value["unknown_tags"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of one entry of the plan. `usage` and `cost_usd` are those of the attempt that gave the verdict."""
+
+    position: int
+    agent_key: str
+    agent_version: int
+    name: str
+    status: ReplyStatus
+    text: str | None = None
+    stop_reason: str | None = None
+    error: Problem | None = None
+    model_alias: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: Decimal = ZERO
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "position": self.position,
+            "agent_key": self.agent_key,
+            "agent_version": self.agent_version,
+            "name": self.name,
+            "status": self.status,
+            "text": self.text,
+            "stop_reason": self.stop_reason,
+            "error": self.error and self.error.as_dict(),
+            "model_alias": self.model_alias,
+            "usage": self.usage.as_dict(),
+            "cost_usd": format_usd(self.cost_usd),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One provider call as the ledger sees it: whose it is, and how much."""
+
+    account: Account
+    usage: Usage
+    amount_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn as a client sees it, running or ended."""
+
+    id: UUID
+    session_id: UUID
+    turn_index: int
+    status: TurnStatus
+    mode: str
+    message: str
+    created_at: datetime
+    completed_at: datetime | None = None
+    error: Problem | None = None
+    plan: Plan | None = None
+    replies: Sequence[Reply] = ()
+    charges: Sequence[Charge] = ()
+    fallbacks: Sequence[Fallback] = ()
+    summary_triggered: bool = False
+    steps_finished: int = 0
+
+    @property
+    def output(self) -> str:
+        """One agent's text alone, several as `Name: text` with a blank line between; failures are left out."""
+        answered = [reply for reply in self.replies if reply.status == "completed"]
+        if len(answered) == 1 and len(self.replies) == 1:
+            return answered[0].text or ""
+        return "\n\n".join(f"{reply.name}: {reply.text}" for reply in answered)
+
+    def amount(self, account: Account) -> Decimal:
+        return sum((charge.amount_usd for charge in self.charges if charge.account == account), ZERO)
+
+    def as_json(self) -> str:
+        """The response. An ended turn's is stored, and every replay sends these very bytes."""
+        aliases = list(dict.fromkeys(r.model_alias for r in self.replies if r.status == "completed" and r.model_alias))
+        body = {
+            "id": str(self.id),
+            "session_id": str(self.session_id),
+            "turn_index": self.turn_index,
+            "status": self.status,
+            "mode": self.mode,
+            "message": self.message,
+            "error": self.error and self.error.as_dict(),
+            "plan": self.plan and self.plan.as_dict(),
+            "replies": [reply.as_dict() for reply in self.replies],
+            "output": self.output,
+            "model_alias_used": aliases[0] if len(aliases) == 1 else None,
+            "model_aliases_used": aliases,
+            "summary_triggered": self.summary_triggered,
+            "fallbacks": [fallback.as_dict() for fallback in self.fallbacks],
+            "usage": sum((charge.usage for charge in self.charges), Usage()).as_dict(),
+            "cost_usd": format_usd(self.amount("tenant")),
+            "platform_cost_usd": format_usd(self.amount("platform")),
+            "steps_finished": self.steps_finished,
+            "created_at": format_time(self.created_at),
+            "completed_at": self.completed_at and format_time(self.completed_at),
+        }
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC with microseconds: 2026-01-02T03:04:05.000006Z."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,153 @@
+"""Every error that Pantheon answers with. The status and the stable `code` live on the class, one renderer turns
+them into problem+json, and no route holds a try/except.
+
+    PantheonError
+    ├── ConfigurationError       500 misconfigured
+    ├── InvalidRequest           422 invalid_request
+    │   ├── InvalidMessage       422 invalid_message
+    │   ├── UnknownAgent         422 unknown_agent
+    │   ├── NoAgent              422 no_agent
+    │   └── IdempotencyKeyReused 422 idempotency_key_reused
+    ├── Unauthorized             401 unauthorized
+    ├── NotFound                 404 not_found
+    ├── AgentExists              409 agent_exists
+    ├── TurnConflict             409 turn_conflict
+    ├── TurnEnded                409 turn_ended
+    ├── SessionDeleted           410 session_deleted
+    ├── BudgetExceeded           402 budget_exceeded
+    ├── DatabaseUnavailable      503 database_unavailable
+    │   └── JournalUnavailable   503 journal_unavailable
+    └── PublishFailed            500 publish_failed
+"""
+
+from typing import ClassVar
+
+
+class PantheonError(Exception):
+    """Something went wrong that the caller can be told about."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, detail: str | None = None, **extra: object) -> None:
+        """`detail` defaults to the class's docstring; `extra` becomes members of the problem document."""
+        self.detail = detail or (type(self).__doc__ or "").strip()
+        self.extra = extra
+        super().__init__(self.detail)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+
+class ConfigurationError(PantheonError):
+    """The deployment's settings are incomplete or wrong."""
+
+    code = "misconfigured"
+
+
+class InvalidRequest(PantheonError):
+    """The request does not have the shape that this call takes."""
+
+    status = 422
+    code = "invalid_request"
+
+
+class InvalidMessage(InvalidRequest):
+    """The message is empty, too long, or holds characters that cannot be stored."""
+
+    code = "invalid_message"
+
+
+class UnknownAgent(InvalidRequest):
+    """An agent key was given that is not known here."""
+
+    code = "unknown_agent"
+
+
+class NoAgent(InvalidRequest):
+    """No agent of the session's roster is enabled."""
+
+    code = "no_agent"
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """This Idempotency-Key was used before with another body or in another session."""
+
+    code = "idempotency_key_reused"
+
+
+class Unauthorized(PantheonError):
+    """The token does not say who is calling."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class NotFound(PantheonError):
+    """There is nothing at this address."""
+
+    status = 404
+    code = "not_found"
+
+
+class AgentExists(PantheonError):
+    """An agent with this key exists already; PUT replaces it."""
+
+    status = 409
+    code = "agent_exists"
+
+
+class TurnConflict(PantheonError):
+    """Another turn of this session is active."""
+
+    status = 409
+    code = "turn_conflict"
+
+    def __init__(self, active_turn_id: str, retry_after_s: int) -> None:
+        super().__init__(active_turn_id=active_turn_id)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
+
+
+class TurnEnded(PantheonError):
+    """The turn has ended."""
+
+    status = 409
+    code = "turn_ended"
+
+
+class SessionDeleted(PantheonError):
+    """The session that this turn belonged to was deleted."""
+
+    status = 410
+    code = "session_deleted"
+
+
+class BudgetExceeded(PantheonError):
+    """This month's budget does not cover the call."""
+
+    status = 402
+    code = "budget_exceeded"
+
+
+class DatabaseUnavailable(PantheonError):
+    """The database cannot be reached or cannot answer."""
+
+    status = 503
+    code = "database_unavailable"
+
+
+class JournalUnavailable(DatabaseUnavailable):
+    """The journal cannot be written, and a turn never runs unprotected."""
+
+    code = "journal_unavailable"
+
+
+class PublishFailed(PantheonError):
+    """The turn could not be published. What was answered is in the journal, and the turn will be finished."""
+
+    code = "publish_failed"

@@ -1,0 +1,66 @@
+"""The port that every provider implements: one request in, one outcome out, never an exception.
+
+The rule this file protects: what may have been billed is told apart from what was not. Every 200 with a
+readable count is `succeeded`, whatever its text; what may have reached the provider without one is `unknown`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from shared.catalog import Model
+from shared.domain.money import Usage
+
+CallStatus = Literal["succeeded", "unbilled", "unknown"]
+# Why a call gave no answer. `refused` is final; anything else is worth another attempt.
+CallError = Literal[
+    "throttled",  # 429, unbilled
+    "unavailable",  # nothing was sent: no address, no connection, no TLS; unbilled
+    "refused",  # any other 3xx or 4xx, unbilled
+    "provider_error",  # 408, 424, 5xx: unknown
+    "timeout",  # the wall clock ran out: unknown
+    "connection_lost",  # it broke after the request was, or may have been, sent: unknown
+    "malformed_response",  # a 200 without a readable count: unknown
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One provider call. `call_id` goes along, so that the provider's log can be joined with the journal."""
+
+    call_id: str
+    turn_id: str
+    model: Model
+    messages: tuple[Message, ...]
+    max_output_tokens: int
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came of a call. `text` is storable: no NUL, no lone surrogate. `stop_reason` is one of ours
+    (`end_turn`, `max_tokens`, `content_filtered`) or the provider's own word."""
+
+    status: CallStatus
+    text: str = ""
+    stop_reason: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    provider_request_id: str | None = None
+    error: CallError | None = None
+    retry_after_s: float | None = None
+
+
+class Provider(Protocol):
+    def complete(self, request: Request) -> Completion:
+        """Send `request` once. Returns within `request.model.max_call_s` seconds and does not raise."""
+        ...
+
+
+def storable(text: str) -> str:
+    """`text` as Postgres can keep it: NUL and lone surrogates become U+FFFD."""
+    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")

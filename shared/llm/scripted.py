@@ -1,0 +1,52 @@
+"""A provider without a model: it says what it was told to say, and otherwise repeats what it heard.
+
+The rule this file protects: the same prompt always gets the same text and the same count, so that a test
+knows what a turn costs before it runs one.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from shared.domain.money import Usage
+from shared.llm.port import Completion, Request
+
+Reply = str | Completion
+ECHO_CHARACTERS = 200
+
+
+class ScriptedProvider:
+    """`requests` are those received so far, in order of arrival. Safe to call from several threads."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self._script: deque[Reply | Callable[[Request], Reply]] = deque()
+        self._lock = threading.Lock()
+
+    def enqueue(self, *replies: Reply | Callable[[Request], Reply]) -> None:
+        """Add what the next calls get: a text, an outcome, or a function of the request that returns either.
+        What such a function raises reaches the caller: unlike a real provider, a script may fail its test."""
+        with self._lock:
+            self._script.extend(replies)
+
+    def complete(self, request: Request) -> Completion:
+        """The next reply of the script; once it has run out, an echo of the last user message."""
+        with self._lock:
+            self.requests.append(request)
+            reply = self._script.popleft() if self._script else _echo
+        if callable(reply):
+            reply = reply(request)
+        return reply if isinstance(reply, Completion) else _completion(request, reply)
+
+
+def _echo(request: Request) -> str:
+    heard = [message.text for message in request.messages if message.role == "user"]
+    return f"You said: {heard[-1][:ECHO_CHARACTERS]}" if heard else "You said nothing."
+
+
+def _completion(request: Request, text: str) -> Completion:
+    """A word is a token, so that a count can be checked by eye."""
+    heard = sum(len(message.text.split()) for message in request.messages)
+    usage = Usage(input_tokens=heard, output_tokens=len(text.split()))
+    request_id = f"scripted-{request.call_id}"
+    return Completion("succeeded", text, "end_turn", usage, request_id)

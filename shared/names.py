@@ -1,0 +1,65 @@
+"""Every name that two sides must agree on: environment variables, metrics, dimensions, database roles.
+
+Standard library only and no logic: the stack that deploys Pantheon reads this file too.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+SERVICE: Final = "pantheon"
+VERSION: Final = "0.1.0"
+METRICS_NAMESPACE: Final = "Pantheon"
+API_PREFIX: Final = "/api/v1"
+
+
+class Env(StrEnum):
+    """Environment variables that the functions read. `pantheon run` sets those that are not the user's."""
+
+    STAGE = "PANTHEON_STAGE"
+    APP_DATABASE_URL = "PANTHEON_APP_DATABASE_URL"
+    JWT_ISSUER = "PANTHEON_JWT_ISSUER"
+    JWT_AUDIENCE = "PANTHEON_JWT_AUDIENCE"
+    TENANT_CLAIM = "PANTHEON_TENANT_CLAIM"
+    ROLES_CLAIM = "PANTHEON_ROLES_CLAIM"
+    LLM_PROVIDER = "PANTHEON_LLM_PROVIDER"
+    LLM_BASE_URL = "PANTHEON_LLM_BASE_URL"
+    LLM_API_KEY = "PANTHEON_LLM_API_KEY"
+    TURN_SECONDS = "PANTHEON_TURN_SECONDS"
+    MAX_CALL_S = "PANTHEON_MAX_CALL_S"
+
+
+class LocalEnv(StrEnum):
+    """Environment variables that only the local stack reads."""
+
+    PORT = "PANTHEON_PORT"
+    DATABASE_URL = "PANTHEON_DATABASE_URL"
+    DATA_DIR = "PANTHEON_DATA_DIR"
+
+
+class Role(StrEnum):
+    """Database roles. The owner, who migrates, is whoever the deployment made the database with."""
+
+    APP = "pantheon_app"
+    OPS = "pantheon_ops"
+
+
+class Metric(StrEnum):
+    TURNS = "Turns"
+    TURN_DURATION = "TurnDuration"
+    TURN_OVERHEAD = "TurnOverhead"
+    TURN_CONFLICTS = "TurnConflicts"
+    CALLS = "Calls"
+    CALL_DURATION = "CallDuration"
+    INPUT_TOKENS = "InputTokens"
+    OUTPUT_TOKENS = "OutputTokens"
+    UNKNOWN_CALLS = "UnknownCalls"
+    FALLBACK_USED = "FallbackUsed"
+    JOURNAL_UNAVAILABLE = "JournalUnavailable"
+    UNEXPECTED_ERRORS = "UnexpectedErrors"
+
+
+class Dimension(StrEnum):
+    STATUS = "status"
+    MODEL_ALIAS = "model_alias"
+    PURPOSE = "purpose"
+    COMPONENT = "component"

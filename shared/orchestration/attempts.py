@@ -1,0 +1,150 @@
+"""One step of a turn, in as many attempts as it is worth: ask, and decide what the answer means.
+
+Every attempt is written down before it is sent, and each is a row of its own. Only a throttled, unknown or empty one
+is tried again, once; then, or at once where the provider cannot be reached, the alias's fallback is asked, once.
+What was tried before a process died is known from the journal; attempts that died with it do not count.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+from uuid6 import uuid7
+
+from shared.catalog import CALL_MARGIN_S, Model
+from shared.domain.agent import Agent
+from shared.domain.money import ZERO
+from shared.domain.turn import Plan, Purpose, Verdict
+from shared.llm.port import Completion, Message, Provider, Request
+
+# A throttled provider is given a moment, within what is left of the turn's time.
+THROTTLE_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 2.0
+
+_AGAIN = frozenset({"throttled", "provider_error", "timeout", "connection_lost", "malformed_response", "empty_reply"})
+_ELSEWHERE = _AGAIN | {"unavailable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a step asks: `build` makes the messages for whichever alias is asked."""
+
+    step: int
+    purpose: Purpose
+    model_alias: str
+    max_output_tokens: int
+    temperature: float | None
+    build: Callable[[Model], tuple[Message, ...]]
+    plan: Plan | None = None
+    agent: Agent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One recorded attempt. `error` is None where it gave an answer."""
+
+    call_id: UUID
+    model_alias: str
+    completion: Completion
+    error: str | None
+    verdict: Verdict | None = None
+    cost_usd: Decimal = ZERO
+
+
+class Journal(Protocol):
+    """Where calls are written down. Raises what ends the runner's part in the turn; never loses an outcome."""
+
+    def attempts(self, step: int) -> Sequence[Attempt]:
+        """What the journal knows of this step, oldest first, without attempts that died with their process."""
+        ...
+
+    def open(self, ask: Ask, request: Request) -> bool:
+        """Write the intent, together with the last outcome. False where the budget refused the hold."""
+        ...
+
+    def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
+        """Keep the outcome, to be written with the next intent or with the turn's end."""
+        ...
+
+
+class OutOfTime(Exception):
+    """The next call does not fit into what is left of this process's time. Nothing was sent or written for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Asks models for one turn. `seconds_left` is this process's time, in seconds."""
+
+    turn_id: UUID
+    catalog: Mapping[str, Model]
+    provider: Provider
+    journal: Journal
+    seconds_left: Callable[[], float]
+
+    def settle(self, ask: Ask) -> Attempt | None:
+        """Ask until there is a verdict, and return the attempt that carries it: one already in the journal, or a new
+        one. None where the budget refused. Raises OutOfTime before a call that would not fit."""
+        tried = list(self.journal.attempts(ask.step))
+        while not (tried and tried[-1].verdict):
+            alias = next_alias(self.catalog[ask.model_alias], tried)
+            if alias is None:
+                # Another process used up the attempts, and lost its lease before it could say so.
+                return replace(tried[-1], verdict="failed")
+            attempt = self._attempt(ask, self.catalog[alias], tried)
+            if attempt is None:
+                return None
+            tried.append(attempt)
+        return tried[-1]
+
+    def _attempt(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | None:
+        pause = _pause(tried)
+        if self.seconds_left() < pause + model.max_call_s + CALL_MARGIN_S:
+            raise OutOfTime
+        call_id = uuid7()
+        request = Request(
+            call_id=str(call_id),
+            turn_id=str(self.turn_id),
+            model=model,
+            messages=ask.build(model),
+            max_output_tokens=min(ask.max_output_tokens, model.max_output_tokens),
+            temperature=ask.temperature,
+        )
+        if not self.journal.open(ask, request):
+            return None
+        # After the intent, so that the pause costs no commit; the lease covers it.
+        time.sleep(pause)
+        completion = self.provider.complete(request)
+        error = _error(completion)
+        attempt = Attempt(call_id, model.alias, completion, error)
+        over = next_alias(self.catalog[ask.model_alias], [*tried, attempt]) is None
+        verdict: Verdict | None = "reply" if error is None else "failed" if over else None
+        return self.journal.close(call_id, completion, error, verdict)
+
+
+def next_alias(model: Model, tried: Sequence[Attempt]) -> str | None:
+    """Which alias to ask next for a step that wants `model` and was tried so far; None when it is over."""
+    if not tried:
+        return model.alias
+    last = tried[-1]
+    if last.error is None or last.model_alias != model.alias:
+        return None
+    if last.error in _AGAIN and sum(attempt.model_alias == model.alias for attempt in tried) == 1:
+        return model.alias
+    return model.fallback_alias if last.error in _ELSEWHERE else None
+
+
+def _pause(tried: Sequence[Attempt]) -> float:
+    if not tried or tried[-1].error != "throttled":
+        return 0.0
+    return min(tried[-1].completion.retry_after_s or THROTTLE_PAUSE_S, LONGEST_PAUSE_S)
+
+
+def _error(completion: Completion) -> str | None:
+    if completion.error is not None:
+        return completion.error
+    if completion.stop_reason == "content_filtered":
+        return "content_filtered"
+    return None if completion.text.strip() else "empty_reply"

@@ -1,0 +1,60 @@
+"""What one call sees: role prompt, as much history as fits, the message, and the replies before it in this turn.
+
+The budget is the alias's window less the output cap, per agent, with the role prompt counted. What the call is about
+(role prompt, message, this turn's replies) is always sent; history gives way, oldest turns first.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from shared.catalog import Model
+from shared.domain.agent import Agent
+from shared.domain.conversation import Conversation, PastTurn, Said
+from shared.llm.port import Message
+
+# Tokens around each message in a provider's template, and around the whole request. Generous: an estimate that is
+# too low costs a refused call, one that is too high only some history.
+MESSAGE_OVERHEAD = 16
+REQUEST_OVERHEAD = 64
+_BYTES_PER_TOKEN = 3
+
+
+def build_messages(
+    conversation: Conversation, agent: Agent, earlier: Sequence[Said], model: Model, max_output_tokens: int
+) -> tuple[Message, ...]:
+    """The messages of one agent's call, system first, then user and assistant by turns."""
+    system = Message("system", f"You are {agent.name}, one of several agents in a council.\n\n{agent.role_prompt}")
+    question = Message("user", _question(conversation.message, earlier))
+    room = model.context_window - max_output_tokens - REQUEST_OVERHEAD
+    room -= estimate_tokens((system, question))
+    past: list[Message] = []
+    for turn in reversed(conversation.history):
+        exchange = _exchange(turn)
+        room -= estimate_tokens(exchange)
+        if room < 0:
+            break
+        past[:0] = exchange
+    return (system, *past, question)
+
+
+def estimate_tokens(messages: Iterable[Message]) -> int:
+    """About how many tokens `messages` take."""
+    return sum(MESSAGE_OVERHEAD + -(-len(message.text.encode()) // _BYTES_PER_TOKEN) for message in messages)
+
+
+def most_input_tokens(messages: Iterable[Message]) -> int:
+    """How many tokens `messages` can take at most: a token is at least a byte."""
+    return REQUEST_OVERHEAD + sum(MESSAGE_OVERHEAD + len(message.text.encode()) for message in messages)
+
+
+def _question(message: str, earlier: Sequence[Said]) -> str:
+    if not earlier:
+        return message
+    return f"{message}\n\nOther agents have answered this already:\n\n{_spoken(earlier)}"
+
+
+def _exchange(turn: PastTurn) -> tuple[Message, Message]:
+    return Message("user", turn.message), Message("assistant", _spoken(turn.replies) or "(nobody answered)")
+
+
+def _spoken(replies: Sequence[Said]) -> str:
+    return "\n\n".join(f"{said.name}: {said.text}" for said in replies)

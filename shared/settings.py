@@ -1,0 +1,44 @@
+"""The environment, typed. It is read on first use and never at import, so that a handler can be imported anywhere."""
+
+import os
+from functools import cache
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from shared.errors import ConfigurationError
+
+Provider = Literal["local", "openai", "bedrock", "scripted"]
+
+# A variable set to nothing means the same as one that is not set.
+Seconds = Annotated[float, Field(gt=0, le=900, allow_inf_nan=False)]
+OptionalText = Annotated[str | None, BeforeValidator(lambda value: value or None)]
+OptionalSeconds = Annotated[Seconds | None, BeforeValidator(lambda value: value or None)]
+
+
+class Settings(BaseModel):
+    """What a function needs to know from outside: field `x_y` is the variable `PANTHEON_X_Y`. Times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=lambda name: f"PANTHEON_{name.upper()}")
+
+    stage: str = "local"
+    app_database_url: str
+    jwt_issuer: str
+    jwt_audience: str
+    tenant_claim: str = "tenant_id"
+    roles_claim: str = "roles"
+    llm_provider: Provider = "local"
+    llm_base_url: OptionalText = None
+    llm_api_key: OptionalText = None
+    turn_seconds: Seconds = 25.0
+    max_call_s: OptionalSeconds = None
+
+
+@cache
+def settings() -> Settings:
+    """Read the environment once per process. Raises ConfigurationError that names each variable at fault."""
+    try:
+        return Settings.model_validate(dict(os.environ))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise ConfigurationError(faults) from None

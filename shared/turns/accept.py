@@ -1,0 +1,154 @@
+"""From a request to a turn that may run: what is refused here is refused before a cent is spent.
+
+A turn that is posted again under its key is answered from what is stored. Nothing is written here; the turn is
+accepted together with the intent of its first call.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from shared.catalog import catalog
+from shared.db.context import LOAD_FOR_NEW_TURN
+from shared.db.engine import Database, Params, Row
+from shared.domain.agent import Agent
+from shared.domain.conversation import Conversation, PastTurn, Said
+from shared.errors import (
+    IdempotencyKeyReused,
+    InvalidRequest,
+    NoAgent,
+    NotFound,
+    SessionDeleted,
+    TurnConflict,
+    UnknownAgent,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """A posted turn. `mode` None means the session's."""
+
+    tenant_id: str
+    user_id: str
+    session_id: UUID
+    message: str
+    mode: str | None = None
+    agent_keys: tuple[str, ...] | None = None
+    idempotency_key: str | None = None
+
+    def fingerprint(self) -> str:
+        """What a key stands for: the same session and the same body."""
+        content = [str(self.session_id), self.message, self.mode, self.agent_keys]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The turn that this request's key has made before."""
+
+    turn_id: UUID
+    response: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What does not change about a turn while it runs."""
+
+    turn_id: UUID
+    tenant_id: str
+    session_id: UUID
+    turn_index: int
+    mode: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A turn that may be accepted: what its agents will see, and the columns of its row (`t_...`)."""
+
+    header: Header
+    conversation: Conversation
+    columns: Params
+
+
+def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
+    """Load all that the turn needs, in one statement. Raises NotFound, SessionDeleted, TurnConflict and what
+    InvalidRequest covers."""
+    params = {"b_session_id": request.session_id, "b_idempotency_key": request.idempotency_key}
+    loaded = db.read(request.tenant_id, LOAD_FOR_NEW_TURN, params)[0]
+    if loaded["used"]:
+        return _stored(loaded["used"], request)
+    session = loaded["session"]
+    if session is None:
+        raise NotFound("There is no such session.")
+    mode = request.mode or session["mode"]
+    if request.agent_keys is not None and mode != "manual":
+        raise InvalidRequest("agent_keys can be given in mode 'manual' only.")
+    roster = _roster(loaded["agents"] or [], session["agent_keys"])
+    _check_requested(request, session["agent_keys"], roster)
+    if loaded["active"]:
+        active = loaded["active"]
+        raise TurnConflict(active["id"], retry_after_s=max(1, math.ceil(active["retry_after_s"])))
+    conversation = conversation_of(loaded, roster, request.message, request.agent_keys)
+    header = Header(turn_id, request.tenant_id, request.session_id, session["next_turn_index"], mode, request.message)
+    return Draft(header, conversation, _columns(request, header, session["fan_out"], roster))
+
+
+def conversation_of(
+    loaded: Row, roster: dict[str, Agent], message: str, requested: tuple[str, ...] | None
+) -> Conversation:
+    """What the statements of `shared.db.context` loaded, as the council knows it."""
+    history = tuple(
+        PastTurn(turn["message"], tuple(Said(reply["name"], reply["text"]) for reply in turn["replies"] or ()))
+        for turn in loaded["history"] or ()
+    )
+    return Conversation(MappingProxyType(roster), history, message, requested)
+
+
+def _stored(used: dict[str, Any], request: TurnRequest) -> Stored:
+    if used["deleted"]:
+        raise SessionDeleted
+    if used["fingerprint"] != request.fingerprint():
+        raise IdempotencyKeyReused
+    return Stored(UUID(used["id"]), used["response"])
+
+
+def _roster(agents: list[dict[str, Any]], keys: list[str]) -> dict[str, Agent]:
+    """The session's agents that can be asked, in its order. An agent whose alias this deployment does not have is
+    as good as disabled."""
+    by_key = {agent["key"]: Agent(**agent) for agent in agents}
+    usable = (by_key[key] for key in keys if key in by_key)
+    roster = {agent.key: agent for agent in usable if agent.enabled and agent.model_alias in catalog()}
+    if not roster:
+        raise NoAgent
+    return roster
+
+
+def _check_requested(request: TurnRequest, keys: list[str], roster: dict[str, Agent]) -> None:
+    for key in request.agent_keys or ():
+        if key not in keys:
+            raise UnknownAgent(f"The agent '{key}' is not in this session's roster.")
+        if key not in roster:
+            raise UnknownAgent(f"The agent '{key}' is disabled.")
+
+
+def _columns(request: TurnRequest, header: Header, fan_out: str, roster: dict[str, Agent]) -> Params:
+    return {
+        "t_id": header.turn_id,
+        "t_tenant_id": request.tenant_id,
+        "t_session_id": request.session_id,
+        "t_turn_index": header.turn_index,
+        "t_user_id": request.user_id,
+        "t_idempotency_key": request.idempotency_key,
+        "t_fingerprint": request.fingerprint(),
+        "t_message": request.message,
+        "t_mode": header.mode,
+        "t_fan_out": fan_out,
+        "t_requested_agent_keys": request.agent_keys and list(request.agent_keys),
+        "t_roster": json.dumps([{"key": agent.key, "version": agent.version} for agent in roster.values()]),
+        "t_plan": None,
+    }

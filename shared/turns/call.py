@@ -1,0 +1,167 @@
+"""One row of the journal in memory, and what the ledger will make of it.
+
+`account` states the policy of who pays, as the publishing statement does; a test holds the two together.
+"""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from shared.catalog import Rates
+from shared.db.engine import Params, Row
+from shared.db.journal import OUTCOME_FIELDS, TOKENS
+from shared.domain.money import ZERO, Usage, cost, rates_as_dict, upper_bound
+from shared.domain.outcome import CallFigures
+from shared.domain.turn import Account, CallStatus, Charge, Purpose, Verdict
+from shared.llm.port import Completion, Request
+from shared.orchestration.attempts import Ask, Attempt
+from shared.orchestration.context import most_input_tokens
+
+PLATFORM_PAYER = "platform"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A provider call. `attempt` is None until its outcome is known; money is in USD, `seconds` is its duration."""
+
+    call_id: UUID
+    step: int
+    number: int
+    purpose: Purpose
+    model_alias: str
+    payer: str
+    reserve_usd: Decimal
+    rates: Rates
+    status: CallStatus = "intent"
+    attempt: Attempt | None = None
+    started: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it uses up one of its step's attempts. A late answer without a verdict does not."""
+        return self.attempt is not None and (self.attempt.verdict is not None or self.attempt.error is not None)
+
+    def finished(self, completion: Completion, error: str | None, verdict: Verdict | None) -> "Call":
+        amount = {
+            "succeeded": cost(self.rates, completion.usage),
+            "unbilled": ZERO,
+            "unknown": self.reserve_usd,
+        }[completion.status]
+        attempt = Attempt(self.call_id, self.model_alias, completion, error, verdict, amount)
+        return replace(self, status=completion.status, attempt=attempt, seconds=time.monotonic() - self.started)
+
+    def answered(self) -> Attempt:
+        assert self.attempt is not None
+        return self.attempt
+
+    def account(self) -> Account:
+        """The payer pays for the attempt that carries the verdict `reply`, nobody yet for an unknown outcome, the
+        platform for the rest."""
+        if self.attempt and self.attempt.verdict == "reply" and self.payer != PLATFORM_PAYER:
+            return "tenant"
+        return "suspense" if self.status in ("intent", "unknown") else "platform"
+
+    def charge(self) -> Charge:
+        if self.attempt is None:
+            return Charge("suspense", Usage(), self.reserve_usd)
+        return Charge(self.account(), self.attempt.completion.usage, self.attempt.cost_usd)
+
+    def figures(self) -> CallFigures:
+        return CallFigures(self.purpose, self.model_alias, self.status, self.answered().completion.usage, self.seconds)
+
+    def as_audit(self) -> dict[str, Any]:
+        return {
+            "call_id": str(self.call_id),
+            "step": self.step,
+            "attempt": self.number,
+            "purpose": self.purpose,
+            "model_alias": self.model_alias,
+            "status": self.status,
+            "verdict": self.attempt and self.attempt.verdict,
+            "error": self.attempt and self.attempt.error,
+        }
+
+    def intent_params(self, ask: Ask, request: Request, request_hash: str) -> dict[str, Any]:
+        """What `shared.db.journal` calls the intent's fields."""
+        return {
+            "i_call_id": self.call_id,
+            "i_step": self.step,
+            "i_attempt": self.number,
+            "i_purpose": self.purpose,
+            "i_agent_key": ask.agent and ask.agent.key,
+            "i_agent_version": ask.agent and ask.agent.version,
+            "i_model_alias": self.model_alias,
+            "i_provider": request.model.provider,
+            "i_model_id": request.model.model_id,
+            "i_request_hash": request_hash,
+            "i_payer": self.payer,
+            "i_reserve_usd": self.reserve_usd,
+            "i_rates": json.dumps(rates_as_dict(self.rates)),
+        }
+
+    def outcome_params(self) -> dict[str, Any]:
+        """What `shared.db.journal` calls the outcome's fields."""
+        attempt = self.answered()
+        completion = attempt.completion
+        fields = {
+            "call_id": self.call_id,
+            "status": self.status,
+            "verdict": attempt.verdict,
+            **completion.usage.as_dict(),
+            "cost_usd": attempt.cost_usd,
+            "output": completion.text,
+            "stop_reason": completion.stop_reason,
+            "error_code": attempt.error,
+            "provider_request_id": completion.provider_request_id,
+        }
+        return {f"o_{name}": value for name, value in fields.items()}
+
+
+# The parameters of a statement that could record an outcome, where there is none.
+NO_OUTCOME: Params = {f"o_{name}": None for name in ("call_id", *OUTCOME_FIELDS)}
+
+
+def new_call(ask: Ask, request: Request, number: int, payer: str) -> Call:
+    """The call that `request` is about to make, with the reserve that bounds its cost."""
+    rates = request.model.rates
+    return Call(
+        call_id=UUID(request.call_id),
+        step=ask.step,
+        number=number,
+        purpose=ask.purpose,
+        model_alias=request.model.alias,
+        payer=payer,
+        reserve_usd=upper_bound(rates, most_input_tokens(request.messages), request.max_output_tokens),
+        rates=rates,
+        started=time.monotonic(),
+    )
+
+
+def call_from_row(row: Row) -> Call:
+    """A call as the journal has it. An attempt that died with its process has no outcome, and so no `attempt`."""
+    call = Call(
+        call_id=row["call_id"],
+        step=row["step"],
+        number=row["attempt"],
+        purpose=row["purpose"],
+        model_alias=row["model_alias"],
+        payer=row["payer"],
+        reserve_usd=row["reserve_usd"],
+        rates=Rates(**{name: Decimal(value) for name, value in row["rates"].items()}),
+        status=row["status"],
+    )
+    if row["finished_at"] is None:
+        return call
+    completion = Completion(
+        status=row["status"],
+        text=row["output"] or "",
+        stop_reason=row["stop_reason"],
+        usage=Usage(**{name: row[name] for name in TOKENS}),
+        provider_request_id=row["provider_request_id"],
+    )
+    attempt = Attempt(call.call_id, call.model_alias, completion, row["error_code"], row["verdict"], row["cost_usd"])
+    return replace(call, attempt=attempt)

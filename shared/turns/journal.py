@@ -1,0 +1,207 @@
+"""A turn's journal on Postgres: each call is written before it is sent, and an outcome in hand is never dropped.
+
+The outcome of one call and the intent of the next share a commit. When that commit fails, for whatever reason, the
+outcome is recorded again alone; when it is refused, the outcome went through anyway, and this runner stops.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import psycopg
+
+from shared.db.accept import ACCEPT, ACCEPT_AND_OPEN
+from shared.db.engine import Database, Params, Row, Statement
+from shared.db.journal import OPEN, RECORD
+from shared.domain.outcome import CallFigures
+from shared.domain.turn import Charge, Verdict
+from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable
+from shared.llm.port import Completion, Request
+from shared.orchestration.attempts import Ask, Attempt
+from shared.turns.call import NO_OUTCOME, Call, call_from_row, new_call
+
+logger = logging.getLogger(__name__)
+
+# Beyond the call itself, a lease leaves time to record its outcome and to write the next intent.
+LEASE_MARGIN_S = 30.0
+# The intent's payer is NULL where the budget refused its hold.
+_REFUSED_HOLD = ("llm_calls", "payer")
+# Another turn of the session, or of the key, was inserted first.
+_FASTER = ("turns_one_active_per_session", "turns_session_id_turn_index_key", "turns_idempotency_key_tenant_id_key")
+_RECORD_TRIES = 3
+_RECORD_PAUSE_S = 0.2
+
+
+class Stopped(Exception):
+    """This runner may not go on: the turn was cancelled or its session deleted, and is to be published as it stands
+    (`publish`), or another runner has it."""
+
+    def __init__(self, *, publish: bool) -> None:
+        self.publish = publish
+        super().__init__("not wanted any more" if publish else "lease lost")
+
+
+class Stale(Exception):
+    """The session moved on between loading and accepting. Nothing was written; load again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """When the turn was accepted, by the database's clock, and this process's clock at some moment after."""
+
+    created_at: datetime
+    database_now: datetime
+    monotonic: float
+
+    def now(self) -> datetime:
+        """The database's clock, carried on by this process's: leases and times never depend on the host's."""
+        return self.database_now + timedelta(seconds=time.monotonic() - self.monotonic)
+
+
+class TurnJournal:
+    """The journal of one turn and one runner. `new` holds the turn's columns (`t_...`) until it is accepted, which
+    happens together with its first intent."""
+
+    def __init__(self, db: Database, tenant_id: str, turn_id: UUID, new: Params) -> None:
+        self.turn_id = turn_id
+        self.epoch = 1
+        self.accepted: Accepted | None = None
+        self._db = db
+        self._tenant_id = tenant_id
+        self._new = new
+        self._calls: list[Call] = []
+        self._pending: Call | None = None
+
+    @classmethod
+    def resumed(cls, db: Database, turn: Row, calls: Sequence[Row]) -> "TurnJournal":
+        """The journal of a turn that was just claimed: its row, with the database's clock as `now`, and its calls."""
+        journal = cls(db, turn["tenant_id"], turn["id"], {})
+        journal.epoch = turn["lease_epoch"]
+        journal.accepted = Accepted(turn["created_at"], turn["now"], time.monotonic())
+        journal._calls = [call_from_row(row) for row in calls]
+        return journal
+
+    def attempts(self, step: int) -> Sequence[Attempt]:
+        return [call.attempt for call in self._calls if call.step == step and call.attempt and call.counts]
+
+    def open(self, ask: Ask, request: Request) -> bool:
+        number = 1 + sum(call.step == ask.step for call in self._calls)
+        call = new_call(ask, request, number, f"tenant:{self._tenant_id}")
+        params = {
+            **call.intent_params(ask, request, _fingerprint(request)),
+            "t_plan": ask.plan and json.dumps(ask.plan.as_dict(), ensure_ascii=False),
+            "t_lease_s": request.model.max_call_s + LEASE_MARGIN_S,
+        }
+        opened = self._accept_and_open(params) if self.accepted is None else self._advance(params)
+        if opened:
+            self._calls.append(call)
+        return opened
+
+    def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
+        index = next(i for i, call in enumerate(self._calls) if call.call_id == call_id)
+        self._pending = self._calls[index] = self._calls[index].finished(completion, error, verdict)
+        return self._pending.answered()
+
+    def charges(self) -> list[Charge]:
+        """Every call of the turn as the ledger will see it."""
+        return [call.charge() for call in self._calls]
+
+    def figures(self) -> list[CallFigures]:
+        """The calls that this process made and saw the end of."""
+        return [call.figures() for call in self._calls if call.seconds]
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        return tuple(self._calls)
+
+    @property
+    def steps_finished(self) -> int:
+        return sum(call.attempt is not None and call.attempt.verdict is not None for call in self._calls)
+
+    def fence(self) -> Params:
+        """The parameters by which a statement knows this runner."""
+        return {"t_id": self.turn_id, "t_epoch": self.epoch}
+
+    def outcome(self) -> Params:
+        """The parameters of the outcome that is still to be written, all NULL when there is none."""
+        return self._pending.outcome_params() if self._pending else NO_OUTCOME
+
+    def written(self) -> None:
+        """The outcome went through with another statement."""
+        self._pending = None
+
+    def flush(self) -> None:
+        """Record the outcome in hand alone. Tried again over a new connection; raises JournalUnavailable when the
+        database cannot take it, and then the call stays an intent, which a claim will make unknown."""
+        for attempt in range(_RECORD_TRIES):
+            if self._pending is None:
+                return
+            try:
+                self._db.run(self._tenant_id, RECORD, {**self.fence(), **self.outcome()})
+                self._pending = None
+            except (psycopg.Error, DatabaseUnavailable) as error:
+                logger.warning("outcome not recorded", extra={"error": type(error).__name__, "attempt": attempt + 1})
+                if attempt + 1 == _RECORD_TRIES:
+                    raise JournalUnavailable from error
+                time.sleep(_RECORD_PAUSE_S)
+
+    def accept_for_later(self) -> None:
+        """Accept the turn without a call, for the queue. Raises what `open` raises."""
+        row = self._accept(ACCEPT, {})
+        if row["created_at"] is None and row["locked"]:
+            raise BudgetExceeded
+        self._accepted(row)
+
+    def _accept_and_open(self, params: Params) -> bool:
+        self._accepted(self._accept(ACCEPT_AND_OPEN, params))
+        return True
+
+    def _accept(self, statement: Statement, params: Params) -> Row:
+        try:
+            return self._db.run(self._tenant_id, statement, {**self._new, **params})[0]
+        except psycopg.errors.UniqueViolation as error:
+            if error.diag.constraint_name not in _FASTER:
+                raise JournalUnavailable from error
+            raise Stale from error
+        except psycopg.errors.NotNullViolation as error:
+            if (error.diag.table_name, error.diag.column_name) != _REFUSED_HOLD:
+                raise JournalUnavailable from error
+            raise BudgetExceeded from error
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            raise JournalUnavailable from error
+
+    def _accepted(self, row: Row) -> None:
+        if row["created_at"] is None:
+            raise Stale
+        self.accepted = Accepted(row["created_at"], row["now"], time.monotonic())
+
+    def _advance(self, params: Params) -> bool:
+        try:
+            row = self._db.run(self._tenant_id, OPEN, {**self.fence(), **self.outcome(), **params})[0]
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            self.flush()
+            raise JournalUnavailable from error
+        if row["recorded"]:
+            self._pending = None
+        if not row["fenced"]:
+            self.flush()
+            raise Stopped(publish=False)
+        if not row["wanted"]:
+            raise Stopped(publish=True)
+        return bool(row["opened"])
+
+
+def _fingerprint(request: Request) -> str:
+    """A hash of what is sent, so that two attempts can be compared without keeping the prompt."""
+    content = (
+        request.model.model_id,
+        [(message.role, message.text) for message in request.messages],
+        request.max_output_tokens,
+        request.temperature,
+    )
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

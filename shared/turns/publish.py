@@ -1,0 +1,154 @@
+"""The end of a turn: its response is built once, stored, and shown only when everything else was stored with it.
+
+The response is built for the marks (cancel, delete) that were known; where the statement's lock finds others, nothing
+is published, and it is built again for those.
+"""
+
+import json
+from typing import Any
+
+import psycopg
+
+from shared.db.engine import Database, Params
+from shared.db.publish import PUBLISH
+from shared.domain.money import format_usd
+from shared.domain.problem import Problem, problem
+from shared.domain.turn import Plan, Reply, Turn, TurnStatus
+from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed, SessionDeleted
+from shared.orchestration.council import Council
+from shared.turns.accept import Header
+from shared.turns.journal import Stopped, TurnJournal
+
+
+def publish(
+    db: Database, header: Header, journal: TurnJournal, council: Council, *, abandoned: bool = False
+) -> tuple[Turn, str]:
+    """Publish the turn as it stands, and return it with its stored response.
+
+    Raises Stopped when another runner has it, SessionDeleted when it was published without text, and PublishFailed or
+    JournalUnavailable when nothing could be published; the last outcome is in the journal then.
+    """
+    cancelled = deleted = False
+    while True:
+        turn = build_turn(header, journal, council, cancelled=cancelled, abandoned=abandoned)
+        params = {
+            **journal.fence(),
+            **journal.outcome(),
+            **_params(turn, journal, deleted=deleted),
+            "t_saw_cancel": cancelled,
+            "t_saw_delete": deleted,
+        }
+        row = _run(db, header.tenant_id, journal, params)
+        if row["published"]:
+            if deleted:
+                raise SessionDeleted
+            return turn, params["t_response"]
+        if row["cancelled"] is None:
+            raise Stopped(publish=False)
+        cancelled, deleted = row["cancelled"], row["deleted"]
+
+
+def build_turn(
+    header: Header,
+    journal: TurnJournal,
+    council: Council,
+    *,
+    cancelled: bool = False,
+    abandoned: bool = False,
+) -> Turn:
+    """The turn as its client will see it."""
+    assert journal.accepted is not None
+    replies = council.replies + _unanswered(council, "turn_abandoned" if abandoned else "cancelled")
+    status, error = _status(replies, cancelled=cancelled, abandoned=abandoned)
+    return Turn(
+        id=header.turn_id,
+        session_id=header.session_id,
+        turn_index=header.turn_index,
+        status=status,
+        mode=header.mode,
+        message=header.message,
+        created_at=journal.accepted.created_at,
+        completed_at=journal.accepted.now(),
+        error=error,
+        plan=council.current_plan,
+        replies=replies,
+        charges=journal.charges(),
+        fallbacks=(),
+        steps_finished=journal.steps_finished,
+    )
+
+
+def _unanswered(council: Council, code: str) -> list[Reply]:
+    """One reply for each entry of the plan that nobody came to ask."""
+    plan = council.current_plan or Plan((), "default")
+    positions = range(len(council.replies), len(plan.selected_agent_keys))
+    agents = [(position, council.conversation.roster[plan.selected_agent_keys[position]]) for position in positions]
+    return [
+        Reply(position, agent.key, agent.version, agent.name, "skipped", error=problem(code))
+        for position, agent in agents
+    ]
+
+
+def _status(replies: list[Reply], *, cancelled: bool, abandoned: bool) -> tuple[TurnStatus, Problem | None]:
+    if cancelled:
+        return "cancelled", None
+    if abandoned:
+        return "failed", problem("turn_abandoned")
+    if any(reply.status == "completed" for reply in replies):
+        return "completed", None
+    return "failed", problem("no_reply")
+
+
+def _run(db: Database, tenant_id: str, journal: TurnJournal, params: Params) -> dict[str, Any]:
+    try:
+        row = db.run(tenant_id, PUBLISH, params)[0]
+    except DatabaseUnavailable as error:
+        journal.flush()
+        raise JournalUnavailable("The turn could not be published now; it will be.") from error
+    except psycopg.Error as error:
+        journal.flush()
+        raise PublishFailed from error
+    if row["recorded"]:
+        journal.written()
+    else:
+        journal.flush()
+    return row
+
+
+def _params(turn: Turn, journal: TurnJournal, *, deleted: bool) -> dict[str, Any]:
+    replies = [_reply_row(reply, deleted=deleted) for reply in turn.replies]
+    audit = {
+        "status": turn.status,
+        # Without the unknown tags: they are the user's text, which deleting takes away.
+        "selected_agent_keys": list(turn.plan.selected_agent_keys) if turn.plan else [],
+        "plan_source": turn.plan and turn.plan.source,
+        "agents": [{"key": r.agent_key, "version": r.agent_version, "status": r.status} for r in turn.replies],
+        "model_aliases": [reply.model_alias for reply in turn.replies],
+        "fallbacks": [fallback.as_dict() for fallback in turn.fallbacks],
+        "attempts": [call.as_audit() for call in journal.calls],
+    }
+    return {
+        "t_status": turn.status,
+        "t_plan": turn.plan and json.dumps(turn.plan.as_dict(), ensure_ascii=False),
+        "t_response": None if deleted else turn.as_json(),
+        "t_completed_at": turn.completed_at,
+        "t_replies": json.dumps(replies, ensure_ascii=False),
+        "t_summaries": "[]",
+        "t_audit": json.dumps(audit, ensure_ascii=False),
+    }
+
+
+def _reply_row(reply: Reply, *, deleted: bool) -> dict[str, Any]:
+    return {
+        "position": reply.position,
+        "agent_key": reply.agent_key,
+        "agent_version": reply.agent_version,
+        "name": reply.name,
+        "status": reply.status,
+        "text": None if deleted else reply.text,
+        "stop_reason": reply.stop_reason,
+        "error_code": reply.error and reply.error.code,
+        "model_alias": reply.model_alias,
+        **reply.usage.as_dict(),
+        "cost_usd": format_usd(reply.cost_usd),
+    }

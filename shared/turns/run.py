@@ -1,0 +1,172 @@
+"""Running a turn: accept, ask, publish. No transaction and no lock is held while a model thinks.
+
+`take_turn` runs a turn that a client has just posted; `resume_turn` runs one that nobody runs any more. Both end in
+the same place, and a turn that outlasts this process's time is given back to the queue before its next call.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from uuid6 import uuid7
+
+from shared.catalog import catalog
+from shared.db.claims import CLAIM, LOCK_ABANDONED, RELEASE
+from shared.db.context import LOAD_FOR_RESUMED_TURN
+from shared.db.engine import Database, Row
+from shared.db.turns import LOAD_CALLS, load_turn
+from shared.domain.agent import Agent
+from shared.domain.outcome import TurnOutcome
+from shared.domain.turn import Plan, Turn
+from shared.errors import DatabaseUnavailable, JournalUnavailable
+from shared.llm.port import Provider
+from shared.orchestration.attempts import Asker, OutOfTime
+from shared.orchestration.council import Council
+from shared.orchestration.modes import MODES
+from shared.turns.accept import Header, Stored, TurnRequest, conversation_of, load_draft
+from shared.turns.journal import Stale, Stopped, TurnJournal
+from shared.turns.publish import publish
+
+# So many claims that brought nothing, and the turn is given up.
+FRUITLESS_CLAIMS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """What a process brings to a turn: its database, its provider, and how many seconds it has left."""
+
+    db: Database
+    provider: Provider
+    seconds_left: Callable[[], float]
+
+
+def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
+    """Run a posted turn to its end, or as far as this process's time goes. Raises the errors that API.md names."""
+    started = time.monotonic()
+    turn_id = uuid7()
+    while True:
+        draft = load_draft(runner.db, request, turn_id)
+        if isinstance(draft, Stored):
+            return _replay(runner, request.tenant_id, draft.turn_id)
+        journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
+        council = Council(draft.conversation, _asker(runner, journal))
+        try:
+            return _run(runner, draft.header, journal, council, started)
+        except Stale:
+            # Somebody was faster. The session tells what that means: an active turn, our own key, or the next index.
+            continue
+
+
+def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | None:
+    """Claim a turn that nobody runs, and run it on from its journal. None where somebody does, or it has ended."""
+    started = time.monotonic()
+    turn = _claim(runner.db, tenant_id, turn_id)
+    if turn is None:
+        return None
+    loaded, calls = runner.db.read_all(
+        tenant_id,
+        (
+            LOAD_FOR_RESUMED_TURN,
+            {
+                "b_session_id": turn["session_id"],
+                "b_turn_index": turn["turn_index"],
+                "b_roster": json.dumps(turn["roster"]),
+            },
+        ),
+        (LOAD_CALLS, {"b_id": turn_id}),
+    )
+    journal = TurnJournal.resumed(runner.db, turn, calls)
+    header = Header(*(turn[name] for name in ("id", "tenant_id", "session_id", "turn_index", "mode", "message")))
+    if turn["expired_claims"] >= FRUITLESS_CLAIMS:
+        # A runner without time asks nobody: it can only replay what was answered.
+        idle = replace(runner, seconds_left=lambda: 0.0)
+        return _give_up(idle, header, journal, _resumed_council(idle, turn, loaded[0], journal), started)
+    return _run(runner, header, journal, _resumed_council(runner, turn, loaded[0], journal), started)
+
+
+def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
+    try:
+        try:
+            MODES[header.mode](council)
+        except Stopped as stop:
+            if not stop.publish:
+                raise
+        turn, body = publish(runner.db, header, journal, council)
+    except OutOfTime:
+        _release(runner.db, header.tenant_id, journal)
+        return _standing(runner, header, journal, started, handed_over=True)
+    except Stopped:
+        return _standing(runner, header, journal, started)
+    return _published(turn, body, journal, started)
+
+
+def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
+    """Publish the turn as failed, with what was answered."""
+    try:
+        with suppress(OutOfTime):
+            for key in council.current_plan.selected_agent_keys if council.current_plan else ():
+                council.ask(key)
+        turn, body = publish(runner.db, header, journal, council, abandoned=True)
+    except Stopped:
+        return _standing(runner, header, journal, started)
+    return _published(turn, body, journal, started)
+
+
+def _asker(runner: Runner, journal: TurnJournal) -> Asker:
+    return Asker(journal.turn_id, catalog(), runner.provider, journal, runner.seconds_left)
+
+
+def _resumed_council(runner: Runner, turn: Row, loaded: dict[str, Any], journal: TurnJournal) -> Council:
+    by_key = {agent["key"]: Agent(**agent) for agent in loaded["agents"] or []}
+    roster = {pinned["key"]: by_key[pinned["key"]] for pinned in turn["roster"]}
+    requested = tuple(turn["requested_agent_keys"]) if turn["requested_agent_keys"] else None
+    conversation = conversation_of(loaded, roster, turn["message"], requested)
+    plan = Plan.from_dict(turn["plan"]) if turn["plan"] else None
+    return Council(conversation, _asker(runner, journal), plan)
+
+
+def _claim(db: Database, tenant_id: str, turn_id: UUID) -> Row | None:
+    try:
+        with db.transaction(tenant_id) as execute:
+            if not execute(LOCK_ABANDONED, {"t_id": turn_id}):
+                return None
+            return execute(CLAIM, {"t_id": turn_id})[0]
+    except (psycopg.Error, DatabaseUnavailable) as error:
+        raise JournalUnavailable from error
+
+
+def _release(db: Database, tenant_id: str, journal: TurnJournal) -> None:
+    """Give the turn back to the queue, accepting it first where not even its first call would fit."""
+    try:
+        if journal.accepted is None:
+            journal.accept_for_later()
+        else:
+            db.run(tenant_id, RELEASE, {**journal.fence(), **journal.outcome()})
+            journal.written()
+    except (psycopg.Error, DatabaseUnavailable) as error:
+        journal.flush()
+        raise JournalUnavailable from error
+
+
+def _published(turn: Turn, body: str, journal: TurnJournal, started: float) -> TurnOutcome:
+    seconds = time.monotonic() - started
+    return TurnOutcome(turn.id, turn.status, body, journal.figures(), turn.fallbacks, seconds, published=True)
+
+
+def _standing(
+    runner: Runner, header: Header, journal: TurnJournal, started: float, *, handed_over: bool = False
+) -> TurnOutcome:
+    """The answer of a runner that did not publish: the turn as it stands."""
+    stored = load_turn(runner.db, header.tenant_id, header.turn_id)
+    seconds = time.monotonic() - started
+    return TurnOutcome(stored.id, stored.status, stored.body, journal.figures(), (), seconds, handed_over=handed_over)
+
+
+def _replay(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome:
+    stored = load_turn(runner.db, tenant_id, turn_id)
+    return TurnOutcome(stored.id, stored.status, stored.body, replayed=stored.ended)

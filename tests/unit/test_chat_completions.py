@@ -1,0 +1,188 @@
+"""Reading a 200: strict about tokens, lenient about text."""
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.domain.money import Usage
+from shared.llm.chat_completions import MAX_WORD, read_completion
+
+COUNTED = {"prompt_tokens": 10, "completion_tokens": 4}
+BIGINT_MAX = 2**63 - 1
+
+
+def body(usage: object = COUNTED, message: object = None, **members: Any) -> bytes:
+    choice = {"index": 0, "message": message or {"content": "Hello."}, "finish_reason": "stop"}
+    return json.dumps({"id": "chatcmpl-1", "choices": [choice], "usage": usage} | members).encode()
+
+
+def test_a_plain_answer() -> None:
+    completion = read_completion(body(), "req-1")
+    assert completion.status == "succeeded"
+    assert completion.error is None
+    assert completion.text == "Hello."
+    assert completion.stop_reason == "end_turn"
+    assert completion.usage == Usage(input_tokens=10, output_tokens=4)
+    assert completion.provider_request_id == "req-1"
+
+
+def test_the_bodys_own_id_is_taken_when_the_headers_had_none() -> None:
+    assert read_completion(body()).provider_request_id == "chatcmpl-1"
+    assert read_completion(body(id=7)).provider_request_id is None
+    assert read_completion(body(id="\x00\ud800" + "x" * 9999)).provider_request_id == "\ufffd" * 2 + "x" * 198
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (
+            {**COUNTED, "prompt_tokens_details": {"cached_tokens": 7}},
+            Usage(input_tokens=3, cache_read_tokens=7, output_tokens=4),
+        ),
+        (
+            {**COUNTED, "completion_tokens_details": {"reasoning_tokens": 3}},
+            Usage(input_tokens=10, output_tokens=1, reasoning_tokens=3),
+        ),
+        (
+            {**COUNTED, "prompt_tokens_details": {"cached_tokens": 11}},
+            Usage(input_tokens=0, cache_read_tokens=10, output_tokens=4),
+        ),
+        (
+            {**COUNTED, "completion_tokens_details": {"reasoning_tokens": 5}},
+            Usage(input_tokens=10, output_tokens=0, reasoning_tokens=4),
+        ),
+        (
+            {
+                **COUNTED,
+                "prompt_tokens_details": None,
+                "completion_tokens_details": {"reasoning_tokens": None},
+            },
+            Usage(input_tokens=10, output_tokens=4),
+        ),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, Usage()),
+        ({"prompt_tokens": BIGINT_MAX, "completion_tokens": 1}, Usage(BIGINT_MAX, 1)),
+    ],
+)
+def test_tokens_are_split_into_classes_that_keep_the_sum(usage: object, expected: Usage) -> None:
+    completion = read_completion(body(usage))
+    assert completion.status == "succeeded"
+    assert completion.usage == expected
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        [],
+        "10",
+        {"prompt_tokens": 10},
+        {"completion_tokens": 10},
+        {**COUNTED, "prompt_tokens": -1},
+        {**COUNTED, "completion_tokens": -1},
+        {**COUNTED, "prompt_tokens": True},
+        {**COUNTED, "prompt_tokens": 10.0},
+        {**COUNTED, "prompt_tokens": "10"},
+        {**COUNTED, "prompt_tokens": None},
+        {**COUNTED, "prompt_tokens": BIGINT_MAX + 1},
+        {**COUNTED, "completion_tokens": float("nan")},
+        {**COUNTED, "prompt_tokens_details": {"cached_tokens": -1}},
+        {**COUNTED, "prompt_tokens_details": {"cached_tokens": False}},
+        {**COUNTED, "prompt_tokens_details": 3},
+        {**COUNTED, "completion_tokens_details": {"reasoning_tokens": 1.5}},
+    ],
+)
+def test_a_count_that_cannot_be_believed_makes_the_outcome_unknown(usage: object) -> None:
+    completion = read_completion(body(usage), "req-1")
+    assert (completion.status, completion.error) == ("unknown", "malformed_response")
+    assert completion.usage == Usage()
+    assert completion.provider_request_id == "req-1"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"7",
+        b'"usage"',
+        b"<!doctype html>",
+        b'{"usage": {"prompt_tokens": 1, "completion_tokens"',
+        b"[" * 200_000,
+        b'{"usage": {"prompt_tokens": ' + b"9" * 5000 + b', "completion_tokens": 1}}',
+        b"\x80\x81\xff",
+    ],
+)
+def test_what_is_no_completion_is_malformed(document: bytes) -> None:
+    completion = read_completion(document)
+    assert (completion.status, completion.error) == ("unknown", "malformed_response")
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": ""}, ""),
+        ({"content": None, "tool_calls": []}, ""),
+        ({"content": 7}, ""),
+        ({"content": {"type": "text", "text": "no"}}, ""),
+        ("no", ""),
+        ({"content": "nul \x00 and surrogate \ud83d!"}, "nul \ufffd and surrogate \ufffd!"),
+        ({"content": "a pair \ud83d\ude00"}, "a pair \U0001f600"),
+        (
+            {
+                "content": [
+                    {"type": "text", "text": "Hel"},
+                    {"type": "image", "text": "no"},
+                    {"type": "text", "text": 7},
+                    "no",
+                    {"type": "text", "text": "lo"},
+                ]
+            },
+            "Hello",
+        ),
+    ],
+)
+def test_any_text_is_an_answer_once_it_is_counted(message: object, text: str) -> None:
+    completion = read_completion(body(message=message))
+    assert completion.status == "succeeded"
+    assert completion.text == text
+    assert completion.usage == Usage(10, 4)
+
+
+@pytest.mark.parametrize("choices", [None, [], {}, [None], ["no"], [[]]])
+def test_an_answer_without_a_choice_is_empty_and_paid_for(choices: object) -> None:
+    completion = read_completion(body(choices=choices))
+    assert (completion.status, completion.text, completion.stop_reason) == ("succeeded", "", None)
+    assert completion.usage == Usage(10, 4)
+
+
+def test_bare_control_characters_and_bytes_that_are_no_utf8_become_storable() -> None:
+    raw = body(message={"content": "@"}).replace(b"@", b"a\x00b\nc\xff\xc3\xa9")
+    assert read_completion(raw).text == "a\ufffdb\nc\ufffdé"
+
+
+def test_a_refusal_has_no_text() -> None:
+    completion = read_completion(body(message={"content": "Well, ", "refusal": "No."}))
+    assert (completion.text, completion.stop_reason) == ("", "content_filtered")
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "stop_reason"),
+    [
+        ("stop", "end_turn"),
+        ("length", "max_tokens"),
+        ("content_filter", "content_filtered"),
+        ("tool_calls", "tool_calls"),
+        ("w\x00rd" + "x" * 9999, "w\ufffdrd" + "x" * (MAX_WORD - 4)),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_stop_reasons_are_ours_or_the_providers_own_word(
+    finish_reason: object, stop_reason: str | None
+) -> None:
+    choice = {"message": {"content": "Hello."}, "finish_reason": finish_reason}
+    assert read_completion(body(choices=[choice])).stop_reason == stop_reason
