@@ -5,7 +5,6 @@ no answer or log line holds a trace with data in it.
 """
 
 import json
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,8 +24,6 @@ from shared.settings import settings
 
 PROBLEM_JSON = "application/problem+json"
 _STATUS_CODES = {404: "not_found", 405: "method_not_allowed"}
-
-logger = logging.getLogger("shared.http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ def problem_response(
 async def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PantheonError)
     if error.status >= 500:
-        logger.error("request failed", extra={"code": error.code, "cause": telemetry.describe(error.__cause__)})
+        telemetry.report("request failed", error, code=error.code)
     telemetry.count_error(error)
     return problem_response(request.scope, error.status, error.code, error.detail, error.extra, error.headers)
 
@@ -158,7 +155,7 @@ class _Unexpected:
         try:
             await self._app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 the last resort: whatever it is, the client gets an answer
-            logger.error("unexpected error", extra={"cause": telemetry.describe(error)})  # noqa: TRY400 no trace with data
+            telemetry.report("unexpected error", error)
             telemetry.count(Metric.UNEXPECTED_ERRORS)
             detail = "Something went wrong on our side; the request id finds it in the log."
             await problem_response(scope, 500, "internal_error", detail, {}, {})(scope, receive, send)

@@ -1,7 +1,8 @@
-"""Bringing a database up to date, and the URL by which the application's role reaches it."""
+"""Bringing a database up to date, and the URLs by which its roles reach it."""
 
 import hashlib
-from urllib.parse import quote, urlsplit, urlunsplit
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -10,23 +11,31 @@ import migrations
 from shared.names import Role
 
 
-def prepare(owner_url: str) -> str:
-    """Migrate the database at the owner's URL and return the application's URL. Raises psycopg.Error."""
+@dataclass(frozen=True)
+class RoleUrls:
+    """`app` is what functions connect with, one tenant at a time; `ops` sees every tenant."""
+
+    app: str
+    ops: str
+
+
+def prepare(owner_url: str) -> RoleUrls:
+    """Migrate the database at the owner's URL, and let its roles in. Raises psycopg.Error and what Alembic raises."""
     migrations.upgrade(owner_url)
     parts = urlsplit(owner_url)
-    password = _password(parts.password)
-    if password:
+    if parts.password:
         with psycopg.connect(owner_url, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(Role.APP), sql.Literal(password))
-            )
-    user = f"{Role.APP}:{quote(password)}" if password else Role.APP.value
+            for role in Role:
+                password = sql.Literal(_password(parts.password, role))
+                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), password))
+    return RoleUrls(app=_url(parts, Role.APP), ops=_url(parts, Role.OPS))
+
+
+def _url(parts: SplitResult, role: Role) -> str:
+    user = f"{role}:{quote(_password(parts.password, role))}" if parts.password else role.value
     return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}"))
 
 
-def _password(owner_password: str | None) -> str | None:
-    """None where the owner needs none. Otherwise derived from the owner's, so that two stacks on one database give
-    the role the same one, and nothing is kept in a file."""
-    if not owner_password:
-        return None
-    return hashlib.sha256(f"{Role.APP}:{owner_password}".encode()).hexdigest()
+def _password(owner_password: str, role: Role) -> str:
+    """Derived from the owner's, so that two stacks on one database agree, and nothing is kept in a file."""
+    return hashlib.sha256(f"{role}:{owner_password}".encode()).hexdigest()

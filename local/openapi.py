@@ -1,7 +1,7 @@
 """The one OpenAPI document, made from all HTTP functions and committed where the API function serves it.
 
-    python -m local.openapi           write it
-    python -m local.openapi --check   fail where it is not what the functions say
+python -m local.openapi           write it
+python -m local.openapi --check   fail where it is not what the functions say
 """
 
 import json
@@ -22,9 +22,7 @@ def document() -> dict[str, Any]:
     """The contract of every function as OpenAPI 3.1."""
     routes = [*api.routes, *turns.routes]
     described = get_openapi(title="Pantheon", version=VERSION, description=_DESCRIPTION, routes=routes)
-    described["components"]["securitySchemes"] = {
-        "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    }
+    described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     for path, operations in described["paths"].items():
         for operation in operations.values():
             operation["security"] = [] if path in _OPEN else [{"token": []}]

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NoReturn, Self
 
 import psycopg
@@ -19,8 +21,10 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import SQLAlchemyError
 
 from local import database, demo, environment, model, postgres
+from local.database import RoleUrls
 from local.environment import Environment
-from local.gateway.pool import Function
+from local.event_source import WORKER, EventSource
+from local.gateway.pool import Function, Pool
 from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
 from local.gateway.template import FunctionStartError
 from local.gateway.tokens import TokenKey, TokenKeyError
@@ -29,13 +33,14 @@ from local.postgres import PostgresError
 from shared.errors import PantheonError
 from shared.names import Env, LocalEnv
 
-DEMO: Final = "demo"  # the tenant, and its user
 _DEMO_ROLES: Final = ("member", "admin")
 _DEMO_TTL: Final = timedelta(hours=24)
 # What an invocation may take, in seconds: API Gateway gives up after 30, and a turn needs a moment to be published.
 _API_S: Final = 29.0
 _TURN_MARGIN_S: Final = 4.0
 _CONNECT_S: Final = 5
+# Each process of each function keeps a connection, and there may be 32 of each.
+_POSTGRES: Final = MappingProxyType({"max_connections": "200"})
 
 Say = Callable[[str], None]
 
@@ -58,8 +63,8 @@ START_ERRORS: Final = (
 
 @dataclass(frozen=True)
 class Stack:
-    """A running Pantheon, made by `start`; as a context manager it stops at the end. `app_url` is the database as
-    the functions see it, `owner_url` as its owner does; `session_id` is the demo session's."""
+    """A running Pantheon, made by `start`; as a context manager it stops at the end. `session_id` is the demo
+    session's, `app_url` the database as the functions see it, `owner_url` as its owner does."""
 
     url: str
     session_id: str
@@ -79,11 +84,12 @@ class Stack:
             listener = resources.enter_context(reserve(settings.port))
             log_dir, key = _open_data_dir(settings.data_dir)
             owner_url = _database(settings, resources, say)
-            app_url, session_id = _prepare(owner_url, say)
-            functions = {**settings.functions, Env.APP_DATABASE_URL.value: app_url}
+            urls, session_id = _prepare(owner_url, say)
+            functions = {**settings.functions, Env.APP_DATABASE_URL.value: urls.app}
             if settings.needs_model:
                 functions[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
-            gateway = Gateway(listener, _functions(settings), functions, key, log_dir)
+            source = partial(_deliver, urls.ops)
+            gateway = Gateway(listener, _functions(settings), functions, key, log_dir, source)
             with _step("Starting the functions and the gateway", say):
                 gateway.start()
             resources.callback(gateway.stop)
@@ -91,7 +97,7 @@ class Stack:
                 url=f"http://{HOST}:{gateway.port}",
                 session_id=session_id,
                 owner_url=owner_url,
-                app_url=app_url,
+                app_url=urls.app,
                 log_dir=log_dir,
                 _key=key,
                 _gateway=gateway,
@@ -100,8 +106,8 @@ class Stack:
 
     def token(
         self,
-        tenant: str = DEMO,
-        user: str = DEMO,
+        tenant: str = demo.TENANT,
+        user: str = demo.USER,
         roles: Sequence[str] = _DEMO_ROLES,
         ttl: timedelta = _DEMO_TTL,
     ) -> str:
@@ -140,14 +146,14 @@ def _database(settings: Environment, resources: ExitStack, say: Say) -> str:
     directory = settings.data_dir / "postgres"
     doing = "Starting PostgreSQL" if directory.exists() else f"Making a PostgreSQL server in {directory}"
     with _step(doing, say):
-        return resources.enter_context(postgres.start(directory)).url
+        return resources.enter_context(postgres.start(directory, settings=_POSTGRES)).url
 
 
 def _check(url: str) -> None:
     """Raise StackError unless the database answers. No part of the password gets into the text, not even when it
     was misread as part of the host for want of quoting."""
     try:
-        parts = conninfo_to_dict(url)
+        parts = conninfo_to_dict(url) if url.startswith(("postgresql://", "postgres://")) else {"host": "?"}
     except psycopg.ProgrammingError:
         parts = {"host": "?"}
     host, port = str(parts.get("host", "localhost")), str(parts.get("port", 5432))
@@ -159,12 +165,12 @@ def _check(url: str) -> None:
         raise StackError(f"The database at {host}:{port} cannot be reached: {_first_line(error)}") from error
 
 
-def _prepare(owner_url: str, say: Say) -> tuple[str, str]:
-    """Bring the database up to date. The application's URL, and the demo session's id."""
+def _prepare(owner_url: str, say: Say) -> tuple[RoleUrls, str]:
+    """Bring the database up to date. The URLs of its roles, and the demo session's id."""
     try:
         with _step("Migrating the database", say):
-            app_url = database.prepare(owner_url)
-        return app_url, demo.seed(app_url)
+            urls = database.prepare(owner_url)
+            return urls, demo.seed(urls.app)
     except (psycopg.Error, SQLAlchemyError, CommandError) as error:
         raise StackError(f"The database cannot be prepared: {_first_line(error)}") from error
 
@@ -178,7 +184,12 @@ def _functions(settings: Environment) -> tuple[Function, ...]:
     return (
         Function("api", "functions.api.handler:handler", _API_S),
         Function("turns", "functions.turns.handler:handler", settings.turn_seconds + _TURN_MARGIN_S),
+        WORKER,
     )
+
+
+async def _deliver(ops_url: str, pool: Pool) -> None:
+    await EventSource(pool, ops_url).run()
 
 
 @contextmanager

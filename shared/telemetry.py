@@ -57,6 +57,11 @@ def describe(error: BaseException | None) -> dict[str, object] | None:
     return described
 
 
+def report(message: str, error: BaseException, **fields: object) -> None:
+    """Log an error that ends an invocation, or a part of it, without its text."""
+    _logger().error(message, extra={"cause": describe(error), **fields})
+
+
 def emit(outcome: TurnOutcome) -> None:
     """The metrics of a turn, from its outcome, after its commit."""
     if outcome.published:

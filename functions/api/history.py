@@ -1,16 +1,20 @@
 """History: turns as they are stored, one by one and by session."""
 
 import json
+import time
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
 from functions.schemas import PageOf, TurnView
 from shared.db.engine import database
-from shared.db.turns import load_turn, load_turns
+from shared.db.turns import load_turn, load_turns, record_cancel
 from shared.names import API_PREFIX
 
 router = APIRouter(prefix=API_PREFIX)
+
+POLL_S = 0.2
 
 
 @router.get("/sessions/{session_id}/turns", response_model=PageOf[TurnView])
@@ -22,6 +26,26 @@ async def list_turns(caller: CurrentCaller, session_id: SessionId, page: Request
 
 
 @router.get("/turns/{turn_id}", response_model=TurnView)
-async def read_turn(caller: CurrentCaller, turn_id: TurnId) -> Response:
-    """An ended turn as it was answered, a running one with the replies that are finished."""
-    return Response(load_turn(database(), caller.tenant_id, turn_id).body, media_type="application/json")
+async def read_turn(
+    caller: CurrentCaller,
+    turn_id: TurnId,
+    wait: Annotated[float, Query(ge=0, le=20, allow_inf_nan=False)] = 0,
+    after: Annotated[int | None, Query(ge=0)] = None,
+) -> Response:
+    """An ended turn as it was answered, a running one with the replies that are finished. `wait` holds the answer for
+    so many seconds, or until the turn has ended or more than `after` of its steps have finished."""
+    until = time.monotonic() + wait
+    while True:
+        turn = load_turn(database(), caller.tenant_id, turn_id)
+        progressed = after is not None and turn.steps_finished > after
+        if turn.ended or progressed or time.monotonic() >= until:
+            return Response(turn.body, media_type="application/json")
+        # One process serves one request: nobody else waits while this one sleeps.
+        time.sleep(min(POLL_S, max(0.0, until - time.monotonic())))
+
+
+@router.post("/turns/{turn_id}/cancel", status_code=202, response_model=TurnView)
+async def cancel_turn(caller: CurrentCaller, turn_id: TurnId) -> Response:
+    """No further call starts; replies that are finished are kept, and paid."""
+    turn = record_cancel(database(), caller.tenant_id, turn_id)
+    return Response(turn.body, 202, {"Location": f"{API_PREFIX}/turns/{turn_id}"}, "application/json")

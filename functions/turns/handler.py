@@ -37,6 +37,7 @@ async def post_turn(
     session_id: SessionId,
     body: NewTurn,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    prefer: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Ask the council. 201 with the ended turn, or 202 with the turn as it stands where another process runs it."""
     if not body.message.strip():
@@ -51,6 +52,7 @@ async def post_turn(
         mode=body.mode,
         agent_keys=tuple(body.agent_keys) if body.agent_keys is not None else None,
         idempotency_key=idempotency_key,
+        later="respond-async" in (prefer or ""),
     )
     outcome = take_turn(Runner(database(), provider(), _seconds_left(request)), posted)
     telemetry.emit(outcome)

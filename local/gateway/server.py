@@ -8,11 +8,11 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
@@ -26,7 +26,7 @@ HOST: Final = "127.0.0.1"
 _GRACE_S: Final = 3
 # Longer than clients keep an idle connection, so that none is closed under a request.
 _KEEP_ALIVE_S: Final = 120
-_LOGGERS: Final = ("uvicorn.error", "asyncio")
+_LOGGERS: Final = ("uvicorn.error", "asyncio", "local")
 
 
 class PortUnavailable(Exception):
@@ -62,10 +62,13 @@ class Gateway:
         environ: Mapping[str, str],
         key: TokenKey,
         log_dir: Path,
+        background: Callable[[Pool], Coroutine[Any, Any, None]],
     ) -> None:
+        """`background` goes on beside the server for as long as that runs, and invokes functions by itself."""
         self.port: int = listener.getsockname()[1]
         self._listener = listener
         self._pool = Pool(functions, environ, log_dir)
+        self._background = background
         self._server = uvicorn.Server(_config(GatewayApp(self._pool, key)))
         self._log = logging.FileHandler(log_dir / "gateway.log", delay=True)
         self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -112,8 +115,12 @@ class Gateway:
                 self._listener.listen()
             except OSError as error:
                 raise _unavailable(self.port, error) from error
-            self._started.set_result(None)
-            await self._server.serve(sockets=[self._listener])
+            # In a group, so that its failure is the gateway's, and not found out when nothing is delivered.
+            async with asyncio.TaskGroup() as tasks:
+                background = tasks.create_task(self._background(self._pool))
+                self._started.set_result(None)
+                await self._server.serve(sockets=[self._listener])
+                background.cancel()
 
 
 def _config(app: GatewayApp) -> uvicorn.Config:

@@ -117,9 +117,6 @@ def _serve(stream: io.BufferedRWPair, name: str, handler: Handler) -> None:
         request = json.loads(stream.read(*REQUEST.unpack(header)))
         context = LambdaContext(name, request["request_id"], time.monotonic() + request["timeout_s"])
         succeeded, payload = _invoke(handler, request["event"], context)
-        # What the invocation logged is in the file before its caller hears of it.
-        sys.stdout.flush()
-        sys.stderr.flush()
         stream.write(REPLY.pack(succeeded, len(payload)) + payload)
         stream.flush()
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, case, func, or_, select, update
 
+from shared.db.context import active
 from shared.db.engine import Database, Row, Statement
 from shared.db.journal import TOKENS, account
 from shared.db.pages import Order, PageRequest, encode_cursor
@@ -13,7 +14,7 @@ from shared.db.tables import agent_versions, llm_calls, sessions, turns
 from shared.domain.money import ZERO, Usage
 from shared.domain.problem import problem
 from shared.domain.turn import Charge, Plan, Reply, Turn, TurnStatus
-from shared.errors import NotFound
+from shared.errors import NotFound, TurnEnded
 
 # A page of turns ends here, whatever its limit: a function's response has a cap of its own.
 PAGE_BYTES = 4 * 1024 * 1024
@@ -61,17 +62,24 @@ def _list(order: Order) -> Statement:
     return Statement(select(*(rows.c[name] for name in _NAMES), kept, fits.label("fits")).order_by(rows.c.number))
 
 
+_CANCEL = Statement(
+    update(turns)
+    .where(turns.c.id == _id, turns.c.deleted_at.is_(None), active)
+    .values(cancel_requested_at=func.coalesce(turns.c.cancel_requested_at, func.clock_timestamp()))
+    .returning(turns.c.id)
+)
 _CALLS = _unposted(llm_calls.c.turn_id == _id)
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """A turn as its client sees it now: `body` is JSON."""
+    """A turn as its client sees it now: `body` is JSON. `steps_finished` counts those of a turn that has not ended."""
 
     id: UUID
     status: TurnStatus
     body: str
+    steps_finished: int
 
     @property
     def ended(self) -> bool:
@@ -97,9 +105,18 @@ def load_turns(db: Database, tenant_id: str, session_id: UUID, request: PageRequ
     return bodies, encode_cursor(shown[-1]["turn_index"]) if len(shown) < len(rows) else None
 
 
+def record_cancel(db: Database, tenant_id: str, turn_id: UUID) -> StoredTurn:
+    """Ask whoever runs the turn, or claims it next, to end it before its next call. Raises NotFound, TurnEnded."""
+    marked = db.run(tenant_id, _CANCEL, {"b_id": turn_id})
+    turn = load_turn(db, tenant_id, turn_id)
+    if not marked:
+        raise TurnEnded
+    return turn
+
+
 def _stored(row: Row, calls: Sequence[Row]) -> StoredTurn:
     if row["response"] is not None:
-        return StoredTurn(row["id"], row["status"], row["response"])
+        return StoredTurn(row["id"], row["status"], row["response"], 0)
     plan = Plan.from_dict(row["plan"]) if row["plan"] else None
     turn = Turn(
         **{name: row[name] for name in _NAMES if name != "plan"},
@@ -108,7 +125,7 @@ def _stored(row: Row, calls: Sequence[Row]) -> StoredTurn:
         charges=[Charge(call["account"], _usage(call), call["cost_usd"]) for call in calls if call["finished_at"]],
         steps_finished=sum(call["verdict"] is not None for call in calls),
     )
-    return StoredTurn(turn.id, turn.status, turn.as_json())
+    return StoredTurn(turn.id, turn.status, turn.as_json(), turn.steps_finished)
 
 
 def _finished(calls: Sequence[Row]) -> list[Reply]:

@@ -30,7 +30,7 @@ from shared.errors import (
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """A posted turn. `mode` None means the session's."""
+    """A posted turn. `mode` None means the session's; `later` leaves the running to the worker."""
 
     tenant_id: str
     user_id: str
@@ -39,6 +39,7 @@ class TurnRequest:
     mode: str | None = None
     agent_keys: tuple[str, ...] | None = None
     idempotency_key: str | None = None
+    later: bool = False
 
     def fingerprint(self) -> str:
         """What a key stands for: the same session and the same body."""

@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 
 from shared.db.accept import ACCEPT, ACCEPT_AND_OPEN
+from shared.db.claims import RELEASE
 from shared.db.engine import Database, Params, Row, Statement
 from shared.db.journal import OPEN, RECORD
 from shared.domain.outcome import CallFigures
@@ -156,6 +157,18 @@ class TurnJournal:
         if row["created_at"] is None and row["locked"]:
             raise BudgetExceeded
         self._accepted(row)
+
+    def release(self) -> None:
+        """Give the turn back to the queue, with the outcome in hand. Where another runner has it already, only the
+        outcome is written."""
+        try:
+            row = self._db.run(self._tenant_id, RELEASE, {**self.fence(), **self.outcome()})[0]
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            self.flush()
+            raise JournalUnavailable from error
+        if row["recorded"]:
+            self._pending = None
+        self.flush()
 
     def _accept_and_open(self, params: Params) -> bool:
         self._accepted(self._accept(ACCEPT_AND_OPEN, params))

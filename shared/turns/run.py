@@ -16,7 +16,7 @@ import psycopg
 from uuid6 import uuid7
 
 from shared.catalog import catalog
-from shared.db.claims import CLAIM, LOCK_ABANDONED, RELEASE
+from shared.db.claims import CLAIM, LOCK_ABANDONED
 from shared.db.context import LOAD_FOR_RESUMED_TURN
 from shared.db.engine import Database, Row
 from shared.db.turns import LOAD_CALLS, load_turn
@@ -56,6 +56,8 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
         council = Council(draft.conversation, _asker(runner, journal))
         try:
+            if request.later:
+                return _hand_over(runner, draft.header, journal, started)
             return _run(runner, draft.header, journal, council, started)
         except Stale:
             # Somebody was faster. The session tells what that means: an active turn, our own key, or the next index.
@@ -98,8 +100,7 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
                 raise
         turn, body = publish(runner.db, header, journal, council)
     except OutOfTime:
-        _release(runner.db, header.tenant_id, journal)
-        return _standing(runner, header, journal, started, handed_over=True)
+        return _hand_over(runner, header, journal, started)
     except Stopped:
         return _standing(runner, header, journal, started)
     return _published(turn, body, journal, started)
@@ -140,17 +141,13 @@ def _claim(db: Database, tenant_id: str, turn_id: UUID) -> Row | None:
         raise JournalUnavailable from error
 
 
-def _release(db: Database, tenant_id: str, journal: TurnJournal) -> None:
-    """Give the turn back to the queue, accepting it first where not even its first call would fit."""
-    try:
-        if journal.accepted is None:
-            journal.accept_for_later()
-        else:
-            db.run(tenant_id, RELEASE, {**journal.fence(), **journal.outcome()})
-            journal.written()
-    except (psycopg.Error, DatabaseUnavailable) as error:
-        journal.flush()
-        raise JournalUnavailable from error
+def _hand_over(runner: Runner, header: Header, journal: TurnJournal, started: float) -> TurnOutcome:
+    """Give the turn to the queue; where not even its first call was begun, it is accepted for the queue."""
+    if journal.accepted is None:
+        journal.accept_for_later()
+    else:
+        journal.release()
+    return _standing(runner, header, journal, started, handed_over=True)
 
 
 def _published(turn: Turn, body: str, journal: TurnJournal, started: float) -> TurnOutcome:

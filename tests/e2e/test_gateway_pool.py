@@ -52,6 +52,11 @@ def function(name: str, timeout_s: float = DEADLINE_S) -> Function:
     return Function(name, f"gateway_handlers:{name}", timeout_s)
 
 
+async def rest(_pool: Pool) -> None:
+    """Nothing goes on in the background."""
+    await asyncio.Event().wait()
+
+
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "marks").mkdir()
@@ -100,7 +105,7 @@ class TestPool:
         # The second invocation of a process has its own time.
         assert second.payload["before"] > 4000
 
-    def test_callers_wait_in_line_for_a_process(self, run: Callable[..., Any], marks: Path) -> None:
+    def test_callers_wait_in_line_for_a_process(self, run: Callable[..., Any]) -> None:
         async def scenario(pool: Pool) -> list[InvocationResult]:
             return await asyncio.gather(*(pool.invoke("alone", {}) for _ in range(40)))
 
@@ -111,6 +116,7 @@ class TestPool:
     def test_a_caller_who_has_waited_too_long_is_turned_away(self, run: Callable[..., Any], marks: Path) -> None:
         async def scenario(pool: Pool) -> InvocationResult:
             holder = asyncio.create_task(pool.invoke("finish", {}))
+            await asyncio.to_thread(eventually, (marks / "started").exists)
             turned_away = await pool.invoke("finish", {})
             (marks / "go").touch()
             assert (await holder).status == "succeeded"
@@ -146,9 +152,7 @@ class TestPool:
         async def scenario(pool: Pool) -> tuple[int, InvocationResult]:
             pid = int((await pool.invoke("echo", {})).payload["headers"]["x-pid"])
             os.kill(pid, signal.SIGKILL)
-            # The end of the connection is what tells of the death; the process table is a little ahead of it.
             await asyncio.to_thread(eventually, lambda: not runs(pid))
-            await asyncio.sleep(0)
             return pid, await pool.invoke("echo", {})
 
         pid, result = run(scenario, function("echo"))
@@ -161,7 +165,6 @@ class TestPool:
             os.kill(int(headers["x-parent"]), signal.SIGKILL)
             # On Linux the worker follows its template.
             await asyncio.to_thread(eventually, lambda: not runs(int(headers["x-pid"])))
-            await asyncio.sleep(0)
             return await pool.invoke("echo", {})
 
         assert run(scenario, function("echo")).status == "succeeded"
@@ -200,7 +203,7 @@ class TestGateway:
             Function("turns", "gateway_handlers:hang", 0.2),
         )
         with reserve(0) as listener:
-            gateway = Gateway(listener, functions, environ, key, tmp_path)
+            gateway = Gateway(listener, functions, environ, key, tmp_path, rest)
             gateway.start()
             headers = {"Authorization": f"Bearer {key.issue('acme', 'ada', ['member'], timedelta(hours=1))}"}
             url = f"http://127.0.0.1:{gateway.port}"
@@ -261,10 +264,8 @@ class TestGateway:
         assert len({client.get("/echo").headers["x-pid"] for _ in range(8)}) == 1
 
     def test_a_client_that_leaves_does_not_stop_the_invocation(self, client: httpx.Client, marks: Path) -> None:
-        with pytest.raises(httpx.ReadTimeout), ThreadPoolExecutor() as threads:
-            answer = threads.submit(client.get, "/finish", timeout=0.5)
-            eventually((marks / "started").exists)
-            answer.result()
+        with pytest.raises(httpx.ReadTimeout):
+            client.get("/finish", timeout=0.5)
         (marks / "go").touch()
         eventually((marks / "finished").exists)
 
@@ -275,17 +276,20 @@ class TestGateway:
 
 
 SERVE = """
-import sys
-from datetime import timedelta
+import asyncio, sys
 from pathlib import Path
 from local.gateway.pool import Function
 from local.gateway.server import Gateway, reserve
 from local.gateway.tokens import TokenKey
 
+async def rest(pool):
+    await asyncio.Event().wait()
+
 marks, log_dir, handlers = sys.argv[1:]
 functions = [Function(name, "gateway_handlers:by_path", 60) for name in ("api", "turns")]
 environ = {"PYTHONPATH": handlers, "MARKS": marks}
-gateway = Gateway(reserve(0), functions, environ, TokenKey.load_or_create(Path(log_dir)), Path(log_dir))
+key = TokenKey.load_or_create(Path(log_dir))
+gateway = Gateway(reserve(0), functions, environ, key, Path(log_dir), rest)
 gateway.start()
 print(gateway.port, flush=True)
 gateway.wait()

@@ -1,0 +1,36 @@
+"""Lambda entry point of the worker: each SQS message names a turn, which is claimed and run on from its journal.
+
+A message for a turn that somebody runs, or that has ended, is done with. One that cannot be read, or whose turn could
+not be run, is reported as failed: the queue delivers it again, and in the end to its dead-letter queue.
+"""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from shared import telemetry
+from shared.db.engine import database
+from shared.llm.providers import provider
+from shared.turns.run import Runner, resume_turn
+
+_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    telemetry.begin(context.aws_request_id, context)
+    runner = Runner(database(), provider(), lambda: context.get_remaining_time_in_millis() / 1000)
+
+    def run(record: SQSRecord) -> None:
+        try:
+            message = json.loads(record.body)
+            outcome = resume_turn(runner, str(message["tenant_id"]), UUID(message["turn_id"]))
+        except Exception as error:
+            telemetry.report("turn not resumed", error, message_id=record.message_id)
+            raise
+        if outcome is not None:
+            telemetry.emit(outcome)
+
+    return process_partial_response(event, run, _processor, context)  # type: ignore[return-value]

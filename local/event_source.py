@@ -1,0 +1,94 @@
+"""What a queue and its event source are on AWS: turns that nobody runs reach the worker as SQS events.
+
+The turn's row is its own outbox, so this reads no queue. It looks for turns that were handed over, or whose lease ran
+out with the process that held it, and delivers each to the worker once at a time, as a real SQS event.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+
+from local.gateway.pool import Function, Pool
+
+# Lambda's longest timeout, and so a worker's.
+WORKER = Function("worker", "functions.worker.handler:handler", 900.0)
+POLL_S = 0.3
+_RECONNECT_S = 2.0
+# Turns that go wrong again and again are delivered ever more rarely, up to this many seconds apart.
+_LONGEST_PAUSE_S = 60.0
+_DUE = """
+    SELECT id, tenant_id FROM turns
+    WHERE status IN ('accepted', 'running') AND (status = 'accepted' OR dispatch_after <= clock_timestamp())
+    ORDER BY dispatch_after LIMIT 100"""
+
+logger = logging.getLogger(__name__)
+
+
+class EventSource:
+    """Feeds the pool's worker from the database at `url`, as the role for operations."""
+
+    def __init__(self, pool: Pool, url: str) -> None:
+        self._pool = pool
+        self._url = url
+        self._in_flight: dict[UUID, asyncio.Task[None]] = {}
+        # By turn: how often it failed in a row, and when to try again.
+        self._failures: dict[UUID, tuple[int, float]] = {}
+
+    async def run(self) -> None:
+        """Deliver until cancelled. A database that is away for a while is waited for."""
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
+                    while True:
+                        await self._deliver(connection)
+                        await asyncio.sleep(POLL_S)
+            except psycopg.OperationalError as error:
+                logger.warning("The event source lost the database (%s).", type(error).__name__)
+                await asyncio.sleep(_RECONNECT_S)
+
+    async def _deliver(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        due = await (await connection.execute(_DUE)).fetchall()
+        for turn_id, tenant_id in due:
+            _, not_before = self._failures.get(turn_id, (0, 0.0))
+            if turn_id not in self._in_flight and time.monotonic() >= not_before:
+                self._in_flight[turn_id] = asyncio.create_task(self._invoke(turn_id, tenant_id))
+
+    async def _invoke(self, turn_id: UUID, tenant_id: str) -> None:
+        try:
+            result = await self._pool.invoke(WORKER.name, build_sqs_event(turn_id, tenant_id))
+            if result.status == "succeeded" and not result.payload["batchItemFailures"]:
+                self._failures.pop(turn_id, None)
+                return
+            failures = self._failures.get(turn_id, (0, 0.0))[0] + 1
+            pause = min(2.0**failures, _LONGEST_PAUSE_S)
+            self._failures[turn_id] = (failures, time.monotonic() + pause)
+        finally:
+            del self._in_flight[turn_id]
+
+
+def build_sqs_event(turn_id: UUID, tenant_id: str) -> Mapping[str, Any]:
+    """The event by which SQS invokes the worker for one turn."""
+    sent = str(int(time.time() * 1000))
+    record = {
+        "messageId": str(uuid4()),
+        "receiptHandle": "local",
+        "body": json.dumps({"turn_id": str(turn_id), "tenant_id": tenant_id}),
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": sent,
+            "SenderId": "local",
+            "ApproximateFirstReceiveTimestamp": sent,
+        },
+        "messageAttributes": {},
+        "md5OfBody": "",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:local:000000000000:pantheon-turns",
+        "awsRegion": "local",
+    }
+    return {"Records": [record]}
