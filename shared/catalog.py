@@ -56,9 +56,10 @@ _SMOLLM = "smollm2-135m-instruct"
 
 _CATALOGS: Mapping[Provider, tuple[Model, ...]] = {
     "local": (
-        # Short answers and short calls, so that a turn of several agents ends while its client waits.
-        Model("fast", "local", _SMOLLM, 8192, 96, 8.0, _PLAY_FAST),
-        Model("deep", "local", _SMOLLM, 8192, 128, 8.0, _PLAY_DEEP),
+        # Short answers and a short window, so that a turn of several agents ends on two busy cores while its client
+        # waits. The model itself could read 8192 tokens.
+        Model("fast", "local", _SMOLLM, 2048, 96, 10.0, _PLAY_FAST),
+        Model("deep", "local", _SMOLLM, 2048, 128, 10.0, _PLAY_DEEP),
     ),
     # Source: the provider's price list of 2026-11, standard tier.
     "openai": (
