@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write lock clean
+.PHONY: help run test unit check lint types imports migrations openapi openapi-write bench lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ openapi: $(VENV)/test.ok
 
 openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves.
 	@$(BIN)/python -m local.openapi
+
+bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor.
+	@$(BIN)/python -m bench.turn
 
 lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files.
 	@$(BIN)/python -m local.lock

@@ -28,7 +28,7 @@ from shared.llm.port import Provider
 from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
-from shared.turns.accept import Header, Stored, TurnRequest, conversation_of, load_draft
+from shared.turns.accept import Draft, Header, Stored, TurnRequest, conversation_of, load_draft
 from shared.turns.journal import Stale, Stopped, TurnJournal
 from shared.turns.publish import publish
 
@@ -50,7 +50,7 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
     started = time.monotonic()
     turn_id = uuid7()
     while True:
-        draft = load_draft(runner.db, request, turn_id)
+        draft = _load(runner.db, request, turn_id)
         if isinstance(draft, Stored):
             return _replay(runner, request.tenant_id, draft.turn_id)
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
@@ -62,6 +62,14 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
         except Stale:
             # Somebody was faster. The session tells what that means: an active turn, our own key, or the next index.
             continue
+
+
+def _load(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
+    try:
+        return load_draft(db, request, turn_id)
+    except DatabaseUnavailable as error:
+        # Where nothing can be read, nothing could be written down either.
+        raise JournalUnavailable from error
 
 
 def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | None:
