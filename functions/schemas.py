@@ -22,7 +22,7 @@ def _storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(_storable)]
 Line = Annotated[Text, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f@`]*$")]
 AgentKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-Mode = Literal["manual", "tag", "roundtable"]
+Mode = Literal["manual", "tag", "roundtable", "orchestrator"]
 
 
 def _distinct(keys: list[str]) -> list[str]:

@@ -57,9 +57,9 @@ _SMOLLM = "smollm2-135m-instruct"
 _CATALOGS: Mapping[Provider, tuple[Model, ...]] = {
     "local": (
         # Short answers and a short window, so that a turn of several agents ends on two busy cores while its client
-        # waits. The model itself could read 8192 tokens.
-        Model("fast", "local", _SMOLLM, 2048, 96, 10.0, _PLAY_FAST),
-        Model("deep", "local", _SMOLLM, 2048, 128, 10.0, _PLAY_DEEP),
+        # waits: they read about 150 tokens a second. The model itself could hold 8192.
+        Model("fast", "local", _SMOLLM, 1024, 96, 10.0, _PLAY_FAST),
+        Model("deep", "local", _SMOLLM, 1024, 128, 10.0, _PLAY_DEEP),
     ),
     # Source: the provider's price list of 2026-11, standard tier.
     "openai": (
@@ -79,6 +79,8 @@ def build(values: Settings) -> Mapping[str, Model]:
     models = _CATALOGS.get(values.llm_provider)
     if models is None:
         raise ConfigurationError(f"No model of provider '{values.llm_provider}' is in the catalog yet.")
+    if values.routing_alias not in {model.alias for model in models}:
+        raise ConfigurationError(f"PANTHEON_ROUTING_ALIAS: there is no alias '{values.routing_alias}'.")
     if values.max_call_s is not None:
         models = tuple(replace(model, max_call_s=values.max_call_s) for model in models)
     for model in models:

@@ -32,6 +32,11 @@ class Settings(BaseModel):
     llm_api_key: OptionalText = None
     turn_seconds: Seconds = 25.0
     max_call_s: OptionalSeconds = None
+    routing_alias: str = "fast"
+    routing_max_tokens: Annotated[int, Field(ge=16, le=8192)] = 256
+    routing_max_agents: Annotated[int, Field(ge=1, le=32)] = 4
+    # Who pays for routing and summaries.
+    helper_payer: Literal["platform", "tenant"] = "platform"
 
 
 @cache

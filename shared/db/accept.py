@@ -7,12 +7,12 @@ so that the whole statement is undone: no turn without money for its first call.
 
 from typing import Any
 
-from sqlalchemy import bindparam, case, exists, func, insert, literal, null, select, update
+from sqlalchemy import bindparam, case, exists, func, insert, literal, null, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.engine import Statement, typed
 from shared.db.journal import clock_in, count, hold, intent
-from shared.db.tables import budgets, llm_calls, sessions, turns
+from shared.db.tables import PLATFORM, budgets, llm_calls, sessions, turns
 
 # The caller gives these with `t_` before them.
 TURN_FIELDS = (
@@ -62,8 +62,9 @@ def _accept(*, run_here: bool) -> Statement:
         lease_end if run_here else clock_in(literal(DISPATCH_AFTER_S)),
         *(typed(f"t_{name}", turns.c[name]) for name in TURN_FIELDS),
     )
-    if not run_here:
-        source = source.where(_has_money())
+    # An agent's hold is refused by the budget itself; without one, the tenant must have something left.
+    agents_call = typed("i_payer", llm_calls.c.payer) != PLATFORM
+    source = source.where(or_(agents_call, _has_money()) if run_here else _has_money())
     turn = (
         insert(turns)
         .from_select(columns, source)

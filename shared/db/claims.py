@@ -56,7 +56,7 @@ def _release() -> Statement:
     outcomes = select(func.count(llm_calls.c.finished_at)).where(_of_turn).scalar_subquery()
     fence = select(turns.c.id).where(*mine()).with_for_update(key_share=True).cte("fence")
     recorded = outcome(fence).where(llm_calls.c.posted_at.is_(None)).returning(llm_calls.c.call_id).cte("recorded")
-    fruitless = (turns.c.lease_epoch > 1) & (outcomes + count(recorded) == turns.c.outcomes_at_claim)
+    fruitless = outcomes + count(recorded) == turns.c.outcomes_at_claim
     released = (
         update(turns)
         .where(turns.c.id == fence.c.id)

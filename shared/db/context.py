@@ -43,7 +43,7 @@ def _all(rows: FromClause, order: ColumnElement[Any] | None = None) -> ColumnEle
 
 def _history(session_id: ColumnElement[Any], before: ColumnElement[Any]) -> ColumnElement[Any]:
     said = (
-        select(replies.c.position, replies.c.name, replies.c.text)
+        select(replies.c.position, replies.c.agent_key, replies.c.name, replies.c.text)
         .where(replies.c.turn_id == turns.c.id, replies.c.status == "completed")
         .correlate(turns)
         .subquery("said")

@@ -129,9 +129,9 @@ def _stored(row: Row, calls: Sequence[Row]) -> StoredTurn:
 
 
 def _finished(calls: Sequence[Row]) -> list[Reply]:
-    """The replies that have their verdict, provisional until the turn ends. Helper calls come before the agents'."""
-    helpers = len({call["step"] for call in calls if call["purpose"] != "agent"})
-    return [_reply(call, call["step"] - helpers) for call in calls if call["verdict"] is not None and call["agent_key"]]
+    """The replies that have their verdict, provisional until the turn ends."""
+    agents = [call for call in calls if call["purpose"] == "agent"]
+    return [_reply(call, call["step"] - agents[0]["step"]) for call in agents if call["verdict"] is not None]
 
 
 def _reply(call: Row, position: int) -> Reply:

@@ -10,6 +10,7 @@ from shared.domain.agent import Agent
 class Said:
     """One agent's finished reply."""
 
+    agent_key: str
     name: str
     text: str
 

@@ -90,6 +90,9 @@ def _body(request: Request) -> bytes:
         body["max_tokens"] = request.max_output_tokens
         if request.temperature is not None:
             body["temperature"] = request.temperature
+    if request.response_schema is not None:
+        schema = {"name": "answer", "schema": request.response_schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 

@@ -4,6 +4,7 @@ The rule this file protects: what may have been billed is told apart from what w
 readable count is `succeeded`, whatever its text; what may have reached the provider without one is `unknown`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -39,6 +40,8 @@ class Request:
     messages: tuple[Message, ...]
     max_output_tokens: int
     temperature: float | None = None
+    # A JSON schema that the answer must follow, where the provider can see to that.
+    response_schema: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Ask:
     build: Callable[[Model], tuple[Message, ...]]
     plan: Plan | None = None
     agent: Agent | None = None
+    schema: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,10 @@ class Asker:
             tried.append(attempt)
         return tried[-1]
 
+    def stored(self, ask: Ask) -> Attempt | None:
+        """The attempt that carries the step's verdict in the journal, without asking for one."""
+        return next((attempt for attempt in self.journal.attempts(ask.step) if attempt.verdict), None)
+
     def _attempt(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | None:
         pause = _pause(tried)
         if self.seconds_left() < pause + model.max_call_s + CALL_MARGIN_S:
@@ -111,6 +116,7 @@ class Asker:
             messages=ask.build(model),
             max_output_tokens=min(ask.max_output_tokens, model.max_output_tokens),
             temperature=ask.temperature,
+            response_schema=ask.schema,
         )
         if not self.journal.open(ask, request):
             return None

@@ -24,6 +24,13 @@ def build_messages(
     """The messages of one agent's call, system first, then user and assistant by turns."""
     system = Message("system", f"You are {agent.name}, one of several agents in a council.\n\n{agent.role_prompt}")
     question = Message("user", _question(conversation.message, earlier))
+    return fit_history(conversation, system, question, model, max_output_tokens)
+
+
+def fit_history(
+    conversation: Conversation, system: Message, question: Message, model: Model, max_output_tokens: int
+) -> tuple[Message, ...]:
+    """`system`, as many of the newest turns as the window has room for, and `question`."""
     room = model.context_window - max_output_tokens - REQUEST_OVERHEAD
     room -= estimate_tokens((system, question))
     past: list[Message] = []

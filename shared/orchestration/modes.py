@@ -35,11 +35,17 @@ def roundtable(council: Council) -> None:
     _ask_all(council, Plan(tuple(council.conversation.roster), "roster"))
 
 
+def orchestrator(council: Council) -> None:
+    """Those whom the routing manager selects, in its order."""
+    for key in council.route().selected_agent_keys:
+        council.ask(key)
+
+
 def _ask_all(council: Council, plan: Plan) -> None:
     for key in council.plan(plan).selected_agent_keys:
         council.ask(key)
 
 
 MODES: Mapping[str, Callable[[Council], None]] = MappingProxyType(
-    {"manual": manual, "tag": tag, "roundtable": roundtable}
+    {"manual": manual, "tag": tag, "roundtable": roundtable, "orchestrator": orchestrator}
 )

@@ -104,7 +104,10 @@ def conversation_of(
 ) -> Conversation:
     """What the statements of `shared.db.context` loaded, as the council knows it."""
     history = tuple(
-        PastTurn(turn["message"], tuple(Said(reply["name"], reply["text"]) for reply in turn["replies"] or ()))
+        PastTurn(
+            turn["message"],
+            tuple(Said(reply["agent_key"], reply["name"], reply["text"]) for reply in turn["replies"] or ()),
+        )
         for turn in loaded["history"] or ()
     )
     return Conversation(MappingProxyType(roster), history, message, requested)

@@ -24,7 +24,8 @@ from shared.domain.turn import Charge, Verdict
 from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Completion, Request
 from shared.orchestration.attempts import Ask, Attempt
-from shared.turns.call import NO_OUTCOME, Call, call_from_row, new_call
+from shared.settings import settings
+from shared.turns.call import NO_OUTCOME, PLATFORM_PAYER, Call, call_from_row, new_call
 
 logger = logging.getLogger(__name__)
 
@@ -92,13 +93,13 @@ class TurnJournal:
 
     def open(self, ask: Ask, request: Request) -> bool:
         number = 1 + sum(call.step == ask.step for call in self._calls)
-        call = new_call(ask, request, number, f"tenant:{self._tenant_id}")
+        call = new_call(ask, request, number, self._payer(ask))
         params = {
             **call.intent_params(ask, request, _fingerprint(request)),
             "t_plan": ask.plan and json.dumps(ask.plan.as_dict(), ensure_ascii=False),
             "t_lease_s": request.model.max_call_s + LEASE_MARGIN_S,
         }
-        opened = self._accept_and_open(params) if self.accepted is None else self._advance(params)
+        opened = self._accept_and_open(ask, params) if self.accepted is None else self._advance(params)
         if opened:
             self._calls.append(call)
         return opened
@@ -153,10 +154,7 @@ class TurnJournal:
 
     def accept_for_later(self) -> None:
         """Accept the turn without a call, for the queue. Raises what `open` raises."""
-        row = self._accept(ACCEPT, {})
-        if row["created_at"] is None and row["locked"]:
-            raise BudgetExceeded
-        self._accepted(row)
+        self._accepted(self._accept(ACCEPT, {}))
 
     def release(self) -> None:
         """Give the turn back to the queue, with the outcome in hand. Where another runner has it already, only the
@@ -170,8 +168,20 @@ class TurnJournal:
             self._pending = None
         self.flush()
 
-    def _accept_and_open(self, params: Params) -> bool:
-        self._accepted(self._accept(ACCEPT_AND_OPEN, params))
+    def _payer(self, ask: Ask) -> str:
+        """Who holds the call's reserve: the tenant for its agents, whoever policy names for a helper."""
+        if ask.purpose == "agent" or settings().helper_payer == "tenant":
+            return f"tenant:{self._tenant_id}"
+        return PLATFORM_PAYER
+
+    def _accept_and_open(self, ask: Ask, params: Params) -> bool:
+        try:
+            self._accepted(self._accept(ACCEPT_AND_OPEN, params))
+        except BudgetExceeded as error:
+            # A helper that nobody pays for is done without; the turn is accepted with its first agent's call.
+            if ask.purpose == "agent" or not isinstance(error.__cause__, psycopg.errors.NotNullViolation):
+                raise
+            return False
         return True
 
     def _accept(self, statement: Statement, params: Params) -> Row:
@@ -189,6 +199,8 @@ class TurnJournal:
             raise JournalUnavailable from error
 
     def _accepted(self, row: Row) -> None:
+        if row["created_at"] is None and row["locked"]:
+            raise BudgetExceeded
         if row["created_at"] is None:
             raise Stale
         self.accepted = Accepted(row["created_at"], row["now"], time.monotonic())

@@ -73,7 +73,7 @@ def build_turn(
         plan=council.current_plan,
         replies=replies,
         charges=journal.charges(),
-        fallbacks=(),
+        fallbacks=council.fallbacks,
         steps_finished=journal.steps_finished,
     )
 

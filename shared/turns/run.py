@@ -28,6 +28,8 @@ from shared.llm.port import Provider
 from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
+from shared.orchestration.routing import RoutingPolicy
+from shared.settings import settings
 from shared.turns.accept import Draft, Header, Stored, TurnRequest, conversation_of, load_draft
 from shared.turns.journal import Stale, Stopped, TurnJournal
 from shared.turns.publish import publish
@@ -54,7 +56,7 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
         if isinstance(draft, Stored):
             return _replay(runner, request.tenant_id, draft.turn_id)
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
-        council = Council(draft.conversation, _asker(runner, journal))
+        council = Council(draft.conversation, _asker(runner, journal), routing=_routing())
         try:
             if request.later:
                 return _hand_over(runner, draft.header, journal, started)
@@ -111,6 +113,10 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
         return _hand_over(runner, header, journal, started)
     except Stopped:
         return _standing(runner, header, journal, started)
+    except Exception:
+        # Not even a fault of ours may cost the outcome in hand.
+        journal.flush()
+        raise
     return _published(turn, body, journal, started)
 
 
@@ -130,13 +136,18 @@ def _asker(runner: Runner, journal: TurnJournal) -> Asker:
     return Asker(journal.turn_id, catalog(), runner.provider, journal, runner.seconds_left)
 
 
+def _routing() -> RoutingPolicy:
+    values = settings()
+    return RoutingPolicy(values.routing_alias, values.routing_max_tokens, values.routing_max_agents)
+
+
 def _resumed_council(runner: Runner, turn: Row, loaded: dict[str, Any], journal: TurnJournal) -> Council:
     by_key = {agent["key"]: Agent(**agent) for agent in loaded["agents"] or []}
     roster = {pinned["key"]: by_key[pinned["key"]] for pinned in turn["roster"]}
     requested = tuple(turn["requested_agent_keys"]) if turn["requested_agent_keys"] else None
     conversation = conversation_of(loaded, roster, turn["message"], requested)
     plan = Plan.from_dict(turn["plan"]) if turn["plan"] else None
-    return Council(conversation, _asker(runner, journal), plan)
+    return Council(conversation, _asker(runner, journal), plan, _routing())
 
 
 def _claim(db: Database, tenant_id: str, turn_id: UUID) -> Row | None:

@@ -1,0 +1,95 @@
+"""What must hold of the stored data at any moment: name -> a query that returns no row when all is well.
+
+Run them as `pantheon_ops` or as a superuser. Row-level security shows everybody else nothing, and of nothing every
+query would say that all is well.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+INVARIANTS: Mapping[str, str] = MappingProxyType(
+    {
+        "an ended turn has one reply row per planned step": """
+            SELECT t.id, t.plan, count(r.turn_id) AS replies
+            FROM turns t LEFT JOIN replies r ON r.turn_id = t.id
+            WHERE t.status NOT IN ('accepted', 'running')
+            GROUP BY t.id
+            HAVING coalesce(jsonb_agg(r.agent_key ORDER BY r.position) FILTER (WHERE r.turn_id IS NOT NULL), '[]')
+                   <> coalesce(t.plan -> 'selected_agent_keys', '[]')
+                OR max(r.position) <> count(r.turn_id) - 1""",
+        "a turn that has not ended has no reply row": """
+            SELECT t.id, r.position
+            FROM turns t JOIN replies r ON r.turn_id = t.id
+            WHERE t.status IN ('accepted', 'running')""",
+        "a call has exactly one post once its turn has ended, and none before": """
+            SELECT c.call_id, t.status, count(l.id) AS posts
+            FROM llm_calls c
+            JOIN turns t ON t.id = c.turn_id
+            LEFT JOIN usage_ledger l ON l.call_id = c.call_id AND l.kind = 'post'
+            GROUP BY c.call_id, t.id
+            HAVING count(l.id) <> (t.status NOT IN ('accepted', 'running'))::int
+                OR count(l.id) <> (c.posted_at IS NOT NULL)::int""",
+        "no call of an ended turn is still an intent": """
+            SELECT c.call_id
+            FROM llm_calls c JOIN turns t ON t.id = c.turn_id
+            WHERE c.status = 'intent' AND t.status NOT IN ('accepted', 'running')""",
+        "a step has at most one tenant post": """
+            SELECT turn_id, step, count(*) AS posts
+            FROM usage_ledger
+            WHERE kind = 'post' AND account = 'tenant'
+            GROUP BY turn_id, step
+            HAVING count(*) > 1""",
+        "the tenant pays for the attempt that is the reply, and for no other": """
+            SELECT l.id, l.account, c.verdict
+            FROM usage_ledger l JOIN llm_calls c ON c.call_id = l.call_id
+            WHERE (l.account = 'tenant') <> (c.verdict IS NOT DISTINCT FROM 'reply' AND c.payer <> 'platform')""",
+        "a posted call's ledger entries add up to its cost": """
+            SELECT c.call_id, c.cost_usd, sum(l.amount_usd) AS entries
+            FROM llm_calls c JOIN usage_ledger l ON l.call_id = c.call_id
+            GROUP BY c.call_id
+            HAVING sum(l.amount_usd) <> c.cost_usd""",
+        "only a call of unknown outcome is in suspense": """
+            SELECT c.call_id, c.status, sum(l.amount_usd) AS suspended
+            FROM llm_calls c JOIN usage_ledger l ON l.call_id = c.call_id AND l.account = 'suspense'
+            GROUP BY c.call_id
+            HAVING sum(l.amount_usd) <> CASE WHEN c.status = 'unknown' THEN c.reserve_usd ELSE 0 END""",
+        "held is the sum of the reserves of calls that are not posted": """
+            SELECT payer, period, b.held_usd, c.reserved
+            FROM budgets b
+            FULL JOIN (
+                SELECT payer, period, sum(reserve_usd) AS reserved
+                FROM llm_calls WHERE posted_at IS NULL GROUP BY payer, period
+            ) c USING (payer, period)
+            WHERE coalesce(b.held_usd, 0) <> coalesce(c.reserved, 0)""",
+        "spent is the sum of the payer's posts and adjustments": """
+            SELECT payer, period, b.spent_usd, l.posted
+            FROM budgets b
+            FULL JOIN (
+                SELECT CASE account WHEN 'tenant' THEN 'tenant:' || tenant_id ELSE 'platform' END AS payer,
+                       period, sum(amount_usd) AS posted
+                FROM usage_ledger WHERE account <> 'suspense' GROUP BY 1, 2
+            ) l USING (payer, period)
+            WHERE coalesce(b.spent_usd, 0) <> coalesce(l.posted, 0)""",
+        "a session has at most one active turn": """
+            SELECT session_id, count(*) AS active
+            FROM turns WHERE status IN ('accepted', 'running')
+            GROUP BY session_id
+            HAVING count(*) > 1""",
+        "a session's turns are numbered from 1 without a gap": """
+            SELECT s.id, s.next_turn_index
+            FROM sessions s LEFT JOIN turns t ON t.session_id = s.id
+            GROUP BY s.id
+            HAVING coalesce(array_agg(t.turn_index ORDER BY t.turn_index) FILTER (WHERE t.id IS NOT NULL), '{}')
+                   <> ARRAY(SELECT generate_series(1, s.next_turn_index - 1))""",
+        "the stored response says what the tenant pays": """
+            SELECT t.id, t.response::jsonb ->> 'cost_usd' AS answered, sum(l.amount_usd) AS posted
+            FROM turns t LEFT JOIN usage_ledger l ON l.turn_id = t.id AND l.kind = 'post' AND l.account = 'tenant'
+            WHERE t.response IS NOT NULL
+            GROUP BY t.id
+            HAVING (t.response::jsonb ->> 'cost_usd')::numeric <> coalesce(sum(l.amount_usd), 0)""",
+        "an active turn is dispatched within five minutes of its time": """
+            SELECT id, status, dispatch_after
+            FROM turns
+            WHERE status IN ('accepted', 'running') AND dispatch_after < clock_timestamp() - interval '5 minutes'""",
+    }
+)

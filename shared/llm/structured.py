@@ -1,0 +1,67 @@
+"""The one place that parses what a model wrote. The answer is a value, or a fallback that says why it is none.
+
+The rule this file protects: nothing that a model can write raises, and none of it reaches a log line.
+"""
+
+import json
+import logging
+import re
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from shared.domain.turn import Fallback
+from shared.llm.port import Completion
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+_FENCED = re.compile(r"^\s*```[\w-]*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
+# More than any answer of ours is worth reading.
+MAX_CHARACTERS = 100_000
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, object]:
+    """The JSON schema of an answer, closed, with every field required, as strict providers want it."""
+    schema = model.model_json_schema()
+    return schema | {"additionalProperties": False, "required": list(schema["properties"])}
+
+
+def parse(model: type[Answer], completion: Completion, component: str, step: int) -> Answer | Fallback:
+    """Read an answered call as `model`. The fallback's reason is `max_tokens`, `invalid_json` or `invalid_schema`."""
+    # Cut off is not malformed: it says that the cap is too low.
+    if completion.stop_reason == "max_tokens":
+        return Fallback(component, "max_tokens", step)
+    text = _json_object(completion.text[:MAX_CHARACTERS])
+    if text is None:
+        return Fallback(component, "invalid_json", step)
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        _log(component, error)
+        return Fallback(component, "invalid_schema", step)
+
+
+def _json_object(text: str) -> str | None:
+    """The one JSON object in `text`, with or without a fence or prose around it. Two objects are none: nobody can
+    say which was meant."""
+    fenced = _FENCED.match(text)
+    text = fenced[1] if fenced else text
+    start = text.find("{")
+    if start < 0:
+        return None
+    try:
+        _, end = json.JSONDecoder(strict=False).raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None
+    return None if "{" in text[end:] else text[start:end]
+
+
+def _log(component: str, error: ValidationError) -> None:
+    """Types and paths. The field names in a path are ours or, for unknown ones, the model's: those are left out."""
+    faults = [
+        (fault["type"], "" if fault["type"] == "extra_forbidden" else ".".join(map(str, fault["loc"])))
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    logger.warning("answer of the wrong shape", extra={"component": component, "faults": faults[:10]})
