@@ -66,14 +66,14 @@ class NewSession(Body):
     title: Annotated[Text, Field(max_length=200)] = ""
     mode: Mode = "manual"
     agent_keys: Roster
-    fan_out: Literal["sequential"] = "sequential"
+    fan_out: Literal["sequential", "parallel"] = "sequential"
 
 
 class SessionChange(Body):
     title: Annotated[Text, Field(max_length=200)] | None = None
     mode: Mode | None = None
     agent_keys: Roster | None = None
-    fan_out: Literal["sequential"] | None = None
+    fan_out: Literal["sequential", "parallel"] | None = None
 
 
 class SessionView(BaseModel):

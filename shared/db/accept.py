@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, case, exists, func, insert, literal, null, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.engine import Statement, typed
-from shared.db.journal import clock_in, count, hold, intent
+from shared.db.journal import clock_in, count, hold, intents
 from shared.db.tables import PLATFORM, budgets, llm_calls, sessions, turns
 
 # The caller gives these with `t_` before them.
@@ -85,7 +85,7 @@ def _accept(*, run_here: bool) -> Statement:
     if not run_here:
         return Statement(accepted)
     held = hold(turn, typed("i_payer", llm_calls.c.payer))
-    return Statement(accepted.add_cte(intent(turn, held)))
+    return Statement(accepted.add_cte(intents(turn, held)))
 
 
 def _has_money() -> ColumnElement[bool]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
+    Column,
     Date,
     Double,
     FromClause,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -38,7 +40,8 @@ TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tok
 # What the ledger repeats of a call.
 CALL_COLUMNS = ("tenant_id", "session_id", "turn_id", "call_id", "step", "attempt", "period", "purpose")
 LEDGER_COLUMNS = (*CALL_COLUMNS, "agent_key", "model_alias", *TOKENS, "rates")
-# The caller gives these with `i_` before them.
+# The caller gives these as the objects of the JSON array `i_calls`, and their common payer and the sum of their
+# reserves as `i_payer` and `i_reserve_usd`. One call or several that start together: they share a commit.
 INTENT_FIELDS = (
     "call_id",
     "step",
@@ -132,8 +135,16 @@ def hold(origin: CTE, payer: ColumnElement[str], *conditions: ColumnElement[bool
     )
 
 
-def intent(origin: CTE, held: CTE, *conditions: ColumnElement[bool]) -> CTE:
-    """Write the call down before it is sent. Without a hold its payer would be NULL, which the table refuses."""
+def rows(parameter: str, columns: Sequence[Column[Any]]) -> FromClause:
+    """A JSON array of objects as rows, typed as in the table."""
+    fields = [Column(column.name, column.type) for column in columns]
+    listed = func.jsonb_to_recordset(bindparam(parameter, type_=JSONB)).table_valued(*fields)
+    return listed.render_derived(name=parameter, with_types=True)
+
+
+def intents(origin: CTE, held: CTE, *conditions: ColumnElement[bool]) -> CTE:
+    """Write the calls down before they are sent. Without a hold their payer would be NULL, which the table refuses."""
+    calls = rows("i_calls", [llm_calls.c[name] for name in INTENT_FIELDS])
     columns = ["tenant_id", "session_id", "turn_id", "status", "payer", "period", *INTENT_FIELDS]
     source: Select[Any] = select(
         origin.c.tenant_id,
@@ -142,10 +153,10 @@ def intent(origin: CTE, held: CTE, *conditions: ColumnElement[bool]) -> CTE:
         literal("intent"),
         select(held.c.payer).scalar_subquery(),
         select(held.c.period).scalar_subquery(),
-        *(typed(f"i_{name}", llm_calls.c[name]) for name in INTENT_FIELDS),
+        *(calls.c[name] for name in INTENT_FIELDS),
     )
-    written = insert(llm_calls).from_select(columns, source.select_from(origin).where(*conditions))
-    return written.returning(llm_calls.c.call_id).cte("intent")
+    written = insert(llm_calls).from_select(columns, source.select_from(origin, calls).where(*conditions))
+    return written.returning(llm_calls.c.call_id).cte("intents")
 
 
 def _open() -> Statement:
@@ -168,7 +179,7 @@ def _open() -> Statement:
     )
     recorded = outcome(fence).where(llm_calls.c.posted_at.is_(None)).returning(llm_calls.c.call_id).cte("recorded")
     held = hold(fence, typed("i_payer", llm_calls.c.payer), fence.c.wanted, count(recorded) >= 0)
-    opened = intent(fence, held, exists(select(held)))
+    opened = intents(fence, held, exists(select(held)))
     return Statement(
         select(
             count(fence).label("fenced"),

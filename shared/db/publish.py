@@ -7,7 +7,6 @@ the ledger are exactly the rows that this statement marked as posted. The last o
 
 from sqlalchemy import (
     CTE,
-    Column,
     FromClause,
     Select,
     and_,
@@ -23,11 +22,10 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.db.engine import Statement, typed
-from shared.db.journal import LEDGER_COLUMNS, TOKENS, account, count, mine, o_call_id, outcome
+from shared.db.journal import LEDGER_COLUMNS, TOKENS, account, count, mine, o_call_id, outcome, rows
 from shared.db.sessions import without_tags
 from shared.db.tables import (
     PLATFORM,
@@ -154,25 +152,18 @@ def _settle(entries: FromClause) -> CTE:
     ).cte("settled")
 
 
-def _rows(parameter: str, columns: list[Column[object]]) -> FromClause:
-    """A JSON array of objects as rows, typed as in the table."""
-    fields = [Column(column.name, column.type) for column in columns]
-    listed = func.jsonb_to_recordset(bindparam(parameter, type_=JSONB)).table_valued(*fields)
-    return listed.render_derived(name=parameter, with_types=True)
-
-
 def _publish() -> Statement:
     fence = _lock()
     published = _finish(fence)
     recorded, entries = _post(fence, published)
     posts = select(literal("post"), account(entries), entries.c.cost_usd, *(entries.c[name] for name in LEDGER_COLUMNS))
     ledger = insert(usage_ledger).from_select(["kind", "account", "amount_usd", *LEDGER_COLUMNS], posts)
-    reply_rows = _rows("t_replies", [replies.c[name] for name in REPLY_FIELDS])
+    reply_rows = rows("t_replies", [replies.c[name] for name in REPLY_FIELDS])
     stored = insert(replies).from_select(
         ["turn_id", "tenant_id", *REPLY_FIELDS],
         select(published.c.id, published.c.tenant_id, *(reply_rows.c[name] for name in REPLY_FIELDS)),
     )
-    summary_rows = _rows("t_summaries", [summaries.c[name] for name in SUMMARY_FIELDS])
+    summary_rows = rows("t_summaries", [summaries.c[name] for name in SUMMARY_FIELDS])
     summarised = insert(summaries).from_select(
         ["turn_id", "tenant_id", "session_id", *SUMMARY_FIELDS],
         select(

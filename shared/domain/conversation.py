@@ -23,9 +23,11 @@ class PastTurn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`roster` holds the enabled agents by key, in the session's order; `history` is oldest first."""
+    """`roster` holds the enabled agents by key, in the session's order; `history` is oldest first.
+    `parallel`: agents that do not depend on each other are asked at the same time."""
 
     roster: Mapping[str, Agent]
     history: tuple[PastTurn, ...]
     message: str
     requested_agent_keys: tuple[str, ...] | None = None
+    parallel: bool = False

@@ -7,6 +7,7 @@ What was tried before a process died is known from the journal; attempts that di
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
@@ -18,7 +19,7 @@ from shared.catalog import CALL_MARGIN_S, Model
 from shared.domain.agent import Agent
 from shared.domain.money import ZERO
 from shared.domain.turn import Plan, Purpose, Verdict
-from shared.llm.port import Completion, Message, Provider, Request
+from shared.llm.port import Completion, Message, Provider, Request, storable
 
 # A throttled provider is given a moment, within what is left of the turn's time.
 THROTTLE_PAUSE_S = 0.5
@@ -62,12 +63,17 @@ class Journal(Protocol):
         """What the journal knows of this step, oldest first, without attempts that died with their process."""
         ...
 
-    def open(self, ask: Ask, request: Request) -> bool:
-        """Write the intent, together with the last outcome. False where the budget refused the hold."""
+    def open(self, asks: Sequence[tuple[Ask, Request]]) -> int:
+        """Write the intents of calls that start together, with the last outcome. Returns how many of the first of
+        them the budget covers."""
         ...
 
     def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
         """Keep the outcome, to be written with the next intent or with the turn's end."""
+        ...
+
+    def flush(self) -> None:
+        """Write the kept outcome now."""
         ...
 
 
@@ -104,13 +110,50 @@ class Asker:
         """The attempt that carries the step's verdict in the journal, without asking for one."""
         return next((attempt for attempt in self.journal.attempts(ask.step) if attempt.verdict), None)
 
+    def settle_all(self, asks: Sequence[Ask]) -> list[Attempt | None]:
+        """Settle steps that do not depend on each other: their first attempts at the same time, each recorded when it
+        arrives; what they leave undecided one by one. None for those that the budget did not cover."""
+        fresh = [ask for ask in asks if not self.journal.attempts(ask.step)]
+        refused = fresh[self._together(fresh) :] if len(fresh) > 1 else []
+        return [None if ask in refused else self.settle(ask) for ask in asks]
+
+    def _together(self, asks: Sequence[Ask]) -> int:
+        models = [self.catalog[ask.model_alias] for ask in asks]
+        self._check_time(max(model.max_call_s for model in models))
+        calls = [(ask, self._request(ask, model)) for ask, model in zip(asks, models, strict=True)]
+        opened = calls[: self.journal.open(calls)]
+        failures: list[Exception] = []
+        with ThreadPoolExecutor(max_workers=len(opened) or 1) as threads:
+            waiting = {threads.submit(self.provider.complete, request): (ask, request) for ask, request in opened}
+            # The journal is this thread's alone. One outcome that cannot be written must not cost the others.
+            for future in as_completed(waiting):
+                try:
+                    self._close(*waiting.pop(future), future.result(), [])
+                    if waiting:
+                        self.journal.flush()
+                except Exception as error:  # noqa: BLE001 raised below
+                    failures.append(error)
+        if failures:
+            raise failures[0]
+        return len(opened)
+
     def _attempt(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | None:
         pause = _pause(tried)
-        if self.seconds_left() < pause + model.max_call_s + CALL_MARGIN_S:
+        self._check_time(pause + model.max_call_s)
+        request = self._request(ask, model)
+        if not self.journal.open([(ask, request)]):
+            return None
+        # After the intent, so that the pause costs no commit; the lease covers it.
+        time.sleep(pause)
+        return self._close(ask, request, self.provider.complete(request), tried)
+
+    def _check_time(self, seconds: float) -> None:
+        if self.seconds_left() < seconds + CALL_MARGIN_S:
             raise OutOfTime
-        call_id = uuid7()
-        request = Request(
-            call_id=str(call_id),
+
+    def _request(self, ask: Ask, model: Model) -> Request:
+        return Request(
+            call_id=str(uuid7()),
             turn_id=str(self.turn_id),
             model=model,
             messages=ask.build(model),
@@ -118,13 +161,12 @@ class Asker:
             temperature=ask.temperature,
             response_schema=ask.schema,
         )
-        if not self.journal.open(ask, request):
-            return None
-        # After the intent, so that the pause costs no commit; the lease covers it.
-        time.sleep(pause)
-        completion = self.provider.complete(request)
-        error = _error(completion)
-        attempt = Attempt(call_id, model.alias, completion, error)
+
+    def _close(self, ask: Ask, request: Request, completion: Completion, tried: Sequence[Attempt]) -> Attempt:
+        # Whatever a provider let through, the journal can keep it and the next agent can be sent it.
+        completion = replace(completion, text=storable(completion.text))
+        call_id, error = UUID(request.call_id), _error(completion)
+        attempt = Attempt(call_id, request.model.alias, completion, error)
         over = next_alias(self.catalog[ask.model_alias], [*tried, attempt]) is None
         verdict: Verdict | None = "reply" if error is None else "failed" if over else None
         return self.journal.close(call_id, completion, error, verdict)

@@ -66,32 +66,56 @@ class Council:
     def ask(self, key: str) -> Reply:
         """Ask the next agent of the plan; it sees the completed replies before it. Raises OutOfTime, or what the
         journal raises when this runner must stop."""
-        position = len(self.replies)
+        agent = self._next(0, key)
+        earlier = tuple(Said(r.agent_key, r.name, r.text or "") for r in self.replies if r.status == "completed")
+        attempt = None if self._refused(agent) else self._asker.settle(self._ask(agent, self._step, earlier))
+        self._conclude(agent, attempt)
+        return self.replies[-1]
+
+    def ask_all(self, keys: Sequence[str]) -> Sequence[Reply]:
+        """Ask the next agents of the plan: one after the other, or at the same time where the session's fan-out is
+        parallel, and then none sees the others. Raises what `ask` raises."""
+        first = len(self.replies)
+        if not self.conversation.parallel:
+            return [self.ask(key) for key in keys]
+        agents = [self._next(offset, key) for offset, key in enumerate(keys)]
+        asks = {
+            offset: self._ask(agent, self._step + offset, ())
+            for offset, agent in enumerate(agents)
+            if not self._refused(agent)
+        }
+        attempts = dict(zip(asks, self._asker.settle_all(list(asks.values())), strict=True))
+        for offset, agent in enumerate(agents):
+            self._conclude(agent, attempts.get(offset))
+        return self.replies[first:]
+
+    def _next(self, offset: int, key: str) -> Agent:
+        position = len(self.replies) + offset
         if self.current_plan is None or self.current_plan.selected_agent_keys[position : position + 1] != (key,):
             raise AssertionError(f"A mode asked '{key}' at position {position}, and its plan says otherwise.")
-        reply = self._reply(position, self.conversation.roster[key])
-        self.replies.append(reply)
-        return reply
+        return self.conversation.roster[key]
 
-    def _reply(self, position: int, agent: Agent) -> Reply:
-        if agent.model_alias not in self._asker.catalog:
-            self._step += 1
-            return _without_text(position, agent, "failed", "unknown_model_alias")
-        attempt = None if self._budget_spent else self._asker.settle(self._ask(agent))
-        if attempt is None:
-            self._budget_spent = True
-            return _without_text(position, agent, "skipped", "budget_exceeded")
-        if attempt.model_alias != agent.model_alias:
-            self.fallbacks.append(Fallback("model_alias", self._first_error(), self._step))
+    def _refused(self, agent: Agent) -> bool:
+        """Whether there is no sense in asking: the budget has run out, or nobody answers to the agent's alias."""
+        return self._budget_spent or agent.model_alias not in self._asker.catalog
+
+    def _conclude(self, agent: Agent, attempt: Attempt | None) -> None:
+        """Make the next reply of what came of a step."""
+        position, step = len(self.replies), self._step
         self._step += 1
-        if attempt.verdict == "failed":
-            return _without_text(position, agent, "failed", attempt.error or "provider_error")
-        return _answer(position, agent, attempt)
+        if attempt is None and agent.model_alias not in self._asker.catalog:
+            self.replies.append(_without_text(position, agent, "failed", "unknown_model_alias"))
+        elif attempt is None:
+            self._budget_spent = True
+            self.replies.append(_without_text(position, agent, "skipped", "budget_exceeded"))
+        else:
+            if attempt.model_alias != agent.model_alias:
+                self.fallbacks.append(Fallback("model_alias", self._first_error(step), step))
+            self.replies.append(_reply(position, agent, attempt))
 
-    def _ask(self, agent: Agent) -> Ask:
-        earlier = tuple(Said(r.agent_key, r.name, r.text or "") for r in self.replies if r.status == "completed")
+    def _ask(self, agent: Agent, step: int, earlier: Sequence[Said]) -> Ask:
         return Ask(
-            step=self._step,
+            step=step,
             purpose="agent",
             model_alias=agent.model_alias,
             max_output_tokens=agent.max_output_tokens,
@@ -101,9 +125,9 @@ class Council:
             agent=agent,
         )
 
-    def _first_error(self) -> str:
-        """Why the alias that the agent names did not answer the current step."""
-        return self._asker.journal.attempts(self._step)[0].error or "unknown"
+    def _first_error(self, step: int) -> str:
+        """Why the alias that the agent names did not answer."""
+        return self._asker.journal.attempts(step)[0].error or "unknown"
 
     def _routing_messages(self, model: Model) -> tuple[Message, ...]:
         cap = min(self._routing.max_output_tokens, model.max_output_tokens)
@@ -114,7 +138,9 @@ class Council:
         return build_messages(self.conversation, agent, earlier, model, cap)
 
 
-def _answer(position: int, agent: Agent, attempt: Attempt) -> Reply:
+def _reply(position: int, agent: Agent, attempt: Attempt) -> Reply:
+    if attempt.verdict == "failed":
+        return _without_text(position, agent, "failed", attempt.error or "provider_error")
     return Reply(
         position=position,
         agent_key=agent.key,

@@ -31,8 +31,9 @@ def tag(council: Council) -> None:
 
 
 def roundtable(council: Council) -> None:
-    """Every agent of the roster, in order."""
-    _ask_all(council, Plan(tuple(council.conversation.roster), "roster"))
+    """Every agent of the roster, in order, each after having heard those before it."""
+    for key in council.plan(Plan(tuple(council.conversation.roster), "roster")).selected_agent_keys:
+        council.ask(key)
 
 
 def orchestrator(council: Council) -> None:
@@ -42,8 +43,7 @@ def orchestrator(council: Council) -> None:
 
 
 def _ask_all(council: Council, plan: Plan) -> None:
-    for key in council.plan(plan).selected_agent_keys:
-        council.ask(key)
+    council.ask_all(council.plan(plan).selected_agent_keys)
 
 
 MODES: Mapping[str, Callable[[Council], None]] = MappingProxyType(

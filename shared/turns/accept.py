@@ -94,13 +94,13 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
     if loaded["active"]:
         active = loaded["active"]
         raise TurnConflict(active["id"], retry_after_s=max(1, math.ceil(active["retry_after_s"])))
-    conversation = conversation_of(loaded, roster, request.message, request.agent_keys)
+    conversation = conversation_of(loaded, roster, request.message, request.agent_keys, session["fan_out"])
     header = Header(turn_id, request.tenant_id, request.session_id, session["next_turn_index"], mode, request.message)
     return Draft(header, conversation, _columns(request, header, session["fan_out"], roster))
 
 
 def conversation_of(
-    loaded: Row, roster: dict[str, Agent], message: str, requested: tuple[str, ...] | None
+    loaded: Row, roster: dict[str, Agent], message: str, requested: tuple[str, ...] | None, fan_out: str
 ) -> Conversation:
     """What the statements of `shared.db.context` loaded, as the council knows it."""
     history = tuple(
@@ -110,7 +110,7 @@ def conversation_of(
         )
         for turn in loaded["history"] or ()
     )
-    return Conversation(MappingProxyType(roster), history, message, requested)
+    return Conversation(MappingProxyType(roster), history, message, requested, fan_out == "parallel")
 
 
 def _stored(used: dict[str, Any], request: TurnRequest) -> Stored:

@@ -3,7 +3,6 @@
 `account` states the policy of who pays, as the publishing statement does; a test holds the two together.
 """
 
-import json
 import time
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -85,22 +84,21 @@ class Call:
             "error": self.attempt and self.attempt.error,
         }
 
-    def intent_params(self, ask: Ask, request: Request, request_hash: str) -> dict[str, Any]:
-        """What `shared.db.journal` calls the intent's fields."""
+    def intent(self, ask: Ask, request: Request, request_hash: str) -> dict[str, Any]:
+        """The call as `shared.db.journal` writes it down, an object of a JSON array."""
         return {
-            "i_call_id": self.call_id,
-            "i_step": self.step,
-            "i_attempt": self.number,
-            "i_purpose": self.purpose,
-            "i_agent_key": ask.agent and ask.agent.key,
-            "i_agent_version": ask.agent and ask.agent.version,
-            "i_model_alias": self.model_alias,
-            "i_provider": request.model.provider,
-            "i_model_id": request.model.model_id,
-            "i_request_hash": request_hash,
-            "i_payer": self.payer,
-            "i_reserve_usd": self.reserve_usd,
-            "i_rates": json.dumps(rates_as_dict(self.rates)),
+            "call_id": str(self.call_id),
+            "step": self.step,
+            "attempt": self.number,
+            "purpose": self.purpose,
+            "agent_key": ask.agent and ask.agent.key,
+            "agent_version": ask.agent and ask.agent.version,
+            "model_alias": self.model_alias,
+            "provider": request.model.provider,
+            "model_id": request.model.model_id,
+            "request_hash": request_hash,
+            "reserve_usd": str(self.reserve_usd),
+            "rates": rates_as_dict(self.rates),
         }
 
     def outcome_params(self) -> dict[str, Any]:

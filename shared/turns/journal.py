@@ -52,6 +52,10 @@ class Stale(Exception):
     """The session moved on between loading and accepting. Nothing was written; load again."""
 
 
+class RefusedHold(Exception):
+    """The payer's budget does not cover the reserve. Nothing was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """When the turn was accepted, by the database's clock, and this process's clock at some moment after."""
@@ -91,20 +95,37 @@ class TurnJournal:
     def attempts(self, step: int) -> Sequence[Attempt]:
         return [call.attempt for call in self._calls if call.step == step and call.attempt and call.counts]
 
-    def open(self, ask: Ask, request: Request) -> bool:
-        number = 1 + sum(call.step == ask.step for call in self._calls)
-        call = new_call(ask, request, number, self._payer(ask))
+    def open(self, asks: Sequence[tuple[Ask, Request]]) -> int:
+        """Write down the intents of calls that start together, and the last outcome, in one commit. Of several calls
+        that the budget does not cover, as many of the first as it does. Returns how many may be sent."""
+        for count in range(len(asks), 0, -1):
+            if self._open(asks[:count]):
+                return count
+        return 0
+
+    def _open(self, asks: Sequence[tuple[Ask, Request]]) -> bool:
+        calls = [new_call(ask, request, self._next_attempt(ask.step), self._payer(ask)) for ask, request in asks]
+        written = [call.intent(ask, request, _hash(request)) for call, (ask, request) in zip(calls, asks, strict=True)]
+        plan = asks[0][0].plan
         params = {
-            **call.intent_params(ask, request, _fingerprint(request)),
-            "t_plan": ask.plan and json.dumps(ask.plan.as_dict(), ensure_ascii=False),
-            "t_lease_s": request.model.max_call_s + LEASE_MARGIN_S,
+            "i_calls": json.dumps(written),
+            "i_payer": calls[0].payer,
+            "i_reserve_usd": sum(call.reserve_usd for call in calls),
+            "t_plan": plan and json.dumps(plan.as_dict(), ensure_ascii=False),
+            "t_lease_s": max(request.model.max_call_s for _, request in asks) + LEASE_MARGIN_S,
         }
-        opened = self._accept_and_open(ask, params) if self.accepted is None else self._advance(params)
+        needed = len(asks) == 1 and asks[0][0].purpose == "agent"
+        opened = self._advance(params) if self.accepted else self._accept_and_open(params, needed=needed)
         if opened:
-            self._calls.append(call)
+            self._calls += calls
         return opened
 
+    def _next_attempt(self, step: int) -> int:
+        return 1 + sum(call.step == step for call in self._calls)
+
     def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
+        # One outcome rides with the next statement; an earlier one goes ahead of it.
+        self.flush()
         index = next(i for i, call in enumerate(self._calls) if call.call_id == call_id)
         self._pending = self._calls[index] = self._calls[index].finished(completion, error, verdict)
         return self._pending.answered()
@@ -156,9 +177,9 @@ class TurnJournal:
         """Accept the turn without a call, for the queue. Raises what `open` raises."""
         self._accepted(self._accept(ACCEPT, {}))
 
-    def release(self) -> None:
-        """Give the turn back to the queue, with the outcome in hand. Where another runner has it already, only the
-        outcome is written."""
+    def release(self) -> bool:
+        """Give the turn back to the queue, with the outcome in hand. False where another runner has it already: then
+        only the outcome is written."""
         try:
             row = self._db.run(self._tenant_id, RELEASE, {**self.fence(), **self.outcome()})[0]
         except (psycopg.Error, DatabaseUnavailable) as error:
@@ -167,6 +188,7 @@ class TurnJournal:
         if row["recorded"]:
             self._pending = None
         self.flush()
+        return bool(row["released"])
 
     def _payer(self, ask: Ask) -> str:
         """Who holds the call's reserve: the tenant for its agents, whoever policy names for a helper."""
@@ -174,13 +196,14 @@ class TurnJournal:
             return f"tenant:{self._tenant_id}"
         return PLATFORM_PAYER
 
-    def _accept_and_open(self, ask: Ask, params: Params) -> bool:
+    def _accept_and_open(self, params: Params, *, needed: bool) -> bool:
+        """False where the budget refused: fewer calls may fit, and a helper is done without. Raises BudgetExceeded
+        where the call is needed, or the tenant has nothing left."""
         try:
             self._accepted(self._accept(ACCEPT_AND_OPEN, params))
-        except BudgetExceeded as error:
-            # A helper that nobody pays for is done without; the turn is accepted with its first agent's call.
-            if ask.purpose == "agent" or not isinstance(error.__cause__, psycopg.errors.NotNullViolation):
-                raise
+        except RefusedHold as error:
+            if needed:
+                raise BudgetExceeded from error
             return False
         return True
 
@@ -194,7 +217,7 @@ class TurnJournal:
         except psycopg.errors.NotNullViolation as error:
             if (error.diag.table_name, error.diag.column_name) != _REFUSED_HOLD:
                 raise JournalUnavailable from error
-            raise BudgetExceeded from error
+            raise RefusedHold from error
         except (psycopg.Error, DatabaseUnavailable) as error:
             raise JournalUnavailable from error
 
@@ -221,7 +244,7 @@ class TurnJournal:
         return bool(row["opened"])
 
 
-def _fingerprint(request: Request) -> str:
+def _hash(request: Request) -> str:
     """A hash of what is sent, so that two attempts can be compared without keeping the prompt."""
     content = (
         request.model.model_id,

@@ -145,7 +145,7 @@ def _resumed_council(runner: Runner, turn: Row, loaded: dict[str, Any], journal:
     by_key = {agent["key"]: Agent(**agent) for agent in loaded["agents"] or []}
     roster = {pinned["key"]: by_key[pinned["key"]] for pinned in turn["roster"]}
     requested = tuple(turn["requested_agent_keys"]) if turn["requested_agent_keys"] else None
-    conversation = conversation_of(loaded, roster, turn["message"], requested)
+    conversation = conversation_of(loaded, roster, turn["message"], requested, turn["fan_out"])
     plan = Plan.from_dict(turn["plan"]) if turn["plan"] else None
     return Council(conversation, _asker(runner, journal), plan, _routing())
 
@@ -162,11 +162,12 @@ def _claim(db: Database, tenant_id: str, turn_id: UUID) -> Row | None:
 
 def _hand_over(runner: Runner, header: Header, journal: TurnJournal, started: float) -> TurnOutcome:
     """Give the turn to the queue; where not even its first call was begun, it is accepted for the queue."""
+    released = True
     if journal.accepted is None:
         journal.accept_for_later()
     else:
-        journal.release()
-    return _standing(runner, header, journal, started, handed_over=True)
+        released = journal.release()
+    return _standing(runner, header, journal, started, handed_over=released)
 
 
 def _published(turn: Turn, body: str, journal: TurnJournal, started: float) -> TurnOutcome:
