@@ -42,8 +42,8 @@ def caller(request: Request) -> Caller:
     claims: Mapping[str, str] = context.get("authorizer", {}).get("jwt", {}).get("claims") or {}
     values = settings()
     # Cognito's access tokens carry client_id and no aud.
-    audience = claims.get("aud") or claims.get("client_id")
-    if claims.get("iss") != values.jwt_issuer or audience != values.jwt_audience:
+    audiences = _listed(claims.get("aud") or claims.get("client_id") or "")
+    if claims.get("iss") != values.jwt_issuer or values.jwt_audience not in audiences:
         raise Unauthorized
     user_id = _identifier(claims.get("sub"))
     tenant = claims.get(values.tenant_claim)
@@ -51,8 +51,13 @@ def caller(request: Request) -> Caller:
     tenant_id = f"user:{user_id}" if not tenant else _identifier(tenant)
     if tenant and tenant_id.startswith("user:"):
         raise Unauthorized
-    roles = claims.get(values.roles_claim, "").strip("[]").replace(",", " ").split()
+    roles = _listed(claims.get(values.roles_claim, ""))
     return Caller(user_id, tenant_id, claims.get("email"), tuple(roles) or ("member",))
+
+
+def _listed(claim: str) -> list[str]:
+    """A claim's values: API Gateway hands an array over as "[admin member]"."""
+    return claim.strip("[]").replace(",", " ").split()
 
 
 def _identifier(value: str | None) -> str:

@@ -19,8 +19,16 @@ def _storable(text: str) -> str:
     return text
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "Input should hold more than blanks")
+    return text
+
+
 Text = Annotated[str, AfterValidator(_storable)]
-Line = Annotated[Text, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f@`]*$")]
+Line = Annotated[
+    Text, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f@`]*$"), AfterValidator(_not_blank)
+]
 AgentKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Mode = Literal["manual", "tag", "roundtable", "orchestrator"]
 

@@ -4,16 +4,13 @@ import os
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import ConfigurationError
 
 Provider = Literal["local", "openai", "bedrock", "scripted"]
 
-# A variable set to nothing means the same as one that is not set.
 Seconds = Annotated[float, Field(gt=0, le=900, allow_inf_nan=False)]
-OptionalText = Annotated[str | None, BeforeValidator(lambda value: value or None)]
-OptionalSeconds = Annotated[Seconds | None, BeforeValidator(lambda value: value or None)]
 
 
 class Settings(BaseModel):
@@ -28,10 +25,10 @@ class Settings(BaseModel):
     tenant_claim: str = "tenant_id"
     roles_claim: str = "roles"
     llm_provider: Provider = "local"
-    llm_base_url: OptionalText = None
-    llm_api_key: OptionalText = None
+    llm_base_url: str | None = None
+    llm_api_key: str | None = None
     turn_seconds: Seconds = 25.0
-    max_call_s: OptionalSeconds = None
+    max_call_s: Seconds | None = None
     routing_alias: str = "fast"
     routing_max_tokens: Annotated[int, Field(ge=16, le=8192)] = 256
     routing_max_agents: Annotated[int, Field(ge=1, le=32)] = 4
@@ -42,8 +39,10 @@ class Settings(BaseModel):
 @cache
 def settings() -> Settings:
     """Read the environment once per process. Raises ConfigurationError that names each variable at fault."""
+    # A variable set to nothing means the same as one that is not set.
+    given = {name: value for name, value in os.environ.items() if value}
     try:
-        return Settings.model_validate(dict(os.environ))
+        return Settings.model_validate(given)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         raise ConfigurationError(faults) from None

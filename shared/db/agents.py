@@ -76,10 +76,18 @@ def as_agent(row: Row) -> Agent:
 
 def load_agents(db: Database, tenant_id: str, request: PageRequest) -> Page:
     """Agents by the time they were made. Raises InvalidRequest for a bad cursor."""
-    after = request.after(lambda key: (datetime.fromisoformat(key[0]), str(key[1]))) or (None, None)
+    after = request.after(_position) or (None, None)
     params = {"b_created_at": after[0], "b_key": after[1], "b_limit": request.limit + 1}
     rows = db.read(tenant_id, _LIST[request.order], params)
     return page(rows, request, lambda row: [row["created_at"].isoformat(), row["key"]])
+
+
+def _position(key: Any) -> tuple[datetime, str]:
+    """When an agent was made, and its key, as a cursor holds them."""
+    created_at, name = key
+    if not (isinstance(name, str) and name.isascii() and name.isprintable()):
+        raise ValueError(name)
+    return datetime.fromisoformat(created_at), name
 
 
 def load_agent(db: Database, tenant_id: str, key: str) -> Agent:

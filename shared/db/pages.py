@@ -27,7 +27,7 @@ class PageRequest:
             return None
         try:
             return parse(json.loads(base64.b64decode(self.cursor.encode("ascii"), altchars=b"-_", validate=True)))
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
             raise InvalidRequest("The cursor is not one that this list gave out.") from error
 
 

@@ -117,8 +117,9 @@ class Turn:
     def output(self) -> str:
         """One agent's text alone, several as `Name: text` with a blank line between; failures are left out."""
         answered = [reply for reply in self.replies if reply.status == "completed"]
-        if len(answered) == 1 and len(self.replies) == 1:
-            return answered[0].text or ""
+        planned = len(self.plan.selected_agent_keys) if self.plan else len(self.replies)
+        if planned == 1:
+            return (answered[0].text or "") if answered else ""
         return "\n\n".join(f"{reply.name}: {reply.text}" for reply in answered)
 
     def amount(self, account: Account) -> Decimal:

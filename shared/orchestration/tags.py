@@ -5,17 +5,13 @@ is one. Reading takes time linear in the message, whatever is in it.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shared.domain.agent import Agent
 
 _FENCE = re.compile(r"`+")
-# What a tag looks like whose agent nobody knows.
-_WORD = r"\w+(?:-\w+)*"
-_BEGIN = r"(?<![\w@])@"
-# A name ends where no further word goes on: "@writers" is not "@writer", and "@writer-in-chief" is not either.
-_END = r"(?!\w|-\w)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +24,12 @@ class Tags:
 
 def parse_tags(message: str, roster: Mapping[str, Agent]) -> Tags:
     """Find the tags of `roster`'s agents, by key or by name, in any case."""
+    text = _without_code(message)
     names = _names(roster.values())
-    alternatives = [re.escape(name) for name in sorted(names, key=len, reverse=True)]
-    pattern = re.compile(f"{_BEGIN}(?:(?P<known>{'|'.join(alternatives) or '(?!)'}){_END}|(?P<other>{_WORD}))", re.I)
+    pattern = _pattern(text, roster.values())
     keys: dict[str, None] = {}
     unknown: dict[str, str] = {}
-    for match in pattern.finditer(_without_code(message)):
+    for match in pattern.finditer(text):
         key = names.get((match["known"] or "").casefold())
         if key is not None:
             keys.setdefault(key)
@@ -41,6 +37,18 @@ def parse_tags(message: str, roster: Mapping[str, Agent]) -> Tags:
             typed = match[0][1:]
             unknown.setdefault(typed.casefold(), typed)
     return Tags(tuple(keys), tuple(unknown.values()))
+
+
+def _pattern(text: str, agents: Iterable[Agent]) -> re.Pattern[str]:
+    r"""What a tag looks like in `text`. To `re` a combining mark is no part of a word, so those that occur are added
+    to \w. A name ends where no further word goes on: "@writers" is not "@writer", and "@writer-in-chief" neither."""
+    marks = "" if text.isascii() else "".join(c for c in set(text) if unicodedata.category(c).startswith("M"))
+    word = rf"[\w{marks}]"
+    called = sorted({name for agent in agents for name in (agent.key, agent.name)}, key=len, reverse=True)
+    known = "|".join(map(re.escape, called)) or "(?!)"
+    return re.compile(
+        rf"(?<![\w@{marks}])@(?:(?P<known>{known})(?!{word}|-{word})|(?P<other>{word}+(?:-{word}+)*))", re.IGNORECASE
+    )
 
 
 def _names(agents: Iterable[Agent]) -> dict[str, str]:

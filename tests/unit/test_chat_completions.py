@@ -181,8 +181,6 @@ def test_a_refusal_has_no_text() -> None:
         (7, None),
     ],
 )
-def test_stop_reasons_are_ours_or_the_providers_own_word(
-    finish_reason: object, stop_reason: str | None
-) -> None:
+def test_stop_reasons_are_ours_or_the_providers_own_word(finish_reason: object, stop_reason: str | None) -> None:
     choice = {"message": {"content": "Hello."}, "finish_reason": finish_reason}
     assert read_completion(body(choices=[choice])).stop_reason == stop_reason

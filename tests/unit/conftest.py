@@ -1,0 +1,102 @@
+"""What unit tests share: an event loop that somebody closes, a function's environment, and its log.
+
+The rule this file protects: nothing of one test is left for the next, neither in a cache nor in the logging tree.
+"""
+
+import asyncio
+import io
+import json
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from local.gateway.worker import LambdaContext
+from shared import telemetry
+from shared.catalog import catalog
+from shared.db.engine import database
+from shared.llm.providers import provider
+from shared.names import Env
+from shared.settings import settings
+from tests.unit.gateway import Handler, LogLines
+
+ISSUER = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Council01"
+AUDIENCE = "6v2f0council1client5example"
+_ENVIRONMENT = {
+    Env.STAGE: "unit",
+    # Nobody listens there: a test that reaches for the database fails at once.
+    Env.APP_DATABASE_URL: "postgresql://pantheon_app@127.0.0.1:1/none",
+    Env.JWT_ISSUER: ISSUER,
+    Env.JWT_AUDIENCE: AUDIENCE,
+    Env.LLM_PROVIDER: "scripted",
+}
+_CACHES = (settings, catalog, provider, database)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _event_loop_of_the_process() -> Iterator[None]:
+    """Mangum runs a request on the current event loop, and makes one where there is none: a handler's module does so
+    when it is imported. Nobody would close that loop, and Python 3.12 and later warn that it was not there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        loop = asyncio.get_event_loop_policy().get_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The environment of a function, and no other variable of ours. Change it before the first use of a setting."""
+    for name in [name for name in os.environ if name.startswith("PANTHEON_")]:
+        monkeypatch.delenv(name)
+    for name, value in _ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    for cache in _CACHES:
+        cache.cache_clear()
+    yield monkeypatch
+    for cache in _CACHES:
+        cache.cache_clear()
+
+
+@pytest.fixture
+def context() -> LambdaContext:
+    return LambdaContext("pantheon-unit", "lambda-request-1", time.monotonic() + 30)
+
+
+@pytest.fixture
+def log_lines(context: LambdaContext) -> Iterator[LogLines]:
+    """What was logged through `telemetry` so far, each line read as JSON."""
+    below = [logging.getLogger(name) for name in ("shared", "functions")]
+    before = [(logger.handlers, logger.level, logger.propagate) for logger in below]
+    telemetry.begin("request-of-the-fixture", context)
+    stream = io.StringIO()
+    redirected = [(handler, handler.setStream(stream)) for handler in below[0].handlers]  # type: ignore[attr-defined]
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    for handler, previous in redirected:
+        handler.setStream(previous)  # type: ignore[attr-defined]
+    for logger, state in zip(below, before, strict=True):
+        logger.handlers, logger.propagate = state[0], state[2]
+        logger.setLevel(state[1])
+    telemetry._logger.cache_clear()
+
+
+@pytest.fixture
+def api(environment: pytest.MonkeyPatch, log_lines: LogLines) -> Handler:
+    """The API function's handler."""
+    # Here, and not on top: importing a handler takes hold of the process's event loop.
+    from functions.api.handler import handler
+
+    return handler
+
+
+@pytest.fixture
+def turns(environment: pytest.MonkeyPatch, log_lines: LogLines) -> Handler:
+    """The turns function's handler."""
+    from functions.turns.handler import handler
+
+    return handler

@@ -1,0 +1,45 @@
+"""A journal without a database, for tests of what stands above it."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from uuid import UUID
+
+from shared.domain.money import cost
+from shared.domain.turn import Verdict
+from shared.llm.port import Completion, Request
+from shared.orchestration.attempts import Ask, Attempt
+
+_NOTHING: Mapping[int, Sequence[Attempt]] = MappingProxyType({})
+
+
+class MemoryJournal:
+    """`known` are the attempts of each step that another process has left; `holds` is how many calls the budget
+    covers. `asks` and `opened` are the intents, `closed` the outcomes, and `log` has all that happened, in order."""
+
+    def __init__(self, known: Mapping[int, Sequence[Attempt]] = _NOTHING, *, holds: int = 99) -> None:
+        self.known = known
+        self.holds = holds
+        self.asks: list[Ask] = []
+        self.opened: list[Request] = []
+        self.closed: list[Attempt] = []
+        self.log: list[str] = []
+
+    def attempts(self, step: int) -> Sequence[Attempt]:
+        return self.known.get(step, ())
+
+    def open(self, asks: Sequence[tuple[Ask, Request]]) -> int:
+        self.log.append("open")
+        covered = asks[: self.holds - len(self.opened)]
+        self.asks += [ask for ask, _ in covered]
+        self.opened += [request for _, request in covered]
+        return len(covered)
+
+    def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
+        self.log.append("close")
+        request = next(request for request in self.opened if request.call_id == str(call_id))
+        price = cost(request.model.rates, completion.usage)
+        self.closed.append(Attempt(call_id, request.model.alias, completion, error, verdict, price))
+        return self.closed[-1]
+
+    def flush(self) -> None:
+        self.log.append("flush")

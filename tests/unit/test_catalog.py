@@ -1,0 +1,71 @@
+"""The aliases of a deployment, and what they may not be."""
+
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from shared.catalog import CALL_MARGIN_S, WORKER_SECONDS, build, catalog
+from shared.errors import ConfigurationError
+from shared.names import Env
+from shared.settings import Settings
+
+PROVIDERS = ("local", "openai", "scripted")
+
+
+def settings(provider: str, max_call_s: float | None = None) -> Settings:
+    return Settings.model_construct(llm_provider=provider, max_call_s=max_call_s)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_provider_has_the_same_aliases_and_sound_figures(provider: str) -> None:
+    models = build(settings(provider))
+    assert list(models) == ["fast", "deep"]
+    for alias, model in models.items():
+        assert (model.alias, model.provider) == (alias, provider)
+        assert 0 < model.max_output_tokens < model.context_window
+        assert 0 < model.max_call_s <= WORKER_SECONDS - CALL_MARGIN_S
+        rates = [getattr(model.rates, name) for name in model.rates.__dataclass_fields__]
+        assert all(isinstance(rate, Decimal) and rate >= 0 for rate in rates)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_fallback_is_another_alias_of_the_catalog_without_one_of_its_own(provider: str) -> None:
+    models = build(settings(provider))
+    for model in models.values():
+        if model.fallback_alias is not None:
+            assert model.fallback_alias != model.alias
+            assert models[model.fallback_alias].fallback_alias is None
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_one_setting_overrides_the_clock_of_every_alias(provider: str) -> None:
+    assert {model.max_call_s for model in build(settings(provider, 2.5)).values()} == {2.5}
+
+
+def test_an_alias_that_the_worker_has_no_time_for_is_refused() -> None:
+    longest = WORKER_SECONDS - CALL_MARGIN_S
+    assert build(settings("scripted", longest))["fast"].max_call_s == longest
+    with pytest.raises(ConfigurationError, match="'fast'"):
+        build(settings("scripted", longest + 0.1))
+
+
+def test_a_provider_without_a_catalog_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match="'bedrock'"):
+        build(settings("bedrock"))
+
+
+def test_nobody_can_change_it() -> None:
+    models: Any = build(settings("scripted"))
+    assert isinstance(models, MappingProxyType)
+    with pytest.raises(AttributeError):
+        models["fast"].max_call_s = 1
+
+
+def test_a_process_builds_it_once_from_its_settings(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(Env.LLM_PROVIDER, "openai")
+    environment.setenv(Env.MAX_CALL_S, "7")
+    models = catalog()
+    assert (models["deep"].model_id, models["deep"].max_call_s) == ("gpt-5", 7.0)
+    assert catalog() is models

@@ -1,0 +1,141 @@
+"""What a call sees, and what has to give way."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from shared.catalog import build
+from shared.domain.agent import Agent
+from shared.domain.conversation import Conversation, PastTurn, Said
+from shared.llm.port import Message
+from shared.orchestration.context import (
+    MESSAGE_OVERHEAD,
+    REQUEST_OVERHEAD,
+    build_messages,
+    estimate_tokens,
+    most_input_tokens,
+)
+from shared.settings import Settings
+
+MODEL = build(Settings.model_construct(llm_provider="scripted", max_call_s=None))["fast"]
+CAP = 256
+WRITER = Agent("writer", 1, "Writer", "Write it down.", "fast", CAP, None, enabled=True)
+
+
+def past(number: int, *, length: int = 0) -> PastTurn:
+    return PastTurn(f"question {number} " + "x" * length, (Said("writer", "Writer", f"answer {number}"),))
+
+
+# What `past(10, length=300)` takes.
+EXCHANGE = estimate_tokens((Message("user", "question 10 " + "x" * 300), Message("assistant", "Writer: answer 10")))
+
+
+def conversation(*history: PastTurn, message: str = "And now?") -> Conversation:
+    return Conversation({WRITER.key: WRITER}, history, message)
+
+
+def build_for(window: int, talk: Conversation, agent: Agent = WRITER, *earlier: Said) -> tuple[Message, ...]:
+    return build_messages(talk, agent, earlier, replace(MODEL, context_window=window), CAP)
+
+
+def questions(messages: tuple[Message, ...]) -> list[str]:
+    """The numbers of the past questions that are still there."""
+    return [message.text.split()[1] for message in messages if message.text.startswith("question ")]
+
+
+def test_a_call_is_role_history_and_message_in_turns() -> None:
+    two = PastTurn("Hello?", (Said("writer", "Writer", "Hi."), Said("critic", "Critic", "Really?")))
+    messages = build_for(8192, conversation(two, PastTurn("Nobody there?", ())))
+    assert [message.role for message in messages] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert "You are Writer" in messages[0].text
+    assert "Write it down." in messages[0].text
+    assert [message.text for message in messages[1:]] == [
+        "Hello?",
+        "Writer: Hi.\n\nCritic: Really?",
+        "Nobody there?",
+        "(nobody answered)",
+        "And now?",
+    ]
+
+
+def test_replies_of_this_turn_stand_in_the_question_with_their_names() -> None:
+    messages = build_for(8192, conversation(), WRITER, Said("critic", "Critic", "No."), Said("planner", "Planner", "Maybe."))
+    question = messages[-1]
+    assert question.role == "user"
+    assert question.text.startswith("And now?\n\n")
+    assert question.text.endswith("Critic: No.\n\nPlanner: Maybe.")
+    assert len(messages) == 2
+
+
+def test_history_that_fits_is_there_oldest_first() -> None:
+    assert questions(build_for(8192, conversation(*map(past, range(20))))) == [str(number) for number in range(20)]
+
+
+def test_of_a_long_history_the_newest_turns_stay() -> None:
+    talk = conversation(*(past(number, length=300) for number in range(50)))
+    whole = build_for(100_000, talk)
+    kept = questions(build_for(2000, talk))
+    assert 0 < len(kept) < 50
+    assert kept == [str(number) for number in range(50)][-len(kept) :]
+    assert questions(whole) == [str(number) for number in range(50)]
+
+
+def test_what_is_kept_fills_the_window_and_not_more() -> None:
+    talk = conversation(*(past(number, length=300) for number in range(50)))
+    for window in range(600, 4000, 37):
+        messages = build_for(window, talk)
+        used = estimate_tokens(messages) + REQUEST_OVERHEAD + CAP
+        assert used <= window
+        assert window - used < EXCHANGE
+
+
+def test_a_gap_in_the_history_is_never_made() -> None:
+    """A turn that is too long ends the history, even where an older one would fit."""
+    talk = conversation(past(0), past(1, length=50_000), past(2), past(3))
+    assert questions(build_for(8192, talk)) == ["2", "3"]
+
+
+@pytest.mark.parametrize("what", ["role prompt", "message", "earlier replies", "output cap"])
+def test_everything_that_must_be_sent_takes_room_from_the_history(what: str) -> None:
+    history = [past(number, length=300) for number in range(50)]
+    text = "y" * 3000
+    before = len(questions(build_for(4000, conversation(*history))))
+    match what:
+        case "role prompt":
+            messages = build_for(4000, conversation(*history), replace(WRITER, role_prompt=text))
+        case "message":
+            messages = build_for(4000, conversation(*history, message=text))
+        case "earlier replies":
+            messages = build_for(4000, conversation(*history), WRITER, Said("critic", "Critic", text))
+        case _:
+            messages = build_messages(
+                conversation(*history), WRITER, (), replace(MODEL, context_window=4000), CAP + 1000
+            )
+    assert before - len(questions(messages)) in (1000 // EXCHANGE, 1000 // EXCHANGE + 1)
+
+
+def test_what_the_call_is_about_is_sent_even_where_the_window_is_too_small() -> None:
+    agent = replace(WRITER, role_prompt="r" * 5000)
+    messages = build_for(100, conversation(past(1), message="m" * 5000), agent, Said("critic", "Critic", "c" * 5000))
+    assert [message.role for message in messages] == ["system", "user"]
+    assert "r" * 5000 in messages[0].text
+    assert "m" * 5000 in messages[1].text
+    assert "c" * 5000 in messages[1].text
+
+
+def test_the_most_tokens_are_a_byte_each() -> None:
+    messages = (Message("system", "abc"), Message("user", "é王😀"))
+    assert most_input_tokens(messages) == REQUEST_OVERHEAD + 2 * MESSAGE_OVERHEAD + 3 + (2 + 3 + 4)
+    assert most_input_tokens(()) == REQUEST_OVERHEAD
+
+
+def test_an_estimate_is_never_above_the_most() -> None:
+    chance = random.Random(7)
+    alphabet = "ab \n.éß王😀\u0301"
+    for _ in range(500):
+        texts = ["".join(chance.choices(alphabet, k=chance.randrange(60))) for _ in range(chance.randrange(6))]
+        messages = [Message("user", text) for text in texts]
+        # No tokenizer makes more tokens of a text than it has bytes.
+        assert sum(len(text.encode()) for text in texts) <= most_input_tokens(messages)
+        assert estimate_tokens(messages) <= most_input_tokens(messages)

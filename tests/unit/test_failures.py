@@ -1,0 +1,133 @@
+"""What the API function answers, logs and counts when something is wrong on our side."""
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from functions.api import status
+from local.gateway.worker import LambdaContext
+from shared.errors import ConfigurationError
+from shared.names import Env
+from tests.unit.gateway import REQUEST_ID, Handler, LogLines, body_of, event, problem_of, request, with_claims
+
+SECRET = "the prompt of a tenant"
+
+
+class TestHealth:
+    CHECKS: Mapping[str, str] = MappingProxyType({"database": "ok", "migration": "0001", "journal": "ok"})
+
+    @pytest.fixture(autouse=True)
+    def _unchecked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(status, "_checked", None)
+
+    def ask(self, api: Handler, context: LambdaContext) -> dict[str, Any]:
+        asked = request("GET", "/api/v1/health")
+        del asked["requestContext"]["authorizer"]
+        return api(asked, context)
+
+    def test_it_needs_no_token(self, api: Handler, context: LambdaContext, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(status, "load_checks", lambda _: dict(self.CHECKS))
+        answer = self.ask(api, context)
+        assert answer["statusCode"] == 200
+        expected = {"status": "ok", "version": "0.1.0", "stage": "unit", "checks": dict(self.CHECKS)}
+        assert body_of(answer) == expected
+
+    @pytest.mark.parametrize("failing", ["database", "migration", "journal"])
+    def test_a_failing_check_is_503_and_named(
+        self, api: Handler, context: LambdaContext, monkeypatch: pytest.MonkeyPatch, failing: str
+    ) -> None:
+        monkeypatch.setattr(status, "load_checks", lambda _: {**self.CHECKS, failing: "failing: it is gone"})
+        answer = self.ask(api, context)
+        assert answer["statusCode"] == 503
+        assert body_of(answer)["status"] == "unavailable"
+        assert body_of(answer)["checks"][failing] == "failing: it is gone"
+
+    def test_checks_are_made_again_after_five_seconds_and_not_before(
+        self, api: Handler, context: LambdaContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made: list[object] = []
+
+        def check(database: object) -> dict[str, str]:
+            made.append(database)
+            return dict(self.CHECKS)
+
+        monkeypatch.setattr(status, "load_checks", check)
+        for _ in range(3):
+            self.ask(api, context)
+        assert len(made) == 1
+        assert status._checked is not None
+        monkeypatch.setattr(status, "_checked", (status._checked[0] - 5.1, status._checked[1]))
+        self.ask(api, context)
+        assert len(made) == 2
+
+
+class TestUnexpected:
+    """What nobody foresaw: the client gets a request id, the log a place, and nobody the text."""
+
+    @pytest.fixture
+    def broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def break_down() -> None:
+            raise RuntimeError(SECRET) from ValueError(SECRET)
+
+        monkeypatch.setattr(status, "catalog", break_down)
+
+    @pytest.mark.usefixtures("broken")
+    def test_the_client_gets_a_problem_without_a_word_of_it(self, api: Handler, context: LambdaContext) -> None:
+        answer = api(event("api_get"), context)
+        problem = problem_of(answer, 500, "internal_error")
+        assert SECRET not in answer["body"]
+        assert "RuntimeError" not in answer["body"]
+        assert problem["title"] == "Internal Server Error"
+
+    @pytest.mark.usefixtures("broken")
+    def test_it_is_logged_with_the_request_id_and_its_place(
+        self, api: Handler, context: LambdaContext, log_lines: LogLines
+    ) -> None:
+        api(event("api_get"), context)
+        (line,) = log_lines()
+        assert (line["level"], line["message"]) == ("ERROR", "unexpected error")
+        assert line["correlation_id"] == REQUEST_ID
+        assert line["function_request_id"] == "lambda-request-1"
+        assert line["cause"]["type"] == "RuntimeError"
+        assert line["cause"]["cause"]["type"] == "ValueError"
+        assert line["cause"]["at"][-1].endswith(" break_down")
+        assert SECRET not in json.dumps(line)
+
+    @pytest.mark.usefixtures("broken")
+    def test_it_is_counted_and_nothing_else_is_printed(
+        self, api: Handler, context: LambdaContext, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        api(event("api_get"), context)
+        printed = capfd.readouterr()
+        assert printed.err == ""
+        (line,) = printed.out.splitlines()
+        assert json.loads(line)["UnexpectedErrors"] == [1.0]
+
+    def test_a_foreseen_failure_of_the_deployment_is_reported_too(
+        self, api: Handler, context: LambdaContext, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def misconfigured() -> None:
+            raise ConfigurationError("PANTHEON_LLM_PROVIDER: not one of ours.") from ValueError(SECRET)
+
+        monkeypatch.setattr(status, "catalog", misconfigured)
+        problem_of(api(event("api_get"), context), 500, "misconfigured")
+        (line,) = log_lines()
+        assert (line["message"], line["code"]) == ("request failed", "misconfigured")
+        assert line["correlation_id"] == REQUEST_ID
+        assert SECRET not in json.dumps(line)
+
+    def test_a_missing_variable_is_one_clear_problem(
+        self, api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch
+    ) -> None:
+        environment.delenv(Env.JWT_ISSUER)
+        problem = problem_of(api(event("api_get"), context), 500, "misconfigured")
+        assert Env.JWT_ISSUER in problem["detail"]
+
+    def test_a_refusal_is_not_logged(self, api: Handler, context: LambdaContext, log_lines: LogLines) -> None:
+        api(request("GET", "/api/v1/nothing"), context)
+        api(request("POST", "/api/v1/agents", "{"), context)
+        api(with_claims(sub=None), context)
+        assert log_lines() == []

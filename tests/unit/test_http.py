@@ -1,0 +1,239 @@
+"""The HTTP functions' real handlers, invoked with API Gateway's events: routes, bodies and queries.
+
+Nothing here needs a database: what cannot be right is refused before one is asked.
+"""
+
+import json
+
+import pytest
+
+from functions.api import status
+from local.gateway.worker import LambdaContext
+from tests.unit.gateway import Handler, body_of, event, problem_of, request
+
+SESSION = "/api/v1/sessions/019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
+TURN = "/api/v1/turns/019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
+SECRET = "the prompt of a tenant"
+
+
+class TestEvents:
+    """Events as API Gateway sends them, whole."""
+
+    def test_a_get(self, api: Handler, context: LambdaContext) -> None:
+        answer = api(event("api_get"), context)
+        assert (answer["statusCode"], answer["isBase64Encoded"]) == (200, False)
+        models = body_of(answer)
+        assert models["next_cursor"] is None
+        assert [model["alias"] for model in models["items"]] == ["fast", "deep"]
+        assert list(models["items"][1]["rates"]) == ["input", "output", "cache_read", "cache_write", "reasoning"]
+        assert models["items"][1]["rates"]["cache_write"] == "0.625"
+
+    def test_a_post(self, api: Handler, context: LambdaContext) -> None:
+        answer = api(event("api_post"), context)
+        assert answer["statusCode"] == 422
+        assert "fast, deep" in json.loads(answer["body"])["detail"]
+
+    def test_a_turn(self, turns: Handler, context: LambdaContext) -> None:
+        answer = turns(event("turns_post"), context)
+        assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (422, "invalid_message")
+
+    def test_a_turn_in_base64_with_the_claims_of_an_access_token(self, turns: Handler, context: LambdaContext) -> None:
+        answer = turns(event("turns_post_base64"), context)
+        assert answer["statusCode"] == 422
+        (fault,) = json.loads(answer["body"])["errors"]
+        assert fault["path"] == "body.agent_keys"
+
+
+class TestRoutes:
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("GET", "/"),
+            ("GET", "/api/v1"),
+            ("GET", "/api/v1/nothing"),
+            ("POST", "/api/v1/nothing"),
+            ("GET", "/api/v1/models/"),
+            ("GET", "/api/v2/models"),
+            ("GET", "/docs"),
+            ("GET", "/api/v1/agents/No-Such-Key"),
+            ("GET", "/api/v1/agents/writer\n"),
+            ("DELETE", "/api/v1/agents/" + "x" * 33),
+            ("GET", "/api/v1/sessions/1"),
+            ("PATCH", "/api/v1/sessions/\x00"),
+            ("GET", "/api/v1/turns/none"),
+            ("GET", "/api/v1/turns/\ud800"),
+            ("POST", "/api/v1/turns/none/cancel"),
+        ],
+    )
+    def test_where_there_is_nothing_is_404(self, api: Handler, context: LambdaContext, method: str, path: str) -> None:
+        answer = api(request(method, path, {} if method == "PATCH" else None), context)
+        problem_of(answer, 404, "not_found")
+
+    @pytest.mark.parametrize(
+        ("method", "path", "allowed"),
+        [
+            ("DELETE", "/api/v1/models", {"GET"}),
+            ("POST", "/api/v1/auth/me", {"GET"}),
+            ("PUT", "/api/v1/health", {"GET"}),
+            ("POST", f"{SESSION}/turns", {"GET"}),
+        ],
+    )
+    def test_another_method_is_405_and_says_which_are_allowed(
+        self, api: Handler, context: LambdaContext, method: str, path: str, allowed: set[str]
+    ) -> None:
+        answer = api(request(method, path), context)
+        problem_of(answer, 405, "method_not_allowed")
+        assert set(answer["headers"]["allow"].split(", ")) == allowed
+
+    @pytest.mark.parametrize(("method", "code"), [("GET", 405), ("POST", 404)])
+    def test_the_turns_function_knows_one_route(
+        self, turns: Handler, context: LambdaContext, method: str, code: int
+    ) -> None:
+        path = f"{SESSION}/turns" if code == 405 else "/api/v1/agents"
+        problem_of(turns(request(method, path), context), code, "method_not_allowed" if code == 405 else "not_found")
+
+    def test_a_malformed_session_is_404_to_a_turn_too(self, turns: Handler, context: LambdaContext) -> None:
+        problem_of(turns(request("POST", "/api/v1/sessions/1/turns", {"message": "Hello."}), context), 404, "not_found")
+
+    @pytest.mark.parametrize("path", ["/openapi.json", "/api/v1/openapi.json"])
+    def test_the_contract_is_served_as_it_is_committed(self, api: Handler, context: LambdaContext, path: str) -> None:
+        asked = request("GET", path)
+        del asked["requestContext"]["authorizer"]
+        answer = api(asked, context)
+        assert body_of(answer)["openapi"].startswith("3.1")
+        assert answer["body"].encode() == status.OPENAPI.read_bytes()
+
+
+AGENT = {"key": "writer", "name": "Writer", "role_prompt": "You write.", "model_alias": "fast"}
+
+
+class TestBodies:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "{",
+            "no json",
+            "{'key': 'writer'}",
+            '{"key": "writer"} x',
+            "[" * 100_000,
+            "9" * 5000,
+            b"\xff\xfe\xfd",
+            b'{"key": "\xff"}',
+            '{"key": "\\q"}',
+        ],
+    )
+    def test_what_is_no_json_is_400(self, api: Handler, context: LambdaContext, body: str | bytes) -> None:
+        problem_of(api(request("POST", "/api/v1/agents", body), context), 400, "invalid_json")
+
+    @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+    def test_json_has_to_be_sent_as_json(self, api: Handler, context: LambdaContext, content_type: str) -> None:
+        asked = request("POST", "/api/v1/agents", AGENT, headers={"content-type": content_type})
+        problem = problem_of(api(asked, context), 400, "invalid_json")
+        assert "Content-Type" in problem["detail"]
+
+    @pytest.mark.parametrize("body", ["null", "[]", '"text"', "1", "true", "NaN"])
+    def test_json_that_is_no_object_is_invalid(self, api: Handler, context: LambdaContext, body: str) -> None:
+        problem = problem_of(api(request("POST", "/api/v1/agents", body), context), 422, "invalid_request")
+        assert [fault["path"] for fault in problem["errors"]] == ["body"]
+
+    def test_every_fault_is_named_with_its_path_and_no_input(self, api: Handler, context: LambdaContext) -> None:
+        body = AGENT | {"name": 1, "temperature": SECRET, "max_output_tokens": True, SECRET: 1}
+        answer = api(request("POST", "/api/v1/agents", body), context)
+        problem = problem_of(answer, 422, "invalid_request")
+        assert {fault["path"] for fault in problem["errors"]} == {
+            "body.name",
+            "body.temperature",
+            "body.max_output_tokens",
+            f"body.{SECRET}",
+        }
+        assert all(set(fault) == {"path", "message", "type"} for fault in problem["errors"])
+        assert answer["body"].count(SECRET) == 2, "the unknown field's own name, in the detail and in its path"
+
+    def test_ten_thousand_faults_make_a_short_answer(self, api: Handler, context: LambdaContext) -> None:
+        body = AGENT | {f"field{number}" + "x" * 500: 1 for number in range(10_000)}
+        answer = api(request("POST", "/api/v1/agents", body), context)
+        assert len(problem_of(answer, 422, "invalid_request")["errors"]) == 100
+        assert len(answer["body"]) < 50_000
+
+    def test_a_lone_surrogate_in_a_name_cannot_break_the_answer(self, api: Handler, context: LambdaContext) -> None:
+        for body in ('{"\\ud800": 1}', json.dumps(AGENT | {"name": "\ud800"})):
+            problem_of(api(request("POST", "/api/v1/agents", body), context), 422, "invalid_request")
+
+    @pytest.mark.parametrize("alias", ["smart", "", "\x00", "\ud800", "FAST"])
+    @pytest.mark.parametrize("method", ["POST", "PUT"])
+    def test_an_unknown_alias_is_refused_with_those_that_there_are(
+        self, api: Handler, context: LambdaContext, method: str, alias: str
+    ) -> None:
+        body = AGENT | {"model_alias": alias}
+        path = "/api/v1/agents"
+        if method == "PUT":
+            path += f"/{body.pop('key')}"
+        problem = problem_of(api(request(method, path, body), context), 422, "invalid_request")
+        assert problem["detail"].endswith("fast, deep.")
+
+
+class TestQueries:
+    @pytest.mark.parametrize(
+        ("path", "query", "fault"),
+        [
+            ("/api/v1/agents", "limit=0", "query.limit"),
+            ("/api/v1/agents", "limit=101", "query.limit"),
+            ("/api/v1/agents", "limit=ten", "query.limit"),
+            ("/api/v1/sessions", "order=sideways", "query.order"),
+            ("/api/v1/sessions", "cursor=" + "x" * 1001, "query.cursor"),
+            (TURN, "wait=20.1", "query.wait"),
+            (TURN, "wait=-1", "query.wait"),
+            (TURN, "wait=nan", "query.wait"),
+            (TURN, "after=-1", "query.after"),
+        ],
+    )
+    def test_a_value_out_of_its_limits_is_invalid(
+        self, api: Handler, context: LambdaContext, path: str, query: str, fault: str
+    ) -> None:
+        problem = problem_of(api(request("GET", path, query=query), context), 422, "invalid_request")
+        assert [found["path"] for found in problem["errors"]] == [fault]
+
+    @pytest.mark.parametrize("path", ["/api/v1/agents", "/api/v1/sessions", f"{SESSION}/turns"])
+    @pytest.mark.parametrize("cursor", ["", "x", "%00", "%ED%A0%80", "W10=", "e30=", "SW5maW5pdHk="])
+    def test_a_cursor_of_another_make_is_invalid(
+        self, api: Handler, context: LambdaContext, path: str, cursor: str
+    ) -> None:
+        problem_of(api(request("GET", path, query=f"cursor={cursor}"), context), 422, "invalid_request")
+
+
+class TestTurns:
+    @pytest.mark.parametrize(
+        "message", ["", " ", "\n\t\u3000", "x" * 32_001, "a\x00b", "\ud83d"], ids=lambda text: repr(text[:3])
+    )
+    def test_a_message_that_is_none_is_refused(self, turns: Handler, context: LambdaContext, message: str) -> None:
+        answer = turns(request("POST", f"{SESSION}/turns", {"message": message}), context)
+        problem_of(answer, 422, "invalid_message")
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"message": 1},
+            {"message": None},
+            {"message": "Hello.", "surprise": 1},
+            {"message": "Hello.", "mode": "chaos"},
+            {"message": "Hello.", "agent_keys": []},
+            {"message": "Hello.", "agent_keys": ["writer", "writer"]},
+            {"message": "Hello.", "agent_keys": ["Writer"]},
+        ],
+    )
+    def test_any_other_fault_is_the_requests(
+        self, turns: Handler, context: LambdaContext, body: dict[str, object]
+    ) -> None:
+        problem_of(turns(request("POST", f"{SESSION}/turns", body), context), 422, "invalid_request")
+
+    @pytest.mark.parametrize("key", ["", "k" * 256])
+    def test_an_idempotency_key_has_1_to_255_characters(self, turns: Handler, context: LambdaContext, key: str) -> None:
+        asked = request("POST", f"{SESSION}/turns", {"message": "Hello."}, headers={"idempotency-key": key})
+        problem = problem_of(turns(asked, context), 422, "invalid_request")
+        assert [fault["path"] for fault in problem["errors"]] == ["header.idempotency-key"]
+
+    def test_nobody_posts_without_a_token(self, turns: Handler, context: LambdaContext) -> None:
+        asked = request("POST", f"{SESSION}/turns", {"message": "Hello."})
+        del asked["requestContext"]["authorizer"]
+        problem_of(turns(asked, context), 401, "unauthorized")

@@ -1,0 +1,240 @@
+"""Bodies: what is taken as it is, and what is refused, by the field at fault."""
+
+import json
+import unicodedata
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import ValidationError
+
+from functions.schemas import (
+    AgentBody,
+    AgentView,
+    Body,
+    NewAgent,
+    NewSession,
+    NewTurn,
+    ReplyView,
+    SessionChange,
+    TurnView,
+)
+from shared.domain.agent import Agent
+from shared.domain.turn import Reply, Turn
+
+AGENT = {"key": "writer", "name": "Writer", "role_prompt": "You write.", "model_alias": "fast"}
+SESSION = {"agent_keys": ["writer"]}
+TURN = {"message": "Hello."}
+WHOLE: dict[type[Body], dict[str, Any]] = {NewAgent: AGENT, NewSession: SESSION, NewTurn: TURN, SessionChange: {}}
+
+UNSTORABLE = ["\x00", "a\x00b", "\ud800", "\udfff", "a\ud83d!", "😀\udc00"]
+
+
+def refused(model: type[Body], **fields: object) -> list[tuple[str, str]]:
+    """Where a body is at fault, and how; nothing where it is not."""
+    try:
+        model.model_validate({**WHOLE.get(model, {}), **fields})
+    except ValidationError as error:
+        return [(".".join(map(str, fault["loc"])), fault["type"]) for fault in error.errors()]
+    return []
+
+
+def places(model: type[Body], **fields: object) -> list[str]:
+    return [place for place, _ in refused(model, **fields)]
+
+
+class TestDefaults:
+    def test_an_agent_needs_four_fields(self) -> None:
+        agent = NewAgent.model_validate(AGENT)
+        assert (agent.max_output_tokens, agent.temperature, agent.enabled) == (256, None, True)
+        for name in AGENT:
+            with pytest.raises(ValidationError, match=name):
+                NewAgent.model_validate({key: value for key, value in AGENT.items() if key != name})
+
+    def test_a_session_needs_its_roster(self) -> None:
+        session = NewSession.model_validate(SESSION)
+        assert (session.title, session.mode, session.fan_out) == ("", "manual", "sequential")
+        with pytest.raises(ValidationError, match="agent_keys"):
+            NewSession.model_validate({})
+
+    def test_a_change_of_a_session_may_be_of_nothing(self) -> None:
+        assert set(SessionChange.model_validate({}).model_dump().values()) == {None}
+
+    def test_a_turn_needs_its_message(self) -> None:
+        assert NewTurn.model_validate(TURN).model_dump() == {"message": "Hello.", "mode": None, "agent_keys": None}
+        with pytest.raises(ValidationError, match="message"):
+            NewTurn.model_validate({})
+
+
+class TestStrictness:
+    @pytest.mark.parametrize("model", WHOLE)
+    def test_unknown_fields_are_refused(self, model: type[Body]) -> None:
+        assert refused(model, surprise=1) == [("surprise", "extra_forbidden")]
+
+    def test_a_replacement_takes_neither_key_nor_version(self) -> None:
+        body = {name: value for name, value in AGENT.items() if name != "key"}
+        assert refused(AgentBody, **body) == []
+        assert refused(AgentBody, **body, key="writer", version=2) == [
+            ("key", "extra_forbidden"),
+            ("version", "extra_forbidden"),
+        ]
+
+    @pytest.mark.parametrize("model", WHOLE)
+    @pytest.mark.parametrize("value", [None, [], "x", 1, True])
+    def test_a_body_is_an_object(self, model: type[Body], value: object) -> None:
+        with pytest.raises(ValidationError):
+            model.model_validate(value)
+
+    @pytest.mark.parametrize(
+        ("model", "field", "value"),
+        [
+            (NewAgent, "key", 1),
+            (NewAgent, "name", 1),
+            (NewAgent, "name", None),
+            (NewAgent, "role_prompt", ["x"]),
+            (NewAgent, "model_alias", 1),
+            (NewAgent, "max_output_tokens", True),
+            (NewAgent, "max_output_tokens", "256"),
+            (NewAgent, "max_output_tokens", 256.0),
+            (NewAgent, "max_output_tokens", None),
+            (NewAgent, "temperature", True),
+            (NewAgent, "temperature", "0.5"),
+            (NewAgent, "enabled", 1),
+            (NewAgent, "enabled", "true"),
+            (NewAgent, "enabled", None),
+            (NewSession, "title", 1),
+            (NewSession, "mode", 1),
+            (NewSession, "agent_keys", "writer"),
+            (NewSession, "agent_keys", {"writer": 1}),
+            (NewSession, "agent_keys", None),
+            (SessionChange, "mode", True),
+            (NewTurn, "message", 1),
+            (NewTurn, "message", None),
+            (NewTurn, "message", ["Hello."]),
+        ],
+    )
+    def test_a_value_of_another_type_is_never_converted(self, model: type[Body], field: str, value: object) -> None:
+        assert places(model, **{field: value}) == [field]
+
+    @pytest.mark.parametrize(
+        ("field", "value", "good"),
+        [
+            ("max_output_tokens", 1, True),
+            ("max_output_tokens", 1_000_000, True),
+            ("max_output_tokens", 0, False),
+            ("max_output_tokens", -1, False),
+            ("max_output_tokens", 1_000_001, False),
+            ("max_output_tokens", 10**400, False),
+            ("temperature", None, True),
+            ("temperature", 0, True),
+            ("temperature", 2.0, True),
+            ("temperature", 2.001, False),
+            ("temperature", -0.001, False),
+            ("temperature", float("nan"), False),
+            ("temperature", float("inf"), False),
+            ("temperature", float("-inf"), False),
+        ],
+    )
+    def test_numbers_have_their_limits(self, field: str, value: object, good: bool) -> None:
+        assert places(NewAgent, **{field: value}) == ([] if good else [field])
+
+    def test_json_knows_numbers_that_are_none(self) -> None:
+        """Python's reader takes NaN and Infinity for numbers, so the schema has to refuse them."""
+        for text in ("NaN", "Infinity", "-Infinity", "1e999"):
+            assert places(NewAgent, temperature=json.loads(text)) == ["temperature"]
+
+
+class TestText:
+    @pytest.mark.parametrize("text", UNSTORABLE)
+    @pytest.mark.parametrize(
+        ("model", "field"),
+        [
+            (NewAgent, "name"),
+            (NewAgent, "role_prompt"),
+            (NewSession, "title"),
+            (SessionChange, "title"),
+            (NewTurn, "message"),
+        ],
+    )
+    def test_what_the_database_cannot_keep_is_refused(self, model: type[Body], field: str, text: str) -> None:
+        assert refused(model, **{field: text}) == [(field, "not_storable")]
+
+    @pytest.mark.parametrize("text", ["a", "é", "王", "😀", "\u2028", "a\nb\tc", "\ufffd", "\U0010ffff"])
+    def test_any_other_text_is_a_message(self, text: str) -> None:
+        assert NewTurn.model_validate({"message": text}).message == text
+
+    @pytest.mark.parametrize(
+        ("model", "field", "limit"),
+        [(NewAgent, "name", 64), (NewAgent, "role_prompt", 20_000), (NewSession, "title", 200)],
+    )
+    def test_lengths_are_in_characters(self, model: type[Body], field: str, limit: int) -> None:
+        assert refused(model, **{field: "é" * limit}) == []
+        assert places(model, **{field: "é" * (limit + 1)}) == [field]
+
+    @pytest.mark.parametrize("field", ["name", "role_prompt"])
+    def test_an_agent_has_a_name_and_a_role(self, field: str) -> None:
+        assert places(NewAgent, **{field: ""}) == [field]
+
+
+class TestName:
+    @pytest.mark.parametrize("name", ["W", "Émile Çelik", "Devil's Advocate", "王五", "C++ (17)", "😀", "a-b_c.d"])
+    def test_any_line_can_be_a_name(self, name: str) -> None:
+        assert refused(NewAgent, name=name) == []
+
+    @pytest.mark.parametrize("name", ["a@b", "@writer", "`code`", "a`", "a\nb", "a\n", "\ta"])
+    def test_what_could_not_be_tagged_is_no_name(self, name: str) -> None:
+        assert places(NewAgent, name=name) == ["name"]
+
+    def test_no_control_character_is_part_of_a_name(self) -> None:
+        """All of them: some that are above ASCII move a terminal's cursor, or end a line, as those below do."""
+        control = [chr(code) for code in range(256) if unicodedata.category(chr(code)) == "Cc"]
+        assert len(control) == 65
+        assert [character for character in control if not places(NewAgent, name=f"a{character}b")] == []
+
+    @pytest.mark.parametrize("name", [" ", "\u00a0 \u3000"])
+    def test_blanks_alone_are_no_name(self, name: str) -> None:
+        assert places(NewAgent, name=name) == ["name"]
+
+
+class TestKeys:
+    @pytest.mark.parametrize("key", ["a", "a1", "a-b_c", "z" * 32])
+    def test_a_key_is_short_and_plain(self, key: str) -> None:
+        assert refused(NewAgent, key=key) == []
+        assert refused(NewSession, agent_keys=[key]) == []
+
+    @pytest.mark.parametrize("key", ["", "A", "1a", "-a", "_a", "a b", "a.b", "é", "a\n", "a\x00", "\ud800", "z" * 33])
+    def test_anything_else_is_no_key(self, key: str) -> None:
+        assert places(NewAgent, key=key) == ["key"]
+        assert places(NewSession, agent_keys=["writer", key]) == ["agent_keys.1"]
+
+    @pytest.mark.parametrize("model", [NewSession, SessionChange, NewTurn])
+    def test_a_roster_has_1_to_32_agents_each_once(self, model: type[Body]) -> None:
+        keys = [f"agent{number}" for number in range(33)]
+        assert refused(model, agent_keys=keys[:1]) == []
+        assert refused(model, agent_keys=keys[:32]) == []
+        assert places(model, agent_keys=[]) == ["agent_keys"]
+        assert places(model, agent_keys=keys) == ["agent_keys"]
+        assert refused(model, agent_keys=["writer", "critic", "writer"]) == [("agent_keys", "repeated")]
+
+    @pytest.mark.parametrize("mode", ["", "Manual", "chaos", "manual "])
+    @pytest.mark.parametrize("model", [NewSession, SessionChange, NewTurn])
+    def test_only_modes_that_there_are_can_be_named(self, model: type[Body], mode: str) -> None:
+        assert places(model, mode=mode) == ["mode"]
+
+
+class TestViews:
+    """The OpenAPI document shows views; what is answered must be what they say."""
+
+    def test_a_turn_is_what_its_view_says(self) -> None:
+        reply = Reply(0, "writer", 1, "Writer", "completed", "Hi.")
+        turn = Turn(
+            UUID(int=1), UUID(int=2), 1, "completed", "tag", "Hello.", datetime(2026, 1, 2, tzinfo=UTC), replies=[reply]
+        )
+        shown: dict[str, Any] = json.loads(turn.as_json())
+        assert list(shown) == list(TurnView.model_fields)
+        assert list(shown["replies"][0]) == list(ReplyView.model_fields)
+        TurnView.model_validate_json(turn.as_json())
+
+    def test_an_agent_is_what_its_view_says(self) -> None:
+        assert set(AgentView.model_fields) == set(Agent.__dataclass_fields__)

@@ -1,0 +1,115 @@
+"""The environment, typed: defaults, limits, and errors that name the variable and never its value."""
+
+import pytest
+
+from shared.errors import ConfigurationError
+from shared.names import Env
+from shared.settings import Settings, settings
+
+
+def test_what_is_required_is_enough(environment: pytest.MonkeyPatch) -> None:
+    for name in (Env.STAGE, Env.LLM_PROVIDER):
+        environment.delenv(name)
+    values = settings()
+    assert (values.stage, values.llm_provider, values.turn_seconds) == ("local", "local", 25.0)
+    assert (values.tenant_claim, values.roles_claim) == ("tenant_id", "roles")
+    assert (values.llm_base_url, values.llm_api_key, values.max_call_s) == (None, None, None)
+
+
+def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
+    given = {
+        Env.STAGE: "prod",
+        Env.APP_DATABASE_URL: "postgresql://app@db/pantheon",
+        Env.JWT_ISSUER: "https://issuer",
+        Env.JWT_AUDIENCE: "council",
+        Env.TENANT_CLAIM: "custom:tenant",
+        Env.ROLES_CLAIM: "cognito:groups",
+        Env.LLM_PROVIDER: "openai",
+        Env.LLM_BASE_URL: "https://models/v1",
+        Env.LLM_API_KEY: "key",
+        Env.TURN_SECONDS: "12.5",
+        Env.MAX_CALL_S: "3",
+        Env.ROUTING_ALIAS: "deep",
+        Env.ROUTING_MAX_TOKENS: "128",
+        Env.ROUTING_MAX_AGENTS: "2",
+        Env.HELPER_PAYER: "tenant",
+    }
+    assert set(given) == set(Env)
+    for name, value in given.items():
+        environment.setenv(name, value)
+    read = {f"PANTHEON_{name.upper()}": value for name, value in settings().model_dump().items()}
+    assert read == {**given, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, Env.ROUTING_MAX_TOKENS: 128, Env.ROUTING_MAX_AGENTS: 2}
+
+
+def test_the_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:
+    first = settings()
+    environment.setenv(Env.STAGE, "other")
+    assert settings() is first
+
+
+def test_other_variables_do_not_count(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PANTHEON_PORT", "no number")
+    environment.setenv("stage", "lower")
+    assert settings().stage == "unit"
+
+
+def test_settings_cannot_be_changed(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        settings().stage = "other"
+
+
+@pytest.mark.parametrize("name", [Env.APP_DATABASE_URL, Env.JWT_ISSUER, Env.JWT_AUDIENCE])
+def test_a_missing_variable_is_named(environment: pytest.MonkeyPatch, name: Env) -> None:
+    environment.delenv(name)
+    with pytest.raises(ConfigurationError, match=f"^{name}: "):
+        settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (Env.LLM_PROVIDER, "s3cret"),
+        (Env.TURN_SECONDS, "s3cret"),
+        (Env.TURN_SECONDS, "0"),
+        (Env.TURN_SECONDS, "-1"),
+        (Env.TURN_SECONDS, "900.1"),
+        (Env.TURN_SECONDS, "nan"),
+        (Env.TURN_SECONDS, "inf"),
+        (Env.MAX_CALL_S, "s3cret"),
+        (Env.MAX_CALL_S, "0"),
+        (Env.MAX_CALL_S, "901"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_variables_name(environment: pytest.MonkeyPatch, name: Env, value: str) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(ConfigurationError) as refused:
+        settings()
+    assert refused.value.detail.startswith(f"{name}")
+    assert "s3cret" not in refused.value.detail
+    # A chained error would carry the values of every variable into a trace.
+    assert refused.value.__cause__ is None
+
+
+def test_every_fault_is_named_at_once(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv(Env.JWT_ISSUER)
+    environment.setenv(Env.TURN_SECONDS, "soon")
+    with pytest.raises(ConfigurationError) as refused:
+        settings()
+    assert [fault.partition(":")[0] for fault in refused.value.detail.split("; ")] == [Env.JWT_ISSUER, Env.TURN_SECONDS]
+
+
+@pytest.mark.parametrize("name", list(Env))
+def test_a_variable_set_to_nothing_means_the_same_as_one_that_is_not_set(
+    environment: pytest.MonkeyPatch, name: Env
+) -> None:
+    def outcome() -> Settings | str:
+        settings.cache_clear()
+        try:
+            return settings()
+        except ConfigurationError as error:
+            return error.detail.partition(":")[0]
+
+    environment.delenv(name, raising=False)
+    unset = outcome()
+    environment.setenv(name, "")
+    assert outcome() == unset

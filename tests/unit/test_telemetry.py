@@ -1,0 +1,221 @@
+"""What an invocation says to the outside: metrics with few dimensions, and log lines without anybody's words."""
+
+import json
+import logging
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from local.gateway.worker import LambdaContext
+from shared import telemetry
+from shared.domain.money import Usage
+from shared.domain.outcome import CallFigures, TurnOutcome
+from shared.domain.turn import Fallback
+from shared.errors import (
+    BudgetExceeded,
+    DatabaseUnavailable,
+    JournalUnavailable,
+    NotFound,
+    PantheonError,
+    TurnConflict,
+)
+from shared.names import Dimension, Metric
+from tests.unit.gateway import LogLines
+
+SECRET = "the prompt of a tenant"
+
+CALLS = (
+    CallFigures("agent", "fast", "succeeded", Usage(10, 20, 1, 2, 4), 0.5),
+    CallFigures("agent", "fast", "unknown", Usage(), 1.5),
+    CallFigures("agent", "deep", "succeeded", Usage(1, 1), 0.25),
+    CallFigures("routing", "fast", "unbilled", Usage(), 0.125),
+)
+
+
+def outcome(**fields: Any) -> TurnOutcome:
+    return TurnOutcome(uuid4(), "completed", "{}", **{"calls": CALLS, "seconds": 3.0, "published": True, **fields})
+
+
+def emitted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The EMF lines on standard output since the last look."""
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def figures(line: dict[str, Any]) -> dict[str, float]:
+    """Each metric's value by name."""
+    names = [metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
+    return {name: line[name][0] for name in names}
+
+
+def dimensions(line: dict[str, Any]) -> dict[str, str]:
+    """The values of the dimensions that are declared, but for the service."""
+    (declared,) = line["_aws"]["CloudWatchMetrics"][0]["Dimensions"]
+    return {name: line[name] for name in declared if name != "service"}
+
+
+class TestMetrics:
+    def test_every_line_is_emf_of_our_namespace_with_names_that_we_know(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        telemetry.emit(outcome(fallbacks=[Fallback("routing", "invalid_json", 0)]))
+        for metric in Metric:
+            telemetry.count(metric)
+        lines = emitted(capsys)
+        assert len(lines) == 2 + 3 + 1 + len(Metric)
+        for line in lines:
+            (directive,) = line["_aws"]["CloudWatchMetrics"]
+            assert directive["Namespace"] == "Pantheon"
+            assert isinstance(line["_aws"]["Timestamp"], int)
+            (declared,) = directive["Dimensions"]
+            assert "service" in declared
+            assert line["service"] == "pantheon"
+            assert set(declared) - {"service"} <= {dimension.value for dimension in Dimension}
+            assert set(figures(line)) <= {metric.value for metric in Metric}
+            # Nothing but what is declared: an undeclared member is a log field that somebody pays for.
+            assert set(line) == {"_aws", *declared, *figures(line)}
+
+    def test_a_published_turn_is_counted_by_status_and_timed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        telemetry.emit(outcome())
+        turns, times = emitted(capsys)[:2]
+        assert (dimensions(turns), figures(turns)) == ({"status": "completed"}, {"Turns": 1})
+        assert dimensions(times) == {}
+        assert figures(times) == {"TurnDuration": 3.0, "TurnOverhead": 3.0 - 2.375}
+        units = {metric["Name"]: metric["Unit"] for metric in times["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+        assert units == {"TurnDuration": "Seconds", "TurnOverhead": "Seconds"}
+
+    def test_calls_are_summed_by_alias_and_purpose(self, capsys: pytest.CaptureFixture[str]) -> None:
+        telemetry.emit(outcome())
+        by_call = {tuple(dimensions(line).values()): figures(line) for line in emitted(capsys)[2:]}
+        assert list(by_call) == [("fast", "agent"), ("deep", "agent"), ("fast", "routing")]
+        assert by_call["fast", "agent"] == {
+            "Calls": 2,
+            "CallDuration": 1.0,
+            "InputTokens": 13,
+            "OutputTokens": 24,
+            "UnknownCalls": 1,
+        }
+        assert by_call["fast", "routing"]["Calls"] == 1
+
+    def test_a_turn_that_this_process_did_not_end_counts_its_calls_only(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        telemetry.emit(outcome(published=False, handed_over=True))
+        assert all("Calls" in figures(line) for line in emitted(capsys))
+        telemetry.emit(outcome(published=False, replayed=True, calls=()))
+        assert emitted(capsys) == []
+
+    def test_a_fallback_is_counted_by_component(self, capsys: pytest.CaptureFixture[str]) -> None:
+        telemetry.emit(outcome(calls=(), fallbacks=[Fallback("routing", "a long story", 0)]))
+        line = emitted(capsys)[-1]
+        assert (dimensions(line), figures(line)) == ({"component": "routing"}, {"FallbackUsed": 1})
+        assert "story" not in json.dumps(line)
+
+    @pytest.mark.parametrize(
+        ("error", "metrics"),
+        [
+            (TurnConflict("0199", 3), [{"TurnConflicts": 1}]),
+            (JournalUnavailable(), [{"JournalUnavailable": 1}]),
+            (DatabaseUnavailable(), []),
+            (BudgetExceeded(), []),
+            (NotFound(), []),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_refusals_that_operations_watch_are_counted(
+        self, capsys: pytest.CaptureFixture[str], error: PantheonError, metrics: list[dict[str, int]]
+    ) -> None:
+        telemetry.count_error(error)
+        assert [figures(line) for line in emitted(capsys)] == metrics
+
+
+def raised(error: Exception, cause: Exception | None = None) -> Exception:
+    """The error as it looks once it was raised, with its place."""
+    with pytest.raises(type(error)) as caught:
+        raise error from cause
+    return caught.value
+
+
+class TestDescribe:
+    def test_no_error_is_none(self) -> None:
+        assert telemetry.describe(None) is None
+
+    def test_an_error_is_its_type_and_place_and_never_its_text(self) -> None:
+        described: Any = telemetry.describe(raised(ValueError(SECRET, {"text": SECRET})))
+        assert set(described) == {"type", "at"}
+        assert described["type"] == "ValueError"
+        (place,) = described["at"]
+        assert place.startswith("test_telemetry.py:")
+        assert place.endswith(" raised")
+        assert SECRET not in json.dumps(described)
+
+    def test_causes_are_described_in_the_same_way(self) -> None:
+        inner = raised(KeyError(SECRET))
+        described = telemetry.describe(raised(DatabaseUnavailable(SECRET), raised(OSError(SECRET), inner)))
+        types = []
+        link: Any = described
+        while link:
+            types.append(link["type"])
+            link = link.get("cause")
+        assert types == ["DatabaseUnavailable", "OSError", "KeyError"]
+        assert SECRET not in json.dumps(described)
+
+    def test_what_postgres_refused_is_told_by_its_sqlstate(self) -> None:
+        described: Any = telemetry.describe(raised(psycopg.errors.UniqueViolation(f"Key (name)=({SECRET}) exists")))
+        assert described["sqlstate"] == "23505"
+        assert SECRET not in json.dumps(described)
+
+    def test_a_long_way_down_is_cut_to_the_places_nearest_to_the_error(self) -> None:
+        def dive(depth: int) -> None:
+            if depth == 0:
+                raise RuntimeError(SECRET)
+            dive(depth - 1)
+
+        with pytest.raises(RuntimeError) as caught:
+            dive(50)
+        described: Any = telemetry.describe(caught.value)
+        assert 0 < len(described["at"]) <= 10
+        assert all(place.endswith(" dive") for place in described["at"])
+
+
+class TestLogs:
+    def test_whatever_is_logged_below_shared_is_json_with_the_request_id(
+        self, log_lines: LogLines, context: LambdaContext
+    ) -> None:
+        telemetry.begin("request-7", context)
+        logging.getLogger("shared.turns.journal").warning("outcome not recorded", extra={"attempt": 2})
+        logging.getLogger("functions.somewhere").info("hello %s", "you")
+        first, second = log_lines()
+        assert (first["level"], first["message"], first["attempt"]) == ("WARNING", "outcome not recorded", 2)
+        assert (second["level"], second["message"]) == ("INFO", "hello you")
+        for line in (first, second):
+            assert line["correlation_id"] == "request-7"
+            assert line["service"] == "pantheon"
+            assert (line["function"], line["function_request_id"]) == ("pantheon-unit", "lambda-request-1")
+
+    def test_each_invocation_has_its_own_request_id(self, log_lines: LogLines, context: LambdaContext) -> None:
+        for name in ("request-1", "request-2"):
+            telemetry.begin(name, context)
+            logging.getLogger("shared").info("line")
+        assert [line["correlation_id"] for line in log_lines()] == ["request-1", "request-2"]
+
+    def test_debug_lines_and_other_peoples_lines_stay_out(self, log_lines: LogLines) -> None:
+        logging.getLogger("shared.db").debug("a statement")
+        logging.getLogger("httpx").info("a URL")
+        assert log_lines() == []
+
+    def test_nothing_is_said_twice(self, log_lines: LogLines, capfd: pytest.CaptureFixture[str]) -> None:
+        logging.getLogger("shared").warning("once")
+        assert len(log_lines()) == 1
+        assert capfd.readouterr() == ("", "")
+
+    def test_an_error_is_reported_without_its_text(self, log_lines: LogLines) -> None:
+        error = raised(JournalUnavailable(SECRET), raised(ValueError(SECRET)))
+        telemetry.report("request failed", error, code=JournalUnavailable.code)
+        (line,) = log_lines()
+        assert (line["level"], line["message"], line["code"]) == ("ERROR", "request failed", "journal_unavailable")
+        assert line["cause"]["type"] == "JournalUnavailable"
+        assert line["cause"]["cause"]["type"] == "ValueError"
+        assert SECRET not in json.dumps(line)
+        assert "Traceback" not in json.dumps(line)

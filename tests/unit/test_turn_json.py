@@ -1,0 +1,214 @@
+"""A turn as its client sees it, to the key."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.domain.money import ZERO, Usage
+from shared.domain.problem import problem
+from shared.domain.turn import Charge, Fallback, Plan, Reply, Turn, format_time
+
+TURN_ID, SESSION_ID = UUID(int=1), UUID(int=2)
+CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
+NO_TOKENS = dict.fromkeys(Usage().as_dict(), 0)
+
+
+def answered(position: int, name: str, text: str = "Hi.", alias: str = "fast") -> Reply:
+    return Reply(
+        position, name.lower(), 1, name, "completed", text, "end_turn", None, alias, Usage(5, 2), Decimal("0.1")
+    )
+
+
+def unanswered(position: int, name: str, *, skipped: bool = False) -> Reply:
+    code = "budget_exceeded" if skipped else "timeout"
+    return Reply(position, name.lower(), 1, name, "skipped" if skipped else "failed", error=problem(code))
+
+
+def turn(*replies: Reply, charges: Sequence[Charge] = (), **fields: Any) -> Turn:
+    plan = Plan(tuple(reply.agent_key for reply in replies), "tags")
+    required = {"id": TURN_ID, "session_id": SESSION_ID, "turn_index": 4, "status": "completed", "mode": "tag"}
+    given = {"message": "Hello.", "created_at": CREATED, "plan": plan, "replies": replies, "charges": charges}
+    return Turn(**{**required, **given, **fields})
+
+
+def body(*replies: Reply, **fields: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(turn(*replies, **fields).as_json())
+    return shown
+
+
+def test_a_turn_has_exactly_these_members_in_this_order() -> None:
+    whole = turn(
+        answered(0, "Writer"),
+        charges=[
+            Charge("tenant", Usage(412, 96, 1, 2, 3), Decimal("0.0001234")),
+            Charge("platform", Usage(10, 0, 0, 0, 0), Decimal("0.0000412")),
+            Charge("suspense", Usage(), Decimal("0.5")),
+        ],
+        message="Hello @nobody",
+        plan=Plan(("writer",), "fallback", ("nobody",)),
+        fallbacks=[Fallback("routing", "invalid_json", 0)],
+        steps_finished=3,
+        completed_at=CREATED + timedelta(seconds=1.5),
+    )
+    expected = {
+        "id": "00000000-0000-0000-0000-000000000001",
+        "session_id": "00000000-0000-0000-0000-000000000002",
+        "turn_index": 4,
+        "status": "completed",
+        "mode": "tag",
+        "message": "Hello @nobody",
+        "error": None,
+        "plan": {"selected_agent_keys": ["writer"], "source": "fallback", "unknown_tags": ["nobody"]},
+        "replies": [
+            {
+                "position": 0,
+                "agent_key": "writer",
+                "agent_version": 1,
+                "name": "Writer",
+                "status": "completed",
+                "text": "Hi.",
+                "stop_reason": "end_turn",
+                "error": None,
+                "model_alias": "fast",
+                "usage": {
+                    "input_tokens": 5,
+                    "output_tokens": 2,
+                    "cache_read_tokens": 0,
+                    "cache_write_tokens": 0,
+                    "reasoning_tokens": 0,
+                },
+                "cost_usd": "0.1",
+            }
+        ],
+        "output": "Hi.",
+        "model_alias_used": "fast",
+        "model_aliases_used": ["fast"],
+        "summary_triggered": False,
+        "fallbacks": [{"component": "routing", "reason": "invalid_json", "step": 0}],
+        "usage": {
+            "input_tokens": 422,
+            "output_tokens": 96,
+            "cache_read_tokens": 1,
+            "cache_write_tokens": 2,
+            "reasoning_tokens": 3,
+        },
+        "cost_usd": "0.0001234",
+        "platform_cost_usd": "0.0000412",
+        "steps_finished": 3,
+        "created_at": "2026-01-02T03:04:05.000006Z",
+        "completed_at": "2026-01-02T03:04:06.500006Z",
+    }
+    assert whole.as_json() == json.dumps(expected, ensure_ascii=False, separators=(",", ":"))
+
+
+def test_a_turn_that_was_just_accepted_has_the_same_members() -> None:
+    shown = body(plan=None, status="accepted")
+    assert list(shown) == list(body(answered(0, "Writer")))
+    assert {name: shown[name] for name in ("error", "plan", "replies", "model_alias_used", "completed_at")} == {
+        "error": None,
+        "plan": None,
+        "replies": [],
+        "model_alias_used": None,
+        "completed_at": None,
+    }
+    assert (shown["output"], shown["cost_usd"], shown["platform_cost_usd"]) == ("", "0", "0")
+    assert shown["usage"] == NO_TOKENS
+
+
+def test_a_failed_reply_has_an_error_and_no_text() -> None:
+    shown = body(unanswered(0, "Writer"), status="failed", error=problem("no_reply"))
+    assert shown["error"] == {"code": "no_reply", "detail": "No agent answered."}
+    reply = shown["replies"][0]
+    assert reply["error"]["code"] == "timeout"
+    assert (reply["text"], reply["stop_reason"], reply["model_alias"], reply["cost_usd"]) == (None, None, None, "0")
+    assert reply["usage"] == NO_TOKENS
+
+
+class TestOutput:
+    def test_one_agents_text_stands_alone(self) -> None:
+        assert body(answered(0, "Writer", "A text.\n"))["output"] == "A text.\n"
+
+    def test_several_have_their_names_before_them_in_plan_order(self) -> None:
+        shown = body(answered(0, "Writer", "One.\n\nTwo."), answered(1, "Researcher", "Three."))
+        assert shown["output"] == "Writer: One.\n\nTwo.\n\nResearcher: Three."
+
+    def test_one_agent_asked_twice_is_named_twice(self) -> None:
+        assert body(answered(0, "Writer", "A."), answered(1, "Writer", "B."))["output"] == "Writer: A.\n\nWriter: B."
+
+    def test_failed_and_skipped_ones_are_left_out_and_the_rest_keep_their_names(self) -> None:
+        shown = body(unanswered(0, "Critic"), answered(1, "Writer", "A."), unanswered(2, "Planner", skipped=True))
+        assert shown["output"] == "Writer: A."
+
+    def test_of_several_that_are_planned_the_first_that_is_finished_has_its_name(self) -> None:
+        """Else the text of a running turn would change its form as the second reply comes in."""
+        planned = Plan(("writer", "critic"), "tags")
+        assert body(answered(0, "Writer", "A."), status="running", plan=planned)["output"] == "Writer: A."
+
+    def test_without_any_answer_it_is_empty(self) -> None:
+        assert body(unanswered(0, "Writer"))["output"] == ""
+
+
+class TestAliases:
+    @pytest.mark.parametrize(
+        ("aliases", "used", "all_used"),
+        [
+            (["fast"], "fast", ["fast"]),
+            (["fast", "fast"], "fast", ["fast"]),
+            (["fast", "deep"], None, ["fast", "deep"]),
+            (["deep", "fast", "deep"], None, ["deep", "fast"]),
+            ([], None, []),
+        ],
+    )
+    def test_the_alias_is_named_where_every_reply_used_the_same(
+        self, aliases: list[str], used: str | None, all_used: list[str]
+    ) -> None:
+        shown = body(*(answered(i, "Writer", alias=alias) for i, alias in enumerate(aliases)), unanswered(9, "Critic"))
+        assert (shown["model_alias_used"], shown["model_aliases_used"]) == (used, all_used)
+
+
+class TestMoney:
+    def test_every_call_counts_for_usage_and_each_account_for_itself(self) -> None:
+        charges = [
+            Charge("tenant", Usage(1, 1), Decimal("0.10")),
+            Charge("tenant", Usage(2, 2), Decimal("0.20")),
+            Charge("platform", Usage(4, 4), Decimal("0.05")),
+            Charge("suspense", Usage(8, 8), Decimal("7")),
+        ]
+        shown = body(charges=charges)
+        assert shown["usage"] == NO_TOKENS | {"input_tokens": 15, "output_tokens": 15}
+        assert (shown["cost_usd"], shown["platform_cost_usd"]) == ("0.3", "0.05")
+        assert turn(charges=charges).amount("suspense") == 7
+        assert turn().amount("tenant") == ZERO
+
+    def test_a_small_price_has_no_exponent(self) -> None:
+        assert body(charges=[Charge("tenant", Usage(), Decimal("1E-9"))])["cost_usd"] == "0.000000001"
+
+
+def test_text_is_sent_as_it_is() -> None:
+    shown = turn(answered(0, "Émile", 'naïve "王" 😀\n\u2028'), message="¿qué?").as_json()
+    assert 'naïve \\"王\\" 😀\\n\u2028' in shown
+    assert "¿qué?" in shown
+    assert shown.encode().decode() == shown
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (CREATED, "2026-01-02T03:04:05.000006Z"),
+        (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00.000000Z"),
+        (datetime(2026, 1, 2, 1, tzinfo=timezone(timedelta(hours=5, minutes=30))), "2026-01-01T19:30:00.000000Z"),
+    ],
+)
+def test_times_are_rfc_3339_in_utc(moment: datetime, text: str) -> None:
+    assert format_time(moment) == text
+    assert datetime.fromisoformat(text) == moment
+
+
+def test_a_plan_survives_its_way_through_the_database() -> None:
+    plan = Plan(("writer", "critic", "writer"), "routing", ("nobody",))
+    assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
