@@ -66,6 +66,53 @@ _CATALOGS: Mapping[Provider, tuple[Model, ...]] = {
         Model("fast", "openai", "gpt-5-mini", 400_000, 4096, 20.0, _rates("0.25", "2.00", "0.025", "0.25")),
         Model("deep", "openai", "gpt-5", 400_000, 8192, 20.0, _rates("1.25", "10.00", "0.125", "1.25"), "fast"),
     ),
+    # Source: AWS's price list and model cards of 2026-11, standard tier. A global profile has no surcharge; one that
+    # keeps prompts within a geography costs a tenth more. The models hold and write far more than this: a prompt is to
+    # be read, and its answer written, within the call's time.
+    "bedrock": (
+        # A prompt of more than 100,000 tokens costs five times as much, each token of it. The rest is for counts that
+        # were estimated too low.
+        Model(
+            "fast",
+            "bedrock",
+            "global.anthropic.claude-haiku-5-5",
+            64_000,
+            4096,
+            20.0,
+            _rates("0.10", "0.50", "0.01", "0.125"),
+        ),
+        Model(
+            "deep",
+            "bedrock",
+            "global.anthropic.claude-sonnet-5-5",
+            128_000,
+            2048,
+            20.0,
+            _rates("2.00", "10.00", "0.10", "2.50"),
+            "fast",
+        ),
+        # The one here whose answers can be held to a schema.
+        Model(
+            "strict",
+            "bedrock",
+            "global.anthropic.claude-haiku-4-5-20251001-v1:0",
+            128_000,
+            2048,
+            20.0,
+            _rates("1.00", "5.00", "0.10", "1.25"),
+            "fast",
+        ),
+        Model(
+            "nova",
+            "bedrock",
+            "global.amazon.nova-2-lite-v1:0",
+            128_000,
+            4096,
+            20.0,
+            _rates("0.30", "2.50", "0.075", "0.30"),
+            "fast",
+        ),
+    ),
     "scripted": (
         Model("fast", "scripted", "scripted-fast", 8192, 256, 20.0, _PLAY_FAST),
         Model("deep", "scripted", "scripted-deep", 8192, 384, 20.0, _PLAY_DEEP, "fast"),

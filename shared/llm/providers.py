@@ -13,6 +13,10 @@ def provider() -> Provider:
         from shared.llm.scripted import ScriptedProvider
 
         return ScriptedProvider()
+    if settings().llm_provider == "bedrock":
+        from shared.llm.bedrock import BedrockProvider
+
+        return BedrockProvider.from_settings(settings())
     from shared.llm.openai_compatible import OpenAICompatibleProvider
 
     return OpenAICompatibleProvider.from_settings(settings())

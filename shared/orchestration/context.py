@@ -4,18 +4,13 @@ The budget is the alias's window less the output cap, per agent, with the role p
 (role prompt, message, this turn's replies) is always sent; history gives way, oldest turns first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from shared.catalog import Model
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.llm.port import Message
-
-# Tokens around each message in a provider's template, and around the whole request. Generous: an estimate that is
-# too low costs a refused call, one that is too high only some history.
-MESSAGE_OVERHEAD = 16
-REQUEST_OVERHEAD = 64
-_BYTES_PER_TOKEN = 3
+from shared.llm.tokens import REQUEST_OVERHEAD, estimate_tokens
 
 
 def build_messages(
@@ -41,16 +36,6 @@ def fit_history(
             break
         past[:0] = exchange
     return (system, *past, question)
-
-
-def estimate_tokens(messages: Iterable[Message]) -> int:
-    """About how many tokens `messages` take."""
-    return sum(MESSAGE_OVERHEAD + -(-len(message.text.encode()) // _BYTES_PER_TOKEN) for message in messages)
-
-
-def most_input_tokens(messages: Iterable[Message]) -> int:
-    """How many tokens `messages` can take at most: a token is at least a byte."""
-    return REQUEST_OVERHEAD + sum(MESSAGE_OVERHEAD + len(message.text.encode()) for message in messages)
 
 
 def _question(message: str, earlier: Sequence[Said]) -> str:

@@ -16,8 +16,8 @@ from shared.domain.money import ZERO, Usage, cost, rates_as_dict, upper_bound
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Account, CallStatus, Charge, Purpose, Verdict
 from shared.llm.port import Completion, Request
+from shared.llm.tokens import most_input_tokens
 from shared.orchestration.attempts import Ask, Attempt
-from shared.orchestration.context import most_input_tokens
 
 PLATFORM_PAYER = "platform"
 
@@ -133,7 +133,9 @@ def new_call(ask: Ask, request: Request, number: int, payer: str) -> Call:
         purpose=ask.purpose,
         model_alias=request.model.alias,
         payer=payer,
-        reserve_usd=upper_bound(rates, most_input_tokens(request.messages), request.max_output_tokens),
+        reserve_usd=upper_bound(
+            rates, most_input_tokens(request.messages, request.response_schema), request.max_output_tokens
+        ),
         rates=rates,
         started=time.monotonic(),
     )

@@ -9,13 +9,8 @@ from shared.catalog import build
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.llm.port import Message
-from shared.orchestration.context import (
-    MESSAGE_OVERHEAD,
-    REQUEST_OVERHEAD,
-    build_messages,
-    estimate_tokens,
-    most_input_tokens,
-)
+from shared.llm.tokens import MESSAGE_OVERHEAD, REQUEST_OVERHEAD, estimate_tokens, most_input_tokens
+from shared.orchestration.context import build_messages
 from shared.settings import Settings
 
 MODEL = build(Settings.model_construct(llm_provider="scripted", max_call_s=None))["fast"]
@@ -128,6 +123,7 @@ def test_the_most_tokens_are_a_byte_each() -> None:
     messages = (Message("system", "abc"), Message("user", "é王😀"))
     assert most_input_tokens(messages) == REQUEST_OVERHEAD + 2 * MESSAGE_OVERHEAD + 3 + (2 + 3 + 4)
     assert most_input_tokens(()) == REQUEST_OVERHEAD
+    assert most_input_tokens((), {"a": 1}) == REQUEST_OVERHEAD + len('{"a": 1}')
 
 
 def test_an_estimate_is_never_above_the_most() -> None:

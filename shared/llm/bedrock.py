@@ -1,0 +1,91 @@
+"""Amazon Bedrock, over boto3's Converse.
+
+The rule this file protects: boto3 writes and signs a request, and never sends one. What it takes to get it there
+is told by its exceptions too late and too little, and its timeouts run anew with every read; a wire of ours, with
+one wall clock, carries it.
+"""
+
+import logging
+import threading
+from concurrent.futures import Future
+from time import monotonic
+from typing import Any, Final
+
+import boto3
+import httpx
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.config import Config
+
+from shared.llm.converse import read_response, write_request
+from shared.llm.exchange import Dialect, Exchanges, Post
+from shared.llm.port import Completion, Request
+from shared.settings import Settings
+
+# Parameters are not validated: they are ours, and it takes a quarter of boto3's time.
+_CONFIG: Final = Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False)
+_DIALECT: Final = Dialect("x-amzn-requestid", read_response)
+
+
+class BedrockProvider:
+    """Blocking, and safe to call from any number of threads. Region, credentials and the endpoint come from AWS's
+    own variables and files."""
+
+    def __init__(self, stage: str) -> None:
+        """`stage` goes along with every call, into Bedrock's invocation log."""
+        self._stage = stage
+        self._exchanges = Exchanges(_DIALECT)
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "BedrockProvider":
+        return cls(settings.stage)
+
+    def complete(self, request: Request) -> Completion:
+        """Send `request` once. Returns within `request.model.max_call_s` seconds and does not raise."""
+        return self._exchanges.complete(request, lambda deadline: self._signed_in_time(request, deadline))
+
+    def close(self) -> None:
+        """Close the connections. Calls in flight end with an unknown outcome; the next call connects anew."""
+        self._exchanges.close()
+
+    def _signed_in_time(self, request: Request, deadline: float) -> Post:
+        """Signing may have to fetch credentials, from servers that take their time. It is left behind at the
+        deadline, and ends when boto3's own limits end it; all that is lost is a signature."""
+        signed: Future[Post] = Future()
+        signing = threading.Thread(target=self._sign, args=(request, signed), name="bedrock-signing", daemon=True)
+        signing.start()
+        return signed.result(deadline - monotonic())
+
+    def _sign(self, request: Request, signed: Future[Post]) -> None:
+        try:
+            self._running_client().converse(**write_request(request, self._stage))
+        except _Signed as departing:
+            signed.set_result(departing.post)
+        except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits
+            signed.set_exception(error)
+        else:
+            signed.set_exception(RuntimeError("boto3 did not ask before sending"))
+
+    def _running_client(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                # Its lines have the prompt and the headers in them.
+                logging.getLogger("botocore").setLevel(logging.WARNING)
+                client = boto3.session.Session().client("bedrock-runtime", config=_CONFIG)
+                client.meta.events.register("before-send.bedrock-runtime.Converse", _take)
+                self._client = client
+            return self._client
+
+
+class _Signed(Exception):
+    """Takes a request out of boto3, which was about to send it."""
+
+    def __init__(self, post: Post) -> None:
+        super().__init__()
+        self.post = post
+
+
+def _take(request: AWSPreparedRequest, **_: object) -> None:
+    headers = {name: value.decode() if isinstance(value, bytes) else value for name, value in request.headers.items()}
+    raise _Signed(Post(httpx.URL(request.url), headers, request.body))

@@ -1,0 +1,132 @@
+"""Bedrock's Converse: the request, written, and the response, read.
+
+The rule this file protects: tokens are read strictly and text leniently. A count that cannot be believed
+makes the outcome unknown; nothing about the text ever does, since it is billed whatever it looks like.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, Field
+
+from shared.domain.money import Usage
+from shared.llm.chat_completions import word
+from shared.llm.port import Completion, Request, storable
+
+_STOP_REASONS: Final = {"guardrail_intervened": "content_filtered", "refusal": "content_filtered"}
+_NOT_METADATA: Final = re.compile(r"[^a-zA-Z0-9\s:_@$#=/+,.-]", re.ASCII)
+_MOST_METADATA: Final = 256
+
+# Strict: neither true nor 12.0 is a count. The upper bound is what Postgres can keep as bigint.
+_Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """What a model takes of Converse's common fields, for it refuses the others, and its own fields that it needs.
+
+    Thinking is off wherever a model lets it be: it would be taken from the answer's own cap.
+    """
+
+    temperature: bool = True
+    schema: bool = True
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+# By the id of the model, whatever profile leads to it. A model that is not here takes everything.
+_MANNERS: Final = {
+    "anthropic.claude-haiku-5-5": _Manner(temperature=False, schema=False, fields={"thinking": {"type": "disabled"}}),
+    "anthropic.claude-sonnet-5-5": _Manner(
+        temperature=False, schema=False, fields={"thinking": {"type": "between_tools"}}
+    ),
+    "amazon.nova-2-lite-v1:0": _Manner(schema=False),
+}
+
+
+class _Counts(BaseModel):
+    """`inputTokens` leaves out what the cache served or took in. Thinking is among `outputTokens`."""
+
+    inputTokens: _Tokens
+    outputTokens: _Tokens
+    cacheReadInputTokens: _Tokens | None = None
+    cacheWriteInputTokens: _Tokens | None = None
+
+    def usage(self) -> Usage:
+        return Usage(
+            input_tokens=self.inputTokens,
+            output_tokens=self.outputTokens,
+            cache_read_tokens=self.cacheReadInputTokens or 0,
+            cache_write_tokens=self.cacheWriteInputTokens or 0,
+        )
+
+
+def write_request(request: Request, stage: str) -> dict[str, Any]:
+    """The arguments of boto3's `converse`. Its invocation log repeats `requestMetadata`."""
+    manner = _MANNERS.get(request.model.model_id.partition(".")[2], _Manner())
+    metadata = {"call_id": request.call_id, "turn_id": request.turn_id, "stage": stage}
+    inference: dict[str, Any] = {"maxTokens": request.max_output_tokens}
+    if request.temperature is not None and manner.temperature:
+        inference["temperature"] = request.temperature
+    converse: dict[str, Any] = {
+        "modelId": request.model.model_id,
+        "messages": _conversation(request),
+        "inferenceConfig": inference,
+        "requestMetadata": {name: _NOT_METADATA.sub("-", value)[:_MOST_METADATA] for name, value in metadata.items()},
+    }
+    if system := [_block(message.text) for message in request.messages if message.role == "system"]:
+        converse["system"] = system
+    if manner.fields:
+        converse["additionalModelRequestFields"] = manner.fields
+    if request.response_schema is not None and manner.schema:
+        definition = {"name": "answer", "schema": json.dumps(request.response_schema)}
+        structure = {"type": "json_schema", "structure": {"jsonSchema": definition}}
+        converse["outputConfig"] = {"textFormat": structure}
+    return converse
+
+
+def read_response(body: bytes, request_id: str | None = None) -> Completion:
+    """The outcome of a 200 with this body: `unknown` without a readable count. `request_id` is what the headers
+    called the response."""
+    try:
+        document = json.loads(body.decode("utf-8", "replace"), strict=False)
+        usage = _Counts.model_validate(document["usage"]).usage()
+    except (ValueError, TypeError, KeyError, RecursionError):  # pydantic's ValidationError is a ValueError
+        return Completion("unknown", provider_request_id=request_id, error="malformed_response")
+    stop_reason = word(document.get("stopReason"))
+    return Completion(
+        "succeeded",
+        text=storable(_text(document)),
+        stop_reason=_STOP_REASONS.get(stop_reason, stop_reason) if stop_reason else None,
+        usage=usage,
+        provider_request_id=request_id,
+    )
+
+
+def _conversation(request: Request) -> list[dict[str, Any]]:
+    """User and assistant by turns, which models insist on: neighbours of one role become one message."""
+    said = [message for message in request.messages if message.role != "system"]
+    by_turns = groupby(said, key=lambda message: message.role)
+    return [{"role": role, "content": [_block(message.text) for message in group]} for role, group in by_turns]
+
+
+def _block(text: str) -> dict[str, str]:
+    return {"text": storable(text)}
+
+
+def _text(document: object) -> str:
+    match document:
+        case {"output": {"message": {"content": [*blocks]}}}:
+            return "".join(map(_block_text, blocks))
+    return ""
+
+
+def _block_text(block: object) -> str:
+    """Blocks of other kinds hold a model's thinking."""
+    match block:
+        case {"text": str(text)}:
+            return text
+    return ""
