@@ -206,6 +206,57 @@ class TurnView(BaseModel):
     completed_at: datetime | None
 
 
+class StructureView(BaseModel):
+    key_facts: list[str]
+    decisions: list[str]
+    open_questions: list[str]
+    action_items: list[str]
+
+
+class SummaryView(StructureView):
+    id: str
+    session_id: str
+    through_turn_index: int
+    text: str
+    archived: StructureView
+    fallbacks: list[FallbackView]
+    created_at: datetime
+
+
+class AttemptView(BaseModel):
+    call_id: str
+    step: int
+    attempt: int
+    purpose: Literal["agent", "routing", "summary_text", "summary_structure"]
+    model_alias: str
+    status: Literal["intent", "succeeded", "unbilled", "unknown"]
+    verdict: Literal["reply", "failed"] | None
+    error: str | None
+
+
+class PinnedAgentView(BaseModel):
+    key: str
+    version: int
+    status: Literal["completed", "failed", "skipped"]
+
+
+class AuditDetailView(BaseModel):
+    status: str
+    selected_agent_keys: list[str]
+    plan_source: str | None
+    agents: list[PinnedAgentView]
+    model_aliases: list[str | None]
+    fallbacks: list[FallbackView]
+    attempts: list[AttemptView]
+
+
+class AuditView(BaseModel):
+    event: str
+    user_id: str
+    created_at: datetime
+    detail: AuditDetailView
+
+
 class PageOf(BaseModel, Generic[Item]):
     items: list[Item]
     next_cursor: str | None

@@ -126,8 +126,9 @@ def build(values: Settings) -> Mapping[str, Model]:
     models = _CATALOGS.get(values.llm_provider)
     if models is None:
         raise ConfigurationError(f"No model of provider '{values.llm_provider}' is in the catalog yet.")
-    if values.routing_alias not in {model.alias for model in models}:
-        raise ConfigurationError(f"PANTHEON_ROUTING_ALIAS: there is no alias '{values.routing_alias}'.")
+    for name, alias in (("ROUTING", values.routing_alias), ("SUMMARY", values.summary_alias)):
+        if alias not in {model.alias for model in models}:
+            raise ConfigurationError(f"PANTHEON_{name}_ALIAS: there is no alias '{alias}'.")
     if values.max_call_s is not None:
         models = tuple(replace(model, max_call_s=values.max_call_s) for model in models)
     for model in models:

@@ -32,6 +32,11 @@ class Settings(BaseModel):
     routing_alias: str = "fast"
     routing_max_tokens: Annotated[int, Field(ge=16, le=8192)] = 256
     routing_max_agents: Annotated[int, Field(ge=1, le=32)] = 4
+    summary_alias: str = "fast"
+    summary_max_tokens: Annotated[int, Field(ge=16, le=8192)] = 512
+    # A summary is due after so many turns, or about so many tokens, that none covers yet.
+    summary_after_turns: Annotated[int, Field(ge=2, le=40)] = 12
+    summary_after_tokens: Annotated[int, Field(ge=100)] = 4000
     # Who pays for routing and summaries.
     helper_payer: Literal["platform", "tenant"] = "platform"
 

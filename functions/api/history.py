@@ -2,14 +2,16 @@
 
 import json
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
-from functions.schemas import PageOf, TurnView
+from functions.schemas import AuditView, PageOf, SummaryView, TurnView
 from shared.db.engine import database
+from shared.db.summaries import load_audit, load_summaries
 from shared.db.turns import load_turn, load_turns, record_cancel
+from shared.domain.turn import format_time
 from shared.names import API_PREFIX
 
 router = APIRouter(prefix=API_PREFIX)
@@ -23,6 +25,30 @@ async def list_turns(caller: CurrentCaller, session_id: SessionId, page: Request
     bodies, next_cursor = load_turns(database(), caller.tenant_id, session_id, page)
     text = f'{{"items":[{",".join(bodies)}],"next_cursor":{json.dumps(next_cursor)}}}'
     return Response(text, media_type="application/json")
+
+
+@router.get("/sessions/{session_id}/summaries", response_model=PageOf[SummaryView])
+async def list_summaries(caller: CurrentCaller, session_id: SessionId, page: RequestedPage) -> dict[str, Any]:
+    """The session's summaries. `archived` is what left the lists with each: superseded, answered, or over the cap."""
+    found = load_summaries(database(), caller.tenant_id, session_id, page)
+    items = [
+        {
+            **row,
+            "id": str(row["id"]),
+            "session_id": str(row["session_id"]),
+            "created_at": format_time(row["created_at"]),
+        }
+        for row in found.items
+    ]
+    return {"items": items, "next_cursor": found.next_cursor}
+
+
+@router.get("/turns/{turn_id}/audit", response_model=PageOf[AuditView])
+async def list_audit(caller: CurrentCaller, turn_id: TurnId) -> dict[str, Any]:
+    """Who asked, who answered and why those, and every attempt that it took."""
+    events = load_audit(database(), caller.tenant_id, turn_id)
+    items = [{**event, "created_at": format_time(event["created_at"])} for event in events]
+    return {"items": items, "next_cursor": None}
 
 
 @router.get("/turns/{turn_id}", response_model=TurnView)

@@ -161,6 +161,7 @@ TABLES = {
     decisions jsonb NOT NULL,
     open_questions jsonb NOT NULL,
     action_items jsonb NOT NULL,
+    archived jsonb NOT NULL,
     fallbacks jsonb NOT NULL,
     {CREATED},
     CONSTRAINT summaries_session_id_through_turn_index_key UNIQUE (session_id, through_turn_index)""",

@@ -45,5 +45,12 @@ def page(rows: Sequence[Row], request: PageRequest, key: Callable[[Row], object]
     return Page(items, encode_cursor(key(items[-1])))
 
 
+def as_index(key: object) -> int:
+    """A turn index as a cursor holds it, and as its column can."""
+    if type(key) is not int or not 0 <= key < 2**31:
+        raise ValueError(key)
+    return key
+
+
 def encode_cursor(key: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode("ascii")

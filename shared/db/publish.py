@@ -59,6 +59,7 @@ SUMMARY_FIELDS = (
     "decisions",
     "open_questions",
     "action_items",
+    "archived",
     "fallbacks",
 )
 _POSTED = (*LEDGER_COLUMNS, "payer", "reserve_usd", "status", "verdict", "cost_usd")

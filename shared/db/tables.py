@@ -254,6 +254,8 @@ summaries = Table(
     Column("decisions", JSONB, nullable=False),
     Column("open_questions", JSONB, nullable=False),
     Column("action_items", JSONB, nullable=False),
+    # What left the four lists with this summary: superseded, answered, or over the cap.
+    Column("archived", JSONB, nullable=False),
     Column("fallbacks", JSONB, nullable=False),
     now(),
     UniqueConstraint("session_id", "through_turn_index", name="summaries_session_id_through_turn_index_key"),

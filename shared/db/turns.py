@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, bindparam, case, func, or_, select, update
 from shared.db.context import active
 from shared.db.engine import Database, Row, Statement
 from shared.db.journal import TOKENS, account
-from shared.db.pages import Order, PageRequest, encode_cursor
+from shared.db.pages import Order, PageRequest, as_index, encode_cursor
 from shared.db.tables import agent_versions, llm_calls, sessions, turns
 from shared.domain.money import ZERO, Usage
 from shared.domain.problem import problem
@@ -96,20 +96,13 @@ def load_turn(db: Database, tenant_id: str, turn_id: UUID) -> StoredTurn:
 
 def load_turns(db: Database, tenant_id: str, session_id: UUID, request: PageRequest) -> tuple[list[str], str | None]:
     """A session's turns as JSON, by index, and the next cursor. Raises NotFound, InvalidRequest for a bad cursor."""
-    params = {"b_id": session_id, "b_after": request.after(_index), "b_limit": request.limit + 1}
+    params = {"b_id": session_id, "b_after": request.after(as_index), "b_limit": request.limit + 1}
     found, rows = db.read_all(tenant_id, (_SESSION, {"b_id": session_id}), (_LIST[request.order], params))
     if not found:
         raise NotFound("There is no such session.")
     shown = [row for row in rows[: request.limit] if row["fits"]]
     bodies = [row["response"] or load_turn(db, tenant_id, row["id"]).body for row in shown]
     return bodies, encode_cursor(shown[-1]["turn_index"]) if len(shown) < len(rows) else None
-
-
-def _index(key: object) -> int:
-    """A turn index as a cursor holds it, and as its column can."""
-    if type(key) is not int or not 0 <= key < 2**31:
-        raise ValueError(key)
-    return key
 
 
 def record_cancel(db: Database, tenant_id: str, turn_id: UUID) -> StoredTurn:

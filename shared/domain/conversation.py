@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.agent import Agent
+from shared.domain.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,23 @@ class Said:
 class PastTurn:
     message: str
     replies: tuple[Said, ...]
+    turn_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """`roster` holds the enabled agents by key, in the session's order; `history` is oldest first.
-    `parallel`: agents that do not depend on each other are asked at the same time."""
+    `parallel`: agents that do not depend on each other are asked at the same time. `summary` is the newest,
+    and stands for the turns up to its index."""
 
     roster: Mapping[str, Agent]
     history: tuple[PastTurn, ...]
     message: str
     requested_agent_keys: tuple[str, ...] | None = None
     parallel: bool = False
+    summary: Summary | None = None
+
+    def unsummarised(self) -> tuple[PastTurn, ...]:
+        """The turns of `history` that the summary does not stand for."""
+        through = self.summary.through_turn_index if self.summary else 0
+        return tuple(turn for turn in self.history if turn.turn_index > through or not through)

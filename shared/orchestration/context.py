@@ -17,7 +17,8 @@ def build_messages(
     conversation: Conversation, agent: Agent, earlier: Sequence[Said], model: Model, max_output_tokens: int
 ) -> tuple[Message, ...]:
     """The messages of one agent's call, system first, then user and assistant by turns."""
-    system = Message("system", f"You are {agent.name}, one of several agents in a council.\n\n{agent.role_prompt}")
+    role = f"You are {agent.name}, one of several agents in a council.\n\n{agent.role_prompt}"
+    system = Message("system", role + _memory(conversation))
     question = Message("user", _question(conversation.message, earlier))
     return fit_history(conversation, system, question, model, max_output_tokens)
 
@@ -29,13 +30,26 @@ def fit_history(
     room = model.context_window - max_output_tokens - REQUEST_OVERHEAD
     room -= estimate_tokens((system, question))
     past: list[Message] = []
-    for turn in reversed(conversation.history):
+    for turn in reversed(conversation.unsummarised()):
         exchange = _exchange(turn)
         room -= estimate_tokens(exchange)
         if room < 0:
             break
         past[:0] = exchange
     return (system, *past, question)
+
+
+def _memory(conversation: Conversation) -> str:
+    """What the newest summary says, its structure included."""
+    summary = conversation.summary
+    if summary is None:
+        return ""
+    lists = [
+        f"{name.replace('_', ' ').capitalize()}:\n" + "\n".join(f"- {item}" for item in items)
+        for name, items in summary.structure.as_dict().items()
+        if items
+    ]
+    return "\n\n".join(["", f"What was said before, in short:\n{summary.text}", *lists])
 
 
 def _question(message: str, earlier: Sequence[Said]) -> str:

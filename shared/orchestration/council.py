@@ -4,15 +4,16 @@ What a mode learns is returned to it as frozen values. Journal, price, budget, r
 `ask`, so a mode that is run again after a crash gets the same replies for what was answered before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from shared.catalog import Model
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, Said
 from shared.domain.problem import problem
-from shared.domain.turn import Fallback, Plan, Reply, ReplyStatus
-from shared.llm.port import Message
+from shared.domain.summary import Summary
+from shared.domain.turn import Fallback, Plan, Purpose, Reply, ReplyStatus
+from shared.llm.port import Completion, Message
 from shared.llm.structured import schema_of
 from shared.orchestration.attempts import Ask, Asker, Attempt
 from shared.orchestration.context import build_messages
@@ -33,6 +34,7 @@ class Council:
         self.current_plan = stored_plan
         self.replies: list[Reply] = []
         self.fallbacks: list[Fallback] = []
+        self.summary: Summary | None = None
         self._asker = asker
         self._routing = routing
         self._step = 0
@@ -47,28 +49,38 @@ class Council:
     def route(self) -> Plan:
         """Ask the routing manager, and declare its plan or the one that stands in for it. A turn that has stored its
         plan asks nobody."""
-        ask = Ask(
-            step=self._step,
-            purpose="routing",
-            model_alias=self._routing.model_alias,
-            max_output_tokens=self._routing.max_output_tokens,
-            temperature=0.0,
-            build=self._routing_messages,
-            schema=schema_of(Decision),
+        policy = self._routing
+        step, answer = self.ask_helper(
+            "routing", policy.model_alias, policy.max_output_tokens, self._routing_messages, schema_of(Decision)
         )
-        attempt = self._asker.stored(ask) if self.current_plan else self._asker.settle(ask)
-        routed = read_decision(attempt, self.conversation, self._routing.max_agents, self._step)
+        routed = read_decision(answer, self.conversation, policy.max_agents, step)
         if routed.fallback:
             self.fallbacks.append(routed.fallback)
-        self._step += 1
         return self.plan(routed.plan)
+
+    def ask_helper(
+        self,
+        purpose: Purpose,
+        model_alias: str,
+        max_output_tokens: int,
+        build: Callable[[Model], tuple[Message, ...]],
+        schema: Mapping[str, object] | None = None,
+    ) -> tuple[int, Completion | str]:
+        """Ask a model on the council's own behalf. Returns the step, and what was answered or why there is no answer.
+        Where the plan is stored already, routing is over, and what it did not bring is not asked for again."""
+        ask = Ask(self._step, purpose, model_alias, max_output_tokens, 0.0, build, schema=schema)
+        decided = purpose == "routing" and self.current_plan is not None
+        attempt = self._asker.stored(ask) if decided else self._asker.settle(ask)
+        self._step += 1
+        if attempt is None:
+            return ask.step, "budget_exceeded"
+        return ask.step, attempt.error or attempt.completion
 
     def ask(self, key: str) -> Reply:
         """Ask the next agent of the plan; it sees the completed replies before it. Raises OutOfTime, or what the
         journal raises when this runner must stop."""
         agent = self._next(0, key)
-        earlier = tuple(Said(r.agent_key, r.name, r.text or "") for r in self.replies if r.status == "completed")
-        attempt = None if self._refused(agent) else self._asker.settle(self._ask(agent, self._step, earlier))
+        attempt = None if self._refused(agent) else self._asker.settle(self._ask(agent, self._step, self.said()))
         self._conclude(agent, attempt)
         return self.replies[-1]
 
@@ -88,6 +100,10 @@ class Council:
         for offset, agent in enumerate(agents):
             self._conclude(agent, attempts.get(offset))
         return self.replies[first:]
+
+    def said(self) -> tuple[Said, ...]:
+        """The completed replies so far."""
+        return tuple(Said(r.agent_key, r.name, r.text or "") for r in self.replies if r.status == "completed")
 
     def _next(self, offset: int, key: str) -> Agent:
         position = len(self.replies) + offset

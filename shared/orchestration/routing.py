@@ -14,9 +14,8 @@ from shared.catalog import Model
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation
 from shared.domain.turn import Fallback, Plan
-from shared.llm.port import Message
+from shared.llm.port import Completion, Message
 from shared.llm.structured import parse
-from shared.orchestration.attempts import Attempt
 from shared.orchestration.context import fit_history
 from shared.orchestration.tags import parse_tags
 
@@ -70,13 +69,11 @@ def build_routing_messages(
     return fit_history(conversation, system, Message("user", conversation.message), model, max_output_tokens)
 
 
-def read_decision(attempt: Attempt | None, conversation: Conversation, most: int, step: int) -> Routed:
-    """The plan of the manager's answer; `attempt` is None where the budget refused to ask."""
-    if attempt is None:
-        return _without_manager(conversation, Fallback(COMPONENT, "budget_exceeded", step))
-    if attempt.error is not None:
-        return _without_manager(conversation, Fallback(COMPONENT, attempt.error, step))
-    decision = parse(Decision, attempt.completion, COMPONENT, step)
+def read_decision(answer: Completion | str, conversation: Conversation, most: int, step: int) -> Routed:
+    """The plan of the manager's answer, or of the reason why there is none."""
+    if isinstance(answer, str):
+        return _without_manager(conversation, Fallback(COMPONENT, answer, step))
+    decision = parse(Decision, answer, COMPONENT, step)
     if isinstance(decision, Fallback):
         return _without_manager(conversation, decision)
     keys = tuple(dict.fromkeys(key for key in decision.selected_agent_keys if key in conversation.roster))[:most]

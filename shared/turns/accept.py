@@ -17,6 +17,7 @@ from shared.db.context import LOAD_FOR_NEW_TURN
 from shared.db.engine import Database, Params, Row
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
+from shared.domain.summary import LISTS, Structure, Summary
 from shared.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
@@ -107,10 +108,17 @@ def conversation_of(
         PastTurn(
             turn["message"],
             tuple(Said(reply["agent_key"], reply["name"], reply["text"]) for reply in turn["replies"] or ()),
+            turn["turn_index"],
         )
         for turn in loaded["history"] or ()
     )
-    return Conversation(MappingProxyType(roster), history, message, requested, fan_out == "parallel")
+    summary = _summary(loaded["summary"]) if loaded["summary"] else None
+    return Conversation(MappingProxyType(roster), history, message, requested, fan_out == "parallel", summary)
+
+
+def _summary(row: dict[str, Any]) -> Summary:
+    structure = Structure(**{name: tuple(row[name]) for name in LISTS})
+    return Summary(row["through_turn_index"], row["text"], structure)
 
 
 def _stored(used: dict[str, Any], request: TurnRequest) -> Stored:

@@ -8,11 +8,13 @@ import json
 from typing import Any
 
 import psycopg
+from uuid6 import uuid7
 
 from shared.db.engine import Database, Params
 from shared.db.publish import PUBLISH
 from shared.domain.money import format_usd
 from shared.domain.problem import Problem, problem
+from shared.domain.summary import Summary
 from shared.domain.turn import Plan, Reply, Turn, TurnStatus
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed, SessionDeleted
 from shared.orchestration.council import Council
@@ -34,7 +36,7 @@ def publish(
         params = {
             **journal.fence(),
             **journal.outcome(),
-            **_params(turn, journal, deleted=deleted),
+            **_params(turn, journal, council.summary, deleted=deleted),
             "t_saw_cancel": cancelled,
             "t_saw_delete": deleted,
         }
@@ -74,6 +76,7 @@ def build_turn(
         replies=replies,
         charges=journal.charges(),
         fallbacks=council.fallbacks,
+        summary_triggered=council.summary is not None,
         steps_finished=journal.steps_finished,
     )
 
@@ -115,7 +118,7 @@ def _run(db: Database, tenant_id: str, journal: TurnJournal, params: Params) -> 
     return row
 
 
-def _params(turn: Turn, journal: TurnJournal, *, deleted: bool) -> dict[str, Any]:
+def _params(turn: Turn, journal: TurnJournal, summary: Summary | None, *, deleted: bool) -> dict[str, Any]:
     replies = [_reply_row(reply, deleted=deleted) for reply in turn.replies]
     audit = {
         "status": turn.status,
@@ -133,9 +136,25 @@ def _params(turn: Turn, journal: TurnJournal, *, deleted: bool) -> dict[str, Any
         "t_response": None if deleted else turn.as_json(),
         "t_completed_at": turn.completed_at,
         "t_replies": json.dumps(replies, ensure_ascii=False),
-        "t_summaries": "[]",
+        "t_summaries": json.dumps(_summary_rows(turn, summary), ensure_ascii=False),
         "t_audit": json.dumps(audit, ensure_ascii=False),
     }
+
+
+def _summary_rows(turn: Turn, summary: Summary | None) -> list[dict[str, Any]]:
+    if summary is None:
+        return []
+    helpers = [fallback.as_dict() for fallback in turn.fallbacks if fallback.component.startswith("summary")]
+    return [
+        {
+            "id": str(uuid7()),
+            "through_turn_index": summary.through_turn_index,
+            "text": summary.text,
+            **summary.structure.as_dict(),
+            "archived": summary.archived.as_dict(),
+            "fallbacks": helpers,
+        }
+    ]
 
 
 def _reply_row(reply: Reply, *, deleted: bool) -> dict[str, Any]:

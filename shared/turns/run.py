@@ -6,7 +6,7 @@ the same place, and a turn that outlasts this process's time is given back to th
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,21 +15,23 @@ from uuid import UUID
 import psycopg
 from uuid6 import uuid7
 
-from shared.catalog import catalog
+from shared.catalog import Model, catalog
 from shared.db.claims import CLAIM, LOCK_ABANDONED
 from shared.db.context import LOAD_FOR_RESUMED_TURN
 from shared.db.engine import Database, Row
 from shared.db.turns import LOAD_CALLS, load_turn
 from shared.domain.agent import Agent
 from shared.domain.outcome import TurnOutcome
-from shared.domain.turn import Plan, Turn
+from shared.domain.turn import Plan, Purpose, Turn
 from shared.errors import DatabaseUnavailable, JournalUnavailable
-from shared.llm.port import Provider
+from shared.llm.port import Completion, Message, Provider
 from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
 from shared.orchestration.routing import RoutingPolicy
 from shared.settings import settings
+from shared.summary.pipeline import summarise
+from shared.summary.policy import SummaryPolicy
 from shared.turns.accept import Draft, Header, Stored, TurnRequest, conversation_of, load_draft
 from shared.turns.journal import Stale, Stopped, TurnJournal
 from shared.turns.publish import publish
@@ -105,6 +107,7 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
     try:
         try:
             MODES[header.mode](council)
+            _summarise(header, council)
         except Stopped as stop:
             if not stop.publish:
                 raise
@@ -134,6 +137,23 @@ def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Coun
 
 def _asker(runner: Runner, journal: TurnJournal) -> Asker:
     return Asker(journal.turn_id, catalog(), runner.provider, journal, runner.seconds_left)
+
+
+def _summarise(header: Header, council: Council) -> None:
+    """Write the summary that is due, once somebody has answered."""
+    values = settings()
+    policy = SummaryPolicy(values.summary_max_tokens, values.summary_after_turns, values.summary_after_tokens)
+
+    def ask(
+        purpose: Purpose, build: Callable[[Model], tuple[Message, ...]], schema: Mapping[str, object] | None = None
+    ) -> tuple[int, Completion | str]:
+        return council.ask_helper(purpose, values.summary_alias, policy.max_output_tokens, build, schema)
+
+    if said := council.said():
+        summarised = summarise(council.conversation, header.turn_index, said, policy, ask)
+        if summarised is not None:
+            council.summary = summarised.summary
+            council.fallbacks += summarised.fallbacks
 
 
 def _routing() -> RoutingPolicy:

@@ -33,12 +33,17 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.ROUTING_MAX_TOKENS: "128",
         Env.ROUTING_MAX_AGENTS: "2",
         Env.HELPER_PAYER: "tenant",
+        Env.SUMMARY_ALIAS: "deep",
+        Env.SUMMARY_MAX_TOKENS: "300",
+        Env.SUMMARY_AFTER_TURNS: "5",
+        Env.SUMMARY_AFTER_TOKENS: "900",
     }
     assert set(given) == set(Env)
     for name, value in given.items():
         environment.setenv(name, value)
     read = {f"PANTHEON_{name.upper()}": value for name, value in settings().model_dump().items()}
-    assert read == {**given, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, Env.ROUTING_MAX_TOKENS: 128, Env.ROUTING_MAX_AGENTS: 2}
+    counts = [name for name in Env if "ROUTING_MAX" in name or "SUMMARY_MAX" in name or "SUMMARY_AFTER" in name]
+    assert read == {**given, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, **{name: int(given[name]) for name in counts}}
 
 
 def test_the_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:

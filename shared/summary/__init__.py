@@ -1,0 +1,1 @@
+"""Summaries: when one is due, how it is written, and how its items are carried forward."""

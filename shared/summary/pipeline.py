@@ -1,0 +1,142 @@
+"""Writing a summary in two stages: first the text, then, from the text and the turns, the structure.
+
+The rule this file protects: a summary never fails a turn. Where a stage brings nothing usable, the text goes on with
+an excerpt of the turns, and the structure stays as it was; either is a fallback that the turn reports.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.catalog import Model
+from shared.domain.conversation import Conversation, PastTurn, Said
+from shared.domain.summary import LISTS, Structure, Summary
+from shared.domain.turn import Fallback, Purpose
+from shared.llm.port import Completion, Message
+from shared.llm.structured import parse, schema_of
+from shared.llm.tokens import REQUEST_OVERHEAD, estimate_tokens
+from shared.summary.merge import merge
+from shared.summary.policy import SummaryPolicy, transcript, unsummarised
+
+TEXT: Final = "summary_text"
+STRUCTURE: Final = "summary_structure"
+# What the text falls back to keeps so many characters of each turn, and so many in all.
+_EXCERPT, _LONGEST_TEXT = 200, 4000
+MAX_ITEM_CHARACTERS = 500
+
+_WRITE = """\
+You keep the memory of a conversation between a user and a council of agents. Write one summary that replaces the one \
+before it: who wants what and why, what was found out, what was decided, what is still open. Keep names, numbers and \
+dates as they were said. Leave out small talk. Plain sentences, no headings."""
+
+_EXTRACT = """\
+You extract what must not be forgotten from a conversation. Answer with one JSON object and nothing else:
+{"key_facts": [...], "decisions": [...], "open_questions": [...], "action_items": [...], "outdated": [...]}
+Each list holds short sentences that can be understood alone. Put in only what is new in these turns. Under outdated, \
+copy those of the known items that the new turns contradict, finish or answer."""
+
+Item = Annotated[str, Field(max_length=20_000)]
+
+
+class Extracted(BaseModel):
+    """What stage two answers. The four lists must be there; a model that knows nothing of outdated items may leave
+    that list out."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    key_facts: list[Item]
+    decisions: list[Item]
+    open_questions: list[Item]
+    action_items: list[Item]
+    outdated: list[Item] = Field(default_factory=list)
+
+    def structure(self) -> Structure:
+        return Structure(**{name: tuple(_short(item) for item in getattr(self, name)) for name in LISTS})
+
+
+class AskHelper(Protocol):
+    """Asks a model for a turn, journaled. Returns what it answered, or the reason why there is no answer."""
+
+    def __call__(
+        self,
+        purpose: Purpose,
+        build: Callable[[Model], tuple[Message, ...]],
+        schema: Mapping[str, object] | None = None,
+    ) -> tuple[int, Completion | str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Summarised:
+    summary: Summary
+    fallbacks: tuple[Fallback, ...] = field(default=())
+
+
+def summarise(
+    conversation: Conversation, turn_index: int, replies: Sequence[Said], policy: SummaryPolicy, ask: AskHelper
+) -> Summarised | None:
+    """The summary that is due with the end of this turn, or None."""
+    turns = unsummarised(conversation, turn_index, replies)
+    if not policy.due(turns):
+        return None
+    previous = conversation.summary or Summary(0, "", Structure())
+    text, text_fallback = _write(previous, turns, policy, ask)
+    extracted, structure_fallback = _extract(previous, turns, policy, ask)
+    merged = merge(previous.structure, extracted.structure(), extracted.outdated, policy.max_items)
+    fallbacks = tuple(fallback for fallback in (text_fallback, structure_fallback) if fallback)
+    return Summarised(Summary(turn_index, text, merged.structure, merged.archived), fallbacks)
+
+
+def _write(
+    previous: Summary, turns: Sequence[PastTurn], policy: SummaryPolicy, ask: AskHelper
+) -> tuple[str, Fallback | None]:
+    def build(model: Model) -> tuple[Message, ...]:
+        known = f"The summary so far:\n{previous.text}" if previous.text else "There is no summary yet."
+        return _fit(Message("system", f"{_WRITE}\n\n{known}"), turns, model, policy.max_output_tokens)
+
+    step, answer = ask(TEXT, build)
+    if isinstance(answer, str):
+        return _excerpt(previous, turns), Fallback(TEXT, answer, step)
+    if answer.stop_reason == "max_tokens":
+        return _excerpt(previous, turns), Fallback(TEXT, "max_tokens", step)
+    return answer.text.strip(), None
+
+
+def _extract(
+    previous: Summary, turns: Sequence[PastTurn], policy: SummaryPolicy, ask: AskHelper
+) -> tuple[Extracted, Fallback | None]:
+    nothing = Extracted(key_facts=[], decisions=[], open_questions=[], action_items=[])
+
+    def build(model: Model) -> tuple[Message, ...]:
+        known = "\n".join(f"- {item}" for name in LISTS for item in getattr(previous.structure, name))
+        system = f"{_EXTRACT}\n\nKnown items:\n{known or '(none)'}"
+        return _fit(Message("system", system), turns, model, policy.max_output_tokens)
+
+    step, answer = ask(STRUCTURE, build, schema_of(Extracted))
+    if isinstance(answer, str):
+        return nothing, Fallback(STRUCTURE, answer, step)
+    extracted = parse(Extracted, answer, STRUCTURE, step)
+    return (nothing, extracted) if isinstance(extracted, Fallback) else (extracted, None)
+
+
+def _fit(system: Message, turns: Sequence[PastTurn], model: Model, max_output_tokens: int) -> tuple[Message, ...]:
+    """The newest turns that the window has room for, as one message; of the ending one, at least what fits."""
+    room = model.context_window - max_output_tokens - REQUEST_OVERHEAD - estimate_tokens((system,))
+    said: list[str] = []
+    for message in reversed(transcript(turns)):
+        room -= estimate_tokens((message,))
+        if room < 0 and said:
+            break
+        said.insert(0, message.text)
+    return system, Message("user", "The turns:\n\n" + "\n\n".join(said))
+
+
+def _excerpt(previous: Summary, turns: Sequence[PastTurn]) -> str:
+    """The old text, and the beginning of what was said since, as much as there is room for."""
+    said = [" ".join(message.text.split())[:_EXCERPT] for message in transcript(turns)]
+    return "\n".join([*([previous.text] if previous.text else []), *said])[-_LONGEST_TEXT:]
+
+
+def _short(item: str) -> str:
+    return " ".join(item.split())[:MAX_ITEM_CHARACTERS]

@@ -1,0 +1,36 @@
+"""When a summary is due, and within which caps. The one place that decides it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.domain.conversation import Conversation, PastTurn, Said
+from shared.llm.port import Message
+from shared.llm.tokens import estimate_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryPolicy:
+    """A summary is due after so many turns, or about so many tokens, that no summary covers yet. `max_output_tokens`
+    caps each of its two calls, `max_items` each of its four lists."""
+
+    max_output_tokens: int = 512
+    after_turns: int = 12
+    after_tokens: int = 4000
+    max_items: int = 40
+
+    def due(self, unsummarised: Sequence[PastTurn]) -> bool:
+        """Whether the turns since the last summary, the one that is ending included, want a new one."""
+        return len(unsummarised) >= self.after_turns or estimate_tokens(transcript(unsummarised)) >= self.after_tokens
+
+
+def unsummarised(conversation: Conversation, turn_index: int, replies: Sequence[Said]) -> tuple[PastTurn, ...]:
+    """The turns that no summary covers, with the one that is ending as the last."""
+    return (*conversation.unsummarised(), PastTurn(conversation.message, tuple(replies), turn_index))
+
+
+def transcript(turns: Sequence[PastTurn]) -> tuple[Message, ...]:
+    """The turns as a summariser reads them: one message each, oldest first."""
+    return tuple(
+        Message("user", "\n".join([f"User: {turn.message}", *(f"{said.name}: {said.text}" for said in turn.replies)]))
+        for turn in turns
+    )
