@@ -14,7 +14,7 @@ _NOTHING: Mapping[int, Sequence[Attempt]] = MappingProxyType({})
 
 class MemoryJournal:
     """`known` are the attempts of each step that another process has left; `holds` is how many calls the budget
-    covers. `asks` and `opened` are the intents, `closed` the outcomes, and `log` has all that happened, in order."""
+    covers. `asks` and `opened` are the intents, `closed` their outcomes, and `log` has all that happened, in order."""
 
     def __init__(self, known: Mapping[int, Sequence[Attempt]] = _NOTHING, *, holds: int = 99) -> None:
         self.known = known
@@ -25,7 +25,8 @@ class MemoryJournal:
         self.log: list[str] = []
 
     def attempts(self, step: int) -> Sequence[Attempt]:
-        return self.known.get(step, ())
+        calls = {request.call_id for ask, request in zip(self.asks, self.opened, strict=True) if ask.step == step}
+        return [*self.known.get(step, ()), *(attempt for attempt in self.closed if str(attempt.call_id) in calls)]
 
     def open(self, asks: Sequence[tuple[Ask, Request]]) -> int:
         self.log.append("open")

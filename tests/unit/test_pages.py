@@ -134,6 +134,16 @@ def test_a_cursor_of_any_other_value_is_refused(noun: str, key: object) -> None:
         ask(noun, encode_cursor(key))
 
 
+@pytest.mark.parametrize(
+    ("key", "parse"),
+    [([], lambda key: key[0]), ({}, lambda key: key["a"]), (float("inf"), int), (None, int), ("x", int)],
+    ids=["index", "member", "overflow", "type", "value"],
+)
+def test_whatever_a_list_makes_of_a_foreign_key_is_a_bad_cursor(key: object, parse: Callable[[Any], object]) -> None:
+    with pytest.raises(InvalidRequest, match="cursor"):
+        PageRequest(cursor=encode_cursor(key)).after(parse)
+
+
 def test_a_page_is_cut_where_there_is_more() -> None:
     rows = [{"id": number} for number in range(4)]
     cut = page(rows, PageRequest(3), lambda row: row["id"])

@@ -194,13 +194,14 @@ class TestMarksAreParts:
 
 
 # Eight times the length takes eight times as long; were it the square, it would be sixty-four times.
+LONGEST = 32_000
 STEP = 8
 QUADRATIC = 30.0
 
 
 def growth(message: Callable[[int], str], agents: Mapping[str, Agent] = COUNCIL) -> float:
-    """How many times longer a message of 256,000 characters takes than one of 32,000."""
-    short, long = message(32_000), message(32_000 * STEP)
+    """How many times longer the longest message there can be takes than an eighth of it."""
+    short, long = message(LONGEST // STEP), message(LONGEST)
     return seconds(long, agents) / max(seconds(short, agents), 1e-4)
 
 

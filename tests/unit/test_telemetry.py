@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from typing import Any
 from uuid import uuid4
 
@@ -206,7 +207,11 @@ class TestLogs:
         assert log_lines() == []
 
     def test_nothing_is_said_twice(self, log_lines: LogLines, capfd: pytest.CaptureFixture[str]) -> None:
+        """Lambda puts a handler of its own on the root logger."""
+        of_lambda = logging.StreamHandler(sys.stdout)
+        logging.getLogger().addHandler(of_lambda)
         logging.getLogger("shared").warning("once")
+        logging.getLogger().removeHandler(of_lambda)
         assert len(log_lines()) == 1
         assert capfd.readouterr() == ("", "")
 
