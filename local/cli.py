@@ -24,7 +24,7 @@ _VARIABLES: Final = {
     LocalEnv.PORT: "where to listen on 127.0.0.1 (8000)",
     LocalEnv.DATA_DIR: "where the database, the key and the logs are kept (.pantheon)",
     LocalEnv.DATABASE_URL: "an owner's URL of a PostgreSQL 18; unset: a server of our own",
-    Env.LLM_PROVIDER: "local, openai, bedrock or scripted",
+    Env.LLM_PROVIDER: "local, openai or scripted; openai where a base URL is given (local)",
     Env.LLM_BASE_URL: "any OpenAI-compatible endpoint, ending in /v1",
     Env.LLM_API_KEY: "its key",
     Env.TURN_SECONDS: "seconds that a posted turn may take before it is handed over (25)",

@@ -4,6 +4,7 @@ The rule this file protects: a wrong value costs one clear line, not a stack tha
 never see the owner's database.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +70,9 @@ def _given(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _port(text: str) -> int:
-    # isdecimal() alone takes digits of other scripts, and int() blanks, signs and underscores.
-    if not (text.isascii() and text.isdecimal() and int(text) < 65536):
-        raise ConfigurationError(f"{LocalEnv.PORT}: '{text}' is no port; it takes a number from 0 (any) to 65535.")
+    # int() alone takes blanks, signs, underscores and the digits of every script.
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise ConfigurationError(f"{LocalEnv.PORT}: not a port; it takes a number from 0 (any that is free) to 65535.")
     return int(text)
 
 

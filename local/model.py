@@ -55,8 +55,8 @@ def start(log_path: Path) -> LocalModel:
     Raises ModelError when it is not installed and when it ends while it loads."""
     model = _find_model()
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    # Isolated, so that neither PYTHONPATH nor the directory of the script can stand in for a module.
-    command: list[str | Path] = [sys.executable, "-I", _SERVER, model]
+    # -P: the directory of the script is no place to import from.
+    command: list[str | Path] = [sys.executable, "-P", _SERVER, model]
     with log_path.open("wb") as log:
         server = process.spawn(command, output=log, cwd=Path("/"))
     with process.ended_on_error(server):

@@ -114,7 +114,10 @@ def _create_cluster(cluster: Path, programs: Path, user: User | None, log: Binar
     command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     if not sync:
         command.append("--no-sync")
-    if process.spawn(command, output=log, cwd=new, user=user, env=files.ENVIRONMENT).wait() != 0:
+    initdb = process.spawn(command, output=log, cwd=new, user=user, env=files.ENVIRONMENT)
+    with process.ended_on_error(initdb):
+        code = initdb.wait()
+    if code != 0:
         raise PostgresError(f"initdb failed in {cluster.parent}: {_last_error(Path(log.name))}")
     new.rename(cluster)
 

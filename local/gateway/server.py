@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Final
 
 import uvicorn
@@ -73,6 +73,7 @@ class Gateway:
         self._log = logging.FileHandler(log_dir / "gateway.log", delay=True)
         self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._started: Future[None] = Future()
+        self._ended = Event()
         self._thread = Thread(target=self._run, name="gateway")
 
     def start(self) -> None:
@@ -89,7 +90,8 @@ class Gateway:
 
     def wait(self) -> None:
         """Return when the gateway has stopped, which it does only when told to or on a defect."""
-        self._thread.join()
+        # Not join(): interrupted by Ctrl-C, that takes the thread for ended, and `stop` would no longer wait for it.
+        self._ended.wait()
 
     def stop(self) -> None:
         """Refuse new requests, give those in flight a moment, and end every process."""
@@ -108,6 +110,8 @@ class Gateway:
                 logging.getLogger(_LOGGERS[0]).exception("The gateway failed.")
             else:
                 self._started.set_exception(error)
+        finally:
+            self._ended.set()
 
     async def _serve(self) -> None:
         async with self._pool:

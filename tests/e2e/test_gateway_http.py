@@ -1,8 +1,12 @@
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 
 import httpx
 import pytest
@@ -11,6 +15,7 @@ from local.gateway.app import MAX_BODY, MAX_HEADERS
 from local.gateway.pool import Function, Pool
 from local.gateway.server import Gateway, PortUnavailable, reserve
 from local.gateway.tokens import TokenKey
+from tests.processes import family_of, runs
 
 HERE = Path(__file__).parent
 TIMEOUT_S = 20.0
@@ -31,14 +36,20 @@ def token(key: TokenKey) -> str:
     return key.issue("acme", "ada", ["member"], timedelta(hours=1))
 
 
-@pytest.fixture(scope="module")
-def port(directory: Path, key: TokenKey) -> Iterator[int]:
+@contextmanager
+def started(directory: Path, key: TokenKey) -> Iterator[Gateway]:
     functions = [Function(name, "gateway_handlers:echo", TIMEOUT_S) for name in ("api", "turns")]
     with reserve(0) as listener:
         gateway = Gateway(listener, functions, {"PYTHONPATH": str(HERE), "MARKS": ""}, key, directory, rest)
         gateway.start()
-        yield gateway.port
+        yield gateway
         gateway.stop()
+
+
+@pytest.fixture(scope="module")
+def port(directory: Path, key: TokenKey) -> Iterator[int]:
+    with started(directory, key) as gateway:
+        yield gateway.port
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +92,9 @@ class TestAuthorization:
         assert answer.startswith(b"HTTP/1.1 401 ")
         assert b"www-authenticate: Bearer\r\n" in answer
         assert answer.endswith(b'{"message":"Unauthorized"}')
+
+    def test_a_valid_token_under_another_scheme_is_401(self, client: httpx.Client, token: str) -> None:
+        assert client.get("/api/v1/agents", headers={"Authorization": f"Basic {token}"}).status_code == 401
 
     def test_no_header_is_401(self, client: httpx.Client) -> None:
         assert client.post("/api/v1/sessions/x/turns").status_code == 401
@@ -166,6 +180,29 @@ def test_odd_but_lawful_requests_reach_the_function(client: httpx.Client, port: 
     with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
         connection.sendall(request_)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_gateway_is_stopped_entirely_also_when_the_wait_for_it_was_interrupted(tmp_path: Path) -> None:
+    others = family_of(os.getpid())
+    with started(tmp_path, TokenKey.load_or_create(tmp_path)) as gateway:
+        processes = family_of(os.getpid()) - others
+        assert len(processes) == 2
+        Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            gateway.wait()
+    assert not any(map(runs, processes))
+
+
+def test_a_gateway_ends_when_what_goes_on_in_its_background_fails(tmp_path: Path) -> None:
+    async def fail(_pool: Pool) -> None:
+        raise RuntimeError("the source is dry")
+
+    with reserve(0) as listener:
+        gateway = Gateway(listener, [], {}, TokenKey.load_or_create(tmp_path), tmp_path, fail)
+        gateway.start()
+        gateway.wait()
+        gateway.stop()
+    assert "the source is dry" in (tmp_path / "gateway.log").read_text()
 
 
 def test_a_port_that_is_taken_is_told_in_one_line(port: int) -> None:

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -20,27 +19,10 @@ from local.gateway.server import Gateway, reserve
 from local.gateway.template import FunctionStartError
 from local.gateway.tokens import TokenKey
 from local.gateway.worker import MAX_PAYLOAD
+from tests.processes import DEADLINE_S, eventually, family_of, runs
 
 HERE = Path(__file__).parent
-DEADLINE_S = 20.0
 UNAVAILABLE = (503, {"message": "Service Unavailable"})
-
-
-def eventually(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + DEADLINE_S
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-    return result
-
-
-def runs(pid: int) -> bool:
-    """Whether the process is there and not a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def pid_in(mark: Path) -> int:
@@ -169,6 +151,16 @@ class TestPool:
 
         assert run(scenario, function("echo")).status == "succeeded"
 
+    def test_nothing_runs_once_the_pool_is_closed(self, run: Callable[..., Any], marks: Path) -> None:
+        async def scenario(pool: Pool) -> list[int]:
+            headers = (await pool.invoke("echo", {})).payload["headers"]
+            hanging = asyncio.create_task(pool.invoke("hang", {}))
+            busy = await asyncio.to_thread(pid_in, marks / "hanging")
+            hanging.cancel()
+            return [int(headers["x-pid"]), int(headers["x-parent"]), busy]
+
+        assert not any(map(runs, run(scenario, function("echo"), function("hang"))))
+
     def test_a_handler_that_cannot_be_imported_is_told_at_the_start(
         self, run: Callable[..., Any], tmp_path: Path
     ) -> None:
@@ -221,11 +213,12 @@ class TestGateway:
         assert report["record"]["status"] == "timed_out"
 
     def test_a_process_that_ends_in_mid_invocation_is_503_and_the_next_one_is_served(
-        self, client: httpx.Client, marks: Path
+        self, client: httpx.Client, marks: Path, tmp_path: Path
     ) -> None:
         response = client.get("/die")
         assert (response.status_code, response.json()) == UNAVAILABLE
         assert not runs(pid_in(marks / "dying"))
+        assert "last words\n" in (tmp_path / "api.log").read_text()
         assert client.get("/echo").status_code == 200
 
     def test_a_process_killed_from_outside_is_503_and_the_next_one_is_served(
@@ -296,20 +289,26 @@ gateway.wait()
 """
 
 
-def test_a_gateway_that_is_killed_leaves_no_process(marks: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def gateway_alone(marks: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", SERVE, str(marks), str(tmp_path), str(HERE)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway, ThreadPoolExecutor() as threads:
-        assert gateway.stdout is not None
-        url = f"http://127.0.0.1:{gateway.stdout.readline().strip()}"
-        idle = httpx.get(f"{url}/echo").headers
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def test_a_gateway_that_is_killed_leaves_no_process(gateway_alone: subprocess.Popen[str], marks: Path) -> None:
+    assert gateway_alone.stdout is not None
+    url = f"http://127.0.0.1:{gateway_alone.stdout.readline().strip()}"
+    with ThreadPoolExecutor() as threads:
         answer = threads.submit(httpx.get, f"{url}/hang", timeout=DEADLINE_S)
         busy = pid_in(marks / "hanging")
-        children = Path(f"/proc/{gateway.pid}/task").glob("*/children")
-        templates = [int(pid) for listed in children for pid in listed.read_text().split()]
-        processes = {*templates, int(idle["x-parent"]), int(idle["x-pid"]), busy}
-        assert len(templates) == 2
-        assert all(map(runs, processes))
-        gateway.kill()
+        idle = int(httpx.get(f"{url}/echo").headers["x-pid"])
+        processes = family_of(gateway_alone.pid)
+        # The gateway, two templates and two workers.
+        assert len(processes) == 5
+        assert {busy, idle} < processes
+        gateway_alone.kill()
         with pytest.raises(httpx.TransportError):
             answer.result()
     eventually(lambda: not any(map(runs, processes)))

@@ -64,9 +64,7 @@ def ok_then_close(text: str = "Goodbye.") -> Mood:
     return Mood(_says(text), delivery="then_close")
 
 
-def status(
-    code: int, retry_after: str | float | None = None, headers: Mapping[str, str] | None = None
-) -> Mood:
+def status(code: int, retry_after: str | float | None = None, headers: Mapping[str, str] | None = None) -> Mood:
     extra = {} if retry_after is None else {"Retry-After": str(retry_after)}
     body = json.dumps({"error": {"message": "No.", "type": "test"}}).encode()
     return Mood(status=code, headers=extra | dict(headers or {}), body=body)

@@ -55,7 +55,9 @@ def test_a_call_is_role_history_and_message_in_turns() -> None:
 
 
 def test_replies_of_this_turn_stand_in_the_question_with_their_names() -> None:
-    messages = build_for(8192, conversation(), WRITER, Said("critic", "Critic", "No."), Said("planner", "Planner", "Maybe."))
+    messages = build_for(
+        8192, conversation(), WRITER, Said("critic", "Critic", "No."), Said("planner", "Planner", "Maybe.")
+    )
     question = messages[-1]
     assert question.role == "user"
     assert question.text.startswith("And now?\n\n")

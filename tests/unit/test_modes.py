@@ -36,4 +36,4 @@ def test_the_documented_debate_asks_twice_in_turn_and_then_the_judge() -> None:
 
 
 def test_every_mode_of_the_document_is_registered_and_the_other_way_round() -> None:
-    assert set(re.findall(r"^\| `(\w+)` \|", DOCUMENT.read_text(), re.MULTILINE)) == set(MODES)
+    assert set(re.findall(r"^\| `([a-z]+)` \|", DOCUMENT.read_text(), re.MULTILINE)) == set(MODES)

@@ -1,0 +1,163 @@
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.gateway.tokens import TokenKey
+from local.stack import Stack, StackError
+from tests.processes import family_of, runs
+
+PANTHEON = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())"]
+TIMEOUT_S = 60.0
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PANTHEON_")}
+    return inherited | {
+        "PANTHEON_PORT": "0",
+        "PANTHEON_DATA_DIR": str(tmp_path / "data dir"),
+        "PANTHEON_LLM_PROVIDER": "scripted",
+    }
+
+
+def pantheon(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*PANTHEON, *arguments]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+
+
+def failure(environ: dict[str, str], *arguments: str) -> str:
+    """The one line on stderr of a command that fails as it should."""
+    ended = pantheon(environ, *arguments)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    return line
+
+
+class TestToken:
+    def test_it_prints_a_token_of_the_data_directorys_key_and_nothing_else(
+        self, environ: dict[str, str], tmp_path: Path
+    ) -> None:
+        (tmp_path / "data dir").mkdir()
+        key = TokenKey.load_or_create(tmp_path / "data dir")
+        who = ["--tenant", "acme", "--user", "ada", "--role", "admin", "--role", "member", "--ttl", "30m"]
+        claims = key.verify(pantheon(environ, "token", *who).stdout.removesuffix("\n"))
+        assert (claims["tenant_id"], claims["sub"], claims["roles"]) == ("acme", "ada", ["admin", "member"])
+        assert claims["exp"] - claims["iat"] == 1800
+
+    def test_without_a_key_it_says_how_to_get_one(self, environ: dict[str, str]) -> None:
+        assert "pantheon run" in failure(environ, "token", "--tenant", "acme", "--user", "ada")
+
+    @pytest.mark.parametrize("ttl", ["", "8", "h", "0h", "-1h", "8w", "999999d"])
+    def test_a_bad_duration_is_refused(self, environ: dict[str, str], ttl: str) -> None:
+        ended = pantheon(environ, "token", "--tenant", "acme", "--user", "ada", f"--ttl={ttl}")
+        assert ended.returncode == 2
+        assert "--ttl" in ended.stderr
+
+
+class TestRunFails:
+    def test_on_a_port_that_is_taken(self, environ: dict[str, str], tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            line = failure(environ | {"PANTHEON_PORT": str(port)}, "run")
+        assert line == f"pantheon: Port {port} is taken; set PANTHEON_PORT to another one."
+        assert not (tmp_path / "data dir").exists()
+
+    def test_on_a_bad_value(self, environ: dict[str, str]) -> None:
+        assert failure(environ | {"PANTHEON_TURN_SECONDS": "soon"}, "run").startswith(
+            "pantheon: PANTHEON_TURN_SECONDS: "
+        )
+
+    def test_on_a_database_that_does_not_answer_without_its_password(self, environ: dict[str, str]) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+        line = failure(environ | {"PANTHEON_DATABASE_URL": f"postgresql://owner:s3cret@127.0.0.1:{port}/db"}, "run")
+        assert line.startswith(f"pantheon: The database at 127.0.0.1:{port} cannot be reached: ")
+        assert "s3cret" not in line
+
+
+class TestStackFails:
+    def test_on_a_data_directory_that_cannot_be_made(self, environ: dict[str, str], tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(StackError, match=r"^PANTHEON_DATA_DIR: "):
+            Stack.start(environ | {"PANTHEON_DATA_DIR": str(tmp_path / "file" / "data")})
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://owner:s3c@ret@127.0.0.1/db",
+            "postgresql://owner:s3c/ret@127.0.0.1/db",
+            "postgresql://owner:s3c#ret@127.0.0.1:x/db",
+            "postgresql://owner:s3cret@127.0.0.1/db?ret=1",
+            "host=127.0.0.1 password=s3cret",
+            "s3cret",
+        ],
+    )
+    def test_on_what_is_no_database_url_without_a_part_of_its_password(self, environ: dict[str, str], url: str) -> None:
+        with pytest.raises(StackError, match=r"^PANTHEON_DATABASE_URL: ") as raised:
+            Stack.start(environ | {"PANTHEON_DATABASE_URL": url})
+        assert not re.search("s3c|ret", str(raised.value))
+
+
+class TestRun:
+    @pytest.fixture
+    def running(self, environ: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+        pipe = subprocess.PIPE
+        with subprocess.Popen([*PANTHEON, "run"], env=environ, text=True, stdout=pipe, stderr=pipe) as process:
+            yield process
+            process.kill()
+
+    def test_what_it_prints_works_and_ctrl_c_ends_all_of_it_as_a_success(
+        self, running: subprocess.Popen[str], tmp_path: Path
+    ) -> None:
+        printed = read_until(running, "curl ")
+        (url,) = re.findall(r"^Pantheon accepts requests at (\S+)$", printed, re.MULTILINE)
+        (token,) = re.findall(r"^PANTHEON_TOKEN=(\S+)$", printed, re.MULTILINE)
+        me = httpx.get(f"{url}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"}).json()
+        assert (me["tenant_id"], me["user_id"], me["roles"]) == ("demo", "demo", ["member", "admin"])
+        curl = ["sh", "-c", f"{printed.splitlines()[-1]} -s -w ' %{{http_code}}'"]
+        assert subprocess.run(curl, capture_output=True, text=True, check=True).stdout.endswith(" 201")
+
+        processes = family_of(running.pid)
+        # PostgreSQL, and a template for each of three functions.
+        assert len(processes) > 5
+        running.send_signal(signal.SIGINT)
+        assert ended(running) == (0, "\nStopping ...\nStopped.\n", "")
+        assert not any(map(runs, processes))
+        assert not (tmp_path / "data dir" / "log" / "gateway.log").exists(), "the gateway had nothing to complain of"
+
+    @pytest.mark.parametrize("moment", ["Making", "Migrating", "Starting the functions"])
+    def test_a_signal_while_it_starts_ends_all_of_it_as_a_success(
+        self, running: subprocess.Popen[str], moment: str
+    ) -> None:
+        read_until(running, moment)
+        processes = family_of(running.pid)
+        running.send_signal(signal.SIGTERM)
+        code, printed, errors = ended(running)
+        assert (code, printed.splitlines()[-1], errors) == (0, "Stopped.", "")
+        assert not any(map(runs, processes))
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """The exit code, and the rest of what was printed. Not communicate(): that skips what a pipe has buffered."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    return process.wait(TIMEOUT_S), process.stdout.read(), process.stderr.read()
+
+
+def read_until(process: subprocess.Popen[str], start: str) -> str:
+    """What the process prints, up to the line that begins with `start`."""
+    assert process.stdout is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if line.startswith(start):
+            return printed
+    raise AssertionError(f"it ended before {start!r}: {printed}")
