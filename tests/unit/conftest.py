@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import time
-import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -40,9 +39,7 @@ _CACHES = (settings, catalog, provider, database)
 def _event_loop_of_the_process() -> Iterator[None]:
     """Mangum runs a request on the current event loop, and makes one where there is none: a handler's module does so
     when it is imported. Nobody would close that loop, and Python 3.12 and later warn that it was not there."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        loop = asyncio.get_event_loop_policy().get_event_loop()
+    loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield
     asyncio.set_event_loop(None)

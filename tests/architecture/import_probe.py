@@ -1,0 +1,90 @@
+"""Imports modules, each in a process of its own, and prints what importing did: a line of JSON for each.
+
+    python import_probe.py PRELOADED,... MODULE ...
+
+What is preloaded is imported once, before the processes part; that is for third parties, whose imports take long.
+Standard library only, so that a module is found as its own imports made it.
+"""
+
+import importlib
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# What reaches beyond this process, by the names of Python's audit events.
+_OUTWARD = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "subprocess.Popen")
+_reads: set[str] = set()
+_events: set[str] = set()
+
+
+class _Watched(type(os.environ)):  # type: ignore[misc]
+    """The environment, remembering what was read. All of a mapping's reading methods end in these two."""
+
+    def __getitem__(self, name: str) -> str:
+        _reads.add(name)
+        value: str = super().__getitem__(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        _reads.add("*")
+        names: Iterator[str] = super().__iter__()
+        return names
+
+
+def _watch(event: str, _: object) -> None:
+    if event in _OUTWARD:
+        _events.add(event)
+
+
+def _families() -> list[str]:
+    """The kinds of sockets that this process holds, those that C code made included."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            with socket.socket(fileno=os.dup(int(entry.name))) as copy:
+                found.append(copy.family.name)
+        except OSError:
+            continue
+    return found
+
+
+def _report(name: str) -> dict[str, Any]:
+    error = None
+    try:
+        importlib.import_module(name)
+    except Exception as raised:  # noqa: BLE001 - whatever it is, it is the finding
+        error = f"{type(raised).__name__}: {raised}"
+    return {
+        "module": name,
+        "error": error,
+        "modules": sorted(sys.modules),
+        "reads": sorted(_reads),
+        "events": sorted(_events),
+        "sockets": _families(),
+        "threads": threading.active_count(),
+    }
+
+
+def main() -> int:
+    os.environ.__class__ = _Watched
+    sys.addaudithook(_watch)
+    for name in filter(None, sys.argv[1].split(",")):
+        importlib.import_module(name)
+    _reads.clear()
+    _events.clear()
+    for name in sys.argv[2:]:
+        if os.fork() == 0:
+            sys.stdout.write(json.dumps(_report(name)) + "\n")
+            sys.stdout.flush()
+            os._exit(0)
+        os.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

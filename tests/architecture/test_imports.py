@@ -1,0 +1,130 @@
+"""What importing does: nothing but import. A handler is imported into a snapshot, long before anything is known of
+where it will run, and each is to start without what it does not need."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROBE = Path(__file__).with_name("import_probe.py")
+# All warnings are errors but one: from Python 3.12 on, Mangum is told that there was no event loop yet.
+WARNINGS = ("-Werror", "-Wignore:There is no current event loop:DeprecationWarning")
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+HANDLERS = ("functions.api.handler", "functions.turns.handler", "functions.worker.handler")
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for package in ("functions", "shared")
+    for path in (ROOT / package).rglob("*.py")
+)
+# Imported before a module of ours is watched: what they do is theirs. boto3 tries out whether there is IPv6.
+THIRD_PARTIES = (
+    "aws_lambda_powertools.utilities.batch",
+    "boto3",
+    "fastapi",
+    "httpx",
+    "mangum",
+    "psycopg",
+    "sqlalchemy",
+    "uuid6",
+)
+
+# The heavy half of botocore; its bare package comes with Powertools and weighs nothing.
+BOTO = ("boto3", "botocore.session", "botocore.client", "botocore.loaders")
+# Powertools imports the package of its tracer, which is lazy; this is what the tracer would load.
+TRACER = ("aws_xray_sdk",)
+NEVER = (*BOTO, *TRACER, "alembic", "sqlalchemy.orm", "uvicorn", "local", "migrations", "jwt", "pytest")
+WEB = ("fastapi", "starlette", "mangum")
+ABSENT = {
+    "functions.api.handler": (*NEVER, "shared.turns", "shared.orchestration", "shared.llm", "httpx", "functions.turns"),
+    "functions.turns.handler": (*NEVER, "functions.api", "functions.worker"),
+    "functions.worker.handler": (*NEVER, *WEB, "functions.api", "functions.turns", "functions.http"),
+}
+# What is there, so that the absence of the rest says something.
+PRESENT = {
+    "functions.api.handler": (*WEB, "psycopg", "shared.db.turns"),
+    "functions.turns.handler": (*WEB, "psycopg", "shared.turns.run", "shared.llm.port"),
+    "functions.worker.handler": ("psycopg", "shared.turns.run", "aws_lambda_powertools.utilities.batch"),
+}
+
+
+def probe(*modules: str, preload: tuple[str, ...] = (), env: Mapping[str, str] = NOTHING) -> dict[str, dict[str, Any]]:
+    """What importing each of `modules` did, in a process of its own with the environment `env`."""
+    command = [sys.executable, *WARNINGS, str(PROBE), ",".join(preload), *modules]
+    output = subprocess.run(command, env=dict(env), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert output.stderr == ""
+    reports = map(json.loads, output.stdout.splitlines())
+    return {report["module"]: report for report in reports}
+
+
+@cache
+def handlers() -> dict[str, dict[str, Any]]:
+    return probe(*HANDLERS)
+
+
+@cache
+def everything() -> dict[str, dict[str, Any]]:
+    return probe(*MODULES, preload=THIRD_PARTIES)
+
+
+def test_every_handler_is_probed() -> None:
+    found = {name for name in MODULES if name.endswith(".handler")}
+    assert found == set(HANDLERS) == set(ABSENT) == set(PRESENT)
+
+
+@pytest.mark.parametrize(("handler", "name"), [(h, name) for h in HANDLERS for name in ABSENT[h]])
+def test_a_handler_starts_without_what_it_does_not_need(handler: str, name: str) -> None:
+    assert name not in handlers()[handler]["modules"]
+
+
+@pytest.mark.parametrize(("handler", "name"), [(h, name) for h in HANDLERS for name in PRESENT[h]])
+def test_a_handler_has_what_every_invocation_needs(handler: str, name: str) -> None:
+    assert name in handlers()[handler]["modules"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_importing_a_module_works_anywhere_and_touches_nothing(module: str) -> None:
+    report = everything()[module]
+    assert report["error"] is None
+    assert [name for name in report["reads"] if name == "*" or name.startswith(("PANTHEON_", "AWS_ENDPOINT"))] == []
+    assert report["events"] == []
+    assert report["threads"] == 1
+    # Mangum makes an event loop, which holds a pair of sockets to wake itself.
+    runs_mangum = module in ("functions.api.handler", "functions.turns.handler")
+    assert report["sockets"] == ["AF_UNIX", "AF_UNIX"] * runs_mangum
+
+
+PLANTED = {
+    "reads_a_variable": "import os\nVALUE = os.environ.get('PANTHEON_STAGE')",
+    "reads_by_getenv": "from os import getenv\nVALUE = getenv('PANTHEON_STAGE')",
+    "looks_for_a_variable": "import os\nVALUE = 'PANTHEON_STAGE' in os.environ",
+    "reads_everything": "import os\nVALUES = dict(os.environ)",
+    "uses_settings": "from shared.settings import settings\ntry:\n    settings()\nexcept Exception:\n    pass",
+    "connects": "import socket\nONE = socket.socket()\nONE.connect_ex(('127.0.0.1', 1))",
+    "starts_a_thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+    "starts_a_process": "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''])",
+    "fails": "import no_such_module",
+}
+
+
+def test_the_probe_sees_what_it_looks_for(tmp_path: Path) -> None:
+    for name, source in PLANTED.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    reports = probe(*PLANTED, env={"PYTHONPATH": str(tmp_path)})
+    assert "PANTHEON_STAGE" in reports["reads_a_variable"]["reads"]
+    assert "PANTHEON_STAGE" in reports["reads_by_getenv"]["reads"]
+    assert "PANTHEON_STAGE" in reports["looks_for_a_variable"]["reads"]
+    assert "*" in reports["reads_everything"]["reads"]
+    assert "*" in reports["uses_settings"]["reads"]
+    assert reports["connects"]["events"] == ["socket.connect"]
+    assert reports["connects"]["sockets"] == ["AF_INET"]
+    assert reports["starts_a_thread"]["threads"] == 2
+    assert reports["starts_a_process"]["events"] == ["subprocess.Popen"]
+    assert reports["fails"]["error"].startswith("ModuleNotFoundError")

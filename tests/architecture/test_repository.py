@@ -1,0 +1,109 @@
+"""What is committed beside the code: lock files that need no trust, and a contract that is what the functions say."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
+MODEL = "local/model.txt"
+LOCKS = (FUNCTIONS, LOCAL, TESTS, MODEL)
+
+_LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+")
+
+
+def entries(lock: str) -> list[str]:
+    """The lock file's requirements, each with all that belongs to it on one line."""
+    text = (ROOT / lock).read_text().replace("\\\n", " ")
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def locked(lock: str) -> dict[str, str]:
+    """Version by name."""
+    matches = (_LOCKED.fullmatch(entry) for entry in entries(lock))
+    return {canonicalize_name(match["name"]): match["version"] for match in matches if match}
+
+
+def asked_for(requirements: Iterable[str]) -> set[str]:
+    return {str(canonicalize_name(Requirement(text).name)) for text in requirements}
+
+
+def needed(requirements: Iterable[str]) -> set[str]:
+    """All that `requirements` bring along, on any platform."""
+    found: set[str] = set()
+    waiting = [Requirement(text) for text in requirements]
+    while waiting:
+        requirement = waiting.pop()
+        name = str(canonicalize_name(requirement.name))
+        extras = requirement.extras or {""}
+        if not {f"{name}[{extra}]" for extra in extras} <= found:
+            found |= {name} | {f"{name}[{extra}]" for extra in extras}
+            waiting += [below for below in dependencies(name) if wanted(below, extras | {""})]
+    return {name for name in found if "[" not in name}
+
+
+def dependencies(name: str) -> list[Requirement]:
+    try:
+        return [Requirement(text) for text in requires(name) or ()]
+    except PackageNotFoundError:  # for another platform
+        return []
+
+
+def wanted(requirement: Requirement, extras: set[str]) -> bool:
+    """Whether one of the extras asks for it, wherever it is to run."""
+    marker = str(requirement.marker or "")
+    return "extra ==" not in marker or any(f'extra == "{extra}"' in marker for extra in extras if extra)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_requirement_is_pinned_with_its_hashes(lock: str) -> None:
+    assert entries(lock)
+    assert [entry for entry in entries(lock) if not _LOCKED.fullmatch(entry)] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_file_holds_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert "://" not in text
+    assert not re.search(r"^\s*(-i|-f|-e|--index|--extra-index|--find-links|--trusted-host)", text, re.MULTILINE)
+
+
+def test_every_dependency_is_locked_where_it_is_needed() -> None:
+    groups: dict[str, list[str]] = PROJECT["dependency-groups"]
+    assert asked_for(PROJECT["project"]["dependencies"]) <= locked(FUNCTIONS).keys()
+    assert asked_for(groups["local"]) <= locked(LOCAL).keys()
+    assert asked_for(groups["tests"]) <= locked(TESTS).keys()
+
+
+def test_what_goes_to_lambda_is_what_the_functions_need_and_nothing_else() -> None:
+    assert locked(FUNCTIONS).keys() - needed(PROJECT["project"]["dependencies"]) == set()
+    groups: dict[str, list[str]] = PROJECT["dependency-groups"]
+    assert asked_for(groups["local"] + groups["tests"]) & locked(FUNCTIONS).keys() == set()
+
+
+def test_one_package_has_one_version() -> None:
+    versions: dict[str, set[str]] = {}
+    for lock in LOCKS:
+        for name, version in locked(lock).items():
+            versions.setdefault(name, set()).add(version)
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_the_committed_contract_is_what_the_functions_say() -> None:
+    """In a process of its own: the document is made of the handlers, which take hold of the event loop."""
+    program = "import json, sys; from local.openapi import document; json.dump(document(), sys.stdout)"
+    made = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    committed = (ROOT / "functions/api/openapi.json").read_text()
+    assert json.loads(made.stdout) == json.loads(committed)
+    assert committed == json.dumps(json.loads(made.stdout), indent=1, ensure_ascii=False) + "\n"

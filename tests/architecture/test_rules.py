@@ -1,0 +1,240 @@
+"""Rules of the code that no type checker knows, each with a line that breaks it."""
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.db.engine import Statement
+from shared.names import Env, LocalEnv
+from shared.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+LAMBDA = ("functions", "shared")
+EVERYWHERE = (*LAMBDA, "local", "migrations")
+LONGEST_FILE = 300
+
+_INSERTS = re.compile(r"insert\s+into\s+(public\.)?usage_ledger\b", re.IGNORECASE)
+_CHANGES = re.compile(r"(update|delete\s+from|truncate(\s+table)?)\s+(public\.)?usage_ledger\b", re.IGNORECASE)
+
+
+def paths(*packages: str) -> list[str]:
+    found = (path.relative_to(ROOT) for package in packages for path in (ROOT / package).rglob("*.py"))
+    return sorted(map(str, found))
+
+
+@cache
+def tree(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+def calls(node: ast.AST, pattern: str) -> bool:
+    """Whether it is a call of something whose dotted name, with its first argument, matches."""
+    if not isinstance(node, ast.Call):
+        return False
+    first = ast.unparse(node.args[0]) if node.args else ""
+    return re.fullmatch(pattern, f"{ast.unparse(node.func)}({first})", re.DOTALL) is not None
+
+
+def says(node: ast.AST, pattern: re.Pattern[str]) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and pattern.search(node.value) is not None
+
+
+def ends_a_transaction(node: ast.AST) -> bool:
+    return calls(node, r".*\.(commit|rollback)\(.*\)")
+
+
+def inserts_into_the_ledger(node: ast.AST) -> bool:
+    return calls(node, r"(insert|upsert)\((.*\.)?usage_ledger\)|(.*\.)?usage_ledger\.insert\(.*\)") or says(
+        node, _INSERTS
+    )
+
+
+def changes_the_ledger(node: ast.AST) -> bool:
+    called = calls(node, r"(update|delete)\((.*\.)?usage_ledger\)|(.*\.)?usage_ledger\.(update|delete)\(.*\)")
+    return called or says(node, _CHANGES)
+
+
+def parses_what_a_model_said(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "model_validate_json"
+
+
+def connects_to_the_database(node: ast.AST) -> bool:
+    return calls(node, r"(.*\.)?(psycopg|Connection|AsyncConnection)\.connect\(.*\)|(.*\.)?create_engine\(.*\)")
+
+
+def reads_the_environment(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "os" and any(name.name in ("environ", "environb", "getenv") for name in node.names)
+    return isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.environb", "os.getenv")
+
+
+def logs_a_trace(node: ast.AST) -> bool:
+    return calls(node, r"(.*\.)?(logger|_logger\(\))\.exception\(.*\)") or (
+        isinstance(node, ast.keyword) and node.arg in ("exc_info", "stack_info")
+    )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`breaks` may be true of a node of `allowed` only; `lines` are broken ones."""
+
+    breaks: Callable[[ast.AST], bool]
+    packages: tuple[str, ...]
+    allowed: frozenset[str]
+    lines: tuple[str, ...]
+
+
+RULES = [
+    Rule(
+        ends_a_transaction,
+        EVERYWHERE,
+        frozenset({"shared/db/engine.py"}),
+        ("connection.commit()", "self._db.connection.rollback()"),
+    ),
+    Rule(
+        inserts_into_the_ledger,
+        EVERYWHERE,
+        frozenset({"shared/db/journal.py", "shared/db/publish.py"}),
+        ("insert(usage_ledger)", "upsert(tables.usage_ledger)", "usage_ledger.insert()", "'INSERT INTO usage_ledger'"),
+    ),
+    Rule(
+        changes_the_ledger,
+        EVERYWHERE,
+        frozenset(),
+        ("update(usage_ledger)", "usage_ledger.delete()", "'update usage_ledger set x = 1'", "'truncate usage_ledger'"),
+    ),
+    Rule(
+        parses_what_a_model_said,
+        LAMBDA,
+        frozenset({"shared/llm/structured.py"}),
+        ("Answer.model_validate_json(text)", "parse = Answer.model_validate_json"),
+    ),
+    Rule(
+        connects_to_the_database,
+        LAMBDA,
+        frozenset({"shared/db/engine.py"}),
+        ("psycopg.connect(url)", "psycopg.AsyncConnection.connect(url)", "create_engine(url)"),
+    ),
+    Rule(
+        reads_the_environment,
+        LAMBDA,
+        frozenset({"shared/settings.py"}),
+        ("os.environ['A']", "os.getenv('A')", "from os import environ", "from os import getenv as read"),
+    ),
+    Rule(logs_a_trace, LAMBDA, frozenset(), ("logger.exception('x')", "logger.error('x', exc_info=error)")),
+]
+BY_NAME = {rule.breaks.__name__: rule for rule in RULES}
+
+
+@pytest.mark.parametrize("rule", BY_NAME.values(), ids=BY_NAME)
+def test_nothing_else(rule: Rule) -> None:
+    broken = [
+        f"{path}:{getattr(node, 'lineno', '?')}"
+        for path in paths(*rule.packages)
+        if path not in rule.allowed
+        for node in ast.walk(tree(path))
+        if rule.breaks(node)
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize(("rule", "line"), [(rule, line) for rule in RULES for line in rule.lines])
+def test_a_rule_sees_what_breaks_it(rule: Rule, line: str) -> None:
+    assert any(rule.breaks(node) for node in ast.walk(ast.parse(line)))
+
+
+def statements(value: object) -> Iterator[Statement]:
+    """The compiled statements in a module's names, those in collections included."""
+    match value:
+        case Statement():
+            yield value
+        case dict():
+            yield from (found for member in value.values() for found in statements(member))
+        case tuple() | list():
+            yield from (found for member in value for found in statements(member))
+
+
+def test_the_compiled_statements_agree() -> None:
+    """However a statement was built: this is what goes to the database."""
+    writers: dict[str, set[str]] = {"insert": set(), "change": set()}
+    compiled = 0
+    for path in paths("shared/db"):
+        module = importlib.import_module(path.removesuffix(".py").replace("/", ".").removesuffix(".__init__"))
+        for found in statements(dict(vars(module))):
+            compiled += 1
+            if _INSERTS.search(found.text):
+                writers["insert"].add(path)
+            if _CHANGES.search(found.text):
+                writers["change"].add(path)
+    assert compiled > 20
+    assert writers == {"insert": {"shared/db/journal.py", "shared/db/publish.py"}, "change": set()}
+
+
+@pytest.mark.parametrize("path", paths(*EVERYWHERE))
+def test_a_module_says_what_it_is_for(path: str) -> None:
+    assert ast.get_docstring(tree(path)) or not (ROOT / path).read_text().strip()
+
+
+def test_files_stay_short_enough_to_be_read() -> None:
+    lengths = {path: len((ROOT / path).read_text().splitlines()) for path in paths("functions", "shared", "local")}
+    assert {path: length for path, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_no_module_is_a_drawer_for_anything() -> None:
+    names = {part.removesuffix(".py") for path in paths(*EVERYWHERE) for part in path.split("/")}
+    assert not names & {"utils", "util", "helpers", "common", "misc", "base"}
+
+
+def test_the_names_need_nothing_but_the_standard_library() -> None:
+    """The stack that deploys Pantheon reads this file, and has nothing else of it installed."""
+    imported: set[str] = set()
+    for node in ast.walk(tree("shared/names.py")):
+        if isinstance(node, ast.Import):
+            imported |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or ".")
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+
+
+class TestEnvironment:
+    # What the contract tells people to set, for the local run.
+    CONTRACT = (
+        "PANTHEON_PORT",
+        "PANTHEON_DATABASE_URL",
+        "PANTHEON_DATA_DIR",
+        "PANTHEON_LLM_PROVIDER",
+        "PANTHEON_LLM_BASE_URL",
+        "PANTHEON_LLM_API_KEY",
+        "PANTHEON_TURN_SECONDS",
+        "PANTHEON_MAX_CALL_S",
+    )
+
+    def test_every_setting_has_its_variable_and_every_variable_its_setting(self) -> None:
+        fields: dict[str, Any] = {
+            f"PANTHEON_{name.upper()}": field.alias for name, field in Settings.model_fields.items()
+        }
+        assert set(fields) == {variable.value for variable in Env}
+        assert all(alias == name for name, alias in fields.items())
+
+    @pytest.mark.parametrize("variable", [*Env, *LocalEnv])
+    def test_a_variable_is_named_as_its_member(self, variable: Env | LocalEnv) -> None:
+        assert variable.value == f"PANTHEON_{variable.name}"
+
+    def test_the_functions_and_the_local_stack_share_no_variable(self) -> None:
+        assert not {variable.value for variable in Env} & {variable.value for variable in LocalEnv}
+
+    @pytest.mark.parametrize("name", CONTRACT)
+    def test_what_people_are_told_to_set_is_known(self, name: str) -> None:
+        assert name in {variable.value for variable in (*Env, *LocalEnv)}
+
+    def test_what_the_readme_tells_people_to_set_is_known(self) -> None:
+        told = set(re.findall(r"PANTHEON_[A-Z_]+", (ROOT / "README.md").read_text())) - {"PANTHEON_TOKEN"}
+        assert told == set(self.CONTRACT)

@@ -1,0 +1,122 @@
+"""A real PostgreSQL for the tests that ask for one, started once a run, and a council room in it for each test."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+import migrations
+from local import postgres
+from shared.catalog import catalog
+from shared.db.engine import Database, Row
+from shared.db.tables import metadata
+from shared.names import Env, Role
+from shared.settings import settings
+from tests.council_room import CouncilRoom, DatabaseUrls, broken_invariants
+from tests.other_process import OtherProcess
+
+# What a crash of the machine loses matters to no test, and autovacuum would take transaction ids of its own.
+_SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+    with postgres.start(tmp_path_factory.mktemp("postgres"), settings=_SETTINGS) as server:
+        yield server
+
+
+@contextmanager
+def _database(server: postgres.Server) -> Iterator[DatabaseUrls]:
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(server.url, autocommit=True) as administrator:
+        administrator.execute(f'CREATE DATABASE "{name}"'.encode())
+        yield DatabaseUrls(server.url.removesuffix("postgres") + name)
+        administrator.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture
+def empty_database(postgres_server: postgres.Server) -> Iterator[DatabaseUrls]:
+    """A database without any schema, of the test's own."""
+    with _database(postgres_server) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: postgres.Server) -> Iterator[DatabaseUrls]:
+    with _database(postgres_server) as urls:
+        migrations.upgrade(urls.owner)
+        yield urls
+
+
+@pytest.fixture
+def database_urls(migrated_database: DatabaseUrls) -> Iterator[DatabaseUrls]:
+    """A migrated database without any row. It is emptied afterwards, and so its schema must be left as it is: to copy
+    a database takes longer than most of the tests."""
+    yield migrated_database
+    with psycopg.connect(migrated_database.owner, autocommit=True) as administrator:
+        # A test that failed may have left a connection behind, with locks.
+        administrator.execute(
+            """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+        )
+        for table in reversed(metadata.sorted_tables):
+            administrator.execute(f"DELETE FROM {table.name}".encode())
+
+
+@pytest.fixture
+def owner(database_urls: DatabaseUrls) -> Iterator[psycopg.Connection[Row]]:
+    """A superuser's connection, in autocommit, with rows as dictionaries."""
+    with psycopg.connect(database_urls.owner, autocommit=True, row_factory=dict_row) as connection:
+        yield connection
+
+
+@pytest.fixture
+def app_url(database_urls: DatabaseUrls) -> str:
+    return database_urls.of(Role.APP)
+
+
+@pytest.fixture
+def db(app_url: str) -> Iterator[Database]:
+    database = Database(app_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def scripted_settings(app_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process's settings are those of a function with the scripted provider, until the test ends."""
+    for name in Env:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(Env.APP_DATABASE_URL, app_url)
+    monkeypatch.setenv(Env.JWT_ISSUER, "issuer")
+    monkeypatch.setenv(Env.JWT_AUDIENCE, "audience")
+    monkeypatch.setenv(Env.LLM_PROVIDER, "scripted")
+    _forget_settings()
+    yield
+    _forget_settings()
+
+
+def _forget_settings() -> None:
+    settings.cache_clear()
+    catalog.cache_clear()
+
+
+@pytest.fixture
+def room(owner: psycopg.Connection[Row], database_urls: DatabaseUrls, scripted_settings: None) -> Iterator[CouncilRoom]:
+    """A council room; when the test is over, every invariant must hold."""
+    room = CouncilRoom(owner, database_urls.of(Role.APP))
+    with room.databases:
+        yield room
+    with psycopg.connect(database_urls.of(Role.OPS), autocommit=True, row_factory=dict_row) as operations:
+        assert broken_invariants(operations) == {}
+
+
+@pytest.fixture
+def other(room: CouncilRoom) -> Iterator[OtherProcess]:
+    """A process beside the one that the room's runner works in."""
+    with ThreadPoolExecutor() as pool:
+        yield OtherProcess(room, pool)

@@ -1,0 +1,204 @@
+"""Accepting a turn: one of many wins, and whoever is refused is refused before a cent is spent."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from shared.db import sessions
+from shared.db.accept import ACCEPT, ACCEPT_AND_OPEN
+from shared.domain.outcome import TurnOutcome
+from shared.errors import BudgetExceeded, NotFound, TurnConflict
+from shared.llm.port import Request
+from tests.council_room import DEADLINE_S, CouncilRoom, body, names
+
+PAYER = "tenant:tenant-1"
+
+
+def post_at_once(room: CouncilRoom, number: int, post: Callable[[int], TurnOutcome]) -> list[TurnOutcome | Exception]:
+    """Run `post` in so many threads."""
+
+    def outcome_of(index: int) -> TurnOutcome | Exception:
+        try:
+            return post(index)
+        except TurnConflict as error:
+            return error
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(outcome_of, range(number)))
+
+
+def race(room: CouncilRoom, number: int, key: str | None) -> list[TurnOutcome | Exception]:
+    """Let so many posts reach the accept statement together, and the provider answer when all others are through."""
+    all_loaded, all_told = threading.Barrier(number), threading.Barrier(number)
+    databases = [room.open_database() for _ in range(number)]
+    for db in databases:
+        db.before(ACCEPT_AND_OPEN, lambda: all_loaded.wait(DEADLINE_S))
+
+    def wait(_: Request) -> str:
+        all_told.wait(DEADLINE_S)
+        return "Roses."
+
+    room.provider.enqueue(wait)
+
+    def post(index: int) -> TurnOutcome:
+        try:
+            outcome = room.take("@writer hello", runner=room.runner(db=databases[index]), idempotency_key=key)
+        except TurnConflict:
+            all_told.wait(DEADLINE_S)
+            raise
+        if not outcome.published:
+            all_told.wait(DEADLINE_S)
+        return outcome
+
+    return post_at_once(room, number, post)
+
+
+def test_of_sixteen_posts_to_one_session_one_is_taken_and_paid(room: CouncilRoom) -> None:
+    outcomes = race(room, 16, None)
+    taken = [outcome for outcome in outcomes if isinstance(outcome, TurnOutcome)]
+    refused = [outcome.extra for outcome in outcomes if isinstance(outcome, TurnConflict)]
+    assert [outcome.status for outcome in taken] == ["completed"]
+    assert refused == [{"active_turn_id": str(taken[0].turn_id)}] * 15
+    assert len(room.provider.requests) == len(room.calls()) == 1
+    assert room.rows("SELECT id, turn_index FROM turns") == [{"id": taken[0].turn_id, "turn_index": 1}]
+
+
+def test_of_eight_posts_under_one_key_one_is_run_and_all_hear_of_it(room: CouncilRoom) -> None:
+    outcomes = [outcome for outcome in race(room, 8, "key-1") if isinstance(outcome, TurnOutcome)]
+    assert sorted(outcome.status for outcome in outcomes) == ["completed"] + ["running"] * 7
+    assert len({outcome.turn_id for outcome in outcomes}) == 1
+    databases = [room.open_database() for _ in range(8)]
+    again = post_at_once(
+        room, 8, lambda i: room.take("@writer hello", runner=room.runner(db=databases[i]), idempotency_key="key-1")
+    )
+    (ended,) = [outcome for outcome in outcomes if outcome.published]
+    assert [outcome.body for outcome in again if isinstance(outcome, TurnOutcome)] == [ended.body] * 8
+    assert len(room.provider.requests) == len(room.rows("SELECT id FROM turns")) == 1
+
+
+def test_the_table_itself_refuses_a_second_active_turn(room: CouncilRoom) -> None:
+    room.take("@writer hello", later=True)
+    columns = "tenant_id, session_id, user_id, status, fingerprint, message, mode, fan_out, roster, lease_epoch"
+    with pytest.raises(psycopg.errors.UniqueViolation, match="turns_one_active_per_session"):
+        room.owner.execute(
+            f"""INSERT INTO turns (id, turn_index, dispatch_after, {columns})
+            SELECT gen_random_uuid(), 2, dispatch_after, {columns} FROM turns""".encode()
+        )
+    room.resume(room.row("SELECT id FROM turns")["id"])
+
+
+def test_the_next_index_is_taken_when_a_whole_turn_went_by_after_loading(room: CouncilRoom) -> None:
+    """No turn is active when the statement comes, and yet it must not go on with an old context."""
+    room.db.before(ACCEPT_AND_OPEN, lambda: room.take("@critic first", runner=room.runner(db=room.open_database())))
+    assert body(room.take("@writer second"))["turn_index"] == 2
+    assert "@critic first" in room.provider.requests[1].messages[1].text
+
+
+def limit(room: CouncilRoom, usd: str, period: str = "date_trunc('month', timezone('UTC', now()))") -> None:
+    room.owner.execute(f"INSERT INTO budgets (payer, period, limit_usd) VALUES ('{PAYER}', {period}, {usd})".encode())
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["here", "later"])
+def test_a_turn_without_money_for_its_first_call_does_not_exist(room: CouncilRoom, later: bool) -> None:
+    limit(room, "0")
+    with pytest.raises(BudgetExceeded):
+        room.take("@writer hello", later=later)
+    assert room.provider.requests == []
+    assert room.rows("SELECT id FROM turns UNION ALL SELECT call_id FROM llm_calls") == []
+    assert room.budget(PAYER) == {"limit_usd": 0, "held_usd": 0, "spent_usd": 0}
+    assert room.row("SELECT next_turn_index FROM sessions") == {"next_turn_index": 1}
+
+
+def test_a_hold_may_use_the_limit_up_and_not_go_beyond(room: CouncilRoom) -> None:
+    room.take("@writer hello")
+    (reserve,) = room.calls("reserve_usd")[0]
+    room.owner.execute("UPDATE budgets SET limit_usd = spent_usd + %s", (reserve,))
+    other = room.make_session()
+    assert room.take("@writer hello", session_id=other).published
+    with pytest.raises(BudgetExceeded):
+        room.take("@writer hello", session_id=room.make_session())
+
+
+def test_what_is_held_for_one_turn_cannot_be_held_for_another(room: CouncilRoom) -> None:
+    def post_elsewhere(_: Request) -> str:
+        room.owner.execute("UPDATE budgets SET limit_usd = held_usd * 1.5")
+        with pytest.raises(BudgetExceeded):
+            room.take("@writer hello", runner=room.runner(db=room.open_database()), session_id=elsewhere)
+        return "Roses."
+
+    elsewhere = room.make_session()
+    room.provider.enqueue(post_elsewhere)
+    assert room.take("@writer hello").published
+    assert room.take("@writer hello", session_id=elsewhere).published
+
+
+def test_a_budget_that_runs_out_in_mid_turn_skips_the_rest_of_the_plan(room: CouncilRoom) -> None:
+    def spend_the_rest(_: Request) -> str:
+        room.owner.execute("UPDATE budgets SET limit_usd = held_usd")
+        return "Roses."
+
+    room.provider.enqueue(spend_the_rest)
+    turn = body(room.take("@writer @researcher @critic hello"))
+    assert names(turn["replies"]) == [
+        ("writer", "completed", None),
+        ("researcher", "skipped", "budget_exceeded"),
+        ("critic", "skipped", "budget_exceeded"),
+    ]
+    assert (turn["status"], turn["output"], len(room.provider.requests)) == ("completed", "Writer: Roses.", 1)
+
+
+def test_the_budget_of_one_tenant_is_not_anothers(room: CouncilRoom) -> None:
+    limit(room, "0")
+    other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
+    with other.databases:
+        assert other.take("@writer hello").published
+
+
+def a_month_passes(room: CouncilRoom) -> None:
+    for table in ("budgets", "llm_calls", "usage_ledger"):
+        room.owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
+
+
+def test_a_new_month_begins_with_the_last_limit_and_nothing_spent(room: CouncilRoom) -> None:
+    room.take("@writer hello")
+    (reserve,) = room.calls("reserve_usd")[0]
+    a_month_passes(room)
+    room.owner.execute("UPDATE budgets SET limit_usd = %s", (reserve * 99 / 100,))
+    with pytest.raises(BudgetExceeded):
+        room.take("@writer hello", session_id=room.make_session())
+    room.owner.execute("UPDATE budgets SET limit_usd = %s", (reserve,))
+    assert room.take("@writer hello", session_id=room.make_session()).published
+    rows = room.rows("SELECT limit_usd, held_usd FROM budgets ORDER BY period")
+    assert rows == [{"limit_usd": reserve, "held_usd": 0}] * 2
+
+
+def test_a_turn_for_later_is_accepted_while_its_own_month_has_something_left(room: CouncilRoom) -> None:
+    room.take("@writer hello")
+    room.owner.execute("UPDATE budgets SET limit_usd = spent_usd")
+    with pytest.raises(BudgetExceeded):
+        room.take("@writer hello", later=True)
+    a_month_passes(room)
+    outcome = room.take("@writer hello", later=True)
+    assert names(body(room.resume(outcome.turn_id))["replies"]) == [("writer", "skipped", "budget_exceeded")]
+    assert len(room.provider.requests) == 1
+
+
+def test_a_limit_that_was_lifted_stays_lifted(room: CouncilRoom) -> None:
+    limit(room, "0", "'2020-01-01'")
+    limit(room, "NULL", "'2020-02-01'")
+    assert room.take("@writer hello").published
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["here", "later"])
+def test_a_session_that_is_deleted_meanwhile_takes_no_turn(room: CouncilRoom, later: bool) -> None:
+    def delete() -> None:
+        sessions.record_session_deletion(room.open_database(), room.tenant_id, room.session_id)
+
+    room.db.before(ACCEPT if later else ACCEPT_AND_OPEN, delete)
+    with pytest.raises(NotFound):
+        room.take("@writer hello", later=later)
+    assert room.provider.requests == []
+    assert room.rows("SELECT id FROM turns") == []

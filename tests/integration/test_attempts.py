@@ -1,0 +1,164 @@
+"""One step in several attempts: which rows they leave, which of them is the reply, and who pays for each."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from shared.domain.money import Usage
+from shared.llm.port import Completion, Request
+from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, unbilled, unknown
+
+OK = answer("An answer.")
+EMPTY = answer(" \n")
+FILTERED = answer("", stop_reason="content_filtered")
+THROTTLED, REFUSED, UNREACHABLE = unbilled("throttled"), unbilled("refused"), unbilled("unavailable")
+TIMED_OUT, LOST = unknown("timeout"), unknown("connection_lost")
+
+# What a call came to, as the journal tells it: alias, status, verdict, error.
+Row = tuple[str, str, str | None, str | None]
+
+
+def succeeded(alias: str, verdict: str | None = "reply", error: str | None = None) -> Row:
+    return (alias, "succeeded", verdict, error)
+
+
+# The agent, the script, the rows, and what the tenant and the platform pay.
+CASES: dict[str, tuple[str, list[Completion], list[Row], Decimal, Decimal]] = {
+    "throttled, then answered": (
+        "writer",
+        [THROTTLED, OK],
+        [("fast", "unbilled", None, "throttled"), succeeded("fast")],
+        FAST_COST,
+        Decimal(0),
+    ),
+    "unknown, then answered": (
+        "writer",
+        [TIMED_OUT, OK],
+        [("fast", "unknown", None, "timeout"), succeeded("fast")],
+        FAST_COST,
+        Decimal(0),
+    ),
+    "empty, then answered": (
+        "writer",
+        [EMPTY, OK],
+        [succeeded("fast", None, "empty_reply"), succeeded("fast")],
+        FAST_COST,
+        FAST_COST,
+    ),
+    "cut at its cap": ("writer", [answer("An", stop_reason="max_tokens")], [succeeded("fast")], FAST_COST, Decimal(0)),
+    "twice unknown, then the fallback": (
+        "researcher",
+        [TIMED_OUT, LOST, OK],
+        [("deep", "unknown", None, "timeout"), ("deep", "unknown", None, "connection_lost"), succeeded("fast")],
+        FAST_COST,
+        Decimal(0),
+    ),
+    "unreachable, then at once the fallback": (
+        "researcher",
+        [UNREACHABLE, OK],
+        [("deep", "unbilled", None, "unavailable"), succeeded("fast")],
+        FAST_COST,
+        Decimal(0),
+    ),
+    "twice throttled": (
+        "writer",
+        [THROTTLED, THROTTLED],
+        [("fast", "unbilled", None, "throttled"), ("fast", "unbilled", "failed", "throttled")],
+        Decimal(0),
+        Decimal(0),
+    ),
+    "twice empty": (
+        "writer",
+        [EMPTY, EMPTY],
+        [succeeded("fast", None, "empty_reply"), succeeded("fast", "failed", "empty_reply")],
+        Decimal(0),
+        FAST_COST * 2,
+    ),
+    "refused": ("researcher", [REFUSED], [("deep", "unbilled", "failed", "refused")], Decimal(0), Decimal(0)),
+    "withheld": (
+        "researcher",
+        [FILTERED],
+        [succeeded("deep", "failed", "content_filtered")],
+        Decimal(0),
+        DEEP_COST,
+    ),
+    "nobody to fall back to": (
+        "writer",
+        [UNREACHABLE],
+        [("fast", "unbilled", "failed", "unavailable")],
+        Decimal(0),
+        Decimal(0),
+    ),
+    "the fallback is asked once": (
+        "researcher",
+        [THROTTLED, EMPTY, TIMED_OUT],
+        [
+            ("deep", "unbilled", None, "throttled"),
+            succeeded("deep", None, "empty_reply"),
+            ("fast", "unknown", "failed", "timeout"),
+        ],
+        Decimal(0),
+        DEEP_COST,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_attempt_is_a_row_and_only_the_reply_is_charged_to_the_tenant(room: CouncilRoom, case: str) -> None:
+    agent, script, rows, tenant, platform = CASES[case]
+    room.provider.enqueue(*script)
+    turn = body(room.take(f"@{agent} hello"))
+    assert room.calls("model_alias, status, verdict, error_code") == rows
+    assert [attempt for (attempt,) in room.calls("attempt")] == list(range(1, len(script) + 1))
+    reply = turn["replies"][0]
+    if rows[-1][2] == "reply":
+        assert (reply["status"], reply["model_alias"], reply["text"]) == ("completed", rows[-1][0], script[-1].text)
+        assert (reply["stop_reason"], turn["model_alias_used"]) == (script[-1].stop_reason, rows[-1][0])
+    else:
+        assert names(turn["replies"]) == [(agent, "failed", rows[-1][3])]
+        assert (reply["text"], reply["model_alias"], reply["usage"]) == (None, None, Usage().as_dict())
+    suspended = sum(
+        (reserve for status, reserve in room.calls("status, reserve_usd") if status == "unknown"), Decimal(0)
+    )
+    paid = room.accounts()
+    assert [paid.get(account, 0) for account in ("tenant", "platform", "suspense")] == [tenant, platform, suspended]
+    assert (Decimal(turn["cost_usd"]), Decimal(turn["platform_cost_usd"])) == (tenant, platform)
+
+
+def test_usage_counts_every_answered_call(room: CouncilRoom) -> None:
+    room.provider.enqueue(EMPTY, TIMED_OUT, OK)
+    assert body(room.take("@researcher hello"))["usage"] == (USAGE + USAGE).as_dict()
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("a\x00b", "a\ufffdb"),
+        ("a\ud800b", "a\ufffdb"),
+        ("Grüße 👋", "Grüße 👋"),
+        ('\\u0000 {"a": 1}', '\\u0000 {"a": 1}'),
+    ],
+)
+def test_any_text_can_be_stored_and_heard(room: CouncilRoom, text: str, stored: str) -> None:
+    room.provider.enqueue(text, "Lilies.")
+    turn = body(room.take("@writer @critic hello"))
+    assert [reply["text"] for reply in turn["replies"]] == [stored, "Lilies."]
+    assert room.row("SELECT text FROM replies WHERE position = 0") == {"text": stored}
+    assert f"Writer: {stored}" in room.provider.requests[1].messages[-1].text
+
+
+def test_the_journal_knows_the_call_before_the_provider_does(room: CouncilRoom) -> None:
+    seen: list[Any] = []
+
+    def look(request: Request) -> str:
+        seen.append(room.row("SELECT * FROM llm_calls WHERE call_id = %s", request.call_id))
+        return "Roses."
+
+    room.provider.enqueue(look)
+    room.take("@writer hello")
+    (call,) = seen
+    assert (call["status"], call["finished_at"], call["cost_usd"]) == ("intent", None, 0)
+    assert (call["step"], call["attempt"], call["purpose"], call["agent_key"]) == (0, 1, "agent", "writer")
+    assert len(call["request_hash"]) == 64
+    assert room.calls("provider_request_id, output") == [(f"scripted-{call['call_id']}", None)]

@@ -1,0 +1,76 @@
+"""What a turn costs the database, counted on the wire and in transaction ids, and what it holds meanwhile: nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.db.engine import Database
+from shared.db.health import load_checks
+from shared.llm.port import Request
+from tests.council_room import CouncilRoom
+from tests.wiretap import Wiretap
+
+# As many agents as calls; each may come once in a plan.
+KEYS = ("writer", "researcher", "critic", "planner", "editor")
+SETTING_THE_TENANT = "set_config('app.tenant_id'"
+
+
+@pytest.fixture
+def tapped(room: CouncilRoom) -> Iterator[tuple[Wiretap, Database]]:
+    room.make_agent("planner")
+    room.make_agent("editor")
+    with Wiretap(room.app_url, ignoring=SETTING_THE_TENANT) as tap:
+        db = Database(tap.url)
+        load_checks(db)
+        yield tap, db
+        db.close()
+
+
+@pytest.mark.parametrize("calls", [1, 3, 5])
+@pytest.mark.parametrize("prepared", [False, True], ids=["first", "later"])
+def test_a_turn_of_n_calls_takes_n_plus_two_statements_and_round_trips_and_n_plus_one_commits(
+    room: CouncilRoom, tapped: tuple[Wiretap, Database], calls: int, prepared: bool
+) -> None:
+    tap, db = tapped
+    message = " ".join(f"@{key}" for key in KEYS[:calls])
+    sessions = [room.make_session(agent_keys=KEYS), room.make_session(agent_keys=KEYS)]
+    runner = room.runner(db=db)
+    if prepared:
+        room.take(message, runner=runner, session_id=sessions[0])
+    tap.reset()
+    before = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
+    room.take(message, runner=runner, session_id=sessions[1])
+    after = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
+    assert len(room.provider.requests) == calls * (1 + prepared)
+    assert tap.statements == calls + 2
+    assert tap.round_trips == calls + 2
+    # Each look takes an id itself. Loading the turn's context takes none: it writes nothing.
+    assert after - before - 1 == calls + 1
+
+
+def test_nothing_is_open_or_locked_while_a_model_thinks(room: CouncilRoom) -> None:
+    def look(_: Request) -> str:
+        mine = "datname = current_database() AND pid <> pg_backend_pid() AND usename = 'pantheon_app'"
+        seen.append(
+            room.row(f"SELECT count(*) AS connected, count(xact_start) AS open FROM pg_stat_activity WHERE {mine}")
+        )
+        query = """SELECT count(*) AS locks FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+            WHERE a.datname = current_database() AND pid <> pg_backend_pid()"""
+        seen.append(room.row(query))
+        return "Roses."
+
+    seen: list[dict[str, int]] = []
+    room.provider.enqueue(look, look, look)
+    room.take("@writer @researcher @critic hello")
+    assert seen == [{"connected": 1, "open": 0}, {"locks": 0}] * 3
+
+
+def test_a_replay_takes_one_round_trip_to_load_and_one_to_read(
+    room: CouncilRoom, tapped: tuple[Wiretap, Database]
+) -> None:
+    tap, db = tapped
+    runner = room.runner(db=db)
+    room.take("@writer hello", runner=runner, idempotency_key="key-1")
+    tap.reset()
+    assert room.take("@writer hello", runner=runner, idempotency_key="key-1").replayed
+    assert tap.round_trips == 2

@@ -1,0 +1,80 @@
+"""A cancel or a delete that meets a turn at a lock: whoever waits sees what the other one did."""
+
+from concurrent.futures import Future
+from typing import Any
+
+import psycopg
+import pytest
+
+from shared.db.accept import ACCEPT_AND_OPEN
+from shared.db.journal import OPEN
+from shared.db.publish import PUBLISH
+from shared.errors import SessionDeleted
+from shared.llm.port import Completion, Request
+from tests.council_room import DEADLINE_S, CouncilRoom, answer, body, names, words_left
+from tests.other_process import OtherProcess
+
+MESSAGE = "@writer @critic sesame"
+ANSWERED = [("writer", "completed", None), ("critic", "completed", None)]
+
+
+def test_an_ask_that_waits_for_a_cancel_is_not_made(room: CouncilRoom, other: OtherProcess) -> None:
+    room.provider.enqueue(other.comes_first(None, other.cancel))
+    turn = body(room.take(MESSAGE))
+    assert (turn["status"], len(room.provider.requests)) == ("cancelled", 1)
+    assert names(turn["replies"]) == [("writer", "completed", None), ("critic", "skipped", "cancelled")]
+
+
+def test_a_cancel_that_waits_for_an_ask_lets_that_call_be_the_last(room: CouncilRoom, other: OtherProcess) -> None:
+    room.provider.enqueue(answer(), other.is_waited_for)
+    other.comes_second(OPEN, other.cancel)
+    turn = body(room.take("@writer @critic @researcher"))
+    assert (turn["status"], len(room.provider.requests)) == ("cancelled", 2)
+    assert names(turn["replies"]) == [*ANSWERED, ("researcher", "skipped", "cancelled")]
+
+
+def test_a_publish_that_waits_for_a_cancel_publishes_a_cancelled_turn(room: CouncilRoom, other: OtherProcess) -> None:
+    room.provider.enqueue(other.comes_first(None, other.cancel))
+    turn = body(room.take("@writer"))
+    assert (turn["status"], names(turn["replies"])) == ("cancelled", ANSWERED[:1])
+
+
+def test_a_delete_that_waits_for_a_publish_takes_the_words_away_again(room: CouncilRoom, other: OtherProcess) -> None:
+    room.provider.enqueue(answer("sesame"), answer("sesame"))
+    other.comes_second(PUBLISH, other.delete)
+    assert room.take(MESSAGE).published
+    other.result()
+    assert words_left(room, "sesame") == {}
+
+
+def test_a_delete_that_waits_for_an_accept_deletes_that_turn_too(room: CouncilRoom, other: OtherProcess) -> None:
+    room.provider.enqueue(other.is_waited_for)
+    other.comes_second(ACCEPT_AND_OPEN, other.delete)
+    with pytest.raises(SessionDeleted):
+        room.take(MESSAGE)
+    assert words_left(room, "sesame") == {}
+
+
+def test_a_publish_that_waits_for_a_delete_publishes_no_word(room: CouncilRoom, other: OtherProcess) -> None:
+    """The delete is stopped half way: it waits for a reply of a turn that had ended before."""
+    room.take("@writer before")
+
+    def delete_half(_: Request) -> Completion:
+        locker.execute("SELECT text FROM replies FOR UPDATE")
+        parts.append(other.start(other.delete))
+        room.wait_until_blocked()
+        return answer("sesame")
+
+    def let_the_delete_go_on() -> None:
+        room.wait_until_blocked(2)
+        locker.commit()
+
+    parts: list[Future[Any]] = []
+    with psycopg.connect(room.owner.info.dsn) as locker:
+        room.provider.enqueue(delete_half)
+        room.db.before(PUBLISH, lambda: parts.append(other.start(let_the_delete_go_on)))
+        with pytest.raises(SessionDeleted):
+            room.take("@writer sesame")
+        for part in parts:
+            part.result(DEADLINE_S)
+    assert words_left(room, "sesame") == {}

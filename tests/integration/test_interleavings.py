@@ -1,0 +1,160 @@
+"""Two connections at one turn, one of them stopped with its locks in hand: whoever waits for it sees what it did."""
+
+import threading
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+import pytest
+
+from shared.db.accept import ACCEPT_AND_OPEN
+from shared.db.claims import CLAIM, LOCK_ABANDONED, RELEASE
+from shared.db.engine import Statement
+from shared.db.journal import OPEN, RECORD
+from shared.db.publish import PUBLISH
+from shared.errors import IdempotencyKeyReused, JournalUnavailable, TurnConflict
+from shared.llm.port import Completion, Request
+from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, CouncilRoom, answer, body, names
+from tests.other_process import OtherProcess
+
+MESSAGE = "@writer @critic sesame"
+ANSWERED = [("writer", "completed", None), ("critic", "completed", None)]
+
+
+def expire(room: CouncilRoom, _: Request) -> Completion:
+    room.expire_lease()
+    return answer("sesame")
+
+
+@pytest.mark.parametrize("statement", [OPEN, PUBLISH], ids=["ask", "publish"])
+def test_a_claim_that_waits_for_the_runner_comes_too_late(
+    room: CouncilRoom, other: OtherProcess, statement: Statement
+) -> None:
+    script: dict[Statement, list[Any]] = {
+        OPEN: [partial(expire, room), other.is_waited_for],
+        PUBLISH: [answer("sesame"), partial(expire, room)],
+    }
+    room.provider.enqueue(*script[statement])
+    other.comes_second(statement, other.resume)
+    assert names(body(room.take(MESSAGE))["replies"]) == ANSWERED
+    assert other.result() is None
+    assert (len(room.provider.requests), other.provider.requests) == (2, [])
+    assert room.row("SELECT lease_epoch FROM turns") == {"lease_epoch": 1}
+
+
+@pytest.mark.parametrize("message", [MESSAGE, "@writer sesame"], ids=["ask", "publish"])
+@pytest.mark.parametrize("claiming", [LOCK_ABANDONED, CLAIM], ids=["locked", "claimed"])
+def test_a_runner_that_waits_for_a_claim_has_lost_the_turn(
+    room: CouncilRoom, other: OtherProcess, message: str, claiming: Statement
+) -> None:
+    room.provider.enqueue(other.comes_first(claiming, other.resume))
+    assert not room.take(message).published
+    turn = body(other.result())
+    assert other.late.text not in turn["output"]
+    assert len(room.provider.requests) == 1
+    assert room.calls("attempt, status, verdict, cost_usd")[0] == (1, "succeeded", None, FAST_COST)
+    assert room.row("SELECT status, lease_epoch FROM turns") == {"status": "completed", "lease_epoch": 2}
+
+
+def test_a_claim_that_waits_for_a_release_goes_on_with_the_turn(room: CouncilRoom, other: OtherProcess) -> None:
+    left = iter([AMPLE_S])
+    room.provider.enqueue(partial(expire, room))
+    other.comes_second(RELEASE, other.resume)
+    room.take(MESSAGE, runner=room.runner(seconds_left=lambda: next(left, 0.0)))
+    assert names(body(other.result())["replies"]) == ANSWERED
+    assert (len(room.provider.requests), len(other.provider.requests)) == (1, 1)
+
+
+def test_a_claim_that_waits_for_an_outcome_finds_it(room: CouncilRoom, other: OtherProcess) -> None:
+    """The next intent could not be written, so that the outcome came alone. The claim must not see the turn as it was
+    before it waited: the call is not lost, and the runner before was not fruitless."""
+    room.provider.enqueue(partial(expire, room))
+    room.db.before(OPEN, room.cut_connections)
+    other.comes_second(RECORD, other.resume)
+    with pytest.raises(JournalUnavailable):
+        room.take(MESSAGE)
+    assert names(body(other.result())["replies"]) == ANSWERED
+    assert room.calls("step, status, verdict") == [(0, "succeeded", "reply"), (1, "succeeded", "reply")]
+    assert len(other.provider.requests) == 1
+    assert room.row("SELECT expired_claims, outcomes_at_claim FROM turns") == {
+        "expired_claims": 0,
+        "outcomes_at_claim": 1,
+    }
+
+
+def test_a_publish_that_waits_for_a_late_outcome_posts_what_it_cost(room: CouncilRoom, other: OtherProcess) -> None:
+    """The successor is about to publish when the runner that it replaced comes back, first."""
+    ready, recorded = threading.Event(), threading.Event()
+
+    def before_publish() -> None:
+        ready.set()
+        assert recorded.wait(DEADLINE_S)
+
+    def hold() -> None:
+        recorded.set()
+        room.wait_until_blocked()
+
+    def come_back(_: Request) -> Completion:
+        room.expire_lease()
+        other.db.before(PUBLISH, before_publish)
+        resumed.append(other.start(other.resume))
+        assert ready.wait(DEADLINE_S)
+        room.db.hold(OPEN, hold)
+        return other.late
+
+    resumed: list[Future[Any]] = []
+    room.provider.enqueue(come_back)
+    assert not room.take(MESSAGE).published
+    assert body(resumed[0].result(DEADLINE_S))["status"] == "completed"
+    kinds = room.rows("SELECT kind, account, amount_usd FROM usage_ledger WHERE step = 0 AND attempt = 1")
+    assert kinds == [{"kind": "post", "account": "platform", "amount_usd": FAST_COST}]
+
+
+def test_a_late_outcome_that_waits_for_a_publish_becomes_an_adjustment(room: CouncilRoom, other: OtherProcess) -> None:
+    room.provider.enqueue(other.comes_first(PUBLISH, other.resume))
+    assert not room.take(MESSAGE).published
+    other.result()
+    rows = room.rows("SELECT kind, account FROM usage_ledger WHERE step = 0 AND attempt = 1 ORDER BY id")
+    assert [tuple(row.values()) for row in rows] == [
+        ("post", "suspense"),
+        ("adjustment", "suspense"),
+        ("adjustment", "platform"),
+    ]
+
+
+def test_an_accept_that_waits_for_another_meets_a_conflict(room: CouncilRoom, other: OtherProcess) -> None:
+    room.provider.enqueue(other.is_waited_for)
+    other.comes_second(ACCEPT_AND_OPEN, partial(other.take, MESSAGE))
+    assert room.take(MESSAGE).published
+    with pytest.raises(TurnConflict):
+        other.result()
+    assert other.provider.requests == []
+
+
+def test_an_accept_that_waits_for_its_own_key_is_told_of_that_turn(room: CouncilRoom, other: OtherProcess) -> None:
+    other.comes_second(ACCEPT_AND_OPEN, partial(other.take, MESSAGE, idempotency_key="key-1"))
+    outcome = room.take(MESSAGE, idempotency_key="key-1")
+    assert other.result().turn_id == outcome.turn_id
+    assert other.provider.requests == []
+
+
+def test_an_accept_that_waits_for_its_key_in_another_session_is_refused(room: CouncilRoom, other: OtherProcess) -> None:
+    elsewhere = partial(other.take, MESSAGE, idempotency_key="key-1", session_id=room.make_session())
+    other.comes_second(ACCEPT_AND_OPEN, elsewhere)
+    assert room.take(MESSAGE, idempotency_key="key-1").published
+    with pytest.raises(IdempotencyKeyReused):
+        other.result()
+    assert other.provider.requests == []
+
+
+def test_a_hold_that_waits_for_a_publish_counts_with_what_that_released(room: CouncilRoom, other: OtherProcess) -> None:
+    """Beside the reserve of the turn that ends, the limit has no room for another one."""
+    first = room.take("@writer sesame")
+    (reserve,) = room.calls("reserve_usd")[0]
+    room.owner.execute("UPDATE budgets SET limit_usd = %s + 2 * spent_usd", (reserve,))
+    sessions_ = [room.make_session(), room.make_session()]
+    part = partial(room.take, "@writer sesame", runner=room.runner(db=other.db), session_id=sessions_[1])
+    other.comes_second(PUBLISH, part)
+    assert room.take("@writer sesame", session_id=sessions_[0]).published
+    assert other.result().published
+    assert first.published

@@ -1,0 +1,113 @@
+"""The migrations and the tables that the code knows are one schema, on the way up, down and up again."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+import migrations
+from local import postgres
+from shared.db.tables import MIGRATION_HEAD, metadata
+from shared.names import Role
+from tests.council_room import DEADLINE_S, DatabaseUrls, wait_for
+
+# What both SQLAlchemy and a migration can make in the schema `public`, as text.
+STRUCTURE: dict[str, LiteralString] = {
+    "columns": """
+        SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text,
+               pg_get_expr(adbin, adrelid)
+        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+        LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+          AND relname <> 'alembic_version'""",
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace AND conrelid IS DISTINCT FROM to_regclass('alembic_version')""",
+    "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
+}
+# What only a migration makes.
+SECURITY: dict[str, LiteralString] = {
+    "tables": """
+        SELECT relname, relkind::text, relrowsecurity, relforcerowsecurity, relacl::text
+        FROM pg_class WHERE relnamespace = 'public'::regnamespace""",
+    "policies": """
+        SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check
+        FROM pg_policies WHERE schemaname = 'public'""",
+    "functions": "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+}
+
+
+def dump(url: str, queries: dict[str, LiteralString]) -> dict[str, list[tuple[Any, ...]]]:
+    with psycopg.connect(url) as connection:
+        return {name: sorted(connection.execute(query).fetchall(), key=str) for name, query in queries.items()}
+
+
+def test_alembic_finds_no_drift(database_urls: DatabaseUrls) -> None:
+    command.check(migrations.config(database_urls.owner))
+
+
+def test_the_migrations_make_the_very_tables_of_the_code(
+    database_urls: DatabaseUrls, empty_database: DatabaseUrls
+) -> None:
+    """Alembic compares neither checks nor the conditions of indexes; the catalogues of two databases show both."""
+    engine = create_engine(empty_database.owner.replace("postgresql://", "postgresql+psycopg://"))
+    metadata.create_all(engine)
+    engine.dispose()
+    assert dump(database_urls.owner, STRUCTURE) == dump(empty_database.owner, STRUCTURE)
+
+
+def test_the_way_down_leaves_nothing_and_the_way_up_again_leads_to_the_same_schema(
+    empty_database: DatabaseUrls,
+) -> None:
+    url = empty_database.owner
+    bare = dump(url, STRUCTURE | SECURITY)
+    migrations.upgrade(url)
+    first = dump(url, STRUCTURE | SECURITY)
+    command.downgrade(migrations.config(url), "base")
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == []
+        grants = connection.execute("SELECT relacl::text FROM pg_class WHERE relname = 'alembic_version'").fetchall()
+        assert not any(role in str(grants) for role in Role)
+        connection.execute("DROP TABLE alembic_version")
+    assert dump(url, STRUCTURE | SECURITY) == bare
+    migrations.upgrade(url)
+    assert dump(url, STRUCTURE | SECURITY) == first
+
+
+def test_the_code_names_the_newest_revision() -> None:
+    scripts = ScriptDirectory.from_config(migrations.config("postgresql://nowhere"))
+    assert scripts.get_heads() == [MIGRATION_HEAD]
+
+
+def test_the_roles_of_the_cluster_may_be_made_by_another_database_at_this_moment(tmp_path: Path) -> None:
+    with (
+        postgres.start(tmp_path, settings={"fsync": "off"}) as server,
+        ThreadPoolExecutor() as pool,
+        psycopg.connect(server.url) as other,
+        psycopg.connect(server.url, autocommit=True) as watcher,
+    ):
+        for role in Role:
+            other.execute(f"CREATE ROLE {role} LOGIN".encode())
+        upgrade = pool.submit(migrations.upgrade, server.url)
+        blocked = "SELECT FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
+        wait_for(lambda: upgrade.done() or watcher.execute(blocked).fetchall())
+        other.commit()
+        upgrade.result(DEADLINE_S)
+        revision = watcher.execute("SELECT version_num FROM alembic_version").fetchone()
+    assert revision == (MIGRATION_HEAD,)
+
+
+def test_the_roles_can_neither_bypass_the_policies_nor_change_the_schema(database_urls: DatabaseUrls) -> None:
+    for role in Role:
+        with psycopg.connect(database_urls.of(role)) as connection:
+            attributes = "rolsuper, rolbypassrls, rolcreatedb, rolcreaterole, rolreplication"
+            query = f"SELECT {attributes} FROM pg_roles WHERE rolname = current_user"
+            assert connection.execute(query.encode()).fetchone() == (False,) * 5
+            owned = "SELECT relname FROM pg_class WHERE relowner = current_user::regrole"
+            assert connection.execute(owned).fetchall() == []
+            assert connection.execute("SELECT has_schema_privilege('public', 'CREATE')").fetchone() == (False,)

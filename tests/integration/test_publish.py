@@ -1,0 +1,158 @@
+"""Publishing is all or nothing: whatever breaks in it, the outcomes are kept and paid for once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from shared.db.accept import ACCEPT_AND_OPEN
+from shared.db.engine import Statement
+from shared.db.journal import OPEN
+from shared.db.publish import PUBLISH
+from shared.domain.turn import Plan
+from shared.errors import JournalUnavailable, PublishFailed
+from shared.orchestration.council import Council
+from shared.turns import run
+from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, answer, body, names
+
+# Each table that publishing writes, and what tells that write from those before it.
+WRITES = {
+    "turns": "UPDATE ON turns FOR EACH ROW WHEN (NEW.status = 'completed')",
+    "llm_calls": "UPDATE ON llm_calls FOR EACH ROW WHEN (NEW.posted_at IS NOT NULL)",
+    "usage_ledger": "INSERT ON usage_ledger FOR EACH ROW",
+    "replies": "INSERT ON replies FOR EACH ROW",
+    "audit_events": "INSERT ON audit_events FOR EACH ROW",
+    "budgets": "INSERT ON budgets FOR EACH ROW WHEN (NEW.spent_usd > 0)",
+}
+# An error that a program makes, one that passes, and one that a lock's queue makes.
+BREAKS = {"P0001": PublishFailed, "40P01": JournalUnavailable, "23514": PublishFailed}
+
+
+@contextmanager
+def broken(room: CouncilRoom, write: str, sqlstate: str = "P0001") -> Iterator[None]:
+    """Let every such write raise."""
+    room.owner.execute(
+        f"""CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN RAISE EXCEPTION 'broken on purpose' USING ERRCODE = '{sqlstate}'; END $$""".encode()
+    )
+    room.owner.execute(f"CREATE TRIGGER breaks BEFORE {write} EXECUTE FUNCTION break()".encode())
+    try:
+        yield
+    finally:
+        room.owner.execute(b"DROP FUNCTION break() CASCADE")
+
+
+def nothing_is_published(room: CouncilRoom) -> bool:
+    turn = room.row("SELECT status, response, completed_at FROM turns")
+    tables = ("replies", "usage_ledger", "audit_events", "summaries")
+    rows = [room.rows(f"SELECT * FROM {table}") for table in tables]
+    spent = sum(row["spent_usd"] for row in room.rows("SELECT spent_usd FROM budgets"))
+    return turn == {"status": "running", "response": None, "completed_at": None} and not any(rows) and spent == 0
+
+
+@pytest.mark.parametrize("table", WRITES)
+@pytest.mark.parametrize("sqlstate", BREAKS)
+def test_a_write_that_fails_leaves_nothing_visible_and_no_outcome_lost(
+    room: CouncilRoom, table: str, sqlstate: str
+) -> None:
+    room.provider.enqueue(answer("Roses."), answer("Violets."))
+    with broken(room, WRITES[table], sqlstate), pytest.raises(BREAKS[sqlstate]) as caught:
+        room.take("@writer @researcher hello", idempotency_key="key-1")
+    assert caught.value.status >= 500
+    assert nothing_is_published(room)
+    assert room.calls("status, verdict, cost_usd, posted_at, output") == [
+        ("succeeded", "reply", FAST_COST, None, "Roses."),
+        ("succeeded", "reply", DEEP_COST, None, "Violets."),
+    ]
+    room.expire_lease()
+    turn = body(room.resume(room.row("SELECT id FROM turns")["id"]))
+    assert (turn["status"], turn["output"]) == ("completed", "Writer: Roses.\n\nResearcher: Violets.")
+    assert len(room.provider.requests) == 2
+    assert room.accounts() == {"tenant": FAST_COST + DEEP_COST}
+    assert body(room.take("@writer @researcher hello", idempotency_key="key-1")) == turn
+
+
+def test_a_publish_that_fails_again_and_again_costs_nothing_more(room: CouncilRoom) -> None:
+    with broken(room, WRITES["replies"]):
+        with pytest.raises(PublishFailed):
+            room.take("@writer hello")
+        turn_id = room.row("SELECT id FROM turns")["id"]
+        for _ in range(3):
+            room.expire_lease()
+            with pytest.raises(PublishFailed):
+                room.resume(turn_id)
+        assert nothing_is_published(room)
+    room.expire_lease()
+    turn = body(room.resume(turn_id))
+    assert (turn["error"]["code"], names(turn["replies"])) == ("turn_abandoned", [("writer", "completed", None)])
+    assert len(room.provider.requests) == 1
+
+
+def test_a_call_that_cannot_be_written_down_is_not_made_and_the_one_before_it_is_kept(room: CouncilRoom) -> None:
+    second = "INSERT ON llm_calls FOR EACH ROW WHEN (NEW.step = 1)"
+    with broken(room, second), pytest.raises(JournalUnavailable):
+        room.take("@writer @researcher hello")
+    assert room.calls() == [(0, 1, "fast", "succeeded", "reply", None)]
+    assert len(room.provider.requests) == 1
+    room.expire_lease()
+    room.resume(room.row("SELECT id FROM turns")["id"])
+    assert len(room.provider.requests) == 2
+
+
+def test_a_first_call_that_cannot_be_written_down_leaves_no_turn(room: CouncilRoom) -> None:
+    with broken(room, "INSERT ON llm_calls FOR EACH ROW"), pytest.raises(JournalUnavailable):
+        room.take("@writer hello")
+    assert room.provider.requests == []
+    assert room.rows("SELECT id FROM turns UNION ALL SELECT call_id FROM llm_calls") == []
+
+
+def test_an_outcome_in_hand_survives_an_error_of_our_own(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty_mode(council: Council) -> None:
+        council.plan(Plan(("writer", "critic"), "tags"))
+        council.ask("writer")
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "MODES", {"tag": faulty_mode})
+        with pytest.raises(ZeroDivisionError):
+            room.take("@writer @critic hello")
+    assert room.calls() == [(0, 1, "fast", "succeeded", "reply", None)]
+    room.expire_lease()
+    assert body(room.resume(room.row("SELECT id FROM turns")["id"]))["status"] == "completed"
+    assert len(room.provider.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"), [(OPEN, "@writer @critic hello"), (PUBLISH, "@writer hello")], ids=["open", "publish"]
+)
+def test_a_connection_that_is_cut_loses_no_outcome(room: CouncilRoom, statement: Statement, message: str) -> None:
+    room.db.before(statement, room.cut_connections)
+    with pytest.raises(JournalUnavailable):
+        room.take(message)
+    assert room.calls() == [(0, 1, "fast", "succeeded", "reply", None)]
+    assert nothing_is_published(room)
+    room.expire_lease()
+    assert body(room.resume(room.row("SELECT id FROM turns")["id"]))["status"] == "completed"
+    assert room.accounts().keys() == {"tenant"}
+
+
+# The commit that its runner does not hear of, the calls that are made in all, and who pays for them.
+UNHEARD = {
+    "accept": (ACCEPT_AND_OPEN, 2, {"tenant", "suspense"}),
+    "open": (OPEN, 2, {"tenant", "suspense"}),
+    "publish": (PUBLISH, 2, {"tenant"}),
+}
+
+
+@pytest.mark.parametrize("case", UNHEARD)
+def test_a_commit_that_its_runner_does_not_hear_of_is_found_again(room: CouncilRoom, case: str) -> None:
+    statement, calls, accounts = UNHEARD[case]
+    room.db.lose_answer(statement)
+    with pytest.raises(JournalUnavailable):
+        room.take("@writer @critic hello", idempotency_key="key-1")
+    room.expire_lease()
+    room.resume(room.row("SELECT id FROM turns")["id"])
+    turn = body(room.take("@writer @critic hello", idempotency_key="key-1"))
+    assert names(turn["replies"]) == [("writer", "completed", None), ("critic", "completed", None)]
+    assert len(room.provider.requests) == calls
+    assert room.accounts().keys() == accounts

@@ -1,0 +1,153 @@
+"""A turn that nobody runs any more is claimed and run on: what was answered stays, what is missing is asked."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from shared.db.claims import LOCK_ABANDONED
+from shared.llm.port import Request
+from tests.council_room import FAST_COST, CouncilRoom, Killed, answer, body, names, prompt, unbilled, unknown
+
+
+def die(_: Request) -> str:
+    """The process ends while its call is out."""
+    raise Killed
+
+
+def test_a_turn_is_claimed_only_when_its_lease_has_run_out(room: CouncilRoom) -> None:
+    claims: list[Any] = []
+
+    def claim(_: Request) -> str:
+        turn_id = room.row("SELECT id FROM turns")["id"]
+        claims.append(room.resume(turn_id, room.runner(db=room.open_database())))
+        return "Roses."
+
+    room.provider.enqueue(claim)
+    outcome = room.take("@writer hello")
+    claims.append(room.resume(outcome.turn_id))
+    assert claims == [None, None]
+    assert room.row("SELECT lease_epoch, expired_claims FROM turns") == {"lease_epoch": 1, "expired_claims": 0}
+
+
+def test_a_turn_of_another_tenant_cannot_be_claimed(room: CouncilRoom) -> None:
+    room.provider.enqueue(die)
+    turn_id = room.take_until_killed("@writer hello")
+    other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
+    with other.databases:
+        assert other.resume(turn_id) is None
+    assert room.resume(turn_id) is not None
+
+
+def test_a_call_that_died_with_its_process_is_unknown_at_its_reserve(room: CouncilRoom) -> None:
+    seen: list[Any] = []
+
+    def look(_: Request) -> Any:
+        seen.append(
+            room.row("SELECT status, verdict, cost_usd, reserve_usd, finished_at FROM llm_calls WHERE attempt = 1")
+        )
+        seen.append(room.budget("tenant:tenant-1"))
+        return answer()
+
+    room.provider.enqueue(die, look)
+    turn_id = room.take_until_killed("@writer hello")
+    assert room.calls() == [(0, 1, "fast", "intent", None, None)]
+    turn = body(room.resume(turn_id))
+    lost, budget = seen
+    assert (lost["status"], lost["verdict"], lost["finished_at"]) == ("unknown", None, None)
+    assert lost["cost_usd"] == lost["reserve_usd"] > 0
+    assert budget == {"limit_usd": None, "held_usd": lost["reserve_usd"] * 2, "spent_usd": 0}
+    assert room.accounts() == {"suspense": lost["reserve_usd"], "tenant": FAST_COST}
+    assert (turn["cost_usd"], turn["platform_cost_usd"]) == (str(FAST_COST), "0")
+
+
+def test_what_was_answered_is_replayed_and_only_the_rest_is_asked(room: CouncilRoom) -> None:
+    room.provider.enqueue("Roses.", unbilled("refused"), die, "Lilies.")
+    turn_id = room.take_until_killed("@writer @researcher @critic hello")
+    turn = body(room.resume(turn_id))
+    assert names(turn["replies"]) == [
+        ("writer", "completed", None),
+        ("researcher", "failed", "refused"),
+        ("critic", "completed", None),
+    ]
+    assert turn["output"] == "Writer: Roses.\n\nCritic: Lilies."
+    assert room.calls() == [
+        (0, 1, "fast", "succeeded", "reply", None),
+        (1, 1, "deep", "unbilled", "failed", "refused"),
+        (2, 1, "fast", "unknown", None, None),
+        (2, 2, "fast", "succeeded", "reply", None),
+    ]
+    assert "Writer: Roses." in prompt(room.provider.requests[3])
+
+
+def test_a_resumed_turn_counts_the_attempts_that_were_answered_and_not_those_that_died(room: CouncilRoom) -> None:
+    room.provider.enqueue(unknown(), die, unbilled("throttled"))
+    turn = body(room.resume(room.take_until_killed("@writer hello")))
+    assert names(turn["replies"]) == [("writer", "failed", "throttled")]
+    assert [row[3:] for row in room.calls()] == [
+        ("unknown", None, "timeout"),
+        ("unknown", None, None),
+        ("unbilled", "failed", "throttled"),
+    ]
+
+
+def test_a_resumed_turn_keeps_its_plan_its_agents_and_its_history(room: CouncilRoom) -> None:
+    room.take("@critic before")
+    room.provider.enqueue("Roses.", die)
+    turn_id = room.take_until_killed("@writer @researcher hello")
+    plan = room.row("SELECT plan FROM turns WHERE id = %s", turn_id)["plan"]
+    room.owner.execute("UPDATE turns SET message = '@critic @nobody now' WHERE id = %s", (turn_id,))
+    room.owner.execute("UPDATE sessions SET agent_keys = '{critic}', mode = 'roundtable'")
+    room.change_agent("researcher", role_prompt="You are somebody else.", enabled=False)
+    turn = body(room.resume(turn_id))
+    assert (
+        turn["plan"] == plan == {"selected_agent_keys": ["writer", "researcher"], "source": "tags", "unknown_tags": []}
+    )
+    assert [reply["agent_version"] for reply in turn["replies"]] == [1, 1]
+    asked = room.provider.requests[-1]
+    assert "You are the researcher." in asked.messages[0].text
+    assert asked.messages[1].text == "@critic before"
+
+
+@pytest.mark.parametrize(("answered", "deaths"), [(0, 3), (1, 4)])
+def test_three_claims_that_brought_nothing_end_the_turn_with_what_was_answered(
+    room: CouncilRoom, answered: int, deaths: int
+) -> None:
+    """A claim counts when nothing came since the one before, so that an answer buys one more death."""
+    room.provider.enqueue(*[answer("Roses.")] * answered, *[die] * deaths)
+    turn_id = room.take_until_killed("@writer @critic hello", idempotency_key="key-1")
+    for _ in range(deaths - 1):
+        with pytest.raises(Killed):
+            room.resume(turn_id)
+        room.expire_lease()
+    turn = body(room.resume(turn_id))
+    expected = [("writer", "completed", None), ("critic", "skipped", "turn_abandoned")]
+    assert names(turn["replies"]) == (expected if answered else [("writer", *expected[1][1:]), expected[1]])
+    assert (turn["status"], turn["error"]["code"]) == ("failed", "turn_abandoned")
+    assert len(room.provider.requests) == answered + deaths
+    assert room.accounts().get("tenant", Decimal(0)) == FAST_COST * answered
+    assert room.take("@writer @critic hello", idempotency_key="key-1").replayed
+
+
+def test_an_answer_between_two_deaths_makes_the_claim_a_good_one(room: CouncilRoom) -> None:
+    room.provider.enqueue(die, die, "Roses.", die)
+    turn_id = room.take_until_killed("@writer @critic hello")
+    for expected in (1, 2, 2):
+        try:
+            room.resume(turn_id)
+        except Killed:
+            room.expire_lease()
+        assert room.row("SELECT expired_claims FROM turns") == {"expired_claims": expected}
+
+
+def test_a_claim_that_dies_before_its_commit_changes_nothing(room: CouncilRoom) -> None:
+    def fail() -> None:
+        raise Killed
+
+    room.provider.enqueue(die)
+    turn_id = room.take_until_killed("@writer hello")
+    room.db.hold(LOCK_ABANDONED, fail)
+    with pytest.raises(Killed):
+        room.resume(turn_id)
+    assert room.row("SELECT lease_epoch, status FROM turns") == {"lease_epoch": 1, "status": "running"}
+    assert room.resume(turn_id) is not None

@@ -1,0 +1,158 @@
+"""No tenant sees or changes a row of another one, whatever the statement; a new table cannot be forgotten here."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from sqlalchemy import Table, select
+
+from shared.db.engine import Database, Row, Statement
+from shared.db.tables import metadata
+from shared.names import Role
+from tests.council_room import CouncilRoom, DatabaseUrls, answer
+
+TABLES = sorted(metadata.tables)
+TENANTS = ("tenant-1", "tenant-2")
+# The application may do no more than this with each table.
+CHANGING = ("UPDATE", "DELETE", "TRUNCATE")
+ALLOWED = {
+    "agents": {"UPDATE"},
+    "agent_versions": set(),
+    "sessions": {"UPDATE"},
+    "turns": {"UPDATE"},
+    "llm_calls": {"UPDATE"},
+    "usage_ledger": set(),
+    "budgets": {"UPDATE"},
+    "replies": {"UPDATE"},
+    "summaries": {"DELETE"},
+    "audit_events": set(),
+}
+
+
+@pytest.fixture
+def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
+    """Two tenants with rows in every table."""
+    other = CouncilRoom(room.owner, room.app_url, tenant_id=TENANTS[1])
+    with other.databases:
+        for each in (room, other):
+            each.provider.enqueue(answer(""))
+            each.take("@writer hello")
+            each.owner.execute(
+                """INSERT INTO summaries SELECT gen_random_uuid(), tenant_id, session_id, id, 1, '', '[]', '[]', '[]',
+                '[]', '[]', '[]', now() FROM turns WHERE tenant_id = %s""",
+                (each.tenant_id,),
+            )
+        yield room
+
+
+@pytest.fixture
+def as_tenant(app_url: str) -> Iterator[psycopg.Connection[Row]]:
+    """A connection of the application's role, in a transaction of the first tenant."""
+    with psycopg.connect(app_url, row_factory=dict_row) as connection:
+        connection.execute("SELECT set_config('app.tenant_id', %s, true)", (TENANTS[0],))
+        yield connection
+        connection.rollback()
+
+
+def owners(table: Table, rows: list[Row]) -> set[str]:
+    """Whose rows these are."""
+    if table.name == "budgets":
+        return {row["payer"].removeprefix("tenant:") for row in rows}
+    return {row["tenant_id"] for row in rows}
+
+
+def everything(room: CouncilRoom, name: str) -> list[Row]:
+    return room.rows(f"SELECT * FROM {name}")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_under_row_level_security_for_both_roles(owner: psycopg.Connection[Row], name: str) -> None:
+    query = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass"
+    assert owner.execute(query, (name,)).fetchall() == [{"relrowsecurity": True, "relforcerowsecurity": True}]
+    policies = "SELECT roles::text, cmd FROM pg_policies WHERE tablename = %s ORDER BY roles::text"
+    assert [tuple(row.values()) for row in owner.execute(policies, (name,))] == [
+        (f"{{{Role.APP}}}", "ALL"),
+        (f"{{{Role.OPS}}}", "ALL"),
+    ]
+
+
+def test_the_code_knows_every_table_of_the_database(owner: psycopg.Connection[Row]) -> None:
+    found = owner.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    assert {row["tablename"] for row in found} == {*TABLES, "alembic_version"}
+
+
+def test_without_a_tenant_every_table_is_empty(tenants: CouncilRoom, db: Database) -> None:
+    for name, table in metadata.tables.items():
+        assert owners(table, everything(tenants, name)) - {"platform"} == set(TENANTS)
+        assert db.run(None, Statement(select(table)), {}) == []
+        assert db.run("", Statement(select(table)), {}) == []
+
+
+def test_one_connection_that_serves_two_tenants_in_turn_shows_each_its_own(tenants: CouncilRoom, db: Database) -> None:
+    for name, table in metadata.tables.items():
+        statement = Statement(select(table))
+        for tenant_id in (*TENANTS, *TENANTS):
+            shown = db.run(tenant_id, statement, {})
+            own = [row for row in everything(tenants, name) if owners(table, [row]) <= {tenant_id, "platform"}]
+            assert sorted(map(str, shown)) == sorted(map(str, own))
+            assert shown
+            assert db.run(None, statement, {}) == []
+
+
+def test_a_tenant_that_fails_leaves_nothing_of_itself_behind(tenants: CouncilRoom, db: Database) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        db.run(TENANTS[0], Statement(metadata.tables["usage_ledger"].delete()), {})
+    assert db.run(None, Statement(select(metadata.tables["turns"])), {}) == []
+    with pytest.raises(ZeroDivisionError), db.transaction(TENANTS[0]):
+        raise ZeroDivisionError
+    assert db.run(None, Statement(select(metadata.tables["turns"])), {}) == []
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_tenant_cannot_write_a_row_of_another(
+    tenants: CouncilRoom, as_tenant: psycopg.Connection[Row], name: str
+) -> None:
+    table = metadata.tables[name]
+    foreign = next(row for row in everything(tenants, name) if owners(table, [row]) == {TENANTS[1]})
+    query = f"INSERT INTO {name} OVERRIDING SYSTEM VALUE SELECT * FROM jsonb_populate_record(null::{name}, %s)"
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+        as_tenant.execute(query.encode(), (json.dumps(foreign, default=str),))
+
+
+@pytest.mark.parametrize("name", [name for name, allowed in ALLOWED.items() if "UPDATE" in allowed])
+def test_a_tenant_cannot_give_its_row_to_another_or_change_theirs(
+    tenants: CouncilRoom, as_tenant: psycopg.Connection[Row], name: str
+) -> None:
+    column, theirs = ("payer", f"tenant:{TENANTS[1]}") if name == "budgets" else ("tenant_id", TENANTS[1])
+    change = f"UPDATE {name} SET {column} = {column} WHERE {column} = %s"
+    assert as_tenant.execute(change.encode(), (theirs,)).rowcount == 0
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+        as_tenant.execute(f"UPDATE {name} SET {column} = %s".encode(), (theirs,))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_application_may_change_a_table_only_as_far_as_it_must(owner: psycopg.Connection[Row], name: str) -> None:
+    query = "SELECT has_table_privilege(%s, %s, %s) AS allowed"
+    granted = {
+        verb for verb in CHANGING if owner.execute(query, (Role.APP, name, verb)).fetchall() == [{"allowed": True}]
+    }
+    assert granted == ALLOWED[name]
+
+
+@pytest.mark.parametrize("statement", ["UPDATE usage_ledger SET amount_usd = 0", "DELETE FROM usage_ledger"])
+@pytest.mark.parametrize("role", list(Role))
+def test_the_ledger_only_grows(database_urls: DatabaseUrls, tenants: CouncilRoom, role: Role, statement: str) -> None:
+    with psycopg.connect(database_urls.of(role)) as connection:
+        connection.execute("SELECT set_config('app.tenant_id', %s, true)", (TENANTS[0],))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement.encode())
+
+
+def test_operations_see_every_tenant(tenants: CouncilRoom, database_urls: DatabaseUrls) -> None:
+    with psycopg.connect(database_urls.of(Role.OPS), row_factory=dict_row) as connection:
+        for name, table in metadata.tables.items():
+            rows: list[dict[str, Any]] = connection.execute(f"SELECT * FROM {name}".encode()).fetchall()
+            assert owners(table, rows) - {"platform"} == set(TENANTS)

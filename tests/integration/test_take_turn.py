@@ -1,0 +1,183 @@
+"""A posted turn from end to end: who is asked, what each of them sees, and what is stored and paid."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from uuid6 import uuid7
+
+from shared.domain.money import Usage
+from shared.errors import InvalidRequest, NoAgent, NotFound, UnknownAgent
+from shared.llm.port import Request
+from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, prompt, unbilled
+
+MESSAGE = "@researcher, then @Writer; not @nobody, and mail bob@critic.org"
+
+
+@pytest.mark.parametrize(
+    ("mode", "message", "agent_keys", "asked", "source", "unknown_tags"),
+    [
+        ("tag", "@writer @researcher hello", None, ["writer", "researcher"], "tags", []),
+        ("tag", "@researcher @writer hello", None, ["researcher", "writer"], "tags", []),
+        ("tag", MESSAGE, None, ["researcher", "writer"], "tags", ["nobody"]),
+        ("tag", "hello, `@critic` and @Nobody", None, ["writer"], "default", ["Nobody"]),
+        ("manual", "@writer hello", ("critic", "researcher"), ["critic", "researcher"], "request", []),
+        ("manual", "@critic hello", None, ["critic"], "tags", []),
+        ("manual", "hello", None, ["writer"], "default", []),
+        ("roundtable", "@critic hello", None, ["writer", "researcher", "critic"], "roster", []),
+    ],
+)
+def test_the_mode_and_the_message_decide_who_is_asked(
+    room: CouncilRoom,
+    mode: str,
+    message: str,
+    agent_keys: tuple[str, ...] | None,
+    asked: list[str],
+    source: str,
+    unknown_tags: list[str],
+) -> None:
+    turn = body(room.take(message, mode=mode, agent_keys=agent_keys))
+    assert turn["plan"] == {"selected_agent_keys": asked, "source": source, "unknown_tags": unknown_tags}
+    assert names(turn["replies"]) == [(key, "completed", None) for key in asked]
+    assert [prompt(request).splitlines()[2] for request in room.provider.requests] == [
+        f"You are the {key}." for key in asked
+    ]
+    assert room.row("SELECT mode, plan FROM turns") == {"mode": mode, "plan": turn["plan"]}
+
+
+def test_the_session_says_the_mode_when_the_turn_does_not(room: CouncilRoom) -> None:
+    turn = body(room.take("hello", session_id=room.make_session(mode="roundtable")))
+    assert (turn["mode"], len(turn["replies"])) == ("roundtable", 3)
+
+
+def test_every_call_is_posted_at_its_exact_cost(room: CouncilRoom) -> None:
+    room.provider.enqueue(answer("A", USAGE), answer("B", USAGE), answer("", USAGE), answer("C", USAGE))
+    turn = body(room.take("@writer @researcher @critic hello"))
+    tenant, platform = FAST_COST * 2 + DEEP_COST, FAST_COST
+    assert [reply["cost_usd"] for reply in turn["replies"]] == [str(FAST_COST), str(DEEP_COST), str(FAST_COST)]
+    assert (turn["cost_usd"], turn["platform_cost_usd"]) == (str(tenant), str(platform))
+    assert turn["usage"] == (USAGE + USAGE + USAGE + USAGE).as_dict()
+    assert room.accounts() == {"tenant": tenant, "platform": platform}
+    assert room.budget("tenant:tenant-1") == {"limit_usd": None, "held_usd": 0, "spent_usd": tenant}
+    assert room.budget("platform") == {"limit_usd": None, "held_usd": 0, "spent_usd": platform}
+    columns = "step, attempt, account, kind, agent_key, model_alias, input_tokens, reasoning_tokens, amount_usd"
+    posts = room.rows(f"SELECT {columns} FROM usage_ledger ORDER BY step, attempt")
+    assert [tuple(post.values()) for post in posts] == [
+        (0, 1, "tenant", "post", "writer", "fast", 1000, 7, FAST_COST),
+        (1, 1, "tenant", "post", "researcher", "deep", 1000, 7, DEEP_COST),
+        (2, 1, "platform", "post", "critic", "fast", 1000, 7, FAST_COST),
+        (2, 2, "tenant", "post", "critic", "fast", 1000, 7, FAST_COST),
+    ]
+
+
+def test_the_reserve_covers_the_cost_and_the_row_keeps_its_rates(room: CouncilRoom) -> None:
+    room.take("@researcher hello")
+    call = room.row("SELECT reserve_usd, cost_usd, rates, payer, provider, model_id FROM llm_calls")
+    assert 0 < call["cost_usd"] <= call["reserve_usd"]
+    assert call["rates"] == {
+        "input": "0.5",
+        "output": "2",
+        "cache_read": "0.05",
+        "cache_write": "0.625",
+        "reasoning": "2",
+    }
+    assert (call["payer"], call["provider"], call["model_id"]) == ("tenant:tenant-1", "scripted", "scripted-deep")
+
+
+def test_the_output_is_one_text_alone_and_several_by_name(room: CouncilRoom) -> None:
+    room.provider.enqueue("Alone.", "One.", "Two.")
+    assert body(room.take("@writer"))["output"] == "Alone."
+    assert body(room.take("@researcher @writer"))["output"] == "Researcher: One.\n\nWriter: Two."
+
+
+def test_an_agent_sees_the_replies_before_it_and_the_next_turn_sees_the_session(room: CouncilRoom) -> None:
+    room.provider.enqueue("Roses.", "Violets.", "Lilies.")
+    room.take("@writer @researcher what flowers?")
+    room.take("@critic which is best?")
+    first, second, third = room.provider.requests
+    assert [m.role for m in first.messages] == ["system", "user"]
+    assert "Writer: Roses." in second.messages[-1].text
+    assert [(m.role, m.text) for m in third.messages[1:]] == [
+        ("user", "@writer @researcher what flowers?"),
+        ("assistant", "Writer: Roses.\n\nResearcher: Violets."),
+        ("user", "@critic which is best?"),
+    ]
+
+
+def test_a_failed_agent_keeps_its_siblings_and_its_error_is_fed_to_nobody(room: CouncilRoom) -> None:
+    room.provider.enqueue("Roses.", unbilled("refused"), "Lilies.", "Later.")
+    turn = body(room.take())
+    assert names(turn["replies"]) == [
+        ("writer", "completed", None),
+        ("researcher", "failed", "refused"),
+        ("critic", "completed", None),
+    ]
+    assert (turn["status"], turn["output"]) == ("completed", "Writer: Roses.\n\nCritic: Lilies.")
+    room.take("@writer again")
+    for request in room.provider.requests[2:]:
+        assert "esearcher" not in prompt(request).replace("@researcher", "")
+        assert turn["replies"][1]["error"]["detail"] not in prompt(request)
+
+
+def test_a_turn_that_nobody_answers_has_failed(room: CouncilRoom) -> None:
+    room.provider.enqueue(unbilled("refused"), unbilled("refused"))
+    turn = body(room.take("@writer @critic hello"))
+    assert (turn["status"], turn["error"]["code"], turn["cost_usd"]) == ("failed", "no_reply", "0")
+    assert (turn["model_alias_used"], turn["model_aliases_used"]) == (None, [])
+
+
+def test_a_turn_keeps_the_agent_versions_that_it_began_with(room: CouncilRoom) -> None:
+    def change_everything(request: Request) -> str:
+        room.change_agent("researcher", role_prompt="You are somebody else.", enabled=False)
+        return "Roses."
+
+    room.provider.enqueue(change_everything)
+    turn = body(room.take("@writer @researcher hello"))
+    assert [reply["agent_version"] for reply in turn["replies"]] == [1, 1]
+    assert "You are the researcher." in prompt(room.provider.requests[1])
+    assert body(room.take("@researcher hello"))["plan"]["unknown_tags"] == ["researcher"]
+
+
+def test_who_asked_for_what_is_on_the_audit_trail_without_a_word_of_text(room: CouncilRoom) -> None:
+    room.provider.enqueue("Roses.")
+    room.take("@writer secretly @unknown")
+    event = room.row("SELECT user_id, event, detail FROM audit_events")
+    assert (event["user_id"], event["event"]) == ("user-1", "turn_published")
+    assert event["detail"]["agents"] == [{"key": "writer", "version": 1, "status": "completed"}]
+    assert [attempt["status"] for attempt in event["detail"]["attempts"]] == ["succeeded"]
+    assert not any(word in str(event["detail"]) for word in ("Roses", "secretly", "unknown"))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"mode": "tag", "agent_keys": ("writer",)}, InvalidRequest),
+        ({"mode": "manual", "agent_keys": ("stranger",)}, UnknownAgent),
+        ({"mode": "manual", "agent_keys": ("critic",)}, UnknownAgent),
+        ({"session_id": uuid7()}, NotFound),
+        ({"tenant_id": "tenant-2"}, NotFound),
+    ],
+)
+def test_a_turn_that_cannot_be_taken_is_refused_before_anything_is_written(
+    room: CouncilRoom, change: dict[str, Any], error: type[Exception]
+) -> None:
+    room.change_agent("critic", enabled=False)
+    with pytest.raises(error):
+        room.take(**change)
+    assert room.provider.requests == []
+    assert room.rows("SELECT id FROM turns") == []
+    assert room.rows("SELECT payer FROM budgets") == []
+
+
+def test_a_roster_without_an_enabled_agent_is_refused(room: CouncilRoom) -> None:
+    for key in ("writer", "researcher", "critic"):
+        room.change_agent(key, enabled=False)
+    with pytest.raises(NoAgent):
+        room.take()
+    assert room.rows("SELECT id FROM turns") == []
+
+
+def test_tokens_of_no_price_cost_nothing_and_are_counted(room: CouncilRoom) -> None:
+    room.provider.enqueue(answer("Free.", Usage()))
+    turn = body(room.take("@writer"))
+    assert (turn["cost_usd"], room.accounts()) == ("0", {"tenant": Decimal(0)})

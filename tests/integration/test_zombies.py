@@ -1,0 +1,139 @@
+"""A runner that lost its lease and does not know: it says what its call cost, and decides nothing any more."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+
+from shared.db.journal import OPEN
+from shared.domain.outcome import TurnOutcome
+from shared.llm.port import Completion, Request
+from shared.llm.scripted import ScriptedProvider
+from tests.council_room import AMPLE_S, FAST_COST, CouncilRoom, Killed, answer, body, unbilled, unknown
+
+# How a runner goes on that comes back from its first call: the message, and the time that it has left then.
+WAYS = {
+    "asks on": ("@writer @critic hello", AMPLE_S),
+    "publishes": ("@writer hello", AMPLE_S),
+    "hands over": ("@writer @critic hello", 0.0),
+}
+
+
+def die(_: Request) -> str:
+    raise Killed
+
+
+def run_into_a_successor(room: CouncilRoom, way: str, late: Completion, successor: Callable[[], object]) -> TurnOutcome:
+    """Take a turn whose lease runs out in its first call; then `successor` runs, and then `late` comes back."""
+    message, then_left = WAYS[way]
+    left = iter([AMPLE_S])
+
+    def come_back_late(_: Request) -> Completion:
+        room.expire_lease()
+        successor()
+        return late
+
+    room.provider.enqueue(come_back_late)
+    return room.take(message, runner=room.runner(seconds_left=lambda: next(left, then_left)))
+
+
+def resume_as_another(room: CouncilRoom, provider: ScriptedProvider) -> TurnOutcome | None:
+    turn_id = room.row("SELECT id FROM turns")["id"]
+    return room.resume(turn_id, room.runner(db=room.open_database(), provider=provider))
+
+
+def entries(room: CouncilRoom) -> list[tuple[object, ...]]:
+    """What the ledger says of the late call."""
+    rows = room.rows(
+        "SELECT kind, account, amount_usd, input_tokens FROM usage_ledger WHERE attempt = 1 AND step = 0 ORDER BY id"
+    )
+    return [tuple(row.values()) for row in rows]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_after_the_end_a_late_outcome_is_an_adjustment_and_nothing_else(room: CouncilRoom, way: str) -> None:
+    successor = ScriptedProvider()
+    outcome = run_into_a_successor(room, way, answer("Too late."), lambda: resume_as_another(room, successor))
+    stored = room.row("SELECT status, response, lease_epoch FROM turns")
+    assert (outcome.body, outcome.status, stored["lease_epoch"]) == (stored["response"], "completed", 2)
+    assert (outcome.published, outcome.handed_over, len(room.provider.requests)) == (False, False, 1)
+    assert "Too late." not in stored["response"]
+    assert room.calls("step, attempt, status, verdict, output")[0] == (0, 1, "succeeded", None, None)
+    (reserve,) = room.calls("reserve_usd")[0]
+    assert entries(room) == [
+        ("post", "suspense", reserve, 0),
+        ("adjustment", "suspense", -reserve, 0),
+        ("adjustment", "platform", FAST_COST, 1000),
+    ]
+    assert room.accounts()["tenant"] == Decimal(body(outcome)["cost_usd"])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_late_outcome_that_cost_nothing_leaves_nothing_in_suspense(room: CouncilRoom, way: str) -> None:
+    run_into_a_successor(room, way, unbilled("refused"), lambda: resume_as_another(room, ScriptedProvider()))
+    assert room.accounts()["suspense"] == 0
+    assert room.accounts().get("platform", 0) == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_late_outcome_that_nobody_knows_stays_in_suspense(room: CouncilRoom, way: str) -> None:
+    run_into_a_successor(room, way, unknown(), lambda: resume_as_another(room, ScriptedProvider()))
+    (reserve,) = room.calls("reserve_usd")[0]
+    assert room.accounts()["suspense"] == reserve
+    assert entries(room) == [("post", "suspense", reserve, 0)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_in_another_runners_hands_a_late_answer_is_paid_by_the_platform_and_is_no_reply(
+    room: CouncilRoom, way: str
+) -> None:
+    """The successor dies in its own call, so that the turn is neither the late runner's nor at its end."""
+    successor = ScriptedProvider()
+    successor.enqueue(die)
+
+    def take_over_and_die() -> None:
+        with suppress(Killed):
+            resume_as_another(room, successor)
+
+    outcome = run_into_a_successor(room, way, answer("Too late."), take_over_and_die)
+    assert (outcome.published, outcome.handed_over, len(room.provider.requests)) == (False, False, 1)
+    assert room.row("SELECT status, lease_epoch FROM turns") == {"status": "running", "lease_epoch": 2}
+    assert room.rows("SELECT turn_id FROM replies") == []
+    assert room.calls("attempt, status, verdict, cost_usd") == [
+        (1, "succeeded", None, FAST_COST),
+        (2, "intent", None, 0),
+    ]
+    room.expire_lease()
+    turn = body(resume_as_another(room, successor))
+    assert "Too late." not in turn["output"]
+    assert [row for row in room.calls("attempt, status, verdict, step") if row[3] == 0] == [
+        (1, "succeeded", None, 0),
+        (2, "unknown", None, 0),
+        (3, "succeeded", "reply", 0),
+    ]
+    assert entries(room) == [("post", "platform", FAST_COST, 1000)]
+    assert turn["platform_cost_usd"] == str(FAST_COST)
+
+
+def test_a_late_outcome_is_recorded_by_a_runner_that_cannot_go_on_for_lack_of_a_connection(room: CouncilRoom) -> None:
+    """It comes over a new connection, after its own turn was ended by another runner."""
+
+    def end_the_turn_and_cut() -> None:
+        resume_as_another(room, ScriptedProvider())
+        room.cut_connections()
+
+    with pytest.raises(Exception, match="journal"):
+        run_into_a_successor(room, "asks on", answer("Too late."), end_the_turn_and_cut)
+    assert room.calls("status, cost_usd")[0] == ("succeeded", FAST_COST)
+    assert room.accounts()["platform"] == FAST_COST
+
+
+def test_a_turn_that_was_given_back_is_not_its_runners_any_more(room: CouncilRoom) -> None:
+    """Its epoch is still the runner's, until somebody claims it."""
+    give_back = "UPDATE turns SET status = 'accepted', lease_expires_at = NULL"
+    room.db.before(OPEN, lambda: room.owner.execute(give_back))
+    outcome = room.take("@writer @critic hello")
+    assert (outcome.status, len(room.provider.requests)) == ("accepted", 1)
+    assert room.calls("status, verdict") == [("succeeded", None)]
+    room.resume(outcome.turn_id)
