@@ -87,6 +87,7 @@ def test_the_budget_covers_the_first_of_them() -> None:
     settled = asker(journal, provider).settle_all(ASKS)
     assert [attempt is not None for attempt in settled] == [True, True, False]
     assert sorted(map(heard, provider.requests)) == ["step 0", "step 1"]
+    assert journal.log.count("open") == 1, "what the budget refused is not asked for again"
 
 
 def test_where_it_covers_none_nobody_is_asked() -> None:
