@@ -72,7 +72,16 @@ def request_id(scope: Scope) -> str:
 
 def create_app(title: str) -> FastAPI:
     """A FastAPI application that answers every error as problem+json."""
-    app = FastAPI(title=title, version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title=title,
+        version=VERSION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Its own logs hold the text of exceptions.
+        telemetry={"logs": False},
+    )
     app.add_exception_handler(PantheonError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
@@ -133,7 +142,8 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
 
 
 def _is_no_json(fault: Mapping[str, Any]) -> bool:
-    return fault["type"] == "json_invalid" or (fault["loc"] == ("body",) and isinstance(fault["input"], bytes))
+    whole = fault["loc"] == ("body",) and (fault["type"] == "missing" or isinstance(fault["input"], bytes))
+    return whole or fault["type"] == "json_invalid"
 
 
 def _is_message(fault: Mapping[str, str]) -> bool:

@@ -31,9 +31,13 @@ async def _turn_id(turn_id: str) -> UUID:
 def _uuid(text: str) -> UUID:
     """A malformed id is 404, as is one that nobody has."""
     try:
-        return UUID(text)
+        found = UUID(text)
     except ValueError as error:
         raise NotFound from error
+    # Braces, a urn: prefix or missing dashes are other spellings, and an id has one.
+    if str(found) != text.lower():
+        raise NotFound
+    return found
 
 
 RequestedPage = Annotated[PageRequest, Depends(_page)]

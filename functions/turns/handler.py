@@ -8,7 +8,7 @@ from fastapi import Header, Request, Response
 
 from functions.http import create_app, lambda_handler
 from functions.requests import CurrentCaller, SessionId
-from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, TurnView
+from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, Text, TurnView
 from shared import telemetry
 from shared.db.engine import database
 from shared.errors import InvalidMessage
@@ -36,7 +36,7 @@ async def post_turn(
     caller: CurrentCaller,
     session_id: SessionId,
     body: NewTurn,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    idempotency_key: Annotated[Text | None, Header(min_length=1, max_length=255)] = None,
     prefer: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Ask the council. 201 with the ended turn, or 202 with the turn as it stands where another process runs it."""

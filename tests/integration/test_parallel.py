@@ -1,144 +1,130 @@
-"""Agents that are asked at the same time: their intents share a commit, and each outcome stands for itself."""
+"""Agents that are asked at the same time: one commit for their intents, one for each outcome as it arrives."""
 
+import json
 import threading
-from typing import Any
+from uuid import UUID
 
 import pytest
 
-from shared.db.journal import RECORD
-from shared.db.turns import record_cancel
-from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable
+from shared.db.engine import Database
+from shared.db.health import load_checks
 from shared.llm.port import Completion, Request
-from tests.council_room import DEADLINE_S, FAST_COST, CouncilRoom, Killed, answer, body, names, unbilled, wait_for
+from tests.council_room import DEADLINE_S, CouncilRoom, Killed, wait_for
+from tests.wiretap import Wiretap
 
-MESSAGE = "@writer @researcher @critic hello"
-
-
-def agent_of(request: Request) -> str:
-    return request.messages[0].text.partition("You are the ")[2].rstrip(".")
-
-
-class Cast:
-    """What each agent's calls get, in whatever order they come, in a session whose fan-out is parallel."""
-
-    def __init__(self, room: CouncilRoom, **script: list[Any]) -> None:
-        self.room = room
-        self.script = script
-        self.asked: list[str] = []
-        self._lock = threading.Lock()
-        room.provider.enqueue(*[self] * 20)
-        room.session_id = room.make_session(fan_out="parallel")
-
-    def die_last(self, _: Request) -> Completion:
-        """The process ends when every other call is answered and recorded."""
-        wait_for(lambda: self.room.row("SELECT count(*) AS open FROM llm_calls WHERE status = 'intent'")["open"] == 1)
-        raise Killed
-
-    def __call__(self, request: Request) -> Completion:
-        with self._lock:
-            agent = agent_of(request)
-            self.asked.append(agent)
-            reply = self.script[agent].pop(0) if self.script.get(agent) else answer(f"I am the {agent}.")
-        return reply(request) if callable(reply) else reply
+KEYS = ("writer", "researcher", "critic")
+HEARD = "SELECT count(finished_at) AS heard FROM llm_calls"
+ALL = "@critic @writer @researcher hello"
 
 
-def test_all_are_asked_at_the_same_time_and_none_hears_the_others(room: CouncilRoom) -> None:
-    meeting = threading.Barrier(3)
-
-    def meet(request: Request) -> Completion:
-        meeting.wait(DEADLINE_S)
-        assert room.calls("step, status") == [(0, "intent"), (1, "intent"), (2, "intent")]
-        meeting.wait(DEADLINE_S)
-        return answer(f"I am the {agent_of(request)}.")
-
-    Cast(room, writer=[meet], researcher=[meet], critic=[meet])
-    turn = body(room.take(MESSAGE))
-    assert [reply["text"] for reply in turn["replies"]] == [
-        f"I am the {key}." for key in ("writer", "researcher", "critic")
-    ]
-    assert not any("I am the" in message.text for r in room.provider.requests for message in r.messages)
+@pytest.fixture
+def session_id(room: CouncilRoom) -> UUID:
+    return room.make_session(agent_keys=KEYS, fan_out="parallel")
 
 
-def test_a_failed_attempt_is_followed_by_its_own_next_one(room: CouncilRoom) -> None:
-    cast = Cast(room, writer=[unbilled("throttled"), answer()], researcher=[unbilled("refused")])
-    turn = body(room.take(MESSAGE))
-    assert names(turn["replies"]) == [
-        ("writer", "completed", None),
-        ("researcher", "failed", "refused"),
-        ("critic", "completed", None),
-    ]
-    assert sorted(cast.asked) == ["critic", "researcher", "writer", "writer"]
+def asked(request: Request) -> str:
+    """The agent that a request is for."""
+    return next(key for key in KEYS if f"You are the {key}." in request.messages[0].text)
 
 
-def test_the_budget_covers_as_many_of_the_first_as_it_does(room: CouncilRoom) -> None:
-    Cast(room)
-    room.take(MESSAGE)
-    reserves = [reserve for (reserve,) in room.calls("reserve_usd")]
-    room.owner.execute("UPDATE budgets SET limit_usd = spent_usd + %s", (sum(reserves[:2]),))
-    room.session_id = room.make_session(fan_out="parallel")
-    turn = body(room.take(MESSAGE))
-    assert names(turn["replies"])[1:] == [("researcher", "completed", None), ("critic", "skipped", "budget_exceeded")]
-    room.owner.execute("UPDATE budgets SET limit_usd = spent_usd")
-    room.session_id = room.make_session(fan_out="parallel")
-    with pytest.raises(BudgetExceeded):
-        room.take(MESSAGE)
+def test_all_are_asked_before_any_has_answered_and_the_output_keeps_the_order_of_the_tags(
+    room: CouncilRoom, session_id: UUID
+) -> None:
+    together = threading.Barrier(3)
+
+    def answer(request: Request) -> str:
+        together.wait(DEADLINE_S)
+        return f"I am {asked(request)}."
+
+    room.provider.enqueue(*[answer] * 3)
+    turn = json.loads(room.take(ALL, session_id=session_id).body)
+    assert turn["output"] == "Critic: I am critic.\n\nWriter: I am writer.\n\nResearcher: I am researcher."
+    assert all(len(request.messages) == 2 for request in room.provider.requests)
+    assert not any("answered this already" in request.messages[-1].text for request in room.provider.requests)
+    assert [call[:2] for call in room.calls("step, agent_key")] == [(0, "critic"), (1, "writer"), (2, "researcher")]
 
 
-def test_what_was_answered_before_a_death_is_not_asked_again(room: CouncilRoom) -> None:
-    cast = Cast(room)
-    cast.script["researcher"] = [cast.die_last]
-    turn_id = room.take_until_killed(MESSAGE)
-    assert [row[:3] for row in room.calls("step, status, verdict")] == [
-        (0, "succeeded", "reply"),
-        (1, "intent", None),
-        (2, "succeeded", "reply"),
-    ]
-    turn = body(room.resume(turn_id))
-    assert [reply["status"] for reply in turn["replies"]] == ["completed"] * 3
-    assert sorted(cast.asked) == ["critic", "researcher", "researcher", "writer"]
+def test_the_intents_share_a_commit_and_a_turn_takes_no_more_than_three_beyond_its_calls(
+    room: CouncilRoom, session_id: UUID
+) -> None:
+    with Wiretap(room.app_url, ignoring="set_config('app.tenant_id'") as tap:
+        db = Database(tap.url)
+        load_checks(db)
+        tap.reset()
+        before = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
+        room.take(ALL, session_id=session_id, runner=room.runner(db=db))
+        after = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
+        db.close()
+    # The intents, two outcomes on arrival, the third with the publish.
+    assert after - before - 1 == 4 <= 3 + 3
 
 
-def test_a_cancel_before_another_attempt_keeps_what_was_answered(room: CouncilRoom) -> None:
-    def cancel(_: Request) -> Completion:
-        record_cancel(room.open_database(), room.tenant_id, room.row("SELECT id FROM turns")["id"])
-        return unbilled("throttled")
+def test_an_outcome_is_in_the_journal_while_the_others_are_still_awaited(room: CouncilRoom, session_id: UUID) -> None:
+    """The last to answer does so when the other two are written."""
 
-    Cast(room, writer=[cancel])
-    turn = body(room.take(MESSAGE))
-    assert turn["status"] == "cancelled"
-    assert names(turn["replies"]) == [
-        ("writer", "skipped", "cancelled"),
-        ("researcher", "completed", None),
-        ("critic", "completed", None),
+    def answer(request: Request) -> str:
+        if asked(request) == "writer":
+            wait_for(lambda: room.row(HEARD)["heard"] == 2)
+        return f"I am {asked(request)}."
+
+    room.provider.enqueue(*[answer] * 3)
+    assert json.loads(room.take(ALL, session_id=session_id).body)["status"] == "completed"
+
+
+def test_a_failed_one_does_not_stop_the_others_and_is_tried_again_alone(room: CouncilRoom, session_id: UUID) -> None:
+    def answer(request: Request) -> str | Completion:
+        if asked(request) == "writer":
+            return Completion("unknown", error="provider_error")
+        return f"I am {asked(request)}."
+
+    room.provider.enqueue(*[answer] * 3, "Second try.")
+    turn = json.loads(room.take(ALL, session_id=session_id).body)
+    assert [reply["text"] for reply in turn["replies"]] == ["I am critic.", "Second try.", "I am researcher."]
+    assert room.calls("step, attempt, status, verdict") == [
+        (0, 1, "succeeded", "reply"),
+        (1, 1, "unknown", None),
+        (1, 2, "succeeded", "reply"),
+        (2, 1, "succeeded", "reply"),
     ]
 
 
-def test_a_turn_that_is_given_up_keeps_what_was_answered(room: CouncilRoom) -> None:
-    cast = Cast(room)
-    cast.script["writer"] = [cast.die_last] * 4
-    turn_id = room.take_until_killed("@writer @critic hello")
-    for _ in range(3):
-        with pytest.raises(Killed):
-            room.resume(turn_id)
-        room.expire_lease()
-    turn = body(room.resume(turn_id))
-    assert turn["error"]["code"] == "turn_abandoned"
-    assert names(turn["replies"]) == [("writer", "skipped", "turn_abandoned"), ("critic", "completed", None)]
+def test_the_budget_covers_as_many_of_the_first_as_it_can(room: CouncilRoom, session_id: UUID) -> None:
+    room.take(ALL, session_id=session_id)
+    reserves = [row["reserve_usd"] for row in room.rows("SELECT reserve_usd FROM llm_calls ORDER BY step")]
+    spent = room.row("SELECT spent_usd FROM budgets")["spent_usd"]
+    # Enough for the first two of another such turn, whose history is longer, and not for all three.
+    room.owner.execute("UPDATE budgets SET limit_usd = %s", (spent + sum(reserves[:2]) * 2,))
+    before = len(room.provider.requests)
+    turn = json.loads(room.take(ALL, session_id=session_id).body)
+    statuses = [reply["status"] for reply in turn["replies"]]
+    sent = len(room.provider.requests) - before
+    assert 0 < sent < 3
+    assert statuses == ["completed"] * sent + ["skipped"] * (3 - sent)
+    assert {r["error"]["code"] for r in turn["replies"] if r["status"] == "skipped"} == {"budget_exceeded"}
 
 
-def test_an_outcome_that_cannot_be_written_costs_none_of_the_others(room: CouncilRoom) -> None:
-    """The database is gone for a while: longer than one outcome is tried, shorter than the turn."""
+def test_a_turn_that_died_asks_only_for_what_it_has_not_heard(room: CouncilRoom, session_id: UUID) -> None:
+    def answer(request: Request) -> str:
+        if asked(request) == "writer":
+            wait_for(lambda: room.row(HEARD)["heard"] == 2)
+            raise Killed
+        return f"I am {asked(request)}."
 
-    def fail() -> None:
-        raise DatabaseUnavailable
+    room.provider.enqueue(*[answer] * 3)
+    turn_id = room.take_until_killed(ALL, session_id=session_id)
+    room.provider.enqueue("I am back.")
+    outcome = room.resume(turn_id)
+    assert outcome is not None
+    assert [reply["text"] for reply in json.loads(outcome.body)["replies"]] == [
+        "I am critic.",
+        "I am back.",
+        "I am researcher.",
+    ]
+    assert len(room.provider.requests) == 4
 
-    Cast(room)
-    for _ in range(6):
-        room.db.before(RECORD, fail)
-    with pytest.raises(JournalUnavailable):
-        room.take(MESSAGE)
-    assert room.calls("status, verdict, cost_usd > 0") == [("succeeded", "reply", True)] * 3
-    room.expire_lease()
-    assert room.resume(room.row("SELECT id FROM turns")["id"]) is not None
-    assert room.accounts().keys() == {"tenant"}
-    assert room.accounts()["tenant"] > FAST_COST
+
+def test_calls_that_would_not_fit_are_not_begun(room: CouncilRoom, session_id: UUID) -> None:
+    outcome = room.take(ALL, session_id=session_id, runner=room.runner(seconds_left=lambda: 5.0))
+    assert outcome.handed_over
+    assert room.provider.requests == []
+    assert room.calls() == []
