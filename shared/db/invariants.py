@@ -43,6 +43,15 @@ INVARIANTS: Mapping[str, str] = MappingProxyType(
             SELECT l.id, l.account, c.verdict
             FROM usage_ledger l JOIN llm_calls c ON c.call_id = l.call_id
             WHERE (l.account = 'tenant') <> (c.verdict IS NOT DISTINCT FROM 'reply' AND c.payer <> 'platform')""",
+        "the tenant pays for its agents what the turn's replies cost": """
+            SELECT t.id, r.cost, l.posted
+            FROM turns t
+            LEFT JOIN (SELECT turn_id, sum(cost_usd) AS cost FROM replies GROUP BY turn_id) r ON r.turn_id = t.id
+            LEFT JOIN (
+                SELECT turn_id, sum(amount_usd) AS posted
+                FROM usage_ledger WHERE account = 'tenant' AND purpose = 'agent' GROUP BY turn_id
+            ) l ON l.turn_id = t.id
+            WHERE coalesce(r.cost, 0) <> coalesce(l.posted, 0)""",
         "a posted call's ledger entries add up to its cost": """
             SELECT c.call_id, c.cost_usd, sum(l.amount_usd) AS entries
             FROM llm_calls c JOIN usage_ledger l ON l.call_id = c.call_id

@@ -81,7 +81,8 @@ class TurnJournal:
         self._tenant_id = tenant_id
         self._new = new
         self._calls: list[Call] = []
-        self._pending: Call | None = None
+        # Outcomes that are not written yet: one, unless the database did not take those before it.
+        self._pending: list[Call] = []
 
     @classmethod
     def resumed(cls, db: Database, turn: Row, calls: Sequence[Row]) -> "TurnJournal":
@@ -124,11 +125,13 @@ class TurnJournal:
         return 1 + sum(call.step == step for call in self._calls)
 
     def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
-        # One outcome rides with the next statement; an earlier one goes ahead of it.
-        self.flush()
         index = next(i for i, call in enumerate(self._calls) if call.call_id == call_id)
-        self._pending = self._calls[index] = self._calls[index].finished(completion, error, verdict)
-        return self._pending.answered()
+        call = self._calls[index] = self._calls[index].finished(completion, error, verdict)
+        self._pending.append(call)
+        # One outcome rides with the next statement; an earlier one goes ahead of it.
+        if len(self._pending) > 1:
+            self.flush()
+        return call.answered()
 
     def charges(self) -> list[Charge]:
         """Every call of the turn as the ledger will see it."""
@@ -152,26 +155,37 @@ class TurnJournal:
 
     def outcome(self) -> Params:
         """The parameters of the outcome that is still to be written, all NULL when there is none."""
-        return self._pending.outcome_params() if self._pending else NO_OUTCOME
+        return self._pending[-1].outcome_params() if self._pending else NO_OUTCOME
 
     def written(self) -> None:
         """The outcome went through with another statement."""
-        self._pending = None
+        self._pending.pop()
 
     def flush(self) -> None:
-        """Record the outcome in hand alone. Tried again over a new connection; raises JournalUnavailable when the
-        database cannot take it, and then the call stays an intent, which a claim will make unknown."""
-        for attempt in range(_RECORD_TRIES):
-            if self._pending is None:
-                return
+        """Record the outcomes in hand, each alone. Raises JournalUnavailable when the database does not take one of
+        them; it stays in hand, and where nobody tries again its call stays an intent, which a claim makes unknown."""
+        failures: list[JournalUnavailable] = []
+        for call in tuple(self._pending):
             try:
-                self._db.run(self._tenant_id, RECORD, {**self.fence(), **self.outcome()})
-                self._pending = None
+                self._record(call)
+            except JournalUnavailable as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _record(self, call: Call) -> None:
+        """Tried again over a new connection."""
+        for attempt in range(1, _RECORD_TRIES + 1):
+            try:
+                self._db.run(self._tenant_id, RECORD, {**self.fence(), **call.outcome_params()})
             except (psycopg.Error, DatabaseUnavailable) as error:
-                logger.warning("outcome not recorded", extra={"error": type(error).__name__, "attempt": attempt + 1})
-                if attempt + 1 == _RECORD_TRIES:
+                logger.warning("outcome not recorded", extra={"error": type(error).__name__, "attempt": attempt})
+                if attempt == _RECORD_TRIES:
                     raise JournalUnavailable from error
                 time.sleep(_RECORD_PAUSE_S)
+            else:
+                self._pending.remove(call)
+                return
 
     def accept_for_later(self) -> None:
         """Accept the turn without a call, for the queue. Raises what `open` raises."""
@@ -186,7 +200,7 @@ class TurnJournal:
             self.flush()
             raise JournalUnavailable from error
         if row["recorded"]:
-            self._pending = None
+            self.written()
         self.flush()
         return bool(row["released"])
 
@@ -235,7 +249,7 @@ class TurnJournal:
             self.flush()
             raise JournalUnavailable from error
         if row["recorded"]:
-            self._pending = None
+            self.written()
         if not row["fenced"]:
             self.flush()
             raise Stopped(publish=False)

@@ -1,0 +1,17 @@
+"""A Converse request, read as the fake provider's moods and rules know requests."""
+
+from urllib.parse import unquote
+
+from tests.fake_provider import moods
+
+
+class Received(moods.Received):
+    @property
+    def model_id(self) -> str:
+        return unquote(self.path.removeprefix("/model/").removesuffix("/converse"))
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """A message a block, the system's first."""
+        said = [{"role": "system", "content": self.body.get("system", [])}, *self.body.get("messages", [])]
+        return [{"role": message["role"], "content": block["text"]} for message in said for block in message["content"]]

@@ -1,0 +1,184 @@
+"""What each of Bedrock's answers means, and what nobody must see."""
+
+import contextlib
+import logging
+
+import pytest
+
+from shared.domain.money import Usage
+from shared.llm import providers
+from shared.llm.bedrock import BedrockProvider
+from shared.settings import Settings
+from tests.fake_bedrock import FakeBedrock
+from tests.fake_bedrock.calls import complete, request
+from tests.fake_bedrock.environment import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from tests.fake_bedrock.moods import exception, thinking
+from tests.fake_provider import Mood, moods
+from tests.fake_provider.calls import LIMIT_S
+
+pytest_plugins = ["tests.fake_bedrock.fixtures"]
+
+# What comes back
+
+
+@pytest.mark.parametrize(
+    ("mood", "text", "stop_reason"),
+    [
+        (moods.empty(), "", "end_turn"),
+        (moods.ok(message={"content": []}), "", "end_turn"),
+        (moods.ok(message={"content": "no blocks"}), "no blocks", "end_turn"),
+        (thinking("So."), "So.", "end_turn"),
+        (moods.invalid_utf8(), "caf\ufffd \ufffd\ufffd!", "end_turn"),
+        (moods.nul(), "before\ufffdafter", "end_turn"),
+        (moods.raw_nul(), "before\ufffdafter", "end_turn"),
+        (moods.lone_surrogate(), "before\ufffdafter", "end_turn"),
+        (moods.length("cut in the"), "cut in the", "max_tokens"),
+        (moods.content_filter(), "", "content_filtered"),
+        (moods.ok("No.", finish_reason="guardrail_intervened"), "No.", "content_filtered"),
+        (moods.ok("No.", finish_reason="refusal"), "No.", "content_filtered"),
+        *(
+            (moods.ok("So.", finish_reason=reason), "So.", reason)
+            for reason in (
+                "stop_sequence",
+                "tool_use",
+                "malformed_model_output",
+                "malformed_tool_use",
+                "model_context_window_exceeded",
+                "a_new_one",
+            )
+        ),
+    ],
+)
+def test_a_counted_200_succeeded_whatever_its_text(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, mood: Mood, text: str, stop_reason: str
+) -> None:
+    fake_bedrock.add(mood)
+    completion = bedrock.complete(request())
+    (row,) = fake_bedrock.rows
+    assert row.usage is not None
+    assert (completion.status, completion.error) == ("succeeded", None)
+    assert (completion.text, completion.stop_reason) == (text, stop_reason)
+    assert completion.usage == Usage(row.usage["inputTokens"], row.usage["outputTokens"])
+
+
+def test_what_the_cache_served_and_took_in_is_counted_apart(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider
+) -> None:
+    details = [{"ttl": "5m", "inputTokens": 3}]
+    cached = {"cacheReadInputTokens": 7, "cacheWriteInputTokens": 3, "cacheDetails": details}
+    fake_bedrock.add(moods.ok("So.", usage={"inputTokens": 5, "outputTokens": 2, "totalTokens": 17, **cached}))
+    assert bedrock.complete(request()).usage == Usage(5, 2, cache_read_tokens=7, cache_write_tokens=3)
+
+
+COUNTS = {"inputTokens": 5, "outputTokens": 2}
+
+
+@pytest.mark.parametrize(
+    "mood",
+    [
+        moods.no_usage(),
+        moods.html_200(),
+        moods.huge(),
+        moods.raw([COUNTS]),
+        *(
+            moods.ok("So.", usage=COUNTS | wrong)
+            for wrong in (
+                {"inputTokens": -1},
+                {"inputTokens": True},
+                {"inputTokens": None},
+                {"outputTokens": "2"},
+                {"outputTokens": 2.0},
+                {"outputTokens": 2**63},
+                {"cacheReadInputTokens": -1},
+                {"cacheWriteInputTokens": "3"},
+            )
+        ),
+        moods.ok("So.", usage={"inputTokens": 5}),
+        moods.status(201),
+        moods.status(206),
+    ],
+)
+def test_a_2xx_that_cannot_be_counted_is_unknown(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, mood: Mood
+) -> None:
+    fake_bedrock.add(mood)
+    completion = bedrock.complete(request())
+    assert (completion.status, completion.error) == ("unknown", "malformed_response")
+    assert completion.provider_request_id == fake_bedrock.rows[0].request_id
+    assert len(fake_bedrock.rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "status", "error"),
+    [
+        ("ValidationException", 400, "unbilled", "refused"),
+        ("ServiceQuotaExceededException", 400, "unbilled", "refused"),
+        ("AccessDeniedException", 403, "unbilled", "refused"),
+        ("ExpiredTokenException", 403, "unbilled", "refused"),
+        ("ResourceNotFoundException", 404, "unbilled", "refused"),
+        ("ThrottlingException", 429, "unbilled", "throttled"),
+        ("ModelNotReadyException", 429, "unbilled", "throttled"),
+        ("ModelTimeoutException", 408, "unknown", "provider_error"),
+        ("ModelErrorException", 424, "unknown", "provider_error"),
+        ("InternalServerException", 500, "unknown", "provider_error"),
+        ("ServiceUnavailableException", 503, "unknown", "provider_error"),
+        ("Gateway", 504, "unknown", "provider_error"),
+        ("Redirected", 307, "unbilled", "refused"),
+    ],
+)
+def test_an_exception_is_told_by_its_status_and_not_retried(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, name: str, code: int, status: str, error: str
+) -> None:
+    fake_bedrock.add(exception(name, code), times=None)
+    completion = bedrock.complete(request())
+    assert (completion.status, completion.error) == (status, error)
+    assert completion.provider_request_id == fake_bedrock.rows[0].request_id
+    assert completion.usage == Usage()
+    assert len(fake_bedrock.rows) == 1
+
+
+def test_throttling_may_say_when_to_come_again(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
+    fake_bedrock.add(moods.status(429, retry_after=7))
+    assert bedrock.complete(request()).retry_after_s == 7.0
+
+
+def test_the_body_of_an_exception_is_not_waited_for(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
+    fake_bedrock.add(Mood(status=400, delivery="trickle_body", seconds=0.05))
+    assert complete(bedrock, request(max_call_s=LIMIT_S)).error == "refused"
+
+
+# Settings, and what must not be seen
+
+
+def test_settings_choose_it_and_name_its_stage(fake_bedrock: FakeBedrock, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = Settings.model_construct(llm_provider="bedrock", stage="prod")
+    monkeypatch.setattr(providers, "settings", lambda: chosen)
+    provider = providers.provider.__wrapped__()
+    assert isinstance(provider, BedrockProvider)
+    with contextlib.closing(provider):
+        provider.complete(request())
+    assert fake_bedrock.rows[0].parameters["requestMetadata"]["stage"] == "prod"
+
+
+@pytest.mark.parametrize("mood", [moods.ok("a reply"), moods.status(500), moods.close_without_answer()])
+def test_no_log_line_has_key_prompt_or_reply(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, caplog: pytest.LogCaptureFixture, mood: Mood
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("botocore").setLevel(logging.DEBUG)
+    fake_bedrock.add(mood)
+    complete(bedrock, request())
+    assert len(fake_bedrock.rows) == 1
+    for secret in (SECRET_ACCESS_KEY, ACCESS_KEY_ID, "Signature=", "hello there", "a reply", "You are the Writer"):
+        assert secret not in caplog.text
+
+
+def test_a_call_that_did_not_succeed_is_logged_with_its_id(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake_bedrock.add(exception("InternalServerException", 500))
+    bedrock.complete(request(call_id="call-7"))
+    bedrock.complete(request(call_id="call-8"))
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("shared")] == [
+        "Call call-7 is unknown: provider_error (status 500)"
+    ]

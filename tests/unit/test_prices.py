@@ -1,0 +1,45 @@
+"""The rates of the catalog against a price list that is not ours, for every prompt that the window allows."""
+
+from decimal import Decimal
+
+import pytest
+from genai_prices import calc_price
+from genai_prices.types import Usage as Priced
+
+from shared.catalog import Model, build
+from shared.domain.money import Usage, cost
+from shared.settings import Settings
+
+PROVIDERS = {"openai": "openai", "bedrock": "aws"}
+
+
+def models() -> list[Model]:
+    return [
+        model for provider in PROVIDERS for model in build(Settings.model_construct(llm_provider=provider)).values()
+    ]
+
+
+def listed(model: Model, **tokens: int) -> Decimal:
+    return calc_price(Priced(**tokens), model.model_id, provider_id=PROVIDERS[model.provider]).total_price
+
+
+@pytest.mark.parametrize("model", models(), ids=lambda model: f"{model.provider}-{model.alias}")
+def test_the_rates_are_those_of_the_price_list_up_to_the_whole_window(model: Model) -> None:
+    window, most = model.context_window, model.max_output_tokens
+    rest = window - most
+    assert cost(model.rates, Usage(input_tokens=window)) == listed(model, input_tokens=window)
+    assert cost(model.rates, Usage(cache_read_tokens=window)) == listed(
+        model, input_tokens=window, cache_read_tokens=window
+    )
+    assert cost(model.rates, Usage(cache_write_tokens=window)) == listed(
+        model, input_tokens=window, cache_write_tokens=window
+    )
+    assert cost(model.rates, Usage(rest, most)) == listed(model, input_tokens=rest, output_tokens=most)
+    assert model.rates.reasoning == model.rates.output
+
+
+def test_the_model_is_the_one_that_the_list_means() -> None:
+    for model in models():
+        priced = calc_price(Priced(input_tokens=1), model.model_id, provider_id=PROVIDERS[model.provider])
+        assert priced.model.id == model.model_id
+        assert model.context_window <= (priced.model.context_window or 0)
