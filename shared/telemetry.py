@@ -31,6 +31,8 @@ def _logger() -> Logger:
         below.handlers = list(logger.handlers)
         below.setLevel(logging.INFO)
         below.propagate = False
+    # It warns with the text of errors, which may hold data, and raises them as well.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     return logger
 
 

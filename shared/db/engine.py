@@ -5,6 +5,7 @@ autocommit connection, and so are one implicit transaction and one round trip. A
 connection, and no transaction is open between two calls of `run`.
 """
 
+import select
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -118,7 +119,9 @@ class Database:
             self._connection = None
 
     def _connect(self) -> psycopg.Connection[Row]:
-        if self._connection is None or self._connection.closed:
+        if self._connection is not None and (self._connection.closed or _hung_up(self._connection)):
+            self.close()
+        if self._connection is None:
             try:
                 self._connection = psycopg.connect(
                     self._url,
@@ -131,6 +134,14 @@ class Database:
             except psycopg.OperationalError as error:
                 raise DatabaseUnavailable from error
         return self._connection
+
+
+def _hung_up(connection: psycopg.Connection[Row]) -> bool:
+    """Whether the server has ended an idle connection, as a failover does; seen without asking it. It says nothing
+    unasked but this, or something that a new connection does not mind."""
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 @cache

@@ -11,8 +11,8 @@ from shared.db import sessions
 from shared.db.accept import ACCEPT, ACCEPT_AND_OPEN
 from shared.domain.outcome import TurnOutcome
 from shared.errors import BudgetExceeded, NotFound, TurnConflict
-from shared.llm.port import Request
-from tests.council_room import DEADLINE_S, CouncilRoom, body, names
+from shared.llm.port import Completion, Request
+from tests.council_room import DEADLINE_S, DEEP_COST, FAST_COST, CouncilRoom, answer, body, names
 
 PAYER = "tenant:tenant-1"
 
@@ -184,6 +184,17 @@ def test_a_turn_for_later_is_accepted_while_its_own_month_has_something_left(roo
     outcome = room.take("@writer hello", later=True)
     assert names(body(room.resume(outcome.turn_id))["replies"]) == [("writer", "skipped", "budget_exceeded")]
     assert len(room.provider.requests) == 1
+
+
+def test_a_turn_that_runs_into_a_new_month_is_settled_in_both(room: CouncilRoom) -> None:
+    def month_passes(_: Request) -> Completion:
+        a_month_passes(room)
+        return answer()
+
+    room.provider.enqueue(month_passes, answer())
+    assert room.take("@writer @researcher hello").published
+    rows = room.rows("SELECT held_usd, spent_usd FROM budgets ORDER BY period")
+    assert rows == [{"held_usd": 0, "spent_usd": FAST_COST}, {"held_usd": 0, "spent_usd": DEEP_COST}]
 
 
 def test_a_limit_that_was_lifted_stays_lifted(room: CouncilRoom) -> None:

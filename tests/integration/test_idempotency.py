@@ -51,13 +51,24 @@ def test_a_key_in_use_is_answered_with_the_turn_as_it_stands(room: CouncilRoom) 
 
 @pytest.mark.parametrize(
     "change",
-    [{"message": "@writer hullo"}, {"mode": "manual"}, {"mode": "manual", "agent_keys": ("writer",)}],
-    ids=["message", "mode", "agents"],
+    [
+        {"message": "hullo"},
+        {"mode": "roundtable", "agent_keys": None},
+        {"agent_keys": ("critic",)},
+        {"agent_keys": None},
+    ],
+    ids=["message", "mode", "other agents", "no agents"],
 )
 def test_a_key_is_refused_for_another_body(room: CouncilRoom, change: dict[str, Any]) -> None:
-    room.take("@writer hello", idempotency_key="key-1")
+    posted: dict[str, Any] = {
+        "message": "hello",
+        "mode": "manual",
+        "agent_keys": ("writer",),
+        "idempotency_key": "key-1",
+    }
+    take_turn(room.runner(), room.request(**posted))
     with pytest.raises(IdempotencyKeyReused):
-        take_turn(room.runner(), room.request(**{"message": "@writer hello", "idempotency_key": "key-1"} | change))
+        take_turn(room.runner(), room.request(**posted | change))
     assert len(room.provider.requests) == 1
 
 

@@ -1,7 +1,7 @@
 """A cancel or a delete that meets a turn at a lock: whoever waits sees what the other one did."""
 
-from concurrent.futures import Future
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from shared.db.accept import ACCEPT_AND_OPEN
 from shared.db.journal import OPEN
 from shared.db.publish import PUBLISH
-from shared.errors import SessionDeleted
+from shared.errors import NotFound, SessionDeleted
 from shared.llm.port import Completion, Request
 from tests.council_room import DEADLINE_S, CouncilRoom, answer, body, names, words_left
 from tests.other_process import OtherProcess
@@ -55,26 +55,42 @@ def test_a_delete_that_waits_for_an_accept_deletes_that_turn_too(room: CouncilRo
     assert words_left(room, "sesame") == {}
 
 
-def test_a_publish_that_waits_for_a_delete_publishes_no_word(room: CouncilRoom, other: OtherProcess) -> None:
-    """The delete is stopped half way: it waits for a reply of a turn that had ended before."""
-    room.take("@writer before")
+@contextmanager
+def half_deleted(room: CouncilRoom, other: OtherProcess) -> Iterator[Callable[[], None]]:
+    """The other process deletes the session, half way: it waits for a reply of a turn that had ended before. Yields
+    what lets it go on once somebody waits for it."""
 
-    def delete_half(_: Request) -> Completion:
-        locker.execute("SELECT text FROM replies FOR UPDATE")
-        parts.append(other.start(other.delete))
-        room.wait_until_blocked()
-        return answer("sesame")
-
-    def let_the_delete_go_on() -> None:
+    def go_on() -> None:
         room.wait_until_blocked(2)
         locker.commit()
 
-    parts: list[Future[Any]] = []
     with psycopg.connect(room.owner.info.dsn) as locker:
-        room.provider.enqueue(delete_half)
-        room.db.before(PUBLISH, lambda: parts.append(other.start(let_the_delete_go_on)))
-        with pytest.raises(SessionDeleted):
-            room.take("@writer sesame")
+        locker.execute("SELECT text FROM replies FOR UPDATE")
+        parts = [other.start(other.delete)]
+        room.wait_until_blocked()
+        yield lambda: parts.append(other.start(go_on))
         for part in parts:
             part.result(DEADLINE_S)
+
+
+def test_a_publish_that_waits_for_a_delete_publishes_no_word(room: CouncilRoom, other: OtherProcess) -> None:
+    def delete_half(_: Request) -> Completion:
+        room.db.before(PUBLISH, stack.enter_context(half_deleted(room, other)))
+        return answer("sesame")
+
+    room.take("@writer before")
+    room.provider.enqueue(delete_half)
+    with ExitStack() as stack, pytest.raises(SessionDeleted):
+        room.take("@writer sesame")
     assert words_left(room, "sesame") == {}
+
+
+def test_an_accept_that_waits_for_a_delete_finds_no_session(room: CouncilRoom, other: OtherProcess) -> None:
+    def delete_half() -> None:
+        stack.enter_context(half_deleted(room, other))()
+
+    room.take("@writer before")
+    room.db.before(ACCEPT_AND_OPEN, delete_half)
+    with ExitStack() as stack, pytest.raises(NotFound):
+        room.take("@writer sesame")
+    assert len(room.provider.requests) == len(room.rows("SELECT id FROM turns")) == 1

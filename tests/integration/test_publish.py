@@ -125,14 +125,23 @@ def test_an_outcome_in_hand_survives_an_error_of_our_own(room: CouncilRoom, monk
 @pytest.mark.parametrize(
     ("statement", "message"), [(OPEN, "@writer @critic hello"), (PUBLISH, "@writer hello")], ids=["open", "publish"]
 )
-def test_a_connection_that_is_cut_loses_no_outcome(room: CouncilRoom, statement: Statement, message: str) -> None:
-    room.db.before(statement, room.cut_connections)
+def test_a_connection_that_is_cut_at_its_commit_loses_no_outcome(
+    room: CouncilRoom, statement: Statement, message: str
+) -> None:
+    room.db.hold(statement, room.cut_connections)
     with pytest.raises(JournalUnavailable):
         room.take(message)
     assert room.calls() == [(0, 1, "fast", "succeeded", "reply", None)]
     assert nothing_is_published(room)
     room.expire_lease()
     assert body(room.resume(room.row("SELECT id FROM turns")["id"]))["status"] == "completed"
+    assert room.accounts().keys() == {"tenant"}
+
+
+@pytest.mark.parametrize("statement", [ACCEPT_AND_OPEN, OPEN, PUBLISH], ids=["accept", "open", "publish"])
+def test_a_connection_that_died_while_nobody_needed_it_is_replaced(room: CouncilRoom, statement: Statement) -> None:
+    room.db.before(statement, room.cut_connections)
+    assert room.take("@writer @critic hello").published
     assert room.accounts().keys() == {"tenant"}
 
 

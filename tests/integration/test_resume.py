@@ -93,6 +93,7 @@ def test_a_resumed_turn_counts_the_attempts_that_were_answered_and_not_those_tha
 
 def test_a_resumed_turn_keeps_its_plan_its_agents_and_its_history(room: CouncilRoom) -> None:
     room.take("@critic before")
+    room.change_agent("researcher")
     room.provider.enqueue("Roses.", die)
     turn_id = room.take_until_killed("@writer @researcher hello")
     plan = room.row("SELECT plan FROM turns WHERE id = %s", turn_id)["plan"]
@@ -103,7 +104,7 @@ def test_a_resumed_turn_keeps_its_plan_its_agents_and_its_history(room: CouncilR
     assert (
         turn["plan"] == plan == {"selected_agent_keys": ["writer", "researcher"], "source": "tags", "unknown_tags": []}
     )
-    assert [reply["agent_version"] for reply in turn["replies"]] == [1, 1]
+    assert [reply["agent_version"] for reply in turn["replies"]] == [1, 2]
     asked = room.provider.requests[-1]
     assert "You are the researcher." in asked.messages[0].text
     assert asked.messages[1].text == "@critic before"

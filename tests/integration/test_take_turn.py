@@ -94,13 +94,16 @@ def test_an_agent_sees_the_replies_before_it_and_the_next_turn_sees_the_session(
     room.provider.enqueue("Roses.", "Violets.", "Lilies.")
     room.take("@writer @researcher what flowers?")
     room.take("@critic which is best?")
-    first, second, third = room.provider.requests
+    room.take("@writer why?")
+    first, second, _, fourth = room.provider.requests
     assert [m.role for m in first.messages] == ["system", "user"]
     assert "Writer: Roses." in second.messages[-1].text
-    assert [(m.role, m.text) for m in third.messages[1:]] == [
+    assert [(m.role, m.text) for m in fourth.messages[1:]] == [
         ("user", "@writer @researcher what flowers?"),
         ("assistant", "Writer: Roses.\n\nResearcher: Violets."),
         ("user", "@critic which is best?"),
+        ("assistant", "Critic: Lilies."),
+        ("user", "@writer why?"),
     ]
 
 

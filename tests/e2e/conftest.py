@@ -1,0 +1,68 @@
+"""The local stack, which is what `make run` starts, once for all tests that speak to it over HTTP.
+
+The rule this file protects: when a test is over, no turn of its tenant is unfinished, every request in the provider's
+own log is a call of the journal, and every invariant holds of everything that is stored.
+"""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from local.stack import Stack
+from shared.db.engine import Row
+from tests.council_room import broken_invariants
+from tests.e2e.tenant import Tenant, open_client, unanswered_in_journal, with_provider
+from tests.fake_provider import FakeProvider
+from tests.processes import eventually
+
+_ACTIVE = "SELECT id FROM turns WHERE tenant_id = %s AND status IN ('accepted', 'running')"
+
+
+@pytest.fixture(scope="session")
+def everybodys_provider() -> Iterator[FakeProvider]:
+    with FakeProvider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def stack(everybodys_provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack.start(with_provider(everybodys_provider, tmp_path_factory.mktemp("stack"))) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def owner(stack: Stack) -> Iterator[psycopg.Connection[Row]]:
+    """The database's owner, who sees every row, in autocommit."""
+    with psycopg.connect(stack.owner_url, autocommit=True, row_factory=dict_row) as connection:
+        yield connection
+
+
+@pytest.fixture
+def provider(everybodys_provider: FakeProvider) -> Iterator[FakeProvider]:
+    """The models behind the stack, without any mood; what a test has left on hold is let go."""
+    everybodys_provider.clear()
+    yield everybodys_provider
+    everybodys_provider.release()
+
+
+@pytest.fixture
+def tenant(stack: Stack, provider: FakeProvider, owner: psycopg.Connection[Row]) -> Iterator[Tenant]:
+    """A tenant that nobody knows yet, with an administrator's token."""
+    tenant_id = f"tenant-{uuid4()}"
+    with open_client(stack.url, stack.token(tenant=tenant_id)) as http:
+        tenant = Tenant(tenant_id, http, owner, provider, len(provider.rows))
+        yield tenant
+        provider.release()
+        eventually(lambda: not tenant.rows(_ACTIVE, tenant.id))
+        assert unanswered_in_journal(tenant) == set()
+        assert broken_invariants(owner) == {}
+
+
+@pytest.fixture
+def session_id(tenant: Tenant) -> str:
+    """A session in mode `tag` with three agents: Writer, Researcher and Critic."""
+    tenant.make_agents("writer", "researcher", "critic")
+    return tenant.make_session("writer", "researcher", "critic")

@@ -1,0 +1,82 @@
+"""Every operation of the API as its OpenAPI document has it, so that a route cannot be added without being tested.
+
+A parameter or a field that has no example here yet fails the tests: give it one.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import functions
+from shared.names import API_PREFIX
+
+DOCUMENT: Final = json.loads((Path(functions.__file__).parent / "api" / "openapi.json").read_text())
+# What a good body has in each field.
+EXAMPLES: Final = {
+    "key": "editor",
+    "name": "Editor",
+    "role_prompt": "You edit.",
+    "model_alias": "fast",
+    "max_output_tokens": 16,
+    "temperature": 0.5,
+    "enabled": True,
+    "title": "Edited",
+    "mode": "manual",
+    "agent_keys": ["writer"],
+    "fan_out": "sequential",
+    "message": "hello",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`path` is relative to the API's prefix, with its parameters in braces. `fields` are those of the body, None
+    where the operation takes none."""
+
+    method: str
+    path: str
+    path_parameters: tuple[str, ...]
+    query: tuple[str, ...]
+    headers: tuple[str, ...]
+    fields: tuple[str, ...] | None
+    required: tuple[str, ...]
+    secured: bool
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def body(self) -> dict[str, Any]:
+        """A good body."""
+        return {name: EXAMPLES[name] for name in self.fields or ()}
+
+
+def _operation(path: str, method: str, described: dict[str, Any]) -> Operation:
+    def named(place: str) -> tuple[str, ...]:
+        return tuple(p["name"] for p in described.get("parameters", ()) if p["in"] == place)
+
+    content = described.get("requestBody", {}).get("content", {})
+    schema = _resolved(content["application/json"]["schema"]) if content else {}
+    fields = tuple(schema["properties"]) if content else None
+    return Operation(
+        method=method.upper(),
+        path=path.removeprefix(f"{API_PREFIX}/"),
+        path_parameters=named("path"),
+        query=named("query"),
+        headers=named("header"),
+        fields=fields,
+        required=tuple(schema.get("required", ())),
+        secured=described["security"] != [],
+    )
+
+
+def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+OPERATIONS: Final = [
+    _operation(path, method, described)
+    for path, operations in DOCUMENT["paths"].items()
+    for method, described in operations.items()
+]

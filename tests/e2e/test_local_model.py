@@ -1,0 +1,35 @@
+"""A whole turn with the real model of this machine: no key, no account, and tokens that were really counted."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+from psycopg.rows import dict_row
+
+from local.stack import Stack
+from tests.council_room import broken_invariants
+from tests.e2e.tenant import agent, environ, open_client
+
+# Generous: a machine that builds and tests other things at the same time must pass, too.
+LIMITS = {"llm_provider": "local", "max_call_s": 60, "turn_seconds": 120}
+
+
+def test_two_agents_answer_with_text_tokens_and_cost(tmp_path: Path) -> None:
+    with Stack.start(environ(tmp_path, **LIMITS)) as stack, open_client(stack.url, stack.token()) as http:
+        for key in ("one", "two"):
+            assert http.post("agents", json=agent(key, max_output_tokens=16)).status_code == 201
+        session = http.post("sessions", json={"mode": "tag", "agent_keys": ["one", "two"]}).json()
+        posted = http.post(f"sessions/{session['id']}/turns", json={"message": "@one @two Name a colour."})
+        assert posted.status_code == 201
+        turn = posted.json()
+        with psycopg.connect(stack.owner_url, row_factory=dict_row) as owner:
+            assert broken_invariants(owner) == {}
+    assert (turn["status"], [reply["agent_key"] for reply in turn["replies"]]) == ("completed", ["one", "two"])
+    for reply in turn["replies"]:
+        assert (reply["status"], reply["model_alias"]) == ("completed", "fast")
+        assert reply["text"].strip()
+        # The role prompt and the message take more tokens than words; the answer is cut at its cap, or ends before.
+        assert reply["usage"]["input_tokens"] > 20
+        assert 0 < reply["usage"]["output_tokens"] <= 16
+        assert Decimal(reply["cost_usd"]) > 0
+    assert Decimal(turn["cost_usd"]) == sum(Decimal(reply["cost_usd"]) for reply in turn["replies"])

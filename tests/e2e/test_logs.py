@@ -1,0 +1,235 @@
+"""What the functions log on a bad day: everything that operations need, and not a word of what was said.
+
+A day is lived once, on a stack of its own whose database has a password: turns that succeed, calls that fail, triggers
+that raise with what they were given, and errors that nobody expected. The tests then read the logs.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from local.stack import Stack
+from shared.db.engine import Row
+from shared.names import METRICS_NAMESPACE, SERVICE, Dimension, Metric, Role
+from tests.e2e.tenant import Tenant, agent, open_client, with_provider
+from tests.fake_provider import FakeProvider, Mood, moods
+from tests.processes import eventually
+
+MESSAGE, ROLE, REPLY, TITLE = "said-by-a-user", "said-to-an-agent", "said-by-a-model", "said-in-a-title"
+PASSWORD, API_KEY = "password-of-the-owner", "key-of-the-provider"
+SECRETS = (MESSAGE, ROLE, REPLY, TITLE, PASSWORD, API_KEY)
+FUNCTIONS = ("api", "turns", "worker")
+
+
+@dataclass
+class Day:
+    """What was answered, by what was done, and where the logs are."""
+
+    log_dir: Path
+    token: str
+    answers: dict[str, httpx.Response] = field(default_factory=dict)
+
+    def texts(self, *functions: str) -> list[str]:
+        """The log lines of these functions, all of them by default."""
+        logs = ((self.log_dir / f"{function}.log").read_text() for function in functions or FUNCTIONS)
+        return [line for log in logs for line in log.splitlines()]
+
+    def lines(self, *functions: str) -> list[dict[str, Any]]:
+        return [json.loads(text) for text in self.texts(*functions) if text.startswith("{")]
+
+    def logged(self, *functions: str) -> list[dict[str, Any]]:
+        """Those that are not metrics."""
+        return [line for line in self.lines(*functions) if "_aws" not in line]
+
+    def told_of(self, done: str) -> list[str]:
+        """The messages that were logged while this was answered."""
+        request_id = self.answers[done].json()["request_id"]
+        return [line["message"] for line in self.logged() if line["correlation_id"] == request_id]
+
+
+@pytest.fixture(scope="module")
+def database_url(stack: Stack, owner: psycopg.Connection[Row]) -> Iterator[str]:
+    """A database of its own, with a password in its URL; the server behind it trusts everybody."""
+    owner.execute("CREATE DATABASE logs")
+    url = stack.owner_url.replace("postgres@", f"postgres:{PASSWORD}@")
+    yield url.removesuffix("postgres") + "logs"
+    owner.execute("DROP DATABASE logs WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def day(
+    database_url: str, everybodys_provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Day]:
+    everybodys_provider.clear()
+    data_dir = tmp_path_factory.mktemp("logs")
+    environ = with_provider(everybodys_provider, data_dir, database_url=database_url, llm_api_key=API_KEY)
+    with Stack.start(environ) as stack, psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as owner:
+        token = stack.token(tenant="acme")
+        with open_client(stack.url, token) as http:
+            tenant = Tenant("acme", http, owner, everybodys_provider, len(everybodys_provider.rows))
+            day = Day(stack.log_dir, token)
+            live_through(day, tenant)
+        yield day
+
+
+def live_through(day: Day, tenant: Tenant) -> None:
+    for key in ("writer", "critic"):
+        assert tenant.http.post("agents", json=agent(key, role_prompt=ROLE)).status_code == 201
+    session_id = tenant.make_session("writer", "critic")
+    tenant.provider.answer_with(lambda _: moods.ok(REPLY))
+    day.answers["a good turn"] = tenant.post(session_id, MESSAGE)
+    refuse_and_fail_calls(day, tenant, session_id)
+    with trigger(tenant, "sessions", "NEW.title"):
+        day.answers["an unexpected error"] = tenant.http.post(
+            "sessions", json={"title": TITLE, "agent_keys": ["writer"]}
+        )
+    with closed_database(tenant):
+        day.answers["no database"] = tenant.http.get("agents")
+    with trigger(tenant, "turns", "NEW.message"):
+        day.answers["no journal"] = tenant.post(session_id, MESSAGE)
+    with trigger(tenant, "replies", "NEW.text"):
+        day.answers["no publishing"] = tenant.post(session_id, MESSAGE)
+        turn_id = tenant.row("SELECT id::text FROM turns WHERE status = 'running'")["id"]
+        tenant.expire_lease(turn_id)
+        eventually(lambda: day.logged("worker"))
+    # The worker's own claim ran out, too.
+    tenant.expire_lease(turn_id)
+    assert tenant.wait_for(turn_id)["output"] == REPLY
+
+
+def refuse_and_fail_calls(day: Day, tenant: Tenant, session_id: str) -> None:
+    body = json.dumps({"error": {"message": REPLY}}).encode()
+    for mood in (
+        Mood(status=400, body=body),
+        Mood(status=500, body=body),
+        Mood(body=body),
+        moods.reset_before_answer(),
+    ):
+        tenant.provider.answer_with(lambda _, mood=mood: mood)  # type: ignore[misc]
+        assert tenant.take(session_id, MESSAGE)["status"] == "failed"
+    tenant.provider.answer_with(lambda _: moods.ok(REPLY))
+    day.answers["an invalid message"] = tenant.post(session_id, f"{MESSAGE}\0")
+    day.answers["an unknown field"] = tenant.post(session_id, MESSAGE, **{MESSAGE: MESSAGE})
+    assert tenant.http.get("agents", headers={"Authorization": f"Bearer {day.token}x"}).status_code == 401
+
+
+@contextmanager
+def trigger(tenant: Tenant, table: str, told: str) -> Iterator[None]:
+    """Within the block, inserting into `table` raises an error that tells what was to be inserted."""
+    tenant.owner.execute(
+        f"""CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'broken by %', {told} USING DETAIL = {told}, HINT = {told}; END $$;
+        CREATE TRIGGER raise BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION raise()""".encode()
+    )
+    yield
+    tenant.owner.execute(b"DROP FUNCTION raise() CASCADE")
+
+
+@contextmanager
+def closed_database(tenant: Tenant) -> Iterator[None]:
+    """Within the block, no function is connected to the database, and none can connect."""
+    tenant.owner.execute(b"REVOKE CONNECT ON DATABASE logs FROM PUBLIC")
+    tenant.rows("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = %s", Role.APP)
+    yield
+    tenant.owner.execute(b"GRANT CONNECT ON DATABASE logs TO PUBLIC")
+
+
+def test_the_day_was_as_bad_as_it_should_be(day: Day) -> None:
+    """Otherwise the logs would prove nothing."""
+    answered = {done: (answer.status_code, answer.json().get("code")) for done, answer in day.answers.items()}
+    assert answered == {
+        "a good turn": (201, None),
+        "an invalid message": (422, "invalid_message"),
+        "an unknown field": (422, "invalid_request"),
+        "an unexpected error": (500, "internal_error"),
+        "no database": (503, "database_unavailable"),
+        "no journal": (503, "journal_unavailable"),
+        "no publishing": (500, "publish_failed"),
+    }
+    assert day.answers["a good turn"].json()["output"] == REPLY
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_word_and_no_secret_is_in_any_log(day: Day, secret: str) -> None:
+    assert [path.name for path in day.log_dir.iterdir() if secret in path.read_text()] == []
+
+
+def test_no_part_of_a_token_is_in_any_log(day: Day) -> None:
+    for part in day.token.split("."):
+        assert [path.name for path in day.log_dir.iterdir() if part in path.read_text()] == []
+
+
+def test_no_problem_document_tells_what_the_database_was_told_or_said(day: Day) -> None:
+    for done in ("an unexpected error", "no database", "no journal", "no publishing"):
+        for secret in SECRETS:
+            assert secret not in day.answers[done].text
+
+
+def test_every_line_is_a_json_object(day: Day) -> None:
+    assert [text for text in day.texts() if not text.startswith("{")] == []
+
+
+def test_every_line_says_of_which_request_and_function_it_is(day: Day) -> None:
+    for function in FUNCTIONS:
+        assert day.logged(function), function
+        for line in day.logged(function):
+            assert {"level", "message", "timestamp", "service", "function_request_id"} <= set(line)
+            assert (line["service"], line["function"]) == (SERVICE, function)
+            UUID(line["correlation_id"])
+
+
+def test_the_request_id_of_an_answer_finds_its_lines(day: Day) -> None:
+    assert day.told_of("an unexpected error") == ["unexpected error"]
+    assert day.told_of("no database") == ["request failed"]
+    assert day.told_of("no journal") == ["request failed"]
+    assert day.told_of("no publishing") == ["request failed"]
+    assert day.told_of("an invalid message") == []
+
+
+def test_an_error_is_told_by_its_type_and_place(day: Day) -> None:
+    (line,) = (line for line in day.logged("turns") if line.get("code") == "publish_failed")
+    assert line["level"] == "ERROR"
+    assert line["cause"]["type"] == "PublishFailed"
+    assert (line["cause"]["cause"]["type"], line["cause"]["cause"]["sqlstate"]) == ("RaiseException", "P0001")
+    assert any("publish.py:" in place for place in line["cause"]["at"])
+
+
+def test_the_worker_tells_of_a_turn_that_it_could_not_end(day: Day) -> None:
+    assert {line["message"] for line in day.logged("worker")} == {"turn not resumed"}
+
+
+def test_a_failed_call_is_told_by_its_id_and_what_became_of_it(day: Day) -> None:
+    told = [line["message"] for line in day.logged("turns") if line["level"] == "WARNING"]
+    calls = [re.fullmatch(r"Call ([0-9a-f-]{36}) is (\w+: \w+) \(.*\)", message) for message in told]
+    assert Counter(call and call[2] for call in calls) == {
+        "unbilled: refused": 1,
+        "unknown: provider_error": 2,
+        "unknown: malformed_response": 2,
+        "unknown: connection_lost": 2,
+    }
+
+
+def test_metrics_are_in_pantheons_namespace_with_few_dimensions(day: Day) -> None:
+    emitted = set()
+    for line in day.lines():
+        for directive in line.get("_aws", {}).get("CloudWatchMetrics", ()):
+            assert directive["Namespace"] == METRICS_NAMESPACE
+            for names in directive["Dimensions"]:
+                assert set(names) <= {"service", *Dimension}
+                assert all(isinstance(line[name], str) for name in names)
+            for metric in directive["Metrics"]:
+                emitted.add(metric["Name"])
+                assert all(isinstance(value, (int, float)) for value in line[metric["Name"]])
+    assert emitted <= set(Metric)
+    assert emitted >= {Metric.TURNS, Metric.CALLS, Metric.UNEXPECTED_ERRORS, Metric.JOURNAL_UNAVAILABLE}

@@ -1,0 +1,107 @@
+"""The README is true to the letter: its commands are run as they stand, and its table is what can be set."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.cli import _greet
+from local.stack import Stack
+from shared.names import Env, LocalEnv
+from shared.settings import Settings
+from tests.fake_provider import FakeProvider
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+TOKEN, ADDRESS = "eyJ…", "http://127.0.0.1:8000"
+TIMEOUT_S = 60.0
+SEPARATOR = "---again---"
+
+
+def section(title: str) -> str:
+    """What stands under a heading, up to the next one."""
+    found = re.search(rf"^## {title}$(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def blocks(text: str, language: str = "") -> list[str]:
+    """The fenced blocks of this language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def in_bash(script: str) -> str:
+    """What the lines print when they are pasted into a shell that stops at the first failure."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PANTHEON_")}
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        env=clean,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    return ran.stdout
+
+
+def shape(shown: Any, real: Any) -> bool:
+    """Whether what the README shows of a document is in the real one; an ellipsis stands for anything."""
+    match shown:
+        case dict():
+            return all(name == "…" or (name in real and shape(value, real[name])) for name, value in shown.items())
+        case list():
+            return len(shown) == len(real) and all(map(shape, shown, real))
+        case str() if "…" in shown:
+            return re.fullmatch(".+".join(map(re.escape, shown.split("…"))), real, re.DOTALL) is not None
+        case str() if re.fullmatch(r"0\.\d+", shown):
+            return re.fullmatch(r"0\.\d+", real) is not None
+    return bool(shown == real)
+
+
+class TestFirstTurn:
+    @pytest.fixture
+    def commands(self, stack: Stack) -> str:
+        """The shell lines, with the address and the token of a stack that runs."""
+        (commands,) = blocks(section("A first turn"))
+        assert (commands.count(TOKEN), commands.count(ADDRESS)) == (1, 1)
+        return str(commands).replace(TOKEN, stack.token()).replace(ADDRESS, stack.url)
+
+    def test_its_commands_work_as_they_stand_and_the_last_one_again_answers_the_same_and_asks_nobody(
+        self, commands: str, provider: FakeProvider
+    ) -> None:
+        before = len(provider.rows)
+        last = commands[commands.rindex("\ncurl ") :]
+        printed, again = in_bash(f"{commands}echo {SEPARATOR}{last}").split(SEPARATOR + "\n")
+        agents, end = json.JSONDecoder().raw_decode(printed)
+        assert {"writer", "researcher"} <= {agent["key"] for agent in agents["items"]}
+        assert printed[end:] == again
+        assert len(provider.rows) - before == 2
+        (shown,) = blocks(section("A first turn"), "json")
+        assert shape(json.loads(shown), json.loads(again))
+
+    def test_a_turn_is_handed_over_after_the_time_that_it_says(self) -> None:
+        seconds = Settings.model_fields["turn_seconds"].default
+        assert f"longer than {seconds:.0f} seconds" in section("A first turn")
+
+
+def test_what_the_command_prints_is_what_the_readme_shows(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    _greet(stack)
+    printed = re.sub(r"=eyJ\S+", f"={TOKEN}", capsys.readouterr().out.replace(stack.url, ADDRESS))
+    assert blocks(section("Run it"))[1] in printed
+
+
+def test_the_table_of_variables_is_that_of_the_command_and_every_one_is_known() -> None:
+    in_table = re.findall(r"`(PANTHEON_\w+)`", "".join(re.findall(r"^\|.*?\|", section("Other models"), re.MULTILINE)))
+    help_ = subprocess.run(
+        [sys.executable, "-c", "from local.cli import main; main()", "run", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert sorted(in_table) == sorted(re.findall(r"^  (PANTHEON_\w+)", help_.stdout, re.MULTILINE))
+    assert set(in_table) <= {*Env, *LocalEnv}
+    assert set(LocalEnv) <= set(in_table)

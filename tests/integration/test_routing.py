@@ -1,0 +1,104 @@
+"""A turn that a routing manager plans: its call is journaled like any other, is nobody's reply, and is not the
+tenant's to pay."""
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from shared.db.turns import record_cancel
+from shared.errors import BudgetExceeded
+from shared.llm.port import Completion, Request
+from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, Killed, answer, body, names
+
+ROUTED = answer(json.dumps({"selected_agent_keys": ["researcher", "writer"]}))
+ROSES, VIOLETS = answer("Roses."), answer("Violets.")
+
+
+def die(_: Request) -> str:
+    raise Killed
+
+
+def limit(room: CouncilRoom, payer: str, usd: str) -> None:
+    room.owner.execute(
+        "INSERT INTO budgets (payer, period, limit_usd) VALUES (%s, date_trunc('month', now(), 'UTC'), %s)",
+        (payer, usd),
+    )
+
+
+def test_the_managers_call_is_the_platforms_and_the_replies_are_the_tenants(room: CouncilRoom) -> None:
+    room.provider.enqueue(ROUTED, ROSES, VIOLETS)
+    turn = body(room.take("hello", mode="orchestrator"))
+    assert turn["plan"] == {"selected_agent_keys": ["researcher", "writer"], "source": "routing", "unknown_tags": []}
+    assert turn["output"] == "Researcher: Roses.\n\nWriter: Violets."
+    assert (Decimal(turn["cost_usd"]), Decimal(turn["platform_cost_usd"])) == (DEEP_COST + FAST_COST, FAST_COST)
+    assert room.calls("step, purpose, payer, verdict") == [
+        (0, "routing", "platform", "reply"),
+        (1, "agent", "tenant:tenant-1", "reply"),
+        (2, "agent", "tenant:tenant-1", "reply"),
+    ]
+
+
+@pytest.mark.parametrize("answered", [0, 1, 2])
+def test_a_resumed_turn_asks_the_manager_only_if_it_did_not_answer(room: CouncilRoom, answered: int) -> None:
+    script = [ROUTED, ROSES, VIOLETS]
+    room.provider.enqueue(*script[:answered], die, *script[answered:])
+    turn = body(room.resume(room.take_until_killed("hello", mode="orchestrator")))
+    assert turn["output"] == "Researcher: Roses.\n\nWriter: Violets."
+    assert len(room.provider.requests) == 4
+
+
+@pytest.mark.parametrize(("answered", "deaths"), [(0, 3), (1, 4), (2, 4)])
+def test_a_routed_turn_that_is_given_up_keeps_its_replies_and_shows_none_of_the_managers_words(
+    room: CouncilRoom, answered: int, deaths: int
+) -> None:
+    room.provider.enqueue(*[ROUTED, ROSES][:answered], *[die] * deaths)
+    turn_id = room.take_until_killed("hello", mode="orchestrator")
+    for _ in range(deaths - 1):
+        with pytest.raises(Killed):
+            room.resume(turn_id)
+        room.expire_lease()
+    turn = body(room.resume(turn_id))
+    skipped = [(key, "skipped", "turn_abandoned") for key in ("researcher", "writer")]
+    expected = {0: [], 1: skipped, 2: [("researcher", "completed", None), skipped[1]]}
+    assert (turn["error"]["code"], names(turn["replies"])) == ("turn_abandoned", expected[answered])
+    assert "selected_agent_keys" not in turn["output"]
+    assert len(room.provider.requests) == answered + deaths
+
+
+def test_a_cancel_while_the_manager_thinks_ends_the_turn_with_its_plan(room: CouncilRoom) -> None:
+    def cancel(_: Request) -> Completion:
+        record_cancel(room.open_database(), room.tenant_id, room.row("SELECT id FROM turns")["id"])
+        return ROUTED
+
+    room.provider.enqueue(cancel)
+    turn = body(room.take("hello", mode="orchestrator"))
+    assert (turn["status"], len(room.provider.requests), room.accounts()) == ("cancelled", 1, {"platform": FAST_COST})
+    assert names(turn["replies"]) == [(key, "skipped", "cancelled") for key in ("researcher", "writer")]
+
+
+def test_a_spent_platform_budget_stops_the_manager_and_not_the_turn(room: CouncilRoom) -> None:
+    limit(room, "platform", "0")
+    turn = body(room.take("@critic hello", mode="orchestrator"))
+    assert (turn["plan"]["selected_agent_keys"], turn["plan"]["source"]) == (["critic"], "fallback")
+    assert [fallback["component"] for fallback in turn["fallbacks"]] == ["routing"]
+    assert room.calls("purpose") == [("agent",)]
+
+
+def test_a_spent_tenants_budget_stops_the_turn_before_the_manager(room: CouncilRoom) -> None:
+    limit(room, "tenant:tenant-1", "0")
+    with pytest.raises(BudgetExceeded):
+        room.take("hello", mode="orchestrator")
+    assert room.provider.requests == []
+    assert room.rows("SELECT id FROM turns UNION ALL SELECT call_id FROM llm_calls") == []
+
+
+def test_a_tenants_budget_that_runs_out_after_the_manager_skips_the_plan(room: CouncilRoom) -> None:
+    def spend_the_rest(_: Request) -> Completion:
+        limit(room, "tenant:tenant-1", "0")
+        return ROUTED
+
+    room.provider.enqueue(spend_the_rest)
+    turn = body(room.take("hello", mode="orchestrator"))
+    assert names(turn["replies"]) == [(key, "skipped", "budget_exceeded") for key in ("researcher", "writer")]
+    assert (turn["status"], room.accounts()) == ("failed", {"platform": FAST_COST})
