@@ -90,15 +90,16 @@ def live_through(day: Day, tenant: Tenant) -> None:
     tenant.provider.answer_with(lambda _: moods.ok(REPLY))
     day.answers["a good turn"] = tenant.post(session_id, MESSAGE)
     refuse_and_fail_calls(day, tenant, session_id)
-    with trigger(tenant, "sessions", "NEW.title"):
-        day.answers["an unexpected error"] = tenant.http.post(
-            "sessions", json={"title": TITLE, "agent_keys": ["writer"]}
-        )
+    session = {"title": TITLE, "agent_keys": ["writer"]}
+    with trigger(tenant, "sessions", telling("NEW.title")):
+        day.answers["an unexpected error"] = tenant.http.post("sessions", json=session)
+    with trigger(tenant, "sessions", "PERFORM pg_terminate_backend(pg_backend_pid());"):
+        day.answers["a lost connection"] = tenant.http.post("sessions", json=session)
     with closed_database(tenant):
         day.answers["no database"] = tenant.http.get("agents")
-    with trigger(tenant, "turns", "NEW.message"):
+    with trigger(tenant, "turns", telling("NEW.message")):
         day.answers["no journal"] = tenant.post(session_id, MESSAGE)
-    with trigger(tenant, "replies", "NEW.text"):
+    with trigger(tenant, "replies", telling("NEW.text")):
         day.answers["no publishing"] = tenant.post(session_id, MESSAGE)
         turn_id = tenant.row("SELECT id::text FROM turns WHERE status = 'running'")["id"]
         tenant.expire_lease(turn_id)
@@ -125,15 +126,20 @@ def refuse_and_fail_calls(day: Day, tenant: Tenant, session_id: str) -> None:
 
 
 @contextmanager
-def trigger(tenant: Tenant, table: str, told: str) -> Iterator[None]:
-    """Within the block, inserting into `table` raises an error that tells what was to be inserted."""
+def trigger(tenant: Tenant, table: str, action: str) -> Iterator[None]:
+    """Within the block, inserting into `table` does this first, as the database's owner."""
     tenant.owner.execute(
-        f"""CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN RAISE EXCEPTION 'broken by %', {told} USING DETAIL = {told}, HINT = {told}; END $$;
-        CREATE TRIGGER raise BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION raise()""".encode()
+        f"""CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+            BEGIN {action} RETURN NEW; END $$;
+        CREATE TRIGGER act BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION act()""".encode()
     )
     yield
-    tenant.owner.execute(b"DROP FUNCTION raise() CASCADE")
+    tenant.owner.execute(b"DROP FUNCTION act() CASCADE")
+
+
+def telling(value: str) -> str:
+    """Raise an error that tells this value wherever an error can."""
+    return f"RAISE EXCEPTION 'broken by %', {value} USING DETAIL = {value}, HINT = {value};"
 
 
 @contextmanager
@@ -153,6 +159,7 @@ def test_the_day_was_as_bad_as_it_should_be(day: Day) -> None:
         "an invalid message": (422, "invalid_message"),
         "an unknown field": (422, "invalid_request"),
         "an unexpected error": (500, "internal_error"),
+        "a lost connection": (503, "database_unavailable"),
         "no database": (503, "database_unavailable"),
         "no journal": (503, "journal_unavailable"),
         "no publishing": (500, "publish_failed"),
@@ -171,7 +178,7 @@ def test_no_part_of_a_token_is_in_any_log(day: Day) -> None:
 
 
 def test_no_problem_document_tells_what_the_database_was_told_or_said(day: Day) -> None:
-    for done in ("an unexpected error", "no database", "no journal", "no publishing"):
+    for done in ("an unexpected error", "a lost connection", "no database", "no journal", "no publishing"):
         for secret in SECRETS:
             assert secret not in day.answers[done].text
 
@@ -191,6 +198,7 @@ def test_every_line_says_of_which_request_and_function_it_is(day: Day) -> None:
 
 def test_the_request_id_of_an_answer_finds_its_lines(day: Day) -> None:
     assert day.told_of("an unexpected error") == ["unexpected error"]
+    assert day.told_of("a lost connection")[-1] == "request failed"
     assert day.told_of("no database") == ["request failed"]
     assert day.told_of("no journal") == ["request failed"]
     assert day.told_of("no publishing") == ["request failed"]

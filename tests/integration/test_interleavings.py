@@ -69,7 +69,7 @@ def test_a_claim_that_waits_for_an_outcome_finds_it(room: CouncilRoom, other: Ot
     """The next intent could not be written, so that the outcome came alone. The claim must not see the turn as it was
     before it waited: the call is not lost, and the runner before was not fruitless."""
     room.provider.enqueue(partial(expire, room))
-    room.db.before(OPEN, room.cut_connections)
+    room.db.hold(OPEN, room.cut_connections)
     other.comes_second(RECORD, other.resume)
     with pytest.raises(JournalUnavailable):
         room.take(MESSAGE)
