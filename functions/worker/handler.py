@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from shared import telemetry
 from shared.db.engine import database
+from shared.errors import SessionDeleted
 from shared.llm.providers import provider
 from shared.turns.run import Runner, resume_turn
 
@@ -27,6 +28,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         try:
             message = json.loads(record.body)
             outcome = resume_turn(runner, str(message["tenant_id"]), UUID(message["turn_id"]))
+        except SessionDeleted:
+            # It was ended, without text.
+            return
         except Exception as error:
             telemetry.report("turn not resumed", error, message_id=record.message_id)
             raise

@@ -106,9 +106,9 @@ class Asker:
             tried.append(attempt)
         return tried[-1]
 
-    def stored(self, ask: Ask) -> Attempt | None:
+    def stored(self, step: int) -> Attempt | None:
         """The attempt that carries the step's verdict in the journal, without asking for one."""
-        return next((attempt for attempt in self.journal.attempts(ask.step) if attempt.verdict), None)
+        return next((attempt for attempt in self.journal.attempts(step) if attempt.verdict), None)
 
     def settle_all(self, asks: Sequence[Ask]) -> list[Attempt | None]:
         """Settle steps that do not depend on each other: their first attempts at the same time, each recorded when it

@@ -70,7 +70,7 @@ class Council:
         Where the plan is stored already, routing is over, and what it did not bring is not asked for again."""
         ask = Ask(self._step, purpose, model_alias, max_output_tokens, 0.0, build, schema=schema)
         decided = purpose == "routing" and self.current_plan is not None
-        attempt = self._asker.stored(ask) if decided else self._asker.settle(ask)
+        attempt = self._asker.stored(ask.step) if decided else self._asker.settle(ask)
         self._step += 1
         if attempt is None:
             return ask.step, "budget_exceeded"
@@ -100,6 +100,23 @@ class Council:
         for offset, agent in enumerate(agents):
             self._conclude(agent, attempts.get(offset))
         return self.replies[first:]
+
+    def conclude(self, code: str) -> None:
+        """Make the plan's remaining replies without asking anybody: what the journal has a verdict for, and `skipped`
+        with this code for the rest."""
+        plan = self.current_plan
+        if plan is None:
+            return
+        # Routing, where there was any, is the step before the agents'.
+        first = 1 if plan.source in ("routing", "fallback") else 0
+        for position in range(len(self.replies), len(plan.selected_agent_keys)):
+            agent = self.conversation.roster[plan.selected_agent_keys[position]]
+            self._step = first + position
+            attempt = self._asker.stored(self._step)
+            if attempt is None:
+                self.replies.append(_without_text(position, agent, "skipped", code))
+            else:
+                self._conclude(agent, attempt)
 
     def said(self) -> tuple[Said, ...]:
         """The completed replies so far."""

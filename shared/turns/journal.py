@@ -9,15 +9,13 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from uuid import UUID
 
 import psycopg
 
 from shared.db.accept import ACCEPT, ACCEPT_AND_OPEN
 from shared.db.claims import RELEASE
-from shared.db.engine import Database, Params, Row, Statement
+from shared.db.engine import Database, Params, Row
 from shared.db.journal import OPEN, RECORD
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Charge, Verdict
@@ -25,16 +23,13 @@ from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailabl
 from shared.llm.port import Completion, Request
 from shared.orchestration.attempts import Ask, Attempt
 from shared.settings import settings
+from shared.turns.acceptance import Accepted, RefusedHold, accept
 from shared.turns.call import NO_OUTCOME, PLATFORM_PAYER, Call, call_from_row, new_call
 
 logger = logging.getLogger(__name__)
 
 # Beyond the call itself, a lease leaves time to record its outcome and to write the next intent.
 LEASE_MARGIN_S = 30.0
-# The intent's payer is NULL where the budget refused its hold.
-_REFUSED_HOLD = ("llm_calls", "payer")
-# Another turn of the session, or of the key, was inserted first.
-_FASTER = ("turns_one_active_per_session", "turns_session_id_turn_index_key", "turns_idempotency_key_tenant_id_key")
 _RECORD_TRIES = 3
 _RECORD_PAUSE_S = 0.2
 
@@ -46,27 +41,6 @@ class Stopped(Exception):
     def __init__(self, *, publish: bool) -> None:
         self.publish = publish
         super().__init__("not wanted any more" if publish else "lease lost")
-
-
-class Stale(Exception):
-    """The session moved on between loading and accepting. Nothing was written; load again."""
-
-
-class RefusedHold(Exception):
-    """The payer's budget does not cover the reserve. Nothing was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """When the turn was accepted, by the database's clock, and this process's clock at some moment after."""
-
-    created_at: datetime
-    database_now: datetime
-    monotonic: float
-
-    def now(self) -> datetime:
-        """The database's clock, carried on by this process's: leases and times never depend on the host's."""
-        return self.database_now + timedelta(seconds=time.monotonic() - self.monotonic)
 
 
 class TurnJournal:
@@ -189,7 +163,7 @@ class TurnJournal:
 
     def accept_for_later(self) -> None:
         """Accept the turn without a call, for the queue. Raises what `open` raises."""
-        self._accepted(self._accept(ACCEPT, {}))
+        self.accepted = accept(self._db, self._tenant_id, ACCEPT, self._new)
 
     def release(self) -> bool:
         """Give the turn back to the queue, with the outcome in hand. False where another runner has it already: then
@@ -214,33 +188,12 @@ class TurnJournal:
         """False where the budget refused: fewer calls may fit, and a helper is done without. Raises BudgetExceeded
         where the call is needed, or the tenant has nothing left."""
         try:
-            self._accepted(self._accept(ACCEPT_AND_OPEN, params))
+            self.accepted = accept(self._db, self._tenant_id, ACCEPT_AND_OPEN, {**self._new, **params})
         except RefusedHold as error:
             if needed:
                 raise BudgetExceeded from error
             return False
         return True
-
-    def _accept(self, statement: Statement, params: Params) -> Row:
-        try:
-            return self._db.run(self._tenant_id, statement, {**self._new, **params})[0]
-        except psycopg.errors.UniqueViolation as error:
-            if error.diag.constraint_name not in _FASTER:
-                raise JournalUnavailable from error
-            raise Stale from error
-        except psycopg.errors.NotNullViolation as error:
-            if (error.diag.table_name, error.diag.column_name) != _REFUSED_HOLD:
-                raise JournalUnavailable from error
-            raise RefusedHold from error
-        except (psycopg.Error, DatabaseUnavailable) as error:
-            raise JournalUnavailable from error
-
-    def _accepted(self, row: Row) -> None:
-        if row["created_at"] is None and row["locked"]:
-            raise BudgetExceeded
-        if row["created_at"] is None:
-            raise Stale
-        self.accepted = Accepted(row["created_at"], row["now"], time.monotonic())
 
     def _advance(self, params: Params) -> bool:
         try:

@@ -15,7 +15,7 @@ from shared.db.publish import PUBLISH
 from shared.domain.money import format_usd
 from shared.domain.problem import Problem, problem
 from shared.domain.summary import Summary
-from shared.domain.turn import Plan, Reply, Turn, TurnStatus
+from shared.domain.turn import Reply, Turn, TurnStatus
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed, SessionDeleted
 from shared.orchestration.council import Council
 from shared.turns.accept import Header
@@ -31,6 +31,7 @@ def publish(
     JournalUnavailable when nothing could be published; the last outcome is in the journal then.
     """
     cancelled = deleted = False
+    council.conclude("turn_abandoned" if abandoned else "cancelled")
     while True:
         turn = build_turn(header, journal, council, cancelled=cancelled, abandoned=abandoned)
         params = {
@@ -60,8 +61,7 @@ def build_turn(
 ) -> Turn:
     """The turn as its client will see it."""
     assert journal.accepted is not None
-    replies = council.replies + _unanswered(council, "turn_abandoned" if abandoned else "cancelled")
-    status, error = _status(replies, cancelled=cancelled, abandoned=abandoned)
+    status, error = _status(council.replies, cancelled=cancelled, abandoned=abandoned)
     return Turn(
         id=header.turn_id,
         session_id=header.session_id,
@@ -73,23 +73,12 @@ def build_turn(
         completed_at=journal.accepted.now(),
         error=error,
         plan=council.current_plan,
-        replies=replies,
+        replies=council.replies,
         charges=journal.charges(),
         fallbacks=council.fallbacks,
         summary_triggered=council.summary is not None,
         steps_finished=journal.steps_finished,
     )
-
-
-def _unanswered(council: Council, code: str) -> list[Reply]:
-    """One reply for each entry of the plan that nobody came to ask."""
-    plan = council.current_plan or Plan((), "default")
-    positions = range(len(council.replies), len(plan.selected_agent_keys))
-    agents = [(position, council.conversation.roster[plan.selected_agent_keys[position]]) for position in positions]
-    return [
-        Reply(position, agent.key, agent.version, agent.name, "skipped", error=problem(code))
-        for position, agent in agents
-    ]
 
 
 def _status(replies: list[Reply], *, cancelled: bool, abandoned: bool) -> tuple[TurnStatus, Problem | None]:

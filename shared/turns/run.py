@@ -7,8 +7,7 @@ the same place, and a turn that outlasts this process's time is given back to th
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +32,8 @@ from shared.settings import settings
 from shared.summary.pipeline import summarise
 from shared.summary.policy import SummaryPolicy
 from shared.turns.accept import Draft, Header, Stored, TurnRequest, conversation_of, load_draft
-from shared.turns.journal import Stale, Stopped, TurnJournal
+from shared.turns.acceptance import Stale
+from shared.turns.journal import Stopped, TurnJournal
 from shared.turns.publish import publish
 
 # So many claims that brought nothing, and the turn is given up.
@@ -96,11 +96,9 @@ def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | 
     )
     journal = TurnJournal.resumed(runner.db, turn, calls)
     header = Header(*(turn[name] for name in ("id", "tenant_id", "session_id", "turn_index", "mode", "message")))
-    if turn["expired_claims"] >= FRUITLESS_CLAIMS:
-        # A runner without time asks nobody: it can only replay what was answered.
-        idle = replace(runner, seconds_left=lambda: 0.0)
-        return _give_up(idle, header, journal, _resumed_council(idle, turn, loaded[0], journal), started)
-    return _run(runner, header, journal, _resumed_council(runner, turn, loaded[0], journal), started)
+    council = _resumed_council(runner, turn, loaded[0], journal)
+    end = _give_up if turn["expired_claims"] >= FRUITLESS_CLAIMS else _run
+    return end(runner, header, journal, council, started)
 
 
 def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
@@ -124,11 +122,8 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
 
 
 def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
-    """Publish the turn as failed, with what was answered."""
+    """Publish the turn as failed, with what was answered. The mode is not run, and nobody is asked."""
     try:
-        with suppress(OutOfTime):
-            for key in council.current_plan.selected_agent_keys if council.current_plan else ():
-                council.ask(key)
         turn, body = publish(runner.db, header, journal, council, abandoned=True)
     except Stopped:
         return _standing(runner, header, journal, started)
