@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from local.stack import Stack
 from shared.db.engine import Row
 from tests.council_room import broken_invariants
-from tests.e2e.tenant import Tenant, open_client, unanswered_in_journal, with_provider
+from tests.e2e.tenant import Tenant, open_client, unjournaled_requests, with_provider
 from tests.fake_provider import FakeProvider
 from tests.processes import eventually
 
@@ -57,7 +57,7 @@ def tenant(stack: Stack, provider: FakeProvider, owner: psycopg.Connection[Row])
         yield tenant
         provider.release()
         eventually(lambda: not tenant.rows(_ACTIVE, tenant.id))
-        assert unanswered_in_journal(tenant) == set()
+        assert unjournaled_requests(tenant) == set()
         assert broken_invariants(owner) == {}
 
 

@@ -119,7 +119,7 @@ class Tenant:
         self.owner.execute(query.encode(), [turn_id])
 
 
-def unanswered_in_journal(tenant: Tenant) -> set[str | None]:
+def unjournaled_requests(tenant: Tenant) -> set[str | None]:
     """What the provider's log has and the journal does not: the ids of calls that nobody wrote down."""
     journal = {str(row["call_id"]) for row in tenant.rows("SELECT call_id FROM llm_calls")}
     return {request.client_request_id for request in tenant.requests} - journal

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 
 from local.stack import Stack
 from tests.council_room import broken_invariants
-from tests.e2e.tenant import Tenant, open_client, unanswered_in_journal, with_provider
+from tests.e2e.tenant import Tenant, open_client, unjournaled_requests, with_provider
 from tests.fake_provider import FakeProvider, moods
 from tests.processes import eventually, family_of, runs
 
@@ -143,7 +143,7 @@ class TestKilledRun:
             assert_first_call_is_safe_and_nothing_is_visible(tenant, listed["id"])
             tenant.expire_lease(listed["id"])
             assert_only_second_call_was_asked_again(tenant, tenant.wait_for(listed["id"]))
-            assert unanswered_in_journal(tenant) == set()
+            assert unjournaled_requests(tenant) == set()
             assert broken_invariants(owner) == {}
 
 
