@@ -56,10 +56,10 @@ _SMOLLM = "smollm2-135m-instruct"
 
 _CATALOGS: Mapping[Provider, tuple[Model, ...]] = {
     "local": (
-        # Short answers and a short window, so that a turn of several agents ends on two busy cores while its client
-        # waits: they read about 150 tokens a second. The model itself could hold 8192.
-        Model("fast", "local", _SMOLLM, 1024, 64, 11.0, _PLAY_FAST),
-        Model("deep", "local", _SMOLLM, 1024, 96, 11.0, _PLAY_DEEP),
+        # A short window, so that a turn of several agents ends on two busy cores while its client waits: they read
+        # about 150 tokens a second, and write 90. The model itself could hold 8192.
+        Model("fast", "local", _SMOLLM, 1024, 256, 11.0, _PLAY_FAST),
+        Model("deep", "local", _SMOLLM, 1024, 384, 11.0, _PLAY_DEEP),
     ),
     # Source: the provider's price list of 2026-11, standard tier.
     "openai": (

@@ -16,17 +16,11 @@ from pydantic import BaseModel, Field
 from shared.domain.money import Usage
 from shared.llm.chat_completions import word
 from shared.llm.port import Completion, Request, storable
+from shared.llm.schema import without_bounds
 
 _STOP_REASONS: Final = {"guardrail_intervened": "content_filtered", "refusal": "content_filtered"}
 _NOT_METADATA: Final = re.compile(r"[^a-zA-Z0-9\s:_@$#=/+,.-]", re.ASCII)
 _MOST_METADATA: Final = 256
-
-# Bedrock refuses a schema that has one of these. Whoever reads the answer checks it against all of the schema.
-_REFUSED_KEYWORDS: Final = frozenset(
-    {"minLength", "maxLength", "minItems", "maxItems", "multipleOf"}
-    | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
-)
-_NAMED_SCHEMAS: Final = ("properties", "$defs")
 
 # Strict: neither true nor 12.0 is a count. The upper bound is what Postgres can keep as bigint.
 _Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
@@ -89,7 +83,7 @@ def write_request(request: Request, stage: str) -> dict[str, Any]:
     if manner.fields:
         converse["additionalModelRequestFields"] = manner.fields
     if request.response_schema is not None and manner.schema:
-        definition = {"name": "answer", "schema": json.dumps(_loosened(request.response_schema))}
+        definition = {"name": "answer", "schema": json.dumps(without_bounds(request.response_schema))}
         structure = {"type": "json_schema", "structure": {"jsonSchema": definition}}
         converse["outputConfig"] = {"textFormat": structure}
     return converse
@@ -118,20 +112,6 @@ def _conversation(request: Request) -> list[dict[str, Any]]:
     said = [message for message in request.messages if message.role != "system"]
     by_turns = groupby(said, key=lambda message: message.role)
     return [{"role": role, "content": [_block(message.text) for message in group]} for role, group in by_turns]
-
-
-def _loosened(schema: object) -> object:
-    """`schema` without the keywords that Bedrock refuses; a property may bear the name of one."""
-    match schema:
-        case dict():
-            return {
-                key: {name: _loosened(of) for name, of in value.items()} if key in _NAMED_SCHEMAS else _loosened(value)
-                for key, value in schema.items()
-                if key not in _REFUSED_KEYWORDS
-            }
-        case list():
-            return [_loosened(each) for each in schema]
-    return schema
 
 
 def _block(text: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from shared.errors import ConfigurationError
 from shared.llm.chat_completions import read_completion
 from shared.llm.exchange import Dialect, Exchanges, Post
 from shared.llm.port import Completion, Request
+from shared.llm.schema import without_bounds
 from shared.names import Env
 from shared.settings import Settings
 
@@ -59,7 +60,9 @@ def _body(request: Request) -> bytes:
         if request.temperature is not None:
             body["temperature"] = request.temperature
     if request.response_schema is not None:
-        schema = {"name": "answer", "schema": request.response_schema, "strict": True}
+        wanted = request.response_schema
+        hosted = request.model.provider == "openai"
+        schema = {"name": "answer", "schema": without_bounds(wanted) if hosted else wanted, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 

@@ -22,12 +22,6 @@ _FENCED = re.compile(r"^\s*```[\w-]*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 MAX_CHARACTERS = 100_000
 
 
-def schema_of(model: type[BaseModel]) -> dict[str, object]:
-    """The JSON schema of an answer, closed, with every field required, as strict providers want it."""
-    schema = model.model_json_schema()
-    return schema | {"additionalProperties": False, "required": list(schema["properties"])}
-
-
 def parse(model: type[Answer], completion: Completion, component: str, step: int) -> Answer | Fallback:
     """Read an answered call as `model`. The fallback's reason is `max_tokens`, `invalid_json` or `invalid_schema`."""
     # Cut off is not malformed: it says that the cap is too low.

@@ -14,10 +14,9 @@ from shared.domain.problem import problem
 from shared.domain.summary import Summary
 from shared.domain.turn import Fallback, Plan, Purpose, Reply, ReplyStatus
 from shared.llm.port import Completion, Message
-from shared.llm.structured import schema_of
 from shared.orchestration.attempts import Ask, Asker, Attempt
 from shared.orchestration.context import build_messages
-from shared.orchestration.routing import Decision, RoutingPolicy, build_routing_messages, read_decision
+from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
 
 
 class Council:
@@ -51,7 +50,11 @@ class Council:
         plan asks nobody."""
         policy = self._routing
         step, answer = self.ask_helper(
-            "routing", policy.model_alias, policy.max_output_tokens, self._routing_messages, schema_of(Decision)
+            "routing",
+            policy.model_alias,
+            policy.max_output_tokens,
+            self._routing_messages,
+            decision_schema(self.conversation, policy.max_agents),
         )
         routed = read_decision(answer, self.conversation, policy.max_agents, step)
         if routed.fallback:

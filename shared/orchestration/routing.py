@@ -6,15 +6,16 @@ heard last, else the roster's first.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
 from shared.catalog import Model
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation
 from shared.domain.turn import Fallback, Plan
 from shared.llm.port import Completion, Message
+from shared.llm.schema import schema_of
 from shared.llm.structured import parse
 from shared.orchestration.context import fit_history
 from shared.orchestration.tags import parse_tags
@@ -34,6 +35,7 @@ The agents:
 
 # As much of a role prompt as says what an agent is for.
 _ROLE_CHARACTERS = 300
+_REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,18 @@ class Decision(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     selected_agent_keys: list[str]
-    reason: Annotated[str, StringConstraints(max_length=2000)] = Field(default="")
+    reason: str = ""
+
+
+def decision_schema(conversation: Conversation, most: int) -> dict[str, Any]:
+    """What a decision looks like in this conversation: where a provider keeps to schemas, it can name no other key."""
+    schema = schema_of(Decision)
+    key = {"type": "string", "enum": list(conversation.roster)}
+    schema["properties"] = {
+        "selected_agent_keys": {"type": "array", "items": key, "minItems": 1, "maxItems": most},
+        "reason": {"type": "string", "maxLength": _REASON_CHARACTERS},
+    }
+    return schema
 
 
 @dataclass(frozen=True, slots=True)

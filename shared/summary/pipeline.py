@@ -15,7 +15,8 @@ from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.summary import LISTS, Structure, Summary
 from shared.domain.turn import Fallback, Purpose
 from shared.llm.port import Completion, Message
-from shared.llm.structured import parse, schema_of
+from shared.llm.schema import schema_of
+from shared.llm.structured import parse
 from shared.llm.tokens import REQUEST_OVERHEAD, estimate_tokens
 from shared.summary.merge import merge
 from shared.summary.policy import SummaryPolicy, transcript, unsummarised

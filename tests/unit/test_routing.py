@@ -100,7 +100,10 @@ class TestOrchestrator:
         assert [(ask.purpose, ask.step) for ask in sitting.journal.asks] == [("routing", 0), ("agent", 1), ("agent", 2)]
         assert [reply.text for reply in sitting.council.replies] == ["No.", "Yes."]
         assert "No." in sitting.heard(2)
-        assert sitting.provider.requests[0].response_schema is not None
+        schema = sitting.provider.requests[0].response_schema
+        assert schema is not None
+        assert schema["properties"]["selected_agent_keys"]["items"]["enum"] == list(ROSTER)  # type: ignore[index]
+        assert schema["required"] == ["selected_agent_keys", "reason"]
         assert sitting.council.fallbacks == []
 
     def test_a_manager_that_is_refused_is_done_without(self) -> None:

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.domain.turn import Fallback
 from shared.llm.port import Completion
-from shared.llm.structured import parse, schema_of
+from shared.llm.schema import schema_of, without_bounds
+from shared.llm.structured import parse
 from shared.orchestration.routing import Decision
 
 GOOD = '{"selected_agent_keys": ["writer", "critic"], "reason": "They know."}'
@@ -105,3 +106,16 @@ def test_the_schema_is_closed_and_asks_for_every_field() -> None:
     schema = schema_of(Decision)
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["selected_agent_keys", "reason"]
+
+
+def test_hosted_providers_get_no_bounds_and_every_property() -> None:
+    bounded = {
+        "type": "object",
+        "properties": {"maxItems": {"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 9}}},
+        "anyOf": [{"minimum": 1, "type": "integer"}],
+    }
+    assert without_bounds(bounded) == {
+        "type": "object",
+        "properties": {"maxItems": {"type": "array", "items": {"type": "string"}}},
+        "anyOf": [{"type": "integer"}],
+    }

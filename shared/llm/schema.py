@@ -1,0 +1,35 @@
+"""JSON schemas for answers: as a model of ours asks for them, and as hosted providers take them."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+# Hosted providers refuse a schema that has one of these, and a grammar keeps to them. Whoever reads the answer checks
+# it against all of the schema.
+_BOUNDS: Final = frozenset(
+    {"minLength", "maxLength", "minItems", "maxItems", "multipleOf"}
+    | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+)
+_NAMED_SCHEMAS: Final = ("properties", "$defs")
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of an answer, closed, with every field required, as strict providers want it."""
+    schema = model.model_json_schema()
+    return schema | {"additionalProperties": False, "required": list(schema["properties"])}
+
+
+def without_bounds(schema: object) -> object:
+    """`schema` without the keywords that hosted providers refuse; a property may bear the name of one."""
+    match schema:
+        case dict():
+            return {
+                key: {name: without_bounds(of) for name, of in value.items()}
+                if key in _NAMED_SCHEMAS
+                else without_bounds(value)
+                for key, value in schema.items()
+                if key not in _BOUNDS
+            }
+        case list():
+            return [without_bounds(each) for each in schema]
+    return schema

@@ -1,0 +1,26 @@
+"""The schema of an answer, as each kind of server gets it."""
+
+import pytest
+
+from shared.llm.openai_compatible import OpenAICompatibleProvider
+from shared.settings import Provider
+from tests.fake_provider import FakeProvider
+from tests.fake_provider.calls import model, request
+
+SCHEMA = {"type": "object", "properties": {"reason": {"type": "string", "maxLength": 9}}, "required": ["reason"]}
+UNBOUNDED = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}
+
+
+@pytest.mark.parametrize(("provider", "expected"), [("openai", UNBOUNDED), ("local", SCHEMA)])
+def test_a_hosted_model_gets_it_without_bounds_and_a_grammar_with_them(provider: Provider, expected: object) -> None:
+    with FakeProvider() as server:
+        client = OpenAICompatibleProvider(server.url)
+        client.complete(request(model=model(provider), response_schema=SCHEMA))
+        client.complete(request(model=model(provider)))
+        client.close()
+        first, second = (row.parameters for row in server.rows)
+    assert first["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": expected, "strict": True},
+    }
+    assert "response_format" not in second
