@@ -83,8 +83,10 @@ class Council:
         """Ask the next agent of the plan; it sees the completed replies before it. Raises OutOfTime, or what the
         journal raises when this runner must stop."""
         agent = self._next(0, key)
-        attempt = None if self._refused(agent) else self._asker.settle(self._ask(agent, self._step, self.said()))
-        self._conclude(agent, attempt)
+        if self._refused(agent):
+            self._conclude(agent, self._asker.stored(self._step))
+        else:
+            self._conclude(agent, self._asker.settle(self._ask(agent, self._step, self.said())))
         return self.replies[-1]
 
     def ask_all(self, keys: Sequence[str]) -> Sequence[Reply]:
@@ -101,7 +103,7 @@ class Council:
         }
         attempts = dict(zip(asks, self._asker.settle_all(list(asks.values())), strict=True))
         for offset, agent in enumerate(agents):
-            self._conclude(agent, attempts.get(offset))
+            self._conclude(agent, attempts[offset] if offset in attempts else self._asker.stored(self._step))
         return self.replies[first:]
 
     def conclude(self, code: str) -> None:
@@ -132,7 +134,8 @@ class Council:
         return self.conversation.roster[key]
 
     def _refused(self, agent: Agent) -> bool:
-        """Whether there is no sense in asking: the budget has run out, or nobody answers to the agent's alias."""
+        """Whether there is no sense in asking: the budget has run out, or nobody answers to the agent's alias. What an
+        earlier runner was answered counts all the same: somebody pays for it."""
         return self._budget_spent or agent.model_alias not in self._asker.catalog
 
     def _conclude(self, agent: Agent, attempt: Attempt | None) -> None:

@@ -205,6 +205,22 @@ class TestResume:
         assert [ask.step for ask in journal.asks] == [2]
         assert sitting.heard(0).endswith("Writer: First.")
 
+    @pytest.mark.parametrize("parallel", [False, True])
+    def test_what_was_answered_counts_even_if_this_release_knows_the_alias_no_more(self, *, parallel: bool) -> None:
+        answered = Attempt(uuid4(), "gone", Completion("succeeded", "Paid for."), None, "reply", cost_usd=ZERO)
+        gone = [replace(ROSTER[key], model_alias="gone") for key in ("writer", "researcher")]
+        plan = Plan(("writer", "researcher", "critic"), "roster")
+        sitting = Sitting(journal=MemoryJournal({0: [answered]}), stored_plan=plan, agents=gone)
+        council = sitting.council
+        council.conversation = replace(council.conversation, parallel=parallel)
+        assert statuses(council.ask_all(plan.selected_agent_keys)) == [
+            (0, "writer", "completed", None),
+            (1, "researcher", "failed", "unknown_model_alias"),
+            (2, "critic", "completed", None),
+        ]
+        assert council.replies[0].text == "Paid for."
+        assert [ask.step for ask in sitting.journal.asks] == [2]
+
     def test_running_out_of_time_leaves_the_replies_that_are_there(self) -> None:
         sitting = Sitting(seconds_left=0.0)
         with pytest.raises(OutOfTime):
