@@ -4,6 +4,7 @@ It is a process of its own because a fault in native code ends it, and because t
 where other processes are forked. It imports nothing of Pantheon.
 """
 
+import os
 import signal
 import sys
 
@@ -40,7 +41,8 @@ def serve(path: str) -> None:
     parameters.ui = False
     parameters.cors_origins = ""  # no page in a browser may use it
     server = xllamacpp.Server(parameters)
-    print(f"{READY}{server.listening_address}", flush=True)
+    # In one write: the model's own threads write to the same file, and print would leave room before the line's end.
+    os.write(sys.stdout.fileno(), f"{READY}{server.listening_address}\n".encode())
     while True:
         signal.pause()
 
