@@ -95,7 +95,7 @@ def _figures(calls: list[CallFigures]) -> dict[Metric, float]:
     return {
         Metric.CALLS: len(calls),
         Metric.CALL_DURATION: sum(call.seconds for call in calls) / len(calls),
-        Metric.INPUT_TOKENS: usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens,
+        Metric.INPUT_TOKENS: usage.prompt_tokens,
         Metric.OUTPUT_TOKENS: usage.output_tokens + usage.reasoning_tokens,
         Metric.UNKNOWN_CALLS: sum(call.status == "unknown" for call in calls),
     }

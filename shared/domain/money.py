@@ -22,6 +22,11 @@ class Usage:
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
+    @property
+    def prompt_tokens(self) -> int:
+        """What the prompt took, wherever it was read from."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
     def as_dict(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in TOKEN_CLASSES}
 

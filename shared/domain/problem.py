@@ -17,6 +17,7 @@ _DETAILS: Mapping[str, str] = {
     "throttled": "The provider asked us to slow down, and did so again.",
     "unavailable": "The provider could not be reached.",
     "refused": "The provider refused the request.",
+    "context_overflow": "The prompt is too long for the model, even without the history.",
     "provider_error": "The provider failed, and failed again.",
     "timeout": "The provider did not answer in time.",
     "connection_lost": "The connection to the provider was lost before it answered.",

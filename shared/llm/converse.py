@@ -18,7 +18,12 @@ from shared.llm.chat_completions import word
 from shared.llm.port import Completion, Request, storable
 from shared.llm.schema import without_bounds
 
-_STOP_REASONS: Final = {"guardrail_intervened": "content_filtered", "refusal": "content_filtered"}
+_STOP_REASONS: Final = {
+    "guardrail_intervened": "content_filtered",
+    "refusal": "content_filtered",
+    # Cut, if not at the cap that was asked for.
+    "model_context_window_exceeded": "max_tokens",
+}
 _NOT_METADATA: Final = re.compile(r"[^a-zA-Z0-9\s:_@$#=/+,.-]", re.ASCII)
 _MOST_METADATA: Final = 256
 

@@ -6,6 +6,7 @@ The rule this file protects: one call is one request, and what became of it is t
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,13 @@ from shared.llm.port import Completion, Request
 from shared.llm.wire import Answer, NotSent, Wire
 
 _THIS_MACHINE: Final = ("127.0.0.1", "::1", "localhost")
+# How OpenAI, llama.cpp, vLLM, and the models behind Bedrock say that a prompt is too long. Taken for that by mistake, a
+# refusal costs one more request, which is not billed either.
+_OVERFLOW: Final = re.compile(
+    rb"context_length_exceeded|exceed_context_size|(maximum )?context (length|window|limit|size)"
+    rb"|(prompt|input) is too long|too many (input )?tokens|input token count",
+    re.IGNORECASE,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +109,8 @@ def _outcome(answer: Answer, dialect: Dialect) -> Completion:
                 error="throttled",
                 retry_after_s=_retry_after(answer.headers),
             )
+        case 400 | 413 if _OVERFLOW.search(answer.body):
+            return Completion("unbilled", provider_request_id=request_id, error="context_overflow")
         case status if 300 <= status < 500 and status not in (408, 424):
             return Completion("unbilled", provider_request_id=request_id, error="refused")
         case status if 200 < status < 300:

@@ -16,6 +16,7 @@ CallStatus = Literal["succeeded", "unbilled", "unknown"]
 CallError = Literal[
     "throttled",  # 429, unbilled
     "unavailable",  # nothing was sent: no address, no connection, no TLS; unbilled
+    "context_overflow",  # a 400 or 413 that says that the prompt is too long, unbilled
     "refused",  # any other 3xx or 4xx, unbilled
     "provider_error",  # 408, 424, 5xx: unknown
     "timeout",  # the wall clock ran out: unknown

@@ -1,8 +1,15 @@
-"""How many tokens a request takes: an estimate, to fill a window, and an upper bound, to hold money against."""
+"""How many tokens a request takes: an estimate, to fill a window, and an upper bound, to hold money against.
+
+The estimate counts bytes, and every tokenizer makes something else of them. So what a provider counted corrects what
+was estimated, for each alias. The correction lives in the process's memory, and costs no statement; a new process
+starts without one, on the safe side, and where that was not safe enough a provider's refusal puts it right.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 
+from shared.catalog import Model
 from shared.llm.port import Message
 
 # Tokens around each message in a provider's template, and around the whole request. Generous: an estimate that is
@@ -10,6 +17,12 @@ from shared.llm.port import Message
 MESSAGE_OVERHEAD = 16
 REQUEST_OVERHEAD = 64
 _BYTES_PER_TOKEN = 3
+# A shorter prompt is mostly overhead, and says little about the text of a longer one.
+_TELLING_TOKENS = 256
+# Whatever a provider counts, no correction goes beyond these.
+_LEAST, _MOST = 0.5, 3.0
+# An estimate that proved too low is put right at once, one that proved too high little by little.
+_EASE = 0.125
 
 
 def estimate_tokens(messages: Iterable[Message]) -> int:
@@ -21,3 +34,29 @@ def most_input_tokens(messages: Iterable[Message], schema: Mapping[str, object] 
     """How many tokens a request can take at most: a token is at least a byte."""
     described = len(json.dumps(schema)) if schema else 0
     return REQUEST_OVERHEAD + described + sum(MESSAGE_OVERHEAD + len(message.text.encode()) for message in messages)
+
+
+class TokenEstimates:
+    """What the estimate of each alias has to be multiplied by."""
+
+    def __init__(self) -> None:
+        self._factors: dict[str, float] = {}
+
+    def room(self, model: Model, max_output_tokens: int) -> int:
+        """What the messages of a call may take, by `estimate_tokens`: the window less the output cap."""
+        tokens = model.context_window - max_output_tokens - REQUEST_OVERHEAD
+        return int(tokens / self._factors.get(model.alias, 1.0))
+
+    def learn(self, alias: str, estimated: int, counted: int) -> None:
+        """A provider counted so many tokens in a prompt that was estimated at `estimated`."""
+        if estimated < _TELLING_TOKENS:
+            return
+        seen = min(max(counted / estimated, _LEAST), _MOST)
+        known = self._factors.get(alias, 1.0)
+        self._factors[alias] = seen if seen > known else known + (seen - known) * _EASE
+
+
+@cache
+def token_estimates() -> TokenEstimates:
+    """Those of this process."""
+    return TokenEstimates()

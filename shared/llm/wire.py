@@ -12,12 +12,17 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final
 
 import httpx
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+# Of a refusal no more is read than it takes to say why, and not for long: its status has said the rest.
+MAX_REFUSAL_BYTES: Final = 64 * 1024
+REFUSAL_S: Final = 1.0
+_EXPLAINED: Final = (400, 413)
 # Long enough for the calls of one turn to share a connection, shorter than servers keep an idle one: one that
 # is closed just as it is used again costs an unknown outcome.
 KEEPALIVE_S: Final = 2.0
@@ -32,7 +37,8 @@ class NotSent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is read only for a 200, and is empty if it was longer than MAX_BODY_BYTES."""
+    """`body` is read for a 200, and empty if it was longer than MAX_BODY_BYTES; of a 400 or 413 it is what came within
+    MAX_REFUSAL_BYTES and REFUSAL_S; for any other status it is empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -96,21 +102,39 @@ class Wire:
             timeout=httpx.Timeout(None, connect=connect_s),
             extensions={"trace": trace},
         )
+        told: Answer | None = None
         try:
             async with asyncio.timeout_at(deadline), post as response:
-                return Answer(response.status_code, response.headers, await _bounded_body(response))
+                if response.status_code == 200:
+                    return Answer(200, response.headers, await _bounded_body(response))
+                told = Answer(response.status_code, response.headers)
+                return replace(told, body=await _explanation(response))
         except (TimeoutError, httpx.TransportError) as error:
+            # Whatever happens to the rest of it, a status that came stands.
+            if told is not None:
+                return told
             if sent:
                 raise
             raise NotSent(type(error).__name__) from error
 
 
 async def _bounded_body(response: httpx.Response) -> bytes:
-    """The body of a 200. Any other status says all there is to know, so its body is not waited for."""
     body = bytearray()
-    if response.status_code == 200:
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                return b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            return b""
     return bytes(body)
+
+
+async def _explanation(response: httpx.Response) -> bytes:
+    """What a refusal says beside its status, as far as it is worth waiting for."""
+    body = bytearray()
+    if response.status_code in _EXPLAINED:
+        with suppress(TimeoutError, httpx.TransportError):
+            async with asyncio.timeout(REFUSAL_S):
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) > MAX_REFUSAL_BYTES:
+                        break
+    return bytes(body[:MAX_REFUSAL_BYTES])

@@ -1,14 +1,15 @@
 """One step of a turn, in as many attempts as it is worth: ask, and decide what the answer means.
 
 Every attempt is written down before it is sent, and each is a row of its own. Only a throttled, unknown or empty one
-is tried again, once; then, or at once where the provider cannot be reached, the alias's fallback is asked, once.
+is tried again, once, and one whose prompt was too long, with half of it; then, or at once where the provider cannot be
+reached, the alias's fallback is asked, once.
 What was tried before a process died is known from the journal; attempts that died with it do not count.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
@@ -20,25 +21,29 @@ from shared.domain.agent import Agent
 from shared.domain.money import ZERO
 from shared.domain.turn import Plan, Purpose, Verdict
 from shared.llm.port import Completion, Message, Provider, Request, storable
+from shared.llm.tokens import TokenEstimates, estimate_tokens
 
 # A throttled provider is given a moment, within what is left of the turn's time.
 THROTTLE_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 2.0
 
-_AGAIN = frozenset({"throttled", "provider_error", "timeout", "connection_lost", "malformed_response", "empty_reply"})
+_OVERFLOW = "context_overflow"
+_AGAIN = frozenset(
+    {"throttled", "provider_error", "timeout", "connection_lost", "malformed_response", "empty_reply", _OVERFLOW}
+)
 _ELSEWHERE = _AGAIN | {"unavailable"}
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a step asks: `build` makes the messages for whichever alias is asked."""
+    """What a step asks: `build` makes the messages for so many estimated tokens as there is room for."""
 
     step: int
     purpose: Purpose
     model_alias: str
     max_output_tokens: int
     temperature: float | None
-    build: Callable[[Model], tuple[Message, ...]]
+    build: Callable[[int], tuple[Message, ...]]
     plan: Plan | None = None
     agent: Agent | None = None
     schema: Mapping[str, object] | None = None
@@ -90,6 +95,7 @@ class Asker:
     provider: Provider
     journal: Journal
     seconds_left: Callable[[], float]
+    estimates: TokenEstimates = field(default_factory=TokenEstimates)
 
     def settle(self, ask: Ask) -> Attempt | None:
         """Ask until there is a verdict, and return the attempt that carries it: one already in the journal, or a new
@@ -120,7 +126,7 @@ class Asker:
     def _together(self, asks: Sequence[Ask]) -> int:
         models = [self.catalog[ask.model_alias] for ask in asks]
         self._check_time(max(model.max_call_s for model in models))
-        calls = [(ask, self._request(ask, model)) for ask, model in zip(asks, models, strict=True)]
+        calls = [(ask, self._request(ask, model, ())) for ask, model in zip(asks, models, strict=True)]
         opened = calls[: self.journal.open(calls)]
         failures: list[Exception] = []
         with ThreadPoolExecutor(max_workers=len(opened) or 1) as threads:
@@ -140,7 +146,7 @@ class Asker:
     def _attempt(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | None:
         pause = _pause(tried)
         self._check_time(pause + model.max_call_s)
-        request = self._request(ask, model)
+        request = self._request(ask, model, tried)
         if not self.journal.open([(ask, request)]):
             return None
         # After the intent, so that the pause costs no commit; the lease covers it.
@@ -151,13 +157,17 @@ class Asker:
         if self.seconds_left() < seconds + CALL_MARGIN_S:
             raise OutOfTime
 
-    def _request(self, ask: Ask, model: Model) -> Request:
+    def _request(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Request:
+        cap = min(ask.max_output_tokens, model.max_output_tokens)
+        messages = ask.build(self.estimates.room(model, cap))
+        if any(attempt.error == _OVERFLOW and attempt.model_alias == model.alias for attempt in tried):
+            messages = ask.build(estimate_tokens(messages) // 2)
         return Request(
             call_id=str(uuid7()),
             turn_id=str(self.turn_id),
             model=model,
-            messages=ask.build(model),
-            max_output_tokens=min(ask.max_output_tokens, model.max_output_tokens),
+            messages=messages,
+            max_output_tokens=cap,
             temperature=ask.temperature,
             response_schema=ask.schema,
         )
@@ -165,11 +175,20 @@ class Asker:
     def _close(self, ask: Ask, request: Request, completion: Completion, tried: Sequence[Attempt]) -> Attempt:
         # Whatever a provider let through, the journal can keep it and the next agent can be sent it.
         completion = replace(completion, text=storable(completion.text))
+        self._learn(request, completion)
         call_id, error = UUID(request.call_id), _error(completion)
         attempt = Attempt(call_id, request.model.alias, completion, error)
         over = next_alias(self.catalog[ask.model_alias], [*tried, attempt]) is None
         verdict: Verdict | None = "reply" if error is None else "failed" if over else None
         return self.journal.close(call_id, completion, error, verdict)
+
+    def _learn(self, request: Request, completion: Completion) -> None:
+        """Correct the estimates by the provider's own count, or by its word that it was too long for the window."""
+        counted = completion.usage.prompt_tokens
+        if completion.error == _OVERFLOW:
+            counted = request.model.context_window - request.max_output_tokens
+        if counted:
+            self.estimates.learn(request.model.alias, estimate_tokens(request.messages), counted)
 
 
 def next_alias(model: Model, tried: Sequence[Attempt]) -> str | None:

@@ -1,33 +1,28 @@
 """What one call sees: role prompt, as much history as fits, the message, and the replies before it in this turn.
 
-The budget is the alias's window less the output cap, per agent, with the role prompt counted. What the call is about
+The room is the alias's window less the output cap, per agent, with the role prompt counted. What the call is about
 (role prompt, message, this turn's replies) is always sent; history gives way, oldest turns first.
 """
 
 from collections.abc import Sequence
 
-from shared.catalog import Model
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.llm.port import Message
-from shared.llm.tokens import REQUEST_OVERHEAD, estimate_tokens
+from shared.llm.tokens import estimate_tokens
 
 
-def build_messages(
-    conversation: Conversation, agent: Agent, earlier: Sequence[Said], model: Model, max_output_tokens: int
-) -> tuple[Message, ...]:
-    """The messages of one agent's call, system first, then user and assistant by turns."""
+def build_messages(conversation: Conversation, agent: Agent, earlier: Sequence[Said], room: int) -> tuple[Message, ...]:
+    """The messages of one agent's call, system first, then user and assistant by turns. `room` is in estimated
+    tokens."""
     role = f"You are {agent.name}, one of several agents in a council.\n\n{agent.role_prompt}"
     system = Message("system", role + _memory(conversation))
     question = Message("user", _question(conversation.message, earlier))
-    return fit_history(conversation, system, question, model, max_output_tokens)
+    return fit_history(conversation, system, question, room)
 
 
-def fit_history(
-    conversation: Conversation, system: Message, question: Message, model: Model, max_output_tokens: int
-) -> tuple[Message, ...]:
-    """`system`, as many of the newest turns as the window has room for, and `question`."""
-    room = model.context_window - max_output_tokens - REQUEST_OVERHEAD
+def fit_history(conversation: Conversation, system: Message, question: Message, room: int) -> tuple[Message, ...]:
+    """`system`, as many of the newest turns as there is room for, and `question`."""
     room -= estimate_tokens((system, question))
     past: list[Message] = []
     for turn in reversed(conversation.unsummarised()):

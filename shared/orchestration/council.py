@@ -7,7 +7,6 @@ What a mode learns is returned to it as frozen values. Journal, price, budget, r
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from shared.catalog import Model
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, Said
 from shared.domain.problem import problem
@@ -53,7 +52,7 @@ class Council:
             "routing",
             policy.model_alias,
             policy.max_output_tokens,
-            self._routing_messages,
+            partial(build_routing_messages, self.conversation, policy.max_agents),
             decision_schema(self.conversation, policy.max_agents),
         )
         routed = read_decision(answer, self.conversation, policy.max_agents, step)
@@ -66,7 +65,7 @@ class Council:
         purpose: Purpose,
         model_alias: str,
         max_output_tokens: int,
-        build: Callable[[Model], tuple[Message, ...]],
+        build: Callable[[int], tuple[Message, ...]],
         schema: Mapping[str, object] | None = None,
     ) -> tuple[int, Completion | str]:
         """Ask a model on the council's own behalf. Returns the step, and what was answered or why there is no answer.
@@ -159,7 +158,7 @@ class Council:
             model_alias=agent.model_alias,
             max_output_tokens=agent.max_output_tokens,
             temperature=agent.temperature,
-            build=partial(self._messages, agent, earlier),
+            build=partial(build_messages, self.conversation, agent, earlier),
             plan=self.current_plan,
             agent=agent,
         )
@@ -167,14 +166,6 @@ class Council:
     def _first_error(self, step: int) -> str:
         """Why the alias that the agent names did not answer."""
         return self._asker.journal.attempts(step)[0].error or "unknown"
-
-    def _routing_messages(self, model: Model) -> tuple[Message, ...]:
-        cap = min(self._routing.max_output_tokens, model.max_output_tokens)
-        return build_routing_messages(self.conversation, self._routing.max_agents, model, cap)
-
-    def _messages(self, agent: Agent, earlier: Sequence[Said], model: Model) -> tuple[Message, ...]:
-        cap = min(agent.max_output_tokens, model.max_output_tokens)
-        return build_messages(self.conversation, agent, earlier, model, cap)
 
 
 def _reply(position: int, agent: Agent, attempt: Attempt) -> Reply:

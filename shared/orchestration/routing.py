@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.catalog import Model
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation
 from shared.domain.turn import Fallback, Plan
@@ -73,13 +72,11 @@ class Routed:
     fallback: Fallback | None = None
 
 
-def build_routing_messages(
-    conversation: Conversation, most: int, model: Model, max_output_tokens: int
-) -> tuple[Message, ...]:
+def build_routing_messages(conversation: Conversation, most: int, room: int) -> tuple[Message, ...]:
     """What the manager reads: roster, history as far as it fits, message."""
     roster = "\n".join(_describe(agent) for agent in conversation.roster.values())
     system = Message("system", _INSTRUCTIONS.format(most=most, roster=roster))
-    return fit_history(conversation, system, Message("user", conversation.message), model, max_output_tokens)
+    return fit_history(conversation, system, Message("user", conversation.message), room)
 
 
 def read_decision(answer: Completion | str, conversation: Conversation, most: int, step: int) -> Routed:

@@ -10,14 +10,13 @@ from typing import Annotated, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.catalog import Model
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.summary import LISTS, Structure, Summary
 from shared.domain.turn import Fallback, Purpose
 from shared.llm.port import Completion, Message
 from shared.llm.schema import schema_of
 from shared.llm.structured import parse
-from shared.llm.tokens import REQUEST_OVERHEAD, estimate_tokens
+from shared.llm.tokens import estimate_tokens
 from shared.summary.merge import merge
 from shared.summary.policy import SummaryPolicy, transcript, unsummarised
 
@@ -63,7 +62,7 @@ class AskHelper(Protocol):
     def __call__(
         self,
         purpose: Purpose,
-        build: Callable[[Model], tuple[Message, ...]],
+        build: Callable[[int], tuple[Message, ...]],
         schema: Mapping[str, object] | None = None,
     ) -> tuple[int, Completion | str]: ...
 
@@ -82,19 +81,17 @@ def summarise(
     if not policy.due(turns):
         return None
     previous = conversation.summary or Summary(0, "", Structure())
-    text, text_fallback = _write(previous, turns, policy, ask)
-    extracted, structure_fallback = _extract(previous, turns, policy, ask)
+    text, text_fallback = _write(previous, turns, ask)
+    extracted, structure_fallback = _extract(previous, turns, ask)
     merged = merge(previous.structure, extracted.structure(), extracted.outdated, policy.max_items)
     fallbacks = tuple(fallback for fallback in (text_fallback, structure_fallback) if fallback)
     return Summarised(Summary(turn_index, text, merged.structure, merged.archived), fallbacks)
 
 
-def _write(
-    previous: Summary, turns: Sequence[PastTurn], policy: SummaryPolicy, ask: AskHelper
-) -> tuple[str, Fallback | None]:
-    def build(model: Model) -> tuple[Message, ...]:
+def _write(previous: Summary, turns: Sequence[PastTurn], ask: AskHelper) -> tuple[str, Fallback | None]:
+    def build(room: int) -> tuple[Message, ...]:
         known = f"The summary so far:\n{previous.text}" if previous.text else "There is no summary yet."
-        return _fit(Message("system", f"{_WRITE}\n\n{known}"), turns, model, policy.max_output_tokens)
+        return _fit(Message("system", f"{_WRITE}\n\n{known}"), turns, room)
 
     step, answer = ask(TEXT, build)
     if isinstance(answer, str):
@@ -104,15 +101,13 @@ def _write(
     return answer.text.strip(), None
 
 
-def _extract(
-    previous: Summary, turns: Sequence[PastTurn], policy: SummaryPolicy, ask: AskHelper
-) -> tuple[Extracted, Fallback | None]:
+def _extract(previous: Summary, turns: Sequence[PastTurn], ask: AskHelper) -> tuple[Extracted, Fallback | None]:
     nothing = Extracted(key_facts=[], decisions=[], open_questions=[], action_items=[])
 
-    def build(model: Model) -> tuple[Message, ...]:
+    def build(room: int) -> tuple[Message, ...]:
         known = "\n".join(f"- {item}" for name in LISTS for item in getattr(previous.structure, name))
         system = f"{_EXTRACT}\n\nKnown items:\n{known or '(none)'}"
-        return _fit(Message("system", system), turns, model, policy.max_output_tokens)
+        return _fit(Message("system", system), turns, room)
 
     step, answer = ask(STRUCTURE, build, schema_of(Extracted))
     if isinstance(answer, str):
@@ -121,9 +116,9 @@ def _extract(
     return (nothing, extracted) if isinstance(extracted, Fallback) else (extracted, None)
 
 
-def _fit(system: Message, turns: Sequence[PastTurn], model: Model, max_output_tokens: int) -> tuple[Message, ...]:
-    """The newest turns that the window has room for, as one message; of the ending one, at least what fits."""
-    room = model.context_window - max_output_tokens - REQUEST_OVERHEAD - estimate_tokens((system,))
+def _fit(system: Message, turns: Sequence[PastTurn], room: int) -> tuple[Message, ...]:
+    """The newest turns that there is room for, as one message; the ending one always."""
+    room -= estimate_tokens((system,))
     said: list[str] = []
     for message in reversed(transcript(turns)):
         room -= estimate_tokens((message,))

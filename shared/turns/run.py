@@ -14,7 +14,7 @@ from uuid import UUID
 import psycopg
 from uuid6 import uuid7
 
-from shared.catalog import Model, catalog
+from shared.catalog import catalog
 from shared.db.claims import CLAIM, LOCK_ABANDONED
 from shared.db.context import LOAD_FOR_RESUMED_TURN
 from shared.db.engine import Database, Row
@@ -24,6 +24,7 @@ from shared.domain.outcome import TurnOutcome
 from shared.domain.turn import Plan, Purpose, Turn
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Completion, Message, Provider
+from shared.llm.tokens import token_estimates
 from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
@@ -131,7 +132,7 @@ def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Coun
 
 
 def _asker(runner: Runner, journal: TurnJournal) -> Asker:
-    return Asker(journal.turn_id, catalog(), runner.provider, journal, runner.seconds_left)
+    return Asker(journal.turn_id, catalog(), runner.provider, journal, runner.seconds_left, token_estimates())
 
 
 def _summarise(header: Header, council: Council) -> None:
@@ -140,7 +141,7 @@ def _summarise(header: Header, council: Council) -> None:
     policy = SummaryPolicy(values.summary_max_tokens, values.summary_after_turns, values.summary_after_tokens)
 
     def ask(
-        purpose: Purpose, build: Callable[[Model], tuple[Message, ...]], schema: Mapping[str, object] | None = None
+        purpose: Purpose, build: Callable[[int], tuple[Message, ...]], schema: Mapping[str, object] | None = None
     ) -> tuple[int, Completion | str]:
         return council.ask_helper(purpose, values.summary_alias, policy.max_output_tokens, build, schema)
 

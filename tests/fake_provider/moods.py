@@ -70,6 +70,12 @@ def status(code: int, retry_after: str | float | None = None, headers: Mapping[s
     return Mood(status=code, headers=extra | dict(headers or {}), body=body)
 
 
+def too_long(message: str = "This model's maximum context length is 8192 tokens.", status: int = 400) -> Mood:
+    """A refusal that says that the prompt does not fit."""
+    error = {"message": message, "type": "invalid_request_error", "code": None}
+    return Mood(status=status, body=json.dumps({"error": error, "message": message}).encode())
+
+
 def empty() -> Mood:
     return Mood(_says(""))
 

@@ -14,6 +14,7 @@ from local import postgres
 from shared.catalog import catalog
 from shared.db.engine import Database, Row
 from shared.db.tables import metadata
+from shared.llm.tokens import token_estimates
 from shared.names import Env, Role
 from shared.settings import settings
 from tests.council_room import CouncilRoom, DatabaseUrls, broken_invariants
@@ -103,6 +104,7 @@ def scripted_settings(app_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def _forget_settings() -> None:
     settings.cache_clear()
     catalog.cache_clear()
+    token_estimates.cache_clear()
 
 
 @pytest.fixture

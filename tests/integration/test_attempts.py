@@ -7,11 +7,12 @@ import pytest
 
 from shared.domain.money import Usage
 from shared.llm.port import Completion, Request
-from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, unbilled, unknown
+from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, prompt, unbilled, unknown
 
 OK = answer("An answer.")
 EMPTY = answer(" \n")
 FILTERED = answer("", stop_reason="content_filtered")
+TOO_LONG = unbilled("context_overflow")
 THROTTLED, REFUSED, UNREACHABLE = unbilled("throttled"), unbilled("refused"), unbilled("unavailable")
 TIMED_OUT, LOST = unknown("timeout"), unknown("connection_lost")
 
@@ -65,6 +66,24 @@ CASES: dict[str, tuple[str, list[Completion], list[Row], Decimal, Decimal]] = {
         "writer",
         [THROTTLED, THROTTLED],
         [("fast", "unbilled", None, "throttled"), ("fast", "unbilled", "failed", "throttled")],
+        Decimal(0),
+        Decimal(0),
+    ),
+    "too long, and then half as long": (
+        "writer",
+        [TOO_LONG, OK],
+        [("fast", "unbilled", None, "context_overflow"), succeeded("fast")],
+        FAST_COST,
+        Decimal(0),
+    ),
+    "too long for two aliases": (
+        "researcher",
+        [TOO_LONG, TOO_LONG, TOO_LONG],
+        [
+            ("deep", "unbilled", None, "context_overflow"),
+            ("deep", "unbilled", None, "context_overflow"),
+            ("fast", "unbilled", "failed", "context_overflow"),
+        ],
         Decimal(0),
         Decimal(0),
     ),
@@ -124,6 +143,21 @@ def test_each_attempt_is_a_row_and_only_the_reply_is_charged_to_the_tenant(room:
     paid = room.accounts()
     assert [paid.get(account, 0) for account in ("tenant", "platform", "suspense")] == [tenant, platform, suspended]
     assert (Decimal(turn["cost_usd"]), Decimal(turn["platform_cost_usd"])) == (tenant, platform)
+
+
+def test_a_prompt_that_is_too_long_gives_up_its_oldest_turns(room: CouncilRoom) -> None:
+    for number in range(8):
+        room.provider.enqueue("Roses.")
+        room.take(f"@writer question {number} " + "x" * 600)
+    room.provider.enqueue(TOO_LONG, "Lilies.")
+    turn = body(room.take("@writer and now?"))
+    first, second = (prompt(request) for request in room.provider.requests[-2:])
+    kept = [number for number in range(8) if f"question {number} " in second]
+    assert all(f"question {number} " in first for number in range(8))
+    assert kept == list(range(8 - len(kept), 8))
+    assert 2 <= len(kept) <= 4
+    assert "@writer and now?" in second
+    assert turn["replies"][0]["text"] == "Lilies."
 
 
 def test_usage_counts_every_answered_call(room: CouncilRoom) -> None:

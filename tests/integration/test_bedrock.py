@@ -33,6 +33,7 @@ pytest_plugins = ["tests.fake_bedrock.fixtures"]
         (moods.raw_nul(), "before\ufffdafter", "end_turn"),
         (moods.lone_surrogate(), "before\ufffdafter", "end_turn"),
         (moods.length("cut in the"), "cut in the", "max_tokens"),
+        (moods.ok("cut in the", finish_reason="model_context_window_exceeded"), "cut in the", "max_tokens"),
         (moods.content_filter(), "", "content_filtered"),
         (moods.ok("No.", finish_reason="guardrail_intervened"), "No.", "content_filtered"),
         (moods.ok("No.", finish_reason="refusal"), "No.", "content_filtered"),
@@ -43,7 +44,6 @@ pytest_plugins = ["tests.fake_bedrock.fixtures"]
                 "tool_use",
                 "malformed_model_output",
                 "malformed_tool_use",
-                "model_context_window_exceeded",
                 "a_new_one",
             )
         ),
@@ -135,6 +135,21 @@ def test_an_exception_is_told_by_its_status_and_not_retried(
     assert completion.provider_request_id == fake_bedrock.rows[0].request_id
     assert completion.usage == Usage()
     assert len(fake_bedrock.rows) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Input is too long for requested model.",
+        "The model returned the following errors: prompt is too long: 200049 tokens > 200000 maximum",
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, message: str
+) -> None:
+    fake_bedrock.add(moods.too_long(message))
+    completion = bedrock.complete(request())
+    assert (completion.status, completion.error) == ("unbilled", "context_overflow")
 
 
 def test_throttling_may_say_when_to_come_again(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:

@@ -1,5 +1,6 @@
 """The local model: real tokens, counted, from a process that nothing but its parent can end."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -18,6 +19,8 @@ import pytest
 from local import model
 from local.model import LocalModel, ModelError, start
 from shared.catalog import build
+from shared.llm.openai_compatible import OpenAICompatibleProvider
+from shared.llm.port import Message, Request
 from shared.settings import Settings
 
 DEADLINE_S = 30.0
@@ -118,6 +121,14 @@ def test_a_prompt_beyond_the_window_is_refused_and_not_cut(client: httpx.Client)
     response = client.post("/chat/completions", json=body("word " * 9000, max_tokens=4))
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "exceed_context_size_error"
+
+
+def test_our_client_knows_that_refusal_for_what_it_is(running: LocalModel) -> None:
+    entry = build(Settings.model_validate(SETTINGS))["fast"]
+    asked = Request("call", "turn", entry, (Message("user", "word " * 9000),), 4)
+    with contextlib.closing(OpenAICompatibleProvider(running.base_url)) as provider:
+        completion = provider.complete(asked)
+    assert (completion.status, completion.error) == ("unbilled", "context_overflow")
 
 
 def test_a_long_answer_does_not_hold_up_another(client: httpx.Client) -> None:

@@ -172,6 +172,43 @@ def test_throttling_is_unbilled_and_says_when_to_come_again(
     assert len(fake_provider.rows) == 1
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 8192 tokens. However, your messages resulted in 8545 tokens.",
+        "'max_tokens' is too large: 2000. This model's maximum context length is 4096 tokens.",
+        "the request exceeds the available context size, try increasing it",
+        "Input is too long for requested model.",
+        "prompt is too long: 209353 tokens > 199999 maximum",
+        "input length and `max_tokens` exceed context limit: 90402 + 116650 > 204648",
+        "Too many input tokens. Max input tokens: 300000, request input token count: 300001",
+        "context_length_exceeded",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, message: str, status: int
+) -> None:
+    fake_provider.add(moods.too_long(message, status))
+    completion = openai_compatible.complete(request())
+    assert (completion.status, completion.error) == ("unbilled", "context_overflow")
+
+
+@pytest.mark.parametrize("message", ["No such model.", "max_tokens must be positive", "Invalid key in context."])
+def test_another_refusal_is_not_taken_for_it(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, message: str
+) -> None:
+    fake_provider.add(moods.too_long(message))
+    assert openai_compatible.complete(request()).error == "refused"
+
+
+def test_of_an_endless_explanation_only_the_beginning_is_read(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider
+) -> None:
+    fake_provider.add(moods.too_long("-" * 70_000 + "maximum context length"))
+    assert openai_compatible.complete(request()).error == "refused"
+
+
 @pytest.mark.parametrize("status", [400, 500])
 def test_the_body_of_an_error_is_not_waited_for(
     fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, status: int

@@ -18,6 +18,7 @@ from shared import telemetry
 from shared.catalog import catalog
 from shared.db.engine import database
 from shared.llm.providers import provider
+from shared.llm.tokens import token_estimates
 from shared.names import Env
 from shared.settings import settings
 from tests.unit.gateway import Handler, LogLines
@@ -32,7 +33,7 @@ _ENVIRONMENT = {
     Env.JWT_AUDIENCE: AUDIENCE,
     Env.LLM_PROVIDER: "scripted",
 }
-_CACHES = (settings, catalog, provider, database)
+_CACHES = (settings, catalog, provider, database, token_estimates)
 
 
 @pytest.fixture(scope="session", autouse=True)

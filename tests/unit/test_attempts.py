@@ -10,9 +10,11 @@ from uuid import uuid4
 import pytest
 
 from shared.catalog import CALL_MARGIN_S, Model, build
+from shared.domain.money import Usage
 from shared.domain.turn import Verdict
 from shared.llm.port import CallError, CallStatus, Completion, Message, Request
 from shared.llm.scripted import ScriptedProvider
+from shared.llm.tokens import REQUEST_OVERHEAD, estimate_tokens
 from shared.orchestration.attempts import Ask, Asker, Attempt, OutOfTime, next_alias
 from shared.settings import Settings
 from tests.unit.memory_journal import MemoryJournal
@@ -22,12 +24,24 @@ FAST, DEEP = CATALOG["fast"], CATALOG["deep"]
 assert (FAST.fallback_alias, DEEP.fallback_alias) == (None, "fast")
 
 # Why an attempt gave no answer: whether it is worth asking again, and whether another model could do better.
-AGAIN = ("throttled", "provider_error", "timeout", "connection_lost", "malformed_response", "empty_reply")
+AGAIN = (
+    "throttled",
+    "provider_error",
+    "timeout",
+    "connection_lost",
+    "malformed_response",
+    "empty_reply",
+    "context_overflow",
+)
 ELSEWHERE = ("unavailable",)
 FINAL = ("refused", "content_filtered")
 ERRORS = (*AGAIN, *ELSEWHERE, *FINAL)
 
-_STATUS: Mapping[str, CallStatus] = {"throttled": "unbilled", "unavailable": "unbilled", "refused": "unbilled"}
+_STATUS: Mapping[str, CallStatus] = dict.fromkeys(
+    ("throttled", "unavailable", "refused", "context_overflow"), "unbilled"
+)
+# What the messages of each alias may take: the window less the agent's cap, or the model's own, and the overhead.
+ROOMS = {"deep": 8192 - 300 - REQUEST_OVERHEAD, "fast": 8192 - 256 - REQUEST_OVERHEAD}
 
 
 def completion(error: str | None) -> Completion:
@@ -46,7 +60,7 @@ def attempt(model: Model, error: str | None, verdict: Verdict | None = None) -> 
     return Attempt(uuid4(), model.alias, completion(error), error, verdict)
 
 
-ASK = Ask(3, "agent", "deep", 300, 0.5, lambda model: (Message("user", f"Hello, {model.alias}."),))
+ASK = Ask(3, "agent", "deep", 300, 0.5, lambda room: (Message("user", f"{room} tokens: " + "x" * 3 * room),))
 
 
 class Stage:
@@ -168,10 +182,48 @@ class TestSettle:
         requests = stage.provider.requests
         assert requests == stage.journal.opened
         assert len({request.call_id for request in requests}) == 3
-        assert [request.messages[0].text for request in requests] == ["Hello, deep."] * 2 + ["Hello, fast."]
+        assert [request.messages[0].text.rstrip("x") for request in requests] == [
+            f"{ROOMS[alias]} tokens: " for alias in ("deep", "deep", "fast")
+        ]
         assert {(request.turn_id, request.temperature) for request in requests} == {(str(stage.asker.turn_id), 0.5)}
         # The agent's cap or the model's, whichever is lower.
         assert [request.max_output_tokens for request in requests] == [300, 300, FAST.max_output_tokens]
+
+
+class TestOverflow:
+    def test_a_prompt_that_is_too_long_is_sent_once_more_with_half_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch).answers("context_overflow", None)
+        settled = stage.asker.settle(ASK)
+        first, second = (estimate_tokens(request.messages) for request in stage.provider.requests)
+        assert second == pytest.approx(first / 2, rel=0.02)
+        assert settled is not None
+        assert (settled.verdict, settled.model_alias) == ("reply", "deep")
+
+    def test_the_fallback_alias_is_sent_what_its_own_window_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch).answers("context_overflow", "context_overflow", None)
+        stage.asker.settle(ASK)
+        assert stage.asked == ["deep", "deep", "fast"]
+        assert stage.provider.requests[2].messages[0].text.startswith(f"{ROOMS['fast']} tokens")
+
+    def test_an_overflow_that_another_process_met_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, attempt(DEEP, "context_overflow")).answers(None)
+        stage.asker.settle(ASK)
+        (request,) = stage.provider.requests
+        assert estimate_tokens(request.messages) == pytest.approx(ROOMS["deep"] / 2, rel=0.02)
+
+    def test_a_later_step_knows_that_the_estimate_was_too_low(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        short = replace(ASK, build=lambda room: (Message("user", "x" * 3 * (room // 4)),))
+        stage = Stage(monkeypatch).answers("context_overflow", None)
+        stage.asker.settle(short)
+        assert stage.asker.estimates.room(DEEP, 300) < ROOMS["deep"] / 2
+
+    def test_a_count_corrects_the_estimate_of_its_alias(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch)
+        counted = Usage(input_tokens=10_000, cache_read_tokens=1000, cache_write_tokens=745)
+        stage.provider.enqueue(Completion("succeeded", "An answer.", "end_turn", counted))
+        stage.asker.settle(ASK)
+        assert stage.asker.estimates.room(DEEP, 300) == pytest.approx(ROOMS["deep"] / 1.5, rel=0.01)
+        assert stage.asker.estimates.room(FAST, 256) == ROOMS["fast"]
 
 
 class TestResume:

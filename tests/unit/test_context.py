@@ -9,7 +9,7 @@ from shared.catalog import build
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.llm.port import Message
-from shared.llm.tokens import MESSAGE_OVERHEAD, REQUEST_OVERHEAD, estimate_tokens, most_input_tokens
+from shared.llm.tokens import MESSAGE_OVERHEAD, REQUEST_OVERHEAD, TokenEstimates, estimate_tokens, most_input_tokens
 from shared.orchestration.context import build_messages
 from shared.settings import Settings
 
@@ -31,7 +31,7 @@ def conversation(*history: PastTurn, message: str = "And now?") -> Conversation:
 
 
 def build_for(window: int, talk: Conversation, agent: Agent = WRITER, *earlier: Said) -> tuple[Message, ...]:
-    return build_messages(talk, agent, earlier, replace(MODEL, context_window=window), CAP)
+    return build_messages(talk, agent, earlier, TokenEstimates().room(replace(MODEL, context_window=window), CAP))
 
 
 def questions(messages: tuple[Message, ...]) -> list[str]:
@@ -106,9 +106,8 @@ def test_everything_that_must_be_sent_takes_room_from_the_history(what: str) -> 
         case "earlier replies":
             messages = build_for(4000, conversation(*history), WRITER, Said("critic", "Critic", text))
         case _:
-            messages = build_messages(
-                conversation(*history), WRITER, (), replace(MODEL, context_window=4000), CAP + 1000
-            )
+            room = TokenEstimates().room(replace(MODEL, context_window=4000), CAP + 1000)
+            messages = build_messages(conversation(*history), WRITER, (), room)
     assert before - len(questions(messages)) in (1000 // EXCHANGE, 1000 // EXCHANGE + 1)
 
 
@@ -137,3 +136,41 @@ def test_an_estimate_is_never_above_the_most() -> None:
         # No tokenizer makes more tokens of a text than it has bytes.
         assert sum(len(text.encode()) for text in texts) <= most_input_tokens(messages)
         assert estimate_tokens(messages) <= most_input_tokens(messages)
+
+
+class TestTokenEstimates:
+    ROOM = MODEL.context_window - CAP - REQUEST_OVERHEAD
+
+    def test_without_a_count_the_room_is_the_window_less_the_output_cap(self) -> None:
+        assert TokenEstimates().room(MODEL, CAP) == self.ROOM
+
+    def test_an_estimate_that_was_too_low_is_put_right_at_once(self) -> None:
+        estimates = TokenEstimates()
+        estimates.learn("fast", 1000, 1600)
+        assert estimates.room(MODEL, CAP) == int(self.ROOM / 1.6)
+
+    def test_one_that_was_too_high_is_put_right_little_by_little(self) -> None:
+        estimates, rooms = TokenEstimates(), [self.ROOM]
+        for _ in range(60):
+            estimates.learn("fast", 1000, 800)
+            rooms.append(estimates.room(MODEL, CAP))
+        assert rooms == sorted(rooms)
+        assert rooms[1] - rooms[0] < (rooms[-1] - rooms[0]) / 5
+        assert rooms[-1] == pytest.approx(self.ROOM / 0.8, rel=0.001)
+
+    def test_each_alias_has_its_own(self) -> None:
+        estimates = TokenEstimates()
+        estimates.learn("deep", 1000, 2000)
+        assert estimates.room(MODEL, CAP) == self.ROOM
+
+    def test_a_short_prompt_says_nothing(self) -> None:
+        estimates = TokenEstimates()
+        estimates.learn("fast", 255, 2550)
+        assert estimates.room(MODEL, CAP) == self.ROOM
+
+    @pytest.mark.parametrize(("counted", "factor"), [(0, 0.5), (10**12, 3.0)])
+    def test_no_count_moves_the_room_beyond_its_bounds(self, counted: int, factor: float) -> None:
+        estimates = TokenEstimates()
+        for _ in range(200):
+            estimates.learn("fast", 1000, counted)
+        assert estimates.room(MODEL, CAP) == pytest.approx(self.ROOM / factor, rel=0.001)

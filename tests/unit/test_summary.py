@@ -6,11 +6,11 @@ from types import MappingProxyType
 
 import pytest
 
-from shared.catalog import Model
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.summary import LISTS, Structure, Summary
 from shared.domain.turn import Fallback, Purpose
 from shared.llm.port import Completion, Message
+from shared.llm.tokens import TokenEstimates
 from shared.summary.merge import Merged, merge
 from shared.summary.pipeline import Summarised, summarise
 from shared.summary.policy import SummaryPolicy
@@ -37,9 +37,9 @@ def run(
     answers = {"summary_text": text, "summary_structure": json.dumps(EXTRACTED) if structure is None else structure}
 
     def ask(
-        purpose: Purpose, build: Callable[[Model], tuple[Message, ...]], schema: Mapping[str, object] | None = None
+        purpose: Purpose, build: Callable[[int], tuple[Message, ...]], schema: Mapping[str, object] | None = None
     ) -> tuple[int, Completion | str]:
-        seen.append(build(CATALOG["fast"]))
+        seen.append(build(TokenEstimates().room(CATALOG["fast"], POLICY.max_output_tokens)))
         assert (schema is not None) == (purpose == "summary_structure")
         answer = answers[purpose]
         if isinstance(answer, Completion):
