@@ -36,7 +36,7 @@ class Caller:
     roles: tuple[str, ...]
 
 
-def caller(request: Request) -> Caller:
+async def caller(request: Request) -> Caller:
     """The caller of this request. Raises Unauthorized where the claims are not those of our issuer and audience."""
     context = request.scope["aws.event"]["requestContext"]
     claims: Mapping[str, str] = context.get("authorizer", {}).get("jwt", {}).get("claims") or {}

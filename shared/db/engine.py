@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Cast, Column, bindparam, cast
 from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
 from sqlalchemy.sql import ClauseElement
@@ -23,7 +24,7 @@ from shared.settings import settings
 Row = dict[str, Any]
 Params = Mapping[str, object]
 
-_SET_TENANT = "SELECT set_config('app.tenant_id', %(tenant_id)s, true)"
+_SET_TENANT = "SELECT set_config('app.tenant_id', $1, true)"
 _CONNECT_TIMEOUT_S = 5
 
 
@@ -37,7 +38,8 @@ class _Compiler(PGCompiler_psycopg):
         return super().visit_bindparam(bindparam, *args, **kwargs)  # type: ignore[no-untyped-call]
 
 
-_DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+# Numbered parameters, as Postgres itself has them: psycopg would look for named ones in the whole text at each run.
+_DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _DIALECT.statement_compiler = _Compiler
 
 
@@ -45,7 +47,13 @@ class Statement:
     """A SQLAlchemy Core statement, compiled to psycopg's text once, when its module is imported."""
 
     def __init__(self, clause: ClauseElement) -> None:
-        self.text = str(clause.compile(dialect=_DIALECT))
+        compiled: Any = clause.compile(dialect=_DIALECT)
+        self.text = str(compiled)
+        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
+
+    def values(self, params: Params) -> list[object]:
+        """`params` in the order of their numbers. Raises KeyError for one that is missing."""
+        return [params[name] for name in self._names]
 
 
 def typed(name: str, column: Column[Any]) -> Cast[Any]:
@@ -74,8 +82,8 @@ class Database:
         try:
             with connection.pipeline():
                 if tenant_id is not None:
-                    connection.execute(_SET_TENANT, {"tenant_id": tenant_id})
-                cursors = [connection.execute(statement.text, params) for statement, params in work]
+                    connection.execute(_SET_TENANT, (tenant_id,))
+                cursors = [connection.execute(statement.text, statement.values(params)) for statement, params in work]
             # Only now, after the pipeline's Sync, is what was fetched also committed.
             return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
         except psycopg.OperationalError as error:
@@ -105,8 +113,8 @@ class Database:
         connection = self._connect()
         try:
             with connection.transaction():
-                connection.execute(_SET_TENANT, {"tenant_id": tenant_id})
-                yield lambda statement, params: connection.execute(statement.text, params).fetchall()
+                connection.execute(_SET_TENANT, (tenant_id,))
+                yield lambda statement, params: connection.execute(statement.text, statement.values(params)).fetchall()
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable from error
         finally:
@@ -129,10 +137,13 @@ class Database:
                     # Prepared at first use: a turn's few statements are the same in every turn.
                     prepare_threshold=0,
                     row_factory=dict_row,
+                    cursor_factory=psycopg.RawCursor,
                     connect_timeout=_CONNECT_TIMEOUT_S,
                 )
             except psycopg.OperationalError as error:
                 raise DatabaseUnavailable from error
+            # Sent in the smallest type that holds it, a number would make another prepared statement of every size.
+            self._connection.adapters.register_dumper(int, Int8Dumper)
         return self._connection
 
 

@@ -150,7 +150,8 @@ class Asker:
         if not self.journal.open([(ask, request)]):
             return None
         # After the intent, so that the pause costs no commit; the lease covers it.
-        time.sleep(pause)
+        if pause:
+            time.sleep(pause)
         return self._close(ask, request, self.provider.complete(request), tried)
 
     def _check_time(self, seconds: float) -> None:

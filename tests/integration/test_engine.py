@@ -1,10 +1,13 @@
 """The one connection of a process, when the server ends it."""
 
-from sqlalchemy import literal, select
+import pytest
+from sqlalchemy import BigInteger, bindparam, func, literal, select, text
 
 from shared.db.engine import Statement
 from tests.council_room import CouncilRoom, wait_for
 
+_NUMBER = Statement(select(bindparam("b_number", type_=BigInteger).label("number")))
+_PREPARED = Statement(select(func.count().label("prepared")).select_from(text("pg_prepared_statements")))
 _BACKEND = Statement(select(literal(1).label("one")))
 
 
@@ -26,3 +29,20 @@ def test_a_connection_that_lives_is_kept(room: CouncilRoom) -> None:
     before = backends()
     room.take("@writer hello")
     assert backends() == before
+
+
+def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers(room: CouncilRoom) -> None:
+    def prepared() -> int:
+        return int(room.db.run("tenant-1", _PREPARED, {})[0]["prepared"])
+
+    prepared()
+    before = prepared()
+    for number in (1, 40_000, 3_000_000_000, -1):
+        assert room.db.run("tenant-1", _NUMBER, {"b_number": number}) == [{"number": number}]
+    assert prepared() == before + 1
+
+
+def test_a_statement_without_one_of_its_parameters_is_not_run(room: CouncilRoom) -> None:
+    with pytest.raises(KeyError, match="b_number"):
+        room.db.run("tenant-1", _NUMBER, {})
+    assert room.db.run("tenant-1", _BACKEND, {}) == [{"one": 1}]
