@@ -5,6 +5,7 @@ The room is the alias's window less the output cap, per agent, with the role pro
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
@@ -12,26 +13,35 @@ from shared.llm.port import Message
 from shared.llm.tokens import estimate_tokens
 
 
-def build_messages(conversation: Conversation, agent: Agent, earlier: Sequence[Said], room: int) -> tuple[Message, ...]:
-    """The messages of one agent's call, system first, then user and assistant by turns. `room` is in estimated
-    tokens."""
-    role = f"You are {agent.name}, one of several agents in a council.\n\n{agent.role_prompt}"
-    system = Message("system", role + _memory(conversation))
-    question = Message("user", _question(conversation.message, earlier))
-    return fit_history(conversation, system, question, room)
+class Context:
+    """What the calls of one turn see of its conversation. The past is rendered once for all of them."""
 
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
 
-def fit_history(conversation: Conversation, system: Message, question: Message, room: int) -> tuple[Message, ...]:
-    """`system`, as many of the newest turns as there is room for, and `question`."""
-    room -= estimate_tokens((system, question))
-    past: list[Message] = []
-    for turn in reversed(conversation.unsummarised()):
-        exchange = _exchange(turn)
-        room -= estimate_tokens(exchange)
-        if room < 0:
-            break
-        past[:0] = exchange
-    return (system, *past, question)
+    def for_agent(self, agent: Agent, earlier: Sequence[Said], room: int) -> tuple[Message, ...]:
+        """The messages of one agent's call, system first, then user and assistant by turns. `room` is in estimated
+        tokens."""
+        role = f"You are {agent.name}, one of several agents in a council.\n\n{agent.role_prompt}"
+        system = Message("system", role + _memory(self._conversation))
+        return self.fitted(system, Message("user", _question(self._conversation.message, earlier)), room)
+
+    def fitted(self, system: Message, question: Message, room: int) -> tuple[Message, ...]:
+        """`system`, as many of the newest turns as there is room for, and `question`."""
+        room -= estimate_tokens((system, question))
+        past: list[Message] = []
+        for tokens, exchange in self._newest_first:
+            room -= tokens
+            if room < 0:
+                break
+            past[:0] = exchange
+        return (system, *past, question)
+
+    @cached_property
+    def _newest_first(self) -> list[tuple[int, tuple[Message, Message]]]:
+        """The past turns, each with its estimated tokens."""
+        exchanges = map(_exchange, reversed(self._conversation.unsummarised()))
+        return [(estimate_tokens(exchange), exchange) for exchange in exchanges]
 
 
 def _memory(conversation: Conversation) -> str:

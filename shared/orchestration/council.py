@@ -14,7 +14,7 @@ from shared.domain.summary import Summary
 from shared.domain.turn import Fallback, Plan, Purpose, Reply, ReplyStatus
 from shared.llm.port import Completion, Message
 from shared.orchestration.attempts import Ask, Asker, Attempt
-from shared.orchestration.context import build_messages
+from shared.orchestration.context import Context
 from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
 
 
@@ -34,6 +34,7 @@ class Council:
         self.fallbacks: list[Fallback] = []
         self.summary: Summary | None = None
         self._asker = asker
+        self._context = Context(conversation)
         self._routing = routing
         self._step = 0
         self._budget_spent = False
@@ -52,7 +53,7 @@ class Council:
             "routing",
             policy.model_alias,
             policy.max_output_tokens,
-            partial(build_routing_messages, self.conversation, policy.max_agents),
+            partial(build_routing_messages, self.conversation, self._context, policy.max_agents),
             decision_schema(self.conversation, policy.max_agents),
         )
         routed = read_decision(answer, self.conversation, policy.max_agents, step)
@@ -158,7 +159,7 @@ class Council:
             model_alias=agent.model_alias,
             max_output_tokens=agent.max_output_tokens,
             temperature=agent.temperature,
-            build=partial(build_messages, self.conversation, agent, earlier),
+            build=partial(self._context.for_agent, agent, earlier),
             plan=self.current_plan,
             agent=agent,
         )

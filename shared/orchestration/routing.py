@@ -16,7 +16,7 @@ from shared.domain.turn import Fallback, Plan
 from shared.llm.port import Completion, Message
 from shared.llm.schema import schema_of
 from shared.llm.structured import parse
-from shared.orchestration.context import fit_history
+from shared.orchestration.context import Context
 from shared.orchestration.tags import parse_tags
 
 COMPONENT = "routing"
@@ -72,11 +72,11 @@ class Routed:
     fallback: Fallback | None = None
 
 
-def build_routing_messages(conversation: Conversation, most: int, room: int) -> tuple[Message, ...]:
+def build_routing_messages(conversation: Conversation, context: Context, most: int, room: int) -> tuple[Message, ...]:
     """What the manager reads: roster, history as far as it fits, message."""
     roster = "\n".join(_describe(agent) for agent in conversation.roster.values())
     system = Message("system", _INSTRUCTIONS.format(most=most, roster=roster))
-    return fit_history(conversation, system, Message("user", conversation.message), room)
+    return context.fitted(system, Message("user", conversation.message), room)
 
 
 def read_decision(answer: Completion | str, conversation: Conversation, most: int, step: int) -> Routed:

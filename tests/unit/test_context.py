@@ -10,7 +10,7 @@ from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.llm.port import Message
 from shared.llm.tokens import MESSAGE_OVERHEAD, REQUEST_OVERHEAD, TokenEstimates, estimate_tokens, most_input_tokens
-from shared.orchestration.context import build_messages
+from shared.orchestration.context import Context
 from shared.settings import Settings
 
 MODEL = build(Settings.model_construct(llm_provider="scripted", max_call_s=None))["fast"]
@@ -31,7 +31,7 @@ def conversation(*history: PastTurn, message: str = "And now?") -> Conversation:
 
 
 def build_for(window: int, talk: Conversation, agent: Agent = WRITER, *earlier: Said) -> tuple[Message, ...]:
-    return build_messages(talk, agent, earlier, TokenEstimates().room(replace(MODEL, context_window=window), CAP))
+    return Context(talk).for_agent(agent, earlier, TokenEstimates().room(replace(MODEL, context_window=window), CAP))
 
 
 def questions(messages: tuple[Message, ...]) -> list[str]:
@@ -107,7 +107,7 @@ def test_everything_that_must_be_sent_takes_room_from_the_history(what: str) -> 
             messages = build_for(4000, conversation(*history), WRITER, Said("critic", "Critic", text))
         case _:
             room = TokenEstimates().room(replace(MODEL, context_window=4000), CAP + 1000)
-            messages = build_messages(conversation(*history), WRITER, (), room)
+            messages = Context(conversation(*history)).for_agent(WRITER, (), room)
     assert before - len(questions(messages)) in (1000 // EXCHANGE, 1000 // EXCHANGE + 1)
 
 

@@ -9,6 +9,7 @@ import pytest
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.turn import Plan
 from shared.llm.port import Completion
+from shared.orchestration.context import Context
 from shared.orchestration.modes import MODES
 from shared.orchestration.routing import build_routing_messages, read_decision
 from tests.unit.memory_journal import MemoryJournal
@@ -85,7 +86,8 @@ def test_injected_words_never_bring_in_an_unlisted_agent() -> None:
 
 def test_the_manager_reads_the_roster_the_history_and_the_message() -> None:
     said = PastTurn("What is new?", (Said("writer", "Writer", "Nothing."),))
-    system, *past, question = build_routing_messages(conversation("And today?", said), 3, 1000)
+    talk = conversation("And today?", said)
+    system, *past, question = build_routing_messages(talk, Context(talk), 3, 1000)
     assert all(f"- {key}: {agent.name}. {agent.role_prompt}" in system.text for key, agent in ROSTER.items())
     assert "at most 3" in system.text
     assert [message.text for message in past] == ["What is new?", "Writer: Nothing."]
