@@ -39,7 +39,7 @@ openapi: $(VENV)/test.ok
 openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves.
 	@$(BIN)/python -m local.openapi
 
-bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor.
+bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor; writes docs/performance.md.
 	@$(BIN)/python -m bench.turn
 
 lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files.

@@ -1,11 +1,13 @@
-"""The floor: the same turn, hand-written in psycopg for this one case. Same tables, same journal, same N + 1 commits;
-no framework, no row-level security, no retry, no resume, no budget limit.
+"""The floor: the same turns, hand-written in psycopg for these cases alone. The same event in and the same response
+out, the same rows in the same tables, the same journal and the same commits; no framework, no row-level security, no
+limit of a budget, no retry, no resume. Whatever Pantheon takes beyond this is what its structure costs.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping
+import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from uuid6 import uuid7
@@ -13,55 +15,67 @@ from uuid6 import uuid7
 from shared.llm.port import Message, Provider, Request
 
 _LOAD = """
-    SELECT s.next_turn_index, s.tenant_id,
+    SELECT s.next_turn_index, s.tenant_id, s.agent_keys, s.mode, s.fan_out,
       (SELECT json_agg(v) FROM agents a JOIN agent_versions v USING (tenant_id, key, version)
        WHERE a.tenant_id = s.tenant_id AND a.key = ANY (s.agent_keys)),
       (SELECT json_agg(h ORDER BY h.turn_index) FROM (
-        SELECT turn_index, message, (SELECT json_agg(r) FROM replies r WHERE r.turn_id = t.id)
-        FROM turns t WHERE t.session_id = s.id AND t.completed_at IS NOT NULL ORDER BY turn_index DESC LIMIT 50) h)
+        SELECT turn_index, message, (SELECT json_agg(r) FROM (
+          SELECT position, agent_key, name, text FROM replies WHERE turn_id = t.id) r) AS replies
+        FROM turns t WHERE t.session_id = s.id AND t.completed_at IS NOT NULL ORDER BY turn_index DESC LIMIT 50) h),
+      (SELECT row_to_json(m) FROM (SELECT * FROM summaries WHERE session_id = s.id
+       ORDER BY through_turn_index DESC LIMIT 1) m)
     FROM sessions s WHERE s.id = %s"""
 
-_CALL = """
+_CALLS = """
     INSERT INTO llm_calls (call_id, tenant_id, session_id, turn_id, step, attempt, purpose, agent_key, agent_version,
       model_alias, provider, model_id, request_hash, payer, period, reserve_usd, rates, status)
-    VALUES (%(call_id)s, %(tenant_id)s, %(session_id)s, %(turn_id)s, %(step)s, 1, 'agent', %(agent_key)s, 1, 'fast',
-      'scripted', 'scripted-fast', '', 'tenant:' || %(tenant_id)s, date_trunc('month', now()), 0.001, '{}', 'intent')"""
+    SELECT c.call_id, %(tenant_id)s, %(session_id)s, %(turn_id)s, c.step, 1, c.purpose, c.agent_key, 1, 'fast',
+      'scripted', 'scripted-fast', c.request_hash, 'tenant:' || %(tenant_id)s, date_trunc('month', now()), 0.001,
+      c.rates, 'intent'
+    FROM jsonb_to_recordset(%(calls)s::jsonb)
+      AS c (call_id uuid, step int, purpose text, agent_key text, request_hash text, rates jsonb)"""
 
 _HOLD = """
-    INSERT INTO budgets (payer, period, held_usd) VALUES ('tenant:' || %(tenant_id)s, date_trunc('month', now()), 0.001)
-    ON CONFLICT (payer, period) DO UPDATE SET held_usd = budgets.held_usd + 0.001"""
+    INSERT INTO budgets (payer, period, held_usd)
+    VALUES ('tenant:' || %(tenant_id)s, date_trunc('month', now()), %(reserve)s)
+    ON CONFLICT (payer, period) DO UPDATE SET held_usd = budgets.held_usd + %(reserve)s"""
 
 _ACCEPT = f"""
     WITH locked AS (
       SELECT id FROM sessions WHERE id = %(session_id)s AND next_turn_index = %(index)s FOR NO KEY UPDATE),
     turn AS (
       INSERT INTO turns (id, tenant_id, session_id, user_id, turn_index, status, fingerprint, message, mode, fan_out,
-        roster, plan, lease_epoch, lease_expires_at, dispatch_after)
-      SELECT %(turn_id)s, %(tenant_id)s, id, 'bench', %(index)s, 'running', '', %(message)s, 'manual', 'sequential',
-        '[]', '{{}}', 1, now() + interval '1 minute', now() + interval '1 minute' FROM locked RETURNING session_id),
+        roster, lease_epoch, lease_expires_at, dispatch_after)
+      SELECT %(turn_id)s, %(tenant_id)s, id, 'bench', %(index)s, 'running', %(fingerprint)s, %(message)s, %(mode)s,
+        'sequential', %(roster)s::jsonb, 1, now() + interval '1 minute', now() + interval '1 minute'
+      FROM locked RETURNING session_id),
     bump AS (UPDATE sessions SET next_turn_index = next_turn_index + 1 FROM turn WHERE sessions.id = turn.session_id),
     hold AS ({_HOLD})
-    {_CALL}"""
+    {_CALLS}"""
 
 _OUTCOME = """
     UPDATE llm_calls SET status = 'succeeded', verdict = 'reply', finished_at = now(), input_tokens = %(input)s,
-      output_tokens = %(output)s, cost_usd = 0.0001, output = %(text)s WHERE call_id = %(last_call_id)s"""
+      output_tokens = %(output)s, cost_usd = 0.0001, output = %(text)s, stop_reason = 'end_turn',
+      provider_request_id = 'bench' WHERE call_id = %(last_call_id)s"""
 
 _NEXT = f"""
     WITH fence AS (
-      UPDATE turns SET lease_expires_at = now() + interval '1 minute', dispatch_after = now() + interval '1 minute'
+      UPDATE turns SET lease_expires_at = now() + interval '1 minute', dispatch_after = now() + interval '1 minute',
+        plan = %(plan)s::jsonb
       WHERE id = %(turn_id)s AND lease_epoch = 1 AND status = 'running'),
     outcome AS ({_OUTCOME}),
     hold AS ({_HOLD})
-    {_CALL}"""
+    {_CALLS}"""
 
 _PUBLISH = """
     WITH ended AS (
       UPDATE turns SET status = 'completed', response = %(response)s, completed_at = now(), lease_expires_at = NULL,
-        dispatch_after = NULL WHERE id = %(turn_id)s AND lease_epoch = 1 AND status = 'running'),
+        plan = %(plan)s::jsonb, dispatch_after = NULL
+      WHERE id = %(turn_id)s AND lease_epoch = 1 AND status = 'running'),
     last AS (
       UPDATE llm_calls SET status = 'succeeded', verdict = 'reply', finished_at = now(), input_tokens = %(input)s,
-        output_tokens = %(output)s, cost_usd = 0.0001, posted_at = now() WHERE call_id = %(last_call_id)s RETURNING *),
+        output_tokens = %(output)s, cost_usd = 0.0001, posted_at = now(), stop_reason = 'end_turn',
+        provider_request_id = 'bench' WHERE call_id = %(last_call_id)s RETURNING *),
     others AS (
       UPDATE llm_calls SET posted_at = now(), output = NULL
       WHERE turn_id = %(turn_id)s AND call_id <> %(last_call_id)s RETURNING *),
@@ -72,46 +86,156 @@ _PUBLISH = """
       SELECT tenant_id, session_id, turn_id, call_id, step, attempt, 'post', 'tenant', period, purpose, agent_key,
         model_alias, input_tokens, output_tokens, cost_usd, rates FROM calls),
     stored AS (
-      INSERT INTO replies (turn_id, position, tenant_id, agent_key, agent_version, name, status, text, cost_usd)
-      SELECT %(turn_id)s, r.position, %(tenant_id)s, r.agent_key, 1, r.agent_key, 'completed', r.text, 0.0001
-      FROM jsonb_to_recordset(%(replies)s::jsonb) AS r (position int, agent_key text, text text)),
+      INSERT INTO replies (turn_id, position, tenant_id, agent_key, agent_version, name, status, text, stop_reason,
+        model_alias, input_tokens, output_tokens, cost_usd)
+      SELECT %(turn_id)s, r.position, %(tenant_id)s, r.agent_key, 1, r.name, 'completed', r.text, r.stop_reason,
+        r.model_alias, r.input_tokens, r.output_tokens, r.cost_usd
+      FROM jsonb_to_recordset(%(replies)s::jsonb) AS r (position int, agent_key text, name text, text text,
+        stop_reason text, model_alias text, input_tokens int, output_tokens int, cost_usd numeric)),
+    summarised AS (
+      INSERT INTO summaries (id, tenant_id, session_id, turn_id, through_turn_index, text, key_facts, decisions,
+        open_questions, action_items, archived, fallbacks)
+      SELECT %(turn_id)s, %(tenant_id)s, %(session_id)s, %(turn_id)s, %(index)s, s, '[]', '[]', '[]', '[]', '{}', '[]'
+      FROM (SELECT %(summary)s::text AS s) written WHERE s IS NOT NULL),
     settled AS (
       UPDATE budgets SET held_usd = held_usd - t.reserve, spent_usd = spent_usd + t.cost
       FROM (SELECT payer, period, sum(reserve_usd) AS reserve, sum(cost_usd) AS cost FROM calls GROUP BY 1, 2) t
       WHERE budgets.payer = t.payer AND budgets.period = t.period)
     INSERT INTO audit_events (tenant_id, turn_id, session_id, user_id, event, detail)
-    VALUES (%(tenant_id)s, %(turn_id)s, %(session_id)s, 'bench', 'turn_published', '{}')"""
+    VALUES (%(tenant_id)s, %(turn_id)s, %(session_id)s, 'bench', 'turn_published', %(audit)s::jsonb)"""
+_RATES = {"input": "0.1", "output": "0.4", "cache_read": "0.01", "cache_write": "0.125", "reasoning": "0.4"}
+
+_COST = {"cost_usd": "0.0001"}
+_ROUTE: dict[str, object] = {"properties": {"selected_agent_keys": {}}}
 
 
-def take_turn(
-    connection: psycopg.Connection[Any],
-    provider: Provider,
-    request: Request,
-    session_id: UUID,
-    keys: list[str],
-    message: str,
-) -> str:
-    """One turn of `keys`, one after the other, and its response as JSON. `request` is the template of each call."""
-    index, tenant_id, _, _ = connection.execute(_LOAD, (session_id,)).fetchall()[0]
-    params: dict[str, Any] = {
-        "session_id": session_id,
-        "tenant_id": tenant_id,
-        "turn_id": uuid7(),
-        "index": index,
-        "message": message,
-    }
-    replies: list[Mapping[str, Any]] = []
-    for step, key in enumerate(keys):
-        params |= {"call_id": uuid7(), "step": step, "agent_key": key}
-        connection.execute(_ACCEPT if step == 0 else _NEXT, params)
-        said = "\n".join(reply["text"] for reply in replies)
-        answer = provider.complete(
-            Request(str(params["call_id"]), "", request.model, (Message("user", message + said),), 96)
-        )
-        replies.append({"position": step, "agent_key": key, "text": answer.text})
+class Floor:
+    """`connection` is in autocommit and prepares at first use; `template` is what each call's request is made of."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], provider: Provider, template: Request, *, summaries: bool = False
+    ) -> None:
+        self._connection = connection
+        self._provider = provider
+        self._template = template
+        self._summaries = summaries
+
+    def take_turn(self, event: dict[str, Any]) -> dict[str, Any]:
+        """One turn, from the API Gateway event to its response."""
+        body = json.loads(event["body"])
+        session_id = event["rawPath"].split("/")[-2]
+        loaded = self._connection.execute(_LOAD, (session_id,)).fetchall()[0]
+        index, tenant_id, roster, mode, fan_out, agents, past, _ = loaded
+        history = [message for turn in past or () for message in _exchange(turn)]
+        turn = _Turn(self._connection, session_id, tenant_id, index, mode, body["message"])
+        turn.params["roster"] = json.dumps([{"key": agent["key"], "version": agent["version"]} for agent in agents])
+        keys = body.get("agent_keys") or self._plan(turn, roster, history)
+        turn.params["plan"] = json.dumps({"selected_agent_keys": keys})
+        if fan_out == "parallel":
+            self._ask_all(turn, keys, history)
+        else:
+            for key in keys:
+                said = "\n".join(reply["text"] for reply in turn.replies)
+                turn.hear(key, self._ask(turn, "agent", key, (*history, Message("user", turn.message + said))))
+        summary = self._summarise(turn) if self._summaries else None
+        return {"statusCode": 201, "body": turn.publish(summary)}
+
+    def _plan(self, turn: "_Turn", roster: list[str], history: list[Message]) -> list[str]:
+        if turn.mode == "orchestrator":
+            answer = self._ask(turn, "routing", None, (*history, Message("user", turn.message)), _ROUTE)
+            chosen: list[str] = json.loads(answer)["selected_agent_keys"]
+            return chosen
+        return re.findall(r"@(\w+)", turn.message) if turn.mode == "tag" else roster
+
+    def _summarise(self, turn: "_Turn") -> str:
+        said = Message("user", "\n".join(reply["text"] for reply in turn.replies))
+        text = self._ask(turn, "summary_text", None, (said,))
+        self._ask(turn, "summary_structure", None, (said,))
+        return text
+
+    def _ask(
+        self,
+        turn: "_Turn",
+        purpose: str,
+        key: str | None,
+        messages: tuple[Message, ...],
+        schema: dict[str, object] | None = None,
+    ) -> str:
+        (call_id,) = turn.open([(purpose, key)], messages)
+        return turn.close(call_id, self._complete(call_id, messages, schema))
+
+    def _ask_all(self, turn: "_Turn", keys: list[str], history: list[Message]) -> None:
+        messages = (*history, Message("user", turn.message))
+        calls = turn.open([("agent", key) for key in keys], messages)
+        with ThreadPoolExecutor(max_workers=len(calls)) as threads:
+            answers = threads.map(lambda call_id: self._complete(call_id, messages), calls)
+            for number, (key, call_id, answer) in enumerate(zip(keys, calls, answers, strict=True)):
+                turn.hear(key, turn.close(call_id, answer))
+                if number < len(keys) - 1:
+                    turn.connection.execute(_OUTCOME, turn.params)
+
+    def _complete(self, call_id: str, messages: tuple[Message, ...], schema: dict[str, object] | None = None) -> Any:
+        cap = self._template.max_output_tokens
+        request = Request(call_id, "", self._template.model, messages, cap, response_schema=schema)
+        return self._provider.complete(request)
+
+
+class _Turn:
+    def __init__(
+        self, connection: psycopg.Connection[Any], session_id: str, tenant_id: str, index: int, mode: str, message: str
+    ) -> None:
+        self.connection = connection
+        self.mode = mode
+        self.message = message
+        self.replies: list[dict[str, Any]] = []
+        self.params: dict[str, Any] = {
+            "session_id": session_id,
+            "tenant_id": tenant_id,
+            "turn_id": str(uuid7()),
+            "index": index,
+            "mode": mode,
+            "message": message,
+            "fingerprint": hashlib.sha256(message.encode()).hexdigest(),
+            "plan": None,
+        }
+        self._attempts: list[dict[str, Any]] = []
+        self._steps = 0
+
+    def open(self, asks: list[tuple[str, str | None]], messages: tuple[Message, ...]) -> list[str]:
+        sent = json.dumps([(message.role, message.text) for message in messages])
+        known = {"request_hash": hashlib.sha256(sent.encode()).hexdigest(), "rates": _RATES}
+        calls = [
+            {"call_id": str(uuid7()), "step": self._steps + number, "purpose": purpose, "agent_key": key, **known}
+            for number, (purpose, key) in enumerate(asks)
+        ]
+        self._attempts += [{"call_id": call["call_id"], "step": call["step"], "status": "succeeded"} for call in calls]
+        self.params |= {"calls": json.dumps(calls), "reserve": 0.001 * len(calls)}
+        self.connection.execute(_NEXT if self._steps else _ACCEPT, self.params)
+        self._steps += len(calls)
+        return [str(call["call_id"]) for call in calls]
+
+    def close(self, call_id: str, answer: Any) -> str:
         usage = answer.usage
-        params |= {"input": usage.input_tokens, "output": usage.output_tokens, "text": answer.text}
-        params["last_call_id"] = params["call_id"]
-    response = json.dumps({"id": str(params["turn_id"]), "turn_index": index, "replies": replies})
-    connection.execute(_PUBLISH, params | {"response": response, "replies": json.dumps(replies)})
-    return response
+        self.params |= {"input": usage.input_tokens, "output": usage.output_tokens, "text": answer.text}
+        self.params["last_call_id"] = call_id
+        return str(answer.text)
+
+    def hear(self, key: str, text: str) -> None:
+        usage = {"input_tokens": self.params["input"], "output_tokens": self.params["output"]}
+        known = {"position": len(self.replies), "agent_key": key, "agent_version": 1, "name": key.title()}
+        self.replies.append({**known, "text": text, "stop_reason": "end_turn", "model_alias": "fast", **_COST, **usage})
+
+    def publish(self, summary: str | None) -> str:
+        names = ("turn_id", "session_id", "index", "mode", "message", "plan")
+        output = "\n\n".join(f"{reply['name']}: {reply['text']}" for reply in self.replies)
+        turn = {name: self.params[name] for name in names} | {"replies": self.replies, "output": output, **_COST}
+        response = json.dumps(turn)
+        audit = json.dumps({"plan": self.params["plan"], "attempts": self._attempts})
+        stored = {"response": response, "replies": json.dumps(self.replies), "summary": summary, "audit": audit}
+        self.connection.execute(_PUBLISH, self.params | stored)
+        return response
+
+
+def _exchange(turn: dict[str, Any]) -> tuple[Message, Message]:
+    said = "\n\n".join(f"{reply['name']}: {reply['text']}" for reply in turn["replies"] or ())
+    return Message("user", turn["message"]), Message("assistant", said)

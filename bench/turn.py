@@ -1,150 +1,127 @@
 """What a turn costs beside its models: Pantheon against a hand-written floor, in one run, turn about.
 
-    python -m bench.turn            300 turns of 1, 3 and 5 agents, after a warm-up
-    python -m bench.turn --turns 50
+    python -m bench.turn                writes the table in docs/performance.md, from 300 turns of each case
+    python -m bench.turn --turns 50 --print
 
-Three columns: the floor (`bench/floor.py`), the use case (`take_turn`), and the whole invocation (API Gateway event,
-handler, response). The provider answers at once, in the process. Ratios hold from machine to machine; times do not.
+Both take the same API Gateway event and answer it; the provider answers at once, in the process. Ratios hold from
+machine to machine; times do not.
 """
 
 import argparse
 import io
-import json
-import os
 import statistics
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import psycopg
-from uuid6 import uuid7
 
-from bench import floor
-from local import postgres
-from local.database import prepare
-from shared.names import API_PREFIX, Env
+from bench import report
+from bench.delay import delayed
+from bench.floor import Floor
+from bench.world import KEYS, Case, World
 
-TENANT = "bench"
-ISSUER, AUDIENCE = "https://bench.localhost", "bench"
-KEYS = ["ada", "ben", "cleo", "dan", "eve"]
 WARM_UP = 30
-MESSAGE = "What should we do first, and why?"
+CASES = (
+    Case("manual, 1 agent", "manual", KEYS[:1]),
+    Case("tag, 3 agents", "tag", KEYS[:3]),
+    Case("parallel, 3 agents", "manual", KEYS[:3], fan_out="parallel"),
+    Case("roundtable, 5 agents", "roundtable", KEYS[:5]),
+    Case("orchestrator, manager and 3", "orchestrator", KEYS[:3]),
+    Case("the same with a summary", "orchestrator", KEYS[:3], summaries=True),
+)
+COLUMNS = ("case", "floor", "Pantheon", "ratio", "p95/median, of the floor's", "CPU ratio", "at 1 ms", "WAL ratio")
 
 
-class Context:
-    """As much of Lambda's context as the handlers read."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Of each side, floor and Pantheon: milliseconds of every turn, of CPU a turn, and bytes of WAL a turn."""
 
-    aws_request_id = "bench"
-    function_name = "turns"
+    times: Sequence[Sequence[float]]
+    cpu: Sequence[float]
+    wal: Sequence[float]
 
-    def get_remaining_time_in_millis(self) -> int:
-        return 25_000
+    def medians(self) -> list[float]:
+        return [statistics.median(times) for times in self.times]
+
+    def spread(self) -> float:
+        """How much further Pantheon's 95th percentile is from its median than the floor's from its own."""
+        floor, pantheon = (statistics.quantiles(times, n=20)[-1] / statistics.median(times) for times in self.times)
+        return pantheon / floor
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=300, help="turns per column and case (300)")
-    turns = parser.parse_args().turns
-    with tempfile.TemporaryDirectory() as folder, postgres.start(Path(folder)) as server:
-        urls = prepare(server.url)
-        os.environ |= {
-            Env.APP_DATABASE_URL: urls.app,
-            Env.LLM_PROVIDER: "scripted",
-            Env.JWT_ISSUER: ISSUER,
-            Env.JWT_AUDIENCE: AUDIENCE,
-        }
-        print(f"{'agents':>6}  {'floor':>17}  {'take_turn':>17}  {'invocation':>17}  {'ratios':>12}")
-        with psycopg.connect(server.url, autocommit=True, prepare_threshold=0) as connection:
-            for count in (1, 3, 5):
-                _report(count, _measure(_cases(connection, KEYS[:count]), turns))
+    parser.add_argument("--turns", type=int, default=300, help="turns per side and case (300)")
+    parser.add_argument("--print", action="store_true", help="print the table only")
+    arguments = parser.parse_args()
+    rows = [_row(case, arguments.turns) for case in CASES]
+    report.write("turns", COLUMNS, rows, f"{arguments.turns} turns of each side and case", only_print=arguments.print)
 
 
-def _cases(connection: psycopg.Connection[Any], keys: list[str]) -> list[Callable[[], object]]:
-    """The same turn three ways, each in a session of its own."""
-    from functions.turns.handler import handler
-    from shared.catalog import catalog
-    from shared.db.engine import database
-    from shared.llm.port import Request
-    from shared.llm.scripted import ScriptedProvider
-    from shared.turns.accept import TurnRequest
-    from shared.turns.run import Runner, take_turn
-
-    provider, template = ScriptedProvider(), Request("", "", catalog()["fast"], (), 96)
-    plain, core, whole = (_session(keys) for _ in range(3))
-    runner = Runner(database(), provider, lambda: 25.0)
-    posted = TurnRequest(TENANT, "bench", core, MESSAGE, agent_keys=tuple(keys))
-    event = _event(whole, keys)
+def _row(case: Case, turns: int) -> list[str]:
+    with World.start(case) as world:
+        near = _measure(world, world.server_url, world.app_url, turns)
+        with delayed(world.port, 1.0) as port:
+            far = _measure(world, world.through(port, world.server_url), world.through(port, world.app_url), turns)
+    floor, pantheon = near.medians()
+    far_floor, far_pantheon = far.medians()
     return [
-        lambda: floor.take_turn(connection, provider, template, plain, keys, MESSAGE),
-        lambda: take_turn(runner, posted),
-        lambda: _expect_201(handler(event, Context())),
+        case.name,
+        f"{floor:.2f} ms",
+        f"{pantheon:.2f} ms",
+        f"{pantheon / floor:.2f}",
+        f"{near.spread():.2f}",
+        f"{near.cpu[1] / near.cpu[0]:.2f}",
+        f"{far_pantheon / far_floor:.2f}",
+        f"{near.wal[1] / near.wal[0]:.2f}",
     ]
 
 
-def _expect_201(response: dict[str, Any]) -> None:
+def _measure(world: World, server_url: str, app_url: str, turns: int) -> Measured:
+    with psycopg.connect(server_url, autocommit=True, prepare_threshold=0) as connection:
+        floor = Floor(connection, world.provider, world.template(), summaries=world.case.summaries)
+        events = [world.event(world.make_session()) for _ in range(2)]
+        handler = world.handler(app_url)
+        sides: list[Callable[[], Mapping[str, Any]]] = [
+            lambda: floor.take_turn(events[0]),
+            lambda: handler(events[1], world.context),
+        ]
+        with redirect_stdout(io.StringIO()):
+            for side in sides:
+                for _ in range(WARM_UP):
+                    _expect_201(side())
+            times, cpu = _time(sides, turns)
+            wal = [_wal(world, side) for side in sides]
+    return Measured(times, cpu, wal)
+
+
+def _time(sides: Sequence[Callable[[], Mapping[str, Any]]], turns: int) -> tuple[list[list[float]], list[float]]:
+    """The sides take turns, so that whatever disturbs one disturbs both."""
+    times: list[list[float]] = [[] for _ in sides]
+    cpu = [0.0 for _ in sides]
+    for _ in range(turns):
+        for number, side in enumerate(sides):
+            started, busy = time.perf_counter(), time.process_time()
+            answer = side()
+            times[number].append((time.perf_counter() - started) * 1000)
+            cpu[number] += (time.process_time() - busy) * 1000 / turns
+            _expect_201(answer)
+    return times, cpu
+
+
+def _wal(world: World, side: Callable[[], object], turns: int = 20) -> float:
+    before = world.wal_bytes()
+    for _ in range(turns):
+        side()
+    return (world.wal_bytes() - before) / turns
+
+
+def _expect_201(response: Mapping[str, Any]) -> None:
     if response["statusCode"] != 201:
         raise SystemExit(response["body"])
-
-
-def _session(keys: list[str]) -> UUID:
-    from shared.db.agents import record_agent
-    from shared.db.engine import database
-    from shared.db.sessions import record_session
-    from shared.errors import AgentExists
-
-    body = {"role_prompt": "Answer.", "model_alias": "fast", "max_output_tokens": 96, "temperature": None}
-    for key in keys:
-        try:
-            record_agent(database(), TENANT, key, {"name": key.title(), "enabled": True, **body})
-        except AgentExists:
-            continue
-    fields: dict[str, object] = {"title": "", "mode": "manual", "agent_keys": keys, "fan_out": "sequential"}
-    session_id = uuid7()
-    record_session(database(), TENANT, "bench", session_id, fields)
-    return session_id
-
-
-def _event(session_id: UUID, keys: list[str]) -> dict[str, Any]:
-    path = f"{API_PREFIX}/sessions/{session_id}/turns"
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "bench", "tenant_id": TENANT, "roles": "[member]"}
-    return {
-        "version": "2.0",
-        "routeKey": f"POST {API_PREFIX}/sessions/{{session_id}}/turns",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": {"content-type": "application/json", "host": "localhost"},
-        "requestContext": {
-            "requestId": "bench",
-            "authorizer": {"jwt": {"claims": claims, "scopes": None}},
-            "http": {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""},
-        },
-        "body": json.dumps({"message": MESSAGE, "agent_keys": keys}),
-        "isBase64Encoded": False,
-    }
-
-
-def _measure(cases: list[Callable[[], object]], turns: int) -> list[list[float]]:
-    """Milliseconds per turn and case. The cases take turns, so that whatever disturbs one disturbs all."""
-    times: list[list[float]] = [[] for _ in cases]
-    with redirect_stdout(io.StringIO()):
-        for turn in range(WARM_UP + turns):
-            for case, measured in zip(cases, times, strict=True):
-                started = time.perf_counter()
-                case()
-                if turn >= WARM_UP:
-                    measured.append((time.perf_counter() - started) * 1000)
-    return times
-
-
-def _report(count: int, times: list[list[float]]) -> None:
-    medians = [statistics.median(measured) for measured in times]
-    columns = [f"{m:6.2f} ms p95 {statistics.quantiles(t, n=20)[-1]:5.2f}" for m, t in zip(medians, times, strict=True)]
-    ratios = " ".join(f"{median / medians[0]:.2f}" for median in medians[1:])
-    print(f"{count:>6}  {'  '.join(columns)}  {ratios:>12}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,38 @@
+"""A provider that answers at once, or after a wait, and always with the same text: nothing of it is in the figures."""
+
+import json
+import time
+
+from shared.domain.money import Usage
+from shared.llm.port import Completion, Request
+
+_TEXT = "I would first find out who needs it and by when, and write that down before anything else is decided. " * 3
+_USAGE = Usage(input_tokens=420, output_tokens=70)
+_STRUCTURE = {
+    "key_facts": ["The launch is on the third of May."],
+    "decisions": ["We write it down first."],
+    "open_questions": [],
+    "action_items": ["Find out who needs it."],
+    "outdated": [],
+}
+
+
+class BenchProvider:
+    """`route` is whom the routing manager chooses; `wait_s` is how long each call takes."""
+
+    def __init__(self, route: list[str], wait_s: float = 0.0) -> None:
+        self._decision = json.dumps({"selected_agent_keys": route, "reason": "They know."})
+        self._wait_s = wait_s
+
+    def complete(self, request: Request) -> Completion:
+        if self._wait_s:
+            time.sleep(self._wait_s)
+        return Completion("succeeded", self._text(request), "end_turn", _USAGE, "bench")
+
+    def _text(self, request: Request) -> str:
+        match request.response_schema:
+            case {"properties": {"selected_agent_keys": _}}:
+                return self._decision
+            case {"properties": {"key_facts": _}}:
+                return json.dumps(_STRUCTURE)
+        return _TEXT

@@ -1,0 +1,164 @@
+"""What a benchmark runs in: a Postgres of its own with fsync on, agents, sessions, and the turns function's handler."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import psycopg
+from uuid6 import uuid7
+
+from bench.provider import BenchProvider
+from local import postgres
+from local.database import prepare
+from shared.llm.port import Provider, Request
+from shared.names import API_PREFIX, Env
+
+TENANT = "bench"
+ISSUER, AUDIENCE = "https://bench.localhost", "bench"
+KEYS = ("ada", "ben", "cleo", "dan", "eve")
+MESSAGE = "What should we do first, and why?"
+OUTPUT_TOKENS = 96
+# Page images follow checkpoints, and not turns.
+_SETTINGS = {"full_page_writes": "off", "max_connections": "200"}
+
+Handler = Callable[[dict[str, Any], object], dict[str, Any]]
+
+
+class Context:
+    """As much of Lambda's context as the handlers read."""
+
+    aws_request_id = "bench"
+    function_name = "turns"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 25_000
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is asked of both sides. `summaries`: each turn ends with one."""
+
+    name: str
+    mode: Literal["manual", "tag", "roundtable", "orchestrator"]
+    keys: tuple[str, ...]
+    fan_out: Literal["sequential", "parallel"] = "sequential"
+    summaries: bool = False
+
+    def body(self) -> dict[str, Any]:
+        match self.mode:
+            case "manual":
+                return {"message": MESSAGE, "agent_keys": list(self.keys)}
+            case "tag":
+                return {"message": " ".join([*(f"@{key}" for key in self.keys), MESSAGE])}
+        return {"message": MESSAGE}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One case's. URLs are the superuser's (`server_url`) and the application's; `context` is Lambda's."""
+
+    case: Case
+    server_url: str
+    app_url: str
+    provider: Provider
+    context: Context = Context()  # noqa: RUF009 it has no state
+
+    @classmethod
+    @contextmanager
+    def start(cls, case: Case, settings: Mapping[str, str] = _SETTINGS, wait_s: float = 0.0) -> Iterator[Self]:
+        """Each call of the provider takes `wait_s` seconds."""
+        with tempfile.TemporaryDirectory() as folder, postgres.start(Path(folder), settings=settings) as server:
+            os.environ |= {
+                Env.LLM_PROVIDER: "scripted",
+                Env.JWT_ISSUER: ISSUER,
+                Env.JWT_AUDIENCE: AUDIENCE,
+                Env.SUMMARY_AFTER_TURNS: "40",
+                Env.SUMMARY_AFTER_TOKENS: "100" if case.summaries else "1000000",
+            }
+            world = cls(case, server.url, prepare(server.url).app, BenchProvider(list(case.keys), wait_s))
+            world._use(world.app_url)
+            world._make_agents()
+            yield world
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.server_url).port or 0
+
+    def through(self, port: int, url: str) -> str:
+        """`url` by way of a proxy on `port`."""
+        return url.replace(f":{self.port}/", f":{port}/")
+
+    def handler(self, app_url: str) -> Handler:
+        """The turns function's, with this world's provider and the database at `app_url`."""
+        from functions.turns import handler as turns
+
+        self._use(app_url)
+        vars(turns)["provider"] = lambda: self.provider
+        return turns.handler
+
+    def template(self) -> Request:
+        from shared.catalog import catalog
+
+        return Request("", "", catalog()["fast"], (), OUTPUT_TOKENS)
+
+    def make_session(self, tenant: str = TENANT) -> UUID:
+        from shared.db.engine import database
+        from shared.db.sessions import record_session
+
+        fields = {"title": "", "mode": self.case.mode, "agent_keys": list(self.case.keys)}
+        session_id = uuid7()
+        record_session(database(), tenant, "bench", session_id, {**fields, "fan_out": self.case.fan_out})
+        return session_id
+
+    def event(self, session_id: UUID, tenant: str = TENANT) -> dict[str, Any]:
+        """The API Gateway event by which a client posts this case's turn."""
+        path = f"{API_PREFIX}/sessions/{session_id}/turns"
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "bench", "tenant_id": tenant, "roles": "[member]"}
+        http = {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""}
+        return {
+            "version": "2.0",
+            "routeKey": f"POST {API_PREFIX}/sessions/{{session_id}}/turns",
+            "rawPath": path,
+            "rawQueryString": "",
+            "headers": {"content-type": "application/json", "host": "localhost"},
+            "requestContext": {
+                "requestId": "bench",
+                "authorizer": {"jwt": {"claims": claims, "scopes": None}},
+                "http": http,
+            },
+            "body": json.dumps(self.case.body()),
+            "isBase64Encoded": False,
+        }
+
+    def wal_bytes(self) -> int:
+        """What the server has written ahead so far."""
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            row = connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint").fetchone()
+            assert row is not None
+            return int(row[0])
+
+    def _use(self, app_url: str) -> None:
+        """Let this process's functions work on the database at `app_url`."""
+        from shared.catalog import catalog
+        from shared.db.engine import database
+        from shared.settings import settings
+
+        os.environ[Env.APP_DATABASE_URL] = app_url
+        for known in (settings, catalog, database):
+            known.cache_clear()
+
+    def _make_agents(self, tenant: str = TENANT) -> None:
+        from shared.db.agents import record_agent
+        from shared.db.engine import database
+
+        body = {"role_prompt": "Answer.", "model_alias": "fast", "max_output_tokens": OUTPUT_TOKENS}
+        for key in KEYS:
+            agent = {"name": key.title(), "enabled": True, "temperature": None, **body}
+            record_agent(database(), tenant, key, agent)
