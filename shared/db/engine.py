@@ -7,17 +7,17 @@ connection, and no transaction is open between two calls of `run`.
 
 import select
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Cast, Column, bindparam, cast
 from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
 from sqlalchemy.sql import ClauseElement
 
+from shared.db.pipeline import Pipeline
 from shared.errors import DatabaseUnavailable
 from shared.settings import settings
 
@@ -66,7 +66,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._connection: psycopg.Connection[Row] | None = None
+        self._pipeline: Pipeline | None = None
 
     def run(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
         """Run one statement as one transaction and return its rows. See `run_all` for errors."""
@@ -78,19 +78,10 @@ class Database:
         Without a tenant, row-level security shows the application's role nothing. Raises DatabaseUnavailable when
         there is no connection or it broke, and then the next call connects anew; other psycopg.Errors as they come.
         """
-        connection = self._connect()
-        try:
-            with connection.pipeline():
-                if tenant_id is not None:
-                    connection.execute(_SET_TENANT, (tenant_id,))
-                cursors = [connection.execute(statement.text, statement.values(params)) for statement, params in work]
-            # Only now, after the pipeline's Sync, is what was fetched also committed.
-            return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
-        except psycopg.OperationalError as error:
-            raise DatabaseUnavailable from error
-        finally:
-            if connection.broken:
-                self.close()
+        pipeline, setting = self._connected(), [] if tenant_id is None else [(_SET_TENANT, (tenant_id,))]
+        with self._watched(pipeline):
+            statements = [(statement.text, statement.values(params)) for statement, params in work]
+            return pipeline.run([*setting, *statements])[len(setting) :]
 
     def read(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
         """`run` for a statement that changes nothing."""
@@ -98,11 +89,11 @@ class Database:
 
     def read_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
         """`run_all` for statements that change nothing: once more, when the connection had died since its last use."""
-        known = self._connection is not None
+        known = self._pipeline is not None
         try:
             return self.run_all(tenant_id, *work)
         except DatabaseUnavailable:
-            if not known or self._connection is not None:
+            if not known or self._pipeline is not None:
                 raise
             return self.run_all(tenant_id, *work)
 
@@ -110,44 +101,49 @@ class Database:
     def transaction(self, tenant_id: str) -> Iterator[Callable[[Statement, Params], list[Row]]]:
         """For the rare step whose second statement depends on what the first one locked. Leaving the block by an
         error undoes everything."""
-        connection = self._connect()
+        pipeline = self._connected()
+        with self._watched(pipeline):
+            pipeline.run([("BEGIN", ()), (_SET_TENANT, (tenant_id,))])
+            try:
+                yield lambda statement, params: pipeline.run([(statement.text, statement.values(params))])[0]
+            except BaseException:
+                # Where the connection is gone, so is the transaction.
+                with suppress(psycopg.Error):
+                    pipeline.run([("ROLLBACK", ())])
+                raise
+            pipeline.run([("COMMIT", ())])
+
+    def close(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.connection.close()
+            self._pipeline = None
+
+    @contextmanager
+    def _watched(self, pipeline: Pipeline) -> Iterator[None]:
+        """A connection that breaks is forgotten, and the next use connects anew."""
         try:
-            with connection.transaction():
-                connection.execute(_SET_TENANT, (tenant_id,))
-                yield lambda statement, params: connection.execute(statement.text, statement.values(params)).fetchall()
+            yield
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable from error
         finally:
-            if connection.broken:
+            if pipeline.connection.closed:
                 self.close()
 
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _connect(self) -> psycopg.Connection[Row]:
-        if self._connection is not None and (self._connection.closed or _hung_up(self._connection)):
+    def _connected(self) -> Pipeline:
+        if self._pipeline is not None and (self._pipeline.connection.closed or _hung_up(self._pipeline.connection)):
             self.close()
-        if self._connection is None:
+        if self._pipeline is None:
             try:
-                self._connection = psycopg.connect(
-                    self._url,
-                    autocommit=True,
-                    # Prepared at first use: a turn's few statements are the same in every turn.
-                    prepare_threshold=0,
-                    row_factory=dict_row,
-                    cursor_factory=psycopg.RawCursor,
-                    connect_timeout=_CONNECT_TIMEOUT_S,
-                )
+                connection = psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)
             except psycopg.OperationalError as error:
                 raise DatabaseUnavailable from error
             # Sent in the smallest type that holds it, a number would make another prepared statement of every size.
-            self._connection.adapters.register_dumper(int, Int8Dumper)
-        return self._connection
+            connection.adapters.register_dumper(int, Int8Dumper)
+            self._pipeline = Pipeline(connection)
+        return self._pipeline
 
 
-def _hung_up(connection: psycopg.Connection[Row]) -> bool:
+def _hung_up(connection: psycopg.Connection[Any]) -> bool:
     """Whether the server has ended an idle connection, as a failover does; seen without asking it. It says nothing
     unasked but this, or something that a new connection does not mind."""
     poll = select.poll()
