@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -106,6 +107,10 @@ _PUBLISH = """
 _RATES = {"input": "0.1", "output": "0.4", "cache_read": "0.01", "cache_write": "0.125", "reasoning": "0.4"}
 
 _COST = {"cost_usd": "0.0001"}
+_NO_TOKENS = dict.fromkeys(
+    ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"), 0
+)
+_ATTEMPT = {"attempt": 1, "model_alias": "fast", "status": "succeeded", "verdict": "reply", "error": None}
 _ROUTE: dict[str, object] = {"properties": {"selected_agent_keys": {}}}
 
 
@@ -205,11 +210,12 @@ class _Turn:
         sent = json.dumps([(message.role, message.text) for message in messages])
         known = {"request_hash": hashlib.sha256(sent.encode()).hexdigest(), "rates": _RATES}
         calls = [
-            {"call_id": str(uuid7()), "step": self._steps + number, "purpose": purpose, "agent_key": key, **known}
-            for number, (purpose, key) in enumerate(asks)
+            {"call_id": str(uuid7()), "step": self._steps + number, "purpose": purpose}
+            for number, (purpose, _) in enumerate(asks)
         ]
-        self._attempts += [{"call_id": call["call_id"], "step": call["step"], "status": "succeeded"} for call in calls]
-        self.params |= {"calls": json.dumps(calls), "reserve": 0.001 * len(calls)}
+        self._attempts += [{**call, **_ATTEMPT} for call in calls]
+        written = [{**call, **known, "agent_key": key} for call, (_, key) in zip(calls, asks, strict=True)]
+        self.params |= {"calls": json.dumps(written), "reserve": 0.001 * len(calls)}
         self.connection.execute(_NEXT if self._steps else _ACCEPT, self.params)
         self._steps += len(calls)
         return [str(call["call_id"]) for call in calls]
@@ -221,19 +227,47 @@ class _Turn:
         return str(answer.text)
 
     def hear(self, key: str, text: str) -> None:
-        usage = {"input_tokens": self.params["input"], "output_tokens": self.params["output"]}
+        usage = {**_NO_TOKENS, "input_tokens": self.params["input"], "output_tokens": self.params["output"]}
         known = {"position": len(self.replies), "agent_key": key, "agent_version": 1, "name": key.title()}
-        self.replies.append({**known, "text": text, "stop_reason": "end_turn", "model_alias": "fast", **_COST, **usage})
+        told = {"status": "completed", "text": text, "stop_reason": "end_turn", "error": None, "model_alias": "fast"}
+        self.replies.append({**known, **told, "usage": usage, **_COST})
 
     def publish(self, summary: str | None) -> str:
-        names = ("turn_id", "session_id", "index", "mode", "message", "plan")
-        output = "\n\n".join(f"{reply['name']}: {reply['text']}" for reply in self.replies)
-        turn = {name: self.params[name] for name in names} | {"replies": self.replies, "output": output, **_COST}
-        response = json.dumps(turn)
-        audit = json.dumps({"plan": self.params["plan"], "attempts": self._attempts})
-        stored = {"response": response, "replies": json.dumps(self.replies), "summary": summary, "audit": audit}
-        self.connection.execute(_PUBLISH, self.params | stored)
-        return response
+        rows = [reply | reply["usage"] for reply in self.replies]
+        stored = {"response": self._response(summary), "replies": json.dumps(rows), "summary": summary}
+        keys = [reply["agent_key"] for reply in self.replies]
+        agents = [{"key": key, "version": 1, "status": "completed"} for key in keys]
+        audit = {"status": "completed", "selected_agent_keys": keys, "plan_source": self.mode, "agents": agents}
+        audit |= {"model_aliases": ["fast" for _ in keys], "fallbacks": [], "attempts": self._attempts}
+        self.connection.execute(_PUBLISH, self.params | stored | {"audit": json.dumps(audit)})
+        return str(stored["response"])
+
+    def _response(self, summary: str | None) -> str:
+        """All that the API's turn has."""
+        now = datetime.now(UTC).isoformat()
+        turn = {
+            "id": self.params["turn_id"],
+            "session_id": self.params["session_id"],
+            "turn_index": self.params["index"],
+            "status": "completed",
+            "mode": self.mode,
+            "message": self.message,
+            "error": None,
+            "plan": self.params["plan"],
+            "replies": self.replies,
+            "output": "\n\n".join(f"{reply['name']}: {reply['text']}" for reply in self.replies),
+            "model_alias_used": "fast",
+            "model_aliases_used": ["fast"],
+            "summary_triggered": summary is not None,
+            "fallbacks": [],
+            "usage": {name: sum(reply["usage"][name] for reply in self.replies) for name in _NO_TOKENS},
+            **_COST,
+            "platform_cost_usd": "0",
+            "steps_finished": self._steps,
+            "created_at": now,
+            "completed_at": now,
+        }
+        return json.dumps(turn, separators=(",", ":"))
 
 
 def _exchange(turn: dict[str, Any]) -> tuple[Message, Message]:

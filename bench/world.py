@@ -74,7 +74,11 @@ class World:
     @contextmanager
     def start(cls, case: Case, settings: Mapping[str, str] = _SETTINGS, wait_s: float = 0.0) -> Iterator[Self]:
         """Each call of the provider takes `wait_s` seconds."""
-        with tempfile.TemporaryDirectory() as folder, postgres.start(Path(folder), settings=settings) as server:
+        with (
+            _restored_environment(),
+            tempfile.TemporaryDirectory() as folder,
+            postgres.start(Path(folder), settings=settings) as server,
+        ):
             os.environ |= {
                 Env.LLM_PROVIDER: "scripted",
                 Env.JWT_ISSUER: ISSUER,
@@ -146,13 +150,8 @@ class World:
 
     def _use(self, app_url: str) -> None:
         """Let this process's functions work on the database at `app_url`."""
-        from shared.catalog import catalog
-        from shared.db.engine import database
-        from shared.settings import settings
-
         os.environ[Env.APP_DATABASE_URL] = app_url
-        for known in (settings, catalog, database):
-            known.cache_clear()
+        _forget()
 
     def _make_agents(self, tenant: str = TENANT) -> None:
         from shared.db.agents import record_agent
@@ -162,3 +161,26 @@ class World:
         for key in KEYS:
             agent = {"name": key.title(), "enabled": True, "temperature": None, **body}
             record_agent(database(), tenant, key, agent)
+
+
+@contextmanager
+def _restored_environment() -> Iterator[None]:
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        _forget()
+
+
+def _forget() -> None:
+    """What was read from the environment so far."""
+    from shared.catalog import catalog
+    from shared.db.engine import database
+    from shared.settings import settings
+
+    if database.cache_info().currsize:
+        database().close()
+    for known in (settings, catalog, database):
+        known.cache_clear()
