@@ -65,8 +65,9 @@ class CouncilRoom:
             self.make_agent(key)
         self.session_id = self.make_session()
 
-    def open_database(self) -> WatchedDatabase:
-        db = WatchedDatabase(self.app_url)
+    def open_database(self, url: str | None = None) -> WatchedDatabase:
+        """Another connection, as the application's role or to `url`."""
+        db = WatchedDatabase(url or self.app_url)
         self.databases.callback(db.close)
         return db
 

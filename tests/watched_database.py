@@ -42,9 +42,10 @@ class WatchedDatabase(Database):
         return rows
 
     def _run_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
-        if tenant_id is None or not any(self._hooks(statement) for statement, _ in work):
+        if not any(self._hooks(statement) for statement, _ in work):
             return super().run_all(tenant_id, *work)
-        with self.transaction(tenant_id) as execute:
+        # Operations work without a tenant.
+        with self.transaction(tenant_id or "") as execute:
             return [execute(statement, params) for statement, params in work]
 
     @contextmanager

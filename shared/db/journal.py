@@ -203,19 +203,26 @@ def _record() -> Statement:
         .cte("recorded")
     )
     late = recorded.c.posted_at.is_not(None) & (recorded.c.status != "unknown")
+    return Statement(select(count(recorded).label("recorded")).add_cte(*adjustments(recorded, late)))
+
+
+def adjustments(call: CTE, *conditions: ColumnElement[bool]) -> tuple[CTE, CTE]:
+    """Take the reserve at which `call` was posted out of suspense, and charge what it cost to the platform, in the
+    month of its hold. `call` has LEDGER_COLUMNS, `reserve_usd` and `cost_usd`, of one row at most: it belongs into the
+    statement that moves that call out of `unknown`."""
     no_tokens = [literal(0) for _ in TOKENS]
-    out_of_suspense = _entry(recorded, "suspense", -recorded.c.reserve_usd, no_tokens).where(late)
-    to_platform = _entry(recorded, "platform", recorded.c.cost_usd, [recorded.c[name] for name in TOKENS]).where(late)
+    out_of_suspense = _entry(call, "suspense", -call.c.reserve_usd, no_tokens).where(*conditions)
+    to_platform = _entry(call, PLATFORM, call.c.cost_usd, [call.c[name] for name in TOKENS]).where(*conditions)
     columns = ["kind", "account", "amount_usd", *CALL_COLUMNS, "agent_key", "model_alias", "rates", *TOKENS]
     adjusted = insert(usage_ledger).from_select(columns, out_of_suspense.union_all(to_platform)).cte("adjusted")
     spent = upsert(budgets).from_select(
         ["payer", "period", "spent_usd"],
-        select(literal(PLATFORM), recorded.c.period, recorded.c.cost_usd).where(late, recorded.c.cost_usd > 0),
+        select(literal(PLATFORM), call.c.period, call.c.cost_usd).where(*conditions, call.c.cost_usd > 0),
     )
     settled = spent.on_conflict_do_update(
         index_elements=["payer", "period"], set_={"spent_usd": budgets.c.spent_usd + spent.excluded.spent_usd}
-    ).cte("settled")
-    return Statement(select(count(recorded).label("recorded")).add_cte(adjusted, settled))
+    )
+    return adjusted, settled.cte("settled")
 
 
 def _entry(call: CTE, account: str, amount: ColumnElement[Any], tokens: Sequence[ColumnElement[Any]]) -> Select[Any]:

@@ -1,5 +1,6 @@
 """Tokens and what they cost. Money is Decimal in USD, never float, and keeps every digit."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
@@ -67,3 +68,8 @@ def format_usd(amount: Decimal) -> str:
 def rates_as_dict(rates: Rates) -> dict[str, str]:
     """USD per million tokens of each class, as decimal strings."""
     return {name: format_usd(getattr(rates, name)) for name in Rates.__dataclass_fields__}
+
+
+def rates_from_dict(written: Mapping[str, str]) -> Rates:
+    """The rates that `rates_as_dict` wrote, as they stand on a call's row."""
+    return Rates(**{name: Decimal(rate) for name, rate in written.items()})

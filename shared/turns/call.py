@@ -12,7 +12,7 @@ from uuid import UUID
 from shared.catalog import Rates
 from shared.db.engine import Params, Row
 from shared.db.journal import OUTCOME_FIELDS, TOKENS
-from shared.domain.money import ZERO, Usage, cost, rates_as_dict, upper_bound
+from shared.domain.money import ZERO, Usage, cost, rates_as_dict, rates_from_dict, upper_bound
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Account, CallStatus, Charge, Purpose, Verdict
 from shared.llm.port import Completion, Request
@@ -151,7 +151,7 @@ def call_from_row(row: Row) -> Call:
         model_alias=row["model_alias"],
         payer=row["payer"],
         reserve_usd=row["reserve_usd"],
-        rates=Rates(**{name: Decimal(value) for name, value in row["rates"].items()}),
+        rates=rates_from_dict(row["rates"]),
         status=row["status"],
     )
     if row["finished_at"] is None:

@@ -12,6 +12,12 @@ from tests.fake_provider.moods import RAW, Mood
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "content_filtered"}
 _CUT_OFF = ("cut_short", "trickle_body")
+_CLASSES = {
+    "input_tokens": "inputTokens",
+    "output_tokens": "outputTokens",
+    "cache_read_tokens": "cacheReadInputTokens",
+    "cache_write_tokens": "cacheWriteInputTokens",
+}
 
 
 def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
@@ -29,7 +35,17 @@ def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
     body = json.dumps(document).encode().replace(RAW.encode(), mood.raw_text or RAW.encode())
     made = answer.make_answer(replace(mood, headers=headers, body=body), received, request_id)
     seen = made.status is not None and mood.delivery not in _CUT_OFF
-    return replace(made, usage=usage if seen else None)
+    charged = _charge(usage, _count(message, received)) if made.charged is not None else None
+    return replace(made, usage=usage if seen else None, charged=charged)
+
+
+def _charge(usage: Mapping[str, Any], counted: Mapping[str, int]) -> dict[str, int]:
+    """By class. What is answered in place of a count is not what is charged."""
+    told = {ours: usage.get(theirs, counted.get(theirs)) for ours, theirs in _CLASSES.items()}
+    return {
+        ours: count if type(count) is int and count >= 0 else counted.get(_CLASSES[ours], 0)
+        for ours, count in told.items()
+    }
 
 
 def _message(mood: Mood, received: Received) -> Mapping[str, Any]:

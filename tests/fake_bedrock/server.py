@@ -51,6 +51,7 @@ class FakeBedrock(FakeProvider):
                 parameters=body,
                 status=answer.status,
                 usage=answer.usage,
+                charged=answer.charged,
             )
         )
         return mood, answer

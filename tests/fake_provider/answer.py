@@ -13,12 +13,14 @@ _FOREVER = 10**12  # as a Content-Length
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`status` and `usage` are what the log says was answered: None for what the client never gets to see."""
+    """`status` and `usage` are what the log says was answered: None for what the client never gets to see. `charged`
+    are the tokens by class that a 2xx costs, seen or not."""
 
     head: bytes
     body: bytes
     status: int | None
     usage: Mapping[str, Any] | None
+    charged: Mapping[str, int] | None
 
 
 def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
@@ -29,7 +31,25 @@ def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
         body=body,
         status=None if mood.delivery in ("trickle_headers", "reset", "close") else mood.status,
         usage=usage if mood.delivery in ("whole", "hold", "slow", "then_close") else None,
+        charged=_charge(mood.usage, _count(mood, received)) if 200 <= mood.status < 300 else None,
     )
+
+
+def _charge(usage: Mapping[str, Any] | None, counted: Mapping[str, int]) -> dict[str, int]:
+    """By class, without overlap. What is answered in place of a count is not what is charged."""
+    told = {**counted, **(usage or {})}
+    prompt, completion = (
+        told[name] if type(told[name]) is int and told[name] >= 0 else counted[name]
+        for name in ("prompt_tokens", "completion_tokens")
+    )
+    cached = told.get("prompt_tokens_details", {}).get("cached_tokens", 0)
+    reasoning = told.get("completion_tokens_details", {}).get("reasoning_tokens", 0)
+    return {
+        "input_tokens": prompt - cached,
+        "output_tokens": completion - reasoning,
+        "cache_read_tokens": cached,
+        "reasoning_tokens": reasoning,
+    }
 
 
 def _head(mood: Mood, length: int, request_id: str) -> bytes:

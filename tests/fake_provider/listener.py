@@ -5,7 +5,6 @@ import json
 import socket
 import struct
 import sys
-from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseServer, TCPServer
 from typing import TYPE_CHECKING, Any
@@ -50,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == CONTROL + "log":
-            self._answer_json([asdict(row) for row in self.server.provider.rows])
+            self._answer_json([row.as_line() for row in self.server.provider.rows])
         else:
             self.send_error(404)
 

@@ -12,7 +12,8 @@ from typing import Any, TextIO
 @dataclass(frozen=True, slots=True)
 class Row:
     """A request and what it was answered. `parameters` is the request's body without model and messages;
-    `status` and `usage` are None where the client never got to see one."""
+    `status` and `usage` are None where the client never got to see one. `charged` is what it costs all the same:
+    tokens by the journal's classes, None where nothing is charged."""
 
     request_id: str
     client_request_id: str | None
@@ -23,6 +24,12 @@ class Row:
     parameters: dict[str, Any]
     status: int | None
     usage: Mapping[str, Any] | None
+    charged: Mapping[str, int] | None = None
+
+    def as_line(self) -> dict[str, Any]:
+        """The row, which `pantheon reconcile` can read too."""
+        charges = {"call_id": self.client_request_id, "billed": self.charged is not None, "tokens": self.charged}
+        return asdict(self) | charges
 
 
 class RequestLog:
@@ -42,7 +49,7 @@ class RequestLog:
         """Returns when the row is safe on disk."""
         with self._grown:
             if self._file is not None:
-                self._file.write(json.dumps(asdict(row)) + "\n")
+                self._file.write(json.dumps(row.as_line()) + "\n")
                 self._file.flush()
                 os.fsync(self._file.fileno())
             self._rows.append(row)

@@ -108,6 +108,7 @@ class FakeProvider:
                 parameters=body,
                 status=answer.status,
                 usage=answer.usage,
+                charged=answer.charged,
             )
         )
         return mood, answer

@@ -19,6 +19,7 @@ from shared.names import Env, Role
 from shared.settings import settings
 from tests.council_room import CouncilRoom, DatabaseUrls, broken_invariants
 from tests.other_process import OtherProcess
+from tests.watched_database import WatchedDatabase
 
 # What a crash of the machine loses matters to no test, and autovacuum would take transaction ids of its own.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
@@ -122,3 +123,9 @@ def other(room: CouncilRoom) -> Iterator[OtherProcess]:
     """A process beside the one that the room's runner works in."""
     with ThreadPoolExecutor() as pool:
         yield OtherProcess(room, pool)
+
+
+@pytest.fixture
+def ops(room: CouncilRoom, database_urls: DatabaseUrls) -> WatchedDatabase:
+    """A connection of the operations' role."""
+    return room.open_database(database_urls.of(Role.OPS))

@@ -1,0 +1,121 @@
+"""Moving calls out of suspense by what the provider's own record says of them. Run as `pantheon_ops`.
+
+The rules this file protects. A call leaves `unknown` by one statement, which inserts its adjustment too, one call a
+transaction; whoever comes second, another reconciler or the outcome of a runner that was late, finds it settled and
+changes nothing. Only a call that was posted is touched: before that its outcome is its turn's to record and to post.
+Nothing but the platform's month is changed, after the call: the order of the locks is the one of every other step.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Column, DateTime, Double, Text, Uuid, bindparam, cast, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.db.engine import Database, Row, Statement, typed
+from shared.db.journal import LEDGER_COLUMNS, TOKENS, adjustments
+from shared.db.tables import llm_calls, usage_ledger
+
+# The hour in which a call was made; a provider's record is looked at hour by hour.
+_hour = func.date_trunc("hour", llm_calls.c.created_at, "UTC")
+in_suspense = (
+    (usage_ledger.c.kind == "post")
+    & (usage_ledger.c.account == "suspense")
+    & (usage_ledger.c.call_id == llm_calls.c.call_id)
+    & (llm_calls.c.status == "unknown")
+)
+
+_LOAD = Statement(
+    select(
+        *(llm_calls.c[name] for name in ("call_id", "provider", "model_id", "status", "rates", "reserve_usd", *TOKENS)),
+        llm_calls.c.posted_at.is_not(None).label("posted"),
+        _hour.label("hour"),
+    ).where(llm_calls.c.call_id == func.any(cast(bindparam("c_call_ids"), ARRAY(Uuid))))
+)
+
+_SETTLED_FIELDS = ("status", *TOKENS, "cost_usd")
+
+
+def _settle() -> Statement:
+    settled = (
+        update(llm_calls)
+        .where(
+            llm_calls.c.call_id == bindparam("c_call_id"),
+            llm_calls.c.status == "unknown",
+            llm_calls.c.posted_at.is_not(None),
+        )
+        .values({name: typed(f"c_{name}", llm_calls.c[name]) for name in _SETTLED_FIELDS})
+        .returning(*(llm_calls.c[name] for name in (*LEDGER_COLUMNS, "reserve_usd", "cost_usd")))
+        .cte("recorded")
+    )
+    return Statement(select(settled.c.call_id).add_cte(*adjustments(settled)))
+
+
+def _silent() -> Statement:
+    fields: list[Column[Any]] = [
+        Column("provider", Text),
+        Column("model_id", Text),
+        Column("hour", DateTime(timezone=True)),
+    ]
+    listed = func.jsonb_to_recordset(bindparam("c_covered", type_=JSONB)).table_valued(*fields)
+    covered = listed.render_derived(name="covered", with_types=True)
+    old = llm_calls.c.created_at < func.clock_timestamp() - func.make_interval(
+        0, 0, 0, 0, 0, 0, cast(bindparam("c_age_s"), Double)
+    )
+    return Statement(
+        select(llm_calls.c.call_id, llm_calls.c.reserve_usd)
+        .select_from(usage_ledger, llm_calls, covered)
+        .where(
+            in_suspense,
+            old,
+            covered.c.provider == llm_calls.c.provider,
+            covered.c.model_id == llm_calls.c.model_id,
+            covered.c.hour == _hour,
+        )
+        .order_by(llm_calls.c.call_id)
+    )
+
+
+_LEFT = Statement(
+    select(
+        llm_calls.c.provider,
+        llm_calls.c.model_id,
+        func.count().label("calls"),
+        func.sum(llm_calls.c.reserve_usd).label("reserve_usd"),
+        func.min(llm_calls.c.created_at).label("oldest"),
+    )
+    .select_from(usage_ledger, llm_calls)
+    .where(in_suspense)
+    .group_by(llm_calls.c.provider, llm_calls.c.model_id)
+    .order_by(llm_calls.c.provider, llm_calls.c.model_id)
+)
+
+SETTLE = _settle()
+_SILENT = _silent()
+
+
+def load_calls(db: Database, call_ids: Iterable[UUID]) -> dict[UUID, Row]:
+    """The journal's rows of those of `call_ids` that it has, with `posted` and `hour`, without any text."""
+    rows = db.read(None, _LOAD, {"c_call_ids": list(call_ids)})
+    return {row["call_id"]: row for row in rows}
+
+
+def record_settlement(db: Database, call_id: UUID, outcome: Mapping[str, Any]) -> bool:
+    """Move a posted call out of suspense, with its `outcome`: status, tokens by class and cost_usd. False where it was
+    not there any more, or not yet."""
+    return bool(db.run(None, SETTLE, {"c_call_id": call_id} | {f"c_{name}": value for name, value in outcome.items()}))
+
+
+def load_silent(db: Database, covered: Iterable[tuple[str, str, datetime]], age_s: float) -> list[Row]:
+    """The calls in suspense that were made at least `age_s` seconds ago, in one of the `covered` hours of a provider
+    and model id: `call_id` and `reserve_usd`."""
+    listed = [{"provider": provider, "model_id": model, "hour": hour.isoformat()} for provider, model, hour in covered]
+    return db.read(None, _SILENT, {"c_covered": json.dumps(listed), "c_age_s": age_s})
+
+
+def load_left(db: Database) -> list[Row]:
+    """What is in suspense, by provider and model id: `calls`, `reserve_usd` and the time of the `oldest`."""
+    return db.read(None, _LEFT, {})
