@@ -11,6 +11,7 @@ from shared.db.turns import record_cancel
 from shared.llm.port import Completion, Request
 from shared.llm.scripted import ScriptedProvider
 from tests.council_room import DEADLINE_S, CouncilRoom, answer, wait_for
+from tests.watched_database import WatchedDatabase
 
 
 class OtherProcess:
@@ -24,14 +25,17 @@ class OtherProcess:
         self._pool = pool
         self._part: Future[Any] | None = None
 
-    def comes_second(self, statement: Statement, part: Callable[[], object]) -> None:
-        """Let the runner hold `statement` uncommitted until `part` waits for it."""
+    def comes_second(
+        self, statement: Statement, part: Callable[[], object], first: WatchedDatabase | None = None
+    ) -> None:
+        """Let the runner, or whoever uses the connection `first`, hold `statement` uncommitted until `part` waits for
+        it."""
 
         def start() -> None:
             self._part = self._pool.submit(part)
             self.room.wait_until_blocked()
 
-        self.room.db.hold(statement, start)
+        (first or self.room.db).hold(statement, start)
 
     def comes_first(self, statement: Statement | None, part: Callable[[], object]) -> Callable[[Request], Completion]:
         """What the runner's provider does: start `part`, and answer late, when `part` holds `statement` uncommitted.

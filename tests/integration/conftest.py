@@ -126,6 +126,11 @@ def other(room: CouncilRoom) -> Iterator[OtherProcess]:
 
 
 @pytest.fixture
-def ops(room: CouncilRoom, database_urls: DatabaseUrls) -> WatchedDatabase:
+def ops_url(database_urls: DatabaseUrls) -> str:
+    return database_urls.of(Role.OPS)
+
+
+@pytest.fixture
+def ops(room: CouncilRoom, ops_url: str) -> WatchedDatabase:
     """A connection of the operations' role."""
-    return room.open_database(database_urls.of(Role.OPS))
+    return room.open_database(ops_url)
