@@ -11,6 +11,7 @@ import shlex
 import signal
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from shared.names import API_PREFIX, Env, LocalEnv
@@ -30,6 +31,12 @@ _VARIABLES: Final = {
     Env.TURN_SECONDS: "seconds that a posted turn may take before it is handed over (25)",
     Env.MAX_CALL_S: "seconds that one call of a model may take, for every alias",
 }
+_RECORD: Final = """a line of the record:
+  {"call_id": "...", "billed": true, "tokens": {"input_tokens": 12, "output_tokens": 3}}
+  Further tokens: cache_read_tokens, cache_write_tokens, reasoning_tokens. None is counted twice.
+
+environment:
+  PANTHEON_OPS_DATABASE_URL  the database, as the role pantheon_ops; unset: that of `pantheon run`"""
 
 
 def main() -> int:
@@ -37,6 +44,8 @@ def main() -> int:
     arguments = _parser().parse_args()
     if arguments.command == "token":
         return _token(arguments)
+    if arguments.command == "reconcile":
+        return _reconcile(arguments)
     return _run()
 
 
@@ -63,7 +72,34 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument(
         "--ttl", type=_duration, default="8h", metavar="D", help="how long it is good for, as in 30m, 8h, 7d (8h)"
     )
+    reconcile = commands.add_parser(
+        "reconcile",
+        help="correct what is in suspense by a provider's own record",
+        description="Read a provider's own record of our calls, and move those whose outcome nobody knew from suspense "
+        "to what they cost. Reading it again changes nothing.",
+        epilog=_RECORD,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    reconcile.add_argument("file", type=Path, metavar="FILE", help="the record: a JSON object a line")
+    reconcile.add_argument("--check", action="store_true", help="say what would be done, and change nothing")
+    reconcile.add_argument(
+        "--silent-after",
+        type=_duration,
+        default="48h",
+        metavar="D",
+        help="how old a call has to be that is not in the record, to have cost nothing (48h)",
+    )
     return parser
+
+
+def _reconcile(arguments: argparse.Namespace) -> int:
+    from local.reconcile import RECONCILE_ERRORS, reconcile_file
+
+    try:
+        reconcile_file(arguments.file, os.environ, arguments.silent_after, _say, check=arguments.check)
+    except RECONCILE_ERRORS as error:
+        return _fail(error)
+    return 0
 
 
 def _run() -> int:

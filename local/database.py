@@ -28,6 +28,12 @@ def prepare(owner_url: str) -> RoleUrls:
             for role in Role:
                 password = sql.Literal(_password(parts.password, role))
                 connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), password))
+    return role_urls(owner_url)
+
+
+def role_urls(owner_url: str) -> RoleUrls:
+    """Where the roles reach the database that `prepare` has let them into."""
+    parts = urlsplit(owner_url)
     return RoleUrls(app=_url(parts, Role.APP), ops=_url(parts, Role.OPS))
 
 

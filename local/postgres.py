@@ -26,7 +26,7 @@ from local import process
 from local.postgres_files import PostgresError
 from local.process import User
 
-__all__ = ["PostgresError", "Server", "start"]
+__all__ = ["PostgresError", "Server", "running_url", "start"]
 
 _POLL_S = 0.01
 _READY_S = 120.0  # crash recovery may have a lot to replay
@@ -72,6 +72,15 @@ def start(data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS) -> Serv
         raise PostgresError(f"PostgreSQL cannot use {data_dir}: {error}") from error
 
 
+def running_url(data_dir: Path) -> str | None:
+    """The owner's URL of the server that was started on `data_dir`; None when there is none that is ready."""
+    cluster = data_dir.resolve() / "cluster"
+    postmaster, state = files.read_lock_file(cluster)
+    if state != "ready" or postmaster not in files.processes_of(cluster):
+        return None
+    return _url(files.read_port(cluster))
+
+
 @contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
     with path.open("ab") as lock:
@@ -97,11 +106,14 @@ def _start(data_dir: Path, settings: Mapping[str, str]) -> Server:
             with process.ended_on_error(server):
                 ready = _wait_until_ready(server, cluster)
             if ready:
-                url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-                return Server(url, port, server.pid, data_dir, server)
+                return Server(_url(port), port, server.pid, data_dir, server)
             reason = _last_error(log_path)
             if "could not create any TCP/IP sockets" not in reason:
                 raise PostgresError(f"PostgreSQL did not start on {data_dir}: {reason}")
+
+
+def _url(port: int) -> str:
+    return f"postgresql://postgres@127.0.0.1:{port}/postgres"
 
 
 def _create_cluster(cluster: Path, programs: Path, user: User | None, log: BinaryIO, *, sync: bool) -> None:

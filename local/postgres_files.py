@@ -120,6 +120,11 @@ def read_lock_file(cluster: Path) -> tuple[int | None, str]:
     return pid, lines[7].strip() if len(lines) > 7 else ""
 
 
+def read_port(cluster: Path) -> int:
+    """Where a postmaster that is ready listens."""
+    return int((cluster / "postmaster.pid").read_text().splitlines()[3])
+
+
 def remove_stale_lock_file(cluster: Path) -> None:
     """Remove the lock file of a killed postmaster whose pid another program bears now: Postgres would take it
     for the postmaster. Call it when no server of ours runs here; another's lock file is left alone."""

@@ -17,6 +17,8 @@ class Env(StrEnum):
 
     STAGE = "PANTHEON_STAGE"
     APP_DATABASE_URL = "PANTHEON_APP_DATABASE_URL"
+    OPS_DATABASE_URL = "PANTHEON_OPS_DATABASE_URL"
+    INVOCATION_LOG = "PANTHEON_INVOCATION_LOG"
     JWT_ISSUER = "PANTHEON_JWT_ISSUER"
     JWT_AUDIENCE = "PANTHEON_JWT_AUDIENCE"
     TENANT_CLAIM = "PANTHEON_TENANT_CLAIM"
@@ -64,6 +66,11 @@ class Metric(StrEnum):
     FALLBACK_USED = "FallbackUsed"
     JOURNAL_UNAVAILABLE = "JournalUnavailable"
     UNEXPECTED_ERRORS = "UnexpectedErrors"
+    RECONCILED_CALLS = "ReconciledCalls"
+    UNJOURNALED_CALLS = "UnjournaledCalls"
+    DRIFTED_CALLS = "DriftedCalls"
+    UNREADABLE_RECORDS = "UnreadableRecords"
+    SUSPENDED_CALLS = "SuspendedCalls"
 
 
 class Dimension(StrEnum):

@@ -1,8 +1,11 @@
-"""The environment, typed. It is read on first use and never at import, so that a handler can be imported anywhere."""
+"""The environment, typed. It is read on first use and never at import, so that a handler can be imported anywhere.
+
+A function reads the part that it needs: what serves tenants never sees the address at which operations see them all.
+"""
 
 import os
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,10 +16,14 @@ Provider = Literal["local", "openai", "bedrock", "scripted"]
 Seconds = Annotated[float, Field(gt=0, le=900, allow_inf_nan=False)]
 
 
-class Settings(BaseModel):
-    """What a function needs to know from outside: field `x_y` is the variable `PANTHEON_X_Y`. Times are in seconds."""
+class Environment(BaseModel):
+    """A part of the environment: field `x_y` is the variable `PANTHEON_X_Y`. Times are in seconds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=lambda name: f"PANTHEON_{name.upper()}")
+
+
+class Settings(Environment):
+    """What a function needs to know that serves tenants or runs their turns."""
 
     stage: str = "local"
     app_database_url: str
@@ -41,13 +48,46 @@ class Settings(BaseModel):
     helper_payer: Literal["platform", "tenant"] = "platform"
 
 
+class OperationsSettings(Environment):
+    """What a function needs to know that works across tenants, in the role for operations."""
+
+    ops_database_url: str
+
+
+class InvocationLogSettings(Environment):
+    """Where Bedrock writes its invocation log, `s3://bucket/AWSLogs/<account>/BedrockModelInvocationLogs/<region>` with
+    a prefix before `AWSLogs` if it has one; and whose calls in it are ours."""
+
+    stage: str = "local"
+    invocation_log: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]+(/[^/]+)+$")]
+
+
 @cache
 def settings() -> Settings:
     """Read the environment once per process. Raises ConfigurationError that names each variable at fault."""
+    return _read(Settings)
+
+
+@cache
+def operations_settings() -> OperationsSettings:
+    """The same for a function of operations."""
+    return _read(OperationsSettings)
+
+
+@cache
+def invocation_log_settings() -> InvocationLogSettings:
+    """The same for whoever reads the provider's own log."""
+    return _read(InvocationLogSettings)
+
+
+_Part = TypeVar("_Part", bound=Environment)
+
+
+def _read(part: type[_Part]) -> _Part:
     # A variable set to nothing means the same as one that is not set.
     given = {name: value for name, value in os.environ.items() if value}
     try:
-        return Settings.model_validate(given)
+        return part.model_validate(given)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         raise ConfigurationError(faults) from None

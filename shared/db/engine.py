@@ -19,7 +19,7 @@ from sqlalchemy.sql import ClauseElement
 
 from shared.db.pipeline import Pipeline
 from shared.errors import DatabaseUnavailable
-from shared.settings import settings
+from shared.settings import operations_settings, settings
 
 Row = dict[str, Any]
 Params = Mapping[str, object]
@@ -155,3 +155,9 @@ def _hung_up(connection: psycopg.Connection[Any]) -> bool:
 def database() -> Database:
     """This process's database. It connects when it is first used, so a snapshot or a fork holds no connection."""
     return Database(settings().app_database_url)
+
+
+@cache
+def operations_database() -> Database:
+    """The same in the role for operations, which sees every tenant."""
+    return Database(operations_settings().ops_database_url)

@@ -8,30 +8,29 @@ cannot be believed is no count, and a line that cannot be read is told of, not p
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any, BinaryIO
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
+from shared.reconciliation.lines import read_lines
 
-# A longer line is no record of a call.
-_LONGEST_LINE = 1_000_000
 # Strict: neither true nor 12.0 is a count. The upper bound is what Postgres can keep as bigint.
-_Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
 class _Counts(BaseModel):
     # A class that is not one of ours would be left unpriced.
     model_config = ConfigDict(extra="forbid")
 
-    input_tokens: _Tokens = 0
-    output_tokens: _Tokens = 0
-    cache_read_tokens: _Tokens = 0
-    cache_write_tokens: _Tokens = 0
-    reasoning_tokens: _Tokens = 0
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cache_read_tokens: Tokens = 0
+    cache_write_tokens: Tokens = 0
+    reasoning_tokens: Tokens = 0
 
 
 class _Line(BaseModel):
@@ -40,27 +39,21 @@ class _Line(BaseModel):
     tokens: _Counts | None = None
 
 
-def read_plain_log(lines: Iterable[bytes]) -> Iterator[ProviderRecord | None]:
+def read_plain_log(log: BinaryIO) -> Iterator[ProviderRecord | None]:
     """The records of our calls, and None for a line that cannot be read."""
-    for line in lines:
-        if not line.strip():
-            continue
+    for line in read_lines(log):
         try:
-            yield from _read(line)
+            document = json.loads(line or b"")
+            if not isinstance(document, dict) or document.get("call_id") is not None:
+                yield _read(document)
         except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
             yield None
 
 
-def _read(line: bytes) -> Iterator[ProviderRecord]:
-    if len(line) > _LONGEST_LINE:
-        raise ValueError
-    document = json.loads(line)
-    if isinstance(document, dict) and document.get("call_id") is None:
-        return
-    read = _Line.model_validate(document)
-    if not read.billed:
-        yield ProviderRecord(read.call_id, billed=False)
-    elif read.tokens is None:
-        raise ValueError
-    else:
-        yield ProviderRecord(read.call_id, billed=True, usage=Usage(**read.tokens.model_dump()))
+def _read(document: Any) -> ProviderRecord:
+    line = _Line.model_validate(document)
+    if not line.billed:
+        return ProviderRecord(line.call_id, billed=False)
+    if line.tokens is None:
+        raise ValueError("billed, and nobody knows for what")
+    return ProviderRecord(line.call_id, billed=True, usage=Usage(**line.tokens.model_dump()))

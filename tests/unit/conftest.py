@@ -16,11 +16,11 @@ import pytest
 from local.gateway.worker import LambdaContext
 from shared import telemetry
 from shared.catalog import catalog
-from shared.db.engine import database
+from shared.db.engine import database, operations_database
 from shared.llm.providers import provider
 from shared.llm.tokens import token_estimates
 from shared.names import Env
-from shared.settings import settings
+from shared.settings import invocation_log_settings, operations_settings, settings
 from tests.unit.gateway import Handler, LogLines
 
 ISSUER = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Council01"
@@ -33,7 +33,16 @@ _ENVIRONMENT = {
     Env.JWT_AUDIENCE: AUDIENCE,
     Env.LLM_PROVIDER: "scripted",
 }
-_CACHES = (settings, catalog, provider, database, token_estimates)
+_CACHES = (
+    settings,
+    operations_settings,
+    invocation_log_settings,
+    catalog,
+    provider,
+    database,
+    operations_database,
+    token_estimates,
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

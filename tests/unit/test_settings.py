@@ -1,10 +1,18 @@
 """The environment, typed: defaults, limits, and errors that name the variable and never its value."""
 
+from collections.abc import Callable
+
 import pytest
 
 from shared.errors import ConfigurationError
 from shared.names import Env
-from shared.settings import Settings, settings
+from shared.settings import (
+    Environment,
+    Settings,
+    invocation_log_settings,
+    operations_settings,
+    settings,
+)
 
 
 def test_what_is_required_is_enough(environment: pytest.MonkeyPatch) -> None:
@@ -38,12 +46,39 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.SUMMARY_AFTER_TURNS: "5",
         Env.SUMMARY_AFTER_TOKENS: "900",
     }
-    assert set(given) == set(Env)
+    of_operations = {
+        Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
+        Env.INVOCATION_LOG: "s3://logs/council/AWSLogs/123456789012/BedrockModelInvocationLogs/eu-central-1",
+    }
+    assert {*given, *of_operations} == set(Env)
+    for name, value in of_operations.items():
+        environment.setenv(name, value)
     for name, value in given.items():
         environment.setenv(name, value)
     read = {f"PANTHEON_{name.upper()}": value for name, value in settings().model_dump().items()}
     counts = [name for name in Env if "ROUTING_MAX" in name or "SUMMARY_MAX" in name or "SUMMARY_AFTER" in name]
     assert read == {**given, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, **{name: int(given[name]) for name in counts}}
+    assert operations_settings().ops_database_url == of_operations[Env.OPS_DATABASE_URL]
+    log = invocation_log_settings()
+    assert (log.invocation_log, log.stage) == (of_operations[Env.INVOCATION_LOG], "prod")
+
+
+@pytest.mark.parametrize("read", [operations_settings, invocation_log_settings])
+def test_what_works_across_tenants_needs_nothing_of_what_serves_them(
+    environment: pytest.MonkeyPatch, read: Callable[[], Environment]
+) -> None:
+    for name in Env:
+        environment.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError) as refused:
+        read()
+    assert len(refused.value.detail.split("; ")) == 1
+
+
+@pytest.mark.parametrize("url", ["logs/AWSLogs", "s3://logs", "s3://logs/", "s3://logs//AWSLogs", "s3://logs/AWSLogs/"])
+def test_a_log_that_is_nowhere_in_a_bucket_is_refused(environment: pytest.MonkeyPatch, url: str) -> None:
+    environment.setenv(Env.INVOCATION_LOG, url)
+    with pytest.raises(ConfigurationError, match=f"^{Env.INVOCATION_LOG}: "):
+        invocation_log_settings()
 
 
 def test_the_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:
