@@ -78,8 +78,8 @@ def emit(outcome: TurnOutcome) -> None:
         _put({Dimension.COMPONENT: fallback.component}, {Metric.FALLBACK_USED: 1})
 
 
-def count(metric: Metric) -> None:
-    _put({}, {metric: 1})
+def count(metric: Metric, number: int = 1) -> None:
+    _put({}, {metric: number})
 
 
 def count_error(error: PantheonError) -> None:

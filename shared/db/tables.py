@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0001"
+MIGRATION_HEAD = "0003"
 # The payer of what no tenant pays for. A tenant is the payer 'tenant:<tenant_id>'.
 PLATFORM = "platform"
 
@@ -206,6 +206,12 @@ usage_ledger = Table(
         unique=True,
         postgresql_where=text("kind = 'post' AND account = 'tenant'"),
     ),
+    # What is in suspense is found here and not by a call's status, which changes. Most of it was settled long ago.
+    Index(
+        "usage_ledger_suspense_posts_idx",
+        "created_at",
+        postgresql_where=text("kind = 'post' AND account = 'suspense'"),
+    ),
 )
 
 budgets = Table(
@@ -273,4 +279,19 @@ audit_events = Table(
     Column("detail", JSONB, nullable=False),
     now(),
     Index("audit_events_turn_id_idx", "turn_id"),
+)
+
+# The hours (UTC) of the provider's own log that operations have read, or are reading. No tenant's: the one table that
+# the application's role has nothing to do with.
+invocation_log_hours = Table(
+    "invocation_log_hours",
+    metadata,
+    Column("hour", Time, primary_key=True),
+    # When the reading began that `last_key`, `models` and `unreadable` are of; `read_at` says that it came to the end.
+    Column("started_at", Time, nullable=False),
+    Column("last_key", Text),
+    # Of which models calls that were made in this hour were found.
+    Column("models", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("unreadable", BigInteger, nullable=False, server_default=text("0")),
+    Column("read_at", Time),
 )

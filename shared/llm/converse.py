@@ -53,7 +53,7 @@ _MANNERS: Final = {
 }
 
 
-class _Counts(BaseModel):
+class Counts(BaseModel):
     """`inputTokens` leaves out what the cache served or took in. Thinking is among `outputTokens`."""
 
     inputTokens: _Tokens
@@ -81,7 +81,7 @@ def write_request(request: Request, stage: str) -> dict[str, Any]:
         "modelId": request.model.model_id,
         "messages": _conversation(request),
         "inferenceConfig": inference,
-        "requestMetadata": {name: _NOT_METADATA.sub("-", value)[:_MOST_METADATA] for name, value in metadata.items()},
+        "requestMetadata": {name: metadata_value(value) for name, value in metadata.items()},
     }
     if system := [_block(message.text) for message in request.messages if message.role == "system"]:
         converse["system"] = system
@@ -99,7 +99,7 @@ def read_response(body: bytes, request_id: str | None = None) -> Completion:
     called the response."""
     try:
         document = json.loads(body.decode("utf-8", "replace"), strict=False)
-        usage = _Counts.model_validate(document["usage"]).usage()
+        usage = Counts.model_validate(document["usage"]).usage()
     except (ValueError, TypeError, KeyError, RecursionError):  # pydantic's ValidationError is a ValueError
         return Completion("unknown", provider_request_id=request_id, error="malformed_response")
     stop_reason = word(document.get("stopReason"))
@@ -110,6 +110,11 @@ def read_response(body: bytes, request_id: str | None = None) -> Completion:
         usage=usage,
         provider_request_id=request_id,
     )
+
+
+def metadata_value(text: str) -> str:
+    """`text` as Bedrock takes it, and repeats it in its log."""
+    return _NOT_METADATA.sub("-", text)[:_MOST_METADATA]
 
 
 def _conversation(request: Request) -> list[dict[str, Any]]:

@@ -18,7 +18,12 @@ PROBE = Path(__file__).with_name("import_probe.py")
 WARNINGS = ("-Werror", "-Wignore:There is no current event loop:DeprecationWarning")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
-HANDLERS = ("functions.api.handler", "functions.turns.handler", "functions.worker.handler")
+HANDLERS = (
+    "functions.api.handler",
+    "functions.reconciler.handler",
+    "functions.turns.handler",
+    "functions.worker.handler",
+)
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for package in ("functions", "shared")
@@ -44,12 +49,14 @@ NEVER = (*BOTO, *TRACER, "alembic", "sqlalchemy.orm", "uvicorn", "local", "migra
 WEB = ("fastapi", "starlette", "mangum")
 ABSENT = {
     "functions.api.handler": (*NEVER, "shared.turns", "shared.orchestration", "shared.llm", "httpx", "functions.turns"),
+    "functions.reconciler.handler": (*NEVER, *WEB, "httpx", "shared.turns", "shared.orchestration", "functions.http"),
     "functions.turns.handler": (*NEVER, "functions.api", "functions.worker"),
     "functions.worker.handler": (*NEVER, *WEB, "functions.api", "functions.turns", "functions.http"),
 }
 # What is there, so that the absence of the rest says something.
 PRESENT = {
     "functions.api.handler": (*WEB, "psycopg", "shared.db.turns"),
+    "functions.reconciler.handler": ("psycopg", "shared.reconciliation.reconcile", "shared.aws.invocation_log"),
     "functions.turns.handler": (*WEB, "psycopg", "shared.turns.run", "shared.llm.port"),
     "functions.worker.handler": ("psycopg", "shared.turns.run", "aws_lambda_powertools.utilities.batch"),
 }

@@ -14,7 +14,10 @@ from shared.db.tables import metadata
 from shared.names import Role
 from tests.council_room import CouncilRoom, DatabaseUrls, answer
 
-TABLES = sorted(metadata.tables)
+# What is no tenant's, and nothing that the application's role has to do with.
+OPERATIONS = {"invocation_log_hours"}
+TENANT_TABLES = {name: table for name, table in metadata.tables.items() if name not in OPERATIONS}
+TABLES = sorted(TENANT_TABLES)
 TENANTS = ("tenant-1", "tenant-2")
 # The application may do no more than this with each table.
 CHANGING = ("UPDATE", "DELETE", "TRUNCATE")
@@ -68,31 +71,38 @@ def everything(room: CouncilRoom, name: str) -> list[Row]:
     return room.rows(f"SELECT * FROM {name}")
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_every_table_is_under_row_level_security_for_both_roles(owner: psycopg.Connection[Row], name: str) -> None:
+@pytest.mark.parametrize("name", sorted(metadata.tables))
+def test_every_table_is_under_row_level_security_for_the_roles_that_use_it(
+    owner: psycopg.Connection[Row], name: str
+) -> None:
     query = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass"
     assert owner.execute(query, (name,)).fetchall() == [{"relrowsecurity": True, "relforcerowsecurity": True}]
     policies = "SELECT roles::text, cmd FROM pg_policies WHERE tablename = %s ORDER BY roles::text"
-    assert [tuple(row.values()) for row in owner.execute(policies, (name,))] == [
-        (f"{{{Role.APP}}}", "ALL"),
-        (f"{{{Role.OPS}}}", "ALL"),
-    ]
+    roles = [Role.OPS] if name in OPERATIONS else [Role.APP, Role.OPS]
+    found = [tuple(row.values()) for row in owner.execute(policies, (name,))]
+    assert found == [(f"{{{role}}}", "ALL") for role in roles]
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_the_application_has_nothing_to_do_with_what_is_no_tenants(owner: psycopg.Connection[Row], name: str) -> None:
+    query = "SELECT has_table_privilege(%s, %s, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES') AS allowed"
+    assert owner.execute(query, (Role.APP, name)).fetchall() == [{"allowed": False}]
 
 
 def test_the_code_knows_every_table_of_the_database(owner: psycopg.Connection[Row]) -> None:
     found = owner.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-    assert {row["tablename"] for row in found} == {*TABLES, "alembic_version"}
+    assert {row["tablename"] for row in found} == {*metadata.tables, "alembic_version"}
 
 
 def test_without_a_tenant_every_table_is_empty(tenants: CouncilRoom, db: Database) -> None:
-    for name, table in metadata.tables.items():
+    for name, table in TENANT_TABLES.items():
         assert owners(table, everything(tenants, name)) - {"platform"} == set(TENANTS)
         assert db.run(None, Statement(select(table)), {}) == []
         assert db.run("", Statement(select(table)), {}) == []
 
 
 def test_one_connection_that_serves_two_tenants_in_turn_shows_each_its_own(tenants: CouncilRoom, db: Database) -> None:
-    for name, table in metadata.tables.items():
+    for name, table in TENANT_TABLES.items():
         statement = Statement(select(table))
         for tenant_id in (*TENANTS, *TENANTS):
             shown = db.run(tenant_id, statement, {})
@@ -153,6 +163,6 @@ def test_the_ledger_only_grows(database_urls: DatabaseUrls, tenants: CouncilRoom
 
 def test_operations_see_every_tenant(tenants: CouncilRoom, database_urls: DatabaseUrls) -> None:
     with psycopg.connect(database_urls.of(Role.OPS), row_factory=dict_row) as connection:
-        for name, table in metadata.tables.items():
+        for name, table in TENANT_TABLES.items():
             rows: list[dict[str, Any]] = connection.execute(f"SELECT * FROM {name}".encode()).fetchall()
             assert owners(table, rows) - {"platform"} == set(TENANTS)

@@ -1,0 +1,37 @@
+"""Lambda entry point of the reconciler, every hour: what was in suspense is what the provider's own log says it cost.
+
+What it found is counted whatever happens to it, and zeros too: an alarm on what should never be must see them.
+"""
+
+from typing import Any
+
+from shared import telemetry
+from shared.aws.invocation_log import invocation_log
+from shared.db.engine import operations_database
+from shared.db.reconciliation import load_left
+from shared.names import Metric
+from shared.reconciliation.invocation_log import reconcile_invocation_log
+from shared.reconciliation.reconcile import Reconciler
+from shared.settings import invocation_log_settings
+
+
+def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
+    telemetry.begin(context.aws_request_id, context)
+    db, stage = operations_database(), invocation_log_settings().stage
+    reconciler = Reconciler(db)
+    found = reconciler.findings
+    try:
+        finished = reconcile_invocation_log(
+            reconciler, db, invocation_log(), stage, lambda: context.get_remaining_time_in_millis() / 1000
+        )
+    except Exception as error:
+        telemetry.report("log not reconciled", error)
+        raise
+    finally:
+        telemetry.count(Metric.RECONCILED_CALLS, len(found.settled))
+        telemetry.count(Metric.UNJOURNALED_CALLS, len(found.unjournaled))
+        telemetry.count(Metric.DRIFTED_CALLS, len(found.drifted))
+        telemetry.count(Metric.UNREADABLE_RECORDS, found.unreadable)
+    left = sum(row["calls"] for row in load_left(db))
+    telemetry.count(Metric.SUSPENDED_CALLS, left)
+    return {"finished": finished, "records": found.records, "settled": len(found.settled), "left": left}

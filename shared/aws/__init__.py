@@ -1,0 +1,1 @@
+"""Adapters for AWS: with the Bedrock provider, the only place for boto3."""

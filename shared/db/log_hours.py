@@ -1,0 +1,199 @@
+"""Which hours of the provider's own log were read, and what may be concluded from that. Run as `pantheon_ops`.
+
+The rules this file protects. An hour is read when it is over, again when a call that may be in it was posted since, and
+again when a call in suspense is so old that its record will not come any more. That a call is not in the log is
+believed only of readings that began after both, that came to their end and could read every line, in each hour that may
+have its record; and only where other calls of its model were found that were made in its hour.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    ColumnElement,
+    Double,
+    Integer,
+    Text,
+    bindparam,
+    case,
+    cast,
+    exists,
+    extract,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from shared.db.engine import Database, Row, Statement
+from shared.db.reconciliation import in_suspense
+from shared.db.tables import invocation_log_hours as hours
+from shared.db.tables import llm_calls, usage_ledger
+
+# The provider whose log this is.
+_PROVIDER = "bedrock"
+# What is older is not looked for in the log any more.
+_LOOK_BACK_DAYS = 14
+# A log's objects come some minutes after the calls that they are about.
+_DELIVERY_MINUTES = 30
+# The record of a call is in the hour in which it was made or in the next one; and no two clocks are the same.
+_RECORD_MINUTES = 60
+_CLOCKS_MINUTES = 5
+# A publish says when it was a moment before it is committed.
+_COMMIT_MINUTES = 1
+
+_now = func.clock_timestamp()
+_this = hours.c.hour == bindparam("b_hour")
+# Whoever begins an hour anew takes it away from the others who read it.
+_mine = hours.c.started_at == bindparam("b_started_at")
+
+
+def _interval(*, days: int = 0, minutes: int = 0) -> ColumnElement[Any]:
+    return func.make_interval(0, 0, 0, days, 0, minutes)
+
+
+def _hour_of(moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.date_trunc("hour", moment, "UTC")
+
+
+def _suspended() -> CTE:
+    """The provider's calls in suspense: when they were `made`, the `first` and `last` hour that may have their record,
+    and from when on a reading of those has it (`posted`), or knows that there is none (`silent`)."""
+    silent = llm_calls.c.created_at + func.make_interval(0, 0, 0, 0, 0, 0, cast(bindparam("b_age_s"), Double))
+    posted = llm_calls.c.posted_at + _interval(minutes=_COMMIT_MINUTES)
+    return (
+        select(
+            llm_calls.c.call_id,
+            llm_calls.c.reserve_usd,
+            llm_calls.c.model_id,
+            _hour_of(llm_calls.c.created_at).label("made"),
+            _hour_of(llm_calls.c.created_at - _interval(minutes=_CLOCKS_MINUTES)).label("first"),
+            _hour_of(llm_calls.c.created_at + _interval(minutes=_RECORD_MINUTES)).label("last"),
+            posted.label("posted"),
+            func.greatest(posted, silent).label("silent"),
+        )
+        .select_from(usage_ledger, llm_calls)
+        .where(
+            in_suspense,
+            llm_calls.c.provider == _PROVIDER,
+            usage_ledger.c.created_at > _now - _interval(days=_LOOK_BACK_DAYS),
+        )
+        .cte("suspended")
+    )
+
+
+def _due() -> Statement:
+    suspended = _suspended()
+    newest = _hour_of(_now - _interval(minutes=60 + _DELIVERY_MINUTES))
+    series = func.generate_series(newest - _interval(days=_LOOK_BACK_DAYS), newest, _interval(minutes=60))
+    over = series.table_valued("hour").render_derived(name="over")
+    wanted = func.greatest(suspended.c.posted, case((suspended.c.silent <= _now, suspended.c.silent)))
+    again = exists().where(
+        over.c.hour.between(suspended.c.first, suspended.c.last), hours.c.started_at < wanted, wanted <= _now
+    )
+    return Statement(
+        select(over.c.hour)
+        .select_from(over.outerjoin(hours, hours.c.hour == over.c.hour))
+        .where(or_(hours.c.read_at.is_(None), again))
+        .order_by(over.c.hour)
+    )
+
+
+def _begin() -> Statement:
+    """Begin an hour, or go on with one whose reading did not come to its end."""
+    begun = upsert(hours).values(hour=bindparam("b_hour"), started_at=_now)
+    ended = hours.c.read_at.is_not(None)
+    anew: dict[str, Any] = {"last_key": None, "models": cast([], ARRAY(Text)), "unreadable": 0}
+    anew["started_at"] = begun.excluded.started_at
+    changes = {name: case((ended, value), else_=hours.c[name]) for name, value in anew.items()}
+    return Statement(
+        begun.on_conflict_do_update(index_elements=["hour"], set_={**changes, "read_at": None}).returning(
+            hours.c.started_at, hours.c.last_key
+        )
+    )
+
+
+def _silent() -> Statement:
+    suspended = _suspended()
+    whole = (
+        select(func.count())
+        .select_from(hours)
+        .where(
+            hours.c.hour.between(suspended.c.first, suspended.c.last),
+            hours.c.started_at >= suspended.c.silent,
+            hours.c.read_at.is_not(None),
+            hours.c.unreadable == 0,
+        )
+        .scalar_subquery()
+    )
+    needed = extract("epoch", suspended.c.last - suspended.c.first) / 3600 + 1
+    there = exists().where(hours.c.hour == suspended.c.made, suspended.c.model_id == func.any(hours.c.models))
+    return Statement(
+        select(suspended.c.call_id, suspended.c.reserve_usd)
+        .where(whole == cast(needed, Integer), there)
+        .order_by(suspended.c.call_id)
+    )
+
+
+_models = cast(bindparam("b_models"), ARRAY(Text))
+_DUE = _due()
+_BEGIN = _begin()
+_ADVANCE = Statement(
+    update(hours)
+    .where(_this, _mine)
+    .values(
+        # Byte by byte, as S3 orders its keys, whatever the database's language.
+        last_key=func.greatest(hours.c.last_key.collate("C"), cast(bindparam("b_key"), Text)),
+        models=case((hours.c.models.contains(_models), hours.c.models), else_=hours.c.models.concat(_models)),
+        unreadable=hours.c.unreadable + bindparam("b_unreadable"),
+    )
+    .returning(hours.c.hour)
+)
+_END = Statement(update(hours).where(_this, _mine).values(read_at=_now).returning(hours.c.hour))
+_SILENT = _silent()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An hour that is being read, since `started_at`. What was read of it so far ends with the object `last_key`."""
+
+    hour: datetime
+    started_at: datetime
+    last_key: str | None
+
+
+def load_due_hours(db: Database, age_s: float) -> list[datetime]:
+    """The hours that are to be read now, oldest first. At `age_s` seconds, a call's record will not come any more."""
+    return [row["hour"] for row in db.read(None, _DUE, {"b_age_s": age_s})]
+
+
+def record_reading(db: Database, hour: datetime) -> Reading:
+    """Begin to read an hour, or go on where nobody came to its end."""
+    row = db.run(None, _BEGIN, {"b_hour": hour})[0]
+    return Reading(hour, row["started_at"], row["last_key"])
+
+
+def record_object(db: Database, reading: Reading, key: str, models: Iterable[str], unreadable: int) -> bool:
+    """An object was read: of which models it had calls of this hour, and how many lines could not be read. False where
+    somebody else has begun the hour anew."""
+    found = {"b_key": key, "b_models": list(models), "b_unreadable": unreadable}
+    return bool(db.run(None, _ADVANCE, {**_params(reading), **found}))
+
+
+def record_end(db: Database, reading: Reading) -> None:
+    """The hour was read to its end; nothing where somebody else has begun it anew."""
+    db.run(None, _END, _params(reading))
+
+
+def load_silent_in_log(db: Database, age_s: float) -> list[Row]:
+    """The calls in suspense that are not in the log, and of which that is known: `call_id` and `reserve_usd`."""
+    return db.read(None, _SILENT, {"b_age_s": age_s})
+
+
+def _params(reading: Reading) -> dict[str, object]:
+    return {"b_hour": reading.hour, "b_started_at": reading.started_at}
