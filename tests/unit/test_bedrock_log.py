@@ -1,0 +1,119 @@
+"""A record of Bedrock's invocation log: whose it is, what was billed, and what cannot be believed."""
+
+import io
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.domain.money import Usage
+from shared.domain.provider_record import ProviderRecord
+from shared.reconciliation.bedrock_log import read_invocation_log
+from tests.invocation_records import invocation
+
+CALL_ID = UUID("01980000-0000-7000-8000-000000000001")
+USAGE = Usage(35, 446, cache_read_tokens=7, cache_write_tokens=3)
+RECORD = ProviderRecord(CALL_ID, billed=True, usage=USAGE)
+REFUSED = ProviderRecord(CALL_ID, billed=False)
+
+
+def read(*written: object, stage: str = "prod") -> list[ProviderRecord | None]:
+    """Bytes as they are, anything else as JSON."""
+    log = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in written)
+    return list(read_invocation_log(io.BytesIO(log), stage))
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return invocation(CALL_ID, USAGE, "prod") | changes
+
+
+def without_answer(**output: Any) -> dict[str, Any]:
+    """As it is logged where texts are not, or were too long for a record."""
+    return record(output={"outputContentType": "application/json", "outputTokenCount": 446} | output)
+
+
+def test_a_record_of_ours_has_the_tokens_of_its_answer() -> None:
+    assert read(record()) == [RECORD]
+
+
+def test_without_the_answer_bedrocks_own_counts_are_taken() -> None:
+    assert read(without_answer(), without_answer(outputBodyS3Path="s3://logs/data/x_output.json.gz")) == [RECORD] * 2
+    counts = {"inputTokenCount": 35}
+    assert read(without_answer() | {"input": counts}) == [ProviderRecord(CALL_ID, billed=True, usage=Usage(35, 446))]
+
+
+def test_what_the_answer_says_goes_before_bedrocks_own_counts() -> None:
+    """It is what the journal would have kept."""
+    wrong = record()
+    wrong["output"]["outputTokenCount"] = 1
+    assert read(wrong) == [RECORD]
+
+
+@pytest.mark.parametrize("error", ["ThrottlingException", "ModelTimeoutException", "InternalServerException"])
+def test_a_call_that_failed_before_it_wrote_anything_is_not_billed(error: str) -> None:
+    failed = record(errorCode=error, output=None)
+    nothing = record(errorCode=error, output={"outputTokenCount": 0})
+    bare = {name: value for name, value in failed.items() if name not in ("input", "output")}
+    assert read(failed, nothing, bare) == [REFUSED] * 3
+
+
+def test_a_call_that_failed_after_it_had_written_is_billed() -> None:
+    assert read(without_answer() | {"errorCode": "ModelErrorException"}) == [RECORD]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        {},
+        "prod",
+        {"team": "demo"},
+        {"stage": "prod"},
+        {"call_id": str(CALL_ID)},
+        {"stage": "dev", "call_id": str(CALL_ID)},
+        {"stage": None, "call_id": "x"},
+    ],
+)
+def test_a_record_of_another_application_or_stage_is_nothing(metadata: object) -> None:
+    foreign = record(requestMetadata=metadata, schemaVersion="9", operation="InvokeModel", input=7)
+    bare = {name: value for name, value in foreign.items() if name != "requestMetadata"}
+    assert read(foreign, bare, record()) == [RECORD]
+
+
+def test_a_stage_is_known_as_bedrock_was_told_of_it() -> None:
+    assert read(record(requestMetadata={"stage": "prod-1", "call_id": str(CALL_ID)}), stage="prod!1") == [RECORD]
+
+
+def test_more_than_what_is_asked_for_is_left_alone() -> None:
+    assert read(record(schemaVersion="1.7", inferenceRegion="eu-west-1", status=3, newest={"field": []})) == [RECORD]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"[" * 100_000,
+        b'{"requestMetadata": ' * 5_000,
+        record(requestMetadata={"stage": "prod", "call_id": "call-1"}),
+        record(requestMetadata={"stage": "prod", "call_id": None}),
+        record(schemaType="AgentInvocationLog"),
+        record(schemaVersion="2.0"),
+        record(schemaVersion=None),
+        record(operation="ConverseStream"),
+        record(output=None),
+        record(output=[]),
+        record(output={}),
+        record(input=None, output={"outputTokenCount": 446}),
+        record(input={"inputTokenCount": 35.0}, output={"outputTokenCount": 446}),
+        record(input={"inputTokenCount": -1}, output={"outputTokenCount": 446}),
+        record(input={"inputTokenCount": 35, "cacheReadInputTokenCount": "7"}, output={"outputTokenCount": 446}),
+        record(output={"outputTokenCount": 446, "outputBodyJson": {"usage": {"inputTokens": True}}}),
+    ],
+    ids=lambda line: str(line)[-70:],
+)
+def test_a_record_that_cannot_be_believed_is_told_of(line: Any) -> None:
+    assert read(record(), line, record()) == [RECORD, None, RECORD]
