@@ -23,9 +23,9 @@ def operations_url(environ: Mapping[str, str]) -> Iterator[str]:
         yield database.role_urls(owner).ops
         return
     directory = environment.data_dir(environ) / "postgres"
-    if not directory.exists():
+    if not postgres.exists(directory):
         raise ConfigurationError(f"There is no database in {directory}: set {Env.OPS_DATABASE_URL}, or run Pantheon.")
-    if running := postgres.running_url(directory):
+    if running := postgres.find(directory):
         yield database.role_urls(running).ops
         return
     with postgres.start(directory) as server:

@@ -26,7 +26,7 @@ from local import process
 from local.postgres_files import PostgresError
 from local.process import User
 
-__all__ = ["PostgresError", "Server", "running_url", "start"]
+__all__ = ["PostgresError", "Server", "exists", "find", "start"]
 
 _POLL_S = 0.01
 _READY_S = 120.0  # crash recovery may have a lot to replay
@@ -58,6 +58,20 @@ class Server:
         self.stop()
 
 
+def exists(data_dir: Path) -> bool:
+    """Whether a server was ever made on `data_dir`."""
+    return (data_dir / "cluster").exists()
+
+
+def find(data_dir: Path) -> str | None:
+    """The owner's URL of the server that runs on `data_dir` and is ready; None where there is none."""
+    cluster = data_dir.resolve() / "cluster"
+    postmaster, state = files.read_lock_file(cluster)
+    if state != "ready" or postmaster not in files.processes_of(cluster):
+        return None
+    return _url(files.read_port(cluster))
+
+
 def start(data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS) -> Server:
     """Start a server on `data_dir`, made at the first start; it takes connections on 127.0.0.1 on return.
 
@@ -72,13 +86,8 @@ def start(data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS) -> Serv
         raise PostgresError(f"PostgreSQL cannot use {data_dir}: {error}") from error
 
 
-def running_url(data_dir: Path) -> str | None:
-    """The owner's URL of the server that was started on `data_dir`; None when there is none that is ready."""
-    cluster = data_dir.resolve() / "cluster"
-    postmaster, state = files.read_lock_file(cluster)
-    if state != "ready" or postmaster not in files.processes_of(cluster):
-        return None
-    return _url(files.read_port(cluster))
+def _url(port: int) -> str:
+    return f"postgresql://postgres@127.0.0.1:{port}/postgres"
 
 
 @contextmanager
@@ -110,10 +119,6 @@ def _start(data_dir: Path, settings: Mapping[str, str]) -> Server:
             reason = _last_error(log_path)
             if "could not create any TCP/IP sockets" not in reason:
                 raise PostgresError(f"PostgreSQL did not start on {data_dir}: {reason}")
-
-
-def _url(port: int) -> str:
-    return f"postgresql://postgres@127.0.0.1:{port}/postgres"
 
 
 def _create_cluster(cluster: Path, programs: Path, user: User | None, log: BinaryIO, *, sync: bool) -> None:

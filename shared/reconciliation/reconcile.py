@@ -45,7 +45,7 @@ class Settlement:
 
 @dataclass(slots=True)
 class Findings:
-    """What reconciling found. `early` are calls whose outcome is still their turn's to post, `drifted` those of a
+    """What reconciling found. `unreadable` are lines that nobody could read, or price. `early` are calls whose outcome is still their turn's to post, `drifted` those of a
     known outcome with other tokens than in the record, `unjournaled` those that the journal does not have. `covered`
     is where calls of ours were found."""
 
@@ -109,7 +109,11 @@ class Reconciler:
         self.findings.covered.add((row["provider"], row["model_id"], row["hour"]))
         if row["status"] == "unknown" and row["posted"]:
             status: Literal["succeeded", "unbilled"] = "succeeded" if record.billed else "unbilled"
-            amount = cost(rates_from_dict(row["rates"]), record.usage)
+            if (amount := _price(row, record.usage)) is None:
+                # What a damaged row cost is not known; and the others are not kept from theirs.
+                self.findings.unreadable += 1
+                logger.error("a call's own rates cannot be read", extra={"call_id": str(record.call_id)})
+                return
             settlement = Settlement(record.call_id, status, row["reserve_usd"], amount, recorded=True)
             if self._settle(settlement, record.usage):
                 return
@@ -134,3 +138,11 @@ class Reconciler:
         if call_id not in calls:
             calls.add(call_id)
             logger.error(what, extra={"call_id": str(call_id)})
+
+
+def _price(row: Row, usage: Usage) -> Decimal | None:
+    """In USD, at the rates that stand on the call's row; None where they cannot be read."""
+    try:
+        return cost(rates_from_dict(row["rates"]), usage)
+    except (AttributeError, TypeError, ArithmeticError):
+        return None

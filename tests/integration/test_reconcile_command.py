@@ -205,10 +205,10 @@ class TestDatabase:
         with postgres.start(tmp_path / "postgres", settings={"fsync": "off"}) as server:
             with operations.operations_url(environ) as url:
                 assert url == role_urls(server.url).ops
-            assert postgres.running_url(tmp_path / "postgres") == server.url
-        assert postgres.running_url(tmp_path / "postgres") is None
+            assert postgres.find(tmp_path / "postgres") == server.url
+        assert postgres.find(tmp_path / "postgres") is None
         with operations.operations_url(environ) as url:
-            running = postgres.running_url(tmp_path / "postgres")
+            running = postgres.find(tmp_path / "postgres")
             assert running is not None
             assert url == role_urls(running).ops
-        assert postgres.running_url(tmp_path / "postgres") is None
+        assert postgres.find(tmp_path / "postgres") is None

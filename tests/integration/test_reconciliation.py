@@ -110,6 +110,17 @@ class TestARecord:
         ledger = room.row("SELECT amount_usd, rates->>'input' AS rate FROM usage_ledger WHERE account = 'platform'")
         assert ledger == {"amount_usd": Decimal("0.266941"), "rate": "1"}
 
+    @pytest.mark.parametrize("rates", ["{}", "[]", '{"input": "much"}', "null"])
+    def test_of_a_call_whose_rates_are_damaged_leaves_it_and_keeps_nobody_from_theirs(
+        self, room: CouncilRoom, ops: Database, rates: str
+    ) -> None:
+        damaged, whole = lose_a_call(room), lose_a_call(room)
+        age(room, "49 hours", damaged, whole)
+        room.owner.execute("UPDATE llm_calls SET rates = %s::jsonb WHERE call_id = %s", (rates, damaged))
+        findings = reconcile(ops, [billed(damaged), billed(whole)])
+        assert (findings.unreadable, set(findings.settled)) == (1, {whole})
+        assert room.accounts()["suspense"] == reserve(room, damaged)
+
     def test_counts_in_the_month_in_which_the_hold_was_taken(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room)
         for table in ("llm_calls", "usage_ledger", "budgets"):
