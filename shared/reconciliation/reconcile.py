@@ -45,9 +45,9 @@ class Settlement:
 
 @dataclass(slots=True)
 class Findings:
-    """What reconciling found. `unreadable` are lines that nobody could read, or price. `early` are calls whose outcome is still their turn's to post, `drifted` those of a
-    known outcome with other tokens than in the record, `unjournaled` those that the journal does not have. `covered`
-    is where calls of ours were found."""
+    """What reconciling found. `unreadable` are lines that nobody could read, or price. `early` are calls whose outcome
+    is still their turn's to post, `drifted` those of a known outcome with other tokens than in the record,
+    `unjournaled` those that the journal does not have. `covered` is where calls of ours were found."""
 
     records: int = 0
     unreadable: int = 0
