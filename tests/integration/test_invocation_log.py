@@ -331,6 +331,14 @@ class TestSilence:
         assert invoke()["settled"] == 1
         assert log.room.accounts()["platform"] == FAST_COST
 
+    def test_of_an_hour_is_not_made_up_for_by_another_one(self, log: Log) -> None:
+        earlier, found, its_hour = log.lose_a_call(hours_ago=52)
+        lost, _, hour = log.lose_a_call(hours_ago=50)
+        log.write(its_hour, record(found))
+        log.write(hour, record(uuid4(), stage="dev"))
+        invoke()
+        assert (log.status(earlier), log.status(lost)) == ("unbilled", "unknown")
+
     @pytest.mark.parametrize("later", [0, 1], ids=["its hour", "the next"])
     @pytest.mark.parametrize("damaged", [b"{\n", b""], ids=["line", "object"])
     def test_says_nothing_where_something_could_not_be_read(self, log: Log, later: int, damaged: bytes) -> None:
@@ -391,7 +399,7 @@ class TestSilence:
         log.room.owner.execute("UPDATE llm_calls SET posted_at = now() - interval '30 seconds'")
         assert load_silent_in_log(ops, AGE_S) == []
 
-    @pytest.mark.parametrize(("minute", "hours"), [(0, (-1, 0, 1)), (5, (0, 1)), (59, (0, 1))])
+    @pytest.mark.parametrize(("minute", "hours"), [(0, (0, 1, -1)), (5, (1, 0)), (59, (0, 1))])
     def test_needs_every_hour_that_may_have_the_record(
         self, log: Log, ops: Database, minute: int, hours: tuple[int, ...]
     ) -> None:
