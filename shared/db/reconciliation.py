@@ -94,7 +94,7 @@ _LEFT = Statement(
 )
 
 SETTLE = _settle()
-_SILENT = _silent()
+LOAD_SILENT = _silent()
 
 
 def load_calls(db: Database, call_ids: Iterable[UUID]) -> dict[UUID, Row]:
@@ -113,7 +113,7 @@ def load_silent(db: Database, covered: Iterable[tuple[str, str, datetime]], age_
     """The calls in suspense that were made at least `age_s` seconds ago, in one of the `covered` hours of a provider
     and model id: `call_id` and `reserve_usd`."""
     listed = [{"provider": provider, "model_id": model, "hour": hour.isoformat()} for provider, model, hour in covered]
-    return db.read(None, _SILENT, {"c_covered": json.dumps(listed), "c_age_s": age_s})
+    return db.read(None, LOAD_SILENT, {"c_covered": json.dumps(listed), "c_age_s": age_s})
 
 
 def load_left(db: Database) -> list[Row]:

@@ -8,11 +8,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.db.engine import Database
+from shared.db.reconciliation import LOAD_SILENT
 from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
 from shared.llm.port import CallError, Request
 from shared.reconciliation.reconcile import Findings, reconcile
 from tests.council_room import FAST_COST, USAGE, CouncilRoom, Killed, answer, unbilled, unknown
+from tests.watched_database import WatchedDatabase
 
 HOURS_48 = timedelta(hours=48)
 
@@ -229,6 +231,19 @@ class TestSilence:
         findings = reconcile(ops, [None, *map(billed, others)])
         assert (findings.unreadable, findings.settled) == (1, {})
         assert set(reconcile(ops, map(billed, others)).settled) == {call_id}
+
+    def test_says_nothing_of_a_call_that_was_posted_after_its_record_had_been_read(
+        self, room: CouncilRoom, ops: WatchedDatabase
+    ) -> None:
+        found = others_of(room, lose_a_call(room))
+        room.provider.enqueue(die)
+        turn_id = room.take_until_killed("@writer hello")
+        early = room.row("SELECT call_id FROM llm_calls WHERE turn_id = %s", turn_id)["call_id"]
+        age(room, "49 hours", early, *found)
+        ops.before(LOAD_SILENT, lambda: room.resume(turn_id))
+        assert reconcile(ops, map(billed, [early, *found])).settled == {}
+        assert set(reconcile(ops, map(billed, [early, *found])).settled) == {early}
+        assert entries(room, early)[-1][:3] == ("adjustment", "platform", FAST_COST)
 
     def test_says_nothing_of_providers_without_a_record(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room)
