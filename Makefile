@@ -41,6 +41,8 @@ openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves
 
 bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor; writes docs/performance.md.
 	@$(BIN)/python -m bench.turn
+	@$(BIN)/python -m bench.growth
+	@$(BIN)/python -m bench.throughput
 
 lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files.
 	@$(BIN)/python -m local.lock

@@ -33,9 +33,9 @@ def write(
 
 def _where() -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    cores = len(_cores())
-    return f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores, Python {platform.python_version()}, {packages}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {cores()} cores, Python {platform.python_version()}, {packages}"
 
 
-def _cores() -> set[int]:
-    return set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+def cores() -> int:
+    """As many as this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,7 +11,7 @@ import argparse
 import io
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,6 @@ from bench.floor import Floor
 from bench.world import KEYS, Case, World
 
 WARM_UP = 30
-SESSION_TURNS = 30
 CASES = (
     Case("manual, 1 agent", "manual", KEYS[:1]),
     Case("tag, 3 agents", "tag", KEYS[:3]),
@@ -85,7 +84,7 @@ def _measure(world: World, server_url: str, app_url: str, turns: int) -> Measure
     with psycopg.connect(server_url, autocommit=True, prepare_threshold=0) as connection:
         floor = Floor(connection, world.provider, world.template(), summaries=world.case.summaries)
         handler = world.handler(app_url)
-        posts = [_posts(world) for _ in range(2)]
+        posts = [world.posts() for _ in range(2)]
         sides: list[Callable[[], Mapping[str, Any]]] = [
             lambda: floor.take_turn(next(posts[0])),
             lambda: handler(next(posts[1]), world.context),
@@ -97,13 +96,6 @@ def _measure(world: World, server_url: str, app_url: str, turns: int) -> Measure
             times, cpu = _time(sides, turns)
             wal = [_wal(world, side) for side in sides]
     return Measured(times, cpu, wal)
-
-
-def _posts(world: World) -> Iterator[dict[str, Any]]:
-    """A turn after the other, and a new session before one is due for a summary."""
-    while True:
-        event = world.event(world.make_session())
-        yield from (event for _ in range(SESSION_TURNS))
 
 
 def _time(sides: Sequence[Callable[[], Mapping[str, Any]]], turns: int) -> tuple[list[list[float]], list[float]]:

@@ -25,6 +25,7 @@ ISSUER, AUDIENCE = "https://bench.localhost", "bench"
 KEYS = ("ada", "ben", "cleo", "dan", "eve")
 MESSAGE = "What should we do first, and why?"
 OUTPUT_TOKENS = 96
+_SESSION_TURNS = 30
 # Page images follow checkpoints, and not turns.
 _SETTINGS = {"full_page_writes": "off", "max_connections": "200"}
 
@@ -140,6 +141,12 @@ class World:
             "body": json.dumps(self.case.body()),
             "isBase64Encoded": False,
         }
+
+    def posts(self) -> Iterator[dict[str, Any]]:
+        """A turn after the other, in a new session before one is due for a summary."""
+        while True:
+            event = self.event(self.make_session())
+            yield from (event for _ in range(_SESSION_TURNS))
 
     def wal_bytes(self) -> int:
         """What the server has written ahead so far."""

@@ -1,0 +1,110 @@
+"""Whether a turn costs more the more there is: in a long session, for a tenant of many, beside a long ledger.
+
+    python -m bench.growth                  writes the table in docs/performance.md, from 100 turns of each case
+    python -m bench.growth --print --turns 20
+
+Each case is measured against a session of 50 turns beside it, turn about, on the same server, and nothing is analysed.
+"""
+
+import argparse
+import io
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from bench import report
+from bench.world import KEYS, TENANT, Case, World
+
+CASE = Case("tag, 3 agents", "tag", KEYS[:3])
+COLUMNS = ("what there is", "a session of 50 turns", "this one", "ratio")
+WARM_UP = 10
+# As many past turns as a turn loads, and so as long as a session is that has reached its full weight.
+_LOADED = 50
+
+_SESSIONS = """
+    INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys)
+    SELECT gen_random_uuid(), %(tenant)s, 'bench', '', 'tag', 'sequential', ARRAY['ada']
+    FROM generate_series(1, %(n)s)"""
+_TURNS = """
+    INSERT INTO turns (id, tenant_id, session_id, user_id, turn_index, status, fingerprint, message, mode, fan_out,
+      roster, plan, lease_epoch, response, completed_at)
+    SELECT gen_random_uuid(), %(tenant)s, %(session)s, 'bench', n, 'completed', '', 'What now?', 'tag', 'sequential',
+      '[]', '{"selected_agent_keys": ["ada"], "source": "tags", "unknown_tags": []}', 1, '{}', now()
+    FROM generate_series(1, %(n)s) n"""
+_REPLIES = """
+    INSERT INTO replies (turn_id, position, tenant_id, agent_key, agent_version, name, status, text, cost_usd)
+    SELECT id, 0, tenant_id, 'ada', 1, 'Ada', 'completed', repeat('word ', 40), 0
+    FROM turns WHERE session_id = %(session)s"""
+_CALLS = """
+    INSERT INTO llm_calls (call_id, tenant_id, session_id, turn_id, step, attempt, purpose, model_alias, provider,
+      model_id, request_hash, payer, period, reserve_usd, rates, status, finished_at, posted_at)
+    SELECT gen_random_uuid(), t.tenant_id, t.session_id, t.id, s, 1, 'agent', 'fast', 'scripted', 'scripted-fast', '',
+      'tenant:' || t.tenant_id, '2026-01-01', 0, '{}', 'succeeded', now(), now()
+    FROM (SELECT * FROM turns WHERE session_id = %(session)s) t, generate_series(0, %(each)s - 1) s"""
+_LEDGER = """
+    INSERT INTO usage_ledger (tenant_id, session_id, turn_id, call_id, step, attempt, kind, account, period, purpose,
+      model_alias, amount_usd, rates)
+    SELECT tenant_id, session_id, turn_id, call_id, step, attempt, 'post', 'platform', period, purpose, model_alias,
+      0, '{}' FROM llm_calls WHERE session_id = %(session)s"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=100, help="turns per side and case (100)")
+    parser.add_argument("--ledger", type=int, default=1_000_000, help="rows of the ledger (1000000)")
+    parser.add_argument("--print", action="store_true", help="print the table only")
+    arguments = parser.parse_args()
+    rows = []
+    with World.start(CASE) as world, psycopg.connect(world.server_url, autocommit=True) as owner:
+        for turns in (100, 1_000, 10_000):
+            session = world.make_session()
+            _fill(owner, session, turns)
+            rows.append(_row(world, f"{turns:,} turns in the session", session, arguments.turns))
+        for sessions in (100, 10_000):
+            owner.execute(_SESSIONS, {"tenant": TENANT, "n": sessions})
+            rows.append(_row(world, f"{sessions:,} more sessions of the tenant", world.make_session(), arguments.turns))
+        session = world.make_session()
+        _fill(owner, session, 1_000)
+        owner.execute(_CALLS, {"session": session, "each": arguments.ledger // 1_000})
+        owner.execute(_LEDGER, {"session": session})
+        rows.append(_row(world, f"{arguments.ledger:,} rows in the ledger", world.make_session(), arguments.turns))
+    report.write("growth", COLUMNS, rows, f"{arguments.turns} turns of each side", only_print=arguments.print)
+
+
+def _fill(owner: psycopg.Connection[Any], session: UUID, turns: int) -> None:
+    params = {"tenant": TENANT, "session": session, "n": turns}
+    for statement in (_TURNS, _REPLIES):
+        owner.execute(statement, params)
+    owner.execute("UPDATE sessions SET next_turn_index = %(n)s + 1 WHERE id = %(session)s", params)
+
+
+def _row(world: World, name: str, session: UUID, turns: int) -> list[str]:
+    """The session against one that is just as long as what a turn loads of it."""
+    handler, beside = world.handler(world.app_url), world.make_session()
+    with psycopg.connect(world.server_url, autocommit=True) as owner:
+        _fill(owner, beside, _LOADED)
+    events = [world.event(beside), world.event(session)]
+    fresh, other = _medians([partial(handler, event, world.context) for event in events], turns)
+    return [name, f"{fresh:.2f} ms", f"{other:.2f} ms", f"{other / fresh:.2f}"]
+
+
+def _medians(sides: Sequence[Callable[[], object]], turns: int) -> list[float]:
+    times: list[list[float]] = [[] for _ in sides]
+    with redirect_stdout(io.StringIO()):
+        for turn in range(WARM_UP + turns):
+            for side, measured in zip(sides, times, strict=True):
+                started = time.perf_counter()
+                side()
+                if turn >= WARM_UP:
+                    measured.append((time.perf_counter() - started) * 1000)
+    return [statistics.median(measured) for measured in times]
+
+
+if __name__ == "__main__":
+    main()
