@@ -6,6 +6,7 @@ readable count is `succeeded`, whatever its text; what may have reached the prov
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol
 
 from shared.catalog import Model
@@ -25,10 +26,15 @@ CallError = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Message:
     role: Literal["system", "user", "assistant"]
     text: str
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of the text in UTF-8. A message of the past is counted for every call of a turn, and encoded once."""
+        return len(self.text) if self.text.isascii() else len(self.text.encode())
 
 
 @dataclass(frozen=True, slots=True)

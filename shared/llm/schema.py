@@ -1,5 +1,6 @@
 """JSON schemas for answers: as a model of ours asks for them, and as hosted providers take them."""
 
+from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -14,7 +15,13 @@ _NAMED_SCHEMAS: Final = ("properties", "$defs")
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of an answer, closed, with every field required, as strict providers want it."""
+    """The JSON schema of an answer, closed, with every field required, as strict providers want it. Its members may be
+    replaced, and not changed."""
+    return dict(_schema_of(model))
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema()
     return schema | {"additionalProperties": False, "required": list(schema["properties"])}
 

@@ -27,18 +27,13 @@ _EASE = 0.125
 
 def estimate_tokens(messages: Iterable[Message]) -> int:
     """About how many tokens `messages` take."""
-    return sum(MESSAGE_OVERHEAD + -(-_bytes(message.text) // _BYTES_PER_TOKEN) for message in messages)
+    return sum(MESSAGE_OVERHEAD + -(-message.size // _BYTES_PER_TOKEN) for message in messages)
 
 
 def most_input_tokens(messages: Iterable[Message], schema: Mapping[str, object] | None = None) -> int:
     """How many tokens a request can take at most: a token is at least a byte."""
     described = len(json.dumps(schema)) if schema else 0
-    return REQUEST_OVERHEAD + described + sum(MESSAGE_OVERHEAD + _bytes(message.text) for message in messages)
-
-
-def _bytes(text: str) -> int:
-    # Python knows of a string whether it is ASCII; encoding a long one only to count takes its time.
-    return len(text) if text.isascii() else len(text.encode())
+    return REQUEST_OVERHEAD + described + sum(MESSAGE_OVERHEAD + message.size for message in messages)
 
 
 class TokenEstimates:
