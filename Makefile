@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write bench lock clean
+.PHONY: help run test unit check lint types imports migrations openapi openapi-write bench bench-retention lock clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.ok ## Start Pantheon on this machine: Postgres, a local model, the gateway, a demo tenant.
 	@$(BIN)/pantheon run
@@ -43,6 +43,9 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 	@$(BIN)/python -m bench.turn
 	@$(BIN)/python -m bench.growth
 	@$(BIN)/python -m bench.throughput
+
+bench-retention: $(VENV)/run.ok ## Score what summaries keep: a scripted summariser's, or those of PANTHEON_LLM_BASE_URL.
+	@$(BIN)/python -m bench.retention
 
 lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files.
 	@$(BIN)/python -m local.lock

@@ -25,6 +25,8 @@ from shared.db.tables import agent_versions, agents, replies, sessions, summarie
 
 # As many turns as are worth sending to the largest window of the catalog.
 HISTORY_TURNS = 50
+# What left memory with so many of the newest summaries is known to be over.
+ARCHIVES = 4
 
 active = turns.c.status.in_(("accepted", "running"))
 
@@ -60,8 +62,16 @@ def _history(session_id: ColumnElement[Any], before: ColumnElement[Any]) -> Colu
 
 def _summary(session_id: ColumnElement[Any], before: ColumnElement[Any]) -> ColumnElement[Any]:
     columns = ("through_turn_index", "text", "key_facts", "decisions", "open_questions", "action_items")
+    recent = (
+        select(summaries.c.through_turn_index, summaries.c.archived)
+        .where(summaries.c.session_id == session_id, summaries.c.through_turn_index < before)
+        .order_by(summaries.c.through_turn_index.desc())
+        .limit(ARCHIVES)
+        .subquery("recent")
+    )
+    archives = select(func.json_agg(aggregate_order_by(recent.c.archived, recent.c.through_turn_index)))
     latest = (
-        select(*(summaries.c[name] for name in columns))
+        select(*(summaries.c[name] for name in columns), archives.scalar_subquery().label("archives"))
         .where(summaries.c.session_id == session_id, summaries.c.through_turn_index < before)
         .order_by(summaries.c.through_turn_index.desc())
         .limit(1)

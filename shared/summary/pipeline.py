@@ -4,6 +4,7 @@ The rule this file protects: a summary never fails a turn. Where a stage brings 
 an excerpt of the turns, and the structure stays as it was; either is a fallback that the turn reports.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Protocol
@@ -23,8 +24,9 @@ from shared.summary.policy import SummaryPolicy, transcript, unsummarised
 TEXT: Final = "summary_text"
 STRUCTURE: Final = "summary_structure"
 # What the text falls back to keeps so many characters of each turn, and so many in all.
-_EXCERPT, _LONGEST_TEXT = 200, 4000
+_EXCERPT, _LONGEST_EXCERPT = 200, 4000
 MAX_ITEM_CHARACTERS = 500
+_BULLET = re.compile(r"[-*•–]\s+|\(?\d{1,2}\)\s+")
 
 _WRITE = """\
 You keep the memory of a conversation between a user and a council of agents. Write one summary that replaces the one \
@@ -81,24 +83,27 @@ def summarise(
     if not policy.due(turns):
         return None
     previous = conversation.summary or Summary(0, "", Structure())
-    text, text_fallback = _write(previous, turns, ask)
+    text, text_fallback = _write(previous, turns, policy, ask)
     extracted, structure_fallback = _extract(previous, turns, ask)
-    merged = merge(previous.structure, extracted.structure(), extracted.outdated, policy.max_items)
+    said = "\n".join(message.text for message in transcript(turns))
+    merged = merge(previous, extracted.structure(), extracted.outdated, said, policy.limits)
     fallbacks = tuple(fallback for fallback in (text_fallback, structure_fallback) if fallback)
     return Summarised(Summary(turn_index, text, merged.structure, merged.archived), fallbacks)
 
 
-def _write(previous: Summary, turns: Sequence[PastTurn], ask: AskHelper) -> tuple[str, Fallback | None]:
+def _write(
+    previous: Summary, turns: Sequence[PastTurn], policy: SummaryPolicy, ask: AskHelper
+) -> tuple[str, Fallback | None]:
     def build(room: int) -> tuple[Message, ...]:
         known = f"The summary so far:\n{previous.text}" if previous.text else "There is no summary yet."
         return _fit(Message("system", f"{_WRITE}\n\n{known}"), turns, room)
 
     step, answer = ask(TEXT, build)
     if isinstance(answer, str):
-        return _excerpt(previous, turns), Fallback(TEXT, answer, step)
+        return _excerpt(previous, turns, policy), Fallback(TEXT, answer, step)
     if answer.stop_reason == "max_tokens":
-        return _excerpt(previous, turns), Fallback(TEXT, "max_tokens", step)
-    return answer.text.strip(), None
+        return _excerpt(previous, turns, policy), Fallback(TEXT, "max_tokens", step)
+    return answer.text.strip()[: policy.limits.characters], None
 
 
 def _extract(previous: Summary, turns: Sequence[PastTurn], ask: AskHelper) -> tuple[Extracted, Fallback | None]:
@@ -128,11 +133,13 @@ def _fit(system: Message, turns: Sequence[PastTurn], room: int) -> tuple[Message
     return system, Message("user", "The turns:\n\n" + "\n\n".join(said))
 
 
-def _excerpt(previous: Summary, turns: Sequence[PastTurn]) -> str:
+def _excerpt(previous: Summary, turns: Sequence[PastTurn], policy: SummaryPolicy) -> str:
     """The old text, and the beginning of what was said since, as much as there is room for."""
     said = [" ".join(message.text.split())[:_EXCERPT] for message in transcript(turns)]
-    return "\n".join([*([previous.text] if previous.text else []), *said])[-_LONGEST_TEXT:]
+    text = "\n".join([*([previous.text] if previous.text else []), *said])
+    return text[-min(_LONGEST_EXCERPT, policy.limits.characters) :]
 
 
 def _short(item: str) -> str:
-    return " ".join(item.split())[:MAX_ITEM_CHARACTERS]
+    """An item on one line, without the bullet that a model put before it."""
+    return " ".join(_BULLET.sub("", item.strip(), count=1).split())[:MAX_ITEM_CHARACTERS]

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.llm.port import Message
 from shared.llm.tokens import estimate_tokens
+from shared.summary.merge import Limits
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryPolicy:
     """A summary is due after so many turns, or about so many tokens, that no summary covers yet. `max_output_tokens`
-    caps each of its two calls, `max_items` each of its four lists."""
+    caps each of its two calls, `limits` what it holds."""
 
     max_output_tokens: int = 512
     after_turns: int = 12
     after_tokens: int = 4000
-    max_items: int = 40
+    limits: Limits = Limits()  # noqa: RUF009 a frozen value
 
     def due(self, unsummarised: Sequence[PastTurn]) -> bool:
         """Whether the turns since the last summary, the one that is ending included, want a new one."""

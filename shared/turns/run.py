@@ -30,6 +30,7 @@ from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
 from shared.orchestration.routing import RoutingPolicy
 from shared.settings import settings
+from shared.summary.merge import Limits
 from shared.summary.pipeline import summarise
 from shared.summary.policy import SummaryPolicy
 from shared.turns.accept import Draft, Header, Stored, TurnRequest, conversation_of, load_draft
@@ -138,7 +139,8 @@ def _asker(runner: Runner, journal: TurnJournal) -> Asker:
 def _summarise(header: Header, council: Council) -> None:
     """Write the summary that is due, once somebody has answered."""
     values = settings()
-    policy = SummaryPolicy(values.summary_max_tokens, values.summary_after_turns, values.summary_after_tokens)
+    limits = Limits.within(min(model.context_window for model in catalog().values()))
+    policy = SummaryPolicy(values.summary_max_tokens, values.summary_after_turns, values.summary_after_tokens, limits)
 
     def ask(
         purpose: Purpose, build: Callable[[int], tuple[Message, ...]], schema: Mapping[str, object] | None = None

@@ -11,7 +11,7 @@ from shared.domain.summary import LISTS, Structure, Summary
 from shared.domain.turn import Fallback, Purpose
 from shared.llm.port import Completion, Message
 from shared.llm.tokens import TokenEstimates
-from shared.summary.merge import Merged, merge
+from shared.summary.merge import Limits
 from shared.summary.pipeline import Summarised, summarise
 from shared.summary.policy import SummaryPolicy
 from tests.unit.test_council import CATALOG, ROSTER
@@ -114,64 +114,23 @@ def test_a_structure_that_did_not_come_stays_as_it_was(answer: object, reason: s
     assert summarised.summary.archived == Structure()
 
 
-def merged(previous: Structure, outdated: tuple[str, ...] = (), cap: int = 40, **new: tuple[str, ...]) -> Merged:
-    return merge(previous, Structure(**new), outdated, cap)
+def test_what_is_kept_leaves_three_quarters_of_a_window_to_the_rest() -> None:
+    assert Limits.within(1024).characters == 768
+    assert Limits.within(400_000) == Limits()
 
 
-class TestMerge:
-    FACTS = Structure(key_facts=("The budget is 10k", "Anna leads design", "Anna is from Bern"))
+def test_a_text_that_no_model_wrote_keeps_to_the_limit() -> None:
+    policy = SummaryPolicy(200, 3, 1000, Limits(characters=100))
+    conversation = Conversation(MappingProxyType(ROSTER), history(5, length=300), "?")
+    summarised = summarise(conversation, 6, REPLIES, policy, lambda *_: (0, "throttled"))
+    assert summarised is not None
+    assert len(summarised.summary.text) == 100
 
-    def test_what_the_model_forgets_stays(self) -> None:
-        assert merged(self.FACTS) == Merged(self.FACTS, Structure())
 
-    def test_what_it_repeats_is_there_once(self) -> None:
-        again = merged(self.FACTS, key_facts=("the budget is 10k.", "Anna leads the design", "  ANNA leads design "))
-        assert len(again.structure.key_facts) == 3
-        assert again.archived == Structure()
-
-    @pytest.mark.parametrize(
-        ("old", "new"),
-        [
-            ("The budget is 10k", "The budget is 12k"),
-            ("The deadline is Friday", "The deadline is Monday"),
-            ("Budget: 10000 USD", "Budget: 9000 USD"),
-            ("The launch date of the project is 3 May", "The launch date of the project is 5 May"),
-            ("We use Postgres for the ledger", "We use SQLite for the ledger"),
-        ],
-    )
-    def test_the_newest_of_contradicting_facts_holds(self, old: str, new: str) -> None:
-        result = merged(Structure(key_facts=(old,)), key_facts=(new,))
-        assert result.structure.key_facts == (new,)
-        assert result.archived.key_facts == (old,)
-
-    @pytest.mark.parametrize(
-        ("one", "other"),
-        [
-            ("Anna leads design", "Anna is from Bern"),
-            ("The API is written in Python", "The database is written in C"),
-            ("Ben writes the plan", "Ben pays the invoices of May"),
-            ("Service A costs 10 USD", "Service B is down"),
-        ],
-    )
-    def test_different_facts_live_side_by_side(self, one: str, other: str) -> None:
-        assert merged(Structure(key_facts=(one,)), key_facts=(other,)).structure.key_facts == (one, other)
-
-    def test_what_the_model_calls_outdated_is_archived(self) -> None:
-        result = merged(self.FACTS, outdated=("anna leads design.",))
-        assert result.structure.key_facts == ("The budget is 10k", "Anna is from Bern")
-        assert result.archived.key_facts == ("Anna leads design",)
-
-    def test_an_answered_question_leaves_the_open_ones(self) -> None:
-        open_ = Structure(open_questions=("Who leads the design?", "When do we start?"))
-        result = merged(open_, key_facts=("Anna leads the design",))
-        assert result.structure.open_questions == ("When do we start?",)
-        assert result.archived.open_questions == ("Who leads the design?",)
-
-    def test_over_the_cap_the_oldest_go_to_the_archive(self) -> None:
-        topics = ("apples", "bridges", "clouds", "doors", "engines")
-        result = merged(Structure(), cap=3, key_facts=tuple(f"{topic} are what {topic} do" for topic in topics))
-        assert [fact.split()[0] for fact in result.structure.key_facts] == ["clouds", "doors", "engines"]
-        assert [fact.split()[0] for fact in result.archived.key_facts] == ["apples", "bridges"]
-
-    def test_blank_items_are_nothing(self) -> None:
-        assert merged(Structure(), key_facts=("", " ", "...")).structure == Structure()
+@pytest.mark.parametrize(
+    "item", ["- It starts in May.", "* It starts in May.", "• It starts\n in May.", "2) It starts in May."]
+)
+def test_an_item_is_one_line_without_its_bullet(item: str) -> None:
+    summarised, _ = run(history(2), structure=json.dumps({**EXTRACTED, "key_facts": [item]}))
+    assert summarised is not None
+    assert summarised.summary.structure.key_facts == ("It starts in May.",)
