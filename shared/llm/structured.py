@@ -46,10 +46,11 @@ def _json_object(text: str) -> str | None:
     if start < 0:
         return None
     try:
-        _, end = json.JSONDecoder(strict=False).raw_decode(text, start)
+        # Line breaks within strings, which JSON forbids and models write, are let through and written properly.
+        value, end = json.JSONDecoder(strict=False).raw_decode(text, start)
+        return None if "{" in text[end:] else json.dumps(value)
     except (ValueError, RecursionError):
         return None
-    return None if "{" in text[end:] else text[start:end]
 
 
 def _log(component: str, error: ValidationError) -> None:
