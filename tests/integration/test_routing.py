@@ -9,7 +9,18 @@ import pytest
 from shared.db.turns import record_cancel
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Request
-from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, Killed, answer, body, names
+from tests.council_room import (
+    DEEP_COST,
+    FAST_COST,
+    CouncilRoom,
+    Killed,
+    answer,
+    body,
+    names,
+    prompt,
+    unbilled,
+    unknown,
+)
 
 ROUTED = answer(json.dumps({"selected_agent_keys": ["researcher", "writer"]}))
 ROSES, VIOLETS = answer("Roses."), answer("Violets.")
@@ -36,6 +47,40 @@ def test_the_managers_call_is_the_platforms_and_the_replies_are_the_tenants(room
         (0, "routing", "platform", "reply"),
         (1, "agent", "tenant:tenant-1", "reply"),
         (2, "agent", "tenant:tenant-1", "reply"),
+    ]
+
+
+def test_of_three_that_are_routed_the_second_fails_and_the_third_hears_the_first_alone(room: CouncilRoom) -> None:
+    """`researcher` is tried twice, and then its alias's fallback once."""
+    routed = answer(json.dumps({"selected_agent_keys": ["writer", "researcher", "critic"]}))
+    room.provider.enqueue(routed, ROSES, unknown("provider_error"), unknown("timeout"), unbilled("refused"), VIOLETS)
+    turn = body(room.take("hello", mode="orchestrator"))
+    assert turn["status"] == "completed"
+    assert names(turn["replies"]) == [
+        ("writer", "completed", None),
+        ("researcher", "failed", "refused"),
+        ("critic", "completed", None),
+    ]
+    assert turn["output"] == "Writer: Roses.\n\nCritic: Violets."
+    stored = room.rows("SELECT agent_key, status, text, error_code FROM replies ORDER BY position")
+    assert [tuple(row.values()) for row in stored] == [
+        ("writer", "completed", "Roses.", None),
+        ("researcher", "failed", None, "refused"),
+        ("critic", "completed", "Violets.", None),
+    ]
+    heard = prompt(room.provider.requests[-1])
+    assert "You are the critic." in heard
+    assert "Writer: Roses." in heard
+    failure = turn["replies"][1]["error"]
+    assert not any(word in heard for word in ("esearcher", failure["code"], failure["detail"], "timeout", "error"))
+    posts = room.rows("SELECT step, attempt, agent_key, model_alias, account FROM usage_ledger ORDER BY step, attempt")
+    assert [tuple(post.values()) for post in posts] == [
+        (0, 1, None, "fast", "platform"),
+        (1, 1, "writer", "fast", "tenant"),
+        (2, 1, "researcher", "deep", "suspense"),
+        (2, 2, "researcher", "deep", "suspense"),
+        (2, 3, "researcher", "fast", "platform"),
+        (3, 1, "critic", "fast", "tenant"),
     ]
 
 
