@@ -23,7 +23,7 @@ from uuid import uuid4
 from bench.bad_summariser import BadSummariser
 from bench.planted import Planted, PlantedConversation, conversations
 from shared.catalog import Model
-from shared.db.context import ARCHIVES, HISTORY_TURNS
+from shared.db.context import HISTORY_TURNS
 from shared.domain.conversation import Conversation
 from shared.domain.summary import LISTS, Structure, Summary
 from shared.domain.turn import Purpose
@@ -64,20 +64,20 @@ def summaries_of(talk: PlantedConversation, ask: AskHelper, policy: SummaryPolic
     made: list[Summarised] = []
     for turn in talk.turns:
         history = tuple(talk.turns[max(0, turn.turn_index - 1 - HISTORY_TURNS) : turn.turn_index - 1])
-        conversation = Conversation(MappingProxyType({}), history, turn.message, summary=_loaded(made))
+        conversation = Conversation(MappingProxyType({}), history, turn.message, summary=_loaded(made, turn.turn_index))
         summarised = summarise(conversation, turn.turn_index, turn.replies, policy, ask)
         if summarised is not None:
             made.append(summarised)
     return made
 
 
-def _loaded(made: Sequence[Summarised]) -> Summary | None:
+def _loaded(made: Sequence[Summarised], turn_index: int) -> Summary | None:
     """The newest summary with what left memory lately."""
     if not made:
         return None
-    recent = [summarised.summary.archived for summarised in made[-ARCHIVES:]]
-    archived = Structure(**{name: tuple(item for gone in recent for item in getattr(gone, name)) for name in LISTS})
-    return replace(made[-1].summary, archived=archived)
+    recent = [one.summary for one in made if one.summary.through_turn_index >= turn_index - HISTORY_TURNS]
+    left = {name: tuple(item for one in recent for item in getattr(one.archived, name)) for name in LISTS}
+    return replace(made[-1].summary, archived=Structure(**left))
 
 
 def all_items(structure: Structure) -> list[str]:

@@ -3,6 +3,7 @@
 History is the newest ended turns before this one, so that a resumed turn sees what its first attempt saw.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -10,11 +11,13 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Select,
+    Subquery,
     Text,
     bindparam,
     column,
     func,
     literal_column,
+    null,
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
@@ -25,8 +28,6 @@ from shared.db.tables import agent_versions, agents, replies, sessions, summarie
 
 # As many turns as are worth sending to the largest window of the catalog.
 HISTORY_TURNS = 50
-# What left memory with so many of the newest summaries is known to be over.
-ARCHIVES = 4
 
 active = turns.c.status.in_(("accepted", "running"))
 
@@ -52,7 +53,13 @@ def _history(session_id: ColumnElement[Any], before: ColumnElement[Any]) -> Colu
     )
     newest = (
         select(turns.c.turn_index, turns.c.message, _all(said, said.c.position).label("replies"))
-        .where(turns.c.session_id == session_id, turns.c.turn_index < before, ~active)
+        .where(
+            turns.c.session_id == session_id,
+            turns.c.turn_index < before,
+            # Indexes are dense, so these are all. The planner does not know that, and left to itself sorts the session.
+            turns.c.turn_index >= before - HISTORY_TURNS,
+            ~active,
+        )
         .order_by(turns.c.turn_index.desc())
         .limit(HISTORY_TURNS)
         .subquery("newest")
@@ -61,23 +68,26 @@ def _history(session_id: ColumnElement[Any], before: ColumnElement[Any]) -> Colu
 
 
 def _summary(session_id: ColumnElement[Any], before: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The newest summary, with what left memory since the history's beginning. It is looked for among all others only
+    where there is none since then: the planner would sort them all."""
+    index = summaries.c.through_turn_index
+    since = before - HISTORY_TURNS
+    left = select(func.json_agg(aggregate_order_by(summaries.c.archived, index))).where(
+        summaries.c.session_id == session_id, index < before, index >= since
+    )
+    return func.coalesce(
+        _one(_newest_summary(session_id, (index < before, index >= since), left.scalar_subquery(), "latest")),
+        _one(_newest_summary(session_id, (index < since,), null(), "older")),
+    )
+
+
+def _newest_summary(
+    session_id: ColumnElement[Any], where: Sequence[ColumnElement[bool]], left: ColumnElement[Any], name: str
+) -> Subquery:
     columns = ("through_turn_index", "text", "key_facts", "decisions", "open_questions", "action_items")
-    recent = (
-        select(summaries.c.through_turn_index, summaries.c.archived)
-        .where(summaries.c.session_id == session_id, summaries.c.through_turn_index < before)
-        .order_by(summaries.c.through_turn_index.desc())
-        .limit(ARCHIVES)
-        .subquery("recent")
-    )
-    archives = select(func.json_agg(aggregate_order_by(recent.c.archived, recent.c.through_turn_index)))
-    latest = (
-        select(*(summaries.c[name] for name in columns), archives.scalar_subquery().label("archives"))
-        .where(summaries.c.session_id == session_id, summaries.c.through_turn_index < before)
-        .order_by(summaries.c.through_turn_index.desc())
-        .limit(1)
-        .subquery("latest")
-    )
-    return _one(latest)
+    newest = select(*(summaries.c[column] for column in columns), left.label("left"))
+    newest = newest.where(summaries.c.session_id == session_id, *where)
+    return newest.order_by(summaries.c.through_turn_index.desc()).limit(1).subquery(name)
 
 
 def _for_new_turn() -> Statement:

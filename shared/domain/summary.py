@@ -26,7 +26,7 @@ LISTS = tuple(field.name for field in fields(Structure))
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What is known after turn `through_turn_index`. `archived` left the structure with this summary: superseded,
-    answered, or too old for its cap; of one that was loaded, what left with it and with the few before it."""
+    answered, or too old for its cap; of one that was loaded, what left in the turns that are loaded with it."""
 
     through_turn_index: int
     text: str

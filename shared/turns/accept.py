@@ -118,7 +118,7 @@ def conversation_of(
 
 def _summary(row: dict[str, Any]) -> Summary:
     structure = Structure(**{name: tuple(row[name]) for name in LISTS})
-    archived = Structure(**{name: tuple(item for left in row["archives"] for item in left[name]) for name in LISTS})
+    archived = Structure(**{name: tuple(item for left in row["left"] or () for item in left[name]) for name in LISTS})
     return Summary(row["through_turn_index"], row["text"], structure, archived)
 
 

@@ -1,0 +1,118 @@
+"""What a turn loads and sends does not grow with its session: the newest summary, and the newest turns."""
+
+import json
+import re
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from shared.db.context import HISTORY_TURNS, LOAD_FOR_NEW_TURN
+from shared.db.engine import Row
+from shared.llm.tokens import token_estimates
+from tests.council_room import CouncilRoom, body
+
+# A summary every twelve turns, and in both sessions two turns since.
+FEW, MANY = 50, 10_010
+TURNS = """
+    INSERT INTO turns (id, tenant_id, session_id, user_id, turn_index, status, fingerprint, message, mode, fan_out,
+      roster, plan, lease_epoch, response, completed_at)
+    SELECT uuidv7(), s.tenant_id, s.id, 'user-1', n, 'completed', '', repeat('What now? ', 20), 'tag', 'sequential',
+      '[{"key": "writer", "version": 1}]', '{"selected_agent_keys": ["writer"], "source": "tags", "unknown_tags": []}',
+      1, '{}', now()
+    FROM sessions s, generate_series(1, %(count)s) n WHERE s.id = %(session_id)s"""
+REPLIES = """
+    INSERT INTO replies (turn_id, position, tenant_id, agent_key, agent_version, name, status, text, cost_usd)
+    SELECT id, 0, tenant_id, 'writer', 1, 'Writer', 'completed', repeat('Roses, of course. ', 20), 0
+    FROM turns WHERE session_id = %(session_id)s"""
+SUMMARIES = """
+    INSERT INTO summaries (id, tenant_id, session_id, turn_id, through_turn_index, text, key_facts, decisions,
+      open_questions, action_items, archived, fallbacks)
+    SELECT uuidv7(), tenant_id, session_id, id, turn_index, repeat('They talk about roses. ', 20), '["Roses it is."]',
+      '[]', '[]', '[]', '{"key_facts": ["Tulips."], "decisions": [], "open_questions": [], "action_items": []}', '[]'
+    FROM turns WHERE session_id = %(session_id)s AND turn_index %% 12 = 0"""
+
+
+def long_session(room: CouncilRoom, count: int, *, summarised: bool = True) -> UUID:
+    """A session of so many turns, which nobody had to take."""
+    params = {"session_id": room.make_session(), "count": count}
+    for statement in (TURNS, REPLIES, *([SUMMARIES] if summarised else [])):
+        room.owner.execute(statement.encode(), params)
+    room.owner.execute(b"UPDATE sessions SET next_turn_index = %(count)s + 1 WHERE id = %(session_id)s", params)
+    return params["session_id"]  # type: ignore[return-value]
+
+
+def load(room: CouncilRoom, session_id: UUID) -> Row:
+    params = {"b_session_id": session_id, "b_idempotency_key": "key-1"}
+    (loaded,) = room.db.read(room.tenant_id, LOAD_FOR_NEW_TURN, params)
+    return loaded
+
+
+def size(loaded: Row) -> int:
+    """Characters, but that 10,010 has more digits than 50."""
+    return len(re.sub(r"\d+", "0", json.dumps([loaded["history"], loaded["summary"]], default=str)))
+
+
+@pytest.mark.parametrize("summarised", [True, False])
+def test_a_turn_loads_and_sends_no_more_in_a_long_session_than_in_a_short_one(
+    room: CouncilRoom, summarised: bool
+) -> None:
+    sizes, sent = [], []
+    for count in (FEW, MANY):
+        session_id = long_session(room, count, summarised=summarised)
+        loaded = load(room, session_id)
+        assert len(loaded["history"]) == HISTORY_TURNS
+        assert (loaded["summary"] is not None) == summarised
+        sizes.append(size(loaded))
+        before = len(room.provider.requests)
+        # What the first one has learned about tokens would make room for more in the second.
+        token_estimates.cache_clear()
+        turn = body(room.take("@writer go on", session_id=session_id))
+        assert turn["turn_index"] == count + 1
+        requests = room.provider.requests[before:]
+        sent.append([sum(len(message.text) for message in request.messages) for request in requests])
+    assert sizes[0] == sizes[1]
+    assert sent[0] == sent[1]
+
+
+def test_the_newest_summary_is_found_however_many_turns_have_brought_none_since(room: CouncilRoom) -> None:
+    session_id = long_session(room, FEW + 200)
+    room.owner.execute(b"DELETE FROM summaries WHERE through_turn_index > 36")
+    summary = load(room, session_id)["summary"]
+    assert (summary["through_turn_index"], summary["key_facts"], summary["left"]) == (36, ["Roses it is."], None)
+    turn = body(room.take("@writer go on", session_id=session_id))
+    assert turn["status"] == "completed"
+    assert "Roses it is." in room.provider.requests[0].messages[0].text
+
+
+def test_what_left_memory_lately_is_loaded_with_the_summary(room: CouncilRoom) -> None:
+    left = load(room, long_session(room, FEW))["summary"]["left"]
+    assert [archived["key_facts"] for archived in left] == [["Tulips."]] * 4
+
+
+def nodes(plan: Row) -> list[Row]:
+    return [plan, *(below for child in plan.get("Plans", ()) for below in nodes(child))]
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_the_plan_reads_by_index_even_if_nobody_ever_analysed_the_tables(room: CouncilRoom, mode: str) -> None:
+    """As the application's role, with its policies; the second kind is what a statement gets that was run often."""
+    session_id = long_session(room, MANY)
+    for _ in range(3):
+        long_session(room, 2000)
+    values = LOAD_FOR_NEW_TURN.values({"b_session_id": session_id, "b_idempotency_key": "key-1"})
+    with psycopg.connect(room.app_url, autocommit=True, row_factory=dict_row) as connection:
+        connection.execute(f"SET plan_cache_mode = {mode}".encode())
+        connection.execute(b"SELECT set_config('app.tenant_id', %s, false)", [room.tenant_id])
+        connection.execute(f"PREPARE load AS {LOAD_FOR_NEW_TURN.text}".encode())
+        arguments = ", ".join(f"'{value}'" for value in values)
+        run = f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE load ({arguments})"
+        (row,) = connection.execute(run.encode()).fetchall()
+    found = nodes(row["QUERY PLAN"][0]["Plan"])
+    read = [node for node in found if node.get("Relation Name") in ("turns", "replies", "summaries", "llm_calls")]
+    assert len(read) >= 5
+    for node in read:
+        assert re.search("Index|Bitmap", node["Node Type"]), node
+        rows = node["Actual Rows"] * node["Actual Loops"] + node.get("Rows Removed by Filter", 0)
+        assert rows <= HISTORY_TURNS, node
