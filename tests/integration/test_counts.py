@@ -1,5 +1,6 @@
 """What a turn costs the database, counted on the wire and in transaction ids, and what it holds meanwhile: nothing."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from shared.db.engine import Database
 from shared.db.health import load_checks
 from shared.llm.port import Request
-from tests.council_room import CouncilRoom
+from shared.settings import settings
+from tests.council_room import CouncilRoom, body
+from tests.model_answers import Helpers, said
 from tests.wiretap import Wiretap
 
 # As many agents as calls; each may come once in a plan.
@@ -46,6 +49,45 @@ def test_a_turn_of_n_calls_takes_n_plus_two_statements_and_round_trips_and_n_plu
     assert tap.round_trips == calls + 2
     # Each look takes an id itself. Loading the turn's context takes none: it writes nothing.
     assert after - before - 1 == calls + 1
+
+
+SHAPES = {
+    # mode, fan-out, agents; what the helpers add: the manager's call, and the two of a summary
+    "tag": ("tag", "sequential", 2, 2),
+    "roundtable": ("roundtable", "sequential", 5, 2),
+    "orchestrator": ("orchestrator", "sequential", 3, 3),
+    "parallel": ("tag", "parallel", 3, 2),
+    "manual, parallel": ("manual", "parallel", 5, 2),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_routing_and_a_summary_cost_what_other_calls_cost(
+    room: CouncilRoom,
+    tapped: tuple[Wiretap, Database],
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[str, str, int, int],
+) -> None:
+    monkeypatch.setenv("PANTHEON_SUMMARY_AFTER_TURNS", "2")
+    settings.cache_clear()
+    tap, db = tapped
+    mode, fan_out, agents, helpers = shape
+    runner = room.runner(db=db, provider=(provider := Helpers()))
+    session_id = room.make_session(mode=mode, fan_out=fan_out, agent_keys=KEYS)
+    provider.answer("routing", said(json.dumps({"selected_agent_keys": KEYS[:agents]})))
+    message = " ".join(f"@{key}" for key in KEYS[:agents])
+    room.take("@writer hello", runner=runner, session_id=session_id, mode="tag")
+    tap.reset()
+    before = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
+    turn = body(room.take(message, runner=runner, session_id=session_id))
+    after = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
+    calls = agents + helpers
+    assert (turn["summary_triggered"], len(turn["replies"]), len(provider.requests)) == (True, agents, 1 + calls)
+    # Each outcome but the last shares a commit with the next intent. Of parallel ones each has a commit of its own but
+    # the last; their intents share one.
+    commits = calls + 1
+    assert after - before - 1 == commits <= calls + 2
+    assert (tap.statements, tap.round_trips) == (commits + 1, commits + 1)
 
 
 def test_nothing_is_open_or_locked_while_a_model_thinks(room: CouncilRoom) -> None:
