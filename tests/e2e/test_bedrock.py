@@ -149,7 +149,7 @@ def check_helpers(requests: list[Row], *, routed: bool) -> None:
 def test_every_fallback_is_in_the_response_the_audit_the_metrics_and_no_word_of_it_in_a_log(
     council: Tenant, bedrock: FakeBedrock, bedrock_stack: Stack
 ) -> None:
-    """Words of the wrong shape from the manager and the summariser, a text that is cut off, an alias that is throttled."""
+    """Words of the wrong shape from manager and summariser, a text that is cut off, an alias that is throttled."""
     session_id = council.make_session(*KEYS, mode="orchestrator")
     council.take(session_id, "@writer hello", mode="tag")
     before = {path.name: len(path.read_text()) for path in bedrock_stack.log_dir.iterdir()}
