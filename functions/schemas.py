@@ -246,6 +246,8 @@ class AuditDetailView(BaseModel):
     plan_source: str | None
     agents: list[PinnedAgentView]
     model_aliases: list[str | None]
+    model_alias_used: str | None = None
+    model_aliases_used: list[str] = []
     fallbacks: list[FallbackView]
     attempts: list[AttemptView]
 

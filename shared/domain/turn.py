@@ -125,9 +125,13 @@ class Turn:
     def amount(self, account: Account) -> Decimal:
         return sum((charge.amount_usd for charge in self.charges if charge.account == account), ZERO)
 
+    def aliases(self) -> dict[str, Any]:
+        """Which aliases answered: the one, unless there were several, and all of them in order."""
+        used = list(dict.fromkeys(r.model_alias for r in self.replies if r.status == "completed" and r.model_alias))
+        return {"model_alias_used": used[0] if len(used) == 1 else None, "model_aliases_used": used}
+
     def as_json(self) -> str:
         """The response. An ended turn's is stored, and every replay sends these very bytes."""
-        aliases = list(dict.fromkeys(r.model_alias for r in self.replies if r.status == "completed" and r.model_alias))
         body = {
             "id": str(self.id),
             "session_id": str(self.session_id),
@@ -139,8 +143,7 @@ class Turn:
             "plan": self.plan and self.plan.as_dict(),
             "replies": [reply.as_dict() for reply in self.replies],
             "output": self.output,
-            "model_alias_used": aliases[0] if len(aliases) == 1 else None,
-            "model_aliases_used": aliases,
+            **self.aliases(),
             "summary_triggered": self.summary_triggered,
             "fallbacks": [fallback.as_dict() for fallback in self.fallbacks],
             "usage": sum((charge.usage for charge in self.charges), Usage()).as_dict(),

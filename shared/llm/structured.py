@@ -29,6 +29,7 @@ def parse(model: type[Answer], completion: Completion, component: str, step: int
         return Fallback(component, "max_tokens", step)
     text = _json_object(completion.text[:MAX_CHARACTERS])
     if text is None:
+        logger.warning("answer without a JSON object", extra={"component": component})
         return Fallback(component, "invalid_json", step)
     try:
         return model.model_validate_json(text)

@@ -116,6 +116,7 @@ def _params(turn: Turn, journal: TurnJournal, summary: Summary | None, *, delete
         "plan_source": turn.plan and turn.plan.source,
         "agents": [{"key": r.agent_key, "version": r.agent_version, "status": r.status} for r in turn.replies],
         "model_aliases": [reply.model_alias for reply in turn.replies],
+        **turn.aliases(),
         "fallbacks": [fallback.as_dict() for fallback in turn.fallbacks],
         "attempts": [call.as_audit() for call in journal.calls],
     }

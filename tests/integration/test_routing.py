@@ -9,6 +9,7 @@ import pytest
 from shared.db.turns import record_cancel
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Request
+from shared.settings import settings
 from tests.council_room import (
     DEEP_COST,
     FAST_COST,
@@ -147,3 +148,16 @@ def test_a_tenants_budget_that_runs_out_after_the_manager_skips_the_plan(room: C
     turn = body(room.take("hello", mode="orchestrator"))
     assert names(turn["replies"]) == [(key, "skipped", "budget_exceeded") for key in ("researcher", "writer")]
     assert (turn["status"], room.accounts()) == ("failed", {"platform": FAST_COST})
+
+
+def test_where_policy_says_so_the_tenant_pays_for_the_manager(
+    room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PANTHEON_HELPER_PAYER", "tenant")
+    settings.cache_clear()
+    room.provider.enqueue(ROUTED, ROSES, VIOLETS)
+    turn = body(room.take("hello", mode="orchestrator"))
+    paid = FAST_COST + DEEP_COST + FAST_COST
+    assert (Decimal(turn["cost_usd"]), Decimal(turn["platform_cost_usd"])) == (paid, 0)
+    assert room.accounts() == {"tenant": paid}
+    assert {payer for (payer,) in room.calls("payer")} == {"tenant:tenant-1"}

@@ -152,6 +152,20 @@ def test_who_asked_for_what_is_on_the_audit_trail_without_a_word_of_text(room: C
 
 
 @pytest.mark.parametrize(
+    ("message", "used", "all_used"),
+    [("@writer @critic", "fast", ["fast"]), ("@researcher @writer", None, ["deep", "fast"])],
+)
+def test_the_audit_trail_names_the_aliases_as_the_response_does(
+    room: CouncilRoom, message: str, used: str | None, all_used: list[str]
+) -> None:
+    turn = body(room.take(message))
+    detail = room.row("SELECT detail FROM audit_events")["detail"]
+    assert detail["model_aliases"] == [reply["model_alias"] for reply in turn["replies"]]
+    for told in (turn, detail):
+        assert (told["model_alias_used"], told["model_aliases_used"]) == (used, all_used)
+
+
+@pytest.mark.parametrize(
     ("change", "error"),
     [
         ({"mode": "tag", "agent_keys": ("writer",)}, InvalidRequest),
