@@ -122,3 +122,25 @@ def test_a_summary_that_says_so_brings_nobody_in(short_memory: CouncilRoom) -> N
     )
     assert after["plan"] == {"selected_agent_keys": ["writer"], "source": "default", "unknown_tags": []}
     assert len(provider.requests) == asked + 1
+
+
+def test_what_left_memory_two_summaries_ago_does_not_come_back_by_itself(short_memory: CouncilRoom) -> None:
+    provider = Helpers()
+    runner, session_id = short_memory.runner(provider=provider), short_memory.make_session()
+    leads = {**NOTHING, "key_facts": ["Anna leads design."]}
+    for extracted in (leads, {**NOTHING, "outdated": ["Anna leads design."]}, NOTHING, leads):
+        provider.answer("summary_structure", said(json.dumps(extracted)))
+        for message in ("What now?", "And then?"):
+            short_memory.take(message, runner=runner, session_id=session_id)
+    kept = short_memory.rows("SELECT key_facts, archived -> 'key_facts' AS gone FROM summaries ORDER BY id")
+    assert [tuple(row.values()) for row in kept] == [
+        (["Anna leads design."], []),
+        ([], ["Anna leads design."]),
+        ([], []),
+        ([], []),
+    ]
+    provider.answer("summary_structure", said(json.dumps(leads)))
+    for message in ("Anna leads design again.", "Good."):
+        short_memory.take(message, runner=runner, session_id=session_id)
+    newest = short_memory.row("SELECT key_facts FROM summaries ORDER BY id DESC LIMIT 1")
+    assert newest["key_facts"] == ["Anna leads design."]

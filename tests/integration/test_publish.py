@@ -12,6 +12,7 @@ from shared.db.publish import PUBLISH
 from shared.domain.turn import Plan
 from shared.errors import JournalUnavailable, PublishFailed
 from shared.orchestration.council import Council
+from shared.settings import settings
 from shared.turns import run
 from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, answer, body, names
 
@@ -70,6 +71,26 @@ def test_a_write_that_fails_leaves_nothing_visible_and_no_outcome_lost(
     assert len(room.provider.requests) == 2
     assert room.accounts() == {"tenant": FAST_COST + DEEP_COST}
     assert body(room.take("@writer @researcher hello", idempotency_key="key-1")) == turn
+
+
+def test_a_summary_that_cannot_be_stored_is_published_later_and_asked_for_once(
+    room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PANTHEON_SUMMARY_AFTER_TURNS", "2")
+    settings.cache_clear()
+    room.take("@writer hello")
+    extracted = '{"key_facts": ["It is May."], "decisions": [], "open_questions": [], "action_items": []}'
+    room.provider.enqueue("Roses.", "They talk.", extracted)
+    with broken(room, "INSERT ON summaries FOR EACH ROW"), pytest.raises(PublishFailed):
+        room.take("@writer and now?")
+    turn_id = room.row("SELECT id FROM turns WHERE status = 'running'")["id"]
+    left = "SELECT text FROM replies WHERE turn_id = %s UNION ALL SELECT text FROM summaries"
+    assert room.rows(left, turn_id) == []
+    room.expire_lease()
+    turn = body(room.resume(turn_id))
+    assert (turn["status"], turn["output"], turn["summary_triggered"]) == ("completed", "Roses.", True)
+    assert room.row("SELECT text, key_facts FROM summaries") == {"text": "They talk.", "key_facts": ["It is May."]}
+    assert len(room.provider.requests) == 4
 
 
 def test_a_publish_that_fails_again_and_again_costs_nothing_more(room: CouncilRoom) -> None:

@@ -158,6 +158,6 @@ def test_where_policy_says_so_the_tenant_pays_for_the_manager(
     room.provider.enqueue(ROUTED, ROSES, VIOLETS)
     turn = body(room.take("hello", mode="orchestrator"))
     paid = FAST_COST + DEEP_COST + FAST_COST
-    assert (Decimal(turn["cost_usd"]), Decimal(turn["platform_cost_usd"])) == (paid, 0)
+    assert (Decimal(turn["cost_usd"]), Decimal(turn["platform_cost_usd"])) == (paid, Decimal(0))
     assert room.accounts() == {"tenant": paid}
     assert {payer for (payer,) in room.calls("payer")} == {"tenant:tenant-1"}
