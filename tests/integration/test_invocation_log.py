@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from shared.aws.invocation_log import InvocationLog, invocation_log
 from shared.db.engine import Database, operations_database
 from shared.db.log_hours import load_due_hours, load_silent_in_log, record_end, record_object, record_reading
 from shared.domain.money import Usage
-from shared.names import Env
+from shared.names import SERVICE, Env
 from shared.reconciliation.invocation_log import reconcile_invocation_log
 from shared.reconciliation.reconcile import SILENT_AFTER, Reconciler
 from shared.settings import invocation_log_settings, operations_settings
@@ -155,6 +156,9 @@ def _logging_as_it_was() -> Iterator[None]:
     before = [(list(logger.handlers), logger.level, logger.propagate) for logger in below]
     telemetry._logger.cache_clear()
     yield
+    # Powertools keeps its handler by the logger's name, and this test's standard output is closed by now.
+    for kept in logging.getLogger(SERVICE).handlers:
+        kept.stream = sys.__stdout__  # type: ignore[attr-defined]
     for logger, (handlers, level, propagate) in zip(below, before, strict=True):
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
