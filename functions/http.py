@@ -5,6 +5,7 @@ no answer or log line holds a trace with data in it.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,6 +24,10 @@ from shared.names import VERSION, Metric
 from shared.settings import settings
 
 PROBLEM_JSON = "application/problem+json"
+# What a token can make of its bearer. Whatever else its claim lists are another application's groups.
+ROLES = frozenset(("member", "admin", "operator"))
+# How API Gateway spells a claim that was a list, an object or null: no issuer meant it to name somebody.
+_NO_STRING = re.compile(r"(map)?\[.*\]|<nil>", re.DOTALL)
 _STATUS_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -42,7 +47,7 @@ async def caller(request: Request) -> Caller:
     claims: Mapping[str, str] = context.get("authorizer", {}).get("jwt", {}).get("claims") or {}
     values = settings()
     # Cognito's access tokens carry client_id and no aud.
-    audiences = _listed(claims.get("aud") or claims.get("client_id") or "")
+    audiences = _listed(claims.get("aud", claims.get("client_id", "")))
     if claims.get("iss") != values.jwt_issuer or values.jwt_audience not in audiences:
         raise Unauthorized
     user_id = _identifier(claims.get("sub"))
@@ -51,17 +56,19 @@ async def caller(request: Request) -> Caller:
     tenant_id = f"user:{user_id}" if not tenant else _identifier(tenant)
     if tenant and tenant_id.startswith("user:"):
         raise Unauthorized
-    roles = _listed(claims.get(values.roles_claim, ""))
+    roles = dict.fromkeys(role for role in _listed(claims.get(values.roles_claim, "")) if role in ROLES)
     return Caller(user_id, tenant_id, claims.get("email"), tuple(roles) or ("member",))
 
 
 def _listed(claim: str) -> list[str]:
-    """A claim's values: API Gateway hands an array over as "[admin member]"."""
-    return claim.strip("[]").replace(",", " ").split()
+    """A claim's values: API Gateway hands an array over as "[admin member]", and some issuers send "admin,member"."""
+    if claim.startswith("["):
+        return claim.strip("[]").split()
+    return claim.replace(",", " ").split()
 
 
 def _identifier(value: str | None) -> str:
-    if not value or len(value) > 255 or not value.isprintable():
+    if not value or len(value) > 255 or not value.isprintable() or _NO_STRING.fullmatch(value):
         raise Unauthorized
     return value
 

@@ -88,6 +88,8 @@ def claims_as_strings(claims: Mapping[str, Any]) -> dict[str, str]:
 
 def _as_string(value: object) -> str:
     match value:
+        case None:
+            return "<nil>"
         case bool():
             return str(value).lower()
         case list():

@@ -7,6 +7,7 @@ audience, and it is in its time. RS256 because API Gateway's authorizer knows no
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from base64 import urlsafe_b64encode
@@ -32,6 +33,9 @@ ROLES_CLAIM: Final = "roles"
 # All headers of a request together may have 10,240 bytes on API Gateway.
 MAX_TOKEN_LENGTH: Final = 8192
 _ALGORITHM: Final = "RS256"
+# Three parts in base64url without padding: a token has one spelling.
+_SHAPE: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+_TIMES: Final = ("exp", "nbf", "iat")
 _FILE: Final = "token-key.pem"
 
 
@@ -93,7 +97,7 @@ class TokenKey:
 
     def verify(self, token: str) -> dict[str, Any]:
         """The claims of `token`. Raises InvalidToken."""
-        if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
+        if len(token) > MAX_TOKEN_LENGTH or not _SHAPE.fullmatch(token):
             raise InvalidToken("too long, or no token at all")
         try:
             key_id = jwt.get_unverified_header(token).get("kid")
@@ -106,6 +110,8 @@ class TokenKey:
             )
         except (jwt.InvalidTokenError, KeyError) as error:
             raise InvalidToken(type(error).__name__) from error
+        if any(type(claims[name]) not in (int, float) for name in _TIMES if name in claims):
+            raise InvalidToken("a time that is no number")
         # Cognito's access tokens name the client and have no audience; API Gateway takes either.
         audience = claims.get("aud", claims.get("client_id"))
         if AUDIENCE not in (audience if isinstance(audience, list) else [audience]):
