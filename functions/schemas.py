@@ -223,6 +223,22 @@ class SummaryView(StructureView):
     created_at: datetime
 
 
+class RosterView(BaseModel):
+    key: str
+    name: str
+
+
+class ExportView(BaseModel):
+    """A page of a session, oldest turn first. `active_turn_id` is a turn that has not ended and is not in it."""
+
+    session: SessionView
+    agents: list[RosterView]
+    turns: list[TurnView]
+    summaries: list[SummaryView]
+    active_turn_id: str | None
+    next_cursor: str | None
+
+
 class AttemptView(BaseModel):
     call_id: str
     step: int

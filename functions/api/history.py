@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
 from functions.schemas import AuditView, PageOf, SummaryView, TurnView
-from shared.db.engine import database
+from shared.db.engine import Row, database
 from shared.db.summaries import load_audit, load_summaries
 from shared.db.turns import load_turn, load_turns, record_cancel
 from shared.domain.turn import format_time
@@ -31,16 +31,7 @@ async def list_turns(caller: CurrentCaller, session_id: SessionId, page: Request
 async def list_summaries(caller: CurrentCaller, session_id: SessionId, page: RequestedPage) -> dict[str, Any]:
     """The session's summaries. `archived` is what left the lists with each: superseded, answered, or over the cap."""
     found = load_summaries(database(), caller.tenant_id, session_id, page)
-    items = [
-        {
-            **row,
-            "id": str(row["id"]),
-            "session_id": str(row["session_id"]),
-            "created_at": format_time(row["created_at"]),
-        }
-        for row in found.items
-    ]
-    return {"items": items, "next_cursor": found.next_cursor}
+    return {"items": [summary_view(row) for row in found.items], "next_cursor": found.next_cursor}
 
 
 @router.get("/turns/{turn_id}/audit", response_model=PageOf[AuditView])
@@ -75,3 +66,9 @@ async def cancel_turn(caller: CurrentCaller, turn_id: TurnId) -> Response:
     """No further call starts; replies that are finished are kept, and paid."""
     turn = record_cancel(database(), caller.tenant_id, turn_id)
     return Response(turn.body, 202, {"Location": f"{API_PREFIX}/turns/{turn_id}"}, "application/json")
+
+
+def summary_view(row: Row) -> dict[str, Any]:
+    """A summary as clients see it."""
+    identity = {name: str(row[name]) for name in ("id", "session_id")}
+    return {**row, **identity, "created_at": format_time(row["created_at"])}

@@ -26,18 +26,18 @@ router = APIRouter(prefix=f"{API_PREFIX}/sessions")
 @router.get("", response_model=PageOf[SessionView])
 async def list_sessions(caller: CurrentCaller, page: RequestedPage) -> dict[str, Any]:
     found = load_sessions(database(), caller.tenant_id, page)
-    return {"items": [_view(row) for row in found.items], "next_cursor": found.next_cursor}
+    return {"items": [session_view(row) for row in found.items], "next_cursor": found.next_cursor}
 
 
 @router.post("", status_code=201, response_model=SessionView)
 async def create_session(caller: CurrentCaller, body: NewSession) -> dict[str, Any]:
     _check_known(caller.tenant_id, body.agent_keys)
-    return _view(record_session(database(), caller.tenant_id, caller.user_id, uuid7(), body.model_dump()))
+    return session_view(record_session(database(), caller.tenant_id, caller.user_id, uuid7(), body.model_dump()))
 
 
 @router.get("/{session_id}", response_model=SessionView)
 async def read_session(caller: CurrentCaller, session_id: SessionId) -> dict[str, Any]:
-    return _view(load_session(database(), caller.tenant_id, session_id))
+    return session_view(load_session(database(), caller.tenant_id, session_id))
 
 
 @router.patch("/{session_id}", response_model=SessionView)
@@ -45,7 +45,7 @@ async def change_session(caller: CurrentCaller, session_id: SessionId, body: Ses
     """Change what is given. A turn that runs keeps the roster and the mode that it started with."""
     if body.agent_keys is not None:
         _check_known(caller.tenant_id, body.agent_keys)
-    return _view(record_session_change(database(), caller.tenant_id, session_id, body.model_dump()))
+    return session_view(record_session_change(database(), caller.tenant_id, session_id, body.model_dump()))
 
 
 @router.delete("/{session_id}", status_code=204)
@@ -61,6 +61,7 @@ def _check_known(tenant_id: str, keys: list[str]) -> None:
         raise UnknownAgent(f"There is no agent {', '.join(repr(key) for key in unknown)}.")
 
 
-def _view(row: Row) -> dict[str, Any]:
+def session_view(row: Row) -> dict[str, Any]:
+    """A session as clients see it."""
     times = {name: format_time(row[name]) for name in ("created_at", "updated_at")}
     return {name: row[name] for name in ("title", "mode", "agent_keys", "fan_out")} | {"id": str(row["id"])} | times

@@ -35,7 +35,7 @@ def _list(order: Order) -> Statement:
 
 _values = {name: _field(name) for name in ("id", "tenant_id", "user_id", *_FIELDS)}
 _INSERT = Statement(insert(sessions).values(_values).returning(*_columns))
-_LOAD = Statement(select(*_columns).where(*_this))
+LOAD_SESSION = Statement(select(*_columns).where(*_this))
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 _CHANGE = Statement(
     update(sessions)
@@ -78,7 +78,7 @@ def load_sessions(db: Database, tenant_id: str, request: PageRequest) -> Page:
 
 def load_session(db: Database, tenant_id: str, session_id: UUID) -> Row:
     """Raises NotFound."""
-    return _one(db.read(tenant_id, _LOAD, {"b_id": session_id}))
+    return _one(db.read(tenant_id, LOAD_SESSION, {"b_id": session_id}))
 
 
 def record_session_change(db: Database, tenant_id: str, session_id: UUID, fields: dict[str, object]) -> Row:

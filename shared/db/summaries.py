@@ -9,7 +9,7 @@ from shared.db.pages import Order, Page, PageRequest, as_index, page
 from shared.db.tables import audit_events, sessions, summaries, turns
 from shared.errors import NotFound
 
-_FIELDS = (
+SUMMARY_COLUMNS = (
     "id",
     "session_id",
     "through_turn_index",
@@ -37,7 +37,7 @@ def _list(order: Order) -> Statement:
     index = summaries.c.through_turn_index
     after = bindparam("b_after", type_=index.type)
     beyond, by = (index < after, index.desc()) if order == "desc" else (index > after, index.asc())
-    listed = select(*(summaries.c[name] for name in _FIELDS))
+    listed = select(*(summaries.c[name] for name in SUMMARY_COLUMNS))
     listed = listed.where(summaries.c.session_id == _id, or_(after.is_(None), beyond))
     return Statement(listed.order_by(by).limit(bindparam("b_limit")))
 

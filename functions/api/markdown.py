@@ -1,0 +1,82 @@
+"""A session's export as Markdown (CommonMark).
+
+The rule this file protects: nothing that a user or a model wrote can look like the document around it. A text stands
+in a fence that is longer than any in the text; a name or a title is one line with its punctuation escaped.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from shared.db.engine import Row
+from shared.db.export import ExportPage
+from shared.domain.turn import format_time
+
+_TICKS = re.compile("`+")
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_LISTS = {
+    "key_facts": "Key facts",
+    "decisions": "Decisions",
+    "open_questions": "Open questions",
+    "action_items": "Action items",
+}
+
+
+def render(page: ExportPage) -> str:
+    """The page, which begins with the session where it is the first."""
+    blocks = [] if page.after is not None else list(_session(page))
+    for index, response in page.turns.items():
+        blocks += _turn(json.loads(response))
+        if index in page.summaries:
+            blocks += _summary(page.summaries[index])
+    if page.active_turn_id is not None:
+        blocks.append(f"The turn {page.active_turn_id} has not ended yet.")
+    return "".join(f"{block}\n\n" for block in blocks)
+
+
+def _session(page: ExportPage) -> Iterator[str]:
+    session = page.session
+    yield f"# {_line(session['title']) or 'Session'}"
+    yield "\n".join(
+        [
+            f"- Session: {session['id']}",
+            f"- Made: {format_time(session['created_at'])}",
+            f"- Mode: {session['mode']}, {session['fan_out']}",
+            *(f"- Agent: {_line(page.names[key])} ({_line(key)})" for key in session["agent_keys"]),
+        ]
+    )
+
+
+def _turn(turn: dict[str, Any]) -> Iterator[str]:
+    yield f"## Turn {turn['turn_index']}"
+    yield f"{turn['created_at']}, {turn['mode']}, {turn['status']}, {turn['cost_usd']} USD"
+    yield "### User"
+    yield _fenced(turn["message"])
+    for reply in turn["replies"]:
+        yield f"### {_line(reply['name'])}"
+        if reply["status"] == "completed":
+            yield _fenced(reply["text"])
+        else:
+            yield f"{reply['status']}: {reply['error']['code']}"
+
+
+def _summary(summary: Row) -> Iterator[str]:
+    yield f"## Summary through turn {summary['through_turn_index']}"
+    yield _fenced(summary["text"])
+    for name, title in _LISTS.items():
+        if summary[name]:
+            yield f"### {title}"
+            yield "\n".join(f"- {_line(item)}" for item in summary[name])
+
+
+def _fenced(text: str) -> str:
+    longest = max((len(ticks) for ticks in _TICKS.findall(text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _line(text: str) -> str:
+    """One line of plain text: whatever could break a line or be a mark is blank or escaped."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return _PUNCTUATION.sub(r"\\\1", " ".join(printable.split()))
