@@ -1,0 +1,118 @@
+"""What belongs to another tenant is as good as not there: at every operation of the API's own document that names an
+object, and with every method, the answer is the one for an object that nobody has.
+
+The operations come from the document, so a new one is tested by being there. A path parameter that has no object here
+yet fails the tests: give it one.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from local.stack import Stack
+from tests.e2e.operations import OPERATIONS, Operation
+from tests.e2e.tenant import Tenant, agent, open_client
+from tests.fake_provider import FakeProvider, moods
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# Objects that nobody has, each in the form of one that somebody could have.
+NOBODYS = {"key": "nobodys", "session_id": str(uuid4()), "turn_id": str(uuid4())}
+# Operators name tenants, and a role keeps everybody else out.
+_OPERATORS = "admin/"
+ABOUT_OBJECTS = [each for each in OPERATIONS if each.path_parameters and not each.path.startswith(_OPERATORS)]
+COLLECTIONS = [
+    each
+    for each in OPERATIONS
+    if each.method == "GET" and each.secured and not each.path_parameters and not each.path.startswith(_OPERATORS)
+]
+
+
+@pytest.fixture
+def theirs(tenant: Tenant, session_id: str) -> dict[str, str]:
+    """What another tenant has: an agent, a session, and a turn that has ended."""
+    tenant.make_agents("theirs", name="Their own")
+    return {"key": "theirs", "session_id": session_id, "turn_id": tenant.take(session_id, "their words")["id"]}
+
+
+@pytest.fixture
+def stranger(stack: Stack, tenant: Tenant) -> Iterator[httpx.Client]:
+    """Somebody of another tenant, with every role that a tenant can give, and with things of its own."""
+    with open_client(stack.url, stack.token(tenant=f"not-{tenant.id}")) as http:
+        assert http.post("agents", json=agent("writer")).status_code == 201
+        assert http.post("sessions", json={"title": "Mine", "agent_keys": ["writer"]}).status_code == 201
+        yield http
+
+
+def asked(http: httpx.Client, operation: Operation, method: str, places: dict[str, str]) -> tuple[object, ...]:
+    """All that the answer tells, but for what names the request or repeats the address."""
+    body: dict[str, Any] = {"json": operation.body()} if operation.fields is not None else {}
+    answer = http.request(method, operation.path.format_map(places), **body)
+    told = answer.json() if answer.content else {}
+    told.pop("request_id", None)
+    text = str(told)
+    for name in operation.path_parameters:
+        text = text.replace(places[name], name)
+    kept = {name: value for name, value in answer.headers.items() if name not in ("date", "content-length")}
+    return answer.status_code, text, kept
+
+
+def test_every_parameter_of_every_path_has_an_object() -> None:
+    assert {name for operation in ABOUT_OBJECTS for name in operation.path_parameters} == NOBODYS.keys()
+
+
+@pytest.mark.parametrize("operation", ABOUT_OBJECTS, ids=str)
+def test_a_foreign_object_is_not_there(
+    stranger: httpx.Client, tenant: Tenant, theirs: dict[str, str], operation: Operation
+) -> None:
+    before = everything(tenant)
+    for method in METHODS:
+        foreign = asked(stranger, operation, method, theirs)
+        assert foreign == asked(stranger, operation, method, NOBODYS), method
+        assert method != operation.method or foreign[0] == 404
+    assert everything(tenant) == before
+
+
+def everything(tenant: Tenant) -> list[str]:
+    """What a tenant has, as its collections show it."""
+    return [tenant.http.get(operation.path).text for operation in COLLECTIONS]
+
+
+def test_a_turn_that_runs_is_not_there_either(
+    stranger: httpx.Client, tenant: Tenant, theirs: dict[str, str], provider: FakeProvider
+) -> None:
+    provider.add(moods.hold())
+    body = {"message": "@writer their words"}
+    posted = tenant.http.post(f"sessions/{theirs['session_id']}/turns", json=body, headers={"Prefer": "respond-async"})
+    tenant.wait_for_requests(2)
+    running = {**theirs, "turn_id": posted.json()["id"]}
+    for operation in ABOUT_OBJECTS:
+        foreign = asked(stranger, operation, operation.method, running)
+        assert foreign == asked(stranger, operation, operation.method, NOBODYS), operation
+    assert tenant.http.get(f"turns/{running['turn_id']}").json()["status"] == "running"
+
+
+@pytest.mark.parametrize("operation", COLLECTIONS, ids=str)
+def test_a_collection_shows_nothing_of_another(
+    stranger: httpx.Client, tenant: Tenant, theirs: dict[str, str], operation: Operation
+) -> None:
+    """Nor does it where a foreign object is asked for by a parameter."""
+    queries = [{}, *({name: theirs[name]} for name in operation.query if name in theirs)]
+    for query in queries:
+        answer = stranger.get(operation.path, params=query)
+        assert answer.status_code in (200, 403, 404)
+        words = (*theirs.values(), tenant.id, "Their own", "their words")
+        assert [word for word in words if word in answer.text.replace(f"not-{tenant.id}", "")] == []
+
+
+def test_a_key_of_another_tenant_is_free(stranger: httpx.Client, tenant: Tenant, theirs: dict[str, str]) -> None:
+    """Idempotency-Keys are each tenant's own: neither a replay nor a conflict tells of the other's turn."""
+    first = tenant.post(theirs["session_id"], "hello", key="the same")
+    (session,) = stranger.get("sessions").json()["items"]
+    headers = {"Idempotency-Key": "the same"}
+    second = stranger.post(f"sessions/{session['id']}/turns", json={"message": "hello"}, headers=headers)
+    assert (second.status_code, "Idempotency-Replayed" in second.headers) == (201, False)
+    assert second.json()["id"] != first.json()["id"]
+    assert second.json()["turn_index"] == 1

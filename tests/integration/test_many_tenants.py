@@ -1,0 +1,183 @@
+"""Five hundred tenants take turns on one connection, through the real handlers, at every operation of the API's own
+document: nobody is shown a row, an id or a word of anybody else."""
+
+import asyncio
+import json
+import random
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Final
+
+import psycopg
+import pytest
+from sqlalchemy import Table, select
+
+from local.gateway.routes import find
+from local.gateway.worker import LambdaContext
+from shared.db.engine import Row, Statement, database
+from shared.db.tables import PLATFORM, metadata
+from shared.llm.providers import provider
+from shared.names import API_PREFIX
+from tests.council_room import broken_invariants
+from tests.e2e.operations import OPERATIONS, Operation
+from tests.unit.gateway import request
+
+TENANTS: Final = 500
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MARK: Final = re.compile(r"mark-\d+")
+# A turn that has ended cannot be cancelled, and an agent that is there cannot be made.
+_REFUSALS: Final = {"POST turns/{turn_id}/cancel": 409}
+# What operators see is every tenant's.
+_OPERATORS: Final = "admin/"
+
+
+@dataclass
+class Someone:
+    """A tenant whose every word bears its mark."""
+
+    number: int
+    places: dict[str, str] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
+
+    @property
+    def mark(self) -> str:
+        return f"mark-{self.number}"
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, str]:
+        """The status and the body of the answer to this tenant."""
+        path = f"{API_PREFIX}/{path}"
+        event = request(method, path, body)
+        claims = {"iss": "issuer", "aud": "audience", "sub": f"user of {self.mark}", "tenant_id": self.mark}
+        event["requestContext"]["authorizer"]["jwt"]["claims"] = claims | {"roles": "[admin member]"}
+        event["requestContext"]["requestId"] = "request"
+        function, _ = find(method, path)
+        handler = import_module(f"functions.{function.function}.handler").handler
+        answer = handler(event, LambdaContext(function.function, "invocation", time.monotonic() + 60))
+        return answer["statusCode"], answer["body"] or ""
+
+    def body(self, operation: Operation) -> dict[str, Any]:
+        """A good body, in this tenant's words."""
+        words = {name: f"{name} of {self.mark}" for name in ("title", "message", "name", "role_prompt")}
+        return {name: words.get(name, value) for name, value in operation.body().items()}
+
+    def make(self, path: str, body: object) -> Any:
+        status, text = self.ask("POST", path, body)
+        assert status == 201, text
+        return json.loads(text)
+
+    def settle(self) -> None:
+        """Make an agent, a session, and a turn in it."""
+        agent = {"key": f"a-{self.mark}", "name": f"Name {self.mark}", "role_prompt": self.mark, "model_alias": "fast"}
+        self.make("agents", agent)
+        self.make("agents", agent | {"key": "writer"})
+        session = {"title": self.mark, "agent_keys": ["writer", agent["key"]]}
+        session_id = self.make("sessions", session)["id"]
+        turn = self.make(f"sessions/{session_id}/turns", {"message": f"I am {self.mark}"})
+        self.places = {"key": agent["key"], "session_id": session_id, "turn_id": turn["id"]}
+
+
+class Town:
+    """All of them, and whose every id is."""
+
+    def __init__(self, owner: psycopg.Connection[Row]) -> None:
+        self.owner = owner
+        self.everybody = [Someone(number) for number in range(TENANTS)]
+        self.random = random.Random(0)
+        for someone in self.in_any_order():
+            someone.settle()
+        self.owners = self._owners()
+
+    def in_any_order(self) -> list[Someone]:
+        return self.random.sample(self.everybody, len(self.everybody))
+
+    def foreign(self, someone: Someone, text: str) -> set[str]:
+        """Marks and ids in the text that are somebody else's."""
+        ids = {found for found in _UUID.findall(text) if self.owners.get(found, someone.mark) != someone.mark}
+        return ids | (set(_MARK.findall(text)) - {someone.mark})
+
+    def _owners(self) -> dict[str, str]:
+        tables = {"sessions": "id", "turns": "id", "llm_calls": "call_id"}
+        union = " UNION ALL ".join(f"SELECT {key}::text AS id, tenant_id FROM {name}" for name, key in tables.items())
+        return {row["id"]: row["tenant_id"] for row in self.owner.execute(union.encode())}
+
+
+@pytest.fixture
+def town(owner: psycopg.Connection[Row], scripted_settings: None) -> Iterator[Town]:
+    """Everybody has an agent, a session and a turn. Mangum needs an event loop of the process."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    for cache in (database, provider):
+        cache.cache_clear()
+    yield Town(owner)
+    assert broken_invariants(owner) == {}
+    database().close()
+    for cache in (database, provider):
+        cache.cache_clear()
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+def operations() -> list[Operation]:
+    """Every operation of tenants; those that delete come last, a session's before its agents'."""
+    mine = [operation for operation in OPERATIONS if not operation.path.startswith(_OPERATORS) and operation.secured]
+    return sorted(mine, key=lambda operation: (operation.method == "DELETE", operation.path == "agents/{key}"))
+
+
+def test_nobody_is_shown_anything_of_anybody_else(town: Town) -> None:
+    one, other = town.everybody[:2]
+    _, text = one.ask("GET", "sessions")
+    # The check itself: what one of them is answered is foreign to every other one.
+    assert (town.foreign(one, text), len(town.foreign(other, text))) == (set(), 2)
+    connections = set()
+    leaks: dict[str, set[str]] = {str(operation): set() for operation in operations()}
+    wrong: dict[str, str] = {}
+    for operation in operations():
+        for someone in town.in_any_order():
+            body = someone.body(operation) if operation.fields is not None else None
+            status, text = someone.ask(operation.method, operation.path.format_map(someone.places), body)
+            if not (200 <= status < 300 or status == _REFUSALS.get(str(operation))):
+                wrong[str(operation)] = f"{status} {text}"
+            leaks[str(operation)] |= town.foreign(someone, text)
+            connections.add(id(database()._connection))
+    assert wrong == {}
+    assert {name: found for name, found in leaks.items() if found} == {}
+    assert len(connections) == 1
+
+
+def owners_of(table: Table, rows: list[Row]) -> set[str]:
+    if table.name == "budgets":
+        return {row["payer"].removeprefix("tenant:") for row in rows}
+    return {row["tenant_id"] for row in rows}
+
+
+def foreign_rows(town: Town, table: Table, everybody: list[Someone]) -> int:
+    """How many times somebody on this connection is shown rows of a table that are somebody else's."""
+    statement = Statement(select(table))
+    shown = [(someone, database().read(someone.mark, statement, {})) for someone in everybody]
+    assert all(rows for _, rows in shown)
+    return sum(bool(owners_of(table, rows) - {someone.mark, PLATFORM}) for someone, rows in shown)
+
+
+def test_no_table_shows_anybody_a_row_of_another_unless_its_policy_is_gone(town: Town) -> None:
+    """The second half is the proof of the first: without its row-level security, each table would be found out."""
+    for name in sorted(metadata.tables):
+        table = metadata.tables[name]
+        _fill(town, name)
+        assert foreign_rows(town, table, town.in_any_order()) == 0, name
+        town.owner.execute(f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY".encode())
+        try:
+            assert foreign_rows(town, table, town.in_any_order()[:3]) == 3, name
+        finally:
+            town.owner.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY".encode())
+
+
+def _fill(town: Town, name: str) -> None:
+    """Rows for everybody in tables that a first turn leaves empty."""
+    if name == "summaries":
+        town.owner.execute(
+            """INSERT INTO summaries SELECT gen_random_uuid(), tenant_id, session_id, id, 1, '', '[]', '[]', '[]',
+            '[]', '[]', '[]', now() FROM turns"""
+        )
