@@ -1,12 +1,17 @@
-"""Statements about sessions. Deleting takes all text away in one transaction; the ledger keeps its rows."""
+"""Statements about sessions. Deleting takes all text away in one transaction; the ledger keeps its rows.
+
+A session is deleted on demand, or because nobody has touched it for long. Both mark it first, each under conditions of
+its own, and what follows takes the text of a session that bears the mark.
+"""
 
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import Integer, bindparam, cast, delete, exists, func, insert, literal_column, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from shared.db.engine import Database, Row, Statement
+from shared.db.context import active
+from shared.db.engine import Database, Params, Row, Statement
 from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.tables import llm_calls, replies, sessions, summaries, turns
 from shared.errors import NotFound
@@ -46,21 +51,36 @@ _CHANGE = Statement(
     .returning(*_columns)
 )
 
-_of_session = turns.c.session_id == bindparam("b_id")
+_mark = update(sessions).where(*_this).values(deleted_at=func.clock_timestamp(), title="").returning(sessions.c.id)
+_marked = select(sessions.c.id).where(sessions.c.id == bindparam("b_id"), sessions.c.deleted_at.is_not(None))
+_of_session = turns.c.session_id == _marked.scalar_subquery()
 # A turn that is still active is scrubbed by the publish that ends it.
-_ended = select(turns.c.id).where(_of_session, turns.c.status.not_in(("accepted", "running")))
-# In the order of the locks: the session, its turns, their calls.
-_DELETE = (
-    Statement(
-        update(sessions).where(*_this).values(deleted_at=func.clock_timestamp(), title="").returning(sessions.c.id)
-    ),
+_ended = select(turns.c.id).where(_of_session, ~active)
+# In the order of the locks: the session, which is marked first, its turns, their calls.
+_SCRUB = (
     Statement(update(turns).where(_of_session).values(deleted_at=func.clock_timestamp())),
     Statement(
         update(turns).where(turns.c.id.in_(_ended)).values(message="", response=None, plan=without_tags(turns.c.plan))
     ),
     Statement(update(llm_calls).where(llm_calls.c.turn_id.in_(_ended)).values(output=None)),
     Statement(update(replies).where(replies.c.turn_id.in_(_ended)).values(text=None)),
-    Statement(delete(summaries).where(summaries.c.session_id == bindparam("b_id"))),
+    Statement(delete(summaries).where(summaries.c.session_id == _marked.scalar_subquery())),
+)
+
+# A day is 24 hours. The time of creation is indexed, and a session cannot have been touched before it.
+_since = func.now() - func.make_interval(0, 0, 0, 0, cast(bindparam("b_days"), Integer) * 24)
+_untouched = (
+    sessions.c.created_at < _since,
+    sessions.c.updated_at < _since,
+    ~exists(select(turns.c.id).where(turns.c.session_id == sessions.c.id, active)),
+)
+_MARK = Statement(_mark)
+_MARK_UNTOUCHED = Statement(_mark.where(*_untouched))
+_UNTOUCHED = Statement(
+    select(sessions.c.tenant_id, sessions.c.id)
+    .where(sessions.c.deleted_at.is_(None), *_untouched)
+    .order_by(sessions.c.created_at)
+    .limit(bindparam("b_limit"))
 )
 
 
@@ -89,7 +109,23 @@ def record_session_change(db: Database, tenant_id: str, session_id: UUID, fields
 
 def record_session_deletion(db: Database, tenant_id: str, session_id: UUID) -> None:
     """Mark the session and its turns as deleted, and take the text away. Raises NotFound."""
-    _one(db.run_all(tenant_id, *((statement, {"b_id": session_id}) for statement in _DELETE))[0])
+    _one(_delete(db, tenant_id, _MARK, {"b_id": session_id}))
+
+
+def load_untouched_sessions(db: Database, days: int, limit: int) -> list[Row]:
+    """`tenant_id` and `id` of the oldest sessions that nobody has touched for so many days, and in which no turn is
+    active; of every tenant where `db` is in the role for operations. A turn and a change touch a session, reading it
+    does not."""
+    return db.read(None, _UNTOUCHED, {"b_days": days, "b_limit": limit})
+
+
+def record_session_expiry(db: Database, tenant_id: str, session_id: UUID, days: int) -> bool:
+    """Delete the session as a client would, unless somebody has touched it by now. Returns whether it is gone."""
+    return bool(_delete(db, tenant_id, _MARK_UNTOUCHED, {"b_id": session_id, "b_days": days}))
+
+
+def _delete(db: Database, tenant_id: str, mark: Statement, params: Params) -> list[Row]:
+    return db.run_all(tenant_id, *((statement, params) for statement in (mark, *_SCRUB)))[0]
 
 
 def _one(rows: list[Row]) -> Row:

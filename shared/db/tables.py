@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0003"
+MIGRATION_HEAD = "0006"
 # The payer of what no tenant pays for. A tenant is the payer 'tenant:<tenant_id>'.
 PLATFORM = "platform"
 
@@ -92,6 +92,7 @@ sessions = Table(
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
     # The one list that is read by tenant.
     Index("sessions_tenant_id_id_idx", "tenant_id", "id"),
+    Index("sessions_living_created_at_idx", "created_at", postgresql_where=text("deleted_at IS NULL")),
 )
 
 turns = Table(

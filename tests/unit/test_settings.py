@@ -45,6 +45,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.SUMMARY_MAX_TOKENS: "300",
         Env.SUMMARY_AFTER_TURNS: "5",
         Env.SUMMARY_AFTER_TOKENS: "900",
+        Env.RETENTION_DAYS: "30",
     }
     of_operations = {
         Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
@@ -56,7 +57,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     for name, value in given.items():
         environment.setenv(name, value)
     read = {f"PANTHEON_{name.upper()}": value for name, value in settings().model_dump().items()}
-    counts = [name for name in Env if "ROUTING_MAX" in name or "SUMMARY_MAX" in name or "SUMMARY_AFTER" in name]
+    counts = [name for name in Env if any(part in name for part in ("ROUTING_MAX", "SUMMARY_MAX", "_AFTER_", "_DAYS"))]
     assert read == {**given, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, **{name: int(given[name]) for name in counts}}
     assert operations_settings().ops_database_url == of_operations[Env.OPS_DATABASE_URL]
     log = invocation_log_settings()
@@ -118,6 +119,8 @@ def test_a_missing_variable_is_named(environment: pytest.MonkeyPatch, name: Env)
         (Env.MAX_CALL_S, "s3cret"),
         (Env.MAX_CALL_S, "0"),
         (Env.MAX_CALL_S, "901"),
+        (Env.RETENTION_DAYS, "0"),
+        (Env.RETENTION_DAYS, "s3cret"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_variables_name(environment: pytest.MonkeyPatch, name: Env, value: str) -> None:

@@ -1,0 +1,1 @@
+"""What the deployment does for itself, across tenants, in the role for operations."""

@@ -1,0 +1,36 @@
+"""Retention: a session that nobody has touched for long is deleted as its client would delete it.
+
+The rule this file protects: a session at a time, in a transaction of its own and under conditions that are looked at
+again with the session locked, so that nobody waits long, and nobody who comes back in time loses a word.
+"""
+
+import time
+
+from shared.db.engine import Database
+from shared.db.sessions import load_untouched_sessions, record_session_expiry
+
+_BATCH = 100
+
+
+def delete_untouched(db: Database, days: int | None, seconds: float) -> int:
+    """Delete the sessions of every tenant that nobody has touched for `days`, oldest first, for so many seconds at
+    most; None keeps all. `db` is in the role for operations. Returns how many went. What is left is for the next run.
+    """
+    if days is None:
+        return 0
+    until, deleted = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        gone = _delete_batch(db, days, until)
+        if not gone:
+            break
+        deleted += gone
+    return deleted
+
+
+def _delete_batch(db: Database, days: int, until: float) -> int:
+    gone = 0
+    for row in load_untouched_sessions(db, days, _BATCH):
+        if time.monotonic() >= until:
+            break
+        gone += record_session_expiry(db, row["tenant_id"], row["id"], days)
+    return gone

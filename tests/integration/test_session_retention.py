@@ -1,0 +1,190 @@
+"""Sessions that nobody has touched for long: they go as if their client had deleted them, and no other one does."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from shared.db.sessions import record_session_change, record_session_deletion, record_session_expiry
+from shared.errors import NotFound, SessionDeleted
+from shared.names import Role
+from shared.operations import retention
+from shared.operations.retention import delete_untouched
+from tests.council_room import CouncilRoom, DatabaseUrls, answer, words_left
+from tests.watched_database import WatchedDatabase
+
+DAYS = 30
+AMPLE_S = 60.0
+# What is another one with every row and every run.
+VOLATILE = {
+    *("id", "session_id", "turn_id", "call_id", "provider_request_id"),
+    *("idempotency_key", "fingerprint", "detail"),
+}
+
+
+@pytest.fixture
+def ops(database_urls: DatabaseUrls) -> Iterator[WatchedDatabase]:
+    """A connection of the role for operations."""
+    db = WatchedDatabase(database_urls.of(Role.OPS))
+    yield db
+    db.close()
+
+
+def age(room: CouncilRoom, days: float = DAYS + 1, session_id: UUID | None = None) -> None:
+    """Let nobody have touched the session, or any of them, for so many days."""
+    room.owner.execute(
+        """UPDATE sessions SET created_at = created_at - make_interval(secs => %s),
+        updated_at = updated_at - make_interval(secs => %s) WHERE %s::uuid IS NULL OR id = %s""",
+        (days * 86_400, days * 86_400, session_id, session_id),
+    )
+
+
+def living(room: CouncilRoom) -> set[UUID]:
+    return {row["id"] for row in room.rows("SELECT id FROM sessions WHERE deleted_at IS NULL")}
+
+
+def rows_of(room: CouncilRoom, session_id: UUID) -> list[Any]:
+    """Whatever is stored of a session, but for ids and times."""
+    tables = {"sessions": "id", "turns": "session_id", "llm_calls": "session_id", "summaries": "session_id"}
+    tables |= {"usage_ledger": "session_id", "audit_events": "session_id"}
+    found = [room.rows(f"SELECT * FROM {name} WHERE {key} = %s ORDER BY 1", session_id) for name, key in tables.items()]
+    query = "SELECT r.* FROM replies r JOIN turns t ON t.id = r.turn_id WHERE t.session_id = %s ORDER BY position"
+    return [
+        {name: bool(value) if name.endswith("_at") else value for name, value in row.items() if name not in VOLATILE}
+        for rows in (*found, room.rows(query, session_id))
+        for row in rows
+    ]
+
+
+def test_an_untouched_session_goes_as_if_its_client_had_deleted_it(room: CouncilRoom, ops: WatchedDatabase) -> None:
+    sessions = [room.session_id, room.make_session()]
+    for session_id in sessions:
+        room.provider.enqueue(answer("sesame"), answer("sesame"))
+        room.take("@writer @critic sesame @sesame", session_id=session_id, idempotency_key=f"key-{session_id}")
+    age(room, session_id=sessions[0])
+    assert delete_untouched(ops, DAYS, AMPLE_S) == 1
+    record_session_deletion(room.db, room.tenant_id, sessions[1])
+    assert rows_of(room, sessions[0]) == rows_of(room, sessions[1])
+    assert words_left(room, "sesame") == {}
+    with pytest.raises(SessionDeleted):
+        room.take("@writer @critic sesame @sesame", session_id=sessions[0], idempotency_key=f"key-{sessions[0]}")
+    with pytest.raises(NotFound):
+        room.take("hello", session_id=sessions[0])
+
+
+def test_without_a_setting_everything_stays(room: CouncilRoom, ops: WatchedDatabase) -> None:
+    age(room, 40_000)
+    assert delete_untouched(ops, None, AMPLE_S) == 0
+    assert living(room) == {room.session_id}
+
+
+def test_the_sessions_of_every_tenant_go(room: CouncilRoom, ops: WatchedDatabase) -> None:
+    other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
+    with other.databases:
+        age(room)
+        assert delete_untouched(ops, DAYS, AMPLE_S) == 2
+    assert living(room) == set()
+
+
+@pytest.mark.parametrize("touch", ["a turn", "a change"])
+def test_a_session_that_was_touched_stays_however_old_it_is(
+    room: CouncilRoom, ops: WatchedDatabase, touch: str
+) -> None:
+    age(room)
+    if touch == "a turn":
+        room.take("@writer hello")
+    else:
+        record_session_change(room.db, room.tenant_id, room.session_id, {"title": "New"})
+    assert delete_untouched(ops, DAYS, AMPLE_S) == 0
+    assert living(room) == {room.session_id}
+
+
+def test_a_session_goes_when_its_days_are_over_and_not_before(room: CouncilRoom, ops: WatchedDatabase) -> None:
+    age(room, DAYS - 0.01)
+    assert delete_untouched(ops, DAYS, AMPLE_S) == 0
+    age(room, 0.02)
+    assert delete_untouched(ops, DAYS, AMPLE_S) == 1
+
+
+@pytest.mark.parametrize("status", ["accepted", "running"])
+def test_a_session_with_an_active_turn_stays_until_that_has_ended(
+    room: CouncilRoom, ops: WatchedDatabase, status: str
+) -> None:
+    if status == "running":
+        ages_and_sweeps: list[int] = []
+
+        def sweep(_: object) -> str:
+            age(room)
+            ages_and_sweeps.append(delete_untouched(ops, DAYS, AMPLE_S))
+            return "Still here."
+
+        room.provider.enqueue(sweep)
+        assert room.take("@writer hello").published
+        assert ages_and_sweeps == [0]
+    else:
+        turn_id = room.take("@writer hello", later=True).turn_id
+        age(room)
+        assert delete_untouched(ops, DAYS, AMPLE_S) == 0
+        room.resume(turn_id)
+    assert delete_untouched(ops, DAYS, AMPLE_S) == 1
+
+
+def test_somebody_who_comes_back_in_the_last_moment_keeps_the_session(room: CouncilRoom, ops: WatchedDatabase) -> None:
+    """The expiry waits for a turn's accept, and looks again."""
+    room.provider.enqueue(answer("sesame"))
+    room.take("@writer sesame")
+    age(room)
+    with psycopg.connect(room.owner.info.dsn) as client, ThreadPoolExecutor() as pool:
+        client.execute("UPDATE sessions SET updated_at = now()")
+        expiry = pool.submit(record_session_expiry, ops, room.tenant_id, room.session_id, DAYS)
+        room.wait_until_blocked()
+        client.commit()
+        assert expiry.result() is False
+    assert living(room) == {room.session_id}
+    assert words_left(room, "sesame").keys() == {"turns", "replies"}
+    assert room.row("SELECT deleted_at FROM turns") == {"deleted_at": None}
+
+
+def test_many_sessions_go_batch_by_batch_and_what_there_is_no_time_for_stays(
+    room: CouncilRoom, ops: WatchedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_BATCH", 2)
+    for _ in range(4):
+        room.make_session()
+    age(room)
+    assert delete_untouched(ops, DAYS, 0.0) == 0
+    assert len(living(room)) == 5
+    assert delete_untouched(ops, DAYS, AMPLE_S) == 5
+    assert delete_untouched(ops, DAYS, AMPLE_S) == 0
+
+
+def test_operations_may_change_no_more_of_a_session_than_its_deletion_does(
+    room: CouncilRoom, database_urls: DatabaseUrls
+) -> None:
+    refused = (
+        *(f"UPDATE sessions SET {name} = {name}" for name in ("tenant_id", "user_id", "agent_keys", "updated_at")),
+        *(f"UPDATE replies SET {name} = {name}" for name in ("tenant_id", "name", "cost_usd")),
+        *("DELETE FROM sessions", "DELETE FROM replies", "DELETE FROM turns", "UPDATE summaries SET text = ''"),
+    )
+    with psycopg.connect(database_urls.of(Role.OPS), autocommit=True) as connection:
+        for statement in refused:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+
+
+def test_untouched_sessions_are_found_by_an_index(room: CouncilRoom, ops: WatchedDatabase) -> None:
+    """Those that were deleted stay as rows, and must not be looked at each time."""
+    room.owner.execute(
+        """INSERT INTO sessions SELECT gen_random_uuid(), tenant_id, user_id, title, mode, fan_out, agent_keys, 1,
+        now(), created_at - interval '1 year', updated_at FROM sessions, generate_series(1, 5000)"""
+    )
+    room.owner.execute("ANALYZE sessions")
+    plan = room.rows(
+        """EXPLAIN SELECT id FROM sessions WHERE deleted_at IS NULL AND created_at < now() - interval '30 days'
+        ORDER BY created_at LIMIT 100"""
+    )
+    assert "sessions_living_created_at_idx" in str(plan)
+    room.owner.execute("DELETE FROM sessions WHERE deleted_at IS NOT NULL")
