@@ -96,6 +96,22 @@ INVARIANTS: Mapping[str, str] = MappingProxyType(
             WHERE t.response IS NOT NULL
             GROUP BY t.id
             HAVING (t.response::jsonb ->> 'cost_usd')::numeric <> coalesce(sum(l.amount_usd), 0)""",
+        "the text of a posted call has left the journal": """
+            SELECT call_id FROM llm_calls WHERE posted_at IS NOT NULL AND output IS NOT NULL""",
+        "of a deleted session no text is left once its turns have ended": """
+            SELECT s.id
+            FROM sessions s
+            WHERE s.deleted_at IS NOT NULL AND (
+                s.title <> ''
+                OR EXISTS (SELECT FROM summaries m WHERE m.session_id = s.id)
+                OR EXISTS (
+                    SELECT FROM turns t
+                    WHERE t.session_id = s.id AND (t.deleted_at IS NULL OR t.status NOT IN ('accepted', 'running') AND (
+                        t.message <> ''
+                        OR t.response IS NOT NULL
+                        OR EXISTS (SELECT FROM replies r WHERE r.turn_id = t.id AND r.text IS NOT NULL)
+                    ))
+                ))""",
         "an active turn is dispatched within five minutes of its time": """
             SELECT id, status, dispatch_after
             FROM turns

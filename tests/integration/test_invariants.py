@@ -30,6 +30,8 @@ BREAKS: dict[str, LiteralString] = {
     "a session's turns are numbered from 1 without a gap": "UPDATE turns SET turn_index = 7 WHERE turn_index = 2",
     "the stored response says what the tenant pays": """
         UPDATE turns SET response = (response::jsonb || '{"cost_usd": "0.1"}')::text""",
+    "the text of a posted call has left the journal": "UPDATE llm_calls SET output = 'Roses.' WHERE step = 1",
+    "of a deleted session no text is left once its turns have ended": "UPDATE sessions SET deleted_at = now()",
     "an active turn is dispatched within five minutes of its time": """UPDATE turns
         SET status = 'accepted', dispatch_after = now() - interval '6 minutes' WHERE turn_index = 2""",
 }

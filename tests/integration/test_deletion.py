@@ -1,0 +1,220 @@
+"""After a session is deleted, no word of it is in the database: not in any table, whoever's it is, and not in what
+Postgres keeps for its planner. A word stands in everything that was said; then the whole database is searched for it.
+"""
+
+import json
+from collections.abc import Callable
+from uuid import UUID
+
+import psycopg
+import pytest
+
+import migrations
+from shared.db.journal import OUTCOME_FIELDS, RECORD, TOKENS
+from shared.db.sessions import record_session_deletion
+from shared.db.turns import record_cancel
+from shared.errors import SessionDeleted
+from shared.llm.port import Completion, Request
+from shared.llm.scripted import ScriptedProvider
+from shared.names import Env
+from shared.settings import settings
+from tests.council_room import CouncilRoom, DatabaseUrls, Killed, answer, prompt, unknown
+
+WORD = "sesame"
+MESSAGE = f"@writer @critic {WORD} @{WORD}"
+# Everything that is a table: the catalogue too, where statistics hold samples of what is stored.
+_RELATIONS = """
+    SELECT oid::regclass::text AS name FROM pg_class
+    WHERE relkind IN ('r', 'm') AND relpersistence <> 't' ORDER BY 1"""
+
+
+def dump(room: CouncilRoom) -> dict[str, int]:
+    """Where the word is in the whole database, and in how many lines of a dump."""
+    found = {}
+    with psycopg.connect(room.owner.info.dsn, autocommit=True) as connection:
+        connection.execute("ANALYZE")
+        for (name,) in connection.execute(_RELATIONS).fetchall():
+            with connection.cursor().copy(f"COPY (SELECT * FROM {name}) TO STDOUT".encode()) as copy:
+                found[name] = b"".join(bytes(part) for part in copy).count(WORD.encode())
+    return {name: count for name, count in found.items() if count}
+
+
+def delete(room: CouncilRoom) -> None:
+    record_session_deletion(room.open_database(), room.tenant_id, room.session_id)
+
+
+def say(request: Request) -> Completion:
+    """What each model says: the word, in the form that it was asked for."""
+    if "You extract" in prompt(request):
+        names = ("key_facts", "decisions", "open_questions", "action_items", "outdated")
+        return answer(json.dumps({name: [f"It is {WORD}."] for name in names}))
+    if "writer" in prompt(request) and "selected" in prompt(request):
+        return answer(json.dumps({"selected_agent_keys": ["writer"], "reason": WORD}))
+    return answer(f"A {WORD}, {len(request.messages)}.")
+
+
+def talkative(calls: int = 40) -> ScriptedProvider:
+    provider = ScriptedProvider()
+    provider.enqueue(*[say] * calls)
+    return provider
+
+
+def die(_: Request) -> str:
+    raise Killed
+
+
+def completed(room: CouncilRoom) -> None:
+    room.take(MESSAGE)
+
+
+def summarised(room: CouncilRoom) -> None:
+    for _ in range(4):
+        room.take(MESSAGE)
+    archived = room.rows("SELECT archived::text AS archived FROM summaries ORDER BY through_turn_index")
+    assert [WORD in row["archived"] for row in archived] == [False, True]
+
+
+def failed(room: CouncilRoom) -> None:
+    room.provider = ScriptedProvider()
+    room.provider.enqueue(*[answer("")] * 4)
+    assert room.take(MESSAGE).status == "failed"
+
+
+def cancelled(room: CouncilRoom) -> None:
+    def cancel(request: Request) -> Completion:
+        record_cancel(room.open_database(), room.tenant_id, room.row("SELECT id FROM turns")["id"])
+        return say(request)
+
+    room.provider = ScriptedProvider()
+    room.provider.enqueue(cancel)
+    assert room.take(MESSAGE).status == "cancelled"
+
+
+def routed(room: CouncilRoom) -> None:
+    assert room.take(f"{WORD}?", mode="orchestrator").status == "completed"
+
+
+def unreadably_routed(room: CouncilRoom) -> None:
+    room.provider = ScriptedProvider()
+    room.provider.enqueue(answer(f"{WORD} is no JSON"), *[say] * 8)
+    assert room.take(f"{WORD}?", mode="orchestrator").status == "completed"
+
+
+def resumed(room: CouncilRoom) -> None:
+    room.provider = ScriptedProvider()
+    room.provider.enqueue(say, die, unknown(), say)
+    room.resume(room.take_until_killed(MESSAGE))
+
+
+# What was there before the deletion.
+PASTS: dict[str, Callable[[CouncilRoom], None]] = {
+    "a completed turn": completed,
+    "a summarised session, whose first memory is archived": summarised,
+    "a failed turn": failed,
+    "a cancelled turn": cancelled,
+    "a routed turn": routed,
+    "a turn whose routing could not be read": unreadably_routed,
+    "a turn that was resumed, with calls of unknown outcome": resumed,
+}
+
+
+@pytest.fixture
+def said(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> CouncilRoom:
+    """A room where the word is in everything that is said, and memory is written after every second turn."""
+    monkeypatch.setenv(Env.SUMMARY_AFTER_TURNS, "2")
+    settings.cache_clear()
+    room.provider = talkative()
+    room.owner.execute("UPDATE sessions SET title = %s", (f"About {WORD}",))
+    return room
+
+
+@pytest.mark.parametrize("past", PASTS)
+def test_what_was_said_is_gone_with_the_session(said: CouncilRoom, past: str) -> None:
+    PASTS[past](said)
+    assert dump(said).keys() >= {"sessions", "turns"}
+    delete(said)
+    assert dump(said) == {}
+
+
+def test_what_was_said_is_in_tables_only_and_never_in_samples_of_them(said: CouncilRoom) -> None:
+    summarised(said)
+    assert dump(said).keys() == {"sessions", "turns", "replies", "summaries"}
+
+
+def late(room: CouncilRoom, call_id: UUID) -> None:
+    """The first attempt's process still learns what became of its call."""
+    outcome: dict[str, object] = dict.fromkeys((f"o_{name}" for name in OUTCOME_FIELDS), None)
+    outcome |= {f"o_{name}": 1 for name in TOKENS} | {"o_status": "succeeded", "o_cost_usd": 0, "o_output": WORD}
+    turn_id = room.row("SELECT id FROM turns")["id"]
+    room.open_database().run(room.tenant_id, RECORD, {**outcome, "o_call_id": call_id, "t_id": turn_id, "t_epoch": 1})
+
+
+def lost_call(room: CouncilRoom) -> tuple[UUID, UUID]:
+    """A turn whose process was killed in its first call: its id, and the call's."""
+    room.provider = ScriptedProvider()
+    room.provider.enqueue(die, *[say] * 8)
+    return room.take_until_killed(MESSAGE), room.row("SELECT call_id FROM llm_calls")["call_id"]
+
+
+def test_an_outcome_that_comes_after_turn_and_session_are_over_brings_no_word(said: CouncilRoom) -> None:
+    turn_id, call_id = lost_call(said)
+    said.resume(turn_id)
+    delete(said)
+    late(said, call_id)
+    assert said.calls("status")[0] == ("succeeded",)
+    assert dump(said) == {}
+
+
+@pytest.mark.parametrize("first", ["the deletion", "the outcome"])
+def test_an_outcome_that_comes_while_another_runs_the_deleted_turn_brings_no_word(
+    said: CouncilRoom, first: str
+) -> None:
+    turn_id, call_id = lost_call(said)
+
+    def meanwhile(request: Request) -> Completion:
+        if first == "the outcome":
+            late(said, call_id)
+        delete(said)
+        if first == "the deletion":
+            late(said, call_id)
+        return say(request)
+
+    said.provider = ScriptedProvider()
+    said.provider.enqueue(meanwhile, *[say] * 4)
+    with pytest.raises(SessionDeleted):
+        said.resume(turn_id)
+    assert dump(said) == {}
+
+
+def test_a_turn_that_died_in_a_deleted_session_is_ended_without_a_word(said: CouncilRoom) -> None:
+    turn_id, call_id = lost_call(said)
+    delete(said)
+    with pytest.raises(SessionDeleted):
+        said.resume(turn_id)
+    late(said, call_id)
+    assert dump(said) == {}
+
+
+def test_a_turn_of_another_session_keeps_its_words(said: CouncilRoom) -> None:
+    said.take(MESSAGE)
+    other = said.make_session()
+    said.take(MESSAGE, session_id=other)
+    delete(said)
+    assert dump(said).keys() == {"turns", "replies"}
+    left = said.rows("SELECT session_id FROM turns WHERE response IS NOT NULL")
+    assert left == [{"session_id": other}]
+
+
+def test_samples_that_were_taken_before_this_was_known_are_gone(empty_database: DatabaseUrls) -> None:
+    migrations.upgrade(empty_database.owner, "0001")
+    with psycopg.connect(empty_database.owner, autocommit=True) as owner:
+        owner.execute(
+            """INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys)
+            SELECT gen_random_uuid(), 't', 'u', %s, 'tag', 'sequential', '{}' FROM generate_series(1, 10)""",
+            (WORD,),
+        )
+        owner.execute("ANALYZE sessions")
+        sampled = "SELECT count(*) FROM pg_stats WHERE strpos(pg_stats::text, %s) > 0"
+        assert owner.execute(sampled, (WORD,)).fetchone() == (1,)
+        migrations.upgrade(empty_database.owner)
+        assert owner.execute(sampled, (WORD,)).fetchone() == (0,)
