@@ -26,8 +26,11 @@ def prepare(owner_url: str) -> RoleUrls:
     if parts.password:
         with psycopg.connect(owner_url, autocommit=True) as connection:
             for role in Role:
-                password = sql.Literal(_password(parts.password, role))
-                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), password))
+                # Hashed here, so that no log of the server can show it.
+                hashed = connection.pgconn.encrypt_password(
+                    _password(parts.password, role).encode(), role.encode(), b"scram-sha-256"
+                ).decode()
+                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), hashed))
     return role_urls(owner_url)
 
 

@@ -39,8 +39,9 @@ _DEMO_TTL: Final = timedelta(hours=24)
 _API_S: Final = 29.0
 _TURN_MARGIN_S: Final = 4.0
 _CONNECT_S: Final = 5
-# Each process of each function keeps a connection, and there may be 32 of each.
-_POSTGRES: Final = MappingProxyType({"max_connections": "200"})
+# Each process of each function keeps a connection, and there may be 32 of each. Errors are logged without their
+# details, which are the values of a row.
+_POSTGRES: Final = MappingProxyType({"max_connections": "200", "log_error_verbosity": "terse"})
 
 Say = Callable[[str], None]
 

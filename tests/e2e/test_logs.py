@@ -27,8 +27,8 @@ from tests.fake_provider import FakeProvider, Mood, moods
 from tests.processes import eventually
 
 MESSAGE, ROLE, REPLY, TITLE = "said-by-a-user", "said-to-an-agent", "said-by-a-model", "said-in-a-title"
-PASSWORD, API_KEY = "password-of-the-owner", "key-of-the-provider"
-SECRETS = (MESSAGE, ROLE, REPLY, TITLE, PASSWORD, API_KEY)
+PASSWORD, API_KEY, KEY = "password-of-the-owner", "key-of-the-provider", "key-of-a-turn"
+SECRETS = (MESSAGE, ROLE, REPLY, TITLE, PASSWORD, API_KEY, KEY)
 FUNCTIONS = ("api", "turns", "worker")
 
 
@@ -88,7 +88,7 @@ def live_through(day: Day, tenant: Tenant) -> None:
         assert tenant.http.post("agents", json=agent(key, role_prompt=ROLE)).status_code == 201
     session_id = tenant.make_session("writer", "critic")
     tenant.provider.answer_with(lambda _: moods.ok(REPLY))
-    day.answers["a good turn"] = tenant.post(session_id, MESSAGE)
+    day.answers["a good turn"] = tenant.post(session_id, MESSAGE, key=KEY)
     refuse_and_fail_calls(day, tenant, session_id)
     session = {"title": TITLE, "agent_keys": ["writer"]}
     with trigger(tenant, "sessions", telling("NEW.title")):
@@ -121,6 +121,13 @@ def refuse_and_fail_calls(day: Day, tenant: Tenant, session_id: str) -> None:
         assert tenant.take(session_id, MESSAGE)["status"] == "failed"
     tenant.provider.answer_with(lambda _: moods.ok(REPLY))
     day.answers["an invalid message"] = tenant.post(session_id, f"{MESSAGE}\0")
+    day.answers["half a body"] = tenant.http.post(
+        f"sessions/{session_id}/turns",
+        content=f'{{"message": "{MESSAGE}'.encode(),
+        headers={"Content-Type": "application/json", "Idempotency-Key": KEY},
+    )
+    day.answers["a reused key"] = tenant.post(session_id, f"{MESSAGE} {MESSAGE}", key=KEY)
+    day.answers["a word in an address"] = tenant.http.get(f"turns/{MESSAGE}?wait={MESSAGE}&cursor={MESSAGE}")
     day.answers["an unknown field"] = tenant.post(session_id, MESSAGE, **{MESSAGE: MESSAGE})
     assert tenant.http.get("agents", headers={"Authorization": f"Bearer {day.token}x"}).status_code == 401
 
@@ -157,6 +164,9 @@ def test_the_day_was_as_bad_as_it_should_be(day: Day) -> None:
     assert answered == {
         "a good turn": (201, None),
         "an invalid message": (422, "invalid_message"),
+        "half a body": (400, "invalid_json"),
+        "a reused key": (422, "idempotency_key_reused"),
+        "a word in an address": (404, "not_found"),
         "an unknown field": (422, "invalid_request"),
         "an unexpected error": (500, "internal_error"),
         "a lost connection": (503, "database_unavailable"),

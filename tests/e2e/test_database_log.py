@@ -1,0 +1,75 @@
+"""What Postgres itself logs when statements fail: which rule was broken, and no value of the row that broke it."""
+
+from pathlib import Path
+from typing import LiteralString
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from local import database
+from local.stack import Stack
+from shared.names import Role
+from tests.e2e.tenant import Tenant
+
+WORD, KEY = f"said-{uuid4()}", f"key-{uuid4()}"
+COPY: LiteralString = "INSERT INTO turns SELECT (jsonb_populate_record(t, %s::jsonb)).* FROM turns t WHERE id = %s"
+# What a client of the database might do wrong, and what Postgres says then.
+FAILURES: dict[str, tuple[LiteralString, tuple[object, ...]]] = {
+    "null value in column": ("UPDATE turns SET message = %s, fingerprint = NULL", (WORD,)),
+    "violates check constraint": ("UPDATE turns SET message = %s, status = 'odd'", (WORD,)),
+    "duplicate key value": (COPY, ()),
+    "invalid input syntax for type json": ("SELECT %s::text::jsonb", (f'{{"text": "{WORD}", }}',)),
+    "unsupported Unicode escape sequence": ("SELECT %s::text::jsonb", (f'{{"text": "{WORD}\\u0000"}}',)),
+}
+
+
+@pytest.fixture
+def log(stack: Stack) -> Path:
+    return stack.log_dir.parent / "postgres" / "server.log"
+
+
+def test_a_row_that_breaks_a_rule_is_not_in_the_log(stack: Stack, tenant: Tenant, session_id: str, log: Path) -> None:
+    turn = tenant.post(session_id, WORD, key=KEY).json()
+    before = len(log.read_text())
+    with psycopg.connect(stack.app_url, autocommit=True) as app:
+        app.execute("SELECT set_config('app.tenant_id', %s, false)", [tenant.id])
+        for said, (statement, params) in FAILURES.items():
+            with pytest.raises(psycopg.Error, match=said):
+                app.execute(statement, params or (f'{{"id": "{uuid4()}", "turn_index": 9}}', turn["id"]))
+    logged = log.read_text()[before:]
+    # Otherwise the log would prove nothing.
+    assert [said for said in FAILURES if said not in logged] == []
+    assert [word for word in (WORD, KEY) if word in log.read_text()] == []
+
+
+def test_a_turn_that_is_refused_for_want_of_money_leaves_no_word_in_the_log(
+    tenant: Tenant, session_id: str, log: Path
+) -> None:
+    tenant.owner.execute(
+        """INSERT INTO budgets (payer, period, limit_usd)
+        VALUES (%s, date_trunc('month', now() AT TIME ZONE 'UTC')::date, 0)""",
+        [f"tenant:{tenant.id}"],
+    )
+    assert tenant.post(session_id, f"{WORD} {KEY}", key=KEY).status_code == 402
+    assert [word for word in (WORD, KEY) if word in log.read_text()] == []
+
+
+def test_a_password_is_sent_to_the_server_as_a_hash(
+    stack: Stack, tenant: Tenant, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the server logs every statement, which it does for one database here."""
+    tenant.owner.execute("CREATE DATABASE told")
+    try:
+        tenant.owner.execute("ALTER DATABASE told SET log_statement = 'all'")
+        url = stack.owner_url.replace("postgres@", "postgres:hunter2@").removesuffix("postgres") + "told"
+        urls = database.prepare(url)
+        with psycopg.connect(urls.app) as app:
+            assert app.info.password
+            passwords = ("hunter2", app.info.password)
+    finally:
+        tenant.owner.execute("DROP DATABASE told WITH (FORCE)")
+        for role in Role:
+            tenant.owner.execute(f"ALTER ROLE {role} PASSWORD NULL".encode())
+    assert "ALTER ROLE" in log.read_text()
+    assert [password for password in passwords if password in log.read_text()] == []
