@@ -46,14 +46,14 @@ class Settings(Environment):
     summary_after_tokens: Annotated[int, Field(ge=100)] = 4000
     # Who pays for routing and summaries.
     helper_payer: Literal["platform", "tenant"] = "platform"
-    # Sessions that nobody has touched for so many days are deleted; without it, none is.
-    retention_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
 
 
 class OperationsSettings(Environment):
     """What a function needs to know that works across tenants, in the role for operations."""
 
     ops_database_url: str
+    # Sessions that nobody has touched for so many days are deleted; without it, none is.
+    retention_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
 
 
 class InvocationLogSettings(Environment):

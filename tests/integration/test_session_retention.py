@@ -1,6 +1,5 @@
 """Sessions that nobody has touched for long: they go as if their client had deleted them, and no other one does."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -23,14 +22,6 @@ VOLATILE = {
     *("id", "session_id", "turn_id", "call_id", "provider_request_id"),
     *("idempotency_key", "fingerprint", "detail"),
 }
-
-
-@pytest.fixture
-def ops(database_urls: DatabaseUrls) -> Iterator[WatchedDatabase]:
-    """A connection of the role for operations."""
-    db = WatchedDatabase(database_urls.of(Role.OPS))
-    yield db
-    db.close()
 
 
 def age(room: CouncilRoom, days: float = DAYS + 1, session_id: UUID | None = None) -> None:
