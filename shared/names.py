@@ -19,6 +19,9 @@ class Env(StrEnum):
     APP_DATABASE_URL = "PANTHEON_APP_DATABASE_URL"
     OPS_DATABASE_URL = "PANTHEON_OPS_DATABASE_URL"
     INVOCATION_LOG = "PANTHEON_INVOCATION_LOG"
+    # Only the migration is told these: nothing else knows how to become the owner.
+    OWNER_DATABASE_URL = "PANTHEON_OWNER_DATABASE_URL"
+    OWNER_SECRET_ARN = "PANTHEON_OWNER_SECRET_ARN"  # noqa: S105 the name of a variable
     JWT_ISSUER = "PANTHEON_JWT_ISSUER"
     JWT_AUDIENCE = "PANTHEON_JWT_AUDIENCE"
     TENANT_CLAIM = "PANTHEON_TENANT_CLAIM"
@@ -45,6 +48,15 @@ class LocalEnv(StrEnum):
     PORT = "PANTHEON_PORT"
     DATABASE_URL = "PANTHEON_DATABASE_URL"
     DATA_DIR = "PANTHEON_DATA_DIR"
+
+
+class BedrockModel(StrEnum):
+    """The inference profiles behind the aliases on Bedrock: what the catalog asks, and what may be asked."""
+
+    HAIKU_5_5 = "global.anthropic.claude-haiku-5-5"
+    SONNET_5_5 = "global.anthropic.claude-sonnet-5-5"
+    HAIKU_4_5 = "global.anthropic.claude-haiku-4-5-20251001-v1:0"
+    NOVA_2_LITE = "global.amazon.nova-2-lite-v1:0"
 
 
 class Role(StrEnum):

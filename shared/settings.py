@@ -64,6 +64,25 @@ class InvocationLogSettings(Environment):
     invocation_log: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]+(/[^/]+)+$")]
 
 
+class MigrationSettings(Environment):
+    """What the migration needs to know: the owner's URL, and where his name and password are if they are not in it."""
+
+    owner_database_url: str
+    owner_secret_arn: str | None = None
+
+
+class AwsEnvironment(BaseModel):
+    """What Lambda tells a function about its credentials: field `x_y` is AWS's own variable `AWS_X_Y`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=lambda name: f"AWS_{name.upper()}")
+
+    access_key_id: str | None = None
+    secret_access_key: str | None = Field(None, repr=False)
+    session_token: str | None = Field(None, repr=False)
+    container_credentials_full_uri: str | None = None
+    container_authorization_token: str | None = Field(None, repr=False)
+
+
 @cache
 def settings() -> Settings:
     """Read the environment once per process. Raises ConfigurationError that names each variable at fault."""
@@ -82,7 +101,18 @@ def invocation_log_settings() -> InvocationLogSettings:
     return _read(InvocationLogSettings)
 
 
-_Part = TypeVar("_Part", bound=Environment)
+@cache
+def migration_settings() -> MigrationSettings:
+    """The same for the migration."""
+    return _read(MigrationSettings)
+
+
+def aws_environment() -> AwsEnvironment:
+    """As it is now: unlike settings, credentials change while a process lives."""
+    return _read(AwsEnvironment)
+
+
+_Part = TypeVar("_Part", bound=BaseModel)
 
 
 def _read(part: type[_Part]) -> _Part:

@@ -17,6 +17,8 @@ from sqlalchemy import Cast, Column, bindparam, cast
 from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
 from sqlalchemy.sql import ClauseElement
 
+from shared.aws.database_token import CredentialsUnavailable
+from shared.db.address import Address
 from shared.db.pipeline import Pipeline
 from shared.errors import DatabaseUnavailable
 from shared.settings import operations_settings, settings
@@ -62,10 +64,10 @@ def typed(name: str, column: Column[Any]) -> Cast[Any]:
 
 
 class Database:
-    """One lazily opened connection as the role in `url`. Not for use by several threads."""
+    """One lazily opened connection as the role in `url`, which `Address` reads. Not for use by several threads."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._address = Address.parse(url)
         self._pipeline: Pipeline | None = None
 
     def run(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
@@ -134,12 +136,17 @@ class Database:
             self.close()
         if self._pipeline is None:
             try:
-                connection = psycopg.connect(self._url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)
-            except psycopg.OperationalError as error:
+                connection = psycopg.connect(
+                    self._address.url,
+                    password=self._address.password(),
+                    autocommit=True,
+                    connect_timeout=_CONNECT_TIMEOUT_S,
+                )
+            except (psycopg.OperationalError, CredentialsUnavailable) as error:
                 raise DatabaseUnavailable from error
             # Sent in the smallest type that holds it, a number would make another prepared statement of every size.
             connection.adapters.register_dumper(int, Int8Dumper)
-            self._pipeline = Pipeline(connection)
+            self._pipeline = Pipeline(connection, prepares=self._address.prepares)
         return self._pipeline
 
 

@@ -20,7 +20,7 @@ from shared.db.engine import database, operations_database
 from shared.llm.providers import provider
 from shared.llm.tokens import token_estimates
 from shared.names import Env
-from shared.settings import invocation_log_settings, operations_settings, settings
+from shared.settings import invocation_log_settings, migration_settings, operations_settings, settings
 from tests.unit.gateway import Handler, LogLines
 
 ISSUER = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Council01"
@@ -37,6 +37,7 @@ _CACHES = (
     settings,
     operations_settings,
     invocation_log_settings,
+    migration_settings,
     catalog,
     provider,
     database,

@@ -10,6 +10,7 @@ from shared.settings import (
     Environment,
     Settings,
     invocation_log_settings,
+    migration_settings,
     operations_settings,
     settings,
 )
@@ -51,8 +52,9 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.RETENTION_DAYS: "30",
         Env.INVOCATION_LOG: "s3://logs/council/AWSLogs/123456789012/BedrockModelInvocationLogs/eu-central-1",
     }
-    assert {*given, *of_operations} == set(Env)
-    for name, value in of_operations.items():
+    of_the_owner = {Env.OWNER_DATABASE_URL: "postgresql://db/pantheon", Env.OWNER_SECRET_ARN: "arn:of:the:secret"}
+    assert {*given, *of_operations, *of_the_owner} == set(Env)
+    for name, value in {**of_operations, **of_the_owner}.items():
         environment.setenv(name, value)
     for name, value in given.items():
         environment.setenv(name, value)
@@ -61,11 +63,13 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert read == {**given, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, **{name: int(given[name]) for name in counts}}
     assert operations_settings().ops_database_url == of_operations[Env.OPS_DATABASE_URL]
     assert operations_settings().retention_days == 30
+    owner = migration_settings()
+    assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())
     log = invocation_log_settings()
     assert (log.invocation_log, log.stage) == (of_operations[Env.INVOCATION_LOG], "prod")
 
 
-@pytest.mark.parametrize("read", [operations_settings, invocation_log_settings])
+@pytest.mark.parametrize("read", [operations_settings, invocation_log_settings, migration_settings])
 def test_what_works_across_tenants_needs_nothing_of_what_serves_them(
     environment: pytest.MonkeyPatch, read: Callable[[], Environment]
 ) -> None:
