@@ -5,6 +5,11 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
+# Whoever waits for a lock keeps everybody waiting who comes after: a migration gives up, and is tried again.
+LOCK_TIMEOUT = "5s"
+# Less than the function that migrates has: a statement must not go on after who sent it is gone.
+STATEMENT_TIMEOUT = "10min"
+
 
 def config(url: str) -> Config:
     """An Alembic configuration for the owner's URL (postgresql://...)."""

@@ -1,18 +1,28 @@
-"""Alembic's entry point: one transaction for the whole upgrade, and an early end rather than a queue behind a lock."""
+"""Alembic's entry point: one transaction for each migration, and an early end rather than a queue behind a lock."""
 
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
+import migrations
 from shared.db.tables import metadata
 
 
 def run() -> None:
     engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
     try:
-        with engine.begin() as connection:
-            connection.execute(text("SET lock_timeout = '5s'"))
-            context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
-            context.run_migrations()
+        with engine.connect() as connection:
+            with connection.begin():
+                connection.execute(text(f"SET lock_timeout = '{migrations.LOCK_TIMEOUT}'"))
+                connection.execute(text(f"SET statement_timeout = '{migrations.STATEMENT_TIMEOUT}'"))
+            # A transaction for each, so that one of them can leave it: an index is made beside what is going on.
+            context.configure(
+                connection=connection,
+                target_metadata=metadata,
+                compare_server_default=True,
+                transaction_per_migration=True,
+            )
+            with context.begin_transaction():
+                context.run_migrations()
     finally:
         engine.dispose()
 

@@ -21,6 +21,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 HANDLERS = (
     "functions.api.handler",
     "functions.reconciler.handler",
+    "functions.migrate.handler",
     "functions.turns.handler",
     "functions.worker.handler",
 )
@@ -31,6 +32,7 @@ MODULES = sorted(
 )
 # Imported before a module of ours is watched: what they do is theirs. boto3 tries out whether there is IPv6.
 THIRD_PARTIES = (
+    "alembic.command",
     "aws_lambda_powertools.utilities.batch",
     "boto3",
     "fastapi",
@@ -50,6 +52,8 @@ WEB = ("fastapi", "starlette", "mangum")
 ABSENT = {
     "functions.api.handler": (*NEVER, "shared.turns", "shared.orchestration", "shared.llm", "httpx", "functions.turns"),
     "functions.reconciler.handler": (*NEVER, *WEB, "httpx", "shared.turns", "shared.orchestration", "functions.http"),
+    # It migrates, and asks for the owner's secret; nobody waits for its start.
+    "functions.migrate.handler": (*WEB, *TRACER, "uvicorn", "local", "pytest", "functions.api", "shared.turns"),
     "functions.turns.handler": (*NEVER, "functions.api", "functions.worker"),
     "functions.worker.handler": (*NEVER, *WEB, "functions.api", "functions.turns", "functions.http"),
 }
@@ -57,6 +61,7 @@ ABSENT = {
 PRESENT = {
     "functions.api.handler": (*WEB, "psycopg", "shared.db.turns"),
     "functions.reconciler.handler": ("psycopg", "shared.reconciliation.reconcile", "shared.aws.invocation_log"),
+    "functions.migrate.handler": ("psycopg", "alembic", "migrations", "boto3"),
     "functions.turns.handler": (*WEB, "psycopg", "shared.turns.run", "shared.llm.port"),
     "functions.worker.handler": ("psycopg", "shared.turns.run", "aws_lambda_powertools.utilities.batch"),
 }

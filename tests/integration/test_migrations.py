@@ -111,3 +111,22 @@ def test_the_roles_can_neither_bypass_the_policies_nor_change_the_schema(databas
             owned = "SELECT relname FROM pg_class WHERE relowner = current_user::regrole"
             assert connection.execute(owned).fetchall() == []
             assert connection.execute("SELECT has_schema_privilege('public', 'CREATE')").fetchone() == (False,)
+
+
+def test_a_migration_can_make_an_index_beside_what_is_going_on(empty_database: DatabaseUrls, tmp_path: Path) -> None:
+    (tmp_path / "later.py").write_text(
+        f'''"""An index on a table that is in use, outside of any transaction."""
+from alembic import op
+revision, down_revision = "later", "{MIGRATION_HEAD}"
+def upgrade():
+    with op.get_context().autocommit_block():
+        op.execute("CREATE INDEX CONCURRENTLY turns_user_id_idx ON turns (user_id)")
+'''
+    )
+    config = migrations.config(empty_database.owner)
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", f"{Path(migrations.__file__).parent / 'versions'}\n{tmp_path}")
+    command.upgrade(config, "later")
+    with psycopg.connect(empty_database.owner) as connection:
+        index = connection.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'turns_user_id_idx'::regclass")
+        assert index.fetchall() == [(True,)]

@@ -1,0 +1,34 @@
+"""Lambda entry point of the migration. What it raises stops the deployment, and the release before goes on serving.
+
+The one function that can become the database's owner, and for as long as one invocation takes.
+"""
+
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from migrations.release import MigrationError, bring_up
+from shared import telemetry
+from shared.aws.secrets import Credentials, load_credentials
+from shared.settings import migration_settings
+
+
+def handler(_event: dict[str, Any], context: Any) -> dict[str, str | None]:
+    """The revisions that the database was found and left at. The event says nothing that matters."""
+    telemetry.begin(context.aws_request_id, context)
+    values = migration_settings()
+    url = values.owner_database_url
+    if values.owner_secret_arn is not None:
+        url = _signed_in(url, load_credentials(values.owner_secret_arn))
+    try:
+        release = bring_up(url, lambda: context.get_remaining_time_in_millis() / 1000)
+    except MigrationError as error:
+        telemetry.report("migration failed", error)
+        raise
+    return {"found": release.found, "left": release.left}
+
+
+def _signed_in(url: str, owner: Credentials) -> str:
+    parts = urlsplit(url)
+    address = parts.netloc.rpartition("@")[2]
+    user = f"{quote(owner.username, safe='')}:{quote(owner.password, safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{user}@{address}"))

@@ -1,0 +1,95 @@
+"""A release's migration: before its code serves anybody, and while the release before is serving.
+
+The rule this file protects: it waits for nobody for long, so that nobody waits behind it; it tries again instead. And
+a database that is ahead of this code is left alone: that is what a deployment meets that is being undone.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from psycopg import sql
+from sqlalchemy.exc import SQLAlchemyError
+
+import migrations
+from shared.names import Role
+
+# RDS's own role: who is a member signs in by a token, and by nothing else.
+IAM_ROLE: Final = "rds_iam"
+PAUSE_S: Final = 5.0
+# Until the function's time is over, beyond the pause: a connection, and the longest wait for a lock.
+_MARGIN_S: Final = 20.0
+# Busy, or not there for the moment: a lock, a deadlock, a failover, a server that is starting, full, or out of reach.
+_AGAIN: Final = frozenset({"55P03", "40P01", "57P01", "57P02", "57P03", "53300", None})
+
+
+@dataclass(frozen=True)
+class Release:
+    """The revisions that the database was found at, None for an empty one, and left at."""
+
+    found: str | None
+    left: str
+
+
+class MigrationError(Exception):
+    """The database was left at the revision that it had. The text names the error's type and SQLSTATE: what the
+    server says may hold somebody's data."""
+
+
+def bring_up(url: str, seconds_left: Callable[[], float], sleep: Callable[[float], None] = time.sleep) -> Release:
+    """Bring the database at the owner's URL to the head, and let its roles sign in. Raises MigrationError."""
+    while True:
+        try:
+            return _bring_up(url)
+        except (psycopg.Error, SQLAlchemyError, CommandError) as error:
+            cause = getattr(error, "orig", None) or error
+            state = getattr(cause, "sqlstate", None)
+            passing = isinstance(cause, psycopg.OperationalError) and state in _AGAIN
+            if not passing or seconds_left() < PAUSE_S + _MARGIN_S:
+                raise MigrationError(f"{type(cause).__name__} (SQLSTATE {state})") from None
+        sleep(PAUSE_S)
+
+
+def _bring_up(url: str) -> Release:
+    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        connection.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(migrations.LOCK_TIMEOUT)))
+        found = _revision(connection)
+        known = {script.revision for script in ScriptDirectory.from_config(migrations.config(url)).walk_revisions()}
+        if found is not None and found not in known:
+            return Release(found, found)
+        migrations.upgrade(url)
+        _let_roles_sign_in(connection)
+        left = _revision(connection)
+        assert left is not None
+        return Release(found, left)
+
+
+def _revision(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
+    if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _let_roles_sign_in(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Elsewhere than on RDS there is no such role, and nothing to do."""
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [IAM_ROLE]).fetchone() is None:
+        return
+    for role in Role:
+        grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(IAM_ROLE), sql.Identifier(role))
+        if not _is_member(connection, role):
+            connection.execute(grant)
+
+
+def _is_member(connection: psycopg.Connection[tuple[object, ...]], role: Role) -> bool:
+    found = connection.execute(
+        """SELECT FROM pg_auth_members
+        WHERE roleid = (SELECT oid FROM pg_roles WHERE rolname = %s)
+          AND member = (SELECT oid FROM pg_roles WHERE rolname = %s)""",
+        [IAM_ROLE, role.value],
+    )
+    return found.fetchone() is not None
