@@ -1,5 +1,11 @@
 # `make run` starts everything, `make test` passes the tests. Each sets itself up; `make help` lists the rest.
 PYTHON ?= python3
+# What compiles for Lambda. Without it, Lambda does so at every start; only `make deploy` insists.
+PYTHON313 ?= python3.13
+STAGE ?= dev
+BUILD ?= build/lambda
+# The CDK's program for deployments is the one thing here that comes from npm.
+CDK ?= npx --yes aws-cdk@2.1148.0
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
@@ -8,6 +14,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write bench bench-retention lock clean
+.PHONY: rie cold-start bundle synth stack deploy destroy bootstrap account smoke
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,29 +22,66 @@ help: ## Show this list.
 run: $(VENV)/run.ok ## Start Pantheon on this machine: Postgres, a local model, the gateway, a demo tenant.
 	@$(BIN)/pantheon run
 
-test: $(VENV)/test.ok ## Run the tests.
+test: $(VENV)/infra.ok ## Run the tests.
 	@$(BIN)/python -m pytest
 
-check: lint types imports migrations openapi ## Everything else that the gate asks for.
+check: lint types imports migrations openapi stack ## Everything else that the gate asks for.
 
 lint: $(VENV)/test.ok
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: $(VENV)/test.ok
+types: $(VENV)/infra.ok
 	@$(BIN)/mypy
 
-imports: $(VENV)/test.ok
+imports: $(VENV)/infra.ok
 	@$(BIN)/lint-imports
 
-migrations: $(VENV)/test.ok ## Check for drift between tables and migrations, up and down, on an empty database.
-	@$(BIN)/python -m pytest -q tests/integration/test_migrations.py
+migrations: $(VENV)/test.ok ## Check for drift between tables and migrations, up and down, and for what would block a release that serves.
+	@$(BIN)/python -m pytest -q tests/integration/test_migrations.py tests/integration/test_migration_lint.py
 
 openapi: $(VENV)/test.ok
 	@$(BIN)/python -m local.openapi --check
 
 openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves.
 	@$(BIN)/python -m local.openapi
+
+bundle: $(VENV)/infra.ok ## Lay out what goes to Lambda, for arm64, in build/lambda.
+	@$(BIN)/python -m infra_cdk.bundle --out $(BUILD) --python "$(PYTHON313)" $(BUNDLE)
+
+synth: bundle ## Write the templates of STAGE, checked by cdk-nag, to cdk.out/. Needs no account.
+	@$(BIN)/python -m infra_cdk.app $(STAGE) --build $(BUILD)
+	@echo "  cdk.out: $$(ls cdk.out/*.template.json | xargs -n 1 basename | tr '\n' ' ')"
+
+stack: $(VENV)/infra.ok $(VENV)-checkov/ok ## Bundle and synthesise every stage; cdk-nag, cfn-lint, checkov.
+	@rm -rf cdk.out
+	@$(MAKE) --no-print-directory synth STAGE="dev staging prod" BUNDLE=--verify
+	@$(BIN)/cfn-lint cdk.out/*.template.json
+	@$(VENV)-checkov/bin/checkov --config-file .checkov.yaml --file cdk.out/*.template.json
+
+rie: build/rie-tools/ok ## Run what is bundled under Lambda's emulator. Takes a Python 3.13: PYTHON313=...
+	@$(BIN)/python -m infra_cdk.bundle --out build/rie --machine $$(uname -m) --python "$(PYTHON313)"
+	@PYTHON313="$(PYTHON313)" $(BIN)/python -m pytest -q tests/rie/packaged.py
+
+cold-start: rie ## Measure each function's start beside a handler that only imports its libraries.
+	@PYTHON313="$(PYTHON313)" $(BIN)/python -m bench.cold_start
+
+deploy: build/rds-ca.pem ## Deploy STAGE to the account of your AWS credentials.
+	@rm -rf cdk.out
+	@$(MAKE) --no-print-directory synth BUNDLE="--deploy --authorities build/rds-ca.pem"
+	@$(CDK) deploy pantheon-$(STAGE) --app cdk.out --require-approval broadening
+
+destroy: synth ## Take STAGE away. The database leaves a snapshot behind.
+	@$(CDK) destroy pantheon-$(STAGE) --app cdk.out
+
+bootstrap: ## Prepare the account and Region of your AWS credentials for the CDK, once.
+	@$(CDK) bootstrap
+
+account: synth ## Switch Bedrock's invocation log on, without text, once for an account and Region.
+	@$(CDK) deploy "pantheon-account-*" --app cdk.out --require-approval broadening
+
+smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=...
+	@PANTHEON_SMOKE_URL="$(URL)" PANTHEON_SMOKE_TOKEN="$(TOKEN)" $(BIN)/python -m pytest -q tests/smoke/deployed.py
 
 bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor; writes docs/performance.md.
 	@$(BIN)/python -m bench.turn
@@ -51,7 +95,7 @@ lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files
 	@$(BIN)/python -m local.lock
 
 clean: ## Remove what set-up made; the data directory stays.
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-checkov build cdk.out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Pantheon needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'
@@ -72,3 +116,25 @@ $(VENV)/test.ok: $(VENV)/run.ok tests/requirements.txt
 	@echo "Installing the test tools ..."
 	@$(INSTALL) -r tests/requirements.txt
 	@touch $@
+
+# The CDK is half a gigabyte, most of which is never imported.
+$(VENV)/infra.ok: $(VENV)/test.ok infra_cdk/requirements.txt
+	@echo "Installing the CDK and what checks its templates ..."
+	@$(INSTALL) --no-compile -r infra_cdk/requirements.txt
+	@touch $@
+
+$(VENV)-checkov/ok: infra_cdk/checkov.txt | $(VENV)/bin/python
+	@echo "Installing checkov ..."
+	@$(PYTHON) -m venv $(VENV)-checkov
+	@$(VENV)-checkov/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes --no-deps --no-compile -r infra_cdk/checkov.txt
+	@touch $@
+
+build/rie-tools/ok: local/emulator.txt $(VENV)/infra.ok
+	@echo "Installing Lambda's emulator and runtime client ..."
+	@$(BIN)/uv pip install --quiet --target build/rie-tools --python-version 3.13 --only-binary :all: --no-deps --require-hashes -r local/emulator.txt
+	@touch $@
+
+# What RDS's certificates are signed with. It is AWS's to change, and fetched from where AWS publishes it.
+build/rds-ca.pem:
+	@mkdir -p build
+	@curl --fail --silent --show-error --output $@ https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem

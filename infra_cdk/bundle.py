@@ -1,0 +1,152 @@
+"""What goes to Lambda, laid out as it is unpacked there: two layers, and a folder for each function.
+
+python -m infra_cdk.bundle --out build                        for Lambda: arm64
+python -m infra_cdk.bundle --out build --machine x86_64       for this kind of machine
+
+The rule this file protects: the same lock files and sources give the same bytes, on any machine, without Docker.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from infra_cdk.assets import CORE, DEPENDENCIES, FUNCTIONS, Assets
+from infra_cdk.entries import ENTRIES, Entry
+
+ROOT: Final = Path(__file__).parents[1]
+PYTHON: Final = "3.13"
+# Amazon Linux 2023 has glibc 2.34, and takes what was built for an older one.
+PLATFORM: Final = "{machine}-manylinux_2_28"
+# What a function and its two layers may take together, unpacked. Lambda's own limit is 250.
+LIMIT_MB: Final = 80
+_IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako")
+_UV: Final = Path(sys.executable).with_name("uv")
+# The services whose clients are made here. boto3 brings descriptions of four hundred.
+SERVICES: Final = ("bedrock-runtime", "s3", "secretsmanager", "sqs")
+_LAYER, _TASK = "/opt", "/var/task"
+
+
+def bundle(out: Path, machine: str, authorities: Path | None, python: str | None) -> Assets:
+    """Write the bundle to `out`, which is emptied first.
+
+    `authorities` is a file of the certificates that RDS signs with, without which the owner cannot connect. `python`
+    is an interpreter of the version that Lambda runs, which compiles; without it Lambda does, at every start."""
+    if out.exists():
+        shutil.rmtree(out)
+    assets = Assets.of(out)
+    _install(assets.dependencies / "python", machine)
+    for package in ("shared", "migrations"):
+        shutil.copytree(ROOT / package, assets.core / "python" / package, ignore=_IGNORED)
+    if authorities is not None:
+        shutil.copy(authorities, assets.core / "rds-ca.pem")
+    for entry in ENTRIES:
+        _copy_function(entry, assets.function(entry.name))
+    if python is not None:
+        for folder in (assets.dependencies, assets.core):
+            _compile(python, folder, _LAYER)
+        for entry in ENTRIES:
+            _compile(python, assets.function(entry.name), _TASK)
+    return assets
+
+
+def _install(target: Path, machine: str) -> None:
+    command: list[str | Path] = [_UV, "pip", "install", "--quiet", "--target", target, "--require-hashes", "--no-deps"]
+    command += ["--only-binary", ":all:", "--python-version", PYTHON]
+    command += ["--python-platform", PLATFORM.format(machine=machine)]
+    subprocess.run([*command, "-r", ROOT / "functions" / "requirements.txt"], check=True)
+    # Programs of a development machine, with its paths in them.
+    shutil.rmtree(target / "bin", ignore_errors=True)
+    (target / ".lock").unlink(missing_ok=True)
+    for record in target.glob("*.dist-info/RECORD"):
+        record.unlink()
+    for tests in (*target.glob("*/testing"), *target.glob("*/tests")):
+        shutil.rmtree(tests)
+    for service in (target / "botocore" / "data").iterdir():
+        if service.is_dir() and service.name not in SERVICES:
+            shutil.rmtree(service)
+
+
+def _copy_function(entry: Entry, target: Path) -> None:
+    source, package = ROOT / "functions", target / "functions"
+    shutil.copytree(source / entry.name, package / entry.name, ignore=_IGNORED)
+    # What they have in common.
+    for path in source.glob("*.py"):
+        shutil.copy(path, package)
+
+
+def _compile(python: str, folder: Path, unpacked_at: str) -> None:
+    """Beside each source, its code: never compared with it again, and naming the place where Lambda has it."""
+    command = [python, "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash"]
+    command += ["-s", str(folder), "-p", unpacked_at, str(folder)]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
+
+
+def is_lambdas(python: str) -> bool:
+    """Whether `python` runs here, and is of the version that Lambda has."""
+    if shutil.which(python) is None:
+        return False
+    # It may be a shim, for a version that is not there.
+    says = subprocess.run([python, "--version"], capture_output=True, text=True, check=False).stdout
+    return says.startswith(f"Python {PYTHON}.")
+
+
+def digest(folder: Path) -> str:
+    """One hash of all names and contents."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        whole.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
+    return whole.hexdigest()
+
+
+def megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def report(out: Path) -> float:
+    """Print sizes and hashes. Returns what the largest function and its layers take together, in MB."""
+    layers = [out / DEPENDENCIES, out / CORE]
+    functions = sorted((out / FUNCTIONS).iterdir())
+    for folder in (*layers, *functions):
+        print(f"  {folder.relative_to(out)!s:<22} {megabytes(folder):6.2f} MB  {digest(folder)[:16]}")
+    largest = sum(map(megabytes, layers)) + max(map(megabytes, functions))
+    print(f"  layers and the largest function: {largest:.1f} MB of {LIMIT_MB}")
+    return largest
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build"), help="where it is written (build)")
+    parser.add_argument("--machine", default="aarch64", choices=("aarch64", "x86_64"))
+    parser.add_argument("--python", default=f"python{PYTHON}", help=f"what compiles (python{PYTHON})")
+    parser.add_argument("--authorities", type=Path, help="RDS's certificates, which a deployment needs")
+    parser.add_argument("--verify", action="store_true", help="do it twice, and fail where the bytes differ")
+    parser.add_argument("--deploy", action="store_true", help="refuse what would not do on AWS")
+    given = parser.parse_args()
+    python = given.python if is_lambdas(given.python) else None
+    if given.deploy and given.authorities is None:
+        parser.error("a deployment needs RDS's certificates: --authorities FILE")
+    if given.deploy and python is None:
+        parser.error(f"a deployment is compiled, and {given.python} is no Python {PYTHON}")
+    bundle(given.out, given.machine, given.authorities, python)
+    if given.verify:
+        first = digest(given.out)
+        bundle(given.out, given.machine, given.authorities, python)
+        if digest(given.out) != first:
+            print("Two bundles of the same sources differ.", file=sys.stderr)
+            return 1
+    if report(given.out) > LIMIT_MB:
+        print(f"This is more than {LIMIT_MB} MB.", file=sys.stderr)
+        return 1
+    if python is None:
+        print(f"  not compiled: {given.python} is no Python {PYTHON}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""The database: RDS for PostgreSQL, private, encrypted, reached over TLS by those who can sign for their role.
+
+The rule this file protects: no function holds a password. The owner's is made, kept and changed by RDS.
+"""
+
+from typing import Final
+
+from aws_cdk import Duration, RemovalPolicy, SecretValue
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_rds as rds
+from constructs import Construct
+
+from infra_cdk.logs import Logs
+from infra_cdk.network import POSTGRES, Network
+from infra_cdk.stages import Stage
+from shared.names import Role
+
+NAME: Final = "pantheon"
+OWNER: Final = "pantheon_owner"
+# Where the layer has what a server's certificate is checked against: RDS's own authorities, and the public ones,
+# one of which has signed the proxy's.
+RDS_AUTHORITIES: Final = "/opt/rds-ca.pem"
+PUBLIC_AUTHORITIES: Final = "/opt/python/certifi/cacert.pem"
+_EXPORTS: Final = ("postgresql", "upgrade")
+_VERSION: Final = rds.PostgresEngineVersion.of("18", "18")
+
+
+class Database(Construct):
+    """`host` is where the functions connect: the proxy where there is one."""
+
+    def __init__(self, scope: Construct, id: str, *, network: Network, stage: Stage, logs: Logs) -> None:
+        super().__init__(scope, id)
+        self._network = network
+        self.group = network.group(self, "The database")
+        self.instance = self._make(stage, logs)
+        self.proxy = self._make_proxy() if stage.proxy else None
+        entry = self.proxy_group if self.proxy else self.group
+        network.allow(network.functions, entry, POSTGRES, "Functions to the database")
+        if self.proxy:
+            # The owner migrates past the proxy, which cannot sign for him.
+            network.allow(network.functions, self.group, POSTGRES, "Migrations to the database")
+
+    @property
+    def secret_arn(self) -> str:
+        """The owner's name and password."""
+        cfn = self.instance.node.default_child
+        assert isinstance(cfn, rds.CfnDBInstance)
+        return str(cfn.attr_master_user_secret_secret_arn)
+
+    def url(self, role: Role) -> str:
+        """How a function connects as `role`: by a token that it signs for itself when it connects."""
+        host = self.proxy.endpoint if self.proxy else self.instance.db_instance_endpoint_address
+        authorities = PUBLIC_AUTHORITIES if self.proxy else RDS_AUTHORITIES
+        region = self.instance.stack.region
+        url = f"postgresql://{role}@{host}:{POSTGRES}/{NAME}?sslmode=verify-full&sslrootcert={authorities}&iam={region}"
+        # A prepared statement would tie its client to one connection of the proxy's.
+        return f"{url}&prepare=off" if self.proxy else url
+
+    @property
+    def owner_url(self) -> str:
+        """The database itself, without the owner's name and password."""
+        host = self.instance.db_instance_endpoint_address
+        return f"postgresql://{host}:{POSTGRES}/{NAME}?sslmode=verify-full&sslrootcert={RDS_AUTHORITIES}"
+
+    def grant_connect(self, grantee: iam.IGrantable, role: Role) -> None:
+        if self.proxy:
+            self.proxy.grant_connect(grantee, role.value)
+        else:
+            self.instance.grant_connect(grantee, role.value)
+
+    def _make(self, stage: Stage, logs: Logs) -> rds.DatabaseInstance:
+        # RDS would make these groups itself, and keep them for ever.
+        name = f"pantheon-{stage.name}"
+        groups = [logs.group(self, export.title(), f"/aws/rds/instance/{name}/{export}") for export in _EXPORTS]
+        instance = rds.DatabaseInstance(
+            self,
+            "Instance",
+            engine=rds.DatabaseInstanceEngine.postgres(version=_VERSION),
+            instance_type=ec2.InstanceType(stage.instance_type),
+            vpc=self._network.vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+            security_groups=[self.group],
+            database_name=NAME,
+            credentials=rds.Credentials.from_password(OWNER, SecretValue.unsafe_plain_text("made by RDS")),
+            parameters={
+                "rds.force_ssl": "1",
+                "max_connections": str(stage.connections),
+                # What is slower than this is named; its parameters, which may hold text of tenants, are not.
+                "log_min_duration_statement": "1000",
+                "log_parameter_max_length": "0",
+                "log_parameter_max_length_on_error": "0",
+                "idle_in_transaction_session_timeout": "60000",
+            },
+            iam_authentication=True,
+            publicly_accessible=False,
+            multi_az=stage.multi_az,
+            storage_type=rds.StorageType.GP3,
+            storage_encrypted=True,
+            allocated_storage=stage.storage_gib,
+            max_allocated_storage=stage.storage_limit_gib,
+            backup_retention=Duration.days(stage.backup_days),
+            copy_tags_to_snapshot=True,
+            deletion_protection=stage.protected,
+            delete_automated_backups=not stage.protected,
+            removal_policy=RemovalPolicy.SNAPSHOT,
+            auto_minor_version_upgrade=True,
+            monitoring_interval=Duration.seconds(stage.monitoring_s),
+            enable_performance_insights=True,
+            cloudwatch_logs_exports=list(_EXPORTS),
+            instance_identifier=name,
+        )
+        instance.node.add_dependency(*groups)
+        cfn = instance.node.default_child
+        assert isinstance(cfn, rds.CfnDBInstance)
+        cfn.master_user_password = None
+        cfn.manage_master_user_password = True
+        return instance
+
+    def _make_proxy(self) -> rds.DatabaseProxy:
+        self.proxy_group = ec2.SecurityGroup(
+            self, "ProxyGroup", vpc=self._network.vpc, description="The proxy", allow_all_outbound=False
+        )
+        self._network.allow(self.proxy_group, self.group, POSTGRES, "The proxy to the database")
+        role = iam.Role(self, "ProxyRole", assumed_by=iam.ServicePrincipal("rds.amazonaws.com"))
+        for name in Role:
+            self.instance.grant_connect(role, name.value)
+        return rds.DatabaseProxy(
+            self,
+            "Proxy",
+            proxy_target=rds.ProxyTarget.from_instance(self.instance),
+            vpc=self._network.vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+            security_groups=[self.proxy_group],
+            role=role,
+            # The proxy signs for the client's role in its turn: nobody has a password.
+            default_auth_scheme=rds.DefaultAuthScheme.IAM_AUTH,
+            iam_auth=True,
+            require_tls=True,
+            # What is left is for the owner, who comes past the proxy, and for people.
+            max_connections_percent=90,
+            borrow_timeout=Duration.seconds(5),
+        )

@@ -1,0 +1,98 @@
+"""Every Lambda function, built once and the same way.
+
+The rule this file protects: arm64, Python 3.13, in the network, its own log group and its own role with nothing but
+what that takes; callers invoke the alias, which moves to a new version only when the deployment says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra_cdk.entries import Entry
+from infra_cdk.logs import Logs
+from infra_cdk.network import Network
+from infra_cdk.stages import Stage
+
+ALIAS: Final = "live"
+# What Lambda needs to give a function a network interface; none of them can be limited to one.
+INTERFACE_ACTIONS: Final = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+)
+
+
+class Function(Construct):
+    """One function of the table. `alias` is what others invoke."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        entry: Entry,
+        stage: Stage,
+        code: lambda_.Code,
+        layers: Sequence[lambda_.ILayerVersion],
+        network: Network,
+        environment: Mapping[str, str],
+        logs: Logs,
+    ) -> None:
+        super().__init__(scope, entry.title)
+        self.entry = entry
+        name = f"pantheon-{stage.name}-{entry.name}"
+        log_group = logs.group(self, "Logs", f"/aws/lambda/{name}")
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self._let_it_run(name, log_group.log_group_arn)
+        # Only the version that is published is snapshotted, and it connects after it was restored.
+        snap_start = lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if entry.snap_start else None
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            function_name=name,
+            architecture=lambda_.Architecture.ARM_64,
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            handler=entry.handler,
+            code=code,
+            layers=list(layers),
+            timeout=Duration.seconds(entry.seconds),
+            memory_size=stage.memory_mb,
+            snap_start=snap_start,
+            environment=dict(environment),
+            role=self.role,
+            log_group=log_group,
+            vpc=network.vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+            security_groups=[network.functions],
+            reserved_concurrent_executions=stage.reserved.get(entry.name),
+        )
+        self.function.node.add_dependency(self.role)
+        # What people call it by, with SAM CLI.
+        cfn = self.function.node.default_child
+        assert isinstance(cfn, lambda_.CfnFunction)
+        cfn.override_logical_id(f"{entry.title}Function")
+        self.alias = lambda_.Alias(self, "Alias", alias_name=ALIAS, version=self.function.current_version)
+
+    def _let_it_run(self, name: str, log_group_arn: str) -> None:
+        actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[log_group_arn]))
+        self.role.add_to_policy(iam.PolicyStatement(actions=list(INTERFACE_ACTIONS), resources=["*"]))
+        # The rights above are Lambda's; code in the function has no business with them.
+        arn = Stack.of(self).format_arn(
+            service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
+        )
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                actions=list(INTERFACE_ACTIONS),
+                resources=["*"],
+                conditions={"ArnEquals": {"lambda:SourceFunctionArn": [arn]}},
+            )
+        )

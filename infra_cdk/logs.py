@@ -1,0 +1,23 @@
+"""Log groups: each with an end to how long it is kept, and gone with a stage that is not protected."""
+
+from dataclasses import dataclass
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+
+@dataclass(frozen=True)
+class Logs:
+    """How long lines are kept, and whether they outlive their stage."""
+
+    days: int
+    protected: bool
+
+    def group(self, scope: Construct, id: str, name: str | None = None) -> logs.LogGroup:
+        removal = RemovalPolicy.RETAIN if self.protected else RemovalPolicy.DESTROY
+        group = logs.LogGroup(scope, id, log_group_name=name, removal_policy=removal)
+        cfn = group.node.default_child
+        assert isinstance(cfn, logs.CfnLogGroup)
+        cfn.retention_in_days = self.days
+        return group

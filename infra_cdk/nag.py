@@ -1,0 +1,158 @@
+"""What cdk-nag finds here and may find, each with its reason.
+
+The rule this file protects: a finding is accepted for the constructs that its pattern names, for one reason that can
+be argued with, and for nothing else.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cdk_nag
+from aws_cdk import Acknowledgment, App, Stack, Validations
+
+_MANAGED: Final = "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+_WILDCARD: Final = "AwsSolutions::AwsSolutions-IAM5[Resource::"
+_FUNCTION: Final = r"pantheon-\w+/\w+/Function/Resource"
+_INSTANCE: Final = r"pantheon-\w+/Database/Instance/Resource"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why `rule` need not hold where a construct's whole path matches `path`."""
+
+    rule: str
+    path: str
+    why: str
+
+
+REASONS: Final = (
+    Reason(
+        f"{_WILDCARD}*]",
+        r"pantheon-\w+/\w+/Role/DefaultPolicy/Resource",
+        "Lambda needs these to put a function into a network, and they cannot be limited to one. The function's own "
+        "code is denied them.",
+    ),
+    Reason(
+        f"{_WILDCARD}arn:<AWS::Partition>:s3:::pantheon-invocations-<AWS::AccountId>-<region>/bedrock/*]",
+        r"pantheon-\w+/Reconciler/Role/DefaultPolicy/Resource",
+        "The log is many objects, whose names Bedrock chooses, under one prefix.",
+    ),
+    Reason(
+        f"{_WILDCARD}*]",
+        r"pantheon-account-[\w-]+/Setting/CustomResourcePolicy/Resource",
+        "Bedrock's invocation logging is a setting of the account, and no resource that a right could name.",
+    ),
+    Reason(
+        f"{_MANAGED}AmazonRDSEnhancedMonitoringRole]",
+        r"pantheon-\w+/Database/Instance/MonitoringRole/Resource",
+        "It lets RDS write its own metrics to its own log group, and AWS keeps it up to date.",
+    ),
+    Reason(
+        f"{_MANAGED}AWSCodeDeployRoleForLambdaLimited]",
+        r"pantheon-\w+/Release/\w+/ServiceRole/Resource",
+        "AWS's own and the lesser one of two, without access to SNS and S3 of others.",
+    ),
+    Reason(
+        f"{_MANAGED}AWSLambdaBasicExecutionRole]",
+        r"pantheon-[\w-]+/AWS\w+/ServiceRole/Resource",
+        "The CDK's own function, which makes one call of an API at a deployment.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-RDS3",
+        r"pantheon-(dev|staging)/Database/Instance/Resource",
+        "A second zone doubles the price; an hour without dev or staging costs less. Production has it.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-RDS10",
+        r"pantheon-(dev|staging)/Database/Instance/Resource",
+        "These stages are there to be taken away again; a last snapshot is made. Production is protected.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-RDS11",
+        _INSTANCE,
+        "Nothing but the functions and the proxy reaches the port, whatever its number.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-L1",
+        _FUNCTION,
+        "Python 3.13 is what is locked, tested under Lambda's emulator, and can be snapshotted.",
+    ),
+    Reason(
+        "Serverless::Serverless-LambdaLatestVersion",
+        _FUNCTION,
+        "Python 3.13 is what is locked, tested under Lambda's emulator, and can be snapshotted.",
+    ),
+    Reason(
+        "Serverless::Serverless-LambdaTracing",
+        rf"{_FUNCTION}|pantheon-account-[\w-]+/AWS\w+/Resource",
+        "Its library takes 0.4 s of every start. Logs are joined by request id, and every call has its journal row.",
+    ),
+    Reason(
+        "Serverless::Serverless-LambdaDLQ",
+        rf"{_FUNCTION}|pantheon-account-[\w-]+/AWS\w+/Resource",
+        "It is for asynchronous invocations. HTTP and the queue invoke synchronously, and what the clock invokes looks "
+        "at everything that is due, the next time too.",
+    ),
+    Reason(
+        "Serverless::Serverless-EventBusDLQ",
+        r"pantheon-\w+/Schedules/\w+/Resource",
+        "An event of the clock that got lost is made up for by the next one.",
+    ),
+    Reason(
+        "Serverless::Serverless-LambdaEventSourceMappingDestination",
+        r"pantheon-\w+/Worker/Alias/SqsEventSource:\w+/Resource",
+        "It is for streams. A queue's failed messages go to its dead-letter queue.",
+    ),
+    Reason(
+        "Serverless::Serverless-SQSRedrivePolicy",
+        r"pantheon-\w+/Queue/Dead/Resource",
+        "It is the dead-letter queue.",
+    ),
+    Reason(
+        "Serverless::Serverless-LambdaDefaultMemorySize",
+        r"pantheon-account-[\w-]+/AWS\w+/Resource",
+        "The CDK's own function, for one call of an API; the default is enough.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-APIG4",
+        r"pantheon-\w+/Http/(GET  api v1 health|GET  openapi\.json|GET  api v1 openapi\.json|\$default)/Resource",
+        "Health and the contract are for everybody; what matches no route is answered with 404.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-COG2",
+        r"pantheon-\w+/Identity/Pool/Resource",
+        "A second factor can be set up by every user, and is each deployment's to demand. Programs sign in here, too.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-COG8",
+        r"pantheon-\w+/Identity/Pool/Resource",
+        "The plus plan is priced by the user and month. Who wants its protection brings an issuer of his own.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-S1",
+        r"pantheon-account-[\w-]+/Invocations/Resource",
+        "It is a log itself, of counts without text; who read it can be seen in CloudTrail's data events.",
+    ),
+)
+
+
+def accept(app: App, reasons: Sequence[Reason] = REASONS) -> dict[Reason, list[str]]:
+    """Accept what has a reason. Returns the paths that each reason was used for."""
+    used: dict[Reason, list[str]] = {reason: [] for reason in reasons}
+    for construct in app.node.find_all():
+        path = construct.node.path
+        for reason in reasons:
+            if re.fullmatch(reason.path, path):
+                used[reason].append(path)
+                rule = reason.rule.replace("<region>", Stack.of(construct).region)
+                Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason.why))
+    return used
+
+
+def check(app: App) -> dict[Reason, list[str]]:
+    """Let synthesising fail for whatever the rules find, and nobody has given a reason for. Returns as `accept`."""
+    used = accept(app)
+    Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app), cdk_nag.ServerlessChecks(app))
+    return used

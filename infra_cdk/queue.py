@@ -1,0 +1,48 @@
+"""The queue between those who hand a turn over and the worker. The database knows what is due: a message makes it
+faster, and may be lost, doubled or late."""
+
+from typing import Final
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra_cdk.entries import WORKER
+
+# A turn that was tried so often is looked after by people; the sweeper goes on sending its row.
+_TRIES: Final = 5
+_MARGIN_S: Final = 60
+
+
+class Queue(Construct):
+    """`queue` and `dead`, where messages end that could not be worked on."""
+
+    def __init__(self, scope: Construct, id: str) -> None:
+        super().__init__(scope, id)
+        self.dead = sqs.Queue(
+            self,
+            "Dead",
+            retention_period=Duration.days(14),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+        )
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            # Longer than the worker can run, so that a message is never with two of them while one is at it.
+            visibility_timeout=Duration.seconds(WORKER.seconds + _MARGIN_S),
+            retention_period=Duration.days(4),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead, max_receive_count=_TRIES),
+        )
+
+    def feed(self, worker: lambda_.Alias, concurrency: int) -> None:
+        """Deliver to `worker`, one turn an invocation, to at most `concurrency` at once."""
+        worker.add_event_source(
+            sources.SqsEventSource(
+                self.queue, batch_size=1, max_concurrency=concurrency, report_batch_item_failures=True
+            )
+        )

@@ -1,0 +1,22 @@
+"""The clock: functions that are invoked every so often, by EventBridge."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from constructs import Construct
+
+from infra_cdk.function import Function
+
+
+class Schedules(Construct):
+    """One rule for each function of the table that has a schedule."""
+
+    def __init__(self, scope: Construct, id: str, functions: list[Function]) -> None:
+        super().__init__(scope, id)
+        for function in functions:
+            if function.entry.schedule is None:
+                continue
+            # What was missed is made up for by the next time: each run looks at everything that is due.
+            target = targets.LambdaFunction(function.alias, retry_attempts=0, max_event_age=Duration.minutes(1))
+            schedule = events.Schedule.expression(function.entry.schedule)
+            events.Rule(self, function.entry.title, schedule=schedule, targets=[target])

@@ -1,0 +1,203 @@
+"""One stage of Pantheon, and all rights that anything in it has.
+
+The rule this file protects: whoever wants to know what a function may do reads the bottom of this file.
+"""
+
+from collections.abc import Mapping
+
+from aws_cdk import CfnOutput, Duration, Environment, Stack, Tags
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra_cdk import entries, identity
+from infra_cdk.account_stack import LOG_PREFIX, log_bucket_name, log_url
+from infra_cdk.api import Api
+from infra_cdk.assets import Assets
+from infra_cdk.database import Database
+from infra_cdk.entries import ENTRIES, MIGRATE, RELEASED, Entry
+from infra_cdk.function import Function
+from infra_cdk.logs import Logs
+from infra_cdk.migration import Migration
+from infra_cdk.network import Network
+from infra_cdk.queue import Queue
+from infra_cdk.release import Release
+from infra_cdk.schedules import Schedules
+from infra_cdk.stages import Stage
+from shared.names import SERVICE, BedrockModel, Env, Role
+
+
+class PantheonStack(Stack):
+    """Everything of one stage. `functions` are by name."""
+
+    def __init__(self, scope: Construct, stage: Stage, assets: Assets) -> None:
+        name = f"{SERVICE}-{stage.name}"
+        super().__init__(
+            scope,
+            name,
+            stack_name=name,
+            env=Environment(region=stage.region),
+            description=f"Pantheon, stage {stage.name}",
+            termination_protection=stage.protected,
+        )
+        self.stage = stage
+        self._tag()
+        logs = Logs(stage.log_days, stage.protected)
+        self.network = Network(self, "Network", zones=stage.zones, endpoint_zones=stage.endpoint_zones, logs=logs)
+        self.database = Database(self, "Database", network=self.network, stage=stage, logs=logs)
+        self.queue = Queue(self, "Queue")
+        self.issuer = self._issuer()
+        self.functions = self._functions(assets, logs)
+        released = [self.functions[entry.name] for entry in RELEASED]
+        self._grant()
+        Migration(
+            self,
+            "Migration",
+            migrate=self.functions[MIGRATE.name],
+            after=[self.database, self.network],
+            released=released,
+        )
+        Release(self, "Release", functions=released, canary=stage.canary)
+        self.queue.feed(self.functions[entries.WORKER.name].alias, stage.worker_concurrency)
+        Schedules(self, "Schedules", released)
+        self.api = Api(
+            self,
+            "Http",
+            issuer=self.issuer,
+            functions={f.entry.name: f.alias for f in released if f.entry.serves},
+            cors_origins=stage.cors_origins,
+            rate=stage.throttle_rate,
+            burst=stage.throttle_burst,
+            logs=logs,
+        )
+        self._watch()
+        CfnOutput(self, "Url", value=self.api.http.api_endpoint, description="Where the API is")
+        CfnOutput(self, "Token", value=self.issuer.how, description="How to get a token")
+
+    def _tag(self) -> None:
+        """For the allocation of cost."""
+        for key, value in (("project", SERVICE), ("stage", self.stage.name)):
+            # Whose schema takes no tags.
+            Tags.of(self).add(key, value, exclude_resource_types=["AWS::RDS::DBProxyTargetGroup"])
+
+    def _issuer(self) -> identity.Issuer:
+        if self.stage.issuer and self.stage.audience:
+            return identity.given(self.stage.issuer, self.stage.audience)
+        return identity.Pool(self, "Identity", protected=self.stage.protected).issuer
+
+    def _functions(self, assets: Assets, logs: Logs) -> dict[str, Function]:
+        layers = [self._layer("Dependencies", assets), self._layer("Core", assets)]
+        return {
+            entry.name: Function(
+                self,
+                entry=entry,
+                stage=self.stage,
+                code=lambda_.Code.from_asset(str(assets.function(entry.name))),
+                layers=layers,
+                network=self.network,
+                environment=self._environment(entry),
+                logs=logs,
+            )
+            for entry in ENTRIES
+        }
+
+    def _layer(self, id: str, assets: Assets) -> lambda_.LayerVersion:
+        folder = {"Dependencies": assets.dependencies, "Core": assets.core}[id]
+        return lambda_.LayerVersion(
+            self,
+            id,
+            code=lambda_.Code.from_asset(str(folder)),
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+        )
+
+    def _environment(self, entry: Entry) -> Mapping[str, str]:
+        """What a function reads of its environment, and nothing of what it does not."""
+        if entry is MIGRATE:
+            return {
+                Env.OWNER_DATABASE_URL: self.database.owner_url,
+                Env.OWNER_SECRET_ARN: self.database.secret_arn,
+            }
+        values: dict[str, str] = {Env.STAGE: self.stage.name, Env.LLM_PROVIDER: "bedrock"}
+        if entry.role is Role.APP:
+            values |= {
+                Env.APP_DATABASE_URL: self.database.url(Role.APP),
+                Env.JWT_ISSUER: self.issuer.url,
+                Env.JWT_AUDIENCE: self.issuer.audience,
+                Env.TENANT_CLAIM: self.issuer.tenant_claim,
+                Env.ROLES_CLAIM: self.issuer.roles_claim,
+                Env.TURN_SECONDS: str(entries.TURN_SECONDS),
+            }
+        if entry.role is Role.OPS:
+            values |= {Env.OPS_DATABASE_URL: self.database.url(Role.OPS)}
+        if entry.sends:
+            values |= {"PANTHEON_QUEUE_URL": self.queue.queue.queue_url}
+        if entry.reads_log:
+            values |= {Env.INVOCATION_LOG: log_url(self)}
+        return {str(name): value for name, value in values.items()}
+
+    def _watch(self) -> None:
+        """What needs a person, beside a release that goes wrong."""
+        dead = self.queue.dead.metric_approximate_number_of_messages_visible(
+            period=Duration.minutes(1), statistic="Maximum"
+        )
+        self._alarm("DeadLetters", dead, 1, "A turn could not be run, over and over")
+        if self.database.proxy:
+            pinned = cloudwatch.Metric(
+                namespace="AWS/RDS",
+                metric_name="DatabaseConnectionsCurrentlySessionPinned",
+                dimensions_map={"ProxyName": self.database.proxy.db_proxy_name},
+                period=Duration.minutes(5),
+                statistic="Maximum",
+            )
+            self._alarm("Pinned", pinned, self.stage.connections // 2, "The proxy cannot share its connections")
+
+    def _alarm(self, id: str, metric: cloudwatch.IMetric, threshold: float, description: str) -> None:
+        cloudwatch.Alarm(
+            self,
+            id,
+            metric=metric,
+            alarm_description=description,
+            threshold=threshold,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+
+    def _grant(self) -> None:
+        """Every right of every function, beside those that let it run and write its own log."""
+        for function in self.functions.values():
+            entry = function.entry
+            if entry.role is not None:
+                self.database.grant_connect(function.role, entry.role)
+            if entry.sends:
+                _allow(function, ["sqs:SendMessage"], [self.queue.queue.queue_arn])
+            if entry.asks:
+                for model in BedrockModel:
+                    self._allow_model(function, model)
+            if entry.reads_log:
+                bucket = f"arn:{self.partition}:s3:::{log_bucket_name(self)}"
+                _allow(function, ["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": f"{LOG_PREFIX}*"}})
+                _allow(function, ["s3:GetObject"], [f"{bucket}/{LOG_PREFIX}*"])
+        _allow(self.functions[MIGRATE.name], ["secretsmanager:GetSecretValue"], [self.database.secret_arn])
+
+    def _allow_model(self, function: Function, model: BedrockModel) -> None:
+        """A global profile needs three: itself, the model in this Region, and the model in none, through it."""
+        region, actions = self.stage.region, ["bedrock:InvokeModel"]
+        profile = f"arn:{self.partition}:bedrock:{region}:{self.account}:inference-profile/{model}"
+        foundation = model.removeprefix("global.")
+        here = {"aws:RequestedRegion": region}
+        _allow(function, actions, [profile], {"StringEquals": here})
+        through = {"bedrock:InferenceProfileArn": profile}
+        local = f"arn:{self.partition}:bedrock:{region}::foundation-model/{foundation}"
+        _allow(function, actions, [local], {"StringEquals": {**here, **through}})
+        anywhere = f"arn:{self.partition}:bedrock:::foundation-model/{foundation}"
+        _allow(function, actions, [anywhere], {"StringEquals": {"aws:RequestedRegion": "unspecified", **through}})
+
+
+def _allow(
+    function: Function, actions: list[str], resources: list[str], conditions: Mapping[str, object] | None = None
+) -> None:
+    statement = iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
+    function.role.add_to_policy(statement)

@@ -1,0 +1,124 @@
+"""One frozen `Stage` for each stage. A construct is given numbers and never asks which stage it is in.
+
+The rule this file protects: whatever differs between two stages is a field here, and can be read in one place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+_NONE: Mapping[str, int] = MappingProxyType({})
+# What the server keeps for superusers and itself, and what migrating, sweeping and reconciling take.
+_SET_ASIDE: Final = 20
+# Lambda's own limits on what an event source may run at once.
+_FEWEST, _MOST = 2, 1000
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`zones` is where there are subnets, `endpoint_zones` where there are endpoints, which cost by the hour.
+
+    `connections` is what the database takes; behind a proxy, what the proxy may open. `reserved` is the concurrency
+    that a function may use at most and always has, by its name; a new account has too little to reserve any.
+    `canary` is CodeDeploy's name of a way to shift traffic. `issuer` and `audience` are whose tokens are accepted;
+    without them a Cognito pool is made. Sizes are in GiB and MB, rates per second.
+    """
+
+    name: str
+    region: str
+    zones: int
+    endpoint_zones: int
+    instance_type: str
+    storage_gib: int
+    storage_limit_gib: int
+    multi_az: bool
+    proxy: bool
+    connections: int
+    backup_days: int
+    monitoring_s: int
+    protected: bool
+    log_days: int
+    memory_mb: int
+    canary: str
+    throttle_rate: int
+    throttle_burst: int
+    reserved: Mapping[str, int] = field(default_factory=lambda: _NONE)
+    cors_origins: tuple[str, ...] = ()
+    issuer: str | None = None
+    audience: str | None = None
+
+    @property
+    def worker_concurrency(self) -> int:
+        """How many workers run at once: a third of the connections. The others are for those who wait for an answer."""
+        return max(_FEWEST, min(_MOST, (self.connections - _SET_ASIDE) // 3))
+
+
+DEV: Final = Stage(
+    name="dev",
+    region="eu-central-1",
+    zones=2,
+    endpoint_zones=1,
+    instance_type="t4g.micro",
+    storage_gib=20,
+    storage_limit_gib=50,
+    multi_az=False,
+    proxy=False,
+    connections=80,
+    backup_days=1,
+    monitoring_s=60,
+    protected=False,
+    log_days=7,
+    memory_mb=1024,
+    canary="CodeDeployDefault.LambdaAllAtOnce",
+    throttle_rate=20,
+    throttle_burst=30,
+    cors_origins=("http://localhost:3000",),
+)
+
+STAGING: Final = Stage(
+    name="staging",
+    region="eu-central-1",
+    zones=2,
+    endpoint_zones=1,
+    instance_type="t4g.small",
+    storage_gib=20,
+    storage_limit_gib=100,
+    multi_az=False,
+    # As in production, so that what a proxy does differently is seen before.
+    proxy=True,
+    connections=160,
+    backup_days=7,
+    monitoring_s=60,
+    protected=False,
+    log_days=30,
+    memory_mb=1769,
+    canary="CodeDeployDefault.LambdaCanary10Percent5Minutes",
+    throttle_rate=50,
+    throttle_burst=100,
+)
+
+PROD: Final = Stage(
+    name="prod",
+    region="eu-central-1",
+    zones=2,
+    endpoint_zones=2,
+    instance_type="m8g.large",
+    storage_gib=100,
+    storage_limit_gib=1000,
+    multi_az=True,
+    proxy=True,
+    connections=600,
+    backup_days=35,
+    monitoring_s=15,
+    protected=True,
+    log_days=365,
+    # A whole virtual CPU.
+    memory_mb=1769,
+    canary="CodeDeployDefault.LambdaCanary10Percent10Minutes",
+    throttle_rate=500,
+    throttle_burst=1000,
+    reserved=MappingProxyType({"sweeper": 1, "reconciler": 1, "migrate": 1}),
+)
+
+STAGES: Final[Mapping[str, Stage]] = MappingProxyType({stage.name: stage for stage in (DEV, STAGING, PROD)})

@@ -1,0 +1,134 @@
+"""Who may do what: nothing is granted on everything without a reason, models are named, secrets are one."""
+
+import re
+
+import pytest
+
+from infra_cdk.entries import ENTRIES, Entry
+from infra_cdk.function import INTERFACE_ACTIONS
+from infra_cdk.stages import Stage
+from shared import catalog
+from shared.names import BedrockModel
+from tests.infra.template import Statement, Template
+
+INTERFACES = "Lambda gives a function its network interface with these; they know no resource."
+# Each statement that may have a star in it, by its owner, its actions and its resource.
+REASONS: dict[tuple[str, tuple[str, ...], str], str] = {
+    (f"{entry.title}Role", INTERFACE_ACTIONS, "*"): INTERFACES for entry in ENTRIES
+} | {
+    (
+        "ReconcilerRole",
+        ("s3:GetObject",),
+        "arn:<AWS::Partition>:s3:::pantheon-invocations-<AWS::AccountId>-{region}/bedrock/*",
+    ): "The provider's log is many objects, whose names it chooses.",
+}
+ACCOUNT_REASONS = {
+    (
+        "SettingCustomResource",
+        ("bedrock:PutModelInvocationLoggingConfiguration", "bedrock:DeleteModelInvocationLoggingConfiguration"),
+        "*",
+    ): "A setting of the account, which no resource names.",
+}
+# What each function needs beside the rights to run, by what its entry says of it.
+NEEDS = {
+    "serves": set[str](),
+    "sends": {"sqs:SendMessage"},
+    "asks": {"bedrock:InvokeModel"},
+    "reads_log": {"s3:ListBucket", "s3:GetObject"},
+}
+RUNNING = {*INTERFACE_ACTIONS, "logs:CreateLogStream", "logs:PutLogEvents"}
+# What Lambda itself does with the role of the function that a queue feeds.
+FEEDING = {
+    "sqs:ReceiveMessage",
+    "sqs:ChangeMessageVisibility",
+    "sqs:GetQueueUrl",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+}
+
+
+def starred(template: Template) -> set[tuple[str, tuple[str, ...], str]]:
+    """Every allowed statement with a star in an action or a resource. A log group's ARN ends in one for its streams."""
+    found = set()
+    for one in template.statements():
+        for resource in one.resources:
+            whole = re.fullmatch(r"<\w+\.Arn>", resource) is not None
+            if one.effect == "Allow" and (
+                any("*" in action for action in one.actions) or ("*" in resource and not whole)
+            ):
+                found.add((one.owner, one.actions, resource))
+    return found
+
+
+def of(template: Template, entry: Entry) -> list[Statement]:
+    return [one for one in template.statements() if one.owner == f"{entry.title}Role" and one.effect == "Allow"]
+
+
+def test_nothing_is_granted_on_everything_without_a_reason(template: Template, stage: Stage) -> None:
+    allowed = {(owner, actions, resource.format(region=stage.region)) for owner, actions, resource in REASONS}
+    assert starred(template) == allowed
+
+
+def test_the_account_has_one_right_on_everything(account: Template) -> None:
+    assert starred(account) == set(ACCOUNT_REASONS)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_a_function_may_do_what_its_entry_says_and_nothing_else(template: Template, entry: Entry) -> None:
+    expected = RUNNING | ({"rds-db:connect"} if entry.role else {"secretsmanager:GetSecretValue"})
+    for trait, actions in NEEDS.items():
+        expected |= actions if getattr(entry, trait) else set()
+    if entry.name == "worker":
+        expected |= FEEDING
+    assert {action for one in of(template, entry) for action in one.actions} == expected
+
+
+def test_a_functions_code_is_denied_what_lambda_needs_for_its_interface(template: Template) -> None:
+    denied = [one for one in template.statements() if one.effect == "Deny"]
+    assert {one.owner for one in denied} == {f"{entry.title}Role" for entry in ENTRIES}
+    assert all(set(one.actions) == set(INTERFACE_ACTIONS) and one.conditions for one in denied)
+
+
+def test_a_function_connects_as_its_own_role_alone(template: Template, stage: Stage) -> None:
+    for entry in ENTRIES:
+        connects = [one for one in of(template, entry) if "rds-db:connect" in one.actions]
+        assert [resource.rpartition("/")[2] for one in connects for resource in one.resources] == (
+            [entry.role.value] if entry.role else []
+        )
+        named = "DatabaseProxy" if stage.proxy else "DatabaseInstance"
+        assert all(named in resource for one in connects for resource in one.resources)
+
+
+def test_models_are_named_one_by_one(template: Template, stage: Stage) -> None:
+    """The three that a global profile takes, and each model only through its profile."""
+    for entry in ENTRIES:
+        granted = {r for one in of(template, entry) if "bedrock:InvokeModel" in one.actions for r in one.resources}
+        profile = f"arn:<AWS::Partition>:bedrock:{stage.region}:<AWS::AccountId>:inference-profile/"
+        models = [model.removeprefix("global.") for model in BedrockModel]
+        everything = (
+            {profile + model for model in BedrockModel}
+            | {f"arn:<AWS::Partition>:bedrock:{stage.region}::foundation-model/{model}" for model in models}
+            | {f"arn:<AWS::Partition>:bedrock:::foundation-model/{model}" for model in models}
+        )
+        assert granted == (everything if entry.asks else set())
+    for one in template.statements():
+        if any("foundation-model" in resource for resource in one.resources):
+            assert "bedrock:InferenceProfileArn" in one.conditions["StringEquals"]
+
+
+def test_what_may_be_asked_is_what_the_catalog_asks() -> None:
+    models = catalog._CATALOGS["bedrock"]
+    assert {model.model_id for model in models} == {model.value for model in BedrockModel}
+
+
+def test_only_the_migration_reads_the_owners_secret_and_nobody_any_other(template: Template) -> None:
+    reads = [one for one in template.statements() if any("secretsmanager" in action for action in one.actions)]
+    assert [(one.owner, len(one.resources)) for one in reads] == [("MigrateRole", 1)]
+    assert "MasterUserSecret.SecretArn" in reads[0].resources[0]
+
+
+def test_no_policy_of_a_resource_is_for_everybody(template: Template, account: Template) -> None:
+    for kind in ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"):
+        for policy in [*template.resources(kind).values(), *account.resources(kind).values()]:
+            for one in policy["PolicyDocument"]["Statement"]:
+                assert one["Effect"] == "Deny" or one["Principal"] not in ("*", {"AWS": "*"})

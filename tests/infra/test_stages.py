@@ -1,0 +1,275 @@
+"""What each stage is made of: who can reach what, what is kept, what is shifted how, and what each function is told."""
+
+import importlib.util
+import re
+
+import pytest
+
+from infra_cdk import api
+from infra_cdk.entries import ENTRIES, MIGRATE, RELEASED, TURN_SECONDS, TURNS, WORKER, Entry
+from infra_cdk.stages import DEV, PROD, STAGES, Stage
+from local.gateway.routes import ROUTES
+from shared.catalog import CALL_MARGIN_S, build
+from shared.names import Env, Role
+from shared.settings import Settings
+from tests.infra.template import Properties, Template, text
+
+
+def variables(function: Properties) -> dict[str, str]:
+    return {name: text(value) for name, value in function["Environment"]["Variables"].items()}
+
+
+class TestDatabase:
+    def test_it_is_private_encrypted_and_kept(self, template: Template, stage: Stage) -> None:
+        database = template.one("AWS::RDS::DBInstance")
+        assert database["PubliclyAccessible"] is False
+        assert database["StorageEncrypted"] is True
+        assert database["EnableIAMDatabaseAuthentication"] is True
+        assert database["BackupRetentionPeriod"] == stage.backup_days >= 1
+        assert (database["MultiAZ"], database["DeletionProtection"]) == (stage.multi_az, stage.protected)
+        (whole,) = template.all("AWS::RDS::DBInstance").values()
+        assert whole["DeletionPolicy"] == "Snapshot"
+
+    def test_it_speaks_tls_only_and_logs_no_parameters(self, template: Template, stage: Stage) -> None:
+        parameters = template.one("AWS::RDS::DBParameterGroup")
+        assert parameters["Family"] == "postgres18"
+        assert parameters["Parameters"]["rds.force_ssl"] == "1"
+        assert parameters["Parameters"]["log_parameter_max_length"] == "0"
+        assert parameters["Parameters"]["max_connections"] == str(stage.connections)
+
+    def test_nobody_has_a_password_but_rds(self, template: Template) -> None:
+        database = template.one("AWS::RDS::DBInstance")
+        assert database["ManageMasterUserPassword"] is True
+        assert "MasterUserPassword" not in database
+        assert template.resources("AWS::SecretsManager::Secret") == {}
+
+    def test_a_proxy_signs_for_its_client(self, template: Template, stage: Stage) -> None:
+        proxies = list(template.resources("AWS::RDS::DBProxy").values())
+        assert len(proxies) == int(stage.proxy)
+        for proxy in proxies:
+            assert (proxy["DefaultAuthScheme"], proxy["RequireTLS"]) == ("IAM_AUTH", True)
+            assert all(auth.get("IAMAuth") == "REQUIRED" for auth in proxy.get("Auth", []))
+        signs = {r for one in template.statements() if one.owner == "DatabaseProxyRole" for r in one.resources}
+        assert {resource.rpartition("/")[2] for resource in signs} == (set(Role) if stage.proxy else set())
+
+    def test_sessions_that_are_pinned_ring(self, template: Template, stage: Stage) -> None:
+        names = {alarm["MetricName"] for alarm in template.resources("AWS::CloudWatch::Alarm").values()}
+        assert ("DatabaseConnectionsCurrentlySessionPinned" in names) is stage.proxy
+
+
+class TestNetwork:
+    def test_there_is_no_way_out_and_none_in(self, template: Template) -> None:
+        kinds = {resource["Type"] for resource in template.body["Resources"].values()}
+        assert not kinds & {"AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::EIP"}
+        assert all(not s.get("MapPublicIpOnLaunch") for s in template.resources("AWS::EC2::Subnet").values())
+
+    def test_no_group_lets_in_any_address(self, template: Template) -> None:
+        rules = [
+            r for g in template.resources("AWS::EC2::SecurityGroup").values() for r in g.get("SecurityGroupIngress", [])
+        ]
+        rules += template.resources("AWS::EC2::SecurityGroupIngress").values()
+        assert rules
+        assert all("CidrIp" not in rule and "CidrIpv6" not in rule for rule in rules)
+
+    def test_the_services_that_are_called_are_reachable(self, template: Template) -> None:
+        endpoints = template.resources("AWS::EC2::VPCEndpoint").values()
+        services = {text(endpoint["ServiceName"]).rpartition(".")[2] for endpoint in endpoints}
+        assert services == {"bedrock-runtime", "sqs", "secretsmanager", "s3"}
+        interfaces = [endpoint for endpoint in endpoints if endpoint["VpcEndpointType"] == "Interface"]
+        assert all(endpoint["PrivateDnsEnabled"] is True for endpoint in interfaces)
+
+
+class TestFunctions:
+    def test_they_are_those_of_the_table(self, template: Template) -> None:
+        assert set(template.functions()) == {entry.name for entry in ENTRIES}
+
+    def test_their_handlers_are_there(self) -> None:
+        found = [importlib.util.find_spec(entry.handler.rpartition(".")[0]) for entry in ENTRIES]
+        assert None not in found
+
+    def test_they_are_built_alike(self, template: Template, stage: Stage) -> None:
+        for entry in ENTRIES:
+            function = template.functions()[entry.name]
+            assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
+            assert (function["Handler"], function["Timeout"]) == (entry.handler, entry.seconds)
+            assert len(function["Layers"]) == 2
+            assert function.get("ReservedConcurrentExecutions") == stage.reserved.get(entry.name)
+            assert ("SnapStart" in function) is entry.snap_start
+            assert len(function["VpcConfig"]["SubnetIds"]) == stage.zones
+
+    def test_a_new_account_can_have_every_stage_but_production(self) -> None:
+        """It may run ten at once, and nothing can be reserved of those."""
+        assert [stage.name for stage in STAGES.values() if stage.reserved] == ["prod"]
+
+    def test_logs_have_an_end(self, template: Template, stage: Stage) -> None:
+        groups = template.resources("AWS::Logs::LogGroup").values()
+        assert len(groups) == len(ENTRIES) + 4
+        assert {group["RetentionInDays"] for group in groups} == {stage.log_days}
+
+    def test_a_turn_has_time_to_be_published(self) -> None:
+        assert TURN_SECONDS + CALL_MARGIN_S < TURNS.seconds < 30
+
+    def test_they_are_tagged_for_the_bill(self, template: Template, stage: Stage) -> None:
+        for function in template.functions().values():
+            tags = {tag["Key"]: tag["Value"] for tag in function["Tags"]}
+            assert tags == {"project": "pantheon", "stage": stage.name}
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize("entry", [entry for entry in RELEASED if entry.role is Role.APP], ids=lambda e: e.name)
+    def test_what_a_function_is_told_are_its_settings(self, template: Template, stage: Stage, entry: Entry) -> None:
+        settings = Settings.model_validate(variables(template.functions()[entry.name]))
+        assert (settings.stage, settings.llm_provider) == (stage.name, "bedrock")
+        assert (settings.tenant_claim, settings.roles_claim) == ("custom:tenant_id", "cognito:groups")
+        assert set(build(settings)) >= {"fast", "deep"}
+
+    def test_every_variable_of_ours_is_known(self, template: Template) -> None:
+        # Whoever sends to the queue is about to read where it is.
+        known = {*Env, "PANTHEON_QUEUE_URL"}
+        told = {name for function in template.functions().values() for name in variables(function)}
+        assert told - known == set()
+
+    def test_a_database_is_reached_by_a_token_over_tls_that_is_verified(self, template: Template, stage: Stage) -> None:
+        for entry in RELEASED:
+            told = variables(template.functions()[entry.name])
+            urls = [value for name, value in told.items() if name.endswith("_DATABASE_URL")]
+            assert len(urls) == 1
+            assert re.match(rf"postgresql://{entry.role}@<Database\w+\.Endpoint(\.Address)?>:5432/pantheon\?", urls[0])
+            assert "sslmode=verify-full" in urls[0]
+            assert f"iam={stage.region}" in urls[0]
+            assert ("prepare=off" in urls[0]) is stage.proxy
+
+    def test_only_the_migration_knows_the_owner(self, template: Template) -> None:
+        for name, function in template.functions().items():
+            told = {"OWNER" in key for key in variables(function)}
+            assert told == {name == MIGRATE.name}
+
+    def test_no_value_is_a_secret(self, template: Template) -> None:
+        everything = str([variables(function) for function in template.functions().values()])
+        assert "resolve:secretsmanager" not in everything
+        assert "password" not in everything.lower()
+
+
+class TestRelease:
+    def test_no_alias_moves_before_the_migration(self, template: Template) -> None:
+        (trigger,) = template.all("Custom::Trigger")
+        aliases = template.all("AWS::Lambda::Alias")
+        waiting = {id_ for id_, alias in aliases.items() if trigger in alias.get("DependsOn", [])}
+        assert {re.sub(r"Alias\w{8}$", "", id_) for id_ in waiting} == {entry.title for entry in RELEASED}
+
+    def test_the_migration_waits_for_the_database_and_the_way_to_its_secret(self, template: Template) -> None:
+        (trigger,) = template.all("Custom::Trigger").values()
+        waits = {template.body["Resources"][id_]["Type"] for id_ in trigger["DependsOn"]}
+        assert {"AWS::RDS::DBInstance", "AWS::EC2::VPCEndpoint", "AWS::IAM::Policy"} <= waits
+
+    def test_the_migration_runs_again_for_each_of_its_versions(self, template: Template) -> None:
+        (trigger,) = template.resources("Custom::Trigger").values()
+        assert text(trigger["HandlerArn"]).startswith("<MigrateFunctionCurrentVersion")
+
+    def test_traffic_is_shifted_as_the_stage_says_and_back_when_an_alarm_rings(
+        self, template: Template, stage: Stage
+    ) -> None:
+        groups = template.resources("AWS::CodeDeploy::DeploymentGroup").values()
+        assert len(groups) == len(RELEASED)
+        for group in groups:
+            assert group["DeploymentConfigName"] == stage.canary
+            assert group["AlarmConfiguration"]["Enabled"] is True
+            assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+        for entry in RELEASED:
+            (policy,) = [
+                alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+                for id_, alias in template.all("AWS::Lambda::Alias").items()
+                if id_.startswith(f"{entry.title}Alias")
+            ]
+            assert policy["DeploymentGroupName"]["Ref"].startswith(f"Release{entry.title}")
+
+    def test_only_an_alias_is_invoked(self, template: Template) -> None:
+        targets = [i["IntegrationUri"] for i in template.resources("AWS::ApiGatewayV2::Integration").values()]
+        targets += [m["FunctionName"] for m in template.resources("AWS::Lambda::EventSourceMapping").values()]
+        targets += [t["Arn"] for r in template.resources("AWS::Events::Rule").values() for t in r["Targets"]]
+        aliases = template.all("AWS::Lambda::Alias")
+        assert len(targets) == len(RELEASED)
+        assert all(any(id_ in str(target) for id_ in aliases) for target in targets)
+
+
+class TestQueue:
+    def test_a_message_is_hidden_for_as_long_as_a_worker_can_run(self, template: Template) -> None:
+        queues = template.resources("AWS::SQS::Queue")
+        (main,) = [queue for queue in queues.values() if "RedrivePolicy" in queue]
+        assert main["VisibilityTimeout"] > WORKER.seconds
+        assert main["RedrivePolicy"]["maxReceiveCount"] == 5
+        assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
+
+    def test_workers_are_as_many_as_the_database_can_bear(self, template: Template, stage: Stage) -> None:
+        mapping = template.one("AWS::Lambda::EventSourceMapping")
+        assert mapping["ScalingConfig"]["MaximumConcurrency"] == stage.worker_concurrency
+        assert 2 <= stage.worker_concurrency <= stage.connections // 3
+        assert (mapping["BatchSize"], mapping["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
+
+    def test_dead_letters_ring(self, template: Template) -> None:
+        alarms = template.resources("AWS::CloudWatch::Alarm").values()
+        assert [a["Threshold"] for a in alarms if a["MetricName"] == "ApproximateNumberOfMessagesVisible"] == [1]
+
+
+class TestSchedules:
+    def test_each_is_in_the_table(self, template: Template) -> None:
+        rules = template.resources("AWS::Events::Rule").values()
+        assert sorted(rule["ScheduleExpression"] for rule in rules) == sorted(
+            entry.schedule for entry in ENTRIES if entry.schedule
+        )
+
+
+class TestApi:
+    def test_its_routes_are_the_local_gateways(self) -> None:
+        ours = [(route.key, route.function, route.authorised) for route in api.ROUTES]
+        assert ours == [(route.key, route.function, route.authorised) for route in ROUTES]
+
+    def test_a_route_needs_a_token_unless_it_is_listed_as_open(self, template: Template) -> None:
+        routes = template.resources("AWS::ApiGatewayV2::Route").values()
+        made = {route["RouteKey"]: route.get("AuthorizationType", "NONE") for route in routes}
+        assert made == {route.key: "JWT" if route.authorised else "NONE" for route in api.ROUTES}
+        for route in routes:
+            assert ("AuthorizerId" in route) is (route["AuthorizationType"] == "JWT")
+
+    def test_it_is_throttled_and_writes_down_no_address_and_no_token(self, template: Template, stage: Stage) -> None:
+        made = template.one("AWS::ApiGatewayV2::Stage")
+        settings = made["DefaultRouteSettings"]
+        assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (
+            stage.throttle_rate,
+            stage.throttle_burst,
+        )
+        line = made["AccessLogSettings"]["Format"]
+        assert not re.search(r"sourceIp|userAgent|claims|[Aa]uthorization", line)
+
+    def test_browsers_may_come_from_where_the_stage_says(self, template: Template, stage: Stage) -> None:
+        cors = template.one("AWS::ApiGatewayV2::Api").get("CorsConfiguration", {})
+        assert tuple(cors.get("AllowOrigins", ())) == stage.cors_origins
+        assert "*" not in stage.cors_origins
+
+    def test_no_user_can_choose_his_tenant(self, template: Template) -> None:
+        client = template.one("AWS::Cognito::UserPoolClient")
+        assert client["WriteAttributes"] == ["family_name", "given_name"]
+        assert template.one("AWS::Cognito::UserPool")["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
+
+    def test_it_says_where_it_is_and_how_to_get_a_token(self, template: Template) -> None:
+        outputs = template.body["Outputs"]
+        assert {"Url", "Token"} <= set(outputs)
+        assert "admin-initiate-auth" in text(outputs["Token"]["Value"])
+
+
+class TestAccount:
+    def test_what_was_said_is_not_stored(self, account: Template) -> None:
+        (setting,) = account.resources("Custom::AWS").values()
+        call = text(setting["Create"])
+        for kind in ("text", "image", "embedding", "video", "audio"):
+            assert f'"{kind}DataDeliveryEnabled":false' in call
+
+    def test_its_bucket_is_private(self, account: Template) -> None:
+        bucket = account.one("AWS::S3::Bucket")
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+
+
+def test_production_is_protected() -> None:
+    assert (PROD.multi_az, PROD.protected, PROD.proxy, PROD.backup_days >= 30) == (True, True, True, True)
+    assert DEV.proxy is False
+    assert "Canary" in PROD.canary
