@@ -1,0 +1,167 @@
+"""What was bundled, unpacked as on Lambda and run by Lambda's runtime client, answers the events that it will get.
+
+Nothing here is imported from this checkout by a function: each has its own folder and the two layers.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra_cdk.assets import Assets
+from infra_cdk.entries import ENTRIES, MIGRATE
+from local import postgres
+from local.emulator import Emulator, Function, emulate
+from local.event_source import build_sqs_event
+from shared.db.tables import MIGRATION_HEAD
+from shared.names import API_PREFIX, Env, Role
+
+ROOT = Path(__file__).parents[2]
+BUNDLE = ROOT / "build" / "rie"
+TOOLS = ROOT / "build" / "rie-tools"
+EVENTS = ROOT / "tests" / "events"
+PYTHON = os.environ["PYTHON313"]
+
+
+def event(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return read
+
+
+def request(method: str, path: str, body: object = None) -> dict[str, Any]:
+    """API Gateway's event for a request of the tenant that the examples are of."""
+    made = event("api_get" if body is None else "api_post")
+    made |= {"rawPath": f"{API_PREFIX}/{path}", "body": json.dumps(body), "isBase64Encoded": False}
+    made["requestContext"]["http"] |= {"method": method, "path": made["rawPath"]}
+    return made
+
+
+CLAIMS = event("api_get")["requestContext"]["authorizer"]["jwt"]["claims"]
+
+
+class Lambdas:
+    """Every function of the bundle, each started when it is first asked for."""
+
+    def __init__(self, resources: ExitStack, folder: Path, owner_url: str) -> None:
+        self._resources, self._folder, self._owner_url = resources, folder, owner_url
+        self._running: dict[str, Emulator] = {}
+
+    def __getitem__(self, name: str) -> Emulator:
+        if name not in self._running:
+            assets = Assets.of(BUNDLE)
+            (entry,) = [entry for entry in ENTRIES if entry.name == name]
+            function = Function(
+                entry.handler,
+                [assets.function(name), assets.core / "python", assets.dependencies / "python"],
+                self._environment(name),
+                TOOLS,
+                PYTHON,
+            )
+            self._running[name] = self._resources.enter_context(emulate(function, self._folder / f"{name}.log"))
+        return self._running[name]
+
+    def _environment(self, name: str) -> dict[str, str]:
+        if name == MIGRATE.name:
+            return {Env.OWNER_DATABASE_URL.value: self._owner_url}
+        urls = {role: self._owner_url.replace("postgres@", f"{role}@", 1) for role in Role}
+        return {
+            Env.STAGE.value: "rie",
+            Env.APP_DATABASE_URL.value: urls[Role.APP],
+            Env.OPS_DATABASE_URL.value: urls[Role.OPS],
+            Env.JWT_ISSUER.value: CLAIMS["iss"],
+            Env.JWT_AUDIENCE.value: CLAIMS["aud"],
+            Env.LLM_PROVIDER.value: "scripted",
+            Env.INVOCATION_LOG.value: "s3://log/AWSLogs/123456789012/BedrockModelInvocationLogs/eu-central-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+        }
+
+    def http(self, name: str, asked: dict[str, Any]) -> tuple[int, Any]:
+        answer = self[name].invoke(asked)
+        return answer["statusCode"], json.loads(answer["body"] or "null")
+
+
+@pytest.fixture(scope="module")
+def owner_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgres.start(tmp_path_factory.mktemp("postgres"), settings={"fsync": "off"}) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def lambdas(owner_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lambdas]:
+    """The functions, on a database that the bundled migration has brought up."""
+    with ExitStack() as resources:
+        running = Lambdas(resources, tmp_path_factory.mktemp("rie"), owner_url)
+        assert running["migrate"].invoke({}) == {"found": None, "left": MIGRATION_HEAD}
+        yield running
+
+
+@pytest.fixture(scope="module")
+def session_id(lambdas: Lambdas) -> str:
+    agent = {"key": "writer", "name": "Writer", "role_prompt": "You write.", "model_alias": "fast"}
+    assert lambdas.http("api", request("POST", "agents", agent))[0] == 201
+    status, made = lambdas.http(
+        "api", request("POST", "sessions", {"title": "T", "mode": "tag", "agent_keys": ["writer"]})
+    )
+    assert status == 201
+    return str(made["id"])
+
+
+def post_turn(lambdas: Lambdas, session_id: str, key: str, **headers: str) -> tuple[int, Any]:
+    posted = event("turns_post")
+    path = f"{API_PREFIX}/sessions/{session_id}/turns"
+    posted |= {"rawPath": path, "pathParameters": {"session_id": session_id}}
+    posted["body"] = json.dumps({"message": "@writer hello"})
+    posted["headers"] |= {"idempotency-key": key, **headers}
+    posted["requestContext"]["http"]["path"] = path
+    return lambdas.http("turns", posted)
+
+
+def test_the_api_is_healthy(lambdas: Lambdas) -> None:
+    status, health = lambdas.http("api", request("GET", "health"))
+    assert (status, health["status"], health["checks"]["migration"]) == (200, "ok", MIGRATION_HEAD)
+
+
+def test_the_contract_is_in_the_bundle(lambdas: Lambdas) -> None:
+    status, document = lambdas.http("api", request("GET", "openapi.json"))
+    assert (status, document["openapi"][:3]) == (200, "3.1")
+
+
+def test_a_turn_is_answered_and_read_again(lambdas: Lambdas, session_id: str) -> None:
+    status, turn = post_turn(lambdas, session_id, "first")
+    assert (status, turn["status"], len(turn["replies"])) == (201, "completed", 1)
+    assert lambdas.http("api", request("GET", f"turns/{turn['id']}")) == (200, turn)
+
+
+def test_a_turn_that_was_handed_over_is_run_by_the_worker_from_a_message(lambdas: Lambdas, session_id: str) -> None:
+    status, turn = post_turn(lambdas, session_id, "later", prefer="respond-async")
+    assert (status, turn["status"]) == (202, "accepted")
+    assert lambdas["worker"].invoke(build_sqs_event(turn["id"], CLAIMS["tenant_id"])) == {"batchItemFailures": []}
+    assert lambdas.http("api", request("GET", f"turns/{turn['id']}"))[1]["status"] == "completed"
+
+
+def test_a_message_that_cannot_be_read_is_reported_and_the_others_are_done_with(lambdas: Lambdas) -> None:
+    unreadable = build_sqs_event("no id", CLAIMS["tenant_id"])  # type: ignore[arg-type]
+    (record,) = unreadable["Records"]
+    assert lambdas["worker"].invoke(unreadable) == {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
+
+
+def test_the_clock_starts_the_reconciler(lambdas: Lambdas) -> None:
+    """Nothing is in suspense, and so nothing of the log is read."""
+    answer = lambdas["reconciler"].invoke(event("schedule"))
+    assert (answer["settled"], answer["left"]) == (0, 0)
+
+
+def test_a_release_finds_its_own_schema(lambdas: Lambdas) -> None:
+    assert lambdas["migrate"].invoke({}) == {"found": MIGRATION_HEAD, "left": MIGRATION_HEAD}
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_every_function_starts_and_raises_what_it_is_not_told(lambdas: Lambdas, entry: Any) -> None:
+    """A handler that cannot be imported answers every event with Runtime.ImportModuleError."""
+    answer = lambdas[entry.name].invoke({})
+    assert not str(answer.get("errorType", "")).startswith("Runtime.")
