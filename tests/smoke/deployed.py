@@ -1,0 +1,114 @@
+"""What a deployment promises, with nothing but its address and a token. What it makes, it takes away again."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+URL = os.environ["PANTHEON_SMOKE_URL"].rstrip("/")
+TOKEN = os.environ["PANTHEON_SMOKE_TOKEN"]
+ENDED = ("completed", "failed", "cancelled")
+# A posted turn is answered within 30 seconds, by API Gateway's own limit.
+PATIENCE_S = 40.0
+POLLS = 15
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(base_url=f"{URL}/api/v1/", headers=headers, timeout=PATIENCE_S) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def agents(http: httpx.Client) -> Iterator[list[str]]:
+    keys = [f"smoke-{uuid4().hex[:12]}" for _ in range(2)]
+    for key in keys:
+        prompt = "You are part of a test. Answer in five words at most."
+        agent = {"key": key, "name": key.title(), "role_prompt": prompt, "model_alias": "fast", "max_output_tokens": 64}
+        assert http.post("agents", json=agent).status_code == 201
+    yield keys
+    for key in keys:
+        assert http.delete(f"agents/{key}").status_code == 204
+
+
+@pytest.fixture(scope="module")
+def session_id(http: httpx.Client, agents: list[str]) -> Iterator[str]:
+    made = http.post("sessions", json={"title": "Smoke", "mode": "tag", "agent_keys": agents})
+    assert made.status_code == 201, made.text
+    session_id = made.json()["id"]
+    yield session_id
+    assert http.delete(f"sessions/{session_id}").status_code == 204
+    assert http.get(f"sessions/{session_id}").status_code == 404
+
+
+def post(http: httpx.Client, session_id: str, message: str, **headers: str) -> httpx.Response:
+    return http.post(f"sessions/{session_id}/turns", json={"message": message}, headers=headers)
+
+
+def wait_for(http: httpx.Client, turn_id: str) -> dict[str, Any]:
+    """The turn, once it has ended."""
+    for _ in range(POLLS):
+        turn: dict[str, Any] = http.get(f"turns/{turn_id}", params={"wait": 20}).json()
+        if turn["status"] in ENDED:
+            return turn
+    raise AssertionError(f"turn {turn_id} does not end")
+
+
+def test_it_is_healthy_and_says_so_to_everybody() -> None:
+    answer = httpx.get(f"{URL}/api/v1/health", timeout=PATIENCE_S)
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok"), answer.text
+
+
+def test_the_contract_is_served() -> None:
+    assert httpx.get(f"{URL}/openapi.json", timeout=PATIENCE_S).json()["openapi"].startswith("3.1")
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer nonsense"], ids=str)
+def test_nobody_gets_in_without_a_token(authorization: str | None) -> None:
+    headers = {"Authorization": authorization} if authorization else {}
+    answer = httpx.get(f"{URL}/api/v1/agents", headers=headers, timeout=PATIENCE_S)
+    assert (answer.status_code, set(answer.json())) == (401, {"message"})
+
+
+def test_the_token_says_who_is_calling(http: httpx.Client) -> None:
+    me = http.get("auth/me").json()
+    assert me["tenant_id"]
+    assert me["roles"]
+
+
+def test_there_are_models(http: httpx.Client) -> None:
+    assert "fast" in {model["alias"] for model in http.get("models").json()["items"]}
+
+
+def test_a_turn_is_answered_priced_and_replayed_byte_for_byte(
+    http: httpx.Client, session_id: str, agents: list[str]
+) -> None:
+    key = str(uuid4())
+    message = f"@{agents[0]} @{agents[1]} say hello"
+    first = post(http, session_id, message, **{"Idempotency-Key": key})
+    assert first.status_code in (201, 202), first.text
+    turn = wait_for(http, first.json()["id"])
+    assert (turn["status"], [reply["agent_key"] for reply in turn["replies"]]) == ("completed", agents)
+    assert all(reply["usage"]["output_tokens"] > 0 for reply in turn["replies"])
+    replays = [post(http, session_id, message, **{"Idempotency-Key": key}) for _ in range(2)]
+    assert [(replay.status_code, replay.headers["Idempotency-Replayed"]) for replay in replays] == [(201, "true")] * 2
+    assert replays[0].content == replays[1].content == http.get(f"turns/{turn['id']}").content
+
+
+def test_a_turn_that_nobody_waits_for_is_run_by_the_worker(
+    http: httpx.Client, session_id: str, agents: list[str]
+) -> None:
+    accepted = post(http, session_id, f"@{agents[0]} say goodbye", Prefer="respond-async")
+    assert accepted.status_code == 202
+    assert wait_for(http, accepted.json()["id"])["status"] == "completed"
+
+
+def test_what_is_wrong_is_told_as_a_problem(http: httpx.Client, session_id: str) -> None:
+    answer = post(http, session_id, " ")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_message")
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert http.get(f"turns/{uuid4()}").status_code == 404
