@@ -88,6 +88,7 @@ class Database(Construct):
                 "max_connections": str(stage.connections),
                 # What is slower than this is named; its parameters, which may hold text of tenants, are not.
                 "log_min_duration_statement": "1000",
+                "log_error_verbosity": "terse",
                 "log_parameter_max_length": "0",
                 "log_parameter_max_length_on_error": "0",
                 "idle_in_transaction_session_timeout": "60000",

@@ -35,6 +35,7 @@ class TestDatabase:
         assert parameters["Family"] == "postgres18"
         assert parameters["Parameters"]["rds.force_ssl"] == "1"
         assert parameters["Parameters"]["log_parameter_max_length"] == "0"
+        assert parameters["Parameters"]["log_error_verbosity"] == "terse"
         assert parameters["Parameters"]["max_connections"] == str(stage.connections)
 
     def test_nobody_has_a_password_but_rds(self, template: Template) -> None:
