@@ -71,7 +71,8 @@ def summarised(room: CouncilRoom) -> None:
     for _ in range(4):
         room.take(MESSAGE)
     archived = room.rows("SELECT archived::text AS archived FROM summaries ORDER BY through_turn_index")
-    assert [WORD in row["archived"] for row in archived] == [False, True]
+    assert len(archived) == 2
+    assert WORD in archived[-1]["archived"]
 
 
 def failed(room: CouncilRoom) -> None:
