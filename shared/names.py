@@ -1,4 +1,4 @@
-"""Every name that two sides must agree on: environment variables, metrics, dimensions, database roles.
+"""What two sides must agree on: the names of environment variables, metrics, dimensions, database roles.
 
 Standard library only and no logic: the stack that deploys Pantheon reads this file too.
 """
@@ -10,6 +10,8 @@ SERVICE: Final = "pantheon"
 VERSION: Final = "0.1.0"
 METRICS_NAMESPACE: Final = "Pantheon"
 API_PREFIX: Final = "/api/v1"
+# How often the queue hands a message out before it is a dead letter. A busy worker turns messages away, too.
+MAX_RECEIVES: Final = 5
 
 
 class Env(StrEnum):
@@ -22,6 +24,7 @@ class Env(StrEnum):
     # Only the migration is told these: nothing else knows how to become the owner.
     OWNER_DATABASE_URL = "PANTHEON_OWNER_DATABASE_URL"
     OWNER_SECRET_ARN = "PANTHEON_OWNER_SECRET_ARN"  # noqa: S105 the name of a variable
+    QUEUE_URL = "PANTHEON_QUEUE_URL"
     JWT_ISSUER = "PANTHEON_JWT_ISSUER"
     JWT_AUDIENCE = "PANTHEON_JWT_AUDIENCE"
     TENANT_CLAIM = "PANTHEON_TENANT_CLAIM"
@@ -84,6 +87,13 @@ class Metric(StrEnum):
     DRIFTED_CALLS = "DriftedCalls"
     UNREADABLE_RECORDS = "UnreadableRecords"
     SUSPENDED_CALLS = "SuspendedCalls"
+    ABANDONED_TURNS = "AbandonedTurns"
+    UNSENT_TURNS = "UnsentTurns"
+    ACTIVE_TURNS = "ActiveTurns"
+    DUE_TURNS = "DueTurns"
+    OLDEST_ACTIVE_TURN = "OldestActiveTurn"
+    BROKEN_INVARIANTS = "BrokenInvariants"
+    UNCHECKED_INVARIANTS = "UncheckedInvariants"
 
 
 class Dimension(StrEnum):

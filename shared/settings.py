@@ -1,6 +1,7 @@
 """The environment, typed. It is read on first use and never at import, so that a handler can be imported anywhere.
 
-A function reads the part that it needs: what serves tenants never sees the address at which operations see them all.
+A function reads no more than its job needs: what is missing here must not keep a function from working that has no
+use for it, and the functions that serve tenants never get the address at which operations see all of them.
 """
 
 import os
@@ -81,6 +82,10 @@ class AwsEnvironment(BaseModel):
     session_token: str | None = Field(None, repr=False)
     container_credentials_full_uri: str | None = None
     container_authorization_token: str | None = Field(None, repr=False)
+class QueueSettings(Environment):
+    """Where turns are handed over. Without a queue, a turn's row alone says that it waits."""
+
+    queue_url: str | None = None
 
 
 @cache
@@ -110,6 +115,12 @@ def migration_settings() -> MigrationSettings:
 def aws_environment() -> AwsEnvironment:
     """As it is now: unlike settings, credentials change while a process lives."""
     return _read(AwsEnvironment)
+
+
+@cache
+def queue_settings() -> QueueSettings:
+    """The same for whoever sends turns to the queue."""
+    return _read(QueueSettings)
 
 
 _Part = TypeVar("_Part", bound=BaseModel)

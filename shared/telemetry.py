@@ -69,6 +69,8 @@ def emit(outcome: TurnOutcome) -> None:
     if outcome.published:
         _put({Dimension.STATUS: outcome.status}, {Metric.TURNS: 1})
         _put({}, {Metric.TURN_DURATION: outcome.seconds, Metric.TURN_OVERHEAD: outcome.overhead_s})
+        if outcome.abandoned:
+            count(Metric.ABANDONED_TURNS)
     groups: dict[tuple[str, str], list[CallFigures]] = {}
     for call in outcome.calls:
         groups.setdefault((call.model_alias, call.purpose), []).append(call)
@@ -80,6 +82,11 @@ def emit(outcome: TurnOutcome) -> None:
 
 def count(metric: Metric, number: int = 1) -> None:
     _put({}, {metric: number})
+
+
+def measure(values: Mapping[Metric, float]) -> None:
+    """Gauges of the whole deployment, on one line."""
+    _put({}, values)
 
 
 def count_error(error: PantheonError) -> None:
@@ -105,6 +112,7 @@ _UNITS = {
     Metric.TURN_DURATION: MetricUnit.Seconds,
     Metric.TURN_OVERHEAD: MetricUnit.Seconds,
     Metric.CALL_DURATION: MetricUnit.Seconds,
+    Metric.OLDEST_ACTIVE_TURN: MetricUnit.Seconds,
 }
 
 

@@ -6,11 +6,13 @@ from typing import Annotated
 
 from fastapi import Header, Request, Response
 
+from functions.dispatch import dispatch
 from functions.http import create_app, lambda_handler
 from functions.requests import CurrentCaller, SessionId
 from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, Text, TurnView
 from shared import telemetry
 from shared.db.engine import database
+from shared.domain.message import TurnMessage
 from shared.errors import InvalidMessage
 from shared.llm.providers import provider
 from shared.names import API_PREFIX
@@ -56,6 +58,8 @@ async def post_turn(
     )
     outcome = take_turn(Runner(database(), provider(), _seconds_left(request)), posted)
     telemetry.emit(outcome)
+    if outcome.handed_over:
+        dispatch([TurnMessage(outcome.turn_id, caller.tenant_id)])
     headers = {"Location": f"{API_PREFIX}/turns/{outcome.turn_id}"}
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"

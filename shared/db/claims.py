@@ -13,6 +13,8 @@ from shared.db.tables import llm_calls, turns
 
 # Enough to load the turn and to write its next intent, which sets a lease of its own.
 CLAIM_LEASE_S = 30
+# So many claims that brought nothing, and the turn is given up. One more means that giving it up failed as well.
+FRUITLESS_CLAIMS = 3
 
 _this = turns.c.id == bindparam("t_id")
 _of_turn = llm_calls.c.turn_id == bindparam("t_id")
@@ -74,3 +76,9 @@ def _release() -> Statement:
 
 CLAIM = _claim()
 RELEASE = _release()
+# Nobody but who gives a turn up ends one as failed after so many claims.
+GIVEN_UP = Statement(
+    select(turns.c.id).where(
+        _this, turns.c.status == "failed", turns.c.deleted_at.is_(None), turns.c.expired_claims >= FRUITLESS_CLAIMS
+    )
+)

@@ -22,7 +22,8 @@ class CallFigures:
 @dataclass(frozen=True, slots=True)
 class TurnOutcome:
     """`body` is the turn as JSON, `seconds` this process's share of its time. `replayed`: the answer had been stored
-    before. `handed_over`: the turn is to be sent to the queue. `published`: this process ended it."""
+    before. `handed_over`: the turn is to be sent to the queue. `published`: this process ended it. `abandoned`: it was
+    given up, because nobody could finish it."""
 
     turn_id: UUID
     status: TurnStatus
@@ -33,6 +34,7 @@ class TurnOutcome:
     replayed: bool = False
     handed_over: bool = False
     published: bool = False
+    abandoned: bool = False
 
     @property
     def ended(self) -> bool:

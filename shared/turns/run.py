@@ -4,24 +4,18 @@
 the same place, and a turn that outlasts this process's time is given back to the queue before its next call.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-import psycopg
 from uuid6 import uuid7
 
 from shared.catalog import catalog
-from shared.db.claims import CLAIM, LOCK_ABANDONED
-from shared.db.context import LOAD_FOR_RESUMED_TURN
-from shared.db.engine import Database, Row
-from shared.db.turns import LOAD_CALLS, load_turn
-from shared.domain.agent import Agent
+from shared.db.engine import Database
+from shared.db.turns import load_turn
 from shared.domain.outcome import TurnOutcome
-from shared.domain.turn import Plan, Purpose, Turn
+from shared.domain.turn import Purpose, Turn
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Completion, Message, Provider
 from shared.llm.tokens import token_estimates
@@ -33,13 +27,11 @@ from shared.settings import settings
 from shared.summary.merge import Limits
 from shared.summary.pipeline import summarise
 from shared.summary.policy import SummaryPolicy
-from shared.turns.accept import Draft, Header, Stored, TurnRequest, conversation_of, load_draft
+from shared.turns.accept import Draft, Header, Stored, TurnRequest, load_draft
 from shared.turns.acceptance import Stale
+from shared.turns.claim import claim, load_given_up
 from shared.turns.journal import Stopped, TurnJournal
 from shared.turns.publish import publish
-
-# So many claims that brought nothing, and the turn is given up.
-FRUITLESS_CLAIMS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +71,16 @@ def _load(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
 
 
 def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | None:
-    """Claim a turn that nobody runs, and run it on from its journal. None where somebody does, or it has ended."""
+    """Claim a turn that nobody runs, and run it on from its journal. None where somebody does, or it has ended; where
+    it was given up, an outcome that says so, every time."""
     started = time.monotonic()
-    turn = _claim(runner.db, tenant_id, turn_id)
+    turn = claim(runner.db, tenant_id, turn_id)
     if turn is None:
-        return None
-    loaded, calls = runner.db.read_all(
-        tenant_id,
-        (
-            LOAD_FOR_RESUMED_TURN,
-            {
-                "b_session_id": turn["session_id"],
-                "b_turn_index": turn["turn_index"],
-                "b_roster": json.dumps(turn["roster"]),
-            },
-        ),
-        (LOAD_CALLS, {"b_id": turn_id}),
-    )
-    journal = TurnJournal.resumed(runner.db, turn, calls)
-    header = Header(*(turn[name] for name in ("id", "tenant_id", "session_id", "turn_index", "mode", "message")))
-    council = _resumed_council(runner, turn, loaded[0], journal)
-    end = _give_up if turn["expired_claims"] >= FRUITLESS_CLAIMS else _run
-    return end(runner, header, journal, council, started)
+        abandoned = load_given_up(runner.db, tenant_id, turn_id)
+        return TurnOutcome(turn_id, "failed", "", abandoned=True) if abandoned else None
+    council = Council(turn.conversation, _asker(runner, turn.journal), turn.plan, _routing())
+    end = _give_up if turn.given_up else _run
+    return end(runner, turn.header, turn.journal, council, started)
 
 
 def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
@@ -129,7 +109,7 @@ def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Coun
         turn, body = publish(runner.db, header, journal, council, abandoned=True)
     except Stopped:
         return _standing(runner, header, journal, started)
-    return _published(turn, body, journal, started)
+    return _published(turn, body, journal, started, abandoned=turn.status == "failed")
 
 
 def _asker(runner: Runner, journal: TurnJournal) -> Asker:
@@ -159,25 +139,6 @@ def _routing() -> RoutingPolicy:
     return RoutingPolicy(values.routing_alias, values.routing_max_tokens, values.routing_max_agents)
 
 
-def _resumed_council(runner: Runner, turn: Row, loaded: dict[str, Any], journal: TurnJournal) -> Council:
-    by_key = {agent["key"]: Agent(**agent) for agent in loaded["agents"] or []}
-    roster = {pinned["key"]: by_key[pinned["key"]] for pinned in turn["roster"]}
-    requested = tuple(turn["requested_agent_keys"]) if turn["requested_agent_keys"] else None
-    conversation = conversation_of(loaded, roster, turn["message"], requested, turn["fan_out"])
-    plan = Plan.from_dict(turn["plan"]) if turn["plan"] else None
-    return Council(conversation, _asker(runner, journal), plan, _routing())
-
-
-def _claim(db: Database, tenant_id: str, turn_id: UUID) -> Row | None:
-    try:
-        with db.transaction(tenant_id) as execute:
-            if not execute(LOCK_ABANDONED, {"t_id": turn_id}):
-                return None
-            return execute(CLAIM, {"t_id": turn_id})[0]
-    except (psycopg.Error, DatabaseUnavailable) as error:
-        raise JournalUnavailable from error
-
-
 def _hand_over(runner: Runner, header: Header, journal: TurnJournal, started: float) -> TurnOutcome:
     """Give the turn to the queue; where not even its first call was begun, it is accepted for the queue."""
     released = True
@@ -188,9 +149,11 @@ def _hand_over(runner: Runner, header: Header, journal: TurnJournal, started: fl
     return _standing(runner, header, journal, started, handed_over=released)
 
 
-def _published(turn: Turn, body: str, journal: TurnJournal, started: float) -> TurnOutcome:
-    seconds = time.monotonic() - started
-    return TurnOutcome(turn.id, turn.status, body, journal.figures(), turn.fallbacks, seconds, published=True)
+def _published(turn: Turn, body: str, journal: TurnJournal, started: float, *, abandoned: bool = False) -> TurnOutcome:
+    figures, seconds = journal.figures(), time.monotonic() - started
+    return TurnOutcome(
+        turn.id, turn.status, body, figures, turn.fallbacks, seconds, published=True, abandoned=abandoned
+    )
 
 
 def _standing(

@@ -1,23 +1,28 @@
 """A real PostgreSQL for the tests that ask for one, started once a run, and a council room in it for each test."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from psycopg.rows import dict_row
 
 import migrations
+from functions.worker import handler
 from local import postgres
+from local.gateway.worker import LambdaContext
+from shared.aws.queue import queue
 from shared.catalog import catalog
 from shared.db.engine import Database, Row
 from shared.db.tables import metadata
 from shared.llm.tokens import token_estimates
 from shared.names import Env, Role
-from shared.settings import settings
-from tests.council_room import CouncilRoom, DatabaseUrls, broken_invariants
+from shared.settings import queue_settings, settings
+from tests import sqs
+from tests.council_room import AMPLE_S, CouncilRoom, DatabaseUrls, broken_invariants
 from tests.other_process import OtherProcess
 from tests.watched_database import WatchedDatabase
 
@@ -104,6 +109,8 @@ def scripted_settings(app_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def _forget_settings() -> None:
     settings.cache_clear()
+    queue_settings.cache_clear()
+    queue.cache_clear()
     catalog.cache_clear()
     token_estimates.cache_clear()
 
@@ -134,3 +141,17 @@ def ops_url(database_urls: DatabaseUrls) -> str:
 def ops(room: CouncilRoom, ops_url: str) -> WatchedDatabase:
     """A connection of the operations' role."""
     return room.open_database(ops_url)
+
+
+@pytest.fixture
+def worker(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> Callable[[UUID], bool]:
+    """The worker's real handler, with the room's database and provider. Takes a message of one of the room's turns,
+    and returns whether the message comes back."""
+    monkeypatch.setattr(handler, "database", lambda: room.db)
+    monkeypatch.setattr(handler, "provider", lambda: room.provider)
+
+    def deliver(turn_id: UUID) -> bool:
+        context = LambdaContext("worker", "request-1", time.monotonic() + AMPLE_S)
+        return bool(sqs.failed([sqs.message(turn_id, room.tenant_id)], context))
+
+    return deliver

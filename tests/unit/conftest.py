@@ -15,12 +15,19 @@ import pytest
 
 from local.gateway.worker import LambdaContext
 from shared import telemetry
+from shared.aws.queue import queue
 from shared.catalog import catalog
 from shared.db.engine import database, operations_database
 from shared.llm.providers import provider
 from shared.llm.tokens import token_estimates
 from shared.names import Env
-from shared.settings import invocation_log_settings, migration_settings, operations_settings, settings
+from shared.settings import (
+    invocation_log_settings,
+    migration_settings,
+    operations_settings,
+    queue_settings,
+    settings,
+)
 from tests.unit.gateway import Handler, LogLines
 
 ISSUER = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Council01"
@@ -38,10 +45,12 @@ _CACHES = (
     operations_settings,
     invocation_log_settings,
     migration_settings,
+    queue_settings,
     catalog,
     provider,
     database,
     operations_database,
+    queue,
     token_estimates,
 )
 

@@ -1,6 +1,7 @@
 """The environment, typed: defaults, limits, and errors that name the variable and never its value."""
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
@@ -8,12 +9,15 @@ from shared.errors import ConfigurationError
 from shared.names import Env
 from shared.settings import (
     Environment,
-    Settings,
     invocation_log_settings,
     migration_settings,
     operations_settings,
+    queue_settings,
     settings,
 )
+
+# Each part of the environment that some function reads.
+PARTS = (settings, operations_settings, invocation_log_settings, queue_settings)
 
 
 def test_what_is_required_is_enough(environment: pytest.MonkeyPatch) -> None:
@@ -51,6 +55,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
         Env.RETENTION_DAYS: "30",
         Env.INVOCATION_LOG: "s3://logs/council/AWSLogs/123456789012/BedrockModelInvocationLogs/eu-central-1",
+        Env.QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/turns",
     }
     of_the_owner = {Env.OWNER_DATABASE_URL: "postgresql://db/pantheon", Env.OWNER_SECRET_ARN: "arn:of:the:secret"}
     assert {*given, *of_operations, *of_the_owner} == set(Env)
@@ -65,6 +70,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert operations_settings().retention_days == 30
     owner = migration_settings()
     assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())
+    assert queue_settings().queue_url == of_operations[Env.QUEUE_URL]
     log = invocation_log_settings()
     assert (log.invocation_log, log.stage) == (of_operations[Env.INVOCATION_LOG], "prod")
 
@@ -95,6 +101,10 @@ def test_a_log_that_is_nowhere_in_a_bucket_is_refused(environment: pytest.Monkey
     environment.setenv(Env.INVOCATION_LOG, url)
     with pytest.raises(ConfigurationError, match=f"^{Env.INVOCATION_LOG}: "):
         invocation_log_settings()
+
+
+def test_without_a_queue_there_is_none(environment: pytest.MonkeyPatch) -> None:
+    assert queue_settings().queue_url is None
 
 
 def test_the_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:
@@ -158,14 +168,14 @@ def test_every_fault_is_named_at_once(environment: pytest.MonkeyPatch) -> None:
 def test_a_variable_set_to_nothing_means_the_same_as_one_that_is_not_set(
     environment: pytest.MonkeyPatch, name: Env
 ) -> None:
-    def outcome() -> Settings | str:
-        settings.cache_clear()
+    def outcome(part: Any) -> Environment | str:
+        part.cache_clear()
         try:
-            return settings()
+            return cast(Environment, part())
         except ConfigurationError as error:
             return error.detail.partition(":")[0]
 
     environment.delenv(name, raising=False)
-    unset = outcome()
+    unset = [outcome(part) for part in PARTS]
     environment.setenv(name, "")
-    assert outcome() == unset
+    assert [outcome(part) for part in PARTS] == unset

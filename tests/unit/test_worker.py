@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,6 +11,8 @@ from local.gateway.worker import LambdaContext
 from shared.domain.outcome import TurnOutcome
 from shared.errors import JournalUnavailable
 from shared.turns.run import Runner
+from tests import sqs
+from tests.sqs import event
 from tests.unit.gateway import LogLines
 
 TURNS = [UUID(int=number) for number in range(3)]
@@ -20,31 +21,8 @@ SECRET = "the prompt of a tenant"
 Resume = Callable[[Runner, str, UUID], TurnOutcome | None]
 
 
-def event(*bodies: str) -> dict[str, Any]:
-    records = [
-        {
-            "messageId": f"message-{number}",
-            "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a==",
-            "body": body,
-            "attributes": {
-                "ApproximateReceiveCount": "1",
-                "SentTimestamp": "1767323045006",
-                "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-                "ApproximateFirstReceiveTimestamp": "1767323045010",
-            },
-            "messageAttributes": {},
-            "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
-            "eventSource": "aws:sqs",
-            "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:pantheon-turns",
-            "awsRegion": "eu-central-1",
-        }
-        for number, body in enumerate(bodies)
-    ]
-    return {"Records": records}
-
-
 def message(turn_id: UUID, tenant_id: str = "acme") -> str:
-    return json.dumps({"tenant_id": tenant_id, "turn_id": str(turn_id)})
+    return sqs.message(turn_id, tenant_id)
 
 
 @pytest.fixture

@@ -1,0 +1,16 @@
+"""Telling the queue which turns wait. That it could not be told is nobody's error: the sweeper tells it again."""
+
+from collections.abc import Sequence
+
+from shared import telemetry
+from shared.aws.queue import queue
+from shared.domain.message import TurnMessage
+from shared.names import Metric
+
+
+def dispatch(messages: Sequence[TurnMessage]) -> bool:
+    """Send each, after the commit by which its turn waits. Returns whether all were sent."""
+    unsent = queue().send(messages)
+    if unsent:
+        telemetry.count(Metric.UNSENT_TURNS, unsent)
+    return not unsent

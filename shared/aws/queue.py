@@ -1,0 +1,79 @@
+"""The queue that brings turns to the worker.
+
+The rule this file protects: a turn that could not be sent is neither lost nor anybody's error. Its row says that it
+waits, and the sweeper sends it when it is due. So a message is sent once and in a short time, and a failure is only
+logged and counted.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final
+
+from shared.domain.message import TurnMessage
+from shared.settings import queue_settings
+
+logger = logging.getLogger(__name__)
+
+# As many as SQS takes in one request.
+_BATCH: Final = 10
+# A client waits for its 202 meanwhile, and API Gateway for no longer than 30 seconds.
+_CONNECT_S: Final = 1.0
+_READ_S: Final = 2.0
+
+
+class Queue:
+    """An SQS queue; without a `url`, none: then nothing is sent, and the turns' rows are the queue. Region,
+    credentials and the endpoint come from AWS's own variables."""
+
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+        self._client: Any = None
+
+    def send(self, messages: Sequence[TurnMessage]) -> int:
+        """Send each once. Returns how many were not sent, and does not raise; where the queue refuses a request, the
+        rest is not tried."""
+        if self._url is None:
+            return 0
+        unsent = 0
+        for start in range(0, len(messages), _BATCH):
+            batch = messages[start : start + _BATCH]
+            try:
+                unsent += self._send(batch)
+            except Exception as error:  # noqa: BLE001 - whatever it is: the turns' rows still say that they wait
+                logger.warning("turns not sent", extra={"error": type(error).__name__, "code": _code(error)})
+                return unsent + len(messages) - start
+        return unsent
+
+    def _send(self, batch: Sequence[TurnMessage]) -> int:
+        entries = [{"Id": str(number), "MessageBody": message.as_json()} for number, message in enumerate(batch)]
+        answer = self._running_client().send_message_batch(QueueUrl=self._url, Entries=entries)
+        failed = answer.get("Failed") or ()
+        for failure in failed:
+            logger.warning("turn not sent", extra={"code": failure["Code"]})
+        return len(failed)
+
+    def _running_client(self) -> Any:
+        if self._client is None:
+            # Here and not on top: most invocations hand nothing over, and where there is no queue none does.
+            import boto3
+            from botocore.config import Config
+
+            once = {"total_max_attempts": 1, "mode": "standard"}
+            config = Config(connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries=once)
+            self._client = boto3.session.Session().client("sqs", config=config)
+        return self._client
+
+
+def _code(error: Exception) -> str | None:
+    """AWS's own word for what it refuses."""
+    match getattr(error, "response", None):
+        case {"Error": {"Code": str(code)}}:
+            return code
+    return None
+
+
+@cache
+def queue() -> Queue:
+    """This process's queue. It connects when it is first used."""
+    return Queue(queue_settings().queue_url)

@@ -1,0 +1,122 @@
+"""From a turn that nobody runs to one that this process may run on, or give up.
+
+The rule this file protects: whatever it is that keeps a turn from being finished, the turn ends. A claim is counted
+in the commit that makes it, before anything of the turn is loaded. After three that brought nothing the turn is given
+up with what was answered; where that fails too, it is given up with nothing of it loaded that could be the reason.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from shared.catalog import Rates
+from shared.db.claims import CLAIM, FRUITLESS_CLAIMS, GIVEN_UP, LOCK_ABANDONED
+from shared.db.context import LOAD_FOR_RESUMED_TURN
+from shared.db.engine import Database, Row
+from shared.db.forfeit import FORFEIT
+from shared.db.turns import LOAD_CALLS
+from shared.domain.agent import Agent
+from shared.domain.conversation import Conversation
+from shared.domain.money import ZERO, rates_as_dict
+from shared.domain.turn import Plan
+from shared.errors import DatabaseUnavailable, JournalUnavailable
+from shared.turns.accept import Header, conversation_of
+from shared.turns.journal import TurnJournal
+
+_NOTHING: Row = {"history": None, "summary": None}
+# What a call that is only counted does not say.
+_UNSAID: Row = {
+    "verdict": None,
+    "output": None,
+    "stop_reason": None,
+    "error_code": None,
+    "rates": rates_as_dict(Rates(ZERO, ZERO, ZERO, ZERO, ZERO)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A turn of this process's, as its journal has it. `given_up`: it is only to be ended."""
+
+    header: Header
+    journal: TurnJournal
+    conversation: Conversation
+    plan: Plan | None
+    given_up: bool
+
+
+def claim(db: Database, tenant_id: str, turn_id: UUID) -> Claimed | None:
+    """Claim a turn that nobody runs, and load it. None where somebody runs it, or it has ended. Raises
+    JournalUnavailable where it could not be claimed, and anything where it could not be loaded."""
+    turn = _claim(db, tenant_id, turn_id)
+    if turn is None:
+        return None
+    load = _load_bare if turn["expired_claims"] > FRUITLESS_CLAIMS else _load
+    return load(db, turn)
+
+
+def load_given_up(db: Database, tenant_id: str, turn_id: UUID) -> bool:
+    """Whether the turn has ended because it was given up."""
+    return bool(db.read(tenant_id, GIVEN_UP, {"t_id": turn_id}))
+
+
+def _claim(db: Database, tenant_id: str, turn_id: UUID) -> Row | None:
+    try:
+        with db.transaction(tenant_id) as execute:
+            if not execute(LOCK_ABANDONED, {"t_id": turn_id}):
+                return None
+            return execute(CLAIM, {"t_id": turn_id})[0]
+    except (psycopg.Error, DatabaseUnavailable) as error:
+        raise JournalUnavailable from error
+
+
+def _load(db: Database, turn: Row) -> Claimed:
+    params = {
+        "b_session_id": turn["session_id"],
+        "b_turn_index": turn["turn_index"],
+        "b_roster": json.dumps(turn["roster"]),
+    }
+    loaded, calls = db.read_all(turn["tenant_id"], (LOAD_FOR_RESUMED_TURN, params), (LOAD_CALLS, {"b_id": turn["id"]}))
+    by_key = {agent["key"]: Agent(**agent) for agent in loaded[0]["agents"] or []}
+    roster = {pinned["key"]: by_key[pinned["key"]] for pinned in turn["roster"]}
+    plan = Plan.from_dict(turn["plan"]) if turn["plan"] else None
+    return _claimed(db, turn, calls, loaded[0], roster, plan)
+
+
+def _load_bare(db: Database, turn: Row) -> Claimed:
+    """The turn without history, agents or answers: its calls are counted, and nobody pays for them but the platform.
+    Every reply that was planned will be one that was not given."""
+    calls = db.run(turn["tenant_id"], FORFEIT, {"t_id": turn["id"], "t_epoch": turn["lease_epoch"]})
+    plan = _plan(turn["plan"]) if turn["plan"] else None
+    versions = {pinned.get("key"): pinned.get("version", 0) for pinned in turn["roster"]}
+    roster = {key: _nobody(key, versions.get(key, 0)) for key in (plan.selected_agent_keys if plan else ())}
+    return _claimed(db, turn, [call | _UNSAID for call in calls], _NOTHING, roster, plan)
+
+
+def _plan(stored: dict[str, Any]) -> Plan:
+    """A plan as far as it can be read, whatever release has written it."""
+    keys, unknown = stored.get("selected_agent_keys") or (), stored.get("unknown_tags") or ()
+    return Plan(tuple(keys), stored.get("source", "default"), tuple(unknown))
+
+
+def _nobody(key: str, version: int) -> Agent:
+    """Stands for an agent that nobody will ask."""
+    return Agent(
+        key, version, key, role_prompt="", model_alias="", max_output_tokens=0, temperature=None, enabled=False
+    )
+
+
+def _claimed(
+    db: Database, turn: Row, calls: list[Row], loaded: Row, roster: dict[str, Agent], plan: Plan | None
+) -> Claimed:
+    requested = tuple(turn["requested_agent_keys"]) if turn["requested_agent_keys"] else None
+    return Claimed(
+        header=Header(*(turn[name] for name in ("id", "tenant_id", "session_id", "turn_index", "mode", "message"))),
+        journal=TurnJournal.resumed(db, turn, calls),
+        conversation=conversation_of(loaded, roster, turn["message"], requested, turn["fan_out"]),
+        plan=plan,
+        given_up=turn["expired_claims"] >= FRUITLESS_CLAIMS,
+    )

@@ -1,0 +1,207 @@
+"""A turn that nobody can finish, whatever the reason: it ends as failed, its session goes on, its messages all end in
+the dead-letter queue, and its tenant pays for nothing that was not shown."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from shared.db.claims import CLAIM
+from shared.db.context import LOAD_FOR_RESUMED_TURN
+from shared.db.engine import Statement
+from shared.db.publish import PUBLISH
+from shared.db.turns import LOAD_CALLS, load_turn
+from shared.llm.port import Request
+from tests.council_room import FAST_COST, CouncilRoom, Killed, answer, names, prompt
+
+MESSAGE = "@writer @critic hello"
+# The first claim finds what was answered before it, the next three nothing new; the last of these gives the turn up.
+# Where that fails, one more gives it up without anything that it holds. A turn that cannot be published asks its second
+# agent in the first claim, and so needs one more.
+GIVEN_UP, GIVEN_UP_BARE = 4, 5
+
+Deliver = Callable[[UUID], bool]
+Poison = Callable[[CouncilRoom], object]
+
+
+def stored(query: str) -> Poison:
+    return lambda room: room.owner.execute(query.encode())
+
+
+def fails(*statements: Statement, times: int = 10, error: type[BaseException] = psycopg.errors.DataCorrupted) -> Poison:
+    """The statement fails on this turn, so many times."""
+
+    def fail() -> None:
+        raise error
+
+    def poison(room: CouncilRoom) -> None:
+        for statement in statements:
+            for _ in range(times):
+                room.db.before(statement, fail)
+
+    return poison
+
+
+POISONS: dict[str, tuple[Poison, int]] = {
+    "a mode that this release does not have": (stored("UPDATE turns SET mode = 'seance'"), GIVEN_UP),
+    "a version of an agent that is gone": (
+        stored("DELETE FROM agent_versions WHERE key = 'critic'"),
+        GIVEN_UP_BARE,
+    ),
+    "a plan of another release": (
+        stored("UPDATE turns SET plan = plan - 'unknown_tags' || '{\"weights\": [1, 2]}'"),
+        GIVEN_UP_BARE,
+    ),
+    "a plan with an agent that is not in the roster": (
+        stored("UPDATE turns SET plan = jsonb_set(plan, '{selected_agent_keys,1}', '\"ghost\"')"),
+        GIVEN_UP_BARE,
+    ),
+    "a call with rates of another release": (
+        stored("""UPDATE llm_calls SET rates = rates || '{"video": "1"}'"""),
+        GIVEN_UP_BARE,
+    ),
+    "a call with an error of another release": (
+        stored("UPDATE llm_calls SET verdict = 'failed', error_code = 'sulking' WHERE verdict = 'reply'"),
+        GIVEN_UP_BARE,
+    ),
+    "a history that cannot be read": (fails(LOAD_FOR_RESUMED_TURN), GIVEN_UP_BARE),
+    "a journal that cannot be read": (fails(LOAD_CALLS), GIVEN_UP_BARE),
+    "a turn that cannot be published": (fails(PUBLISH, times=GIVEN_UP_BARE), GIVEN_UP_BARE + 1),
+    "loading it kills the process": (fails(LOAD_FOR_RESUMED_TURN, error=Killed), GIVEN_UP_BARE),
+}
+
+
+@pytest.fixture
+def poisoned(room: CouncilRoom, request: pytest.FixtureRequest, worker: Deliver) -> UUID:
+    """A turn whose first agent has answered; its process died with the second's call, and now it is poison."""
+
+    def die(_: Request) -> str:
+        raise Killed
+
+    room.provider.enqueue(answer("Roses."), die)
+    turn_id = room.take_until_killed(MESSAGE, idempotency_key="key-1")
+    request.param(room)
+    return turn_id
+
+
+def deliver(room: CouncilRoom, worker: Deliver, turn_id: UUID) -> bool:
+    """One message of the turn, as a process that may die of it takes it. Whether it comes back."""
+    room.expire_lease()
+    try:
+        return worker(turn_id)
+    except Killed:
+        return True
+
+
+@pytest.mark.parametrize(("poisoned", "claims"), POISONS.values(), ids=POISONS, indirect=["poisoned"])
+def test_a_turn_that_nobody_can_finish_ends_as_failed(
+    room: CouncilRoom, poisoned: UUID, claims: int, worker: Deliver
+) -> None:
+    for _ in range(claims):
+        assert room.row("SELECT status FROM turns") == {"status": "running"}
+        assert deliver(room, worker, poisoned)
+    turn = room.row("SELECT status, response::jsonb -> 'error' ->> 'code' AS code FROM turns")
+    assert turn == {"status": "failed", "code": "turn_abandoned"}
+    # Every further message comes back as well, until it is in the dead-letter queue.
+    assert deliver(room, worker, poisoned)
+    assert room.row("SELECT lease_epoch FROM turns") == {"lease_epoch": claims + 1}
+
+
+@pytest.mark.parametrize("poisoned", [POISONS["a journal that cannot be read"][0]], indirect=True)
+class TestGivenUpBare:
+    @pytest.fixture(autouse=True)
+    def _given_up(self, room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
+        for _ in range(GIVEN_UP_BARE):
+            deliver(room, worker, poisoned)
+
+    def test_nothing_of_it_is_shown_and_the_platform_bears_what_it_cost(self, room: CouncilRoom) -> None:
+        response = room.row("SELECT response::jsonb AS turn FROM turns")["turn"]
+        assert names(response["replies"]) == [
+            ("writer", "skipped", "turn_abandoned"),
+            ("critic", "skipped", "turn_abandoned"),
+        ]
+        assert (response["message"], response["plan"]["selected_agent_keys"]) == (MESSAGE, ["writer", "critic"])
+        assert [reply["agent_version"] for reply in response["replies"]] == [1, 1]
+        assert (response["cost_usd"], response["platform_cost_usd"]) == ("0", str(FAST_COST))
+        assert response["usage"]["output_tokens"] > 0
+        reserve = room.row("SELECT reserve_usd FROM llm_calls WHERE status = 'unknown'")["reserve_usd"]
+        assert room.accounts() == {"platform": FAST_COST, "suspense": reserve}
+        budget = room.budget("tenant:tenant-1")
+        assert budget
+        assert (budget["held_usd"], budget["spent_usd"]) == (0, 0)
+
+    def test_its_session_goes_on_and_its_key_answers(self, room: CouncilRoom) -> None:
+        replayed = room.take(MESSAGE, idempotency_key="key-1")
+        assert (replayed.replayed, replayed.status) == (True, "failed")
+        assert room.take("@writer and now?").status == "completed"
+        assert "Roses." not in prompt(room.provider.requests[-1])
+
+    def test_its_messages_ask_nobody(self, room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
+        asked = len(room.provider.requests)
+        assert deliver(room, worker, poisoned)
+        assert len(room.provider.requests) == asked
+
+
+@pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
+def test_until_it_is_given_up_what_was_answered_can_be_read(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
+    deliver(room, worker, poisoned)
+    assert load_turn(room.db, room.tenant_id, poisoned).steps_finished == 1
+
+
+@pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
+def test_between_forfeiting_and_publishing_it_can_be_read_as_well(
+    room: CouncilRoom, poisoned: UUID, worker: Deliver
+) -> None:
+    fails(PUBLISH, times=1)(room)
+    for _ in range(GIVEN_UP_BARE):
+        deliver(room, worker, poisoned)
+    turn = load_turn(room.db, room.tenant_id, poisoned)
+    assert (turn.status, '"turn_abandoned"' in turn.body) == ("running", True)
+    # Giving it up is tried again with every message.
+    deliver(room, worker, poisoned)
+    assert load_turn(room.db, room.tenant_id, poisoned).status == "failed"
+
+
+def cancel_mark(room: CouncilRoom) -> None:
+    room.owner.execute("UPDATE turns SET cancel_requested_at = clock_timestamp()")
+
+
+@pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
+def test_a_cancelled_poison_ends_as_cancelled_and_its_message_is_done_with(
+    room: CouncilRoom, poisoned: UUID, worker: Deliver
+) -> None:
+    cancel_mark(room)
+    for _ in range(GIVEN_UP_BARE - 1):
+        assert deliver(room, worker, poisoned)
+    assert not deliver(room, worker, poisoned)
+    assert room.row("SELECT status FROM turns") == {"status": "cancelled"}
+    assert not deliver(room, worker, poisoned)
+
+
+@pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
+def test_a_deleted_poison_ends_without_a_word(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
+    room.owner.execute("UPDATE turns SET deleted_at = clock_timestamp()")
+    for _ in range(GIVEN_UP_BARE - 1):
+        assert deliver(room, worker, poisoned)
+    assert not deliver(room, worker, poisoned)
+    assert room.row("SELECT status, message, response FROM turns") == {
+        "status": "failed",
+        "message": "",
+        "response": None,
+    }
+    assert not deliver(room, worker, poisoned)
+
+
+@pytest.mark.parametrize("poisoned", [lambda _: None], indirect=True)
+def test_a_database_that_is_away_is_no_reason_to_give_up(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
+    """A claim that is not committed is not counted."""
+
+    def away() -> None:
+        raise psycopg.OperationalError
+
+    for _ in range(GIVEN_UP_BARE + 1):
+        room.db.hold(CLAIM, away)
+        assert deliver(room, worker, poisoned)
+    assert not deliver(room, worker, poisoned)
+    assert room.row("SELECT status FROM turns") == {"status": "completed"}

@@ -1,0 +1,179 @@
+"""The queue, held against a server that speaks SQS: what is sent arrives, what fails comes back and ends as a dead
+letter, and a queue that cannot be reached is nobody's error."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from uuid6 import uuid7
+
+from local.gateway.worker import LambdaContext
+from shared.aws.queue import Queue, queue
+from shared.domain.message import TurnMessage
+from shared.llm.port import Request
+from shared.names import MAX_RECEIVES
+from tests import sqs
+from tests.council_room import CouncilRoom, Killed, body
+from tests.sqs import HOST
+
+pytest_plugins = ["tests.sqs.fixtures"]
+
+
+def messages(count: int) -> list[TurnMessage]:
+    return [TurnMessage(uuid7(), f"tenant-{number}") for number in range(count)]
+
+
+def read(received: list[dict[str, Any]]) -> set[TurnMessage]:
+    return {TurnMessage.from_json(letter["Body"]) for letter in received}
+
+
+def logged(caplog: pytest.LogCaptureFixture, field: str) -> list[Any]:
+    """A field of each line that the queue has logged."""
+    return [vars(record)[field] for record in caplog.records if record.name == "shared.aws.queue"]
+
+
+class TestSend:
+    def test_what_is_sent_is_received_as_it_was_sent(self, moto: sqs.MotoQueue) -> None:
+        (sent,) = messages(1)
+        assert Queue(moto.url).send([sent]) == 0
+        (received,) = moto.receive()
+        assert json.loads(received["Body"]) == {"turn_id": str(sent.turn_id), "tenant_id": "tenant-0"}
+
+    @pytest.mark.parametrize("count", [0, 10, 11, 25])
+    def test_any_number_can_be_sent_at_once(self, moto: sqs.MotoQueue, count: int) -> None:
+        sent = messages(count)
+        assert Queue(moto.url).send(sent) == 0
+        received = [letter for _ in range(4) for letter in moto.receive()]
+        assert len(received) == count
+        assert read(received) == set(sent)
+
+    def test_a_message_that_was_received_is_not_seen_until_its_time_is_over(self, moto: sqs.MotoQueue) -> None:
+        Queue(moto.url).send(messages(1))
+        received = moto.receive()
+        assert moto.receive() == []
+        moto.show(received)
+        (again,) = moto.receive()
+        assert (again["MessageId"], again["Attributes"]["ApproximateReceiveCount"]) == (received[0]["MessageId"], "2")
+
+
+class TestWithoutAQueue:
+    """Nothing of it reaches whoever sends, and what is not sent is counted."""
+
+    def test_a_queue_that_does_not_exist(self, moto: sqs.MotoQueue, caplog: pytest.LogCaptureFixture) -> None:
+        assert Queue(f"{moto.url}-of-another-stage").send(messages(2)) == 2
+        assert logged(caplog, "code") == ["AWS.SimpleQueueService.NonExistentQueue"]
+
+    def test_a_server_that_is_not_there_is_asked_once(
+        self, aws: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with socket.create_server((HOST, 0)) as gone:
+            url = f"http://{HOST}:{gone.getsockname()[1]}"
+        aws.setenv("AWS_ENDPOINT_URL_SQS", url)
+        assert Queue(f"{url}/turns").send(messages(25)) == 25
+        assert logged(caplog, "error") == ["EndpointConnectionError"]
+
+    def test_a_server_that_does_not_answer_is_not_waited_for_long(
+        self, aws: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with socket.create_server((HOST, 0)) as silent:
+            url = f"http://{HOST}:{silent.getsockname()[1]}"
+            aws.setenv("AWS_ENDPOINT_URL_SQS", url)
+            assert Queue(f"{url}/turns").send(messages(11)) == 11
+        assert logged(caplog, "error") == ["ReadTimeoutError"]
+
+    def test_a_process_without_a_region_or_credentials(
+        self, aws: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        aws.delenv("AWS_DEFAULT_REGION")
+        assert Queue("https://queue.example/turns").send(messages(1)) == 1
+        assert logged(caplog, "error") == ["NoRegionError"]
+
+    def test_no_word_of_a_message_is_logged(self, moto: sqs.MotoQueue, caplog: pytest.LogCaptureFixture) -> None:
+        (message,) = messages(1)
+        Queue(f"{moto.url}-of-another-stage").send([message])
+        (line,) = (vars(record) for record in caplog.records if record.name == "shared.aws.queue")
+        assert message.tenant_id not in str(line)
+
+
+def test_where_no_queue_is_set_nothing_is_sent_and_boto3_is_not_loaded() -> None:
+    program = """
+import sys
+from uuid import UUID
+from functions.dispatch import dispatch
+from shared.domain.message import TurnMessage
+assert dispatch([TurnMessage(UUID(int=1), "tenant-1")])
+print(sorted({"boto3", "botocore.session", "botocore.client"} & set(sys.modules)))
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PANTHEON_")}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.usefixtures("worker")
+class TestWorker:
+    def test_a_message_runs_its_turn_and_is_gone(
+        self, deployed: sqs.MotoQueue, room: CouncilRoom, context: LambdaContext
+    ) -> None:
+        outcome = room.take("@writer hello", later=True)
+        assert (outcome.handed_over, outcome.status) == (True, "accepted")
+        message = TurnMessage(outcome.turn_id, room.tenant_id)
+        # Twice, as a standard queue may.
+        queue().send([message, message])
+        assert [deployed.poll(context), deployed.poll(context)] == [2, 0]
+        assert room.row("SELECT status FROM turns") == {"status": "completed"}
+        assert len(room.provider.requests) == 1
+
+    def test_only_what_failed_of_a_batch_comes_back(
+        self, deployed: sqs.MotoQueue, room: CouncilRoom, context: LambdaContext
+    ) -> None:
+        outcome = room.take("@writer hello", later=True)
+        deployed.client.send_message(QueueUrl=deployed.url, MessageBody="no message of ours")
+        queue().send([TurnMessage(outcome.turn_id, room.tenant_id)])
+        assert [deployed.poll(context), deployed.poll(context)] == [2, 1]
+        assert room.row("SELECT status FROM turns") == {"status": "completed"}
+
+    def test_what_cannot_be_read_is_a_dead_letter_in_the_end(
+        self, deployed: sqs.MotoQueue, context: LambdaContext
+    ) -> None:
+        deployed.client.send_message(QueueUrl=deployed.url, MessageBody='"no message of ours"')
+        assert [deployed.poll(context) for _ in range(MAX_RECEIVES)] == [1] * MAX_RECEIVES
+        assert deployed.poll(context) == 0
+        assert deployed.dead_letters() == ["no message of ours"]
+
+    def test_a_turn_that_its_worker_hands_over_is_sent_again(self, deployed: sqs.MotoQueue, room: CouncilRoom) -> None:
+        outcome = room.take("@writer @critic hello", later=True)
+        queue().send([TurnMessage(outcome.turn_id, room.tenant_id)])
+        # Not enough for one call.
+        hurried = LambdaContext("worker", "request-1", time.monotonic() + 5)
+        assert deployed.poll(hurried) == 1
+        assert room.row("SELECT status FROM turns") == {"status": "accepted"}
+        assert read(deployed.receive()) == {TurnMessage(outcome.turn_id, room.tenant_id)}
+
+    def test_a_turn_that_nobody_can_finish_leaves_a_dead_letter_and_its_session_goes_on(
+        self, deployed: sqs.MotoQueue, room: CouncilRoom, context: LambdaContext
+    ) -> None:
+        def die(_: Request) -> str:
+            raise Killed
+
+        room.provider.enqueue("Roses.", die)
+        turn_id = room.take_until_killed("@writer @critic hello")
+        room.owner.execute("DELETE FROM agent_versions WHERE key = 'critic'")
+        message = TurnMessage(turn_id, room.tenant_id)
+        while room.row("SELECT status FROM turns") == {"status": "running"}:
+            # What the sweeper sends when the lease has run out.
+            room.expire_lease()
+            queue().send([message])
+            deployed.poll(context)
+        assert room.row("SELECT status FROM turns") == {"status": "failed"}
+        while deployed.poll(context):
+            pass
+        letters = deployed.dead_letters()
+        # One that came while its turn was leased is done with, and there may be none but the last.
+        assert letters
+        assert all(letter == json.loads(message.as_json()) for letter in letters)
+        assert body(room.take("@writer and now?"))["status"] == "completed"
