@@ -2,17 +2,27 @@
 
 Run them as `pantheon_ops` or as a superuser. Row-level security shows everybody else nothing, and of nothing every
 query would say that all is well.
+
+`{since}` in a query is the id of a turn; those that were made before it are left out. Ids are in the order of time, and
+so the newest turns are found by the tables' keys. What a payer's month adds up to is always looked at as a whole.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from uuid import UUID
 
-INVARIANTS: Mapping[str, str] = MappingProxyType(
+from sqlalchemy import Text, bindparam, func, select, text
+
+from shared.db.engine import Database, Row, Statement
+
+EVER = UUID(int=0)
+
+_QUERIES: Mapping[str, str] = MappingProxyType(
     {
         "an ended turn has one reply row per planned step": """
             SELECT t.id, t.plan, count(r.turn_id) AS replies
             FROM turns t LEFT JOIN replies r ON r.turn_id = t.id
-            WHERE t.status NOT IN ('accepted', 'running')
+            WHERE t.status NOT IN ('accepted', 'running') AND t.id >= {since}
             GROUP BY t.id
             HAVING coalesce(jsonb_agg(r.agent_key ORDER BY r.position) FILTER (WHERE r.turn_id IS NOT NULL), '[]')
                    <> coalesce(t.plan -> 'selected_agent_keys', '[]')
@@ -26,48 +36,60 @@ INVARIANTS: Mapping[str, str] = MappingProxyType(
             FROM llm_calls c
             JOIN turns t ON t.id = c.turn_id
             LEFT JOIN usage_ledger l ON l.call_id = c.call_id AND l.kind = 'post'
+            WHERE t.id >= {since} AND c.turn_id >= {since}
             GROUP BY c.call_id, t.id
             HAVING count(l.id) <> (t.status NOT IN ('accepted', 'running'))::int
                 OR count(l.id) <> (c.posted_at IS NOT NULL)::int""",
         "no call of an ended turn is still an intent": """
             SELECT c.call_id
             FROM llm_calls c JOIN turns t ON t.id = c.turn_id
-            WHERE c.status = 'intent' AND t.status NOT IN ('accepted', 'running')""",
+            WHERE c.status = 'intent' AND t.status NOT IN ('accepted', 'running')
+                AND t.id >= {since} AND c.turn_id >= {since}""",
         "a step has at most one tenant post": """
             SELECT turn_id, step, count(*) AS posts
             FROM usage_ledger
-            WHERE kind = 'post' AND account = 'tenant'
+            WHERE kind = 'post' AND account = 'tenant' AND turn_id >= {since}
             GROUP BY turn_id, step
             HAVING count(*) > 1""",
         "the tenant pays for the attempt that is the reply, and for no other": """
             SELECT l.id, l.account, c.verdict
             FROM usage_ledger l JOIN llm_calls c ON c.call_id = l.call_id
-            WHERE (l.account = 'tenant') <> (c.verdict IS NOT DISTINCT FROM 'reply' AND c.payer <> 'platform')""",
+            WHERE l.turn_id >= {since} AND c.turn_id >= {since} AND (l.account = 'tenant')
+                <> (c.verdict IS NOT DISTINCT FROM 'reply' AND c.payer <> 'platform')""",
         "the tenant pays for its agents what the turn's replies cost": """
             SELECT t.id, r.cost, l.posted
             FROM turns t
-            LEFT JOIN (SELECT turn_id, sum(cost_usd) AS cost FROM replies GROUP BY turn_id) r ON r.turn_id = t.id
+            LEFT JOIN (
+                SELECT turn_id, sum(cost_usd) AS cost FROM replies WHERE turn_id >= {since} GROUP BY turn_id
+            ) r ON r.turn_id = t.id
             LEFT JOIN (
                 SELECT turn_id, sum(amount_usd) AS posted
-                FROM usage_ledger WHERE account = 'tenant' AND purpose = 'agent' GROUP BY turn_id
+                FROM usage_ledger
+                WHERE account = 'tenant' AND purpose = 'agent' AND turn_id >= {since}
+                GROUP BY turn_id
             ) l ON l.turn_id = t.id
-            WHERE coalesce(r.cost, 0) <> coalesce(l.posted, 0)""",
+            WHERE t.id >= {since} AND coalesce(r.cost, 0) <> coalesce(l.posted, 0)""",
         "a posted call's ledger entries add up to its cost": """
             SELECT c.call_id, c.cost_usd, sum(l.amount_usd) AS entries
             FROM llm_calls c JOIN usage_ledger l ON l.call_id = c.call_id
+            WHERE c.turn_id >= {since} AND l.turn_id >= {since}
             GROUP BY c.call_id
             HAVING sum(l.amount_usd) <> c.cost_usd""",
         "only a call of unknown outcome is in suspense": """
             SELECT c.call_id, c.status, sum(l.amount_usd) AS suspended
             FROM llm_calls c JOIN usage_ledger l ON l.call_id = c.call_id AND l.account = 'suspense'
+            WHERE c.turn_id >= {since} AND l.turn_id >= {since}
             GROUP BY c.call_id
             HAVING sum(l.amount_usd) <> CASE WHEN c.status = 'unknown' THEN c.reserve_usd ELSE 0 END""",
+        # By the turns that are active, which an index knows: that the calls of the others are posted is said above.
         "held is the sum of the reserves of calls that are not posted": """
             SELECT payer, period, b.held_usd, c.reserved
             FROM budgets b
             FULL JOIN (
-                SELECT payer, period, sum(reserve_usd) AS reserved
-                FROM llm_calls WHERE posted_at IS NULL GROUP BY payer, period
+                SELECT c.payer, c.period, sum(c.reserve_usd) AS reserved
+                FROM turns t JOIN llm_calls c ON c.turn_id = t.id
+                WHERE t.status IN ('accepted', 'running') AND c.posted_at IS NULL
+                GROUP BY c.payer, c.period
             ) c USING (payer, period)
             WHERE coalesce(b.held_usd, 0) <> coalesce(c.reserved, 0)""",
         "spent is the sum of the payer's posts and adjustments": """
@@ -87,13 +109,15 @@ INVARIANTS: Mapping[str, str] = MappingProxyType(
         "a session's turns are numbered from 1 without a gap": """
             SELECT s.id, s.next_turn_index
             FROM sessions s LEFT JOIN turns t ON t.session_id = s.id
+            WHERE {since} = '00000000-0000-0000-0000-000000000000'
+                OR s.id IN (SELECT session_id FROM turns WHERE id >= {since})
             GROUP BY s.id
             HAVING coalesce(array_agg(t.turn_index ORDER BY t.turn_index) FILTER (WHERE t.id IS NOT NULL), '{}')
                    <> ARRAY(SELECT generate_series(1, s.next_turn_index - 1))""",
         "the stored response says what the tenant pays": """
             SELECT t.id, t.response::jsonb ->> 'cost_usd' AS answered, sum(l.amount_usd) AS posted
             FROM turns t LEFT JOIN usage_ledger l ON l.turn_id = t.id AND l.kind = 'post' AND l.account = 'tenant'
-            WHERE t.response IS NOT NULL
+            WHERE t.response IS NOT NULL AND t.id >= {since}
             GROUP BY t.id
             HAVING (t.response::jsonb ->> 'cost_usd')::numeric <> coalesce(sum(l.amount_usd), 0)""",
         "the text of a posted call has left the journal": """
@@ -118,3 +142,22 @@ INVARIANTS: Mapping[str, str] = MappingProxyType(
             WHERE status IN ('accepted', 'running') AND dispatch_after < clock_timestamp() - interval '5 minutes'""",
     }
 )
+
+
+def invariants(since: UUID = EVER) -> dict[str, str]:
+    """Each invariant's query, of the turns whose ids are not before `since`."""
+    return {name: query.replace("{since}", f"'{since}'::uuid") for name, query in _QUERIES.items()}
+
+
+INVARIANTS: Mapping[str, str] = MappingProxyType(invariants())
+
+_LIMIT = Statement(select(func.set_config("statement_timeout", bindparam("s_milliseconds", type_=Text), True)))
+
+
+def load_broken(db: Database, name: str, limit: int, *, since: UUID = EVER, seconds: float) -> list[Row]:
+    """Up to `limit` rows that break an invariant; `db` is in the role for operations. Raises DatabaseUnavailable where
+    that is not known within so many seconds, and psycopg.Error where the schema is another one."""
+    query = invariants(since)[name]
+    found = Statement(text(f"SELECT * FROM ({query}) AS broken LIMIT {limit:d}"))  # noqa: S608 all of it is ours
+    # With the query in one transaction, so that the limit is that of this query alone.
+    return db.read_all(None, (_LIMIT, {"s_milliseconds": str(int(seconds * 1000))}), (found, {}))[1]

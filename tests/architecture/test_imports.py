@@ -22,6 +22,7 @@ HANDLERS = (
     "functions.api.handler",
     "functions.reconciler.handler",
     "functions.migrate.handler",
+    "functions.sweeper.handler",
     "functions.turns.handler",
     "functions.worker.handler",
 )
@@ -54,7 +55,17 @@ ABSENT = {
     "functions.reconciler.handler": (*NEVER, *WEB, "httpx", "shared.turns", "shared.orchestration", "functions.http"),
     # It migrates, and asks for the owner's secret; nobody waits for its start.
     "functions.migrate.handler": (*WEB, *TRACER, "uvicorn", "local", "pytest", "functions.api", "shared.turns"),
-    "functions.turns.handler": (*NEVER, "functions.api", "functions.worker"),
+    "functions.sweeper.handler": (
+        *NEVER,
+        *WEB,
+        "httpx",
+        "shared.turns",
+        "shared.orchestration",
+        "shared.llm",
+        "functions.http",
+        "functions.worker",
+    ),
+    "functions.turns.handler": (*NEVER, "functions.api", "functions.worker", "functions.sweeper"),
     "functions.worker.handler": (*NEVER, *WEB, "functions.api", "functions.turns", "functions.http"),
 }
 # What is there, so that the absence of the rest says something.
@@ -62,6 +73,7 @@ PRESENT = {
     "functions.api.handler": (*WEB, "psycopg", "shared.db.turns"),
     "functions.reconciler.handler": ("psycopg", "shared.reconciliation.reconcile", "shared.aws.invocation_log"),
     "functions.migrate.handler": ("psycopg", "alembic", "migrations", "boto3"),
+    "functions.sweeper.handler": ("psycopg", "shared.db.invariants", "shared.operations.sweep"),
     "functions.turns.handler": (*WEB, "psycopg", "shared.turns.run", "shared.llm.port"),
     "functions.worker.handler": ("psycopg", "shared.turns.run", "aws_lambda_powertools.utilities.batch"),
 }

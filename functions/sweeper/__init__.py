@@ -1,0 +1,1 @@
+"""The sweeper: every minute, in the role for operations."""

@@ -1,0 +1,35 @@
+"""Lambda entry point of the sweeper, every minute: turns that nobody runs are sent to the queue, and operations get
+their gauges.
+
+The gauges come first, so that what is due is counted before it is sent; the invariants last, so that nothing waits
+for them.
+"""
+
+from typing import Any
+
+from functions.dispatch import dispatch
+from shared import telemetry
+from shared.db.dispatch import load_activity
+from shared.db.engine import operations_database
+from shared.names import Metric
+from shared.operations.sweep import check_invariants, dispatch_due
+
+# What sending may take of a minute, in seconds.
+_DISPATCH_S = 20.0
+
+
+def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
+    telemetry.begin(context.aws_request_id, context)
+    db = operations_database()
+    activity = load_activity(db)
+    telemetry.measure(
+        {
+            Metric.ACTIVE_TURNS: activity.active,
+            Metric.DUE_TURNS: activity.due,
+            Metric.OLDEST_ACTIVE_TURN: activity.oldest_s,
+        }
+    )
+    dispatched = dispatch_due(db, dispatch, _DISPATCH_S)
+    check = check_invariants(db)
+    telemetry.measure({Metric.BROKEN_INVARIANTS: len(check.broken), Metric.UNCHECKED_INVARIANTS: len(check.unchecked)})
+    return {"dispatched": dispatched, "broken": list(check.broken), "unchecked": list(check.unchecked)}

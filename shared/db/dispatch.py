@@ -1,0 +1,73 @@
+"""Turns of all tenants that wait for somebody: how many there are, and which are due to be sent to the queue.
+
+A turn's row is its own outbox: while it is active, `dispatch_after` says when to send it again, because nobody will
+have run it by then. It is moved on before the turn is sent; a send that fails is made good when it is due again.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Double, bindparam, cast, func, literal, select, update
+
+from shared.db.context import active
+from shared.db.engine import Database, Statement
+from shared.db.journal import clock_in
+from shared.db.tables import turns
+from shared.domain.message import TurnMessage
+
+# When a turn that was sent is sent again: after a minute. One that has waited for long is sent again after a tenth of
+# its age, so that a long queue is not filled up with copies, and after a quarter of an hour at most.
+AGAIN_S = 60
+AGAIN_AT_MOST_S = 900
+_OF_ITS_AGE = 0.1
+
+_clock = func.clock_timestamp()
+_due = turns.c.dispatch_after <= _clock
+_age_s = cast(func.extract("epoch", _clock - turns.c.created_at), Double)
+
+
+def _move_on() -> Statement:
+    """Of two sweepers at once, each takes other turns, and none waits for a turn that somebody claims just now."""
+    found = (
+        select(turns.c.id)
+        .where(active, _due)
+        .order_by(turns.c.dispatch_after)
+        .limit(bindparam("b_limit"))
+        .with_for_update(key_share=True, skip_locked=True)
+        .cte("due")
+    )
+    again_s = func.least(func.greatest(literal(AGAIN_S), _age_s * _OF_ITS_AGE), literal(AGAIN_AT_MOST_S))
+    return Statement(
+        update(turns)
+        .where(turns.c.id == found.c.id)
+        .values(dispatch_after=clock_in(again_s))
+        .returning(turns.c.id, turns.c.tenant_id)
+    )
+
+
+_MOVE_ON = _move_on()
+_ACTIVITY = Statement(
+    select(
+        func.count().label("active"),
+        func.count().filter(_due).label("due"),
+        func.coalesce(func.max(_age_s), 0.0).label("oldest_s"),
+    ).where(active)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """The turns that have not ended, those of them that are due, and the age of the oldest in seconds."""
+
+    active: int
+    due: int
+    oldest_s: float
+
+
+def load_activity(db: Database) -> Activity:
+    """`db` is in the role for operations, which sees every tenant."""
+    return Activity(**db.read(None, _ACTIVITY, {})[0])
+
+
+def record_dispatch(db: Database, limit: int) -> list[TurnMessage]:
+    """Move up to `limit` due turns on, the most overdue first, and return what is to be sent for them."""
+    return [TurnMessage(row["id"], row["tenant_id"]) for row in db.run(None, _MOVE_ON, {"b_limit": limit})]

@@ -1,0 +1,72 @@
+"""A sweep: what nobody runs is sent to the queue again, and what is stored is held against its invariants.
+
+The rule this file protects: a sweep takes as long as it may, and no longer, however much there is to be done or to be
+looked at. What it did not get to is there for the next one.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.db.dispatch import record_dispatch
+from shared.db.engine import Database
+from shared.db.invariants import INVARIANTS, load_broken
+from shared.domain.message import TurnMessage
+from shared.errors import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 100
+# One invariant's query, and all of them together.
+_INVARIANT_S = 2.0
+_INVARIANTS_S = 10.0
+# How far the invariants look back. All of it is for `pantheon doctor`, on a copy where there is much.
+_DAY_S = 24 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Names of invariants: those that do not hold, and those of which it is not known."""
+
+    broken: Sequence[str]
+    unchecked: Sequence[str]
+
+
+def dispatch_due(db: Database, dispatch: Callable[[Sequence[TurnMessage]], bool], seconds: float) -> int:
+    """Send what is due, batch by batch, each after the commit that moves it on. `dispatch` says whether all were sent.
+    Returns how many turns there were."""
+    until = time.monotonic() + seconds
+    found = 0
+    while time.monotonic() < until:
+        due = record_dispatch(db, _BATCH)
+        found += len(due)
+        if not due or not dispatch(due):
+            break
+    return found
+
+
+def check_invariants(db: Database) -> Check:
+    """Hold the turns of the last day against every invariant, within a few seconds."""
+    since = _first_id(time.time() - _DAY_S)
+    until = time.monotonic() + _INVARIANTS_S
+    broken, unchecked = [], []
+    for name in INVARIANTS:
+        left = until - time.monotonic()
+        try:
+            if left <= 0:
+                unchecked.append(name)
+            elif load_broken(db, name, 1, since=since, seconds=min(left, _INVARIANT_S)):
+                logger.error("invariant broken", extra={"invariant": name})
+                broken.append(name)
+        except DatabaseUnavailable:
+            unchecked.append(name)
+    if unchecked:
+        logger.warning("invariants not checked", extra={"invariants": unchecked})
+    return Check(broken, unchecked)
+
+
+def _first_id(moment: float) -> UUID:
+    """The lowest UUIDv7 of this moment, in seconds since 1970."""
+    return UUID(int=int(moment * 1000) << 80)

@@ -1,0 +1,264 @@
+"""The sweeper's real handler: it sends what nobody runs, as often as needed and no more often, and says how things
+are, however many turns there are and however large the database is."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from functions.sweeper import handler as sweeper
+from local.gateway.worker import LambdaContext
+from shared.db.engine import Database, Statement
+from shared.db.invariants import INVARIANTS
+from shared.domain.message import TurnMessage
+from shared.llm.port import Request
+from shared.names import Metric, Role
+from shared.operations import sweep
+from tests.council_room import CouncilRoom, DatabaseUrls, Killed, words_left
+from tests.sqs import HOST, MotoQueue
+
+pytest_plugins = ["tests.sqs.fixtures"]
+
+EVENT = {
+    "version": "0",
+    "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "123456789012",
+    "time": "2026-01-02T03:04:00Z",
+    "region": "eu-central-1",
+    "resources": ["arn:aws:events:eu-central-1:123456789012:rule/pantheon-sweeper"],
+    "detail": {},
+}
+SHOW = Statement(text("SHOW statement_timeout"))
+Sweep = Callable[[], dict[str, Any]]
+
+
+@pytest.fixture
+def operations(database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    db = Database(database_urls.of(Role.OPS))
+    monkeypatch.setattr(sweeper, "operations_database", lambda: db)
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def run(operations: Database, room: CouncilRoom) -> Sweep:
+    return lambda: sweeper.handler(EVENT, LambdaContext("sweeper", "request-1", time.monotonic() + 60))
+
+
+@pytest.fixture
+def gauges(run: Sweep, capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[str, float]]:
+    """Every metric that one sweep emits, by name."""
+
+    def swept() -> dict[str, float]:
+        capsys.readouterr()
+        run()
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        assert all(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]] for line in lines)
+        names = {metric["Name"] for line in lines for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+        return {name: line[name][0] for line in lines for name in names if name in line}
+
+    return swept
+
+
+def accept(room: CouncilRoom, *, due: bool = True) -> UUID:
+    """A turn in a session of its own that waits for the worker."""
+    outcome = room.take("@writer hello", later=True, session_id=room.make_session())
+    if due:
+        make_due(room)
+    return outcome.turn_id
+
+
+def make_due(room: CouncilRoom) -> None:
+    room.owner.execute("UPDATE turns SET dispatch_after = clock_timestamp() WHERE dispatch_after IS NOT NULL")
+
+
+def received(queue: MotoQueue) -> list[TurnMessage]:
+    return [TurnMessage.from_json(letter["Body"]) for letter in queue.receive()]
+
+
+class TestDispatch:
+    def test_what_is_due_is_sent_and_not_again_within_a_minute(
+        self, run: Sweep, room: CouncilRoom, deployed: MotoQueue
+    ) -> None:
+        turn_id = accept(room)
+        assert run()["dispatched"] == 1
+        assert received(deployed) == [TurnMessage(turn_id, room.tenant_id)]
+        waits = "SELECT extract(epoch FROM dispatch_after - clock_timestamp()) AS seconds FROM turns"
+        assert 50 < room.row(waits)["seconds"] <= 60
+        assert run()["dispatched"] == 0
+        assert received(deployed) == []
+
+    def test_what_is_not_due_is_left_to_the_message_that_was_sent_for_it(
+        self, run: Sweep, room: CouncilRoom, deployed: MotoQueue
+    ) -> None:
+        accept(room, due=False)
+        assert run()["dispatched"] == 0
+        assert received(deployed) == []
+
+    def test_a_turn_whose_process_died_is_sent_when_its_lease_is_over_and_the_worker_ends_it(
+        self, run: Sweep, room: CouncilRoom, deployed: MotoQueue, worker: Callable[[UUID], bool]
+    ) -> None:
+        def die(_: Request) -> str:
+            # While it runs there is nothing to be sent.
+            assert run()["dispatched"] == 0
+            raise Killed
+
+        room.provider.enqueue(die, "Roses.")
+        turn_id = room.take_until_killed("@writer hello")
+        make_due(room)
+        assert run()["dispatched"] == 1
+        assert received(deployed) == [TurnMessage(turn_id, room.tenant_id)]
+        assert not worker(turn_id)
+        assert room.row("SELECT status FROM turns") == {"status": "completed"}
+        assert run()["dispatched"] == 0
+
+    def test_the_turns_of_every_tenant_are_sent(self, run: Sweep, room: CouncilRoom, deployed: MotoQueue) -> None:
+        mine = accept(room)
+        other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
+        with other.databases:
+            theirs = accept(other)
+            run()
+        assert set(received(deployed)) == {TurnMessage(mine, "tenant-1"), TurnMessage(theirs, "tenant-2")}
+
+    def test_more_than_a_batch_is_sent_in_several(
+        self, run: Sweep, room: CouncilRoom, deployed: MotoQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sweep, "_BATCH", 2)
+        turns = {accept(room) for _ in range(5)}
+        assert run()["dispatched"] == 5
+        assert {message.turn_id for message in received(deployed)} == turns
+
+    def test_a_turn_that_somebody_is_claiming_is_left_out_and_not_waited_for(
+        self, run: Sweep, room: CouncilRoom, database_urls: DatabaseUrls, deployed: MotoQueue
+    ) -> None:
+        claimed, other = accept(room), accept(room)
+        with psycopg.connect(database_urls.owner) as claimer:
+            claimer.execute("SELECT FROM turns WHERE id = %s FOR UPDATE", (claimed,))
+            assert run()["dispatched"] == 1
+        assert received(deployed) == [TurnMessage(other, room.tenant_id)]
+
+    def test_an_old_turn_is_sent_more_rarely(self, run: Sweep, room: CouncilRoom) -> None:
+        accept(room)
+        for age, expected in (("10 minutes", 60), ("100 minutes", 600), ("9 days", 900)):
+            room.owner.execute("UPDATE turns SET created_at = clock_timestamp() - %s::interval", (age,))
+            make_due(room)
+            run()
+            row = room.row("SELECT extract(epoch FROM dispatch_after - clock_timestamp()) AS seconds FROM turns")
+            assert expected - 10 < row["seconds"] <= expected + 1
+
+    @pytest.mark.usefixtures("deployed")
+    def test_a_queue_that_is_not_there_costs_a_count_and_the_turn_is_due_again(
+        self, gauges: Callable[[], dict[str, float]], room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://{HOST}:1")
+        monkeypatch.setattr(sweep, "_BATCH", 1)
+        accept(room), accept(room)
+        # The second is left as it is: it would not arrive either.
+        assert gauges()[Metric.UNSENT_TURNS] == 1
+        due = "SELECT count(*) FILTER (WHERE dispatch_after <= clock_timestamp()) AS due, count(*) AS active FROM turns"
+        assert room.row(due) == {"due": 1, "active": 2}
+
+    def test_without_a_queue_the_row_alone_is_moved_on(self, run: Sweep, room: CouncilRoom) -> None:
+        accept(room)
+        assert [run()["dispatched"], run()["dispatched"]] == [1, 0]
+
+
+class TestGauges:
+    def test_they_are_emitted_where_there_is_nothing(self, gauges: Callable[[], dict[str, float]]) -> None:
+        assert gauges() == {
+            Metric.ACTIVE_TURNS: 0,
+            Metric.DUE_TURNS: 0,
+            Metric.OLDEST_ACTIVE_TURN: 0,
+            Metric.BROKEN_INVARIANTS: 0,
+            Metric.UNCHECKED_INVARIANTS: 0,
+        }
+
+    def test_they_tell_of_turns_that_have_not_ended(
+        self, gauges: Callable[[], dict[str, float]], room: CouncilRoom
+    ) -> None:
+        room.take("@writer hello")
+        room.owner.execute("UPDATE turns SET created_at = created_at - interval '9 days'")
+        accept(room)
+        accept(room, due=False)
+        room.owner.execute(
+            "UPDATE turns SET created_at = created_at - interval '1 hour' WHERE dispatch_after <= clock_timestamp()"
+        )
+        found = gauges()
+        assert (found[Metric.ACTIVE_TURNS], found[Metric.DUE_TURNS]) == (2, 1)
+        assert 3600 <= found[Metric.OLDEST_ACTIVE_TURN] < 3660
+
+
+class TestInvariants:
+    @pytest.fixture
+    def broken(self, room: CouncilRoom) -> Iterator[None]:
+        """A ledger that lacks a post, until the test ends."""
+        room.provider.enqueue("sesame")
+        room.take("@writer hello")
+        rows = room.rows("DELETE FROM usage_ledger RETURNING to_jsonb(usage_ledger) AS row")
+        yield
+        restore = """INSERT INTO usage_ledger OVERRIDING SYSTEM VALUE
+            SELECT * FROM jsonb_populate_record(null::usage_ledger, %s)"""
+        for deleted in rows:
+            room.owner.execute(restore, (json.dumps(deleted["row"]),))
+
+    @pytest.mark.usefixtures("broken")
+    def test_a_broken_one_is_counted_and_named(
+        self, gauges: Callable[[], dict[str, float]], run: Sweep, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        found = gauges()[Metric.BROKEN_INVARIANTS]
+        caplog.clear()
+        named = run()["broken"]
+        assert "a call has exactly one post once its turn has ended, and none before" in named
+        assert len(named) == found
+        logged = [vars(record)["invariant"] for record in caplog.records if record.message == "invariant broken"]
+        assert logged == named
+
+    @pytest.mark.usefixtures("broken")
+    def test_an_old_turn_is_left_to_the_doctor(
+        self, run: Sweep, room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert room.rows(INVARIANTS["a call has exactly one post once its turn has ended, and none before"])
+        monkeypatch.setattr(sweep, "_DAY_S", -60)
+        # What a month adds up to is looked at as a whole.
+        assert run()["broken"] == ["spent is the sum of the payer's posts and adjustments"]
+
+    def test_what_cannot_be_checked_in_time_is_left_and_counted(
+        self,
+        gauges: Callable[[], dict[str, float]],
+        run: Sweep,
+        database_urls: DatabaseUrls,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(sweep, "_INVARIANT_S", 0.05)
+        with psycopg.connect(database_urls.owner) as busy:
+            busy.execute("LOCK TABLE budgets IN ACCESS EXCLUSIVE MODE")
+            found, swept = gauges(), run()
+        assert (found[Metric.BROKEN_INVARIANTS], found[Metric.UNCHECKED_INVARIANTS]) == (0, 2)
+        assert swept["unchecked"] == [name for name in INVARIANTS if name.startswith(("held is", "spent is"))]
+        # The limit was those queries' alone, and the connection is as good as before.
+        assert gauges()[Metric.UNCHECKED_INVARIANTS] == 0
+
+    def test_they_end_when_their_time_is_over(self, run: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sweep, "_INVARIANTS_S", 0.0)
+        assert run()["unchecked"] == list(INVARIANTS)
+
+
+def test_the_limit_of_a_query_does_not_stay_on_the_connection(run: Sweep, operations: Database) -> None:
+    run()
+    with operations.transaction("") as execute:
+        assert execute(SHOW, {}) == [{"statement_timeout": "0"}]
+
+
+def test_nothing_that_was_said_is_in_the_log(run: Sweep, room: CouncilRoom, capsys: pytest.CaptureFixture[str]) -> None:
+    room.provider.enqueue("sesame")
+    room.take("@writer sesame")
+    run()
+    assert words_left(room, "sesame")
+    assert "sesame" not in capsys.readouterr().out
