@@ -10,6 +10,7 @@ import re
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _ROLES: Final = ("member", "admin", "operator")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_VARIABLES: Final = {
+_VARIABLES: Final[Mapping[LocalEnv | Env, str]] = {
     LocalEnv.PORT: "where to listen on 127.0.0.1 (8000)",
     LocalEnv.DATA_DIR: "where the database, the key and the logs are kept (.pantheon)",
     LocalEnv.DATABASE_URL: "an owner's URL of a PostgreSQL 18; unset: a server of our own",
@@ -46,7 +47,7 @@ def main() -> int:
         return _token(arguments)
     if arguments.command == "reconcile":
         return _reconcile(arguments)
-    return _run()
+    return _doctor() if arguments.command == "doctor" else _run()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +59,15 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         help="start everything and print the URL and a token",
         description="Start PostgreSQL, a local model and the gateway; print the URL and a token. Ctrl-C stops it all.",
-        epilog="\n".join(["environment:", *(f"  {name:<26}{text}" for name, text in _VARIABLES.items())]),
+        epilog=_environment(*_VARIABLES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands.add_parser(
+        "doctor",
+        help="hold what is stored against its invariants",
+        description="Hold what is stored against every invariant, whether `pantheon run` is running or not. One line "
+        "for each, with at most five rows that break it. The exit code is 1 where something is broken.",
+        epilog=_environment(LocalEnv.DATA_DIR, LocalEnv.DATABASE_URL),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     token = commands.add_parser(
@@ -90,6 +99,21 @@ def _parser() -> argparse.ArgumentParser:
         help="how old a call has to be that is not in the record, to have cost nothing (48h)",
     )
     return parser
+
+
+def _environment(*names: LocalEnv | Env) -> str:
+    return "\n".join(["environment:", *(f"  {name:<26}{_VARIABLES[name]}" for name in names)])
+
+
+def _doctor() -> int:
+    from local.doctor import EXAMINATION_ERRORS, examine
+
+    try:
+        return 0 if examine(os.environ, _say) else 1
+    except KeyboardInterrupt:
+        return 130
+    except EXAMINATION_ERRORS as error:
+        return _fail(error)
 
 
 def _reconcile(arguments: argparse.Namespace) -> int:

@@ -20,14 +20,16 @@ from shared.names import Env, LocalEnv
 from shared.settings import Settings
 
 _PREFIX: Final = "PANTHEON_"
+# What the local run finds out for itself, and tells those functions that it is for.
+_FOUND_OUT: Final = frozenset((Env.APP_DATABASE_URL.value, Env.OPS_DATABASE_URL.value))
 _DEFAULTS: Final = {LocalEnv.PORT.value: "8000", LocalEnv.DATA_DIR.value: ".pantheon"}
 
 
 @dataclass(frozen=True)
 class Environment:
     """What the local run was told. `database_url` is the owner's, None for the embedded server; `turn_seconds` is
-    what a posted turn may take. `functions` is the environment of every function, but for what is known only later:
-    the application's database, and the model's address where `needs_model` says that one has to be started."""
+    what a posted turn may take. `functions` is the environment of every function, but for what is known only later: its
+    database, and the model's address where `needs_model` says that one has to be started."""
 
     port: int
     data_dir: Path
@@ -42,10 +44,15 @@ def data_dir(environ: Mapping[str, str]) -> Path:
     return Path(_given(environ)[LocalEnv.DATA_DIR])
 
 
+def database_url(environ: Mapping[str, str]) -> str | None:
+    """The owner's URL of a database that is not ours, None for the embedded server."""
+    return _given(environ).get(LocalEnv.DATABASE_URL)
+
+
 def read(environ: Mapping[str, str]) -> Environment:
     """Raises ConfigurationError that names the variable at fault."""
     given = _given(environ)
-    functions = {name: value for name, value in given.items() if name not in set(LocalEnv)} | {
+    functions = {name: value for name, value in given.items() if name not in _FOUND_OUT | set(LocalEnv)} | {
         Env.JWT_ISSUER.value: tokens.ISSUER,
         Env.JWT_AUDIENCE.value: tokens.AUDIENCE,
         Env.TENANT_CLAIM.value: tokens.TENANT_CLAIM,

@@ -1,37 +1,41 @@
-"""What a queue and its event source are on AWS: turns that nobody runs reach the worker as SQS events.
+"""What a queue, its event source and a schedule are on AWS: turns that nobody runs reach the worker as SQS events, and
+the sweeper is woken every minute.
 
 The turn's row is its own outbox, so this reads no queue. It looks for turns that were handed over, or whose lease ran
 out with the process that held it, and delivers each to the worker once at a time, as a real SQS event.
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 
 from local.gateway.pool import Function, Pool
+from shared.domain.message import TurnMessage
 
 # Lambda's longest timeout, and so a worker's.
 WORKER = Function("worker", "functions.worker.handler:handler", 900.0)
+SWEEPER = Function("sweeper", "functions.sweeper.handler:handler", 60.0)
+SWEEP_EVERY_S = 60.0
 POLL_S = 0.3
 _RECONNECT_S = 2.0
 # Turns that go wrong again and again are delivered ever more rarely, up to this many seconds apart.
 _LONGEST_PAUSE_S = 60.0
 _DUE = """
     SELECT id, tenant_id FROM turns
-    WHERE status IN ('accepted', 'running') AND (status = 'accepted' OR dispatch_after <= clock_timestamp())
+    WHERE status IN ('accepted', 'running') AND (status = 'accepted' OR lease_expires_at < clock_timestamp())
     ORDER BY dispatch_after LIMIT 100"""
 
 logger = logging.getLogger(__name__)
 
 
 class EventSource:
-    """Feeds the pool's worker from the database at `url`, as the role for operations."""
+    """Feeds the pool's worker from the database at `url`, as the role for operations, and wakes its sweeper."""
 
     def __init__(self, pool: Pool, url: str) -> None:
         self._pool = pool
@@ -41,7 +45,19 @@ class EventSource:
         self._failures: dict[UUID, tuple[int, float]] = {}
 
     async def run(self) -> None:
-        """Deliver until cancelled. A database that is away for a while is waited for."""
+        """Deliver and sweep until cancelled. A database that is away for a while is waited for."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sweep())
+            tasks.create_task(self._watch())
+
+    async def _sweep(self) -> None:
+        while True:
+            result = await self._pool.invoke(SWEEPER.name, build_schedule_event())
+            if result.status != "succeeded":
+                logger.warning("The sweeper %s.", result.status.replace("_", " "))
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _watch(self) -> None:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
@@ -60,27 +76,28 @@ class EventSource:
                 self._in_flight[turn_id] = asyncio.create_task(self._invoke(turn_id, tenant_id))
 
     async def _invoke(self, turn_id: UUID, tenant_id: str) -> None:
+        failures = self._failures.get(turn_id, (0, 0.0))[0] + 1
+        message = TurnMessage(turn_id, tenant_id)
         try:
-            result = await self._pool.invoke(WORKER.name, build_sqs_event(turn_id, tenant_id))
+            result = await self._pool.invoke(WORKER.name, build_sqs_event(message, receive_count=failures))
             if result.status == "succeeded" and not result.payload["batchItemFailures"]:
                 self._failures.pop(turn_id, None)
                 return
-            failures = self._failures.get(turn_id, (0, 0.0))[0] + 1
             pause = min(2.0**failures, _LONGEST_PAUSE_S)
             self._failures[turn_id] = (failures, time.monotonic() + pause)
         finally:
             del self._in_flight[turn_id]
 
 
-def build_sqs_event(turn_id: UUID, tenant_id: str) -> Mapping[str, Any]:
+def build_sqs_event(message: TurnMessage, *, receive_count: int) -> Mapping[str, Any]:
     """The event by which SQS invokes the worker for one turn."""
     sent = str(int(time.time() * 1000))
     record = {
         "messageId": str(uuid4()),
         "receiptHandle": "local",
-        "body": json.dumps({"turn_id": str(turn_id), "tenant_id": tenant_id}),
+        "body": message.as_json(),
         "attributes": {
-            "ApproximateReceiveCount": "1",
+            "ApproximateReceiveCount": str(receive_count),
             "SentTimestamp": sent,
             "SenderId": "local",
             "ApproximateFirstReceiveTimestamp": sent,
@@ -92,3 +109,18 @@ def build_sqs_event(turn_id: UUID, tenant_id: str) -> Mapping[str, Any]:
         "awsRegion": "local",
     }
     return {"Records": [record]}
+
+
+def build_schedule_event() -> Mapping[str, Any]:
+    """The event by which EventBridge's schedule invokes the sweeper."""
+    return {
+        "version": "0",
+        "id": str(uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "000000000000",
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": "local",
+        "resources": ["arn:aws:events:local:000000000000:rule/pantheon-sweeper"],
+        "detail": {},
+    }

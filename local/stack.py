@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from local import database, demo, environment, model, postgres
 from local.database import RoleUrls
 from local.environment import Environment
-from local.event_source import WORKER, EventSource
+from local.event_source import SWEEPER, WORKER, EventSource
 from local.gateway.pool import Function, Pool
 from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
 from local.gateway.template import FunctionStartError
@@ -86,11 +86,11 @@ class Stack:
             log_dir, key = _open_data_dir(settings.data_dir)
             owner_url = _database(settings, resources, say)
             urls, session_id = _prepare(owner_url, say)
-            functions = {**settings.functions, Env.APP_DATABASE_URL.value: urls.app}
+            everywhere = dict(settings.functions)
             if settings.needs_model:
-                functions[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
+                everywhere[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
             source = partial(_deliver, urls.ops)
-            gateway = Gateway(listener, _functions(settings), functions, key, log_dir, source)
+            gateway = Gateway(listener, _functions(settings, urls), everywhere, key, log_dir, source)
             with _step("Starting the functions and the gateway", say):
                 gateway.start()
             resources.callback(gateway.stop)
@@ -142,7 +142,7 @@ def _open_data_dir(data_dir: Path) -> tuple[Path, TokenKey]:
 def _database(settings: Environment, resources: ExitStack, say: Say) -> str:
     """The owner's URL of a database that answers."""
     if settings.database_url is not None:
-        _check(settings.database_url)
+        check_database(settings.database_url)
         return settings.database_url
     directory = settings.data_dir / "postgres"
     doing = "Starting PostgreSQL" if directory.exists() else f"Making a PostgreSQL server in {directory}"
@@ -150,7 +150,7 @@ def _database(settings: Environment, resources: ExitStack, say: Say) -> str:
         return resources.enter_context(postgres.start(directory, settings=_POSTGRES)).url
 
 
-def _check(url: str) -> None:
+def check_database(url: str) -> None:
     """Raise StackError unless the database answers. No part of the password gets into the text, not even when it
     was misread as part of the host for want of quoting."""
     try:
@@ -181,11 +181,14 @@ def _model(log_dir: Path, resources: ExitStack, say: Say) -> str:
         return resources.enter_context(model.start(log_dir / "model.log")).base_url
 
 
-def _functions(settings: Environment) -> tuple[Function, ...]:
+def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:
+    """Those that serve tenants know the application's database, the sweeper that of operations, and none both."""
+    app = {Env.APP_DATABASE_URL.value: urls.app}
     return (
-        Function("api", "functions.api.handler:handler", _API_S),
-        Function("turns", "functions.turns.handler:handler", settings.turn_seconds + _TURN_MARGIN_S),
-        WORKER,
+        Function("api", "functions.api.handler:handler", _API_S, app),
+        Function("turns", "functions.turns.handler:handler", settings.turn_seconds + _TURN_MARGIN_S, app),
+        replace(WORKER, environ=app),
+        replace(SWEEPER, environ={Env.OPS_DATABASE_URL.value: urls.ops}),
     )
 
 

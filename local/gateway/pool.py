@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -33,11 +33,13 @@ Status = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`handler` is "module:attribute". `timeout_s` is what one invocation may take, in seconds."""
+    """`handler` is "module:attribute". `timeout_s` is what one invocation may take, in seconds. `environ` is what this
+    function alone is told."""
 
     name: str
     handler: str
     timeout_s: float
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Pool:
         max_workers: int = MAX_WORKERS,
         queue_s: float = QUEUE_S,
     ) -> None:
-        """`environ` is the whole environment of every function. Each logs to `<name>.log` in `log_dir`.
+        """`environ` is what every function is told, beside its own part. Each logs to `<name>.log` in `log_dir`.
         `queue_s` is how long a caller waits, in seconds, while all `max_workers` processes of its function
         are busy."""
         self._functions = tuple(functions)
@@ -88,7 +90,8 @@ class Pool:
 
     async def _start(self, function: Function) -> None:
         log = self._log_dir / f"{function.name}.log"
-        template = await Template.start(function.name, function.handler, self._environ, log)
+        environ = {**self._environ, **function.environ}
+        template = await Template.start(function.name, function.handler, environ, log)
         running = _RunningFunction(function, template, log, self._max_workers, self._queue_s)
         self._running[function.name] = running
         self._resources.push_async_callback(running.close)

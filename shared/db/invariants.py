@@ -20,7 +20,7 @@ EVER = UUID(int=0)
 _QUERIES: Mapping[str, str] = MappingProxyType(
     {
         "an ended turn has one reply row per planned step": """
-            SELECT t.id, t.plan, count(r.turn_id) AS replies
+            SELECT t.id, t.plan -> 'selected_agent_keys' AS planned, count(r.turn_id) AS replies
             FROM turns t LEFT JOIN replies r ON r.turn_id = t.id
             WHERE t.status NOT IN ('accepted', 'running') AND t.id >= {since}
             GROUP BY t.id

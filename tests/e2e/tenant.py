@@ -113,9 +113,9 @@ class Tenant:
         return self.rows(query, turn_id)
 
     def expire_lease(self, turn_id: str) -> None:
-        """Let the lease of whoever ran the turn be over since a second."""
+        """Let the lease of whoever ran the turn be over since a second, and the turn be moved on by a sweep since."""
         query = """UPDATE turns SET lease_expires_at = clock_timestamp() - interval '1 second',
-            dispatch_after = clock_timestamp() WHERE id = %s"""
+            dispatch_after = clock_timestamp() + interval '1 minute' WHERE id = %s"""
         self.owner.execute(query.encode(), [turn_id])
 
 

@@ -126,8 +126,8 @@ class TestRun:
         assert subprocess.run(curl, capture_output=True, text=True, check=True).stdout.endswith(" 201")
 
         processes = family_of(running.pid)
-        # PostgreSQL, and a template for each of three functions.
-        assert len(processes) > 5
+        # PostgreSQL, and a template for each of four functions.
+        assert len(processes) > 6
         running.send_signal(signal.SIGINT)
         assert ended(running) == (0, "\nStopping ...\nStopped.\n", "")
         assert not any(map(runs, processes))

@@ -128,8 +128,8 @@ class TestKilledRun:
             running.kill()
             with pytest.raises(httpx.TransportError):
                 posted.result()
-        # PostgreSQL, a template for each of three functions, and two workers at least.
-        assert len(processes) > 6
+        # PostgreSQL, a template for each of four functions, and two workers at least.
+        assert len(processes) > 7
         eventually(lambda: not any(map(runs, processes)))
 
         with (

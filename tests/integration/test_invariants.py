@@ -1,48 +1,42 @@
 """Each invariant finds what it is there to find: a database is broken by hand, once for each of them."""
 
-from typing import LiteralString
+from uuid import UUID
 
+import psycopg
 import pytest
+from uuid6 import uuid7
 
-from shared.db.invariants import INVARIANTS
-from tests.council_room import CouncilRoom, answer, broken_invariants, unknown
+from shared.db.engine import Row
+from shared.db.invariants import INVARIANTS, invariants
+from tests.broken import BREAKS, take_turns
+from tests.council_room import CouncilRoom, broken_invariants
 
-# What breaks the invariant of this name. Most break others too: the same rows are looked at from several sides.
-BREAKS: dict[str, LiteralString] = {
-    "an ended turn has one reply row per planned step": "DELETE FROM replies WHERE position = 1",
-    "a turn that has not ended has no reply row": """UPDATE turns SET status = 'accepted', dispatch_after = now()
-        WHERE turn_index = 2""",
-    "a call has exactly one post once its turn has ended, and none before": """
-        DELETE FROM usage_ledger WHERE account = 'platform'""",
-    "no call of an ended turn is still an intent": "UPDATE llm_calls SET status = 'intent' WHERE status = 'unknown'",
-    "a step has at most one tenant post": """DROP INDEX usage_ledger_one_tenant_post_per_step;
-        UPDATE usage_ledger SET account = 'tenant' WHERE step = 0""",
-    "the tenant pays for the attempt that is the reply, and for no other": """
-        UPDATE llm_calls SET verdict = 'failed' WHERE step = 1 AND verdict = 'reply'""",
-    "the tenant pays for its agents what the turn's replies cost": "UPDATE replies SET cost_usd = 1 WHERE position = 1",
-    "a posted call's ledger entries add up to its cost": "UPDATE llm_calls SET cost_usd = 1 WHERE step = 1",
-    "only a call of unknown outcome is in suspense": """
-        UPDATE llm_calls SET status = 'unbilled' WHERE status = 'unknown'""",
-    "held is the sum of the reserves of calls that are not posted": "UPDATE budgets SET held_usd = 1",
-    "spent is the sum of the payer's posts and adjustments": "DELETE FROM budgets WHERE payer = 'platform'",
-    "a session has at most one active turn": """DROP INDEX turns_one_active_per_session;
-        UPDATE turns SET status = 'accepted', dispatch_after = now()""",
-    "a session's turns are numbered from 1 without a gap": "UPDATE turns SET turn_index = 7 WHERE turn_index = 2",
-    "the stored response says what the tenant pays": """
-        UPDATE turns SET response = (response::jsonb || '{"cost_usd": "0.1"}')::text""",
-    "the text of a posted call has left the journal": "UPDATE llm_calls SET output = 'Roses.' WHERE step = 1",
-    "of a deleted session no text is left once its turns have ended": "UPDATE sessions SET deleted_at = now()",
-    "an active turn is dispatched within five minutes of its time": """UPDATE turns
-        SET status = 'accepted', dispatch_after = now() - interval '6 minutes' WHERE turn_index = 2""",
-}
+
+def broken_since(connection: psycopg.Connection[Row], since: UUID) -> set[str]:
+    found = {name: connection.execute(query.encode()).fetchall() for name, query in invariants(since).items()}
+    return {name for name, rows in found.items() if rows}
 
 
 @pytest.mark.parametrize("name", INVARIANTS)
 def test_a_broken_invariant_is_found(room: CouncilRoom, name: str) -> None:
-    room.provider.enqueue(answer(""), answer("Roses."), unknown(), answer("Violets."))
-    room.take("@writer @critic hello")
-    room.take("@writer hello")
+    take_turns(room)
     assert broken_invariants(room.owner) == {}
     with room.owner.transaction(force_rollback=True):
         room.owner.execute(BREAKS[name])
         assert name in broken_invariants(room.owner)
+
+
+@pytest.mark.parametrize("name", INVARIANTS)
+def test_where_only_the_newest_turns_are_looked_at_a_break_is_found_in_those_and_in_no_others(
+    room: CouncilRoom, name: str
+) -> None:
+    room.take("@writer before")
+    first = uuid7()
+    take_turns(room)
+    later = uuid7()
+    with room.owner.transaction(force_rollback=True):
+        room.owner.execute(BREAKS[name].replace("turn_index = 2", "turn_index = 3"))
+        assert name in broken_since(room.owner, first)
+        # A month is looked at as a whole, and so is what is active now.
+        whole = name.startswith(("held is", "spent is", "a turn that has not ended", "a session has", "an active turn"))
+        assert (name in broken_since(room.owner, later)) == whole

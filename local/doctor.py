@@ -1,0 +1,115 @@
+"""`pantheon doctor`: does what is stored hold to its invariants?
+
+The rule this file protects: it looks and changes nothing, at one moment of the database, in the role for operations;
+and it never says that all is well of a database that it could not see.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import dict_row
+
+from local import environment, postgres
+from local.database import role_urls
+from local.postgres import PostgresError
+from local.stack import StackError, check_database
+from shared.db.invariants import INVARIANTS
+from shared.db.tables import MIGRATION_HEAD
+from shared.names import LocalEnv, Role
+
+Say = Callable[[str], None]
+Connection = psycopg.Connection[dict[str, Any]]
+
+_SHOWN: Final = 5
+_CONNECT_S: Final = 5
+_COUNTS: Final = """
+    SELECT (SELECT count(*) FROM sessions) AS sessions, count(*) AS turns,
+           count(*) FILTER (WHERE status IN ('accepted', 'running')) AS active,
+           (SELECT count(*) FROM llm_calls) AS calls, (SELECT count(*) FROM usage_ledger) AS entries
+    FROM turns"""
+_COUNTED: Final = "sessions {sessions}, turns {turns} (active {active}), calls {calls}, ledger entries {entries}"
+
+
+class DoctorError(Exception):
+    """There is nothing to look at. The text is one line."""
+
+
+# What `examine` raises, each with a text for a person.
+EXAMINATION_ERRORS: Final = (DoctorError, StackError, PostgresError)
+
+
+def examine(environ: Mapping[str, str], say: Say) -> bool:
+    """Tell about every invariant on a line, with the rows that break it. Whether all is well. Call it from the main
+    thread. Raises one of EXAMINATION_ERRORS where there is no database."""
+    try:
+        with _owner_url(environ, say) as owner_url, _connect(owner_url) as connection:
+            if not _is_of_this_release(connection, say):
+                return False
+            (counts,) = connection.execute(_COUNTS).fetchall()
+            say(_COUNTED.format(**counts))
+            holding = [_holds(connection, name, say) for name in INVARIANTS]
+            return all(holding)
+    except psycopg.Error as error:
+        raise DoctorError(f"The database does not answer: {_first_line(error)}") from error
+
+
+@contextmanager
+def _owner_url(environ: Mapping[str, str], say: Say) -> Iterator[str]:
+    """The owner's URL of a database that answers; our own server is started where it does not run, for the moment."""
+    if given := environment.database_url(environ):
+        check_database(given)
+        say(f"Looking at the database of {LocalEnv.DATABASE_URL}.")
+        yield given
+        return
+    directory = environment.data_dir(environ) / "postgres"
+    if not postgres.exists(directory):
+        raise DoctorError(f"There is no database in {directory.parent} yet; `pantheon run` makes one.")
+    if running := postgres.find(directory):
+        say(f"Looking at the running database in {directory}.")
+        yield running
+        return
+    say(f"Looking at the database in {directory}, started for the moment.")
+    with postgres.start(directory) as server:
+        yield server.url
+
+
+@contextmanager
+def _connect(owner_url: str) -> Iterator[Connection]:
+    """In the role for operations: an owner who is no superuser would see nothing, and find nothing wrong with it. All
+    queries see the same moment."""
+    try:
+        connection = psycopg.connect(role_urls(owner_url).ops, connect_timeout=_CONNECT_S, row_factory=dict_row)
+    except psycopg.OperationalError as error:
+        reason = f"There is no role {Role.OPS} to look at it with; `pantheon run` prepares a database"
+        raise DoctorError(f"{reason}: {_first_line(error)}") from error
+    with connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        yield connection
+
+
+def _is_of_this_release(connection: Connection, say: Say) -> bool:
+    if connection.execute("SELECT to_regclass('alembic_version') AS made").fetchall() == [{"made": None}]:
+        raise DoctorError("The database has no schema yet; `pantheon run` makes it.")
+    found = [row["version_num"] for row in connection.execute("SELECT version_num FROM alembic_version")]
+    if found == [MIGRATION_HEAD]:
+        say(f"ok      migration {MIGRATION_HEAD}")
+        return True
+    say(f"BROKEN  migration {', '.join(found) or 'none'}; this release needs {MIGRATION_HEAD}")
+    return False
+
+
+def _holds(connection: Connection, name: str, say: Say) -> bool:
+    rows = connection.execute(f"SELECT * FROM ({INVARIANTS[name]}) AS broken LIMIT {_SHOWN + 1}".encode()).fetchall()  # noqa: S608
+    say(f"{'BROKEN' if rows else 'ok':<8}{name}")
+    for row in rows[:_SHOWN]:
+        say("          " + ", ".join(f"{column} {value}" for column, value in row.items()))
+    if len(rows) > _SHOWN:
+        say("          and more")
+    return not rows
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

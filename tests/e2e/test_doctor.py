@@ -1,0 +1,114 @@
+"""`pantheon doctor` at the command line, beside a stack that runs and where none does."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from local import database, demo, postgres
+from local.stack import Stack
+from shared.db.invariants import INVARIANTS
+from shared.db.tables import MIGRATION_HEAD
+from tests.e2e.tenant import Tenant, environ
+
+PANTHEON_DOCTOR = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())", "doctor"]
+TIMEOUT_S = 60.0
+
+
+def examine(data_dir: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    given = environ(data_dir, **variables)
+    return subprocess.run(PANTHEON_DOCTOR, env=given, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+
+
+def complaint(ended: subprocess.CompletedProcess[str]) -> str:
+    """The one line on stderr of a doctor that had nothing to look at."""
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("pantheon: ")
+    return line
+
+
+def assert_all_is_well(ended: subprocess.CompletedProcess[str]) -> None:
+    assert (ended.returncode, ended.stderr) == (0, "")
+    _, migration, counted, *lines = ended.stdout.splitlines()
+    assert migration == f"ok      migration {MIGRATION_HEAD}"
+    assert re.fullmatch(r"sessions \d+, turns \d+ \(active \d+\), calls \d+, ledger entries \d+", counted)
+    assert lines == [f"ok      {name}" for name in INVARIANTS]
+
+
+def test_beside_a_stack_that_runs(stack: Stack, tenant: Tenant, session_id: str) -> None:
+    tenant.take(session_id, "@writer @critic hello")
+    ended = examine(stack.log_dir.parent)
+    assert ended.stdout.startswith("Looking at the running database in ")
+    assert_all_is_well(ended)
+
+
+def test_of_a_database_that_was_given(stack: Stack) -> None:
+    ended = examine(Path(os.devnull), database_url=stack.owner_url)
+    assert ended.stdout.startswith("Looking at the database of PANTHEON_DATABASE_URL.")
+    assert_all_is_well(ended)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That of a run which is over."""
+    directory = tmp_path_factory.mktemp("over")
+    with postgres.start(directory / "postgres") as server:
+        demo.seed(database.prepare(server.url).app)
+    return directory
+
+
+class TestWhereNoneRuns:
+    def test_it_starts_the_database_for_the_moment(self, data_dir: Path) -> None:
+        ended = examine(data_dir)
+        assert ended.stdout.splitlines()[0].endswith(", started for the moment.")
+        assert_all_is_well(ended)
+        assert postgres.find(data_dir / "postgres") is None
+
+    def test_what_is_broken_makes_the_exit_code_1(self, data_dir: Path) -> None:
+        with postgres.start(data_dir / "postgres") as server:
+            with psycopg.connect(server.url, autocommit=True) as owner:
+                owner.execute("UPDATE sessions SET next_turn_index = 7")
+            # While it runs, and it is not `pantheon run` that runs it.
+            beside = examine(data_dir)
+            with psycopg.connect(server.url, autocommit=True) as owner:
+                owner.execute("UPDATE sessions SET next_turn_index = 1")
+        assert (beside.returncode, beside.stderr) == (1, "")
+        broken = r"^BROKEN  a session's turns are numbered .*\n +id \S+, next_turn_index 7$"
+        assert re.search(broken, beside.stdout, re.MULTILINE)
+
+    def test_a_schema_of_another_release_is_not_taken_for_a_sound_one(self, data_dir: Path) -> None:
+        with postgres.start(data_dir / "postgres") as server, psycopg.connect(server.url, autocommit=True) as owner:
+            owner.execute("UPDATE alembic_version SET version_num = '0000'")
+            beside = examine(data_dir)
+            owner.execute("UPDATE alembic_version SET version_num = %s", (MIGRATION_HEAD,))
+        assert beside.returncode == 1
+        assert beside.stdout.splitlines()[-1] == f"BROKEN  migration 0000; this release needs {MIGRATION_HEAD}"
+
+
+class TestWhereThereIsNone:
+    def test_no_data_directory(self, tmp_path: Path) -> None:
+        line = complaint(examine(tmp_path / "nothing"))
+        assert line == f"pantheon: There is no database in {tmp_path / 'nothing'} yet; `pantheon run` makes one."
+        assert not (tmp_path / "nothing").exists()
+
+    def test_a_database_without_a_schema(self, stack: Stack, tmp_path: Path) -> None:
+        with psycopg.connect(stack.owner_url, autocommit=True) as owner:
+            owner.execute("CREATE DATABASE bare")
+            line = complaint(examine(tmp_path, database_url=stack.owner_url.removesuffix("postgres") + "bare"))
+            owner.execute("DROP DATABASE bare")
+        assert line.endswith("The database has no schema yet; `pantheon run` makes it.")
+
+    def test_a_database_that_was_never_prepared(self, tmp_path: Path) -> None:
+        with postgres.start(tmp_path / "postgres"):
+            assert "There is no role pantheon_ops" in complaint(examine(tmp_path))
+
+    def test_a_database_that_does_not_answer_and_whose_password_is_not_told(self, tmp_path: Path) -> None:
+        url = "postgresql://owner:s3cret@127.0.0.1:1/pantheon"
+        line = complaint(examine(tmp_path, database_url=url))
+        assert "127.0.0.1:1 cannot be reached" in line
+        assert "s3cret" not in line

@@ -1,0 +1,44 @@
+"""The sweeper in the local stack: woken at the start, in an environment of its own, and in nobody's way."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from local.stack import Stack
+from shared.names import Env, Metric
+from tests.processes import eventually, family_of
+
+GAUGES = {
+    Metric.ACTIVE_TURNS,
+    Metric.DUE_TURNS,
+    Metric.OLDEST_ACTIVE_TURN,
+    Metric.BROKEN_INVARIANTS,
+    Metric.UNCHECKED_INVARIANTS,
+}
+
+
+def emitted(stack: Stack) -> dict[str, float]:
+    """The last value of every metric in the sweeper's log."""
+    lines: list[dict[str, Any]] = [
+        json.loads(line) for line in (stack.log_dir / "sweeper.log").read_text().splitlines() if '"_aws"' in line
+    ]
+    names = [(line, metric["Name"]) for line in lines for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
+    return {name: line[name][0] for line, name in names}
+
+
+def test_it_is_woken_when_the_stack_starts_and_emits_its_gauges(stack: Stack) -> None:
+    found = eventually(lambda: emitted(stack) if set(emitted(stack)) >= GAUGES else None)
+    assert (found[Metric.BROKEN_INVARIANTS], found[Metric.UNCHECKED_INVARIANTS]) == (0, 0)
+
+
+def test_only_the_sweeper_has_the_address_of_operations_and_it_has_no_other(stack: Stack) -> None:
+    found: dict[str, set[str]] = {}
+    for pid in family_of(os.getpid()):
+        variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        environment = dict(variable.split("=", 1) for variable in variables if "=" in variable)
+        if function := environment.get("AWS_LAMBDA_FUNCTION_NAME"):
+            addresses = {Env.APP_DATABASE_URL.value, Env.OPS_DATABASE_URL.value, "PANTHEON_DATABASE_URL"}
+            found.setdefault(function, set()).update(addresses & environment.keys())
+    app = {Env.APP_DATABASE_URL.value}
+    assert found == {"api": app, "turns": app, "worker": app, "sweeper": {Env.OPS_DATABASE_URL.value}}

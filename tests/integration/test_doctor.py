@@ -1,0 +1,76 @@
+"""What `pantheon doctor` says of a database in which something is broken, whatever it is, and of one that is sound."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from local import doctor, postgres
+from shared.db.invariants import INVARIANTS
+from shared.names import LocalEnv, Role
+from tests.broken import BREAKS, take_turns
+from tests.council_room import CouncilRoom, DatabaseUrls
+
+
+@pytest.fixture
+def patient(
+    postgres_server: postgres.Server, migrated_database: DatabaseUrls, scripted_settings: None
+) -> Iterator[CouncilRoom]:
+    """A room with two turns in a database of the test's own, whose schema may be broken as well."""
+    name, template = f"patient_{uuid4().hex}", migrated_database.owner.rpartition("/")[2]
+    with psycopg.connect(postgres_server.url, autocommit=True) as administrator:
+        administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+        urls = DatabaseUrls(postgres_server.url.removesuffix("postgres") + name)
+        with psycopg.connect(urls.owner, autocommit=True, row_factory=dict_row) as owner:
+            room = CouncilRoom(owner, urls.of(Role.APP))
+            with room.databases:
+                take_turns(room)
+                yield room
+        administrator.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+def examined(room: CouncilRoom) -> tuple[bool, list[str]]:
+    said: list[str] = []
+    url = room.app_url.replace(f"{Role.APP}@", "postgres@")
+    return doctor.examine({LocalEnv.DATABASE_URL: url}, said.append), said
+
+
+def test_of_a_sound_database_every_invariant_is_ok(patient: CouncilRoom) -> None:
+    well, said = examined(patient)
+    assert (well, said[3:]) == (True, [f"ok      {name}" for name in INVARIANTS])
+    assert said[2] == "sessions 1, turns 2 (active 0), calls 5, ledger entries 5"
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_what_is_broken_is_told_with_its_rows(patient: CouncilRoom, name: str) -> None:
+    patient.owner.execute(BREAKS[name])
+    well, said = examined(patient)
+    assert not well
+    line = said.index(f"BROKEN  {name}")
+    rows = patient.rows(INVARIANTS[name])
+    assert said[line + 1] == "          " + ", ".join(f"{column} {value}" for column, value in rows[0].items())
+    # It goes on to the end, whatever it has found.
+    assert sum(row.startswith(("ok ", "BROKEN ")) for row in said) == len(INVARIANTS) + 1
+
+
+def test_of_many_broken_rows_five_are_shown(patient: CouncilRoom) -> None:
+    for _ in range(6):
+        patient.make_session()
+    patient.owner.execute("UPDATE sessions SET next_turn_index = 9")
+    _, said = examined(patient)
+    start = said.index("BROKEN  a session's turns are numbered from 1 without a gap")
+    assert [line.strip().partition(" ")[0] for line in said[start + 1 : start + 8]] == ["id"] * 5 + ["and", "ok"]
+
+
+def test_it_looks_and_changes_nothing(patient: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_COUNTS", "UPDATE turns SET message = 'x' RETURNING 1")
+    with pytest.raises(doctor.DoctorError, match="read-only"):
+        examined(patient)
+
+
+def test_it_is_not_fooled_by_an_owner_who_sees_nothing(patient: CouncilRoom) -> None:
+    """As an owner who is no superuser, of whom row-level security is forced as well."""
+    with doctor._connect(patient.app_url) as connection:
+        assert connection.execute("SELECT count(*) AS turns FROM turns").fetchall() == [{"turns": 2}]
