@@ -15,7 +15,7 @@ from local import environment, postgres
 from local.database import role_urls
 from local.postgres import PostgresError
 from local.stack import StackError, check_database
-from shared.db.invariants import INVARIANTS
+from shared.db.invariants import INVARIANTS, first_rows
 from shared.db.tables import MIGRATION_HEAD
 from shared.names import LocalEnv, Role
 
@@ -102,7 +102,7 @@ def _is_of_this_release(connection: Connection, say: Say) -> bool:
 
 
 def _holds(connection: Connection, name: str, say: Say) -> bool:
-    rows = connection.execute(f"SELECT * FROM ({INVARIANTS[name]}) AS broken LIMIT {_SHOWN + 1}".encode()).fetchall()  # noqa: S608
+    rows = connection.execute(first_rows(INVARIANTS[name], _SHOWN + 1).encode()).fetchall()
     say(f"{'BROKEN' if rows else 'ok':<8}{name}")
     for row in rows[:_SHOWN]:
         say("          " + ", ".join(f"{column} {value}" for column, value in row.items()))

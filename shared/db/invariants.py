@@ -154,10 +154,15 @@ INVARIANTS: Mapping[str, str] = MappingProxyType(invariants())
 _LIMIT = Statement(select(func.set_config("statement_timeout", bindparam("s_milliseconds", type_=Text), True)))
 
 
+def first_rows(query: str, limit: int) -> str:
+    """The first rows of an invariant's query. Materialized, so that it is planned as a whole: there are no rows as a
+    rule, and a plan that is quick with its first one may take hours to find that out."""
+    return f"WITH broken AS MATERIALIZED ({query}) SELECT * FROM broken LIMIT {limit:d}"  # noqa: S608 all of it is ours
+
+
 def load_broken(db: Database, name: str, limit: int, *, since: UUID = EVER, seconds: float) -> list[Row]:
     """Up to `limit` rows that break an invariant; `db` is in the role for operations. Raises DatabaseUnavailable where
     that is not known within so many seconds, and psycopg.Error where the schema is another one."""
-    query = invariants(since)[name]
-    found = Statement(text(f"SELECT * FROM ({query}) AS broken LIMIT {limit:d}"))  # noqa: S608 all of it is ours
+    found = Statement(text(first_rows(invariants(since)[name], limit)))
     # With the query in one transaction, so that the limit is that of this query alone.
     return db.read_all(None, (_LIMIT, {"s_milliseconds": str(int(seconds * 1000))}), (found, {}))[1]
