@@ -54,7 +54,7 @@ async def post_turn(
         mode=body.mode,
         agent_keys=tuple(body.agent_keys) if body.agent_keys is not None else None,
         idempotency_key=idempotency_key,
-        later="respond-async" in (prefer or ""),
+        later=_wants_later(prefer or ""),
     )
     outcome = take_turn(Runner(database(), provider(), _seconds_left(request)), posted)
     telemetry.emit(outcome)
@@ -64,6 +64,11 @@ async def post_turn(
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"
     return Response(outcome.body, 201 if outcome.ended else 202, headers, "application/json")
+
+
+def _wants_later(prefer: str) -> bool:
+    """Whether one of the preferences, which may have parameters, is not to wait."""
+    return "respond-async" in {preference.partition(";")[0].strip().lower() for preference in prefer.split(",")}
 
 
 def _seconds_left(request: Request) -> Callable[[], float]:

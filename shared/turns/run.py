@@ -13,10 +13,10 @@ from uuid6 import uuid7
 
 from shared.catalog import catalog
 from shared.db.engine import Database
-from shared.db.turns import load_turn
+from shared.db.turns import StoredTurn, load_turn
 from shared.domain.outcome import TurnOutcome
 from shared.domain.turn import Purpose, Turn
-from shared.errors import DatabaseUnavailable, JournalUnavailable
+from shared.errors import DatabaseUnavailable, JournalUnavailable, NotFound, SessionDeleted
 from shared.llm.port import Completion, Message, Provider
 from shared.llm.tokens import token_estimates
 from shared.orchestration.attempts import Asker, OutOfTime
@@ -160,11 +160,19 @@ def _standing(
     runner: Runner, header: Header, journal: TurnJournal, started: float, *, handed_over: bool = False
 ) -> TurnOutcome:
     """The answer of a runner that did not publish: the turn as it stands."""
-    stored = load_turn(runner.db, header.tenant_id, header.turn_id)
+    stored = _load_stored(runner, header.tenant_id, header.turn_id)
     seconds = time.monotonic() - started
     return TurnOutcome(stored.id, stored.status, stored.body, journal.figures(), (), seconds, handed_over=handed_over)
 
 
 def _replay(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome:
-    stored = load_turn(runner.db, tenant_id, turn_id)
+    stored = _load_stored(runner, tenant_id, turn_id)
     return TurnOutcome(stored.id, stored.status, stored.body, replayed=stored.ended)
+
+
+def _load_stored(runner: Runner, tenant_id: str, turn_id: UUID) -> StoredTurn:
+    """A turn that was there a moment ago. Raises SessionDeleted."""
+    try:
+        return load_turn(runner.db, tenant_id, turn_id)
+    except NotFound as error:
+        raise SessionDeleted from error

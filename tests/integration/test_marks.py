@@ -7,6 +7,7 @@ import pytest
 
 from shared.db import sessions
 from shared.db.publish import PUBLISH
+from shared.db.turns import _LOAD as LOAD_TURN
 from shared.db.turns import record_cancel
 from shared.domain.outcome import TurnOutcome
 from shared.errors import NotFound, SessionDeleted, TurnEnded
@@ -103,6 +104,31 @@ def test_a_deleted_session_keeps_its_costs_and_not_a_word(room: CouncilRoom, mom
     assert words_left(room, "sesame") == {}
     with pytest.raises(SessionDeleted):
         room.take(MESSAGE, idempotency_key="key-1")
+
+
+def handed_over(room: CouncilRoom) -> None:
+    room.db.before(LOAD_TURN, lambda: delete(room))
+    room.take(MESSAGE, runner=room.runner(seconds_left=lambda: 1.0))
+
+
+def handed_over_again(room: CouncilRoom) -> None:
+    turn_id = room.take(MESSAGE, later=True).turn_id
+    room.db.before(LOAD_TURN, lambda: delete(room))
+    room.resume(turn_id, room.runner(seconds_left=lambda: 1.0))
+
+
+def replayed(room: CouncilRoom) -> None:
+    room.take(MESSAGE, idempotency_key="key-1")
+    room.db.before(LOAD_TURN, lambda: delete(room))
+    room.take(MESSAGE, idempotency_key="key-1")
+
+
+@pytest.mark.parametrize("run", [handed_over, handed_over_again, replayed])
+def test_a_session_that_is_deleted_before_its_turn_is_shown_is_said_to_be_deleted(
+    room: CouncilRoom, run: Callable[[CouncilRoom], None]
+) -> None:
+    with pytest.raises(SessionDeleted):
+        run(room)
 
 
 def test_deleting_a_session_takes_the_words_of_ended_turns(room: CouncilRoom) -> None:

@@ -36,6 +36,8 @@ EVENT = {
     "detail": {},
 }
 SHOW = Statement(text("SHOW statement_timeout"))
+# A sweep that waits for a lock is to be a red test, not one that never ends.
+ENDS = "-c idle_in_transaction_session_timeout=10s"
 Sweep = Callable[[], dict[str, Any]]
 
 
@@ -139,7 +141,7 @@ class TestDispatch:
         self, run: Sweep, room: CouncilRoom, database_urls: DatabaseUrls, deployed: MotoQueue
     ) -> None:
         claimed, other = accept(room), accept(room)
-        with psycopg.connect(database_urls.owner) as claimer:
+        with psycopg.connect(database_urls.owner, options=ENDS) as claimer:
             claimer.execute("SELECT FROM turns WHERE id = %s FOR UPDATE", (claimed,))
             assert run()["dispatched"] == 1
         assert received(deployed) == [TurnMessage(other, room.tenant_id)]
@@ -237,7 +239,7 @@ class TestInvariants:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(sweep, "_INVARIANT_S", 0.05)
-        with psycopg.connect(database_urls.owner) as busy:
+        with psycopg.connect(database_urls.owner, options=ENDS) as busy:
             busy.execute("LOCK TABLE budgets IN ACCESS EXCLUSIVE MODE")
             found, swept = gauges(), run()
         assert (found[Metric.BROKEN_INVARIANTS], found[Metric.UNCHECKED_INVARIANTS]) == (0, 2)

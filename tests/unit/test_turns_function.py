@@ -1,0 +1,77 @@
+"""The turns function's real handler around a turn that is handed over to the queue."""
+
+import json
+from uuid import UUID
+
+import pytest
+
+from local.gateway.worker import LambdaContext
+from shared.domain.outcome import TurnOutcome
+from shared.names import Env
+from shared.turns.accept import TurnRequest
+from shared.turns.run import Runner
+from tests.unit.gateway import Handler, LogLines, event, request
+
+TURN_ID = UUID(int=7)
+PATH = "/api/v1/sessions/01a20b51-7011-76c2-a132-b2b55a6b4a91/turns"
+Taken = list[TurnRequest]
+
+
+@pytest.fixture
+def handed_over(turns: Handler, environment: pytest.MonkeyPatch) -> Taken:
+    """Puts something else in the place of taking a turn: each is handed over. The requests that came."""
+    taken: Taken = []
+
+    def take_turn(_: Runner, posted: TurnRequest) -> TurnOutcome:
+        taken.append(posted)
+        return TurnOutcome(TURN_ID, "accepted", '{"status":"accepted"}', handed_over=True)
+
+    environment.setattr("functions.turns.handler.take_turn", take_turn)
+    return taken
+
+
+def post(turns: Handler, context: LambdaContext, **headers: str) -> int:
+    asked = request("POST", PATH, {"message": "hello"}, headers=headers)
+    asked["requestContext"]["authorizer"] = event("turns_post")["requestContext"]["authorizer"]
+    status: int = turns(asked, context)["statusCode"]
+    return status
+
+
+@pytest.mark.parametrize(
+    ("prefer", "later"),
+    [
+        ("respond-async", True),
+        ("Respond-Async", True),
+        ("wait=10, respond-async", True),
+        ("respond-async; x=1 ,wait=10", True),
+        ("respond-sync", False),
+        ("do-not-respond-async", False),
+        ('x="respond-async"', False),
+        ("", False),
+    ],
+)
+def test_a_client_that_does_not_want_to_wait_says_so_as_http_has_it(
+    turns: Handler, handed_over: Taken, context: LambdaContext, prefer: str, later: bool
+) -> None:
+    assert post(turns, context, prefer=prefer) == 202
+    assert [posted.later for posted in handed_over] == [later]
+
+
+def test_a_queue_that_cannot_be_reached_costs_the_client_nothing(
+    turns: Handler,
+    handed_over: Taken,
+    context: LambdaContext,
+    environment: pytest.MonkeyPatch,
+    log_lines: LogLines,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment.setenv(Env.QUEUE_URL, "http://127.0.0.1:1/turns")
+    environment.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1")
+    environment.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    environment.setenv("AWS_ACCESS_KEY_ID", "fake")
+    environment.setenv("AWS_SECRET_ACCESS_KEY", "fake")
+    assert post(turns, context) == 202
+    assert '"UnsentTurns":[1.0]' in capsys.readouterr().out
+    (line,) = log_lines()
+    assert (line["message"], line["level"], line["error"]) == ("turns not sent", "WARNING", "EndpointConnectionError")
+    assert "acme" not in json.dumps(line)
