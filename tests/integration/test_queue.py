@@ -68,22 +68,24 @@ class TestWithoutAQueue:
         assert Queue(f"{moto.url}-of-another-stage").send(messages(2)) == 2
         assert logged(caplog, "code") == ["AWS.SimpleQueueService.NonExistentQueue"]
 
-    def test_a_server_that_is_not_there_is_asked_once(
-        self, aws: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_server_that_is_not_there(self, aws: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
         with socket.create_server((HOST, 0)) as gone:
             url = f"http://{HOST}:{gone.getsockname()[1]}"
         aws.setenv("AWS_ENDPOINT_URL_SQS", url)
         assert Queue(f"{url}/turns").send(messages(25)) == 25
         assert logged(caplog, "error") == ["EndpointConnectionError"]
 
-    def test_a_server_that_does_not_answer_is_not_waited_for_long(
+    def test_a_server_that_does_not_answer_is_asked_once(
         self, aws: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         with socket.create_server((HOST, 0)) as silent:
             url = f"http://{HOST}:{silent.getsockname()[1]}"
             aws.setenv("AWS_ENDPOINT_URL_SQS", url)
             assert Queue(f"{url}/turns").send(messages(11)) == 11
+            silent.setblocking(False)
+            silent.accept()[0].close()
+            with pytest.raises(BlockingIOError):
+                silent.accept()
         assert logged(caplog, "error") == ["ReadTimeoutError"]
 
     def test_a_process_without_a_region_or_credentials(
