@@ -10,7 +10,6 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 _ROLES: Final = ("member", "admin", "operator")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_VARIABLES: Final[Mapping[LocalEnv | Env, str]] = {
+_VARIABLES: Final = {
     LocalEnv.PORT: "where to listen on 127.0.0.1 (8000)",
     LocalEnv.DATA_DIR: "where the database, the key and the logs are kept (.pantheon)",
     LocalEnv.DATABASE_URL: "an owner's URL of a PostgreSQL 18; unset: a server of our own",
@@ -32,12 +31,13 @@ _VARIABLES: Final[Mapping[LocalEnv | Env, str]] = {
     Env.TURN_SECONDS: "seconds that a posted turn may take before it is handed over (25)",
     Env.MAX_CALL_S: "seconds that one call of a model may take, for every alias",
 }
-_RECORD: Final = """a line of the record:
-  {"call_id": "...", "billed": true, "tokens": {"input_tokens": 12, "output_tokens": 3}}
+_OPERATIONS: Final = """environment:
+  PANTHEON_OPS_DATABASE_URL  the database, as the role pantheon_ops; unset: that of `pantheon run`"""
+_RECORD: Final = f"""a line of the record:
+  {{"call_id": "...", "billed": true, "tokens": {{"input_tokens": 12, "output_tokens": 3}}}}
   Further tokens: cache_read_tokens, cache_write_tokens, reasoning_tokens. None is counted twice.
 
-environment:
-  PANTHEON_OPS_DATABASE_URL  the database, as the role pantheon_ops; unset: that of `pantheon run`"""
+{_OPERATIONS}"""
 
 
 def main() -> int:
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         help="start everything and print the URL and a token",
         description="Start PostgreSQL, a local model and the gateway; print the URL and a token. Ctrl-C stops it all.",
-        epilog=_environment(*_VARIABLES),
+        epilog="\n".join(["environment:", *(f"  {name:<26}{text}" for name, text in _VARIABLES.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands.add_parser(
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         help="hold what is stored against its invariants",
         description="Hold what is stored against every invariant, whether `pantheon run` is running or not. One line "
         "for each, with at most five rows that break it. The exit code is 1 where something is broken.",
-        epilog=_environment(LocalEnv.DATA_DIR, LocalEnv.DATABASE_URL),
+        epilog=_OPERATIONS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     token = commands.add_parser(
@@ -99,10 +99,6 @@ def _parser() -> argparse.ArgumentParser:
         help="how old a call has to be that is not in the record, to have cost nothing (48h)",
     )
     return parser
-
-
-def _environment(*names: LocalEnv | Env) -> str:
-    return "\n".join(["environment:", *(f"  {name:<26}{_VARIABLES[name]}" for name in names)])
 
 
 def _doctor() -> int:

@@ -11,13 +11,13 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
-from local import environment, postgres
-from local.database import role_urls
+from local.operations import operations_url
 from local.postgres import PostgresError
 from local.stack import StackError, check_database
 from shared.db.invariants import INVARIANTS, first_rows
 from shared.db.tables import MIGRATION_HEAD
-from shared.names import LocalEnv, Role
+from shared.errors import PantheonError
+from shared.names import Env, LocalEnv, Role
 
 Say = Callable[[str], None]
 Connection = psycopg.Connection[dict[str, Any]]
@@ -37,14 +37,16 @@ class DoctorError(Exception):
 
 
 # What `examine` raises, each with a text for a person.
-EXAMINATION_ERRORS: Final = (DoctorError, StackError, PostgresError)
+EXAMINATION_ERRORS: Final = (DoctorError, PantheonError, StackError, PostgresError)
 
 
 def examine(environ: Mapping[str, str], say: Say) -> bool:
     """Tell about every invariant on a line, with the rows that break it. Whether all is well. Call it from the main
     thread. Raises one of EXAMINATION_ERRORS where there is no database."""
     try:
-        with _owner_url(environ, say) as owner_url, _connect(owner_url) as connection:
+        with _connect(environ) as connection:
+            info = connection.info
+            say(f"Looking at the database {info.dbname} at {info.host}:{info.port}.")
             if not _is_of_this_release(connection, say):
                 return False
             (counts,) = connection.execute(_COUNTS).fetchall()
@@ -56,38 +58,20 @@ def examine(environ: Mapping[str, str], say: Say) -> bool:
 
 
 @contextmanager
-def _owner_url(environ: Mapping[str, str], say: Say) -> Iterator[str]:
-    """The owner's URL of a database that answers; our own server is started where it does not run, for the moment."""
-    if given := environment.database_url(environ):
-        check_database(given)
-        say(f"Looking at the database of {LocalEnv.DATABASE_URL}.")
-        yield given
-        return
-    directory = environment.data_dir(environ) / "postgres"
-    if not postgres.exists(directory):
-        raise DoctorError(f"There is no database in {directory.parent} yet; `pantheon run` makes one.")
-    if running := postgres.find(directory):
-        say(f"Looking at the running database in {directory}.")
-        yield running
-        return
-    say(f"Looking at the database in {directory}, started for the moment.")
-    with postgres.start(directory) as server:
-        yield server.url
-
-
-@contextmanager
-def _connect(owner_url: str) -> Iterator[Connection]:
+def _connect(environ: Mapping[str, str]) -> Iterator[Connection]:
     """In the role for operations: an owner who is no superuser would see nothing, and find nothing wrong with it. All
     queries see the same moment."""
-    try:
-        connection = psycopg.connect(role_urls(owner_url).ops, connect_timeout=_CONNECT_S, row_factory=dict_row)
-    except psycopg.OperationalError as error:
-        reason = f"There is no role {Role.OPS} to look at it with; `pantheon run` prepares a database"
-        raise DoctorError(f"{reason}: {_first_line(error)}") from error
-    with connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        yield connection
+    if (owner_url := environ.get(LocalEnv.DATABASE_URL)) and not environ.get(Env.OPS_DATABASE_URL):
+        check_database(owner_url)
+    with operations_url(environ) as url:
+        try:
+            connection = psycopg.connect(url, connect_timeout=_CONNECT_S, row_factory=dict_row)
+        except psycopg.OperationalError as error:
+            raise DoctorError(f"The role {Role.OPS} is not let into the database: {_first_line(error)}") from error
+        with connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            yield connection
 
 
 def _is_of_this_release(connection: Connection, say: Say) -> bool:
@@ -102,7 +86,7 @@ def _is_of_this_release(connection: Connection, say: Say) -> bool:
 
 
 def _holds(connection: Connection, name: str, say: Say) -> bool:
-    rows = connection.execute(first_rows(INVARIANTS[name], _SHOWN + 1).encode()).fetchall()
+    rows = connection.execute(first_rows(INVARIANTS[name], str(_SHOWN + 1)).encode()).fetchall()
     say(f"{'BROKEN' if rows else 'ok':<8}{name}")
     for row in rows[:_SHOWN]:
         say("          " + ", ".join(f"{column} {value}" for column, value in row.items()))

@@ -44,11 +44,6 @@ def data_dir(environ: Mapping[str, str]) -> Path:
     return Path(_given(environ)[LocalEnv.DATA_DIR])
 
 
-def database_url(environ: Mapping[str, str]) -> str | None:
-    """The owner's URL of a database that is not ours, None for the embedded server."""
-    return _given(environ).get(LocalEnv.DATABASE_URL)
-
-
 def read(environ: Mapping[str, str]) -> Environment:
     """Raises ConfigurationError that names the variable at fault."""
     given = _given(environ)

@@ -144,25 +144,29 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def invariants(since: UUID = EVER) -> dict[str, str]:
-    """Each invariant's query, of the turns whose ids are not before `since`."""
-    return {name: query.replace("{since}", f"'{since}'::uuid") for name, query in _QUERIES.items()}
+# The queries as they are, over all turns.
+INVARIANTS: Mapping[str, str] = MappingProxyType(
+    {name: query.replace("{since}", f"'{EVER}'::uuid") for name, query in _QUERIES.items()}
+)
 
 
-INVARIANTS: Mapping[str, str] = MappingProxyType(invariants())
-
-_LIMIT = Statement(select(func.set_config("statement_timeout", bindparam("s_milliseconds", type_=Text), True)))
-
-
-def first_rows(query: str, limit: int) -> str:
+def first_rows(query: str, limit: str) -> str:
     """The first rows of an invariant's query. Materialized, so that it is planned as a whole: there are no rows as a
     rule, and a plan that is quick with its first one may take hours to find that out."""
-    return f"WITH broken AS MATERIALIZED ({query}) SELECT * FROM broken LIMIT {limit:d}"  # noqa: S608 all of it is ours
+    return f"WITH broken AS MATERIALIZED ({query}) SELECT * FROM broken LIMIT {limit}"  # noqa: S608 all of it is ours
+
+
+_FIRST_ROWS = {
+    name: Statement(text(first_rows(query.replace("{since}", ":b_since"), ":b_limit")))
+    for name, query in _QUERIES.items()
+}
+_TIME_LIMIT = Statement(select(func.set_config("statement_timeout", bindparam("b_milliseconds", type_=Text), True)))
 
 
 def load_broken(db: Database, name: str, limit: int, *, since: UUID = EVER, seconds: float) -> list[Row]:
-    """Up to `limit` rows that break an invariant; `db` is in the role for operations. Raises DatabaseUnavailable where
-    that is not known within so many seconds, and psycopg.Error where the schema is another one."""
-    found = Statement(text(first_rows(invariants(since)[name], limit)))
+    """Up to `limit` rows that break an invariant, in turns whose ids are not before `since`; `db` is in the role for
+    operations. Raises DatabaseUnavailable where that is not known within so many seconds, and psycopg.Error where the
+    schema is another one."""
+    found = (_FIRST_ROWS[name], {"b_since": since, "b_limit": limit})
     # With the query in one transaction, so that the limit is that of this query alone.
-    return db.read_all(None, (_LIMIT, {"s_milliseconds": str(int(seconds * 1000))}), (found, {}))[1]
+    return db.read_all(None, (_TIME_LIMIT, {"b_milliseconds": str(int(seconds * 1000))}), found)[1]

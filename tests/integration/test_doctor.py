@@ -72,5 +72,6 @@ def test_it_looks_and_changes_nothing(patient: CouncilRoom, monkeypatch: pytest.
 
 def test_it_is_not_fooled_by_an_owner_who_sees_nothing(patient: CouncilRoom) -> None:
     """As an owner who is no superuser, of whom row-level security is forced as well."""
-    with doctor._connect(patient.app_url) as connection:
+    owner_url = patient.app_url
+    with doctor._connect({LocalEnv.DATABASE_URL: owner_url}) as connection:
         assert connection.execute("SELECT count(*) AS turns FROM turns").fetchall() == [{"turns": 2}]
