@@ -3,8 +3,9 @@
 Run them as `pantheon_ops` or as a superuser. Row-level security shows everybody else nothing, and of nothing every
 query would say that all is well.
 
-`{since}` in a query is the id of a turn; those that were made before it are left out. Ids are in the order of time, and
-so the newest turns are found by the tables' keys. What a payer's month adds up to is always looked at as a whole.
+`{since}` in a query is the id of a turn; those that were made before it are left out, and what was deleted before it.
+Ids are in the order of time, and so the newest turns are found by the tables' keys. What a payer's month adds up to is
+always looked at as a whole.
 """
 
 from collections.abc import Mapping
@@ -121,11 +122,11 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             GROUP BY t.id
             HAVING (t.response::jsonb ->> 'cost_usd')::numeric <> coalesce(sum(l.amount_usd), 0)""",
         "the text of a posted call has left the journal": """
-            SELECT call_id FROM llm_calls WHERE posted_at IS NOT NULL AND output IS NOT NULL""",
+            SELECT call_id FROM llm_calls WHERE posted_at IS NOT NULL AND output IS NOT NULL AND turn_id >= {since}""",
         "of a deleted session no text is left once its turns have ended": """
             SELECT s.id
             FROM sessions s
-            WHERE s.deleted_at IS NOT NULL AND (
+            WHERE s.deleted_at >= coalesce(uuid_extract_timestamp({since}), '-infinity') AND (
                 s.title <> ''
                 OR EXISTS (SELECT FROM summaries m WHERE m.session_id = s.id)
                 OR EXISTS (

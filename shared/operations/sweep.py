@@ -69,4 +69,4 @@ def check_invariants(db: Database) -> Check:
 
 def _first_id(moment: float) -> UUID:
     """The lowest UUIDv7 of this moment, in seconds since 1970."""
-    return UUID(int=int(moment * 1000) << 80)
+    return UUID(int=int(moment * 1000) << 80 | 0x7 << 76 | 0x2 << 62)

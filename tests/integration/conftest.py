@@ -1,5 +1,7 @@
 """A real PostgreSQL for the tests that ask for one, started once a run, and a council room in it for each test."""
 
+import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +16,13 @@ import migrations
 from functions.worker import handler
 from local import postgres
 from local.gateway.worker import LambdaContext
+from shared import telemetry
 from shared.aws.queue import queue
 from shared.catalog import catalog
 from shared.db.engine import Database, Row
 from shared.db.tables import metadata
 from shared.llm.tokens import token_estimates
-from shared.names import Env, Role
+from shared.names import SERVICE, Env, Role
 from shared.settings import queue_settings, settings
 from tests import sqs
 from tests.council_room import AMPLE_S, CouncilRoom, DatabaseUrls, broken_invariants
@@ -144,7 +147,7 @@ def ops(room: CouncilRoom, ops_url: str) -> WatchedDatabase:
 
 
 @pytest.fixture
-def worker(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> Callable[[UUID], bool]:
+def worker(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, logging_as_it_was: None) -> Callable[[UUID], bool]:
     """The worker's real handler, with the room's database and provider. Takes a message of one of the room's turns,
     and returns whether the message comes back."""
     monkeypatch.setattr(handler, "database", lambda: room.db)
@@ -155,3 +158,19 @@ def worker(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> Callable[[UUID
         return bool(sqs.failed([sqs.message(turn_id, room.tenant_id)], context))
 
     return deliver
+
+
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """A handler takes hold of the logging tree, and of this test's standard output."""
+    below = [logging.getLogger(name) for name in ("shared", "functions")]
+    before = [(list(logger.handlers), logger.level, logger.propagate) for logger in below]
+    telemetry._logger.cache_clear()
+    yield
+    # Powertools keeps its handler by the logger's name, and this test's standard output is closed by now.
+    for kept in logging.getLogger(SERVICE).handlers:
+        kept.stream = sys.__stdout__  # type: ignore[attr-defined]
+    for logger, (handlers, level, propagate) in zip(below, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+    telemetry._logger.cache_clear()

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,12 +18,11 @@ from moto.server import ThreadedMotoServer
 
 from functions.reconciler.handler import handler
 from local.gateway.worker import LambdaContext
-from shared import telemetry
 from shared.aws.invocation_log import InvocationLog, invocation_log
 from shared.db.engine import Database, operations_database
 from shared.db.log_hours import load_due_hours, load_silent_in_log, record_end, record_object, record_reading
 from shared.domain.money import Usage
-from shared.names import SERVICE, Env
+from shared.names import Env
 from shared.reconciliation.invocation_log import reconcile_invocation_log
 from shared.reconciliation.reconcile import SILENT_AFTER, Reconciler
 from shared.settings import invocation_log_settings, operations_settings
@@ -39,6 +37,8 @@ FOLDER = f"council/AWSLogs/123456789012/BedrockModelInvocationLogs/{REGION}"
 COUNTED = Usage(1000, 207, 50, 10)
 AGE_S = SILENT_AFTER.total_seconds()
 _CACHES = (operations_settings, invocation_log_settings, operations_database, invocation_log)
+
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 Objects = dict[str, bytes]
 
@@ -147,22 +147,6 @@ def log(room: CouncilRoom, ops_url: str, s3: Any, monkeypatch: pytest.MonkeyPatc
     operations_database().close()
     for cache in _CACHES:
         cache.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    """A handler takes hold of the logging tree, and of this test's standard output."""
-    below = [logging.getLogger(name) for name in ("shared", "functions")]
-    before = [(list(logger.handlers), logger.level, logger.propagate) for logger in below]
-    telemetry._logger.cache_clear()
-    yield
-    # Powertools keeps its handler by the logger's name, and this test's standard output is closed by now.
-    for kept in logging.getLogger(SERVICE).handlers:
-        kept.stream = sys.__stdout__  # type: ignore[attr-defined]
-    for logger, (handlers, level, propagate) in zip(below, before, strict=True):
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
-    telemetry._logger.cache_clear()
 
 
 def invoke(seconds: float = AMPLE_S) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 are, however many turns there are and however large the database is."""
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,8 +18,9 @@ from shared.db.engine import Database, Statement
 from shared.db.invariants import INVARIANTS
 from shared.domain.message import TurnMessage
 from shared.llm.port import Request
-from shared.names import Metric, Role
+from shared.names import Env, Metric, Role
 from shared.operations import sweep
+from shared.settings import operations_settings
 from tests.council_room import CouncilRoom, DatabaseUrls, Killed, words_left
 from tests.sqs import HOST, MotoQueue
 
@@ -43,14 +45,18 @@ Sweep = Callable[[], dict[str, Any]]
 
 @pytest.fixture
 def operations(database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    db = Database(database_urls.of(Role.OPS))
+    url = database_urls.of(Role.OPS)
+    db = Database(url)
     monkeypatch.setattr(sweeper, "operations_database", lambda: db)
+    monkeypatch.setenv(Env.OPS_DATABASE_URL, url)
+    operations_settings.cache_clear()
     yield db
     db.close()
+    operations_settings.cache_clear()
 
 
 @pytest.fixture
-def run(operations: Database, room: CouncilRoom) -> Sweep:
+def run(room: CouncilRoom, operations: Database, logging_as_it_was: None) -> Sweep:
     return lambda: sweeper.handler(EVENT, LambdaContext("sweeper", "request-1", time.monotonic() + 60))
 
 
@@ -172,6 +178,18 @@ class TestDispatch:
         assert [run()["dispatched"], run()["dispatched"]] == [1, 0]
 
 
+def test_sessions_that_nobody_has_touched_for_long_are_deleted_where_a_number_of_days_is_set(
+    run: Sweep, room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aged = "created_at = created_at - interval '31 days', updated_at = updated_at - interval '31 days'"
+    room.owner.execute(f"UPDATE sessions SET {aged}".encode())
+    assert run()["deleted"] == 0
+    monkeypatch.setenv(Env.RETENTION_DAYS, "30")
+    operations_settings.cache_clear()
+    assert run()["deleted"] == 1
+    assert room.row("SELECT deleted_at IS NOT NULL AS deleted FROM sessions") == {"deleted": True}
+
+
 class TestGauges:
     def test_they_are_emitted_where_there_is_nothing(self, gauges: Callable[[], dict[str, float]]) -> None:
         assert gauges() == {
@@ -215,8 +233,9 @@ class TestInvariants:
         self, gauges: Callable[[], dict[str, float]], run: Sweep, caplog: pytest.LogCaptureFixture
     ) -> None:
         found = gauges()[Metric.BROKEN_INVARIANTS]
-        caplog.clear()
+        logging.getLogger("shared.operations").addHandler(caplog.handler)
         named = run()["broken"]
+        logging.getLogger("shared.operations").removeHandler(caplog.handler)
         assert "a call has exactly one post once its turn has ended, and none before" in named
         assert len(named) == found
         logged = [vars(record)["invariant"] for record in caplog.records if record.message == "invariant broken"]
