@@ -42,11 +42,10 @@ class Entry:
 API: Final = Entry("api", Role.APP, HTTP_SECONDS, serves=True)
 TURNS: Final = Entry("turns", Role.APP, HTTP_SECONDS, serves=True, sends=True, asks=True)
 WORKER: Final = Entry("worker", Role.APP, LONGEST_SECONDS, sends=True, asks=True)
-# Its package is on its way, and it joins those below with it.
 SWEEPER: Final = Entry("sweeper", Role.OPS, 55, sends=True, schedule="rate(1 minute)", snap_start=False)
 RECONCILER: Final = Entry("reconciler", Role.OPS, 600, reads_log=True, schedule="rate(1 hour)", snap_start=False)
 MIGRATE: Final = Entry("migrate", None, LONGEST_SECONDS, snap_start=False)
 
 # What serves a release, and so is shifted to it. The migration runs before.
-RELEASED: Final = (API, TURNS, WORKER, RECONCILER)
+RELEASED: Final = (API, TURNS, WORKER, SWEEPER, RECONCILER)
 ENTRIES: Final = (*RELEASED, MIGRATE)

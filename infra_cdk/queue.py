@@ -10,9 +10,8 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra_cdk.entries import WORKER
+from shared.names import MAX_RECEIVES
 
-# A turn that was tried so often is looked after by people; the sweeper goes on sending its row.
-_TRIES: Final = 5
 _MARGIN_S: Final = 60
 
 
@@ -36,7 +35,7 @@ class Queue(Construct):
             retention_period=Duration.days(4),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead, max_receive_count=_TRIES),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead, max_receive_count=MAX_RECEIVES),
         )
 
     def feed(self, worker: lambda_.Alias, concurrency: int) -> None:

@@ -132,7 +132,7 @@ class PantheonStack(Stack):
         if entry.role is Role.OPS:
             values |= {Env.OPS_DATABASE_URL: self.database.url(Role.OPS)}
         if entry.sends:
-            values |= {"PANTHEON_QUEUE_URL": self.queue.queue.queue_url}
+            values |= {Env.QUEUE_URL: self.queue.queue.queue_url}
         if entry.reads_log:
             values |= {Env.INVOCATION_LOG: log_url(self)}
         return {str(name): value for name, value in values.items()}
