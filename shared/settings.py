@@ -82,6 +82,8 @@ class AwsEnvironment(BaseModel):
     session_token: str | None = Field(None, repr=False)
     container_credentials_full_uri: str | None = None
     container_authorization_token: str | None = Field(None, repr=False)
+
+
 class QueueSettings(Environment):
     """Where turns are handed over. Without a queue, a turn's row alone says that it waits."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -18,6 +19,7 @@ from local import postgres
 from local.emulator import Emulator, Function, emulate
 from local.event_source import build_sqs_event
 from shared.db.tables import MIGRATION_HEAD
+from shared.domain.message import TurnMessage
 from shared.names import API_PREFIX, Env, Role
 
 ROOT = Path(__file__).parents[2]
@@ -140,14 +142,21 @@ def test_a_turn_is_answered_and_read_again(lambdas: Lambdas, session_id: str) ->
 def test_a_turn_that_was_handed_over_is_run_by_the_worker_from_a_message(lambdas: Lambdas, session_id: str) -> None:
     status, turn = post_turn(lambdas, session_id, "later", prefer="respond-async")
     assert (status, turn["status"]) == (202, "accepted")
-    assert lambdas["worker"].invoke(build_sqs_event(turn["id"], CLAIMS["tenant_id"])) == {"batchItemFailures": []}
+    message = TurnMessage(UUID(turn["id"]), CLAIMS["tenant_id"])
+    assert lambdas["worker"].invoke(build_sqs_event(message, receive_count=1)) == {"batchItemFailures": []}
     assert lambdas.http("api", request("GET", f"turns/{turn['id']}"))[1]["status"] == "completed"
 
 
 def test_a_message_that_cannot_be_read_is_reported_and_the_others_are_done_with(lambdas: Lambdas) -> None:
-    unreadable = build_sqs_event("no id", CLAIMS["tenant_id"])  # type: ignore[arg-type]
+    unreadable = build_sqs_event(TurnMessage(uuid4(), CLAIMS["tenant_id"]), receive_count=1)
     (record,) = unreadable["Records"]
+    record["body"] = "no message"
     assert lambdas["worker"].invoke(unreadable) == {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
+
+
+def test_the_clock_starts_the_sweeper(lambdas: Lambdas) -> None:
+    answer = lambdas["sweeper"].invoke(event("schedule"))
+    assert (answer["dispatched"], answer["broken"], answer["unchecked"]) == (0, [], [])
 
 
 def test_the_clock_starts_the_reconciler(lambdas: Lambdas) -> None:
