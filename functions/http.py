@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared import telemetry
 from shared.errors import InvalidMessage, InvalidRequest, PantheonError, Unauthorized
 from shared.names import VERSION, Metric
-from shared.settings import settings
+from shared.settings import identity_settings
 
 PROBLEM_JSON = "application/problem+json"
 # What a token can make of its bearer. Whatever else its claim lists are another application's groups.
@@ -45,7 +45,7 @@ async def caller(request: Request) -> Caller:
     """The caller of this request. Raises Unauthorized where the claims are not those of our issuer and audience."""
     context = request.scope["aws.event"]["requestContext"]
     claims: Mapping[str, str] = context.get("authorizer", {}).get("jwt", {}).get("claims") or {}
-    values = settings()
+    values = identity_settings()
     # Cognito's access tokens carry client_id and no aud.
     audiences = _listed(claims.get("aud", claims.get("client_id", "")))
     if claims.get("iss") != values.jwt_issuer or values.jwt_audience not in audiences:
@@ -68,9 +68,14 @@ def _listed(claim: str) -> list[str]:
 
 
 def _identifier(value: str | None) -> str:
-    if not value or len(value) > 255 or not value.isprintable() or _NO_STRING.fullmatch(value):
+    if not value or not is_identifier(value):
         raise Unauthorized
     return value
+
+
+def is_identifier(value: str) -> bool:
+    """Whether a token may name a user or a tenant so."""
+    return 0 < len(value) <= 255 and value.isprintable() and not _NO_STRING.fullmatch(value)
 
 
 def request_id(scope: Scope) -> str:

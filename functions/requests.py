@@ -1,4 +1,4 @@
-"""What routes take from a request beside its body: the caller, a page, an id in the path."""
+"""What routes take from a request beside its body: the caller and its roles, a page, an id in the path."""
 
 from typing import Annotated
 from uuid import UUID
@@ -7,9 +7,24 @@ from fastapi import Depends, Query
 
 from functions.http import Caller, caller
 from shared.db.pages import Order, PageRequest
-from shared.errors import NotFound
+from shared.errors import Forbidden, NotFound
 
 CurrentCaller = Annotated[Caller, Depends(caller)]
+
+
+async def administrator(caller: CurrentCaller) -> None:
+    """Raises Forbidden where the caller does not administer its tenant."""
+    _require("admin", caller)
+
+
+async def operator(caller: CurrentCaller) -> None:
+    """Raises Forbidden where the caller does not operate this deployment."""
+    _require("operator", caller)
+
+
+def _require(role: str, caller: Caller) -> None:
+    if role not in caller.roles:
+        raise Forbidden(f"This call needs the role '{role}'.")
 
 
 async def _page(

@@ -35,6 +35,7 @@ ROUTES: Final = (
     Route(f"GET {API_PREFIX}/health", "api", authorised=False),
     Route("GET /openapi.json", "api", authorised=False),
     Route(f"GET {API_PREFIX}/openapi.json", "api", authorised=False),
+    Route(f"ANY {API_PREFIX}/admin/{{proxy+}}", "admin"),
     Route(f"ANY {API_PREFIX}/{{proxy+}}", "api"),
     Route("$default", "api", authorised=False),
 )

@@ -39,6 +39,7 @@ class Entry:
         return self.name.title()
 
 
+ADMIN: Final = Entry("admin", Role.OPS, HTTP_SECONDS, serves=True, snap_start=False)
 API: Final = Entry("api", Role.APP, HTTP_SECONDS, serves=True)
 TURNS: Final = Entry("turns", Role.APP, HTTP_SECONDS, serves=True, sends=True, asks=True)
 WORKER: Final = Entry("worker", Role.APP, LONGEST_SECONDS, sends=True, asks=True)
@@ -47,5 +48,5 @@ RECONCILER: Final = Entry("reconciler", Role.OPS, 600, reads_log=True, schedule=
 MIGRATE: Final = Entry("migrate", None, LONGEST_SECONDS, snap_start=False)
 
 # What serves a release, and so is shifted to it. The migration runs before.
-RELEASED: Final = (API, TURNS, WORKER, SWEEPER, RECONCILER)
+RELEASED: Final = (ADMIN, API, TURNS, WORKER, SWEEPER, RECONCILER)
 ENTRIES: Final = (*RELEASED, MIGRATE)

@@ -123,11 +123,14 @@ class PantheonStack(Stack):
         if entry.role is Role.APP:
             values |= {
                 Env.APP_DATABASE_URL: self.database.url(Role.APP),
+                Env.TURN_SECONDS: str(entries.TURN_SECONDS),
+            }
+        if entry.role is Role.APP or entry.serves:
+            values |= {
                 Env.JWT_ISSUER: self.issuer.url,
                 Env.JWT_AUDIENCE: self.issuer.audience,
                 Env.TENANT_CLAIM: self.issuer.tenant_claim,
                 Env.ROLES_CLAIM: self.issuer.roles_claim,
-                Env.TURN_SECONDS: str(entries.TURN_SECONDS),
             }
         if entry.role is Role.OPS:
             values |= {Env.OPS_DATABASE_URL: self.database.url(Role.OPS)}

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi.openapi.utils import get_openapi
 
+from functions.admin.app import app as admin
 from functions.api.app import app as api
 from functions.api.status import OPENAPI
 from functions.turns.handler import app as turns
@@ -20,7 +21,7 @@ _OPEN = (f"{API_PREFIX}/health",)
 
 def document() -> dict[str, Any]:
     """The contract of every function as OpenAPI 3.1."""
-    routes = [*api.routes, *turns.routes]
+    routes = [*api.routes, *turns.routes, *admin.routes]
     described = get_openapi(title="Pantheon", version=VERSION, description=_DESCRIPTION, routes=routes)
     described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     for path, operations in described["paths"].items():

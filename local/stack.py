@@ -182,13 +182,14 @@ def _model(log_dir: Path, resources: ExitStack, say: Say) -> str:
 
 
 def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:
-    """Those that serve tenants know the application's database, the sweeper that of operations, and none both."""
-    app = {Env.APP_DATABASE_URL.value: urls.app}
+    """Those that serve tenants know the application's database, the others that of operations, and none both."""
+    app, operations = {Env.APP_DATABASE_URL.value: urls.app}, {Env.OPS_DATABASE_URL.value: urls.ops}
     return (
         Function("api", "functions.api.handler:handler", _API_S, app),
         Function("turns", "functions.turns.handler:handler", settings.turn_seconds + _TURN_MARGIN_S, app),
         replace(WORKER, environ=app),
-        replace(SWEEPER, environ={Env.OPS_DATABASE_URL.value: urls.ops}),
+        replace(SWEEPER, environ=operations),
+        Function("admin", "functions.admin.handler:handler", _API_S, operations),
     )
 
 

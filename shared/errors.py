@@ -7,14 +7,17 @@ them into problem+json, and no route holds a try/except.
     │   ├── InvalidMessage       422 invalid_message
     │   ├── UnknownAgent         422 unknown_agent
     │   ├── NoAgent              422 no_agent
-    │   └── IdempotencyKeyReused 422 idempotency_key_reused
+    │   ├── IdempotencyKeyReused 422 idempotency_key_reused
+    │   └── AboveCap             422 budget_above_cap
     ├── Unauthorized             401 unauthorized
+    ├── Forbidden                403 forbidden
     ├── NotFound                 404 not_found
     ├── AgentExists              409 agent_exists
     ├── TurnConflict             409 turn_conflict
     ├── TurnEnded                409 turn_ended
     ├── SessionDeleted           410 session_deleted
     ├── BudgetExceeded           402 budget_exceeded
+    ├── RateLimited              429 rate_limited
     ├── DatabaseUnavailable      503 database_unavailable
     │   └── JournalUnavailable   503 journal_unavailable
     └── PublishFailed            500 publish_failed
@@ -77,11 +80,24 @@ class IdempotencyKeyReused(InvalidRequest):
     code = "idempotency_key_reused"
 
 
+class AboveCap(InvalidRequest):
+    """The limit is above what the operator of this deployment allows."""
+
+    code = "budget_above_cap"
+
+
 class Unauthorized(PantheonError):
     """The token does not say who is calling."""
 
     status = 401
     code = "unauthorized"
+
+
+class Forbidden(PantheonError):
+    """The caller's token does not carry the role that this call needs."""
+
+    status = 403
+    code = "forbidden"
 
 
 class NotFound(PantheonError):
@@ -132,6 +148,21 @@ class BudgetExceeded(PantheonError):
 
     status = 402
     code = "budget_exceeded"
+
+
+class RateLimited(PantheonError):
+    """More turns were posted within a minute than one tenant may."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class DatabaseUnavailable(PantheonError):

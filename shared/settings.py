@@ -23,15 +23,20 @@ class Environment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=lambda name: f"PANTHEON_{name.upper()}")
 
 
-class Settings(Environment):
-    """What a function needs to know that serves tenants or runs their turns."""
+class IdentitySettings(Environment):
+    """What an HTTP function needs to know to tell who is calling."""
 
-    stage: str = "local"
-    app_database_url: str
     jwt_issuer: str
     jwt_audience: str
     tenant_claim: str = "tenant_id"
     roles_claim: str = "roles"
+
+
+class Settings(IdentitySettings):
+    """What a function needs to know that serves tenants or runs their turns."""
+
+    stage: str = "local"
+    app_database_url: str
     llm_provider: Provider = "local"
     llm_base_url: str | None = None
     llm_api_key: str | None = None
@@ -94,6 +99,12 @@ class QueueSettings(Environment):
 def settings() -> Settings:
     """Read the environment once per process. Raises ConfigurationError that names each variable at fault."""
     return _read(Settings)
+
+
+@cache
+def identity_settings() -> IdentitySettings:
+    """The same for whoever only has to know who is calling."""
+    return _read(IdentitySettings)
 
 
 @cache

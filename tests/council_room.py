@@ -141,8 +141,19 @@ class CouncilRoom:
         return {row["account"]: row["usd"] for row in rows}
 
     def budget(self, payer: str) -> Row | None:
-        rows = self.rows("SELECT limit_usd, held_usd, spent_usd FROM budgets WHERE payer = %s", payer)
+        rows = self.rows("SELECT held_usd, spent_usd FROM budgets WHERE payer = %s", payer)
         return rows[0] if rows else None
+
+    def limit(self, usd: object, payer: str = "") -> None:
+        """Let the payer, this tenant where none is given, spend so much in a month; None lets it spend anything."""
+        query = """INSERT INTO budget_limits (payer, limit_usd) VALUES (%s, %s)
+            ON CONFLICT (payer) DO UPDATE SET limit_usd = excluded.limit_usd"""
+        self.owner.execute(query, (payer or f"tenant:{self.tenant_id}", usd))
+
+    def limit_to(self, amount: str) -> None:
+        """Limit this tenant to an amount in terms of its month, such as `spent_usd * 2`."""
+        query = f"SELECT sum({amount}) AS usd FROM budgets WHERE payer = %s"
+        self.limit(self.row(query, f"tenant:{self.tenant_id}")["usd"])
 
     def cut_connections(self) -> None:
         """End every connection of the application's role, as a failover does."""

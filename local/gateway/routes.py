@@ -47,6 +47,7 @@ ROUTES: Final = (
     Route(f"GET {API_PREFIX}/health", "api", authorised=False),
     Route("GET /openapi.json", "api", authorised=False),
     Route(f"GET {API_PREFIX}/openapi.json", "api", authorised=False),
+    Route(f"ANY {API_PREFIX}/admin/{{proxy+}}", "admin", authorised=True),
     Route(f"ANY {API_PREFIX}/{{proxy+}}", "api", authorised=True),
     Route("$default", "api", authorised=False),
 )

@@ -7,9 +7,10 @@ so that the whole statement is undone: no turn without money for its first call.
 
 from typing import Any
 
-from sqlalchemy import bindparam, case, exists, func, insert, literal, null, or_, select, update
+from sqlalchemy import bindparam, func, insert, literal, null, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
+from shared.db.budgets import ceiling, this_month
 from shared.db.engine import Statement, typed
 from shared.db.journal import clock_in, count, hold, intents
 from shared.db.tables import PLATFORM, budgets, llm_calls, sessions, turns
@@ -89,17 +90,14 @@ def _accept(*, run_here: bool) -> Statement:
 
 
 def _has_money() -> ColumnElement[bool]:
-    """Without an intent there is no hold to refuse, so the payer's month must have something left."""
-    this_month = func.date_trunc("month", func.timezone("UTC", func.now()))
-    newest = (
-        select(budgets)
-        .where(budgets.c.payer == literal("tenant:") + bindparam("t_tenant_id", type_=turns.c.tenant_id.type))
-        .order_by(budgets.c.period.desc())
-        .limit(1)
-        .subquery("newest")
+    """Without an intent there is no hold to refuse, so the tenant's month must have something left."""
+    payer = literal("tenant:") + bindparam("t_tenant_id", type_=turns.c.tenant_id.type)
+    used = (
+        select(budgets.c.spent_usd + budgets.c.held_usd)
+        .where(budgets.c.payer == payer, budgets.c.period == this_month())
+        .scalar_subquery()
     )
-    used = case((newest.c.period == this_month, newest.c.spent_usd + newest.c.held_usd), else_=0)
-    return ~exists(select(newest.c.payer).where(used >= newest.c.limit_usd))
+    return func.coalesce(used, 0) < ceiling(payer)
 
 
 ACCEPT_AND_OPEN = _accept(run_here=True)

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     Column,
-    Date,
     Double,
     FromClause,
     Select,
@@ -33,6 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
+from shared.db.budgets import ceiling, this_month
 from shared.db.engine import Statement, typed
 from shared.db.tables import PLATFORM, budgets, llm_calls, turns, usage_ledger
 
@@ -108,27 +108,16 @@ def account(call: FromClause) -> ColumnElement[str]:
 
 
 def hold(origin: CTE, payer: ColumnElement[str], *conditions: ColumnElement[bool]) -> CTE:
-    """Take `i_reserve_usd` out of the payer's month, if the limit allows; a new month begins with the last limit."""
-    period = cast(func.date_trunc("month", func.timezone("UTC", func.now())), Date)
+    """Take `i_reserve_usd` out of the payer's month, if its limit allows."""
     reserve = typed("i_reserve_usd", llm_calls.c.reserve_usd)
-    limit = (
-        select(budgets.c.limit_usd)
-        .where(budgets.c.payer == payer, budgets.c.period <= period)
-        .order_by(budgets.c.period.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    fresh = select(payer, period, limit, reserve).select_from(origin)
-    fresh = fresh.where(*conditions, or_(limit.is_(None), limit >= reserve))
-    taken = upsert(budgets).from_select(["payer", "period", "limit_usd", "held_usd"], fresh)
+    most = ceiling(payer)
+    fresh = select(payer, this_month(), reserve).select_from(origin).where(*conditions, reserve <= most)
+    taken = upsert(budgets).from_select(["payer", "period", "held_usd"], fresh)
     return (
         taken.on_conflict_do_update(
             index_elements=["payer", "period"],
             set_={"held_usd": budgets.c.held_usd + taken.excluded.held_usd},
-            where=or_(
-                budgets.c.limit_usd.is_(None),
-                budgets.c.spent_usd + budgets.c.held_usd + taken.excluded.held_usd <= budgets.c.limit_usd,
-            ),
+            where=budgets.c.spent_usd + budgets.c.held_usd + taken.excluded.held_usd <= most,
         )
         .returning(budgets.c.payer, budgets.c.period)
         .cte("hold")

@@ -14,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -30,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0006"
+MIGRATION_HEAD = "0004"
 # The payer of what no tenant pays for. A tenant is the payer 'tenant:<tenant_id>'.
 PLATFORM = "platform"
 
@@ -90,8 +91,8 @@ sessions = Table(
     Column("deleted_at", Time),
     now(),
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
-    # The one list that is read by tenant.
-    Index("sessions_tenant_id_id_idx", "tenant_id", "id"),
+    # The one list that is read by tenant; and a turn names its session with its tenant.
+    UniqueConstraint("tenant_id", "id", name="sessions_tenant_id_id_key"),
     Index("sessions_living_created_at_idx", "created_at", postgresql_where=text("deleted_at IS NULL")),
 )
 
@@ -100,7 +101,7 @@ turns = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("tenant_id", Text, nullable=False),
-    Column("session_id", Uuid, ForeignKey("sessions.id"), nullable=False),
+    Column("session_id", Uuid, nullable=False),
     Column("user_id", Text, nullable=False),
     Column("turn_index", Integer, nullable=False),
     Column("status", Text, nullable=False),
@@ -127,6 +128,10 @@ turns = Table(
     CheckConstraint("status IN ('accepted', 'running', 'completed', 'failed', 'cancelled')", name="turns_status_check"),
     CheckConstraint("(status IN ('accepted', 'running')) = (dispatch_after IS NOT NULL)", name="turns_dispatch_check"),
     CheckConstraint("(status = 'running') = (lease_expires_at IS NOT NULL)", name="turns_lease_check"),
+    # With the tenant: row-level security does not hide a session from its foreign key.
+    ForeignKeyConstraint(
+        ["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"], name="turns_tenant_id_session_id_fkey"
+    ),
     UniqueConstraint("session_id", "turn_index", name="turns_session_id_turn_index_key"),
     UniqueConstraint("idempotency_key", "tenant_id", name="turns_idempotency_key_tenant_id_key"),
     Index(
@@ -220,12 +225,21 @@ budgets = Table(
     metadata,
     Column("payer", Text, nullable=False),
     Column("period", Date, nullable=False),
-    # NULL: no limit.
-    Column("limit_usd", Numeric),
     Column("held_usd", Numeric, nullable=False, server_default=text("0")),
     Column("spent_usd", Numeric, nullable=False, server_default=text("0")),
-    CheckConstraint("limit_usd >= 0", name="budgets_limit_check"),
     PrimaryKeyConstraint("payer", "period"),
+)
+
+# What a payer may spend in any month: the lesser of the two, and anything where both are NULL. A tenant's administrator
+# sets its limit; the operator sets every cap, and the platform's limit.
+budget_limits = Table(
+    "budget_limits",
+    metadata,
+    Column("payer", Text, primary_key=True),
+    Column("limit_usd", Numeric),
+    Column("cap_usd", Numeric),
+    CheckConstraint("limit_usd >= 0 AND limit_usd < 'Infinity'", name="budget_limits_limit_check"),
+    CheckConstraint("cap_usd >= 0 AND cap_usd < 'Infinity'", name="budget_limits_cap_check"),
 )
 
 replies = Table(

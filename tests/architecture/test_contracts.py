@@ -39,6 +39,7 @@ PLANTS = [
     Plant("Functions know the core", "shared/db/health.py", "import migrations"),
     Plant("The functions do not know each other", "functions/api/app.py", "import functions.turns.handler"),
     Plant("The functions do not know each other", "functions/sweeper/handler.py", "import functions.worker.handler"),
+    Plant("The functions do not know each other", "functions/admin/app.py", "import functions.api.app"),
     Plant("The functions do not know each other", "functions/worker/handler.py", "import functions.turns.handler"),
     Plant("The functions do not know each other", "functions/worker/handler.py", "import functions.reconciler.handler"),
     Plant("The core, top to bottom", "shared/domain/agent.py", "import shared.llm.port"),

@@ -19,6 +19,7 @@ WARNINGS = ("-Werror", "-Wignore:There is no current event loop:DeprecationWarni
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 HANDLERS = (
+    "functions.admin.handler",
     "functions.api.handler",
     "functions.reconciler.handler",
     "functions.migrate.handler",
@@ -51,6 +52,15 @@ TRACER = ("aws_xray_sdk",)
 NEVER = (*BOTO, *TRACER, "alembic", "sqlalchemy.orm", "uvicorn", "local", "migrations", "jwt", "pytest")
 WEB = ("fastapi", "starlette", "mangum")
 ABSENT = {
+    "functions.admin.handler": (
+        *NEVER,
+        "shared.turns",
+        "shared.orchestration",
+        "shared.llm",
+        "httpx",
+        "functions.api",
+        "functions.turns",
+    ),
     "functions.api.handler": (*NEVER, "shared.turns", "shared.orchestration", "shared.llm", "httpx", "functions.turns"),
     "functions.reconciler.handler": (*NEVER, *WEB, "httpx", "shared.turns", "shared.orchestration", "functions.http"),
     # It migrates, and asks for the owner's secret; nobody waits for its start.
@@ -70,6 +80,7 @@ ABSENT = {
 }
 # What is there, so that the absence of the rest says something.
 PRESENT = {
+    "functions.admin.handler": (*WEB, "psycopg", "shared.db.budgets"),
     "functions.api.handler": (*WEB, "psycopg", "shared.db.turns"),
     "functions.reconciler.handler": ("psycopg", "shared.reconciliation.reconcile", "shared.aws.invocation_log"),
     "functions.migrate.handler": ("psycopg", "alembic", "migrations", "boto3"),
@@ -121,7 +132,7 @@ def test_importing_a_module_works_anywhere_and_touches_nothing(module: str) -> N
     assert report["events"] == []
     assert report["threads"] == 1
     # Mangum makes an event loop, which holds a pair of sockets to wake itself.
-    runs_mangum = module in ("functions.api.handler", "functions.turns.handler")
+    runs_mangum = module in ("functions.admin.handler", "functions.api.handler", "functions.turns.handler")
     assert report["sockets"] == ["AF_UNIX", "AF_UNIX"] * runs_mangum
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from shared.db.engine import Statement
 from shared.names import Env, LocalEnv
-from shared.settings import Environment
+from shared.settings import Environment, Settings
 
 ROOT = Path(__file__).parents[2]
 LAMBDA = ("functions", "shared")
@@ -223,7 +223,7 @@ class TestEnvironment:
     def test_every_setting_has_its_variable_and_every_variable_its_setting(self) -> None:
         fields: dict[str, Any] = {
             f"PANTHEON_{name.upper()}": field.alias
-            for part in Environment.__subclasses__()
+            for part in (*Environment.__subclasses__(), Settings)
             for name, field in part.model_fields.items()
         }
         assert set(fields) == {variable.value for variable in Env}

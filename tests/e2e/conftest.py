@@ -7,6 +7,7 @@ own log is a call of the journal, and every invariant holds of everything that i
 from collections.abc import Iterator
 from uuid import uuid4
 
+import httpx
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -59,6 +60,13 @@ def tenant(stack: Stack, provider: FakeProvider, owner: psycopg.Connection[Row])
         eventually(lambda: not tenant.rows(_ACTIVE, tenant.id))
         assert unjournaled_requests(tenant) == set()
         assert broken_invariants(owner) == {}
+
+
+@pytest.fixture
+def everybody(stack: Stack, tenant: Tenant) -> Iterator[httpx.Client]:
+    """Somebody of the tenant whom no role keeps out."""
+    with open_client(stack.url, stack.token(tenant=tenant.id, roles=("member", "admin", "operator"))) as http:
+        yield http
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ EXAMPLES: Final = {
     "agent_keys": ["writer"],
     "fan_out": "sequential",
     "message": "hello",
+    "limit_usd": "12.50",
 }
 
 

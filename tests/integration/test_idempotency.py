@@ -95,10 +95,10 @@ def test_a_second_turn_meets_a_conflict_before_any_call(room: CouncilRoom) -> No
 
 
 def test_a_refused_turn_leaves_its_key_free(room: CouncilRoom) -> None:
-    room.owner.execute("INSERT INTO budgets (payer, period, limit_usd) VALUES ('tenant:tenant-1', '2020-01-01', 0)")
+    room.limit(0)
     with pytest.raises(BudgetExceeded):
         room.take("@writer hello", idempotency_key="key-1")
-    room.owner.execute("UPDATE budgets SET limit_usd = NULL")
+    room.limit(None)
     assert room.take("@writer another", idempotency_key="key-1").published
 
 

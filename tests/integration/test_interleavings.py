@@ -151,7 +151,7 @@ def test_a_hold_that_waits_for_a_publish_counts_with_what_that_released(room: Co
     """Beside the reserve of the turn that ends, the limit has no room for another one."""
     first = room.take("@writer sesame")
     (reserve,) = room.calls("reserve_usd")[0]
-    room.owner.execute("UPDATE budgets SET limit_usd = %s + 2 * spent_usd", (reserve,))
+    room.limit_to(f"{reserve} + 2 * spent_usd")
     sessions_ = [room.make_session(), room.make_session()]
     part = partial(room.take, "@writer sesame", runner=room.runner(db=other.db), session_id=sessions_[1])
     other.comes_second(PUBLISH, part)

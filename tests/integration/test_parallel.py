@@ -93,7 +93,7 @@ def test_the_budget_covers_as_many_of_the_first_as_it_can(room: CouncilRoom, ses
     reserves = [row["reserve_usd"] for row in room.rows("SELECT reserve_usd FROM llm_calls ORDER BY step")]
     spent = room.row("SELECT spent_usd FROM budgets")["spent_usd"]
     # Enough for the first two of another such turn, whose history is longer, and not for all three.
-    room.owner.execute("UPDATE budgets SET limit_usd = %s", (spent + sum(reserves[:2]) * 2,))
+    room.limit(spent + sum(reserves[:2]) * 2)
     before = len(room.provider.requests)
     turn = json.loads(room.take(ALL, session_id=session_id).body)
     statuses = [reply["status"] for reply in turn["replies"]]

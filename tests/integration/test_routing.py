@@ -31,13 +31,6 @@ def die(_: Request) -> str:
     raise Killed
 
 
-def limit(room: CouncilRoom, payer: str, usd: str) -> None:
-    room.owner.execute(
-        "INSERT INTO budgets (payer, period, limit_usd) VALUES (%s, date_trunc('month', now(), 'UTC'), %s)",
-        (payer, usd),
-    )
-
-
 def test_the_managers_call_is_the_platforms_and_the_replies_are_the_tenants(room: CouncilRoom) -> None:
     room.provider.enqueue(ROUTED, ROSES, VIOLETS)
     turn = body(room.take("hello", mode="orchestrator"))
@@ -124,7 +117,7 @@ def test_a_cancel_while_the_manager_thinks_ends_the_turn_with_its_plan(room: Cou
 
 
 def test_a_spent_platform_budget_stops_the_manager_and_not_the_turn(room: CouncilRoom) -> None:
-    limit(room, "platform", "0")
+    room.limit(0, "platform")
     turn = body(room.take("@critic hello", mode="orchestrator"))
     assert (turn["plan"]["selected_agent_keys"], turn["plan"]["source"]) == (["critic"], "fallback")
     assert [fallback["component"] for fallback in turn["fallbacks"]] == ["routing"]
@@ -132,7 +125,7 @@ def test_a_spent_platform_budget_stops_the_manager_and_not_the_turn(room: Counci
 
 
 def test_a_spent_tenants_budget_stops_the_turn_before_the_manager(room: CouncilRoom) -> None:
-    limit(room, "tenant:tenant-1", "0")
+    room.limit(0)
     with pytest.raises(BudgetExceeded):
         room.take("hello", mode="orchestrator")
     assert room.provider.requests == []
@@ -141,7 +134,7 @@ def test_a_spent_tenants_budget_stops_the_turn_before_the_manager(room: CouncilR
 
 def test_a_tenants_budget_that_runs_out_after_the_manager_skips_the_plan(room: CouncilRoom) -> None:
     def spend_the_rest(_: Request) -> Completion:
-        limit(room, "tenant:tenant-1", "0")
+        room.limit(0)
         return ROUTED
 
     room.provider.enqueue(spend_the_rest)

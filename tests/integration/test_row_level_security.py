@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 from sqlalchemy import Table, select
+from uuid6 import uuid7
 
 from shared.db.engine import Database, Row, Statement
 from shared.db.tables import metadata
@@ -29,6 +30,8 @@ ALLOWED = {
     "llm_calls": {"UPDATE"},
     "usage_ledger": set(),
     "budgets": {"UPDATE"},
+    # Its own limit, by a grant of that column.
+    "budget_limits": set(),
     "replies": {"UPDATE"},
     "summaries": {"DELETE"},
     "audit_events": set(),
@@ -41,6 +44,7 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
     other = CouncilRoom(room.owner, room.app_url, tenant_id=TENANTS[1])
     with other.databases:
         for each in (room, other):
+            each.limit(100)
             each.provider.enqueue(answer(""))
             each.take("@writer hello")
             each.owner.execute(
@@ -62,7 +66,7 @@ def as_tenant(app_url: str) -> Iterator[psycopg.Connection[Row]]:
 
 def owners(table: Table, rows: list[Row]) -> set[str]:
     """Whose rows these are."""
-    if table.name == "budgets":
+    if "payer" in table.columns and "tenant_id" not in table.columns:
         return {row["payer"].removeprefix("tenant:") for row in rows}
     return {row["tenant_id"] for row in rows}
 
@@ -127,7 +131,10 @@ def test_a_tenant_cannot_write_a_row_of_another(
 ) -> None:
     table = metadata.tables[name]
     foreign = next(row for row in everything(tenants, name) if owners(table, [row]) == {TENANTS[1]})
-    query = f"INSERT INTO {name} OVERRIDING SYSTEM VALUE SELECT * FROM jsonb_populate_record(null::{name}, %s)"
+    may = "SELECT has_column_privilege(%s, %s, %s, 'INSERT') AS allowed"
+    columns = ", ".join(c for c in foreign if tenants.row(may, Role.APP, name, c)["allowed"])
+    row = f"SELECT {columns} FROM jsonb_populate_record(null::{name}, %s)"
+    query = f"INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE {row}"
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
         as_tenant.execute(query.encode(), (json.dumps(foreign, default=str),))
 
@@ -150,6 +157,40 @@ def test_the_application_may_change_a_table_only_as_far_as_it_must(owner: psycop
         verb for verb in CHANGING if owner.execute(query, (Role.APP, name, verb)).fetchall() == [{"allowed": True}]
     }
     assert granted == ALLOWED[name]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE budget_limits SET cap_usd = NULL",
+        "UPDATE budget_limits SET cap_usd = 1000000 WHERE payer = 'tenant:tenant-1'",
+        "INSERT INTO budget_limits (payer, cap_usd) VALUES ('tenant:tenant-1', NULL) "
+        "ON CONFLICT (payer) DO UPDATE SET cap_usd = NULL",
+        "DELETE FROM budget_limits",
+        "UPDATE budget_limits SET limit_usd = NULL WHERE payer = 'platform'",
+        "INSERT INTO budget_limits (payer, limit_usd) VALUES ('platform', NULL) "
+        "ON CONFLICT (payer) DO UPDATE SET limit_usd = NULL",
+        "INSERT INTO budget_limits (payer, limit_usd) VALUES ('tenant:tenant-2', 0) "
+        "ON CONFLICT (payer) DO UPDATE SET limit_usd = 0",
+        "UPDATE budget_limits SET payer = 'tenant:tenant-2' WHERE payer = 'tenant:tenant-1'",
+    ],
+)
+def test_the_application_sets_no_cap_nor_the_platforms_limit_nor_anothers(
+    tenants: CouncilRoom, as_tenant: psycopg.Connection[Row], statement: str
+) -> None:
+    tenants.limit(1, "platform")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_tenant.execute(statement.encode())
+
+
+def test_a_turn_belongs_to_its_sessions_tenant(tenants: CouncilRoom, as_tenant: psycopg.Connection[Row]) -> None:
+    """Row-level security alone hides another's session from every query, and from no foreign key."""
+    theirs = tenants.row("SELECT id FROM sessions WHERE tenant_id = %s", TENANTS[1])["id"]
+    own = tenants.row("SELECT * FROM turns WHERE tenant_id = %s", TENANTS[0])
+    forged = {**own, "id": uuid7(), "session_id": theirs, "turn_index": 9, "idempotency_key": None}
+    query = b"INSERT INTO turns SELECT * FROM jsonb_populate_record(null::turns, %s)"
+    with pytest.raises(psycopg.errors.ForeignKeyViolation, match="turns_tenant_id_session_id_fkey"):
+        as_tenant.execute(query, (json.dumps(forged, default=str),))
 
 
 @pytest.mark.parametrize("statement", ["UPDATE usage_ledger SET amount_usd = 0", "DELETE FROM usage_ledger"])

@@ -58,8 +58,8 @@ def test_every_call_is_posted_at_its_exact_cost(room: CouncilRoom) -> None:
     assert (turn["cost_usd"], turn["platform_cost_usd"]) == (str(tenant), str(platform))
     assert turn["usage"] == (USAGE + USAGE + USAGE + USAGE).as_dict()
     assert room.accounts() == {"tenant": tenant, "platform": platform}
-    assert room.budget("tenant:tenant-1") == {"limit_usd": None, "held_usd": 0, "spent_usd": tenant}
-    assert room.budget("platform") == {"limit_usd": None, "held_usd": 0, "spent_usd": platform}
+    assert room.budget("tenant:tenant-1") == {"held_usd": 0, "spent_usd": tenant}
+    assert room.budget("platform") == {"held_usd": 0, "spent_usd": platform}
     columns = "step, attempt, account, kind, agent_key, model_alias, input_tokens, reasoning_tokens, amount_usd"
     posts = room.rows(f"SELECT {columns} FROM usage_ledger ORDER BY step, attempt")
     assert [tuple(post.values()) for post in posts] == [

@@ -22,6 +22,7 @@ from shared.llm.providers import provider
 from shared.llm.tokens import token_estimates
 from shared.names import Env
 from shared.settings import (
+    identity_settings,
     invocation_log_settings,
     migration_settings,
     operations_settings,
@@ -42,6 +43,7 @@ _ENVIRONMENT = {
 }
 _CACHES = (
     settings,
+    identity_settings,
     operations_settings,
     invocation_log_settings,
     migration_settings,

@@ -8,7 +8,7 @@ import pytest
 
 from shared import errors
 from shared.domain.problem import problem
-from shared.errors import PantheonError, TurnConflict
+from shared.errors import PantheonError, RateLimited, TurnConflict
 from shared.llm.port import CallError
 
 # What the HTTP contract promises for the calls that there are: changing one of these breaks a client.
@@ -18,13 +18,16 @@ CONTRACT = {
     "unknown_agent": 422,
     "no_agent": 422,
     "idempotency_key_reused": 422,
+    "budget_above_cap": 422,
     "unauthorized": 401,
+    "forbidden": 403,
     "not_found": 404,
     "agent_exists": 409,
     "turn_conflict": 409,
     "turn_ended": 409,
     "session_deleted": 410,
     "budget_exceeded": 402,
+    "rate_limited": 429,
     "journal_unavailable": 503,
 }
 
@@ -77,6 +80,10 @@ def test_a_conflict_names_the_active_turn_and_when_to_come_back() -> None:
     assert conflict.extra == {"active_turn_id": "0199"}
     assert conflict.headers == {"Retry-After": "17"}
     assert conflict.detail == TurnConflict.__doc__
+
+
+def test_too_many_turns_are_told_when_to_come_back() -> None:
+    assert RateLimited(12).headers == {"Retry-After": "12"}
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ class TestRoutes:
             ("GET", "/api/v1/health", "GET /api/v1/health", "api", False),
             ("POST", "/api/v1/health", "ANY /api/v1/{proxy+}", "api", True),
             ("GET", "/api/v1/healthy", "ANY /api/v1/{proxy+}", "api", True),
+            ("PUT", "/api/v1/admin/tenants/x/cap", "ANY /api/v1/admin/{proxy+}", "admin", True),
+            ("GET", "/api/v1/admin", "ANY /api/v1/{proxy+}", "api", True),
             ("GET", "/openapi.json", "GET /openapi.json", "api", False),
             ("GET", "/openapi_json", "$default", "api", False),
             ("GET", "/api/v1/openapi.json", "GET /api/v1/openapi.json", "api", False),

@@ -9,12 +9,14 @@ from shared.errors import ConfigurationError
 from shared.names import Env
 from shared.settings import (
     Environment,
+    identity_settings,
     invocation_log_settings,
     migration_settings,
     operations_settings,
     queue_settings,
     settings,
 )
+from tests.unit.conftest import ISSUER
 
 # Each part of the environment that some function reads.
 PARTS = (settings, operations_settings, invocation_log_settings, queue_settings)
@@ -111,6 +113,12 @@ def test_the_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:
     first = settings()
     environment.setenv(Env.STAGE, "other")
     assert settings() is first
+
+
+def test_to_tell_who_is_calling_takes_the_issuer_and_no_database(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv(Env.APP_DATABASE_URL)
+    values = identity_settings()
+    assert (values.jwt_issuer, values.tenant_claim, values.roles_claim) == (ISSUER, "tenant_id", "roles")
 
 
 def test_other_variables_do_not_count(environment: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""The function for the operator of the deployment."""

@@ -1,0 +1,38 @@
+"""Caps: what a tenant's own limit may not exceed, set by the operator before or after the tenant's first turn."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path
+
+from functions.budget import CapView, LimitBody, budget_view, limit_of
+from functions.http import is_identifier
+from functions.schemas import ProblemView
+from shared.db.budgets import load_any_budget, payer_of, record_cap
+from shared.db.engine import operations_database
+from shared.errors import NotFound
+from shared.names import API_PREFIX
+
+# A tenant may be called what its issuer likes, with slashes in it.
+router = APIRouter(prefix=f"{API_PREFIX}/admin/tenants/{{tenant_id:path}}/cap")
+
+
+async def _tenant_id(tenant_id: Annotated[str, Path()]) -> str:
+    """No token could name another tenant than these."""
+    if not is_identifier(tenant_id):
+        raise NotFound
+    return tenant_id
+
+
+TenantId = Annotated[str, Depends(_tenant_id)]
+
+
+@router.get("", response_model=CapView, responses={403: {"model": ProblemView}})
+async def read_cap(tenant_id: TenantId) -> dict[str, Any]:
+    """A tenant's month as its administrator sees it. A tenant that nobody has heard of has no cap and spent nothing."""
+    return {"tenant_id": tenant_id, **budget_view(load_any_budget(operations_database(), payer_of(tenant_id)))}
+
+
+@router.put("", response_model=CapView, responses={403: {"model": ProblemView}})
+async def set_cap(tenant_id: TenantId, body: LimitBody) -> dict[str, Any]:
+    """Set a tenant's cap, null for none. It binds from the next call on, also where the tenant's limit is above it."""
+    return {"tenant_id": tenant_id, **budget_view(record_cap(operations_database(), tenant_id, limit_of(body)))}

@@ -1,0 +1,27 @@
+"""The platform's own budget: it bears routing, summaries and what crashes cost. Its limit stops the first two only."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from functions.budget import BudgetView, LimitBody, budget_view, limit_of
+from functions.schemas import ProblemView
+from shared.db.budgets import load_any_budget, record_platform_limit
+from shared.db.engine import operations_database
+from shared.db.tables import PLATFORM
+from shared.names import API_PREFIX
+
+router = APIRouter(prefix=f"{API_PREFIX}/admin/platform/budget")
+
+
+@router.get("", response_model=BudgetView, responses={403: {"model": ProblemView}})
+async def read_platform_budget() -> dict[str, Any]:
+    """The platform's month."""
+    return budget_view(load_any_budget(operations_database(), PLATFORM))
+
+
+@router.put("", response_model=BudgetView, responses={403: {"model": ProblemView}})
+async def set_platform_budget(body: LimitBody) -> dict[str, Any]:
+    """Set the platform's limit, null for none. Zero is the kill switch: every turn routes by its rules and does without
+    a summary, and goes on."""
+    return budget_view(record_platform_limit(operations_database(), limit_of(body)))

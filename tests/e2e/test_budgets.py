@@ -1,0 +1,176 @@
+"""Budgets over HTTP: who may see and set them, what binds, and what a turn is answered that meets one."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from local.stack import Stack
+from tests.e2e.tenant import Tenant, open_client
+from tests.fake_provider import FakeProvider, moods
+
+
+@pytest.fixture
+def operator(stack: Stack) -> Iterator[httpx.Client]:
+    """The operator of the deployment, who belongs to some tenant or other."""
+    with open_client(stack.url, stack.token(tenant="staff", user="olga", roles=("operator",))) as http:
+        yield http
+
+
+@pytest.fixture
+def member(stack: Stack, tenant: Tenant) -> Iterator[httpx.Client]:
+    with open_client(stack.url, stack.token(tenant=tenant.id, roles=("member",))) as http:
+        yield http
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["code"]
+
+
+def cap(operator: httpx.Client, tenant: Tenant, usd: str | None) -> httpx.Response:
+    return operator.put(f"admin/tenants/{tenant.id}/cap", json={"limit_usd": usd})
+
+
+class TestRoles:
+    def test_a_member_sees_the_budget_and_does_not_set_it(self, tenant: Tenant, member: httpx.Client) -> None:
+        assert member.get("budget").json()["limit_usd"] is None
+        assert problem(member.put("budget", json={"limit_usd": "1"})) == (403, "forbidden")
+        # Whatever the body is.
+        assert problem(member.put("budget", json={"limit_usd": 1})) == (403, "forbidden")
+        assert tenant.http.get("budget").json()["limit_usd"] is None
+
+    def test_an_operator_administers_no_tenant_and_an_administrator_no_deployment(
+        self, tenant: Tenant, operator: httpx.Client
+    ) -> None:
+        assert problem(operator.put("budget", json={"limit_usd": "1"})) == (403, "forbidden")
+        for path in (f"admin/tenants/{tenant.id}/cap", "admin/platform/budget"):
+            assert problem(tenant.http.get(path)) == (403, "forbidden")
+            assert problem(tenant.http.put(path, json={"limit_usd": "1"})) == (403, "forbidden")
+            assert operator.get(path).status_code == 200
+
+    def test_nothing_else_is_under_the_operators_address(self, operator: httpx.Client) -> None:
+        for path in ("admin/nothing", "admin/tenants", "admin/health", "admin/sessions"):
+            assert problem(operator.get(path)) == (404, "not_found")
+
+
+class TestLimit:
+    def test_a_tenant_that_nobody_knows_has_a_budget(self, tenant: Tenant) -> None:
+        assert tenant.http.get("budget").json() == {
+            "period": f"{datetime.now(UTC):%Y-%m}",
+            "limit_usd": None,
+            "cap_usd": None,
+            "held_usd": "0",
+            "spent_usd": "0",
+        }
+
+    def test_a_limit_is_set_changed_and_taken_away(self, tenant: Tenant) -> None:
+        for given, shown in (("12.50", "12.5"), ("0.000000000001", "0.000000000001"), ("0", "0"), (None, None)):
+            answer = tenant.http.put("budget", json={"limit_usd": given})
+            assert (answer.status_code, answer.json()["limit_usd"]) == (200, shown)
+            assert tenant.http.get("budget").json() == answer.json()
+
+    @pytest.mark.parametrize(
+        "usd",
+        [
+            *("", " 1", "1 ", "1\n", "+1", "-1", "-0", "01", "1.", ".5", "1e3", "1E-3", "1_000", "1,5", "0x10", "null"),
+            *("NaN", "sNaN", "Infinity", "inf", "½", "١", "1" * 13, "0.0000000000001", 1, 1.5, 0, True, ["1"], {}),
+        ],
+    )
+    def test_what_is_no_plain_decimal_string_is_refused(self, tenant: Tenant, usd: object) -> None:
+        answer = tenant.http.put("budget", json={"limit_usd": usd})
+        assert problem(answer) == (422, "invalid_request")
+        assert tenant.http.get("budget").json()["limit_usd"] is None
+
+    def test_to_take_the_limit_away_it_must_be_said(self, tenant: Tenant) -> None:
+        assert problem(tenant.http.put("budget", json={})) == (422, "invalid_request")
+
+    def test_what_runs_is_held_and_what_ended_is_spent(
+        self, tenant: Tenant, session_id: str, provider: FakeProvider
+    ) -> None:
+        provider.add(moods.hold())
+        headers = {"Prefer": "respond-async"}
+        body = {"message": "@writer hello"}
+        turn = tenant.http.post(f"sessions/{session_id}/turns", json=body, headers=headers).json()
+        tenant.wait_for_requests(1)
+        held = tenant.http.get("budget").json()
+        assert Decimal(held["held_usd"]) > 0 == Decimal(held["spent_usd"])
+        provider.release()
+        cost = tenant.wait_for(turn["id"])["cost_usd"]
+        assert tenant.http.get("budget").json() == {**held, "held_usd": "0", "spent_usd": cost}
+
+    def test_a_turn_that_does_not_fit_is_402_before_any_call_and_fits_once_the_limit_is_lifted(
+        self, tenant: Tenant, session_id: str
+    ) -> None:
+        tenant.http.put("budget", json={"limit_usd": "0.000000000001"})
+        assert problem(tenant.post(session_id, "@writer hello")) == (402, "budget_exceeded")
+        assert tenant.requests == []
+        assert tenant.http.get(f"sessions/{session_id}/turns").json()["items"] == []
+        tenant.http.put("budget", json={"limit_usd": "100"})
+        assert tenant.take(session_id, "@writer hello")["status"] == "completed"
+
+    def test_a_limit_that_is_lowered_under_a_running_turn_skips_the_rest_of_its_plan(
+        self, tenant: Tenant, session_id: str, provider: FakeProvider
+    ) -> None:
+        provider.add(moods.hold())
+        headers = {"Prefer": "respond-async"}
+        body = {"message": "@writer @critic hello"}
+        turn = tenant.http.post(f"sessions/{session_id}/turns", json=body, headers=headers).json()
+        tenant.wait_for_requests(1)
+        tenant.http.put("budget", json={"limit_usd": "0"})
+        provider.release()
+        ended = tenant.wait_for(turn["id"])
+        assert [reply["status"] for reply in ended["replies"]] == ["completed", "skipped"]
+        assert (ended["replies"][1]["error"]["code"], ended["status"]) == ("budget_exceeded", "completed")
+        assert len(tenant.requests) == 1
+
+
+class TestCap:
+    def test_a_limit_above_the_cap_is_refused_and_changes_nothing(self, tenant: Tenant, operator: httpx.Client) -> None:
+        set_ = cap(operator, tenant, "5")
+        assert set_.json() == {**tenant.http.get("budget").json(), "tenant_id": tenant.id}
+        tenant.http.put("budget", json={"limit_usd": "4"})
+        refused = tenant.http.put("budget", json={"limit_usd": "5.000000000001"})
+        assert problem(refused) == (422, "budget_above_cap")
+        assert refused.json()["cap_usd"] == "5"
+        assert tenant.http.get("budget").json()["limit_usd"] == "4"
+        assert tenant.http.put("budget", json={"limit_usd": "5"}).status_code == 200
+
+    def test_the_lesser_binds_whichever_was_set_last(self, tenant: Tenant, operator: httpx.Client) -> None:
+        def shown() -> tuple[str, str]:
+            budget = tenant.http.get("budget").json()
+            assert operator.get(f"admin/tenants/{tenant.id}/cap").json() == {**budget, "tenant_id": tenant.id}
+            return budget["limit_usd"], budget["cap_usd"]
+
+        tenant.http.put("budget", json={"limit_usd": "10"})
+        for usd, expected in (("20", ("10", "20")), ("3", ("3", "3")), (None, ("10", None)), ("0", ("0", "0"))):
+            assert cap(operator, tenant, usd).status_code == 200
+            assert shown() == expected
+        cap(operator, tenant, "7")
+        assert tenant.http.put("budget", json={"limit_usd": None}).json()["limit_usd"] == "7"
+
+    def test_a_cap_that_is_lowered_below_the_limit_refuses_the_next_turn(
+        self, tenant: Tenant, operator: httpx.Client, session_id: str
+    ) -> None:
+        tenant.http.put("budget", json={"limit_usd": "100"})
+        cap(operator, tenant, "0")
+        assert problem(tenant.post(session_id, "@writer hello")) == (402, "budget_exceeded")
+        cap(operator, tenant, None)
+        assert tenant.take(session_id, "@writer hello")["status"] == "completed"
+
+    @pytest.mark.parametrize("name", ["a/b", "auth0|17", "Zoë & Söhne", "a/cap"])
+    def test_a_tenant_may_be_called_whatever_a_token_can_say(
+        self, stack: Stack, operator: httpx.Client, name: str
+    ) -> None:
+        answer = operator.put(f"admin/tenants/{quote(name, safe='')}/cap", json={"limit_usd": "2"})
+        assert answer.json()["tenant_id"] == name
+        with open_client(stack.url, stack.token(tenant=name)) as http:
+            assert http.get("budget").json()["cap_usd"] == "2"
+
+    @pytest.mark.parametrize("encoded", ["%00", "%0A", "%E2%80%AE", "x" * 256])
+    def test_what_no_token_can_name_is_no_tenant(self, operator: httpx.Client, encoded: str) -> None:
+        for method, body in (("GET", None), ("PUT", {"limit_usd": "1"})):
+            assert problem(operator.request(method, f"admin/tenants/{encoded}/cap", json=body)) == (404, "not_found")
