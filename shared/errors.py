@@ -8,6 +8,7 @@ them into problem+json, and no route holds a try/except.
     │   ├── UnknownAgent         422 unknown_agent
     │   ├── NoAgent              422 no_agent
     │   ├── IdempotencyKeyReused 422 idempotency_key_reused
+    │   ├── TurnLimitExceeded    422 turn_limit_exceeded
     │   └── AboveCap             422 budget_above_cap
     ├── Unauthorized             401 unauthorized
     ├── Forbidden                403 forbidden
@@ -78,6 +79,12 @@ class IdempotencyKeyReused(InvalidRequest):
     """This Idempotency-Key was used before with another body or in another session."""
 
     code = "idempotency_key_reused"
+
+
+class TurnLimitExceeded(InvalidRequest):
+    """The first call alone would go beyond what one turn may take."""
+
+    code = "turn_limit_exceeded"
 
 
 class AboveCap(InvalidRequest):

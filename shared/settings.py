@@ -5,6 +5,7 @@ use for it, and the functions that serve tenants never get the address at which 
 """
 
 import os
+from decimal import Decimal
 from functools import cache
 from typing import Annotated, Literal, TypeVar
 
@@ -52,6 +53,11 @@ class Settings(IdentitySettings):
     summary_after_tokens: Annotated[int, Field(ge=100)] = 4000
     # Who pays for routing and summaries.
     helper_payer: Literal["platform", "tenant"] = "platform"
+    # What one turn may take, and how many turns a tenant may post within a minute; 0 is no limit.
+    turn_max_calls: Annotated[int, Field(ge=0)] = 120
+    turn_max_tokens: Annotated[int, Field(ge=0)] = 0
+    turn_max_usd: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(0)
+    turns_per_minute: Annotated[int, Field(ge=0, le=100_000)] = 0
 
 
 class OperationsSettings(Environment):

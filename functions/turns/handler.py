@@ -23,7 +23,7 @@ from shared.turns.run import Runner, take_turn
 app = create_app("Pantheon turns")
 
 _PROBLEMS: dict[int | str, dict[str, object]] = {
-    status: {"model": ProblemView} for status in (400, 402, 404, 409, 410, 422, 503)
+    status: {"model": ProblemView} for status in (400, 402, 404, 409, 410, 422, 429, 503)
 }
 
 

@@ -38,9 +38,11 @@ def upgrade() -> None:
     op.execute("""
         ALTER TABLE turns ADD CONSTRAINT turns_tenant_id_session_id_fkey
         FOREIGN KEY (tenant_id, session_id) REFERENCES sessions (tenant_id, id)""")
+    op.execute("CREATE INDEX turns_tenant_id_created_at_idx ON turns (tenant_id, created_at)")
 
 
 def downgrade() -> None:
+    op.execute("DROP INDEX turns_tenant_id_created_at_idx")
     op.execute("ALTER TABLE turns DROP CONSTRAINT turns_tenant_id_session_id_fkey")
     op.execute("""
         ALTER TABLE turns ADD CONSTRAINT turns_session_id_fkey FOREIGN KEY (session_id) REFERENCES sessions (id)""")

@@ -90,6 +90,25 @@ def _newest_summary(
     return newest.order_by(summaries.c.through_turn_index.desc()).limit(1).subquery(name)
 
 
+def _rate_limited_for() -> ColumnElement[Any]:
+    """In how many seconds the tenant may post again: when its `b_turns_per_minute`-th newest turn is a minute old. NULL
+    where it may now. Only turns of the last minute are read."""
+    most = bindparam("b_turns_per_minute", type_=Integer)
+    minute = func.make_interval(0, 0, 0, 0, 0, 1)
+    newest = (
+        select(turns.c.created_at + minute)
+        .where(
+            most > 0,
+            turns.c.tenant_id == bindparam("b_tenant_id", type_=Text),
+            turns.c.created_at > func.now() - minute,
+        )
+        .order_by(turns.c.created_at.desc())
+        .limit(1)
+        .offset(func.greatest(most - 1, 0))
+    )
+    return func.extract("epoch", newest.scalar_subquery() - func.now())
+
+
 def _for_new_turn() -> Statement:
     """The session, its living agents, its history, a turn that is active in it, and the turn that used the key."""
     session_id = bindparam("b_session_id", type_=sessions.c.id.type)
@@ -121,6 +140,7 @@ def _for_new_turn() -> Statement:
             _summary(session_id, next_index).label("summary"),
             _one(running).label("active"),
             _one(used).label("used"),
+            _rate_limited_for().label("rate_limited_s"),
         )
     )
 

@@ -134,6 +134,8 @@ turns = Table(
     ),
     UniqueConstraint("session_id", "turn_index", name="turns_session_id_turn_index_key"),
     UniqueConstraint("idempotency_key", "tenant_id", name="turns_idempotency_key_tenant_id_key"),
+    # A tenant's newest turns, to count those of the last minute.
+    Index("turns_tenant_id_created_at_idx", "tenant_id", "created_at"),
     Index(
         "turns_one_active_per_session",
         "session_id",

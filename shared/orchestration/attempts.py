@@ -62,7 +62,10 @@ class Attempt:
 
 
 class Journal(Protocol):
-    """Where calls are written down. Raises what ends the runner's part in the turn; never loses an outcome."""
+    """Where calls are written down. Raises what ends the runner's part in the turn; never loses an outcome. `refusal`
+    is the code of why the last `open` that fell short did so."""
+
+    refusal: str
 
     def attempts(self, step: int) -> Sequence[Attempt]:
         """What the journal knows of this step, oldest first, without attempts that died with their process."""
@@ -70,7 +73,7 @@ class Journal(Protocol):
 
     def open(self, asks: Sequence[tuple[Ask, Request]]) -> int:
         """Write the intents of calls that start together, with the last outcome. Returns how many of the first of
-        them the budget covers."""
+        them the turn's caps and the budget cover."""
         ...
 
     def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
@@ -99,7 +102,7 @@ class Asker:
 
     def settle(self, ask: Ask) -> Attempt | None:
         """Ask until there is a verdict, and return the attempt that carries it: one already in the journal, or a new
-        one. None where the budget refused. Raises OutOfTime before a call that would not fit."""
+        one. None where it was refused. Raises OutOfTime before a call that would not fit."""
         tried = list(self.journal.attempts(ask.step))
         while not (tried and tried[-1].verdict):
             alias = next_alias(self.catalog[ask.model_alias], tried)
@@ -118,7 +121,7 @@ class Asker:
 
     def settle_all(self, asks: Sequence[Ask]) -> list[Attempt | None]:
         """Settle steps that do not depend on each other: their first attempts at the same time, each recorded when it
-        arrives; what they leave undecided one by one. None for those that the budget did not cover."""
+        arrives; what they leave undecided one by one. None for those that were refused."""
         fresh = [ask for ask in asks if not self.journal.attempts(ask.step)]
         refused = fresh[self._together(fresh) :] if len(fresh) > 1 else []
         return [None if ask in refused else self.settle(ask) for ask in asks]

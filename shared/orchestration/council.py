@@ -37,7 +37,8 @@ class Council:
         self._context = Context(conversation)
         self._routing = routing
         self._step = 0
-        self._budget_spent = False
+        # Why nobody else is asked, once a call was refused.
+        self._refusal: str | None = None
 
     def plan(self, plan: Plan) -> Plan:
         """Declare who will be asked, in order, before the first `ask`; a key may come twice. A turn that is resumed
@@ -76,7 +77,7 @@ class Council:
         attempt = self._asker.stored(ask.step) if decided else self._asker.settle(ask)
         self._step += 1
         if attempt is None:
-            return ask.step, "budget_exceeded"
+            return ask.step, self._asker.journal.refusal
         return ask.step, attempt.error or attempt.completion
 
     def ask(self, key: str) -> Reply:
@@ -134,9 +135,9 @@ class Council:
         return self.conversation.roster[key]
 
     def _refused(self, agent: Agent) -> bool:
-        """Whether there is no sense in asking: the budget has run out, or nobody answers to the agent's alias. What an
-        earlier runner was answered counts all the same: somebody pays for it."""
-        return self._budget_spent or agent.model_alias not in self._asker.catalog
+        """Whether there is no sense in asking: a call was refused already, or nobody answers to the agent's alias. What
+        an earlier runner was answered counts all the same: somebody pays for it."""
+        return self._refusal is not None or agent.model_alias not in self._asker.catalog
 
     def _conclude(self, agent: Agent, attempt: Attempt | None) -> None:
         """Make the next reply of what came of a step."""
@@ -145,8 +146,8 @@ class Council:
         if attempt is None and agent.model_alias not in self._asker.catalog:
             self.replies.append(_without_text(position, agent, "failed", "unknown_model_alias"))
         elif attempt is None:
-            self._budget_spent = True
-            self.replies.append(_without_text(position, agent, "skipped", "budget_exceeded"))
+            self._refusal = self._refusal or self._asker.journal.refusal
+            self.replies.append(_without_text(position, agent, "skipped", self._refusal))
         else:
             if attempt.model_alias != agent.model_alias:
                 self.fallbacks.append(Fallback("model_alias", self._first_error(step), step))

@@ -23,10 +23,12 @@ from shared.errors import (
     InvalidRequest,
     NoAgent,
     NotFound,
+    RateLimited,
     SessionDeleted,
     TurnConflict,
     UnknownAgent,
 )
+from shared.settings import settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,14 @@ class Draft:
 
 
 def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
-    """Load all that the turn needs, in one statement. Raises NotFound, SessionDeleted, TurnConflict and what
-    InvalidRequest covers."""
-    params = {"b_session_id": request.session_id, "b_idempotency_key": request.idempotency_key}
+    """Load all that the turn needs, in one statement. Raises NotFound, SessionDeleted, TurnConflict, RateLimited and
+    what InvalidRequest covers."""
+    params = {
+        "b_tenant_id": request.tenant_id,
+        "b_session_id": request.session_id,
+        "b_idempotency_key": request.idempotency_key,
+        "b_turns_per_minute": settings().turns_per_minute,
+    }
     loaded = db.read(request.tenant_id, LOAD_FOR_NEW_TURN, params)[0]
     if loaded["used"]:
         return _stored(loaded["used"], request)
@@ -95,6 +102,8 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
     if loaded["active"]:
         active = loaded["active"]
         raise TurnConflict(active["id"], retry_after_s=max(1, math.ceil(active["retry_after_s"])))
+    if loaded["rate_limited_s"] is not None:
+        raise RateLimited(retry_after_s=max(1, math.ceil(loaded["rate_limited_s"])))
     conversation = conversation_of(loaded, roster, request.message, request.agent_keys, session["fan_out"])
     header = Header(turn_id, request.tenant_id, request.session_id, session["next_turn_index"], mode, request.message)
     return Draft(header, conversation, _columns(request, header, session["fan_out"], roster))

@@ -19,17 +19,20 @@ from shared.db.engine import Database, Params, Row
 from shared.db.journal import OPEN, RECORD
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Charge, Verdict
-from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable
+from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable, TurnLimitExceeded
 from shared.llm.port import Completion, Request
 from shared.orchestration.attempts import Ask, Attempt
 from shared.settings import settings
 from shared.turns.acceptance import Accepted, RefusedHold, accept
 from shared.turns.call import NO_OUTCOME, PLATFORM_PAYER, Call, call_from_row, new_call
+from shared.turns.caps import caps
 
 logger = logging.getLogger(__name__)
 
 # Beyond the call itself, a lease leaves time to record its outcome and to write the next intent.
 LEASE_MARGIN_S = 30.0
+# Why a call was not made, as its reply says it.
+BUDGET, TURN_LIMIT = BudgetExceeded.code, TurnLimitExceeded.code
 _RECORD_TRIES = 3
 _RECORD_PAUSE_S = 0.2
 
@@ -51,6 +54,7 @@ class TurnJournal:
         self.turn_id = turn_id
         self.epoch = 1
         self.accepted: Accepted | None = None
+        self.refusal = BUDGET
         self._db = db
         self._tenant_id = tenant_id
         self._new = new
@@ -72,14 +76,22 @@ class TurnJournal:
 
     def open(self, asks: Sequence[tuple[Ask, Request]]) -> int:
         """Write down the intents of calls that start together, and the last outcome, in one commit. Of several calls
-        that the budget does not cover, as many of the first as it does. Returns how many may be sent."""
-        for count in range(len(asks), 0, -1):
-            if self._open(asks[:count]):
+        that the turn's caps or the budget do not cover, as many of the first as they do. Returns how many may be sent;
+        where that is fewer, `refusal` says why. Raises TurnLimitExceeded where not even the turn's first call fits."""
+        calls = [new_call(ask, request, self._next_attempt(ask.step), self._payer(ask)) for ask, request in asks]
+        planned = list(zip(calls, (request for _, request in asks), strict=True))
+        fitting = caps().fitting(self._calls, planned)
+        if fitting < len(asks):
+            self.refusal = TURN_LIMIT
+        if not fitting and self.accepted is None and asks[0][0].purpose == "agent":
+            raise TurnLimitExceeded
+        for count in range(fitting, 0, -1):
+            if self._open(asks[:count], calls[:count]):
                 return count
+            self.refusal = BUDGET
         return 0
 
-    def _open(self, asks: Sequence[tuple[Ask, Request]]) -> bool:
-        calls = [new_call(ask, request, self._next_attempt(ask.step), self._payer(ask)) for ask, request in asks]
+    def _open(self, asks: Sequence[tuple[Ask, Request]], calls: Sequence[Call]) -> bool:
         written = [call.intent(ask, request, _hash(request)) for call, (ask, request) in zip(calls, asks, strict=True)]
         plan = asks[0][0].plan
         params = {
@@ -92,7 +104,7 @@ class TurnJournal:
         needed = len(asks) == 1 and asks[0][0].purpose == "agent"
         opened = self._advance(params) if self.accepted else self._accept_and_open(params, needed=needed)
         if opened:
-            self._calls += calls
+            self._calls += list(calls)
         return opened
 
     def _next_attempt(self, step: int) -> int:

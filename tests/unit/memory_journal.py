@@ -19,6 +19,7 @@ class MemoryJournal:
     def __init__(self, known: Mapping[int, Sequence[Attempt]] = _NOTHING, *, holds: int = 99) -> None:
         self.known = known
         self.holds = holds
+        self.refusal = "budget_exceeded"
         self.asks: list[Ask] = []
         self.opened: list[Request] = []
         self.closed: list[Attempt] = []

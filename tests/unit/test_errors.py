@@ -19,6 +19,7 @@ CONTRACT = {
     "no_agent": 422,
     "idempotency_key_reused": 422,
     "budget_above_cap": 422,
+    "turn_limit_exceeded": 422,
     "unauthorized": 401,
     "forbidden": 403,
     "not_found": 404,
@@ -97,6 +98,7 @@ def test_too_many_turns_are_told_when_to_come_back() -> None:
         "cancelled",
         "turn_abandoned",
         "budget_exceeded",
+        "turn_limit_exceeded",
     ],
 )
 def test_whatever_can_become_of_an_agent_or_a_turn_has_a_sentence(code: str) -> None:

@@ -1,6 +1,7 @@
 """The environment, typed: defaults, limits, and errors that name the variable and never its value."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
@@ -52,6 +53,10 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.SUMMARY_MAX_TOKENS: "300",
         Env.SUMMARY_AFTER_TURNS: "5",
         Env.SUMMARY_AFTER_TOKENS: "900",
+        Env.TURN_MAX_CALLS: "40",
+        Env.TURN_MAX_TOKENS: "100000",
+        Env.TURN_MAX_USD: "2.5",
+        Env.TURNS_PER_MINUTE: "60",
     }
     of_operations = {
         Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
@@ -66,8 +71,8 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     for name, value in given.items():
         environment.setenv(name, value)
     read = {f"PANTHEON_{name.upper()}": value for name, value in settings().model_dump().items()}
-    counts = [name for name in Env if "ROUTING_MAX" in name or "SUMMARY_MAX" in name or "SUMMARY_AFTER" in name]
-    assert read == {**given, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, **{name: int(given[name]) for name in counts}}
+    counts = {name: int(value) for name, value in given.items() if value.isdecimal()}
+    assert read == {**given, **counts, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, Env.TURN_MAX_USD: Decimal("2.5")}
     assert operations_settings().ops_database_url == of_operations[Env.OPS_DATABASE_URL]
     assert operations_settings().retention_days == 30
     owner = migration_settings()
@@ -152,6 +157,11 @@ def test_a_missing_variable_is_named(environment: pytest.MonkeyPatch, name: Env)
         (Env.MAX_CALL_S, "s3cret"),
         (Env.MAX_CALL_S, "0"),
         (Env.MAX_CALL_S, "901"),
+        (Env.TURN_MAX_CALLS, "-1"),
+        (Env.TURN_MAX_TOKENS, "1.5"),
+        (Env.TURN_MAX_USD, "-0.01"),
+        (Env.TURN_MAX_USD, "NaN"),
+        (Env.TURNS_PER_MINUTE, "s3cret"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_variables_name(environment: pytest.MonkeyPatch, name: Env, value: str) -> None:

@@ -1,0 +1,224 @@
+"""What one turn may take, and how many turns a tenant may post: refused before a call is made, and without a statement
+of its own."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from shared.db.accept import ACCEPT_AND_OPEN
+from shared.db.context import LOAD_FOR_NEW_TURN
+from shared.domain.money import Usage
+from shared.errors import RateLimited, TurnConflict, TurnLimitExceeded
+from shared.llm.port import Request
+from shared.names import Env
+from shared.settings import settings
+from tests.council_room import CouncilRoom, Killed, answer, body, names, unbilled
+
+ALL = "@writer @researcher @critic hello"
+CODE = "turn_limit_exceeded"
+Limit = Callable[[Env, object], None]
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch, room: CouncilRoom) -> Limit:
+    """Set one of the deployment's limits."""
+
+    def limit(name: Env, value: object) -> None:
+        monkeypatch.setenv(name, str(value))
+        settings.cache_clear()
+
+    return limit
+
+
+class TestTurn:
+    def test_beyond_the_cap_on_calls_the_rest_of_the_plan_is_skipped_and_what_was_answered_stands(
+        self, room: CouncilRoom, limit: Limit
+    ) -> None:
+        limit(Env.TURN_MAX_CALLS, 2)
+        turn = body(room.take(ALL))
+        assert names(turn["replies"]) == [
+            ("writer", "completed", None),
+            ("researcher", "completed", None),
+            ("critic", "skipped", CODE),
+        ]
+        assert (turn["status"], len(room.provider.requests)) == ("completed", 2)
+
+    def test_attempts_count_and_so_do_those_of_a_process_that_died(self, room: CouncilRoom, limit: Limit) -> None:
+        def die(_: Request) -> str:
+            raise Killed
+
+        limit(Env.TURN_MAX_CALLS, 3)
+        room.provider.enqueue(unbilled("throttled"), die, answer())
+        turn = body(room.resume(room.take_until_killed(ALL)))
+        assert names(turn["replies"]) == [
+            ("writer", "completed", None),
+            ("researcher", "skipped", CODE),
+            ("critic", "skipped", CODE),
+        ]
+        assert len(room.calls()) == 3
+
+    def test_tokens_that_a_provider_counted_leave_no_room_for_another_call(
+        self, room: CouncilRoom, limit: Limit
+    ) -> None:
+        room.provider.enqueue(answer(usage=Usage(input_tokens=40, output_tokens=900, reasoning_tokens=60)))
+        limit(Env.TURN_MAX_TOKENS, 1100)
+        turn = body(room.take(ALL))
+        assert [reply["status"] for reply in turn["replies"]] == ["completed", "skipped", "skipped"]
+
+    def test_what_a_turn_costs_stays_within_its_cap_whoever_pays(self, room: CouncilRoom, limit: Limit) -> None:
+        room.take(ALL)
+        reserves = [reserve for (reserve,) in room.calls("reserve_usd")]
+        limit(Env.TURN_MAX_USD, reserves[0] + reserves[1] / 2)
+        turn = body(room.take(ALL, session_id=room.make_session(), mode="roundtable"))
+        spent = Decimal(turn["cost_usd"]) + Decimal(turn["platform_cost_usd"])
+        assert names(turn["replies"])[1][1:] == ("skipped", CODE)
+        assert spent <= reserves[0] + reserves[1] / 2
+
+    def test_parallel_calls_start_as_far_as_they_fit(self, room: CouncilRoom, limit: Limit) -> None:
+        limit(Env.TURN_MAX_CALLS, 2)
+        turn = body(room.take(ALL, session_id=room.make_session(fan_out="parallel")))
+        assert [reply["status"] for reply in turn["replies"]] == ["completed", "completed", "skipped"]
+        assert names(turn["replies"])[2][2] == CODE
+        assert len(room.provider.requests) == 2
+
+    def test_a_turn_whose_first_call_does_not_fit_does_not_exist(self, room: CouncilRoom, limit: Limit) -> None:
+        limit(Env.TURN_MAX_TOKENS, 10)
+        with pytest.raises(TurnLimitExceeded):
+            room.take(ALL)
+        assert room.provider.requests == []
+        assert room.rows("SELECT id FROM turns") == []
+
+    def test_a_turn_that_was_accepted_for_later_ends_with_its_plan_skipped(
+        self, room: CouncilRoom, limit: Limit
+    ) -> None:
+        turn_id = room.take("@writer hello", later=True).turn_id
+        limit(Env.TURN_MAX_TOKENS, 10)
+        turn = body(room.resume(turn_id))
+        assert (turn["status"], names(turn["replies"])) == ("failed", [("writer", "skipped", CODE)])
+
+    def test_routing_and_summary_are_done_without(self, room: CouncilRoom, limit: Limit) -> None:
+        limit(Env.TURN_MAX_CALLS, 1)
+        limit(Env.SUMMARY_AFTER_TOKENS, 100)
+        turn = body(room.take("hello " * 200, mode="orchestrator"))
+        # The manager's was the one call that there is.
+        assert turn["plan"]["source"] == "fallback"
+        assert [reply["status"] for reply in turn["replies"]] == ["skipped"]
+        turn = body(room.take("@writer " + "hello " * 200, session_id=room.make_session()))
+        assert [reply["status"] for reply in turn["replies"]] == ["completed"]
+        assert (turn["fallbacks"][0]["component"], turn["fallbacks"][0]["reason"]) == ("summary_text", CODE)
+
+    @pytest.mark.parametrize("name", [Env.TURN_MAX_CALLS, Env.TURN_MAX_TOKENS, Env.TURN_MAX_USD, Env.TURNS_PER_MINUTE])
+    def test_zero_is_no_limit(self, room: CouncilRoom, limit: Limit, name: Env) -> None:
+        limit(name, 0)
+        assert len(body(room.take(ALL))["replies"]) == len(room.provider.requests) == 3
+
+
+class TestRate:
+    def test_more_turns_than_a_tenant_may_post_in_a_minute_are_refused_until_the_first_is_a_minute_old(
+        self, room: CouncilRoom, limit: Limit
+    ) -> None:
+        limit(Env.TURNS_PER_MINUTE, 2)
+        for _ in range(2):
+            assert room.take("@writer hello", session_id=room.make_session()).published
+        with pytest.raises(RateLimited) as refused:
+            room.take("@writer hello")
+        assert 1 <= int(refused.value.headers["Retry-After"]) <= 60
+        assert (len(room.provider.requests), room.row("SELECT count(*) FROM turns")["count"]) == (2, 2)
+        first = "(SELECT id FROM turns ORDER BY id LIMIT 1)"
+        room.owner.execute(f"UPDATE turns SET created_at = now() - interval '49 s' WHERE id = {first}".encode())
+        with pytest.raises(RateLimited) as refused:
+            room.take("@writer hello")
+        assert int(refused.value.headers["Retry-After"]) in (10, 11)
+        room.owner.execute(f"UPDATE turns SET created_at = now() - interval '61 s' WHERE id = {first}".encode())
+        assert room.take("@writer hello").published
+
+    def test_each_tenant_has_its_own_rate(self, room: CouncilRoom, limit: Limit) -> None:
+        limit(Env.TURNS_PER_MINUTE, 1)
+        room.take("@writer hello")
+        other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
+        with other.databases:
+            assert other.take("@writer hello").published
+
+    def test_a_replay_is_no_turn_and_neither_is_a_conflict(self, room: CouncilRoom, limit: Limit) -> None:
+        def post_again(_: Request) -> str:
+            with pytest.raises(TurnConflict):
+                room.take("@writer hello", runner=room.runner(db=room.open_database()))
+            return "Roses."
+
+        limit(Env.TURNS_PER_MINUTE, 1)
+        room.provider.enqueue(post_again)
+        room.take("@writer hello", idempotency_key="key-1")
+        assert room.take("@writer hello", idempotency_key="key-1").replayed
+
+    def test_a_refused_turn_leaves_its_key_free(self, room: CouncilRoom, limit: Limit) -> None:
+        limit(Env.TURNS_PER_MINUTE, 1)
+        room.take("@writer hello")
+        with pytest.raises(RateLimited):
+            room.take("@writer hello", idempotency_key="key-1")
+        limit(Env.TURNS_PER_MINUTE, 2)
+        assert room.take("@critic hello", idempotency_key="key-1").published
+
+    def test_turns_that_were_loaded_before_the_others_were_accepted_all_pass(
+        self, room: CouncilRoom, limit: Limit
+    ) -> None:
+        """This far the rate is not exact: it is looked up when a turn is loaded, and nothing is locked for it."""
+        limit(Env.TURNS_PER_MINUTE, 1)
+        elsewhere = room.make_session()
+        late = room.runner(db=room.open_database())
+        room.db.before(ACCEPT_AND_OPEN, lambda: room.take("@critic hello", runner=late, session_id=elsewhere))
+        assert room.take("@writer hello").published
+        with pytest.raises(RateLimited):
+            room.take("@writer hello")
+
+    @pytest.mark.parametrize("analyzed", [False, True])
+    def test_of_ten_thousand_turns_only_those_of_the_last_minute_are_read(
+        self, room: CouncilRoom, analyzed: bool
+    ) -> None:
+        room.take("@writer hello")
+        columns = "tenant_id, session_id, user_id, status, fingerprint, message, mode, fan_out, roster, lease_epoch"
+        room.owner.execute(
+            f"""INSERT INTO turns (id, turn_index, created_at, {columns})
+            SELECT gen_random_uuid(), g, now() - CASE WHEN g > 9980 THEN interval '9 s' ELSE interval '1 hour' END,
+                {columns}
+            FROM turns, generate_series(2, 10000) g""".encode()
+        )
+        room.owner.execute("UPDATE sessions SET next_turn_index = 10001")
+        if analyzed:
+            room.owner.execute("ANALYZE turns")
+        # Of another session, so that what is read of the tenant's turns is read for the rate.
+        elsewhere = room.make_session()
+        assert 9 < rows_read(room, elsewhere, most=10) <= 50
+        assert rows_read(room, elsewhere, most=0) == 0
+
+
+def rows_read(room: CouncilRoom, session_id: UUID, most: int) -> int:
+    """How many rows of `turns` loading a turn's context looks at."""
+    params = {
+        "b_tenant_id": room.tenant_id,
+        "b_session_id": session_id,
+        "b_idempotency_key": None,
+        "b_turns_per_minute": most,
+    }
+    with psycopg.connect(room.app_url) as connection:
+        connection.execute("SELECT set_config('app.tenant_id', %s, true)", (room.tenant_id,))
+        cursor = psycopg.RawCursor(connection)
+        query = "EXPLAIN (ANALYZE, FORMAT JSON) " + LOAD_FOR_NEW_TURN.text
+        cursor.execute(query.encode(), LOAD_FOR_NEW_TURN.values(params))
+        ((plan,),) = cursor.fetchall()
+        connection.rollback()
+    return sum(map(_looked_at, nodes(plan[0]["Plan"])))
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for child in plan.get("Plans", ()) for node in nodes(child))]
+
+
+def _looked_at(node: dict[str, Any]) -> int:
+    if node.get("Relation Name") != "turns" and not str(node.get("Index Name")).startswith("turns_"):
+        return 0
+    removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    return int((node["Actual Rows"] + removed) * node["Actual Loops"])
