@@ -1,0 +1,76 @@
+"""Setting limits while others hold, spend or set them too, each on a connection of its own."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from shared.db import budgets
+from shared.db.accept import ACCEPT_AND_OPEN
+from shared.db.engine import Database
+from shared.errors import AboveCap, BudgetExceeded
+from shared.llm.port import Request
+from shared.names import Role
+from tests.council_room import CouncilRoom, DatabaseUrls
+from tests.other_process import OtherProcess
+
+ONE, TWO = Decimal(1), Decimal(2)
+
+
+@pytest.fixture
+def operations(database_urls: DatabaseUrls) -> Iterator[Database]:
+    db = Database(database_urls.of(Role.OPS))
+    yield db
+    db.close()
+
+
+def test_of_two_limits_set_at_once_one_stands_and_both_are_answered(room: CouncilRoom, other: OtherProcess) -> None:
+    other.comes_second(budgets._SET_LIMIT, lambda: budgets.record_limit(other.db, room.tenant_id, TWO))
+    assert budgets.record_limit(room.db, room.tenant_id, ONE).limit_usd == ONE
+    assert other.result().limit_usd == TWO
+    assert budgets.load_budget(room.db, room.tenant_id).binding_usd == TWO
+
+
+def test_a_limit_that_waits_for_a_cap_is_held_against_it(
+    room: CouncilRoom, other: OtherProcess, operations: Database
+) -> None:
+    """The first row is being made by the operator: what the administrator saw before knew of no cap."""
+    with ThreadPoolExecutor() as pool, operations.transaction(room.tenant_id) as execute:
+        execute(budgets._SET_CAP, {"b_payer": budgets.payer_of(room.tenant_id), "b_usd": ONE})
+        waiting = pool.submit(budgets.record_limit, other.db, room.tenant_id, TWO)
+        room.wait_until_blocked()
+    with pytest.raises(AboveCap):
+        waiting.result()
+    assert budgets.load_budget(room.db, room.tenant_id).limit_usd is None
+
+
+def test_a_limit_is_set_while_a_hold_is_not_yet_committed_and_binds_the_next(
+    room: CouncilRoom, other: OtherProcess
+) -> None:
+    """Nobody waits for anybody: a limit is no part of the row that holds are counted in."""
+    room.db.hold(ACCEPT_AND_OPEN, lambda: budgets.record_limit(other.db, room.tenant_id, Decimal(0)))
+    assert room.take("@writer hello").published
+    with pytest.raises(BudgetExceeded):
+        room.take("@writer hello")
+
+
+def test_a_cap_is_lowered_under_a_running_turn(room: CouncilRoom, operations: Database) -> None:
+    def lower(_: Request) -> str:
+        budgets.record_cap(operations, room.tenant_id, Decimal(0))
+        return "Roses."
+
+    budgets.record_limit(room.db, room.tenant_id, TWO)
+    room.provider.enqueue(lower)
+    assert room.take("@writer @critic hello").published
+    assert [purpose for (purpose,) in room.calls("purpose")] == ["agent"]
+    assert budgets.load_budget(room.db, room.tenant_id).binding_usd == 0
+
+
+def test_the_operator_sees_any_payer_and_sets_the_platforms_limit(room: CouncilRoom, operations: Database) -> None:
+    room.take("@writer hello")
+    shown = budgets.load_any_budget(operations, budgets.payer_of(room.tenant_id))
+    assert shown == budgets.load_budget(room.db, room.tenant_id)
+    assert shown.spent_usd > 0
+    assert budgets.record_platform_limit(operations, ONE).limit_usd == ONE
+    assert room.rows("SELECT * FROM budget_limits") == [{"payer": "platform", "limit_usd": ONE, "cap_usd": None}]
