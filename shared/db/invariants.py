@@ -137,6 +137,33 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                         OR EXISTS (SELECT FROM replies r WHERE r.turn_id = t.id AND r.text IS NOT NULL)
                     ))
                 ))""",
+        # The last day's hours, and the last two days: what is posted late is posted by a transaction of minutes.
+        "what is rolled up is what the ledger says": """
+            SELECT span, start, tenant_id, agent_key, model_alias, purpose, account, kind, sum(amount_usd) AS too_much
+            FROM (
+                SELECT 'hour' AS span, h.* FROM usage_hours h, usage_rolled_up r
+                WHERE start < until AND start >= until - interval '24 hours'
+                UNION ALL
+                SELECT 'hour', tenant_id, date_trunc('hour', created_at, 'UTC'), agent_key, model_alias, purpose,
+                       account, kind, -(kind = 'post')::int, -input_tokens, -output_tokens, -cache_read_tokens,
+                       -cache_write_tokens, -reasoning_tokens, -amount_usd
+                FROM usage_ledger, usage_rolled_up
+                WHERE created_at < until AND created_at >= until - interval '24 hours'
+                UNION ALL
+                SELECT 'day', d.* FROM usage_days d, usage_rolled_up r
+                WHERE start < date_trunc('day', until, 'UTC')
+                    AND start >= date_trunc('day', until, 'UTC') - interval '48 hours'
+                UNION ALL
+                SELECT 'day', tenant_id, date_trunc('day', start, 'UTC'), agent_key, model_alias, purpose, account,
+                       kind, -calls, -input_tokens, -output_tokens, -cache_read_tokens, -cache_write_tokens,
+                       -reasoning_tokens, -amount_usd
+                FROM usage_hours, usage_rolled_up
+                WHERE start < date_trunc('day', until, 'UTC')
+                    AND start >= date_trunc('day', until, 'UTC') - interval '48 hours'
+            ) compared
+            GROUP BY span, start, tenant_id, agent_key, model_alias, purpose, account, kind
+            HAVING (sum(calls), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
+                    sum(reasoning_tokens), sum(amount_usd)) <> (0, 0, 0, 0, 0, 0, 0)""",
         "an active turn is dispatched within five minutes of its time": """
             SELECT id, status, dispatch_after
             FROM turns

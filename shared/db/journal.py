@@ -33,10 +33,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.budgets import ceiling, this_month
+from shared.db.columns import TOKENS
 from shared.db.engine import Statement, typed
 from shared.db.tables import PLATFORM, budgets, llm_calls, turns, usage_ledger
 
-TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 # What the ledger repeats of a call.
 CALL_COLUMNS = ("tenant_id", "session_id", "turn_id", "call_id", "step", "attempt", "period", "purpose")
 LEDGER_COLUMNS = (*CALL_COLUMNS, "agent_key", "model_alias", *TOKENS, "rates")

@@ -24,8 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from shared.db.columns import TOKENS
 from shared.db.engine import Statement, typed
-from shared.db.journal import LEDGER_COLUMNS, TOKENS, account, count, mine, o_call_id, outcome, rows
+from shared.db.journal import LEDGER_COLUMNS, account, count, mine, o_call_id, outcome, rows
 from shared.db.sessions import without_tags
 from shared.db.tables import (
     PLATFORM,

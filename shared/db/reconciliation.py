@@ -15,8 +15,9 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Column, DateTime, Double, Text, Uuid, bindparam, cast, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.db.columns import TOKENS
 from shared.db.engine import Database, Row, Statement, typed
-from shared.db.journal import LEDGER_COLUMNS, TOKENS, adjustments
+from shared.db.journal import LEDGER_COLUMNS, adjustments
 from shared.db.tables import llm_calls, usage_ledger
 
 # The hour in which a call was made; a provider's record is looked at hour by hour.

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, bindparam, case, func, or_, select, update
 
+from shared.db.columns import TOKENS
 from shared.db.context import active
 from shared.db.engine import Database, Row, Statement
-from shared.db.journal import TOKENS, account
+from shared.db.journal import account
 from shared.db.pages import Order, PageRequest, as_index, encode_cursor
 from shared.db.tables import agent_versions, llm_calls, sessions, turns
 from shared.domain.money import ZERO, Usage

@@ -15,8 +15,8 @@ from itertools import islice
 from typing import Literal
 from uuid import UUID
 
+from shared.db.columns import TOKENS
 from shared.db.engine import Database, Row
-from shared.db.journal import TOKENS
 from shared.db.reconciliation import load_calls, load_silent, record_settlement
 from shared.domain.money import ZERO, Usage, cost, rates_from_dict
 from shared.domain.provider_record import ProviderRecord

@@ -10,8 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from shared.catalog import Rates
+from shared.db.columns import TOKENS
 from shared.db.engine import Params, Row
-from shared.db.journal import OUTCOME_FIELDS, TOKENS
+from shared.db.journal import OUTCOME_FIELDS
 from shared.domain.money import ZERO, Usage, cost, rates_as_dict, rates_from_dict, upper_bound
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Account, CallStatus, Charge, Purpose, Verdict

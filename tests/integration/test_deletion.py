@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 import migrations
-from shared.db.journal import OUTCOME_FIELDS, RECORD, TOKENS
+from shared.db.columns import TOKENS
+from shared.db.journal import OUTCOME_FIELDS, RECORD
 from shared.db.sessions import record_session_deletion
 from shared.db.turns import record_cancel
 from shared.errors import SessionDeleted

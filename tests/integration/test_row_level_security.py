@@ -20,6 +20,10 @@ OPERATIONS = {"invocation_log_hours"}
 TENANT_TABLES = {name: table for name, table in metadata.tables.items() if name not in OPERATIONS}
 TABLES = sorted(TENANT_TABLES)
 TENANTS = ("tenant-1", "tenant-2")
+# Of nobody: how far usage is rolled up, which every tenant may read.
+SHARED = {"usage_rolled_up"}
+# Operations write them, and nobody else.
+DERIVED = {"usage_hours", "usage_days", "usage_rolled_up"}
 # The application may do no more than this with each table.
 CHANGING = ("UPDATE", "DELETE", "TRUNCATE")
 ALLOWED = {
@@ -35,6 +39,9 @@ ALLOWED = {
     "replies": {"UPDATE"},
     "summaries": {"DELETE"},
     "audit_events": set(),
+    "usage_hours": set(),
+    "usage_days": set(),
+    "usage_rolled_up": set(),
 }
 
 
@@ -52,6 +59,10 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
                 '[]', '[]', '[]', now() FROM turns WHERE tenant_id = %s""",
                 (each.tenant_id,),
             )
+        for spans in ("usage_hours", "usage_days"):
+            made = "tenant_id, timestamptz '2026-01-01', NULL, 'fast', 'agent', 'tenant', 'post', 1, 1, 1, 1, 1, 1, 1"
+            room.owner.execute(f"INSERT INTO {spans} SELECT {made} FROM sessions".encode())
+        room.owner.execute("INSERT INTO usage_rolled_up VALUES (true, '2026-01-01T00:00:00Z')")
         yield room
 
 
@@ -68,6 +79,8 @@ def owners(table: Table, rows: list[Row]) -> set[str]:
     """Whose rows these are."""
     if "payer" in table.columns and "tenant_id" not in table.columns:
         return {row["payer"].removeprefix("tenant:") for row in rows}
+    if table.name in SHARED:
+        return {"platform"}
     return {row["tenant_id"] for row in rows}
 
 
@@ -100,7 +113,7 @@ def test_the_code_knows_every_table_of_the_database(owner: psycopg.Connection[Ro
 
 def test_without_a_tenant_every_table_is_empty(tenants: CouncilRoom, db: Database) -> None:
     for name, table in TENANT_TABLES.items():
-        assert owners(table, everything(tenants, name)) - {"platform"} == set(TENANTS)
+        assert owners(table, everything(tenants, name)) - {"platform"} == (set() if name in SHARED else set(TENANTS))
         assert db.run(None, Statement(select(table)), {}) == []
         assert db.run("", Statement(select(table)), {}) == []
 
@@ -125,7 +138,7 @@ def test_a_tenant_that_fails_leaves_nothing_of_itself_behind(tenants: CouncilRoo
     assert db.run(None, Statement(select(metadata.tables["turns"])), {}) == []
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [name for name in TABLES if name not in DERIVED])
 def test_a_tenant_cannot_write_a_row_of_another(
     tenants: CouncilRoom, as_tenant: psycopg.Connection[Row], name: str
 ) -> None:
@@ -137,6 +150,12 @@ def test_a_tenant_cannot_write_a_row_of_another(
     query = f"INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE {row}"
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
         as_tenant.execute(query.encode(), (json.dumps(foreign, default=str),))
+
+
+@pytest.mark.parametrize("name", sorted(DERIVED))
+def test_a_tenant_cannot_write_what_is_derived_at_all(as_tenant: psycopg.Connection[Row], name: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
+        as_tenant.execute(f"INSERT INTO {name} SELECT * FROM {name}".encode())
 
 
 @pytest.mark.parametrize("name", [name for name, allowed in ALLOWED.items() if "UPDATE" in allowed])
@@ -206,4 +225,4 @@ def test_operations_see_every_tenant(tenants: CouncilRoom, database_urls: Databa
     with psycopg.connect(database_urls.of(Role.OPS), row_factory=dict_row) as connection:
         for name, table in TENANT_TABLES.items():
             rows: list[dict[str, Any]] = connection.execute(f"SELECT * FROM {name}".encode()).fetchall()
-            assert owners(table, rows) - {"platform"} == set(TENANTS)
+            assert owners(table, rows) - {"platform"} == (set() if name in SHARED else set(TENANTS))

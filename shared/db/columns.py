@@ -1,0 +1,18 @@
+"""What tables share: the metadata that they belong to, and columns that mean the same wherever they stand."""
+
+from sqlalchemy import BigInteger, Column, DateTime, MetaData, func, text
+
+TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+
+Time = DateTime(timezone=True)
+metadata = MetaData()
+
+
+def now() -> Column[object]:
+    """`created_at`, by the database's clock."""
+    return Column("created_at", Time, nullable=False, server_default=func.clock_timestamp())
+
+
+def tokens() -> list[Column[int]]:
+    """One column per token class."""
+    return [Column(name, BigInteger, nullable=False, server_default=text("0")) for name in TOKENS]

@@ -1,0 +1,56 @@
+"""The rows of the ledger as they are read, page by page, in the order in which they were posted.
+
+The rule this file protects: a row that was there when the first page was read is on one page and on no other, whatever
+is posted meanwhile. Rows that are posted later come before the first page, or, in ascending order, at the end.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, select, tuple_
+
+from shared.db.columns import TOKENS, Time
+from shared.db.engine import Database, Statement
+from shared.db.pages import Order, Page, PageRequest, page
+from shared.db.tables import usage_ledger
+from shared.db.usage import Period
+
+_NAMES = ("created_at", "kind", "account", "call_id", "session_id", "turn_id", "step", "attempt", "purpose")
+_columns = [usage_ledger.c[name] for name in (*_NAMES, "agent_key", "model_alias", *TOKENS, "rates", "amount_usd")]
+
+
+def _list(order: Order) -> Statement:
+    at, number = usage_ledger.c.created_at, usage_ledger.c.id
+    after_at, after_id = bindparam("u_after_at", type_=Time), bindparam("u_after_id", type_=number.type)
+    key, after = tuple_(at, number), tuple_(after_at, after_id)
+    beyond = key < after if order == "desc" else key > after
+    by = [column.desc() if order == "desc" else column.asc() for column in (at, number)]
+    of_period = (at >= bindparam("u_from", type_=Time), at < bindparam("u_to", type_=Time))
+    # No "or": whatever the plan, a page is read from where the page before ended.
+    rows = select(usage_ledger.c.id, *_columns).where(*of_period, beyond)
+    return Statement(rows.order_by(*by).limit(bindparam("u_limit")))
+
+
+_LIST = {"desc": _list("desc"), "asc": _list("asc")}
+
+
+def load_ledger(db: Database, tenant_id: str, period: Period, request: PageRequest) -> Page:
+    """The tenant's rows by the time they were posted: posts and adjustments of every account. Amounts are in USD, rates
+    in USD per million tokens. Raises InvalidRequest for a cursor of another list."""
+    # No row has the number 0: the first page begins at the period's end, or at its start.
+    at, number = request.after(_position) or (period.end if request.order == "desc" else period.start, 0)
+    params = {"u_from": period.start, "u_to": period.end, "u_after_at": at, "u_after_id": number}
+    rows = db.read(tenant_id, _LIST[request.order], params | {"u_limit": request.limit + 1})
+    return page(rows, request, position)
+
+
+def position(row: Any) -> list[object]:
+    """What a cursor holds of the last row of a page."""
+    return [row["created_at"].isoformat(), row["id"]]
+
+
+def _position(key: Any) -> tuple[datetime, int]:
+    at, number = key
+    if type(number) is not int or not 0 <= number < 2**63:
+        raise ValueError(number)
+    return datetime.fromisoformat(at), number

@@ -1,0 +1,99 @@
+"""Rolling the ledger up into hours, and hours into days, as `pantheon_ops`.
+
+The rule this file protects: an hour is rolled up once nothing can be posted into it any more, and then all of it is. A
+row of the ledger bears the time at which it was inserted, and is seen once its transaction has committed. No
+transaction of a role that posts can last longer than ten minutes, for Postgres ends it (`transaction_timeout`, set by
+the migration). So what is a quarter of an hour old is either seen or will never be.
+
+Rows and `until` change together, in one transaction, and whoever reads takes from them what is before `until`, and
+everything else from the ledger. So a total is exact at any moment, whatever has been rolled up by then. What stands
+beyond `until` is nobody's and is made again: to have everything made again, take the row of `usage_rolled_up` away.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Insert, Select, Table, delete, exists, func, insert, literal, literal_column, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.elements import ColumnClause, ColumnElement
+
+from shared.db.columns import TOKENS
+from shared.db.engine import Database, Statement
+from shared.db.tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
+
+# The longest transaction and a margin, for a server that is slow to end it.
+SETTLED_AFTER: ColumnClause[timedelta] = literal_column("interval '15 minutes'")
+# Not a day of the session's time zone, which may have 23 hours.
+_DAY: ColumnElement[timedelta] = literal_column("interval '24 hours'")
+_HOUR: ColumnElement[timedelta] = literal_column("interval '1 hour'")
+
+until = usage_rolled_up.c.until
+# The transaction's clock, which no snapshot of it is older than: each statement of a batch means the same hour, and
+# sees all that was posted in it.
+_settled = func.date_trunc("hour", func.now() - SETTLED_AFTER, "UTC")
+_next = until + _HOUR
+_due = until < _settled
+_dimensions = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind")
+_sums = (*TOKENS, "amount_usd")
+
+
+def _start() -> Statement:
+    """The first time, begin with the oldest hour of the ledger. All of the ledger is looked at for that, and only
+    then."""
+    oldest = select(func.date_trunc("hour", func.min(usage_ledger.c.created_at), "UTC")).scalar_subquery()
+    first = select(literal(True), func.least(oldest, _settled)).where(~exists(select(usage_rolled_up)))
+    return Statement(upsert(usage_rolled_up).from_select(["only_row", "until"], first).on_conflict_do_nothing())
+
+
+def _hour() -> Statement:
+    entry = usage_ledger.c
+    dimensions = [entry[name] for name in _dimensions]
+    sums = [func.count().filter(entry.kind == "post"), *(func.sum(entry[name]) for name in _sums)]
+    rolled = select(until, *dimensions, *sums).where(_due, entry.created_at >= until, entry.created_at < _next)
+    return Statement(_into(usage_hours, rolled.group_by(until, *dimensions)))
+
+
+def _day() -> Statement:
+    """The day that ends with this hour, if one does."""
+    hours, day = usage_hours.c, _next - _DAY
+    dimensions = [hours[name] for name in _dimensions]
+    sums = [func.sum(hours[name]) for name in ("calls", *_sums)]
+    rolled = select(day, *dimensions, *sums).where(_due, _midnight(_next) == _next, hours.start >= day)
+    return Statement(_into(usage_days, rolled.where(hours.start < _next).group_by(day, *dimensions)))
+
+
+def _into(spans: Table, rolled: Select[Any]) -> Insert:
+    return insert(spans).from_select(["start", *_dimensions, "calls", *_sums], rolled)
+
+
+def _clear(spans: Table, since: ColumnElement[datetime]) -> Statement:
+    return Statement(delete(spans).where(spans.c.start >= select(since).where(_due).scalar_subquery()))
+
+
+def _midnight(moment: ColumnElement[datetime]) -> ColumnElement[datetime]:
+    return func.date_trunc("day", moment, "UTC")
+
+
+# One hour: nothing happens where none is due. Whoever comes second waits for the lock, and then finds the next hour.
+_BATCH = (
+    _start(),
+    Statement(select(until).where(_due).with_for_update()),
+    _clear(usage_hours, until),
+    _clear(usage_days, _midnight(until)),
+    _hour(),
+    _day(),
+    Statement(update(usage_rolled_up).where(_due).values(until=_next).returning(until)),
+)
+
+
+def roll_up(db: Database, batches: int = 24) -> datetime | None:
+    """Roll up at most so many hours, each in a transaction of its own, and return the hour that was reached; None
+    where none was due. Safe to be run by several at a time, and to be ended at any moment. Raises DatabaseUnavailable.
+    """
+    reached: datetime | None = None
+    for _ in range(batches):
+        moved = db.run_all(None, *((statement, {}) for statement in _BATCH))[-1]
+        if not moved:
+            break
+        reached = moved[0]["until"]
+    return reached

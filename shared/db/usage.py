@@ -1,0 +1,233 @@
+"""What was used and what it cost: the ledger, added up.
+
+The rule this file protects: a total is exact, whatever has been rolled up by now. One statement, and so one snapshot,
+takes whole days and hours that are rolled up from there, and everything else of the period from the ledger. Sums are
+numeric from the first row to the last.
+
+One statement serves every combination of groups: a group that is not asked for is NULL in every row.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    CompoundSelect,
+    Date,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import TypeEngine
+
+from shared.db.columns import TOKENS, Time
+from shared.db.engine import Database, Statement
+from shared.db.pages import Order, Page, PageRequest, page
+from shared.db.tables import PLATFORM, usage_days, usage_hours, usage_ledger, usage_rolled_up
+
+# In the order in which totals are sorted.
+GROUPS = ("day", "session_id", "agent_key", "model_alias", "purpose", "account")
+# Operations see all tenants, and may tell them apart.
+OPERATOR_GROUPS = ("day", "tenant_id", *GROUPS[1:])
+
+_TEXTS = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind")
+_MEASURES = ("calls", *TOKENS, "amount_usd")
+_RESULTS = (
+    "calls",
+    *TOKENS,
+    "cost_usd",
+    "platform_cost_usd",
+    "suspense_usd",
+    "attempts_usd",
+    "routing_usd",
+    "summaries_usd",
+    "unknown_usd",
+)
+_Span = Literal["hour", "day"]
+_LENGTHS: Final[Mapping[_Span, timedelta]] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+_from, _to = bindparam("u_from", type_=Time), bindparam("u_to", type_=Time)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From `start`, inclusive, to `end`, exclusive; both are aware. `start` is before `end`."""
+
+    start: datetime
+    end: datetime
+
+    def params(self) -> dict[str, object]:
+        """The period, and the hours and the days that are wholly in it. Where there are none, the last of them is the
+        first, which may lie beyond the end."""
+        start, end = self.start.astimezone(UTC), self.end.astimezone(UTC)
+        params: dict[str, object] = {"u_from": start, "u_to": end}
+        for span, length in _LENGTHS.items():
+            first = _floor(start, span)
+            first += length if first < start else timedelta(0)
+            params |= {f"u_first_{span}": first, f"u_last_{span}": max(first, _floor(end, span))}
+        return params
+
+
+def _floor(moment: datetime, span: _Span) -> datetime:
+    return moment.replace(hour=moment.hour if span == "hour" else 0, minute=0, second=0, microsecond=0)
+
+
+def _text(written: Any) -> str:
+    if written is None:
+        return ""
+    if not isinstance(written, str) or not written.isprintable():
+        raise ValueError(written)
+    return written
+
+
+# What a cursor holds of each group, as its column has it. None is written where nobody was meant, and comes first.
+_KEYS: Mapping[str, Callable[[Any], object]] = {
+    "day": lambda written: date.fromisoformat(written) if written else date.min,
+    "session_id": lambda written: UUID(written) if written else UUID(int=0),
+    **dict.fromkeys(("tenant_id", "agent_key", "model_alias", "purpose", "account"), _text),
+}
+
+
+def _posted(*conditions: ColumnElement[bool]) -> Select[Any]:
+    entry = usage_ledger.c
+    columns = [entry.created_at.label("at"), entry.session_id, *(entry[name] for name in _TEXTS)]
+    calls = case((entry.kind == "post", 1), else_=0).label("calls")
+    return select(*columns, calls, *(entry[name] for name in _MEASURES[1:])).where(*conditions)
+
+
+def _rolled_up(spans: Table, since: ColumnElement[Any], until: ColumnElement[Any]) -> Select[Any]:
+    span = spans.c
+    columns = [span.start.label("at"), cast(null(), Uuid).label("session_id"), *(span[name] for name in _TEXTS)]
+    return select(*columns, *(span[name] for name in _MEASURES)).where(span.start >= since, span.start < until)
+
+
+def _rolled_up_and_posted() -> CompoundSelect[Any]:
+    """The period as five stretches, one after the other: ledger, hours, days, hours, ledger. Each may be empty."""
+    rolled_up = func.max(usage_rolled_up.c.until)
+    first_hour, hours_end = _stretch("hour", rolled_up)
+    first_day, days_end = _stretch("day", func.date_trunc("day", rolled_up, "UTC"))
+    at = usage_ledger.c.created_at
+    return union_all(
+        _posted(at >= _from, at < func.least(first_hour, _to)),
+        _rolled_up(usage_hours, first_hour, func.least(first_day, hours_end)),
+        _rolled_up(usage_days, first_day, days_end),
+        _rolled_up(usage_hours, func.greatest(first_hour, days_end), hours_end),
+        _posted(at >= func.greatest(hours_end, _from), at < _to),
+    )
+
+
+def _stretch(span: _Span, rolled_up: ColumnElement[Any]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Where the whole spans of the period begin, and where those of them end that are rolled up."""
+    first, last = (bindparam(f"u_{which}_{span}", type_=Time) for which in ("first", "last"))
+    # In the subquery, and not around it: the planner takes COALESCE for something that could give rows away, and would
+    # see to the tenant first, one row after the other, before it looked at the time.
+    known = select(func.coalesce(rolled_up, literal_column("'-infinity'::timestamptz"))).scalar_subquery()
+    return first, func.greatest(first, func.least(last, known))
+
+
+def _sums(entries: FromClause) -> dict[str, ColumnElement[Any]]:
+    usd, account, kind = entries.c.amount_usd, entries.c.account, entries.c.kind
+
+    def platform(*purposes: str) -> ColumnElement[Any]:
+        return func.sum(usd).filter(account == PLATFORM, kind == "post", entries.c.purpose.in_(purposes))
+
+    return {
+        **{name: func.sum(entries.c[name]) for name in ("calls", *TOKENS)},
+        "cost_usd": func.sum(usd).filter(account == "tenant"),
+        "platform_cost_usd": func.sum(usd).filter(account == PLATFORM),
+        "suspense_usd": func.sum(usd).filter(account == "suspense"),
+        # What the platform bore, by the reason.
+        "attempts_usd": platform("agent"),
+        "routing_usd": platform("routing"),
+        "summaries_usd": platform("summary_text", "summary_structure"),
+        "unknown_usd": func.sum(usd).filter(account == PLATFORM, kind == "adjustment"),
+    }
+
+
+def _totals(entries: FromClause, groups: Sequence[str], order: Order) -> Statement:
+    day = cast(func.timezone("UTC", entries.c.at), Date)
+    keys = {name: day if name == "day" else entries.c[name] for name in groups}
+    grouped = [case((bindparam(f"u_by_{name}", type_=Boolean), key)).label(name) for name, key in keys.items()]
+    sums = _sums(entries)
+    totals = (
+        select(*grouped, *(func.coalesce(value, 0).label(name) for name, value in sums.items()))
+        .group_by(*(literal_column(str(number + 1)) for number in range(len(grouped))))
+        .subquery("totals")
+    )
+    # "No agent" comes where the cursor of a group that is not asked for is: before everything that is stored.
+    sorted_by = [func.coalesce(totals.c[name], _lowest(name)) for name in groups]
+    after = [bindparam(f"u_after_{name}", type_=_type(name)) for name in groups]
+    beyond = tuple_(*sorted_by) < tuple_(*after) if order == "desc" else tuple_(*sorted_by) > tuple_(*after)
+    by = [key.desc() if order == "desc" else key.asc() for key in sorted_by]
+    listed = select(totals).where(cast(bindparam("u_first_page"), Boolean) | beyond)
+    return Statement(listed.order_by(*by).limit(bindparam("u_limit")))
+
+
+def _type(group: str) -> TypeEngine[Any]:
+    types: dict[str, TypeEngine[Any]] = {"day": Date(), "session_id": Uuid()}
+    return types.get(group, Text())
+
+
+def _lowest(group: str) -> ColumnElement[Any]:
+    return literal(_KEYS[group](None), _type(group))
+
+
+@cache
+def _statement(groups: tuple[str, ...], order: Order, *, by_session: bool) -> Statement:
+    """Compiled when it is first asked for: all eight would cost every start of the function a tenth of a second."""
+    at = usage_ledger.c.created_at
+    # Hours do not tell sessions apart.
+    entries = _posted(at >= _from, at < _to) if by_session else _rolled_up_and_posted()
+    return _totals(entries.subquery("entries"), groups, order)
+
+
+def load_totals(
+    db: Database, tenant_id: str | None, period: Period, groups: Sequence[str], request: PageRequest
+) -> Page:
+    """Sums by those of GROUPS that are asked for, in the order of GROUPS: per group `calls`, tokens by class and
+    `cost_usd` (what tenants pay), `platform_cost_usd` and `suspense_usd`, in USD. Without groups it is one row. Without
+    a tenant, as `pantheon_ops`, by OPERATOR_GROUPS, and with what the platform bore by its reasons.
+
+    Raises InvalidRequest for a cursor of another list.
+    """
+    known = GROUPS if tenant_id is not None else OPERATOR_GROUPS
+    asked = [name for name in known if name in groups]
+    key = request.after(_key_of(asked))
+    params: dict[str, object] = {
+        **period.params(),
+        **{f"u_by_{name}": name in asked for name in known},
+        **{f"u_after_{name}": (key or {}).get(name, _KEYS[name](None)) for name in known},
+        "u_first_page": key is None,
+        "u_limit": request.limit + 1,
+    }
+    statement = _statement(known, request.order, by_session="session_id" in asked)
+    rows = db.read(tenant_id, statement, params)
+    if not rows and not asked and key is None:
+        rows = [dict.fromkeys(_RESULTS, 0)]
+    return page(rows, request, lambda row: [asked, [row[name] and str(row[name]) for name in asked]])
+
+
+def _key_of(asked: Sequence[str]) -> Callable[[Any], dict[str, object]]:
+    def parse(cursor: Any) -> dict[str, object]:
+        groups, values = cursor
+        if groups != list(asked):
+            raise ValueError(groups)
+        return {name: _KEYS[name](value) for name, value in zip(asked, values, strict=True)}
+
+    return parse

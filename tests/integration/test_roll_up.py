@@ -1,0 +1,162 @@
+"""Rolling up: an hour is closed once nothing can be posted into it, whole or not at all, by whoever comes first."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from shared.db.engine import Database, Row
+from shared.db.roll_up import SETTLED_AFTER, roll_up
+from shared.errors import DatabaseUnavailable
+from shared.names import Role
+from tests.council_room import DEADLINE_S, DatabaseUrls, broken_invariants, wait_for
+from tests.ledger_rows import entries, entry, hours_ago, insert
+
+# What is in no budget, since nobody earned it.
+UNPOSTED = {"spent is the sum of the payer's posts and adjustments"}
+MINUTES = timedelta(minutes=1)
+
+
+@pytest.fixture
+def ops(database_urls: DatabaseUrls) -> Iterator[Database]:
+    database = Database(database_urls.of(Role.OPS))
+    yield database
+    database.close()
+
+
+def hour_of(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def spans(owner: psycopg.Connection[Row], table: str = "usage_hours") -> list[Row]:
+    return owner.execute(f"SELECT * FROM {table} ORDER BY {table}".encode()).fetchall()
+
+
+def until(owner: psycopg.Connection[Row]) -> datetime | None:
+    rows = owner.execute("SELECT until FROM usage_rolled_up").fetchall()
+    return rows[0]["until"] if rows else None
+
+
+def blocked(owner: psycopg.Connection[Row]) -> int:
+    """How many connections wait for a lock."""
+    query = "SELECT FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
+    return len(owner.execute(query).fetchall())
+
+
+def test_it_begins_with_the_oldest_hour_and_ends_with_the_last_that_is_settled(
+    owner: psycopg.Connection[Row], ops: Database
+) -> None:
+    insert(owner, [entry(hours_ago(hours)) for hours in (7.5, 3.2, 3.1, 0.01)])
+    settled = hour_of(datetime.now(UTC) - 15 * MINUTES)
+    assert roll_up(ops, 1) == hour_of(hours_ago(7.5)) + timedelta(hours=1)
+    assert roll_up(ops) == until(owner) == settled
+    assert roll_up(ops) is None
+    assert [row["start"] for row in spans(owner)] == sorted({hour_of(hours_ago(hours)) for hours in (7.5, 3.2, 3.1)})
+    assert sum(row["calls"] for row in spans(owner)) == 3
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_where_nothing_was_posted_yet_it_begins_now(
+    owner: psycopg.Connection[Row], database_urls: DatabaseUrls, zone: str
+) -> None:
+    """With an hour of UTC, wherever the session thinks that it is."""
+    database = Database(database_urls.of(Role.OPS) + f"?options=-cTimeZone%3D{zone}")
+    assert roll_up(database) is None
+    database.close()
+    assert until(owner) == hour_of(datetime.now(UTC) - 15 * MINUTES)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_no_transaction_that_posts_outlasts_an_hour_that_is_settled(database_urls: DatabaseUrls, role: Role) -> None:
+    """Five minutes are left for a server that is slow to end one."""
+    with psycopg.connect(database_urls.of(role)) as connection:
+        longest = "make_interval(secs => setting::int / 1000.0)"
+        query = f"""SELECT setting::int > 0 AND {longest} + interval '5 minutes' <= {SETTLED_AFTER}
+            FROM pg_settings WHERE name = 'transaction_timeout' AND unit = 'ms'"""
+        assert connection.execute(query.encode()).fetchall() == [(True,)]
+
+
+def test_the_server_ends_a_transaction_that_takes_too_long(database_urls: DatabaseUrls) -> None:
+    """The setting is worth something: also for statements that no BEGIN holds together."""
+    with psycopg.connect(database_urls.of(Role.APP), autocommit=True) as connection:
+        connection.execute("SET transaction_timeout = '20ms'")
+        with pytest.raises(psycopg.OperationalError), connection.pipeline():
+            connection.execute("SELECT pg_sleep(60)")
+
+
+def test_days_are_made_of_their_hours_once_they_are_over(owner: psycopg.Connection[Row], ops: Database) -> None:
+    insert(owner, entries(3, 300, hours_ago(70), hours_ago(1), ("tenant-1", "tenant-2")))
+    today = hour_of(hours_ago(1.25)).replace(hour=0)
+    while roll_up(ops, 1):
+        assert broken_invariants(owner).keys() <= UNPOSTED
+    days = {row["start"] for row in spans(owner, "usage_days")}
+    assert days == {row["start"].replace(hour=0) for row in spans(owner)} - {today}
+    assert len(days) in (2, 3)
+
+
+def test_a_session_in_another_zone_rolls_up_the_same(
+    owner: psycopg.Connection[Row], ops: Database, database_urls: DatabaseUrls
+) -> None:
+    """On Lord Howe hours begin at half past, and this Sunday had 23 and a half of them."""
+    insert(owner, entries(4, 300, datetime(2024, 10, 4, 13, tzinfo=UTC), datetime(2024, 10, 8, tzinfo=UTC)))
+    roll_up(ops, 72)
+    expected = spans(owner), spans(owner, "usage_days"), until(owner)
+    owner.execute("DELETE FROM usage_rolled_up")
+    elsewhere = Database(database_urls.of(Role.OPS) + "?options=-cTimeZone%3DAustralia/Lord_Howe")
+    roll_up(elsewhere, 72)
+    elsewhere.close()
+    assert (spans(owner), spans(owner, "usage_days"), until(owner)) == expected
+    assert len({row["start"] for row in expected[1]}) == 3
+
+
+def test_what_is_beyond_is_made_again(owner: psycopg.Connection[Row], ops: Database) -> None:
+    insert(owner, entries(6, 200, hours_ago(60), hours_ago(1)))
+    roll_up(ops, 100)
+    expected = spans(owner), spans(owner, "usage_days")
+    owner.execute("UPDATE usage_hours SET calls = 99")
+    owner.execute("UPDATE usage_days SET calls = 99")
+    owner.execute("DELETE FROM usage_rolled_up")
+    roll_up(ops, 1)
+    assert not [row for row in spans(owner) + spans(owner, "usage_days") if row["calls"] == 99]
+    roll_up(ops, 100)
+    assert (spans(owner), spans(owner, "usage_days")) == expected
+
+
+def test_two_at_a_time_take_turns(owner: psycopg.Connection[Row], ops: Database, database_urls: DatabaseUrls) -> None:
+    insert(owner, entries(7, 50, hours_ago(5.5), hours_ago(1.5)))
+    roll_up(ops, 1)
+    other = Database(database_urls.of(Role.OPS))
+    with psycopg.connect(database_urls.owner) as lock, ThreadPoolExecutor() as pool:
+        lock.execute("SELECT FROM usage_rolled_up FOR UPDATE")
+        both = [pool.submit(roll_up, database, 2) for database in (ops, other)]
+        wait_for(lambda: blocked(owner) == 2)
+        lock.rollback()
+        reached = {future.result(DEADLINE_S) for future in both}
+    other.close()
+    assert max(filter(None, reached)) == until(owner)
+    roll_up(ops)
+    assert "what is rolled up is what the ledger says" not in broken_invariants(owner)
+    assert sum(row["calls"] for row in spans(owner)) == sum(
+        row["calls"] for row in owner.execute("SELECT count(*) AS calls FROM usage_ledger WHERE kind = 'post'")
+    )
+
+
+def test_one_that_is_ended_in_the_middle_leaves_nothing(
+    owner: psycopg.Connection[Row], ops: Database, database_urls: DatabaseUrls
+) -> None:
+    insert(owner, entries(8, 50, hours_ago(5.5), hours_ago(1.5)))
+    roll_up(ops, 1)
+    before = until(owner), spans(owner)
+    with psycopg.connect(database_urls.owner) as lock, ThreadPoolExecutor() as pool:
+        # The rows are written, and `until` cannot be.
+        lock.execute("LOCK TABLE usage_days IN SHARE MODE")
+        future = pool.submit(roll_up, ops)
+        wait_for(lambda: blocked(owner))
+        owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (Role.OPS,))
+        with pytest.raises(DatabaseUnavailable):
+            future.result(DEADLINE_S)
+    assert (until(owner), spans(owner)) == before
+    roll_up(ops)
+    assert "what is rolled up is what the ledger says" not in broken_invariants(owner)

@@ -1,0 +1,183 @@
+"""Totals are those of the ledger to the last digit, whatever is grouped, asked for, or rolled up by now."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import combinations
+from typing import Any
+
+import psycopg
+import pytest
+
+from shared.db import usage
+from shared.db.engine import Database, Row
+from shared.db.ledger import load_ledger
+from shared.db.pages import Order, PageRequest
+from shared.db.roll_up import roll_up
+from shared.db.usage import GROUPS, OPERATOR_GROUPS, Period, load_totals
+from shared.errors import InvalidRequest
+from shared.names import Role
+from tests.council_room import DatabaseUrls
+from tests.ledger_rows import Sums, entries, entry, hours_ago, insert, sums
+
+TENANTS = ("tenant-1", "tenant-2")
+START = hours_ago(100).replace(minute=0, second=0, microsecond=0)
+NOW = hours_ago(0)
+ALL = Period(START, NOW + timedelta(hours=1))
+PERIODS = {
+    "all of it": ALL,
+    "whole hours": Period(START + timedelta(hours=20), START + timedelta(hours=50)),
+    "parts of hours": Period(START + timedelta(hours=20, minutes=17), START + timedelta(hours=50, seconds=1)),
+    "within an hour": Period(START + timedelta(hours=30, minutes=5), START + timedelta(hours=30, minutes=55)),
+    "an hour and its neighbours' ends": Period(START + timedelta(hours=29.9), START + timedelta(hours=31.1)),
+    "the start of an hour": Period(START + timedelta(hours=30), START + timedelta(hours=30, microseconds=1)),
+    "what is not rolled up": Period(hours_ago(0.9), NOW),
+    "in another zone's words": Period(*(at.astimezone(UTC) for at in (hours_ago(60.5), hours_ago(3.25)))),
+    "before everything": Period(START - timedelta(days=9), START),
+}
+
+
+@pytest.fixture
+def ops(database_urls: DatabaseUrls) -> Iterator[Database]:
+    database = Database(database_urls.of(Role.OPS))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def ledger(owner: psycopg.Connection[Row]) -> list[Row]:
+    rows = entries(5, 600, START, NOW, TENANTS)
+    insert(owner, rows)
+    return rows
+
+
+def within(rows: Sequence[Row], period: Period, tenant_id: str | None = None) -> list[Row]:
+    return [
+        row for row in rows if period.start <= row["created_at"] < period.end and tenant_id in (None, row["tenant_id"])
+    ]
+
+
+def totals(
+    db: Database, tenant_id: str | None, period: Period, groups: Sequence[str], limit: int = 100, order: Order = "desc"
+) -> list[tuple[tuple[Any, ...], Sums]]:
+    """All pages of a list of totals."""
+    found, cursor = [], None
+    while True:
+        page = load_totals(db, tenant_id, period, groups, PageRequest(limit, cursor, order))
+        found += [(tuple(row[name] for name in groups), Sums.of_row(row)) for row in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize("hours", [0, 1, 48, 1000], ids=lambda hours: f"{hours}-rolled-up")
+class TestExactness:
+    @pytest.fixture
+    def ledger(self, ledger: list[Row], ops: Database, hours: int) -> list[Row]:
+        """The ledger, and so many of its hours rolled up."""
+        roll_up(ops, hours)
+        return ledger
+
+    def test_totals_are_those_of_the_ledger(self, db: Database, ledger: list[Row]) -> None:
+        for name, period in PERIODS.items():
+            for groups in (("day", "model_alias"), ("session_id", "agent_key"), ("purpose", "account")):
+                expected = sums(within(ledger, period, TENANTS[0]), groups)
+                assert dict(totals(db, TENANTS[0], period, groups)) == expected, name
+
+    def test_any_combination_of_groups(self, db: Database, ledger: list[Row]) -> None:
+        period = PERIODS["parts of hours"]
+        for number in range(1, len(GROUPS) + 1):
+            for groups in combinations(GROUPS, number):
+                expected = sums(within(ledger, period, TENANTS[0]), groups)
+                assert dict(totals(db, TENANTS[0], period, groups)) == expected
+
+    def test_operations_see_every_tenant_apart_or_together(self, ops: Database, ledger: list[Row]) -> None:
+        for groups in (("tenant_id",), OPERATOR_GROUPS, ("day",)):
+            assert dict(totals(ops, None, ALL, groups)) == sums(ledger, groups)
+
+
+def test_without_groups_it_is_one_total_and_nothing_adds_up_to_nothing(db: Database, ledger: list[Row]) -> None:
+    assert totals(db, TENANTS[0], ALL, ()) == list(sums(within(ledger, ALL, TENANTS[0]), ()).items())
+    nothing = Sums(0, (0,) * 5, Decimal(0), Decimal(0), Decimal(0))
+    assert totals(db, TENANTS[0], PERIODS["before everything"], ()) == [((), nothing)]
+    assert totals(db, TENANTS[0], PERIODS["before everything"], ("day",)) == []
+    assert totals(db, "nobody", ALL, ()) == [((), nothing)]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("groups", [("day", "agent_key"), ("session_id", "purpose"), GROUPS, ()])
+def test_pages_of_totals_show_each_group_once_in_one_order(
+    db: Database, ops: Database, ledger: list[Row], groups: tuple[str, ...], order: Order
+) -> None:
+    roll_up(ops, 50)
+    whole = totals(db, TENANTS[0], ALL, groups, 100, order)
+    assert totals(db, TENANTS[0], ALL, groups, 3, order) == whole
+    keys = [tuple("" if value is None else str(value) for value in key) for key, _ in whole]
+    assert keys == sorted(keys, reverse=order == "desc")
+    assert dict(whole) == sums(within(ledger, ALL, TENANTS[0]), groups)
+
+
+def test_a_cursor_belongs_to_its_groups(db: Database, ledger: list[Row]) -> None:
+    cursor = load_totals(db, TENANTS[0], ALL, ["agent_key"], PageRequest(1)).next_cursor
+    assert cursor is not None
+    with pytest.raises(InvalidRequest):
+        load_totals(db, TENANTS[0], ALL, ["model_alias"], PageRequest(1, cursor))
+
+
+def test_a_sum_may_be_greater_than_any_count(owner: psycopg.Connection[Row], db: Database, ops: Database) -> None:
+    most = 2**63 - 1
+    rows = [entry(hours_ago(5), input_tokens=most, amount_usd=Decimal(f"{most}.0000000001")) for _ in range(3)]
+    insert(owner, rows)
+    posted = totals(db, TENANTS[0], ALL, ())
+    assert roll_up(ops, 100)
+    owner.execute("DELETE FROM usage_ledger")
+    assert totals(db, TENANTS[0], ALL, ()) == posted
+    assert (posted[0][1].tokens[0], posted[0][1].cost_usd) == (3 * most, Decimal(f"{3 * most}.0000000003"))
+
+
+class TestRows:
+    def pages(self, db: Database, limit: int, order: Order, then: Any = lambda: None) -> list[Row]:
+        found: list[Row] = []
+        cursor = None
+        while True:
+            page = load_ledger(db, TENANTS[0], ALL, PageRequest(limit, cursor, order))
+            assert len(page.items) <= limit
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+            then()
+
+    @pytest.mark.parametrize("order", ["asc", "desc"])
+    def test_pages_show_every_row_once_while_new_ones_arrive(
+        self, owner: psycopg.Connection[Row], db: Database, ledger: list[Row], order: Order
+    ) -> None:
+        # Many at one moment, as those that were posted together.
+        insert(owner, together := [entry(START + timedelta(hours=2)) for _ in range(30)])
+        mine = [row["call_id"] for row in [*within(ledger, ALL, TENANTS[0]), *together]]
+        shown = self.pages(db, 7, order, lambda: insert(owner, [entry(datetime.now(UTC))]))
+        ids = [row["call_id"] for row in shown]
+        assert len(ids) == len(set(ids))
+        assert set(mine) <= set(ids)
+        assert (set(mine) == set(ids)) == (order == "desc")
+        times = [row["created_at"] for row in shown]
+        assert times == sorted(times, reverse=order == "desc")
+
+    def test_a_page_is_the_rows_of_its_period_and_tenant(self, db: Database, ledger: list[Row]) -> None:
+        period = PERIODS["parts of hours"]
+        page = load_ledger(db, TENANTS[1], period, PageRequest(1000))
+        assert page.next_cursor is None
+        assert {row["call_id"] for row in page.items} == {r["call_id"] for r in within(ledger, period, TENANTS[1])}
+
+
+def test_what_is_read_is_found_by_its_time_within_the_tenant(app_url: str) -> None:
+    """A bound that the planner does not trust is looked at row by row, behind the tenant: a month takes seconds."""
+    params: dict[str, object] = {f"u_by_{name}": False for name in GROUPS} | ALL.params()
+    params |= {f"u_after_{name}": None for name in GROUPS} | {"u_first_page": True, "u_limit": 100}
+    statement = usage._statement(GROUPS, "desc", by_session=False)
+    with psycopg.connect(app_url, cursor_factory=psycopg.RawCursor) as connection:
+        connection.execute("SET LOCAL enable_seqscan = off")
+        plan = [line for (line,) in connection.execute(f"EXPLAIN {statement.text}".encode(), statement.values(params))]
+    bounds = [line for line in plan if "created_at" in line or "start" in line]
+    assert len([line for line in bounds if "Index Cond" in line]) == 5
+    assert [line for line in bounds if "Filter" in line] == []

@@ -1,0 +1,103 @@
+"""Rows of a ledger that nobody earned: any tenant, any time, any amount, and the totals that they should add up to."""
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, localcontext
+from itertools import product
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+
+from shared.db.columns import TOKENS
+from shared.db.engine import Row
+
+RATES = dict.fromkeys(("input", "output", "cache_read", "cache_write", "reasoning"), "0.1")
+SESSIONS = (UUID(int=1), UUID(int=2**127))
+AGENTS = (("writer", "agent"), ("critic", "agent"), (None, "routing"), (None, "summary_text"))
+KINDS = tuple(product(("fast", "deep"), ("tenant", "platform", "suspense"), ("post", "adjustment")))
+_COLUMNS = ("tenant_id", "session_id", "turn_id", "call_id", "step", "attempt", "kind", "account", "period", "purpose")
+_ALL = (*_COLUMNS, "agent_key", "model_alias", *TOKENS, "amount_usd", "rates", "created_at")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """As `shared.db.usage.load_totals` has them."""
+
+    calls: int
+    tokens: tuple[int, ...]
+    cost_usd: Decimal
+    platform_cost_usd: Decimal
+    suspense_usd: Decimal
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "Sums":
+        tokens = tuple(int(row[name]) for name in TOKENS)
+        return cls(int(row["calls"]), tokens, row["cost_usd"], row["platform_cost_usd"], row["suspense_usd"])
+
+
+def entry(at: datetime, tenant_id: str = "tenant-1", **changes: object) -> Row:
+    """One row: a call of the writer that cost the tenant 0.1 USD, but for `changes`."""
+    row: Row = {
+        **{"tenant_id": tenant_id, "session_id": SESSIONS[0], "turn_id": uuid4(), "call_id": uuid4(), "step": 0},
+        **{"attempt": 1, "kind": "post", "account": "tenant", "period": at.date().replace(day=1), "purpose": "agent"},
+        **{"agent_key": "writer", "model_alias": "fast", **dict.fromkeys(TOKENS, 1), "amount_usd": Decimal("0.1")},
+        **{"rates": json.dumps(RATES), "created_at": at},
+    }
+    return row | changes
+
+
+def entries(
+    seed: int, number: int, start: datetime, end: datetime, tenants: Sequence[str] = ("tenant-1",)
+) -> list[Row]:
+    """So many rows at any time of the period, some of them at the start of an hour."""
+    chance = random.Random(seed)
+    rows = []
+    for _ in range(number):
+        at = start + (end - start) * chance.random()
+        if chance.random() < 0.2:
+            at = at.replace(minute=0, second=0, microsecond=0)
+        agent_key, purpose = chance.choice(AGENTS)
+        model_alias, account, kind = chance.choice(KINDS)
+        odd = Decimal(chance.randrange(-(10**18), 10**18)).scaleb(-chance.randrange(3, 17))
+        row = entry(at, chance.choice(tenants), session_id=chance.choice(SESSIONS), agent_key=agent_key)
+        row |= {"purpose": purpose, "model_alias": model_alias, "account": account, "kind": kind, "amount_usd": odd}
+        rows.append(row | {name: chance.randrange(10_000) for name in TOKENS})
+    return rows
+
+
+def insert(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> None:
+    """As a superuser, whom no foreign key stops: there are no such calls."""
+    placeholders = ", ".join(f"%({name})s" for name in _ALL)
+    query = f"INSERT INTO usage_ledger ({', '.join(_ALL)}) VALUES ({placeholders})".encode()
+    with owner.transaction(), owner.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.executemany(query, list(rows))
+
+
+def sums(rows: Iterable[Row], groups: Sequence[str]) -> dict[tuple[Any, ...], Sums]:
+    """What `rows` add up to, by group."""
+    grouped = defaultdict(list)
+    for row in rows:
+        day = row["created_at"].astimezone(UTC).date()
+        grouped[tuple(day if name == "day" else row[name] for name in groups)].append(row)
+    return {key: _sums(members) for key, members in grouped.items()}
+
+
+def _sums(rows: list[Row]) -> Sums:
+    def usd(account: str) -> Decimal:
+        # Postgres keeps every digit; Python keeps 28 where it is not told otherwise.
+        with localcontext(prec=100):
+            return sum((row["amount_usd"] for row in rows if row["account"] == account), Decimal(0))
+
+    calls = sum(row["kind"] == "post" for row in rows)
+    tokens = tuple(sum(row[name] for row in rows) for name in TOKENS)
+    return Sums(calls, tokens, usd("tenant"), usd("platform"), usd("suspense"))
+
+
+def hours_ago(hours: float) -> datetime:
+    return datetime.now(UTC) - timedelta(hours=hours)
