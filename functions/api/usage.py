@@ -1,0 +1,152 @@
+"""What a tenant used, and what it cost: totals, and the ledger's rows as JSON or CSV.
+
+No text of a row is the user's own but an agent's key, and no key can begin as a formula does: a spreadsheet opens the
+CSV as it is.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from functions.requests import CurrentCaller, RequestedPage
+from functions.schemas import PageOf, RatesView, UsageView
+from functions.usage import GroupBy, RequestedPeriod, UsageTotalView, read_groups, total_view
+from shared.db.engine import Row, database
+from shared.db.ledger import load_ledger, position
+from shared.db.pages import Order, PageRequest, encode_cursor
+from shared.db.turns import PAGE_BYTES
+from shared.db.usage import GROUPS, Period, load_totals
+from shared.domain.money import TOKEN_CLASSES, format_usd
+from shared.domain.turn import format_time
+from shared.names import API_PREFIX
+
+router = APIRouter(prefix=f"{API_PREFIX}/usage")
+
+# A page of CSV ends here or at its 4 MB, whichever comes first.
+_CSV_ROWS = 10_000
+_RATES = tuple(RatesView.model_fields)
+_NAMES = (
+    "kind",
+    "account",
+    "call_id",
+    "session_id",
+    "turn_id",
+    "step",
+    "attempt",
+    "purpose",
+    "agent_key",
+    "model_alias",
+)
+_CSV_HEADER = ("created_at", *_NAMES, *TOKEN_CLASSES, *(f"{name}_rate" for name in _RATES), "amount_usd")
+
+
+class LedgerRowView(BaseModel):
+    """One row of the ledger. A `post` is what a call cost when its turn was published; an `adjustment` moves a call out
+    of suspense, by two rows. `rates` are USD per million tokens, as they were when the call was made."""
+
+    created_at: datetime
+    kind: Literal["post", "adjustment"]
+    account: Literal["tenant", "platform", "suspense"]
+    call_id: str
+    session_id: str
+    turn_id: str
+    step: int
+    attempt: int
+    purpose: Literal["agent", "routing", "summary_text", "summary_structure"]
+    agent_key: str | None
+    model_alias: str
+    usage: UsageView
+    rates: RatesView
+    amount_usd: str
+
+
+@router.get("", response_model=PageOf[UsageTotalView], response_model_exclude_unset=True)
+async def read_usage(
+    caller: CurrentCaller, period: RequestedPeriod, page: RequestedPage, group_by: GroupBy = None
+) -> dict[str, Any]:
+    """Totals by any of day, session_id, agent_key, model_alias, purpose and account; one total without. Sorted by the
+    groups in this order. Days are those of UTC."""
+    groups = read_groups(group_by, GROUPS)
+    found = load_totals(database(), caller.tenant_id, period, groups, page)
+    return {"items": [total_view(row, groups) for row in found.items], "next_cursor": found.next_cursor}
+
+
+@router.get(
+    "/calls",
+    response_model=PageOf[LedgerRowView],
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def list_calls(
+    request: Request,
+    caller: CurrentCaller,
+    period: RequestedPeriod,
+    cursor: Annotated[str | None, Query(max_length=1000)] = None,
+    order: Order = "desc",
+    limit: Annotated[int | None, Query(ge=1, le=100, description="20; CSV fills its page.")] = None,
+) -> Response:
+    """The ledger's rows by the time they were posted, what the platform bore included. With `Accept: text/csv` a page
+    is a CSV file with a header line, and the next page is at the address in the header `Link`. A page ends at 4 MB."""
+    as_csv = prefers_csv(request.headers.get("accept", ""))
+    page = PageRequest(limit or (_CSV_ROWS if as_csv else 20), cursor, order)
+    found = load_ledger(database(), caller.tenant_id, period, page)
+    if not as_csv:
+        body = {"items": [_view(row) for row in found.items], "next_cursor": found.next_cursor}
+        return JSONResponse(body, headers={"Vary": "Accept"})
+    text, written = write_csv(found.items, PAGE_BYTES)
+    headers = {"Vary": "Accept", "Content-Disposition": 'attachment; filename="usage.csv"'}
+    if written < len(found.items) or found.next_cursor:
+        after = encode_cursor(position(found.items[written - 1]))
+        headers["Link"] = f'<{_address(period, after, order, limit)}>; rel="next"'
+    return Response(text, headers=headers, media_type="text/csv; header=present")
+
+
+def prefers_csv(accept: str) -> bool:
+    """Whether an Accept header names text/csv, and does not rather want JSON. Anything else is JSON."""
+    wanted = {"text/csv": 0.0, "application/json": 0.0}
+    for part in accept.lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        weights = [piece.removeprefix("q=") for piece in parameters if re.fullmatch(r"q=[01](\.\d{0,3})?", piece)]
+        if kind in wanted:
+            wanted[kind] = float(weights[0]) if weights else 1.0
+    return wanted["text/csv"] > wanted["application/json"]
+
+
+def write_csv(rows: Sequence[Row], most_bytes: int) -> tuple[str, int]:
+    """As many of `rows` as fit, and at least one, as CSV by RFC 4180 with a header line; and how many these are."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(_CSV_HEADER)
+    for written, row in enumerate(rows):
+        end = file.tell()
+        view = _view(row)
+        counts = [*view["usage"].values(), *(view["rates"][name] for name in _RATES)]
+        writer.writerow([view["created_at"], *(view[name] for name in _NAMES), *counts, view["amount_usd"]])
+        # All of it is ASCII: a character is a byte.
+        if file.tell() > most_bytes and written:
+            return file.getvalue()[:end], written
+    return file.getvalue(), len(rows)
+
+
+def _address(period: Period, cursor: str, order: Order, limit: int | None) -> str:
+    query: dict[str, object] = {"from": format_time(period.start), "to": format_time(period.end), "order": order}
+    return f"{router.prefix}/calls?{urlencode(query | ({'limit': limit} if limit else {}) | {'cursor': cursor})}"
+
+
+def _view(row: Mapping[str, Any]) -> dict[str, Any]:
+    ids = {name: str(row[name]) for name in ("call_id", "session_id", "turn_id")}
+    return {
+        "created_at": format_time(row["created_at"]),
+        **{name: row[name] for name in _NAMES},
+        **ids,
+        "usage": {name: row[name] for name in TOKEN_CLASSES},
+        "rates": row["rates"],
+        "amount_usd": format_usd(row["amount_usd"]),
+    }

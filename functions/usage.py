@@ -1,0 +1,101 @@
+"""What the tenant's and the operator's usage reports share: the period, the groups, and how a total is shown.
+
+The rule this file protects: a field means the same whatever the grouping. `cost_usd` is always what tenants pay, as in
+a turn; what the platform bore and what is in suspense stand beside it and are never in it. So totals add up.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import Depends, Query
+from pydantic import BaseModel
+
+from functions.schemas import UsageView
+from shared.db.usage import Period
+from shared.domain.money import TOKEN_CLASSES, format_usd
+from shared.errors import InvalidRequest
+
+# RFC 3339, of this millennium: a day, or a time with its offset.
+_DAY = re.compile(r"2\d{3}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(rf"{_DAY.pattern}[Tt]\d\d:\d\d:\d\d(\.\d{{1,6}})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_AMOUNTS = ("cost_usd", "platform_cost_usd", "suspense_usd")
+
+
+class UsageTotalView(BaseModel):
+    """The sums of one group. Of the first six, those are there that were asked for; `agent_key` is null for routing and
+    summaries. `calls` counts provider calls when they are posted. Amounts are decimal strings in USD: `cost_usd` is
+    what the tenant pays, `platform_cost_usd` what the platform bore, `suspense_usd` what nobody is charged with yet."""
+
+    day: date | None = None
+    session_id: str | None = None
+    agent_key: str | None = None
+    model_alias: str | None = None
+    purpose: str | None = None
+    account: str | None = None
+    calls: int
+    usage: UsageView
+    cost_usd: str
+    platform_cost_usd: str
+    suspense_usd: str
+
+
+async def _period(
+    from_: Annotated[
+        str | None, Query(alias="from", max_length=40, description="Inclusive; this month's start.")
+    ] = None,
+    to: Annotated[
+        str | None, Query(max_length=40, description="Exclusive; by default the start of next month.")
+    ] = None,
+) -> Period:
+    """Days, which begin at midnight UTC, or RFC 3339 times. Raises InvalidRequest."""
+    end = _moment("to", to) if to is not None else _month(_month(datetime.now(UTC)) + timedelta(days=31))
+    start = _moment("from", from_) if from_ is not None else _month(end - timedelta(microseconds=1))
+    if not start < end:
+        raise InvalidRequest("query.from must be before query.to.")
+    return Period(start, end)
+
+
+def _moment(name: str, written: str) -> datetime:
+    try:
+        if _DAY.fullmatch(written):
+            return datetime.fromisoformat(written).replace(tzinfo=UTC)
+        if _TIME.fullmatch(written):
+            return datetime.fromisoformat(written.upper()).astimezone(UTC)
+    except ValueError:
+        pass
+    raise InvalidRequest(f"query.{name} must be a day (2026-11-30) or a time (2026-11-30T12:00:00Z), in UTC.")
+
+
+def _month(moment: datetime) -> datetime:
+    """The start of the month that `moment` is in."""
+    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+RequestedPeriod = Annotated[Period, Depends(_period)]
+GroupBy = Annotated[list[str] | None, Query(description="Names of groups, with commas between them or repeated.")]
+
+
+def read_groups(group_by: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """The groups that are asked for. Raises InvalidRequest for one that is unknown, and for one that is repeated."""
+    names = [name for part in group_by or () if part for name in part.split(",")]
+    if unknown := [name for name in names if name not in known]:
+        given = ", ".join(repr(name[:40]) for name in unknown[:10])
+        raise InvalidRequest(f"query.group_by takes {', '.join(known)}; there is no {given}.", groups=list(known))
+    if len(set(names)) < len(names):
+        raise InvalidRequest("query.group_by takes each of its names once.", groups=list(known))
+    return names
+
+
+def total_view(row: Mapping[str, Any], groups: Sequence[str]) -> dict[str, Any]:
+    """One total as UsageTotalView has it."""
+    sums = {"calls": int(row["calls"]), "usage": {name: int(row[name]) for name in TOKEN_CLASSES}}
+    keys = {name: str(row[name]) if name == "session_id" else row[name] for name in groups}
+    return keys | sums | amounts(row, _AMOUNTS)
+
+
+def amounts(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """Those columns of `row` as decimal strings."""
+    return {name: format_usd(Decimal(row[name])) for name in names}
