@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write bench bench-retention lock clean
+.PHONY: help run test unit check lint types imports migrations openapi openapi-write bench bench-retention bench-usage lock clean
 .PHONY: rie cold-start bundle synth stack deploy destroy bootstrap account smoke
 
 help: ## Show this list.
@@ -90,6 +90,8 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 
 bench-retention: $(VENV)/run.ok ## Score what summaries keep: a scripted summariser's, or those of PANTHEON_LLM_BASE_URL.
 	@$(BIN)/python -m bench.retention
+bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million rows; takes ten minutes and 6 GB.
+	@$(BIN)/python -m bench.usage
 
 lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files.
 	@$(BIN)/python -m local.lock
