@@ -78,7 +78,9 @@ def test_no_migration_blocks_or_breaks_what_is_serving(
         sent.clear()
         migrations.upgrade(empty_database.owner, revision)
         exclude = "require-concurrent-index-creation" if revision in UNRELEASED else ""
-        timeouts = [statement for _, statement in sent if "_timeout" in statement]
+        timeouts = [
+            statement for _, statement in sent if statement.startswith(("SET lock_timeout", "SET statement_timeout"))
+        ]
         assert len(timeouts) == 2
         for inside in (True, False):
             # The timeouts are the connection's, and so hold for all.
