@@ -6,10 +6,10 @@ database role for operations, and no other function does that over HTTP.
 
 from fastapi import Depends
 
-from functions.admin import caps, platform
+from functions.admin import caps, platform, usage
 from functions.http import create_app
 from functions.requests import operator
 
 app = create_app("Pantheon operations")
-for noun in (caps, platform):
+for noun in (caps, platform, usage):
     app.include_router(noun.router, dependencies=[Depends(operator)])

@@ -1,5 +1,5 @@
 """Lambda entry point of the sweeper, every minute: turns that nobody runs are sent to the queue, sessions that nobody
-has touched for long are deleted, and operations get their gauges.
+has touched for long are deleted, the ledger is rolled up, and operations get their gauges.
 
 The gauges come first, so that what is due is counted before it is sent; the invariants last, so that nothing waits
 for them.
@@ -11,6 +11,7 @@ from functions.dispatch import dispatch
 from shared import telemetry
 from shared.db.dispatch import load_activity
 from shared.db.engine import operations_database
+from shared.db.roll_up import roll_up
 from shared.names import Metric
 from shared.operations.retention import delete_untouched
 from shared.operations.sweep import check_invariants, dispatch_due
@@ -19,6 +20,8 @@ from shared.settings import operations_settings
 # What sending, and what deleting, may take of a minute, in seconds.
 _DISPATCH_S = 20.0
 _RETENTION_S = 10.0
+# How many hours of the ledger may be rolled up in one go: one an hour is due, and more only after a stop.
+_HOURS = 24
 
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -34,6 +37,7 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
     )
     dispatched = dispatch_due(db, dispatch, _DISPATCH_S)
     deleted = delete_untouched(db, operations_settings().retention_days, _RETENTION_S)
+    roll_up(db, _HOURS)
     check = check_invariants(db)
     telemetry.measure({Metric.BROKEN_INVARIANTS: len(check.broken), Metric.UNCHECKED_INVARIANTS: len(check.unchecked)})
     found = {"broken": list(check.broken), "unchecked": list(check.unchecked)}

@@ -4,7 +4,7 @@ and turns that belong to their session's tenant."""
 from alembic import op
 
 revision = "0004"
-down_revision = "0006"
+down_revision = "0003"
 
 # A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"

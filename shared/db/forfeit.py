@@ -6,8 +6,9 @@ the reason why the turn cannot be finished: no text, no rates, no error of anoth
 
 from sqlalchemy import case, select, update
 
+from shared.db.columns import TOKENS
 from shared.db.engine import Statement
-from shared.db.journal import TOKENS, mine
+from shared.db.journal import mine
 from shared.db.tables import llm_calls, turns
 
 _COUNTED = (

@@ -221,10 +221,9 @@ class TestEnvironment:
     )
 
     def test_every_setting_has_its_variable_and_every_variable_its_setting(self) -> None:
+        parts: list[type[Environment]] = [*Environment.__subclasses__(), Settings]
         fields: dict[str, Any] = {
-            f"PANTHEON_{name.upper()}": field.alias
-            for part in (*Environment.__subclasses__(), Settings)
-            for name, field in part.model_fields.items()
+            f"PANTHEON_{name.upper()}": field.alias for part in parts for name, field in part.model_fields.items()
         }
         assert set(fields) == {variable.value for variable in Env}
         assert all(alias == name for name, alias in fields.items())

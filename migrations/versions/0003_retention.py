@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0003"
+revision = "0003"
+down_revision = "0002"
 
 # What users and models say. ANALYZE would keep samples of it for the planner, which nothing asks about these columns,
 # and they would outlive a session that is deleted.
