@@ -1,7 +1,6 @@
 """Five hundred tenants take turns on one connection, through the real handlers, at every operation of the API's own
 document: nobody is shown a row, an id or a word of anybody else."""
 
-import asyncio
 import json
 import random
 import re
@@ -107,9 +106,7 @@ class Town:
 
 @pytest.fixture
 def town(owner: psycopg.Connection[Row], scripted_settings: None) -> Iterator[Town]:
-    """Everybody has an agent, a session and a turn. Mangum needs an event loop of the process."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
+    """Everybody has an agent, a session and a turn."""
     for cache in (database, provider):
         cache.cache_clear()
     yield Town(owner)
@@ -117,8 +114,6 @@ def town(owner: psycopg.Connection[Row], scripted_settings: None) -> Iterator[To
     database().close()
     for cache in (database, provider):
         cache.cache_clear()
-    asyncio.set_event_loop(None)
-    loop.close()
 
 
 def operations() -> list[Operation]:

@@ -1,6 +1,5 @@
 """What the operator sees of all tenants: what each pays, and what the platform's own share was for."""
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -28,8 +27,6 @@ Ask = Callable[..., dict[str, Any]]
 def ask(room: CouncilRoom, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
     """GET /admin/usage with a query, without the check of roles, which is the application's."""
     monkeypatch.setenv(Env.OPS_DATABASE_URL, database_urls.of(Role.OPS))
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
     app = create_app("Pantheon operations")
     app.include_router(usage.router)
     handler = lambda_handler(app)
@@ -44,8 +41,6 @@ def ask(room: CouncilRoom, database_urls: DatabaseUrls, monkeypatch: pytest.Monk
     operations_database().close()
     for known in (operations_settings, operations_database):
         known.cache_clear()
-    asyncio.set_event_loop(None)
-    loop.close()
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
-"""What unit tests share: an event loop that somebody closes, a function's environment, and its log.
+"""What unit tests share: a function's environment, and its log.
 
 The rule this file protects: nothing of one test is left for the next, neither in a cache nor in the logging tree.
 """
 
-import asyncio
 import io
 import json
 import logging
@@ -55,17 +54,6 @@ _CACHES = (
     queue,
     token_estimates,
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _event_loop_of_the_process() -> Iterator[None]:
-    """Mangum runs a request on the current event loop, and makes one where there is none: a handler's module does so
-    when it is imported. Nobody would close that loop, and Python 3.12 and later warn that it was not there."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
 
 
 @pytest.fixture
