@@ -32,7 +32,7 @@ def test_it_is_woken_when_the_stack_starts_and_emits_its_gauges(stack: Stack) ->
     assert (found[Metric.BROKEN_INVARIANTS], found[Metric.UNCHECKED_INVARIANTS]) == (0, 0)
 
 
-def test_only_the_sweeper_has_the_address_of_operations_and_it_has_no_other(stack: Stack) -> None:
+def test_no_function_has_both_the_address_of_operations_and_that_of_tenants(stack: Stack) -> None:
     found: dict[str, set[str]] = {}
     for pid in family_of(os.getpid()):
         variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
@@ -40,5 +40,5 @@ def test_only_the_sweeper_has_the_address_of_operations_and_it_has_no_other(stac
         if function := environment.get("AWS_LAMBDA_FUNCTION_NAME"):
             addresses = {Env.APP_DATABASE_URL.value, Env.OPS_DATABASE_URL.value, "PANTHEON_DATABASE_URL"}
             found.setdefault(function, set()).update(addresses & environment.keys())
-    app = {Env.APP_DATABASE_URL.value}
-    assert found == {"api": app, "turns": app, "worker": app, "sweeper": {Env.OPS_DATABASE_URL.value}}
+    app, ops = {Env.APP_DATABASE_URL.value}, {Env.OPS_DATABASE_URL.value}
+    assert found == {"api": app, "turns": app, "worker": app, "sweeper": ops, "admin": ops}
