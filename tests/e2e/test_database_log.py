@@ -46,11 +46,7 @@ def test_a_row_that_breaks_a_rule_is_not_in_the_log(stack: Stack, tenant: Tenant
 def test_a_turn_that_is_refused_for_want_of_money_leaves_no_word_in_the_log(
     tenant: Tenant, session_id: str, log: Path
 ) -> None:
-    tenant.owner.execute(
-        """INSERT INTO budgets (payer, period, limit_usd)
-        VALUES (%s, date_trunc('month', now() AT TIME ZONE 'UTC')::date, 0)""",
-        [f"tenant:{tenant.id}"],
-    )
+    assert tenant.http.put("budget", json={"limit_usd": "0"}).status_code == 200
     assert tenant.post(session_id, f"{WORD} {KEY}", key=KEY).status_code == 402
     assert [word for word in (WORD, KEY) if word in log.read_text()] == []
 

@@ -43,9 +43,13 @@ def long_session(room: CouncilRoom, count: int, *, summarised: bool = True) -> U
     return params["session_id"]  # type: ignore[return-value]
 
 
+def params(room: CouncilRoom, session_id: UUID, turns_per_minute: int = 0) -> dict[str, object]:
+    rate = {"b_tenant_id": room.tenant_id, "b_turns_per_minute": turns_per_minute}
+    return {"b_session_id": session_id, "b_idempotency_key": "key-1", **rate}
+
+
 def load(room: CouncilRoom, session_id: UUID) -> Row:
-    params = {"b_session_id": session_id, "b_idempotency_key": "key-1"}
-    (loaded,) = room.db.read(room.tenant_id, LOAD_FOR_NEW_TURN, params)
+    (loaded,) = room.db.read(room.tenant_id, LOAD_FOR_NEW_TURN, params(room, session_id))
     return loaded
 
 
@@ -101,7 +105,8 @@ def test_the_plan_reads_by_index_even_if_nobody_ever_analysed_the_tables(room: C
     session_id = long_session(room, MANY)
     for _ in range(3):
         long_session(room, 2000)
-    values = LOAD_FOR_NEW_TURN.values({"b_session_id": session_id, "b_idempotency_key": "key-1"})
+    # All of these turns are of the last minute, and still no more are read than the rate allows.
+    values = LOAD_FOR_NEW_TURN.values(params(room, session_id, turns_per_minute=20))
     with psycopg.connect(room.app_url, autocommit=True, row_factory=dict_row) as connection:
         connection.execute(f"SET plan_cache_mode = {mode}".encode())
         connection.execute(b"SELECT set_config('app.tenant_id', %s, false)", [room.tenant_id])

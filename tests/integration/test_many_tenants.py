@@ -171,6 +171,8 @@ def test_no_table_shows_anybody_a_row_of_another_unless_its_policy_is_gone(town:
 
 def _fill(town: Town, name: str) -> None:
     """Rows for everybody in tables that a first turn leaves empty."""
+    if name == "budget_limits":
+        town.owner.execute("INSERT INTO budget_limits SELECT DISTINCT 'tenant:' || tenant_id, 1 FROM sessions")
     if name == "summaries":
         town.owner.execute(
             """INSERT INTO summaries SELECT gen_random_uuid(), tenant_id, session_id, id, 1, '', '[]', '[]', '[]',
