@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.db.columns import TOKENS
 from shared.db.engine import Statement, typed
-from shared.db.journal import LEDGER_COLUMNS, account, count, mine, o_call_id, outcome, rows
+from shared.db.journal import LEDGER_COLUMNS, account, count, mine, outcome, rows
 from shared.db.sessions import without_tags
 from shared.db.tables import (
     PLATFORM,
@@ -111,7 +111,9 @@ def _post(fence: CTE, published: CTE) -> tuple[CTE, FromClause]:
         .where(
             llm_calls.c.turn_id == published.c.id,
             llm_calls.c.posted_at.is_(None),
-            llm_calls.c.call_id.is_distinct_from(o_call_id),
+            # Not by its id: the last outcome may have come over another connection while this statement waited, and
+            # then it is in the table and not among the recorded.
+            ~exists(select(recorded.c.call_id).where(recorded.c.call_id == llm_calls.c.call_id)),
         )
         .values(
             posted_at=func.clock_timestamp(),

@@ -9,7 +9,7 @@ import pytest
 
 from shared.db.accept import ACCEPT_AND_OPEN
 from shared.db.claims import CLAIM, LOCK_ABANDONED, RELEASE
-from shared.db.engine import Statement
+from shared.db.engine import Params, Row, Statement
 from shared.db.journal import OPEN, RECORD
 from shared.db.publish import PUBLISH
 from shared.errors import IdempotencyKeyReused, JournalUnavailable, TurnConflict
@@ -120,6 +120,31 @@ def test_a_late_outcome_that_waits_for_a_publish_becomes_an_adjustment(room: Cou
         ("adjustment", "suspense"),
         ("adjustment", "platform"),
     ]
+
+
+def test_a_publish_that_waits_for_its_own_outcome_posts_it(
+    room: CouncilRoom, other: OtherProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runner's connection broke when it published, so that it recorded the outcome over another one; and the server
+    had not got to the publish yet."""
+    run, held = room.db.run, threading.Event()
+    recorded: list[Future[Any]] = []
+
+    def hold() -> None:
+        held.set()
+        room.wait_until_blocked()
+
+    def record_first(tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
+        if statement is PUBLISH:
+            other.db.hold(RECORD, hold)
+            recorded.append(other.start(partial(other.db.run, tenant_id, RECORD, params)))
+            assert held.wait(DEADLINE_S)
+        return run(tenant_id, statement, params)
+
+    monkeypatch.setattr(room.db, "run", record_first)
+    assert room.take("@writer sesame").published
+    assert recorded[0].result(DEADLINE_S) == [{"recorded": 1}]
+    assert room.rows("SELECT kind, account FROM usage_ledger") == [{"kind": "post", "account": "tenant"}]
 
 
 def test_an_accept_that_waits_for_another_meets_a_conflict(room: CouncilRoom, other: OtherProcess) -> None:
