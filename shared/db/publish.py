@@ -1,8 +1,9 @@
 """Publishing a turn: everything that it learned becomes visible in one commit, or none of it does.
 
 The turn is locked first. Its status, replies, summary, audit event and response are written only where the lock found
-the marks (cancel, delete) for which the response was built; otherwise the caller builds it again. What is posted to
-the ledger are exactly the rows that this statement marked as posted. The last outcome is recorded in any case.
+the marks (cancel, delete) and the lost calls for which the response was built; otherwise the caller builds it again.
+What is posted to the ledger are exactly the rows that this statement marked as posted. The last outcome is recorded in
+any case.
 """
 
 from sqlalchemy import (
@@ -74,9 +75,21 @@ def _lock() -> CTE:
     return locked.cte("fence")
 
 
-def _finish(fence: CTE) -> CTE:
+def _lost(fence: CTE) -> CTE:
+    """The calls that died with an earlier runner, as far as nobody knows better by now. They are locked: an outcome
+    that comes later waits, and becomes an adjustment."""
+    unheard = (llm_calls.c.status == "unknown", llm_calls.c.finished_at.is_(None), llm_calls.c.posted_at.is_(None))
+    locked = select(llm_calls.c.call_id).where(llm_calls.c.turn_id == fence.c.id, *unheard)
+    return locked.with_for_update(of=llm_calls).cte("lost")
+
+
+def _finish(fence: CTE, lost: CTE) -> CTE:
     plan = func.coalesce(turns.c.plan, typed("t_plan", turns.c.plan))
-    seen = and_(fence.c.cancelled == bindparam("t_saw_cancel"), fence.c.deleted == bindparam("t_saw_delete"))
+    seen = and_(
+        fence.c.cancelled == bindparam("t_saw_cancel"),
+        fence.c.deleted == bindparam("t_saw_delete"),
+        count(lost) == bindparam("t_saw_lost"),
+    )
     return (
         update(turns)
         .where(turns.c.id == fence.c.id, seen)
@@ -158,7 +171,8 @@ def _settle(entries: FromClause) -> CTE:
 
 def _publish() -> Statement:
     fence = _lock()
-    published = _finish(fence)
+    lost = _lost(fence)
+    published = _finish(fence, lost)
     recorded, entries = _post(fence, published)
     posts = select(literal("post"), account(entries), entries.c.cost_usd, *(entries.c[name] for name in LEDGER_COLUMNS))
     ledger = insert(usage_ledger).from_select(["kind", "account", "amount_usd", *LEDGER_COLUMNS], posts)
@@ -194,6 +208,7 @@ def _publish() -> Statement:
             count(recorded).label("recorded"),
             select(fence.c.cancelled).scalar_subquery().label("cancelled"),
             select(fence.c.deleted).scalar_subquery().label("deleted"),
+            count(lost).label("lost"),
         ).add_cte(
             ledger.cte("ledger"),
             stored.cte("stored"),

@@ -17,6 +17,7 @@ from shared.db.accept import ACCEPT, ACCEPT_AND_OPEN
 from shared.db.claims import RELEASE
 from shared.db.engine import Database, Params, Row
 from shared.db.journal import OPEN, RECORD
+from shared.db.turns import LOAD_CALLS
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Charge, Verdict
 from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable, TurnLimitExceeded
@@ -130,6 +131,23 @@ class TurnJournal:
     @property
     def calls(self) -> Sequence[Call]:
         return tuple(self._calls)
+
+    @property
+    def lost(self) -> int:
+        """How many calls died with an earlier runner, as far as this one knows."""
+        return sum(call.attempt is None for call in self._calls)
+
+    def load_late_outcomes(self) -> bool:
+        """Hear of the outcomes that earlier runners recorded after this one's claim. Returns whether there were any.
+        Raises JournalUnavailable."""
+        before = self.lost
+        try:
+            rows = self._db.read(self._tenant_id, LOAD_CALLS, {"b_id": self.turn_id})
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            raise JournalUnavailable from error
+        stored = {row["call_id"]: call_from_row(row) for row in rows}
+        self._calls = [stored[call.call_id] if call.attempt is None else call for call in self._calls]
+        return self.lost < before
 
     @property
     def steps_finished(self) -> int:

@@ -1,7 +1,7 @@
 """The end of a turn: its response is built once, stored, and shown only when everything else was stored with it.
 
-The response is built for the marks (cancel, delete) that were known; where the statement's lock finds others, nothing
-is published, and it is built again for those.
+The response is built for the marks (cancel, delete) and the outcomes that were known; where the statement's lock finds
+others, nothing is published, and it is built again for those.
 """
 
 import json
@@ -40,6 +40,7 @@ def publish(
             **_params(turn, journal, council.summary, deleted=deleted),
             "t_saw_cancel": cancelled,
             "t_saw_delete": deleted,
+            "t_saw_lost": journal.lost,
         }
         row = _run(db, header.tenant_id, journal, params)
         if row["published"]:
@@ -49,6 +50,9 @@ def publish(
         if row["cancelled"] is None:
             raise Stopped(publish=False)
         cancelled, deleted = row["cancelled"], row["deleted"]
+        if row["lost"] != journal.lost and not journal.load_late_outcomes():
+            # The journal is not what any runner of this turn has left. It is not to be built for ever.
+            raise PublishFailed
 
 
 def build_turn(

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import Future
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from shared.db.journal import OPEN, RECORD
 from shared.db.publish import PUBLISH
 from shared.errors import IdempotencyKeyReused, JournalUnavailable, TurnConflict
 from shared.llm.port import Completion, Request
-from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, CouncilRoom, answer, body, names
+from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, USAGE, CouncilRoom, answer, body, names
 from tests.other_process import OtherProcess
 
 MESSAGE = "@writer @critic sesame"
@@ -105,9 +106,36 @@ def test_a_publish_that_waits_for_a_late_outcome_posts_what_it_cost(room: Counci
     resumed: list[Future[Any]] = []
     room.provider.enqueue(come_back)
     assert not room.take(MESSAGE).published
-    assert body(resumed[0].result(DEADLINE_S))["status"] == "completed"
+    turn = body(resumed[0].result(DEADLINE_S))
+    assert (turn["status"], turn["platform_cost_usd"]) == ("completed", str(FAST_COST))
+    assert turn["usage"]["input_tokens"] > USAGE.input_tokens
     kinds = room.rows("SELECT kind, account, amount_usd FROM usage_ledger WHERE step = 0 AND attempt = 1")
     assert kinds == [{"kind": "post", "account": "platform", "amount_usd": FAST_COST}]
+
+
+def test_a_late_outcome_before_the_publish_is_in_its_response(room: CouncilRoom, other: OtherProcess) -> None:
+    """The successor had loaded the turn when the runner that it replaced came back."""
+    ready, recorded = threading.Event(), threading.Event()
+
+    def before_publish() -> None:
+        ready.set()
+        assert recorded.wait(DEADLINE_S)
+
+    def come_back(_: Request) -> Completion:
+        room.expire_lease()
+        other.db.before(PUBLISH, before_publish)
+        resumed.append(other.start(other.resume))
+        assert ready.wait(DEADLINE_S)
+        return other.late
+
+    resumed: list[Future[Any]] = []
+    room.provider.enqueue(come_back)
+    assert not room.take("@writer sesame").published
+    recorded.set()
+    turn = body(resumed[0].result(DEADLINE_S))
+    assert (turn["status"], turn["platform_cost_usd"]) == ("completed", str(FAST_COST))
+    assert turn["usage"]["input_tokens"] > USAGE.input_tokens
+    assert room.accounts() == {"tenant": Decimal(turn["cost_usd"]), "platform": FAST_COST}
 
 
 def test_a_late_outcome_that_waits_for_a_publish_becomes_an_adjustment(room: CouncilRoom, other: OtherProcess) -> None:
