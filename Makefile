@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write bench bench-retention bench-usage lock clean
+.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults bench bench-retention bench-usage lock clean
 .PHONY: rie cold-start bundle synth stack deploy destroy bootstrap account smoke
 
 help: ## Show this list.
@@ -82,6 +82,9 @@ account: synth ## Switch Bedrock's invocation log on, without text, once for an 
 
 smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=...
 	@PANTHEON_SMOKE_URL="$(URL)" PANTHEON_SMOKE_TOKEN="$(TOKEN)" $(BIN)/python -m pytest -q tests/smoke/deployed.py
+
+faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.
+	@$(BIN)/python -m tests.faults --write
 
 bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor; writes docs/performance.md.
 	@$(BIN)/python -m bench.turn

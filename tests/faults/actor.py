@@ -1,0 +1,168 @@
+"""A process that runs the real handlers, one event after the other, as a Lambda environment does."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from functions.api.handler import handler as api
+from functions.turns.handler import handler as turns
+from functions.worker.handler import handler as worker
+from shared.catalog import catalog
+from shared.db.engine import database
+from shared.llm.providers import provider
+from shared.llm.tokens import token_estimates
+from shared.names import Env
+from shared.settings import settings
+from tests.faults import sabotage
+from tests.faults.cut_proxy import Cut, CutProxy
+from tests.faults.forked import Forked, fork
+from tests.faults.points import Action, Points, Target
+
+PATIENCE_S = 90.0
+AMPLE_S = 600.0
+_HANDLERS: Mapping[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
+    "api": api,
+    "turns": turns,
+    "worker": worker,
+}
+
+
+class TookTooLong(Exception):
+    """A handler did not come back. Whatever held it up, no turn may do that."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """An event for a function; at `at` the process is killed, stops or pauses. `seconds_left` is what its context says
+    at each question, the last one from then on. `cut` ends its database connection at a commit."""
+
+    function: Literal["api", "turns", "worker"]
+    event: dict[str, Any]
+    at: Target | None = None
+    action: Action = "kill"
+    seconds_left: tuple[float, ...] = (AMPLE_S,)
+    cut: Cut | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the handler returned, and the points that it came by. `status` is an HTTP function's, 0 for the worker."""
+
+    returned: dict[str, Any]
+    trace: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> int:
+        return int(self.returned.get("statusCode", 0))
+
+    @property
+    def body(self) -> str:
+        return str(self.returned.get("body", ""))
+
+
+class Died:
+    """The process is gone, and its answer with it."""
+
+
+class Paused:
+    """It is at its point, and waits."""
+
+
+Event = Answer | Died | Paused
+
+
+@dataclass
+class ScriptedContext:
+    """A Lambda context whose time is told by a script."""
+
+    seconds_left: list[float]
+    aws_request_id: str = field(default_factory=lambda: str(uuid4()))
+    function_name: str = "pantheon"
+    function_version: str = "$LATEST"
+    memory_limit_in_mb: str = "1024"
+    invoked_function_arn: str = "arn:aws:lambda:local:000000000000:function:pantheon"
+
+    def get_remaining_time_in_millis(self) -> int:
+        left = self.seconds_left.pop(0) if len(self.seconds_left) > 1 else self.seconds_left[0]
+        return int(left * 1000)
+
+
+class Actor:
+    """One such process, from this side. `environ` is its environment, `sabotaged` what is broken in it on purpose."""
+
+    def __init__(self, environ: Mapping[str, str], log: Path, provider_log: Path, sabotaged: str | None = None) -> None:
+        self.environ = environ
+        self._process: Forked = fork(lambda pipe: _serve(pipe, environ, log, provider_log, sabotaged))
+
+    def send(self, job: Job) -> None:
+        self._process.pipe.send(job)
+
+    def go_on(self, until: Target | None = None) -> None:
+        """Let it leave the point where it paused, and pause again at another one."""
+        self._process.pipe.send(until)
+
+    def wait(self, patience_s: float = PATIENCE_S) -> Event:
+        """What comes of the job next. Raises TookTooLong."""
+        try:
+            if not self._process.pipe.poll(patience_s):
+                self.kill()
+                raise TookTooLong
+            received = self._process.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self._process.reap()
+            return Died()
+        return received if isinstance(received, Answer) else Paused()
+
+    def run(self, job: Job) -> Event:
+        self.send(job)
+        return self.wait()
+
+    def has_answered(self, within_s: float = 0.0) -> bool:
+        """Whether there is something to `wait` for, be it that it died."""
+        return self._process.pipe.poll(within_s)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait_until_stopped(self) -> bool:
+        """False where it came to its answer without coming by its point."""
+        return self._process.wait_until_stopped()
+
+    def wake(self) -> None:
+        self._process.wake()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.pid != 0
+
+
+def _serve(pipe: Connection, environ: Mapping[str, str], log: Path, provider_log: Path, sabotaged: str | None) -> None:
+    with log.open("ab") as output:
+        os.dup2(output.fileno(), sys.stdout.fileno())
+        os.dup2(output.fileno(), sys.stderr.fileno())
+    os.environ.update(environ)
+    _forget()
+    if sabotaged is not None:
+        sabotage.SABOTAGES[sabotaged].commit()
+    points = Points(pipe, provider_log)
+    points.install()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    while True:
+        job: Job = pipe.recv()
+        if job.cut is not None:
+            os.environ[Env.APP_DATABASE_URL] = CutProxy(environ[Env.APP_DATABASE_URL], job.cut).start()
+            _forget()
+        points.begin(job.at, job.action)
+        returned = _HANDLERS[job.function](job.event, ScriptedContext(list(job.seconds_left)))
+        pipe.send(Answer(returned, tuple(points.trace)))
+
+
+def _forget() -> None:
+    for cached in (settings, catalog, provider, database, token_estimates):
+        cached.cache_clear()

@@ -1,0 +1,121 @@
+"""What must hold of a turn after whatever was done to it: the provider's log against the journal and the ledger, call
+by call, and what the client was told against what is stored."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from shared.db.engine import Row
+from shared.db.invariants import INVARIANTS
+from tests.faults.turn import ENDED, TurnUnderFault
+from tests.faults.world import World
+
+Finding = tuple[str, str]
+_MILLION = Decimal(1_000_000)
+
+
+def examine(turn: TurnUnderFault) -> list[Finding]:
+    """All that is wrong with it, as a kind and a text."""
+    row = turn.row()
+    found = [*turn.findings, *_unjournaled(turn)]
+    if row is None:
+        return found if turn.deleted else [*found, ("stuck", f"key {turn.key} has no turn")]
+    calls = turn.world.rows("SELECT * FROM llm_calls WHERE turn_id = %s ORDER BY step, attempt", row["id"])
+    found += [*_amounts(turn.requests, calls), *_verdicts(calls), *_plan(turn, row)]
+    if row["status"] in ENDED:
+        found += [*_told(turn, row), *_response(turn.world, row)]
+    return found + broken_invariants(turn.world)
+
+
+def broken_invariants(world: World) -> list[Finding]:
+    found = ((name, world.rows(query)) for name, query in INVARIANTS.items())
+    return [("invariant", f"{name}: {rows[:3]}") for name, rows in found if rows]
+
+
+def _unjournaled(turn: TurnUnderFault) -> Iterator[Finding]:
+    """The provider's log minus the journal: each request is one call."""
+    asked = Counter(request["client_request_id"] for request in turn.requests)
+    known = {str(row["call_id"]) for row in turn.world.rows("SELECT call_id FROM llm_calls")}
+    for call_id, times in asked.items():
+        if call_id not in known:
+            yield "lost", f"the provider has call {call_id}, and the journal has not"
+        if times > 1:
+            yield "lost", f"call {call_id} was sent {times} times"
+
+
+def _amounts(requests: list[dict[str, Any]], calls: list[Row]) -> Iterator[Finding]:
+    """A known outcome is what the provider's log says, at the rates of its row; an unknown one is in suspense."""
+    by_id = {request["client_request_id"]: request for request in requests}
+    for call in calls:
+        request, name = by_id.get(str(call["call_id"])), f"call {call['call_id']}"
+        if call["status"] == "succeeded" and (request is None or not request["usage"]):
+            yield "amount", f"{name} succeeded, and the provider has no count of it"
+        elif call["status"] == "succeeded" and request is not None:
+            usage, rates = request["usage"], {name: Decimal(rate) for name, rate in call["rates"].items()}
+            asked, answered = usage["prompt_tokens"], usage["completion_tokens"]
+            cost = (asked * rates["input"] + answered * rates["output"]) / _MILLION
+            if (call["input_tokens"], call["output_tokens"], call["cost_usd"]) != (asked, answered, cost):
+                yield "amount", f"{name} costs {call['cost_usd']}, and by the provider's log {cost}"
+        elif call["status"] == "unknown" and call["cost_usd"] != call["reserve_usd"]:
+            yield "amount", f"{name} is unknown and not at its reserve"
+        elif call["status"] == "unbilled" and (call["cost_usd"] or (request and request["status"] == 200)):
+            yield "amount", f"{name} is unbilled, and the provider answered it"
+
+
+def _verdicts(calls: list[Row]) -> Iterator[Finding]:
+    replied = Counter(call["step"] for call in calls if call["verdict"] == "reply")
+    for step, times in replied.items():
+        if times > 1:
+            yield "double", f"step {step} of turn {calls[0]['turn_id']} has {times} replies"
+    decided: set[int] = set()
+    for call in calls:
+        if call["step"] in decided:
+            yield "asked again", f"step {call['step']} of turn {call['turn_id']} was asked again after its verdict"
+        if call["verdict"] is not None:
+            decided.add(call["step"])
+
+
+def _plan(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
+    for earlier in turn.plans:
+        if earlier != row["plan"]:
+            yield "plan", f"turn {row['id']} had plan {earlier}, and has {row['plan']}"
+
+
+def _told(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
+    """Every 201 is the stored response byte for byte; 202 and 503 promise nothing but this turn; nothing else fits."""
+    if turn.deleted:
+        if turn.told[-1].status not in (404, 410) or row["response"] is not None or row["message"]:
+            yield "told", f"turn {row['id']} was deleted, and something is left of it"
+        return
+    for answer in turn.told:
+        match answer.status:
+            case 201 if answer.body != row["response"]:
+                yield "told", f"a client was told of turn {row['id']} what is not stored"
+            case 202 if json.loads(answer.body)["id"] != str(row["id"]):
+                yield "told", f"a client was told of another turn than {row['id']}"
+            case 201 | 202 | 503:
+                pass
+            case status:
+                yield "told", f"a client of turn {row['id']} was answered {status}: {answer.body[:200]}"
+    if turn.told and turn.told[-1].status != 201:
+        yield "told", f"the key of turn {row['id']} does not answer with it"
+
+
+def _response(world: World, row: Row) -> Iterator[Finding]:
+    """What the response says that the turn cost is what was posted for it."""
+    if row["response"] is None:
+        return
+    response = json.loads(row["response"])
+    posted = {
+        entry["account"]: entry["usd"]
+        for entry in world.rows(
+            """SELECT account, sum(amount_usd) AS usd FROM usage_ledger
+            WHERE turn_id = %s AND kind = 'post' GROUP BY account""",
+            row["id"],
+        )
+    }
+    for account, name in (("tenant", "cost_usd"), ("platform", "platform_cost_usd")):
+        if Decimal(response[name]) != posted.get(account, 0):
+            yield "response", f"turn {row['id']} says {name} {response[name]}, and posted is {posted.get(account, 0)}"

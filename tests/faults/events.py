@@ -1,0 +1,53 @@
+"""The events by which API Gateway and SQS invoke the real handlers."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from local.event_source import build_sqs_event
+from shared.domain.message import TurnMessage
+from shared.names import API_PREFIX
+
+ISSUER, AUDIENCE, TENANT = "issuer", "audience", "tenant-1"
+_POST = json.loads((Path(__file__).parents[1] / "events" / "turns_post.json").read_text())
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def post_turn(session_id: UUID, message: str, key: str, *, later: bool = False) -> dict[str, Any]:
+    """POST /sessions/{session_id}/turns under an idempotency key."""
+    headers = {"idempotency-key": key} | ({"prefer": "respond-async"} if later else {})
+    event = _request("POST", f"/sessions/{session_id}/turns", headers)
+    return event | {"pathParameters": {"session_id": str(session_id)}, "body": json.dumps({"message": message})}
+
+
+def cancel_turn(turn_id: UUID) -> dict[str, Any]:
+    return _request("POST", f"/turns/{turn_id}/cancel")
+
+
+def delete_session(session_id: UUID) -> dict[str, Any]:
+    return _request("DELETE", f"/sessions/{session_id}")
+
+
+def deliver(turn_id: UUID, tenant_id: str = TENANT) -> dict[str, Any]:
+    """The message that names a turn, to the worker."""
+    return dict(build_sqs_event(TurnMessage(turn_id, tenant_id), receive_count=1))
+
+
+def deliver_all(*bodies: str) -> dict[str, Any]:
+    """A batch of messages with these bodies, numbered by their ids."""
+    (record,) = deliver(UUID(int=0))["Records"]
+    return {"Records": [record | {"body": body, "messageId": str(number)} for number, body in enumerate(bodies)]}
+
+
+def _request(method: str, path: str, headers: Mapping[str, str] = _NONE) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(json.dumps(_POST))
+    event |= {"routeKey": f"{method} {path}", "rawPath": API_PREFIX + path, "pathParameters": {}, "body": None}
+    event["requestContext"]["http"] |= {"method": method, "path": API_PREFIX + path}
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "tenant_id": TENANT, "roles": "[member]"}
+    event["requestContext"]["authorizer"]["jwt"]["claims"] = claims
+    del event["headers"]["idempotency-key"], event["headers"]["content-length"]
+    event["headers"] |= headers
+    return event

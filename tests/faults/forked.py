@@ -1,0 +1,76 @@
+"""Processes forked from one that has imported everything: a new one costs milliseconds, and none outlives the harness.
+
+The process that forks must run no thread.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Forked:
+    """A child and this end of its pipe. It ends when the pipe is closed, when it is killed, or with its parent."""
+
+    pid: int
+    pipe: "Connection"
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone. Does nothing the second time."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            self.reap()
+
+    def reap(self) -> None:
+        if self.pid:
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+            self.pipe.close()
+
+    def wait_until_stopped(self) -> bool:
+        """Wait until it has stopped itself by SIGSTOP. False where it has said something instead."""
+        while not self.pipe.poll(0.002):
+            pid, status = os.waitpid(self.pid, os.WUNTRACED | os.WNOHANG)
+            if pid and os.WIFSTOPPED(status):
+                return True
+        return False
+
+    def wake(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def fork(serve: Callable[["Connection"], None]) -> Forked:
+    """Run `serve` with the other end of the pipe in a process of its own."""
+    ours, theirs = Pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _die_with(parent)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            ours.close()
+            with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+                serve(theirs)
+        except BaseException:  # noqa: BLE001 the last chance to say what went wrong in a child
+            traceback.print_exc()
+        finally:
+            # No exit hook and no destructor of the parent's objects may run here: they share its sockets.
+            os._exit(0)
+    theirs.close()
+    return Forked(pid, ours)
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,0 +1,75 @@
+"""SIGKILL at every point of the protocol, at random times, and again while a turn is brought to its end."""
+
+import random
+import time
+
+from tests.faults.actor import Answer, Job
+from tests.faults.matrix import Tally
+from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.turn import TurnUnderFault
+from tests.faults.world import World
+
+# Longer than any turn takes unharmed, in seconds.
+_LONGEST_S = 0.15
+
+
+def count_points(world: World, scenario: Scenario, rng: random.Random) -> tuple[int, int]:
+    """By how many points its client's request comes, and then the worker, when nobody is killed."""
+    turn = TurnUnderFault.begin(world, scenario, rng)
+    posted = turn.run(turn.post_job())
+    assert isinstance(posted, Answer)
+    delivered = None if turn.ended() else turn.run(turn.deliver_job())
+    turn.bring_to_end()
+    return len(posted.trace), len(delivered.trace) if delivered else 0
+
+
+def kill(world: World, tally: Tally, rng: random.Random) -> None:
+    """Every point of every scenario once, in any order, and then random times; as often as it takes."""
+    points: list[tuple[str, int, int]] = []
+    for name in rng.sample(list(SCENARIOS), len(SCENARIOS)):
+        # A short run tries the points of a few.
+        if len(points) >= tally.wanted:
+            break
+        posted, delivered = count_points(world, SCENARIOS[name], rng)
+        points += [(name, 0, point) for point in range(posted)] + [(name, 1, point) for point in range(delivered)]
+    rng.shuffle(points)
+    while not tally.done:
+        if points:
+            name, leg, point = points.pop()
+            turn = TurnUnderFault.begin(world, SCENARIOS[name], rng)
+            turn.run(turn.post_job(point if leg == 0 else None))
+            if leg == 1 and not turn.ended():
+                turn.run(turn.deliver_job(point))
+            turn.bring_to_end()
+            tally.add(world, turn, kind="at a point")
+        else:
+            turn = TurnUnderFault.begin(world, rng.choice(list(SCENARIOS.values())), rng)
+            kill_at_random(turn, turn.post_job(), rng)
+            turn.bring_to_end()
+            tally.add(world, turn, kind="at a random time")
+
+
+def kill_at_random(turn: TurnUnderFault, job: Job, rng: random.Random) -> None:
+    actor = turn.actor()
+    actor.send(job)
+    time.sleep(rng.uniform(0, _LONGEST_S))
+    if actor.has_answered():
+        turn.finish(actor, job)
+        return
+    actor.kill()
+    turn.look()
+
+
+def kill_again(world: World, tally: Tally, rng: random.Random) -> None:
+    """The first runner dies at a point, and so do one or two that take over."""
+    while not tally.done:
+        turn = TurnUnderFault.begin(world, rng.choice(list(SCENARIOS.values())), rng)
+        turn.run(turn.post_job(rng.randrange(4, 16)))
+        for _ in range(rng.choice((1, 1, 2))):
+            row = turn.row()
+            if row is None or turn.ended():
+                break
+            world.expire_lease(row["id"])
+            turn.run(turn.deliver_job(rng.randrange(0, 20)))
+        turn.bring_to_end()
+        tally.add(world, turn)

@@ -1,0 +1,108 @@
+"""A worker that is stopped, as a machine does that pages or freezes it, and wakes after its lease."""
+
+import random
+
+from tests.faults.actor import Actor, Answer, Job
+from tests.faults.checks import Finding
+from tests.faults.matrix import Tally
+from tests.faults.points import Target
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.turn import TurnUnderFault
+from tests.faults.world import World
+
+_NAMES = ("sequential", "one agent", "after a retry", "orchestrator", "parallel", "summary", "handed over")
+# A stopped client holds no transaction open: its statement has arrived, or it has not.
+_HOLDS = "within "
+_ASLEEP_S = 0.3
+
+
+def stopped(world: World, tally: Tally, rng: random.Random) -> None:
+    """Stopped at a point after its turn was accepted. It wakes after its successor has ended the turn, or in the middle
+    of what that does."""
+    traces = {name: _trace(world, name, rng) for name in _NAMES}
+    while not tally.done:
+        name = rng.choice(_NAMES)
+        turn = TurnUnderFault.begin(world, SCENARIOS[name], rng)
+        zombie, job = turn.actor(), turn.post_job(_a_point(traces[name], rng), "stop")
+        zombie.send(job)
+        if not zombie.wait_until_stopped():
+            # Of parallel calls, not every order has every point.
+            turn.finish(zombie, job)
+            continue
+        row = turn.row()
+        assert row is not None
+        world.expire_lease(row["id"])
+        in_the_middle = tally.rounds % 2 == 1 and not turn.ended()
+        found = _meet(turn, zombie, job, rng) if in_the_middle else _come_late(turn, zombie, job)
+        turn.bring_to_end()
+        tally.add(world, turn, kind="in the middle" if in_the_middle else "after the end", more=found)
+
+
+def _trace(world: World, name: str, rng: random.Random) -> tuple[str, ...]:
+    turn = TurnUnderFault.begin(world, SCENARIOS[name], rng)
+    answer = turn.run(turn.post_job())
+    assert isinstance(answer, Answer)
+    turn.bring_to_end()
+    return answer.trace
+
+
+def _a_point(trace: tuple[str, ...], rng: random.Random) -> Target:
+    """After the turn was accepted, by name: by number, another order of parallel calls would hold locks there."""
+    number = rng.choice([at for at, point in enumerate(trace) if at >= 5 and not point.startswith(_HOLDS)])
+    return trace[number], trace[: number + 1].count(trace[number])
+
+
+def _come_late(turn: TurnUnderFault, zombie: Actor, job: Job) -> list[Finding]:
+    """The successor ends the turn first."""
+    written = _calls(turn)
+    turn.resume()
+    turn.requests += turn.world.requests()
+    before, stored = _calls(turn), turn.row()
+    zombie.wake()
+    turn.finish(zombie, job)
+    late = turn.world.requests()
+    turn.requests += late
+    found: list[Finding] = []
+    # What was written down before it stopped may have been on its way.
+    began = {call_id for call_id, finished in written.items() if not finished}
+    if _calls(turn).keys() != before.keys() or {each["client_request_id"] for each in late} - began:
+        found.append(("zombie asked", f"a call was begun for turn {stored and stored['id']} by who had lost it"))
+    if turn.row() != stored:
+        found.append(("double", f"turn {stored and stored['id']} was changed by who had lost it"))
+    return found + _outcomes(turn, began)
+
+
+def _meet(turn: TurnUnderFault, zombie: Actor, job: Job, rng: random.Random) -> list[Finding]:
+    """The successor is anywhere when it wakes."""
+    began = {call_id for call_id, finished in _calls(turn).items() if not finished}
+    successor = turn.actor()
+    take_over = turn.deliver_job(rng.randrange(2, 16), "pause")
+    successor.send(take_over)
+    paused = not isinstance(event := successor.wait(), Answer)
+    zombie.wake()
+    if paused:
+        # It may have to wait for a lock that the successor holds.
+        zombie.has_answered(_ASLEEP_S)
+        successor.go_on()
+        turn.finish(successor, take_over)
+    else:
+        turn.world.give_back(successor)
+    assert event is not None
+    turn.finish(zombie, job)
+    return _outcomes(turn, began)
+
+
+def _calls(turn: TurnUnderFault) -> dict[str, bool]:
+    """Every call of the turn, and whether its outcome is known."""
+    rows = turn.world.rows(
+        """SELECT call_id, finished_at IS NOT NULL AS finished FROM llm_calls
+        WHERE turn_id = (SELECT id FROM turns WHERE idempotency_key = %s)""",
+        turn.key,
+    )
+    return {str(row["call_id"]): row["finished"] for row in rows}
+
+
+def _outcomes(turn: TurnUnderFault, began: set[str]) -> list[Finding]:
+    """The outcome of what it had begun is kept."""
+    finished = _calls(turn)
+    return [("lost outcome", f"the outcome of call {call_id} was lost") for call_id in began if not finished[call_id]]

@@ -1,0 +1,133 @@
+"""What the harness must catch: guards taken out of a forked process on purpose, and never in production code."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sqlalchemy import CTE, Update, bindparam, exists, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from shared.catalog import Model
+from shared.db import claims as db_claims
+from shared.db import journal as db_journal
+from shared.db import publish as db_publish
+from shared.db.context import LOAD_FOR_NEW_TURN
+from shared.db.engine import Database, Params, Row, Statement
+from shared.db.tables import turns
+from shared.llm.openai_compatible import OpenAICompatibleProvider
+from shared.llm.port import Completion, Request
+from shared.orchestration.attempts import Ask, Asker, Attempt
+from shared.turns import journal, publish
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """`commit` breaks this process; `sql` breaks the database, and `repair` mends it. `caught_as` are the findings of
+    which at least one must come up in the row `row` of the matrix."""
+
+    title: str
+    commit: Callable[[], None]
+    row: str
+    caught_as: frozenset[str]
+    sql: str = ""
+    repair: str = ""
+
+
+def _replace(owner: object, **members: object) -> None:
+    for name, member in members.items():
+        setattr(owner, name, member)
+
+
+def _rebuild() -> None:
+    """Compile the statements again, with the parts that were replaced."""
+    _replace(journal, OPEN=db_journal._open(), RECORD=db_journal._record(), RELEASE=db_claims._release())
+    _replace(publish, PUBLISH=db_publish._publish())
+
+
+def _journal_off() -> None:
+    """A call is sent first, and written down when it has been answered."""
+
+    def attempt(asker: Asker, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | None:
+        request = asker._request(ask, model, tried)
+        completion = asker.provider.complete(request)
+        if not asker.journal.open([(ask, request)]):
+            return None
+        return asker._close(ask, request, completion, tried)
+
+    _replace(Asker, _attempt=attempt)
+
+
+def _fence_off() -> None:
+    """Whoever runs a turn that has not ended may go on, whatever its claim."""
+
+    def mine() -> tuple[ColumnElement[bool], ...]:
+        return turns.c.id == bindparam("t_id"), turns.c.status.in_(("accepted", "running"))
+
+    for module in (db_journal, db_publish, db_claims):
+        _replace(module, mine=mine)
+    _rebuild()
+
+
+def _look_away() -> None:
+    """A session's active turn is not looked for before a new one is accepted; its index alone is left."""
+    read = Database.read
+
+    def read_(db: Database, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
+        rows = read(db, tenant_id, statement, params)
+        return [row | {"active": None} for row in rows] if statement is LOAD_FOR_NEW_TURN else rows
+
+    _replace(Database, read=read_)
+
+
+def _outcome_fenced() -> None:
+    """An outcome is recorded only by a runner that still has the turn."""
+    recorded = db_journal.outcome
+
+    def outcome(fence: CTE, **changes: object) -> Update:
+        return recorded(fence, **changes).where(exists(select(fence)))
+
+    for module in (db_journal, db_publish, db_claims):
+        _replace(module, outcome=outcome)
+    _rebuild()
+
+
+def _retries_on() -> None:
+    """The client library asks again by itself, as they do unless they are told not to."""
+    complete = OpenAICompatibleProvider.complete
+
+    def complete_(provider: OpenAICompatibleProvider, request: Request) -> Completion:
+        first = complete(provider, request)
+        return complete(provider, request) if first.status == "unknown" else first
+
+    _replace(OpenAICompatibleProvider, complete=complete_)
+
+
+def _verdicts_forgotten() -> None:
+    """A turn that is resumed begins again."""
+
+    def attempts(own: journal.TurnJournal, step: int) -> Sequence[Attempt]:
+        return [call.attempt for call in own.calls if call.step == step and call.attempt and call.seconds]
+
+    _replace(journal.TurnJournal, attempts=attempts)
+
+
+SABOTAGES: Mapping[str, Sabotage] = MappingProxyType(
+    {
+        "journal": Sabotage("journal off", _journal_off, "kill-again", frozenset({"lost"})),
+        "fence": Sabotage("fence off", _fence_off, "stopped", frozenset({"zombie asked", "double"})),
+        "index": Sabotage(
+            "partial index dropped, and the look before it",
+            _look_away,
+            "session",
+            frozenset({"conflict"}),
+            "DROP INDEX turns_one_active_per_session",
+            """CREATE UNIQUE INDEX turns_one_active_per_session ON turns (session_id)
+            WHERE status IN ('accepted', 'running')""",
+        ),
+        "outcome": Sabotage(
+            "outcome rolled back with the fence", _outcome_fenced, "stopped", frozenset({"lost outcome"})
+        ),
+        "retries": Sabotage("SDK retries on", _retries_on, "outcomes", frozenset({"lost"})),
+        "verdicts": Sabotage("verdicts not replayed", _verdicts_forgotten, "kill-again", frozenset({"asked again"})),
+    }
+)

@@ -1,0 +1,55 @@
+"""The kinds of turns that faults are tried on: every mode, and every way through the protocol."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tests.fake_provider import moods
+from tests.faults.actor import AMPLE_S
+from tests.faults.world import Rule
+
+# How the provider tells who is asked, by the system prompt.
+WRITER, CRITIC, RESEARCHER = (f"You are {name}," for name in ("Writer", "Critic", "Researcher"))
+ROUTING, SUMMARY_TEXT, SUMMARY_STRUCTURE = "You route messages", "You keep the memory", "You extract what"
+_ROUTED = json.dumps({"selected_agent_keys": ["critic", "writer"]})
+_STRUCTURE = json.dumps({"key_facts": ["A fact."], "decisions": [], "open_questions": [], "action_items": []})
+HELPERS = (
+    Rule(moods.ok(_ROUTED), ROUTING, None),
+    Rule(moods.ok("A summary."), SUMMARY_TEXT, None),
+    Rule(moods.ok(_STRUCTURE), SUMMARY_STRUCTURE, None),
+)
+_LONG = " ".join(["word"] * 800)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A message to a session of `mode`. `rules` come before the provider's usual ones. A turn that is posted `later`,
+    or whose time is over (`seconds_left`), is the worker's."""
+
+    message: str
+    mode: str = "tag"
+    fan_out: str = "sequential"
+    rules: tuple[Rule, ...] = ()
+    later: bool = False
+    seconds_left: tuple[float, ...] = (AMPLE_S,)
+
+
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {
+        "one agent": Scenario("@writer hello"),
+        "sequential": Scenario("@writer @critic hello"),
+        "after a failed step": Scenario("@writer @critic hello", rules=(Rule(moods.status(400), WRITER, None),)),
+        "after a retry": Scenario("@writer @critic hello", rules=(Rule(moods.status(500), WRITER),)),
+        "after a fallback": Scenario("@researcher @writer hello", rules=(Rule(moods.status(500), RESEARCHER, 2),)),
+        "every step fails": Scenario("@writer @critic hello", rules=(Rule(moods.status(400), "You are", None),)),
+        "roundtable": Scenario("hello", "roundtable"),
+        "orchestrator": Scenario("hello", "orchestrator"),
+        "without a manager": Scenario("hello", "orchestrator", rules=(Rule(moods.html_200(), ROUTING, None),)),
+        "parallel": Scenario("@writer @critic @researcher hello", fan_out="parallel"),
+        "summary": Scenario(f"@writer {_LONG}"),
+        "orchestrator and summary": Scenario(_LONG, "orchestrator"),
+        "posted for later": Scenario("@writer @critic hello", later=True),
+        "handed over": Scenario("@writer @critic hello", seconds_left=(AMPLE_S, 0.0)),
+    }
+)

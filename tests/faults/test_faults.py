@@ -1,0 +1,47 @@
+"""A short slice of the matrix, in a process of its own, and its negative controls. `make faults` runs all of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.rows import ROWS
+from tests.faults.sabotage import SABOTAGES
+from tests.faults.tampering import TAMPERING
+
+# The same choices at each run of the tests; those of `make faults` are new ones each time.
+_SEED = 4
+_PATIENCE_S = 600.0
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the slice found. The matrix forks, and this process may have threads."""
+    found = tmp_path_factory.mktemp("faults") / "report.json"
+    command = [sys.executable, "-m", "tests.faults", "--short", "--seed", str(_SEED), "--json", str(found)]
+    root = Path(__file__).parents[2]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+    assert found.exists(), f"{run.stdout}\n{run.stderr}"
+    loaded: dict[str, Any] = json.loads(found.read_text())
+    return loaded
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_nothing_is_lost_whatever_happens(report: dict[str, Any], name: str) -> None:
+    row = report["rows"][name]
+    assert row["found"] == {}, "\n".join(row["notes"])
+    assert row["rounds"] == ROWS[name].short
+    assert row["calls"] > 0
+
+
+@pytest.mark.parametrize("kind", TAMPERING)
+def test_what_is_changed_behind_the_protocols_back_is_seen(report: dict[str, Any], kind: str) -> None:
+    assert kind not in report["unseen"]
+
+
+@pytest.mark.parametrize("name", SABOTAGES)
+def test_a_guard_that_is_taken_out_is_noticed(report: dict[str, Any], name: str) -> None:
+    assert report["controls"][name]["caught"], report["controls"][name]

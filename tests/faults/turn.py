@@ -1,0 +1,122 @@
+"""One turn under a fault: post it, let the worker bring it to its end, and ask for it again by its key."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from shared.db.engine import Row
+from tests.faults import events
+from tests.faults.actor import AMPLE_S, Actor, Answer, Job, TookTooLong
+from tests.faults.points import Action, Target
+from tests.faults.scenarios import HELPERS, Scenario
+from tests.faults.world import World
+
+# So many deliveries, each after its lease, and a turn that has not ended is stuck.
+MOST_DELIVERIES = 8
+_LOOK = """SELECT id, status, plan, response IS NOT NULL
+        OR EXISTS (SELECT FROM replies WHERE turn_id = turns.id)
+        OR EXISTS (SELECT FROM usage_ledger WHERE turn_id = turns.id) AS shows
+    FROM turns WHERE idempotency_key = %s"""
+ENDED = ("completed", "failed", "cancelled")
+
+
+@dataclass
+class TurnUnderFault:
+    """`told` are the answers that a client got under the key; `plans` is what was stored as the plan, each time that
+    it was looked at; `findings` are (kind, text) of what went wrong on the way."""
+
+    world: World
+    scenario: Scenario
+    key: str
+    session_id: UUID
+    settings: dict[str, object] = field(default_factory=dict)
+    told: list[Answer] = field(default_factory=list)
+    plans: list[Any] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    # Its session was deleted, so that nobody is told of it any more.
+    deleted: bool = False
+    findings: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, world: World, scenario: Scenario, rng: random.Random, **settings: object) -> "TurnUnderFault":
+        world.requests()
+        world.set_moods([*scenario.rules, *HELPERS])
+        key = f"key-{rng.getrandbits(64):016x}"
+        return cls(world, scenario, key, world.make_session(scenario.mode, scenario.fan_out), settings)
+
+    def actor(self) -> Actor:
+        return self.world.actor(**self.settings)
+
+    def post_job(self, at: Target | None = None, action: Action = "kill") -> Job:
+        event = events.post_turn(self.session_id, self.scenario.message, self.key, later=self.scenario.later)
+        return Job("turns", event, at, action, self.scenario.seconds_left)
+
+    def deliver_job(self, at: Target | None = None, action: Action = "kill") -> Job:
+        row = self.row()
+        assert row is not None
+        return Job("worker", events.deliver(row["id"]), at, action)
+
+    def run(self, job: Job) -> Answer | None:
+        """None where the process did not live to answer."""
+        actor = self.actor()
+        actor.send(job)
+        return self.finish(actor, job)
+
+    def finish(self, actor: Actor, job: Job) -> Answer | None:
+        """What comes of a job that was sent."""
+        try:
+            event = actor.wait()
+        except TookTooLong:
+            self.findings.append(("stuck", f"the {job.function} did not come back"))
+            return None
+        self.world.give_back(actor)
+        self.look()
+        if not isinstance(event, Answer):
+            return None
+        if job.function == "turns":
+            self.told.append(event)
+        return event
+
+    def row(self) -> Row | None:
+        rows = self.world.rows("SELECT * FROM turns WHERE idempotency_key = %s", self.key)
+        return rows[0] if rows else None
+
+    def look(self) -> None:
+        """Note what is visible of the turn now, in one look: somebody may be publishing it."""
+        rows = self.world.rows(_LOOK, self.key)
+        if not rows:
+            return
+        (row,) = rows
+        if row["plan"] is not None:
+            self.plans.append(row["plan"])
+        if row["shows"] and row["status"] not in ENDED:
+            self.findings.append(("half", f"turn {row['id']} is {row['status']} and shows something"))
+
+    def ended(self) -> bool:
+        row = self.row()
+        return row is not None and row["status"] in ENDED
+
+    def resume(self, most: int = MOST_DELIVERIES) -> None:
+        """Deliver it until it has ended, each time after its lease."""
+        self.look()
+        for _ in range(most):
+            row = self.row()
+            if row is None or row["status"] in ENDED:
+                return
+            self.world.expire_lease(row["id"])
+            self.run(self.deliver_job())
+
+    def bring_to_end(self) -> None:
+        """The queue's part, and then the client's: it asks by its key until it is told the end."""
+        for _ in range(3):
+            self.resume()
+            if self.row() is not None and not self.ended():
+                self.findings.append(("stuck", f"turn {self.key} after {MOST_DELIVERIES} deliveries"))
+                break
+            answer = self.run(Job("turns", self.post_job().event, seconds_left=(AMPLE_S,)))
+            if answer is not None and (answer.status == 201 or self.deleted):
+                break
+        else:
+            self.findings.append(("stuck", f"key {self.key} brings no answer"))
+        self.requests += self.world.requests()

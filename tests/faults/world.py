@@ -1,0 +1,199 @@
+"""What a fault is tried on: a PostgreSQL with fsync on, a provider with a log of its own, and processes that run the
+real handlers. Everything lives in one directory, and ends with this process."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+from uuid6 import uuid7
+
+from local import database, postgres
+from shared.db import agents, sessions
+from shared.db.engine import Database, Row
+from shared.db.tables import metadata
+from shared.names import Env
+from tests.fake_provider import FakeProvider, moods
+from tests.faults.actor import Actor
+from tests.faults.events import AUDIENCE, ISSUER, TENANT
+from tests.faults.forked import fork
+
+AGENTS = {"writer": "fast", "critic": "fast", "researcher": "deep"}
+# Autovacuum would only make the figures of two runs differ. What a crash of the server loses is what this is about.
+_SETTINGS = {"fsync": "on", "synchronous_commit": "on", "autovacuum": "off", "max_connections": "120"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the provider answers the next `times` requests (None: all) whose system prompt has `when` in it."""
+
+    mood: moods.Mood
+    when: str = ""
+    times: int | None = 1
+
+
+class World:
+    """`owner` sees every row. `sabotaged` names what is broken in every process that is started from now on."""
+
+    def __init__(self, directory: Path) -> None:
+        self.sabotaged: str | None = None
+        self._directory = directory
+        self._log = directory / "provider.jsonl"
+        self._log.touch()
+        # How far the log has been read, and where it stood when the world was renewed.
+        self._seen = self._renewed = 0
+        self._actors: list[Actor] = []
+        # Before anything that has a connection, so that it holds none of them.
+        self._provider = fork(self._serve_provider)
+        self._provider_url = str(self._provider.pipe.recv())
+        self._connect()
+        self._make_agents()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dismiss()
+        for connection in (self.app, self.ops, self.owner):
+            connection.close()
+        self._provider.kill()
+        self._server.stop()
+
+    def _connect(self) -> None:
+        self._server = postgres.start(self._directory / "postgres", settings=_SETTINGS)
+        urls = database.prepare(self._server.url)
+        self._app_url = urls.app
+        self.owner = psycopg.connect(self._server.url, autocommit=True, row_factory=dict_row)
+        self.app, self.ops = Database(urls.app), Database(urls.ops)
+
+    def _make_agents(self) -> None:
+        for key, alias in AGENTS.items():
+            fields = {"name": key.title(), "role_prompt": f"You do what a {key} does.", "model_alias": alias}
+            agents.record_agent(
+                self.app, TENANT, key, {**fields, "max_output_tokens": 100, "temperature": None, "enabled": True}
+            )
+
+    @property
+    def server_pid(self) -> int:
+        return self._server.pid
+
+    @property
+    def cluster(self) -> Path:
+        return self._server.data_dir / "cluster"
+
+    def restart_server(self) -> None:
+        """After it was killed: as its committed rows are, over new connections and to new processes."""
+        self._server._process.wait()
+        self.dismiss()
+        for connection in (self.app, self.ops, self.owner):
+            connection.close()
+        self._connect()
+
+    def renew(self) -> None:
+        """Forget every turn, so that looking at all of them stays cheap. Agents stay."""
+        kept = ("agents", "agent_versions")
+        names = ", ".join(name for name in metadata.tables if name not in kept)
+        self.owner.execute(f"TRUNCATE {names}".encode())
+        self._renewed = self._log.stat().st_size
+
+    def rows(self, query: str, *params: object) -> list[Row]:
+        return self.owner.execute(query.encode(), params).fetchall()
+
+    def make_session(self, mode: str = "tag", fan_out: str = "sequential") -> UUID:
+        session_id = uuid7()
+        fields: dict[str, object] = {"title": "Talk", "mode": mode, "agent_keys": list(AGENTS), "fan_out": fan_out}
+        sessions.record_session(self.app, TENANT, "user-1", session_id, fields)
+        return session_id
+
+    def expire_lease(self, turn_id: UUID) -> None:
+        """Let its runner's time be over, as if it had passed."""
+        self.owner.execute(
+            b"UPDATE turns SET lease_expires_at = clock_timestamp() - interval '1 second' "
+            b"WHERE id = %s AND status = 'running'",
+            (turn_id,),
+        )
+
+    # The processes.
+
+    def actor(self, **settings: object) -> Actor:
+        """One that is idle, or a new one, with these settings of ours beside the usual ones."""
+        environ = self._environ({f"PANTHEON_{name.upper()}": str(value) for name, value in settings.items()})
+        for actor in self._actors:
+            if actor.environ == environ:
+                self._actors.remove(actor)
+                return actor
+        return Actor(environ, self._directory / "handlers.log", self._log, self.sabotaged)
+
+    def give_back(self, *actors: Actor) -> None:
+        """They are idle, or dead."""
+        self._actors += [actor for actor in actors if actor.alive]
+
+    def dismiss(self) -> None:
+        """End those that are idle."""
+        for actor in self._actors:
+            actor.kill()
+        self._actors.clear()
+
+    def _environ(self, more: Mapping[str, str]) -> dict[str, str]:
+        return {
+            Env.APP_DATABASE_URL: self._app_url,
+            Env.JWT_ISSUER: ISSUER,
+            Env.JWT_AUDIENCE: AUDIENCE,
+            Env.LLM_PROVIDER: "openai",
+            Env.LLM_BASE_URL: self._provider_url,
+            # Time is told by the events' contexts.
+            Env.TURN_SECONDS: "900",
+            # A long message makes a summary due.
+            Env.SUMMARY_AFTER_TOKENS: "400",
+            **more,
+        }
+
+    # The provider.
+
+    def set_moods(self, rules: Sequence[Rule] = ()) -> None:
+        """From now on these rules, the first that fits, and an echo else."""
+        self._provider.pipe.send(("rules", rules))
+        self._provider.pipe.recv()
+
+    def release(self) -> None:
+        """Let go of every request that is on hold, and of those that would be."""
+        self._provider.pipe.send(("release", ()))
+        self._provider.pipe.recv()
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What has reached the provider since this was asked last."""
+        written = self._log_from(self._seen)
+        self._seen += len(written)
+        return self.parsed(written)
+
+    def log_since_renewal(self) -> bytes:
+        """Whole lines of the provider's log."""
+        return self._log_from(self._renewed)
+
+    @staticmethod
+    def parsed(log: bytes) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in log.splitlines()]
+
+    def _log_from(self, place: int) -> bytes:
+        with self._log.open("rb") as log:
+            log.seek(place)
+            written = log.read()
+        return written[: written.rfind(b"\n") + 1]
+
+    def _serve_provider(self, pipe: Connection) -> None:
+        with FakeProvider(self._log) as provider:
+            pipe.send(provider.url)
+            while True:
+                command, rules = pipe.recv()
+                if command == "release":
+                    provider.release()
+                else:
+                    provider.clear()
+                    for rule in rules:
+                        provider.add(rule.mood, when=rule.when, times=rule.times)
+                pipe.send("done")
