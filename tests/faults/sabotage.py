@@ -114,7 +114,7 @@ def _verdicts_forgotten() -> None:
 SABOTAGES: Mapping[str, Sabotage] = MappingProxyType(
     {
         "journal": Sabotage("journal off", _journal_off, "kill-again", frozenset({"lost"})),
-        "fence": Sabotage("fence off", _fence_off, "stopped", frozenset({"zombie asked", "double"})),
+        "fence": Sabotage("fence off", _fence_off, "stopped", frozenset({"zombie asked", "double", "asked again"})),
         "index": Sabotage(
             "partial index dropped, and the look before it",
             _look_away,
