@@ -98,6 +98,13 @@ class Metric(StrEnum):
     OLDEST_ACTIVE_TURN = "OldestActiveTurn"
     BROKEN_INVARIANTS = "BrokenInvariants"
     UNCHECKED_INVARIANTS = "UncheckedInvariants"
+    HANDED_OVER_TURNS = "HandedOverTurns"
+    MONTH_USD = "MonthToDateUsd"
+    MONTH_TOKENS = "MonthToDateTokens"
+    MONTH_FORECAST_USD = "MonthForecastUsd"
+    SUSPENSE_USD = "SuspenseUsd"
+    PLATFORM_BUDGET_USED = "PlatformBudgetUsed"
+    LEDGER_DRIFT_USD = "LedgerDriftUsd"
 
 
 class Dimension(StrEnum):
@@ -105,3 +112,5 @@ class Dimension(StrEnum):
     MODEL_ALIAS = "model_alias"
     PURPOSE = "purpose"
     COMPONENT = "component"
+    ACCOUNT = "account"
+    TOKEN_CLASS = "token_class"  # noqa: S105 a dimension

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from shared.domain.money import Usage
-from shared.domain.outcome import CallFigures, TurnOutcome
+from shared.domain.money import Usage, format_usd
+from shared.domain.outcome import Bill, CallFigures, TurnOutcome
 from shared.errors import JournalUnavailable, PantheonError, TurnConflict
 from shared.names import METRICS_NAMESPACE, SERVICE, Dimension, Metric
 
@@ -71,6 +72,10 @@ def emit(outcome: TurnOutcome) -> None:
         _put({}, {Metric.TURN_DURATION: outcome.seconds, Metric.TURN_OVERHEAD: outcome.overhead_s})
         if outcome.abandoned:
             count(Metric.ABANDONED_TURNS)
+    if outcome.handed_over:
+        count(Metric.HANDED_OVER_TURNS)
+    if outcome.bill is not None:
+        _log_bill(outcome.turn_id, outcome.bill)
     groups: dict[tuple[str, str], list[CallFigures]] = {}
     for call in outcome.calls:
         groups.setdefault((call.model_alias, call.purpose), []).append(call)
@@ -84,9 +89,9 @@ def count(metric: Metric, number: int = 1) -> None:
     _put({}, {metric: number})
 
 
-def measure(values: Mapping[Metric, float]) -> None:
-    """Gauges of the whole deployment, on one line."""
-    _put({}, values)
+def measure(values: Mapping[Metric, float], dimensions: Mapping[Dimension, str] | None = None) -> None:
+    """Gauges on one line, of the whole deployment or of a part of it."""
+    _put(dimensions or {}, values)
 
 
 def count_error(error: PantheonError) -> None:
@@ -95,6 +100,20 @@ def count_error(error: PantheonError) -> None:
         count(Metric.TURN_CONFLICTS)
     elif isinstance(error, JournalUnavailable):
         count(Metric.JOURNAL_UNAVAILABLE)
+
+
+def _log_bill(turn_id: UUID, bill: Bill) -> None:
+    """What a query over the log adds up by tenant and by session, which are too many for dimensions."""
+    _logger().info(
+        "turn billed",
+        extra={
+            "tenant_id": bill.tenant_id,
+            "session_id": str(bill.session_id),
+            "turn_id": str(turn_id),
+            "total_usd": format_usd(bill.total_usd),
+            "tenant_usd": format_usd(bill.tenant_usd),
+        },
+    )
 
 
 def _figures(calls: list[CallFigures]) -> dict[Metric, float]:
@@ -113,6 +132,11 @@ _UNITS = {
     Metric.TURN_OVERHEAD: MetricUnit.Seconds,
     Metric.CALL_DURATION: MetricUnit.Seconds,
     Metric.OLDEST_ACTIVE_TURN: MetricUnit.Seconds,
+    # CloudWatch has no unit for money.
+    **dict.fromkeys(
+        (Metric.MONTH_USD, Metric.MONTH_FORECAST_USD, Metric.SUSPENSE_USD, Metric.LEDGER_DRIFT_USD), MetricUnit.NoUnit
+    ),
+    Metric.PLATFORM_BUDGET_USED: MetricUnit.Percent,
 }
 
 

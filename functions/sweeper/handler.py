@@ -13,6 +13,7 @@ from shared.db.dispatch import load_activity
 from shared.db.engine import operations_database
 from shared.db.roll_up import roll_up
 from shared.names import Metric
+from shared.operations.costs import load_gauges
 from shared.operations.retention import delete_untouched
 from shared.operations.sweep import check_invariants, dispatch_due
 from shared.settings import operations_settings
@@ -35,6 +36,8 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
             Metric.OLDEST_ACTIVE_TURN: activity.oldest_s,
         }
     )
+    for values, dimensions in load_gauges(db):
+        telemetry.measure(values, dimensions)
     dispatched = dispatch_due(db, dispatch, _DISPATCH_S)
     deleted = delete_untouched(db, operations_settings().retention_days, _RETENTION_S)
     roll_up(db, _HOURS)

@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, func, select, text
+from sqlalchemy import text
 
 from shared.db.engine import Database, Row, Statement
+from shared.db.limited import read_within
 
 EVER = UUID(int=0)
+
+SPENT = "spent is the sum of the payer's posts and adjustments"
 
 _QUERIES: Mapping[str, str] = MappingProxyType(
     {
@@ -93,7 +96,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 GROUP BY c.payer, c.period
             ) c USING (payer, period)
             WHERE coalesce(b.held_usd, 0) <> coalesce(c.reserved, 0)""",
-        "spent is the sum of the payer's posts and adjustments": """
+        SPENT: """
             SELECT payer, period, b.spent_usd, l.posted
             FROM budgets b
             FULL JOIN (
@@ -188,13 +191,10 @@ _FIRST_ROWS = {
     name: Statement(text(first_rows(query.replace("{since}", ":b_since"), ":b_limit")))
     for name, query in _QUERIES.items()
 }
-_TIME_LIMIT = Statement(select(func.set_config("statement_timeout", bindparam("b_milliseconds", type_=Text), True)))
 
 
 def load_broken(db: Database, name: str, limit: int, *, since: UUID = EVER, seconds: float) -> list[Row]:
     """Up to `limit` rows that break an invariant, in turns whose ids are not before `since`; `db` is in the role for
     operations. Raises DatabaseUnavailable where that is not known within so many seconds, and psycopg.Error where the
     schema is another one."""
-    found = (_FIRST_ROWS[name], {"b_since": since, "b_limit": limit})
-    # With the query in one transaction, so that the limit is that of this query alone.
-    return db.read_all(None, (_TIME_LIMIT, {"b_milliseconds": str(int(seconds * 1000))}), found)[1]
+    return read_within(db, seconds, (_FIRST_ROWS[name], {"b_since": since, "b_limit": limit}))[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from shared.domain.money import Usage
@@ -20,10 +21,20 @@ class CallFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """Whose turn it was and what it cost in USD: all of its calls, and what its tenant pays of that."""
+
+    tenant_id: str
+    session_id: UUID
+    total_usd: Decimal
+    tenant_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class TurnOutcome:
     """`body` is the turn as JSON, `seconds` this process's share of its time. `replayed`: the answer had been stored
     before. `handed_over`: the turn is to be sent to the queue. `published`: this process ended it. `abandoned`: it was
-    given up, because nobody could finish it."""
+    given up, because nobody could finish it. `bill` is there where it was published."""
 
     turn_id: UUID
     status: TurnStatus
@@ -35,6 +46,7 @@ class TurnOutcome:
     handed_over: bool = False
     published: bool = False
     abandoned: bool = False
+    bill: Bill | None = None
 
     @property
     def ended(self) -> bool:

@@ -14,7 +14,8 @@ from uuid6 import uuid7
 from shared.catalog import catalog
 from shared.db.engine import Database
 from shared.db.turns import StoredTurn, load_turn
-from shared.domain.outcome import TurnOutcome
+from shared.domain.money import ZERO
+from shared.domain.outcome import Bill, TurnOutcome
 from shared.domain.turn import Purpose, Turn
 from shared.errors import DatabaseUnavailable, JournalUnavailable, NotFound, SessionDeleted
 from shared.llm.port import Completion, Message, Provider
@@ -100,7 +101,7 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
         # Not even a fault of ours may cost the outcome in hand.
         journal.flush()
         raise
-    return _published(turn, body, journal, started)
+    return _published(header, turn, body, journal, started)
 
 
 def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
@@ -109,7 +110,7 @@ def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Coun
         turn, body = publish(runner.db, header, journal, council, abandoned=True)
     except Stopped:
         return _standing(runner, header, journal, started)
-    return _published(turn, body, journal, started, abandoned=turn.status == "failed")
+    return _published(header, turn, body, journal, started, abandoned=turn.status == "failed")
 
 
 def _asker(runner: Runner, journal: TurnJournal) -> Asker:
@@ -149,10 +150,20 @@ def _hand_over(runner: Runner, header: Header, journal: TurnJournal, started: fl
     return _standing(runner, header, journal, started, handed_over=released)
 
 
-def _published(turn: Turn, body: str, journal: TurnJournal, started: float, *, abandoned: bool = False) -> TurnOutcome:
-    figures, seconds = journal.figures(), time.monotonic() - started
+def _published(
+    header: Header, turn: Turn, body: str, journal: TurnJournal, started: float, *, abandoned: bool = False
+) -> TurnOutcome:
+    total_usd = sum((charge.amount_usd for charge in turn.charges), ZERO)
     return TurnOutcome(
-        turn.id, turn.status, body, figures, turn.fallbacks, seconds, published=True, abandoned=abandoned
+        turn.id,
+        turn.status,
+        body,
+        journal.figures(),
+        turn.fallbacks,
+        time.monotonic() - started,
+        published=True,
+        abandoned=abandoned,
+        bill=Bill(header.tenant_id, turn.session_id, total_usd, turn.amount("tenant")),
     )
 
 

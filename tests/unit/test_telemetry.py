@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import pytest
 from local.gateway.worker import LambdaContext
 from shared import telemetry
 from shared.domain.money import Usage
-from shared.domain.outcome import CallFigures, TurnOutcome
+from shared.domain.outcome import Bill, CallFigures, TurnOutcome
 from shared.domain.turn import Fallback
 from shared.errors import (
     BudgetExceeded,
@@ -102,10 +103,25 @@ class TestMetrics:
     def test_a_turn_that_this_process_did_not_end_counts_its_calls_only(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        telemetry.emit(outcome(published=False, handed_over=True))
+        telemetry.emit(outcome(published=False))
         assert all("Calls" in figures(line) for line in emitted(capsys))
         telemetry.emit(outcome(published=False, replayed=True, calls=()))
         assert emitted(capsys) == []
+
+    def test_a_turn_that_was_handed_over_is_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
+        telemetry.emit(outcome(published=False, handed_over=True, calls=()))
+        (line,) = emitted(capsys)
+        assert (dimensions(line), figures(line)) == ({}, {"HandedOverTurns": 1})
+
+    def test_a_bill_is_a_log_line_by_tenant_and_session(self, log_lines: LogLines) -> None:
+        bill = Bill("tenant-1", uuid4(), Decimal("0.0030"), Decimal("1E-7"))
+        published = outcome(calls=(), bill=bill)
+        telemetry.emit(published)
+        (line,) = log_lines()
+        told = {"tenant_id": "tenant-1", "session_id": str(bill.session_id), "turn_id": str(published.turn_id)}
+        assert line["message"] == "turn billed"
+        assert told.items() <= line.items()
+        assert (line["total_usd"], line["tenant_usd"]) == ("0.003", "0.0000001")
 
     def test_a_fallback_is_counted_by_component(self, capsys: pytest.CaptureFixture[str]) -> None:
         telemetry.emit(outcome(calls=(), fallbacks=[Fallback("routing", "a long story", 0)]))

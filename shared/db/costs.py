@@ -1,0 +1,107 @@
+"""What this month has cost so far, of all tenants, by the ledger and the budgets.
+
+The rule this file protects: money that is shown is read from what was committed, in one statement, and never added up
+beside it. A month is the period that a call's hold was taken in, in UTC, as for budgets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import func, literal, or_, select, text
+
+from shared.db.budgets import this_month
+from shared.db.engine import Database, Statement
+from shared.db.invariants import INVARIANTS, SPENT
+from shared.db.limited import read_within
+from shared.db.tables import PLATFORM, budget_limits, budgets, usage_ledger
+from shared.domain.money import TOKEN_CLASSES, Usage
+
+_SUSPENSE = "suspense"
+_now = func.timezone("UTC", func.now())
+_month = this_month()
+
+
+def _entries() -> Statement:
+    """This month's, and whatever is still in suspense of the months before."""
+    row = usage_ledger.c
+    of_month = row.period == _month
+    zero = literal(0)
+    return Statement(
+        select(
+            row.model_alias,
+            row.purpose,
+            row.account,
+            func.coalesce(func.sum(row.amount_usd).filter(of_month), zero).label("usd"),
+            func.coalesce(func.sum(row.amount_usd).filter(row.account == _SUSPENSE), zero).label("suspense_usd"),
+            *(func.coalesce(func.sum(row[name]).filter(of_month), zero).label(name) for name in TOKEN_CLASSES),
+        )
+        .where(or_(of_month, row.account == _SUSPENSE))
+        .group_by(row.model_alias, row.purpose, row.account)
+        .order_by(row.model_alias, row.purpose, row.account)
+    )
+
+
+def _platform() -> Statement:
+    """The platform's own budget, and the clock."""
+    payer = literal(PLATFORM)
+    month = (budgets.c.payer == payer) & (budgets.c.period == _month)
+    clock = select(_now.label("moment")).subquery("clock")
+    joined = clock.outerjoin(budget_limits, budget_limits.c.payer == payer).outerjoin(budgets, month)
+    # The lesser of the two; NULL where both are.
+    binding = func.least(budget_limits.c.limit_usd, budget_limits.c.cap_usd)
+    used = func.coalesce(budgets.c.spent_usd + budgets.c.held_usd, literal(0))
+    return Statement(select(clock.c.moment, binding.label("limit_usd"), used.label("used_usd")).select_from(joined))
+
+
+_ENTRIES = _entries()
+_PLATFORM = _platform()
+# By how much budgets and ledger are apart, over all payers and months.
+_DRIFT = Statement(
+    text(
+        f"""WITH drifted AS ({INVARIANTS[SPENT]})
+        SELECT coalesce(sum(abs(coalesce(spent_usd, 0) - coalesce(posted, 0))), 0) AS usd FROM drifted"""  # noqa: S608
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one alias, purpose and account come to. `suspense_usd` is of all months, and zero in other accounts."""
+
+    model_alias: str
+    purpose: str
+    account: str
+    usd: Decimal
+    suspense_usd: Decimal
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """`moment` is the database's clock in UTC, without its zone. `limit_usd` and `used_usd` are the platform's."""
+
+    moment: datetime
+    entries: Sequence[Entry]
+    limit_usd: Decimal | None
+    used_usd: Decimal
+    drift_usd: Decimal
+
+
+def load_month(db: Database, seconds: float) -> Month:
+    """`db` is in the role for operations. Raises DatabaseUnavailable where one of its three statements takes longer."""
+    rows, platform, drift = read_within(db, seconds, (_ENTRIES, {}), (_PLATFORM, {}), (_DRIFT, {}))
+    entries = [
+        Entry(
+            row["model_alias"],
+            row["purpose"],
+            row["account"],
+            row["usd"],
+            row["suspense_usd"],
+            Usage(**{name: int(row[name]) for name in TOKEN_CLASSES}),
+        )
+        for row in rows
+    ]
+    (clock,) = platform
+    return Month(clock["moment"], entries, clock["limit_usd"], clock["used_usd"], drift[0]["usd"])

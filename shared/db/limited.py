@@ -1,0 +1,13 @@
+"""Reads across tenants that end by Postgres's own limit, however much there is to be read."""
+
+from sqlalchemy import Text, bindparam, func, select
+
+from shared.db.engine import Database, Params, Row, Statement
+
+_TIME_LIMIT = Statement(select(func.set_config("statement_timeout", bindparam("b_milliseconds", type_=Text), True)))
+
+
+def read_within(db: Database, seconds: float, *work: tuple[Statement, Params]) -> list[list[Row]]:
+    """The rows of each statement, which has so many seconds. Raises DatabaseUnavailable where that is not enough."""
+    # With the queries in one transaction, so that the limit is theirs alone.
+    return db.read_all(None, (_TIME_LIMIT, {"b_milliseconds": str(int(seconds * 1000))}), *work)[1:]

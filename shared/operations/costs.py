@@ -1,0 +1,98 @@
+"""The month's cost as gauges: the ledger's own sums, whatever process was killed before it could tell of its turn.
+
+The rule this file protects: a gauge has one dimension beside the service. Its values add up to the whole, and there
+are as few series as there are aliases, purposes, accounts and classes of tokens.
+"""
+
+import calendar
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from shared.db.costs import Entry, Month, load_month
+from shared.db.engine import Database
+from shared.domain.money import ZERO, Usage
+from shared.errors import DatabaseUnavailable
+from shared.names import Dimension, Metric
+
+logger = logging.getLogger(__name__)
+
+Gauge = tuple[Mapping[Metric, float], Mapping[Dimension, str]]
+
+# For each of the statements. What takes longer is not known, which is better than late.
+_STATEMENT_S = 2.0
+_HOUR_S: Final = 3600
+_DAY_S: Final = 24 * _HOUR_S
+# An account without an entry costs nothing, and is to be seen to.
+_ACCOUNTS: Final = ("tenant", "platform", "suspense")
+KEYS: Final[Mapping[Dimension, Callable[[Entry], str]]] = {
+    Dimension.MODEL_ALIAS: lambda entry: entry.model_alias,
+    Dimension.PURPOSE: lambda entry: entry.purpose,
+    Dimension.ACCOUNT: lambda entry: entry.account,
+}
+
+
+def load_gauges(db: Database) -> list[Gauge]:
+    """The gauges of money, or none where the ledger could not be added up in time; `db` is in the role for
+    operations."""
+    try:
+        return list(gauges(load_month(db, _STATEMENT_S)))
+    except DatabaseUnavailable:
+        logger.warning("money not added up")
+        return []
+
+
+def gauges(month: Month) -> Iterator[Gauge]:
+    """What is emitted of a month: values, and the dimensions that they are of."""
+    for dimension in KEYS:
+        for name, usd in totals(month, dimension).items():
+            yield {Metric.MONTH_USD: float(usd)}, {dimension: name}
+    for name, number in tokens(month).as_dict().items():
+        yield {Metric.MONTH_TOKENS: number}, {Dimension.TOKEN_CLASS: name.removesuffix("_tokens")}
+    whole = {
+        Metric.MONTH_FORECAST_USD: float(forecast(month)),
+        Metric.SUSPENSE_USD: float(suspense(month)),
+        Metric.LEDGER_DRIFT_USD: float(month.drift_usd),
+    }
+    used = budget_used(month)
+    yield whole | ({Metric.PLATFORM_BUDGET_USED: float(used)} if used is not None else {}), {}
+
+
+def totals(month: Month, dimension: Dimension) -> dict[str, Decimal]:
+    """USD of the month so far, by alias, purpose or account."""
+    found = dict.fromkeys(_ACCOUNTS, ZERO) if dimension is Dimension.ACCOUNT else {}
+    for entry in month.entries:
+        name = KEYS[dimension](entry)
+        found[name] = found.get(name, ZERO) + entry.usd
+    return found
+
+
+def total(month: Month) -> Decimal:
+    """USD of the month so far, with what is in suspense."""
+    return sum((entry.usd for entry in month.entries), ZERO)
+
+
+def tokens(month: Month) -> Usage:
+    return sum((entry.usage for entry in month.entries), Usage())
+
+
+def suspense(month: Month) -> Decimal:
+    """USD in suspense, of whichever month."""
+    return sum((entry.suspense_usd for entry in month.entries), ZERO)
+
+
+def forecast(month: Month) -> Decimal:
+    """USD at the month's end, if it goes on as it has gone so far; its first hour counts as an hour."""
+    now = month.moment
+    days = calendar.monthrange(now.year, now.month)[1]
+    begun = (now - datetime(now.year, now.month, 1)).total_seconds()
+    return total(month) * days * _DAY_S / Decimal(max(begun, _HOUR_S))
+
+
+def budget_used(month: Month) -> Decimal | None:
+    """Per cent of the platform's budget that is spent or held; None without a limit. A limit of nothing is used up."""
+    if month.limit_usd is None:
+        return None
+    return 100 * month.used_usd / month.limit_usd if month.limit_usd else Decimal(100)

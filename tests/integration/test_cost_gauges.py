@@ -1,0 +1,206 @@
+"""The gauges of money are the ledger's sums, whatever was killed before it could tell of its turn."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from functions.sweeper import handler as sweeper
+from local.gateway.worker import LambdaContext
+from shared import telemetry
+from shared.db.engine import Database
+from shared.domain.money import TOKEN_CLASSES
+from shared.llm.scripted import ScriptedProvider
+from shared.names import Dimension, Env, Metric, Role
+from shared.operations import costs
+from shared.operations import sweep as sweep_module
+from shared.settings import operations_settings
+from shared.turns.accept import TurnRequest
+from shared.turns.run import Runner, take_turn
+from tests.council_room import AMPLE_S, DEEP_COST, FAST_COST, CouncilRoom, DatabaseUrls, answer, unknown
+
+Series = dict[tuple[str, str | None, str | None], float]
+# A sweep that waits for a lock is to be a red test, not one that never ends.
+ENDS = "-c idle_in_transaction_session_timeout=10s"
+MONTH = "period = date_trunc('month', timezone('UTC', now()))"
+
+
+@pytest.fixture
+def operations(database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    url = database_urls.of(Role.OPS)
+    db = Database(url)
+    monkeypatch.setattr(sweeper, "operations_database", lambda: db)
+    monkeypatch.setenv(Env.OPS_DATABASE_URL, url)
+    operations_settings.cache_clear()
+    yield db
+    db.close()
+    operations_settings.cache_clear()
+
+
+@pytest.fixture
+def sweep(
+    room: CouncilRoom, operations: Database, logging_as_it_was: None, capsys: pytest.CaptureFixture[str]
+) -> Callable[[], Series]:
+    """What one sweep emits, by metric, dimension and its value."""
+
+    def swept() -> Series:
+        capsys.readouterr()
+        sweeper.handler({}, LambdaContext("sweeper", "request-1", time.monotonic() + 60))
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        return dict(read for line in lines for read in series(line))
+
+    return swept
+
+
+def series(line: dict[str, Any]) -> Iterator[tuple[tuple[str, str | None, str | None], float]]:
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    (declared,) = directive["Dimensions"]
+    dimension = next((name for name in declared if name != "service"), None)
+    for metric in directive["Metrics"]:
+        yield (metric["Name"], dimension, line[dimension] if dimension else None), line[metric["Name"]][0]
+
+
+def of(found: Series, metric: Metric, dimension: Dimension) -> dict[str | None, float]:
+    return {name: value for (named, of, name), value in found.items() if (named, of) == (metric, dimension)}
+
+
+def by(room: CouncilRoom, column: str) -> dict[str, float]:
+    """The ledger's month, by a column."""
+    query = f"SELECT {column} AS name, sum(amount_usd) AS usd FROM usage_ledger WHERE {MONTH} GROUP BY 1"
+    return {row["name"]: float(row["usd"]) for row in room.rows(query)}
+
+
+def test_they_are_the_ledgers_sums_by_alias_purpose_and_account(sweep: Callable[[], Series], room: CouncilRoom) -> None:
+    room.provider.enqueue(unknown(), answer(), answer())
+    room.take("@writer @researcher hello")
+    found = sweep()
+    for dimension in (Dimension.MODEL_ALIAS, Dimension.PURPOSE):
+        assert of(found, Metric.MONTH_USD, dimension) == by(room, dimension)
+    accounts = of(found, Metric.MONTH_USD, Dimension.ACCOUNT)
+    assert accounts == {"platform": 0.0, **by(room, "account")}
+    assert accounts["tenant"] == float(FAST_COST + DEEP_COST)
+    assert found[Metric.SUSPENSE_USD, None, None] == accounts["suspense"] > 0
+
+
+def test_tokens_are_the_ledgers_by_class(sweep: Callable[[], Series], room: CouncilRoom) -> None:
+    room.provider.enqueue(answer())
+    room.take("@writer hello")
+    sums = ", ".join(f"sum({name}) AS {name.removesuffix('_tokens')}" for name in TOKEN_CLASSES)
+    expected = {name: float(value) for name, value in room.row(f"SELECT {sums} FROM usage_ledger").items()}
+    found = of(sweep(), Metric.MONTH_TOKENS, Dimension.TOKEN_CLASS)
+    assert found == expected
+    assert all(value > 0 for value in found.values())
+
+
+def test_every_tenants_money_is_in_them(sweep: Callable[[], Series], room: CouncilRoom) -> None:
+    other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
+    with other.databases:
+        for one in (room, other):
+            one.provider.enqueue(answer())
+            one.take("@writer hello")
+    assert of(sweep(), Metric.MONTH_USD, Dimension.ACCOUNT)["tenant"] == float(2 * FAST_COST)
+
+
+def publish_and_die(app_url: str, session_id: UUID, sent: Any) -> None:
+    """A turn in a process that is killed after its commit, with its metrics not yet on standard output."""
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    provider = ScriptedProvider()
+    provider.enqueue(answer())
+    telemetry._put = die  # type: ignore[assignment]
+    runner = Runner(Database(app_url), provider, lambda: AMPLE_S)
+    outcome = take_turn(runner, TurnRequest("tenant-1", "user-1", session_id, "@writer hello"))
+    sent.send(str(outcome.turn_id))
+    telemetry.emit(outcome)
+
+
+def test_what_a_killed_process_did_not_tell_of_is_in_the_next_ones(
+    sweep: Callable[[], Series], room: CouncilRoom
+) -> None:
+    received, sent = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(
+        target=publish_and_die, args=(room.app_url, room.session_id, sent)
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert received.poll()
+    assert room.row("SELECT status FROM turns") == {"status": "completed"}
+    found = sweep()
+    spent = room.row(f"SELECT sum(amount_usd) AS usd FROM usage_ledger WHERE {MONTH}")["usd"]
+    assert spent == FAST_COST
+    for dimension in (Dimension.MODEL_ALIAS, Dimension.PURPOSE, Dimension.ACCOUNT):
+        assert sum(of(found, Metric.MONTH_USD, dimension).values()) == float(spent)
+
+
+def test_another_month_is_left_out_but_for_what_is_in_suspense(
+    sweep: Callable[[], Series], room: CouncilRoom, owner: psycopg.Connection[Any]
+) -> None:
+    room.provider.enqueue(unknown(), answer())
+    room.take("@writer hello")
+    before = sweep()
+    for table in ("usage_ledger", "llm_calls", "budgets"):
+        owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
+    found = sweep()
+    assert of(found, Metric.MONTH_USD, Dimension.MODEL_ALIAS) == {"fast": 0.0}
+    assert set(of(found, Metric.MONTH_USD, Dimension.ACCOUNT).values()) == {0.0}
+    assert found[Metric.SUSPENSE_USD, None, None] == before[Metric.SUSPENSE_USD, None, None] > 0
+    assert found[Metric.MONTH_FORECAST_USD, None, None] == 0
+
+
+class TestBudget:
+    def used(self, found: Series) -> float | None:
+        return found.get((Metric.PLATFORM_BUDGET_USED, None, None))
+
+    def test_what_is_spent_and_held_of_a_limit_is_used(
+        self, sweep: Callable[[], Series], owner: psycopg.Connection[Any]
+    ) -> None:
+        assert self.used(sweep()) is None
+        owner.execute(b"INSERT INTO budget_limits (payer, limit_usd, cap_usd) VALUES ('platform', 4, 5)")
+        assert self.used(sweep()) == 0
+        insert = "INSERT INTO budgets (payer, period, spent_usd, held_usd) VALUES ('platform', {}, 2, 1)"
+        owner.execute(insert.format("date_trunc('month', timezone('UTC', now()))").encode())
+        # Another month's is no matter.
+        owner.execute(insert.format("date_trunc('month', timezone('UTC', now())) - interval '1 month'").encode())
+        try:
+            assert self.used(sweep()) == 75
+            owner.execute(b"UPDATE budget_limits SET cap_usd = 0")
+            assert self.used(sweep()) == 100
+        finally:
+            owner.execute(b"DELETE FROM budgets")
+
+
+def test_drift_is_by_how_much_budgets_and_ledger_are_apart(
+    sweep: Callable[[], Series], room: CouncilRoom, owner: psycopg.Connection[Any]
+) -> None:
+    room.provider.enqueue(answer())
+    room.take("@writer hello")
+    assert sweep()[Metric.LEDGER_DRIFT_USD, None, None] == 0
+    owner.execute(b"UPDATE budgets SET spent_usd = spent_usd + 0.25")
+    try:
+        assert sweep()[Metric.LEDGER_DRIFT_USD, None, None] == 0.25
+    finally:
+        owner.execute(b"UPDATE budgets SET spent_usd = spent_usd - 0.25")
+
+
+def test_what_cannot_be_added_up_in_time_is_no_gauge_and_not_zero(
+    sweep: Callable[[], Series], database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "_STATEMENT_S", 0.05)
+    monkeypatch.setattr(sweep_module, "_INVARIANTS_S", 0.0)
+    # It has no limit of its own, and would wait.
+    monkeypatch.setattr(sweeper, "roll_up", lambda *_: None)
+    with psycopg.connect(database_urls.owner, options=ENDS) as busy:
+        busy.execute("LOCK TABLE usage_ledger IN ACCESS EXCLUSIVE MODE")
+        found = sweep()
+    assert not [name for name, *_ in found if name.startswith("Month") or name == Metric.LEDGER_DRIFT_USD]
+    assert (Metric.OLDEST_ACTIVE_TURN, None, None) in found
