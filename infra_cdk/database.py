@@ -6,12 +6,14 @@ The rule this file protects: no function holds a password. The owner's is made, 
 from typing import Final
 
 from aws_cdk import Duration, RemovalPolicy, SecretValue
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_rds as rds
 from constructs import Construct
 
 from infra_cdk.logs import Logs
+from infra_cdk.metrics import aws
 from infra_cdk.network import POSTGRES, Network
 from infra_cdk.stages import Stage
 from shared.names import Role
@@ -62,6 +64,12 @@ class Database(Construct):
         """The database itself, without the owner's name and password."""
         host = self.instance.db_instance_endpoint_address
         return f"postgresql://{host}:{POSTGRES}/{NAME}?sslmode=verify-full&sslrootcert={RDS_AUTHORITIES}"
+
+    def pinned(self, period: Duration) -> cloudwatch.Metric:
+        """How many of the proxy's connections it cannot share."""
+        assert self.proxy
+        name, here = "DatabaseConnectionsCurrentlySessionPinned", {"ProxyName": self.proxy.db_proxy_name}
+        return aws("RDS", name, "Maximum", period, here)
 
     def grant_connect(self, grantee: iam.IGrantable, role: Role) -> None:
         if self.proxy:

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from typing import Final
 
-from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_codedeploy as codedeploy
 from constructs import Construct
 
 from infra_cdk.entries import Entry
 from infra_cdk.function import Function
-from shared.names import METRICS_NAMESPACE, SERVICE, Metric
+from infra_cdk.metrics import MINUTE, Metrics
+from infra_cdk.stages import Stage
+from shared.names import Metric
 
 # In a minute. One invocation that failed may be the client's doing or AWS's; three are a pattern.
 _FAILURES: Final = 3
@@ -18,23 +19,18 @@ _FAILURES: Final = 3
 
 class Release(Construct):
     """One deployment group for each function. What answers HTTP answers errors, too, instead of failing: those are
-    counted by a metric, which rings for all of them."""
+    counted by a metric, which rings for all of them. `alarms` are those that undo a release."""
 
-    def __init__(self, scope: Construct, id: str, *, functions: Sequence[Function], canary: str) -> None:
+    def __init__(self, scope: Construct, id: str, *, functions: Sequence[Function], stage: Stage) -> None:
         super().__init__(scope, id)
         application = codedeploy.LambdaApplication(self, "Application")
-        config = codedeploy.LambdaDeploymentConfig.from_lambda_deployment_config_name(self, "Config", canary)
-        metric = cloudwatch.Metric(
-            namespace=METRICS_NAMESPACE,
-            metric_name=Metric.UNEXPECTED_ERRORS.value,
-            dimensions_map={"service": SERVICE},
-            period=Duration.minutes(1),
-            statistic="Sum",
-        )
+        config = codedeploy.LambdaDeploymentConfig.from_lambda_deployment_config_name(self, "Config", stage.canary)
+        self.alarms: list[cloudwatch.IAlarm] = []
+        metric = Metrics(stage.name).one(Metric.UNEXPECTED_ERRORS, "Sum", MINUTE)
         unexpected = self._alarm("Unexpected", metric, "Requests were answered with an error that nobody expected")
         for function in functions:
             entry = function.entry
-            metric = function.alias.metric_errors(period=Duration.minutes(1), statistic="Sum")
+            metric = function.alias.metric_errors(period=MINUTE, statistic="Sum")
             alarms = [self._alarm(f"{entry.title}Errors", metric, f"The function {entry.name} fails")]
             codedeploy.LambdaDeploymentGroup(
                 self,
@@ -52,7 +48,7 @@ class Release(Construct):
         return [unexpected] if entry.serves else []
 
     def _alarm(self, id: str, metric: cloudwatch.IMetric, description: str) -> cloudwatch.Alarm:
-        return cloudwatch.Alarm(
+        alarm = cloudwatch.Alarm(
             self,
             id,
             metric=metric,
@@ -62,3 +58,5 @@ class Release(Construct):
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
+        self.alarms.append(alarm)
+        return alarm

@@ -5,25 +5,29 @@ The rule this file protects: whoever wants to know what a function may do reads 
 
 from collections.abc import Mapping
 
-from aws_cdk import CfnOutput, Duration, Environment, Stack, Tags
-from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import CfnOutput, Environment, Stack, Tags
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra_cdk import entries, identity
 from infra_cdk.account_stack import LOG_PREFIX, log_bucket_name, log_url
+from infra_cdk.alarms import Alarms
 from infra_cdk.api import Api
 from infra_cdk.assets import Assets
+from infra_cdk.cost_dashboard import CostDashboard
 from infra_cdk.database import Database
 from infra_cdk.entries import ENTRIES, MIGRATE, RELEASED, Entry
 from infra_cdk.function import Function
+from infra_cdk.health_dashboard import HealthDashboard
 from infra_cdk.logs import Logs
 from infra_cdk.migration import Migration
 from infra_cdk.network import Network
+from infra_cdk.notifications import Notifications
 from infra_cdk.queue import Queue
 from infra_cdk.release import Release
 from infra_cdk.schedules import Schedules
+from infra_cdk.spending import Spending
 from infra_cdk.stages import Stage
 from shared.names import SERVICE, BedrockModel, Env, Role
 
@@ -58,7 +62,7 @@ class PantheonStack(Stack):
             after=[self.database, self.network],
             released=released,
         )
-        Release(self, "Release", functions=released, canary=stage.canary)
+        release = Release(self, "Release", functions=released, stage=stage)
         self.queue.feed(self.functions[entries.WORKER.name].alias, stage.worker_concurrency)
         Schedules(self, "Schedules", released)
         self.api = Api(
@@ -71,7 +75,7 @@ class PantheonStack(Stack):
             burst=stage.throttle_burst,
             logs=logs,
         )
-        self._watch()
+        self._watch(release)
         CfnOutput(self, "Url", value=self.api.http.api_endpoint, description="Where the API is")
         CfnOutput(self, "Token", value=self.issuer.how, description="How to get a token")
 
@@ -140,33 +144,26 @@ class PantheonStack(Stack):
             values |= {Env.INVOCATION_LOG: log_url(self)}
         return {str(name): value for name, value in values.items()}
 
-    def _watch(self) -> None:
-        """What needs a person, beside a release that goes wrong."""
-        dead = self.queue.dead.metric_approximate_number_of_messages_visible(
-            period=Duration.minutes(1), statistic="Maximum"
-        )
-        self._alarm("DeadLetters", dead, 1, "A turn could not be run, over and over")
-        if self.database.proxy:
-            pinned = cloudwatch.Metric(
-                namespace="AWS/RDS",
-                metric_name="DatabaseConnectionsCurrentlySessionPinned",
-                dimensions_map={"ProxyName": self.database.proxy.db_proxy_name},
-                period=Duration.minutes(5),
-                statistic="Maximum",
-            )
-            self._alarm("Pinned", pinned, self.stage.connections // 2, "The proxy cannot share its connections")
-
-    def _alarm(self, id: str, metric: cloudwatch.IMetric, threshold: float, description: str) -> None:
-        cloudwatch.Alarm(
+    def _watch(self, release: Release) -> None:
+        """What is looked at, and what needs a person."""
+        notifications = Notifications(self, "Notifications", stage=self.stage)
+        Alarms(
             self,
-            id,
-            metric=metric,
-            alarm_description=description,
-            threshold=threshold,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            "Alarms",
+            stage=self.stage,
+            functions=self.functions,
+            database=self.database,
+            queue=self.queue,
+            notifications=notifications,
+            released=release.alarms,
         )
+        Spending(self, "Spending", stage=self.stage, ticket=notifications.ticket)
+        shown = {"stage": self.stage, "functions": self.functions}
+        cost = CostDashboard(self, "Cost", instance=self.database.instance, **shown)
+        health = HealthDashboard(self, "Health", database=self.database, queue=self.queue, **shown)
+        for id, name in (("CostDashboard", cost.name), ("HealthDashboard", health.name)):
+            console = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home?region={self.region}"
+            CfnOutput(self, id, value=f"{console}#dashboards/dashboard/{name}", description="A dashboard")
 
     def _grant(self) -> None:
         """Every right of every function, beside those that let it run and write its own log."""

@@ -22,7 +22,8 @@ class Stage:
     `connections` is what the database takes; behind a proxy, what the proxy may open. `reserved` is the concurrency
     that a function may use at most and always has, by its name; a new account has too little to reserve any.
     `canary` is CodeDeploy's name of a way to shift traffic. `issuer` and `audience` are whose tokens are accepted;
-    without them a Cognito pool is made. Sizes are in GiB and MB, rates per second.
+    without them a Cognito pool is made. `budget_usd` is what a month may cost before AWS says so; `page_email` and
+    `ticket_email` are who is told of alarms. Sizes are in GiB and MB, rates per second.
     """
 
     name: str
@@ -43,10 +44,13 @@ class Stage:
     canary: str
     throttle_rate: int
     throttle_burst: int
+    budget_usd: int
     reserved: Mapping[str, int] = field(default_factory=lambda: _NONE)
     cors_origins: tuple[str, ...] = ()
     issuer: str | None = None
     audience: str | None = None
+    page_email: str | None = None
+    ticket_email: str | None = None
 
     @property
     def worker_concurrency(self) -> int:
@@ -73,6 +77,7 @@ DEV: Final = Stage(
     canary="CodeDeployDefault.LambdaAllAtOnce",
     throttle_rate=20,
     throttle_burst=30,
+    budget_usd=100,
     cors_origins=("http://localhost:3000",),
 )
 
@@ -96,6 +101,7 @@ STAGING: Final = Stage(
     canary="CodeDeployDefault.LambdaCanary10Percent5Minutes",
     throttle_rate=50,
     throttle_burst=100,
+    budget_usd=300,
 )
 
 PROD: Final = Stage(
@@ -118,6 +124,7 @@ PROD: Final = Stage(
     canary="CodeDeployDefault.LambdaCanary10Percent10Minutes",
     throttle_rate=500,
     throttle_burst=1000,
+    budget_usd=5000,
     reserved=MappingProxyType({"sweeper": 1, "reconciler": 1, "migrate": 1}),
 )
 

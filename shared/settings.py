@@ -76,6 +76,12 @@ class InvocationLogSettings(Environment):
     invocation_log: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]+(/[^/]+)+$")]
 
 
+class StageSettings(Environment):
+    """Which deployment this is: several may share an account, and their metrics must not add up."""
+
+    stage: str = "local"
+
+
 class MigrationSettings(Environment):
     """What the migration needs to know: the owner's URL, and where his name and password are if they are not in it."""
 
@@ -134,6 +140,11 @@ def migration_settings() -> MigrationSettings:
 def aws_environment() -> AwsEnvironment:
     """As it is now: unlike settings, credentials change while a process lives."""
     return _read(AwsEnvironment)
+
+
+def stage_settings() -> StageSettings:
+    """Read anew each time, as every function has it, whatever else it has."""
+    return _read(StageSettings)
 
 
 @cache

@@ -19,6 +19,7 @@ from shared.domain.money import Usage, format_usd
 from shared.domain.outcome import Bill, CallFigures, TurnOutcome
 from shared.errors import JournalUnavailable, PantheonError, TurnConflict
 from shared.names import METRICS_NAMESPACE, SERVICE, Dimension, Metric
+from shared.settings import stage_settings
 
 _DEEPEST = 8
 
@@ -69,7 +70,9 @@ def emit(outcome: TurnOutcome) -> None:
     """The metrics of a turn, from its outcome, after its commit."""
     if outcome.published:
         _put({Dimension.STATUS: outcome.status}, {Metric.TURNS: 1})
-        _put({}, {Metric.TURN_DURATION: outcome.seconds, Metric.TURN_OVERHEAD: outcome.overhead_s})
+        # An alarm cannot search: what it reads is without dimensions, too.
+        times = {Metric.TURN_DURATION: outcome.seconds, Metric.TURN_OVERHEAD: outcome.overhead_s}
+        _put({}, {**times, Metric.FALLBACK_USED: len(outcome.fallbacks)})
         if outcome.abandoned:
             count(Metric.ABANDONED_TURNS)
     if outcome.handed_over:
@@ -79,6 +82,9 @@ def emit(outcome: TurnOutcome) -> None:
     groups: dict[tuple[str, str], list[CallFigures]] = {}
     for call in outcome.calls:
         groups.setdefault((call.model_alias, call.purpose), []).append(call)
+    if outcome.calls:
+        unknown = sum(call.status == "unknown" for call in outcome.calls)
+        _put({}, {Metric.CALLS: len(outcome.calls), Metric.UNKNOWN_CALLS: unknown})
     for (alias, purpose), calls in groups.items():
         _put({Dimension.MODEL_ALIAS: alias, Dimension.PURPOSE: purpose}, _figures(calls))
     for fallback in outcome.fallbacks:
@@ -142,7 +148,7 @@ _UNITS = {
 
 def _put(dimensions: Mapping[Dimension, str], values: Mapping[Metric, float]) -> None:
     """One EMF line on standard output."""
-    metrics = EphemeralMetrics(namespace=METRICS_NAMESPACE, service=SERVICE)
+    metrics = EphemeralMetrics(namespace=METRICS_NAMESPACE, service=f"{SERVICE}-{stage_settings().stage}")
     for dimension, name in dimensions.items():
         metrics.add_dimension(dimension.value, name)
     for metric, value in values.items():

@@ -185,8 +185,9 @@ def used(lines: list[dict[str, Any]]) -> dict[str, float]:
     for line in lines:
         for directive in line.get("_aws", {}).get("CloudWatchMetrics", ()):
             assert directive["Namespace"] == METRICS_NAMESPACE
-            if Metric.FALLBACK_USED in [metric["Name"] for metric in directive["Metrics"]]:
-                assert [set(names) for names in directive["Dimensions"]] == [{"service", Dimension.COMPONENT}]
+            names = [set(names) for names in directive["Dimensions"]]
+            if Metric.FALLBACK_USED in [metric["Name"] for metric in directive["Metrics"]] and names != [{"service"}]:
+                assert names == [{"service", Dimension.COMPONENT}]
                 component = line[Dimension.COMPONENT]
                 found[component] = found.get(component, 0) + sum(line[Metric.FALLBACK_USED])
     return found

@@ -54,7 +54,7 @@ class TestDatabase:
         assert {resource.rpartition("/")[2] for resource in signs} == (set(Role) if stage.proxy else set())
 
     def test_sessions_that_are_pinned_ring(self, template: Template, stage: Stage) -> None:
-        names = {alarm["MetricName"] for alarm in template.resources("AWS::CloudWatch::Alarm").values()}
+        names = {alarm.get("MetricName") for alarm in template.resources("AWS::CloudWatch::Alarm").values()}
         assert ("DatabaseConnectionsCurrentlySessionPinned" in names) is stage.proxy
 
 
@@ -207,7 +207,7 @@ class TestQueue:
 
     def test_dead_letters_ring(self, template: Template) -> None:
         alarms = template.resources("AWS::CloudWatch::Alarm").values()
-        assert [a["Threshold"] for a in alarms if a["MetricName"] == "ApproximateNumberOfMessagesVisible"] == [1]
+        assert [a["Threshold"] for a in alarms if a.get("MetricName") == "ApproximateNumberOfMessagesVisible"] == [1]
 
 
 class TestSchedules:

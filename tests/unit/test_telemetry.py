@@ -65,14 +65,14 @@ class TestMetrics:
         for metric in Metric:
             telemetry.count(metric)
         lines = emitted(capsys)
-        assert len(lines) == 2 + 3 + 1 + len(Metric)
+        assert len(lines) == 2 + 1 + 3 + 1 + len(Metric)
         for line in lines:
             (directive,) = line["_aws"]["CloudWatchMetrics"]
             assert directive["Namespace"] == "Pantheon"
             assert isinstance(line["_aws"]["Timestamp"], int)
             (declared,) = directive["Dimensions"]
             assert "service" in declared
-            assert line["service"] == "pantheon"
+            assert line["service"] == "pantheon-local"
             assert set(declared) - {"service"} <= {dimension.value for dimension in Dimension}
             assert set(figures(line)) <= {metric.value for metric in Metric}
             # Nothing but what is declared: an undeclared member is a log field that somebody pays for.
@@ -83,14 +83,16 @@ class TestMetrics:
         turns, times = emitted(capsys)[:2]
         assert (dimensions(turns), figures(turns)) == ({"status": "completed"}, {"Turns": 1})
         assert dimensions(times) == {}
-        assert figures(times) == {"TurnDuration": 3.0, "TurnOverhead": 3.0 - 2.375}
+        assert figures(times) == {"TurnDuration": 3.0, "TurnOverhead": 3.0 - 2.375, "FallbackUsed": 0}
         units = {metric["Name"]: metric["Unit"] for metric in times["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-        assert units == {"TurnDuration": "Seconds", "TurnOverhead": "Seconds"}
+        assert units == {"TurnDuration": "Seconds", "TurnOverhead": "Seconds", "FallbackUsed": "Count"}
 
     def test_calls_are_summed_by_alias_and_purpose(self, capsys: pytest.CaptureFixture[str]) -> None:
         telemetry.emit(outcome())
         by_call = {tuple(dimensions(line).values()): figures(line) for line in emitted(capsys)[2:]}
-        assert list(by_call) == [("fast", "agent"), ("deep", "agent"), ("fast", "routing")]
+        assert list(by_call) == [(), ("fast", "agent"), ("deep", "agent"), ("fast", "routing")]
+        # An alarm cannot add up.
+        assert by_call[()] == {"Calls": 4, "UnknownCalls": 1}
         assert by_call["fast", "agent"] == {
             "Calls": 2,
             "CallDuration": 1.0,

@@ -1,0 +1,150 @@
+"""The alarms: few, each with its section in docs/operations.md, and each worth what it interrupts.
+
+The rule this file protects: a page is for what loses money or turns while nobody looks. What can wait is a ticket.
+A metric that is not there is no reason to ring, but for the sweeper's, without which nobody would know.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from infra_cdk.database import Database
+from infra_cdk.function import Function
+from infra_cdk.metrics import FIVE_MINUTES, HOUR, MINUTE, Metrics, aws, math
+from infra_cdk.notifications import Notifications
+from infra_cdk.queue import Queue
+from infra_cdk.stages import Stage
+from shared.names import BedrockModel, Metric
+
+# A turn may be handed over once or twice, a quarter of an hour each.
+OLDEST_TURN_S: Final = 45 * 60
+UNKNOWN_PER_CENT: Final = 2
+FALLBACK_PER_CENT: Final = 10
+BUDGET_PER_CENT: Final = 80
+THROTTLES: Final = 10
+# Of fewer in an hour, a share says nothing.
+FEWEST_CALLS: Final = 50
+FEWEST_TURNS: Final = 20
+_AT_LEAST: Final = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+_MORE: Final = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
+
+
+class Alarms(Construct):
+    """An alarm's id is its section's title in the runbook. `released` are the alarms that a release watches."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        stage: Stage,
+        functions: Mapping[str, Function],
+        database: Database,
+        queue: Queue,
+        notifications: Notifications,
+        released: Sequence[cloudwatch.IAlarm],
+    ) -> None:
+        super().__init__(scope, id)
+        self._stage = stage
+        self._metrics = Metrics(stage.name)
+        self._pages(queue, notifications.page)
+        self._tickets(functions, notifications.ticket)
+        if database.proxy:
+            most = max(1, stage.connections // 2)
+            pinned = database.pinned(FIVE_MINUTES)
+            self._alarm("PinnedSessions", pinned, most, notifications.ticket)
+        self._canary(released, notifications.ticket)
+
+    def _pages(self, queue: Queue, page: sns.Topic) -> None:
+        one = self._metrics.one
+        self._alarm("BrokenInvariant", one(Metric.BROKEN_INVARIANTS, "Maximum", MINUTE), 1, page)
+        self._alarm("UnjournaledCall", one(Metric.UNJOURNALED_CALLS, "Maximum", FIVE_MINUTES), 1, page)
+        dead = queue.dead.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
+        self._alarm("DeadLetter", dead, 1, page)
+        self._alarm(
+            "OldestActiveTurn",
+            one(Metric.OLDEST_ACTIVE_TURN, "Maximum", MINUTE),
+            OLDEST_TURN_S,
+            page,
+            periods=5,
+            missing=cloudwatch.TreatMissingData.BREACHING,
+        )
+        self._alarm("LedgerDrift", one(Metric.LEDGER_DRIFT_USD, "Maximum", MINUTE), 0, page, operator=_MORE)
+
+    def _tickets(self, functions: Mapping[str, Function], ticket: sns.Topic) -> None:
+        one = self._metrics.one
+        unknown = math(
+            f"IF(calls >= {FEWEST_CALLS}, 100*unknown/calls, 0)",
+            {"calls": one(Metric.CALLS, "Sum", HOUR), "unknown": one(Metric.UNKNOWN_CALLS, "Sum", HOUR)},
+            HOUR,
+            "calls of unknown outcome, %",
+        )
+        self._alarm("UnknownRate", unknown, UNKNOWN_PER_CENT, ticket)
+        turns = one(Metric.TURN_DURATION, "SampleCount", HOUR)
+        fallback = math(
+            f"IF(turns >= {FEWEST_TURNS}, 100*fallbacks/turns, 0)",
+            {"turns": turns, "fallbacks": one(Metric.FALLBACK_USED, "Sum", HOUR)},
+            HOUR,
+            "fallbacks of 100 turns",
+        )
+        self._alarm("FallbackRate", fallback, FALLBACK_PER_CENT, ticket)
+        self._alarm("Throttles", self._throttles(functions), THROTTLES, ticket)
+        used = one(Metric.PLATFORM_BUDGET_USED, "Maximum", FIVE_MINUTES)
+        self._alarm("PlatformBudget", used, BUDGET_PER_CENT, ticket)
+
+    def _throttles(self, functions: Mapping[str, Function]) -> cloudwatch.IMetric:
+        """Of what somebody waits for: an alarm takes ten metrics at most."""
+        serving = {name: f for name, f in functions.items() if f.entry.serves or f.entry.asks}
+        using: dict[str, cloudwatch.IMetric] = {
+            name: aws("Lambda", "Throttles", "Sum", FIVE_MINUTES, {"FunctionName": f.function.function_name})
+            for name, f in serving.items()
+        }
+        for number, model in enumerate(BedrockModel):
+            here = {"ModelId": model.value}
+            using[f"model{number}"] = aws("Bedrock", "InvocationThrottles", "Sum", FIVE_MINUTES, here)
+        return math("+".join(f"FILL({name},0)" for name in using), using, FIVE_MINUTES, "throttles")
+
+    def _canary(self, released: Sequence[cloudwatch.IAlarm], ticket: sns.Topic) -> None:
+        """A release that is being shifted is put back by CodeDeploy; this tells somebody, once for all of them."""
+        composite = cloudwatch.CompositeAlarm(
+            self,
+            "Canary",
+            composite_alarm_name=f"pantheon-{self._stage.name}-Canary",
+            alarm_description=_runbook("Canary"),
+            alarm_rule=cloudwatch.AlarmRule.any_of(
+                *(cloudwatch.AlarmRule.from_alarm(alarm, cloudwatch.AlarmState.ALARM) for alarm in released)
+            ),
+        )
+        composite.add_alarm_action(actions.SnsAction(ticket))
+
+    def _alarm(
+        self,
+        id: str,
+        metric: cloudwatch.IMetric,
+        threshold: float,
+        topic: sns.Topic,
+        *,
+        periods: int = 1,
+        operator: cloudwatch.ComparisonOperator = _AT_LEAST,
+        missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
+    ) -> None:
+        alarm = cloudwatch.Alarm(
+            self,
+            id,
+            alarm_name=f"pantheon-{self._stage.name}-{id}",
+            metric=metric,
+            alarm_description=_runbook(id),
+            threshold=threshold,
+            evaluation_periods=periods,
+            comparison_operator=operator,
+            treat_missing_data=missing,
+        )
+        alarm.add_alarm_action(actions.SnsAction(topic))
+
+
+def _runbook(id: str) -> str:
+    return f"docs/operations.md, Alarms, {id}"

@@ -1,0 +1,142 @@
+"""How Pantheon is: turns, calls, what waits, what broke, and what it runs on."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from infra_cdk.database import Database
+from infra_cdk.function import Function
+from infra_cdk.metrics import FIVE_MINUTES, HOUR, MINUTE, Metrics, aws, graph, row
+from infra_cdk.queue import Queue
+from infra_cdk.stages import Stage
+from shared.names import Dimension, Metric
+
+_PERCENTILES: Final = ("p50", "p95", "p99")
+_BY_CALL: Final = (Dimension.MODEL_ALIAS, Dimension.PURPOSE)
+_STARTS: Final = (
+    'filter @type = "REPORT"',
+    'parse @message "Restore Duration: * ms" as restored',
+    "stats count(@initDuration) as cold, count(restored) as restores, count(*) as invocations by bin(1h)",
+)
+
+
+class HealthDashboard(Construct):
+    """`name` is the dashboard's. `functions` are by name."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        stage: Stage,
+        functions: Mapping[str, Function],
+        database: Database,
+        queue: Queue,
+    ) -> None:
+        super().__init__(scope, id)
+        self.name = f"pantheon-{stage.name}-health"
+        self._metrics = Metrics(stage.name)
+        self._functions = functions
+        widgets = [self._turns(), self._ends(), self._calls(), self._waiting(queue), self._truth()]
+        cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            dashboard_name=self.name,
+            default_interval=Duration.days(1),
+            widgets=[*widgets, self._lambda(stage), self._database(database)],
+        )
+
+    def _turns(self) -> list[cloudwatch.IWidget]:
+        one = self._metrics.one
+        return row(
+            graph("Turns by status", self._metrics.each(Metric.TURNS, "Sum", FIVE_MINUTES, [Dimension.STATUS])),
+            *(
+                graph(f"{title}, seconds", *(one(metric, p, FIVE_MINUTES, label=p) for p in _PERCENTILES))
+                for title, metric in (
+                    ("A turn", Metric.TURN_DURATION),
+                    ("A turn without its calls", Metric.TURN_OVERHEAD),
+                )
+            ),
+        )
+
+    def _ends(self) -> list[cloudwatch.IWidget]:
+        return row(
+            self._sums("Left to the queue", Metric.HANDED_OVER_TURNS, Metric.ABANDONED_TURNS, Metric.UNSENT_TURNS),
+            self._sums("Answered with an error", Metric.UNEXPECTED_ERRORS, Metric.JOURNAL_UNAVAILABLE),
+            self._sums("Conflicts", Metric.TURN_CONFLICTS),
+        )
+
+    def _calls(self) -> list[cloudwatch.IWidget]:
+        each = self._metrics.each
+        return row(
+            graph("Calls", each(Metric.CALLS, "Sum", FIVE_MINUTES, _BY_CALL), width=6),
+            graph("A call, p95, seconds", each(Metric.CALL_DURATION, "p95", FIVE_MINUTES, _BY_CALL), width=6),
+            graph("Calls of unknown outcome", each(Metric.UNKNOWN_CALLS, "Sum", FIVE_MINUTES, _BY_CALL), width=6),
+            graph("Fallbacks", each(Metric.FALLBACK_USED, "Sum", FIVE_MINUTES, [Dimension.COMPONENT]), width=6),
+        )
+
+    def _waiting(self, queue: Queue) -> list[cloudwatch.IWidget]:
+        one = self._metrics.one
+        age = queue.queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum")
+        depth = queue.queue.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
+        dead = queue.dead.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
+        active = (one(metric, "Maximum", MINUTE) for metric in (Metric.ACTIVE_TURNS, Metric.DUE_TURNS))
+        return row(
+            graph("Turns that have not ended", *active, width=6),
+            graph("The oldest of them, seconds", one(Metric.OLDEST_ACTIVE_TURN, "Maximum", MINUTE), width=6),
+            graph("The oldest message, seconds", age, width=6),
+            graph("Messages, and dead letters", depth, dead, width=6),
+        )
+
+    def _truth(self) -> list[cloudwatch.IWidget]:
+        one = self._metrics.one
+        invariants = (Metric.BROKEN_INVARIANTS, Metric.UNCHECKED_INVARIANTS)
+        differences = (Metric.UNJOURNALED_CALLS, Metric.DRIFTED_CALLS, Metric.UNREADABLE_RECORDS)
+        return row(
+            graph("Invariants", *(one(metric, "Maximum", MINUTE) for metric in invariants)),
+            graph("The provider's record differs", *(one(metric, "Maximum", HOUR) for metric in differences)),
+            graph(
+                "Calls in suspense",
+                one(Metric.SUSPENDED_CALLS, "Maximum", HOUR),
+                one(Metric.RECONCILED_CALLS, "Sum", HOUR),
+            ),
+        )
+
+    def _lambda(self, stage: Stage) -> list[cloudwatch.IWidget]:
+        def by_function(name: str, statistic: str) -> list[cloudwatch.IMetric]:
+            return [
+                aws("Lambda", name, statistic, FIVE_MINUTES, {"FunctionName": f.function.function_name}, label)
+                for label, f in self._functions.items()
+            ]
+
+        starts = cloudwatch.LogQueryWidget(
+            title="Cold starts",
+            log_group_names=[f"/aws/lambda/pantheon-{stage.name}-{name}" for name in ("api", "turns", "worker")],
+            query_lines=list(_STARTS),
+            view=cloudwatch.LogQueryVisualizationType.TABLE,
+            width=6,
+            height=6,
+        )
+        return row(
+            graph("Throttles", *by_function("Throttles", "Sum"), width=6),
+            graph("Errors", *by_function("Errors", "Sum"), width=6),
+            graph("At once", *by_function("ConcurrentExecutions", "Maximum"), width=6),
+            starts,
+        )
+
+    def _database(self, database: Database) -> list[cloudwatch.IWidget]:
+        here = {"DBInstanceIdentifier": database.instance.instance_identifier}
+        widgets = [
+            graph("Connections", aws("RDS", "DatabaseConnections", "Maximum", MINUTE, here), width=6),
+            graph("Processor, %", aws("RDS", "CPUUtilization", "Average", FIVE_MINUTES, here), width=6),
+            graph("Free storage, bytes", aws("RDS", "FreeStorageSpace", "Minimum", HOUR, here), width=6),
+        ]
+        if database.proxy:
+            widgets.append(graph("Pinned sessions", database.pinned(MINUTE), width=6))
+        return row(*widgets)
+
+    def _sums(self, title: str, *metrics: Metric) -> cloudwatch.GraphWidget:
+        return graph(title, *(self._metrics.one(metric, "Sum", FIVE_MINUTES) for metric in metrics))

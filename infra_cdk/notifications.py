@@ -1,0 +1,49 @@
+"""Whom an alarm tells: `page` wakes somebody, `ticket` can wait until the morning."""
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from infra_cdk.stages import Stage
+
+_SENDERS = ("cloudwatch.amazonaws.com", "budgets.amazonaws.com")
+
+
+class Notifications(Construct):
+    """Two topics, encrypted, to which only this account's alarms and budgets send. Whoever has a pager subscribes it
+    to `page`; a stage may name an address for each."""
+
+    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
+        super().__init__(scope, id)
+        account = Stack.of(self).account
+        self._only_here = {"StringEquals": {"aws:SourceAccount": account}}
+        self._senders = [iam.ServicePrincipal(name) for name in _SENDERS]
+        # AWS's own key for topics cannot be used by alarms.
+        self._key = kms.Key(self, "Key", enable_key_rotation=True, description=f"Pantheon's alarms, {stage.name}")
+        self._key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=self._senders,
+                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                resources=["*"],
+                conditions=self._only_here,
+            )
+        )
+        self.page = self._topic("Page", stage.page_email)
+        self.ticket = self._topic("Ticket", stage.ticket_email)
+
+    def _topic(self, id: str, email: str | None) -> sns.Topic:
+        topic = sns.Topic(self, id, master_key=self._key, enforce_ssl=True)
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=self._senders,
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions=self._only_here,
+            )
+        )
+        if email is not None:
+            topic.add_subscription(subscriptions.EmailSubscription(email))
+        return topic

@@ -1,0 +1,39 @@
+"""AWS's own budget of a stage: everything that is tagged with it, the models on Bedrock included where they are."""
+
+from aws_cdk import aws_budgets as budgets
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from infra_cdk.stages import Stage
+
+
+class Spending(Construct):
+    """A ticket at 80 % of the month's budget, and when AWS forecasts that it will not do. The tag `stage` must be
+    activated for the allocation of cost, once in an account."""
+
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, ticket: sns.Topic) -> None:
+        super().__init__(scope, id)
+        budgets.CfnBudget(
+            self,
+            "Budget",
+            budget=budgets.CfnBudget.BudgetDataProperty(
+                budget_name=f"pantheon-{stage.name}",
+                budget_type="COST",
+                time_unit="MONTHLY",
+                budget_limit=budgets.CfnBudget.SpendProperty(amount=stage.budget_usd, unit="USD"),
+                cost_filters={"TagKeyValue": [f"user:stage${stage.name}"]},
+            ),
+            notifications_with_subscribers=[
+                _notify("ACTUAL", 80, ticket),
+                _notify("FORECASTED", 100, ticket),
+            ],
+        )
+
+
+def _notify(kind: str, per_cent: float, ticket: sns.Topic) -> budgets.CfnBudget.NotificationWithSubscribersProperty:
+    return budgets.CfnBudget.NotificationWithSubscribersProperty(
+        notification=budgets.CfnBudget.NotificationProperty(
+            comparison_operator="GREATER_THAN", notification_type=kind, threshold=per_cent, threshold_type="PERCENTAGE"
+        ),
+        subscribers=[budgets.CfnBudget.SubscriberProperty(address=ticket.topic_arn, subscription_type="SNS")],
+    )

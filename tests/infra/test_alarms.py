@@ -1,0 +1,92 @@
+"""Alarms tell somebody, and somebody knows what to do: each has its section of the runbook, which has no other."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra_cdk.stages import Stage
+from tests.infra.template import Template, text
+
+RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+PAGES = {"BrokenInvariant", "UnjournaledCall", "DeadLetter", "OldestActiveTurn", "LedgerDrift"}
+TICKETS = {"UnknownRate", "FallbackRate", "Throttles", "PlatformBudget", "PinnedSessions", "Canary"}
+
+
+def sections() -> dict[str, str]:
+    """The runbook's sections by alarm."""
+    (part,) = re.findall(r"^## Alarms\n(.*?)^## ", RUNBOOK, re.M | re.S)
+    title, *rest = re.split(r"^### (\w+)\n", part, flags=re.M)
+    assert title
+    return dict(zip(rest[::2], rest[1::2], strict=True))
+
+
+def notifying(template: Template) -> dict[str, Any]:
+    """The alarms that tell somebody, by their names without the stage."""
+    kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
+    alarms = [alarm for kind in kinds for alarm in template.resources(kind).values() if alarm.get("AlarmActions")]
+    return {alarm["AlarmName"].rpartition("-")[2]: alarm for alarm in alarms}
+
+
+def test_every_alarm_has_its_section_and_every_section_its_alarm(template: Template, stage: Stage) -> None:
+    expected = set(sections()) - (set() if stage.proxy else {"PinnedSessions"})
+    assert set(notifying(template)) == expected
+    assert set(sections()) == PAGES | TICKETS
+
+
+@pytest.mark.parametrize("name", sorted(PAGES | TICKETS))
+def test_a_section_says_what_it_means_what_to_look_at_and_what_to_do(name: str) -> None:
+    section = sections()[name].strip()
+    assert section.startswith("Page." if name in PAGES else "Ticket")
+    assert "\nLook at: " in section
+    assert "\nDo: " in section
+
+
+def test_an_alarm_names_its_section_and_pages_only_where_it_must(template: Template) -> None:
+    for name, alarm in notifying(template).items():
+        assert alarm["AlarmDescription"] == f"docs/operations.md, Alarms, {name}"
+        (topic,) = map(text, alarm["AlarmActions"])
+        assert topic.startswith("<NotificationsPage" if name in PAGES else "<NotificationsTicket")
+
+
+def test_only_the_sweepers_silence_rings(template: Template) -> None:
+    silent = {name: alarm.get("TreatMissingData") for name, alarm in notifying(template).items() if name != "Canary"}
+    assert {name for name, missing in silent.items() if missing != "notBreaching"} == {"OldestActiveTurn"}
+
+
+def test_the_canary_watches_whatever_undoes_a_release(template: Template) -> None:
+    rule = str(notifying(template)["Canary"]["AlarmRule"])
+    watched = {
+        alarm["Name"]["Ref"]
+        for group in template.resources("AWS::CodeDeploy::DeploymentGroup").values()
+        for alarm in group["AlarmConfiguration"]["Alarms"]
+    }
+    assert watched
+    assert all(id_ in rule for id_ in watched)
+
+
+def test_only_this_accounts_alarms_and_budgets_send_to_the_topics(template: Template) -> None:
+    policies = template.resources("AWS::SNS::TopicPolicy").values()
+    allowed = [one for policy in policies for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
+    assert len(allowed) == 2
+    for one in allowed:
+        assert one["Action"] == "sns:Publish"
+        assert set(one["Principal"]["Service"]) == {"cloudwatch.amazonaws.com", "budgets.amazonaws.com"}
+        assert text(one["Condition"]["StringEquals"]["aws:SourceAccount"]) == "<AWS::AccountId>"
+
+
+def test_a_stage_has_a_budget_of_its_own(template: Template, stage: Stage) -> None:
+    budget = template.one("AWS::Budgets::Budget")
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": stage.budget_usd, "Unit": "USD"}
+    assert budget["Budget"]["CostFilters"] == {"TagKeyValue": [f"user:stage${stage.name}"]}
+    kinds = {one["Notification"]["NotificationType"] for one in budget["NotificationsWithSubscribers"]}
+    assert kinds == {"ACTUAL", "FORECASTED"}
+
+
+def test_the_dashboards_can_be_found(template: Template, stage: Stage) -> None:
+    names = {board["DashboardName"] for board in template.resources("AWS::CloudWatch::Dashboard").values()}
+    assert names == {f"pantheon-{stage.name}-cost", f"pantheon-{stage.name}-health"}
+    for output in ("CostDashboard", "HealthDashboard"):
+        address = text(template.body["Outputs"][output]["Value"])
+        assert address.partition("#dashboards/dashboard/")[2] in names
