@@ -158,9 +158,11 @@ class PantheonStack(Stack):
             released=release.alarms,
         )
         Spending(self, "Spending", stage=self.stage, ticket=notifications.ticket)
-        shown = {"stage": self.stage, "functions": self.functions}
-        cost = CostDashboard(self, "Cost", instance=self.database.instance, **shown)
-        health = HealthDashboard(self, "Health", database=self.database, queue=self.queue, **shown)
+        database, functions = self.database, self.functions
+        cost = CostDashboard(self, "Cost", stage=self.stage, functions=functions, instance=database.instance)
+        health = HealthDashboard(
+            self, "Health", stage=self.stage, functions=functions, database=database, queue=self.queue
+        )
         for id, name in (("CostDashboard", cost.name), ("HealthDashboard", health.name)):
             console = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home?region={self.region}"
             CfnOutput(self, id, value=f"{console}#dashboards/dashboard/{name}", description="A dashboard")

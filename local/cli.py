@@ -47,6 +47,8 @@ def main() -> int:
         return _token(arguments)
     if arguments.command == "reconcile":
         return _reconcile(arguments)
+    if arguments.command in ("cost", "status"):
+        return _figures(arguments.command)
     return _doctor() if arguments.command == "doctor" else _run()
 
 
@@ -67,6 +69,22 @@ def _parser() -> argparse.ArgumentParser:
         help="hold what is stored against its invariants",
         description="Hold what is stored against every invariant, whether `pantheon run` is running or not. One line "
         "for each, with at most five rows that break it. The exit code is 1 where something is broken.",
+        epilog=_OPERATIONS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands.add_parser(
+        "cost",
+        help="print what this month has cost so far, by account, alias and purpose",
+        description="Print what this month has cost so far by the ledger, over all tenants: by account, alias and "
+        "purpose, in tokens, and the forecast. The same figures as on the cost dashboard.",
+        epilog=_OPERATIONS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands.add_parser(
+        "status",
+        help="print how turns are doing, what waits and what is broken",
+        description="Print the turns of the last 24 hours by status, what waits, and the invariants that do not hold. "
+        "The exit code is 1 where something is broken.",
         epilog=_OPERATIONS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -110,6 +128,21 @@ def _doctor() -> int:
         return 130
     except EXAMINATION_ERRORS as error:
         return _fail(error)
+
+
+def _figures(command: str) -> int:
+    from rich.console import Console
+
+    from local.costs import FIGURES_ERRORS, show_costs, show_status
+
+    console = Console()
+    try:
+        if command == "status":
+            return 0 if show_status(os.environ, console) else 1
+        show_costs(os.environ, console)
+    except FIGURES_ERRORS as error:
+        return _fail(error)
+    return 0
 
 
 def _reconcile(arguments: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from shared.domain.message import TurnMessage
 AGAIN_S = 60
 AGAIN_AT_MOST_S = 900
 _OF_ITS_AGE = 0.1
+_DAY_S = 24 * 60 * 60
 
 _clock = func.clock_timestamp()
 _due = turns.c.dispatch_after <= _clock
@@ -52,6 +53,13 @@ _ACTIVITY = Statement(
         func.coalesce(func.max(_age_s), 0.0).label("oldest_s"),
     ).where(active)
 )
+# For people who ask, not for every minute: it reads all turns.
+_OF_LAST_DAY = Statement(
+    select(turns.c.status, func.count().label("turns"))
+    .where(turns.c.created_at >= clock_in(literal(-_DAY_S)))
+    .group_by(turns.c.status)
+    .order_by(turns.c.status)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,11 @@ class Activity:
 def load_activity(db: Database) -> Activity:
     """`db` is in the role for operations, which sees every tenant."""
     return Activity(**db.read(None, _ACTIVITY, {})[0])
+
+
+def load_turns_of_last_day(db: Database) -> dict[str, int]:
+    """How many turns of the last 24 hours have which status; `db` is in the role for operations."""
+    return {row["status"]: row["turns"] for row in db.read(None, _OF_LAST_DAY, {})}
 
 
 def record_dispatch(db: Database, limit: int) -> list[TurnMessage]:

@@ -18,7 +18,7 @@ from infra_cdk.stages import DEV
 from local.gateway.worker import LambdaContext
 from shared.db.engine import Database
 from shared.db.turns import record_cancel
-from shared.llm.port import Request
+from shared.llm.port import Completion, Request
 from shared.names import API_PREFIX, Env, Metric, Role
 from shared.settings import invocation_log_settings, operations_settings, settings
 from tests.council_room import AMPLE_S, CouncilRoom, DatabaseUrls, Killed, answer, unbilled, unknown
@@ -29,6 +29,7 @@ from tests.unit.gateway import request
 
 pytest_plugins = ["tests.sqs.fixtures"]
 
+Answer = str | Completion | Callable[[Request], str | Completion]
 Emitted = list[tuple[str, dict[str, str]]]
 NOBODY = f"postgresql://pantheon_app@{HOST}:1/none"
 ROUTED = answer(json.dumps({"selected_agent_keys": ["writer"]}))
@@ -60,7 +61,7 @@ class Day:
         patch.setattr(turns, "database", lambda: room.db)
         patch.setattr(turns, "provider", lambda: room.provider)
 
-    def post(self, message: str, *expect: object, session_id: UUID | None = None, **fields: object) -> dict[str, Any]:
+    def post(self, message: str, *expect: Answer, session_id: UUID | None = None, **fields: object) -> dict[str, Any]:
         self.room.provider.enqueue(*expect)
         headers = {"prefer": "respond-async"} if fields.pop("later", False) else {}
         path = f"{API_PREFIX}/sessions/{session_id or self.room.make_session()}/turns"

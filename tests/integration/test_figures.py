@@ -1,0 +1,79 @@
+"""`pantheon cost` and `pantheon status`: the ledger's figures, and what is broken, in the terminal."""
+
+import io
+from decimal import Decimal
+
+import psycopg
+import pytest
+from rich.console import Console
+
+from local.costs import FiguresError, show_costs, show_status
+from shared.names import Env, LocalEnv
+from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, DatabaseUrls, answer
+
+
+def printed(ops_url: str, *, status: bool = False) -> tuple[bool, dict[str, str]]:
+    """Whether all is well, and the second column by the first."""
+    out = io.StringIO()
+    console, environ = Console(file=out, width=100), {Env.OPS_DATABASE_URL.value: ops_url}
+    well = True
+    if status:
+        well = show_status(environ, console)
+    else:
+        show_costs(environ, console)
+    cells = [line.split("  ", 1) for line in out.getvalue().splitlines()]
+    return well, {cell[0].strip(): cell[1].strip().split("  ")[0].strip() for cell in cells if len(cell) == 2}
+
+
+def test_costs_are_the_ledgers(room: CouncilRoom, ops_url: str) -> None:
+    room.provider.enqueue(answer(), answer())
+    room.take("@writer @researcher hello")
+    _, found = printed(ops_url)
+    assert (Decimal(found["fast"]), Decimal(found["deep"])) == (round(FAST_COST, 6), round(DEEP_COST, 6))
+    assert Decimal(found["tenant"]) == Decimal(found["so far"]) == round(FAST_COST + DEEP_COST, 6)
+    assert found["platform"] == "0.000000"
+    assert int(found["input"].replace(",", "")) == 2 * USAGE.input_tokens
+    assert found["platform's budget used"] == "no limit"
+
+
+def test_nothing_has_cost_nothing(room: CouncilRoom, ops_url: str) -> None:
+    well, found = printed(ops_url)
+    assert (well, found["so far"]) == (True, "0.000000")
+
+
+def test_status_tells_of_turns_and_of_what_waits(room: CouncilRoom, ops_url: str) -> None:
+    room.provider.enqueue(answer())
+    room.take("@writer hello")
+    room.take("@writer hello", later=True, session_id=room.make_session())
+    well, found = printed(ops_url, status=True)
+    assert well
+    assert (found["completed"], found["accepted"], found["turns that have not ended"]) == ("1", "1", "1")
+    assert found["invariants broken"] == "0"
+
+
+def test_status_names_what_is_broken(room: CouncilRoom, ops_url: str) -> None:
+    room.provider.enqueue(answer())
+    room.take("@writer hello")
+    room.owner.execute(b"UPDATE budgets SET spent_usd = spent_usd + 1")
+    try:
+        well, found = printed(ops_url, status=True)
+    finally:
+        room.owner.execute(b"UPDATE budgets SET spent_usd = spent_usd - 1")
+    assert not well
+    assert found["BROKEN"] == "spent is the sum of the payer's posts and adjustments"
+    assert found["budgets and ledger apart, USD"] == "1.000000"
+
+
+def test_a_database_without_a_schema_is_said_to_have_none(empty_database: DatabaseUrls) -> None:
+    for show in (show_costs, show_status):
+        with pytest.raises(FiguresError, match="no schema"):
+            show({LocalEnv.DATABASE_URL.value: empty_database.owner}, Console(file=io.StringIO()))
+
+
+def test_nothing_is_changed(room: CouncilRoom, ops_url: str, owner: psycopg.Connection[object]) -> None:
+    room.provider.enqueue(answer())
+    room.take("@writer hello")
+    tables = ("turns", "llm_calls", "usage_ledger", "budgets")
+    before = [room.rows(f"SELECT * FROM {table}") for table in tables]
+    printed(ops_url), printed(ops_url, status=True)
+    assert [room.rows(f"SELECT * FROM {table}") for table in tables] == before
