@@ -5,14 +5,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-from functions.api.handler import handler as api
-from functions.turns.handler import handler as turns
-from functions.worker.handler import handler as worker
 from shared.catalog import catalog
 from shared.db.engine import database
 from shared.llm.providers import provider
@@ -26,11 +24,17 @@ from tests.faults.points import Action, Points, Target
 
 PATIENCE_S = 90.0
 AMPLE_S = 600.0
-_HANDLERS: Mapping[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
-    "api": api,
-    "turns": turns,
-    "worker": worker,
-}
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+@cache
+def handlers() -> Mapping[str, Handler]:
+    """By function. They are imported before the first fork, and not by who only wants to know the matrix."""
+    from functions.api.handler import handler as api
+    from functions.turns.handler import handler as turns
+    from functions.worker.handler import handler as worker
+
+    return {"api": api, "turns": turns, "worker": worker}
 
 
 class TookTooLong(Exception):
@@ -159,7 +163,7 @@ def _serve(pipe: Connection, environ: Mapping[str, str], log: Path, provider_log
             os.environ[Env.APP_DATABASE_URL] = CutProxy(environ[Env.APP_DATABASE_URL], job.cut).start()
             _forget()
         points.begin(job.at, job.action)
-        returned = _HANDLERS[job.function](job.event, ScriptedContext(list(job.seconds_left)))
+        returned = handlers()[job.function](job.event, ScriptedContext(list(job.seconds_left)))
         pipe.send(Answer(returned, tuple(points.trace)))
 
 

@@ -19,7 +19,7 @@ from shared.db.engine import Database, Row
 from shared.db.tables import metadata
 from shared.names import Env
 from tests.fake_provider import FakeProvider, moods
-from tests.faults.actor import Actor
+from tests.faults.actor import Actor, handlers
 from tests.faults.events import AUDIENCE, ISSUER, TENANT
 from tests.faults.forked import fork
 
@@ -48,6 +48,7 @@ class World:
         # How far the log has been read, and where it stood when the world was renewed.
         self._seen = self._renewed = 0
         self._actors: list[Actor] = []
+        handlers()
         # Before anything that has a connection, so that it holds none of them.
         self._provider = fork(self._serve_provider)
         self._provider_url = str(self._provider.pipe.recv())
