@@ -184,12 +184,17 @@ def test_odd_but_lawful_requests_reach_the_function(client: httpx.Client, port: 
 
 def test_a_gateway_is_stopped_entirely_also_when_the_wait_for_it_was_interrupted(tmp_path: Path) -> None:
     others = family_of(os.getpid())
-    with started(tmp_path, TokenKey.load_or_create(tmp_path)) as gateway:
-        processes = family_of(os.getpid()) - others
-        assert len(processes) == 2
-        Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
-        with pytest.raises(KeyboardInterrupt):
-            gateway.wait()
+    # A shell that starts something in the background lets it ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with started(tmp_path, TokenKey.load_or_create(tmp_path)) as gateway:
+            processes = family_of(os.getpid()) - others
+            assert len(processes) == 2
+            Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+            with pytest.raises(KeyboardInterrupt):
+                gateway.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not any(map(runs, processes))
 
 
