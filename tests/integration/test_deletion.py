@@ -72,8 +72,8 @@ def summarised(room: CouncilRoom) -> None:
     for _ in range(4):
         room.take(MESSAGE)
     archived = room.rows("SELECT archived::text AS archived FROM summaries ORDER BY through_turn_index")
-    assert len(archived) == 2
-    assert WORD in archived[-1]["archived"]
+    # A question that the same summary answers is archived at once, so the first has an archive too.
+    assert [WORD in row["archived"] for row in archived] == [True, True]
 
 
 def failed(room: CouncilRoom) -> None:
