@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults bench bench-retention bench-usage lock clean
+.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak bench bench-retention bench-usage lock clean
 .PHONY: rie cold-start bundle synth stack deploy destroy bootstrap account smoke
 
 help: ## Show this list.
@@ -85,6 +85,9 @@ smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=...
 
 faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.
 	@$(BIN)/python -m tests.faults --write
+
+soak: $(VENV)/test.ok ## Try by the thousand what nobody would think of: machines, fuzzing, load; writes docs/reliability.md. Takes hours.
+	@$(BIN)/python -m tests.soak --write
 
 bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor; writes docs/performance.md.
 	@$(BIN)/python -m bench.turn

@@ -1,0 +1,59 @@
+"""Run the rows, or some of them. It ends with 1 where something was found."""
+
+import argparse
+import multiprocessing
+import secrets
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from tests.soak import report
+from tests.soak.row import Amount, SoakRow
+from tests.soak.rows import ROWS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--seed", type=int, help="makes the same choices as the run that printed it")
+    parser.add_argument("--only", action="append", choices=[*ROWS], help="may be given again")
+    parser.add_argument("--short", action="store_true", help="the slice of `make test`")
+    parser.add_argument("--minutes", type=int, help="how long, for the rows that are told in minutes")
+    parser.add_argument("--rounds", type=int, help="how often, for the other ones")
+    parser.add_argument("--json", type=Path, help="where to write what was found")
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/reliability.md")
+    arguments = parser.parse_args()
+    seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
+    tried: list[report.Tried] = []
+    for name in arguments.only or ROWS:
+        row = ROWS[name]
+        told = arguments.minutes if row.unit == "minutes" else arguments.rounds
+        wanted = told or (row.short if arguments.short else row.at_least)
+        if wanted:
+            tried.append(_try(name, row, wanted, seed))
+            sys.stdout.write(tried[-1].as_text())
+            sys.stdout.flush()
+            # After each, so that what was measured is not lost with what comes next.
+            if arguments.json:
+                arguments.json.write_text(report.as_json(tried))
+            if arguments.write:
+                report.write(tried, [row.title for row in ROWS.values()])
+    return 1 if any(one.outcome.found for one in tried) else 0
+
+
+def _try(name: str, row: SoakRow, wanted: int, seed: int) -> report.Tried:
+    """In a process of its own."""
+    sys.stdout.write(f"{row.title}: {wanted:,} {row.unit}, seed {seed}\n")
+    sys.stdout.flush()
+    began = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="pantheon-soak-") as directory,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
+    ):
+        outcome = process.submit(row.run, Amount(wanted, seed, Path(directory))).result()
+    return report.Tried(name, row, outcome, seed, time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
