@@ -78,6 +78,7 @@ def readable(good: str) -> dict[str, Answer]:
         ),
         "letters in escapes": said(json.dumps(json.loads(good), ensure_ascii=True).replace("w", "\\u0077")),
         "an emoji": said(f"👍 {good}"),
+        "a NUL and a lone surrogate in escapes": said(json.dumps({**json.loads(good), "a\x00\ud83d": ["b\x00\ud83d"]})),
         "a line break and a tab within a string": said(
             json.dumps({**json.loads(good), "x": "a~b"}).replace("~", "\n\t")
         ),

@@ -1,17 +1,18 @@
 """The one place that parses what a model wrote. The answer is a value, or a fallback that says why it is none.
 
-The rule this file protects: nothing that a model can write raises, and none of it reaches a log line.
+The rule this file protects: nothing that a model can write raises, none of it reaches a log line, and what is read of
+it can be stored.
 """
 
 import json
 import logging
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from shared.domain.turn import Fallback
-from shared.llm.port import Completion
+from shared.llm.port import Completion, storable
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +50,21 @@ def _json_object(text: str) -> str | None:
     try:
         # Line breaks within strings, which JSON forbids and models write, are let through and written properly.
         value, end = json.JSONDecoder(strict=False).raw_decode(text, start)
-        return None if "{" in text[end:] else json.dumps(value)
+        return None if "{" in text[end:] else json.dumps(_storable(value))
     except (ValueError, RecursionError):
         return None
+
+
+def _storable(value: Any) -> Any:
+    """`value` with every text in it as Postgres can keep it: an escape can bring in what the answer itself has not."""
+    match value:
+        case str():
+            return storable(value)
+        case list():
+            return [_storable(item) for item in value]
+        case dict():
+            return {storable(name): _storable(item) for name, item in value.items()}
+    return value
 
 
 def _log(component: str, error: ValidationError) -> None:

@@ -1,5 +1,6 @@
 """What a model can write where JSON was asked for, and what becomes of it."""
 
+import json
 import logging
 
 import pytest
@@ -51,6 +52,13 @@ def test_the_same_of_another_model(answer: Answer) -> None:
     result = parse(Extracted, completion, "summary_structure", 1)
     reason = result.reason if isinstance(result, Fallback) else None
     assert reason == answer.reason or completion.stop_reason == "content_filtered"
+
+
+def test_what_an_escape_brings_in_can_be_stored() -> None:
+    written = json.dumps({"selected_agent_keys": ["a\x00b", "c\ud83dd", "👍"], "reason": "\\u0000 \udc4d"})
+    assert written.isascii()
+    decision = read(Completion("succeeded", written, "end_turn"))
+    assert decision == Decision(selected_agent_keys=["a\ufffdb", "c\ufffdd", "👍"], reason="\\u0000 \ufffd")
 
 
 @pytest.mark.parametrize("cut", range(len(DECISION)))
