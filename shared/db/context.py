@@ -14,6 +14,7 @@ from sqlalchemy import (
     Subquery,
     Text,
     bindparam,
+    case,
     column,
     func,
     literal_column,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from shared.db.agents import current_agents
+from shared.db.columns import Time
 from shared.db.engine import Statement
 from shared.db.tables import agent_versions, agents, replies, sessions, summaries, turns
 
@@ -92,21 +94,12 @@ def _newest_summary(
 
 def _rate_limited_for() -> ColumnElement[Any]:
     """In how many seconds the tenant may post again: when its `b_turns_per_minute`-th newest turn is a minute old. NULL
-    where it may now. Only turns of the last minute are read."""
+    where it may now. No more turns are read than the rate allows, whatever the planner thinks of them."""
     most = bindparam("b_turns_per_minute", type_=Integer)
     minute = func.make_interval(0, 0, 0, 0, 0, 1)
-    newest = (
-        select(turns.c.created_at + minute)
-        .where(
-            most > 0,
-            turns.c.tenant_id == bindparam("b_tenant_id", type_=Text),
-            turns.c.created_at > func.now() - minute,
-        )
-        .order_by(turns.c.created_at.desc())
-        .limit(1)
-        .offset(func.greatest(most - 1, 0))
-    )
-    return func.extract("epoch", newest.scalar_subquery() - func.now())
+    tenant = bindparam("b_tenant_id", type_=Text)
+    freed = func.nth_newest_turn_at(tenant, func.now() - minute, most, type_=Time) + minute
+    return case((most > 0, func.extract("epoch", freed - func.now())))
 
 
 def _for_new_turn() -> Statement:
