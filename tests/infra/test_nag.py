@@ -10,7 +10,7 @@ from aws_cdk import Validations
 from infra_cdk import app, nag
 from infra_cdk.assets import Assets
 from infra_cdk.stages import DEV
-from tests.infra.conftest import Assembly
+from tests.infra.assembly import Assembly
 
 
 def test_every_reason_names_something_that_is_there(assembly: Assembly) -> None:

@@ -1,0 +1,57 @@
+"""`pytest_plugins = ["tests.cloudwatch.fixtures", "tests.sqs.fixtures"]` brings a stage in service to the tests beside
+a council room: `in_service(PROD)` is its functions, set as that stage's, with what they print as CloudWatch's."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from infra_cdk.stages import Stage
+from shared.db.engine import Database, Row
+from shared.names import Env, Role
+from shared.settings import invocation_log_settings, operations_settings, settings
+from tests.cloudwatch.service import Service
+from tests.council_room import CouncilRoom, DatabaseUrls
+
+_CACHES = (settings, operations_settings, invocation_log_settings)
+# Read already, so that the reconciler has the newest hours left.
+_READ = """INSERT INTO invocation_log_hours SELECT hour, now(), NULL, '{}', 0, now()
+    FROM generate_series(date_trunc('hour', now() - interval '20 days', 'UTC'), now() - interval '3 hours',
+    interval '1 hour') AS hour"""
+
+
+@pytest.fixture
+def in_service(
+    room: CouncilRoom,
+    database_urls: DatabaseUrls,
+    owner: psycopg.Connection[Row],
+    deployed: object,
+    logging_as_it_was: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Callable[[Stage], Service]]:
+    operations = Database(database_urls.of(Role.OPS))
+    monkeypatch.setenv(Env.TENANT_CLAIM, "tenant_id")
+    monkeypatch.setenv(Env.OPS_DATABASE_URL, database_urls.of(Role.OPS))
+    monkeypatch.setenv(Env.INVOCATION_LOG, "s3://bucket/AWSLogs/1/BedrockModelInvocationLogs/eu-central-1")
+    owner.execute(_READ.encode())
+
+    def put(stage: Stage) -> Service:
+        monkeypatch.setenv(Env.STAGE, stage.name)
+        for cache in _CACHES:
+            cache.cache_clear()
+        service = Service(room, operations, monkeypatch, lambda: capsys.readouterr().out)
+        service.now = this_hour()
+        return service
+
+    yield put
+    operations.close()
+    for cache in _CACHES:
+        cache.cache_clear()
+
+
+def this_hour() -> float:
+    """The beginning of the hour that it is, in seconds."""
+    return datetime.fromtimestamp(time.time(), UTC).replace(minute=0, second=0, microsecond=0).timestamp()

@@ -1,0 +1,297 @@
+"""Each alarm of the production stage rings for what it is there for, at its threshold and not below, and none in an
+hour of normal traffic.
+
+What Pantheon emits comes from the real handlers. Of AWS's own metrics, a failed invocation is one of these handlers
+that raised; throttles, pinned sessions and failures of functions that are not run here are given, in the units and with
+the dimensions that AWS documents. What AWS Budgets does is AWS's, and not tried.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from functions.reconciler import handler as reconciler
+from functions.sweeper import handler as sweeper
+from functions.worker import handler as worker
+from infra_cdk.entries import RELEASED
+from infra_cdk.stages import PROD, Stage
+from local.gateway.worker import LambdaContext
+from shared.db.engine import Database
+from shared.errors import DatabaseUnavailable
+from shared.names import MAX_RECEIVES, METRICS_NAMESPACE
+from tests.cloudwatch.alarms import Alarm, alarms_of, ringing
+from tests.cloudwatch.day import NONSENSE, ROUTED
+from tests.cloudwatch.metrics import Named
+from tests.cloudwatch.service import NOWHERE, Service, of_alias
+from tests.council_room import USAGE, CouncilRoom, answer, unknown
+from tests.infra.assembly import assembled
+from tests.infra.template import Template
+from tests.invocation_records import invocation
+from tests.sqs import MotoQueue
+
+pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures"]
+# Without the sweeper, whose silence rings.
+SILENCE = {"OldestActiveTurn"}
+
+
+@pytest.fixture
+def template() -> Template:
+    return assembled().templates[PROD.name]
+
+
+@pytest.fixture
+def alarm(template: Template) -> Callable[[str], Alarm]:
+    return alarms_of(template).__getitem__
+
+
+@pytest.fixture
+def service(in_service: Callable[[Stage], Service]) -> Service:
+    return in_service(PROD)
+
+
+@pytest.fixture
+def rings(service: Service, template: Template) -> Callable[[], set[str]]:
+    """What rings at the end of this minute, the sweeper's silence aside. The next minute begins."""
+
+    def ring() -> set[str]:
+        service.now += 60
+        return ringing(template, service.metrics, service.now) - SILENCE
+
+    return ring
+
+
+def give(service: Service, alarm: Alarm, value: float, number: int = 0) -> None:
+    """Let AWS have measured this, of one of the metrics that the alarm reads."""
+    service.metrics.put(list(alarm.metrics())[number][1], service.now, value)
+
+
+def test_a_broken_invariant_pages(service: Service, rings: Callable[[], set[str]], room: CouncilRoom) -> None:
+    service.post("@writer hello", answer())
+    service.sweep()
+    assert rings() == set()
+    (reply,) = room.rows("DELETE FROM replies RETURNING *")
+    service.sweep()
+    assert rings() == {"BrokenInvariant"}
+    room.owner.execute(
+        f"INSERT INTO replies ({', '.join(reply)}) VALUES ({', '.join(['%s'] * len(reply))})".encode(),
+        [json.dumps(value) if isinstance(value, dict) else value for value in reply.values()],
+    )
+    service.sweep()
+    assert rings() == set()
+
+
+def test_budgets_that_are_not_what_the_ledger_says_page(
+    service: Service, rings: Callable[[], set[str]], room: CouncilRoom
+) -> None:
+    service.post("@writer hello", answer())
+    service.sweep()
+    assert rings() == set()
+    # The least that a budget can be wrong by.
+    least = "0.000000000001"
+    room.rows("UPDATE budgets SET spent_usd = spent_usd + %s::numeric RETURNING 1", least)
+    service.sweep()
+    assert rings() == {"LedgerDrift", "BrokenInvariant"}
+    room.rows("UPDATE budgets SET spent_usd = spent_usd - %s::numeric RETURNING 1", least)
+
+
+def test_a_call_in_the_providers_record_that_nobody_wrote_down_pages(
+    service: Service, rings: Callable[[], set[str]]
+) -> None:
+    service.provider_log.records = [invocation(uuid4(), USAGE, "dev")]
+    service.reconcile()
+    assert rings() == set()
+    service.provider_log.records = [invocation(uuid4(), USAGE, PROD.name)]
+    service.room.owner.execute(b"DELETE FROM invocation_log_hours WHERE hour > now() - interval '3 hours'")
+    service.reconcile()
+    assert rings() == {"UnjournaledCall"}
+
+
+def test_a_dead_letter_pages(
+    service: Service,
+    rings: Callable[[], set[str]],
+    alarm: Callable[[str], Alarm],
+    deployed: MotoQueue,
+    context: LambdaContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dead() -> float:
+        """What SQS says, on whose queue the alarm is."""
+        asked = deployed.client.get_queue_attributes(
+            QueueUrl=deployed.dead_letter_url, AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return float(asked["Attributes"]["ApproximateNumberOfMessages"])
+
+    service.post("@writer hello", later=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "database", lambda: Database(NOWHERE))
+        for _ in range(MAX_RECEIVES):
+            give(service, alarm("DeadLetter"), dead())
+            assert deployed.poll(context) == 1
+    assert rings() == set()
+    assert deployed.poll(context) == 0
+    give(service, alarm("DeadLetter"), dead())
+    assert rings() == {"DeadLetter"}
+
+
+def test_a_turn_that_does_not_end_pages_after_five_minutes_of_it(
+    service: Service, template: Template, room: CouncilRoom
+) -> None:
+    service.post("@writer hello", later=True)
+
+    def minute(seconds: int) -> bool:
+        room.rows("UPDATE turns SET created_at = now() - make_interval(secs => %s) RETURNING 1", seconds)
+        service.sweep()
+        service.now += 60
+        return "OldestActiveTurn" in ringing(template, service.metrics, service.now)
+
+    limit = 45 * 60
+    assert [minute(limit - 30) for _ in range(5)][-1] is False
+    assert [minute(limit + 30) for _ in range(5)] == [False] * 4 + [True]
+
+
+def test_a_sweeper_that_is_silent_pages_after_five_minutes(service: Service, template: Template) -> None:
+    service.sweep()
+    found = []
+    for _ in range(6):
+        service.now += 60
+        found.append("OldestActiveTurn" in ringing(template, service.metrics, service.now))
+    assert found == [False] * 5 + [True]
+
+
+def test_two_unknown_calls_in_a_hundred_are_a_ticket(service: Service, rings: Callable[[], set[str]]) -> None:
+    for _ in range(15):
+        service.post("hello", answer(), answer(), answer(), mode="roundtable")
+    service.post("@writer hello", answer())
+    service.post("@writer hello", unknown(), answer())
+    assert rings() == set(), "one of 48 says nothing"
+    service.post("@writer @critic hello", answer(), answer())
+    assert rings() == {"UnknownRate"}, "one of 50"
+    service.post("@writer hello", answer())
+    assert rings() == set(), "one of 51"
+
+
+def test_ten_fallbacks_in_a_hundred_turns_are_a_ticket(service: Service, rings: Callable[[], set[str]]) -> None:
+    def turns(good: int, bad: int) -> None:
+        for _ in range(good):
+            service.post("hello", ROUTED, answer(), mode="orchestrator")
+        for _ in range(bad):
+            service.post("hello", NONSENSE, answer(), mode="orchestrator")
+
+    turns(good=17, bad=2)
+    assert rings() == set(), "two of 19 say nothing"
+    turns(good=1, bad=0)
+    assert rings() == {"FallbackRate"}, "two of 20"
+    turns(good=1, bad=0)
+    assert rings() == set(), "two of 21"
+
+
+def test_ten_throttles_in_five_minutes_are_a_ticket(
+    service: Service, rings: Callable[[], set[str]], alarm: Callable[[str], Alarm]
+) -> None:
+    """Whichever of the functions and models it is that are turned away."""
+    watched = list(alarm("Throttles").metrics())
+    assert len(watched) == 8
+    for number in range(len(watched)):
+        give(service, alarm("Throttles"), 9, number)
+        assert rings() == set()
+        give(service, alarm("Throttles"), 1, number)
+        assert rings() == {"Throttles"}
+        service.now += 300
+
+
+def test_four_fifths_of_the_platforms_budget_are_a_ticket(
+    service: Service, rings: Callable[[], set[str]], room: CouncilRoom
+) -> None:
+    service.post("hello", ROUTED, answer(), mode="orchestrator")
+    budget = room.budget("platform")
+    assert budget is not None
+    room.limit(budget["spent_usd"] / Decimal("0.79"), "platform")
+    service.sweep()
+    assert rings() == set()
+    room.limit(budget["spent_usd"] / Decimal("0.8"), "platform")
+    service.sweep()
+    assert rings() == {"PlatformBudget"}
+
+
+def test_half_of_the_proxys_connections_pinned_is_a_ticket(
+    service: Service, rings: Callable[[], set[str]], alarm: Callable[[str], Alarm]
+) -> None:
+    give(service, alarm("PinnedSessions"), PROD.connections / 2 - 1)
+    assert rings() == set()
+    give(service, alarm("PinnedSessions"), PROD.connections / 2)
+    assert rings() == {"PinnedSessions"}
+
+
+class TestCanary:
+    def test_three_unexpected_errors_in_a_minute_undo_a_release(
+        self, service: Service, rings: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(service.turns, "database", lambda: None)
+        for expected in (set(), {"Canary", "ReleaseUnexpected"}):
+            for _ in range(3 if expected else 2):
+                assert service.post("@writer hello")["statusCode"] == 500
+            assert rings() == expected
+
+    def test_three_failures_of_a_function_in_a_minute_undo_a_release(
+        self, service: Service, rings: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module, name in ((sweeper, "Sweeper"), (reconciler, "Reconciler")):
+            monkeypatch.setattr(module, "operations_database", lambda: Database(NOWHERE))
+            for failures, expected in ((2, set()), (3, {"Canary", f"Release{name}Errors"})):
+                for _ in range(failures):
+                    with pytest.raises(DatabaseUnavailable):
+                        service.invoke(module, {})
+                assert rings() == expected
+
+    def test_so_do_those_of_any_function_that_is_released(
+        self, service: Service, rings: Callable[[], set[str]]
+    ) -> None:
+        for entry in RELEASED:
+            for errors, expected in ((2.0, set()), (3.0, {"Canary", f"Release{entry.title}Errors"})):
+                service.metrics.put(Named("AWS/Lambda", "Errors", of_alias(entry.name)), service.now, errors)
+                assert rings() == expected
+
+
+def test_every_alarm_has_its_test_here(template: Template) -> None:
+    told = Path(__file__).read_text()
+    expected = {f"Release{entry.title}Errors" for entry in RELEASED}
+    assert {name for name in alarms_of(template) if f'"{name}"' not in told} == expected
+
+
+def test_an_hour_of_normal_traffic_rings_for_nothing(service: Service, template: Template) -> None:
+    """Every mode, turns that wait, a call lost and a fallback now and then, as an hour has them."""
+    service.room.limit("1000", "platform")
+    found = [set(ringing(template, service.metrics, service.now)) for _ in a_normal_hour(service)]
+    assert set().union(*found[5:]) == set()
+    silent = {
+        alarm.name
+        for alarm in alarms_of(template).values()
+        if any(metric.namespace == METRICS_NAMESPACE for _, metric, *_ in alarm.metrics())
+        and not alarm.values(service.metrics, service.now)
+    }
+    assert silent == {"ReleaseUnexpected", "UnjournaledCall"}, "what never happens, and what happens once an hour"
+
+
+def a_normal_hour(service: Service) -> Iterator[int]:
+    """A minute after the other; each has ended when it is yielded."""
+    for minute in range(60):
+        match minute % 4:
+            case 0:
+                service.post("@writer hello", answer())
+            case 1:
+                service.post("hello", answer(), answer(), answer(), mode="roundtable")
+            case 2:
+                service.post("hello", NONSENSE if minute == 30 else ROUTED, answer(), mode="orchestrator")
+            case 3:
+                waiting = service.post("@writer @critic hello", later=True)
+                service.room.provider.enqueue(*[unknown()] * (minute == 43), answer(), answer())
+                assert not service.deliver(UUID(json.loads(waiting["body"])["id"]))
+        if minute == 20:
+            service.reconcile()
+        service.sweep()
+        service.now += 60
+        yield minute
