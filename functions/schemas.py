@@ -114,6 +114,8 @@ class RatesView(BaseModel):
     cache_read: str
     cache_write: str
     reasoning: str
+    # What a cache is to keep for an hour; only where the provider prices it apart.
+    cache_write_1h: str | None = Field(default=None, exclude_if=lambda rate: rate is None)
 
 
 class ModelView(BaseModel):

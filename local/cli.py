@@ -36,6 +36,7 @@ _OPERATIONS: Final = """environment:
 _RECORD: Final = f"""a line of the record:
   {{"call_id": "...", "billed": true, "tokens": {{"input_tokens": 12, "output_tokens": 3}}}}
   Further tokens: cache_read_tokens, cache_write_tokens, reasoning_tokens. None is counted twice.
+  cache_write_1h_tokens: those of cache_write_tokens that are kept for an hour.
 
 {_OPERATIONS}"""
 

@@ -21,13 +21,15 @@ WORKER_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """USD per million tokens of each class."""
+    """USD per million tokens of each class. `cache_write_1h` is for what the cache is to keep for an hour, where the
+    provider prices that apart; None where it does not."""
 
     input: Decimal
     output: Decimal
     cache_read: Decimal
     cache_write: Decimal
     reasoning: Decimal
+    cache_write_1h: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,18 @@ class Model:
     fallback_alias: str | None = None
 
 
-def _rates(input_: str, output: str, cache_read: str, cache_write: str) -> Rates:
+def _rates(input_: str, output: str, cache_read: str, cache_write: str, cache_write_1h: str | None = None) -> Rates:
     # No provider here prices reasoning apart from output.
-    return Rates(Decimal(input_), Decimal(output), Decimal(cache_read), Decimal(cache_write), Decimal(output))
+    hour = None if cache_write_1h is None else Decimal(cache_write_1h)
+    return Rates(Decimal(input_), Decimal(output), Decimal(cache_read), Decimal(cache_write), Decimal(output), hour)
 
 
 # The local model costs nothing; these rates are there so that cost can be seen, held and summed on any machine.
 _PLAY_FAST = _rates("0.10", "0.40", "0.01", "0.125")
 _PLAY_DEEP = _rates("0.50", "2.00", "0.05", "0.625")
+# The scripted one can say that something is kept for an hour.
+_SCRIPTED_FAST = replace(_PLAY_FAST, cache_write_1h=Decimal("0.20"))
+_SCRIPTED_DEEP = replace(_PLAY_DEEP, cache_write_1h=Decimal("1.00"))
 _SMOLLM = "smollm2-135m-instruct"
 
 _CATALOGS: Mapping[Provider, tuple[Model, ...]] = {
@@ -79,7 +85,7 @@ _CATALOGS: Mapping[Provider, tuple[Model, ...]] = {
             64_000,
             4096,
             20.0,
-            _rates("0.10", "0.50", "0.01", "0.125"),
+            _rates("0.10", "0.50", "0.01", "0.125", "0.20"),
         ),
         Model(
             "deep",
@@ -88,7 +94,7 @@ _CATALOGS: Mapping[Provider, tuple[Model, ...]] = {
             128_000,
             2048,
             20.0,
-            _rates("2.00", "10.00", "0.10", "2.50"),
+            _rates("2.00", "10.00", "0.10", "2.50", "4.00"),
             "fast",
         ),
         # The one here whose answers can be held to a schema.
@@ -99,7 +105,7 @@ _CATALOGS: Mapping[Provider, tuple[Model, ...]] = {
             128_000,
             2048,
             20.0,
-            _rates("1.00", "5.00", "0.10", "1.25"),
+            _rates("1.00", "5.00", "0.10", "1.25", "2.00"),
             "fast",
         ),
         Model(
@@ -114,8 +120,8 @@ _CATALOGS: Mapping[Provider, tuple[Model, ...]] = {
         ),
     ),
     "scripted": (
-        Model("fast", "scripted", "scripted-fast", 8192, 256, 20.0, _PLAY_FAST),
-        Model("deep", "scripted", "scripted-deep", 8192, 384, 20.0, _PLAY_DEEP, "fast"),
+        Model("fast", "scripted", "scripted-fast", 8192, 256, 20.0, _SCRIPTED_FAST),
+        Model("deep", "scripted", "scripted-deep", 8192, 384, 20.0, _SCRIPTED_DEEP, "fast"),
     ),
 }
 

@@ -17,6 +17,7 @@ def invocation(call_id: UUID, usage: Usage, stage: str) -> dict[str, Any]:
         "outputTokens": usage.output_tokens,
         "cacheReadInputTokens": usage.cache_read_tokens,
         "cacheWriteInputTokens": usage.cache_write_tokens,
+        "cacheDetails": [{"ttl": "1h", "inputTokens": usage.cache_write_1h_tokens}],
     }
     message = {"role": "assistant", "content": [{"text": "sesame"}]}
     return {

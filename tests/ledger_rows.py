@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from shared.db.columns import TOKENS
+from shared.db.columns import COUNTS, TOKENS
 from shared.db.engine import Row
 
 RATES = dict.fromkeys(("input", "output", "cache_read", "cache_write", "reasoning"), "0.1")
@@ -21,7 +21,7 @@ SESSIONS = (UUID(int=1), UUID(int=2**127))
 AGENTS = (("writer", "agent"), ("critic", "agent"), (None, "routing"), (None, "summary_text"))
 KINDS = tuple(product(("fast", "deep"), ("tenant", "platform", "suspense"), ("post", "adjustment")))
 _COLUMNS = ("tenant_id", "session_id", "turn_id", "call_id", "step", "attempt", "kind", "account", "period", "purpose")
-_ALL = (*_COLUMNS, "agent_key", "model_alias", *TOKENS, "amount_usd", "rates", "created_at")
+_ALL = (*_COLUMNS, "agent_key", "model_alias", *COUNTS, "amount_usd", "rates", "created_at")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def entry(at: datetime, tenant_id: str = "tenant-1", **changes: object) -> Row:
     row: Row = {
         **{"tenant_id": tenant_id, "session_id": SESSIONS[0], "turn_id": uuid4(), "call_id": uuid4(), "step": 0},
         **{"attempt": 1, "kind": "post", "account": "tenant", "period": at.date().replace(day=1), "purpose": "agent"},
-        **{"agent_key": "writer", "model_alias": "fast", **dict.fromkeys(TOKENS, 1), "amount_usd": Decimal("0.1")},
+        **{"agent_key": "writer", "model_alias": "fast", **dict.fromkeys(COUNTS, 1), "amount_usd": Decimal("0.1")},
         **{"rates": json.dumps(RATES), "created_at": at},
     }
     return row | changes

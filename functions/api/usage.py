@@ -32,7 +32,8 @@ router = APIRouter(prefix=f"{API_PREFIX}/usage")
 
 # A page of CSV ends here or at its 4 MB, whichever comes first.
 _CSV_ROWS = 10_000
-_RATES = tuple(RatesView.model_fields)
+_HOUR = "cache_write_1h"
+_RATES = tuple(name for name in RatesView.model_fields if name != _HOUR)
 _NAMES = (
     "kind",
     "account",
@@ -45,12 +46,16 @@ _NAMES = (
     "agent_key",
     "model_alias",
 )
-_CSV_HEADER = ("created_at", *_NAMES, *TOKEN_CLASSES, *(f"{name}_rate" for name in _RATES), "amount_usd")
+_CSV_HEADER = (
+    *("created_at", *_NAMES, *TOKEN_CLASSES),
+    *(*(f"{name}_rate" for name in _RATES), "amount_usd", f"{_HOUR}_tokens", f"{_HOUR}_rate"),
+)
 
 
 class LedgerRowView(BaseModel):
     """One row of the ledger. A `post` is what a call cost when its turn was published; an `adjustment` moves a call out
-    of suspense, by two rows. `rates` are USD per million tokens, as they were when the call was made."""
+    of suspense, by two rows. `rates` are USD per million tokens, as they were when the call was made;
+    `cache_write_1h_tokens` says how many of the usage's `cache_write_tokens` were at the rate for an hour."""
 
     created_at: datetime
     kind: Literal["post", "adjustment"]
@@ -64,6 +69,7 @@ class LedgerRowView(BaseModel):
     agent_key: str | None
     model_alias: str
     usage: UsageView
+    cache_write_1h_tokens: int
     rates: RatesView
     amount_usd: str
 
@@ -128,7 +134,9 @@ def write_csv(rows: Sequence[Row], most_bytes: int) -> tuple[str, int]:
         end = file.tell()
         view = _view(row)
         counts = [*view["usage"].values(), *(view["rates"][name] for name in _RATES)]
-        writer.writerow([view["created_at"], *(view[name] for name in _NAMES), *counts, view["amount_usd"]])
+        named = [view[name] for name in ("created_at", *_NAMES)]
+        of_an_hour = [view[f"{_HOUR}_tokens"], view["rates"].get(_HOUR)]
+        writer.writerow([*named, *counts, view["amount_usd"], *of_an_hour])
         # All of it is ASCII: a character is a byte.
         if file.tell() > most_bytes and written:
             return file.getvalue()[:end], written
@@ -147,6 +155,7 @@ def _view(row: Mapping[str, Any]) -> dict[str, Any]:
         **{name: row[name] for name in _NAMES},
         **ids,
         "usage": {name: row[name] for name in TOKEN_CLASSES},
+        f"{_HOUR}_tokens": row[f"{_HOUR}_tokens"],
         "rates": row["rates"],
         "amount_usd": format_usd(row["amount_usd"]),
     }

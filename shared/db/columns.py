@@ -1,8 +1,12 @@
 """What tables share: the metadata that they belong to, and columns that mean the same wherever they stand."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import BigInteger, Column, DateTime, MetaData, func, text
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+# What a price depends on: the classes, and how many of those written to a cache it is to keep for an hour.
+COUNTS = (*TOKENS, "cache_write_1h_tokens")
 
 Time = DateTime(timezone=True)
 metadata = MetaData()
@@ -15,4 +19,13 @@ def now() -> Column[object]:
 
 def tokens() -> list[Column[int]]:
     """One column per token class."""
-    return [Column(name, BigInteger, nullable=False, server_default=text("0")) for name in TOKENS]
+    return _numbers(TOKENS)
+
+
+def counts() -> list[Column[int]]:
+    """One column for each of COUNTS."""
+    return _numbers(COUNTS)
+
+
+def _numbers(names: Sequence[str]) -> list[Column[int]]:
+    return [Column(name, BigInteger, nullable=False, server_default=text("0")) for name in names]

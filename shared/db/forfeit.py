@@ -6,7 +6,7 @@ the reason why the turn cannot be finished: no text, no rates, no error of anoth
 
 from sqlalchemy import case, select, update
 
-from shared.db.columns import TOKENS
+from shared.db.columns import COUNTS
 from shared.db.engine import Statement
 from shared.db.journal import mine
 from shared.db.tables import llm_calls, turns
@@ -23,7 +23,7 @@ _COUNTED = (
     "cost_usd",
     "provider_request_id",
     "finished_at",
-    *TOKENS,
+    *COUNTS,
 )
 
 

@@ -33,13 +33,13 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.budgets import ceiling, this_month
-from shared.db.columns import TOKENS
+from shared.db.columns import COUNTS
 from shared.db.engine import Statement, typed
 from shared.db.tables import PLATFORM, budgets, llm_calls, turns, usage_ledger
 
 # What the ledger repeats of a call.
 CALL_COLUMNS = ("tenant_id", "session_id", "turn_id", "call_id", "step", "attempt", "period", "purpose")
-LEDGER_COLUMNS = (*CALL_COLUMNS, "agent_key", "model_alias", *TOKENS, "rates")
+LEDGER_COLUMNS = (*CALL_COLUMNS, "agent_key", "model_alias", *COUNTS, "rates")
 # The caller gives these as the objects of the JSON array `i_calls`, and their common payer and the sum of their
 # reserves as `i_payer` and `i_reserve_usd`. One call or several that start together: they share a commit.
 INTENT_FIELDS = (
@@ -60,7 +60,7 @@ INTENT_FIELDS = (
 OUTCOME_FIELDS = (
     "status",
     "verdict",
-    *TOKENS,
+    *COUNTS,
     "cost_usd",
     "output",
     "stop_reason",
@@ -199,10 +199,10 @@ def adjustments(call: CTE, *conditions: ColumnElement[bool]) -> tuple[CTE, CTE]:
     """Take the reserve at which `call` was posted out of suspense, and charge what it cost to the platform, in the
     month of its hold. `call` has LEDGER_COLUMNS, `reserve_usd` and `cost_usd`, of one row at most: it belongs into the
     statement that moves that call out of `unknown`."""
-    no_tokens = [literal(0) for _ in TOKENS]
+    no_tokens = [literal(0) for _ in COUNTS]
     out_of_suspense = _entry(call, "suspense", -call.c.reserve_usd, no_tokens).where(*conditions)
-    to_platform = _entry(call, PLATFORM, call.c.cost_usd, [call.c[name] for name in TOKENS]).where(*conditions)
-    columns = ["kind", "account", "amount_usd", *CALL_COLUMNS, "agent_key", "model_alias", "rates", *TOKENS]
+    to_platform = _entry(call, PLATFORM, call.c.cost_usd, [call.c[name] for name in COUNTS]).where(*conditions)
+    columns = ["kind", "account", "amount_usd", *CALL_COLUMNS, "agent_key", "model_alias", "rates", *COUNTS]
     adjusted = insert(usage_ledger).from_select(columns, out_of_suspense.union_all(to_platform)).cte("adjusted")
     spent = upsert(budgets).from_select(
         ["payer", "period", "spent_usd"],

@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, tuple_
 
-from shared.db.columns import TOKENS, Time
+from shared.db.columns import COUNTS, Time
 from shared.db.engine import Database, Statement
 from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.tables import usage_ledger
 from shared.db.usage import Period
 
 _NAMES = ("created_at", "kind", "account", "call_id", "session_id", "turn_id", "step", "attempt", "purpose")
-_columns = [usage_ledger.c[name] for name in (*_NAMES, "agent_key", "model_alias", *TOKENS, "rates", "amount_usd")]
+_columns = [usage_ledger.c[name] for name in (*_NAMES, "agent_key", "model_alias", *COUNTS, "rates", "amount_usd")]
 
 
 def _list(order: Order) -> Statement:

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Column, DateTime, Double, Text, Uuid, bindparam, cast, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.db.columns import TOKENS
+from shared.db.columns import COUNTS
 from shared.db.engine import Database, Row, Statement, typed
 from shared.db.journal import LEDGER_COLUMNS, adjustments
 from shared.db.tables import llm_calls, usage_ledger
@@ -31,13 +31,13 @@ in_suspense = (
 
 _LOAD = Statement(
     select(
-        *(llm_calls.c[name] for name in ("call_id", "provider", "model_id", "status", "rates", "reserve_usd", *TOKENS)),
+        *(llm_calls.c[name] for name in ("call_id", "provider", "model_id", "status", "rates", "reserve_usd", *COUNTS)),
         llm_calls.c.posted_at.is_not(None).label("posted"),
         _hour.label("hour"),
     ).where(llm_calls.c.call_id == func.any(cast(bindparam("c_call_ids"), ARRAY(Uuid))))
 )
 
-_SETTLED_FIELDS = ("status", *TOKENS, "cost_usd")
+_SETTLED_FIELDS = ("status", *COUNTS, "cost_usd")
 
 
 def _settle() -> Statement:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.db.budget_tables import PLATFORM, budget_limits, budgets
-from shared.db.columns import Time, metadata, now, tokens
+from shared.db.columns import Time, counts, metadata, now, tokens
 from shared.db.usage_tables import usage_days, usage_hours, usage_rolled_up
 
 # Whoever wants the schema finds all of it here.
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0006"
+MIGRATION_HEAD = "0007"
 agents = Table(
     "agents",
     metadata,
@@ -164,7 +164,7 @@ llm_calls = Table(
     Column("rates", JSONB, nullable=False),
     Column("status", Text, nullable=False),
     Column("verdict", Text),
-    *tokens(),
+    *counts(),
     Column("cost_usd", Numeric, nullable=False, server_default=text("0")),
     Column("output", Text),
     Column("stop_reason", Text),
@@ -196,7 +196,7 @@ usage_ledger = Table(
     Column("purpose", Text, nullable=False),
     Column("agent_key", Text),
     Column("model_alias", Text, nullable=False),
-    *tokens(),
+    *counts(),
     Column("amount_usd", Numeric, nullable=False),
     Column("rates", JSONB, nullable=False),
     now(),

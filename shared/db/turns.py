@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, bindparam, case, func, or_, select, update
 
-from shared.db.columns import TOKENS
+from shared.db.columns import COUNTS
 from shared.db.context import active
 from shared.db.engine import Database, Row, Statement
 from shared.db.journal import account
@@ -153,4 +153,4 @@ def _reply(call: Row, position: int) -> Reply:
 
 
 def _usage(call: Row) -> Usage:
-    return Usage(**{name: call[name] for name in TOKENS})
+    return Usage(**{name: call[name] for name in COUNTS})

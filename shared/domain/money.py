@@ -12,13 +12,15 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one or more provider calls, by class. The classes do not overlap."""
+    """Tokens of one or more provider calls, by class. The classes do not overlap. The last count is no class: it says
+    how many of `cache_write_tokens` the cache is to keep for an hour."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_1h_tokens: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -27,6 +29,7 @@ class Usage:
             self.cache_read_tokens + other.cache_read_tokens,
             self.cache_write_tokens + other.cache_write_tokens,
             self.reasoning_tokens + other.reasoning_tokens,
+            self.cache_write_1h_tokens + other.cache_write_1h_tokens,
         )
 
     @property
@@ -35,10 +38,16 @@ class Usage:
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
 
     def as_dict(self) -> dict[str, int]:
+        """By class, as a turn shows it. They add up to all of its tokens."""
         return {name: getattr(self, name) for name in TOKEN_CLASSES}
 
+    def as_counts(self) -> dict[str, int]:
+        """All that a price depends on, as the journal and the ledger keep it."""
+        return {name: getattr(self, name) for name in COUNTS}
 
-TOKEN_CLASSES = tuple(field.name for field in fields(Usage))
+
+COUNTS = tuple(field.name for field in fields(Usage))
+TOKEN_CLASSES = tuple(name for name in COUNTS if name != "cache_write_1h_tokens")
 
 
 def cost(rates: Rates, usage: Usage) -> Decimal:
@@ -47,14 +56,19 @@ def cost(rates: Rates, usage: Usage) -> Decimal:
         usage.input_tokens * rates.input
         + usage.output_tokens * rates.output
         + usage.cache_read_tokens * rates.cache_read
-        + usage.cache_write_tokens * rates.cache_write
+        + (usage.cache_write_tokens - usage.cache_write_1h_tokens) * rates.cache_write
+        + usage.cache_write_1h_tokens * _hour_rate(rates)
         + usage.reasoning_tokens * rates.reasoning
     ) / MILLION
 
 
+def _hour_rate(rates: Rates) -> Decimal:
+    return rates.cache_write if rates.cache_write_1h is None else rates.cache_write_1h
+
+
 def upper_bound(rates: Rates, input_tokens: int, output_tokens: int) -> Decimal:
     """What a call can cost at most, in USD, while its input and output stay within these counts."""
-    dearest_input = max(rates.input, rates.cache_read, rates.cache_write)
+    dearest_input = max(rates.input, rates.cache_read, rates.cache_write, _hour_rate(rates))
     dearest_output = max(rates.output, rates.reasoning)
     return (input_tokens * dearest_input + output_tokens * dearest_output) / MILLION
 
@@ -66,8 +80,9 @@ def format_usd(amount: Decimal) -> str:
 
 
 def rates_as_dict(rates: Rates) -> dict[str, str]:
-    """USD per million tokens of each class, as decimal strings."""
-    return {name: format_usd(getattr(rates, name)) for name in Rates.__dataclass_fields__}
+    """USD per million tokens of each class, as decimal strings; without a rate that there is not."""
+    given = {name: getattr(rates, name) for name in Rates.__dataclass_fields__}
+    return {name: format_usd(rate) for name, rate in given.items() if rate is not None}
 
 
 def rates_from_dict(written: Mapping[str, str]) -> Rates:

@@ -21,6 +21,7 @@ _Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 class _PromptDetails(BaseModel):
     cached_tokens: _Tokens | None = None
+    cache_write_tokens: _Tokens | None = None
 
 
 class _CompletionDetails(BaseModel):
@@ -35,13 +36,16 @@ class _Counts(BaseModel):
 
     def usage(self) -> Usage:
         """Classes that do not overlap, and whose sums stay what the provider counted."""
-        cached = (self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0
+        details = self.prompt_tokens_details or _PromptDetails()
+        cached = min(details.cached_tokens or 0, self.prompt_tokens)
+        written = min(details.cache_write_tokens or 0, self.prompt_tokens - cached)
         reasoning = (self.completion_tokens_details and self.completion_tokens_details.reasoning_tokens) or 0
-        cached, reasoning = min(cached, self.prompt_tokens), min(reasoning, self.completion_tokens)
+        reasoning = min(reasoning, self.completion_tokens)
         return Usage(
-            input_tokens=self.prompt_tokens - cached,
+            input_tokens=self.prompt_tokens - cached - written,
             output_tokens=self.completion_tokens - reasoning,
             cache_read_tokens=cached,
+            cache_write_tokens=written,
             reasoning_tokens=reasoning,
         )
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from shared.domain.money import Usage
 from shared.llm.chat_completions import word
@@ -53,13 +53,30 @@ _MANNERS: Final = {
 }
 
 
+class _CacheDetail(BaseModel):
+    # Nobody would know what another time costs.
+    ttl: Literal["5m", "1h"]
+    inputTokens: _Tokens
+
+
 class Counts(BaseModel):
-    """`inputTokens` leaves out what the cache served or took in. Thinking is among `outputTokens`."""
+    """`inputTokens` leaves out what the cache served or took in; `cacheDetails` says for how long it took it in.
+    Thinking is among `outputTokens`."""
 
     inputTokens: _Tokens
     outputTokens: _Tokens
     cacheReadInputTokens: _Tokens | None = None
     cacheWriteInputTokens: _Tokens | None = None
+    cacheDetails: list[_CacheDetail] | None = None
+
+    @model_validator(mode="after")
+    def _details_are_of_the_whole(self) -> Self:
+        if self._kept_an_hour() > (self.cacheWriteInputTokens or 0):
+            raise ValueError("more is kept for an hour than was written")
+        return self
+
+    def _kept_an_hour(self) -> int:
+        return sum(detail.inputTokens for detail in self.cacheDetails or () if detail.ttl == "1h")
 
     def usage(self) -> Usage:
         return Usage(
@@ -67,6 +84,7 @@ class Counts(BaseModel):
             output_tokens=self.outputTokens,
             cache_read_tokens=self.cacheReadInputTokens or 0,
             cache_write_tokens=self.cacheWriteInputTokens or 0,
+            cache_write_1h_tokens=self._kept_an_hour(),
         )
 
 

@@ -3,16 +3,17 @@
     {"call_id": "0198…", "billed": true, "tokens": {"input_tokens": 12, "output_tokens": 3}}
 
 `call_id` is ours; a line without one is of somebody else's call. `tokens` has those of the five classes that are not
-zero, and they do not overlap. Whatever else a line says is left alone. The rule this file protects: a count that
-cannot be believed is no count, and a line that cannot be read is told of, not passed over.
+zero, and they do not overlap; and in `cache_write_1h_tokens`, how many of those written to a cache it is to keep for an
+hour. Whatever else a line says is left alone. The rule this file protects: a count that cannot be believed is no count,
+and a line that cannot be read is told of, not passed over.
 """
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
@@ -31,6 +32,13 @@ class _Counts(BaseModel):
     cache_read_tokens: Tokens = 0
     cache_write_tokens: Tokens = 0
     reasoning_tokens: Tokens = 0
+    cache_write_1h_tokens: Tokens = 0
+
+    @model_validator(mode="after")
+    def _an_hours_are_of_the_whole(self) -> Self:
+        if self.cache_write_1h_tokens > self.cache_write_tokens:
+            raise ValueError("more is kept for an hour than was written")
+        return self
 
 
 class _Line(BaseModel):

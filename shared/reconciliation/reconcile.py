@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Literal
 from uuid import UUID
 
-from shared.db.columns import TOKENS
+from shared.db.columns import COUNTS
 from shared.db.engine import Database, Row
 from shared.db.reconciliation import load_calls, load_silent, record_settlement
 from shared.domain.money import ZERO, Usage, cost, rates_from_dict
@@ -121,12 +121,12 @@ class Reconciler:
             row = load_calls(self._db, [record.call_id])[record.call_id]
         if row["status"] in ("intent", "unknown"):
             self.findings.early.add(record.call_id)
-        elif record.usage != Usage(**{name: row[name] for name in TOKENS}):
+        elif record.usage != Usage(**{name: row[name] for name in COUNTS}):
             self._tell(self.findings.drifted, record.call_id, "a provider's record differs from a known outcome")
 
     def _settle(self, settlement: Settlement, usage: Usage = _NO_USAGE) -> bool:
         """False where the call is not in suspense any more."""
-        outcome = {"status": settlement.status, "cost_usd": settlement.cost_usd, **usage.as_dict()}
+        outcome = {"status": settlement.status, "cost_usd": settlement.cost_usd, **usage.as_counts()}
         if not self._check and not record_settlement(self._db, settlement.call_id, outcome):
             return False
         self.findings.settled.setdefault(settlement.call_id, settlement)

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.catalog import Rates
-from shared.db.columns import TOKENS
+from shared.db.columns import COUNTS
 from shared.db.engine import Params, Row
 from shared.db.journal import OUTCOME_FIELDS
 from shared.domain.money import ZERO, Usage, cost, rates_as_dict, rates_from_dict, upper_bound
@@ -110,7 +110,7 @@ class Call:
             "call_id": self.call_id,
             "status": self.status,
             "verdict": attempt.verdict,
-            **completion.usage.as_dict(),
+            **completion.usage.as_counts(),
             "cost_usd": attempt.cost_usd,
             "output": completion.text,
             "stop_reason": completion.stop_reason,
@@ -161,7 +161,7 @@ def call_from_row(row: Row) -> Call:
         status=row["status"],
         text=row["output"] or "",
         stop_reason=row["stop_reason"],
-        usage=Usage(**{name: row[name] for name in TOKENS}),
+        usage=Usage(**{name: row[name] for name in COUNTS}),
         provider_request_id=row["provider_request_id"],
     )
     attempt = Attempt(call.call_id, call.model_alias, completion, row["error_code"], row["verdict"], row["cost_usd"])

@@ -158,7 +158,16 @@ class TestRows:
             assert row["rates"] == entry["rates"]
             assert row["usage"] == {name: entry[name] for name in TOKEN_CLASSES}
             assert datetime.fromisoformat(row["created_at"]) == entry["created_at"]
-            same = ("kind", "account", "step", "attempt", "purpose", "agent_key", "model_alias")
+            same = (
+                "cache_write_1h_tokens",
+                "kind",
+                "account",
+                "step",
+                "attempt",
+                "purpose",
+                "agent_key",
+                "model_alias",
+            )
             assert [row[name] for name in same] == [entry[name] for name in same]
             assert [row[name] for name in ("session_id", "turn_id")] == [
                 str(entry["session_id"]),
@@ -171,7 +180,12 @@ class TestRows:
         (page,) = json_pages(tenant)
         (rows,) = csv_pages(tenant, "usage/calls")
         for row, item in zip(rows, page, strict=True):
-            flat = {**item, **item["usage"], **{f"{name}_rate": rate for name, rate in item["rates"].items()}}
+            flat = {
+                "cache_write_1h_rate": None,
+                **item,
+                **item["usage"],
+                **{f"{name}_rate": rate for name, rate in item["rates"].items()},
+            }
             del flat["usage"], flat["rates"]
             assert row == {name: "" if value is None else str(value) for name, value in flat.items()}
 

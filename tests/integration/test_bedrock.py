@@ -64,10 +64,11 @@ def test_a_counted_200_succeeded_whatever_its_text(
 def test_what_the_cache_served_and_took_in_is_counted_apart(
     fake_bedrock: FakeBedrock, bedrock: BedrockProvider
 ) -> None:
-    details = [{"ttl": "5m", "inputTokens": 3}]
+    details = [{"ttl": "1h", "inputTokens": 2}, {"ttl": "5m", "inputTokens": 1}]
     cached = {"cacheReadInputTokens": 7, "cacheWriteInputTokens": 3, "cacheDetails": details}
     fake_bedrock.add(moods.ok("So.", usage={"inputTokens": 5, "outputTokens": 2, "totalTokens": 17, **cached}))
-    assert bedrock.complete(request()).usage == Usage(5, 2, cache_read_tokens=7, cache_write_tokens=3)
+    usage = bedrock.complete(request()).usage
+    assert usage == Usage(5, 2, cache_read_tokens=7, cache_write_tokens=3, cache_write_1h_tokens=2)
 
 
 COUNTS = {"inputTokens": 5, "outputTokens": 2}
@@ -91,6 +92,9 @@ COUNTS = {"inputTokens": 5, "outputTokens": 2}
                 {"outputTokens": 2**63},
                 {"cacheReadInputTokens": -1},
                 {"cacheWriteInputTokens": "3"},
+                {"cacheWriteInputTokens": 3, "cacheDetails": [{"ttl": "1h", "inputTokens": 4}]},
+                {"cacheWriteInputTokens": 3, "cacheDetails": [{"ttl": "1h", "inputTokens": True}]},
+                {"cacheWriteInputTokens": 3, "cacheDetails": [{"ttl": "24h", "inputTokens": 3}]},
             )
         ),
         moods.ok("So.", usage={"inputTokens": 5}),

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import migrations
-from shared.db.columns import TOKENS
+from shared.db.columns import COUNTS
 from shared.db.journal import OUTCOME_FIELDS, RECORD
 from shared.db.sessions import record_session_deletion
 from shared.db.turns import record_cancel
@@ -146,7 +146,7 @@ def test_what_was_said_is_in_tables_only_and_never_in_samples_of_them(said: Coun
 def late(room: CouncilRoom, call_id: UUID) -> None:
     """The first attempt's process still learns what became of its call."""
     outcome: dict[str, object] = dict.fromkeys((f"o_{name}" for name in OUTCOME_FIELDS), None)
-    outcome |= {f"o_{name}": 1 for name in TOKENS} | {"o_status": "succeeded", "o_cost_usd": 0, "o_output": WORD}
+    outcome |= {f"o_{name}": 1 for name in COUNTS} | {"o_status": "succeeded", "o_cost_usd": 0, "o_output": WORD}
     turn_id = room.row("SELECT id FROM turns")["id"]
     room.open_database().run(room.tenant_id, RECORD, {**outcome, "o_call_id": call_id, "t_id": turn_id, "t_epoch": 1})
 

@@ -11,7 +11,7 @@ from shared import catalog as catalogs
 from shared.catalog import Rates
 from shared.db.pages import PageRequest
 from shared.db.usage import Period, load_totals
-from shared.domain.money import TOKEN_CLASSES, Usage
+from shared.domain.money import COUNTS, TOKEN_CLASSES, Usage
 from shared.llm.port import Request
 from shared.settings import settings
 from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, Killed, answer, body, unknown
@@ -101,6 +101,7 @@ def test_a_turn_costs_what_its_rows_add_up_to(room: CouncilRoom, price: Pricing)
         price(lambda _: Rates(*(Decimal(chance.randrange(10**12)).scaleb(-9) for _ in Rates.__dataclass_fields__)))
         for _ in range(3):
             counts = Usage(*(chance.choice((0, 1, 999, chance.randrange(10**7))) for _ in TOKEN_CLASSES))
+            counts = replace(counts, cache_write_1h_tokens=chance.randint(0, counts.cache_write_tokens))
             room.provider.enqueue(*[answer("", counts)] * chance.randrange(2), *[unknown()] * chance.randrange(2))
             room.provider.enqueue(answer("Roses.", counts))
         turn = body(room.take("@writer @researcher @critic hello", session_id=room.make_session()))
@@ -108,9 +109,9 @@ def test_a_turn_costs_what_its_rows_add_up_to(room: CouncilRoom, price: Pricing)
         with localcontext(prec=100):
             for row in rows:
                 if row["account"] != "suspense":
-                    weighed = (
-                        row[name] * Decimal(row["rates"][name.removesuffix("_tokens")]) for name in TOKEN_CLASSES
-                    )
+                    # Those that are kept for an hour are among those written.
+                    row["cache_write_tokens"] -= row["cache_write_1h_tokens"]
+                    weighed = (row[name] * Decimal(row["rates"][name.removesuffix("_tokens")]) for name in COUNTS)
                     assert row["amount_usd"] * 1_000_000 == sum(weighed)
             for name, account in (("cost_usd", "tenant"), ("platform_cost_usd", "platform")):
                 assert Decimal(turn[name]) == sum(row["amount_usd"] for row in rows if row["account"] == account)

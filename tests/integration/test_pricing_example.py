@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.catalog import Rates
-from shared.db.columns import TOKENS
+from shared.db.columns import COUNTS, TOKENS
 from shared.domain.money import Usage, cost, format_usd
 from shared.domain.summary import LISTS
 from shared.llm.port import Completion
@@ -19,7 +19,7 @@ from shared.settings import settings
 from tests.council_room import CouncilRoom, answer, body, unknown
 
 PRICING = (Path(__file__).parents[2] / "docs" / "pricing.md").read_text()
-CLASSES = {name: name.removesuffix("_tokens").replace("_", " ") for name in TOKENS}
+COLUMNS = {name: name.removesuffix("_tokens").replace("_", " ") for name in COUNTS}
 TEXTS = {
     "routing": json.dumps({"selected_agent_keys": ["writer", "researcher"]}),
     "agent": "Roses.",
@@ -52,7 +52,7 @@ def _completion(call: dict[str, str]) -> Completion:
     if call["outcome"] == "unknown":
         return unknown()
     text = "" if call["outcome"] == "empty" else TEXTS[call["purpose"]]
-    return answer(text, Usage(**{name: int(call[shown]) for name, shown in CLASSES.items()}))
+    return answer(text, Usage(**{name: int(call[shown]) for name, shown in COLUMNS.items()}))
 
 
 def test_every_call_of_the_example_is_on_the_ledger_at_its_price(room: CouncilRoom, turn: dict[str, Any]) -> None:
@@ -65,13 +65,13 @@ def test_every_call_of_the_example_is_on_the_ledger_at_its_price(room: CouncilRo
             *map(str, (row["step"], row["attempt"])), row["purpose"], row["model_alias"], row["account"],
         ]  # fmt: skip
         assert call["agent"] == (row["agent_key"] or "")
-        assert [call[shown] for shown in CLASSES.values()] == [str(row[name]) for name in TOKENS]
+        assert [call[shown] for shown in COLUMNS.values()] == [str(row[name]) for name in COUNTS]
         rates = Rates(**{name: Decimal(rate) for name, rate in row["rates"].items()})
         if row["status"] == "unknown":
             assert (call["USD"], row["amount_usd"]) == ("its reserve", row["reserve_usd"])
         else:
             assert call["USD"] == format_usd(row["amount_usd"])
-            assert cost(rates, Usage(**{name: row[name] for name in TOKENS})) == row["amount_usd"]
+            assert cost(rates, Usage(**{name: row[name] for name in COUNTS})) == row["amount_usd"]
         (listed,) = (rate for rate in RATES if rate["alias"] == row["model_alias"])
         assert {name: listed[name.replace("_", " ")] for name in row["rates"]} == row["rates"]
 
@@ -83,5 +83,5 @@ def test_the_sums_of_the_example_are_those_of_the_turn(room: CouncilRoom, turn: 
     accounts = room.accounts()
     assert sums == {"cost_usd": format_usd(accounts["tenant"]), "platform_cost_usd": format_usd(accounts["platform"])}
     # Tokens of a call of unknown outcome are not known.
-    for name, shown in CLASSES.items():
-        assert turn["usage"][name] == sum(int(call[shown]) for call in CALLS)
+    for name in TOKENS:
+        assert turn["usage"][name] == sum(int(call[COLUMNS[name]]) for call in CALLS)

@@ -1,5 +1,6 @@
 """The provider's own record against the journal: what was in suspense is what it cost, and nothing else changes."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -111,6 +112,16 @@ class TestARecord:
         reconcile(ops, [billed(call_id, Usage(1, 2, 3, 4, 5))])
         ledger = room.row("SELECT amount_usd, rates->>'input' AS rate FROM usage_ledger WHERE account = 'platform'")
         assert ledger == {"amount_usd": Decimal("0.266941"), "rate": "1"}
+
+    def test_prices_what_a_cache_is_to_keep_for_an_hour_apart(self, room: CouncilRoom, ops: Database) -> None:
+        call_id = lose_a_call(room)
+        usage = Usage(cache_write_tokens=1000, cache_write_1h_tokens=400)
+        reconcile(ops, [billed(call_id, usage)])
+        # At 0.125 and 0.20 USD per million.
+        paid = room.row("SELECT amount_usd, cache_write_1h_tokens FROM usage_ledger WHERE account = 'platform'")
+        assert paid == {"amount_usd": Decimal("0.000155"), "cache_write_1h_tokens": 400}
+        assert not reconcile(ops, [billed(call_id, usage)]).drifted
+        assert reconcile(ops, [billed(call_id, replace(usage, cache_write_1h_tokens=0))]).drifted == {call_id}
 
     @pytest.mark.parametrize("rates", ["{}", "[]", '{"input": "much"}', "null"])
     def test_of_a_call_whose_rates_are_damaged_leaves_it_and_keeps_nobody_from_theirs(

@@ -80,6 +80,7 @@ def test_the_reserve_covers_the_cost_and_the_row_keeps_its_rates(room: CouncilRo
         "cache_read": "0.05",
         "cache_write": "0.625",
         "reasoning": "2",
+        "cache_write_1h": "1",
     }
     assert (call["payer"], call["provider"], call["model_id"]) == ("tenant:tenant-1", "scripted", "scripted-deep")
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,10 @@ from shared.reconciliation.bedrock_log import read_invocation_log
 from tests.invocation_records import invocation
 
 CALL_ID = UUID("01980000-0000-7000-8000-000000000001")
-USAGE = Usage(35, 446, cache_read_tokens=7, cache_write_tokens=3)
+USAGE = Usage(35, 446, cache_read_tokens=7, cache_write_tokens=3, cache_write_1h_tokens=2)
 RECORD = ProviderRecord(CALL_ID, billed=True, usage=USAGE)
+# Bedrock's own counts beside the answer do not say how long the cache keeps what was written.
+COUNTED = ProviderRecord(CALL_ID, billed=True, usage=replace(USAGE, cache_write_1h_tokens=0))
 REFUSED = ProviderRecord(CALL_ID, billed=False)
 
 
@@ -38,7 +41,7 @@ def test_a_record_of_ours_has_the_tokens_of_its_answer() -> None:
 
 
 def test_without_the_answer_bedrocks_own_counts_are_taken() -> None:
-    assert read(without_answer(), without_answer(outputBodyS3Path="s3://logs/data/x_output.json.gz")) == [RECORD] * 2
+    assert read(without_answer(), without_answer(outputBodyS3Path="s3://logs/data/x_output.json.gz")) == [COUNTED] * 2
     counts = {"inputTokenCount": 35}
     assert read(without_answer() | {"input": counts}) == [ProviderRecord(CALL_ID, billed=True, usage=Usage(35, 446))]
 
@@ -59,7 +62,7 @@ def test_a_call_that_failed_before_it_wrote_anything_is_not_billed(error: str) -
 
 
 def test_a_call_that_failed_after_it_had_written_is_billed() -> None:
-    assert read(without_answer() | {"errorCode": "ModelErrorException"}) == [RECORD]
+    assert read(without_answer() | {"errorCode": "ModelErrorException"}) == [COUNTED]
 
 
 @pytest.mark.parametrize(

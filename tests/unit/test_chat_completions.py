@@ -49,6 +49,14 @@ def test_the_bodys_own_id_is_taken_when_the_headers_had_none() -> None:
             Usage(input_tokens=0, cache_read_tokens=10, output_tokens=4),
         ),
         (
+            {**COUNTED, "prompt_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 5}},
+            Usage(input_tokens=3, cache_read_tokens=2, cache_write_tokens=5, output_tokens=4),
+        ),
+        (
+            {**COUNTED, "prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 5}},
+            Usage(input_tokens=0, cache_read_tokens=7, cache_write_tokens=3, output_tokens=4),
+        ),
+        (
             {**COUNTED, "completion_tokens_details": {"reasoning_tokens": 5}},
             Usage(input_tokens=10, output_tokens=0, reasoning_tokens=4),
         ),
@@ -89,6 +97,7 @@ def test_tokens_are_split_into_classes_that_keep_the_sum(usage: object, expected
         {**COUNTED, "completion_tokens": float("nan")},
         {**COUNTED, "prompt_tokens_details": {"cached_tokens": -1}},
         {**COUNTED, "prompt_tokens_details": {"cached_tokens": False}},
+        {**COUNTED, "prompt_tokens_details": {"cache_write_tokens": 1.0}},
         {**COUNTED, "prompt_tokens_details": 3},
         {**COUNTED, "completion_tokens_details": {"reasoning_tokens": 1.5}},
     ],

@@ -25,7 +25,9 @@ class TestEvents:
         models = body_of(answer)
         assert models["next_cursor"] is None
         assert [model["alias"] for model in models["items"]] == ["fast", "deep"]
-        assert list(models["items"][1]["rates"]) == ["input", "output", "cache_read", "cache_write", "reasoning"]
+        assert list(models["items"][1]["rates"]) == [
+            "input", "output", "cache_read", "cache_write", "reasoning", "cache_write_1h"
+        ]  # fmt: skip
         assert models["items"][1]["rates"]["cache_write"] == "0.625"
 
     def test_a_post(self, api: Handler, context: LambdaContext) -> None:

@@ -1,25 +1,36 @@
 """Tokens, rates and prices: exact, additive and printable."""
 
 import random
-from dataclasses import astuple
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from shared.catalog import Rates
-from shared.domain.money import TOKEN_CLASSES, ZERO, Usage, cost, format_usd, rates_as_dict, upper_bound
+from shared.domain.money import (
+    COUNTS,
+    TOKEN_CLASSES,
+    ZERO,
+    Usage,
+    cost,
+    format_usd,
+    rates_as_dict,
+    rates_from_dict,
+    upper_bound,
+)
 
 RATES = Rates(Decimal("0.25"), Decimal("2.00"), Decimal("0.025"), Decimal("0.3"), Decimal("4"))
+BY_TIME = replace(RATES, cache_write_1h=Decimal("0.5"))
 
 
 def test_usage_adds_class_by_class() -> None:
-    assert Usage(1, 2, 3, 4, 5) + Usage(10, 20, 30, 40, 50) == Usage(11, 22, 33, 44, 55)
+    assert Usage(1, 2, 3, 4, 5, 4) + Usage(10, 20, 30, 40, 50, 9) == Usage(11, 22, 33, 44, 55, 13)
     assert sum([Usage(1), Usage(0, 1), Usage(2)], Usage()) == Usage(3, 1)
     assert sum([], Usage()) == Usage(0, 0, 0, 0, 0)
 
 
 def test_usage_names_its_classes() -> None:
-    assert Usage(1, 2, 3, 4, 5).as_dict() == {
+    assert Usage(1, 2, 3, 4, 5, 3).as_dict() == {
         "input_tokens": 1,
         "output_tokens": 2,
         "cache_read_tokens": 3,
@@ -27,6 +38,7 @@ def test_usage_names_its_classes() -> None:
         "reasoning_tokens": 5,
     }
     assert tuple(Usage().as_dict()) == TOKEN_CLASSES
+    assert Usage(1, 2, 3, 4, 5, 3).as_counts() == Usage(1, 2, 3, 4, 5).as_dict() | {"cache_write_1h_tokens": 3}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +62,16 @@ def test_a_price_is_exact(usage: Usage, usd: str) -> None:
     assert price == Decimal(usd)
 
 
+@pytest.mark.parametrize(
+    ("rates", "for_an_hour", "usd"),
+    [(BY_TIME, 0, "0.000003"), (BY_TIME, 4, "0.0000038"), (BY_TIME, 10, "0.000005"), (RATES, 10, "0.000003")],
+)
+def test_what_a_cache_keeps_for_an_hour_has_its_own_rate_where_there_is_one(
+    rates: Rates, for_an_hour: int, usd: str
+) -> None:
+    assert cost(rates, Usage(cache_write_tokens=10, cache_write_1h_tokens=for_an_hour)) == Decimal(usd)
+
+
 def test_prices_add_up_to_the_price_of_the_sum() -> None:
     chance = random.Random(11)
     calls = [Usage(*(chance.randrange(10_000) for _ in TOKEN_CLASSES)) for _ in range(1000)]
@@ -64,19 +86,20 @@ def test_the_upper_bound_covers_every_usage_within_it() -> None:
         return [end - start for start, end in zip([0, *cuts], [*cuts, total], strict=True)]
 
     for _ in range(2000):
-        rates = Rates(*(Decimal(chance.randrange(100_000)) / 1000 for _ in range(5)))
+        rates = Rates(*(Decimal(chance.randrange(100_000)) / 1000 for _ in range(chance.choice((5, 6)))))
         most_input, most_output = chance.randrange(500_000), chance.randrange(100_000)
         read, write, input_ = split(chance.randint(0, most_input), 3)
         reasoning, output = split(chance.randint(0, most_output), 2)
-        usage = Usage(input_, output, read, write, reasoning)
+        usage = Usage(input_, output, read, write, reasoning, chance.randint(0, write))
         assert cost(rates, usage) <= upper_bound(rates, most_input, most_output)
 
 
 @pytest.mark.parametrize("dearest", Rates.__dataclass_fields__)
 def test_the_upper_bound_is_reached_by_the_dearest_class(dearest: str) -> None:
     rates = Rates(**{name: Decimal(9 if name == dearest else 1) for name in Rates.__dataclass_fields__})
-    usage = Usage(**{name: 1000 if name == f"{dearest}_tokens" else 0 for name in TOKEN_CLASSES})
-    of_input = dearest in ("input", "cache_read", "cache_write")
+    usage = Usage(**{name: 1000 if name == f"{dearest}_tokens" else 0 for name in COUNTS})
+    usage = replace(usage, cache_write_tokens=usage.cache_write_tokens + usage.cache_write_1h_tokens)
+    of_input = dearest not in ("output", "reasoning")
     bound = upper_bound(rates, 1000, 0) if of_input else upper_bound(rates, 0, 1000)
     assert cost(rates, usage) == bound == Decimal("0.009")
 
@@ -108,9 +131,10 @@ def test_money_is_printed_without_exponent_and_trailing_zeros(amount: str, text:
 def test_rates_are_printed_by_class() -> None:
     expected = {"input": "0.25", "output": "2", "cache_read": "0.025", "cache_write": "0.3", "reasoning": "4"}
     assert rates_as_dict(RATES) == expected
-    assert Rates(**{name: Decimal(text) for name, text in expected.items()}) == RATES
+    assert rates_from_dict(expected) == RATES
+    assert rates_as_dict(BY_TIME) == expected | {"cache_write_1h": "0.5"}
+    assert rates_from_dict(rates_as_dict(BY_TIME)) == BY_TIME
 
 
-def test_usage_and_rates_speak_of_the_same_classes() -> None:
-    assert [name.removesuffix("_tokens") for name in TOKEN_CLASSES] == list(Rates.__dataclass_fields__)
-    assert len(astuple(Usage())) == len(astuple(RATES))
+def test_usage_and_rates_speak_of_the_same_counts() -> None:
+    assert [name.removesuffix("_tokens") for name in COUNTS] == list(Rates.__dataclass_fields__)

@@ -24,10 +24,10 @@ def read(*written: object) -> list[ProviderRecord | None]:
 
 
 def test_a_billed_call_has_its_tokens_by_class() -> None:
-    tokens = {name: number for number, name in enumerate(Usage().as_dict(), start=1)}
+    tokens = {name: number for number, name in enumerate(Usage().as_dict(), start=1)} | {"cache_write_1h_tokens": 3}
     assert read(LINE, {**LINE, "tokens": tokens}) == [
         RECORD,
-        ProviderRecord(CALL_ID, billed=True, usage=Usage(1, 2, 3, 4, 5)),
+        ProviderRecord(CALL_ID, billed=True, usage=Usage(1, 2, 3, 4, 5, 3)),
     ]
 
 
@@ -57,6 +57,7 @@ def test_a_line_without_a_call_of_ours_is_nothing(line: object) -> None:
         b'"' + str(CALL_ID).encode() + b'"',
         b"[" * 100_000,
         {**LINE, "call_id": "call-1"},
+        {**LINE, "tokens": {"cache_write_tokens": 3, "cache_write_1h_tokens": 4}},
         {**LINE, "call_id": 7},
         {**LINE, "billed": 1},
         {"call_id": str(CALL_ID), "tokens": {}},

@@ -34,6 +34,8 @@ def test_the_rates_are_those_of_the_price_list_up_to_the_whole_window(model: Mod
     assert cost(model.rates, Usage(cache_write_tokens=window)) == listed(
         model, input_tokens=window, cache_write_tokens=window
     )
+    hour = {"cache_write_tokens": window, "cache_write_1h_tokens": window - most}
+    assert cost(model.rates, Usage(**hour)) == listed(model, input_tokens=window, **hour)
     assert cost(model.rates, Usage(rest, most)) == listed(model, input_tokens=rest, output_tokens=most)
     assert model.rates.reasoning == model.rates.output
 
