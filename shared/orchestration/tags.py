@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from shared.domain.agent import Agent
 
 _FENCE = re.compile(r"`+")
+# To a pattern that ignores case each of these is any other of them; to a reader only two are.
+_IS = {"i": "(?-i:[iI])", "I": "(?-i:[iI])", "\u0131": "(?-i:\u0131)", "\u0130": "(?-i:\u0130)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,40 +27,41 @@ class Tags:
 def parse_tags(message: str, roster: Mapping[str, Agent]) -> Tags:
     """Find the tags of `roster`'s agents, by key or by name, in any case."""
     text = _without_code(message)
-    names = _names(roster.values())
-    pattern = _pattern(text, roster.values())
+    called = _called(roster.values())
     keys: dict[str, None] = {}
     unknown: dict[str, str] = {}
-    for match in pattern.finditer(text):
-        key = names.get((match["known"] or "").casefold())
-        if key is not None:
-            keys.setdefault(key)
+    for match in _pattern(text, called).finditer(text):
+        if match.lastindex is not None:
+            keys.setdefault(called[match.lastindex - 1][1])
         else:
             typed = match[0][1:]
             unknown.setdefault(typed.casefold(), typed)
     return Tags(tuple(keys), tuple(unknown.values()))
 
 
-def _pattern(text: str, agents: Iterable[Agent]) -> re.Pattern[str]:
-    r"""What a tag looks like in `text`. To `re` a combining mark is no part of a word, so those that occur are added
-    to \w. A name ends where no further word goes on: "@writers" is not "@writer", and "@writer-in-chief" neither."""
+def _pattern(text: str, called: Iterable[tuple[str, str]]) -> re.Pattern[str]:
+    r"""What a tag looks like in `text`: one group for each way to call an agent, and none for a tag of nobody. To `re`
+    a combining mark is no part of a word, so those that occur are added to \w. A name ends where no further word goes
+    on: "@writers" is not "@writer", and "@writer-in-chief" neither."""
     marks = "" if text.isascii() else "".join(c for c in set(text) if unicodedata.category(c).startswith("M"))
     word = rf"[\w{marks}]"
-    called = sorted({name for agent in agents for name in (agent.key, agent.name)}, key=len, reverse=True)
-    known = "|".join(map(re.escape, called)) or "(?!)"
-    return re.compile(
-        rf"(?<![\w@{marks}])@(?:(?P<known>{known})(?!{word}|-{word})|(?P<other>{word}+(?:-{word}+)*))", re.IGNORECASE
-    )
+    known = "|".join(f"({''.join(map(_letter, name))})" for name, _ in called) or "(?!)"
+    return re.compile(rf"(?<![\w@{marks}])@(?:(?:{known})(?!{word}|-{word})|{word}+(?:-{word}+)*)", re.IGNORECASE)
 
 
-def _names(agents: Iterable[Agent]) -> dict[str, str]:
-    """Every way to call an agent, casefolded, to its key. A key wins over another agent's name, and of two agents
-    with one name the first in the roster is meant."""
+def _called(agents: Iterable[Agent]) -> list[tuple[str, str]]:
+    """Every way to call an agent, and its key; longer ones first. A key wins over another agent's name, and of two
+    agents with one name the first in the roster is meant."""
     agents = list(agents)
-    by_name: dict[str, str] = {}
-    for agent in agents:
-        by_name.setdefault(agent.name.casefold(), agent.key)
-    return by_name | {agent.key.casefold(): agent.key for agent in agents}
+    ways = [*((agent.key, agent.key) for agent in agents), *((agent.name, agent.key) for agent in agents)]
+    return sorted(ways, key=lambda way: len(way[0]), reverse=True)
+
+
+def _letter(letter: str) -> str:
+    """A pattern of a name's letter in any case; that of some has more letters, as "ß" has "SS"."""
+    folded = letter.casefold()
+    one = _IS.get(letter, re.escape(letter))
+    return one if len(folded) == 1 else f"(?:{one}|{''.join(_IS.get(part, re.escape(part)) for part in folded)})"
 
 
 def _without_code(message: str) -> str:

@@ -164,6 +164,8 @@ def test_a_name_is_no_pattern() -> None:
     [
         ("Großmeister", "@Großmeister"),
         ("Großmeister", "@GROẞMEISTER"),
+        ("Großmeister", "@GROSSMEISTER"),
+        ("Straßenfuß", "@STRASSENFUß"),
         ("İpek", "@İpek"),
         ("ΣΟΦΟΣ", "@σοφος"),
         ("Ǆon", "@ǆon"),
@@ -177,6 +179,13 @@ def test_letters_with_unusual_cases_are_matched(name: str, message: str) -> None
 def test_letters_that_only_look_alike_are_unknown() -> None:
     # To a pattern that ignores case, the dotless i is an i.
     assert parse_tags("@wr\u0131ter", COUNCIL) == Tags((), ("wr\u0131ter",))
+
+
+def test_a_name_that_only_looks_like_what_was_typed_does_not_hide_a_shorter_one() -> None:
+    agents = roster(tim="Tim", other="Tim Sm\u0131th", ida="Ida \u0130pek")
+    assert parse_tags("@Tim Smith", agents) == Tags(("tim",), ())
+    assert parse_tags("@Ida Ipek", agents) == Tags(("ida",), ())
+    assert parse_tags("@T\u0131m Smith", agents) == Tags((), ("T\u0131m",))
 
 
 class TestMarksAreParts:
