@@ -86,7 +86,7 @@ smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=...
 faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.
 	@$(BIN)/python -m tests.faults --write
 
-soak: $(VENV)/test.ok ## Try by the thousand what nobody would think of: machines, fuzzing, load; writes docs/reliability.md. Takes hours.
+soak: $(VENV)/fuzz.ok ## Try by the thousand what nobody would think of: machines, fuzzing, load; writes docs/reliability.md. Takes hours.
 	@$(BIN)/python -m tests.soak --write
 
 bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor; writes docs/performance.md.
@@ -123,6 +123,11 @@ $(VENV)/run.ok: functions/requirements.txt local/requirements.txt local/model.tx
 $(VENV)/test.ok: $(VENV)/run.ok tests/requirements.txt
 	@echo "Installing the test tools ..."
 	@$(INSTALL) -r tests/requirements.txt
+	@touch $@
+
+$(VENV)/fuzz.ok: tests/fuzz.txt $(VENV)/test.ok
+	@echo "Installing the fuzzer ..."
+	@$(INSTALL) -r tests/fuzz.txt
 	@touch $@
 
 # The CDK is half a gigabyte, most of which is never imported.

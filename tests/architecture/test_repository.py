@@ -22,7 +22,8 @@ INFRA = "infra_cdk/requirements.txt"
 TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA)
 CHECKOV = "infra_cdk/checkov.txt"
 EMULATOR = "local/emulator.txt"
-LOCKS = (*TOGETHER, CHECKOV, EMULATOR)
+FUZZ = "tests/fuzz.txt"
+LOCKS = (*TOGETHER, CHECKOV, EMULATOR, FUZZ)
 
 _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+")
 
@@ -91,6 +92,7 @@ def test_every_dependency_is_locked_where_it_is_needed() -> None:
     assert asked_for(groups["tests"]) <= locked(TESTS).keys()
     assert asked_for(groups["infra"]) <= locked(INFRA).keys()
     assert asked_for(groups["checkov"]) <= locked(CHECKOV).keys()
+    assert asked_for(groups["fuzz"]) <= locked(FUZZ).keys()
 
 
 def test_what_goes_to_lambda_is_what_the_functions_need_and_nothing_else() -> None:

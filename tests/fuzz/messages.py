@@ -1,0 +1,43 @@
+"""SQS's events into the worker: a message comes back if and only if it names no turn.
+
+An input is a batch, a message a line; `{turn}`, `{waiting}` and `{tenant}` are ids that exist.
+"""
+
+import json
+import re
+from uuid import UUID
+
+from shared.db.engine import database
+from shared.db.turns import load_turn
+from tests import sqs
+from tests.fuzz.stage import invoke, stage
+
+WORDS = (
+    *('{"tenant_id": "{tenant}", "turn_id": "{waiting}"}', '"turn_id"', '"tenant_id"', "{turn}", "{waiting}", "\n"),
+    *("{tenant}", "{", "}", "[", '"', "null", "1e400", "\\u0000", "\\ud83d", "01976f5e-0000-7000-8000-000000000001"),
+)
+# As many as the event source mapping hands over at once.
+_MOST = 10
+# What no tenant can be called, since no database can keep it.
+_UNHEARD = re.compile("[\x00\ud800-\udfff]")
+
+
+def attempt(data: bytes) -> None:
+    met = stage()
+    bodies = met.named(data.decode("utf-8", "replace")).split("\n")[:_MOST]
+    answer = invoke("worker", sqs.event(*bodies))
+    assert answer.keys() == {"batchItemFailures"}
+    back = [int(item["itemIdentifier"].removeprefix("message-")) for item in answer["batchItemFailures"]]
+    expected = [number for number, body in enumerate(bodies) if not _names_a_turn(body)]
+    assert back == expected, (back, expected)
+    if load_turn(database(), met.tenant, met.waiting).ended:
+        stage.cache_clear()
+
+
+def _names_a_turn(body: str) -> bool:
+    try:
+        message = json.loads(body)
+        UUID(message["turn_id"])
+        return not _UNHEARD.search(str(message["tenant_id"]))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return False

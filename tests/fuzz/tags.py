@@ -1,0 +1,128 @@
+"""Tags, against a reading of the contract that goes through the message letter by letter and cares for no speed.
+
+An input is a roster, an agent a line (`key=Name`), an empty line, and the message.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+from pydantic import TypeAdapter, ValidationError
+
+from functions.schemas import AgentKey, Line
+from shared.domain.agent import Agent
+from shared.orchestration.tags import Tags, parse_tags
+
+WORDS = (
+    "@",
+    "@ada",
+    "@Ada Lovelace",
+    "`",
+    "``",
+    "```\n",
+    "-",
+    "_",
+    "\n\n",
+    "=",
+    "\u0301",
+    "\u0130",
+    "\u0131",
+    "ß",
+    "é",
+)
+_KEY, _NAME = TypeAdapter[str](AgentKey), TypeAdapter[str](Line)
+
+
+def attempt(data: bytes) -> None:
+    listed, _, message = data.decode("utf-8", "replace").replace("\x00", "").partition("\n\n")
+    roster = _roster(listed)
+    tags = parse_tags(message, roster)
+    assert tags == by_the_letter(message, roster), (tags, by_the_letter(message, roster))
+    assert len(set(tags.agent_keys)) == len(tags.agent_keys)
+    assert set(tags.agent_keys) <= roster.keys()
+    assert len({typed.casefold() for typed in tags.unknown}) == len(tags.unknown)
+    code = f"``{message.replace('`', '')}``"
+    assert parse_tags(code, roster) == Tags((), ())
+
+
+def _roster(listed: str) -> dict[str, Agent]:
+    """Those of the lines that could be agents."""
+    roster: dict[str, Agent] = {}
+    for line in listed.split("\n")[:8]:
+        key, _, name = line.partition("=")
+        try:
+            agent = Agent(_KEY.validate_python(key), 1, _NAME.validate_python(name), "", "fast", 1, None, enabled=True)
+        except ValidationError:
+            continue
+        roster.setdefault(agent.key, agent)
+    return roster
+
+
+def by_the_letter(message: str, roster: Mapping[str, Agent]) -> Tags:
+    text = _without_code(message)
+    called = [(key, key) for key in roster]
+    called += [(agent.name, agent.key) for agent in roster.values()]
+    keys: list[str] = []
+    unknown: dict[str, str] = {}
+    place = 0
+    while (place := text.find("@", place)) >= 0:
+        begins = place == 0 or not (_is_word(text[place - 1]) or text[place - 1] == "@")
+        place += 1
+        if not begins:
+            continue
+        fitting = [(name, key, end) for name, key in called if (end := _end(text, place, name))]
+        if fitting:
+            _, key, end = max(fitting, key=lambda way: len(way[0]))
+            keys += [key] if key not in keys else []
+            place = end
+        elif typed := _word(text, place):
+            unknown.setdefault(typed.casefold(), typed)
+            place += len(typed)
+    return Tags(tuple(keys), tuple(unknown.values()))
+
+
+def _is_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "_" or unicodedata.category(letter).startswith("M")
+
+
+def _end(text: str, place: int, name: str) -> int | None:
+    """Where `name` ends if it is what is said at `place`, in any case."""
+    for letter in name:
+        folded = letter.casefold()
+        if text[place : place + 1].casefold() == folded:
+            place += 1
+        elif text[place : place + len(folded)].casefold() == folded:
+            place += len(folded)
+        else:
+            return None
+    return place if _ends(text, place) else None
+
+
+def _ends(text: str, place: int) -> bool:
+    """Whether a name that ends before `place` is not the beginning of a longer word."""
+    rest = text[place : place + 2]
+    return not (rest and (_is_word(rest[0]) or (len(rest) == 2 and rest[0] == "-" and _is_word(rest[1]))))
+
+
+def _word(text: str, place: int) -> str:
+    """The word that begins at `place`, with the parts that hyphens tie to it."""
+    end = place
+    while end < len(text) and (_is_word(text[end]) or (text[end] == "-" and end > place and not _ends(text, end))):
+        end += 1
+    return text[place:end]
+
+
+def _without_code(message: str) -> str:
+    """A run of backticks opens code where one just as long follows; the first such one closes it."""
+    parts = re.split("(`+)", message)
+    kept, place = [parts[0]], 1
+    while place < len(parts):
+        fence = parts[place]
+        closing = next((n for n in range(place + 2, len(parts), 2) if parts[n] == fence), None)
+        if closing is None:
+            kept += parts[place : place + 2]
+            place += 2
+        else:
+            kept += [" ", parts[closing + 1]]
+            place = closing + 2
+    return "".join(kept)
