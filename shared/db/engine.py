@@ -5,7 +5,6 @@ autocommit connection, and so are one implicit transaction and one round trip. A
 connection, and no transaction is open between two calls of `run`.
 """
 
-import select
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -83,7 +82,7 @@ class Database:
         pipeline, setting = self._connected(), [] if tenant_id is None else [(_SET_TENANT, (tenant_id,))]
         with self._watched(pipeline):
             statements = [(statement.text, statement.values(params)) for statement, params in work]
-            return pipeline.run([*setting, *statements])[len(setting) :]
+            return pipeline.run([*setting, *statements], unread=len(setting))
 
     def read(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
         """`run` for a statement that changes nothing."""
@@ -132,7 +131,7 @@ class Database:
                 self.close()
 
     def _connected(self) -> Pipeline:
-        if self._pipeline is not None and (self._pipeline.connection.closed or _hung_up(self._pipeline.connection)):
+        if self._pipeline is not None and (self._pipeline.connection.closed or self._pipeline.hung_up()):
             self.close()
         if self._pipeline is None:
             try:
@@ -148,14 +147,6 @@ class Database:
             connection.adapters.register_dumper(int, Int8Dumper)
             self._pipeline = Pipeline(connection, prepares=self._address.prepares)
         return self._pipeline
-
-
-def _hung_up(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the server has ended an idle connection, as a failover does; seen without asking it. It says nothing
-    unasked but this, or something that a new connection does not mind."""
-    poll = select.poll()
-    poll.register(connection.pgconn.socket, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 @cache

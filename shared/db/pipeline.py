@@ -15,56 +15,80 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGresult
 
+# Looked up once: an Enum's member costs more than what it is compared with.
+_BAD = ConnStatus.BAD.value
+_COMMAND_OK, _TUPLES_OK = ExecStatus.COMMAND_OK.value, ExecStatus.TUPLES_OK.value
+_FATAL_ERROR, _PIPELINE_SYNC = ExecStatus.FATAL_ERROR.value, ExecStatus.PIPELINE_SYNC.value
 _READ, _WRITE = select.POLLIN, select.POLLOUT
+
+
+class _Prepared:
+    """A statement that Postgres keeps under `name`; its columns are known after its first answer."""
+
+    __slots__ = ("columns", "key", "name")
+
+    def __init__(self, key: tuple[str, tuple[int, ...]], name: bytes) -> None:
+        self.key = key
+        self.name = name
+        self.columns: tuple[str, ...] = ()
 
 
 class Pipeline:
     """Exchanges over one connection, whose statements are prepared at first use, unless `prepares` is false."""
 
     def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool = True) -> None:
-        """`connection` is in autocommit, and used here alone: psycopg's own way would drop what is prepared here."""
+        """`connection` is in autocommit, and used here alone: it stays in libpq's pipeline mode, and psycopg's own way
+        would drop what is prepared here."""
         self.connection = connection
+        self._pgconn = connection.pgconn
+        self._pgconn.enter_pipeline_mode()
+        # One for all exchanges, since it finds the way to dump or load a type but once.
+        self._transformer = Transformer(connection)
         self._prepares = prepares
         # By text and types of parameters, since Postgres plans for both.
-        self._prepared: dict[tuple[str, tuple[int, ...]], bytes] = {}
+        self._prepared: dict[tuple[str, tuple[int, ...]], _Prepared] = {}
         self._poll = select.poll()
-        self._poll.register(connection.pgconn.socket, _READ | _WRITE)
+        self._poll.register(self._pgconn.socket, _READ)
 
-    def run(self, work: Sequence[tuple[str, Sequence[object]]]) -> list[list[dict[str, Any]]]:
-        """Run statements, each with its values, and return the rows of each. Raises what Postgres said of the first
-        that failed, and then none of them has happened; psycopg.OperationalError when the connection broke."""
+    def run(self, work: Sequence[tuple[str, Sequence[object]]], *, unread: int = 0) -> list[list[dict[str, Any]]]:
+        """Run statements, each with its values, and return the rows of each but the first `unread`. Raises what
+        Postgres said of the first that failed, and then none of them has happened; psycopg.OperationalError when the
+        connection broke."""
         try:
-            self.connection.pgconn.enter_pipeline_mode()
             sent = [self._send(text, values) for text, values in work]
-            self.connection.pgconn.pipeline_sync()
+            self._pgconn.pipeline_sync()
             results = self._results()
-            self.connection.pgconn.exit_pipeline_mode()
         except BaseException:
             # An exchange that was broken off would be answered to the next one.
             self.connection.close()
             raise
-        return self._read(sent, results)
+        return self._read(sent, results, unread)
 
-    def _send(self, text: str, values: Sequence[object]) -> tuple[str, tuple[int, ...]] | None:
-        """Put a statement in line, and before it its preparation, which is then what is returned."""
-        pgconn, transformer = self.connection.pgconn, Transformer(self.connection)
+    def hung_up(self) -> bool:
+        """Whether the server has ended an idle connection, as a failover does; seen without asking it. It says nothing
+        unasked but this, or something that a new connection does not mind."""
+        return bool(self._poll.poll(0))
+
+    def _send(self, text: str, values: Sequence[object]) -> tuple[_Prepared | None, bool]:
+        """Put a statement in line, and before it its preparation where there was none: returns whether."""
+        transformer = self._transformer
         dumped = transformer.dump_sequence(values, [PyFormat.AUTO] * len(values))
-        types, formats = transformer.types or (), transformer.formats
+        types = transformer.types or ()
         if not self._prepares:
-            pgconn.send_query_params(text.encode(), dumped, types, formats)
-            return None
-        name = self._prepared.get((text, types))
-        preparing = None if name else (text, types)
-        if name is None:
-            name = f"pantheon_{len(self._prepared)}".encode()
-            pgconn.send_prepare(name, text.encode(), types)
-            self._prepared[(text, types)] = name
-        pgconn.send_query_prepared(name, dumped, formats)
-        return preparing
+            self._pgconn.send_query_params(text.encode(), dumped, types, transformer.formats)
+            return None, False
+        key = (text, types)
+        known = self._prepared.get(key)
+        prepared = known or _Prepared(key, f"pantheon_{len(self._prepared)}".encode())
+        if known is None:
+            self._pgconn.send_prepare(prepared.name, text.encode(), types)
+            self._prepared[key] = prepared
+        self._pgconn.send_query_prepared(prepared.name, dumped, transformer.formats)
+        return prepared, known is None
 
     def _results(self) -> list[PGresult]:
         """Every answer of the exchange, up to the one of its Sync."""
-        pgconn, results = self.connection.pgconn, list[PGresult]()
+        pgconn, results = self._pgconn, list[PGresult]()
         while pgconn.flush():
             self._wait(_READ | _WRITE)
             pgconn.consume_input()
@@ -73,38 +97,41 @@ class Pipeline:
                 self._wait(_READ)
                 pgconn.consume_input()
             result = pgconn.get_result()
-            if pgconn.status == ConnStatus.BAD:
-                raise psycopg.OperationalError(pgconn.get_error_message())
-            if result is not None:
-                if result.status == ExecStatus.PIPELINE_SYNC:
-                    return results
+            if result is None:
+                if pgconn.status == _BAD:
+                    raise psycopg.OperationalError(pgconn.get_error_message())
+            elif result.status == _PIPELINE_SYNC:
+                return results
+            else:
                 results.append(result)
 
     def _wait(self, events: int) -> None:
-        self._poll.modify(self.connection.pgconn.socket, events)
+        if events != _READ:
+            self._poll.modify(self._pgconn.socket, events)
         self._poll.poll()
+        if events != _READ:
+            self._poll.modify(self._pgconn.socket, _READ)
 
     def _read(
-        self, sent: Sequence[tuple[str, tuple[int, ...]] | None], results: list[PGresult]
+        self, sent: Sequence[tuple[_Prepared | None, bool]], results: Sequence[PGresult], unread: int
     ) -> list[list[dict[str, Any]]]:
-        remaining, rows = iter(results), []
-        failed: PGresult | None = None
-        for preparing in sent:
-            if preparing and next(remaining).status != ExecStatus.COMMAND_OK:
-                del self._prepared[preparing]
-            result = next(remaining)
-            rows.append(self._rows(result))
+        remaining, answers = iter(results), list[tuple[_Prepared | None, PGresult]]()
+        for prepared, preparing in sent:
+            if preparing and prepared and next(remaining).status != _COMMAND_OK:
+                del self._prepared[prepared.key]
+            answers.append((prepared, next(remaining)))
         for result in results:
-            if result.status == ExecStatus.FATAL_ERROR:
-                failed = failed or result
-        if failed is not None:
-            raise error_from_result(failed, self.connection.info.encoding)
-        return rows
+            if result.status == _FATAL_ERROR:
+                raise error_from_result(result, self.connection.info.encoding)
+        return [self._rows(prepared, result) for prepared, result in answers[unread:]]
 
-    def _rows(self, result: PGresult) -> list[dict[str, Any]]:
-        if result.status != ExecStatus.TUPLES_OK:
+    def _rows(self, prepared: _Prepared | None, result: PGresult) -> list[dict[str, Any]]:
+        if result.status != _TUPLES_OK:
             return []
-        transformer = Transformer(self.connection)
-        transformer.set_pgresult(result)
-        names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
-        return transformer.load_rows(0, result.ntuples, lambda values: dict(zip(names, values, strict=True)))
+        self._transformer.set_pgresult(result)
+        names = prepared.columns if prepared else ()
+        if not names:
+            names = tuple((result.fname(column) or b"").decode() for column in range(result.nfields))
+        if prepared:
+            prepared.columns = names
+        return self._transformer.load_rows(0, result.ntuples, lambda values: dict(zip(names, values, strict=True)))
