@@ -17,7 +17,12 @@ _MILLION = Decimal(1_000_000)
 
 
 def examine(turn: TurnUnderFault) -> list[Finding]:
-    """All that is wrong with it, as a kind and a text."""
+    """All that is wrong with it and with what is stored, as a kind and a text."""
+    return examine_turn(turn) + broken_invariants(turn.world)
+
+
+def examine_turn(turn: TurnUnderFault) -> list[Finding]:
+    """All that is wrong with it alone."""
     row = turn.row()
     found = [*turn.findings, *_unjournaled(turn)]
     if row is None:
@@ -26,7 +31,7 @@ def examine(turn: TurnUnderFault) -> list[Finding]:
     found += [*_amounts(turn.requests, calls), *_verdicts(calls), *_plan(turn, row)]
     if row["status"] in ENDED:
         found += [*_told(turn, row), *_response(turn.world, row)]
-    return found + broken_invariants(turn.world)
+    return found
 
 
 def broken_invariants(world: World) -> list[Finding]:

@@ -19,6 +19,7 @@ from shared.db.engine import Database, Row
 from shared.db.tables import metadata
 from shared.names import Env
 from tests.fake_provider import FakeProvider, moods
+from tests.fake_provider.server import Choice
 from tests.faults.actor import Actor, handlers
 from tests.faults.events import AUDIENCE, ISSUER, TENANT
 from tests.faults.forked import fork
@@ -161,6 +162,11 @@ class World:
         self._provider.pipe.send(("rules", rules))
         self._provider.pipe.recv()
 
+    def let_choose(self, choice: Choice) -> None:
+        """Ask `choice`, which can be pickled, before the rules; until these are set again."""
+        self._provider.pipe.send(("choose", choice))
+        self._provider.pipe.recv()
+
     def release(self) -> None:
         """Let go of every request that is on hold, and of those that would be."""
         self._provider.pipe.send(("release", ()))
@@ -190,11 +196,14 @@ class World:
         with FakeProvider(self._log) as provider:
             pipe.send(provider.url)
             while True:
-                command, rules = pipe.recv()
-                if command == "release":
-                    provider.release()
-                else:
-                    provider.clear()
-                    for rule in rules:
-                        provider.add(rule.mood, when=rule.when, times=rule.times)
+                command, told = pipe.recv()
+                match command:
+                    case "release":
+                        provider.release()
+                    case "choose":
+                        provider.answer_with(told)
+                    case _:
+                        provider.clear()
+                        for rule in told:
+                            provider.add(rule.mood, when=rule.when, times=rule.times)
                 pipe.send("done")
