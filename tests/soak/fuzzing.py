@@ -6,6 +6,7 @@ kept in `build/fuzz`, so that it can become a test.
 
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -53,7 +54,13 @@ def fuzz(name: str, amount: Amount) -> Outcome:
             tried, edges = tried + runs, max(edges, reached)
             if told.returncode:
                 found.append(("uncaught", _what(said)))
-    figures = {"inputs": f"{tried:,}", "kept by coverage": f"{len(list(gathered.iterdir())):,}", "edges": f"{edges:,}"}
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    figures = {
+        "inputs": f"{tried:,}",
+        "kept by coverage": f"{len(list(gathered.iterdir())):,}",
+        "edges": f"{edges:,}",
+        "CPU": f"{(used.ru_utime + used.ru_stime) / 60:.1f} min",
+    }
     return Outcome(amount.wanted, found, figures)
 
 
