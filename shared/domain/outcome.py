@@ -11,13 +11,15 @@ from shared.domain.turn import CallStatus, Fallback, Purpose, TurnStatus
 
 @dataclass(frozen=True, slots=True)
 class CallFigures:
-    """A provider call that this process made; `seconds` is its wall clock."""
+    """A provider call that this process made; `seconds` is its wall clock, `started` its beginning on the monotonic
+    one."""
 
     purpose: Purpose
     model_alias: str
     status: CallStatus
     usage: Usage
     seconds: float
+    started: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +56,10 @@ class TurnOutcome:
 
     @property
     def overhead_s(self) -> float:
-        """What the turn took here beside its calls."""
-        return self.seconds - sum(call.seconds for call in self.calls)
+        """What the turn took here while no call was under way. Calls at the same time take their time once."""
+        waited, until = 0.0, 0.0
+        for call in sorted(self.calls, key=lambda call: call.started):
+            end = call.started + call.seconds
+            waited += max(0.0, end - max(call.started, until))
+            until = max(until, end)
+        return self.seconds - waited

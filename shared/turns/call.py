@@ -71,7 +71,8 @@ class Call:
         return Charge(self.account(), self.attempt.completion.usage, self.attempt.cost_usd)
 
     def figures(self) -> CallFigures:
-        return CallFigures(self.purpose, self.model_alias, self.status, self.answered().completion.usage, self.seconds)
+        usage = self.answered().completion.usage
+        return CallFigures(self.purpose, self.model_alias, self.status, usage, self.seconds, self.started)
 
     def as_audit(self) -> dict[str, Any]:
         return {

@@ -29,10 +29,10 @@ from tests.unit.gateway import LogLines
 SECRET = "the prompt of a tenant"
 
 CALLS = (
-    CallFigures("agent", "fast", "succeeded", Usage(10, 20, 1, 2, 4), 0.5),
-    CallFigures("agent", "fast", "unknown", Usage(), 1.5),
-    CallFigures("agent", "deep", "succeeded", Usage(1, 1), 0.25),
-    CallFigures("routing", "fast", "unbilled", Usage(), 0.125),
+    CallFigures("agent", "fast", "succeeded", Usage(10, 20, 1, 2, 4), 0.5, 1.0),
+    CallFigures("agent", "fast", "unknown", Usage(), 1.5, 2.0),
+    CallFigures("agent", "deep", "succeeded", Usage(1, 1), 0.25, 4.0),
+    CallFigures("routing", "fast", "unbilled", Usage(), 0.125, 5.0),
 )
 
 
@@ -86,6 +86,24 @@ class TestMetrics:
         assert figures(times) == {"TurnDuration": 3.0, "TurnOverhead": 3.0 - 2.375, "FallbackUsed": 0}
         units = {metric["Name"]: metric["Unit"] for metric in times["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
         assert units == {"TurnDuration": "Seconds", "TurnOverhead": "Seconds", "FallbackUsed": "Count"}
+
+    @pytest.mark.parametrize(
+        ("times", "overhead"),
+        [
+            ([], 3.0),
+            ([(1.0, 0.5), (2.0, 0.5)], 2.0),
+            # Three at once, of which the second one takes longest.
+            ([(1.0, 1.5), (1.0, 2.0), (1.0, 0.5)], 1.0),
+            # One that begins while another is under way, in the order in which they ended.
+            ([(1.5, 1.0), (1.0, 2.0), (3.5, 0.25)], 0.75),
+            ([(1.5, 1.0), (1.0, 1.0)], 1.5),
+        ],
+    )
+    def test_calls_at_the_same_time_take_their_time_once(
+        self, times: list[tuple[float, float]], overhead: float
+    ) -> None:
+        calls = [CallFigures("agent", "fast", "succeeded", Usage(), seconds, started) for started, seconds in times]
+        assert outcome(calls=calls).overhead_s == overhead
 
     def test_calls_are_summed_by_alias_and_purpose(self, capsys: pytest.CaptureFixture[str]) -> None:
         telemetry.emit(outcome())
