@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     Date,
     Double,
-    ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -30,7 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.db.budget_tables import PLATFORM, budget_limits, budgets
 from shared.db.columns import Time, counts, metadata, now, tokens
-from shared.db.usage_tables import usage_days, usage_hours, usage_rolled_up
+from shared.db.usage_tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
 
 # Whoever wants the schema finds all of it here.
 __all__ = [
@@ -41,11 +40,12 @@ __all__ = [
     "metadata",
     "usage_days",
     "usage_hours",
+    "usage_ledger",
     "usage_rolled_up",
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0007"
+MIGRATION_HEAD = "0008"
 agents = Table(
     "agents",
     metadata,
@@ -130,6 +130,8 @@ turns = Table(
     ),
     UniqueConstraint("session_id", "turn_index", name="turns_session_id_turn_index_key"),
     UniqueConstraint("idempotency_key", "tenant_id", name="turns_idempotency_key_tenant_id_key"),
+    # What belongs to a turn names it with its tenant.
+    Index("turns_id_tenant_id_key", "id", "tenant_id", unique=True),
     # A tenant's newest turns, to count those of the last minute. In a collation that the policies do not compare in.
     Index("turns_newest_of_tenant_idx", "tenant_id", "created_at", postgresql_ops={"tenant_id": 'COLLATE "C"'}),
     Index(
@@ -140,13 +142,21 @@ turns = Table(
     ),
 )
 
+
+def _of_a_turn(table: str) -> ForeignKeyConstraint:
+    """With the tenant: row-level security does not hide a turn from its foreign key."""
+    return ForeignKeyConstraint(
+        ["turn_id", "tenant_id"], ["turns.id", "turns.tenant_id"], name=f"{table}_turn_id_tenant_id_fkey"
+    )
+
+
 llm_calls = Table(
     "llm_calls",
     metadata,
     Column("call_id", Uuid, primary_key=True),
     Column("tenant_id", Text, nullable=False),
     Column("session_id", Uuid, nullable=False),
-    Column("turn_id", Uuid, ForeignKey("turns.id"), nullable=False),
+    Column("turn_id", Uuid, nullable=False),
     Column("step", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("purpose", Text, nullable=False),
@@ -176,56 +186,15 @@ llm_calls = Table(
     CheckConstraint("status IN ('intent', 'succeeded', 'unbilled', 'unknown')", name="llm_calls_status_check"),
     CheckConstraint("verdict IN ('reply', 'failed')", name="llm_calls_verdict_check"),
     CheckConstraint("reserve_usd >= 0 AND cost_usd >= 0", name="llm_calls_money_check"),
+    CheckConstraint("payer IN ('platform', 'tenant:' || tenant_id)", name="llm_calls_payer_check"),
+    _of_a_turn("llm_calls"),
     UniqueConstraint("turn_id", "step", "attempt", name="llm_calls_turn_id_step_attempt_key"),
-)
-
-usage_ledger = Table(
-    "usage_ledger",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("tenant_id", Text, nullable=False),
-    Column("session_id", Uuid, nullable=False),
-    Column("turn_id", Uuid, nullable=False),
-    Column("call_id", Uuid, ForeignKey("llm_calls.call_id"), nullable=False),
-    Column("step", Integer, nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("account", Text, nullable=False),
-    # The month in which the call's hold was taken; budgets are settled in it.
-    Column("period", Date, nullable=False),
-    Column("purpose", Text, nullable=False),
-    Column("agent_key", Text),
-    Column("model_alias", Text, nullable=False),
-    *counts(),
-    Column("amount_usd", Numeric, nullable=False),
-    Column("rates", JSONB, nullable=False),
-    now(),
-    CheckConstraint("kind IN ('post', 'adjustment')", name="usage_ledger_kind_check"),
-    CheckConstraint("account IN ('tenant', 'platform', 'suspense')", name="usage_ledger_account_check"),
-    Index("usage_ledger_one_post_per_call", "call_id", unique=True, postgresql_where=text("kind = 'post'")),
-    Index(
-        "usage_ledger_one_tenant_post_per_step",
-        "turn_id",
-        "step",
-        unique=True,
-        postgresql_where=text("kind = 'post' AND account = 'tenant'"),
-    ),
-    # What is in suspense is found here and not by a call's status, which changes. Most of it was settled long ago.
-    Index(
-        "usage_ledger_suspense_posts_idx",
-        "created_at",
-        postgresql_where=text("kind = 'post' AND account = 'suspense'"),
-    ),
-    # A tenant's rows in order. No turn reads the ledger, so here the planner may choose a tenant.
-    Index("usage_ledger_tenant_id_created_at_id_idx", "tenant_id", "created_at", "id"),
-    # Everybody's rows of a time, at next to no cost for whoever posts.
-    Index("usage_ledger_created_at_idx", "created_at", postgresql_using="brin"),
 )
 
 replies = Table(
     "replies",
     metadata,
-    Column("turn_id", Uuid, ForeignKey("turns.id"), nullable=False),
+    Column("turn_id", Uuid, nullable=False),
     Column("position", Integer, nullable=False),
     Column("tenant_id", Text, nullable=False),
     Column("agent_key", Text, nullable=False),
@@ -240,6 +209,7 @@ replies = Table(
     Column("cost_usd", Numeric, nullable=False),
     CheckConstraint("status IN ('completed', 'failed', 'skipped')", name="replies_status_check"),
     PrimaryKeyConstraint("turn_id", "position"),
+    _of_a_turn("replies"),
 )
 
 summaries = Table(
@@ -247,8 +217,8 @@ summaries = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("tenant_id", Text, nullable=False),
-    Column("session_id", Uuid, ForeignKey("sessions.id"), nullable=False),
-    Column("turn_id", Uuid, ForeignKey("turns.id"), nullable=False),
+    Column("session_id", Uuid, nullable=False),
+    Column("turn_id", Uuid, nullable=False),
     Column("through_turn_index", Integer, nullable=False),
     Column("text", Text, nullable=False),
     Column("key_facts", JSONB, nullable=False),
@@ -260,6 +230,10 @@ summaries = Table(
     Column("fallbacks", JSONB, nullable=False),
     now(),
     UniqueConstraint("session_id", "through_turn_index", name="summaries_session_id_through_turn_index_key"),
+    _of_a_turn("summaries"),
+    ForeignKeyConstraint(
+        ["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"], name="summaries_tenant_id_session_id_fkey"
+    ),
 )
 
 audit_events = Table(
@@ -267,13 +241,14 @@ audit_events = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("tenant_id", Text, nullable=False),
-    Column("turn_id", Uuid, ForeignKey("turns.id"), nullable=False),
+    Column("turn_id", Uuid, nullable=False),
     Column("session_id", Uuid, nullable=False),
     Column("user_id", Text, nullable=False),
     Column("event", Text, nullable=False),
     Column("detail", JSONB, nullable=False),
     now(),
     Index("audit_events_turn_id_idx", "turn_id"),
+    _of_a_turn("audit_events"),
 )
 
 # The hours (UTC) of the provider's own log that operations have read, or are reading. No tenant's: the one table that

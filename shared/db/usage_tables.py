@@ -1,8 +1,69 @@
-"""The ledger by the hour and by the day, so that a month is added up at once. It can be made again at any time."""
+"""The ledger, which only grows; and the ledger by the hour and by the day, so that a month is added up at once. These two
+can be made again at any time."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Numeric, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Numeric,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.db.columns import TOKENS, Time, metadata
+from shared.db.columns import TOKENS, Time, counts, metadata, now
+
+usage_ledger = Table(
+    "usage_ledger",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("session_id", Uuid, nullable=False),
+    Column("turn_id", Uuid, nullable=False),
+    Column("call_id", Uuid, ForeignKey("llm_calls.call_id"), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    # The month in which the call's hold was taken; budgets are settled in it.
+    Column("period", Date, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("agent_key", Text),
+    Column("model_alias", Text, nullable=False),
+    *counts(),
+    Column("amount_usd", Numeric, nullable=False),
+    Column("rates", JSONB, nullable=False),
+    now(),
+    CheckConstraint("kind IN ('post', 'adjustment')", name="usage_ledger_kind_check"),
+    CheckConstraint("account IN ('tenant', 'platform', 'suspense')", name="usage_ledger_account_check"),
+    Index("usage_ledger_one_post_per_call", "call_id", unique=True, postgresql_where=text("kind = 'post'")),
+    Index(
+        "usage_ledger_one_tenant_post_per_step",
+        "turn_id",
+        "step",
+        unique=True,
+        postgresql_where=text("kind = 'post' AND account = 'tenant'"),
+    ),
+    # What is in suspense is found here and not by a call's status, which changes. Most of it was settled long ago.
+    Index(
+        "usage_ledger_suspense_posts_idx",
+        "created_at",
+        postgresql_where=text("kind = 'post' AND account = 'suspense'"),
+    ),
+    # A tenant's rows in order. No turn reads the ledger, so here the planner may choose a tenant.
+    Index("usage_ledger_tenant_id_created_at_id_idx", "tenant_id", "created_at", "id"),
+    # Everybody's rows of a time, at next to no cost for whoever posts.
+    Index("usage_ledger_created_at_idx", "created_at", postgresql_using="brin"),
+)
 
 
 def _spans(name: str) -> Table:

@@ -124,9 +124,13 @@ def test_one_connection_that_serves_two_tenants_in_turn_shows_each_its_own(tenan
         for tenant_id in (*TENANTS, *TENANTS):
             shown = db.run(tenant_id, statement, {})
             own = [row for row in everything(tenants, name) if owners(table, [row]) <= {tenant_id, "platform"}]
-            assert sorted(map(str, shown)) == sorted(map(str, own))
+            assert sorted(map(_by_name, shown)) == sorted(map(_by_name, own))
             assert shown
             assert db.run(None, statement, {}) == []
+
+
+def _by_name(row: Row) -> str:
+    return str(sorted(row.items()))
 
 
 def test_a_tenant_that_fails_leaves_nothing_of_itself_behind(tenants: CouncilRoom, db: Database) -> None:
@@ -210,6 +214,52 @@ def test_a_turn_belongs_to_its_sessions_tenant(tenants: CouncilRoom, as_tenant: 
     query = b"INSERT INTO turns SELECT * FROM jsonb_populate_record(null::turns, %s)"
     with pytest.raises(psycopg.errors.ForeignKeyViolation, match="turns_tenant_id_session_id_fkey"):
         as_tenant.execute(query, (json.dumps(forged, default=str),))
+
+
+# What a tenant's own row may not name of another, and what refuses it.
+FOREIGN = [
+    ("llm_calls", "turn_id", psycopg.errors.ForeignKeyViolation, "llm_calls_turn_id_tenant_id_fkey"),
+    ("llm_calls", "payer", psycopg.errors.CheckViolation, "llm_calls_payer_check"),
+    ("replies", "turn_id", psycopg.errors.ForeignKeyViolation, "replies_turn_id_tenant_id_fkey"),
+    ("summaries", "turn_id", psycopg.errors.ForeignKeyViolation, "summaries_turn_id_tenant_id_fkey"),
+    ("summaries", "session_id", psycopg.errors.ForeignKeyViolation, "summaries_tenant_id_session_id_fkey"),
+    ("audit_events", "turn_id", psycopg.errors.ForeignKeyViolation, "audit_events_turn_id_tenant_id_fkey"),
+    ("usage_ledger", "call_id", psycopg.errors.InsufficientPrivilege, "row-level security"),
+    ("usage_ledger", "turn_id", psycopg.errors.InsufficientPrivilege, "row-level security"),
+]
+
+
+@pytest.mark.parametrize(("name", "column", "error", "guard"), FOREIGN)
+def test_a_tenants_row_names_no_turn_call_or_payer_of_another(
+    tenants: CouncilRoom,
+    as_tenant: psycopg.Connection[Row],
+    name: str,
+    column: str,
+    error: type[psycopg.Error],
+    guard: str,
+) -> None:
+    """Neither a new row nor one that is changed; and one that names its own is taken."""
+    own, theirs = (tenants.row(f"SELECT * FROM {name} WHERE tenant_id = %s LIMIT 1", tenant) for tenant in TENANTS)
+    # What else is unique is another one's, so that nothing but the guard can refuse the row.
+    changes: dict[str, dict[str, object]] = {
+        "llm_calls": {"call_id": uuid7(), "step": 9},
+        "replies": {"position": 9},
+        "summaries": {"id": uuid7(), "through_turn_index": 9},
+        "audit_events": {},
+        "usage_ledger": {"kind": "adjustment"},
+    }
+    new = changes[name]
+    insert = f"INSERT INTO {name} SELECT * FROM jsonb_populate_record(null::{name}, %s)"
+    if "id" in own and name != "summaries":
+        columns = ", ".join(c for c in own if c != "id")
+        insert = f"INSERT INTO {name} ({columns}) SELECT {columns} FROM jsonb_populate_record(null::{name}, %s)"
+    with pytest.raises(error, match=guard), as_tenant.transaction():
+        as_tenant.execute(insert.encode(), (json.dumps({**own, **new, column: theirs[column]}, default=str),))
+    assert as_tenant.execute(insert.encode(), (json.dumps({**own, **new}, default=str),)).rowcount == 1
+    if "UPDATE" in ALLOWED[name]:
+        (key,) = new.keys() & {"step", "position"}
+        with pytest.raises(error, match=guard), as_tenant.transaction():
+            as_tenant.execute(f"UPDATE {name} SET {column} = %s WHERE {key} = 9".encode(), (theirs[column],))
 
 
 @pytest.mark.parametrize("statement", ["UPDATE usage_ledger SET amount_usd = 0", "DELETE FROM usage_ledger"])
