@@ -22,7 +22,7 @@ _ACCOUNTS: Final = ("tenant", "platform", "suspense")
 _STATUSES: Final = ("completed", "failed", "cancelled")
 _CLASSES: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
 _BY: Final = (Dimension.MODEL_ALIAS, Dimension.PURPOSE, Dimension.ACCOUNT)
-_BILLED: Final = "filter message = 'turn billed'"
+_BILLED: Final = "filter ispresent(total_usd)"
 
 
 class CostDashboard(Construct):

@@ -158,7 +158,8 @@ _Part = TypeVar("_Part", bound=BaseModel)
 
 def _read(part: type[_Part]) -> _Part:
     # A variable set to nothing means the same as one that is not set.
-    given = {name: value for name, value in os.environ.items() if value}
+    names = (field.alias or "" for field in part.model_fields.values())
+    given = {name: value for name in names if (value := os.environ.get(name))}
     try:
         return part.model_validate(given)
     except ValidationError as error:

@@ -4,24 +4,34 @@ The rule this file protects: no prompt, reply, token or secret in any line. Erro
 place. Metrics are emitted after the commit they tell of, and have few dimensions, each with few values.
 """
 
+import json
 import logging
+import sys
+import time
 import traceback
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
-from shared.domain.money import Usage, format_usd
+from shared.domain.money import format_usd
 from shared.domain.outcome import Bill, CallFigures, TurnOutcome
 from shared.errors import JournalUnavailable, PantheonError, TurnConflict
 from shared.names import METRICS_NAMESPACE, SERVICE, Dimension, Metric
 from shared.settings import stage_settings
 
 _DEEPEST = 8
+
+# Metrics of the same dimensions.
+Group = tuple[Mapping[Dimension, str], Mapping[Metric, float]]
+
+_as_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @cache
@@ -67,37 +77,35 @@ def report(message: str, error: BaseException, **fields: object) -> None:
 
 
 def emit(outcome: TurnOutcome) -> None:
-    """The metrics of a turn, from its outcome, after its commit."""
+    """The metrics of a turn and its bill, from its outcome, after its commit."""
+    groups: list[Group] = []
+    # An alarm can neither search nor add up: what it reads is of the whole turn, without dimensions.
+    whole: dict[Metric, float] = {}
     if outcome.published:
-        _put({Dimension.STATUS: outcome.status}, {Metric.TURNS: 1})
-        # An alarm cannot search: what it reads is without dimensions, too.
-        times = {Metric.TURN_DURATION: outcome.seconds, Metric.TURN_OVERHEAD: outcome.overhead_s}
-        _put({}, {**times, Metric.FALLBACK_USED: len(outcome.fallbacks)})
-        if outcome.abandoned:
-            count(Metric.ABANDONED_TURNS)
+        groups.append(({Dimension.STATUS: outcome.status}, {Metric.TURNS: 1}))
+        whole |= {Metric.TURN_DURATION: outcome.seconds, Metric.TURN_OVERHEAD: outcome.overhead_s}
+        whole[Metric.FALLBACK_USED] = len(outcome.fallbacks)
+    if outcome.abandoned and outcome.published:
+        whole[Metric.ABANDONED_TURNS] = 1
     if outcome.handed_over:
-        count(Metric.HANDED_OVER_TURNS)
-    if outcome.bill is not None:
-        _log_bill(outcome.turn_id, outcome.bill)
-    groups: dict[tuple[str, str], list[CallFigures]] = {}
-    for call in outcome.calls:
-        groups.setdefault((call.model_alias, call.purpose), []).append(call)
+        whole[Metric.HANDED_OVER_TURNS] = 1
     if outcome.calls:
-        unknown = sum(call.status == "unknown" for call in outcome.calls)
-        _put({}, {Metric.CALLS: len(outcome.calls), Metric.UNKNOWN_CALLS: unknown})
-    for (alias, purpose), calls in groups.items():
-        _put({Dimension.MODEL_ALIAS: alias, Dimension.PURPOSE: purpose}, _figures(calls))
-    for fallback in outcome.fallbacks:
-        _put({Dimension.COMPONENT: fallback.component}, {Metric.FALLBACK_USED: 1})
+        whole |= {Metric.CALLS: len(outcome.calls), Metric.UNKNOWN_CALLS: _unknown(outcome.calls)}
+    if whole:
+        groups.append(({}, whole))
+    groups += _by_alias_and_purpose(outcome.calls)
+    for component, used in Counter(fallback.component for fallback in outcome.fallbacks).items():
+        groups.append(({Dimension.COMPONENT: component}, {Metric.FALLBACK_USED: used}))
+    _put(groups, _bill(outcome.turn_id, outcome.bill) if outcome.bill else None)
 
 
 def count(metric: Metric, number: int = 1) -> None:
-    _put({}, {metric: number})
+    _put([({}, {metric: number})])
 
 
 def measure(values: Mapping[Metric, float], dimensions: Mapping[Dimension, str] | None = None) -> None:
     """Gauges on one line, of the whole deployment or of a part of it."""
-    _put(dimensions or {}, values)
+    _put([(dimensions or {}, values)])
 
 
 def count_error(error: PantheonError) -> None:
@@ -108,29 +116,39 @@ def count_error(error: PantheonError) -> None:
         count(Metric.JOURNAL_UNAVAILABLE)
 
 
-def _log_bill(turn_id: UUID, bill: Bill) -> None:
+def _bill(turn_id: UUID, bill: Bill) -> dict[str, str]:
     """What a query over the log adds up by tenant and by session, which are too many for dimensions."""
-    _logger().info(
-        "turn billed",
-        extra={
-            "tenant_id": bill.tenant_id,
-            "session_id": str(bill.session_id),
-            "turn_id": str(turn_id),
-            "total_usd": format_usd(bill.total_usd),
-            "tenant_usd": format_usd(bill.tenant_usd),
-        },
-    )
+    return {
+        "tenant_id": bill.tenant_id,
+        "session_id": str(bill.session_id),
+        "turn_id": str(turn_id),
+        "total_usd": format_usd(bill.total_usd),
+        "tenant_usd": format_usd(bill.tenant_usd),
+    }
 
 
-def _figures(calls: list[CallFigures]) -> dict[Metric, float]:
-    usage = sum((call.usage for call in calls), Usage())
+def _by_alias_and_purpose(calls: Sequence[CallFigures]) -> list[Group]:
+    groups: dict[tuple[str, str], list[CallFigures]] = {}
+    for call in calls:
+        groups.setdefault((call.model_alias, call.purpose), []).append(call)
+    return [
+        ({Dimension.MODEL_ALIAS: alias, Dimension.PURPOSE: purpose}, _figures(group))
+        for (alias, purpose), group in groups.items()
+    ]
+
+
+def _figures(calls: Sequence[CallFigures]) -> dict[Metric, float]:
     return {
         Metric.CALLS: len(calls),
         Metric.CALL_DURATION: sum(call.seconds for call in calls) / len(calls),
-        Metric.INPUT_TOKENS: usage.prompt_tokens,
-        Metric.OUTPUT_TOKENS: usage.output_tokens + usage.reasoning_tokens,
-        Metric.UNKNOWN_CALLS: sum(call.status == "unknown" for call in calls),
+        Metric.INPUT_TOKENS: sum(call.usage.prompt_tokens for call in calls),
+        Metric.OUTPUT_TOKENS: sum(call.usage.output_tokens + call.usage.reasoning_tokens for call in calls),
+        Metric.UNKNOWN_CALLS: _unknown(calls),
     }
+
+
+def _unknown(calls: Sequence[CallFigures]) -> int:
+    return sum(call.status == "unknown" for call in calls)
 
 
 _UNITS = {
@@ -146,11 +164,29 @@ _UNITS = {
 }
 
 
-def _put(dimensions: Mapping[Dimension, str], values: Mapping[Metric, float]) -> None:
-    """One EMF line on standard output."""
-    metrics = EphemeralMetrics(namespace=METRICS_NAMESPACE, service=f"{SERVICE}-{stage_settings().stage}")
-    for dimension, name in dimensions.items():
-        metrics.add_dimension(dimension.value, name)
-    for metric, value in values.items():
-        metrics.add_metric(metric.value, _UNITS.get(metric, MetricUnit.Count), value)
-    metrics.flush_metrics()
+def _put(groups: Iterable[Group], fields: Mapping[str, str] | None = None) -> None:
+    """EMF on standard output: as few lines as can hold the groups, the first with `fields` beside its metrics. A name
+    stands in a line once, so groups share a line where they say the same of whatever both of them name."""
+    service = f"{SERVICE}-{stage_settings().stage}"
+    lines: list[dict[str, Any]] = []
+    for dimensions, values in groups:
+        said: dict[str, Any] = {"service": service}
+        said.update(dimensions.items())
+        said.update((metric, [float(value)]) for metric, value in values.items())
+        line = next((line for line in lines if all(line.get(name, of) == of for name, of in said.items())), None)
+        if line is None:
+            declared = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": []}
+            line = {"_aws": declared, **(fields if fields and not lines else {})}
+            lines.append(line)
+        line["_aws"]["CloudWatchMetrics"].append(_directive(("service", *dimensions), tuple(values)))
+        line |= said
+    sys.stdout.write("".join(f"{_as_json(line)}\n" for line in lines))
+
+
+@cache
+def _directive(dimensions: tuple[str, ...], metrics: tuple[Metric, ...]) -> dict[str, Any]:
+    """What declares the metrics of a group, by Powertools: the same at every turn, and made once."""
+    declared = {metric.value: {"Unit": _UNITS.get(metric, MetricUnit.Count).value} for metric in metrics}
+    provider = AmazonCloudWatchEMFProvider(namespace=METRICS_NAMESPACE)
+    written = provider.serialize_metric_set(declared, dict.fromkeys(dimensions, ""), {})
+    return dict(written["_aws"]["CloudWatchMetrics"][0])

@@ -224,7 +224,7 @@ def test_an_error_is_told_by_its_type_and_place(day: Day) -> None:
 
 
 def test_the_worker_tells_of_a_turn_that_it_could_not_end(day: Day) -> None:
-    assert {line["message"] for line in day.logged("worker")} == {"turn not resumed", "turn billed"}
+    assert {line["message"] for line in day.logged("worker")} == {"turn not resumed"}
 
 
 def test_a_failed_call_is_told_by_its_id_and_what_became_of_it(day: Day) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -45,16 +46,19 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def figures(line: dict[str, Any]) -> dict[str, float]:
-    """Each metric's value by name."""
-    names = [metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
-    return {name: line[name][0] for name in names}
+def told(line: dict[str, Any]) -> Iterator[tuple[dict[str, str], dict[str, float]]]:
+    """What a line says: the values of each group's dimensions, but for the service, and of its metrics."""
+    for directive in line["_aws"]["CloudWatchMetrics"]:
+        (declared,) = directive["Dimensions"]
+        names = [metric["Name"] for metric in directive["Metrics"]]
+        yield {name: line[name] for name in declared if name != "service"}, {name: line[name][0] for name in names}
 
 
-def dimensions(line: dict[str, Any]) -> dict[str, str]:
-    """The values of the dimensions that are declared, but for the service."""
-    (declared,) = line["_aws"]["CloudWatchMetrics"][0]["Dimensions"]
-    return {name: line[name] for name in declared if name != "service"}
+def groups(lines: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, float]]:
+    """The metrics of all lines by their dimensions' values, each said once."""
+    said = [(tuple(dimensions.values()), figures) for line in lines for dimensions, figures in told(line)]
+    assert len(dict(said)) == len(said)
+    return dict(said)
 
 
 class TestMetrics:
@@ -64,28 +68,45 @@ class TestMetrics:
         telemetry.emit(outcome(fallbacks=[Fallback("routing", "invalid_json", 0)]))
         for metric in Metric:
             telemetry.count(metric)
-        lines = emitted(capsys)
-        assert len(lines) == 2 + 1 + 3 + 1 + len(Metric)
-        for line in lines:
-            (directive,) = line["_aws"]["CloudWatchMetrics"]
-            assert directive["Namespace"] == "Pantheon"
+        for line in emitted(capsys):
             assert isinstance(line["_aws"]["Timestamp"], int)
-            (declared,) = directive["Dimensions"]
-            assert "service" in declared
             assert line["service"] == "pantheon-local"
-            assert set(declared) - {"service"} <= {dimension.value for dimension in Dimension}
-            assert set(figures(line)) <= {metric.value for metric in Metric}
+            members = {"_aws"}
+            for directive in line["_aws"]["CloudWatchMetrics"]:
+                assert directive["Namespace"] == "Pantheon"
+                (declared,) = directive["Dimensions"]
+                assert "service" in declared
+                assert set(declared) - {"service"} <= {dimension.value for dimension in Dimension}
+                names = {metric["Name"] for metric in directive["Metrics"]}
+                assert names <= {metric.value for metric in Metric}
+                members |= {*declared, *names}
             # Nothing but what is declared: an undeclared member is a log field that somebody pays for.
-            assert set(line) == {"_aws", *declared, *figures(line)}
+            assert set(line) == members
+
+    def test_a_turn_with_one_kind_of_call_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+        telemetry.emit(outcome(calls=CALLS[:2], fallbacks=[Fallback("model_alias", "throttled", 0)]))
+        (line,) = emitted(capsys)
+        assert set(groups([line])) == {("completed",), (), ("fast", "agent"), ("model_alias",)}
+
+    def test_a_line_never_says_two_things_by_one_name(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """All calls, and those of one kind, are other numbers of the same name."""
+        telemetry.emit(outcome())
+        assert [list(groups([line])) for line in emitted(capsys)] == [
+            [("completed",), ()],
+            [("fast", "agent")],
+            [("deep", "agent")],
+            [("fast", "routing")],
+        ]
 
     def test_a_published_turn_is_counted_by_status_and_timed(self, capsys: pytest.CaptureFixture[str]) -> None:
         telemetry.emit(outcome())
-        turns, times = emitted(capsys)[:2]
-        assert (dimensions(turns), figures(turns)) == ({"status": "completed"}, {"Turns": 1})
-        assert dimensions(times) == {}
-        assert figures(times) == {"TurnDuration": 3.0, "TurnOverhead": 3.0 - 2.375, "FallbackUsed": 0}
-        units = {metric["Name"]: metric["Unit"] for metric in times["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-        assert units == {"TurnDuration": "Seconds", "TurnOverhead": "Seconds", "FallbackUsed": "Count"}
+        line = emitted(capsys)[0]
+        turns, times = told(line)
+        assert turns == ({"status": "completed"}, {"Turns": 1})
+        assert times[0] == {}
+        assert times[1].items() >= {"TurnDuration": 3.0, "TurnOverhead": 3.0 - 2.375, "FallbackUsed": 0}.items()
+        units = {metric["Name"]: metric["Unit"] for metric in line["_aws"]["CloudWatchMetrics"][1]["Metrics"]}
+        assert units.items() >= {"TurnDuration": "Seconds", "TurnOverhead": "Seconds", "FallbackUsed": "Count"}.items()
 
     @pytest.mark.parametrize(
         ("times", "overhead"),
@@ -107,10 +128,9 @@ class TestMetrics:
 
     def test_calls_are_summed_by_alias_and_purpose(self, capsys: pytest.CaptureFixture[str]) -> None:
         telemetry.emit(outcome())
-        by_call = {tuple(dimensions(line).values()): figures(line) for line in emitted(capsys)[2:]}
-        assert list(by_call) == [(), ("fast", "agent"), ("deep", "agent"), ("fast", "routing")]
+        by_call = groups(emitted(capsys))
         # An alarm cannot add up.
-        assert by_call[()] == {"Calls": 4, "UnknownCalls": 1}
+        assert by_call[()].items() >= {"Calls": 4, "UnknownCalls": 1}.items()
         assert by_call["fast", "agent"] == {
             "Calls": 2,
             "CallDuration": 1.0,
@@ -124,30 +144,41 @@ class TestMetrics:
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         telemetry.emit(outcome(published=False))
-        assert all("Calls" in figures(line) for line in emitted(capsys))
+        assert all("Calls" in figures for figures in groups(emitted(capsys)).values())
         telemetry.emit(outcome(published=False, replayed=True, calls=()))
         assert emitted(capsys) == []
 
     def test_a_turn_that_was_handed_over_is_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
         telemetry.emit(outcome(published=False, handed_over=True, calls=()))
-        (line,) = emitted(capsys)
-        assert (dimensions(line), figures(line)) == ({}, {"HandedOverTurns": 1})
+        assert groups(emitted(capsys)) == {(): {"HandedOverTurns": 1}}
 
-    def test_a_bill_is_a_log_line_by_tenant_and_session(self, log_lines: LogLines) -> None:
+    def test_a_turn_that_was_given_up_is_counted_where_it_was_ended(self, capsys: pytest.CaptureFixture[str]) -> None:
+        telemetry.emit(outcome(abandoned=True, calls=()))
+        assert groups(emitted(capsys))[()]["AbandonedTurns"] == 1
+        telemetry.emit(outcome(abandoned=True, published=False, calls=()))
+        assert emitted(capsys) == []
+
+    def test_a_bill_stands_by_tenant_and_session_on_one_line_of_its_turn(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         bill = Bill("tenant-1", uuid4(), Decimal("0.0030"), Decimal("1E-7"))
-        published = outcome(calls=(), bill=bill)
+        published = outcome(bill=bill)
         telemetry.emit(published)
-        (line,) = log_lines()
-        told = {"tenant_id": "tenant-1", "session_id": str(bill.session_id), "turn_id": str(published.turn_id)}
-        assert line["message"] == "turn billed"
-        assert told.items() <= line.items()
-        assert (line["total_usd"], line["tenant_usd"]) == ("0.003", "0.0000001")
+        first, *others = emitted(capsys)
+        billed = {"tenant_id": "tenant-1", "session_id": str(bill.session_id), "turn_id": str(published.turn_id)}
+        assert (billed | {"total_usd": "0.003", "tenant_usd": "0.0000001"}).items() <= first.items()
+        # A query adds up every line that it finds.
+        assert others
+        assert not any(billed.keys() & line.keys() or "total_usd" in line for line in others)
+        assert not any(set(billed) & set(dimensions) for line in [first, *others] for dimensions, _ in told(line))
 
-    def test_a_fallback_is_counted_by_component(self, capsys: pytest.CaptureFixture[str]) -> None:
-        telemetry.emit(outcome(calls=(), fallbacks=[Fallback("routing", "a long story", 0)]))
-        line = emitted(capsys)[-1]
-        assert (dimensions(line), figures(line)) == ({"component": "routing"}, {"FallbackUsed": 1})
-        assert "story" not in json.dumps(line)
+    def test_fallbacks_are_counted_by_component(self, capsys: pytest.CaptureFixture[str]) -> None:
+        fallbacks = [Fallback("routing", "a long story", 0), *[Fallback("model_alias", "throttled", n) for n in (1, 2)]]
+        telemetry.emit(outcome(calls=(), fallbacks=fallbacks))
+        lines = emitted(capsys)
+        said = {name: figures["FallbackUsed"] for name, figures in groups(lines).items() if "FallbackUsed" in figures}
+        assert said == {(): 3, ("routing",): 1, ("model_alias",): 2}
+        assert "story" not in json.dumps(lines)
 
     @pytest.mark.parametrize(
         ("error", "metrics"),
@@ -164,7 +195,7 @@ class TestMetrics:
         self, capsys: pytest.CaptureFixture[str], error: PantheonError, metrics: list[dict[str, int]]
     ) -> None:
         telemetry.count_error(error)
-        assert [figures(line) for line in emitted(capsys)] == metrics
+        assert list(groups(emitted(capsys)).values()) == metrics
 
 
 def raised(error: Exception, cause: Exception | None = None) -> Exception:
