@@ -4,6 +4,9 @@
 
 Each function is started beside a handler that does nothing but import the same libraries, turn about. Ratios hold
 from machine to machine; times do not. On AWS, functions that somebody waits for start from a snapshot.
+
+The bare handler is as anybody would write it, with the garbage collector on. `--alike` imports it as ours are
+imported, without: what is left then is what our own modules take.
 """
 
 import argparse
@@ -17,7 +20,6 @@ from local.emulator import Function, emulate
 
 PYTHON = os.environ["PYTHON313"]
 LIMIT = 1.15
-NAMES = ("api", "turns", "worker")
 OURS = ("functions", "shared", "migrations")
 # What a handler loads that is not ours, in the order in which it does.
 _LIBRARIES = """
@@ -29,6 +31,9 @@ print(*(m for m in sys.modules if m not in before and m.partition(".")[0] not in
 _BARE = """
 from contextlib import suppress
 from importlib import import_module
+import gc
+if {alike}:
+    gc.disable()
 for name in {libraries}:
     with suppress(ImportError):
         import_module(name)
@@ -39,15 +44,16 @@ def handler(event, context): return {{}}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--starts", type=int, default=11, help="of each (11)")
+    parser.add_argument("--alike", action="store_true", help="no garbage collector for the bare handler either")
     parser.add_argument("--bundle", type=Path, default=Path("build/rie"))
     parser.add_argument("--tools", type=Path, default=Path("build/rie-tools"))
     given = parser.parse_args()
     print(f"{'function':<10} {'INIT':>10} {'bare':>10} {'ratio':>7}")
     with tempfile.TemporaryDirectory() as folder:
-        for name in NAMES:
+        for name in sorted(function.name for function in (given.bundle / "functions").iterdir()):
             layers = [given.bundle / "core" / "python", given.bundle / "dependencies" / "python"]
             paths = [path.resolve() for path in (given.bundle / "functions" / name, *layers)]
-            bare = _write_bare(Path(folder) / name, name, paths)
+            bare = _write_bare(Path(folder) / name, name, paths, given.alike)
             function, floor = _measure(name, bare, paths, given.tools.resolve(), given.starts)
             ratio = function / floor
             print(
@@ -55,7 +61,7 @@ def main() -> None:
             )
 
 
-def _write_bare(folder: Path, name: str, paths: list[Path]) -> Path:
+def _write_bare(folder: Path, name: str, paths: list[Path], alike: bool) -> Path:
     """A handler that imports what the function's imports of others, compiled as the bundle is."""
     environment = {"PYTHONPATH": os.pathsep.join(map(str, paths)), "PATH": os.environ["PATH"]}
     program = _LIBRARIES.format(name=name, ours=OURS)
@@ -63,7 +69,7 @@ def _write_bare(folder: Path, name: str, paths: list[Path]) -> Path:
         [PYTHON, "-c", program], env=environment, cwd=paths[0], capture_output=True, text=True, check=True
     )
     folder.mkdir()
-    (folder / "bare.py").write_text(_BARE.format(libraries=loaded.stdout.split()))
+    (folder / "bare.py").write_text(_BARE.format(libraries=loaded.stdout.split(), alike=alike))
     subprocess.run([PYTHON, "-m", "compileall", "-q", folder], check=True)
     return folder
 

@@ -6,10 +6,13 @@ The one function that can become the database's owner, and for as long as one in
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from migrations.release import MigrationError, bring_up
-from shared import telemetry
-from shared.aws.secrets import Credentials, load_credentials
-from shared.settings import migration_settings
+from functions.start import importing
+
+with importing():
+    from migrations.release import MigrationError, bring_up
+    from shared import telemetry
+    from shared.aws.secrets import Credentials, load_credentials
+    from shared.settings import migration_settings
 
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, str | None]:

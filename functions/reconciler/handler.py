@@ -5,14 +5,17 @@ What it found is counted whatever happens to it, and zeros too: an alarm on what
 
 from typing import Any
 
-from shared import telemetry
-from shared.aws.invocation_log import invocation_log
-from shared.db.engine import operations_database
-from shared.db.reconciliation import load_left
-from shared.names import Metric
-from shared.reconciliation.invocation_log import reconcile_invocation_log
-from shared.reconciliation.reconcile import Reconciler
-from shared.settings import invocation_log_settings
+from functions.start import importing
+
+with importing():
+    from shared import telemetry
+    from shared.aws.invocation_log import invocation_log
+    from shared.db.engine import operations_database
+    from shared.db.reconciliation import load_left
+    from shared.names import Metric
+    from shared.reconciliation.invocation_log import reconcile_invocation_log
+    from shared.reconciliation.reconcile import Reconciler
+    from shared.settings import invocation_log_settings
 
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:

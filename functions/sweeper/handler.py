@@ -7,16 +7,19 @@ for them.
 
 from typing import Any
 
-from functions.dispatch import dispatch
-from shared import telemetry
-from shared.db.dispatch import load_activity
-from shared.db.engine import operations_database
-from shared.db.roll_up import roll_up
-from shared.names import Metric
-from shared.operations.costs import load_gauges
-from shared.operations.retention import delete_untouched
-from shared.operations.sweep import check_invariants, dispatch_due
-from shared.settings import operations_settings
+from functions.start import importing
+
+with importing():
+    from functions.dispatch import dispatch
+    from shared import telemetry
+    from shared.db.dispatch import load_activity
+    from shared.db.engine import operations_database
+    from shared.db.roll_up import roll_up
+    from shared.names import Metric
+    from shared.operations.costs import load_gauges
+    from shared.operations.retention import delete_untouched
+    from shared.operations.sweep import check_invariants, dispatch_due
+    from shared.settings import operations_settings
 
 # What sending, and what deleting, may take of a minute, in seconds.
 _DISPATCH_S = 20.0

@@ -4,21 +4,24 @@ import time
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Header, Request, Response
+from functions.start import importing
 
-from functions.dispatch import dispatch
-from functions.http import create_app, lambda_handler
-from functions.requests import CurrentCaller, SessionId
-from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, Text, TurnView
-from shared import telemetry
-from shared.db.engine import database
-from shared.domain.message import TurnMessage
-from shared.errors import InvalidMessage
-from shared.llm.providers import provider
-from shared.names import API_PREFIX
-from shared.settings import settings
-from shared.turns.accept import TurnRequest
-from shared.turns.run import Runner, take_turn
+with importing():
+    from fastapi import Header, Request, Response
+
+    from functions.dispatch import dispatch
+    from functions.http import create_app, lambda_handler
+    from functions.requests import CurrentCaller, SessionId
+    from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, Text, TurnView
+    from shared import telemetry
+    from shared.db.engine import database
+    from shared.domain.message import TurnMessage
+    from shared.errors import InvalidMessage
+    from shared.llm.providers import provider
+    from shared.names import API_PREFIX
+    from shared.settings import settings
+    from shared.turns.accept import TurnRequest
+    from shared.turns.run import Runner, take_turn
 
 app = create_app("Pantheon turns")
 

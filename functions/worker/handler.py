@@ -7,16 +7,19 @@ message goes whose turn had to be given up, so that somebody looks.
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from functions.start import importing
 
-from functions.dispatch import dispatch
-from shared import telemetry
-from shared.db.engine import database
-from shared.domain.message import TurnMessage
-from shared.errors import SessionDeleted
-from shared.llm.providers import provider
-from shared.turns.run import Runner, resume_turn
+with importing():
+    from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+    from functions.dispatch import dispatch
+    from shared import telemetry
+    from shared.db.engine import database
+    from shared.domain.message import TurnMessage
+    from shared.errors import SessionDeleted
+    from shared.llm.providers import provider
+    from shared.turns.run import Runner, resume_turn
 
 _processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 

@@ -6,6 +6,7 @@ What is preloaded is imported once, before the processes part; that is for third
 Standard library only, so that a module is found as its own imports made it.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any
 _OUTWARD = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "subprocess.Popen")
 _reads: set[str] = set()
 _events: set[str] = set()
+_collections: list[str] = []
 
 
 class _Watched(type(os.environ)):  # type: ignore[misc]
@@ -41,6 +43,10 @@ def _watch(event: str, _: object) -> None:
         _events.add(event)
 
 
+def _collecting(phase: str, _: object) -> None:
+    _collections.append(phase)
+
+
 def _families() -> list[str]:
     """The kinds of sockets that this process holds, those that C code made included."""
     found = []
@@ -55,6 +61,7 @@ def _families() -> list[str]:
 
 def _report(name: str) -> dict[str, Any]:
     error = None
+    gc.callbacks.append(_collecting)
     try:
         importlib.import_module(name)
     except Exception as raised:  # noqa: BLE001 - whatever it is, it is the finding
@@ -62,6 +69,9 @@ def _report(name: str) -> dict[str, Any]:
     return {
         "module": name,
         "error": error,
+        "collections": _collections.count("start"),
+        "collects": gc.isenabled(),
+        "frozen": gc.get_freeze_count(),
         "modules": sorted(sys.modules),
         "reads": sorted(_reads),
         "events": sorted(_events),
