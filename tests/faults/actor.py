@@ -151,7 +151,7 @@ def _serve(pipe: Connection, environ: Mapping[str, str], log: Path, provider_log
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())
     os.environ.update(environ)
-    _forget()
+    forget()
     if sabotaged is not None:
         sabotage.SABOTAGES[sabotaged].commit()
     points = Points(pipe, provider_log)
@@ -161,12 +161,13 @@ def _serve(pipe: Connection, environ: Mapping[str, str], log: Path, provider_log
         job: Job = pipe.recv()
         if job.cut is not None:
             os.environ[Env.APP_DATABASE_URL] = CutProxy(environ[Env.APP_DATABASE_URL], job.cut).start()
-            _forget()
+            forget()
         points.begin(job.at, job.action)
         returned = handlers()[job.function](job.event, ScriptedContext(list(job.seconds_left)))
         pipe.send(Answer(returned, tuple(points.trace)))
 
 
-def _forget() -> None:
+def forget() -> None:
+    """What was read from the environment so far."""
     for cached in (settings, catalog, provider, database, token_estimates):
         cached.cache_clear()

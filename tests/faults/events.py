@@ -19,16 +19,16 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 def post_turn(session_id: UUID, message: str, key: str, *, later: bool = False) -> dict[str, Any]:
     """POST /sessions/{session_id}/turns under an idempotency key."""
     headers = {"idempotency-key": key} | ({"prefer": "respond-async"} if later else {})
-    event = _request("POST", f"/sessions/{session_id}/turns", headers)
-    return event | {"pathParameters": {"session_id": str(session_id)}, "body": json.dumps({"message": message})}
+    event = request("POST", f"/sessions/{session_id}/turns", headers, {"message": message})
+    return event | {"pathParameters": {"session_id": str(session_id)}}
 
 
 def cancel_turn(turn_id: UUID) -> dict[str, Any]:
-    return _request("POST", f"/turns/{turn_id}/cancel")
+    return request("POST", f"/turns/{turn_id}/cancel")
 
 
 def delete_session(session_id: UUID) -> dict[str, Any]:
-    return _request("DELETE", f"/sessions/{session_id}")
+    return request("DELETE", f"/sessions/{session_id}")
 
 
 def deliver(turn_id: UUID, tenant_id: str = TENANT) -> dict[str, Any]:
@@ -42,9 +42,11 @@ def deliver_all(*bodies: str) -> dict[str, Any]:
     return {"Records": [record | {"body": body, "messageId": str(number)} for number, body in enumerate(bodies)]}
 
 
-def _request(method: str, path: str, headers: Mapping[str, str] = _NONE) -> dict[str, Any]:
+def request(method: str, path: str, headers: Mapping[str, str] = _NONE, body: object = None) -> dict[str, Any]:
+    """A member's, with `body` as JSON."""
     event: dict[str, Any] = json.loads(json.dumps(_POST))
-    event |= {"routeKey": f"{method} {path}", "rawPath": API_PREFIX + path, "pathParameters": {}, "body": None}
+    event |= {"routeKey": f"{method} {path}", "rawPath": API_PREFIX + path, "pathParameters": {}}
+    event["body"] = None if body is None else json.dumps(body)
     event["requestContext"]["http"] |= {"method": method, "path": API_PREFIX + path}
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "tenant_id": TENANT, "roles": "[member]"}
     event["requestContext"]["authorizer"]["jwt"]["claims"] = claims

@@ -81,6 +81,11 @@ class World:
             )
 
     @property
+    def handlers_log(self) -> Path:
+        """Where such processes write what they say."""
+        return self._directory / "handlers.log"
+
+    @property
     def server_pid(self) -> int:
         return self._server.pid
 
@@ -124,12 +129,12 @@ class World:
 
     def actor(self, **settings: object) -> Actor:
         """One that is idle, or a new one, with these settings of ours beside the usual ones."""
-        environ = self._environ({f"PANTHEON_{name.upper()}": str(value) for name, value in settings.items()})
+        environ = self.environ({f"PANTHEON_{name.upper()}": str(value) for name, value in settings.items()})
         for actor in self._actors:
             if actor.environ == environ:
                 self._actors.remove(actor)
                 return actor
-        return Actor(environ, self._directory / "handlers.log", self._log, self.sabotaged)
+        return Actor(environ, self.handlers_log, self._log, self.sabotaged)
 
     def give_back(self, *actors: Actor) -> None:
         """They are idle, or dead."""
@@ -141,7 +146,8 @@ class World:
             actor.kill()
         self._actors.clear()
 
-    def _environ(self, more: Mapping[str, str]) -> dict[str, str]:
+    def environ(self, more: Mapping[str, str]) -> dict[str, str]:
+        """That of a process with the functions."""
         return {
             Env.APP_DATABASE_URL: self._app_url,
             Env.JWT_ISSUER: ISSUER,

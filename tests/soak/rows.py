@@ -5,19 +5,22 @@ from functools import partial
 from types import MappingProxyType
 
 from tests.fuzz.targets import TARGETS
-from tests.soak import outcomes
+from tests.soak import load, long_run, outcomes
 from tests.soak.fuzzing import fuzz
 from tests.soak.row import SoakRow
 
 # What an attacker or a model writes. The slice of `make test` is in tests/fuzz.
 _LONG = ("tags", "structured", "gateway", "messages")
+_FUZZING = {
+    f"fuzz-{name}": SoakRow(f"fuzzing: {target.title}", "minutes", 10 if name in _LONG else 2, 0, partial(fuzz, name))
+    for name, target in TARGETS.items()
+}
 
 ROWS: Mapping[str, SoakRow] = MappingProxyType(
-    {"outcomes": SoakRow("provider outcomes at random, 30 % bad", "turns", 20_000, 100, outcomes.run)}
-    | {
-        f"fuzz-{name}": SoakRow(
-            f"fuzzing: {target.title}", "minutes", 10 if name in _LONG else 2, 0, partial(fuzz, name)
-        )
-        for name, target in TARGETS.items()
+    {
+        **_FUZZING,
+        "outcomes": SoakRow("provider outcomes at random, 30 % bad", "turns", 20_000, 48, outcomes.run),
+        "load": SoakRow("load on all cores, provider at 50 ms, mixed modes", "seconds", 600, 3, load.run),
+        "long": SoakRow("one session of 10,000 turns, beside 1 M ledger rows", "turns", 10_000, 180, long_run.run),
     }
 )

@@ -1,0 +1,21 @@
+"""What processes take of this machine, as Linux tells it."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def private_mb(pid: int) -> float:
+    """Memory that is in RAM and not shared, in MB; 0 for a process that has ended."""
+    try:
+        _, resident, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (resident - shared) * _PAGE_MB
+
+
+def children(pid: int) -> Iterable[int]:
+    """Those that a process has started and that live."""
+    return map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
