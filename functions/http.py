@@ -91,8 +91,8 @@ def create_app(title: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Its own logs hold the text of exceptions.
-        telemetry={"logs": False},
+        # Its logs hold the text of exceptions, and nobody reads the rest.
+        telemetry={"logs": False, "metrics": False, "tracing": False},
     )
     app.add_exception_handler(PantheonError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

@@ -4,10 +4,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query
+from pydantic import PlainValidator
 
 from functions.http import Caller, caller
 from shared.db.pages import Order, PageRequest
-from shared.errors import Forbidden, NotFound
+from shared.errors import Forbidden
 
 CurrentCaller = Annotated[Caller, Depends(caller)]
 
@@ -35,26 +36,15 @@ async def _page(
     return PageRequest(limit, cursor, order)
 
 
-async def _session_id(session_id: str) -> UUID:
-    return _uuid(session_id)
-
-
-async def _turn_id(turn_id: str) -> UUID:
-    return _uuid(turn_id)
-
-
 def _uuid(text: str) -> UUID:
-    """A malformed id is 404, as is one that nobody has."""
-    try:
-        found = UUID(text)
-    except ValueError as error:
-        raise NotFound from error
+    found = UUID(text)
     # Braces, a urn: prefix or missing dashes are other spellings, and an id has one.
     if str(found) != text.lower():
-        raise NotFound
+        raise ValueError("not an id as we write it")
     return found
 
 
 RequestedPage = Annotated[PageRequest, Depends(_page)]
-SessionId = Annotated[UUID, Depends(_session_id)]
-TurnId = Annotated[UUID, Depends(_turn_id)]
+# A malformed id is 404, as is one that nobody has. It is a type and no dependency, which costs FastAPI twice the time.
+SessionId = Annotated[UUID, PlainValidator(_uuid, json_schema_input_type=str)]
+TurnId = SessionId

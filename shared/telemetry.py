@@ -50,9 +50,9 @@ def _logger() -> Logger:
 
 def begin(request_id: str, context: Any) -> None:
     """Every log line of this invocation carries the gateway's request id as its correlation id."""
-    logger = _logger()
-    logger.structure_logs(append=True, function_request_id=context.aws_request_id, function=context.function_name)
-    logger.set_correlation_id(request_id)
+    _logger().append_keys(
+        correlation_id=request_id, function_request_id=context.aws_request_id, function=context.function_name
+    )
 
 
 def describe(error: BaseException | None) -> dict[str, object] | None:
