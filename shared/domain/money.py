@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from functools import cache
 
 from shared.catalog import Rates
 
@@ -81,6 +82,11 @@ def format_usd(amount: Decimal) -> str:
 
 def rates_as_dict(rates: Rates) -> dict[str, str]:
     """USD per million tokens of each class, as decimal strings; without a rate that there is not."""
+    return dict(_written(rates))
+
+
+@cache
+def _written(rates: Rates) -> dict[str, str]:
     given = {name: getattr(rates, name) for name in Rates.__dataclass_fields__}
     return {name: format_usd(rate) for name, rate in given.items() if rate is not None}
 

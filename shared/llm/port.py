@@ -6,7 +6,6 @@ readable count is `succeeded`, whatever its text; what may have reached the prov
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal, Protocol
 
 from shared.catalog import Model
@@ -26,15 +25,17 @@ CallError = Literal[
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Message:
+    """`size` is the text's, in bytes of UTF-8: a message of the past is counted for every call of a turn."""
+
     role: Literal["system", "user", "assistant"]
     text: str
+    size: int = field(init=False, repr=False, compare=False)
 
-    @cached_property
-    def size(self) -> int:
-        """Bytes of the text in UTF-8. A message of the past is counted for every call of a turn, and encoded once."""
-        return len(self.text) if self.text.isascii() else len(self.text.encode())
+    def __post_init__(self) -> None:
+        size = len(self.text) if self.text.isascii() else len(self.text.encode())
+        object.__setattr__(self, "size", size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +74,5 @@ class Provider(Protocol):
 
 def storable(text: str) -> str:
     """`text` as Postgres can keep it: NUL and lone surrogates become U+FFFD."""
-    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = text.replace("\x00", "\ufffd")
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -26,6 +26,8 @@ class Tags:
 
 def parse_tags(message: str, roster: Mapping[str, Agent]) -> Tags:
     """Find the tags of `roster`'s agents, by key or by name, in any case."""
+    if "@" not in message:
+        return Tags((), ())
     text = _without_code(message)
     called = _called(roster.values())
     keys: dict[str, None] = {}

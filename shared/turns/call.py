@@ -89,7 +89,7 @@ class Call:
     def intent(self, ask: Ask, request: Request, request_hash: str) -> dict[str, Any]:
         """The call as `shared.db.journal` writes it down, an object of a JSON array."""
         return {
-            "call_id": str(self.call_id),
+            "call_id": request.call_id,
             "step": self.step,
             "attempt": self.number,
             "purpose": self.purpose,

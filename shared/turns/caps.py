@@ -5,15 +5,19 @@ knows, so that no statement is needed for it. Calls and money are bounded; token
 estimated until its provider has counted them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import accumulate
+from typing import TypeVar
 
 from shared.domain.money import ZERO
 from shared.llm.port import Request
 from shared.llm.tokens import estimate_tokens
 from shared.settings import settings
 from shared.turns.call import Call
+
+Amount = TypeVar("Amount", int, Decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +30,18 @@ class Caps:
 
     def fitting(self, made: Sequence[Call], planned: Sequence[tuple[Call, Request]]) -> int:
         """How many of the first planned calls fit beside those that were made."""
-        charges = [call.charge() for call in made]
-        calls, usd = len(made), sum((charge.amount_usd for charge in charges), ZERO)
-        # Of an outcome that nobody knows, no tokens are.
-        tokens = sum(sum(charge.usage.as_dict().values()) for charge in charges)
-        for count, (call, request) in enumerate(planned):
-            calls, usd = calls + 1, usd + call.reserve_usd
-            tokens += estimate_tokens(request.messages) + request.max_output_tokens
-            if _over(calls, self.calls) or _over(tokens, self.tokens) or _over(usd, self.usd):
-                return count
-        return len(planned)
+        fitting = len(planned)
+        if self.calls is not None:
+            fitting = min(fitting, max(0, self.calls - len(made)))
+        if self.tokens is not None:
+            # Of an outcome that nobody knows, no tokens are.
+            used = sum(sum(call.charge().usage.as_dict().values()) for call in made)
+            asked = (estimate_tokens(request.messages) + request.max_output_tokens for _, request in planned)
+            fitting = min(fitting, _within(self.tokens - used, asked))
+        if self.usd is not None:
+            spent = sum((call.charge().amount_usd for call in made), ZERO)
+            fitting = min(fitting, _within(self.usd - spent, (call.reserve_usd for call, _ in planned)))
+        return fitting
 
 
 def caps() -> Caps:
@@ -44,5 +50,6 @@ def caps() -> Caps:
     return Caps(values.turn_max_calls or None, values.turn_max_tokens or None, values.turn_max_usd or None)
 
 
-def _over(amount: int | Decimal, cap: int | Decimal | None) -> bool:
-    return cap is not None and amount > cap
+def _within(room: Amount, amounts: Iterable[Amount]) -> int:
+    """How many of the first amounts there is room for."""
+    return sum(total <= room for total in accumulate(amounts))
