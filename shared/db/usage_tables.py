@@ -1,5 +1,5 @@
-"""The ledger, which only grows; and the ledger by the hour and by the day, so that a month is added up at once. These two
-can be made again at any time."""
+"""The ledger, which only grows; and the ledger by the hour and by the day, so that a month is added up at once. These
+two can be made again at any time."""
 
 from sqlalchemy import (
     BigInteger,
