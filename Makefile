@@ -14,7 +14,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak bench bench-retention bench-usage lock clean
-.PHONY: rie cold-start bundle synth stack deploy destroy bootstrap account smoke
+.PHONY: dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,13 @@ bench-retention: $(VENV)/run.ok ## Score what summaries keep: a scripted summari
 bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million rows; takes ten minutes and 6 GB.
 	@$(BIN)/python -m bench.usage
 
+dashboards: $(VENV)/drawing.ok ## Draw the dashboards from a week of the real handlers; writes docs/dashboards.
+	@$(BIN)/python -m pytest -q tests/integration/draw_dashboards.py
+
+cost-model: $(VENV)/run.ok ## Measure what a turn leaves behind, and work out what a month costs; writes docs/deploy.md.
+	@$(BIN)/python -m bench.footprint
+	@$(BIN)/python -m bench.cost_page
+
 lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files.
 	@$(BIN)/python -m local.lock
 
@@ -134,6 +141,11 @@ $(VENV)/fuzz.ok: tests/fuzz.txt $(VENV)/test.ok
 $(VENV)/infra.ok: $(VENV)/test.ok infra_cdk/requirements.txt
 	@echo "Installing the CDK and what checks its templates ..."
 	@$(INSTALL) --no-compile -r infra_cdk/requirements.txt
+	@touch $@
+
+$(VENV)/drawing.ok: $(VENV)/infra.ok tests/drawing.txt
+	@echo "Installing what draws ..."
+	@$(INSTALL) -r tests/drawing.txt
 	@touch $@
 
 $(VENV)-checkov/ok: infra_cdk/checkov.txt | $(VENV)/bin/python

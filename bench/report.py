@@ -1,4 +1,4 @@
-"""Tables of figures, printed and written into docs/performance.md between the marks of their section."""
+"""Tables of figures, printed and written into a page between the marks of their section."""
 
 import os
 import platform
@@ -16,19 +16,31 @@ _PACKAGES: Final = ("psycopg", "fastapi", "mangum", "pydantic", "embedded-postgr
 def write(
     section: str, columns: Sequence[str], rows: Sequence[Sequence[str]], what: str, *, only_print: bool = False
 ) -> None:
-    """Print the table, and put it into its section of the page with the machine, the versions and the date."""
+    """Print the table, and put it into its section of docs/performance.md with the machine, the versions and the
+    date."""
+    text = f"{table(columns, rows)}\n\n{what}; {_where()}."
+    print(text)
+    if not only_print:
+        PAGE.write_text(put(PAGE.read_text(encoding="utf-8"), section, text), encoding="utf-8")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     ruler = ["-" * width for width in widths]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
         for row in (columns, ruler, *rows)
     ]
-    table = "\n".join([*lines, "", f"{what}; {_where()}."])
-    print(table)
-    if not only_print:
-        page = PAGE.read_text(encoding="utf-8")
-        marked = re.compile(rf"(<!-- {section} -->\n).*?(<!-- /{section} -->)", re.DOTALL)
-        PAGE.write_text(marked.sub(lambda found: f"{found[1]}{table}\n{found[2]}", page), encoding="utf-8")
+    return "\n".join(lines)
+
+
+def put(page: str, section: str, text: str) -> str:
+    """The page with this text between the marks of its section, which must be there."""
+    marked = re.compile(rf"(<!-- {section} -->\n).*?(<!-- /{section} -->)", re.DOTALL)
+    written, number = marked.subn(lambda found: f"{found[1]}{text}\n{found[2]}", page)
+    if number != 1:
+        raise ValueError(f"The page has {number} sections {section}.")
+    return written
 
 
 def _where() -> str:

@@ -121,19 +121,19 @@ class CostDashboard(Construct):
         gb = stage.memory_mb / 1024
         lambda_usd = [self._lambda_cost(name, gb) for name in self._functions]
         zones = 2 if stage.multi_az else 1
-        storage = rates.STORAGE_GIB_MONTH * stage.storage_gib / rates.HOURS_A_MONTH
-        database = zones * (rates.DATABASE_HOUR[stage.instance_type] + storage)
-        proxy = rates.PROXY_HOUR if stage.proxy else 0.0
+        storage = rates.STORAGE_GIB_MONTH.usd * stage.storage_gib / rates.HOURS_A_MONTH
+        database = zones * (rates.DATABASE_HOUR[stage.instance_type].usd + storage)
+        proxy = rates.PROXY_HOUR.usd if stage.proxy else 0.0
         connections = aws("RDS", "DatabaseConnections", "Average", HOUR, self._database())
         hours: dict[str, cloudwatch.IMetric] = {"up": connections}
         database_usd = [math(f"up*0+{database:.4f}", hours, HOUR, "database")]
         if proxy:
             database_usd.append(math(f"up*0+{proxy:.4f}", hours, HOUR, "proxy"))
         stated = (
-            f"Estimates, in USD, without free tiers. Lambda: {rates.LAMBDA_GB_SECOND:.10f} a GB-second, "
-            f"{rates.LAMBDA_REQUEST:.7f} a request, {gb:.2f} GB. Database: {stage.instance_type}, {zones} zone(s), "
-            f"{rates.DATABASE_HOUR[stage.instance_type]} an hour each, storage {rates.STORAGE_GIB_MONTH} a GiB and "
-            f"month. Proxy: {proxy:.3f} an hour. Not in it: endpoints, logs, traffic, metrics. "
+            f"Estimates, in USD, without free tiers. Lambda: {rates.LAMBDA_GB_SECOND.usd:.10f} a GB-second, "
+            f"{rates.LAMBDA_REQUEST.usd:.7f} a request, {gb:.2f} GB. Database: {stage.instance_type}, {zones} zone(s), "
+            f"{rates.DATABASE_HOUR[stage.instance_type].usd} an hour each, storage {rates.STORAGE_GIB_MONTH.usd} a GiB "
+            f"and month. Proxy: {proxy:.3f} an hour. Not in it: endpoints, logs, traffic, metrics. "
             "See infra_cdk/rates.py; the bill is AWS's."
         )
         return row(
@@ -148,8 +148,8 @@ class CostDashboard(Construct):
             f"{name}_ms": aws("Lambda", "Duration", "Sum", HOUR, here),
             f"{name}_n": aws("Lambda", "Invocations", "Sum", HOUR, here),
         }
-        rate = f"{gb * rates.LAMBDA_GB_SECOND / 1000:.14f}"
-        return math(f"{name}_ms*{rate}+{name}_n*{rates.LAMBDA_REQUEST:.7f}", using, HOUR, name)
+        rate = f"{gb * rates.LAMBDA_GB_SECOND.usd / 1000:.14f}"
+        return math(f"{name}_ms*{rate}+{name}_n*{rates.LAMBDA_REQUEST.usd:.7f}", using, HOUR, name)
 
     def _database(self) -> dict[str, str]:
         return {"DBInstanceIdentifier": self._instance.instance_identifier}

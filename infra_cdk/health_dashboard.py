@@ -12,7 +12,7 @@ from infra_cdk.function import Function
 from infra_cdk.metrics import FIVE_MINUTES, HOUR, MINUTE, Metrics, aws, graph, row
 from infra_cdk.queue import Queue
 from infra_cdk.stages import Stage
-from shared.names import Dimension, Metric
+from shared.names import BedrockModel, Dimension, Metric
 
 _PERCENTILES: Final = ("p50", "p95", "p99")
 _BY_CALL: Final = (Dimension.MODEL_ALIAS, Dimension.PURPOSE)
@@ -79,14 +79,16 @@ class HealthDashboard(Construct):
         )
 
     def _waiting(self, queue: Queue) -> list[cloudwatch.IWidget]:
-        one = self._metrics.one
+        gauge = self._metrics.one
         age = queue.queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum")
-        depth = queue.queue.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
-        dead = queue.dead.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
-        active = (one(metric, "Maximum", MINUTE) for metric in (Metric.ACTIVE_TURNS, Metric.DUE_TURNS))
+        depth, dead = (
+            one.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum", label=label)
+            for one, label in ((queue.queue, "messages"), (queue.dead, "dead letters"))
+        )
+        active = (gauge(metric, "Maximum", MINUTE) for metric in (Metric.ACTIVE_TURNS, Metric.DUE_TURNS))
         return row(
             graph("Turns that have not ended", *active, width=6),
-            graph("The oldest of them, seconds", one(Metric.OLDEST_ACTIVE_TURN, "Maximum", MINUTE), width=6),
+            graph("The oldest of them, seconds", gauge(Metric.OLDEST_ACTIVE_TURN, "Maximum", MINUTE), width=6),
             graph("The oldest message, seconds", age, width=6),
             graph("Messages, and dead letters", depth, dead, width=6),
         )
@@ -112,6 +114,10 @@ class HealthDashboard(Construct):
                 for label, f in self._functions.items()
             ]
 
+        refused = [
+            aws("Bedrock", "InvocationThrottles", "Sum", FIVE_MINUTES, {"ModelId": model.value}, model.name.lower())
+            for model in BedrockModel
+        ]
         starts = cloudwatch.LogQueryWidget(
             title="Cold starts",
             log_group_names=[f"/aws/lambda/pantheon-{stage.name}-{name}" for name in ("api", "turns", "worker")],
@@ -121,7 +127,7 @@ class HealthDashboard(Construct):
             height=6,
         )
         return row(
-            graph("Throttles", *by_function("Throttles", "Sum"), width=6),
+            graph("Throttles", *by_function("Throttles", "Sum"), *refused, width=6),
             graph("Errors", *by_function("Errors", "Sum"), width=6),
             graph("At once", *by_function("ConcurrentExecutions", "Maximum"), width=6),
             starts,

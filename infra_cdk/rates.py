@@ -1,20 +1,57 @@
-"""What AWS is assumed to charge beside the models, in USD, in eu-central-1, without free tiers or discounts.
+"""What AWS charges beside the models: on demand, in eu-central-1, without free tiers, volume tiers or discounts.
 
-These are assumptions to be held against the price list before they are relied on; the dashboard states those that it
-uses. A bill is what AWS Budgets and the Cost Explorer say.
+The rule this file protects: the cost dashboard and the cost model (`bench/cost_model.py`) use these numbers and no
+others, and each says where it comes from, and as of when. None was read off AWS's price list by us: `LIST` are that
+list's figures and `PAGE` those of AWS's pages on Lambda, as others have published them; what is `ASSUMED` is to be held
+against the list before it is relied on. A bill is what AWS Budgets and the Cost Explorer say.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-LAMBDA_GB_SECOND: Final = 0.0000133334  # arm64
-LAMBDA_REQUEST: Final = 0.0000002
-# On demand, one zone, by the hour; a second zone doubles it.
-DATABASE_HOUR: Final[Mapping[str, float]] = MappingProxyType(
-    {"t4g.micro": 0.019, "t4g.small": 0.038, "m8g.large": 0.20}
+LIST: Final = "price list, 2026-10"
+PAGE: Final = "pricing page, 2026-09"
+ASSUMED: Final = "assumed"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`usd` for each of `per`."""
+
+    usd: float
+    per: str
+    source: str
+
+
+LAMBDA_GB_SECOND: Final = Rate(0.0000133334, "GB-second, arm64", PAGE)
+LAMBDA_REQUEST: Final = Rate(0.0000002, "invocation", PAGE)
+SNAPSHOT_GB_SECOND: Final = Rate(0.0000015046, "GB-second of a SnapStart version that is kept", PAGE)
+RESTORED_GB: Final = Rate(0.0001397998, "GB restored by SnapStart", PAGE)
+# On demand, one zone; a second zone doubles it.
+DATABASE_HOUR: Final[Mapping[str, Rate]] = MappingProxyType(
+    {
+        name: Rate(usd, f"hour of a db.{name}", LIST)
+        for name, usd in (("t4g.micro", 0.019), ("t4g.small", 0.037), ("m8g.large", 0.20))
+    }
 )
-STORAGE_GIB_MONTH: Final = 0.137
+STORAGE_GIB_MONTH: Final = Rate(0.137, "GiB and month of gp3, each zone", LIST)
+BACKUP_GIB_MONTH: Final = Rate(0.103, "GiB and month of backups beyond the database's size", LIST)
 # At least two virtual CPUs are charged.
-PROXY_HOUR: Final = 2 * 0.018
+PROXY_HOUR: Final = Rate(2 * 0.018, "hour of an RDS Proxy for two virtual CPUs", ASSUMED)
+ENDPOINT_HOUR: Final = Rate(0.012, "hour of an interface endpoint, each zone", LIST)
+ENDPOINT_GB: Final = Rate(0.01, "GB through an interface endpoint", LIST)
+ZONE_GB: Final = Rate(0.02, "GB between zones, both ways", ASSUMED)
+EGRESS_GB: Final = Rate(0.09, "GB to the internet", ASSUMED)
+HTTP_REQUEST: Final = Rate(0.0000012, "request to an HTTP API", ASSUMED)
+QUEUE_REQUEST: Final = Rate(0.0000004, "request to SQS", ASSUMED)
+LOG_GB: Final = Rate(0.63, "GB of logs written", LIST)
+LOG_GB_MONTH: Final = Rate(0.0324, "GB and month of logs kept, packed", LIST)
+METRIC_MONTH: Final = Rate(0.30, "metric of one's own and month", LIST)
+ALARM_MONTH: Final = Rate(0.10, "metric that an alarm reads and month", LIST)
+COMPOSITE_MONTH: Final = Rate(0.50, "composite alarm and month", ASSUMED)
+DASHBOARD_MONTH: Final = Rate(3.0, "dashboard and month", ASSUMED)
+SECRET_MONTH: Final = Rate(0.40, "secret and month", LIST)
+KEY_MONTH: Final = Rate(1.0, "key of KMS and month", ASSUMED)
 HOURS_A_MONTH: Final = 730

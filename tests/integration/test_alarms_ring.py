@@ -101,12 +101,9 @@ def test_budgets_that_are_not_what_the_ledger_says_page(
 def test_a_call_in_the_providers_record_that_nobody_wrote_down_pages(
     service: Service, rings: Callable[[], set[str]]
 ) -> None:
-    service.provider_log.records = [invocation(uuid4(), USAGE, "dev")]
-    service.reconcile()
+    service.reconcile(invocation(uuid4(), USAGE, "dev"))
     assert rings() == set()
-    service.provider_log.records = [invocation(uuid4(), USAGE, PROD.name)]
-    service.room.owner.execute(b"DELETE FROM invocation_log_hours WHERE hour > now() - interval '3 hours'")
-    service.reconcile()
+    service.reconcile(invocation(uuid4(), USAGE, PROD.name))
     assert rings() == {"UnjournaledCall"}
 
 

@@ -1,0 +1,198 @@
+"""What a month costs and needs, by stage and by how many turns there are: stated prices, sizes and measurements.
+
+The rule this file protects: prices are those of `infra_cdk/rates.py` and `shared/catalog.py`, sizes those of
+`infra_cdk/stages.py`, and what a turn takes is measured (`bench/footprint.py`). What is neither is in `Assumed`, and
+stands in the page.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bench.footprint import AGENTS, Footprint
+from infra_cdk import rates
+from infra_cdk.entries import ENTRIES
+from infra_cdk.stages import Stage
+from shared.catalog import Model, build
+from shared.names import Env
+from shared.settings import Settings
+
+MONTH_S: Final = rates.HOURS_A_MONTH * 3600
+GB: Final = 1e9
+GIB: Final = 2**30
+# What the stack has, whatever its size; a test counts them in the template.
+ENDPOINTS: Final = 3
+DASHBOARDS: Final = 2
+ALARM_METRICS: Final = 26
+# Of a new account, for all of its functions.
+CONCURRENCY: Final = 1000
+# Connections for those who do not serve.
+SET_ASIDE: Final = 20
+# Beyond so many in a month, whoever reads a month of the ledger reads for minutes.
+LEDGER_ROWS: Final = 50_000_000
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What nobody has measured. Tokens are of one call; shares are of 1; seconds are wall clock."""
+
+    agent_aliases: tuple[str, ...] = ("fast", "fast", "deep")
+    agent_prompt: int = 2500
+    agent_answer: int = 300
+    helper_prompt: int = 1200
+    helper_answer: int = 60
+    # A summary, in two calls, after so many turns.
+    turns_a_summary: int = 12
+    first_token_s: float = 0.6
+    tokens_a_second: float = 90.0
+    reads_a_turn: float = 3.0
+    read_s: float = 0.03
+    read_response_bytes: int = 4000
+    handed_over: float = 0.05
+    # Of an invocation, START, END and REPORT, and a request's line in the access log.
+    lambda_log_bytes: int = 350
+    access_log_bytes: int = 420
+    # Bytes of a token, the copies of an answer that are kept (journal, reply, response), and what is sent to a model.
+    token_bytes: int = 4
+    copies: int = 3
+    database_wire_bytes: int = 40_000
+    # Pollers ask for 20 seconds each, whether there is a message or not.
+    pollers: int = 5
+    series: int = 80
+    packed_logs: float = 0.15
+    cold_share: float = 0.005
+    # How many times the mean there is at the peak, and what a commit takes with its flush, to both zones.
+    peak: float = 5.0
+    commit_s: float = 0.005
+
+
+ASSUMED: Final = Assumed()
+PARTS: Final = ("models", "Lambda", "database", "queue", "network", "API Gateway", "logs and metrics")
+
+
+def catalog() -> Mapping[str, Model]:
+    """The aliases on Bedrock."""
+    needed = dict.fromkeys((Env.APP_DATABASE_URL, Env.JWT_ISSUER, Env.JWT_AUDIENCE), "")
+    return build(Settings.model_validate(needed | {Env.LLM_PROVIDER: "bedrock"}))
+
+
+@dataclass(frozen=True)
+class Month:
+    """So many turns in a month of a stage. Amounts are USD, sizes bytes."""
+
+    stage: Stage
+    turns: int
+    footprint: Footprint
+    assumed: Assumed = ASSUMED
+
+    def costs(self) -> Mapping[str, float]:
+        found = (
+            self.turns * self.models_a_turn(),
+            self._lambda(),
+            self._database(),
+            self._queue(),
+            self._network(),
+            self._requests() * rates.HTTP_REQUEST.usd,
+            self._logs() + self._watching(),
+        )
+        return dict(zip(PARTS, found, strict=True))
+
+    def models_a_turn(self) -> float:
+        known, a = catalog(), self.assumed
+        agents = sum(_call(known[alias], a.agent_prompt, a.agent_answer) for alias in a.agent_aliases)
+        manager = _call(known["fast"], a.helper_prompt, a.helper_answer)
+        summary = 2 * _call(known["fast"], a.agent_prompt, a.agent_answer) / a.turns_a_summary
+        return agents + manager + summary
+
+    def calls_a_turn(self) -> float:
+        return len(self.assumed.agent_aliases) + 1 + 2 / self.assumed.turns_a_summary
+
+    def turn_s(self) -> float:
+        """A turn's calls, one after the other, and its own time, for which Lambda is billed."""
+        a = self.assumed
+        tokens = len(a.agent_aliases) * a.agent_answer + a.helper_answer + 2 * a.agent_answer / a.turns_a_summary
+        return self.calls_a_turn() * a.first_token_s + tokens / a.tokens_a_second + self.footprint.cpu_ms / 1000
+
+    def stored_bytes(self) -> float:
+        """What the month adds to the database: rows and indexes as measured, and the text of longer answers."""
+        a = self.assumed
+        text = (len(a.agent_aliases) * a.agent_answer + a.helper_answer) * a.token_bytes * a.copies
+        return self.turns * (self.footprint.stored_bytes + text)
+
+    def peak_turns_s(self) -> float:
+        """Turns a second when there are most."""
+        return self.assumed.peak * self.turns / MONTH_S
+
+    def at_once(self) -> float:
+        """Invocations at the same time, at the peak."""
+        return self.peak_turns_s() * (self.turn_s() + self.assumed.reads_a_turn * self.assumed.read_s)
+
+    def limits(self) -> list[str]:
+        """What the stage, or an account as AWS makes it, does not hold at the peak or by the month's end."""
+        peak = self.peak_turns_s()
+        met = {
+            "connections": not self.stage.proxy and self.at_once() > self.stage.connections - SET_ASIDE,
+            "concurrency": self.at_once() > CONCURRENCY,
+            "requests": peak * (1 + self.assumed.reads_a_turn) > self.stage.throttle_rate,
+            # It is locked when a helper's reserve is held, and when the turn is published.
+            "platform's row": 2 * peak * self.assumed.commit_s > 1,
+            "storage": self.stored_bytes() / GIB > self.stage.storage_limit_gib,
+            "ledger": self.turns * self.calls_a_turn() > LEDGER_ROWS,
+        }
+        return [name for name, is_met in met.items() if is_met]
+
+    def _lambda(self) -> float:
+        a, gb = self.assumed, self.stage.memory_mb / 1024
+        sweeps, reconciliations = MONTH_S / 60, rates.HOURS_A_MONTH
+        seconds = self.turns * (self.turn_s() + a.reads_a_turn * a.read_s)
+        seconds += sweeps * self.footprint.sweep_cpu_ms * 2 / 1000 + reconciliations
+        invocations = self._requests() + self.turns * a.handed_over + sweeps + reconciliations
+        restored = invocations * a.cold_share * gb * rates.RESTORED_GB.usd
+        kept = sum(entry.snap_start for entry in ENTRIES) * gb * MONTH_S * rates.SNAPSHOT_GB_SECOND.usd
+        return seconds * gb * rates.LAMBDA_GB_SECOND.usd + invocations * rates.LAMBDA_REQUEST.usd + restored + kept
+
+    def _database(self) -> float:
+        zones = 2 if self.stage.multi_az else 1
+        hours = zones * rates.DATABASE_HOUR[self.stage.instance_type].usd
+        proxy = rates.PROXY_HOUR.usd if self.stage.proxy else 0.0
+        gib = max(self.stage.storage_gib, self.stored_bytes() / GIB)
+        log_gib = self.turns * self.footprint.wal_bytes / GIB * min(1.0, self.stage.backup_days / 30)
+        backups = max(0.0, self.stored_bytes() / GIB + log_gib - gib) * rates.BACKUP_GIB_MONTH.usd
+        return (hours + proxy) * rates.HOURS_A_MONTH + zones * gib * rates.STORAGE_GIB_MONTH.usd + backups
+
+    def _queue(self) -> float:
+        """Send, receive, delete; and the polling of a queue in which nothing is."""
+        polling = self.assumed.pollers * MONTH_S / 20
+        return (3 * self.turns * self.assumed.handed_over + polling) * rates.QUEUE_REQUEST.usd
+
+    def _network(self) -> float:
+        a = self.assumed
+        endpoints = ENDPOINTS * self.stage.endpoint_zones * rates.HOURS_A_MONTH * rates.ENDPOINT_HOUR.usd
+        prompts = len(a.agent_aliases) * (a.agent_prompt + a.agent_answer) + a.helper_prompt + a.helper_answer
+        through = self.turns * prompts * a.token_bytes / GB * rates.ENDPOINT_GB.usd
+        answers = self.footprint.response_bytes + a.reads_a_turn * a.read_response_bytes
+        egress = self.turns * answers / GB * rates.EGRESS_GB.usd
+        between = self.turns * a.database_wire_bytes / 2 / GB * rates.ZONE_GB.usd
+        return endpoints + through + egress + between
+
+    def _requests(self) -> float:
+        return self.turns * (1 + self.assumed.reads_a_turn)
+
+    def _logs(self) -> float:
+        a, f = self.assumed, self.footprint
+        written = self.turns * f.logged_bytes + MONTH_S / 60 * (f.sweep_logged_bytes + a.lambda_log_bytes)
+        written += self._requests() * (a.lambda_log_bytes + a.access_log_bytes)
+        kept = written * a.packed_logs * self.stage.log_days / 30
+        return written / GB * rates.LOG_GB.usd + kept / GB * rates.LOG_GB_MONTH.usd
+
+    def _watching(self) -> float:
+        alarms = ALARM_METRICS * rates.ALARM_MONTH.usd + rates.COMPOSITE_MONTH.usd
+        fixed = DASHBOARDS * rates.DASHBOARD_MONTH.usd + rates.SECRET_MONTH.usd + rates.KEY_MONTH.usd
+        return self.assumed.series * rates.METRIC_MONTH.usd + alarms + fixed
+
+
+def _call(model: Model, prompt: int, answer: int) -> float:
+    return float(prompt * model.rates.input + answer * model.rates.output) / 1e6
+
+
+assert len(ASSUMED.agent_aliases) == AGENTS, "what is measured and what is priced is the same turn"

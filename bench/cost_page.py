@@ -1,0 +1,133 @@
+"""The cost model's tables in docs/deploy.md, between the marks of their sections.
+
+python -m bench.cost_page           writes them
+python -m bench.cost_page --check   says whether they are as they would be written
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Final
+
+from bench import report
+from bench.cost_model import ASSUMED, GIB, PARTS, Month, catalog
+from bench.footprint import Footprint
+from infra_cdk import rates
+from infra_cdk.rates import Rate
+from infra_cdk.stages import STAGES
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "deploy.md"
+SIZES: Final = {0: "at rest", 10_000: "10 k", 1_000_000: "1 M", 100_000_000: "100 M"}
+
+
+def months() -> Iterator[Month]:
+    footprint = Footprint.kept()
+    return (Month(stage, turns, footprint) for stage in STAGES.values() for turns in SIZES)
+
+
+def sections() -> Mapping[str, str]:
+    """Each section's text by its mark."""
+    return {
+        "costs": _costs(),
+        "limits": _limits(),
+        "measured": _measured(),
+        "assumed": _assumed(),
+        "prices": _prices(),
+    }
+
+
+def written(page: str) -> str:
+    """The page as it should be."""
+    for section, text in sections().items():
+        page = report.put(page, section, text)
+    return page
+
+
+def _costs() -> str:
+    rows = []
+    for month in months():
+        costs = month.costs()
+        amounts = [_usd(costs[part]) for part in PARTS]
+        rows.append([month.stage.name, SIZES[month.turns], *amounts, _usd(sum(costs.values()))])
+    return report.table(["stage", "turns a month", *PARTS, "total"], rows)
+
+
+def _limits() -> str:
+    rows = [
+        [
+            month.stage.name,
+            SIZES[month.turns],
+            _short(month.peak_turns_s()),
+            f"{math.ceil(month.at_once()):,}",
+            _short(month.peak_turns_s() * (month.calls_a_turn() + 1)),
+            _short(month.peak_turns_s() * month.footprint.wal_bytes / 1e6),
+            _short(month.stored_bytes() / GIB),
+            _short(month.turns * month.calls_a_turn() / 1e6),
+            ", ".join(month.limits()) or "none",
+        ]
+        for month in months()
+        if month.turns
+    ]
+    columns = (
+        *("stage", "turns a month", "turns/s at the peak", "invocations at once", "commits/s", "WAL, MB/s"),
+        *("new GiB a month", "ledger rows, M", "limits met"),
+    )
+    return report.table(columns, rows)
+
+
+def _measured() -> str:
+    kept = Footprint.kept()
+    rows = [[field.name.replace("_", " "), f"{getattr(kept, field.name):,}"] for field in fields(kept)]
+    return report.table(["a turn's, and a sweep's", "measured"], rows)
+
+
+def _assumed() -> str:
+    values = {field.name: getattr(ASSUMED, field.name) for field in fields(ASSUMED)}
+    rows = [
+        [name.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else f"{value:,}"]
+        for name, value in values.items()
+    ]
+    return report.table(["assumed", "value"], rows)
+
+
+def _prices() -> str:
+    found: list[Rate] = []
+    for name, value in vars(rates).items():
+        if name.isupper():
+            several = value.values() if isinstance(value, Mapping) else [value]
+            found += [rate for rate in several if isinstance(rate, Rate)]
+    rows = [[one.per, f"{one.usd:.10f}".rstrip("0").rstrip("."), one.source] for one in found]
+    models = [
+        [f"million tokens of {model.alias} ({model.model_id}), {name}", f"{rate}", "shared/catalog.py"]
+        for model in catalog().values()
+        if model.alias in ASSUMED.agent_aliases
+        for name, rate in (("input", model.rates.input), ("output", model.rates.output))
+    ]
+    return report.table(["for a", "USD", "source"], [*rows, *models])
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 10 or amount == 0 else f"{amount:,.2f}"
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 where the page is another")
+    arguments = parser.parse_args()
+    page = PAGE.read_text(encoding="utf-8")
+    if arguments.check:
+        return 0 if page == written(page) else 1
+    PAGE.write_text(written(page), encoding="utf-8")
+    print(_costs(), _limits(), sep="\n\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

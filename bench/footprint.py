@@ -1,0 +1,103 @@
+"""What a turn leaves behind, which somebody charges for: measured through the handlers, and kept in footprint.json.
+
+    python -m bench.footprint
+
+The turn is an orchestrator's, with a manager and three agents, whose provider answers at once. Bytes hardly depend on
+the machine; milliseconds of processor do, and are of the one that they were measured on.
+"""
+
+import io
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import psycopg
+
+from bench.world import KEYS, Case, Context, World
+from local.database import role_urls
+from shared.names import Env
+
+KEPT: Final = Path(__file__).with_name("footprint.json")
+AGENTS: Final = 3
+CASE: Final = Case("orchestrator, manager and 3", "orchestrator", KEYS[:AGENTS])
+_SIZE = """SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Of one turn, and of one sweep: bytes, and milliseconds of processor. `logged` are EMF lines and log lines."""
+
+    wal_bytes: int
+    stored_bytes: int
+    logged_bytes: int
+    response_bytes: int
+    cpu_ms: float
+    sweep_logged_bytes: int
+    sweep_cpu_ms: float
+
+    @classmethod
+    def kept(cls) -> Self:
+        return cls(**json.loads(KEPT.read_text()))
+
+
+def measure(world: World, turns: int, sweeps: int = 10) -> Footprint:
+    """Means over so many turns and sweeps."""
+    handler, posts = world.handler(world.app_url), world.posts()
+    # One for all: the logger keeps the first standard output that it meets.
+    with redirect_stdout(io.StringIO()) as printed:
+        answers = [handler(next(posts), world.context)["body"] for _ in range(5)]
+        wal, stored = world.wal_bytes(), _stored(world)
+        logged, cpu_ms = _cost(lambda: answers.append(handler(next(posts), world.context)["body"]), turns, printed)
+        wal, stored = world.wal_bytes() - wal, _stored(world) - stored
+        sweep = _sweeper(world)
+        sweep()
+        sweep_logged, sweep_cpu_ms = _cost(sweep, sweeps, printed)
+    return Footprint(
+        round(wal / turns),
+        round(stored / turns),
+        logged,
+        len(answers[-1].encode()),
+        cpu_ms,
+        sweep_logged,
+        sweep_cpu_ms,
+    )
+
+
+def _cost(what: Callable[[], object], times: int, printed: io.StringIO) -> tuple[int, float]:
+    """Bytes on standard output, and milliseconds of this process, of one time."""
+    before, started = len(printed.getvalue()), time.process_time()
+    for _ in range(times):
+        what()
+    milliseconds = (time.process_time() - started) * 1000
+    return round((len(printed.getvalue()) - before) / times), round(milliseconds / times, 1)
+
+
+def _stored(world: World) -> int:
+    with psycopg.connect(world.server_url, autocommit=True) as connection:
+        row = connection.execute(_SIZE).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def _sweeper(world: World) -> Callable[[], object]:
+    from functions.sweeper import handler as sweeper
+
+    os.environ[Env.OPS_DATABASE_URL] = role_urls(world.server_url).ops
+    return lambda: sweeper.handler({}, Context())
+
+
+def main() -> None:
+    with World.start(CASE) as world:
+        found = measure(world, 200)
+    KEPT.write_text(json.dumps(asdict(found), indent=2) + "\n")
+    print(KEPT.read_text())
+
+
+if __name__ == "__main__":
+    main()
