@@ -10,8 +10,8 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -55,9 +55,9 @@ def measure(world: World, turns: int, sweeps: int = 10) -> Footprint:
         wal, stored = world.wal_bytes(), _stored(world)
         logged, cpu_ms = _cost(lambda: answers.append(handler(next(posts), world.context)["body"]), turns, printed)
         wal, stored = world.wal_bytes() - wal, _stored(world) - stored
-        sweep = _sweeper(world)
-        sweep()
-        sweep_logged, sweep_cpu_ms = _cost(sweep, sweeps, printed)
+        with _sweeper(world) as sweep:
+            sweep()
+            sweep_logged, sweep_cpu_ms = _cost(sweep, sweeps, printed)
     return Footprint(
         round(wal / turns),
         round(stored / turns),
@@ -85,11 +85,20 @@ def _stored(world: World) -> int:
         return int(row[0])
 
 
-def _sweeper(world: World) -> Callable[[], object]:
+@contextmanager
+def _sweeper(world: World) -> Iterator[Callable[[], object]]:
     from functions.sweeper import handler as sweeper
+    from shared.db.engine import operations_database
+    from shared.settings import operations_settings
 
+    known = (operations_database, operations_settings)
     os.environ[Env.OPS_DATABASE_URL] = role_urls(world.server_url).ops
-    return lambda: sweeper.handler({}, Context())
+    for cached in known:
+        cached.cache_clear()
+    yield lambda: sweeper.handler({}, Context())
+    operations_database().close()
+    for cached in known:
+        cached.cache_clear()
 
 
 def main() -> None:
