@@ -6,7 +6,7 @@ no answer or log line holds a trace with data in it.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from mangum import Mangum
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared import telemetry
@@ -28,6 +29,7 @@ PROBLEM_JSON = "application/problem+json"
 ROLES = frozenset(("member", "admin", "operator"))
 # How API Gateway spells a claim that was a list, an object or null: no issuer meant it to name somebody.
 _NO_STRING = re.compile(r"(map)?\[.*\]|<nil>", re.DOTALL)
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _STATUS_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -82,8 +84,9 @@ def request_id(scope: Scope) -> str:
     return str(scope["aws.event"]["requestContext"]["requestId"])
 
 
-def create_app(title: str) -> FastAPI:
-    """A FastAPI application that answers every error as problem+json."""
+def create_app(title: str, elsewhere: Sequence[BaseRoute] = ()) -> FastAPI:
+    """A FastAPI application that answers every error as problem+json. `elsewhere` are routes at its addresses that the
+    gateway gives to another function: only their methods are told here."""
     app = FastAPI(
         title=title,
         version=VERSION,
@@ -97,6 +100,7 @@ def create_app(title: str) -> FastAPI:
     app.add_exception_handler(PantheonError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.state.elsewhere = elsewhere
     app.add_middleware(_Unexpected)
     return app
 
@@ -168,7 +172,18 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if error.status_code == 400:
         return problem_response(request.scope, 400, "invalid_json", "The body is not JSON.", {}, {})
     code = _STATUS_CODES.get(error.status_code, "http_error")
-    return problem_response(request.scope, error.status_code, code, error.detail, {}, error.headers or {})
+    headers = {"Allow": ", ".join(_allowed(request))} if error.status_code == 405 else error.headers or {}
+    return problem_response(request.scope, error.status_code, code, error.detail, {}, headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """All methods of an address; the framework would tell those of its first route."""
+    routes = [*request.app.routes, *request.app.state.elsewhere]
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 class _Unexpected:

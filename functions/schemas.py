@@ -1,7 +1,7 @@
 """Request and response bodies, as the OpenAPI document shows them. Strict: wrong types and unknown fields are 422."""
 
 from datetime import datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -25,10 +25,15 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _bounds(least: int, most: int, pattern: str | None = None) -> Any:
+    """Of a text. They are said again for the document, which leaves out what comes after a function."""
+    said = {"minLength": least, "maxLength": most} | ({"pattern": pattern} if pattern else {})
+    return Field(min_length=least, max_length=most, pattern=pattern, json_schema_extra=dict(said))
+
+
 Text = Annotated[str, AfterValidator(_storable)]
-Line = Annotated[
-    Text, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f@`]*$"), AfterValidator(_not_blank)
-]
+Line = Annotated[Text, _bounds(1, 64, r"^[^\x00-\x1f\x7f-\x9f@`]*$"), AfterValidator(_not_blank)]
+Title = Annotated[Text, _bounds(0, 200)]
 AgentKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Mode = Literal["manual", "tag", "roundtable", "orchestrator"]
 
@@ -48,7 +53,7 @@ class Body(BaseModel):
 
 class AgentBody(Body):
     name: Line
-    role_prompt: Annotated[Text, Field(min_length=1, max_length=20_000)]
+    role_prompt: Annotated[Text, _bounds(1, 20_000)]
     model_alias: str
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 256
     temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
@@ -71,14 +76,14 @@ class AgentView(BaseModel):
 
 
 class NewSession(Body):
-    title: Annotated[Text, Field(max_length=200)] = ""
+    title: Title = ""
     mode: Mode = "manual"
     agent_keys: Roster
     fan_out: Literal["sequential", "parallel"] = "sequential"
 
 
 class SessionChange(Body):
-    title: Annotated[Text, Field(max_length=200)] | None = None
+    title: Title | None = None
     mode: Mode | None = None
     agent_keys: Roster | None = None
     fan_out: Literal["sequential", "parallel"] | None = None
@@ -130,7 +135,10 @@ class ModelView(BaseModel):
 
 
 class NewTurn(Body):
-    message: Text
+    # Empty and too long ones have an error of their own; the document says so too.
+    message: Annotated[
+        Text, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_MESSAGE_CHARACTERS, "pattern": r"\S"})
+    ]
     mode: Mode | None = None
     agent_keys: Roster | None = None
 

@@ -6,6 +6,7 @@ python -m local.openapi --check   fail where it is not what the functions say
 
 import json
 import sys
+from http import HTTPStatus
 from typing import Any
 
 from fastapi.openapi.utils import get_openapi
@@ -17,6 +18,22 @@ from functions.turns.handler import app as turns
 from shared.names import API_PREFIX, VERSION
 
 _OPEN = (f"{API_PREFIX}/health",)
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
+_MESSAGE = {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayMessage"}}}
+_GATEWAY_MESSAGE = {
+    "title": "GatewayMessage",
+    "description": "What the gateway itself refuses, before a function sees it.",
+    "type": "object",
+    "properties": {"message": {"type": ["string", "null"], "title": "Message"}},
+    "required": ["message"],
+}
+# What is made by whom, and which parameter of other operations it is.
+_MADE = (
+    ("/agents", "post", "201", "key", "key"),
+    ("/sessions", "post", "201", "session_id", "id"),
+    ("/sessions/{session_id}/turns", "post", "201", "turn_id", "id"),
+    ("/sessions/{session_id}/turns", "post", "202", "turn_id", "id"),
+)
 
 
 def document() -> dict[str, Any]:
@@ -27,7 +44,54 @@ def document() -> dict[str, Any]:
     for path, operations in described["paths"].items():
         for operation in operations.values():
             operation["security"] = [] if path in _OPEN else [{"token": []}]
+            _say_problems(path, operation)
+    _link(described["paths"])
+    schemas = described["components"]["schemas"]
+    # The framework's own, which are never answered.
+    for name in ("HTTPValidationError", "ValidationError"):
+        del schemas[name]
+    schemas["GatewayMessage"] = _GATEWAY_MESSAGE
     return described
+
+
+def _say_problems(path: str, operation: dict[str, Any]) -> None:
+    """What an operation answers beside what its route says: the function as a problem, the gateway as a message."""
+    responses, body = operation["responses"], "requestBody" in operation
+    ours = {status for status in responses if status >= "400"} - {"422"}
+    if path in _OPEN:
+        ours.clear()
+    ours |= {"404"} if "{" in path else set()
+    ours |= {"400", "422"} if body else set()
+    ours |= {"422"} if any(given["in"] != "path" for given in operation.get("parameters", ())) else set()
+    theirs = {"429", "431", "503"} | ({"413"} if body else set())
+    if operation["security"]:
+        ours |= {"401", "503"}
+        theirs |= {"401"}
+    if "422" not in ours:
+        responses.pop("422", None)
+    for status in sorted(ours | theirs):
+        said = responses.get(status, {}).get("content", {}) if path in _OPEN else {}
+        content = said | (_PROBLEM if status in ours else {}) | (_MESSAGE if status in theirs else {})
+        if said and status in theirs:
+            both = [said["application/json"]["schema"], _MESSAGE["application/json"]["schema"]]
+            content = {"application/json": {"schema": {"anyOf": both}}}
+        responses[status] = {"description": HTTPStatus(int(status)).phrase, "content": content}
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Say of what is made where it can be used."""
+    for path, method, status, parameter, name in _MADE:
+        users = {
+            operation["operationId"]: {
+                "operationId": operation["operationId"],
+                "parameters": {parameter: f"$response.body#/{name}"},
+            }
+            for user, operations in paths.items()
+            if f"{{{parameter}}}" in user
+            for operation in operations.values()
+        }
+        paths[f"{API_PREFIX}{path}"][method]["responses"][status]["links"] = users
 
 
 _DESCRIPTION = (

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 
 from functions.requests import CurrentCaller, RequestedPage
-from functions.schemas import AgentBody, AgentView, NewAgent, PageOf
+from functions.schemas import AgentBody, AgentView, NewAgent, PageOf, ProblemView
 from shared.catalog import catalog
 from shared.db.agents import (
     as_agent,
@@ -32,7 +32,7 @@ async def list_agents(caller: CurrentCaller, page: RequestedPage) -> dict[str, A
     return {"items": [_view(as_agent(row)) for row in found.items], "next_cursor": found.next_cursor}
 
 
-@router.post("", status_code=201, response_model=AgentView)
+@router.post("", status_code=201, response_model=AgentView, responses={409: {"model": ProblemView}})
 async def create_agent(caller: CurrentCaller, body: NewAgent) -> dict[str, Any]:
     _check_alias(body.model_alias)
     return _view(record_agent(database(), caller.tenant_id, body.key, body.model_dump(exclude={"key"})))

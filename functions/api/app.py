@@ -1,8 +1,14 @@
 """The API function's application: one router per noun."""
 
+from fastapi.routing import APIRoute
+
 from functions.api import agents, budget, export, history, sessions, status, usage
 from functions.http import create_app
+from shared.names import API_PREFIX
 
-app = create_app("Pantheon")
+# Posting a turn is another function's.
+_POST_TURN = APIRoute(f"{API_PREFIX}/sessions/{{session_id}}/turns", lambda: None, methods=["POST"])
+
+app = create_app("Pantheon", elsewhere=[_POST_TURN])
 for noun in (status, agents, sessions, history, export, budget, usage):
     app.include_router(noun.router)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
-from functions.schemas import AuditView, PageOf, SummaryView, TurnView
+from functions.schemas import AuditView, PageOf, ProblemView, SummaryView, TurnView
 from shared.db.engine import Row, database
 from shared.db.summaries import load_audit, load_summaries
 from shared.db.turns import load_turn, load_turns, record_cancel
@@ -61,7 +61,9 @@ async def read_turn(
         time.sleep(min(POLL_S, max(0.0, until - time.monotonic())))
 
 
-@router.post("/turns/{turn_id}/cancel", status_code=202, response_model=TurnView)
+@router.post(
+    "/turns/{turn_id}/cancel", status_code=202, response_model=TurnView, responses={409: {"model": ProblemView}}
+)
 async def cancel_turn(caller: CurrentCaller, turn_id: TurnId) -> Response:
     """No further call starts; replies that are finished are kept, and paid."""
     turn = record_cancel(database(), caller.tenant_id, turn_id)

@@ -12,12 +12,12 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from shared.catalog import catalog
-from shared.db.engine import database
+from shared.db.engine import database, operations_database
 from shared.llm.providers import provider
 from shared.llm.tokens import token_estimates
 from shared.names import Env
-from shared.settings import settings
-from tests.faults import sabotage
+from shared.settings import operations_settings, settings
+from tests.faults import clock, sabotage
 from tests.faults.cut_proxy import Cut, CutProxy
 from tests.faults.forked import Forked, fork
 from tests.faults.points import Action, Points, Target
@@ -30,11 +30,13 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 @cache
 def handlers() -> Mapping[str, Handler]:
     """By function. They are imported before the first fork, and not by who only wants to know the matrix."""
+    from functions.admin.handler import handler as admin
     from functions.api.handler import handler as api
+    from functions.sweeper.handler import handler as sweeper
     from functions.turns.handler import handler as turns
     from functions.worker.handler import handler as worker
 
-    return {"api": api, "turns": turns, "worker": worker}
+    return {"admin": admin, "api": api, "sweeper": sweeper, "turns": turns, "worker": worker}
 
 
 class TookTooLong(Exception):
@@ -44,14 +46,16 @@ class TookTooLong(Exception):
 @dataclass(frozen=True)
 class Job:
     """An event for a function; at `at` the process is killed, stops or pauses. `seconds_left` is what its context says
-    at each question, the last one from then on. `cut` ends its database connection at a commit."""
+    at each question, the last one from then on. `cut` ends its database connection at a commit. Its wall clock is
+    `clock_s` ahead."""
 
-    function: Literal["api", "turns", "worker"]
+    function: Literal["admin", "api", "sweeper", "turns", "worker"]
     event: dict[str, Any]
     at: Target | None = None
     action: Action = "kill"
     seconds_left: tuple[float, ...] = (AMPLE_S,)
     cut: Cut | None = None
+    clock_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,7 @@ def _serve(pipe: Connection, environ: Mapping[str, str], log: Path, provider_log
         if job.cut is not None:
             os.environ[Env.APP_DATABASE_URL] = CutProxy(environ[Env.APP_DATABASE_URL], job.cut).start()
             forget()
+        clock.shift(job.clock_s)
         points.begin(job.at, job.action)
         returned = handlers()[job.function](job.event, ScriptedContext(list(job.seconds_left)))
         pipe.send(Answer(returned, tuple(points.trace)))
@@ -169,5 +174,5 @@ def _serve(pipe: Connection, environ: Mapping[str, str], log: Path, provider_log
 
 def forget() -> None:
     """What was read from the environment so far."""
-    for cached in (settings, catalog, provider, database, token_estimates):
+    for cached in (settings, operations_settings, catalog, provider, database, operations_database, token_estimates):
         cached.cache_clear()

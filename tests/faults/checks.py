@@ -28,7 +28,7 @@ def examine_turn(turn: TurnUnderFault) -> list[Finding]:
     if row is None:
         return found if turn.deleted else [*found, ("stuck", f"key {turn.key} has no turn")]
     calls = turn.world.rows("SELECT * FROM llm_calls WHERE turn_id = %s ORDER BY step, attempt", row["id"])
-    found += [*_amounts(turn.requests, calls), *_verdicts(calls), *_plan(turn, row)]
+    found += [*_amounts(turn.requests, calls), *verdicts(calls), *_plan(turn, row)]
     if row["status"] in ENDED:
         found += [*_told(turn, row), *_response(turn.world, row)]
     return found
@@ -69,7 +69,7 @@ def _amounts(requests: list[dict[str, Any]], calls: list[Row]) -> Iterator[Findi
             yield "amount", f"{name} is unbilled, and the provider answered it"
 
 
-def _verdicts(calls: list[Row]) -> Iterator[Finding]:
+def verdicts(calls: list[Row]) -> Iterator[Finding]:
     replied = Counter(call["step"] for call in calls if call["verdict"] == "reply")
     for step, times in replied.items():
         if times > 1:

@@ -31,6 +31,19 @@ def delete_session(session_id: UUID) -> dict[str, Any]:
     return request("DELETE", f"/sessions/{session_id}")
 
 
+def request(
+    method: str, path: str, body: object = None, *, headers: Mapping[str, str] = _NONE, role: str = "member"
+) -> dict[str, Any]:
+    """Any request; `path` may have a query."""
+    path, _, query = path.partition("?")
+    event = _request(method, path, headers) | {
+        "rawQueryString": query,
+        "body": None if body is None else json.dumps(body),
+    }
+    event["requestContext"]["authorizer"]["jwt"]["claims"]["roles"] = f"[{role}]"
+    return event
+
+
 def deliver(turn_id: UUID, tenant_id: str = TENANT) -> dict[str, Any]:
     """The message that names a turn, to the worker."""
     return dict(build_sqs_event(TurnMessage(turn_id, tenant_id), receive_count=1))

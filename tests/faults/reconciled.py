@@ -42,6 +42,11 @@ def _settled(call: Row, request: Mapping[str, Any] | None, findings: Findings) -
     if call["status"] in ("intent", "unknown"):
         covered = (call["provider"], call["model_id"], call["hour"]) in findings.covered
         return [("suspense", f"call {call['call_id']} is {call['status']}")] if request or covered else []
+    return priced(call, request)
+
+
+def priced(call: Row, request: Mapping[str, Any] | None) -> list[Finding]:
+    """What a call of a known outcome costs is what the provider charges for its request."""
     usage = Usage(**request["tokens"]) if request and request["billed"] else Usage()
     price = cost(rates_from_dict(call["rates"]), usage) if request else Decimal(0)
     if call["cost_usd"] != price:

@@ -54,7 +54,7 @@ class World:
         self._provider = fork(self._serve_provider)
         self._provider_url = str(self._provider.pipe.recv())
         self._connect()
-        self._make_agents()
+        self.make_agents()
 
     def __enter__(self) -> Self:
         return self
@@ -69,11 +69,11 @@ class World:
     def _connect(self) -> None:
         self._server = postgres.start(self._directory / "postgres", settings=_SETTINGS)
         urls = database.prepare(self._server.url)
-        self._app_url = urls.app
+        self._app_url, self._ops_url = urls.app, urls.ops
         self.owner = psycopg.connect(self._server.url, autocommit=True, row_factory=dict_row)
         self.app, self.ops = Database(urls.app), Database(urls.ops)
 
-    def _make_agents(self) -> None:
+    def make_agents(self) -> None:
         for key, alias in AGENTS.items():
             fields = {"name": key.title(), "role_prompt": f"You do what a {key} does.", "model_alias": alias}
             agents.record_agent(
@@ -150,6 +150,7 @@ class World:
         """That of a process with the functions."""
         return {
             Env.APP_DATABASE_URL: self._app_url,
+            Env.OPS_DATABASE_URL: self._ops_url,
             Env.JWT_ISSUER: ISSUER,
             Env.JWT_AUDIENCE: AUDIENCE,
             Env.LLM_PROVIDER: "openai",

@@ -5,8 +5,9 @@ from functools import partial
 from types import MappingProxyType
 
 from tests.fuzz.targets import TARGETS
-from tests.soak import load, long_run, outcomes
+from tests.soak import document, load, long_run, outcomes
 from tests.soak.fuzzing import fuzz
+from tests.soak.machine import row as machine
 from tests.soak.row import SoakRow
 
 # What an attacker or a model writes. The slice of `make test` is in tests/fuzz.
@@ -18,6 +19,9 @@ _FUZZING = {
 
 ROWS: Mapping[str, SoakRow] = MappingProxyType(
     {
+        "machine": machine.ROW,
+        "controls": machine.CONTROLS,
+        "document": document.ROW,
         **_FUZZING,
         "outcomes": SoakRow("provider outcomes at random, 30 % bad", "turns", 20_000, 48, outcomes.run),
         "load": SoakRow("load on all cores, provider at 50 ms, mixed modes", "seconds", 600, 3, load.run),

@@ -102,6 +102,14 @@ def api(environment: pytest.MonkeyPatch, log_lines: LogLines) -> Handler:
 
 
 @pytest.fixture
+def admin(environment: pytest.MonkeyPatch, log_lines: LogLines) -> Handler:
+    """The operator's function's handler."""
+    from functions.admin.handler import handler
+
+    return handler
+
+
+@pytest.fixture
 def turns(environment: pytest.MonkeyPatch, log_lines: LogLines) -> Handler:
     """The turns function's handler."""
     from functions.turns.handler import handler

@@ -4,6 +4,7 @@ Nothing here needs a database: what cannot be right is refused before one is ask
 """
 
 import json
+import re
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.unit.gateway import Handler, body_of, event, problem_of, request
 
 SESSION = "/api/v1/sessions/019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
 TURN = "/api/v1/turns/019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
+DOCUMENT = json.loads(status.OPENAPI.read_text())
 SECRET = "the prompt of a tenant"
 
 
@@ -77,7 +79,7 @@ class TestRoutes:
             ("DELETE", "/api/v1/models", {"GET"}),
             ("POST", "/api/v1/auth/me", {"GET"}),
             ("PUT", "/api/v1/health", {"GET"}),
-            ("POST", f"{SESSION}/turns", {"GET"}),
+            ("DELETE", f"{SESSION}/turns", {"GET", "POST"}),
         ],
     )
     def test_another_method_is_405_and_says_which_are_allowed(
@@ -86,6 +88,15 @@ class TestRoutes:
         answer = api(request(method, path), context)
         problem_of(answer, 405, "method_not_allowed")
         assert set(answer["headers"]["allow"].split(", ")) == allowed
+
+    @pytest.mark.parametrize("path", DOCUMENT["paths"])
+    def test_all_methods_of_an_address_are_told_by_whoever_refuses_another(
+        self, api: Handler, admin: Handler, context: LambdaContext, path: str
+    ) -> None:
+        refuse = admin if "/admin/" in path else api
+        answer = refuse(request("OPTIONS", re.sub(r"\{key\}", "writer", path)), context)
+        problem_of(answer, 405, "method_not_allowed")
+        assert set(answer["headers"]["allow"].split(", ")) == {method.upper() for method in DOCUMENT["paths"][path]}
 
     @pytest.mark.parametrize(("method", "code"), [("GET", 405), ("POST", 404)])
     def test_the_turns_function_knows_one_route(

@@ -1,0 +1,130 @@
+"""The OpenAPI document against the real handlers behind the gateway, over HTTP: schemathesis makes the requests, alone
+and one after the other as the document links them, and holds each answer to the document by all of its checks.
+
+What only a deployment knows (its aliases, its agents) is said in the copy of the document that it is given, so that
+what it takes to be valid is; what no schema can say has its reason in `_CONFIG`.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from functions.api.status import OPENAPI
+from local.stack import Stack
+from shared.db.invariants import INVARIANTS
+from tests.e2e.tenant import agent, open_client, with_provider
+from tests.fake_provider import FakeProvider
+from tests.faults.checks import Finding
+from tests.processes import eventually
+from tests.soak.row import Amount, Outcome, SoakRow
+
+_AGENTS = ("writer", "critic", "researcher")
+# What is systematic takes a thousand cases, whatever is asked for; the rest is by the number of operations.
+_SYSTEMATIC = 1000
+_EXAMPLES_PER_CASE = 1 / 40
+_CONFIG = """
+[checks.negative_data_rejection]
+# The gateway refuses a request line that is too long, and a path that names nothing is not found.
+expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429", "431"]
+
+# That a cursor is one that was given out, that a day is one of the calendar, that a session has an agent, that a limit
+# is below the cap, that 4.0 is no integer here: no schema says so.
+[[operations]]
+include-path-regex = "v1/(agents|sessions|usage)|/turns$|/admin/usage$|v1/budget$"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", "401", "402", "403", "404", "409", "410", "413", "422", "429", "431"]
+"""
+_ACTIVE = "SELECT id FROM turns WHERE status IN ('accepted', 'running')"
+
+
+def run(amount: Amount) -> Outcome:
+    report = amount.directory / "report.ndjson"
+    directory = amount.directory / "stack"
+    with FakeProvider() as provider, Stack.start(with_provider(provider, directory)) as stack:
+        token = stack.token(tenant="soak", roles=("member", "admin", "operator"))
+        with open_client(stack.url, token) as http:
+            for key in _AGENTS:
+                http.post("agents", json=agent(key)).raise_for_status()
+        said = _try(amount, stack.url, token, report)
+        found = _left_behind(stack, provider)
+    cases, answers, failed = _read(report)
+    if not cases:
+        failed.append(("not tried", said))
+    figures = {"answers": ", ".join(f"{count:,} {status}" for status, count in sorted(answers.items()))}
+    return Outcome(cases, [*failed, *found], figures)
+
+
+def _document() -> dict[str, Any]:
+    """The document, with this deployment's aliases and agents in it."""
+    described: dict[str, Any] = json.loads(OPENAPI.read_text())
+    schemas = described["components"]["schemas"]
+    for body in ("AgentBody", "NewAgent"):
+        schemas[body]["properties"]["model_alias"]["enum"] = ["fast", "deep"]
+    for name in ("NewSession", "SessionChange", "NewTurn"):
+        keys = schemas[name]["properties"]["agent_keys"]
+        for roster in (keys, *keys.get("anyOf", ())):
+            if "items" in roster:
+                roster["items"]["enum"] = list(_AGENTS)
+    return described
+
+
+def _try(amount: Amount, url: str, token: str, report: Path) -> str:
+    """Let schemathesis have a go, and return the end of what it said."""
+    document, config = amount.directory / "openapi.json", amount.directory / "schemathesis.toml"
+    document.write_text(json.dumps(_document()))
+    config.write_text(_CONFIG)
+    options = {
+        "--url": url,
+        "--header": f"Authorization: Bearer {token}",
+        "--checks": "all",
+        "--phases": "coverage,fuzzing,stateful" if amount.wanted > _SYSTEMATIC else "fuzzing,stateful",
+        "--max-examples": str(max(2, round(amount.wanted * _EXAMPLES_PER_CASE))),
+        "--workers": "2",
+        "--seed": str(amount.seed),
+        "--report": "ndjson",
+        "--report-ndjson-path": str(report),
+        "--generation-database": "none",
+    }
+    command = [str(Path(sys.executable).with_name("st")), "--config-file", str(config), "run", str(document)]
+    given = [word for option in options.items() for word in option]
+    command += [*given, "--continue-on-failure", "--no-color"]
+    # It keeps what it knows where it runs.
+    done = subprocess.run(command, cwd=amount.directory, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr)[-2000:]
+
+
+def _read(report: Path) -> tuple[int, Counter[str], list[Finding]]:
+    """How many requests were made, what was answered, and what a check had against it."""
+    cases, answers, found = 0, Counter[str](), list[Finding]()
+    for line in report.read_text(encoding="utf-8").splitlines() if report.exists() else ():
+        recorded = json.loads(line).get("ScenarioFinished", {}).get("recorder") or {}
+        cases += len(recorded.get("cases", ()))
+        for exchange in recorded.get("interactions", {}).values():
+            answers[str((exchange.get("response") or {}).get("status_code", "none"))] += 1
+        for case_id, checks in recorded.get("checks", {}).items():
+            case = recorded["cases"][case_id]["value"]
+            for check in checks:
+                if check["status"] != "success":
+                    answer = recorded["interactions"].get(case_id, {}).get("response")
+                    found.append((check["name"], f"{json.dumps(case)[:900]} was answered {json.dumps(answer)[:900]}"))
+    return cases, answers, found
+
+
+def _left_behind(stack: Stack, provider: FakeProvider) -> list[Finding]:
+    """Every turn ends, what reached the provider is in the journal, and the invariants hold."""
+    with psycopg.connect(stack.owner_url, autocommit=True, row_factory=dict_row) as owner:
+        eventually(lambda: not owner.execute(_ACTIVE.encode()).fetchall())
+        journal = {str(row["call_id"]) for row in owner.execute("SELECT call_id FROM llm_calls")}
+        lost = {row.client_request_id for row in provider.rows} - journal
+        broken = {name: owner.execute(query.encode()).fetchall() for name, query in INVARIANTS.items()}
+    found = [("lost", f"calls {lost} are not in the journal")] if lost else []
+    return found + [("invariant", f"{name}: {rows[:3]}") for name, rows in broken.items() if rows]
+
+
+ROW = SoakRow("the OpenAPI document, stateful, all checks", "cases", 10_000, 100, run)

@@ -1,0 +1,122 @@
+"""The deployment that the machine works on: real handlers in processes that are killed and held up."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+from uuid import UUID
+
+from tests.faults import events
+from tests.faults.actor import AMPLE_S, Actor, Answer, Job, Paused, TookTooLong
+from tests.faults.points import Target
+from tests.faults.scenarios import CRITIC, HELPERS, RESEARCHER, ROUTING, SUMMARY_TEXT, WRITER
+from tests.faults.world import Rule, World
+from tests.soak.machine.model import MOODS, Moods
+
+DAY_S = 24 * 60 * 60
+# One call's time, in seconds: some of them use it up.
+_MAX_CALL_S = 0.5
+_ASKED: Mapping[str, str] = {
+    "writer": WRITER,
+    "critic": CRITIC,
+    "researcher": RESEARCHER,
+    "routing": ROUTING,
+    "summary": SUMMARY_TEXT,
+}
+Function = Literal["admin", "api", "sweeper", "turns", "worker"]
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What happens to a process: it is killed at its `kill`-th point, held up where it comes by `pause`, or told that
+    it has so much time `left` at each question. Where it holds locks it cannot be held up: others would wait."""
+
+    PAUSES: ClassVar[tuple[str, ...]] = (
+        *(f"before {step}" for step in ("accept", "ask", "call", "publish", "record", "release")),
+        *(f"after {step}" for step in ("accept", "ask", "call", "publish", "record", "release")),
+        "sent call",
+    )
+
+    kill: int | None = None
+    pause: str | None = None
+    left: tuple[float, ...] = ()
+
+    def job(self, function: Function, event: dict[str, Any], clock_s: int) -> Job:
+        at: Target | None = (self.pause, 1) if self.pause else self.kill
+        return Job(function, event, at, "pause" if self.pause else "kill", self.left or (AMPLE_S,), clock_s=clock_s)
+
+
+Then = Callable[[Answer], None]
+
+
+class Deployment:
+    """`held` are the processes that are held up, each with what is to be done with its answer."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.held: list[tuple[Actor, Then]] = []
+
+    def begin(self) -> None:
+        """Nothing has happened yet."""
+        self.world.renew()
+        self.world.owner.execute(b"TRUNCATE agents, agent_versions")
+        self.world.make_agents()
+        self.world.requests()
+
+    def drop(self) -> None:
+        """End the processes that are held up."""
+        for actor, _ in self.held:
+            actor.kill()
+        self.held.clear()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        role: str = "member",
+        function: Function = "api",
+        clock_s: int = 0,
+    ) -> Answer:
+        """What a function of the API answers."""
+        event = events.request(method, path, body, role=role)
+        answer = self.run(Job(function, event, clock_s=clock_s), lambda _: None)
+        assert answer is not None, f"{method} {path} was not answered"
+        return answer
+
+    def run(self, job: Job, then: Then) -> Answer | None:
+        """None where the process was killed, or is held up: then its answer is `then`'s, some day."""
+        actor = self.world.actor(max_call_s=_MAX_CALL_S)
+        actor.send(job)
+        event = actor.wait()
+        if isinstance(event, Paused):
+            self.held.append((actor, then))
+        else:
+            self.world.give_back(actor)
+        return event if isinstance(event, Answer) else None
+
+    def go_on(self, which: int) -> None:
+        actor, then = self.held.pop(which % len(self.held))
+        actor.go_on()
+        event = actor.wait()
+        self.world.give_back(actor)
+        if not isinstance(event, Answer):
+            raise TookTooLong
+        then(event)
+
+    def let_time_pass(self, turn_id: UUID) -> None:
+        self.world.owner.execute(
+            b"""UPDATE turns SET dispatch_after = clock_timestamp() - interval '1 second',
+                lease_expires_at = CASE status WHEN 'running' THEN clock_timestamp() - interval '1 second' END
+            WHERE id = %s AND status IN ('accepted', 'running')""",
+            (turn_id,),
+        )
+
+    def set_moods(self, mood: Moods) -> None:
+        rules = [Rule(MOODS[name][0], _ASKED[who], None if always else 1) for who, (name, always) in mood.items()]
+        self.world.set_moods([*rules, *HELPERS])
+
+    def restore(self) -> None:
+        """The agents and the budget that everybody has at the beginning."""
+        self.world.owner.execute(b"TRUNCATE agents, agent_versions, budget_limits")
+        self.world.make_agents()

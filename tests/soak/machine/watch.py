@@ -1,0 +1,161 @@
+"""What must hold between one moment and the next, whatever was done in between: all that is stored is looked at after
+each step, and compared with how it was."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from shared.db.engine import Row
+from shared.db.invariants import INVARIANTS
+from tests.faults import checks
+from tests.faults.checks import Finding
+from tests.faults.events import TENANT
+from tests.faults.reconciled import priced
+from tests.faults.turn import ENDED
+from tests.faults.world import World
+
+_BROKEN = " UNION ALL ".join(
+    f"SELECT '{name.replace(chr(39), chr(39) * 2)}' AS name, to_jsonb(broken) AS row FROM ({query}) broken"
+    for name, query in INVARIANTS.items()
+).encode()
+_TURNS, _CALLS, _LEDGER = (
+    b"SELECT * FROM turns",
+    b"SELECT * FROM llm_calls ORDER BY turn_id, step, attempt",
+    b"SELECT * FROM usage_ledger",
+)
+_MONEY = f"""SELECT coalesce(sum(held_usd + spent_usd), 0) AS used,
+        (SELECT least(limit_usd, cap_usd) FROM budget_limits WHERE payer = 'tenant:{TENANT}') AS ceiling
+    FROM budgets WHERE payer = 'tenant:{TENANT}'""".encode()
+# What of a call that has ended never changes again.
+_SETTLED = ("status", "cost_usd", "input_tokens", "output_tokens", "stop_reason", "error_code")
+# After so many fruitless claims a turn is given up without its answers, which takes the verdicts away.
+_FORFEITED = 3
+_NONE: Mapping[Any, Row] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All turns, calls and ledger rows, and what the tenant's budget says. `ceiling` is what binds it, in USD."""
+
+    turns: Mapping[UUID, Row]
+    calls: Mapping[UUID, Row]
+    ledger: Mapping[int, Row]
+    used_usd: Decimal
+    ceiling_usd: Decimal | None
+
+
+class Watch:
+    """`now` is how everything stood when it was looked at last."""
+
+    def __init__(self, world: World) -> None:
+        self.now = Snapshot(_NONE, _NONE, _NONE, Decimal(0), None)
+        self._world = world
+        self._requests: list[dict[str, Any]] = []
+
+    def look(self) -> list[Finding]:
+        """What is wrong now, or has become of what was."""
+        before = self.now
+        self.now, broken = self._snapshot()
+        self._requests += self._world.requests()
+        found = [("invariant", f"{row['name']}: {row['row']}") for row in broken]
+        return [*found, *self._provider_log(), *changes(before, self.now)]
+
+    def _snapshot(self) -> tuple[Snapshot, list[Row]]:
+        """All in one round trip, and the invariants that are broken."""
+        owner = self._world.owner
+        with owner.pipeline():
+            cursors = [owner.execute(query) for query in (_TURNS, _CALLS, _LEDGER, _MONEY, _BROKEN)]
+        turns, calls, ledger, (money,), broken = [cursor.fetchall() for cursor in cursors]
+        now = Snapshot(
+            {row["id"]: row for row in turns},
+            {row["call_id"]: row for row in calls},
+            {row["id"]: row for row in ledger},
+            money["used"],
+            money["ceiling"],
+        )
+        return now, broken
+
+    def _provider_log(self) -> Iterator[Finding]:
+        """What reached the provider is in the journal, once; what is known there is what the provider has written."""
+        asked = Counter(request["client_request_id"] for request in self._requests)
+        for call_id, times in asked.items():
+            if times > 1 or UUID(call_id) not in self.now.calls:
+                yield "lost", f"call {call_id} reached the provider {times} times, or is not in the journal"
+        requests = {request["client_request_id"]: request for request in self._requests}
+        by_turn: dict[UUID, list[Row]] = {}
+        for call_id, call in self.now.calls.items():
+            by_turn.setdefault(call["turn_id"], []).append(call)
+            if call["status"] in ("succeeded", "unbilled"):
+                yield from priced(call, requests.get(str(call_id)))
+            elif call["status"] == "unknown" and call["cost_usd"] != call["reserve_usd"]:
+                yield "amount", f"call {call_id} is unknown and not at its reserve"
+        for calls in by_turn.values():
+            yield from checks.verdicts(calls)
+
+
+def changes(before: Snapshot, now: Snapshot) -> Iterator[Finding]:
+    """What may not have become of what was."""
+    for kept in ("turns", "calls", "ledger"):
+        if gone := getattr(before, kept).keys() - getattr(now, kept).keys():
+            yield "gone", f"{kept} {sorted(map(str, gone))} are gone"
+    for number, entry in before.ledger.items():
+        if now.ledger.get(number) != entry:
+            yield "ledger", f"entry {number} was {entry}"
+    for turn_id, turn in before.turns.items():
+        if turn_id in now.turns:
+            yield from _turn(turn, now.turns[turn_id])
+    for call_id, call in before.calls.items():
+        if call_id in now.calls:
+            yield from _call(call, now.calls[call_id], now.turns[call["turn_id"]])
+    yield from _unwanted(now)
+    if now.ceiling_usd is not None and now.used_usd > max(now.ceiling_usd, before.used_usd):
+        yield "budget", f"{now.used_usd} are held and spent of {now.ceiling_usd}, and {before.used_usd} were"
+
+
+def _turn(was: Row, now: Row) -> Iterator[Finding]:
+    name = f"turn {now['id']}"
+    fixed = ("session_id", "turn_index", "idempotency_key", "fingerprint", "mode", "roster", "created_at")
+    if changed := [column for column in fixed if was[column] != now[column]]:
+        yield "changed", f"{name} has another {changed}"
+    if now["lease_epoch"] < was["lease_epoch"]:
+        yield "changed", f"{name} goes back to epoch {now['lease_epoch']} from {was['lease_epoch']}"
+    for mark in ("cancel_requested_at", "deleted_at"):
+        if was[mark] and not now[mark]:
+            yield "changed", f"{name} has lost its {mark}"
+    if was["plan"] and _selected(was) != _selected(now):
+        yield "plan", f"{name} had plan {was['plan']}, and has {now['plan']}"
+    if was["status"] in ENDED:
+        told = now["response"] if now["deleted_at"] is None else was["response"]
+        if (was["status"], was["response"], was["completed_at"]) != (now["status"], told, now["completed_at"]):
+            yield "changed", f"{name} had ended as {was['status']}, and is {now['status']}"
+
+
+def _selected(turn: Row) -> object:
+    return turn["plan"] and (turn["plan"]["selected_agent_keys"], turn["plan"]["source"])
+
+
+def _call(was: Row, now: Row, turn: Row) -> Iterator[Finding]:
+    name = f"call {now['call_id']}"
+    if was["status"] in ("succeeded", "unbilled") and any(was[column] != now[column] for column in _SETTLED):
+        yield "changed", f"{name} was {[was[column] for column in _SETTLED]}, and is {[now[c] for c in _SETTLED]}"
+    if was["status"] == "unknown" and now["status"] == "intent":
+        yield "changed", f"{name} was unknown, and is an intent"
+    if was["verdict"] not in (None, now["verdict"]) and turn["expired_claims"] <= _FORFEITED:
+        yield "changed", f"{name} had verdict {was['verdict']}, and has {now['verdict']}"
+
+
+def _unwanted(now: Snapshot) -> Iterator[Finding]:
+    """After a cancel or a delete nobody is asked, and a turn that was cancelled ends so."""
+    for call in now.calls.values():
+        turn = now.turns[call["turn_id"]]
+        marks = [mark for mark in (turn["cancel_requested_at"], turn["deleted_at"]) if mark]
+        # One that was deleted after its end was not marked before it.
+        if marks and call["created_at"] > min(marks):
+            yield "unwanted", f"call {call['call_id']} was begun after the mark of turn {turn['id']}"
+    for turn in now.turns.values():
+        if turn["status"] in ENDED and turn["cancel_requested_at"] and turn["status"] != "cancelled":
+            yield "unwanted", f"turn {turn['id']} was cancelled and is {turn['status']}"
