@@ -31,19 +31,6 @@ def delete_session(session_id: UUID) -> dict[str, Any]:
     return request("DELETE", f"/sessions/{session_id}")
 
 
-def request(
-    method: str, path: str, body: object = None, *, headers: Mapping[str, str] = _NONE, role: str = "member"
-) -> dict[str, Any]:
-    """Any request; `path` may have a query."""
-    path, _, query = path.partition("?")
-    event = _request(method, path, headers) | {
-        "rawQueryString": query,
-        "body": None if body is None else json.dumps(body),
-    }
-    event["requestContext"]["authorizer"]["jwt"]["claims"]["roles"] = f"[{role}]"
-    return event
-
-
 def deliver(turn_id: UUID, tenant_id: str = TENANT) -> dict[str, Any]:
     """The message that names a turn, to the worker."""
     return dict(build_sqs_event(TurnMessage(turn_id, tenant_id), receive_count=1))
@@ -55,13 +42,16 @@ def deliver_all(*bodies: str) -> dict[str, Any]:
     return {"Records": [record | {"body": body, "messageId": str(number)} for number, body in enumerate(bodies)]}
 
 
-def request(method: str, path: str, headers: Mapping[str, str] = _NONE, body: object = None) -> dict[str, Any]:
-    """A member's, with `body` as JSON."""
+def request(
+    method: str, path: str, headers: Mapping[str, str] = _NONE, body: object = None, *, role: str = "member"
+) -> dict[str, Any]:
+    """Of somebody in this role, with `body` as JSON; `path` may have a query."""
+    path, _, query = path.partition("?")
     event: dict[str, Any] = json.loads(json.dumps(_POST))
     event |= {"routeKey": f"{method} {path}", "rawPath": API_PREFIX + path, "pathParameters": {}}
-    event["body"] = None if body is None else json.dumps(body)
+    event |= {"rawQueryString": query, "body": None if body is None else json.dumps(body)}
     event["requestContext"]["http"] |= {"method": method, "path": API_PREFIX + path}
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "tenant_id": TENANT, "roles": "[member]"}
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "tenant_id": TENANT, "roles": f"[{role}]"}
     event["requestContext"]["authorizer"]["jwt"]["claims"] = claims
     del event["headers"]["idempotency-key"], event["headers"]["content-length"]
     event["headers"] |= headers

@@ -79,7 +79,7 @@ class Deployment:
         clock_s: int = 0,
     ) -> Answer:
         """What a function of the API answers."""
-        event = events.request(method, path, body, role=role)
+        event = events.request(method, path, body=body, role=role)
         answer = self.run(Job(function, event, clock_s=clock_s), lambda _: None)
         assert answer is not None, f"{method} {path} was not answered"
         return answer

@@ -262,7 +262,7 @@ class Machine(RuleBasedStateMachine):
         plan = self.model.plan(session, body) if expected.status is None else None
         headers = ({"idempotency-key": key} if key else {}) | ({"prefer": "respond-async"} if later else {})
         path = f"/sessions/{session.id}/turns"
-        event = events.request("POST", path, body.as_json(), headers=headers)
+        event = events.request("POST", path, headers, body.as_json())
         posted = _Posted(session, body, key)
         answer = self._run(fate.job("turns", event, clock_s), lambda late: self._told(late, posted))
         if answer is None:
