@@ -3,7 +3,7 @@
 The rule this file protects: it looks and changes nothing, in the role for operations, and adds nothing up by itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Final
@@ -17,8 +17,9 @@ from local.operations import operations_url
 from local.postgres import PostgresError
 from local.stack import StackError, check_database
 from shared.db.costs import Month, load_month
-from shared.db.dispatch import load_activity, load_turns_of_last_day
+from shared.db.dispatch import load_activity, load_seconds_of_last_day, load_turns_of_last_day
 from shared.db.engine import Database
+from shared.db.reconciliation import load_left
 from shared.errors import PantheonError
 from shared.names import Dimension, Env, LocalEnv
 from shared.operations.costs import budget_used, forecast, suspense, tokens, total, totals
@@ -33,7 +34,16 @@ class FiguresError(Exception):
 FIGURES_ERRORS: Final = (FiguresError, PantheonError, StackError, PostgresError)
 # Nobody waits for a terminal as the sweeper's minute does.
 _STATEMENT_S: Final = 30.0
-_BAR: Final = 24
+# Widths, in characters.
+_NAME, _VALUE, _SHARE, _BAR = 30, 14, 5, 24
+# As the alarm has it.
+_OLD_S: Final = 45 * 60
+# What is printed in red.
+_ALARMING: Final[Mapping[str, Callable[[Decimal], bool]]] = {
+    "the oldest of them, seconds": lambda seconds: seconds >= _OLD_S,
+    "budgets and ledger apart, USD": bool,
+    "invariants broken": bool,
+}
 
 
 @contextmanager
@@ -54,60 +64,80 @@ def show_costs(environ: Mapping[str, str], console: Console) -> None:
     """The month so far in USD, by account, alias and purpose, and in tokens. Raises one of FIGURES_ERRORS."""
     with _operations(environ) as db:
         month = load_month(db, _STATEMENT_S)
-    console.print(_summary(month))
+    console.print(_list(f"{month.moment:%B %Y} (UTC), USD", _summary(month)))
     for dimension in (Dimension.ACCOUNT, Dimension.MODEL_ALIAS, Dimension.PURPOSE):
-        console.print(_chart(f"USD by {dimension.value.removeprefix('model_')}", totals(month, dimension)))
+        console.print(_chart(f"By {dimension.value.removeprefix('model_')}, USD", totals(month, dimension)))
     counts = {name.removesuffix("_tokens"): Decimal(n) for name, n in tokens(month).as_dict().items()}
-    console.print(_chart("Tokens by class", counts, places=0))
+    console.print(_chart("By class, tokens", counts, places=0))
 
 
 def show_status(environ: Mapping[str, str], console: Console) -> bool:
     """Turns, what waits, and the invariants of the last day. Whether nothing is broken. Raises one of
     FIGURES_ERRORS."""
     with _operations(environ) as db:
-        activity, by_status, check = load_activity(db), load_turns_of_last_day(db), check_invariants(db)
+        activity, check = load_activity(db), check_invariants(db)
+        by_status, seconds = load_turns_of_last_day(db), load_seconds_of_last_day(db)
+        suspended = sum(row["calls"] for row in load_left(db))
         drift = load_month(db, _STATEMENT_S).drift_usd
     console.print(_chart("Turns of 24 hours", {name: Decimal(n) for name, n in by_status.items()}, places=0))
-    table = _table("Now", "", "")
-    for name, value in (
-        ("turns that have not ended", str(activity.active)),
-        ("of these, due to be sent again", str(activity.due)),
-        ("the oldest of them, seconds", f"{activity.oldest_s:.0f}"),
-        ("budgets and ledger apart, USD", _usd(drift)),
-        ("invariants broken", str(len(check.broken))),
-        ("invariants not checked in time", str(len(check.unchecked))),
-    ):
-        table.add_row(name, value)
-    console.print(table)
+    took = {f"{name}, seconds": "-" if value is None else f"{value:.3f}" for name, value in seconds.items()}
+    console.print(_list("What they took, waiting included", took))
+    now = {
+        "turns that have not ended": str(activity.active),
+        "of these, due to be sent again": str(activity.due),
+        "the oldest of them, seconds": f"{activity.oldest_s:.0f}",
+        "calls in suspense": str(suspended),
+        "budgets and ledger apart, USD": _usd(drift),
+        "invariants broken": str(len(check.broken)),
+        "invariants not checked in time": str(len(check.unchecked)),
+    }
+    alarming = [name for name, bad in _ALARMING.items() if bad(Decimal(now[name].replace(",", "")))]
+    console.print(_list("Now", now, alarming))
     for name in check.broken:
         console.print(f"BROKEN  {name}", style="bold red", highlight=False)
     return not check.broken
 
 
-def _summary(month: Month) -> Table:
-    table = _table(f"{month.moment:%B %Y}, UTC", "", "USD")
-    table.add_row("so far", _usd(total(month)))
-    table.add_row("forecast to its end", _usd(forecast(month)))
-    table.add_row("in suspense, of all months", _usd(suspense(month)))
+def _summary(month: Month) -> dict[str, str]:
     used = budget_used(month)
-    table.add_row("platform's budget used", "no limit" if used is None else f"{used:.1f} %")
-    table.add_row("budgets and ledger apart", _usd(month.drift_usd))
+    return {
+        "so far": _usd(total(month)),
+        "forecast to its end": _usd(forecast(month)),
+        "in suspense, of all months": _usd(suspense(month)),
+        "platform's budget used": "no limit" if used is None else f"{used:.1f} %",
+        "budgets and ledger apart": _usd(month.drift_usd),
+    }
+
+
+def _list(title: str, values: Mapping[str, str], alarming: Sequence[str] = ()) -> Table:
+    table = _table(title)
+    for name, value in values.items():
+        table.add_row(name, value, style="bold red" if name in alarming else "")
     return table
 
 
 def _chart(title: str, values: Mapping[str, Decimal], places: int = 6) -> RenderableType:
-    table = _table(title, "", "", "")
-    most = max(values.values(), default=Decimal(0))
+    """Each value with its share of them all, and a bar that is as long as the largest one's at most."""
+    table = _table(title)
+    most, whole = max(values.values(), default=Decimal(0)), sum(values.values(), Decimal(0))
     for name, value in values.items():
-        bar = Bar(float(most) or 1.0, 0, float(max(value, Decimal(0))), width=_BAR)
-        table.add_row(name, f"{value:,.{places}f}", bar)
-    return table if values else f"{title}: nothing yet"
+        bar = Bar(float(most) or 1.0, 0, float(max(value, Decimal(0))), width=_BAR, color="cyan")
+        share = f"{100 * value / whole:.0f} %" if whole else ""
+        table.add_row(name, f"{value:,.{places}f}", share, bar, style="" if value else "dim")
+    if not values:
+        table.add_row("nothing yet")
+    return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", show_header=any(columns), box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number == 1 else "left", no_wrap=True)
+def _table(title: str) -> Table:
+    """Names and values stand below each other from table to table."""
+    table = Table(
+        title=f"\n{title}", title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
+    )
+    table.add_column(min_width=_NAME, no_wrap=True)
+    table.add_column(min_width=_VALUE, justify="right", no_wrap=True)
+    table.add_column(min_width=_SHARE, justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
     return table
 
 

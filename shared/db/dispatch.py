@@ -54,11 +54,21 @@ _ACTIVITY = Statement(
     ).where(active)
 )
 # For people who ask, not for every minute: it reads all turns.
+_of_last_day = turns.c.created_at >= clock_in(literal(-_DAY_S))
 _OF_LAST_DAY = Statement(
     select(turns.c.status, func.count().label("turns"))
-    .where(turns.c.created_at >= clock_in(literal(-_DAY_S)))
+    .where(_of_last_day)
     .group_by(turns.c.status)
     .order_by(turns.c.status)
+)
+_took_s = cast(func.extract("epoch", turns.c.completed_at - turns.c.created_at), Double)
+_PERCENTILES = Statement(
+    select(
+        *(
+            func.percentile_cont(literal(per_cent / 100)).within_group(_took_s).label(f"p{per_cent}")
+            for per_cent in (50, 95, 99)
+        )
+    ).where(_of_last_day, turns.c.completed_at.is_not(None))
 )
 
 
@@ -79,6 +89,12 @@ def load_activity(db: Database) -> Activity:
 def load_turns_of_last_day(db: Database) -> dict[str, int]:
     """How many turns of the last 24 hours have which status; `db` is in the role for operations."""
     return {row["status"]: row["turns"] for row in db.read(None, _OF_LAST_DAY, {})}
+
+
+def load_seconds_of_last_day(db: Database) -> dict[str, float | None]:
+    """`p50`, `p95` and `p99` of what the turns of the last 24 hours took until they ended, in seconds, waiting
+    included; None where none has ended."""
+    return dict(db.read(None, _PERCENTILES, {})[0])
 
 
 def record_dispatch(db: Database, limit: int) -> list[TurnMessage]:

@@ -117,7 +117,7 @@ def _fill(axes: Axes, widget: Widget, metrics: Metrics, lines: Sequence[Line], w
 
 def _plot(axes: Axes, widget: Widget, shown: Sequence[tuple[str, Series]], window: Window) -> None:
     moments = sorted({moment for _, series in shown for moment in series})
-    times = [datetime.fromtimestamp(moment, UTC) for moment in moments]
+    times = [moment / _DAY_S for moment in moments]
     below = [0.0] * len(moments)
     for number, (label, series) in enumerate(shown):
         colour = _COLOURS[number % len(_COLOURS)]
@@ -126,10 +126,11 @@ def _plot(axes: Axes, widget: Widget, shown: Sequence[tuple[str, Series]], windo
             axes.fill_between(times, below, above, color=colour, alpha=0.75, lw=0.4, label=label)
             below = above
         else:
-            found = [datetime.fromtimestamp(moment, UTC) for moment in series]
+            found = [moment / _DAY_S for moment in series]
             lonely = "." if len(series) <= _FEW else ""
             axes.plot(found, list(series.values()), color=colour, lw=1.0, marker=lonely, ms=4, label=label)
-    axes.set_xlim(datetime.fromtimestamp(window.start, UTC), datetime.fromtimestamp(window.end, UTC))
+    # Matplotlib counts days.
+    axes.set_xlim(window.start / _DAY_S, window.end / _DAY_S)
     if not moments:
         axes.text(0.5, 0.5, "no data", ha="center", color=_FAINT, transform=axes.transAxes)
     top = max([*below, *(value for _, series in shown for value in series.values()), 0.0])

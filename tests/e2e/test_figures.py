@@ -22,7 +22,7 @@ def run(command: str, data_dir: Path) -> subprocess.CompletedProcess[str]:
 
 def test_beside_a_stack_that_runs(stack: Stack, tenant: Tenant, session_id: str) -> None:
     tenant.take(session_id, "@writer hello")
-    for command, line in (("cost", "USD by account"), ("status", "invariants broken")):
+    for command, line in (("cost", "By account, USD"), ("status", "invariants broken")):
         ended = run(command, stack.log_dir.parent)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert line in ended.stdout

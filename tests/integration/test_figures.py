@@ -9,7 +9,7 @@ from rich.console import Console
 
 from local.costs import FiguresError, show_costs, show_status
 from shared.names import Env, LocalEnv
-from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, DatabaseUrls, answer
+from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, DatabaseUrls, answer, unknown
 
 
 def printed(ops_url: str, *, status: bool = False) -> tuple[bool, dict[str, str]]:
@@ -32,8 +32,8 @@ def test_costs_are_the_ledgers(room: CouncilRoom, ops_url: str) -> None:
     assert (Decimal(found["fast"]), Decimal(found["deep"])) == (round(FAST_COST, 6), round(DEEP_COST, 6))
     assert Decimal(found["tenant"]) == Decimal(found["so far"]) == round(FAST_COST + DEEP_COST, 6)
     assert found["platform"] == "0.000000"
-    assert int(found["input"].replace(",", "")) == 2 * USAGE.input_tokens
     assert found["platform's budget used"] == "no limit"
+    assert int(found["input"].replace(",", "")) == 2 * USAGE.input_tokens
 
 
 def test_nothing_has_cost_nothing(room: CouncilRoom, ops_url: str) -> None:
@@ -49,6 +49,30 @@ def test_status_tells_of_turns_and_of_what_waits(room: CouncilRoom, ops_url: str
     assert well
     assert (found["completed"], found["accepted"], found["turns that have not ended"]) == ("1", "1", "1")
     assert found["invariants broken"] == "0"
+
+
+def test_status_tells_how_long_turns_took_and_what_is_in_suspense(room: CouncilRoom, ops_url: str) -> None:
+    assert printed(ops_url, status=True)[1]["p50, seconds"] == "-"
+    for seconds in (1, 2, 3):
+        room.provider.enqueue(unknown(), answer())
+        turn_id = room.take("@writer hello").turn_id
+        room.rows(
+            "UPDATE turns SET created_at = completed_at - make_interval(secs => %s) WHERE id = %s RETURNING 1",
+            *(seconds, turn_id),
+        )
+    _, found = printed(ops_url, status=True)
+    assert (found["p50, seconds"], found["p95, seconds"], found["p99, seconds"]) == ("2.000", "2.900", "2.980")
+    assert found["calls in suspense"] == "3"
+
+
+def test_shares_are_of_the_whole(room: CouncilRoom, ops_url: str) -> None:
+    room.provider.enqueue(answer(), answer())
+    room.take("@writer @researcher hello")
+    out = io.StringIO()
+    show_costs({Env.OPS_DATABASE_URL.value: ops_url}, Console(file=out, width=100))
+    shares = {line.split()[0]: line.split()[2] for line in out.getvalue().splitlines() if " % " in line}
+    # Five times the price.
+    assert (shares["fast"], shares["deep"], shares["tenant"], shares["platform"]) == ("17", "83", "100", "0")
 
 
 def test_status_names_what_is_broken(room: CouncilRoom, ops_url: str) -> None:
