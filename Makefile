@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak bench bench-retention bench-usage lock clean
+.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-usage lock clean
 .PHONY: dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke
 
 help: ## Show this list.
@@ -88,6 +88,9 @@ faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full 
 
 soak: $(VENV)/fuzz.ok ## Try by the thousand what nobody would think of: machines, fuzzing, load; writes docs/reliability.md. Takes hours.
 	@$(BIN)/python -m tests.soak --write
+
+drill: $(VENV)/test.ok ## Let this release and the one before finish each other's turns, and run its suite on this schema: PREVIOUS=<ref>
+	@$(BIN)/python -m tests.drill --previous "$(PREVIOUS)" $(DRILL)
 
 bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor; writes docs/performance.md.
 	@$(BIN)/python -m bench.turn

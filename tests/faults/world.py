@@ -86,6 +86,10 @@ class World:
         return self._directory / "handlers.log"
 
     @property
+    def owner_url(self) -> str:
+        return self._server.url
+
+    @property
     def server_pid(self) -> int:
         return self._server.pid
 

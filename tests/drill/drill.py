@@ -1,0 +1,134 @@
+"""The drill: every case in both directions, a conversation by turns, and turns that are under way while the schema
+moves."""
+
+import random
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+
+import migrations
+from shared.db.tables import MIGRATION_HEAD
+from shared.names import Env
+from tests.drill.cases import Case, cases
+from tests.drill.checkout import ROOT
+from tests.drill.release import Release
+from tests.drill.takeover import Takeover, converse
+from tests.faults.checks import Finding
+from tests.faults.reconciled import settle
+from tests.faults.world import World
+
+_CONVERSATIONS = 3
+_SCHEDULE: dict[str, Any] = {}
+
+
+@dataclass
+class Drill:
+    """`before` and `now` are the releases, `heads` their schemas, `found` is what was wrong, by where."""
+
+    world: World
+    before: Release
+    now: Release
+    heads: tuple[str, str]
+    say: Callable[[str], None]
+    rng: random.Random = field(default_factory=lambda: random.Random(6))
+    found: list[tuple[str, Finding]] = field(default_factory=list)
+
+    def run(self) -> None:
+        self.across_the_migration()
+        for first, second in ((self.before, self.now), (self.now, self.before)):
+            self.one_way(first, second, cases())
+        self.conversations()
+        self.operations()
+
+    def across_the_migration(self) -> None:
+        """The release before begins turns on its own schema, and goes on serving while the newer one's migration
+        runs."""
+        old, new = self.heads
+        if old == new:
+            self.say(f"both releases have the schema {new}: no turn was under way while it moved")
+            return
+        begun = [Takeover.of(case, self.world, self.rng) for case in cases() if case.fate != "stopped"]
+        command.downgrade(migrations.config(self.world.owner_url), old)
+        for takeover in begun:
+            takeover.begin(self.before)
+        moved = self.now.invoke("migrate", _SCHEDULE)
+        if moved != {"found": old, "left": new}:
+            self._note("migration", [("drill", f"it moved the schema {moved}")])
+        found = [takeover.finish(self.now, self.before, self.now) for takeover in begun]
+        self._tell(f"begun by {self.before.name} on {old}, finished by {self.now.name} on {new}", begun, found)
+
+    def one_way(self, first: Release, second: Release, tries: Iterable[Case]) -> None:
+        tried, found = [], []
+        for case in tries:
+            takeover = Takeover.of(case, self.world, self.rng)
+            takeover.begin(first)
+            found.append(takeover.finish(second, first, second))
+            tried.append(takeover)
+        self._tell(f"begun by {first.name}, finished by {second.name}", tried, found)
+
+    def conversations(self) -> None:
+        found = [converse(self.world, order, self.rng) for order in self._orders() for _ in range(_CONVERSATIONS)]
+        for one in found:
+            self._note("conversation", one)
+        self.say(f"{len(found)} sessions whose turns both releases took by turns: {_outcome(found)}")
+
+    def operations(self) -> None:
+        """What works across tenants, of both; and nothing is left in suspense that the provider knows of."""
+        for release in (self.before, self.now):
+            swept = release.invoke("sweeper", _SCHEDULE)
+            if swept.get("broken") or swept.get("unchecked"):
+                self._note(f"{release.name}'s sweeper", [("invariant", str(swept))])
+        settled, found = settle(self.world)
+        self._note("reconciliation", found)
+        self.say(f"both sweepers ran; {settled} calls left suspense by the provider's log: {_outcome([found])}")
+
+    def _orders(self) -> Iterator[tuple[Release, Release]]:
+        yield self.before, self.now
+        yield self.now, self.before
+
+    def _note(self, where: str, findings: list[Finding]) -> None:
+        self.found += [(where, finding) for finding in findings]
+
+    def _tell(self, what: str, tried: list[Takeover], found: list[list[Finding]]) -> None:
+        for takeover, findings in zip(tried, found, strict=True):
+            self._note(f"{what}: {takeover.case}", findings)
+        fates = Counter(takeover.case.fate for takeover in tried)
+        calls = sum(len(takeover.turn.requests) for takeover in tried)
+        self.say(f"{len(tried)} turns {what} ({dict(fates)}, {calls} calls): {_outcome(found)}")
+
+
+def _outcome(found: list[list[Finding]]) -> str:
+    kinds = Counter(kind for findings in found for kind, _ in findings)
+    return str(dict(kinds)) if kinds else "nothing found"
+
+
+@contextmanager
+def prepare(before: Path, name: str, say: Callable[[str], None]) -> Iterator[Drill]:
+    """A server with the newer schema, a provider, and both releases; `before` is the older one's folder."""
+    with tempfile.TemporaryDirectory(prefix="pantheon-drill-") as directory, World(Path(directory)) as world:
+        # The schema moves below it.
+        world.owner.prepare_threshold = None
+        environ = world.environ({Env.OWNER_DATABASE_URL: world.owner_url})
+        log = Path(directory) / "handlers.log"
+        older, newer = Release(name, before, environ, log), Release("this release", ROOT, environ, log)
+        try:
+            yield Drill(world, older, newer, (head(before), MIGRATION_HEAD), say)
+        finally:
+            older.close()
+            newer.close()
+
+
+def head(folder: Path) -> str:
+    """The schema that a release's code was written for."""
+    program = "from shared.db.tables import MIGRATION_HEAD; print(MIGRATION_HEAD)"
+    command = [sys.executable, "-P", "-c", program]
+    environ = {"PYTHONPATH": str(folder)}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,140 @@
+"""One turn, begun by a release and finished by another one, and what is wrong with it then."""
+
+import json
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.drill.cases import Case
+from tests.drill.release import Environment, Release
+from tests.fake_provider import moods
+from tests.faults import events
+from tests.faults.actor import Answer, Job, TookTooLong
+from tests.faults.checks import Finding, examine
+from tests.faults.scenarios import HELPERS, SCENARIOS
+from tests.faults.turn import MOST_DELIVERIES, TurnUnderFault
+from tests.faults.world import Rule, World
+
+_ASKED_S = 30.0
+
+
+@dataclass
+class Takeover:
+    """`begin` and `finish` may have a migration between them."""
+
+    case: Case
+    turn: TurnUnderFault
+    _stopped: Environment | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, case: Case, world: World, rng: random.Random) -> "Takeover":
+        return cls(case, TurnUnderFault.begin(world, case.scenario, rng))
+
+    def begin(self, release: Release) -> None:
+        if self.case.fate == "left":
+            self._set_moods()
+            tell(self.turn, release.run(self.turn.post_job()))
+        else:
+            self._break_off(release)
+        # Of other turns that are under way, requests come later.
+        self.turn.requests += self.turn.world.requests()
+        if self.turn.row() is None or self.turn.ended():
+            told = [(answer.status, answer.body[:300]) for answer in self.turn.told]
+            self.turn.findings.append(("drill", f"nothing was left to be finished: {told}"))
+
+    def finish(self, release: Release, *readers: Release) -> list[Finding]:
+        """`readers` answer for it afterwards. Returns what is wrong."""
+        self._set_moods()
+        deliver(self.turn, release)
+        if self._stopped is not None:
+            # Its time was over when it was stopped, and what it was asking is answered now.
+            self._stopped.wake()
+            self.turn.world.release()
+            tell(self.turn, self._stopped.wait())
+        for reader in readers:
+            read(self.turn, reader)
+        self.turn.requests += self.turn.world.requests()
+        return examine(self.turn)
+
+    def _set_moods(self) -> None:
+        self.turn.world.set_moods([*self.case.scenario.rules, *HELPERS])
+
+    def _break_off(self, release: Release) -> None:
+        world = self.turn.world
+        world.set_moods([Rule(moods.hold(), self.case.call), *self.case.scenario.rules, *HELPERS])
+        environment = release.environment()
+        environment.start(self.turn.post_job())
+        self._wait_until_asked()
+        if self.case.fate == "killed":
+            environment.kill()
+            world.release()
+        else:
+            environment.stop()
+            self._stopped = environment
+        self.turn.look()
+
+    def _wait_until_asked(self) -> None:
+        deadline = time.monotonic() + _ASKED_S
+        while not any(_is_for(self.case.call, request) for request in self.turn.requests):
+            assert time.monotonic() < deadline, f"{self.case}: nobody was asked"
+            time.sleep(0.002)
+            self.turn.requests += self.turn.world.requests()
+
+
+def converse(world: World, releases: tuple[Release, Release], rng: random.Random) -> list[Finding]:
+    """A session whose turns are taken by turns, with a summary that one release writes and the other one reads."""
+    first = TurnUnderFault.begin(world, SCENARIOS["summary"], rng)
+    scenarios = [SCENARIOS[name] for name in ("summary", "sequential", "summary", "one agent")]
+    found: list[Finding] = []
+    for number, scenario in enumerate(scenarios):
+        turn = TurnUnderFault(world, scenario, f"{first.key}-{number}", first.session_id)
+        tell(turn, releases[number % 2].run(turn.post_job()))
+        for reader in releases:
+            read(turn, reader)
+        turn.requests += world.requests()
+        found += examine(turn)
+    if not world.rows("SELECT FROM summaries WHERE session_id = %s", first.session_id):
+        found.append(("drill", "nobody wrote a summary"))
+    return found
+
+
+def deliver(turn: TurnUnderFault, release: Release) -> None:
+    """Until it has ended, each time after its lease."""
+    for _ in range(MOST_DELIVERIES):
+        row = turn.row()
+        if row is None or turn.ended():
+            return
+        turn.world.expire_lease(row["id"])
+        try:
+            answer = release.run(turn.deliver_job())
+        except TookTooLong:
+            turn.findings.append(("stuck", f"{release.name}'s worker did not come back"))
+            return
+        turn.look()
+        if answer.returned != {"batchItemFailures": []}:
+            turn.findings.append(("refused", f"{release.name}'s worker: {answer.returned}"))
+    if not turn.ended():
+        turn.findings.append(("stuck", f"turn {turn.key} after {MOST_DELIVERIES} deliveries"))
+
+
+def read(turn: TurnUnderFault, release: Release) -> None:
+    """By its key, which answers with the bytes that are stored, and by its id."""
+    row = turn.row()
+    if row is None:
+        return
+    tell(turn, release.run(Job("turns", turn.post_job().event)))
+    answer = release.run(Job("api", events.request("GET", f"/turns/{row['id']}")))
+    if answer.status != 200 or json.loads(answer.body) != json.loads(row["response"] or "null"):
+        turn.findings.append(("told", f"{release.name} reads {answer.status} {answer.body[:200]}"))
+
+
+def tell(turn: TurnUnderFault, answer: Answer) -> None:
+    turn.look()
+    turn.told.append(answer)
+
+
+def _is_for(prompt: str, request: Mapping[str, object]) -> bool:
+    messages = request["messages"]
+    assert isinstance(messages, list)
+    return any(prompt in message["content"] for message in messages if message["role"] == "system")

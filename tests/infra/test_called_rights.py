@@ -1,0 +1,93 @@
+"""What functions ask AWS for is what they are granted, and what they are granted and never ask for has its reason."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from infra_cdk.entries import ENTRIES, WORKER, Entry
+from infra_cdk.function import INTERFACE_ACTIONS
+from tests.infra.template import Template, text
+
+ROOT = Path(__file__).parents[2]
+Operation = tuple[str, str]
+Called = Mapping[str, set[Operation]]
+# The right that an operation takes, by the service authorization reference of AWS: its name is another one at times.
+RIGHTS: Mapping[Operation, str] = MappingProxyType(
+    {
+        ("bedrock-runtime", "Converse"): "bedrock:InvokeModel",
+        ("s3", "GetObject"): "s3:GetObject",
+        ("s3", "ListObjectsV2"): "s3:ListBucket",
+        ("secretsmanager", "GetSecretValue"): "secretsmanager:GetSecretValue",
+        ("sqs", "SendMessageBatch"): "sqs:SendMessage",
+    }
+)
+LAMBDAS = "Lambda itself uses it, with the function's role"
+NEVER_CALLED: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(INTERFACE_ACTIONS, f"{LAMBDAS}, to give it a network interface; its code is denied it."),
+        **dict.fromkeys(("logs:CreateLogStream", "logs:PutLogEvents"), f"{LAMBDAS}, to write what it prints."),
+        "rds-db:connect": "Asked of no API: shared/aws/database_token.py signs a token, which RDS holds against it.",
+    }
+)
+POLLERS: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(
+        (
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:ChangeMessageVisibility",
+            "sqs:GetQueueAttributes",
+            "sqs:GetQueueUrl",
+        ),
+        f"{LAMBDAS}, to poll the queue that feeds it.",
+    )
+)
+
+
+@pytest.fixture(scope="session")
+def called() -> Called:
+    """The operations that each function asked for, on every way through it that leads to AWS."""
+    command = [sys.executable, "-m", "tests.infra.called"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    return {name: {(service, name_) for service, name_ in asked} for name, asked in json.loads(ran.stdout).items()}
+
+
+def granted(template: Template, entry: Entry) -> set[str]:
+    own = [one for one in template.statements() if one.owner == f"{entry.title}Role" and one.effect == "Allow"]
+    return {action for one in own for action in one.actions}
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+class TestRights:
+    def test_whatever_a_function_asks_for_is_granted(self, template: Template, called: Called, entry: Entry) -> None:
+        assert {RIGHTS[operation] for operation in called[entry.name]} <= granted(template, entry)
+
+    def test_whatever_is_granted_and_never_asked_for_has_a_reason(
+        self, template: Template, called: Called, entry: Entry
+    ) -> None:
+        reasons = {**NEVER_CALLED, **(POLLERS if entry is WORKER else {})}
+        idle = granted(template, entry) - {RIGHTS[operation] for operation in called[entry.name]}
+        assert idle == set(reasons) - (set() if entry.role else {"rds-db:connect"})
+
+
+def test_every_service_that_anything_is_written_for_was_asked(called: Called) -> None:
+    """A client that no way through the functions comes by would be granted and reachable by nobody's test."""
+    sources = [path.read_text() for folder in ("functions", "shared", "migrations") for path in _sources(folder)]
+    written = {service for source in sources for service in re.findall(r"""\.client\(\s*["']([\w-]+)["']""", source)}
+    assert written == {service for asked in called.values() for service, _ in asked}
+
+
+def test_the_services_that_are_asked_can_be_reached_and_no_other(template: Template, called: Called) -> None:
+    endpoints = template.resources("AWS::EC2::VPCEndpoint").values()
+    reachable = {text(endpoint["ServiceName"]).rpartition(".")[2] for endpoint in endpoints}
+    assert reachable == {service for asked in called.values() for service, _ in asked}
+
+
+def _sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
