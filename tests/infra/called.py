@@ -28,7 +28,7 @@ from local import database, postgres
 from shared.db import agents, sessions
 from shared.db.engine import Database, Row
 from shared.domain.money import Usage
-from shared.names import API_PREFIX, Env
+from shared.names import Env
 from tests.fake_bedrock import FakeBedrock
 from tests.fake_bedrock.environment import ENVIRONMENT, REGION
 from tests.fake_provider import moods
@@ -116,7 +116,7 @@ def exercise(account: Account) -> None:
     # Not enough for one call: it is handed over once more.
     account.invoke("worker", events.deliver(turn_id), 5.0)
     account.invoke("worker", events.deliver(turn_id))
-    account.invoke("api", events.read_turn(turn_id))
+    account.invoke("api", events.request("GET", f"/turns/{turn_id}"))
     account.post("tag", "@writer hello", later=True)
     account.owner.execute("UPDATE turns SET dispatch_after = now() WHERE status = 'accepted'")
     assert account.invoke("sweeper", schedule)["dispatched"] == 1
@@ -125,10 +125,7 @@ def exercise(account: Account) -> None:
     key = f"{FOLDER}/{hour:%Y/%m/%d/%H}/{hour:%Y%m%dT%H}0001Z_9f2a.json.gz"
     account.s3.put_object(Bucket=BUCKET, Key=key, Body=record)
     assert account.invoke("reconciler", schedule)["settled"] == 1
-    asked = events.read_turn(turn_id)
-    asked["rawPath"] = asked["requestContext"]["http"]["path"] = f"{API_PREFIX}/admin/usage"
-    asked["requestContext"]["authorizer"]["jwt"]["claims"]["roles"] = "[operator]"
-    account.invoke("admin", asked)
+    account.invoke("admin", events.request("GET", "/admin/usage", role="operator"))
 
 
 @contextmanager
