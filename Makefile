@@ -14,7 +14,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-usage lock clean
-.PHONY: dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke
+.PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=...
 
 faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.
 	@$(BIN)/python -m tests.faults --write
+
+mutants: $(VENV)/test.ok ## Break the protocol's core in every small way and see whether a test notices; writes docs/reliability.md. Goes on where it stopped.
+	@$(BIN)/python -m tests.mutation --write $(if $(ONLY),--only $(ONLY))
 
 soak: $(VENV)/fuzz.ok ## Try by the thousand what nobody would think of: machines, fuzzing, load; writes docs/reliability.md. Takes hours.
 	@$(BIN)/python -m tests.soak --write

@@ -1,0 +1,108 @@
+"""`python -m tests.mutation`: break the protocol's core in every small way, and see whether a test notices.
+
+What is killed stays in build/mutants/ and is not tried again until its file changes. It ends with an error where a
+mutant survives that survivors.toml does not explain, or where that file explains what does not survive.
+"""
+
+import argparse
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import pytest
+
+from local import postgres
+from tests.mutation import guards, report
+from tests.mutation.choice import Choice
+from tests.mutation.mutants import CORE, ROOT, Mutant, mutants_of
+from tests.mutation.reach import Reach
+from tests.mutation.results import Results, explained, findings
+from tests.mutation.trials import Trials
+
+BUILD = ROOT / "build" / "mutants"
+_SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+# Those that hold the core to its promises. Tests of providers, of the schema and of load tell no mutants apart.
+_NAMES = (
+    "accept attempts budgets cost_gauges counts deletion figures hand_over idempotency interleaved_marks"
+    " interleaved_reconciliation interleavings invariants marks parallel parallel_ends platform_budget poison"
+    " prices_on_rows publish reconciliation release resume row_level_security sweeper take_turn turn_limits zombies"
+)
+TESTS = ("tests/unit/test_turns_function.py", *(f"tests/integration/test_{name}.py" for name in _NAMES.split()))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="mutants with this in their name, such as a file")
+    parser.add_argument("--at-most", type=int, metavar="TESTS", help="what one mutant is tried with, for a quick look")
+    parser.add_argument("--fresh", action="store_true", help="try those again, too, that were killed before")
+    parser.add_argument("--write", action="store_true", help="put what came of them into docs/reliability.md")
+    parser.add_argument("--guards", action="store_true", help="those of guards.toml only, each with its test")
+    options = parser.parse_args()
+    if options.guards:
+        return _try_guards()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    mutants = [mutant for file in CORE for mutant in mutants_of(file) if options.only in mutant.name]
+    results = Results(BUILD / "results.jsonl", mutants, fresh=options.fresh)
+    _collect(TESTS, lambda trials: _try_all(trials, results, mutants, options.at_most))
+    if options.write:
+        every = [mutant for file in CORE for mutant in mutants_of(file)]
+        report.write(every, Results(BUILD / "results.jsonl", every, fresh=False).verdicts, explained())
+    found = findings(results.verdicts, explained(), mutants)
+    _say("\n".join([*found, str(dict(results.counts()))]))
+    return 1 if found or len(results.verdicts) < len(mutants) else 0
+
+
+def _collect(tests: Collection[str], work: Callable[[Trials], None]) -> None:
+    with tempfile.TemporaryDirectory() as folder, postgres.start(Path(folder), settings=_SETTINGS) as server:
+        pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[Trials(server, work)])
+
+
+def _try_all(trials: Trials, results: Results, mutants: Sequence[Mutant], at_most: int | None) -> None:
+    reach = _reach(trials)
+    choice, left = Choice(reach, at_most), results.left(mutants)
+    _say(f"{len(reach.tests)} tests, {len(mutants)} mutants, {len(left)} to be tried")
+    for number, mutant in enumerate(left, start=1):
+        verdict = trials.judge(mutant, choice.tests)
+        results.add(mutant, verdict)
+        if verdict.by in reach.tests:
+            choice.killed(mutant, verdict.by)
+        if verdict.status in ("survived", "timeout"):
+            _say(f"{verdict.status}: {mutant.name}")
+        if number % 20 == 0:
+            _say(f"{number} of {len(left)}: {dict(results.counts())}")
+
+
+def _try_guards() -> int:
+    listed, mutants, missed = guards.guards(), guards.mutants(), list[str]()
+
+    def work(trials: Trials) -> None:
+        for mutant in mutants:
+            verdict = trials.judge(mutant, lambda mutant, _: [listed[mutant.name]])
+            _say(f"{verdict.status} in {verdict.seconds} s: {mutant.name}")
+            if verdict.status != "killed":
+                missed.append(mutant.name)
+
+    _collect(sorted(set(listed.values())), work)
+    return 1 if missed else 0
+
+
+def _reach(trials: Trials) -> Reach:
+    path, reach = BUILD / "reach.pickle", Reach()
+    if path.exists():
+        reach.add(*pickle.loads(path.read_bytes()))
+    trials.record(reach)
+    path.write_bytes(pickle.dumps((reach.at_import, reach.tests)))
+    failing = [name for name, test in reach.tests.items() if test.failed]
+    if failing:
+        _say(f"red without a mutant, and left out: {failing}")
+    return reach
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.__stdout__, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Which tests a mutant is tried with, and in which order: most mutants die of the first or second."""
+
+from collections import Counter
+from collections.abc import Collection
+
+from tests.mutation.mutants import Mutant
+from tests.mutation.reach import Reach
+
+
+class Choice:
+    """Learns from each kill. `at_most`: how many tests one mutant is tried with; None for all that reach it."""
+
+    def __init__(self, reach: Reach, at_most: int | None) -> None:
+        self._reach = reach
+        self._at_most = at_most
+        self._kills = Counter[tuple[str, ...]]()
+
+    def tests(self, mutant: Mutant, changed: Collection[str]) -> list[str] | None:
+        """Those first that have killed such mutants in little time, then those that reach little else; one of each
+        file before a second, since those of one file notice the same. None where there is nothing to be noticed."""
+        reached = self._reach.of(mutant, changed)
+        if reached is None:
+            return None
+        taken, before = Counter[str](), dict[str, int]()
+        best = sorted(reached, key=lambda test: self._worth(mutant, test), reverse=True)
+        for test in best:
+            file = test.partition("::")[0]
+            before[test] = taken[file]
+            taken[file] += 1
+        return sorted(best, key=before.__getitem__)[: self._at_most]
+
+    def killed(self, mutant: Mutant, test: str) -> None:
+        self._kills.update([(test,), (test, mutant.file), (test, mutant.file, mutant.scope)])
+
+    def _worth(self, mutant: Mutant, test: str) -> float:
+        kills = (
+            self._kills[test,] + 3 * self._kills[test, mutant.file] + 9 * self._kills[test, mutant.file, mutant.scope]
+        )
+        recorded = self._reach.tests[test]
+        return (kills + 20 / (1 + len(recorded.places))) / (0.05 + recorded.seconds)

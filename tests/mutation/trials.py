@@ -1,0 +1,134 @@
+"""Trying mutants: pytest collects once, and every mutant is grafted into a fork of that process, which runs the tests
+that reach it, those first that have killed most, until one fails."""
+
+import hashlib
+import resource
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+import pytest
+
+import migrations
+from local import postgres
+from tests import council_room, other_process
+from tests.mutation import graft
+from tests.mutation.forks import in_fork
+from tests.mutation.mutants import CORE, ROOT, Mutant
+from tests.mutation.reach import Reach, Reached, Recorder
+from tests.mutation.results import Verdict
+
+LIMIT_S = 180.0
+RECORDING_LIMIT_S = 3600.0
+# How long a test waits for what a mutant keeps from happening.
+PATIENCE_S = 10.0
+# What a mutant may take of a processor: more is a loop.
+CPU_S, CPU_OF_A_TEST_S = 4.0, 0.3
+
+Tests = Callable[[Mutant, Collection[str]], Sequence[str] | None]
+
+
+@dataclass(eq=False)
+class Trials:
+    """A plugin of pytest that runs no test itself; `work` is called when everything is collected."""
+
+    server: postgres.Server
+    work: Callable[["Trials"], None]
+    items: dict[str, pytest.Item] = field(default_factory=dict)
+    _failed: set[str] = field(default_factory=set)
+
+    @property
+    def database_url(self) -> str:
+        return self.server.url.removesuffix("postgres") + "mutants"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> object:
+        """One server and one migrated database for all."""
+        if fixturedef.argname not in ("postgres_server", "migrated_database"):
+            return None
+        ours = self.server if fixturedef.argname == "postgres_server" else council_room.DatabaseUrls(self.database_url)
+        fixturedef.cached_result = (ours, fixturedef.cache_key(request), None)
+        return ours
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.items = {item.nodeid: item for item in session.items}
+        session.config.pluginmanager.unregister(name="terminalreporter")
+        graft.read_sources()
+        in_fork(self._migrate, LIMIT_S)
+        self._copy_database()
+        self.work(self)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._failed.add(report.nodeid)
+
+    def record(self, reach: Reach) -> None:
+        """Run every test once without a mutant, unless it and the core are as they were when that was done."""
+        core = b"".join((ROOT / file).read_bytes() for file in CORE)
+        digests = {name: hashlib.sha256(core + item.path.read_bytes()).hexdigest() for name, item in self.items.items()}
+        known = {
+            name for name, reached in reach.tests.items() if digests.get(name) == reached.digest and not reached.failed
+        }
+        if left := [name for name in digests if name not in known]:
+            recorded = in_fork(lambda: self._record(left, digests), RECORDING_LIMIT_S)
+            assert recorded is not None, "the tests did not come to their end"
+            reach.add(*recorded)
+            self._copy_database()
+
+    def judge(self, mutant: Mutant, tests: Tests) -> Verdict:
+        """Try a mutant with the tests that are told when it is known which statements it changes."""
+        began = time.monotonic()
+        verdict = in_fork(lambda: self._try(mutant, tests), LIMIT_S)
+        if verdict is None:
+            self._copy_database()
+            verdict = Verdict("timeout")
+        return replace(verdict, seconds=round(time.monotonic() - began, 2))
+
+    def _migrate(self) -> bool:
+        with psycopg.connect(self.server.url, autocommit=True) as administrator:
+            administrator.execute("CREATE DATABASE migrated")
+        migrations.upgrade(self.database_url.replace("mutants", "migrated"))
+        return True
+
+    def _copy_database(self) -> None:
+        """Anew, whoever still uses the one before."""
+        with psycopg.connect(self.server.url, autocommit=True) as administrator:
+            administrator.execute("DROP DATABASE IF EXISTS mutants WITH (FORCE)")
+            administrator.execute("CREATE DATABASE mutants TEMPLATE migrated")
+
+    def _record(self, tests: Sequence[str], digests: dict[str, str]) -> tuple[frozenset[str], dict[str, Reached]]:
+        recorder = Recorder()
+        for name, run in self._runs(tests):
+            recorder.begin(name)
+            run()
+            recorder.end(name)
+        return recorder.result(digests, self._failed)
+
+    def _try(self, mutant: Mutant, tests: Tests) -> Verdict:
+        for waiting in (council_room, other_process):
+            vars(waiting)["DEADLINE_S"] = PATIENCE_S
+        try:
+            changed = graft.apply(mutant.module, mutant.source)
+        except Exception as error:  # noqa: BLE001 - whatever importing it would raise
+            return Verdict("killed", type(error).__name__)
+        chosen = tests(mutant, changed)
+        if chosen is None:
+            return Verdict("same")
+        # What never ends is ended by the system, however busy the machine is.
+        seconds = int(time.process_time() + CPU_S + CPU_OF_A_TEST_S * len(chosen))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
+        for number, (name, run) in enumerate(self._runs(chosen), start=1):
+            run()
+            if self._failed:
+                return Verdict("killed", name, number)
+        return Verdict("survived", tests=len(chosen))
+
+    def _runs(self, names: Sequence[str]) -> Iterator[tuple[str, Callable[[], object]]]:
+        items = [self.items[name] for name in names]
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            run = item.config.hook.pytest_runtest_protocol
+            yield item.nodeid, lambda item=item, run=run, following=following: run(item=item, nextitem=following)  # type: ignore[misc]
