@@ -14,16 +14,16 @@ with importing():
     from shared import telemetry
     from shared.db.dispatch import load_activity
     from shared.db.engine import operations_database
-    from shared.db.roll_up import roll_up
     from shared.names import Metric
     from shared.operations.costs import load_gauges
     from shared.operations.retention import delete_untouched
-    from shared.operations.sweep import check_invariants, dispatch_due
+    from shared.operations.sweep import check_invariants, dispatch_due, roll_up_due
     from shared.settings import operations_settings
 
-# What sending, and what deleting, may take of a minute, in seconds.
+# What sending, deleting and rolling up may take of a minute, in seconds.
 _DISPATCH_S = 20.0
 _RETENTION_S = 10.0
+_ROLL_UP_S = 10.0
 # How many hours of the ledger may be rolled up in one go: one an hour is due, and more only after a stop.
 _HOURS = 24
 
@@ -43,7 +43,7 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
         telemetry.measure(values, dimensions)
     dispatched = dispatch_due(db, dispatch, _DISPATCH_S)
     deleted = delete_untouched(db, operations_settings().retention_days, _RETENTION_S)
-    roll_up(db, _HOURS)
+    roll_up_due(db, _HOURS, _ROLL_UP_S)
     check = check_invariants(db)
     telemetry.measure({Metric.BROKEN_INVARIANTS: len(check.broken), Metric.UNCHECKED_INVARIANTS: len(check.unchecked)})
     found = {"broken": list(check.broken), "unchecked": list(check.unchecked)}

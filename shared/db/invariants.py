@@ -4,8 +4,10 @@ Run them as `pantheon_ops` or as a superuser. Row-level security shows everybody
 query would say that all is well.
 
 `{since}` in a query is the id of a turn; those that were made before it are left out, and what was deleted before it.
-Ids are in the order of time, and so the newest turns are found by the tables' keys. What a payer's month adds up to is
-always looked at as a whole.
+Ids are in the order of time, and so the newest turns are found by the tables' keys, and their entries of the ledger by
+its order in time (`{posted}`). What a payer's month adds up to is looked at as a whole, from the month before on, by
+what is rolled up and the ledger's rest; and what is rolled up is held against the ledger. So the time that all of this
+takes follows what happened lately, and not what there is.
 """
 
 from collections.abc import Mapping
@@ -39,7 +41,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             SELECT c.call_id, t.status, count(l.id) AS posts
             FROM llm_calls c
             JOIN turns t ON t.id = c.turn_id
-            LEFT JOIN usage_ledger l ON l.call_id = c.call_id AND l.kind = 'post'
+            LEFT JOIN usage_ledger l ON l.call_id = c.call_id AND l.kind = 'post' AND {posted}
             WHERE t.id >= {since} AND c.turn_id >= {since}
             GROUP BY c.call_id, t.id
             HAVING count(l.id) <> (t.status NOT IN ('accepted', 'running'))::int
@@ -51,14 +53,14 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 AND t.id >= {since} AND c.turn_id >= {since}""",
         "a step has at most one tenant post": """
             SELECT turn_id, step, count(*) AS posts
-            FROM usage_ledger
-            WHERE kind = 'post' AND account = 'tenant' AND turn_id >= {since}
+            FROM usage_ledger l
+            WHERE kind = 'post' AND account = 'tenant' AND turn_id >= {since} AND {posted}
             GROUP BY turn_id, step
             HAVING count(*) > 1""",
         "the tenant pays for the attempt that is the reply, and for no other": """
             SELECT l.id, l.account, c.verdict
             FROM usage_ledger l JOIN llm_calls c ON c.call_id = l.call_id
-            WHERE l.turn_id >= {since} AND c.turn_id >= {since} AND (l.account = 'tenant')
+            WHERE l.turn_id >= {since} AND c.turn_id >= {since} AND {posted} AND (l.account = 'tenant')
                 <> (c.verdict IS NOT DISTINCT FROM 'reply' AND c.payer <> 'platform')""",
         "the tenant pays for its agents what the turn's replies cost": """
             SELECT t.id, r.cost, l.posted
@@ -68,21 +70,21 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             ) r ON r.turn_id = t.id
             LEFT JOIN (
                 SELECT turn_id, sum(amount_usd) AS posted
-                FROM usage_ledger
-                WHERE account = 'tenant' AND purpose = 'agent' AND turn_id >= {since}
+                FROM usage_ledger l
+                WHERE account = 'tenant' AND purpose = 'agent' AND turn_id >= {since} AND {posted}
                 GROUP BY turn_id
             ) l ON l.turn_id = t.id
             WHERE t.id >= {since} AND coalesce(r.cost, 0) <> coalesce(l.posted, 0)""",
         "a posted call's ledger entries add up to its cost": """
             SELECT c.call_id, c.cost_usd, sum(l.amount_usd) AS entries
             FROM llm_calls c JOIN usage_ledger l ON l.call_id = c.call_id
-            WHERE c.turn_id >= {since} AND l.turn_id >= {since}
+            WHERE c.turn_id >= {since} AND l.turn_id >= {since} AND {posted}
             GROUP BY c.call_id
             HAVING sum(l.amount_usd) <> c.cost_usd""",
         "only a call of unknown outcome is in suspense": """
             SELECT c.call_id, c.status, sum(l.amount_usd) AS suspended
             FROM llm_calls c JOIN usage_ledger l ON l.call_id = c.call_id AND l.account = 'suspense'
-            WHERE c.turn_id >= {since} AND l.turn_id >= {since}
+            WHERE c.turn_id >= {since} AND l.turn_id >= {since} AND {posted}
             GROUP BY c.call_id
             HAVING sum(l.amount_usd) <> CASE WHEN c.status = 'unknown' THEN c.reserve_usd ELSE 0 END""",
         # By the turns that are active, which an index knows: that the calls of the others are posted is said above.
@@ -98,11 +100,23 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             WHERE coalesce(b.held_usd, 0) <> coalesce(c.reserved, 0)""",
         SPENT: """
             SELECT payer, period, b.spent_usd, l.posted
-            FROM budgets b
+            FROM (SELECT * FROM budgets WHERE period >= {month}) b
             FULL JOIN (
                 SELECT CASE account WHEN 'tenant' THEN 'tenant:' || tenant_id ELSE 'platform' END AS payer,
                        period, sum(amount_usd) AS posted
-                FROM usage_ledger WHERE account <> 'suspense' GROUP BY 1, 2
+                FROM (
+                    SELECT account, tenant_id, period, amount_usd FROM usage_days
+                    WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
+                    UNION ALL
+                    SELECT account, tenant_id, period, amount_usd FROM usage_hours
+                    WHERE start >= (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
+                        AND start < (SELECT max(until) FROM usage_rolled_up)
+                    UNION ALL
+                    SELECT account, tenant_id, period, amount_usd FROM usage_ledger
+                    WHERE created_at >= (SELECT coalesce(max(until), '-infinity') FROM usage_rolled_up)
+                ) entries
+                WHERE account <> 'suspense' AND period >= {month}
+                GROUP BY 1, 2
             ) l USING (payer, period)
             WHERE coalesce(b.spent_usd, 0) <> coalesce(l.posted, 0)""",
         "a session has at most one active turn": """
@@ -120,7 +134,8 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                    <> ARRAY(SELECT generate_series(1, s.next_turn_index - 1))""",
         "the stored response says what the tenant pays": """
             SELECT t.id, t.response::jsonb ->> 'cost_usd' AS answered, sum(l.amount_usd) AS posted
-            FROM turns t LEFT JOIN usage_ledger l ON l.turn_id = t.id AND l.kind = 'post' AND l.account = 'tenant'
+            FROM turns t
+            LEFT JOIN usage_ledger l ON l.turn_id = t.id AND l.kind = 'post' AND l.account = 'tenant' AND {posted}
             WHERE t.response IS NOT NULL AND t.id >= {since}
             GROUP BY t.id
             HAVING (t.response::jsonb ->> 'cost_usd')::numeric <> coalesce(sum(l.amount_usd), 0)""",
@@ -140,31 +155,32 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                         OR EXISTS (SELECT FROM replies r WHERE r.turn_id = t.id AND r.text IS NOT NULL)
                     ))
                 ))""",
-        # The last day's hours, and the last two days: what is posted late is posted by a transaction of minutes.
+        # At least the last day's hours and the last two days: what is posted late comes by a transaction of minutes.
         "what is rolled up is what the ledger says": """
-            SELECT span, start, tenant_id, agent_key, model_alias, purpose, account, kind, sum(amount_usd) AS too_much
+            SELECT span, start, tenant_id, agent_key, model_alias, purpose, account, kind, period,
+                   sum(amount_usd) AS too_much
             FROM (
                 SELECT 'hour' AS span, h.* FROM usage_hours h, usage_rolled_up r
-                WHERE start < until AND start >= until - interval '24 hours'
+                WHERE start < until AND start >= {hours}
                 UNION ALL
                 SELECT 'hour', tenant_id, date_trunc('hour', created_at, 'UTC'), agent_key, model_alias, purpose,
                        account, kind, -(kind = 'post')::int, -input_tokens, -output_tokens, -cache_read_tokens,
-                       -cache_write_tokens, -reasoning_tokens, -amount_usd
+                       -cache_write_tokens, -reasoning_tokens, -amount_usd, period
                 FROM usage_ledger, usage_rolled_up
-                WHERE created_at < until AND created_at >= until - interval '24 hours'
+                WHERE created_at < until AND created_at >= {hours}
                 UNION ALL
                 SELECT 'day', d.* FROM usage_days d, usage_rolled_up r
                 WHERE start < date_trunc('day', until, 'UTC')
-                    AND start >= date_trunc('day', until, 'UTC') - interval '48 hours'
+                    AND start >= {days}
                 UNION ALL
                 SELECT 'day', tenant_id, date_trunc('day', start, 'UTC'), agent_key, model_alias, purpose, account,
                        kind, -calls, -input_tokens, -output_tokens, -cache_read_tokens, -cache_write_tokens,
-                       -reasoning_tokens, -amount_usd
+                       -reasoning_tokens, -amount_usd, period
                 FROM usage_hours, usage_rolled_up
                 WHERE start < date_trunc('day', until, 'UTC')
-                    AND start >= date_trunc('day', until, 'UTC') - interval '48 hours'
+                    AND start >= {days}
             ) compared
-            GROUP BY span, start, tenant_id, agent_key, model_alias, purpose, account, kind
+            GROUP BY span, start, tenant_id, agent_key, model_alias, purpose, account, kind, period
             HAVING (sum(calls), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
                     sum(reasoning_tokens), sum(amount_usd)) <> (0, 0, 0, 0, 0, 0, 0)""",
         "an active turn is dispatched within five minutes of its time": """
@@ -175,10 +191,32 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
 )
 
 
-# The queries as they are, over all turns.
+_SINCE = "coalesce(uuid_extract_timestamp({since}), '-infinity')"
+_TERMS: Mapping[str, str] = {
+    # An hour for clocks that differ: an id is made by a process, and an entry's time by the database.
+    "{posted}": f"l.created_at >= {_SINCE} - interval '1 hour'",
+    "{month}": f"(date_trunc('month', timezone('UTC', {_SINCE})) - interval '1 month')::date",
+    "{hours}": f"date_trunc('hour', least(until - interval '24 hours', {_SINCE}), 'UTC')",
+    "{days}": f"date_trunc('day', least(until - interval '48 hours', {_SINCE}), 'UTC')",
+}
+
+
+def _since(query: str, since: str) -> str:
+    for term, meaning in _TERMS.items():
+        query = query.replace(term, meaning)
+    return query.replace("{since}", since)
+
+
+# The queries over all turns, and over those from `:b_since` on.
 INVARIANTS: Mapping[str, str] = MappingProxyType(
-    {name: query.replace("{since}", f"'{EVER}'::uuid") for name, query in _QUERIES.items()}
+    {name: _since(query, f"'{EVER}'::uuid") for name, query in _QUERIES.items()}
 )
+LATELY: Mapping[str, str] = MappingProxyType({name: _since(query, ":b_since") for name, query in _QUERIES.items()})
+
+
+def first_id(moment: float) -> UUID:
+    """The lowest UUIDv7 of this moment, in seconds since 1970."""
+    return UUID(int=int(moment * 1000) << 80 | 0x7 << 76 | 0x2 << 62)
 
 
 def first_rows(query: str, limit: str) -> str:
@@ -187,10 +225,7 @@ def first_rows(query: str, limit: str) -> str:
     return f"WITH broken AS MATERIALIZED ({query}) SELECT * FROM broken LIMIT {limit}"  # noqa: S608 all of it is ours
 
 
-_FIRST_ROWS = {
-    name: Statement(text(first_rows(query.replace("{since}", ":b_since"), ":b_limit")))
-    for name, query in _QUERIES.items()
-}
+_FIRST_ROWS = {name: Statement(text(first_rows(query, ":b_limit"))) for name, query in LATELY.items()}
 
 
 def load_broken(db: Database, name: str, limit: int, *, since: UUID = EVER, seconds: float) -> list[Row]:

@@ -4,10 +4,16 @@ from sqlalchemy import Text, bindparam, func, select
 
 from shared.db.engine import Database, Params, Row, Statement
 
-_TIME_LIMIT = Statement(select(func.set_config("statement_timeout", bindparam("b_milliseconds", type_=Text), True)))
+_LIMITS = Statement(
+    select(
+        func.set_config("statement_timeout", bindparam("b_milliseconds", type_=Text), True),
+        # Planned for these values: a plan for any time at all would read a table from its beginning.
+        func.set_config("plan_cache_mode", "force_custom_plan", True),
+    )
+)
 
 
 def read_within(db: Database, seconds: float, *work: tuple[Statement, Params]) -> list[list[Row]]:
     """The rows of each statement, which has so many seconds. Raises DatabaseUnavailable where that is not enough."""
     # With the queries in one transaction, so that the limit is theirs alone.
-    return db.read_all(None, (_TIME_LIMIT, {"b_milliseconds": str(int(seconds * 1000))}), *work)[1:]
+    return db.read_all(None, (_LIMITS, {"b_milliseconds": str(int(seconds * 1000))}), *work)[1:]

@@ -13,7 +13,21 @@ beyond `until` is nobody's and is made again: to have everything made again, tak
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Insert, Select, Table, delete, exists, func, insert, literal, literal_column, select, update
+from sqlalchemy import (
+    Insert,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnClause, ColumnElement
 
@@ -21,6 +35,7 @@ from shared.db.columns import TOKENS
 from shared.db.engine import Database, Statement
 from shared.db.tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
 
+_STATEMENT_S = 20.0
 # The longest transaction and a margin, for a server that is slow to end it.
 SETTLED_AFTER: ColumnClause[timedelta] = literal_column("interval '15 minutes'")
 # Not a day of the session's time zone, which may have 23 hours.
@@ -33,7 +48,7 @@ until = usage_rolled_up.c.until
 _settled = func.date_trunc("hour", func.now() - SETTLED_AFTER, "UTC")
 _next = until + _HOUR
 _due = until < _settled
-_dimensions = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind")
+_dimensions = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind", "period")
 _sums = (*TOKENS, "amount_usd")
 
 
@@ -74,6 +89,15 @@ def _midnight(moment: ColumnElement[datetime]) -> ColumnElement[datetime]:
     return func.date_trunc("day", moment, "UTC")
 
 
+# How long a statement may wait for a lock, and how long it may take.
+_LIMITS = Statement(
+    select(
+        *(
+            func.set_config(f"{name}_timeout", bindparam(f"b_{name}", type_=Text), True)
+            for name in ("lock", "statement")
+        )
+    )
+)
 # One hour: nothing happens where none is due. Whoever comes second waits for the lock, and then finds the next hour.
 _BATCH = (
     _start(),
@@ -86,13 +110,15 @@ _BATCH = (
 )
 
 
-def roll_up(db: Database, batches: int = 24) -> datetime | None:
+def roll_up(db: Database, batches: int = 24, *, patience_s: float = 5.0) -> datetime | None:
     """Roll up at most so many hours, each in a transaction of its own, and return the hour that was reached; None
-    where none was due. Safe to be run by several at a time, and to be ended at any moment. Raises DatabaseUnavailable.
+    where none was due. Safe to be run by several at a time, and to be ended at any moment. Raises DatabaseUnavailable,
+    also where somebody holds a table for longer than `patience_s`; the hours before that stay.
     """
     reached: datetime | None = None
+    limits = {"b_lock": f"{patience_s}s", "b_statement": f"{_STATEMENT_S}s"}
     for _ in range(batches):
-        moved = db.run_all(None, *((statement, {}) for statement in _BATCH))[-1]
+        moved = db.run_all(None, (_LIMITS, limits), *((statement, {}) for statement in _BATCH))[-1]
         if not moved:
             break
         reached = moved[0]["until"]

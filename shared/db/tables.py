@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0008"
+MIGRATION_HEAD = "0009"
 agents = Table(
     "agents",
     metadata,

@@ -83,6 +83,8 @@ def _spans(name: str) -> Table:
         # A sum can be greater than what a row of the ledger can count.
         *(Column(sum_, Numeric, nullable=False) for sum_ in TOKENS),
         Column("amount_usd", Numeric, nullable=False),
+        # As on the ledger's rows: as a rule the month of `start`, and the one before for what was posted after its end.
+        Column("period", Date, nullable=False),
         UniqueConstraint(
             "tenant_id",
             "start",
@@ -91,6 +93,7 @@ def _spans(name: str) -> Table:
             "purpose",
             "account",
             "kind",
+            "period",
             name=f"{name}_key",
             postgresql_nulls_not_distinct=True,
         ),

@@ -8,11 +8,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from shared.db.dispatch import record_dispatch
 from shared.db.engine import Database
-from shared.db.invariants import INVARIANTS, load_broken
+from shared.db.invariants import INVARIANTS, first_id, load_broken
+from shared.db.roll_up import roll_up
 from shared.domain.message import TurnMessage
 from shared.errors import DatabaseUnavailable
 
@@ -22,6 +22,8 @@ _BATCH = 100
 # One invariant's query, and all of them together.
 _INVARIANT_S = 2.0
 _INVARIANTS_S = 10.0
+# How long rolling up waits for a table that somebody else holds.
+_PATIENCE_S = 5.0
 # How far the invariants look back. All of it is for `pantheon doctor`, on a copy where there is much.
 _DAY_S = 24 * 60 * 60
 
@@ -47,9 +49,21 @@ def dispatch_due(db: Database, dispatch: Callable[[Sequence[TurnMessage]], bool]
     return found
 
 
+def roll_up_due(db: Database, hours: int, seconds: float) -> None:
+    """Roll up the hours of the ledger that are due, so many at most and for so many seconds. What cannot be rolled up
+    now, because somebody else holds a table, is left for the next sweep."""
+    until = time.monotonic() + seconds
+    try:
+        for _ in range(hours):
+            if time.monotonic() >= until or roll_up(db, 1, patience_s=_PATIENCE_S) is None:
+                break
+    except DatabaseUnavailable:
+        logger.warning("not rolled up")
+
+
 def check_invariants(db: Database) -> Check:
     """Hold the turns of the last day against every invariant, within a few seconds."""
-    since = _first_id(time.time() - _DAY_S)
+    since = first_id(time.time() - _DAY_S)
     until = time.monotonic() + _INVARIANTS_S
     broken, unchecked = [], []
     for name in INVARIANTS:
@@ -65,8 +79,3 @@ def check_invariants(db: Database) -> Check:
     if unchecked:
         logger.warning("invariants not checked", extra={"invariants": unchecked})
     return Check(broken, unchecked)
-
-
-def _first_id(moment: float) -> UUID:
-    """The lowest UUIDv7 of this moment, in seconds since 1970."""
-    return UUID(int=int(moment * 1000) << 80 | 0x7 << 76 | 0x2 << 62)

@@ -197,8 +197,7 @@ def test_what_cannot_be_added_up_in_time_is_no_gauge_and_not_zero(
 ) -> None:
     monkeypatch.setattr(costs, "_STATEMENT_S", 0.05)
     monkeypatch.setattr(sweep_module, "_INVARIANTS_S", 0.0)
-    # It has no limit of its own, and would wait.
-    monkeypatch.setattr(sweeper, "roll_up", lambda *_: None)
+    monkeypatch.setattr(sweep_module, "_PATIENCE_S", 0.05)
     with psycopg.connect(database_urls.owner, options=ENDS) as busy:
         busy.execute("LOCK TABLE usage_ledger IN ACCESS EXCLUSIVE MODE")
         found = sweep()

@@ -1,5 +1,5 @@
 """Five hundred tenants take turns on one connection, through the real handlers, at every operation of the API's own
-document: nobody is shown a row, an id or a word of anybody else."""
+document: nobody is shown a row, an id or a word of anybody else, or changes anything of theirs."""
 
 import json
 import random
@@ -129,7 +129,7 @@ def test_nobody_is_shown_anything_of_anybody_else(town: Town) -> None:
     assert (town.foreign(one, text), len(town.foreign(other, text))) == (set(), 2)
     connection = backend()
     leaks: dict[str, set[str]] = {str(operation): set() for operation in operations()}
-    wrong: dict[str, str] = {}
+    wrong: dict[str, str] = trespass(town, leaks)
     for operation in operations():
         for someone in town.in_any_order():
             body = someone.body(operation) if operation.fields is not None else None
@@ -140,6 +140,34 @@ def test_nobody_is_shown_anything_of_anybody_else(town: Town) -> None:
     assert wrong == {}
     assert {name: found for name, found in leaks.items() if found} == {}
     assert backend() == connection
+
+
+def trespass(town: Town, leaks: dict[str, set[str]]) -> dict[str, str]:
+    """Everybody tries every operation on what a neighbour has, and to have a neighbour's agent in what is its own.
+    Returns where somebody was answered otherwise than if that were not there."""
+    before, wrong = everything(town), dict[str, str]()
+    everybody = town.in_any_order()
+    for operation in operations():
+        for someone, neighbour in zip(everybody, [*everybody[1:], everybody[0]], strict=True):
+            body = someone.body(operation) if operation.fields is not None else None
+            tries = [(operation.path.format_map(neighbour.places), body, 404)] if operation.path_parameters else []
+            if body and "agent_keys" in body:
+                foreign = body | {"agent_keys": [neighbour.places["key"]]}
+                tries.append((operation.path.format_map(someone.places), foreign, 422))
+            for path, sent, expected in tries:
+                status, text = someone.ask(operation.method, path, sent)
+                if status != expected:
+                    wrong[f"{operation} of another"] = f"{status} {text}"
+                # What was asked for may be repeated.
+                leaks[str(operation)] |= town.foreign(someone, text) - set(_MARK.findall(f"{path} {sent}"))
+    assert everything(town) == before
+    return wrong
+
+
+def everything(town: Town) -> dict[str, Any]:
+    """All that is stored, as a hash of each table."""
+    hashed = "SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) AS all FROM {} t"
+    return {name: town.owner.execute(hashed.format(name).encode()).fetchall() for name in TENANT_TABLES}
 
 
 def backend() -> list[Row]:
@@ -180,5 +208,5 @@ def _fill(town: Town, name: str) -> None:
         )
     if name in ("usage_hours", "usage_days"):
         # Beyond what is rolled up, where they are nobody's.
-        spans = "tenant_id, created_at, agent_key, model_alias, purpose, account, kind, 1, 1, 1, 1, 1, 1, 1"
+        spans = "tenant_id, created_at, agent_key, model_alias, purpose, account, kind, 1, 1, 1, 1, 1, 1, 1, period"
         town.owner.execute(f"INSERT INTO {name} SELECT {spans} FROM usage_ledger".encode())

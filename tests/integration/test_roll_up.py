@@ -160,3 +160,20 @@ def test_one_that_is_ended_in_the_middle_leaves_nothing(
     assert (until(owner), spans(owner)) == before
     roll_up(ops)
     assert "what is rolled up is what the ledger says" not in broken_invariants(owner)
+
+
+@pytest.mark.parametrize("table", ["usage_ledger", "usage_hours", "usage_rolled_up"])
+def test_a_table_that_somebody_holds_is_not_waited_for_and_the_hour_is_left_for_the_next_time(
+    owner: psycopg.Connection[Row], ops: Database, database_urls: DatabaseUrls, table: str
+) -> None:
+    insert(owner, entries(9, 50, hours_ago(5.5), hours_ago(1.5)))
+    roll_up(ops, 1)
+    before = until(owner), spans(owner)
+    # Should it wait, then for whoever holds the table until the server ends that.
+    holds = "-c idle_in_transaction_session_timeout=20s"
+    with psycopg.connect(database_urls.owner, options=holds) as busy:
+        busy.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        with pytest.raises(DatabaseUnavailable):
+            roll_up(ops, patience_s=0.05)
+    assert (until(owner), spans(owner)) == before
+    assert roll_up(ops) is not None

@@ -1,0 +1,95 @@
+"""The month so far is exact at any moment, however much of the ledger is rolled up, and reads no more of it than it
+must."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import LiteralString
+
+import psycopg
+import pytest
+
+from shared.db.costs import load_month
+from shared.db.engine import Database, Row
+from shared.db.invariants import EVER, SPENT, load_broken
+from shared.db.roll_up import roll_up
+from shared.domain.money import TOKEN_CLASSES
+from shared.names import Role
+from tests.council_room import DatabaseUrls
+from tests.ledger_rows import entries, entry, hours_ago, insert
+
+SECONDS = 60.0
+SUMS = ", ".join(f"coalesce(sum({name}) FILTER (WHERE of_month), 0)::bigint AS {name}" for name in TOKEN_CLASSES)
+PLAIN = f"""
+    SELECT model_alias, purpose, account, coalesce(sum(amount_usd) FILTER (WHERE of_month), 0) AS usd,
+        coalesce(sum(amount_usd) FILTER (WHERE account = 'suspense'), 0) AS suspense_usd, {SUMS}
+    FROM (SELECT *, period = date_trunc('month', timezone('UTC', now())) AS of_month FROM usage_ledger) rows
+    WHERE of_month OR account = 'suspense' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
+BUDGETS: LiteralString = """
+    INSERT INTO budgets (payer, period, spent_usd)
+    SELECT CASE account WHEN 'tenant' THEN 'tenant:' || tenant_id ELSE 'platform' END, period, sum(amount_usd)
+    FROM usage_ledger WHERE account <> 'suspense' GROUP BY 1, 2"""
+
+
+@pytest.fixture
+def ops(database_urls: DatabaseUrls) -> Iterator[Database]:
+    database = Database(database_urls.of(Role.OPS))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def ledger(owner: psycopg.Connection[Row]) -> list[Row]:
+    """A week of two tenants, some of whose holds are of the month before, and the budgets of them."""
+    last_month = (hours_ago(0).date().replace(day=1) - timedelta(days=1)).replace(day=1)
+    late = [entry(hours_ago(hours), period=last_month) for hours in (0.2, 1.5, 30, 150)]
+    lost = entry(hours_ago(160), period=last_month, account="suspense")
+    rows = [*entries(11, 400, hours_ago(168), hours_ago(0.1), ("tenant-1", "tenant-2")), *late, lost]
+    insert(owner, rows)
+    owner.execute(BUDGETS)
+    return rows
+
+
+def month(ops: Database) -> list[tuple[object, ...]]:
+    found = load_month(ops, SECONDS).entries
+    return [(e.model_alias, e.purpose, e.account, e.usd, e.suspense_usd, *e.usage.as_dict().values()) for e in found]
+
+
+def plain(owner: psycopg.Connection[Row]) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in owner.execute(PLAIN.encode())]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_it_is_the_ledgers_sum_whatever_has_been_rolled_up(owner: psycopg.Connection[Row], ops: Database) -> None:
+    expected = plain(owner)
+    assert month(ops) == expected
+    reached: list[datetime | None] = [roll_up(ops, 1)]
+    while reached[-1] is not None:
+        assert month(ops) == expected
+        assert load_month(ops, SECONDS).drift_usd == 0
+        assert load_broken(ops, SPENT, 1, seconds=SECONDS) == []
+        reached.append(roll_up(ops, 15))
+    assert len(reached) > 10
+
+
+@pytest.mark.usefixtures("ledger")
+def test_what_is_rolled_up_is_not_read_of_the_ledger(owner: psycopg.Connection[Row], ops: Database) -> None:
+    roll_up(ops, 1000)
+    before = month(ops)
+    owner.execute("DELETE FROM usage_ledger WHERE created_at < (SELECT until FROM usage_rolled_up)")
+    assert month(ops) == before
+    assert load_month(ops, SECONDS).drift_usd == 0
+    assert load_broken(ops, SPENT, 1, since=EVER, seconds=SECONDS) == []
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize("table", ["usage_hours", "usage_days", "usage_ledger"])
+def test_all_that_is_rolled_up_is_held_against_the_ledger_when_everything_is(
+    owner: psycopg.Connection[Row], ops: Database, table: str
+) -> None:
+    name = "what is rolled up is what the ledger says"
+    roll_up(ops, 1000)
+    assert load_broken(ops, name, 1, since=EVER, seconds=SECONDS) == []
+    column = "created_at" if table == "usage_ledger" else "start"
+    change = f"UPDATE {table} SET amount_usd = amount_usd + 1 WHERE {column} < now() - interval '4 days'"
+    assert owner.execute(change.encode()).rowcount
+    assert load_broken(ops, name, 1, since=EVER, seconds=SECONDS)
