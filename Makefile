@@ -99,6 +99,8 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 	@$(BIN)/python -m bench.turn
 	@$(BIN)/python -m bench.growth
 	@$(BIN)/python -m bench.throughput
+	@$(BIN)/python -m bench.tenants
+	@$(BIN)/python -m bench.read
 
 bench-retention: $(VENV)/run.ok ## Score what summaries keep: a scripted summariser's, or those of PANTHEON_LLM_BASE_URL.
 	@$(BIN)/python -m bench.retention

@@ -92,23 +92,26 @@ def _measure(world: World, server_url: str, app_url: str, turns: int) -> Measure
         with redirect_stdout(io.StringIO()):
             for side in sides:
                 for _ in range(WARM_UP):
-                    _expect_201(side())
-            times, cpu = _time(sides, turns)
+                    expect(201, side())
+            times, cpu = compare(sides, turns)
             wal = [_wal(world, side) for side in sides]
     return Measured(times, cpu, wal)
 
 
-def _time(sides: Sequence[Callable[[], Mapping[str, Any]]], turns: int) -> tuple[list[list[float]], list[float]]:
-    """The sides take turns, so that whatever disturbs one disturbs both."""
+def compare(
+    sides: Sequence[Callable[[], Mapping[str, Any]]], count: int, status: int = 201
+) -> tuple[list[list[float]], list[float]]:
+    """The milliseconds of each of `count` answers, and their mean of CPU, of each side. The sides take turns, so that
+    whatever disturbs one disturbs both."""
     times: list[list[float]] = [[] for _ in sides]
     cpu = [0.0 for _ in sides]
-    for _ in range(turns):
+    for _ in range(count):
         for number, side in enumerate(sides):
             started, busy = time.perf_counter(), time.process_time()
             answer = side()
             times[number].append((time.perf_counter() - started) * 1000)
-            cpu[number] += (time.process_time() - busy) * 1000 / turns
-            _expect_201(answer)
+            cpu[number] += (time.process_time() - busy) * 1000 / count
+            expect(status, answer)
     return times, cpu
 
 
@@ -119,9 +122,11 @@ def _wal(world: World, side: Callable[[], object], turns: int = 20) -> float:
     return (world.wal_bytes() - before) / turns
 
 
-def _expect_201(response: Mapping[str, Any]) -> None:
-    if response["statusCode"] != 201:
+def expect(status: int, response: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The response. Ends the benchmark where it is another one."""
+    if response["statusCode"] != status:
         raise SystemExit(response["body"])
+    return response
 
 
 if __name__ == "__main__":

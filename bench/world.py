@@ -1,10 +1,11 @@
 """What a benchmark runs in: a Postgres of its own with fsync on, agents, sessions, and the turns function's handler."""
 
+import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -27,7 +28,7 @@ MESSAGE = "What should we do first, and why?"
 OUTPUT_TOKENS = 96
 _SESSION_TURNS = 30
 # Page images follow checkpoints, and not turns.
-_SETTINGS = {"full_page_writes": "off", "max_connections": "200"}
+SETTINGS = {"full_page_writes": "off", "max_connections": "200"}
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
@@ -73,7 +74,7 @@ class World:
 
     @classmethod
     @contextmanager
-    def start(cls, case: Case, settings: Mapping[str, str] = _SETTINGS, wait_s: float = 0.0) -> Iterator[Self]:
+    def start(cls, case: Case, settings: Mapping[str, str] = SETTINGS, wait_s: float = 0.0) -> Iterator[Self]:
         """Each call of the provider takes `wait_s` seconds."""
         with (
             _restored_environment(),
@@ -124,29 +125,34 @@ class World:
 
     def event(self, session_id: UUID, tenant: str = TENANT) -> dict[str, Any]:
         """The API Gateway event by which a client posts this case's turn."""
-        path = f"{API_PREFIX}/sessions/{session_id}/turns"
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "bench", "tenant_id": tenant, "roles": "[member]"}
-        http = {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""}
-        return {
-            "version": "2.0",
-            "routeKey": f"POST {API_PREFIX}/sessions/{{session_id}}/turns",
-            "rawPath": path,
-            "rawQueryString": "",
-            "headers": {"content-type": "application/json", "host": "localhost"},
-            "requestContext": {
-                "requestId": "bench",
-                "authorizer": {"jwt": {"claims": claims, "scopes": None}},
-                "http": http,
-            },
-            "body": json.dumps(self.case.body()),
-            "isBase64Encoded": False,
-        }
+        route = f"POST {API_PREFIX}/sessions/{{session_id}}/turns"
+        return _event(route, f"{API_PREFIX}/sessions/{session_id}/turns", tenant, json.dumps(self.case.body()))
 
-    def posts(self) -> Iterator[dict[str, Any]]:
+    def read_event(self, turn_id: str) -> dict[str, Any]:
+        """The one by which it reads a turn."""
+        return _event(f"ANY {API_PREFIX}/{{proxy+}}", f"{API_PREFIX}/turns/{turn_id}", TENANT, None)
+
+    def posts(self, tenant: str = TENANT) -> Iterator[dict[str, Any]]:
         """A turn after the other, in a new session before one is due for a summary."""
         while True:
-            event = self.event(self.make_session())
+            event = self.event(self.make_session(tenant), tenant)
             yield from (event for _ in range(_SESSION_TURNS))
+
+    def make_tenants(self, tenants: Sequence[str]) -> None:
+        """Tenants with the agents that the first one has."""
+        columns = "tenant_id, key, version, name, role_prompt, model_alias, max_output_tokens, temperature, enabled"
+        with psycopg.connect(self.server_url, autocommit=True) as owner:
+            for table, names in (("agents", "tenant_id, key, version"), ("agent_versions", columns)):
+                copied = names.replace("tenant_id", "t", 1)
+                copies = f"INSERT INTO {table} ({names}) SELECT {copied} FROM {table}, unnest(%s::text[]) t"
+                owner.execute(f"{copies} WHERE tenant_id = %s".encode(), [list(tenants), TENANT])
+
+    def before_fork(self) -> None:
+        """Take a turn, so that nothing is left to be imported in each process, and close the connection: it would
+        belong to all of them."""
+        with redirect_stdout(io.StringIO()):
+            self.handler(self.app_url)(next(self.posts()), self.context)
+        _forget()
 
     def wal_bytes(self) -> int:
         """What the server has written ahead so far."""
@@ -168,6 +174,26 @@ class World:
         for key in KEYS:
             agent = {"name": key.title(), "enabled": True, "temperature": None, **body}
             record_agent(database(), tenant, key, agent)
+
+
+def _event(route: str, path: str, tenant: str, body: str | None) -> dict[str, Any]:
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "bench", "tenant_id": tenant, "roles": "[member]"}
+    method = "GET" if body is None else "POST"
+    http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""}
+    return {
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json", "host": "localhost"},
+        "requestContext": {
+            "requestId": "bench",
+            "authorizer": {"jwt": {"claims": claims, "scopes": None}},
+            "http": http,
+        },
+        **({} if body is None else {"body": body}),
+        "isBase64Encoded": False,
+    }
 
 
 @contextmanager

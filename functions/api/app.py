@@ -10,5 +10,6 @@ from shared.names import API_PREFIX
 _POST_TURN = APIRoute(f"{API_PREFIX}/sessions/{{session_id}}/turns", lambda: None, methods=["POST"])
 
 app = create_app("Pantheon", elsewhere=[_POST_TURN])
-for noun in (status, agents, sessions, history, export, budget, usage):
+# What is read most is matched first: a route that is not the path's still costs a comparison.
+for noun in (history, sessions, agents, status, export, budget, usage):
     app.include_router(noun.router)

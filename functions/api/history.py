@@ -19,6 +19,25 @@ router = APIRouter(prefix=API_PREFIX)
 POLL_S = 0.2
 
 
+@router.get("/turns/{turn_id}", response_model=TurnView)
+async def read_turn(
+    caller: CurrentCaller,
+    turn_id: TurnId,
+    wait: Annotated[float, Query(ge=0, le=20, allow_inf_nan=False)] = 0,
+    after: Annotated[int | None, Query(ge=0)] = None,
+) -> Response:
+    """An ended turn as it was answered, a running one with the replies that are finished. `wait` holds the answer for
+    so many seconds, or until the turn has ended or more than `after` of its steps have finished."""
+    until = time.monotonic() + wait
+    while True:
+        turn = load_turn(database(), caller.tenant_id, turn_id)
+        progressed = after is not None and turn.steps_finished > after
+        if turn.ended or progressed or time.monotonic() >= until:
+            return Response(turn.body, media_type="application/json")
+        # One process serves one request: nobody else waits while this one sleeps.
+        time.sleep(min(POLL_S, max(0.0, until - time.monotonic())))
+
+
 @router.get("/sessions/{session_id}/turns", response_model=PageOf[TurnView])
 async def list_turns(caller: CurrentCaller, session_id: SessionId, page: RequestedPage) -> Response:
     """The session's turns by index. A page ends at 4 MB."""
@@ -40,25 +59,6 @@ async def list_audit(caller: CurrentCaller, turn_id: TurnId) -> dict[str, Any]:
     events = load_audit(database(), caller.tenant_id, turn_id)
     items = [{**event, "created_at": format_time(event["created_at"])} for event in events]
     return {"items": items, "next_cursor": None}
-
-
-@router.get("/turns/{turn_id}", response_model=TurnView)
-async def read_turn(
-    caller: CurrentCaller,
-    turn_id: TurnId,
-    wait: Annotated[float, Query(ge=0, le=20, allow_inf_nan=False)] = 0,
-    after: Annotated[int | None, Query(ge=0)] = None,
-) -> Response:
-    """An ended turn as it was answered, a running one with the replies that are finished. `wait` holds the answer for
-    so many seconds, or until the turn has ended or more than `after` of its steps have finished."""
-    until = time.monotonic() + wait
-    while True:
-        turn = load_turn(database(), caller.tenant_id, turn_id)
-        progressed = after is not None and turn.steps_finished > after
-        if turn.ended or progressed or time.monotonic() >= until:
-            return Response(turn.body, media_type="application/json")
-        # One process serves one request: nobody else waits while this one sleeps.
-        time.sleep(min(POLL_S, max(0.0, until - time.monotonic())))
 
 
 @router.post(

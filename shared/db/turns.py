@@ -23,7 +23,10 @@ PAGE_BYTES = 4 * 1024 * 1024
 _NAMES = ("id", "session_id", "turn_index", "status", "mode", "message", "plan", "created_at")
 _columns = [turns.c[name] for name in _NAMES]
 _id = bindparam("b_id", type_=turns.c.id.type)
-_LOAD = Statement(select(*_columns, turns.c.response).where(turns.c.id == _id, turns.c.deleted_at.is_(None)))
+_this = (turns.c.id == _id, turns.c.deleted_at.is_(None))
+_LOAD = Statement(select(*_columns, turns.c.response).where(*_this))
+# All that is needed of a turn that has its response.
+_ENDED = Statement(select(turns.c.id, turns.c.status, turns.c.response).where(*_this))
 LOAD_CALLS = Statement(
     select(llm_calls).where(llm_calls.c.turn_id == _id).order_by(llm_calls.c.step, llm_calls.c.attempt)
 )
@@ -65,7 +68,7 @@ def _list(order: Order) -> Statement:
 
 _CANCEL = Statement(
     update(turns)
-    .where(turns.c.id == _id, turns.c.deleted_at.is_(None), active)
+    .where(*_this, active)
     .values(cancel_requested_at=func.coalesce(turns.c.cancel_requested_at, func.clock_timestamp()))
     .returning(turns.c.id)
 )
@@ -89,7 +92,10 @@ class StoredTurn:
 
 def load_turn(db: Database, tenant_id: str, turn_id: UUID) -> StoredTurn:
     """Raises NotFound."""
-    rows, calls = db.read_all(tenant_id, (_LOAD, {"b_id": turn_id}), (_CALLS, {"b_id": turn_id}))
+    calls, rows = list[Row](), db.read(tenant_id, _ENDED, {"b_id": turn_id})
+    if rows and rows[0]["response"] is None:
+        # The turn after its calls: one that ends in between is read as it ended, and not without what it had.
+        calls, rows = db.read_all(tenant_id, (_CALLS, {"b_id": turn_id}), (_LOAD, {"b_id": turn_id}))
     if not rows:
         raise NotFound("There is no such turn.")
     return _stored(rows[0], calls)

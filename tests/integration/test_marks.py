@@ -7,7 +7,7 @@ import pytest
 
 from shared.db import sessions
 from shared.db.publish import PUBLISH
-from shared.db.turns import _LOAD as LOAD_TURN
+from shared.db.turns import _ENDED as LOAD_TURN
 from shared.db.turns import record_cancel
 from shared.domain.outcome import TurnOutcome
 from shared.errors import NotFound, SessionDeleted, TurnEnded

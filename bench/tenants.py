@@ -1,0 +1,49 @@
+"""Whether one tenant's concurrent turns wait for each other, since each takes the row of its budget: as many processes
+of one tenant against as many tenants.
+
+    python -m bench.tenants                  writes the table in docs/performance.md
+    python -m bench.tenants --print --seconds 1
+
+Every commit takes a millisecond longer than the disk needs: `commit_delay` with `commit_siblings` 0, for which a
+commit sleeps before it flushes. While it sleeps it holds its locks, the budget's row among them.
+"""
+
+import argparse
+
+from bench import report
+from bench.rate import rate
+from bench.throughput import CASE, turns
+from bench.world import SETTINGS, TENANT, World
+
+SLOW_COMMIT = {"commit_delay": "1000", "commit_siblings": "0"}
+# How many at once, and how long a call takes, in seconds.
+CROWDS = ((8, 0.0), (64, 0.05))
+ROUNDS = 3
+COLUMNS = ("turns at once", "a call takes", "one tenant, turns/s", "as many tenants, turns/s", "ratio")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds per round and side (2)")
+    parser.add_argument("--print", action="store_true", help="print the table only")
+    arguments = parser.parse_args()
+    rows = [_row(processes, wait_s, arguments.seconds) for processes, wait_s in CROWDS]
+    what = f"{ROUNDS} rounds of {arguments.seconds} s of each side, a commit slowed by 1 ms"
+    report.write("tenants", COLUMNS, rows, what, only_print=arguments.print)
+
+
+def _row(processes: int, wait_s: float, seconds: float) -> list[str]:
+    tenants = [f"tenant-{number}" for number in range(processes)]
+    one = many = 0.0
+    with World.start(CASE, SETTINGS | SLOW_COMMIT, wait_s) as world:
+        world.make_tenants(tenants)
+        world.before_fork()
+        # Turn about, so that whatever disturbs one disturbs both.
+        for _ in range(ROUNDS):
+            one += rate(lambda _: turns(world, TENANT), processes, seconds) / ROUNDS
+            many += rate(lambda number: turns(world, tenants[number]), processes, seconds) / ROUNDS
+    return [str(processes), f"{wait_s * 1000:.0f} ms", f"{one:.0f}", f"{many:.0f}", f"{one / many:.2f}"]
+
+
+if __name__ == "__main__":
+    main()
