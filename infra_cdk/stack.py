@@ -123,9 +123,10 @@ class PantheonStack(Stack):
                 Env.OWNER_DATABASE_URL: self.database.owner_url,
                 Env.OWNER_SECRET_ARN: self.database.secret_arn,
             }
-        values: dict[str, str] = {Env.STAGE: self.stage.name, Env.LLM_PROVIDER: "bedrock"}
+        values: dict[str, str] = {Env.STAGE: self.stage.name}
         if entry.role is Role.APP:
             values |= {
+                Env.LLM_PROVIDER: "bedrock",
                 Env.APP_DATABASE_URL: self.database.url(Role.APP),
                 Env.TURN_SECONDS: str(entries.TURN_SECONDS),
             }

@@ -1,0 +1,94 @@
+"""What a stage tells a function are the settings that the function reads: all that it must know, and nothing else."""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import pytest
+from pydantic import ValidationError
+
+from infra_cdk.entries import ENTRIES, Entry
+from shared.catalog import build
+from shared.db.address import Address
+from shared.names import Env
+from shared.settings import (
+    Environment,
+    IdentitySettings,
+    InvocationLogSettings,
+    MigrationSettings,
+    OperationsSettings,
+    QueueSettings,
+    Settings,
+    StageSettings,
+)
+from tests.infra.template import Template, text
+
+# The parts of the environment that a function reads, whatever it is asked.
+READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
+    {
+        "admin": (StageSettings, IdentitySettings, OperationsSettings),
+        "api": (StageSettings, IdentitySettings, Settings),
+        "turns": (StageSettings, IdentitySettings, Settings, QueueSettings),
+        "worker": (StageSettings, Settings, QueueSettings),
+        "sweeper": (StageSettings, OperationsSettings, QueueSettings),
+        "reconciler": (StageSettings, OperationsSettings, InvocationLogSettings),
+        "migrate": (MigrationSettings,),
+    }
+)
+# What a function may do without and is told all the same; without these it would work on something else.
+EXPECTED = {Settings: {Env.STAGE, Env.LLM_PROVIDER}, QueueSettings: {Env.QUEUE_URL}, StageSettings: {Env.STAGE}}
+
+
+def told(template: Template, entry: Entry) -> dict[str, str]:
+    """As on AWS, where what the template leaves open has a value."""
+    variables = template.functions()[entry.name]["Environment"]["Variables"]
+    known = {"<AWS::AccountId>": "123456789012", "<AWS::Region>": "eu-central-1", "<AWS::Partition>": "aws"}
+    return {name: _realised(text(value), known) for name, value in variables.items()}
+
+
+def _realised(value: str, known: Mapping[str, str]) -> str:
+    for unknown, real in known.items():
+        value = value.replace(unknown, real)
+    return re.sub(r"<[^>]+>", "known-on-aws", value)
+
+
+def aliases(part: type[Environment]) -> set[str]:
+    return {field.alias or "" for field in part.model_fields.values()}
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+class TestEnvironment:
+    def test_every_part_that_a_function_reads_can_be_read(self, template: Template, entry: Entry) -> None:
+        for part in READS[entry.name]:
+            part.model_validate(told(template, entry))
+
+    def test_what_a_part_must_have_is_missed(self, template: Template, entry: Entry) -> None:
+        for part in READS[entry.name]:
+            for field in part.model_fields.values():
+                if field.is_required():
+                    without = {name: value for name, value in told(template, entry).items() if name != field.alias}
+                    with pytest.raises(ValidationError, match=str(field.alias)):
+                        part.model_validate(without)
+
+    def test_it_is_told_nothing_that_it_does_not_read(self, template: Template, entry: Entry) -> None:
+        assert set(told(template, entry)) <= set().union(*map(aliases, READS[entry.name]))
+
+    def test_it_is_told_where_it_is_and_what_to_work_with(self, template: Template, entry: Entry) -> None:
+        expected = {name.value for part in READS[entry.name] for name in EXPECTED.get(part, ())}
+        assert expected <= set(told(template, entry))
+
+    def test_the_database_is_where_its_address_says(self, template: Template, entry: Entry) -> None:
+        (url,) = (value for name, value in told(template, entry).items() if name.endswith("DATABASE_URL"))
+        address = Address.parse(url)
+        assert "iam=" not in address.url
+        assert "prepare=" not in address.url
+        assert (address.region is not None) is (entry.role is not None)
+
+
+def test_every_function_is_here() -> None:
+    assert set(READS) == {entry.name for entry in ENTRIES}
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.asks], ids=lambda entry: entry.name)
+def test_who_asks_models_has_them(template: Template, entry: Entry) -> None:
+    assert set(build(Settings.model_validate(told(template, entry)))) >= {"fast", "deep"}
