@@ -115,7 +115,7 @@ def publish_and_die(app_url: str, session_id: UUID, sent: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     provider = ScriptedProvider()
-    provider.enqueue(answer())
+    provider.enqueue(unknown(), answer())
     telemetry._put = die  # type: ignore[assignment]
     runner = Runner(Database(app_url), provider, lambda: AMPLE_S)
     outcome = take_turn(runner, TurnRequest("tenant-1", "user-1", session_id, "@writer hello"))
@@ -137,9 +137,14 @@ def test_what_a_killed_process_did_not_tell_of_is_in_the_next_ones(
     assert room.row("SELECT status FROM turns") == {"status": "completed"}
     found = sweep()
     spent = room.row(f"SELECT sum(amount_usd) AS usd FROM usage_ledger WHERE {MONTH}")["usd"]
-    assert spent == FAST_COST
-    for dimension in (Dimension.MODEL_ALIAS, Dimension.PURPOSE, Dimension.ACCOUNT):
+    assert spent > FAST_COST
+    for dimension in (Dimension.MODEL_ALIAS, Dimension.PURPOSE):
+        assert of(found, Metric.MONTH_USD, dimension) == by(room, dimension)
         assert sum(of(found, Metric.MONTH_USD, dimension).values()) == float(spent)
+    accounts = of(found, Metric.MONTH_USD, Dimension.ACCOUNT)
+    assert accounts == {"platform": 0.0, **by(room, "account")}
+    assert accounts["tenant"] == float(FAST_COST)
+    assert accounts["suspense"] == found[Metric.SUSPENSE_USD, None, None] == float(spent - FAST_COST)
 
 
 def test_another_month_is_left_out_but_for_what_is_in_suspense(

@@ -1,0 +1,98 @@
+"""What the tests of dashboards and alarms take for CloudWatch reads data points as AWS documents it."""
+
+import pytest
+
+from tests.cloudwatch.alarms import Alarm
+from tests.cloudwatch.insights import run
+from tests.cloudwatch.maths import Maths, Several
+from tests.cloudwatch.metrics import Metrics, Named, Series, Window, aggregate
+
+MINUTE = 60.0
+WINDOW = Window(0, 3 * MINUTE)
+ERRORS = Named("Pantheon", "Errors", frozenset({("service", "pantheon-dev")}))
+
+
+def evaluate(expression: str, **series: Series) -> object:
+    return Maths(Metrics(), WINDOW, MINUTE, series).evaluate(expression)
+
+
+def test_two_series_meet_where_both_have_a_point() -> None:
+    assert evaluate("a+2*b", a={0: 1, 60: 2}, b={60: 10, 120: 20}) == {60: 22}
+
+
+def test_what_is_divided_by_zero_has_no_point() -> None:
+    assert evaluate("100*a/b", a={0: 1, 60: 1}, b={0: 0, 60: 4}) == {60: 25}
+
+
+def test_a_choice_needs_only_what_it_chooses() -> None:
+    assert evaluate("IF(n >= 5, 100*a/n, 0)", n={0: 0, 60: 5, 120: 9}, a={60: 1}) == {0: 0, 60: 20}
+
+
+def test_what_is_filled_has_a_point_in_every_period() -> None:
+    assert evaluate("FILL(a,0)+FILL(b,0)", a={60: 2}, b={}) == {0: 0, 60: 2, 120: 0}
+
+
+def test_a_difference_is_to_the_point_before() -> None:
+    assert evaluate("DIFF(a)", a={0: 1, 120: 5}) == {120: 4}
+
+
+def test_a_search_finds_what_has_just_these_dimensions() -> None:
+    metrics = Metrics()
+    service = ("service", "pantheon-dev")
+    for alias, stage in (("fast", "pantheon-dev"), ("deep", "pantheon-dev"), ("fast", "pantheon-prod")):
+        named = Named("Pantheon", "Calls", frozenset({("service", stage), ("model_alias", alias)}))
+        metrics.put(named, 61, 2, 3)
+    metrics.put(Named("Pantheon", "Calls", frozenset({service})), 61, 9)
+    found = Maths(metrics, WINDOW, MINUTE).evaluate(
+        """SEARCH('{Pantheon,service,model_alias} service="pantheon-dev" MetricName="Calls"', 'Sum', 60)"""
+    )
+    assert found == Several({"deep": {60: 5}, "fast": {60: 5}})
+
+
+@pytest.mark.parametrize(
+    ("statistic", "expected"),
+    [("Sum", 10), ("Average", 2.5), ("Minimum", 1), ("Maximum", 4), ("SampleCount", 4), ("p50", 2.5), ("p100", 4)],
+)
+def test_statistics(statistic: str, expected: float) -> None:
+    assert aggregate([4, 1, 3, 2], statistic) == expected
+
+
+def test_what_nobody_has_covered_is_an_error() -> None:
+    for expression in ("RATE(a)", "a ** 2", "a if a else a"):
+        with pytest.raises((AssertionError, KeyError)):
+            evaluate(expression, a={0: 1})
+    with pytest.raises(AssertionError):
+        aggregate([1], "TM99")
+
+
+@pytest.mark.parametrize("missing", ["breaching", "notBreaching"])
+def test_an_alarm_rings_when_all_of_its_periods_breach_or_are_missing(missing: str) -> None:
+    alarm = Alarm(
+        "Id",
+        "Name",
+        {
+            **{"Namespace": "Pantheon", "MetricName": "Errors", "Statistic": "Sum", "Period": 60, "Threshold": 3},
+            **{"Dimensions": [{"Name": "service", "Value": "pantheon-dev"}], "EvaluationPeriods": 2},
+            **{"ComparisonOperator": "GreaterThanOrEqualToThreshold", "TreatMissingData": missing},
+        },
+    )
+    metrics = Metrics()
+    assert alarm.rings(metrics, 120) is (missing == "breaching")
+    metrics.put(ERRORS, 70, 2, 1)
+    assert alarm.rings(metrics, 120) is (missing == "breaching")
+    metrics.put(ERRORS, 10, 3)
+    assert alarm.rings(metrics, 120) is True
+    metrics.put(ERRORS, 130, 2)
+    assert alarm.rings(metrics, 180) is False
+
+
+def test_a_log_query_filters_adds_up_sorts_and_ends() -> None:
+    lines = [
+        {"@log": "/a", "@timestamp": 0, "tenant": "one", "usd": "0.5"},
+        {"@log": "/a", "@timestamp": 0, "tenant": "two", "usd": "0.75"},
+        {"@log": "/a", "@timestamp": 0, "tenant": "one", "usd": "0.5"},
+        {"@log": "/b", "@timestamp": 0, "tenant": "two", "usd": "9"},
+        {"@log": "/a", "@timestamp": 0, "tenant": "one"},
+    ]
+    query = "SOURCE '/a' | filter ispresent(usd)\n| stats sum(usd) as usd, count(*) as turns by tenant"
+    assert run(f"{query}\n| sort usd desc\n| limit 1", lines) == (["tenant", "usd", "turns"], [["one", "1", "2"]])
