@@ -15,6 +15,8 @@ from tests.soak.machine.model import MOODS, Moods
 DAY_S = 24 * 60 * 60
 # One call's time, in seconds: some of them use it up.
 _MAX_CALL_S = 0.5
+# To plan every statement again takes as long as many steps.
+_RUNS_TO_A_PLAN = 50
 _ASKED: Mapping[str, str] = {
     "writer": WRITER,
     "critic": CRITIC,
@@ -54,11 +56,13 @@ class Deployment:
     def __init__(self, world: World) -> None:
         self.world = world
         self.held: list[tuple[Actor, Then]] = []
+        self._begun = 0
 
     def begin(self) -> None:
         """Nothing has happened yet."""
-        self.world.renew()
-        self.world.owner.execute(b"TRUNCATE agents, agent_versions")
+        self.world.renew(plans=self._begun % _RUNS_TO_A_PLAN == 0)
+        self._begun += 1
+        self.world.owner.execute(b"DELETE FROM agents; DELETE FROM agent_versions")
         self.world.make_agents()
         self.world.requests()
 
@@ -118,5 +122,5 @@ class Deployment:
 
     def restore(self) -> None:
         """The agents and the budget that everybody has at the beginning."""
-        self.world.owner.execute(b"TRUNCATE agents, agent_versions, budget_limits")
+        self.world.owner.execute(b"DELETE FROM agents; DELETE FROM agent_versions; DELETE FROM budget_limits")
         self.world.make_agents()

@@ -3,9 +3,11 @@
 import multiprocessing
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.sabotage import SABOTAGES
@@ -80,8 +82,11 @@ def run_machine(world: World, runs: int, seed_: int, *, shrink: bool) -> Log:
 
     try:
         # A run is cut short where its choices take too much room: what counts are the steps.
-        while log.steps < runs * STEPS:
-            _run(log, deployment, max(1, runs - log.steps // STEPS), seed_ + log.steps, shrink=shrink)
+        while log.steps < runs * STEPS and not log.found:
+            # Processes are not scheduled twice alike: where a beginning that is tried again goes on in another way,
+            # Hypothesis has nothing to build on, and begins anew.
+            with suppress(FlakyStrategyDefinition):
+                _run(log, deployment, max(1, runs - log.steps // STEPS), seed_ + log.steps, shrink=shrink)
     except Exception as error:  # noqa: BLE001 whatever it is, it was found
         notes = "\n".join(getattr(error, "__notes__", ()))
         log.found.append(("smaller", f"{error}\n{notes}"))
