@@ -27,7 +27,7 @@ from tests.soak.row import Amount, Outcome, SoakRow
 _AGENTS = ("writer", "critic", "researcher")
 # What is systematic takes a thousand cases, whatever is asked for; the rest is by the number of operations.
 _SYSTEMATIC = 1000
-_EXAMPLES_PER_CASE = 1 / 40
+_EXAMPLES_PER_CASE = 1 / 30
 _CONFIG = """
 [checks.negative_data_rejection]
 # The gateway refuses a request line that is too long, and a path that names nothing is not found.

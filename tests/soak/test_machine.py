@@ -1,0 +1,127 @@
+"""What the state machine goes by: a watch that sees what may not have become of what was, a model of the contract."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.db.engine import Row
+from tests.soak.machine.model import Agent, Body, Expected, Model, Session, Turn, replies
+from tests.soak.machine.watch import Snapshot, changes
+
+_NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+_RUNNING, _ENDED, _CALL = UUID(int=1), UUID(int=2), UUID(int=3)
+
+
+def _turn(turn_id: UUID, **changes_: object) -> Row:
+    plan = {"selected_agent_keys": ["writer"], "source": "tags", "unknown_tags": ["nobody"]}
+    turn = {"id": turn_id, "session_id": UUID(int=9), "turn_index": 1, "idempotency_key": "key", "fingerprint": "f"}
+    turn |= {"mode": "tag", "roster": [], "created_at": _NOON, "lease_epoch": 2, "plan": plan, "expired_claims": 0}
+    turn |= {"cancel_requested_at": None, "deleted_at": None, "status": "running", "response": None}
+    return turn | {"completed_at": None} | changes_
+
+
+def _snapshot() -> Snapshot:
+    """A turn that runs and has been answered once, and one that has ended."""
+    call = {"call_id": _CALL, "turn_id": _RUNNING, "status": "succeeded", "verdict": "reply", "created_at": _NOON}
+    call |= {"cost_usd": Decimal(1), "input_tokens": 1, "output_tokens": 1, "stop_reason": "end_turn"}
+    ended = _turn(_ENDED, status="completed", response="{}", completed_at=_NOON)
+    return Snapshot(
+        {_RUNNING: _turn(_RUNNING), _ENDED: ended},
+        {_CALL: call | {"error_code": None}},
+        {1: {"amount_usd": Decimal(1)}},
+        Decimal(1),
+        Decimal(2),
+    )
+
+
+Change = Callable[[Any], object]
+_LATER = _NOON + timedelta(seconds=1)
+# What is done to a snapshot, and the kind of finding that it is.
+_FORBIDDEN: dict[str, tuple[str, Change]] = {
+    "a turn is gone": ("gone", lambda now: now.turns.pop(_ENDED)),
+    "an entry is gone": ("gone", lambda now: now.ledger.clear()),
+    "an entry is another one": ("ledger", lambda now: now.ledger[1].update(amount_usd=Decimal(2))),
+    "a turn is in another session": ("changed", lambda now: now.turns[_RUNNING].update(session_id=UUID(int=8))),
+    "an epoch goes back": ("changed", lambda now: now.turns[_RUNNING].update(lease_epoch=1)),
+    "another plan": ("plan", lambda now: now.turns[_RUNNING].update(plan=None)),
+    "an end is another one": ("changed", lambda now: now.turns[_ENDED].update(status="failed")),
+    "a response is another one": ("changed", lambda now: now.turns[_ENDED].update(response="{ }")),
+    "a cost is another one": ("changed", lambda now: now.calls[_CALL].update(cost_usd=Decimal(0))),
+    "a verdict is gone": ("changed", lambda now: now.calls[_CALL].update(verdict=None)),
+    "asked after a cancel": (
+        "unwanted",
+        lambda now: now.turns[_RUNNING].update(cancel_requested_at=_NOON - timedelta(seconds=1)),
+    ),
+    "cancelled and completed": ("unwanted", lambda now: now.turns[_ENDED].update(cancel_requested_at=_LATER)),
+}
+_ALLOWED: dict[str, Change] = {
+    "nothing": lambda now: now.calls[_CALL].update(),
+    "a turn ends": lambda now: now.turns[_RUNNING].update(status="failed", completed_at=_LATER),
+    "a turn is claimed": lambda now: now.turns[_RUNNING].update(lease_epoch=3),
+    "another entry": lambda now: now.ledger.update({2: {"amount_usd": Decimal(2)}}),
+    "cancelled after the last call": lambda now: now.turns[_RUNNING].update(cancel_requested_at=_LATER),
+    "deleted after its end": lambda now: now.turns[_ENDED].update(
+        deleted_at=_LATER,
+        response=None,
+        plan={"selected_agent_keys": ["writer"], "source": "tags", "unknown_tags": []},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _FORBIDDEN)
+def test_what_may_not_have_become_of_what_was_is_seen(name: str) -> None:
+    kind, change = _FORBIDDEN[name]
+    now = deepcopy(_snapshot())
+    change(now)
+    assert kind in {found for found, _ in changes(_snapshot(), now)}
+
+
+@pytest.mark.parametrize("name", _ALLOWED)
+def test_what_may_be_is_passed_over(name: str) -> None:
+    now = deepcopy(_snapshot())
+    _ALLOWED[name](now)
+    assert list(changes(_snapshot(), now)) == []
+
+
+def test_more_is_held_and_spent_than_the_budget_allows_and_than_before() -> None:
+    was = Snapshot({}, {}, {}, Decimal(1), None)
+    for used, ceiling, found in ((3, 2, ["budget"]), (2, 2, []), (1, 0, []), (9, None, [])):
+        now = Snapshot({}, {}, {}, Decimal(used), None if ceiling is None else Decimal(ceiling))
+        assert [kind for kind, _ in changes(was, now)] == found
+
+
+class TestModel:
+    session = Session(UUID(int=5), "tag", ("writer", "critic"), "sequential")
+
+    def test_what_is_answered_first_is_what_comes_first(self) -> None:
+        model, body = Model(), Body(("@writer",))
+        turn = Turn(UUID(int=6), self.session)
+        model.turns[turn.id], model.keys["used"] = turn, (self.session, body, turn)
+        assert model.expect(self.session, Body(()), "used") == Expected(422, "invalid_message")
+        assert model.expect(self.session, body, "used") == Expected(202, turn=turn)
+        assert model.expect(self.session, Body(("hello",)), "used") == Expected(422, "idempotency_key_reused")
+        assert model.expect(self.session, body, None) == Expected(409, "turn_conflict", turn)
+        turn.active = False
+        assert model.expect(self.session, body, "used") == Expected(201, turn=turn)
+        assert model.expect(self.session, body, None) == Expected()
+        model.cap_usd = "0"
+        assert model.expect(self.session, body, None) == Expected(402, "budget_exceeded")
+
+    def test_who_is_asked_is_in_the_words(self) -> None:
+        model = Model()
+        tagged = Body(("@nobody", "`@critic`", "@Critic,", "(@RESEARCHER)", "@Critic,"))
+        plan = {"selected_agent_keys": ["critic"], "source": "tags", "unknown_tags": ["nobody", "RESEARCHER"]}
+        assert model.plan(self.session, tagged) == plan
+        model.agents["critic"] = Agent("fast", enabled=False)
+        plan = model.plan(self.session, tagged) or {}
+        assert (plan["selected_agent_keys"], plan["source"]) == (["writer"], "default")
+
+    def test_what_comes_of_a_step_is_by_the_provider(self) -> None:
+        mood = {"writer": ("throttled", False), "critic": ("throttled", True)}
+        assert replies(["writer", "critic", "researcher"], mood) == ["completed", "failed", "completed"]
+        assert replies(["writer"], {"writer": ("refused", False)}) == ["failed"]
