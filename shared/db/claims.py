@@ -21,7 +21,7 @@ _of_turn = llm_calls.c.turn_id == bindparam("t_id")
 _expired = (turns.c.status == "running") & (turns.c.lease_expires_at < func.clock_timestamp())
 
 LOCK_ABANDONED = Statement(
-    select(turns.c.id, turns.c.status).where(_this, or_(turns.c.status == "accepted", _expired)).with_for_update()
+    select(turns.c.id).where(_this, or_(turns.c.status == "accepted", _expired)).with_for_update()
 )
 
 
@@ -30,7 +30,6 @@ def _claim() -> Statement:
         update(llm_calls)
         .where(_of_turn, llm_calls.c.status == "intent")
         .values(status="unknown", cost_usd=llm_calls.c.reserve_usd)
-        .returning(llm_calls.c.call_id)
         .cte("lost")
     )
     outcomes = select(func.count(llm_calls.c.finished_at)).where(_of_turn).scalar_subquery()
@@ -47,7 +46,7 @@ def _claim() -> Statement:
             expired_claims=turns.c.expired_claims + case((fruitless, 1), else_=0),
             outcomes_at_claim=outcomes,
         )
-        .returning(*turns.c, func.clock_timestamp().label("now"), count(lost).label("lost"))
+        .returning(*turns.c, func.clock_timestamp().label("now"))
         .add_cte(lost)
     )
 

@@ -182,7 +182,7 @@ def _open() -> Statement:
 def _record() -> Statement:
     """An outcome alone. Where the call was posted at its reserve already, what it really cost is appended, to the
     platform: its reply came too late for anybody to pay for it."""
-    fence = select(turns.c.id, turns.c.deleted_at).where(*mine()).with_for_update(read=True).cte("fence")
+    fence = select(turns.c.id).where(*mine()).with_for_update(read=True).cte("fence")
     open_ = llm_calls.c.posted_at.is_(None)
     recorded = (
         outcome(fence, output=case((open_, typed("o_output", llm_calls.c.output))))

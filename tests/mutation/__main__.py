@@ -6,6 +6,7 @@ mutant survives that survivors.toml does not explain, or where that file explain
 
 import argparse
 import pickle
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Sequence
@@ -34,7 +35,7 @@ TESTS = ("tests/unit/test_turns_function.py", *(f"tests/integration/test_{name}.
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("--only", default="", metavar="TEXT", help="mutants with this in their name, such as a file")
+    parser.add_argument("--only", default="", metavar="PATTERN", help="mutants whose name it matches, such as a file")
     parser.add_argument("--at-most", type=int, metavar="TESTS", help="what one mutant is tried with, for a quick look")
     parser.add_argument("--fresh", action="store_true", help="try those again, too, that were killed before")
     parser.add_argument("--write", action="store_true", help="put what came of them into docs/reliability.md")
@@ -43,7 +44,7 @@ def main() -> int:
     if options.guards:
         return _try_guards()
     BUILD.mkdir(parents=True, exist_ok=True)
-    mutants = [mutant for file in CORE for mutant in mutants_of(file) if options.only in mutant.name]
+    mutants = [mutant for file in CORE for mutant in mutants_of(file) if re.search(options.only, mutant.name)]
     results = Results(BUILD / "results.jsonl", mutants, fresh=options.fresh)
     _collect(TESTS, lambda trials: _try_all(trials, results, mutants, options.at_most))
     if options.write:
