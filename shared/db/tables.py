@@ -29,6 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.db.budget_tables import PLATFORM, budget_limits, budgets
 from shared.db.columns import Time, counts, metadata, now, tokens
+from shared.db.invocation_log_tables import invocation_log_hours
 from shared.db.usage_tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
 
 # Whoever wants the schema finds all of it here.
@@ -37,6 +38,7 @@ __all__ = [
     "Time",
     "budget_limits",
     "budgets",
+    "invocation_log_hours",
     "metadata",
     "usage_days",
     "usage_hours",
@@ -249,19 +251,4 @@ audit_events = Table(
     now(),
     Index("audit_events_turn_id_idx", "turn_id"),
     _of_a_turn("audit_events"),
-)
-
-# The hours (UTC) of the provider's own log that operations have read, or are reading. No tenant's: the one table that
-# the application's role has nothing to do with.
-invocation_log_hours = Table(
-    "invocation_log_hours",
-    metadata,
-    Column("hour", Time, primary_key=True),
-    # When the reading began that `last_key`, `models` and `unreadable` are of; `read_at` says that it came to the end.
-    Column("started_at", Time, nullable=False),
-    Column("last_key", Text),
-    # Of which models calls that were made in this hour were found.
-    Column("models", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    Column("unreadable", BigInteger, nullable=False, server_default=text("0")),
-    Column("read_at", Time),
 )
