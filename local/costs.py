@@ -37,10 +37,10 @@ _STATEMENT_S: Final = 30.0
 # Widths, in characters.
 _NAME, _VALUE, _SHARE, _BAR = 30, 14, 5, 24
 # As the alarm has it.
-_OLD_S: Final = 45 * 60
+OLD_TURN_S: Final = 45 * 60
 # What is printed in red.
 _ALARMING: Final[Mapping[str, Callable[[Decimal], bool]]] = {
-    "the oldest of them, seconds": lambda seconds: seconds >= _OLD_S,
+    "the oldest of them, seconds": lambda seconds: seconds >= OLD_TURN_S,
     "budgets and ledger apart, USD": bool,
     "invariants broken": bool,
 }

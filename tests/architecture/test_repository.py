@@ -18,8 +18,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
 MODEL = "local/model.txt"
 INFRA = "infra_cdk/requirements.txt"
+DRAWING = "tests/drawing.txt"
 # What is installed into one environment, and so has to agree.
-TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA)
+TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA, DRAWING)
 CHECKOV = "infra_cdk/checkov.txt"
 EMULATOR = "local/emulator.txt"
 FUZZ = "tests/fuzz.txt"
@@ -93,6 +94,7 @@ def test_every_dependency_is_locked_where_it_is_needed() -> None:
     assert asked_for(groups["infra"]) <= locked(INFRA).keys()
     assert asked_for(groups["checkov"]) <= locked(CHECKOV).keys()
     assert asked_for(groups["fuzz"]) <= locked(FUZZ).keys()
+    assert asked_for(groups["drawing"]) <= locked(DRAWING).keys()
 
 
 def test_what_goes_to_lambda_is_what_the_functions_need_and_nothing_else() -> None:

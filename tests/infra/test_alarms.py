@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from infra_cdk.stages import Stage
+from local.costs import OLD_TURN_S
 from tests.infra.template import Template, text
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -53,6 +54,10 @@ def test_an_alarm_names_its_section_and_pages_only_where_it_must(template: Templ
 def test_only_the_sweepers_silence_rings(template: Template) -> None:
     silent = {name: alarm.get("TreatMissingData") for name, alarm in notifying(template).items() if name != "Canary"}
     assert {name for name, missing in silent.items() if missing != "notBreaching"} == {"OldestActiveTurn"}
+
+
+def test_a_turn_is_as_old_for_the_terminal_as_for_its_alarm(template: Template) -> None:
+    assert notifying(template)["OldestActiveTurn"]["Threshold"] == OLD_TURN_S
 
 
 def test_the_canary_watches_whatever_undoes_a_release(template: Template) -> None:
