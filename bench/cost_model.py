@@ -134,8 +134,8 @@ class Month:
             "connections": not self.stage.proxy and self.at_once() > self.stage.connections - SET_ASIDE,
             "concurrency": self.at_once() > CONCURRENCY,
             "requests": peak * (1 + self.assumed.reads_a_turn) > self.stage.throttle_rate,
-            # It is locked when a helper's reserve is held, and when the turn is published.
-            "platform's row": 2 * peak * self.assumed.commit_s > 1,
+            # It is locked when a helper's reserve is held, and when the turn is published; a summary has two more.
+            "platform's row": (2 + 2 / self.assumed.turns_a_summary) * peak * self.assumed.commit_s > 1,
             "storage": self.stored_bytes() / GIB > self.stage.storage_limit_gib,
             "ledger": self.turns * self.calls_a_turn() > LEDGER_ROWS,
         }
@@ -189,6 +189,14 @@ class Month:
         alarms = ALARM_METRICS * rates.ALARM_MONTH.usd + rates.COMPOSITE_MONTH.usd
         fixed = DASHBOARDS * rates.DASHBOARD_MONTH.usd + rates.SECRET_MONTH.usd + rates.KEY_MONTH.usd
         return self.assumed.series * rates.METRIC_MONTH.usd + alarms + fixed
+
+
+def first_limits(stage: Stage, footprint: Footprint) -> tuple[int, list[str]]:
+    """How many turns a month a stage holds, to a percent, and what it meets next."""
+    held, more = 1000.0, 1.01
+    while not (met := Month(stage, int(held * more), footprint).limits()):
+        held *= more
+    return int(held), met
 
 
 def _call(model: Model, prompt: int, answer: int) -> float:

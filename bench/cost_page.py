@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import report
-from bench.cost_model import ASSUMED, GIB, PARTS, Month, catalog
+from bench.cost_model import ASSUMED, GIB, PARTS, Month, catalog, first_limits
 from bench.footprint import Footprint
 from infra_cdk import rates
 from infra_cdk.rates import Rate
@@ -33,6 +33,7 @@ def sections() -> Mapping[str, str]:
     return {
         "costs": _costs(),
         "limits": _limits(),
+        "held": _held(),
         "measured": _measured(),
         "assumed": _assumed(),
         "prices": _prices(),
@@ -76,6 +77,14 @@ def _limits() -> str:
         *("new GiB a month", "ledger rows, M", "limits met"),
     )
     return report.table(columns, rows)
+
+
+def _held() -> str:
+    rows = []
+    for stage in STAGES.values():
+        turns, met = first_limits(stage, Footprint.kept())
+        rows.append([stage.name, f"{turns / 1e6:.2g} M", ", ".join(met)])
+    return report.table(["stage", "holds, turns a month", "and meets next"], rows)
 
 
 def _measured() -> str:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from bench import cost_page
-from bench.cost_model import PARTS, Month
+from bench.cost_model import PARTS, Month, first_limits
 from bench.footprint import Footprint
 from infra_cdk.stages import PROD, STAGES, Stage
 
@@ -41,6 +41,13 @@ def test_a_second_zone_doubles_what_the_database_costs_at_rest() -> None:
     both = Month(PROD, 0, FOOTPRINT).costs()["database"]
     one = Month(replace(PROD, multi_az=False), 0, FOOTPRINT).costs()["database"]
     assert both - proxy == pytest.approx(2 * (one - proxy))
+
+
+def test_a_stage_holds_what_it_is_said_to_and_no_more_than_a_hundredth_more() -> None:
+    for stage in STAGES.values():
+        turns, met = first_limits(stage, FOOTPRINT)
+        assert Month(stage, turns, FOOTPRINT).limits() == []
+        assert Month(stage, int(turns * 1.011), FOOTPRINT).limits() == met
 
 
 def test_limits_are_met_in_their_order() -> None:
