@@ -2,16 +2,32 @@
 
 The rule this file protects: money that is shown is read from what was committed, in one statement, and never added up
 beside it. A month is the period that a call's hold was taken in, in UTC, as for budgets. Most of it is read as it was
-rolled up, and the ledger only beyond that: so it is exact at any moment, and takes as long for any size of the ledger.
+rolled up, and the ledger only beyond that, and where a hold was another month's: so it is exact at any moment, and
+takes as long for any size of the ledger.
 """
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import FromClause, func, literal, literal_column, or_, select, text, union_all
+from sqlalchemy import (
+    Date,
+    FromClause,
+    Select,
+    Table,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    union_all,
+)
+from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.budgets import this_month
 from shared.db.engine import Database, Statement
@@ -34,17 +50,32 @@ _month = this_month()
 
 
 def _ledger() -> FromClause:
-    """All of the ledger: its days and hours as far as they are rolled up, and its rows beyond."""
-    names = ("model_alias", "purpose", "account", "period", "amount_usd", *TOKEN_CLASSES)
+    """All of the ledger by the month of the hold: its days and hours as far as they are rolled up, and its rows beyond,
+    by the month in which they were posted; and the few of another month once more, out of that one and into their own.
+    """
     rolled_up = select(func.max(usage_rolled_up.c.until)).scalar_subquery()
     today = select(func.date_trunc("day", func.max(usage_rolled_up.c.until), "UTC")).scalar_subquery()
     known = select(func.coalesce(func.max(usage_rolled_up.c.until), literal_column("'-infinity'::timestamptz")))
-    parts = (
-        (usage_days, (usage_days.c.start < today,)),
-        (usage_hours, (usage_hours.c.start >= today, usage_hours.c.start < rolled_up)),
-        (usage_ledger, (usage_ledger.c.created_at >= known.scalar_subquery(),)),
+    day, hour, row = usage_days.c.start, usage_hours.c.start, usage_ledger.c.created_at
+    moved = usage_ledger.c.period != _posted_in(row)
+    entries = union_all(
+        _sums(usage_days, _posted_in(day)).where(day < today),
+        _sums(usage_hours, _posted_in(hour)).where(hour >= today, hour < rolled_up),
+        _sums(usage_ledger, _posted_in(row)).where(row >= known.scalar_subquery()),
+        _sums(usage_ledger, _posted_in(row), sign=-1).where(moved),
+        _sums(usage_ledger, usage_ledger.c.period).where(moved),
     )
-    return union_all(*(select(*(of.c[name] for name in names)).where(*where) for of, where in parts)).subquery("ledger")
+    return entries.subquery("ledger")
+
+
+def _sums(of: Table, period: ColumnElement[date], sign: int = 1) -> Select[Any]:
+    names = (of.c.model_alias, of.c.purpose, of.c.account, period.label("period"))
+    return select(*names, *((of.c[name] * sign).label(name) for name in ("amount_usd", *TOKEN_CLASSES)))
+
+
+def _posted_in(at: ColumnElement[datetime]) -> ColumnElement[date]:
+    """The month, as the index of entries of another one has it."""
+    return cast(func.date_trunc("month", func.timezone("UTC", at)), Date)
 
 
 def _entries() -> Statement:

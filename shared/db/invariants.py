@@ -5,9 +5,10 @@ query would say that all is well.
 
 `{since}` in a query is the id of a turn; those that were made before it are left out, and what was deleted before it.
 Ids are in the order of time, and so the newest turns are found by the tables' keys, and their entries of the ledger by
-its order in time (`{posted}`). What a payer's month adds up to is looked at as a whole, from the month before on, by
-what is rolled up and the ledger's rest; and what is rolled up is held against the ledger. So the time that all of this
-takes follows what happened lately, and not what there is.
+its order in time (`{posted}`). What a payer's month adds up to is looked at as a whole, from the month before on: what
+was posted in it, by what is rolled up and the ledger's rest, but for the few entries of another month, which an index
+knows. And what is rolled up is held against the ledger. So the time that all of this takes follows what happened
+lately, and not what there is.
 """
 
 from collections.abc import Mapping
@@ -105,15 +106,22 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 SELECT CASE account WHEN 'tenant' THEN 'tenant:' || tenant_id ELSE 'platform' END AS payer,
                        period, sum(amount_usd) AS posted
                 FROM (
-                    SELECT account, tenant_id, period, amount_usd FROM usage_days
-                    WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
+                    SELECT account, tenant_id, {posted_in} AS period, amount_usd
+                    FROM (
+                        SELECT account, tenant_id, start AS created_at, amount_usd FROM usage_days
+                        WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
+                        UNION ALL
+                        SELECT account, tenant_id, start, amount_usd FROM usage_hours
+                        WHERE start >= (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
+                            AND start < (SELECT max(until) FROM usage_rolled_up)
+                        UNION ALL
+                        SELECT account, tenant_id, created_at, amount_usd FROM usage_ledger
+                        WHERE created_at >= (SELECT coalesce(max(until), '-infinity') FROM usage_rolled_up)
+                    ) by_time
                     UNION ALL
-                    SELECT account, tenant_id, period, amount_usd FROM usage_hours
-                    WHERE start >= (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
-                        AND start < (SELECT max(until) FROM usage_rolled_up)
+                    SELECT account, tenant_id, period, amount_usd FROM usage_ledger WHERE period <> {posted_in}
                     UNION ALL
-                    SELECT account, tenant_id, period, amount_usd FROM usage_ledger
-                    WHERE created_at >= (SELECT coalesce(max(until), '-infinity') FROM usage_rolled_up)
+                    SELECT account, tenant_id, {posted_in}, -amount_usd FROM usage_ledger WHERE period <> {posted_in}
                 ) entries
                 WHERE account <> 'suspense' AND period >= {month}
                 GROUP BY 1, 2
@@ -157,15 +165,14 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 ))""",
         # At least the last day's hours and the last two days: what is posted late comes by a transaction of minutes.
         "what is rolled up is what the ledger says": """
-            SELECT span, start, tenant_id, agent_key, model_alias, purpose, account, kind, period,
-                   sum(amount_usd) AS too_much
+            SELECT span, start, tenant_id, agent_key, model_alias, purpose, account, kind, sum(amount_usd) AS too_much
             FROM (
                 SELECT 'hour' AS span, h.* FROM usage_hours h, usage_rolled_up r
                 WHERE start < until AND start >= {hours}
                 UNION ALL
                 SELECT 'hour', tenant_id, date_trunc('hour', created_at, 'UTC'), agent_key, model_alias, purpose,
                        account, kind, -(kind = 'post')::int, -input_tokens, -output_tokens, -cache_read_tokens,
-                       -cache_write_tokens, -reasoning_tokens, -amount_usd, period
+                       -cache_write_tokens, -reasoning_tokens, -amount_usd
                 FROM usage_ledger, usage_rolled_up
                 WHERE created_at < until AND created_at >= {hours}
                 UNION ALL
@@ -175,12 +182,12 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 UNION ALL
                 SELECT 'day', tenant_id, date_trunc('day', start, 'UTC'), agent_key, model_alias, purpose, account,
                        kind, -calls, -input_tokens, -output_tokens, -cache_read_tokens, -cache_write_tokens,
-                       -reasoning_tokens, -amount_usd, period
+                       -reasoning_tokens, -amount_usd
                 FROM usage_hours, usage_rolled_up
                 WHERE start < date_trunc('day', until, 'UTC')
                     AND start >= {days}
             ) compared
-            GROUP BY span, start, tenant_id, agent_key, model_alias, purpose, account, kind, period
+            GROUP BY span, start, tenant_id, agent_key, model_alias, purpose, account, kind
             HAVING (sum(calls), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
                     sum(reasoning_tokens), sum(amount_usd)) <> (0, 0, 0, 0, 0, 0, 0)""",
         "an active turn is dispatched within five minutes of its time": """
@@ -195,6 +202,7 @@ _SINCE = "coalesce(uuid_extract_timestamp({since}), '-infinity')"
 _TERMS: Mapping[str, str] = {
     # An hour for clocks that differ: an id is made by a process, and an entry's time by the database.
     "{posted}": f"l.created_at >= {_SINCE} - interval '1 hour'",
+    "{posted_in}": "date_trunc('month', timezone('UTC', created_at))::date",
     "{month}": f"(date_trunc('month', timezone('UTC', {_SINCE})) - interval '1 month')::date",
     "{hours}": f"date_trunc('hour', least(until - interval '24 hours', {_SINCE}), 'UTC')",
     "{days}": f"date_trunc('day', least(until - interval '48 hours', {_SINCE}), 'UTC')",

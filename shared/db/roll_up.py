@@ -48,7 +48,7 @@ until = usage_rolled_up.c.until
 _settled = func.date_trunc("hour", func.now() - SETTLED_AFTER, "UTC")
 _next = until + _HOUR
 _due = until < _settled
-_dimensions = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind", "period")
+_dimensions = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind")
 _sums = (*TOKENS, "amount_usd")
 
 

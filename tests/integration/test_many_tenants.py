@@ -208,5 +208,5 @@ def _fill(town: Town, name: str) -> None:
         )
     if name in ("usage_hours", "usage_days"):
         # Beyond what is rolled up, where they are nobody's.
-        spans = "tenant_id, created_at, agent_key, model_alias, purpose, account, kind, 1, 1, 1, 1, 1, 1, 1, period"
+        spans = "tenant_id, created_at, agent_key, model_alias, purpose, account, kind, 1, 1, 1, 1, 1, 1, 1"
         town.owner.execute(f"INSERT INTO {name} SELECT {spans} FROM usage_ledger".encode())

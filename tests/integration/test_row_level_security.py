@@ -60,8 +60,7 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
                 (each.tenant_id,),
             )
         for spans in ("usage_hours", "usage_days"):
-            made = "tenant_id, timestamptz '2026-01-01', NULL, 'fast', 'agent', 'tenant', 'post', 1, 1, 1, 1, 1, 1, 1,"
-            made += " date '2026-01-01'"
+            made = "tenant_id, timestamptz '2026-01-01', NULL, 'fast', 'agent', 'tenant', 'post', 1, 1, 1, 1, 1, 1, 1"
             room.owner.execute(f"INSERT INTO {spans} SELECT {made} FROM sessions".encode())
         room.owner.execute("INSERT INTO usage_rolled_up VALUES (true, '2026-01-01T00:00:00Z')")
         yield room
