@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from shared.db.journal import OPEN
+from shared.db.journal import OPEN, RECORD
 from shared.domain.outcome import TurnOutcome
 from shared.errors import JournalUnavailable
 from shared.llm.port import Completion, Request
@@ -134,3 +134,28 @@ def test_a_turn_that_was_given_back_is_not_its_runners_any_more(room: CouncilRoo
     assert (outcome.status, len(room.provider.requests)) == ("accepted", 1)
     assert room.calls("status, verdict") == [("succeeded", None)]
     room.resume(outcome.turn_id)
+
+
+def test_an_outcome_that_is_recorded_again_leaves_the_verdict_that_it_had(room: CouncilRoom) -> None:
+    """Its commit went through unheard. By the time that its runner records it again, the turn is another's."""
+    successor = ScriptedProvider()
+    successor.enqueue(die)
+
+    def take_over_and_die() -> None:
+        room.expire_lease()
+        with suppress(Killed):
+            resume_as_another(room, successor)
+
+    room.db.lose_answer(OPEN)
+    room.db.before(RECORD, take_over_and_die)
+    with pytest.raises(JournalUnavailable):
+        room.take("@writer @critic hello")
+    assert room.calls("step, attempt, status, verdict")[0] == (0, 1, "succeeded", "reply")
+    room.expire_lease()
+    assert body(resume_as_another(room, successor))["status"] == "completed"
+    assert room.calls("step, attempt, status, verdict") == [
+        (0, 1, "succeeded", "reply"),
+        (1, 1, "unknown", None),
+        (1, 2, "unknown", None),
+        (1, 3, "succeeded", "reply"),
+    ]

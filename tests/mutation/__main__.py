@@ -37,6 +37,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--only", default="", metavar="PATTERN", help="mutants whose name it matches, such as a file")
     parser.add_argument("--at-most", type=int, metavar="TESTS", help="what one mutant is tried with, for a quick look")
+    parser.add_argument(
+        "--tests", default="", metavar="PATTERN", help="with tests whose name it matches, and no others"
+    )
     parser.add_argument("--fresh", action="store_true", help="try those again, too, that were killed before")
     parser.add_argument("--write", action="store_true", help="put what came of them into docs/reliability.md")
     parser.add_argument("--guards", action="store_true", help="those of guards.toml only, each with its test")
@@ -46,7 +49,7 @@ def main() -> int:
     BUILD.mkdir(parents=True, exist_ok=True)
     mutants = [mutant for file in CORE for mutant in mutants_of(file) if re.search(options.only, mutant.name)]
     results = Results(BUILD / "results.jsonl", mutants, fresh=options.fresh)
-    _collect(TESTS, lambda trials: _try_all(trials, results, mutants, options.at_most))
+    _collect(TESTS, lambda trials: _try_all(trials, results, mutants, options))
     if options.write:
         every = [mutant for file in CORE for mutant in mutants_of(file)]
         report.write(every, Results(BUILD / "results.jsonl", every, fresh=False).verdicts, explained())
@@ -60,9 +63,9 @@ def _collect(tests: Collection[str], work: Callable[[Trials], None]) -> None:
         pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[Trials(server, work)])
 
 
-def _try_all(trials: Trials, results: Results, mutants: Sequence[Mutant], at_most: int | None) -> None:
+def _try_all(trials: Trials, results: Results, mutants: Sequence[Mutant], options: argparse.Namespace) -> None:
     reach = _reach(trials)
-    choice, left = Choice(reach, at_most), results.left(mutants)
+    choice, left = Choice(reach, options.tests, options.at_most), results.left(mutants)
     _say(f"{len(reach.tests)} tests, {len(mutants)} mutants, {len(left)} to be tried")
     for number, mutant in enumerate(left, start=1):
         verdict = trials.judge(mutant, choice.tests)

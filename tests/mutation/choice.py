@@ -1,5 +1,6 @@
 """Which tests a mutant is tried with, and in which order: most mutants die of the first or second."""
 
+import re
 from collections import Counter
 from collections.abc import Collection
 
@@ -8,10 +9,12 @@ from tests.mutation.reach import Reach
 
 
 class Choice:
-    """Learns from each kill. `at_most`: how many tests one mutant is tried with; None for all that reach it."""
+    """Learns from each kill. Tests are those whose name matches `pattern`, and `at_most` so many for one mutant, None
+    for all that reach it."""
 
-    def __init__(self, reach: Reach, at_most: int | None) -> None:
+    def __init__(self, reach: Reach, pattern: str, at_most: int | None) -> None:
         self._reach = reach
+        self._matching = {test for test in reach.tests if re.search(pattern, test)}
         self._at_most = at_most
         self._kills = Counter[tuple[str, ...]]()
 
@@ -22,7 +25,7 @@ class Choice:
         if reached is None:
             return None
         taken, before = Counter[str](), dict[str, int]()
-        best = sorted(reached, key=lambda test: self._worth(mutant, test), reverse=True)
+        best = sorted(reached & self._matching, key=lambda test: self._worth(mutant, test), reverse=True)
         for test in best:
             file = test.partition("::")[0]
             before[test] = taken[file]
