@@ -142,8 +142,9 @@ def aws_environment() -> AwsEnvironment:
     return _read(AwsEnvironment)
 
 
+@cache
 def stage_settings() -> StageSettings:
-    """Read anew each time, as every function has it, whatever else it has."""
+    """The same for metrics, which every function emits, whatever else it has."""
     return _read(StageSettings)
 
 

@@ -168,25 +168,34 @@ def _put(groups: Iterable[Group], fields: Mapping[str, str] | None = None) -> No
     """EMF on standard output: as few lines as can hold the groups, the first with `fields` beside its metrics. A name
     stands in a line once, so groups share a line where they say the same of whatever both of them name."""
     service = f"{SERVICE}-{stage_settings().stage}"
-    lines: list[dict[str, Any]] = []
+    lines: list[tuple[list[str], dict[str, Any]]] = []
     for dimensions, values in groups:
         said: dict[str, Any] = {"service": service}
         said.update(dimensions.items())
         said.update((metric, [float(value)]) for metric, value in values.items())
-        line = next((line for line in lines if all(line.get(name, of) == of for name, of in said.items())), None)
-        if line is None:
-            declared = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": []}
-            line = {"_aws": declared, **(fields if fields and not lines else {})}
-            lines.append(line)
-        line["_aws"]["CloudWatchMetrics"].append(_directive(("service", *dimensions), tuple(values)))
-        line |= said
-    sys.stdout.write("".join(f"{_as_json(line)}\n" for line in lines))
+        directive = _directive(("service", *dimensions), tuple(values))
+        for directives, line in lines:
+            if all(line.get(name, of) == of for name, of in said.items()):
+                directives.append(directive)
+                line.update(said)
+                break
+        else:
+            lines.append(([directive], said))
+    if lines and fields:
+        lines[0][1].update(fields)
+    now = int(time.time() * 1000)
+    sys.stdout.write("".join(_line(now, directives, line) for directives, line in lines))
+
+
+def _line(now: int, directives: Sequence[str], members: Mapping[str, Any]) -> str:
+    declared = f'"_aws":{{"Timestamp":{now},"CloudWatchMetrics":[{",".join(directives)}]}}'
+    return f"{{{declared},{_as_json(members)[1:]}\n"
 
 
 @cache
-def _directive(dimensions: tuple[str, ...], metrics: tuple[Metric, ...]) -> dict[str, Any]:
-    """What declares the metrics of a group, by Powertools: the same at every turn, and made once."""
+def _directive(dimensions: tuple[str, ...], metrics: tuple[Metric, ...]) -> str:
+    """What declares the metrics of a group, as Powertools writes it. It is the same at every turn, and made once."""
     declared = {metric.value: {"Unit": _UNITS.get(metric, MetricUnit.Count).value} for metric in metrics}
     provider = AmazonCloudWatchEMFProvider(namespace=METRICS_NAMESPACE)
     written = provider.serialize_metric_set(declared, dict.fromkeys(dimensions, ""), {})
-    return dict(written["_aws"]["CloudWatchMetrics"][0])
+    return _as_json(written["_aws"]["CloudWatchMetrics"][0])

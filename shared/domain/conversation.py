@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.domain.agent import Agent
 from shared.domain.summary import Summary
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One agent's finished reply."""
+class Said(NamedTuple):
+    """One agent's finished reply. A tuple, as a past turn is: many of them are made in every turn."""
 
     agent_key: str
     name: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PastTurn:
+class PastTurn(NamedTuple):
     message: str
     replies: tuple[Said, ...]
     turn_index: int = 0

@@ -1,6 +1,5 @@
 """A turn and its parts, and the one place where a turn becomes the JSON that a client sees and replays."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
+from shared.domain.json_text import json_text
 from shared.domain.money import ZERO, Usage, format_usd
 from shared.domain.problem import Problem
 
@@ -153,7 +153,7 @@ class Turn:
             "created_at": format_time(self.created_at),
             "completed_at": self.completed_at and format_time(self.completed_at),
         }
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        return json_text(body)
 
 
 def format_time(moment: datetime) -> str:

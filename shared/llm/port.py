@@ -34,8 +34,7 @@ class Message:
     size: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        size = len(self.text) if self.text.isascii() else len(self.text.encode())
-        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "size", size_of(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +69,11 @@ class Provider(Protocol):
     def complete(self, request: Request) -> Completion:
         """Send `request` once. Returns within `request.model.max_call_s` seconds and does not raise."""
         ...
+
+
+def size_of(text: str) -> int:
+    """Bytes of `text` in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def storable(text: str) -> str:

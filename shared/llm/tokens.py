@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from shared.catalog import Model
-from shared.llm.port import Message
+from shared.llm.port import Message, size_of
 
 # Tokens around each message in a provider's template, and around the whole request. Generous: an estimate that is
 # too low costs a refused call, one that is too high only some history.
@@ -27,13 +27,18 @@ _EASE = 0.125
 
 def estimate_tokens(messages: Iterable[Message]) -> int:
     """About how many tokens `messages` take."""
-    return sum(MESSAGE_OVERHEAD + -(-message.size // _BYTES_PER_TOKEN) for message in messages)
+    return sum([MESSAGE_OVERHEAD + -(-message.size // _BYTES_PER_TOKEN) for message in messages])
+
+
+def estimate_text(text: str) -> int:
+    """About how many tokens a message of `text` takes."""
+    return MESSAGE_OVERHEAD + -(-size_of(text) // _BYTES_PER_TOKEN)
 
 
 def most_input_tokens(messages: Iterable[Message], schema: Mapping[str, object] | None = None) -> int:
     """How many tokens a request can take at most: a token is at least a byte."""
     described = len(json.dumps(schema)) if schema else 0
-    return REQUEST_OVERHEAD + described + sum(MESSAGE_OVERHEAD + message.size for message in messages)
+    return REQUEST_OVERHEAD + described + sum([MESSAGE_OVERHEAD + message.size for message in messages])
 
 
 class TokenEstimates:

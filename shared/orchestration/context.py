@@ -68,4 +68,4 @@ def _exchange(turn: PastTurn) -> tuple[Message, Message]:
 
 
 def _spoken(replies: Sequence[Said]) -> str:
-    return "\n\n".join(f"{said.name}: {said.text}" for said in replies)
+    return "\n\n".join([f"{said.name}: {said.text}" for said in replies])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.llm.port import Message
-from shared.llm.tokens import estimate_tokens
+from shared.llm.tokens import estimate_text
 from shared.summary.merge import Limits
 
 
@@ -21,7 +21,9 @@ class SummaryPolicy:
 
     def due(self, unsummarised: Sequence[PastTurn]) -> bool:
         """Whether the turns since the last summary, the one that is ending included, want a new one."""
-        return len(unsummarised) >= self.after_turns or estimate_tokens(transcript(unsummarised)) >= self.after_tokens
+        if len(unsummarised) >= self.after_turns:
+            return True
+        return sum([estimate_text(_spoken(turn)) for turn in unsummarised]) >= self.after_tokens
 
 
 def unsummarised(conversation: Conversation, turn_index: int, replies: Sequence[Said]) -> tuple[PastTurn, ...]:
@@ -31,7 +33,8 @@ def unsummarised(conversation: Conversation, turn_index: int, replies: Sequence[
 
 def transcript(turns: Sequence[PastTurn]) -> tuple[Message, ...]:
     """The turns as a summariser reads them: one message each, oldest first."""
-    return tuple(
-        Message("user", "\n".join([f"User: {turn.message}", *(f"{said.name}: {said.text}" for said in turn.replies)]))
-        for turn in turns
-    )
+    return tuple(Message("user", _spoken(turn)) for turn in turns)
+
+
+def _spoken(turn: PastTurn) -> str:
+    return "\n".join([f"User: {turn.message}", *[f"{said.name}: {said.text}" for said in turn.replies]])

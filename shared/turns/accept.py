@@ -17,6 +17,7 @@ from shared.db.context import LOAD_FOR_NEW_TURN
 from shared.db.engine import Database, Params, Row
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
+from shared.domain.json_text import json_text
 from shared.domain.summary import LISTS, Structure, Summary
 from shared.errors import (
     IdempotencyKeyReused,
@@ -171,6 +172,6 @@ def _columns(request: TurnRequest, header: Header, fan_out: str, roster: dict[st
         "t_mode": header.mode,
         "t_fan_out": fan_out,
         "t_requested_agent_keys": request.agent_keys and list(request.agent_keys),
-        "t_roster": json.dumps([{"key": agent.key, "version": agent.version} for agent in roster.values()]),
+        "t_roster": json_text([{"key": agent.key, "version": agent.version} for agent in roster.values()]),
         "t_plan": None,
     }

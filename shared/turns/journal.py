@@ -5,7 +5,6 @@ outcome is recorded again alone; when it is refused, the outcome went through an
 """
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from shared.db.claims import RELEASE
 from shared.db.engine import Database, Params, Row
 from shared.db.journal import OPEN, RECORD
 from shared.db.turns import LOAD_CALLS
+from shared.domain.json_text import json_text
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Charge, Verdict
 from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable, TurnLimitExceeded
@@ -96,10 +96,10 @@ class TurnJournal:
         written = [call.intent(ask, request, _hash(request)) for call, (ask, request) in zip(calls, asks, strict=True)]
         plan = asks[0][0].plan
         params = {
-            "i_calls": json.dumps(written),
+            "i_calls": json_text(written),
             "i_payer": calls[0].payer,
             "i_reserve_usd": sum(call.reserve_usd for call in calls),
-            "t_plan": plan and json.dumps(plan.as_dict(), ensure_ascii=False),
+            "t_plan": plan and json_text(plan.as_dict()),
             "t_lease_s": max(request.model.max_call_s for _, request in asks) + LEASE_MARGIN_S,
         }
         needed = len(asks) == 1 and asks[0][0].purpose == "agent"
@@ -249,4 +249,4 @@ def _hash(request: Request) -> str:
         request.max_output_tokens,
         request.temperature,
     )
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return hashlib.sha256(json_text(content).encode()).hexdigest()

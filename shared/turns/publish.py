@@ -4,7 +4,6 @@ The response is built for the marks (cancel, delete) and the outcomes that were 
 others, nothing is published, and it is built again for those.
 """
 
-import json
 from typing import Any
 
 import psycopg
@@ -12,6 +11,7 @@ from uuid6 import uuid7
 
 from shared.db.engine import Database, Params
 from shared.db.publish import PUBLISH
+from shared.domain.json_text import json_text
 from shared.domain.money import format_usd
 from shared.domain.problem import Problem, problem
 from shared.domain.summary import Summary
@@ -126,12 +126,12 @@ def _params(turn: Turn, journal: TurnJournal, summary: Summary | None, *, delete
     }
     return {
         "t_status": turn.status,
-        "t_plan": turn.plan and json.dumps(turn.plan.as_dict(), ensure_ascii=False),
+        "t_plan": turn.plan and json_text(turn.plan.as_dict()),
         "t_response": None if deleted else turn.as_json(),
         "t_completed_at": turn.completed_at,
-        "t_replies": json.dumps(replies, ensure_ascii=False),
-        "t_summaries": json.dumps(_summary_rows(turn, summary), ensure_ascii=False),
-        "t_audit": json.dumps(audit, ensure_ascii=False),
+        "t_replies": json_text(replies),
+        "t_summaries": json_text(_summary_rows(turn, summary)),
+        "t_audit": json_text(audit),
     }
 
 

@@ -11,11 +11,11 @@ import pytest
 from infra_cdk.stages import Stage
 from shared.db.engine import Database, Row
 from shared.names import Env, Role
-from shared.settings import invocation_log_settings, operations_settings, settings
+from shared.settings import invocation_log_settings, operations_settings, settings, stage_settings
 from tests.cloudwatch.service import Service
 from tests.council_room import CouncilRoom, DatabaseUrls
 
-_CACHES = (settings, operations_settings, invocation_log_settings)
+_CACHES = (settings, operations_settings, invocation_log_settings, stage_settings)
 # Read already, so that the reconciler has the newest hours left.
 _READ = """INSERT INTO invocation_log_hours SELECT hour, now(), NULL, '{}', 0, now()
     FROM generate_series(date_trunc('hour', now() - interval '20 days', 'UTC'), now() - interval '3 hours',

@@ -1,12 +1,13 @@
 """What a turn costs the database, counted on the wire and in transaction ids, and what it holds meanwhile: nothing."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from shared.db.engine import Database
 from shared.db.health import load_checks
+from shared.domain.turn import Turn
 from shared.llm.port import Request
 from shared.settings import settings
 from tests.council_room import CouncilRoom, body
@@ -49,6 +50,19 @@ def test_a_turn_of_n_calls_takes_n_plus_two_statements_and_round_trips_and_n_plu
     assert tap.round_trips == calls + 2
     # Each look takes an id itself. Loading the turn's context takes none: it writes nothing.
     assert after - before - 1 == calls + 1
+
+
+def test_a_turns_response_is_made_and_encoded_once(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+
+    def encode(turn: Turn, once: Callable[[Turn], str] = Turn.as_json) -> str:
+        encoded.append(once(turn))
+        return encoded[-1]
+
+    monkeypatch.setattr(Turn, "as_json", encode)
+    outcome = room.take("@writer @critic hello")
+    assert encoded == [outcome.body]
+    assert room.row("SELECT response FROM turns") == {"response": outcome.body}
 
 
 SHAPES = {

@@ -25,7 +25,7 @@ from shared.domain.money import Usage
 from shared.names import Env
 from shared.reconciliation.invocation_log import reconcile_invocation_log
 from shared.reconciliation.reconcile import SILENT_AFTER, Reconciler
-from shared.settings import invocation_log_settings, operations_settings
+from shared.settings import invocation_log_settings, operations_settings, stage_settings
 from tests.council_room import AMPLE_S, FAST_COST, USAGE, CouncilRoom, answer, unknown
 from tests.fake_bedrock.environment import ACCESS_KEY_ID, ENVIRONMENT, REGION, SECRET_ACCESS_KEY
 from tests.invocation_records import invocation, packed
@@ -36,7 +36,7 @@ FOLDER = f"council/AWSLogs/123456789012/BedrockModelInvocationLogs/{REGION}"
 # USAGE, as Bedrock counts: thinking is among what was written.
 COUNTED = Usage(1000, 207, 50, 10)
 AGE_S = SILENT_AFTER.total_seconds()
-_CACHES = (operations_settings, invocation_log_settings, operations_database, invocation_log)
+_CACHES = (operations_settings, invocation_log_settings, stage_settings, operations_database, invocation_log)
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 

@@ -27,6 +27,7 @@ from shared.settings import (
     operations_settings,
     queue_settings,
     settings,
+    stage_settings,
 )
 from tests.unit.gateway import Handler, LogLines
 
@@ -47,6 +48,7 @@ _CACHES = (
     invocation_log_settings,
     migration_settings,
     queue_settings,
+    stage_settings,
     catalog,
     provider,
     database,

@@ -1,0 +1,31 @@
+"""What is stored and sent is the JSON that it always was, whoever encodes it."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic_core import PydanticSerializationError
+
+from shared.domain.json_text import json_text
+
+AWKWARD = "".join(map(chr, range(0x20))) + '"\\/\x7f\x80\xa0é\u2028\u2029\ufeff\ufffd\uffff😀 </script>'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        AWKWARD,
+        {AWKWARD: [AWKWARD, None, True, 0, -1, 10**20, 0.1, 1.0, 1e300, []]},
+        {"nested": {"": {}, "b": (1, ("two",))}},
+        None,
+        [],
+    ],
+)
+def test_it_is_what_the_standard_library_makes_of_it(value: Any) -> None:
+    assert json_text(value) == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"\udfff": 1}, object()], ids=["lone surrogate", "in a key", "no JSON"])
+def test_what_cannot_be_stored_raises(value: object) -> None:
+    with pytest.raises((PydanticSerializationError, UnicodeEncodeError)):
+        json_text(value)
