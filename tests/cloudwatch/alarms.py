@@ -1,7 +1,8 @@
 """Alarms of a template, as CloudWatch decides about them every minute.
 
 `EvaluationPeriods` periods up to now are looked at; a period without a data point is what `TreatMissingData` says. All
-of them must breach (no alarm here asks for fewer). A composite alarm is its rule over the others.
+of them must breach (no alarm here asks for fewer). A composite alarm is its rule over the others. Where data points are
+missing, AWS looks some periods further back before it counts one as missing, and so may ring some minutes later.
 """
 
 import operator
