@@ -48,6 +48,12 @@ def test_a_turn_for_later_is_accepted_without_a_call(room: CouncilRoom) -> None:
     assert room.take("@writer hello", idempotency_key="key-1").body == ended.body
 
 
+def test_a_turn_for_later_asks_whom_its_request_has_named(room: CouncilRoom) -> None:
+    outcome = room.take("@writer hello", mode="manual", agent_keys=("critic", "researcher"), later=True)
+    turn = body(room.resume(outcome.turn_id))
+    assert turn["plan"] == {"selected_agent_keys": ["critic", "researcher"], "source": "request", "unknown_tags": []}
+
+
 def test_another_attempt_of_a_step_is_handed_over_too(room: CouncilRoom) -> None:
     room.provider.enqueue(answer(" "), answer())
     outcome = room.take("@writer hello", runner=room.runner(seconds_left=for_calls(1)))

@@ -91,6 +91,13 @@ def test_a_resumed_turn_counts_the_attempts_that_were_answered_and_not_those_tha
     ]
 
 
+def test_the_plan_is_stored_before_the_first_agent_is_asked(room: CouncilRoom) -> None:
+    room.provider.enqueue(die)
+    room.take_until_killed("@writer @researcher @nobody hello")
+    plan = {"selected_agent_keys": ["writer", "researcher"], "source": "tags", "unknown_tags": ["nobody"]}
+    assert room.row("SELECT plan FROM turns") == {"plan": plan}
+
+
 def test_a_resumed_turn_keeps_its_plan_its_agents_and_its_history(room: CouncilRoom) -> None:
     room.take("@critic before")
     room.change_agent("researcher")

@@ -47,10 +47,10 @@ class Results:
                 self.verdicts[name] = Verdict(**kept)
 
     def left(self, mutants: Sequence[Mutant]) -> list[Mutant]:
-        """Those to be tried, the survivors of the last run first."""
+        """Those to be tried, the survivors of an earlier run last."""
         known = {name for name, verdict in self.verdicts.items() if verdict.status != "survived"}
         left = [mutant for mutant in mutants if mutant.name not in known]
-        return sorted(left, key=lambda mutant: mutant.name not in self.verdicts)
+        return sorted(left, key=lambda mutant: mutant.name in self.verdicts)
 
     def add(self, mutant: Mutant, verdict: Verdict) -> None:
         self.verdicts[mutant.name] = verdict

@@ -1,0 +1,42 @@
+"""A call has a lease that outlasts it, and a turn is due again when its lease is over."""
+
+from typing import Any
+
+import pytest
+
+from shared.llm.port import Request
+from tests.council_room import CouncilRoom, answer
+
+# What a call of the scripted aliases may take, and half of what a lease has beyond it.
+OUTLASTS_S = 20 + 15
+
+
+def lease(room: CouncilRoom) -> dict[str, Any]:
+    return room.row(
+        """SELECT lease_expires_at, abs(extract(epoch FROM dispatch_after - lease_expires_at)) < 1 AS due_at_its_end,
+            lease_expires_at > clock_timestamp() + make_interval(secs => %s) AS outlasts_the_call FROM turns""",
+        OUTLASTS_S,
+    )
+
+
+@pytest.mark.parametrize(("left", "stays"), [("1 second", False), ("1 day", True)], ids=["renewed", "not shortened"])
+def test_every_call_begins_with_a_lease_that_outlasts_it(room: CouncilRoom, left: str, stays: bool) -> None:
+    def change(_: Request) -> str:
+        leases.append(lease(room))
+        room.owner.execute(
+            "UPDATE turns SET lease_expires_at = clock_timestamp() + %s::interval, dispatch_after = clock_timestamp()",
+            (left,),
+        )
+        changed.append(lease(room)["lease_expires_at"])
+        return "Roses."
+
+    def look(_: Request) -> str:
+        leases.append(lease(room))
+        return "Violets."
+
+    leases: list[dict[str, Any]] = []
+    changed: list[object] = []
+    room.provider.enqueue(change, look, answer())
+    assert room.take("@writer @critic hello").published
+    assert [(one["due_at_its_end"], one["outlasts_the_call"]) for one in leases] == [(True, True)] * 2
+    assert (leases[1]["lease_expires_at"] == changed[0]) is stays
