@@ -50,16 +50,20 @@ _month = this_month()
 
 
 def _ledger() -> FromClause:
-    """All of the ledger by the month of the hold: its days and hours as far as they are rolled up, and its rows beyond,
-    by the month in which they were posted; and the few of another month once more, out of that one and into their own.
+    """What was posted this month, and into suspense ever, by the month of the hold: days and hours as far as they are
+    rolled up, and the ledger's rows beyond; and the few rows of another month than they were posted in once more, out
+    of that one and into their own.
     """
     rolled_up = select(func.max(usage_rolled_up.c.until)).scalar_subquery()
     today = select(func.date_trunc("day", func.max(usage_rolled_up.c.until), "UTC")).scalar_subquery()
     known = select(func.coalesce(func.max(usage_rolled_up.c.until), literal_column("'-infinity'::timestamptz")))
     day, hour, row = usage_days.c.start, usage_hours.c.start, usage_ledger.c.created_at
+    month = func.date_trunc("month", func.now(), "UTC")
     moved = usage_ledger.c.period != _posted_in(row)
     entries = union_all(
-        _sums(usage_days, _posted_in(day)).where(day < today),
+        _sums(usage_days, _posted_in(day)).where(day < today, day >= month),
+        # Of the months before, for what is still in suspense.
+        _sums(usage_days, _posted_in(day)).where(day < today, day < month, usage_days.c.account == _SUSPENSE),
         _sums(usage_hours, _posted_in(hour)).where(hour >= today, hour < rolled_up),
         _sums(usage_ledger, _posted_in(row)).where(row >= known.scalar_subquery()),
         _sums(usage_ledger, _posted_in(row), sign=-1).where(moved),

@@ -110,6 +110,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                     FROM (
                         SELECT account, tenant_id, start AS created_at, amount_usd FROM usage_days
                         WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
+                            AND start >= timezone('UTC', {month}::timestamp)
                         UNION ALL
                         SELECT account, tenant_id, start, amount_usd FROM usage_hours
                         WHERE start >= (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
@@ -163,7 +164,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                         OR EXISTS (SELECT FROM replies r WHERE r.turn_id = t.id AND r.text IS NOT NULL)
                     ))
                 ))""",
-        # At least the last day's hours and the last two days: what is posted late comes by a transaction of minutes.
+        # Every minute, of the last hours and days only: what is posted late comes by a transaction of minutes.
         "what is rolled up is what the ledger says": """
             SELECT span, start, tenant_id, agent_key, model_alias, purpose, account, kind, sum(amount_usd) AS too_much
             FROM (
@@ -204,22 +205,24 @@ _TERMS: Mapping[str, str] = {
     "{posted}": f"l.created_at >= {_SINCE} - interval '1 hour'",
     "{posted_in}": "date_trunc('month', timezone('UTC', created_at))::date",
     "{month}": f"(date_trunc('month', timezone('UTC', {_SINCE})) - interval '1 month')::date",
-    "{hours}": f"date_trunc('hour', least(until - interval '24 hours', {_SINCE}), 'UTC')",
-    "{days}": f"date_trunc('day', least(until - interval '48 hours', {_SINCE}), 'UTC')",
+    "{hours}": "date_trunc('hour', least(until - interval '6 hours', {all}), 'UTC')",
+    "{days}": "date_trunc('day', least(until - interval '24 hours', {all}), 'UTC')",
 }
 
 
-def _since(query: str, since: str) -> str:
-    for term, meaning in _TERMS.items():
+def _of(query: str, since: str, everything: str) -> str:
+    for term, meaning in {**_TERMS, "{all}": everything, "{since}": since}.items():
         query = query.replace(term, meaning)
-    return query.replace("{since}", since)
+    return query
 
 
-# The queries over all turns, and over those from `:b_since` on.
+# The queries over all that there is, and over the turns from `:b_since` on and what was rolled up lately.
 INVARIANTS: Mapping[str, str] = MappingProxyType(
-    {name: _since(query, f"'{EVER}'::uuid") for name, query in _QUERIES.items()}
+    {name: _of(query, f"'{EVER}'::uuid", "'-infinity'") for name, query in _QUERIES.items()}
 )
-LATELY: Mapping[str, str] = MappingProxyType({name: _since(query, ":b_since") for name, query in _QUERIES.items()})
+LATELY: Mapping[str, str] = MappingProxyType(
+    {name: _of(query, ":b_since", "'infinity'") for name, query in _QUERIES.items()}
+)
 
 
 def first_id(moment: float) -> UUID:
