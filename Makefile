@@ -102,6 +102,10 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 	@$(BIN)/python -m bench.tenants
 	@$(BIN)/python -m bench.read
 
+PEERS := $(patsubst bench/peers/%.txt,build/peers/%/ok,$(wildcard bench/peers/*.txt))
+bench-peers: $(VENV)/run.ok $(PEERS) ## Measure the same turn by what people would use instead; writes docs/performance.md.
+	@$(BIN)/python -m bench.peers
+
 bench-retention: $(VENV)/run.ok ## Score what summaries keep: a scripted summariser's, or those of PANTHEON_LLM_BASE_URL.
 	@$(BIN)/python -m bench.retention
 bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million rows; takes ten minutes and 6 GB.
@@ -160,6 +164,12 @@ $(VENV)-checkov/ok: infra_cdk/checkov.txt | $(VENV)/bin/python
 	@echo "Installing checkov ..."
 	@$(PYTHON) -m venv $(VENV)-checkov
 	@$(VENV)-checkov/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes --no-deps --no-compile -r infra_cdk/checkov.txt
+	@touch $@
+
+build/peers/%/ok: bench/peers/%.txt | $(VENV)/bin/python
+	@echo "Installing $* ..."
+	@$(PYTHON) -m venv build/peers/$*
+	@build/peers/$*/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes --no-deps -r $<
 	@touch $@
 
 build/rie-tools/ok: local/emulator.txt $(VENV)/infra.ok
