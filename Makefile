@@ -81,6 +81,7 @@ account: synth ## Switch Bedrock's invocation log on, without text, once for an 
 	@$(CDK) deploy "pantheon-account-*" --app cdk.out --require-approval broadening
 
 smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=...
+	@test -n "$(URL)" -a -n "$(TOKEN)" || { echo "Say where and who: make smoke URL=https://... TOKEN=..."; exit 2; }
 	@PANTHEON_SMOKE_URL="$(URL)" PANTHEON_SMOKE_TOKEN="$(TOKEN)" $(BIN)/python -m pytest -q tests/smoke/deployed.py
 
 faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.

@@ -5,7 +5,6 @@ be argued with, and for nothing else.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -138,21 +137,11 @@ REASONS: Final = (
 )
 
 
-def accept(app: App, reasons: Sequence[Reason] = REASONS) -> dict[Reason, list[str]]:
-    """Accept what has a reason. Returns the paths that each reason was used for."""
-    used: dict[Reason, list[str]] = {reason: [] for reason in reasons}
+def check(app: App) -> None:
+    """Let synthesising fail for whatever the rules find, and nobody has given a reason for."""
     for construct in app.node.find_all():
-        path = construct.node.path
-        for reason in reasons:
-            if re.fullmatch(reason.path, path):
-                used[reason].append(path)
+        for reason in REASONS:
+            if re.fullmatch(reason.path, construct.node.path):
                 rule = reason.rule.replace("<region>", Stack.of(construct).region)
                 Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason.why))
-    return used
-
-
-def check(app: App) -> dict[Reason, list[str]]:
-    """Let synthesising fail for whatever the rules find, and nobody has given a reason for. Returns as `accept`."""
-    used = accept(app)
     Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app), cdk_nag.ServerlessChecks(app))
-    return used

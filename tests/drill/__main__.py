@@ -7,14 +7,13 @@ was found.
 
 import argparse
 import json
-import shutil
 import sys
 import time
 from pathlib import Path
 
 from tests.drill import suite
 from tests.drill.cases import sample
-from tests.drill.checkout import ROOT, NoHistory, lay_out, previous, resolve
+from tests.drill.checkout import ROOT, NoHistory, copy, lay_out, previous, resolve
 from tests.drill.drill import prepare
 
 BUILD = ROOT / "build" / "drill"
@@ -28,9 +27,7 @@ def say(text: str) -> None:
 def check() -> int:
     """Whether the drill itself works: two releases that are one, and then one whose schema was renamed below it."""
     folder = BUILD / "check"
-    shutil.rmtree(folder, ignore_errors=True)
-    for package in ("functions", "shared", "migrations"):
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    copy(folder)
     found = [_sample(folder)]
     for path in (folder / "shared").rglob("*.py"):
         path.write_text(path.read_text().replace("expired_claims", "claims_that_expired"))
@@ -40,7 +37,7 @@ def check() -> int:
 
 
 def _sample(before: Path) -> list[str]:
-    with prepare(before, "the release before", lambda _: None) as drill:
+    with prepare(before, ROOT, "the release before", lambda _: None) as drill:
         drill.one_way(drill.now, drill.before, sample())
         return [kind for _, (kind, _) in drill.found]
 
@@ -65,7 +62,8 @@ def main() -> int:
     failed = False
     if given.only != "suite":
         began = time.monotonic()
-        with prepare(folder, name, say) as drill:
+        copy(BUILD / "this")
+        with prepare(folder, BUILD / "this", name, say) as drill:
             say(f"{name} was written for {drill.heads[0]}, this release for {drill.heads[1]}")
             drill.run()
         for where, (kind, text) in drill.found:

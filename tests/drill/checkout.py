@@ -37,6 +37,14 @@ def lay_out(commit: str, folder: Path) -> None:
         files.extractall(folder, filter="data")
 
 
+def copy(folder: Path) -> None:
+    """Write what runs on Lambda of this working tree to `folder`, which is emptied first: it may be worked on
+    meanwhile."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for package in ("functions", "shared", "migrations"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 def _git(*arguments: str, check: bool = True) -> str:
     done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     said = done.stdout.strip()

@@ -18,7 +18,6 @@ import migrations
 from shared.db.tables import MIGRATION_HEAD
 from shared.names import Env
 from tests.drill.cases import Case, cases
-from tests.drill.checkout import ROOT
 from tests.drill.release import Release
 from tests.drill.takeover import Takeover, converse
 from tests.faults.checks import Finding
@@ -111,14 +110,14 @@ def _outcome(found: list[list[Finding]]) -> str:
 
 
 @contextmanager
-def prepare(before: Path, name: str, say: Callable[[str], None]) -> Iterator[Drill]:
-    """A server with the newer schema, a provider, and both releases; `before` is the older one's folder."""
+def prepare(before: Path, now: Path, name: str, say: Callable[[str], None]) -> Iterator[Drill]:
+    """A server with the newer schema, a provider, and both releases, of these folders; `name` is the older one's."""
     with tempfile.TemporaryDirectory(prefix="pantheon-drill-") as directory, World(Path(directory)) as world:
         # The schema moves below it.
         world.owner.prepare_threshold = None
         environ = world.environ({Env.OWNER_DATABASE_URL: world.owner_url})
         log = Path(directory) / "handlers.log"
-        older, newer = Release(name, before, environ, log), Release("this release", ROOT, environ, log)
+        older, newer = Release(name, before, environ, log), Release("this release", now, environ, log)
         try:
             yield Drill(world, older, newer, (head(before), MIGRATION_HEAD), say)
         finally:
