@@ -193,6 +193,21 @@ def test_the_journal_knows_the_call_before_the_provider_does(room: CouncilRoom) 
     room.take("@writer hello")
     (call,) = seen
     assert (call["status"], call["finished_at"], call["cost_usd"]) == ("intent", None, 0)
-    assert (call["step"], call["attempt"], call["purpose"], call["agent_key"]) == (0, 1, "agent", "writer")
-    assert len(call["request_hash"]) == 64
+    assert (call["step"], call["attempt"], call["purpose"]) == (0, 1, "agent")
+    assert (call["agent_key"], call["agent_version"]) == ("writer", 1)
+    assert (call["model_alias"], call["provider"], call["model_id"]) == ("fast", "scripted", "scripted-fast")
     assert room.calls("provider_request_id, output") == [(f"scripted-{call['call_id']}", None)]
+
+
+def test_attempts_that_send_the_same_have_the_same_hash_and_no_others(room: CouncilRoom) -> None:
+    room.provider.enqueue(EMPTY, OK)
+    room.take("@writer hello")
+    room.take("@writer hullo", session_id=room.make_session())
+    for change in ({"max_output_tokens": 99}, {"temperature": 0.5}, {"model_alias": "deep"}):
+        room.change_agent("writer", **change)
+        room.take("@writer hello", session_id=room.make_session())
+    rows = room.rows("SELECT request_hash FROM llm_calls ORDER BY turn_id, step, attempt")
+    first, second, *others = [row["request_hash"] for row in rows]
+    assert first == second
+    assert len({first, *others}) == 5
+    assert len(first) == 64
