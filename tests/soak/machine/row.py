@@ -13,7 +13,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.faults.sabotage import SABOTAGES
 from tests.faults.world import World
 from tests.soak.machine.deployment import Deployment
-from tests.soak.machine.machine import Log, Machine
+from tests.soak.machine.machine import Machine
+from tests.soak.machine.witness import Log
 from tests.soak.row import Amount, Outcome, SoakRow
 
 STEPS = 50

@@ -1,0 +1,170 @@
+"""The machine's clients that post turns, and what they are told."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from tests.faults import events
+from tests.faults.actor import Answer
+from tests.faults.turn import ENDED
+from tests.soak.machine import choices, model
+from tests.soak.machine.deployment import Fate
+from tests.soak.machine.model import Body, Expected, Session, Turn
+from tests.soak.machine.witness import Witness
+
+
+@dataclass(frozen=True)
+class _Posted:
+    """What somebody has posted, and may never hear of."""
+
+    session: Session
+    body: Body
+    key: str | None
+
+
+class Posting(Witness):
+    """Rules about turns that are posted."""
+
+    @rule(
+        which=choices.which,
+        body=choices.body,
+        key=choices.key,
+        later=st.booleans(),
+        mood=choices.mood,
+        clock_s=choices.clock_s,
+    )
+    def post(self, which: int, body: Body, key: str | None, later: bool, mood: model.Moods, clock_s: int) -> None:
+        self._post(self._session(which), body, key, Fate(), mood, clock_s, later=later)
+
+    @rule(
+        which=choices.which,
+        words=choices.words,
+        mode=choices.mode,
+        key=choices.key,
+        fate=choices.fate,
+        mood=choices.mood,
+        clock_s=choices.clock_s,
+    )
+    def post_in_vain(
+        self,
+        which: int,
+        words: tuple[str, ...],
+        mode: str,
+        key: str | None,
+        fate: Fate,
+        mood: model.Moods,
+        clock_s: int,
+    ) -> None:
+        """Its process is killed, held up, or out of time."""
+        self._post(self._session(which), Body(words, mode), key, fate, mood, clock_s, later=False)
+
+    @precondition(lambda self: self.model.keys)
+    @rule(which=choices.which, later=st.booleans(), clock_s=choices.clock_s)
+    def post_again(self, which: int, later: bool, clock_s: int) -> None:
+        """As a client does who has heard nothing."""
+        key = list(self.model.keys)[which % len(self.model.keys)]
+        session, body, _ = self.model.keys[key]
+        self._post(session, body, key, Fate(), {}, clock_s, later=later)
+
+    def _post(
+        self,
+        session: Session,
+        body: Body,
+        key: str | None,
+        fate: Fate,
+        mood: model.Moods,
+        clock_s: int,
+        *,
+        later: bool,
+    ) -> None:
+        self.deployment.set_moods(mood)
+        expected = self.model.expect(session, body, key)
+        plan = self.model.plan(session, body) if expected.status is None else None
+        headers = ({"idempotency-key": key} if key else {}) | ({"prefer": "respond-async"} if later else {})
+        path = f"/sessions/{session.id}/turns"
+        event = events.request("POST", path, headers, body.as_json())
+        posted = _Posted(session, body, key)
+        answer = self._run(fate.job("turns", event, clock_s), lambda late: self._told(late, posted))
+        if answer is None:
+            # It died or is held up, and whether there is a turn only the database knows.
+            self._adopt(posted)
+            return
+        if expected.status is not None:
+            self._check(answer, expected)
+            if answer.status == 201:
+                self._same_bytes(answer, expected)
+            return
+        refused = [Expected(402, "budget_exceeded")] if self.model.limited else []
+        self._check(answer, Expected(201), Expected(202), *refused)
+        if answer.status == 402:
+            return
+        told = json.loads(answer.body)
+        turn = self._add(posted, UUID(told["id"]), told["status"])
+        if later and answer.status != 202:
+            self._fail(("told", f"turn {turn.id} was to wait, and was answered {answer.status}"))
+        if answer.status == 201:
+            self._as_predicted(told, plan, mood)
+
+    def _same_bytes(self, answer: Answer, expected: Expected) -> None:
+        assert expected.turn is not None
+        headers = {name.lower(): value for name, value in answer.returned["headers"].items()}
+        if answer.body != expected.turn.response or headers.get("idempotency-replayed") != "true":
+            self._fail(("told", f"turn {expected.turn.id} is answered again with {answer.body}"))
+
+    def _add(self, posted: _Posted, turn_id: UUID, status: str) -> Turn:
+        turn = self.model.turns[turn_id] = Turn(turn_id, posted.session)
+        if posted.key:
+            self.model.keys[posted.key] = (posted.session, posted.body, turn)
+        self._refresh(turn)
+        if turn.active == (status in ENDED):
+            self._fail(("told", f"turn {turn.id} was said to be {status}"))
+        return turn
+
+    def _adopt(self, posted: _Posted) -> None:
+        """A turn of a process that did not answer, where it has made one."""
+        found = self.deployment.world.rows(
+            "SELECT id, status, idempotency_key AS key FROM turns WHERE session_id = %s AND NOT id = ANY(%s)",
+            posted.session.id,
+            list(self.model.turns),
+        )
+        for row in found:
+            if row["key"] != posted.key:
+                self._fail(("told", f"turn {row['id']} was made under {row['key']} in the place of {posted.key}"))
+            self._add(posted, row["id"], row["status"])
+
+    def _told(self, answer: Answer, posted: _Posted) -> None:
+        """What somebody is told who was held up while others did this and that."""
+        self._adopt(posted)
+        for turn in self.model.turns.values():
+            if turn.session is posted.session:
+                self._refresh(turn)
+        codes = (402, 404, 409, 410, 422)
+        self._check(answer, Expected(201), Expected(202), *(Expected(code) for code in codes))
+        if answer.status == 201:
+            turn = self.model.turns[UUID(json.loads(answer.body)["id"])]
+            if answer.body != turn.response and not turn.session.deleted:
+                self._fail(("told", f"turn {turn.id} was answered {answer.body}, and is {turn.response}"))
+
+    def _as_predicted(self, body: dict[str, Any], plan: Any, mood: model.Moods) -> None:
+        """A turn that nobody interfered with is what the message and the provider's moods make of it."""
+        if plan is not None and body["plan"] != plan:
+            self._fail(("plan", f"{body['plan']} where {plan} was expected"))
+        keys = body["plan"]["selected_agent_keys"]
+        calls = self.deployment.world.rows("SELECT error_code FROM llm_calls WHERE turn_id = %s", body["id"])
+        slow = {call["error_code"] for call in calls} & {"timeout", "unavailable"}
+        if slow and ("no answer", True) not in mood.values():
+            # The machine was too busy to answer in time, or that was its mood; which of its calls it was is not asked.
+            self.log.count("slow")
+            return
+        expected = model.replies(keys, mood)
+        for reply, status in zip(body["replies"], expected, strict=True):
+            allowed = (status, "skipped") if self.model.limited else (status,)
+            if reply["status"] not in allowed:
+                self._fail(("reply", f"{reply} where {status} was expected of {mood}"))
+        ended = "completed" if any(reply["status"] == "completed" for reply in body["replies"]) else "failed"
+        if body["status"] != ended:
+            self._fail(("reply", f"turn {body['id']} is {body['status']} where {ended} was expected"))

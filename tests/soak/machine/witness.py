@@ -1,0 +1,130 @@
+"""What each rule goes by: a deployment, a model of it, and a look at all that is stored after each step."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+from uuid import UUID
+
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+
+from shared.db.engine import Row
+from tests.faults.actor import Answer, Job
+from tests.faults.checks import Finding
+from tests.faults.turn import ENDED
+from tests.soak.machine.deployment import Deployment, Then
+from tests.soak.machine.model import Expected, Model, Session, Turn
+from tests.soak.machine.watch import Watch
+
+
+class Found(AssertionError):
+    """Something is wrong: the kinds and texts of what it is."""
+
+    def __init__(self, found: Sequence[Finding]) -> None:
+        self.found = found
+        super().__init__("\n".join(f"{kind}: {text}" for kind, text in found))
+
+
+@dataclass
+class Log:
+    """What all runs of a machine did. `found` is what was wrong first, before it was made smaller."""
+
+    runs: int = 0
+    steps: int = 0
+    answers: dict[str, int] = field(default_factory=dict)
+    found: list[Finding] = field(default_factory=list)
+
+    def count(self, what: str, times: int = 1) -> None:
+        self.answers[what] = self.answers.get(what, 0) + times
+
+
+class Witness(RuleBasedStateMachine):
+    """`deployment` and `log` are those of all runs."""
+
+    deployment: ClassVar[Deployment]
+    log: ClassVar[Log]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deployment.begin()
+        self.model, self.watch = Model(), Watch(self.deployment.world)
+        self.log.runs += 1
+
+    def _fail(self, *found: Finding) -> None:
+        if found:
+            self.log.found = self.log.found or list(found)
+            raise Found(found)
+
+    def _run(self, job: Job, then: Then) -> Answer | None:
+        """None where the process was killed, or is held up; `then` is for its answer some day. Of a process that lives
+        no call is without its outcome."""
+        mine: set[UUID] = set()
+
+        def late(answer: Answer) -> None:
+            self._kept(mine)
+            then(answer)
+
+        answer = self.deployment.run(job, late)
+        mine |= {row["call_id"] for row in self._unfinished()} - self.watch.now.calls.keys()
+        if answer is not None:
+            self._kept(mine)
+        return answer
+
+    def _unfinished(self) -> list[Row]:
+        """Calls that nobody knows the outcome of; the reconciler knows some by now."""
+        return self.deployment.world.rows(
+            "SELECT call_id FROM llm_calls WHERE finished_at IS NULL AND status IN ('intent', 'unknown')"
+        )
+
+    def _kept(self, calls: set[UUID]) -> None:
+        if lost := calls & {row["call_id"] for row in self._unfinished()}:
+            self._fail(("lost outcome", f"the process that made {lost} has answered, and they are open"))
+
+    def _check(self, answer: Answer, *expected: Expected) -> None:
+        """The answer is one of those."""
+        self.log.count(str(answer.status))
+        body = json.loads(answer.body) if answer.body else {}
+        for one in expected:
+            about = one.turn is None or str(one.turn.id) in (body.get("id"), body.get("active_turn_id"))
+            if answer.status == one.status and about and one.code in (None, body.get("code")):
+                return
+        self._fail(("told", f"{answer.status} {answer.body[:300]} where {expected} was expected"))
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        self.log.steps += 1
+        self._fail(*self.watch.look())
+        stored = self.watch.now.turns
+        if strangers := stored.keys() ^ self.model.turns.keys():
+            self._fail(("told", f"turns {strangers} are stored and not known, or the other way round"))
+        for turn in self.model.turns.values():
+            row = stored[turn.id]
+            if turn.active != (row["status"] not in ENDED):
+                self._fail(("told", f"turn {turn.id} should be {'active' if turn.active else 'over'}: {row['status']}"))
+            if not turn.active and not turn.session.deleted and turn.response != row["response"]:
+                self._fail(("told", f"turn {turn.id} answered {turn.response}, and has {row['response']}"))
+
+    def _row(self, turn_id: UUID) -> Row:
+        (row,) = self.deployment.world.rows(
+            "SELECT *, lease_expires_at >= clock_timestamp() AS runs, dispatch_after < clock_timestamp() AS due "
+            "FROM turns WHERE id = %s",
+            turn_id,
+        )
+        return row
+
+    def _refresh(self, turn: Turn) -> None:
+        """Take over what became of a turn where the model cannot know it."""
+        row = self._row(turn.id)
+        turn.active, turn.response = row["status"] not in ENDED, row["response"]
+        turn.runs, turn.due = bool(row["runs"]), bool(row["due"])
+
+    def _session(self, which: int) -> Session:
+        """One that is there, as a rule."""
+        living = [session for session in self.model.sessions if not session.deleted]
+        among = living if living and which < 5 else self.model.sessions
+        return among[which % len(among)]
+
+    def _turn(self, which: int) -> Turn:
+        """One of the newest."""
+        turns = list(self.model.turns.values())
+        return turns[-1 - which % len(turns)]
