@@ -166,7 +166,8 @@ def test_the_probe_sees_what_it_looks_for(tmp_path: Path) -> None:
     assert "PANTHEON_STAGE" in reports["reads_by_getenv"]["reads"]
     assert "PANTHEON_STAGE" in reports["looks_for_a_variable"]["reads"]
     assert "*" in reports["reads_everything"]["reads"]
-    assert "*" in reports["uses_settings"]["reads"]
+    # Its own variables, and no others.
+    assert "PANTHEON_APP_DATABASE_URL" in reports["uses_settings"]["reads"]
     assert reports["connects"]["events"] == ["socket.connect"]
     assert reports["connects"]["sockets"] == ["AF_INET"]
     assert reports["starts_a_thread"]["threads"] == 2
