@@ -1,5 +1,6 @@
 """A turn that nobody runs any more is claimed and run on: what was answered stays, what is missing is asked."""
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from shared.db.claims import LOCK_ABANDONED
 from shared.llm.port import Request
+from shared.names import Env
+from shared.settings import settings
 from tests.council_room import FAST_COST, CouncilRoom, Killed, answer, body, names, prompt, unbilled, unknown
 
 
@@ -91,11 +94,28 @@ def test_a_resumed_turn_counts_the_attempts_that_were_answered_and_not_those_tha
     ]
 
 
-def test_the_plan_is_stored_before_the_first_agent_is_asked(room: CouncilRoom) -> None:
+PLAN = {"selected_agent_keys": ["writer", "researcher"], "source": "tags", "unknown_tags": ["nobody"]}
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["accepted with it", "accepted before"])
+def test_the_plan_is_stored_before_the_first_agent_is_asked(room: CouncilRoom, later: bool) -> None:
     room.provider.enqueue(die)
-    room.take_until_killed("@writer @researcher @nobody hello")
-    plan = {"selected_agent_keys": ["writer", "researcher"], "source": "tags", "unknown_tags": ["nobody"]}
-    assert room.row("SELECT plan FROM turns") == {"plan": plan}
+    with suppress(Killed):
+        room.take("@writer @researcher @nobody hello", later=later)
+        room.resume(room.row("SELECT id FROM turns")["id"])
+    assert len(room.provider.requests) == 1
+    assert room.row("SELECT plan FROM turns") == {"plan": PLAN}
+
+
+def test_the_plan_is_kept_by_who_asks_for_a_summary(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(Env.SUMMARY_AFTER_TURNS, "2")
+    settings.cache_clear()
+    room.take("@critic before")
+    room.provider.enqueue("Roses.", "Violets.", die)
+    turn_id = room.take_until_killed("@writer @researcher @nobody hello")
+    purposes = room.rows("SELECT purpose FROM llm_calls WHERE turn_id = %s ORDER BY step", turn_id)
+    assert [row["purpose"] for row in purposes] == ["agent", "agent", "summary_text"]
+    assert room.row("SELECT plan FROM turns WHERE id = %s", turn_id) == {"plan": PLAN}
 
 
 def test_a_resumed_turn_keeps_its_plan_its_agents_and_its_history(room: CouncilRoom) -> None:
