@@ -24,7 +24,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     update,
 )
@@ -186,7 +185,6 @@ def _record() -> Statement:
     open_ = llm_calls.c.posted_at.is_(None)
     recorded = (
         outcome(fence, output=case((open_, typed("o_output", llm_calls.c.output))))
-        .where(or_(open_, llm_calls.c.status == "unknown"))
         .returning(*(llm_calls.c[name] for name in LEDGER_COLUMNS), llm_calls.c.reserve_usd, llm_calls.c.cost_usd)
         .returning(llm_calls.c.posted_at, llm_calls.c.status)
         .cte("recorded")
