@@ -178,7 +178,8 @@ class Asker:
 
     def _close(self, ask: Ask, request: Request, completion: Completion, tried: Sequence[Attempt]) -> Attempt:
         # Whatever a provider let through, the journal can keep it and the next agent can be sent it.
-        completion = replace(completion, text=storable(completion.text))
+        if (text := storable(completion.text)) != completion.text:
+            completion = replace(completion, text=text)
         self._learn(request, completion)
         call_id, error = UUID(request.call_id), _error(completion)
         attempt = Attempt(call_id, request.model.alias, completion, error)
