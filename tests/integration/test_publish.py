@@ -109,6 +109,25 @@ def test_a_publish_that_fails_again_and_again_costs_nothing_more(room: CouncilRo
     assert len(room.provider.requests) == 1
 
 
+def test_a_journal_with_a_call_of_nobody_is_not_published_and_is_not_built_for_ever(room: CouncilRoom) -> None:
+    """No runner of the turn has left it: it can only be a fault, or somebody's hand."""
+
+    def write_a_strange_call() -> None:
+        room.owner.execute(
+            """INSERT INTO llm_calls SELECT (jsonb_populate_record(call, jsonb_build_object(
+                'call_id', gen_random_uuid(), 'attempt', 9, 'status', 'unknown', 'verdict', null, 'finished_at', null
+            ))).* FROM llm_calls AS call"""
+        )
+
+    room.db.before(PUBLISH, write_a_strange_call)
+    room.db.before(PUBLISH, pytest.fail)
+    with pytest.raises(PublishFailed):
+        room.take("@writer hello")
+    assert nothing_is_published(room)
+    assert room.calls()[0] == (0, 1, "fast", "succeeded", "reply", None)
+    room.owner.execute("DELETE FROM llm_calls WHERE attempt = 9")
+
+
 def test_a_call_that_cannot_be_written_down_is_not_made_and_the_one_before_it_is_kept(room: CouncilRoom) -> None:
     second = "INSERT ON llm_calls FOR EACH ROW WHEN (NEW.step = 1)"
     with broken(room, second), pytest.raises(JournalUnavailable):
@@ -120,8 +139,12 @@ def test_a_call_that_cannot_be_written_down_is_not_made_and_the_one_before_it_is
     assert len(room.provider.requests) == 2
 
 
-def test_a_first_call_that_cannot_be_written_down_leaves_no_turn(room: CouncilRoom) -> None:
-    with broken(room, "INSERT ON llm_calls FOR EACH ROW"), pytest.raises(JournalUnavailable):
+@pytest.mark.parametrize("sqlstate", ["P0001", "40P01", "23502", "23505"])
+def test_a_first_call_that_cannot_be_written_down_leaves_no_turn(room: CouncilRoom, sqlstate: str) -> None:
+    """Not every column that is missing is a refused hold, and not every key that is taken somebody who was faster."""
+    room.db.before(ACCEPT_AND_OPEN, lambda: None)
+    room.db.before(ACCEPT_AND_OPEN, pytest.fail)
+    with broken(room, "INSERT ON llm_calls FOR EACH ROW", sqlstate), pytest.raises(JournalUnavailable):
         room.take("@writer hello")
     assert room.provider.requests == []
     assert room.rows("SELECT id FROM turns UNION ALL SELECT call_id FROM llm_calls") == []
