@@ -66,12 +66,11 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     with World.start(CASE, _SERVER) as world, psycopg.connect(world.server_url, autocommit=True) as owner:
-        for turns in (100, 1_000, 10_000):
-            session = world.make_session()
-            _fill(owner, session, turns)
+        lengths = {turns: _make_session(owner, world, turns) for turns in (100, 1_000, 10_000)}
+        for turns, session in lengths.items():
             rows.append(_row(world, f"{turns:,} turns in the session", session, arguments.turns))
-        _fill(owner, world.make_session(), 10_000)
-        rows.append(_row(world, "the same, and 10,000 others of the tenant", session, arguments.turns))
+        _make_session(owner, world, 10_000)
+        rows.append(_row(world, "the same, and 10,000 others of the tenant", lengths[10_000], arguments.turns))
         for sessions in (100, 10_000):
             owner.execute(_SESSIONS, {"tenant": TENANT, "n": sessions})
             rows.append(_row(world, f"{sessions:,} more sessions of the tenant", world.make_session(), arguments.turns))
@@ -84,8 +83,7 @@ def main() -> None:
 
 
 def _write_ledger(owner: psycopg.Connection[Any], world: World, rows: int) -> None:
-    session = world.make_session()
-    _fill(owner, session, 1_000)
+    session = _make_session(owner, world, 1_000)
     # Foreign keys are checked by triggers, row by row; these hold by how the rows are made.
     owner.execute("SET session_replication_role = replica")
     owner.execute(_CALLS, {"session": session, "each": rows // 1_000})
@@ -93,18 +91,20 @@ def _write_ledger(owner: psycopg.Connection[Any], world: World, rows: int) -> No
     owner.execute("RESET session_replication_role")
 
 
-def _fill(owner: psycopg.Connection[Any], session: UUID, turns: int) -> None:
+def _make_session(owner: psycopg.Connection[Any], world: World, turns: int) -> UUID:
+    session = world.make_session()
     params = {"tenant": TENANT, "session": session, "n": turns}
     for statement in (_TURNS, _REPLIES):
         owner.execute(statement, params)
     owner.execute("UPDATE sessions SET next_turn_index = %(n)s + 1 WHERE id = %(session)s", params)
+    return session
 
 
 def _row(world: World, name: str, session: UUID, turns: int) -> list[str]:
     """The session against one that is just as long as what a turn loads of it."""
-    handler, beside = world.handler(world.app_url), world.make_session()
+    handler = world.handler(world.app_url)
     with psycopg.connect(world.server_url, autocommit=True) as owner:
-        _fill(owner, beside, _LOADED)
+        beside = _make_session(owner, world, _LOADED)
     events = [world.event(beside), world.event(session)]
     fresh, other = _medians([partial(handler, event, world.context) for event in events], turns)
     return [name, f"{fresh:.2f} ms", f"{other:.2f} ms", f"{other / fresh:.2f}"]
