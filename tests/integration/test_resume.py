@@ -33,6 +33,21 @@ def test_a_turn_is_claimed_only_when_its_lease_has_run_out(room: CouncilRoom) ->
     assert room.row("SELECT lease_epoch, expired_claims FROM turns") == {"lease_epoch": 1, "expired_claims": 0}
 
 
+def test_a_turn_is_not_claimed_because_another_one_was_left_behind(room: CouncilRoom) -> None:
+    claims: list[Any] = []
+
+    def claim(_: Request) -> str:
+        turn_id = room.row("SELECT id FROM turns WHERE id <> %s", left_behind)["id"]
+        claims.append(room.resume(turn_id, room.runner(db=room.open_database())))
+        return "Roses."
+
+    room.provider.enqueue(die, claim)
+    left_behind = room.take_until_killed("@writer hello")
+    assert room.take("@writer hello", session_id=room.make_session()).published
+    assert claims == [None]
+    assert body(room.resume(left_behind))["status"] == "completed"
+
+
 def test_a_turn_of_another_tenant_cannot_be_claimed(room: CouncilRoom) -> None:
     room.provider.enqueue(die)
     turn_id = room.take_until_killed("@writer hello")

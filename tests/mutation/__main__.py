@@ -26,11 +26,15 @@ BUILD = ROOT / "build" / "mutants"
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 # Those that hold the core to its promises. Tests of providers, of the schema and of load tell no mutants apart.
 _NAMES = (
-    "accept attempts budgets cost_gauges counts deletion figures hand_over idempotency interleaved_marks"
+    "accept attempts budgets bystanders cost_gauges counts deletion figures hand_over idempotency interleaved_marks"
     " interleaved_reconciliation interleavings invariants leases marks parallel parallel_ends platform_budget poison"
     " prices_on_rows publish reconciliation release resume row_level_security sweeper take_turn turn_limits zombies"
 )
-TESTS = ("tests/unit/test_turns_function.py", *(f"tests/integration/test_{name}.py" for name in _NAMES.split()))
+TESTS = (
+    "tests/unit/test_acceptance.py",
+    "tests/unit/test_turns_function.py",
+    *(f"tests/integration/test_{name}.py" for name in _NAMES.split()),
+)
 
 
 def main() -> int:

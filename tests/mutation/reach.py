@@ -4,6 +4,7 @@ Statements are built at import, in functions of their own, where no test is at w
 tests that send a statement which it changes.
 """
 
+import re
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -51,7 +52,9 @@ class Reach:
             if not tests and not changed and self.at_import.intersection(mutant.places):
                 return None
             return tests
-        # A constant or a class: whoever reaches anything.
+        # A constant or a class: who runs through a line that names it; else whoever reaches anything.
+        named = re.compile(rf"\b{re.escape(mutant.scope.partition('.')[0])}\b")
+        tests |= {test for place, reaching in self._by_place.items() if named.search(place) for test in reaching}
         return tests or {test for test, reached in self.tests.items() if reached.places and not reached.failed}
 
 
