@@ -35,8 +35,9 @@ def run(amount: Amount) -> Outcome:
         logs = [part.result() for part in parts]
     counted = sum((Counter(log.answers) for log in logs), Counter[str]())
     answers = ", ".join(f"{count:,} {what}" for what, count in sorted(counted.items()))
-    figures = {"steps": f"{sum(log.steps for log in logs):,}", "answers": answers}
-    return Outcome(sum(log.runs for log in logs), [found for log in logs for found in log.found], figures)
+    runs, steps = sum(log.runs for log in logs), sum(log.steps for log in logs)
+    figures = {"runs": f"{runs:,}", "steps": f"{steps:,}", "answers": answers}
+    return Outcome(steps // STEPS, [found for log in logs for found in log.found], figures)
 
 
 def _run_part(runs: int, seed_: int, directory: Path) -> Log:
@@ -115,5 +116,5 @@ def _run(log: Log, deployment: Deployment, runs: int, seed_: int, *, shrink: boo
     run_state_machine_as_test(machine, settings=limits)  # type: ignore[arg-type]
 
 
-ROW = SoakRow("state machine over the API", f"runs of {STEPS} steps", 2000, 6, run)
+ROW = SoakRow("state machine over the API", f"times {STEPS} steps", 2000, 6, run)
 CONTROLS = SoakRow("the same without a guard", "guards", len(SABOTAGES), 1, run_controls)
