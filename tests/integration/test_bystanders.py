@@ -11,7 +11,7 @@ from shared.db.claims import FRUITLESS_CLAIMS
 from shared.llm.port import Request
 from shared.llm.scripted import ScriptedProvider
 from shared.turns.run import Runner
-from tests.council_room import CouncilRoom, Killed, body
+from tests.council_room import CouncilRoom, Killed, body, unbilled
 
 MESSAGE = "@writer @critic hello"
 
@@ -119,3 +119,26 @@ def test_what_other_turns_bring_makes_no_hand_over_a_good_one(room: CouncilRoom)
         assert room.resume(turn_id, hurried) is not None
         assert room.row("SELECT expired_claims FROM turns WHERE id = %s", turn_id) == {"expired_claims": number}
     assert body(room.resume(turn_id))["error"]["code"] == "turn_abandoned"
+
+
+def test_only_the_turn_that_was_given_up_is_said_to_have_been(room: CouncilRoom) -> None:
+    is_forfeited(room, room.runner())
+    given_up = newest(room)
+    room.provider.enqueue(unbilled("refused"), unbilled("refused"))
+    assert body(room.take(MESSAGE))["error"]["code"] == "no_reply"
+    failed = newest(room)
+    ends(room, room.runner())
+    outcome = room.resume(given_up)
+    assert outcome is not None
+    assert outcome.abandoned
+    assert (room.resume(failed), room.resume(newest(room))) == (None, None)
+
+
+def test_a_call_that_another_turn_has_lost_keeps_none_from_being_published(room: CouncilRoom) -> None:
+    turn_id = left_behind(room, room.runner())
+    room.provider.enqueue(die)
+    with pytest.raises(Killed):
+        room.resume(turn_id)
+    ends(room, room.runner())
+    expire(room, turn_id)
+    assert body(room.resume(turn_id))["status"] == "completed"

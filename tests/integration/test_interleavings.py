@@ -66,6 +66,19 @@ def test_a_claim_that_waits_for_a_release_goes_on_with_the_turn(room: CouncilRoo
     assert (len(room.provider.requests), len(other.provider.requests)) == (1, 1)
 
 
+@pytest.mark.parametrize("claiming", [LOCK_ABANDONED, CLAIM], ids=["locked", "claimed"])
+def test_a_release_that_waits_for_a_claim_gives_nothing_back(
+    room: CouncilRoom, other: OtherProcess, claiming: Statement
+) -> None:
+    left = iter([AMPLE_S])
+    room.provider.enqueue(other.comes_first(claiming, other.resume))
+    outcome = room.take(MESSAGE, runner=room.runner(seconds_left=lambda: next(left, 0.0)))
+    assert (outcome.published, outcome.handed_over) == (False, False)
+    turn = body(other.result())
+    assert (turn["status"], names(turn["replies"])) == ("completed", ANSWERED)
+    assert room.calls("attempt, status, verdict, cost_usd")[0] == (1, "succeeded", None, FAST_COST)
+
+
 def test_a_claim_that_waits_for_an_outcome_finds_it(room: CouncilRoom, other: OtherProcess) -> None:
     """The next intent could not be written, so that the outcome came alone. The claim must not see the turn as it was
     before it waited: the call is not lost, and the runner before was not fruitless."""

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from shared.db.journal import OPEN
 from shared.llm.port import Request
-from tests.council_room import CouncilRoom, answer
+from tests.council_room import AMPLE_S, CouncilRoom, answer
 
 # What a call of the scripted aliases may take, and half of what a lease has beyond it.
 OUTLASTS_S = 20 + 15
@@ -40,3 +41,28 @@ def test_every_call_begins_with_a_lease_that_outlasts_it(room: CouncilRoom, left
     assert room.take("@writer @critic hello").published
     assert [(one["due_at_its_end"], one["outlasts_the_call"]) for one in leases] == [(True, True)] * 2
     assert (leases[1]["lease_expires_at"] == changed[0]) is stays
+
+
+def test_a_turn_that_was_claimed_is_due_when_the_lease_of_its_claim_is_over(room: CouncilRoom) -> None:
+    def look() -> None:
+        claimed.append(lease(room))
+
+    claimed: list[dict[str, Any]] = []
+    turn_id = room.take("@writer hello", later=True).turn_id
+    room.db.before(OPEN, look)
+    room.resume(turn_id)
+    assert claimed[0]["due_at_its_end"]
+
+
+def test_a_turn_that_was_given_back_is_due_soon_and_not_when_its_lease_would_have_ended(room: CouncilRoom) -> None:
+    def lend(_: Request) -> str:
+        tomorrow = "lease_expires_at = clock_timestamp() + interval '1 day'"
+        room.owner.execute(f"UPDATE turns SET {tomorrow}, dispatch_after = clock_timestamp()".encode())
+        return "Roses."
+
+    left = iter([AMPLE_S])
+    room.provider.enqueue(lend)
+    room.take("@writer @critic hello", runner=room.runner(seconds_left=lambda: next(left, 0.0)))
+    due = """SELECT dispatch_after > clock_timestamp() + interval '30 seconds' AS not_at_once,
+        dispatch_after < clock_timestamp() + interval '1 hour' AS soon FROM turns"""
+    assert room.row(due) == {"not_at_once": True, "soon": True}
