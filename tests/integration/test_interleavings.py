@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 
 from shared.db.accept import ACCEPT_AND_OPEN
@@ -157,6 +158,40 @@ def test_a_late_outcome_that_waits_for_a_publish_becomes_an_adjustment(room: Cou
     other.result()
     rows = room.rows("SELECT kind, account FROM usage_ledger WHERE step = 0 AND attempt = 1 ORDER BY id")
     assert [tuple(row.values()) for row in rows] == [
+        ("post", "suspense"),
+        ("adjustment", "suspense"),
+        ("adjustment", "platform"),
+    ]
+
+
+def test_a_late_outcome_that_meets_a_publish_half_way_becomes_an_adjustment(
+    room: CouncilRoom, other: OtherProcess
+) -> None:
+    """The publish has counted the calls that were lost, and waits for the row of another one: the call that was lost
+    must stay so until it is posted."""
+
+    def go_on() -> None:
+        try:
+            room.wait_until_blocked(2)
+        finally:
+            locker.rollback()
+
+    def come_back(_: Request) -> Completion:
+        room.expire_lease()
+        other.db.before(PUBLISH, lambda: locker.execute("SELECT FROM llm_calls WHERE step = 0 FOR UPDATE"))
+        parts.append(other.start(other.resume))
+        room.wait_until_blocked()
+        parts.append(other.start(go_on))
+        return other.late
+
+    parts: list[Future[Any]] = []
+    room.provider.enqueue(answer(), come_back)
+    with psycopg.connect(room.owner.info.dsn) as locker:
+        assert not room.take(MESSAGE).published
+        turn, _ = (part.result(DEADLINE_S) for part in parts)
+    assert body(turn)["platform_cost_usd"] == "0"
+    kinds = room.rows("SELECT kind, account FROM usage_ledger WHERE step = 1 AND attempt = 1 ORDER BY id")
+    assert [tuple(row.values()) for row in kinds] == [
         ("post", "suspense"),
         ("adjustment", "suspense"),
         ("adjustment", "platform"),
