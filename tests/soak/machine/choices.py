@@ -18,9 +18,10 @@ body = st.builds(
     st.one_of(st.none(), st.none(), mode),
     st.one_of(st.none(), st.none(), roster),
 )
+held_up = st.builds(Fate, pause=st.sampled_from(Fate.PAUSES))
 fate = st.one_of(
     st.builds(Fate, kill=st.integers(0, 24)),
-    st.builds(Fate, pause=st.sampled_from(Fate.PAUSES)),
+    held_up,
     st.builds(Fate, left=st.sampled_from(((0.0,), (AMPLE_S, 0.0), (AMPLE_S, AMPLE_S, 0.0)))),
 )
 clock_s = st.sampled_from((0, 0, 0, DAY_S, -DAY_S))

@@ -36,6 +36,19 @@ class Machine(Resources, Posting):
         self._let_time_pass(turn)
         self._deliver(turn, fate, mood, clock_s)
 
+    @rule(which=choices.which, words=choices.words, fate=choices.held_up, mood=choices.mood)
+    def overtake(self, which: int, words: tuple[str, ...], fate: Fate, mood: model.Moods) -> None:
+        """Somebody is held up until a worker has brought the turn to its end, and goes on then."""
+        session, held = self._session(which), len(self.deployment.held)
+        self._post(session, model.Body(words), None, fate, mood, 0, later=False)
+        self.nothing_is_wrong()
+        if len(self.deployment.held) == held:
+            return
+        if turn := self.model.active_in(session):
+            self._let_time_pass(turn)
+            self._deliver(turn, Fate(), {}, 0)
+        self.deployment.go_on(held)
+
     def _deliver(self, turn: Turn, fate: Fate, mood: model.Moods, clock_s: int) -> None:
         self.deployment.set_moods(mood)
         job = fate.job("worker", events.deliver(turn.id), clock_s)
