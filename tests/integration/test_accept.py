@@ -177,9 +177,7 @@ def test_a_turn_for_later_is_accepted_while_its_own_month_has_something_left(roo
         room.take("@writer hello", later=True)
     a_month_passes(room)
     outcome = room.take("@writer hello", later=True)
-    turn = body(room.resume(outcome.turn_id))
-    assert names(turn["replies"]) == [("writer", "skipped", "budget_exceeded")]
-    assert room.row("SELECT plan FROM turns WHERE id = %s", outcome.turn_id) == {"plan": turn["plan"]}
+    assert names(body(room.resume(outcome.turn_id))["replies"]) == [("writer", "skipped", "budget_exceeded")]
     assert len(room.provider.requests) == 1
 
 

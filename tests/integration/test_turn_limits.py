@@ -104,6 +104,7 @@ class TestTurn:
         limit(Env.TURN_MAX_TOKENS, 10)
         turn = body(room.resume(turn_id))
         assert (turn["status"], names(turn["replies"])) == ("failed", [("writer", "skipped", CODE)])
+        assert room.row("SELECT plan FROM turns") == {"plan": turn["plan"]}
 
     def test_routing_and_summary_are_done_without(self, room: CouncilRoom, limit: Limit) -> None:
         limit(Env.TURN_MAX_CALLS, 1)
