@@ -1,6 +1,6 @@
 """`python -m tests.mutation`: break the protocol's core in every small way, and see whether a test notices.
 
-What is killed stays in build/mutants/ and is not tried again until its file changes. It ends with an error where a
+What is killed stays in build/mutants/ and is not tried again until its function changes. It ends with an error where a
 mutant survives that survivors.toml does not explain, or where that file explains what does not survive.
 """
 
@@ -53,7 +53,8 @@ def main() -> int:
     BUILD.mkdir(parents=True, exist_ok=True)
     mutants = [mutant for file in CORE for mutant in mutants_of(file) if re.search(options.only, mutant.name)]
     results = Results(BUILD / "results.jsonl", mutants, fresh=options.fresh)
-    _collect(TESTS, lambda trials: _try_all(trials, results, mutants, options))
+    if results.left(mutants):
+        _collect(TESTS, lambda trials: _try_all(trials, results, mutants, options))
     if options.write:
         every = [mutant for file in CORE for mutant in mutants_of(file)]
         report.write(every, Results(BUILD / "results.jsonl", every, fresh=False).verdicts, explained())

@@ -1,6 +1,7 @@
 """The mutants of a module: every edit once, under a name that survives what moves its line."""
 
 import ast
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -21,12 +22,14 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Mutant:
-    """`scope` is the function, or what is assigned at the top; `places` are the lines that the edit touches."""
+    """`scope` is the function, or what is assigned at the top; `places` are the lines that the edit touches, `digest`
+    is that of the function, class or assignment at the top that it is in."""
 
     file: str
     scope: str
     name: str
     places: tuple[str, ...]
+    digest: str
     source: bytes
     in_function: bool
 
@@ -45,7 +48,7 @@ def mutants_in(file: str, text: bytes) -> list[Mutant]:
     original = ast.dump(ast.parse(source.text))
     found: list[Mutant] = []
     seen, names, named = {original}, Counter[str](), places(file, text.decode())
-    for edit, scope, in_function in _edits(ast.parse(source.text), source):
+    for edit, scope, in_function, digest in _edits(ast.parse(source.text), source):
         mutated = source.text[: edit.start] + edit.after.encode() + source.text[edit.end :]
         try:
             dump = ast.dump(ast.parse(mutated))
@@ -60,7 +63,7 @@ def mutants_in(file: str, text: bytes) -> list[Mutant]:
         lines = range(first, source.text.count(b"\n", 0, edit.end) + 2)
         touched = tuple(named[line] for line in lines if line in named)
         numbered = f"{name} #{names[name]}" if names[name] > 1 else name
-        found.append(Mutant(file, scope, numbered, touched, mutated, in_function))
+        found.append(Mutant(file, scope, numbered, touched, digest, mutated, in_function))
     return found
 
 
@@ -95,9 +98,11 @@ def _short(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def _edits(tree: ast.Module, source: Source) -> Iterator[tuple[Edit, str, bool]]:
+def _edits(tree: ast.Module, source: Source) -> Iterator[tuple[Edit, str, bool, str]]:
     for statement in tree.body:
-        yield from _below(statement, source, (), in_function=False)
+        digest = hashlib.sha256(source.of(statement).encode()).hexdigest()[:16]
+        for edit, scope, in_function in _below(statement, source, (), in_function=False):
+            yield edit, scope, in_function, digest
 
 
 def _below(

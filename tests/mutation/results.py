@@ -1,9 +1,8 @@
 """What came of each mutant, kept from run to run, and held against the survivors that are explained.
 
-A mutant that was killed is not tried again before its file changes. One that survived is, since a test may be new.
+A mutant that was killed is not tried again before its function changes. One that survived is, since a test may be new.
 """
 
-import hashlib
 import json
 import tomllib
 from collections import Counter
@@ -11,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.mutation.mutants import ROOT, Mutant
+from tests.mutation.mutants import Mutant
 
 SURVIVORS = Path(__file__).parent / "survivors.toml"
 
@@ -32,12 +31,9 @@ class Results:
 
     def __init__(self, path: Path, mutants: Sequence[Mutant], *, fresh: bool) -> None:
         self._path = path
-        self._digests = {
-            file: hashlib.sha256((ROOT / file).read_bytes()).hexdigest() for file in {m.file for m in mutants}
-        }
         self.verdicts: dict[str, Verdict] = {}
         if not fresh and path.exists():
-            self._read({mutant.name: self._digests[mutant.file] for mutant in mutants})
+            self._read({mutant.name: mutant.digest for mutant in mutants})
 
     def _read(self, digests: Mapping[str, str]) -> None:
         for line in self._path.read_text().splitlines():
@@ -55,7 +51,7 @@ class Results:
     def add(self, mutant: Mutant, verdict: Verdict) -> None:
         self.verdicts[mutant.name] = verdict
         with self._path.open("a") as file:
-            line = {"name": mutant.name, "digest": self._digests[mutant.file], **asdict(verdict)}
+            line = {"name": mutant.name, "digest": mutant.digest, **asdict(verdict)}
             file.write(json.dumps(line) + "\n")
 
     def counts(self) -> Counter[str]:
