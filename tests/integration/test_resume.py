@@ -4,9 +4,12 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
-from shared.db.claims import LOCK_ABANDONED
+from shared.db.claims import FRUITLESS_CLAIMS, LOCK_ABANDONED
+from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Request
 from shared.names import Env
 from shared.settings import settings
@@ -194,3 +197,40 @@ def test_a_claim_that_dies_before_its_commit_changes_nothing(room: CouncilRoom) 
         room.resume(turn_id)
     assert room.row("SELECT lease_epoch, status FROM turns") == {"lease_epoch": 1, "status": "running"}
     assert room.resume(turn_id) is not None
+
+
+@pytest.mark.parametrize("error", [psycopg.errors.CheckViolation, DatabaseUnavailable])
+def test_a_claim_that_the_database_does_not_take_is_none_and_is_made_again(
+    room: CouncilRoom, error: type[Exception]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    room.provider.enqueue(die)
+    turn_id = room.take_until_killed("@writer hello")
+    room.db.hold(LOCK_ABANDONED, fail)
+    with pytest.raises(JournalUnavailable):
+        room.resume(turn_id)
+    assert room.row("SELECT lease_epoch, expired_claims FROM turns") == {"lease_epoch": 1, "expired_claims": 0}
+    assert body(room.resume(turn_id))["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("plan", "read"),
+    [
+        (None, None),
+        (PLAN, PLAN),
+        ({"of": "another release"}, {"selected_agent_keys": [], "source": "default", "unknown_tags": []}),
+    ],
+    ids=["none yet", "a plan", "nobody's"],
+)
+def test_a_turn_that_cannot_even_be_given_up_is_ended_with_what_can_be_read_of_its_plan(
+    room: CouncilRoom, plan: dict[str, Any] | None, read: dict[str, Any] | None
+) -> None:
+    turn_id = room.take("@writer hello", later=True).turn_id
+    room.owner.execute("UPDATE turns SET plan = %s, expired_claims = %s", (plan and Jsonb(plan), FRUITLESS_CLAIMS + 1))
+    turn = body(room.resume(turn_id))
+    assert (turn["status"], turn["error"]["code"], turn["plan"]) == ("failed", "turn_abandoned", read)
+    skipped = [reply["agent_key"] for reply in turn["replies"] if reply["status"] == "skipped"]
+    assert skipped == (read["selected_agent_keys"] if read else [])
+    assert room.provider.requests == []
