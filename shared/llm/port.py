@@ -72,8 +72,8 @@ class Provider(Protocol):
 
 
 def size_of(text: str) -> int:
-    """Bytes of `text` in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())
+    """Bytes of `text` in UTF-8; a lone surrogate, which is none, counts as what is sent in its place."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def storable(text: str) -> str:
