@@ -101,6 +101,15 @@ def test_what_was_answered_is_replayed_and_only_the_rest_is_asked(room: CouncilR
     assert "Writer: Roses." in prompt(room.provider.requests[3])
 
 
+def test_a_reply_is_the_same_whoever_publishes_it(room: CouncilRoom) -> None:
+    cut = answer("Roses.", stop_reason="max_tokens")
+    room.provider.enqueue(cut, "Lilies.", cut, die, "Lilies.")
+    (whole, _) = body(room.take("@writer @critic hello"))["replies"]
+    turn_id = room.take_until_killed("@writer @critic hello", session_id=room.make_session())
+    assert body(room.resume(turn_id))["replies"][0] == whole
+    assert (whole["stop_reason"], whole["text"]) == ("max_tokens", "Roses.")
+
+
 def test_a_resumed_turn_counts_the_attempts_that_were_answered_and_not_those_that_died(room: CouncilRoom) -> None:
     room.provider.enqueue(unknown(), die, unbilled("throttled"))
     turn = body(room.resume(room.take_until_killed("@writer hello")))
