@@ -88,7 +88,7 @@ def test_the_server_ends_a_transaction_that_takes_too_long(database_urls: Databa
 
 def test_days_are_made_of_their_hours_once_they_are_over(owner: psycopg.Connection[Row], ops: Database) -> None:
     insert(owner, entries(3, 300, hours_ago(70), hours_ago(1), ("tenant-1", "tenant-2")))
-    today = hour_of(hours_ago(1.25)).replace(hour=0)
+    today = hour_of(hours_ago(0.25)).replace(hour=0)
     while roll_up(ops, 1):
         assert broken_invariants(owner).keys() <= UNPOSTED
     days = {row["start"] for row in spans(owner, "usage_days")}
