@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 
 import pytest
 
@@ -9,6 +10,7 @@ from shared.db.accept import ACCEPT_AND_OPEN
 from shared.db.engine import Statement
 from shared.db.journal import OPEN
 from shared.db.publish import PUBLISH
+from shared.domain.money import Usage
 from shared.domain.turn import Plan
 from shared.errors import JournalUnavailable, PublishFailed
 from shared.orchestration.council import Council
@@ -71,6 +73,24 @@ def test_a_write_that_fails_leaves_nothing_visible_and_no_outcome_lost(
     assert len(room.provider.requests) == 2
     assert room.accounts() == {"tenant": FAST_COST + DEEP_COST}
     assert body(room.take("@writer @researcher hello", idempotency_key="key-1")) == turn
+
+
+def test_a_reply_is_stored_as_the_response_tells_it(room: CouncilRoom) -> None:
+    usage = Usage(11, 12, 13, 14, 15)
+    room.provider.enqueue(answer("Roses.", usage, "max_tokens"), *[answer("")] * 4)
+    turn = body(room.take("@writer @researcher hello"))
+    assert [reply["status"] for reply in turn["replies"]] == ["completed", "failed"]
+    told = [
+        {
+            **{name: value for name, value in reply.items() if name not in ("error", "usage", "cost_usd")},
+            **reply["usage"],
+            "error_code": reply["error"] and reply["error"]["code"],
+            "cost_usd": Decimal(reply["cost_usd"]),
+        }
+        for reply in turn["replies"]
+    ]
+    stored = room.rows("SELECT * FROM replies ORDER BY position")
+    assert [{name: row[name] for name in told[0]} for row in stored] == told
 
 
 def test_a_summary_that_cannot_be_stored_is_published_later_and_asked_for_once(
