@@ -1,5 +1,5 @@
-"""Whether one tenant's concurrent turns wait for each other, since each takes the row of its budget: as many processes
-of one tenant against as many tenants.
+"""Whether one tenant's concurrent turns wait for each other, since each call takes the row of its budget: as many
+processes of one tenant against as many tenants.
 
     python -m bench.tenants                  writes the table in docs/performance.md
     python -m bench.tenants --print --seconds 1

@@ -141,7 +141,7 @@ class CouncilRoom:
         return {row["account"]: row["usd"] for row in rows}
 
     def budget(self, payer: str) -> Row | None:
-        rows = self.rows("SELECT held_usd, spent_usd FROM budgets WHERE payer = %s", payer)
+        rows = self.rows("SELECT held_usd, spent_usd FROM budget_months WHERE payer = %s", payer)
         return rows[0] if rows else None
 
     def limit(self, usd: object, payer: str = "") -> None:
@@ -152,7 +152,7 @@ class CouncilRoom:
 
     def limit_to(self, amount: str) -> None:
         """Limit this tenant to an amount in terms of its month, such as `spent_usd * 2`."""
-        query = f"SELECT sum({amount}) AS usd FROM budgets WHERE payer = %s"
+        query = f"SELECT sum({amount}) AS usd FROM budget_months WHERE payer = %s"
         self.limit(self.row(query, f"tenant:{self.tenant_id}")["usd"])
 
     def cut_connections(self) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from shared.db.budgets import ceiling, this_month
 from shared.db.engine import Statement, typed
 from shared.db.journal import clock_in, count, hold, intents
-from shared.db.tables import PLATFORM, budgets, llm_calls, sessions, turns
+from shared.db.tables import PLATFORM, budget_months, llm_calls, sessions, turns
 
 # The caller gives these with `t_` before them.
 TURN_FIELDS = (
@@ -93,8 +93,8 @@ def _has_money() -> ColumnElement[bool]:
     """Without an intent there is no hold to refuse, so the tenant's month must have something left."""
     payer = literal("tenant:") + bindparam("t_tenant_id", type_=turns.c.tenant_id.type)
     used = (
-        select(budgets.c.spent_usd + budgets.c.held_usd)
-        .where(budgets.c.payer == payer, budgets.c.period == this_month())
+        select(budget_months.c.spent_usd + budget_months.c.held_usd)
+        .where(budget_months.c.payer == payer, budget_months.c.period == this_month())
         .scalar_subquery()
     )
     return func.coalesce(used, 0) < ceiling(payer)

@@ -1,6 +1,22 @@
-"""The tables of budgets: what is held and spent by month, and what it may come to until that is changed."""
+"""The tables of budgets: what is held and spent by month, and what it may come to until that is changed.
 
-from sqlalchemy import CheckConstraint, Column, Date, Numeric, PrimaryKeyConstraint, Table, Text, text
+What a month comes to is its row and its settlements together. Whoever wants to know reads `budget_months`.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    Identity,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    column,
+    table,
+    text,
+)
 
 from shared.db.columns import metadata
 
@@ -15,6 +31,27 @@ budgets = Table(
     Column("held_usd", Numeric, nullable=False, server_default=text("0")),
     Column("spent_usd", Numeric, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("payer", "period"),
+)
+
+# What was released and spent, until the next hold of the month takes it into the month's row, which it locks anyway.
+budget_settlements = Table(
+    "budget_settlements",
+    metadata,
+    Column("payer", Text, nullable=False),
+    Column("period", Date, nullable=False),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("held_usd", Numeric, nullable=False),
+    Column("spent_usd", Numeric, nullable=False),
+    PrimaryKeyConstraint("payer", "period", "id"),
+)
+
+# A view: the sums of both.
+budget_months = table(
+    "budget_months",
+    column("payer", Text),
+    column("period", Date),
+    column("held_usd", Numeric),
+    column("spent_usd", Numeric),
 )
 
 # What a payer may spend in any month: the lesser of the two, and anything where both are NULL. A tenant's administrator

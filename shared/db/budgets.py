@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Date, bindparam, cast, func, literal, lite
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.db.engine import Database, Row, Statement
-from shared.db.tables import PLATFORM, budget_limits, budgets
+from shared.db.tables import PLATFORM, budget_limits, budget_months
 from shared.domain.money import ZERO, format_usd
 from shared.errors import AboveCap
 
@@ -52,15 +52,17 @@ def ceiling(payer: ColumnElement[str]) -> ColumnElement[Decimal]:
     return func.coalesce(given.scalar_subquery(), _UNLIMITED)
 
 
-_payer = bindparam("b_payer", type_=budgets.c.payer.type)
+_payer = bindparam("b_payer", type_=budget_limits.c.payer.type)
 _usd = bindparam("b_usd", type_=budget_limits.c.limit_usd.type)
 
 
 def _load() -> Statement:
     asked = select(_payer.label("payer"), this_month().label("period")).cte("asked")
-    month = (budgets.c.payer == asked.c.payer) & (budgets.c.period == asked.c.period)
-    columns = (budget_limits.c.limit_usd, budget_limits.c.cap_usd, budgets.c.held_usd, budgets.c.spent_usd)
-    joined = asked.outerjoin(budget_limits, budget_limits.c.payer == asked.c.payer).outerjoin(budgets, month)
+    month = budget_months.c
+    columns = (budget_limits.c.limit_usd, budget_limits.c.cap_usd, month.held_usd, month.spent_usd)
+    joined = asked.outerjoin(budget_limits, budget_limits.c.payer == asked.c.payer).outerjoin(
+        budget_months, (month.payer == asked.c.payer) & (month.period == asked.c.period)
+    )
     return Statement(select(asked.c.period, *columns).select_from(joined))
 
 

@@ -36,7 +36,7 @@ from shared.db.limited import read_within
 from shared.db.tables import (
     PLATFORM,
     budget_limits,
-    budgets,
+    budget_months,
     usage_days,
     usage_hours,
     usage_ledger,
@@ -106,12 +106,12 @@ def _entries() -> Statement:
 def _platform() -> Statement:
     """The platform's own budget, and the clock."""
     payer = literal(PLATFORM)
-    month = (budgets.c.payer == payer) & (budgets.c.period == _month)
+    month = (budget_months.c.payer == payer) & (budget_months.c.period == _month)
     clock = select(_now.label("moment")).subquery("clock")
-    joined = clock.outerjoin(budget_limits, budget_limits.c.payer == payer).outerjoin(budgets, month)
+    joined = clock.outerjoin(budget_limits, budget_limits.c.payer == payer).outerjoin(budget_months, month)
     # The lesser of the two; NULL where both are.
     binding = func.least(budget_limits.c.limit_usd, budget_limits.c.cap_usd)
-    used = func.coalesce(budgets.c.spent_usd + budgets.c.held_usd, literal(0))
+    used = func.coalesce(budget_months.c.spent_usd + budget_months.c.held_usd, literal(0))
     return Statement(select(clock.c.moment, binding.label("limit_usd"), used.label("used_usd")).select_from(joined))
 
 

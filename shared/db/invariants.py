@@ -91,7 +91,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
         # By the turns that are active, which an index knows: that the calls of the others are posted is said above.
         "held is the sum of the reserves of calls that are not posted": """
             SELECT payer, period, b.held_usd, c.reserved
-            FROM budgets b
+            FROM budget_months b
             FULL JOIN (
                 SELECT c.payer, c.period, sum(c.reserve_usd) AS reserved
                 FROM turns t JOIN llm_calls c ON c.turn_id = t.id
@@ -101,7 +101,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             WHERE coalesce(b.held_usd, 0) <> coalesce(c.reserved, 0)""",
         SPENT: """
             SELECT payer, period, b.spent_usd, l.posted
-            FROM (SELECT * FROM budgets WHERE period >= {month}) b
+            FROM (SELECT * FROM budget_months WHERE period >= {month}) b
             FULL JOIN (
                 SELECT CASE account WHEN 'tenant' THEN 'tenant:' || tenant_id ELSE 'platform' END AS payer,
                        period, sum(amount_usd) AS posted

@@ -28,12 +28,12 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.budgets import ceiling, this_month
 from shared.db.columns import COUNTS
 from shared.db.engine import Statement, typed
+from shared.db.settlements import add_to_month, settle, take
 from shared.db.tables import PLATFORM, budgets, llm_calls, turns, usage_ledger
 
 # What the ledger repeats of a call.
@@ -107,20 +107,14 @@ def account(call: FromClause) -> ColumnElement[str]:
 
 
 def hold(origin: CTE, payer: ColumnElement[str], *conditions: ColumnElement[bool]) -> CTE:
-    """Take `i_reserve_usd` out of the payer's month, if its limit allows."""
-    reserve = typed("i_reserve_usd", llm_calls.c.reserve_usd)
+    """Take `i_reserve_usd` out of the payer's month, if its limit allows, and count in what was settled of it. Where
+    the limit does not, the statement has to fail, by `intents` of the same conditions: what was taken would be lost."""
     most = ceiling(payer)
-    fresh = select(payer, this_month(), reserve).select_from(origin).where(*conditions, reserve <= most)
-    taken = upsert(budgets).from_select(["payer", "period", "held_usd"], fresh)
-    return (
-        taken.on_conflict_do_update(
-            index_elements=["payer", "period"],
-            set_={"held_usd": budgets.c.held_usd + taken.excluded.held_usd},
-            where=budgets.c.spent_usd + budgets.c.held_usd + taken.excluded.held_usd <= most,
-        )
-        .returning(budgets.c.payer, budgets.c.period)
-        .cte("hold")
-    )
+    settlements = take(payer, this_month(), exists(select(origin).where(*conditions)))
+    held = typed("i_reserve_usd", llm_calls.c.reserve_usd) + settlements.c.held_usd
+    month = select(payer, this_month(), held, settlements.c.spent_usd).select_from(origin, settlements)
+    added = add_to_month(month.where(*conditions, held + settlements.c.spent_usd <= most), most=most)
+    return added.returning(budgets.c.payer, budgets.c.period).cte("hold")
 
 
 def rows(parameter: str, columns: Sequence[Column[Any]]) -> FromClause:
@@ -131,7 +125,8 @@ def rows(parameter: str, columns: Sequence[Column[Any]]) -> FromClause:
 
 
 def intents(origin: CTE, held: CTE, *conditions: ColumnElement[bool]) -> CTE:
-    """Write the calls down before they are sent. Without a hold their payer would be NULL, which the table refuses."""
+    """Write the calls down before they are sent. Without a hold their payer is NULL, which the table refuses, so that
+    nothing of the statement happens."""
     calls = rows("i_calls", [llm_calls.c[name] for name in INTENT_FIELDS])
     columns = ["tenant_id", "session_id", "turn_id", "status", "payer", "period", *INTENT_FIELDS]
     source: Select[Any] = select(
@@ -143,8 +138,7 @@ def intents(origin: CTE, held: CTE, *conditions: ColumnElement[bool]) -> CTE:
         select(held.c.period).scalar_subquery(),
         *(calls.c[name] for name in INTENT_FIELDS),
     )
-    written = insert(llm_calls).from_select(columns, source.select_from(origin, calls).where(*conditions))
-    return written.returning(llm_calls.c.call_id).cte("intents")
+    return insert(llm_calls).from_select(columns, source.select_from(origin, calls).where(*conditions)).cte("intents")
 
 
 def _open() -> Statement:
@@ -167,14 +161,12 @@ def _open() -> Statement:
     )
     recorded = outcome(fence).where(llm_calls.c.posted_at.is_(None)).returning(llm_calls.c.call_id).cte("recorded")
     held = hold(fence, typed("i_payer", llm_calls.c.payer), fence.c.wanted, count(recorded) >= 0)
-    opened = intents(fence, held, exists(select(held)))
     return Statement(
         select(
             count(fence).label("fenced"),
             select(fence.c.wanted).scalar_subquery().label("wanted"),
-            count(opened).label("opened"),
             count(recorded).label("recorded"),
-        )
+        ).add_cte(intents(fence, held, fence.c.wanted))
     )
 
 
@@ -202,14 +194,8 @@ def adjustments(call: CTE, *conditions: ColumnElement[bool]) -> tuple[CTE, CTE]:
     to_platform = _entry(call, PLATFORM, call.c.cost_usd, [call.c[name] for name in COUNTS]).where(*conditions)
     columns = ["kind", "account", "amount_usd", *CALL_COLUMNS, "agent_key", "model_alias", "rates", *COUNTS]
     adjusted = insert(usage_ledger).from_select(columns, out_of_suspense.union_all(to_platform)).cte("adjusted")
-    spent = upsert(budgets).from_select(
-        ["payer", "period", "spent_usd"],
-        select(literal(PLATFORM), call.c.period, call.c.cost_usd).where(*conditions, call.c.cost_usd > 0),
-    )
-    settled = spent.on_conflict_do_update(
-        index_elements=["payer", "period"], set_={"spent_usd": budgets.c.spent_usd + spent.excluded.spent_usd}
-    )
-    return adjusted, settled.cte("settled")
+    spent = select(literal(PLATFORM), call.c.period, literal(0), call.c.cost_usd)
+    return adjusted, settle(spent.where(*conditions, call.c.cost_usd > 0))
 
 
 def _entry(call: CTE, account: str, amount: ColumnElement[Any], tokens: Sequence[ColumnElement[Any]]) -> Select[Any]:

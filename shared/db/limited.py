@@ -4,7 +4,8 @@ from sqlalchemy import Text, bindparam, func, select
 
 from shared.db.engine import Database, Params, Row, Statement
 
-_LIMITS = Statement(
+# Ahead of others in their transaction, whose alone it is.
+LIMITS = Statement(
     select(
         func.set_config("statement_timeout", bindparam("b_milliseconds", type_=Text), True),
         # Planned for these values: a plan for any time at all would read a table from its beginning.
@@ -15,5 +16,9 @@ _LIMITS = Statement(
 
 def read_within(db: Database, seconds: float, *work: tuple[Statement, Params]) -> list[list[Row]]:
     """The rows of each statement, which has so many seconds. Raises DatabaseUnavailable where that is not enough."""
-    # With the queries in one transaction, so that the limit is theirs alone.
-    return db.read_all(None, (_LIMITS, {"b_milliseconds": str(int(seconds * 1000))}), *work)[1:]
+    return db.read_all(None, (LIMITS, limits(seconds)), *work)[1:]
+
+
+def limits(seconds: float) -> Params:
+    # Zero would be no limit.
+    return {"b_milliseconds": str(max(1, int(seconds * 1000)))}

@@ -23,16 +23,15 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.db.columns import TOKENS
 from shared.db.engine import Statement, typed
 from shared.db.journal import LEDGER_COLUMNS, account, count, mine, outcome, rows
 from shared.db.sessions import without_tags
+from shared.db.settlements import settle
 from shared.db.tables import (
     PLATFORM,
     audit_events,
-    budgets,
     llm_calls,
     replies,
     summaries,
@@ -141,8 +140,7 @@ def _post(fence: CTE, published: CTE) -> tuple[CTE, FromClause]:
 
 
 def _settle(entries: FromClause) -> CTE:
-    """Release every hold of the turn, and add what was posted to the months in which the holds were taken; tenants
-    before the platform, older months first."""
+    """Release every hold of the turn, and add what was posted to the months in which the holds were taken."""
     payer = account(entries)
     spender = case((payer == "tenant", entries.c.payer), (payer == PLATFORM, PLATFORM))
     released = select(
@@ -157,16 +155,8 @@ def _settle(entries: FromClause) -> CTE:
         select(moves.c.payer, moves.c.period, held, paid)
         .group_by(moves.c.payer, moves.c.period)
         .having(or_(held != 0, paid != 0))
-        .order_by(moves.c.payer.desc(), moves.c.period)
     )
-    change = upsert(budgets).from_select(["payer", "period", "held_usd", "spent_usd"], totals)
-    return change.on_conflict_do_update(
-        index_elements=["payer", "period"],
-        set_={
-            "held_usd": budgets.c.held_usd + change.excluded.held_usd,
-            "spent_usd": budgets.c.spent_usd + change.excluded.spent_usd,
-        },
-    ).cte("settled")
+    return settle(totals)
 
 
 def _publish() -> Statement:

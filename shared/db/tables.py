@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from shared.db.budget_tables import PLATFORM, budget_limits, budgets
+from shared.db.budget_tables import PLATFORM, budget_limits, budget_months, budget_settlements, budgets
 from shared.db.columns import Time, counts, metadata, now, tokens
 from shared.db.invocation_log_tables import invocation_log_hours
 from shared.db.usage_tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
@@ -37,6 +37,8 @@ __all__ = [
     "PLATFORM",
     "Time",
     "budget_limits",
+    "budget_months",
+    "budget_settlements",
     "budgets",
     "invocation_log_hours",
     "metadata",
@@ -47,7 +49,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0009"
+MIGRATION_HEAD = "0010"
 agents = Table(
     "agents",
     metadata,

@@ -13,6 +13,7 @@ from shared.db.dispatch import record_dispatch
 from shared.db.engine import Database
 from shared.db.invariants import INVARIANTS, first_id, load_broken
 from shared.db.roll_up import roll_up
+from shared.db.settlements import count_in
 from shared.domain.message import TurnMessage
 from shared.errors import DatabaseUnavailable
 
@@ -59,6 +60,14 @@ def roll_up_due(db: Database, hours: int, seconds: float) -> None:
                 break
     except DatabaseUnavailable:
         logger.warning("not rolled up")
+
+
+def count_in_settled(db: Database, seconds: float) -> None:
+    """Count in what was settled where no hold does, within so many seconds: of payers who have made their last call."""
+    try:
+        count_in(db, seconds)
+    except DatabaseUnavailable:
+        logger.warning("settlements not counted in")
 
 
 def check_invariants(db: Database) -> Check:

@@ -27,6 +27,10 @@ class RefusedHold(Exception):
     """The payer's budget does not cover the reserve."""
 
 
+def is_refused_hold(error: psycopg.errors.NotNullViolation) -> bool:
+    return (error.diag.table_name, error.diag.column_name) == _REFUSED_HOLD
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """When the turn was accepted, by the database's clock, and this process's clock at some moment after."""
@@ -50,7 +54,7 @@ def accept(db: Database, tenant_id: str, statement: Statement, params: Params) -
             raise JournalUnavailable from error
         raise Stale from error
     except psycopg.errors.NotNullViolation as error:
-        if (error.diag.table_name, error.diag.column_name) != _REFUSED_HOLD:
+        if not is_refused_hold(error):
             raise JournalUnavailable from error
         raise RefusedHold from error
     except (psycopg.Error, DatabaseUnavailable) as error:

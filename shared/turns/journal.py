@@ -24,7 +24,7 @@ from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailabl
 from shared.llm.port import Completion, Request
 from shared.orchestration.attempts import Ask, Attempt
 from shared.settings import settings
-from shared.turns.acceptance import Accepted, RefusedHold, accept
+from shared.turns.acceptance import Accepted, RefusedHold, accept, is_refused_hold
 from shared.turns.call import NO_OUTCOME, PLATFORM_PAYER, Call, call_from_row, new_call
 from shared.turns.caps import caps
 
@@ -226,10 +226,14 @@ class TurnJournal:
         return True
 
     def _advance(self, params: Params) -> bool:
+        """False where the budget refused, and then only the outcome is written. Raises Stopped and
+        JournalUnavailable."""
         try:
             row = self._db.run(self._tenant_id, OPEN, {**self.fence(), **self.outcome(), **params})[0]
         except (psycopg.Error, DatabaseUnavailable) as error:
             self.flush()
+            if isinstance(error, psycopg.errors.NotNullViolation) and is_refused_hold(error):
+                return False
             raise JournalUnavailable from error
         if row["recorded"]:
             self.written()
@@ -238,7 +242,7 @@ class TurnJournal:
             raise Stopped(publish=False)
         if not row["wanted"]:
             raise Stopped(publish=True)
-        return bool(row["opened"])
+        return True
 
 
 def _hash(request: Request) -> str:

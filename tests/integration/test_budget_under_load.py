@@ -40,7 +40,8 @@ def crowd(room: CouncilRoom) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def month(room: CouncilRoom) -> Row:
-    return room.row("SELECT coalesce(sum(held_usd), 0) AS held, coalesce(sum(spent_usd), 0) AS spent FROM budgets")
+    sums = "coalesce(sum(held_usd), 0) AS held, coalesce(sum(spent_usd), 0) AS spent"
+    return room.row(f"SELECT {sums} FROM budget_months")
 
 
 def sample_until_all_have_met_the_budget(

@@ -153,7 +153,7 @@ def test_another_month_is_left_out_but_for_what_is_in_suspense(
     room.provider.enqueue(unknown(), answer())
     room.take("@writer hello")
     before = sweep()
-    for table in ("usage_ledger", "llm_calls", "budgets"):
+    for table in ("usage_ledger", "llm_calls", "budgets", "budget_settlements"):
         owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
     found = sweep()
     assert of(found, Metric.MONTH_USD, Dimension.MODEL_ALIAS) == {"fast": 0.0}

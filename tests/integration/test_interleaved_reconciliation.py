@@ -50,7 +50,7 @@ def entries(room: CouncilRoom) -> list[tuple[str, str]]:
 
 
 def spent(room: CouncilRoom) -> Decimal:
-    amount: Decimal = room.row("SELECT spent_usd FROM budgets WHERE payer = 'platform'")["spent_usd"]
+    amount: Decimal = room.row("SELECT spent_usd FROM budget_months WHERE payer = 'platform'")["spent_usd"]
     return amount
 
 
@@ -142,27 +142,19 @@ def test_a_record_that_is_read_while_its_turn_is_being_published_is_left_for_the
     assert entries(room) == ONCE
 
 
-def test_a_publish_that_waits_for_a_record_at_the_platforms_month_adds_to_it(
-    room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase
-) -> None:
-    lose_a_call(room)
-    other.provider.enqueue(answer(""))
-    part = partial(other.take, "@writer hello", session_id=room.make_session())
-    other.comes_second(SETTLE, part, first=ops)
-    record(room, ops)
-    assert other.result().published
-    assert spent(room) == 2 * FAST_COST
-
-
-def test_a_record_that_waits_for_a_publish_at_the_platforms_month_adds_to_it(
-    room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase
+@pytest.mark.parametrize("first", ["record", "publish"])
+def test_a_record_and_a_publish_that_meet_in_the_platforms_month_wait_for_nobody_and_both_count(
+    room: CouncilRoom, ops: WatchedDatabase, ops_url: str, first: str
 ) -> None:
     lose_a_call(room)
     room.provider.enqueue(answer(""))
-    other.comes_second(PUBLISH, partial(record, room, ops))
-    # The call that was lost is still the first one.
-    assert room.take("@writer hello", session_id=room.make_session()).published
-    assert set(other.result().settled) == {lost_call(room)}
+    later = partial(room.take, "@writer hello", session_id=room.make_session())
+    if first == "record":
+        ops.hold(SETTLE, later)
+        assert set(record(room, ops).settled) == {lost_call(room)}
+    else:
+        room.db.hold(PUBLISH, lambda: record(room, ops))
+        assert later().published
     assert spent(room) == 2 * FAST_COST
 
 

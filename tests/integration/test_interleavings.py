@@ -14,7 +14,7 @@ from shared.db.claims import CLAIM, LOCK_ABANDONED, RELEASE
 from shared.db.engine import Params, Row, Statement
 from shared.db.journal import OPEN, RECORD
 from shared.db.publish import PUBLISH
-from shared.errors import IdempotencyKeyReused, JournalUnavailable, TurnConflict
+from shared.errors import BudgetExceeded, IdempotencyKeyReused, JournalUnavailable, TurnConflict
 from shared.llm.port import Completion, Request
 from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, USAGE, CouncilRoom, answer, body, names
 from tests.other_process import OtherProcess
@@ -248,14 +248,24 @@ def test_an_accept_that_waits_for_its_key_in_another_session_is_refused(room: Co
     assert other.provider.requests == []
 
 
-def test_a_hold_that_waits_for_a_publish_counts_with_what_that_released(room: CouncilRoom, other: OtherProcess) -> None:
+def test_a_hold_counts_with_what_a_publish_released_once_that_is_committed(
+    room: CouncilRoom, other: OtherProcess
+) -> None:
     """Beside the reserve of the turn that ends, the limit has no room for another one."""
     first = room.take("@writer sesame")
     (reserve,) = room.calls("reserve_usd")[0]
     room.limit_to(f"{reserve} + 2 * spent_usd")
     sessions_ = [room.make_session(), room.make_session()]
-    part = partial(room.take, "@writer sesame", runner=room.runner(db=other.db), session_id=sessions_[1])
-    other.comes_second(PUBLISH, part)
+    take_another = partial(room.take, "@writer sesame", runner=room.runner(db=other.db), session_id=sessions_[1])
+
+    def come_too_early() -> None:
+        with pytest.raises(BudgetExceeded):
+            take_another()
+        refused.append(True)
+
+    refused: list[bool] = []
+    room.db.hold(PUBLISH, come_too_early)
     assert room.take("@writer sesame", session_id=sessions_[0]).published
-    assert other.result().published
+    assert refused == [True]
+    assert take_another().published
     assert first.published

@@ -91,7 +91,7 @@ def test_a_failed_one_does_not_stop_the_others_and_is_tried_again_alone(room: Co
 def test_the_budget_covers_as_many_of_the_first_as_it_can(room: CouncilRoom, session_id: UUID) -> None:
     room.take(ALL, session_id=session_id)
     reserves = [row["reserve_usd"] for row in room.rows("SELECT reserve_usd FROM llm_calls ORDER BY step")]
-    spent = room.row("SELECT spent_usd FROM budgets")["spent_usd"]
+    spent = room.row("SELECT spent_usd FROM budget_months")["spent_usd"]
     # Enough for the first two of another such turn, whose history is longer, and not for all three.
     room.limit(spent + sum(reserves[:2]) * 2)
     before = len(room.provider.requests)

@@ -25,7 +25,7 @@ WRITES = {
     "usage_ledger": "INSERT ON usage_ledger FOR EACH ROW",
     "replies": "INSERT ON replies FOR EACH ROW",
     "audit_events": "INSERT ON audit_events FOR EACH ROW",
-    "budgets": "INSERT ON budgets FOR EACH ROW WHEN (NEW.spent_usd > 0)",
+    "budget_settlements": "INSERT ON budget_settlements FOR EACH ROW",
 }
 # An error that a program makes, one that passes, and one that a lock's queue makes.
 BREAKS = {"P0001": PublishFailed, "40P01": JournalUnavailable, "23514": PublishFailed}
@@ -49,7 +49,7 @@ def nothing_is_published(room: CouncilRoom) -> bool:
     turn = room.row("SELECT status, response, completed_at FROM turns")
     tables = ("replies", "usage_ledger", "audit_events", "summaries")
     rows = [room.rows(f"SELECT * FROM {table}") for table in tables]
-    spent = sum(row["spent_usd"] for row in room.rows("SELECT spent_usd FROM budgets"))
+    spent = sum(row["spent_usd"] for row in room.rows("SELECT spent_usd FROM budget_months"))
     return turn == {"status": "running", "response": None, "completed_at": None} and not any(rows) and spent == 0
 
 

@@ -34,6 +34,7 @@ ALLOWED = {
     "llm_calls": {"UPDATE"},
     "usage_ledger": set(),
     "budgets": {"UPDATE"},
+    "budget_settlements": {"DELETE"},
     # Its own limit, by a grant of that column.
     "budget_limits": set(),
     "replies": {"UPDATE"},

@@ -12,7 +12,7 @@ from tests.mutation.operators import Edit, Source, edits
 
 ROOT = Path(__file__).parents[2]
 # What accepts, asks, claims, publishes and budgets.
-_STATEMENTS = "journal publish claims accept forfeit budgets dispatch limited"
+_STATEMENTS = "journal publish claims accept forfeit budgets settlements dispatch limited"
 CORE = (
     *(f"shared/db/{name}.py" for name in _STATEMENTS.split()),
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "shared/turns").glob("[!_]*.py")),

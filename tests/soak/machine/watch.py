@@ -29,7 +29,7 @@ _TURNS, _CALLS, _LEDGER = (
 )
 _MONEY = f"""SELECT coalesce(sum(held_usd + spent_usd), 0) AS used,
         (SELECT least(limit_usd, cap_usd) FROM budget_limits WHERE payer = 'tenant:{TENANT}') AS ceiling
-    FROM budgets WHERE payer = 'tenant:{TENANT}'""".encode()
+    FROM budget_months WHERE payer = 'tenant:{TENANT}'""".encode()
 # What of a call that has ended never changes again.
 _SETTLED = ("status", "cost_usd", "input_tokens", "output_tokens", "stop_reason", "error_code")
 # After so many fruitless claims a turn is given up without its answers, which takes the verdicts away.
