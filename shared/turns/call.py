@@ -35,10 +35,14 @@ class Call:
     payer: str
     reserve_usd: Decimal
     rates: Rates
-    status: CallStatus = "intent"
     attempt: Attempt | None = None
     started: float = 0.0
     seconds: float = 0.0
+
+    @property
+    def status(self) -> CallStatus:
+        """Without an outcome, what a claim or a publish makes of it."""
+        return self.attempt.completion.status if self.attempt else "unknown"
 
     @property
     def counts(self) -> bool:
@@ -52,7 +56,7 @@ class Call:
             "unknown": self.reserve_usd,
         }[completion.status]
         attempt = Attempt(self.call_id, self.model_alias, completion, error, verdict, amount)
-        return replace(self, status=completion.status, attempt=attempt, seconds=time.monotonic() - self.started)
+        return replace(self, attempt=attempt, seconds=time.monotonic() - self.started)
 
     def answered(self) -> Attempt:
         assert self.attempt is not None
@@ -63,7 +67,7 @@ class Call:
         platform for the rest."""
         if self.attempt and self.attempt.verdict == "reply" and self.payer != PLATFORM_PAYER:
             return "tenant"
-        return "suspense" if self.status in ("intent", "unknown") else "platform"
+        return "suspense" if self.status == "unknown" else "platform"
 
     def charge(self) -> Charge:
         if self.attempt is None:
@@ -154,7 +158,6 @@ def call_from_row(row: Row) -> Call:
         payer=row["payer"],
         reserve_usd=row["reserve_usd"],
         rates=rates_from_dict(row["rates"]),
-        status=row["status"],
     )
     if row["finished_at"] is None:
         return call

@@ -72,6 +72,9 @@ def _collect(tests: Collection[str], work: Callable[[Trials], None]) -> None:
 def _try_all(trials: Trials, results: Results, mutants: Sequence[Mutant], options: argparse.Namespace) -> None:
     reach = _reach(trials)
     choice, left = Choice(reach, options.tests, options.at_most), results.left(mutants)
+    for mutant in mutants:
+        if mutant.name in results.verdicts and results.verdicts[mutant.name].by in reach.tests:
+            choice.killed(mutant, results.verdicts[mutant.name].by)
     _say(f"{len(reach.tests)} tests, {len(mutants)} mutants, {len(left)} to be tried")
     for number, mutant in enumerate(left, start=1):
         verdict = trials.judge(mutant, choice.tests)
