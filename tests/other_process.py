@@ -37,7 +37,9 @@ class OtherProcess:
 
         (first or self.room.db).hold(statement, start)
 
-    def comes_first(self, statement: Statement | None, part: Callable[[], object]) -> Callable[[Request], Completion]:
+    def comes_first(
+        self, statement: Statement | None, part: Callable[[], object]
+    ) -> Callable[[Request | None], Completion]:
         """What the runner's provider does: start `part`, and answer late, when `part` holds `statement` uncommitted.
         It is committed when the runner waits for it."""
         held = threading.Event()
@@ -46,7 +48,7 @@ class OtherProcess:
             held.set()
             self.room.wait_until_blocked()
 
-        def start(_: Request) -> Completion:
+        def start(_: Request | None) -> Completion:
             self.room.expire_lease()
             self.db.hold(statement, hold)
             self._part = self._pool.submit(part)

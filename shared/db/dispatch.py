@@ -68,7 +68,7 @@ _PERCENTILES = Statement(
             func.percentile_cont(literal(per_cent / 100)).within_group(_took_s).label(f"p{per_cent}")
             for per_cent in (50, 95, 99)
         )
-    ).where(_of_last_day, turns.c.completed_at.is_not(None))
+    ).where(_of_last_day)
 )
 
 

@@ -32,7 +32,7 @@ def _forfeit() -> Statement:
     answered = llm_calls.c.verdict == "reply"
     return Statement(
         update(llm_calls)
-        .where(llm_calls.c.turn_id == fence.c.id, llm_calls.c.posted_at.is_(None))
+        .where(llm_calls.c.turn_id == fence.c.id)
         .values(
             verdict=case((answered, "failed"), else_=llm_calls.c.verdict),
             error_code=case((answered, "turn_abandoned"), else_=llm_calls.c.error_code),

@@ -65,6 +65,22 @@ def test_status_tells_how_long_turns_took_and_what_is_in_suspense(room: CouncilR
     assert found["calls in suspense"] == "3"
 
 
+def test_status_tells_of_the_turns_of_the_last_24_hours(room: CouncilRoom, ops_url: str) -> None:
+    ages = {"failed": "23 hours 50 minutes", "completed": "24 hours 10 minutes", "cancelled": "1 minute"}
+    for seconds, (status, age) in enumerate(ages.items(), start=1):
+        turn_id = room.take("@writer hello", session_id=room.make_session()).turn_id
+        room.owner.execute(
+            """UPDATE turns SET status = %s, created_at = clock_timestamp() - %s::interval,
+            completed_at = clock_timestamp() - %s::interval + make_interval(secs => %s) WHERE id = %s""",
+            (status, age, age, seconds, turn_id),
+        )
+    room.take("@writer hello", later=True)
+    _, found = printed(ops_url, status=True)
+    counted = {status: found[status] for status in found if status in (*ages, "accepted")}
+    assert list(counted.items()) == [("accepted", "1"), ("cancelled", "1"), ("failed", "1")]
+    assert (found["p50, seconds"], found["p99, seconds"]) == ("2.000", "2.980")
+
+
 def test_shares_are_of_the_whole(room: CouncilRoom, ops_url: str) -> None:
     room.provider.enqueue(answer(), answer())
     room.take("@writer @researcher hello")

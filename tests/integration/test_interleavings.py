@@ -10,13 +10,14 @@ import psycopg
 import pytest
 
 from shared.db.accept import ACCEPT_AND_OPEN
-from shared.db.claims import CLAIM, LOCK_ABANDONED, RELEASE
+from shared.db.claims import CLAIM, FRUITLESS_CLAIMS, LOCK_ABANDONED, RELEASE
 from shared.db.engine import Params, Row, Statement
+from shared.db.forfeit import FORFEIT
 from shared.db.journal import OPEN, RECORD
 from shared.db.publish import PUBLISH
 from shared.errors import BudgetExceeded, IdempotencyKeyReused, JournalUnavailable, TurnConflict
 from shared.llm.port import Completion, Request
-from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, USAGE, CouncilRoom, answer, body, names
+from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, USAGE, CouncilRoom, Killed, answer, body, names
 from tests.other_process import OtherProcess
 
 MESSAGE = "@writer @critic sesame"
@@ -95,6 +96,24 @@ def test_a_claim_that_waits_for_an_outcome_finds_it(room: CouncilRoom, other: Ot
         "expired_claims": 0,
         "outcomes_at_claim": 1,
     }
+
+
+def test_who_gives_a_turn_up_and_waits_for_a_claim_takes_nothing_from_it(
+    room: CouncilRoom, other: OtherProcess
+) -> None:
+    def die(_: Request) -> Completion:
+        raise Killed
+
+    room.provider.enqueue(answer("sesame"), die)
+    turn_id = room.take_until_killed(MESSAGE)
+    room.owner.execute("UPDATE turns SET expired_claims = %s", (FRUITLESS_CLAIMS + 1,))
+    claims, verdicts = other.comes_first(CLAIM, other.resume), list[object]()
+    room.db.before(FORFEIT, partial(claims, None))
+    other.db.before(FORFEIT, lambda: verdicts.extend(room.calls("step, verdict")))
+    outcome = room.resume(turn_id)
+    assert body(other.result())["error"]["code"] == "turn_abandoned"
+    assert outcome is not None
+    assert (outcome.published, verdicts) == (False, [(0, "reply"), (1, None)])
 
 
 def test_a_publish_that_waits_for_a_late_outcome_posts_what_it_cost(room: CouncilRoom, other: OtherProcess) -> None:

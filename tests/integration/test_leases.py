@@ -1,5 +1,6 @@
 """A call has a lease that outlasts it, and a turn is due again when its lease is over."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,67 +9,71 @@ from shared.db.journal import OPEN
 from shared.llm.port import Request
 from tests.council_room import AMPLE_S, CouncilRoom, answer
 
-# What a call of the scripted aliases may take, with half of what a lease has beyond it, and with all.
-OUTLASTS_S, AT_MOST_S = 20 + 15, 20 + 30
-# Of a turn that waits for the queue.
-SOON = """SELECT dispatch_after > clock_timestamp() + interval '30 seconds' AS not_at_once,
-    dispatch_after <= clock_timestamp() + interval '1 minute' AS soon FROM turns"""
+# What a call of the scripted aliases may take, and what its lease has beyond it.
+CALL_S = 20 + 30
+CLAIM_S, QUEUE_S = 30, 60
 
 
-def lease(room: CouncilRoom) -> dict[str, Any]:
-    return room.row(
-        """SELECT lease_expires_at, abs(extract(epoch FROM dispatch_after - lease_expires_at)) < 1 AS due_at_its_end,
-            lease_expires_at > clock_timestamp() + make_interval(secs => %s) AS outlasts_the_call,
-            lease_expires_at <= clock_timestamp() + make_interval(secs => %s) AS no_longer_than_that FROM turns""",
-        OUTLASTS_S,
-        AT_MOST_S,
-    )
+def clock(room: CouncilRoom) -> datetime:
+    now: datetime = room.row("SELECT clock_timestamp() AS now")["now"]
+    return now
+
+
+def times(room: CouncilRoom, seconds: int, since: datetime) -> dict[str, Any]:
+    """Whether the turn's lease ends, and the turn is due, so many seconds after some moment between `since` and now."""
+    from_now = "{} BETWEEN %s + make_interval(secs => %s) AND clock_timestamp() + make_interval(secs => %s) AS {}"
+    leased, due = from_now.format("lease_expires_at", "leased"), from_now.format("dispatch_after", "due")
+    return room.row(f"SELECT {leased}, {due} FROM turns", *(since, seconds, seconds) * 2)
 
 
 @pytest.mark.parametrize(("left", "stays"), [("1 second", False), ("1 day", True)], ids=["renewed", "not shortened"])
 def test_every_call_begins_with_a_lease_that_outlasts_it(room: CouncilRoom, left: str, stays: bool) -> None:
     def change(_: Request) -> str:
-        leases.append(lease(room))
+        begun.append(times(room, CALL_S, since[-1]))
         room.owner.execute(
             "UPDATE turns SET lease_expires_at = clock_timestamp() + %s::interval, dispatch_after = clock_timestamp()",
             (left,),
         )
-        changed.append(lease(room)["lease_expires_at"])
+        changed.append(room.row("SELECT lease_expires_at FROM turns")["lease_expires_at"])
+        since.append(clock(room))
         return "Roses."
 
     def look(_: Request) -> str:
-        leases.append(lease(room))
+        begun.append(times(room, CALL_S, since[-1]))
+        changed.append(room.row("SELECT lease_expires_at, dispatch_after FROM turns"))
         return "Violets."
 
-    leases: list[dict[str, Any]] = []
-    changed: list[object] = []
+    begun: list[dict[str, Any]] = []
+    changed: list[Any] = []
+    since = [clock(room)]
     room.provider.enqueue(change, look, answer())
     assert room.take("@writer @critic hello").published
-    assert [(one["due_at_its_end"], one["outlasts_the_call"]) for one in leases] == [(True, True)] * 2
-    assert [one["no_longer_than_that"] for one in leases] == [True, not stays]
-    assert (leases[1]["lease_expires_at"] == changed[0]) is stays
+    assert begun == [{"leased": True, "due": True}, {"leased": not stays, "due": not stays}]
+    assert (changed[1] == {"lease_expires_at": changed[0], "dispatch_after": changed[0]}) is stays
 
 
 def test_a_turn_that_was_claimed_is_due_when_the_lease_of_its_claim_is_over(room: CouncilRoom) -> None:
     def look() -> None:
-        claimed.append(lease(room) | room.row(of_claim))
+        claimed.append(times(room, CLAIM_S, since))
 
-    of_claim = "SELECT lease_expires_at <= clock_timestamp() + interval '30 seconds' AS short FROM turns"
     claimed: list[dict[str, Any]] = []
+    since = clock(room)
     turn_id = room.take("@writer hello", later=True).turn_id
-    assert room.row(SOON) == {"not_at_once": True, "soon": True}
+    assert times(room, QUEUE_S, since)["due"]
     room.db.before(OPEN, look)
+    since = clock(room)
     room.resume(turn_id)
-    assert (claimed[0]["due_at_its_end"], claimed[0]["short"]) == (True, True)
+    assert claimed == [{"leased": True, "due": True}]
 
 
 def test_a_turn_that_was_given_back_is_due_soon_and_not_when_its_lease_would_have_ended(room: CouncilRoom) -> None:
     def lend(_: Request) -> str:
         tomorrow = "lease_expires_at = clock_timestamp() + interval '1 day'"
         room.owner.execute(f"UPDATE turns SET {tomorrow}, dispatch_after = clock_timestamp()".encode())
+        since.append(clock(room))
         return "Roses."
 
-    left = iter([AMPLE_S])
+    left, since = iter([AMPLE_S]), list[datetime]()
     room.provider.enqueue(lend)
     room.take("@writer @critic hello", runner=room.runner(seconds_left=lambda: next(left, 0.0)))
-    assert room.row(SOON) == {"not_at_once": True, "soon": True}
+    assert times(room, QUEUE_S, since[0]) == {"leased": None, "due": True}

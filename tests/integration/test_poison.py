@@ -143,6 +143,24 @@ class TestGivenUpBare:
         assert len(room.provider.requests) == asked
 
 
+@pytest.mark.parametrize(
+    ("poisoned", "verdict", "error"),
+    [
+        (fails(LOAD_CALLS), "failed", "turn_abandoned"),
+        (POISONS["a call with an error of another release"][0], "failed", "sulking"),
+    ],
+    indirect=["poisoned"],
+)
+def test_its_journal_says_which_answers_were_taken_away(
+    room: CouncilRoom, poisoned: UUID, worker: Deliver, verdict: str, error: str
+) -> None:
+    for _ in range(GIVEN_UP_BARE):
+        deliver(room, worker, poisoned)
+    answered, *lost = room.calls("verdict, error_code")
+    assert answered == (verdict, error)
+    assert set(lost) == {(None, None)}
+
+
 @pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
 def test_until_it_is_given_up_what_was_answered_can_be_read(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
     deliver(room, worker, poisoned)
