@@ -294,15 +294,13 @@ class TestInvariants:
         assert run()["unchecked"] == list(INVARIANTS)
 
 
-def test_the_limit_of_a_query_does_not_stay_on_the_connection(run: Sweep, operations: Database) -> None:
-    run()
-    with operations.transaction("") as execute:
-        assert execute(SHOW, {}) == [{"statement_timeout": "0"}]
-
-
-def test_a_query_has_its_limit_and_a_plan_for_its_values(operations: Database) -> None:
+def test_a_query_has_its_limit_and_a_plan_for_its_values_and_leaves_neither_on_the_connection(
+    operations: Database,
+) -> None:
     limits, plans = read_within(operations, 1.5, (SHOW, {}), (SHOW_PLANS, {}))
     assert (limits, plans) == ([{"statement_timeout": "1500ms"}], [{"plan_cache_mode": "force_custom_plan"}])
+    limits, plans = operations.read_all(None, (SHOW, {}), (SHOW_PLANS, {}))
+    assert (limits, plans) == ([{"statement_timeout": "0"}], [{"plan_cache_mode": "auto"}])
 
 
 def test_nothing_that_was_said_is_in_the_log(run: Sweep, room: CouncilRoom, capsys: pytest.CaptureFixture[str]) -> None:
