@@ -1,7 +1,7 @@
-"""Settlements: what publishing releases and spends is written beside a month's row, and counted in by the next hold.
+"""Settlements: what is released and spent while somebody has the month's row is written beside it, for the next hold.
 
-The release before counts all of it in the month's row at once, and does not see these: to it, more is held than is, and
-while both run it refuses too early, rather than too late."""
+The release before does not see them: to it, more is held than is, and while both run it refuses too early, rather than
+too late."""
 
 from alembic import op
 

@@ -185,7 +185,7 @@ def _record() -> Statement:
     return Statement(select(count(recorded).label("recorded")).add_cte(*adjustments(recorded, late)))
 
 
-def adjustments(call: CTE, *conditions: ColumnElement[bool]) -> tuple[CTE, CTE]:
+def adjustments(call: CTE, *conditions: ColumnElement[bool]) -> tuple[CTE, ...]:
     """Take the reserve at which `call` was posted out of suspense, and charge what it cost to the platform, in the
     month of its hold. `call` has LEDGER_COLUMNS, `reserve_usd` and `cost_usd`, of one row at most: it belongs into the
     statement that moves that call out of `unknown`."""
@@ -194,8 +194,13 @@ def adjustments(call: CTE, *conditions: ColumnElement[bool]) -> tuple[CTE, CTE]:
     to_platform = _entry(call, PLATFORM, call.c.cost_usd, [call.c[name] for name in COUNTS]).where(*conditions)
     columns = ["kind", "account", "amount_usd", *CALL_COLUMNS, "agent_key", "model_alias", "rates", *COUNTS]
     adjusted = insert(usage_ledger).from_select(columns, out_of_suspense.union_all(to_platform)).cte("adjusted")
-    spent = select(literal(PLATFORM), call.c.period, literal(0), call.c.cost_usd)
-    return adjusted, settle(spent.where(*conditions, call.c.cost_usd > 0))
+    spent = select(
+        literal(PLATFORM).label("payer"),
+        call.c.period,
+        literal(0).label("held_usd"),
+        call.c.cost_usd.label("spent_usd"),
+    )
+    return adjusted, *settle(spent.where(*conditions, call.c.cost_usd > 0).cte("spent"))
 
 
 def _entry(call: CTE, account: str, amount: ColumnElement[Any], tokens: Sequence[ColumnElement[Any]]) -> Select[Any]:

@@ -139,8 +139,9 @@ def _post(fence: CTE, published: CTE) -> tuple[CTE, FromClause]:
     return recorded, union_all(select(recorded).where(ended), select(posted)).cte("entries")
 
 
-def _settle(entries: FromClause) -> CTE:
-    """Release every hold of the turn, and add what was posted to the months in which the holds were taken."""
+def _settle(entries: FromClause) -> tuple[CTE, CTE]:
+    """Release every hold of the turn, and add what was posted to the months in which the holds were taken; tenants
+    before the platform, older months first."""
     payer = account(entries)
     spender = case((payer == "tenant", entries.c.payer), (payer == PLATFORM, PLATFORM))
     released = select(
@@ -152,11 +153,12 @@ def _settle(entries: FromClause) -> CTE:
     moves = union_all(released, spent).subquery("moves")
     held, paid = func.sum(moves.c.held), func.sum(moves.c.spent)
     totals: Select[object] = (
-        select(moves.c.payer, moves.c.period, held, paid)
+        select(moves.c.payer, moves.c.period, held.label("held_usd"), paid.label("spent_usd"))
         .group_by(moves.c.payer, moves.c.period)
         .having(or_(held != 0, paid != 0))
+        .order_by(moves.c.payer.desc(), moves.c.period)
     )
-    return settle(totals)
+    return settle(totals.cte("totals"))
 
 
 def _publish() -> Statement:
@@ -204,7 +206,7 @@ def _publish() -> Statement:
             stored.cte("stored"),
             summarised.cte("summarised"),
             audited.cte("audited"),
-            _settle(entries),
+            *_settle(entries),
         )
     )
 

@@ -1,4 +1,4 @@
-"""Settlements: what is released and spent without waiting for the month's row.
+"""Settlements: what is released and spent while somebody else has the month's row, and waits for nobody.
 
 The rule this file protects: whoever takes a payer's settlements adds them to the payer's month in the same statement,
 and has locked the month's row before, where there is one. So each counts once, in one of the two places, whenever it is
@@ -10,7 +10,7 @@ import time
 from datetime import date
 from typing import Any
 
-from sqlalchemy import CTE, Select, bindparam, delete, func, insert, or_, select
+from sqlalchemy import CTE, Select, and_, bindparam, delete, exists, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
@@ -19,11 +19,19 @@ from shared.db.engine import Database, Statement
 from shared.db.limited import LIMITS, limits, read_within
 from shared.db.tables import budget_settlements, budgets
 
+_COLUMNS = ["payer", "period", "held_usd", "spent_usd"]
 
-def settle(totals: Select[Any]) -> CTE:
-    """Write settlements down: rows of payer, period, what is added to what is held, and to what is spent."""
-    columns = ["payer", "period", "held_usd", "spent_usd"]
-    return insert(budget_settlements).from_select(columns, totals).cte("settled")
+
+def settle(totals: CTE) -> tuple[CTE, CTE]:
+    """Add `payer`, `period`, `held_usd` and `spent_usd` to their months: to the rows that nobody has just now, and to
+    those that are not there yet, and beside the others."""
+    of_month = (budgets.c.payer == totals.c.payer, budgets.c.period == totals.c.period)
+    month = select(budgets.c.payer, budgets.c.period).select_from(totals).join(budgets, and_(*of_month))
+    free = month.with_for_update(of=budgets, key_share=True, skip_locked=True).cte("free")
+    mine = exists().where(free.c.payer == totals.c.payer, free.c.period == totals.c.period)
+    at_once = or_(mine, ~exists(select(budgets.c.payer).where(*of_month)))
+    beside = insert(budget_settlements).from_select(_COLUMNS, select(totals).where(~at_once))
+    return add_to_month(select(totals).where(at_once)).cte("settled"), beside.cte("settled_beside")
 
 
 def take(payer: ColumnElement[str], period: ColumnElement[date], *conditions: ColumnElement[bool]) -> CTE:
@@ -46,7 +54,7 @@ def take(payer: ColumnElement[str], period: ColumnElement[date], *conditions: Co
 def add_to_month(month: Select[Any], *, most: ColumnElement[Any] | None = None) -> Insert:
     """Add rows of payer, period, held and spent to the months that they are of, as far as a month then comes to `most`
     at most."""
-    added = upsert(budgets).from_select(["payer", "period", "held_usd", "spent_usd"], month)
+    added = upsert(budgets).from_select(_COLUMNS, month)
     held = budgets.c.held_usd + added.excluded.held_usd
     spent = budgets.c.spent_usd + added.excluded.spent_usd
     return added.on_conflict_do_update(

@@ -142,20 +142,46 @@ def test_a_record_that_is_read_while_its_turn_is_being_published_is_left_for_the
     assert entries(room) == ONCE
 
 
-@pytest.mark.parametrize("first", ["record", "publish"])
-def test_a_record_and_a_publish_that_meet_in_the_platforms_month_wait_for_nobody_and_both_count(
-    room: CouncilRoom, ops: WatchedDatabase, ops_url: str, first: str
+def test_a_publish_that_waits_for_a_record_to_make_the_platforms_month_adds_to_it(
+    room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase
+) -> None:
+    lose_a_call(room)
+    other.provider.enqueue(answer(""))
+    part = partial(other.take, "@writer hello", session_id=room.make_session())
+    other.comes_second(SETTLE, part, first=ops)
+    record(room, ops)
+    assert other.result().published
+    assert spent(room) == 2 * FAST_COST
+
+
+def test_a_record_that_waits_for_a_publish_to_make_the_platforms_month_adds_to_it(
+    room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase
 ) -> None:
     lose_a_call(room)
     room.provider.enqueue(answer(""))
+    other.comes_second(PUBLISH, partial(record, room, ops))
+    # The call that was lost is still the first one.
+    assert room.take("@writer hello", session_id=room.make_session()).published
+    assert set(other.result().settled) == {lost_call(room)}
+    assert spent(room) == 2 * FAST_COST
+
+
+@pytest.mark.parametrize("first", ["record", "publish"])
+def test_a_record_and_a_publish_that_meet_at_the_platforms_month_wait_for_nobody_and_both_count(
+    room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase, first: str
+) -> None:
+    lose_a_call(room)
+    for provider in (other.provider, room.provider):
+        provider.enqueue(answer(""), answer())
+    other.take("@writer hello", session_id=room.make_session())
     later = partial(room.take, "@writer hello", session_id=room.make_session())
     if first == "record":
         ops.hold(SETTLE, later)
         assert set(record(room, ops).settled) == {lost_call(room)}
     else:
-        room.db.hold(PUBLISH, lambda: record(room, ops))
+        room.db.hold(PUBLISH, partial(record, room, ops))
         assert later().published
-    assert spent(room) == 2 * FAST_COST
+    assert spent(room) == 3 * FAST_COST
 
 
 @pytest.mark.parametrize("first", ["record", "delete"])

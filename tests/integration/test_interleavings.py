@@ -10,14 +10,13 @@ import psycopg
 import pytest
 
 from shared.db.accept import ACCEPT_AND_OPEN
-from shared.db.claims import CLAIM, FRUITLESS_CLAIMS, LOCK_ABANDONED, RELEASE
+from shared.db.claims import CLAIM, LOCK_ABANDONED, RELEASE
 from shared.db.engine import Params, Row, Statement
-from shared.db.forfeit import FORFEIT
 from shared.db.journal import OPEN, RECORD
 from shared.db.publish import PUBLISH
-from shared.errors import BudgetExceeded, IdempotencyKeyReused, JournalUnavailable, TurnConflict
+from shared.errors import IdempotencyKeyReused, JournalUnavailable, TurnConflict
 from shared.llm.port import Completion, Request
-from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, USAGE, CouncilRoom, Killed, answer, body, names
+from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, USAGE, CouncilRoom, answer, body, names
 from tests.other_process import OtherProcess
 
 MESSAGE = "@writer @critic sesame"
@@ -96,24 +95,6 @@ def test_a_claim_that_waits_for_an_outcome_finds_it(room: CouncilRoom, other: Ot
         "expired_claims": 0,
         "outcomes_at_claim": 1,
     }
-
-
-def test_who_gives_a_turn_up_and_waits_for_a_claim_takes_nothing_from_it(
-    room: CouncilRoom, other: OtherProcess
-) -> None:
-    def die(_: Request) -> Completion:
-        raise Killed
-
-    room.provider.enqueue(answer("sesame"), die)
-    turn_id = room.take_until_killed(MESSAGE)
-    room.owner.execute("UPDATE turns SET expired_claims = %s", (FRUITLESS_CLAIMS + 1,))
-    claims, verdicts = other.comes_first(CLAIM, other.resume), list[object]()
-    room.db.before(FORFEIT, partial(claims, None))
-    other.db.before(FORFEIT, lambda: verdicts.extend(room.calls("step, verdict")))
-    outcome = room.resume(turn_id)
-    assert body(other.result())["error"]["code"] == "turn_abandoned"
-    assert outcome is not None
-    assert (outcome.published, verdicts) == (False, [(0, "reply"), (1, None)])
 
 
 def test_a_publish_that_waits_for_a_late_outcome_posts_what_it_cost(room: CouncilRoom, other: OtherProcess) -> None:
@@ -267,24 +248,14 @@ def test_an_accept_that_waits_for_its_key_in_another_session_is_refused(room: Co
     assert other.provider.requests == []
 
 
-def test_a_hold_counts_with_what_a_publish_released_once_that_is_committed(
-    room: CouncilRoom, other: OtherProcess
-) -> None:
+def test_a_hold_that_waits_for_a_publish_counts_with_what_that_released(room: CouncilRoom, other: OtherProcess) -> None:
     """Beside the reserve of the turn that ends, the limit has no room for another one."""
     first = room.take("@writer sesame")
     (reserve,) = room.calls("reserve_usd")[0]
     room.limit_to(f"{reserve} + 2 * spent_usd")
     sessions_ = [room.make_session(), room.make_session()]
-    take_another = partial(room.take, "@writer sesame", runner=room.runner(db=other.db), session_id=sessions_[1])
-
-    def come_too_early() -> None:
-        with pytest.raises(BudgetExceeded):
-            take_another()
-        refused.append(True)
-
-    refused: list[bool] = []
-    room.db.hold(PUBLISH, come_too_early)
+    part = partial(room.take, "@writer sesame", runner=room.runner(db=other.db), session_id=sessions_[1])
+    other.comes_second(PUBLISH, part)
     assert room.take("@writer sesame", session_id=sessions_[0]).published
-    assert refused == [True]
-    assert take_another().published
+    assert other.result().published
     assert first.published

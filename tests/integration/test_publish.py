@@ -25,7 +25,7 @@ WRITES = {
     "usage_ledger": "INSERT ON usage_ledger FOR EACH ROW",
     "replies": "INSERT ON replies FOR EACH ROW",
     "audit_events": "INSERT ON audit_events FOR EACH ROW",
-    "budget_settlements": "INSERT ON budget_settlements FOR EACH ROW",
+    "budgets": "INSERT ON budgets FOR EACH ROW WHEN (NEW.spent_usd > 0)",
 }
 # An error that a program makes, one that passes, and one that a lock's queue makes.
 BREAKS = {"P0001": PublishFailed, "40P01": JournalUnavailable, "23514": PublishFailed}

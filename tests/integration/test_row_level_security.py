@@ -60,6 +60,8 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
                 '[]', '[]', '[]', now() FROM turns WHERE tenant_id = %s""",
                 (each.tenant_id,),
             )
+        settlements = "budget_settlements (payer, period, held_usd, spent_usd)"
+        room.owner.execute(f"INSERT INTO {settlements} SELECT payer, period, 0, 0 FROM budgets".encode())
         for spans in ("usage_hours", "usage_days"):
             made = "tenant_id, timestamptz '2026-01-01', NULL, 'fast', 'agent', 'tenant', 'post', 1, 1, 1, 1, 1, 1, 1"
             room.owner.execute(f"INSERT INTO {spans} SELECT {made} FROM sessions".encode())
@@ -270,6 +272,19 @@ def test_the_ledger_only_grows(database_urls: DatabaseUrls, tenants: CouncilRoom
         connection.execute("SELECT set_config('app.tenant_id', %s, true)", (TENANTS[0],))
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement.encode())
+
+
+def test_a_month_is_added_up_of_what_its_reader_may_see(
+    tenants: CouncilRoom, as_tenant: psycopg.Connection[Row], database_urls: DatabaseUrls
+) -> None:
+    """The view has no policy of its own."""
+    payers = "SELECT payer FROM budget_months ORDER BY payer"
+    mine = [row["payer"] for row in as_tenant.execute(payers).fetchall()]
+    assert mine == ["platform", f"tenant:{TENANTS[0]}"]
+    with psycopg.connect(database_urls.of(Role.OPS)) as connection:
+        assert len(connection.execute(payers).fetchall()) == 1 + len(TENANTS)
+    with psycopg.connect(database_urls.of(Role.APP)) as connection:
+        assert connection.execute(payers).fetchall() == []
 
 
 def test_operations_see_every_tenant(tenants: CouncilRoom, database_urls: DatabaseUrls) -> None:

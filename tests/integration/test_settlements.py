@@ -1,5 +1,5 @@
-"""What is released and spent is written beside the month's row: nobody waits for that row but holds, and every
-settlement counts once, wherever it stands."""
+"""What is released and spent while somebody has the month's row is written beside it: nobody waits for that row but
+holds, and every settlement counts once, wherever it stands."""
 
 import threading
 from collections.abc import Iterator
@@ -11,12 +11,11 @@ import pytest
 from shared.db import settlements
 from shared.db.accept import ACCEPT_AND_OPEN
 from shared.db.engine import Row
-from shared.db.journal import OPEN
 from shared.db.publish import PUBLISH
 from shared.errors import BudgetExceeded, DatabaseUnavailable
 from shared.llm.port import Completion, Request
 from shared.names import Role
-from tests.council_room import DEADLINE_S, CouncilRoom, DatabaseUrls, answer, body
+from tests.council_room import DEADLINE_S, FAST_COST, CouncilRoom, DatabaseUrls, answer, body
 from tests.other_process import OtherProcess
 from tests.watched_database import WatchedDatabase
 
@@ -52,17 +51,14 @@ def payer(room: CouncilRoom) -> str:
     return f"tenant:{room.tenant_id}"
 
 
-def settle_beside(
-    room: CouncilRoom, *, payer: str, period: str = "date_trunc('month', now() AT TIME ZONE 'UTC')"
-) -> None:
-    """A settlement that no test's turn has made: the invariants would miss its entry in the ledger."""
+def settle_beside(room: CouncilRoom, payer: str, period: str) -> None:
+    """A settlement that no turn has made: the invariants would miss its entry in the ledger."""
     values = f"VALUES ('{payer}', {period}, 0, 1)"
     room.owner.execute(f"INSERT INTO budget_settlements (payer, period, held_usd, spent_usd) {values}".encode())
 
 
-def test_a_turn_is_published_while_a_hold_of_its_month_is_not_yet_committed(
-    room: CouncilRoom, other: OtherProcess
-) -> None:
+def take_two_at_once(room: CouncilRoom, other: OtherProcess) -> None:
+    """Publish the other's turn while a hold of this one's is not yet committed, and so leave a settlement."""
     asked, held = threading.Event(), threading.Event()
 
     def wait(_: Request) -> Completion:
@@ -82,45 +78,92 @@ def test_a_turn_is_published_while_a_hold_of_its_month_is_not_yet_committed(
     room.db.hold(ACCEPT_AND_OPEN, publish_first)
     assert take(room).published
     assert published == [True]
+    assert waiting(room) == [(payer(room), 1)]
+
+
+def test_a_turn_is_published_while_a_hold_of_its_month_is_not_yet_committed(
+    room: CouncilRoom, other: OtherProcess
+) -> None:
+    take_two_at_once(room, other)
     assert adds_up(room, turns=2)
 
 
-def test_a_turn_is_accepted_while_another_of_its_month_is_being_published(
+def test_what_nobody_else_has_is_settled_in_the_row_itself(room: CouncilRoom) -> None:
+    """The platform's is not there yet: it has held nothing, and pays for an answer that is none."""
+    room.provider.enqueue(answer(""), answer())
+    take(room)
+    take(room)
+    assert waiting(room) == []
+    assert adds_up(room, turns=2)
+    assert room.row("SELECT count(*) AS n FROM budgets")["n"] == 2
+
+
+def test_a_turn_is_accepted_and_published_while_another_of_its_month_is_being_published(
     room: CouncilRoom, other: OtherProcess
 ) -> None:
-    """What is not yet committed is not released either."""
-    room.take("@writer hello")
-    room.limit_to("spent_usd + 2 * (SELECT max(reserve_usd) FROM llm_calls)")
-    accepted: list[bool] = []
-    another = partial(other.take, "@writer hello", session_id=room.make_session())
-    room.db.hold(PUBLISH, lambda: accepted.append(another().published))
+    """A hold would wait for the row, and so the other's was taken before: only its publishing comes in between."""
+    asked, go = threading.Event(), threading.Event()
+
+    def wait(_: Request) -> Completion:
+        asked.set()
+        assert go.wait(DEADLINE_S)
+        return answer()
+
+    other.provider.enqueue(wait)
+    second = other.start(partial(other.take, "@writer hello", session_id=room.make_session()))
+    assert asked.wait(DEADLINE_S)
+    published: list[bool] = []
+
+    def publish_second() -> None:
+        go.set()
+        published.append(second.result(DEADLINE_S).published)
+
+    room.db.hold(PUBLISH, publish_second)
     assert take(room).published
-    assert accepted == [True]
-    assert adds_up(room, turns=3)
-
-
-def test_the_next_hold_of_the_month_takes_what_was_settled_into_its_row(room: CouncilRoom) -> None:
-    take(room)
+    assert published == [True]
     assert waiting(room) == [(payer(room), 1)]
+    assert adds_up(room, turns=2)
+
+
+def test_a_publish_that_somebody_else_has_just_made_the_row_for_adds_to_it(
+    room: CouncilRoom, other: OtherProcess
+) -> None:
+    """Both find no row of the platform's. The second waits for the first one's, and nothing of either is lost."""
+    room.provider.enqueue(answer(""), answer())
+    other.provider.enqueue(answer(""), answer())
+    take(room)
+    room.owner.execute("DELETE FROM budgets WHERE payer = 'platform'")
+    room.provider.enqueue(answer(""), answer())
+    other.comes_second(PUBLISH, partial(other.take, "@writer hello", session_id=room.make_session()))
+    take(room)
+    assert other.result().published
+    assert room.row("SELECT count(*) AS posts FROM usage_ledger WHERE account = 'platform'")["posts"] == 3
+    (spent,) = room.row("SELECT spent_usd FROM budgets WHERE payer = 'platform'").values()
+    assert spent == 2 * FAST_COST
+    room.owner.execute("UPDATE budgets SET spent_usd = spent_usd * 1.5 WHERE payer = 'platform'")
+
+
+def test_the_next_hold_of_the_month_takes_what_was_settled_into_its_row(room: CouncilRoom, other: OtherProcess) -> None:
+    take_two_at_once(room, other)
     seen: list[list[tuple[str, int]]] = []
 
     def look(_: Request) -> Completion:
         seen.append(waiting(room))
         return answer()
 
-    room.provider.enqueue(look, look)
-    take(room, "@writer @writer hello")
+    room.provider.enqueue(look)
     take(room)
-    assert seen == [[], []]
-    assert waiting(room) == [(payer(room), 1)]
+    assert (seen, waiting(room)) == ([[]], [])
+    assert adds_up(room, turns=3)
 
 
-def test_what_is_settled_is_there_for_the_next_call_of_another_turn(room: CouncilRoom) -> None:
-    """A limit that covers one call at a time."""
-    take(room)
-    room.limit_to("4 * spent_usd + (SELECT reserve_usd FROM llm_calls)")
-    for _ in range(4):
-        assert take(room).published
+def test_what_is_settled_is_there_for_the_next_call(room: CouncilRoom, other: OtherProcess) -> None:
+    """A limit that has room for one call, once what was settled is counted in."""
+    take_two_at_once(room, other)
+    room.limit_to("spent_usd + (SELECT min(reserve_usd) FROM llm_calls) / 2")
+    assert room.row("SELECT sum(held_usd) > 0 AS held FROM budgets")["held"]
+    room.limit_to("spent_usd + (SELECT min(reserve_usd) FROM llm_calls)")
+    assert take(room).published
     with pytest.raises(BudgetExceeded):
         take(room)
 
@@ -129,8 +172,7 @@ def test_what_is_settled_is_there_for_the_next_call_of_another_turn(room: Counci
 def test_who_waits_for_a_hold_that_has_taken_the_settlements_takes_none_of_them_again(
     room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase, meets: str
 ) -> None:
-    take(room)
-    take(room)
+    take_two_at_once(room, other)
     if meets == "a hold":
         part = partial(other.take, "@writer hello", session_id=room.make_session())
     else:
@@ -138,23 +180,22 @@ def test_who_waits_for_a_hold_that_has_taken_the_settlements_takes_none_of_them_
     other.comes_second(ACCEPT_AND_OPEN, part)
     take(room)
     other.result()
-    turns = 4 if meets == "a hold" else 3
-    assert adds_up(room, turns=turns)
+    assert adds_up(room, turns=4 if meets == "a hold" else 3)
 
 
 def test_a_hold_that_waits_for_the_sweeper_takes_none_of_its_settlements_again(
     room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase
 ) -> None:
-    take(room)
+    take_two_at_once(room, other)
     part = partial(other.take, "@writer hello", session_id=room.make_session())
     other.comes_second(settlements._COUNT_IN, part, first=operations)
     settlements.count_in(operations, DEADLINE_S)
     assert other.result().published
-    assert adds_up(room, turns=2)
+    assert adds_up(room, turns=3)
 
 
-def test_a_refused_turn_leaves_the_settlements_where_they_are(room: CouncilRoom) -> None:
-    take(room)
+def test_a_refused_turn_leaves_the_settlements_where_they_are(room: CouncilRoom, other: OtherProcess) -> None:
+    take_two_at_once(room, other)
     before = room.rows("SELECT * FROM budget_settlements")
     room.limit_to("spent_usd")
     with pytest.raises(BudgetExceeded):
@@ -166,78 +207,74 @@ def test_a_call_that_the_budget_refuses_takes_no_settlements_and_its_predecessor
     room: CouncilRoom, other: OtherProcess
 ) -> None:
     def spend(_: Request) -> Completion:
-        assert other.take("@writer hello", session_id=room.make_session()).published
+        take_two_at_once(room, other)
         room.limit(0)
         return answer("Roses.")
 
     room.provider.enqueue(spend)
     turn = body(take(room, "@writer @critic hello"))
-    assert [(reply["status"], reply["text"]) for reply in turn["replies"]] == [
-        ("completed", "Roses."),
-        ("skipped", None),
-    ]
-    # Both turns' own.
-    assert waiting(room) == [(payer(room), 2)]
-    assert adds_up(room, turns=2)
+    said = [(reply["status"], reply["text"]) for reply in turn["replies"]]
+    assert said == [("completed", "Roses."), ("skipped", None)]
+    assert waiting(room) == [(payer(room), 1)]
+    assert adds_up(room, turns=3)
 
 
 @pytest.mark.parametrize("by", ["cancel", "claim"])
 def test_a_runner_that_may_not_go_on_takes_no_settlements(room: CouncilRoom, other: OtherProcess, by: str) -> None:
     """Its statement writes no call, and is committed for the outcome's sake."""
-
-    def stop() -> None:
-        settled.append(waiting(room))
-        if by == "cancel":
-            room.owner.execute("UPDATE turns SET cancel_requested_at = now() WHERE status = 'running'")
-        else:
-            room.owner.execute("UPDATE turns SET lease_epoch = lease_epoch + 1 WHERE status = 'running'")
+    stop = {"cancel": "cancel_requested_at = now()", "claim": "lease_epoch = lease_epoch + 1"}[by]
 
     def settle(_: Request) -> Completion:
-        assert other.take("@writer hello", session_id=room.make_session()).published
-        room.db.before(OPEN, stop)
+        take_two_at_once(room, other)
+        room.owner.execute(f"UPDATE turns SET {stop} WHERE status = 'running'".encode())
         return answer()
 
-    settled: list[list[tuple[str, int]]] = []
     room.provider.enqueue(settle)
     take(room, "@writer @critic hello")
-    assert settled == [[(payer(room), 1)]]
-    assert waiting(room) == [(payer(room), 1 if by == "claim" else 2)]
+    assert waiting(room) == [(payer(room), 1)]
     room.expire_lease()
     for turn in room.rows("SELECT id FROM turns WHERE status = 'running'"):
         room.resume(turn["id"])
-    assert adds_up(room, turns=2)
+    assert adds_up(room, turns=3)
 
 
 def test_a_hold_takes_its_own_payers_settlements_of_its_own_month(room: CouncilRoom) -> None:
-    others = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
-    with others.databases:
-        take(others)
+    this_month = "date_trunc('month', now() AT TIME ZONE 'UTC')"
+    settle_beside(room, payer(room), f"'{ANOTHER_MONTH}'")
+    settle_beside(room, "tenant:tenant-2", this_month)
+    settle_beside(room, payer(room), this_month)
     take(room)
-    settle_beside(room, payer=payer(room), period=f"'{ANOTHER_MONTH}'")
-    take(room)
-    assert waiting(room) == [(payer(room), 2), ("tenant:tenant-2", 1)]
-    room.owner.execute("DELETE FROM budget_settlements WHERE period = %s", (ANOTHER_MONTH,))
+    assert waiting(room) == [(payer(room), 1), ("tenant:tenant-2", 1)]
+    (spent,) = room.row("SELECT spent_usd FROM budgets").values()
+    assert spent > 1
+    # No ledger has them.
+    room.owner.execute("DELETE FROM budget_settlements")
+    room.owner.execute("UPDATE budgets SET spent_usd = spent_usd - 1")
 
 
 class TestTheSweeper:
     def month(self, room: CouncilRoom, who: str) -> list[Row]:
         return room.rows("SELECT period::text, held_usd, spent_usd FROM budgets WHERE payer = %s ORDER BY 1", who)
 
-    def test_counts_in_what_no_hold_takes(self, room: CouncilRoom, operations: WatchedDatabase) -> None:
+    def test_counts_in_what_no_hold_takes(
+        self, room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase
+    ) -> None:
         """The platform may have no row yet, and a month may be over."""
-        take(room)
+        take_two_at_once(room, other)
         for _ in range(2):
-            settle_beside(room, payer="platform", period=f"'{ANOTHER_MONTH}'")
+            settle_beside(room, "platform", f"'{ANOTHER_MONTH}'")
         settlements.count_in(operations, DEADLINE_S)
         settlements.count_in(operations, DEADLINE_S)
         assert waiting(room) == []
         assert self.month(room, "platform") == [{"period": ANOTHER_MONTH, "held_usd": 0, "spent_usd": 2}]
         # It is in no ledger.
         room.owner.execute("DELETE FROM budgets WHERE payer = 'platform'")
-        assert adds_up(room, turns=1)
+        assert adds_up(room, turns=2)
 
-    def test_waits_for_a_hold_no_longer_than_it_may(self, room: CouncilRoom, operations: WatchedDatabase) -> None:
-        take(room)
+    def test_waits_for_a_hold_no_longer_than_it_may(
+        self, room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase
+    ) -> None:
+        take_two_at_once(room, other)
         refused: list[str] = []
 
         def sweep() -> None:
@@ -248,4 +285,4 @@ class TestTheSweeper:
         room.db.hold(ACCEPT_AND_OPEN, sweep)
         take(room)
         assert refused == ["in time"]
-        assert adds_up(room, turns=2)
+        assert adds_up(room, turns=3)
