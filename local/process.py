@@ -58,6 +58,17 @@ def spawn(
     )
 
 
+def die_with(parent: int, death_signal: signal.Signals = signal.SIGKILL) -> None:
+    """Have this process sent `death_signal` when the thread of `parent` that started it ends. Where there is no such
+    signal it goes on. Raises SystemExit when `parent` has ended already, OSError when the system refuses."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux" and libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    # Only after asking for the signal can a parent that died before be told from one that lives.
+    if os.getppid() != parent:
+        sys.exit("The parent is gone.")
+
+
 def end(process: subprocess.Popen[bytes], *signals: signal.Signals, patience_s: float) -> None:
     """Send each signal in turn, giving the process `patience_s` seconds after each, then kill it."""
     for number in signals:
@@ -82,19 +93,14 @@ def ended_on_error(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _become(parent: int, death_signal: int, user: User, command: list[str]) -> None:
-    """Turn this process into `command`. The order matters: a change of user clears the death signal, and only
-    after asking for it can a parent that died before be told from one that lives."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    """Turn this process into `command`. The order matters: a change of user clears the death signal."""
     # Python would only note the signal, and forget it in exec.
     signal.signal(death_signal, signal.SIG_DFL)
     if user != (os.geteuid(), os.getegid()):
         os.setgroups([])
         os.setgid(user.gid)
         os.setuid(user.uid)
-    if sys.platform == "linux" and libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
-        sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
-    if os.getppid() != parent:
-        sys.exit("The parent is gone.")
+    die_with(parent, signal.Signals(death_signal))
     os.execv(command[0], command)  # noqa: S606 - no shell is the point
 
 

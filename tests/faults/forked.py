@@ -3,10 +3,8 @@
 The process that forks must run no thread.
 """
 
-import ctypes
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-_PR_SET_PDEATHSIG = 1
+from local.process import die_with
 
 
 @dataclass
@@ -55,7 +53,7 @@ def fork(serve: Callable[["Connection"], None]) -> Forked:
     pid = os.fork()
     if pid == 0:
         try:
-            _die_with(parent)
+            die_with(parent)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             ours.close()
             with suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -67,10 +65,3 @@ def fork(serve: Callable[["Connection"], None]) -> Forked:
             os._exit(0)
     theirs.close()
     return Forked(pid, ours)
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)

@@ -1,4 +1,4 @@
-"""A piece of work in a process of its own, which ends with it."""
+"""A piece of work in a process of its own, which ends with it, and with who asked for it."""
 
 import os
 import pickle
@@ -11,16 +11,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from local.process import die_with
+
 Result = TypeVar("Result")
 
 
 def in_fork(work: Callable[[], Result], limit_s: float) -> Result | None:
     """What `work` returns; None where that takes longer, or where it dies."""
     reader, writer = os.pipe()
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        _work(work, writer)
+        _work(work, writer, parent)
     os.close(writer)
     try:
         answer = _read(reader, limit_s)
@@ -33,8 +36,9 @@ def in_fork(work: Callable[[], Result], limit_s: float) -> Result | None:
         os.waitpid(pid, 0)
 
 
-def _work(work: Callable[[], object], writer: int) -> None:
+def _work(work: Callable[[], object], writer: int, parent: int) -> None:
     try:
+        die_with(parent)
         os.setpgid(0, 0)
         answer = pickle.dumps(work())
         with os.fdopen(writer, "wb") as pipe:

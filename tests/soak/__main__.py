@@ -1,16 +1,15 @@
 """Run the rows, or some of them. It ends with 1 where something was found."""
 
 import argparse
-import multiprocessing
 import secrets
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from tests.faults.forked import fork
 from tests.soak import report
-from tests.soak.row import Amount, SoakRow
+from tests.soak.row import Amount, Outcome, SoakRow
 from tests.soak.rows import ROWS
 
 
@@ -19,7 +18,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="makes the same choices as the run that printed it")
     parser.add_argument("--only", action="append", choices=[*ROWS], help="may be given again")
     parser.add_argument("--short", action="store_true", help="the slice of `make test`")
-    parser.add_argument("--minutes", type=int, help="how long, for the rows that are told in minutes")
+    parser.add_argument("--minutes", type=int, help="how long, for the rows that are told in minutes of CPU")
     parser.add_argument("--rounds", type=int, help="how often, for the other ones")
     parser.add_argument("--json", type=Path, help="where to write what was found")
     parser.add_argument("--write", action="store_true", help="put the rows into docs/reliability.md")
@@ -28,7 +27,7 @@ def main() -> int:
     tried: list[report.Tried] = []
     for name in arguments.only or ROWS:
         row = ROWS[name]
-        told = arguments.minutes if row.unit == "minutes" else arguments.rounds
+        told = arguments.minutes if row.unit == "CPU minutes" else arguments.rounds
         wanted = told or (row.short if arguments.short else row.at_least)
         if wanted:
             tried.append(_try(name, row, wanted, seed))
@@ -47,11 +46,15 @@ def _try(name: str, row: SoakRow, wanted: int, seed: int) -> report.Tried:
     sys.stdout.write(f"{row.title}: {wanted:,} {row.unit}, seed {seed}\n")
     sys.stdout.flush()
     began = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory(prefix="pantheon-soak-") as directory,
-        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
-    ):
-        outcome = process.submit(row.run, Amount(wanted, seed, Path(directory))).result()
+    # Where it is killed, its server may still be leaving.
+    with tempfile.TemporaryDirectory(prefix="pantheon-soak-", ignore_cleanup_errors=True) as directory:
+        process = fork(lambda pipe: pipe.send(row.run(Amount(wanted, seed, Path(directory)))))
+        try:
+            outcome: Outcome = process.pipe.recv()
+        except EOFError:
+            sys.exit(f"{row.title}: it broke off")
+        finally:
+            process.kill()
     return report.Tried(name, row, outcome, seed, time.monotonic() - began)
 
 

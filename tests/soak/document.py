@@ -6,7 +6,6 @@ what it takes to be valid is; what no schema can say has its reason in `_CONFIG`
 """
 
 import json
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -17,6 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from functions.api.status import OPENAPI
+from local import process
 from local.stack import Stack
 from shared.db.invariants import INVARIANTS
 from tests.e2e.tenant import agent, open_client, with_provider
@@ -106,9 +106,11 @@ def _try(amount: Amount, url: str, token: str, report: Path) -> str:
     command = [str(Path(sys.executable).with_name("st")), "--config-file", str(config), "run", str(document)]
     given = [word for option in options.items() for word in option]
     command += [*given, "--continue-on-failure", "--no-color"]
-    # It keeps what it knows where it runs.
-    done = subprocess.run(command, cwd=amount.directory, capture_output=True, text=True, check=False)
-    return (done.stdout + done.stderr)[-2000:]
+    said = amount.directory / "said.log"
+    with said.open("wb") as output:
+        # It keeps what it knows where it runs.
+        process.spawn(command, output=output, cwd=amount.directory).wait()
+    return said.read_text(errors="replace")[-2000:]
 
 
 def _read(report: Path) -> tuple[int, Counter[str], list[Finding]]:

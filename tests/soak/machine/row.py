@@ -1,6 +1,7 @@
 """The machine as rows: so many runs of fifty steps; and with each guard taken out, until that is noticed."""
 
 import multiprocessing
+import os
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 
+from local.process import die_with
 from tests.faults.sabotage import SABOTAGES
 from tests.faults.world import World
 from tests.soak.machine.deployment import Deployment
@@ -27,7 +29,8 @@ _MOST_RUNS = 100
 def run(amount: Amount) -> Outcome:
     """In two processes at once, of which each does half."""
     halves = [amount.wanted // _PROCESSES, amount.wanted - amount.wanted // _PROCESSES]
-    with ProcessPoolExecutor(_PROCESSES, multiprocessing.get_context("spawn")) as processes:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(_PROCESSES, context, initializer=die_with, initargs=(os.getpid(),)) as processes:
         parts = [
             processes.submit(_run_part, runs, amount.seed + number, amount.directory / str(number))
             for number, runs in enumerate(halves)
