@@ -1,4 +1,5 @@
-"""SQS's events into the worker: a message comes back if and only if it names no turn.
+"""SQS's events into the worker: a message comes back if and only if it names no turn, and the turn that waits ends
+where one names it.
 
 An input is a batch, a message a line; `{turn}`, `{waiting}` and `{tenant}` are ids that exist.
 """
@@ -28,16 +29,18 @@ def attempt(data: bytes) -> None:
     answer = invoke("worker", sqs.event(*bodies))
     assert answer.keys() == {"batchItemFailures"}
     back = [int(item["itemIdentifier"].removeprefix("message-")) for item in answer["batchItemFailures"]]
-    expected = [number for number, body in enumerate(bodies) if not _names_a_turn(body)]
-    assert back == expected, (back, expected)
-    if load_turn(database(), met.tenant, met.waiting).ended:
-        stage.cache_clear()
+    named = [_named_turn(body) for body in bodies]
+    assert back == [number for number, turn in enumerate(named) if turn is None], (back, named)
+    if (met.tenant, met.waiting) in named:
+        assert load_turn(database(), met.tenant, met.waiting).ended
+        met.waiting = met.post_later()
 
 
-def _names_a_turn(body: str) -> bool:
+def _named_turn(body: str) -> tuple[str, UUID] | None:
+    """Of which tenant, and which one."""
     try:
         message = json.loads(body)
-        UUID(message["turn_id"])
-        return not _UNHEARD.search(str(message["tenant_id"]))
+        turn_id, tenant_id = UUID(message["turn_id"]), str(message["tenant_id"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return False
+        return None
+    return None if _UNHEARD.search(tenant_id) else (tenant_id, turn_id)

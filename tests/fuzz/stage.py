@@ -1,4 +1,5 @@
-"""What an event meets: a tenant with three agents, a session, and a turn that has ended; and Lambda's side of it."""
+"""What an event meets: a tenant with three agents, a session, a turn that has ended, and one that waits; and Lambda's
+side of it."""
 
 import os
 import time
@@ -48,22 +49,26 @@ def handlers() -> Mapping[str, Handler]:
 
 
 class Stage:
-    """A tenant of its own. `session` and `turn` are ids; a turn that is posted later is `waiting`."""
+    """A tenant of its own. `session` and `turn` are ids; a turn that was posted for later is `waiting`."""
 
     def __init__(self) -> None:
         self.tenant = f"tenant-{os.getpid()}-{next(_TENANTS)}"
         body = {"role_prompt": "Answer.", "model_alias": "fast", "max_output_tokens": 50, "temperature": None}
         for key in KEYS:
             record_agent(database(), self.tenant, key, {"name": key.title(), "enabled": True, **body})
-        self.session, other = self.make_session(), self.make_session()
+        self.session = self.make_session()
         self.turn = self._take(self.session).turn_id
-        self.waiting = self._take(other, later=True).turn_id
+        self.waiting = self.post_later()
 
     def make_session(self) -> UUID:
         session_id = uuid7()
         fields: dict[str, object] = {"title": "Talk", "mode": "tag", "agent_keys": list(KEYS), "fan_out": "sequential"}
         record_session(database(), self.tenant, "user-1", session_id, fields)
         return session_id
+
+    def post_later(self) -> UUID:
+        """A turn that waits, in a session of its own."""
+        return self._take(self.make_session(), later=True).turn_id
 
     def _take(self, session_id: UUID, *, later: bool = False) -> TurnOutcome:
         posted = TurnRequest(
