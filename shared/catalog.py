@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 
 from shared.errors import ConfigurationError
@@ -141,6 +142,12 @@ def build(values: Settings) -> Mapping[str, Model]:
         if model.max_call_s + CALL_MARGIN_S > WORKER_SECONDS:
             raise ConfigurationError(f"Alias '{model.alias}' may take longer than the worker can run.")
     return MappingProxyType({model.alias: model for model in models})
+
+
+def models_behind(provider: str, model_id: str) -> tuple[Model, ...]:
+    """The aliases that stand for a model, in whatever deployment; none for a model that is no longer in the catalog."""
+    models = chain.from_iterable(_CATALOGS.values())
+    return tuple(model for model in models if (model.provider, model.model_id) == (provider, model_id))
 
 
 @cache

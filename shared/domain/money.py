@@ -69,9 +69,18 @@ def _hour_rate(rates: Rates) -> Decimal:
 
 def upper_bound(rates: Rates, input_tokens: int, output_tokens: int) -> Decimal:
     """What a call can cost at most, in USD, while its input and output stay within these counts."""
-    dearest_input = max(rates.input, rates.cache_read, rates.cache_write, _hour_rate(rates))
     dearest_output = max(rates.output, rates.reasoning)
-    return (input_tokens * dearest_input + output_tokens * dearest_output) / MILLION
+    return (input_tokens * _dearest_input(rates) + output_tokens * dearest_output) / MILLION
+
+
+def most_input_within(rates: Rates, amount: Decimal) -> int | None:
+    """How many tokens of input an `upper_bound` of `amount` is of at most; None where they cost nothing."""
+    dearest = _dearest_input(rates)
+    return int(amount * MILLION / dearest) if dearest else None
+
+
+def _dearest_input(rates: Rates) -> Decimal:
+    return max(rates.input, rates.cache_read, rates.cache_write, _hour_rate(rates))
 
 
 def format_usd(amount: Decimal) -> str:

@@ -18,6 +18,7 @@ import httpx
 from shared.catalog import WORKER_SECONDS
 from shared.llm.chat_completions import word
 from shared.llm.port import Completion, Request
+from shared.llm.tokens import is_credible
 from shared.llm.wire import Answer, NotSent, Wire
 
 _THIS_MACHINE: Final = ("127.0.0.1", "::1", "localhost")
@@ -61,12 +62,11 @@ class Exchanges:
         deadline = time.monotonic() + request.model.max_call_s
         try:
             answer = self._send(_written(write, deadline), deadline)
-            completion, cause = _outcome(answer, self._dialect), f"status {answer.status}"
+            completion, cause = outcome(answer, self._dialect, request), f"status {answer.status}"
         except Exception as error:  # noqa: BLE001 - the port promises an outcome, whatever goes wrong
             completion, cause = _failure(error), type(error.__cause__ or error).__name__
         if completion.status != "succeeded":
-            outcome = completion.status, completion.error, cause
-            logger.warning("Call %s is %s: %s (%s)", request.call_id, *outcome)
+            logger.warning("Call %s is %s: %s (%s)", request.call_id, completion.status, completion.error, cause)
         return completion
 
     def close(self) -> None:
@@ -96,12 +96,12 @@ def _written(write: Callable[[float], Post], deadline: float) -> Post:
         raise NotSent(type(error).__name__) from error
 
 
-def _outcome(answer: Answer, dialect: Dialect) -> Completion:
-    """What a status means for the bill, whatever else came with it."""
+def outcome(answer: Answer, dialect: Dialect, request: Request) -> Completion:
+    """What a status means for the bill of `request`, whatever else came with it."""
     request_id = word(answer.headers.get(dialect.request_id_header))
     match answer.status:
         case 200:
-            return dialect.read(answer.body, request_id)
+            return _believed(dialect.read(answer.body, request_id), request)
         case 429:
             return Completion(
                 "unbilled",
@@ -116,6 +116,13 @@ def _outcome(answer: Answer, dialect: Dialect) -> Completion:
         case status if 200 < status < 300:
             return Completion("unknown", provider_request_id=request_id, error="malformed_response")
     return Completion("unknown", provider_request_id=request_id, error="provider_error")
+
+
+def _believed(completion: Completion, request: Request) -> Completion:
+    """A count that `request` cannot have taken is none."""
+    if is_credible(completion.usage, request):
+        return completion
+    return Completion("unknown", provider_request_id=completion.provider_request_id, error="malformed_response")
 
 
 def _failure(error: Exception) -> Completion:

@@ -1,4 +1,5 @@
-"""How many tokens a request takes: an estimate, to fill a window, and an upper bound, to hold money against.
+"""How many tokens a request takes: an estimate, to fill a window, and an upper bound, to hold money against; and a
+count that no request can have taken, which is damaged.
 
 The estimate counts bytes, and every tokenizer makes something else of them. So what a provider counted corrects what
 was estimated, for each alias. The correction lives in the process's memory, and costs no statement; a new process
@@ -10,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from shared.catalog import Model
-from shared.llm.port import Message, size_of
+from shared.domain.money import Usage
+from shared.llm.port import Message, Request, size_of
 
 # Tokens around each message in a provider's template, and around the whole request. Generous: an estimate that is
 # too low costs a refused call, one that is too high only some history.
@@ -39,6 +41,19 @@ def most_input_tokens(messages: Iterable[Message], schema: Mapping[str, object] 
     """How many tokens a request can take at most: a token is at least a byte."""
     described = len(json.dumps(schema)) if schema else 0
     return REQUEST_OVERHEAD + described + sum([MESSAGE_OVERHEAD + message.size for message in messages])
+
+
+def is_credible(usage: Usage, request: Request) -> bool:
+    """Whether `request` can have taken so many tokens."""
+    sent = most_input_tokens(request.messages, request.response_schema)
+    return are_within(usage, max(request.model.context_window, sent), request.max_output_tokens)
+
+
+def are_within(usage: Usage, input_tokens: int, output_tokens: int) -> bool:
+    """Whether no class has more tokens than a prompt of `input_tokens` and an answer of `output_tokens` together. So
+    wide a bound refuses nothing real: a provider may put words of its own before a prompt, and think beyond the output
+    cap."""
+    return max(usage.as_counts().values()) <= input_tokens + output_tokens
 
 
 class TokenEstimates:

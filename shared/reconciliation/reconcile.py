@@ -3,7 +3,8 @@
 The rules this file protects. The record decides about calls in suspense, and about nothing else: where it differs from
 an outcome that is known, that is told and nothing is changed. That a call is not in the record means that it cost
 nothing only where the record is known to be there: other calls of its provider, model and hour were found in it, every
-line of it could be read, and the call is old enough. Reading the same record again changes nothing.
+line of it could be read, and the call is old enough. A count that its call cannot have taken is a line that cannot be
+read. Reading the same record again changes nothing.
 """
 
 import logging
@@ -15,16 +16,20 @@ from itertools import islice
 from typing import Literal
 from uuid import UUID
 
+from shared.catalog import models_behind
 from shared.db.columns import COUNTS
 from shared.db.engine import Database, Row
 from shared.db.reconciliation import load_calls, load_silent, record_settlement
-from shared.domain.money import ZERO, Usage, cost, rates_from_dict
+from shared.domain.money import ZERO, Usage, cost, most_input_within, rates_from_dict
 from shared.domain.provider_record import ProviderRecord
+from shared.llm.tokens import are_within
 
 logger = logging.getLogger(__name__)
 
 # A provider's record may come late. A call that is not in it by now will not be.
 SILENT_AFTER = timedelta(hours=48)
+# For a model that is not in the catalog any more: wider than any that there is.
+_WIDEST_WINDOW = 10_000_000
 _BATCH = 500
 _NO_USAGE = Usage()
 
@@ -45,8 +50,8 @@ class Settlement:
 
 @dataclass(slots=True)
 class Findings:
-    """What reconciling found. `unreadable` are lines that nobody could read, or price. `early` are calls whose outcome
-    is still their turn's to post, `drifted` those of a known outcome with other tokens than in the record,
+    """What reconciling found. `unreadable` are lines that nobody could read, price or believe. `early` are calls whose
+    outcome is still their turn's to post, `drifted` those of a known outcome with other tokens than in the record,
     `unjournaled` those that the journal does not have. `covered` is where calls of ours were found."""
 
     records: int = 0
@@ -110,9 +115,8 @@ class Reconciler:
         if row["status"] == "unknown" and row["posted"]:
             status: Literal["succeeded", "unbilled"] = "succeeded" if record.billed else "unbilled"
             if (amount := _price(row, record.usage)) is None:
-                # What a damaged row cost is not known; and the others are not kept from theirs.
+                # What that cost is not known; and the others are not kept from theirs.
                 self.findings.unreadable += 1
-                logger.error("a call's own rates cannot be read", extra={"call_id": str(record.call_id)})
                 return
             settlement = Settlement(record.call_id, status, row["reserve_usd"], amount, recorded=True)
             if self._settle(settlement, record.usage):
@@ -141,8 +145,19 @@ class Reconciler:
 
 
 def _price(row: Row, usage: Usage) -> Decimal | None:
-    """In USD, at the rates that stand on the call's row; None where they cannot be read."""
+    """In USD, at the rates that stand on the call's row. None, which is told, where they cannot be read, or where the
+    call cannot have taken such tokens."""
+    told = {"call_id": str(row["call_id"])}
     try:
-        return cost(rates_from_dict(row["rates"]), usage)
+        rates = rates_from_dict(row["rates"])
+        amount, sent = cost(rates, usage), most_input_within(rates, row["reserve_usd"])
     except (AttributeError, TypeError, ArithmeticError):
+        logger.error("a call's own rates cannot be read", extra=told)  # noqa: TRY400 its text may be anything
         return None
+    models = models_behind(row["provider"], row["model_id"])
+    window = max((model.context_window for model in models), default=_WIDEST_WINDOW)
+    asked = max((model.max_output_tokens for model in models), default=0)
+    if not are_within(usage, max(window, sent or 0), asked):
+        logger.error("a provider's record counts what its call cannot have taken", extra=told)
+        return None
+    return amount

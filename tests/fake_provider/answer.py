@@ -9,6 +9,8 @@ from typing import Any
 from tests.fake_provider.moods import RAW, Mood, Received
 
 _FOREVER = 10**12  # as a Content-Length
+# A count of more is damaged, and not what is charged.
+_MOST_TOKENS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def _charge(usage: Mapping[str, Any] | None, counted: Mapping[str, int]) -> dict
     """By class, without overlap. What is answered in place of a count is not what is charged."""
     told = {**counted, **(usage or {})}
     prompt, completion = (
-        told[name] if type(told[name]) is int and told[name] >= 0 else counted[name]
+        told[name] if type(told[name]) is int and 0 <= told[name] <= _MOST_TOKENS else counted[name]
         for name in ("prompt_tokens", "completion_tokens")
     )
     cached = told.get("prompt_tokens_details", {}).get("cached_tokens", 0)

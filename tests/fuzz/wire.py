@@ -6,7 +6,10 @@ An input is the body.
 from dataclasses import asdict
 
 from shared.llm import chat_completions, converse
+from shared.llm.exchange import Dialect, outcome
 from shared.llm.port import Completion, storable
+from shared.llm.wire import Answer
+from tests.fake_provider.calls import request
 
 WORDS = (
     *('"usage"', '"prompt_tokens"', '"completion_tokens"', '"prompt_tokens_details"', '"cached_tokens"', '"choices"'),
@@ -15,11 +18,18 @@ WORDS = (
 )
 
 
+_ASKED = request()
+_MOST = _ASKED.model.context_window + _ASKED.max_output_tokens
+
+
 def attempt(data: bytes) -> None:
     for read in (chat_completions.read_completion, converse.read_response):
         _check(read(data, None))
         named = read(data, "request-1")
         assert named.provider_request_id == "request-1"
+        believed = outcome(Answer(200, {}, data), Dialect("x-request-id", read), _ASKED)
+        _check(believed)
+        assert max(asdict(believed.usage).values()) <= _MOST
 
 
 def _check(completion: Completion) -> None:

@@ -90,6 +90,7 @@ COUNTS = {"inputTokens": 5, "outputTokens": 2}
                 {"outputTokens": "2"},
                 {"outputTokens": 2.0},
                 {"outputTokens": 2**63},
+                {"outputTokens": 10**9},
                 {"cacheReadInputTokens": -1},
                 {"cacheWriteInputTokens": "3"},
                 {"cacheWriteInputTokens": 3, "cacheDetails": [{"ttl": "1h", "inputTokens": 4}]},

@@ -28,7 +28,7 @@ def lose_a_call(room: CouncilRoom, message: str = "@writer hello") -> UUID:
     """Publish a turn whose first call's outcome nobody knows, and whose second is its reply."""
     room.provider.enqueue(unknown(), answer())
     outcome = room.take(message)
-    lost: UUID = room.row("SELECT call_id FROM llm_calls WHERE turn_id = %s AND attempt = 1", outcome.turn_id)[
+    lost: UUID = room.row("SELECT call_id FROM llm_calls WHERE turn_id = %s AND status = 'unknown'", outcome.turn_id)[
         "call_id"
     ]
     return lost
@@ -133,6 +133,37 @@ class TestARecord:
         findings = reconcile(ops, [billed(damaged), billed(whole)])
         assert (findings.unreadable, set(findings.settled)) == (1, {whole})
         assert room.accounts()["suspense"] == reserve(room, damaged)
+
+    @pytest.mark.parametrize("class_", ["input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens"])
+    @pytest.mark.parametrize("model_id", ["scripted-fast", "a-model-of-an-earlier-release"])
+    def test_that_counts_what_its_call_cannot_have_taken_leaves_it_and_keeps_nobody_from_theirs(
+        self, room: CouncilRoom, ops: Database, class_: str, model_id: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        damaged, whole, silent = lose_a_call(room), lose_a_call(room), lose_a_call(room)
+        age(room, "49 hours", damaged, whole, silent)
+        room.owner.execute("UPDATE llm_calls SET model_id = %s WHERE call_id = %s", (model_id, damaged))
+        findings = reconcile(ops, [billed(damaged, Usage(**{class_: 2**62})), billed(whole)])
+        assert (findings.unreadable, set(findings.settled)) == (1, {whole})
+        assert "cannot have taken" in caplog.text
+        assert room.accounts()["suspense"] == reserve(room, damaged) + reserve(room, silent)
+        assert damaged in reconcile(ops, [billed(damaged)]).settled
+
+    def test_counts_as_much_as_the_window_and_the_answer_where_that_is_all_it_can_have(
+        self, room: CouncilRoom, ops: Database
+    ) -> None:
+        # The window of the scripted model, and its cap.
+        most = 8192 + 256
+        call_id = lose_a_call(room)
+        assert reconcile(ops, [billed(call_id, Usage(most + 1))]).unreadable == 1
+        assert set(reconcile(ops, [billed(call_id, Usage(most))]).settled) == {call_id}
+
+    def test_counts_as_much_as_was_sent_where_that_is_more_than_the_window(
+        self, room: CouncilRoom, ops: Database
+    ) -> None:
+        call_id = lose_a_call(room, "@writer " + "x" * 12_000)
+        assert reconcile(ops, [billed(call_id, Usage(16_000))]).unreadable == 1
+        # A token a byte, as the densest text has.
+        assert set(reconcile(ops, [billed(call_id, Usage(12_000))]).settled) == {call_id}
 
     def test_counts_in_the_month_in_which_the_hold_was_taken(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room)

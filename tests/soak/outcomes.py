@@ -38,6 +38,7 @@ BAD: Mapping[str, Sequence[Mood]] = MappingProxyType(
         "refused": [moods.refusal()],
         "4xx": [moods.too_long(), *(moods.status(code) for code in (400, 401, 403, 404, 422, 424))],
         "usage missing": [moods.no_usage(), moods.ok("An answer.", usage={"prompt_tokens": None})],
+        "usage damaged": [moods.ok("An answer.", usage={"completion_tokens": 2**62, "prompt_tokens": 1})],
     }
 )
 _LONG = "@writer @critic @researcher @nobody " + "word " * 90
