@@ -11,6 +11,8 @@ HTTP_SECONDS: Final = 29
 TURN_SECONDS: Final = 25
 # Lambda's longest.
 LONGEST_SECONDS: Final = 900
+# For as long a message is hidden: longer than a worker can run, so that it is never with two while one is at it.
+HIDDEN_SECONDS: Final = LONGEST_SECONDS + 60
 
 
 @dataclass(frozen=True)

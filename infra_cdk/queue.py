@@ -1,18 +1,14 @@
 """The queue between those who hand a turn over and the worker. The database knows what is due: a message makes it
 faster, and may be lost, doubled or late."""
 
-from typing import Final
-
 from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra_cdk.entries import WORKER
+from infra_cdk.entries import HIDDEN_SECONDS
 from shared.names import MAX_RECEIVES
-
-_MARGIN_S: Final = 60
 
 
 class Queue(Construct):
@@ -30,8 +26,7 @@ class Queue(Construct):
         self.queue = sqs.Queue(
             self,
             "Queue",
-            # Longer than the worker can run, so that a message is never with two of them while one is at it.
-            visibility_timeout=Duration.seconds(WORKER.seconds + _MARGIN_S),
+            visibility_timeout=Duration.seconds(HIDDEN_SECONDS),
             retention_period=Duration.days(4),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,

@@ -11,6 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from uuid6 import uuid7
 
+from infra_cdk.entries import HIDDEN_SECONDS
 from local.gateway.worker import LambdaContext
 from shared.aws.queue import queue
 from shared.names import MAX_RECEIVES, Env
@@ -48,7 +49,7 @@ def moto(sqs_endpoint: str, aws: pytest.MonkeyPatch) -> Iterator[sqs.MotoQueue]:
     dead_letter_url = client.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
     arn = client.get_queue_attributes(QueueUrl=dead_letter_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES})
-    attributes = {"VisibilityTimeout": "900", "RedrivePolicy": redrive}
+    attributes = {"VisibilityTimeout": str(HIDDEN_SECONDS), "RedrivePolicy": redrive}
     url = client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     yield sqs.MotoQueue(client, url, dead_letter_url)
     client.close()
