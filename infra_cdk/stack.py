@@ -139,6 +139,8 @@ class PantheonStack(Stack):
             }
         if entry.role is Role.OPS:
             values |= {Env.OPS_DATABASE_URL: self.database.url(Role.OPS)}
+        if entry is entries.SWEEPER and self.stage.retention_days is not None:
+            values |= {Env.RETENTION_DAYS: str(self.stage.retention_days)}
         if entry.sends:
             values |= {Env.QUEUE_URL: self.queue.queue.queue_url}
         if entry.reads_log:

@@ -23,7 +23,8 @@ class Stage:
     that a function may use at most and always has, by its name; a new account has too little to reserve any.
     `canary` is CodeDeploy's name of a way to shift traffic. `issuer` and `audience` are whose tokens are accepted;
     without them a Cognito pool is made. `budget_usd` is what a month may cost before AWS says so; `page_email` and
-    `ticket_email` are who is told of alarms. Sizes are in GiB and MB, rates per second.
+    `ticket_email` are who is told of alarms. `retention_days` is after how many days the words of a session that nobody
+    touches are deleted; without it they are kept. Sizes are in GiB and MB, rates per second.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Stage:
     audience: str | None = None
     page_email: str | None = None
     ticket_email: str | None = None
+    retention_days: int | None = None
 
     @property
     def worker_concurrency(self) -> int:

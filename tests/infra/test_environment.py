@@ -1,13 +1,19 @@
 """What a stage tells a function are the settings that the function reads: all that it must know, and nothing else."""
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 from pydantic import ValidationError
 
-from infra_cdk.entries import ENTRIES, Entry
+from infra_cdk.app import build as build_stack
+from infra_cdk.assets import Assets
+from infra_cdk.entries import ENTRIES, SWEEPER, Entry
+from infra_cdk.stages import DEV
 from shared.catalog import build
 from shared.db.address import Address
 from shared.names import Env
@@ -83,6 +89,18 @@ class TestEnvironment:
         assert "iam=" not in address.url
         assert "prepare=" not in address.url
         assert (address.region is not None) is (entry.role is not None)
+
+
+def test_what_nobody_touches_is_kept_where_the_stage_says_no_days(template: Template) -> None:
+    assert not any(Env.RETENTION_DAYS in told(template, entry) for entry in ENTRIES)
+
+
+def test_where_it_says_some_the_sweeper_is_told(tmp_path: Path) -> None:
+    stage = replace(DEV, retention_days=90)
+    build_stack(tmp_path / "out", [stage], Assets.empty(tmp_path / "build")).synth()
+    template = Template(json.loads((tmp_path / "out" / "pantheon-dev.template.json").read_text()))
+    assert [entry for entry in ENTRIES if Env.RETENTION_DAYS in told(template, entry)] == [SWEEPER]
+    assert OperationsSettings.model_validate(told(template, SWEEPER)).retention_days == stage.retention_days
 
 
 def test_every_function_is_here() -> None:
