@@ -5,6 +5,7 @@ own log is a call of the journal, and every invariant holds of everything that i
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -74,3 +75,15 @@ def session_id(tenant: Tenant) -> str:
     """A session in mode `tag` with three agents: Writer, Researcher and Critic."""
     tenant.make_agents("writer", "researcher", "critic")
     return tenant.make_session("writer", "researcher", "critic")
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """What the handlers of `gateway_handlers` need: where they are found, and a folder for what they say."""
+    (tmp_path / "marks").mkdir()
+    return {"PYTHONPATH": str(Path(__file__).parent), "MARKS": str(tmp_path / "marks")}
+
+
+@pytest.fixture
+def marks(environ: dict[str, str]) -> Path:
+    return Path(environ["MARKS"])

@@ -1,0 +1,121 @@
+"""Calls that are not in Bedrock's log: when that means that they cost nothing, and when it says nothing."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from shared.db.engine import Database
+from shared.db.log_hours import load_due_hours, load_silent_in_log
+from tests.bedrock_log import AGE_S, Log, invoke, record
+from tests.council_room import FAST_COST
+from tests.invocation_records import packed
+
+pytest_plugins = ["tests.bedrock_log.fixtures"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
+
+class TestSilence:
+    def test_of_the_log_means_that_nothing_was_billed(self, log: Log) -> None:
+        lost, found, hour = log.lose_a_call(hours_ago=50)
+        log.write(hour, record(found))
+        assert invoke()["settled"] == 1
+        assert log.room.accounts()["suspense"] == 0
+        assert log.status(lost) == "unbilled"
+        assert invoke()["settled"] == 0
+
+    def test_is_believed_no_earlier_than_after_48_hours_and_then_the_log_is_read_once_more(self, log: Log) -> None:
+        lost, found, hour = log.lose_a_call(hours_ago=40)
+        log.write(hour, record(found))
+        assert invoke() == {"finished": True, "records": 1, "settled": 0, "left": 1}
+        # Nine hours later.
+        for change in (
+            "UPDATE invocation_log_hours SET started_at = started_at - interval '9 hours'",
+            """UPDATE llm_calls
+            SET created_at = created_at - interval '9 hours', posted_at = posted_at - interval '9 hours'""",
+        ):
+            log.room.owner.execute(change.encode())
+        log.write(hour - timedelta(hours=9), record(lost))
+        assert invoke()["settled"] == 1
+        assert log.room.accounts()["platform"] == FAST_COST
+
+    def test_of_an_hour_is_not_made_up_for_by_another_one(self, log: Log) -> None:
+        earlier, found, its_hour = log.lose_a_call(hours_ago=52)
+        lost, _, hour = log.lose_a_call(hours_ago=50)
+        log.write(its_hour, record(found))
+        log.write(hour, record(uuid4(), stage="dev"))
+        invoke()
+        assert (log.status(earlier), log.status(lost)) == ("unbilled", "unknown")
+
+    @pytest.mark.parametrize("later", [0, 1], ids=["its hour", "the next"])
+    @pytest.mark.parametrize("damaged", [b"{\n", b""], ids=["line", "object"])
+    def test_says_nothing_where_something_could_not_be_read(self, log: Log, later: int, damaged: bytes) -> None:
+        lost, found, hour = log.lose_a_call(hours_ago=50)
+        log.write(hour, record(found))
+        key = log.write(hour + timedelta(hours=later), damaged)
+        if not damaged:
+            log.put(key, packed(record(uuid4(), stage="dev"))[:-9])
+        assert invoke()["settled"] == 0
+        assert log.status(lost) == "unknown"
+        # It is restored, and operations ask for the hour again.
+        log.put(key, packed(record(uuid4(), stage="dev")))
+        log.room.owner.execute(
+            "UPDATE invocation_log_hours SET read_at = NULL, last_key = NULL, unreadable = 0 WHERE unreadable > 0"
+        )
+        assert invoke()["settled"] == 1
+
+    @pytest.mark.parametrize(
+        "why",
+        {
+            "nothing of the hour was found": "UPDATE llm_calls SET created_at = created_at - interval '1 hour'",
+            "nothing of the model was found": "UPDATE llm_calls SET model_id = 'x'",
+            "the provider has no record": "UPDATE llm_calls SET provider = 'openai'",
+            "the call is too young": "UPDATE llm_calls SET created_at = now() - interval '47 hours'",
+            "it was just posted": "UPDATE llm_calls SET posted_at = now()",
+        }.items(),
+        ids=lambda why: why[0],
+    )
+    def test_says_nothing_where(self, log: Log, why: tuple[str, str]) -> None:
+        lost, found, hour = log.lose_a_call(hours_ago=50)
+        log.room.owner.execute(f"{why[1]} WHERE status = 'unknown'".encode())
+        log.write(hour, record(found))
+        assert invoke()["settled"] == 0
+        assert log.status(lost) == "unknown"
+
+    @pytest.mark.parametrize("later", [0, 1], ids=["its hour", "the next"])
+    @pytest.mark.parametrize(
+        "flaw",
+        [
+            "read_at = NULL",
+            "unreadable = 1",
+            "started_at = now() - interval '3 hours'",
+            "hour = hour - interval '30 days'",
+        ],
+        ids=["not to its end", "with a line that nobody could read", "too early", "never"],
+    )
+    def test_says_nothing_where_an_hour_was_read(self, log: Log, ops: Database, later: int, flaw: str) -> None:
+        lost, _, hour = log.lose_a_call(hours_ago=50)
+        log.remember(hour, hour + timedelta(hours=1), models="{scripted-fast}")
+        assert [row["call_id"] for row in load_silent_in_log(ops, AGE_S)] == [lost]
+        change = f"UPDATE invocation_log_hours SET {flaw} WHERE hour = %s"
+        log.room.owner.execute(change.encode(), (hour + timedelta(hours=later),))
+        assert load_silent_in_log(ops, AGE_S) == []
+
+    def test_says_nothing_where_the_call_was_posted_since(self, log: Log, ops: Database) -> None:
+        _, _, hour = log.lose_a_call(hours_ago=50)
+        log.remember(hour, hour + timedelta(hours=1), models="{scripted-fast}")
+        log.room.owner.execute("UPDATE llm_calls SET posted_at = now() - interval '30 seconds'")
+        assert load_silent_in_log(ops, AGE_S) == []
+
+    @pytest.mark.parametrize(("minute", "hours"), [(0, (0, 1, -1)), (5, (1, 0)), (59, (0, 1))])
+    def test_needs_every_hour_that_may_have_the_record(
+        self, log: Log, ops: Database, minute: int, hours: tuple[int, ...]
+    ) -> None:
+        lost, _, hour = log.lose_a_call(hours_ago=50)
+        made = "UPDATE llm_calls SET created_at = %s WHERE call_id = %s"
+        log.room.owner.execute(made, (hour + timedelta(minutes=minute), lost))
+        assert load_due_hours(ops, AGE_S) == [hour + timedelta(hours=each) for each in (-1, 0, 1)]
+        for number in hours:
+            assert load_silent_in_log(ops, AGE_S) == []
+            log.remember(hour + timedelta(hours=number), hour + timedelta(hours=number), models="{scripted-fast}")
+        assert len(load_silent_in_log(ops, AGE_S)) == 1

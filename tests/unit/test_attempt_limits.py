@@ -1,0 +1,119 @@
+"""One step of a turn: what its prompt may take, how long it waits, and what time and budget allow."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.catalog import CALL_MARGIN_S
+from shared.domain.money import Usage
+from shared.llm.port import Completion, Message
+from shared.llm.tokens import estimate_tokens
+from shared.orchestration.attempts import OutOfTime
+from tests.unit.asking import ASK, DEEP, ERRORS, FAST, ROOMS, Stage, attempt
+
+
+class TestOverflow:
+    def test_a_prompt_that_is_too_long_is_sent_once_more_with_half_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch).answers("context_overflow", None)
+        settled = stage.asker.settle(ASK)
+        first, second = (estimate_tokens(request.messages) for request in stage.provider.requests)
+        assert second == pytest.approx(first / 2, rel=0.02)
+        assert settled is not None
+        assert (settled.verdict, settled.model_alias) == ("reply", "deep")
+
+    def test_the_fallback_alias_is_sent_what_its_own_window_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch).answers("context_overflow", "context_overflow", None)
+        stage.asker.settle(ASK)
+        assert stage.asked == ["deep", "deep", "fast"]
+        assert stage.provider.requests[2].messages[0].text.startswith(f"{ROOMS['fast']} tokens")
+
+    def test_an_overflow_that_another_process_met_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, attempt(DEEP, "context_overflow")).answers(None)
+        stage.asker.settle(ASK)
+        (request,) = stage.provider.requests
+        assert estimate_tokens(request.messages) == pytest.approx(ROOMS["deep"] / 2, rel=0.02)
+
+    def test_a_later_step_knows_that_the_estimate_was_too_low(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        short = replace(ASK, build=lambda room: (Message("user", "x" * 3 * (room // 4)),))
+        stage = Stage(monkeypatch).answers("context_overflow", None)
+        stage.asker.settle(short)
+        assert stage.asker.estimates.room(DEEP, 300) < ROOMS["deep"] / 2
+
+    def test_a_count_corrects_the_estimate_of_its_alias(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch)
+        counted = Usage(input_tokens=10_000, cache_read_tokens=1000, cache_write_tokens=745)
+        stage.provider.enqueue(Completion("succeeded", "An answer.", "end_turn", counted))
+        stage.asker.settle(ASK)
+        assert stage.asker.estimates.room(DEEP, 300) == pytest.approx(ROOMS["deep"] / 1.5, rel=0.01)
+        assert stage.asker.estimates.room(FAST, 256) == ROOMS["fast"]
+
+
+class TestPause:
+    @pytest.mark.parametrize(("retry_after", "pause"), [(None, 0.5), (0.0, 0.5), (0.25, 0.25), (2.0, 2.0), (60.0, 2.0)])
+    def test_a_throttled_provider_is_given_a_moment_after_the_intent(
+        self, monkeypatch: pytest.MonkeyPatch, retry_after: float | None, pause: float
+    ) -> None:
+        stage = Stage(monkeypatch)
+        stage.provider.enqueue(Completion("unbilled", error="throttled", retry_after_s=retry_after))
+        stage.answers(None)
+        stage.asker.settle(ASK)
+        assert stage.slept == [pause]
+        # The scripted outcome itself leaves no mark.
+        assert stage.journal.log == ["open", "close", "open", "sleep", "complete", "close"]
+
+    @pytest.mark.parametrize("error", [error for error in ERRORS if error != "throttled"])
+    def test_nothing_else_is_waited_for(self, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
+        stage = Stage(monkeypatch).answers(error, error, None)
+        stage.asker.settle(ASK)
+        assert stage.slept == []
+
+
+class TestTime:
+    NEEDED = DEEP.max_call_s + CALL_MARGIN_S
+
+    def test_a_call_that_just_fits_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, seconds_left=self.NEEDED)
+        assert stage.asker.settle(ASK) is not None
+
+    def test_a_call_that_would_not_fit_leaves_no_trace(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, seconds_left=self.NEEDED - 0.001)
+        with pytest.raises(OutOfTime):
+            stage.asker.settle(ASK)
+        assert stage.journal.log == []
+        assert stage.provider.requests == []
+
+    def test_the_pause_has_to_fit_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        throttled = attempt(DEEP, "throttled")
+        assert Stage(monkeypatch, throttled, seconds_left=self.NEEDED + 0.5).asker.settle(ASK) is not None
+        stage = Stage(monkeypatch, throttled, seconds_left=self.NEEDED + 0.499)
+        with pytest.raises(OutOfTime):
+            stage.asker.settle(ASK)
+        assert stage.journal.log == []
+
+    def test_the_clock_of_the_alias_that_is_asked_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        slow = replace(DEEP, max_call_s=100.0)
+        stage = Stage(
+            monkeypatch, attempt(slow, "unavailable"), deep=slow, seconds_left=FAST.max_call_s + CALL_MARGIN_S
+        )
+        settled = stage.asker.settle(ASK)
+        assert settled is not None
+        assert settled.model_alias == "fast"
+
+    def test_what_was_answered_before_time_ran_out_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, seconds_left=self.NEEDED + 0.4).answers("throttled")
+        with pytest.raises(OutOfTime):
+            stage.asker.settle(ASK)
+        assert stage.journal.log == ["open", "complete", "close"]
+
+
+class TestBudget:
+    def test_a_refused_hold_ends_the_step_without_a_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, holds=0)
+        assert stage.asker.settle(ASK) is None
+        assert stage.journal.log == ["open"]
+        assert stage.provider.requests == []
+
+    def test_so_does_one_that_is_refused_to_the_second_attempt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, holds=1).answers("timeout")
+        assert stage.asker.settle(ASK) is None
+        assert [(a.error, a.verdict) for a in stage.journal.closed] == [("timeout", None)]
