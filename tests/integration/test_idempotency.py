@@ -53,7 +53,7 @@ def test_a_key_in_use_is_answered_with_the_turn_as_it_stands(room: CouncilRoom) 
     "change",
     [
         {"message": "hullo"},
-        {"mode": "roundtable", "agent_keys": None},
+        {"mode": "roundtable"},
         {"agent_keys": ("critic",)},
         {"agent_keys": None},
     ],

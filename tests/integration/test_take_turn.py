@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from uuid6 import uuid7
 
+from shared.db.agents import record_agent_deletion
 from shared.domain.money import Usage
 from shared.errors import InvalidRequest, NoAgent, NotFound, UnknownAgent
 from shared.llm.port import Request
@@ -187,9 +188,13 @@ def test_a_turn_that_cannot_be_taken_is_refused_before_anything_is_written(
     assert room.rows("SELECT payer FROM budget_months") == []
 
 
-def test_a_roster_without_an_enabled_agent_is_refused(room: CouncilRoom) -> None:
+@pytest.mark.parametrize("deleted", [False, True], ids=["disabled", "deleted"])
+def test_a_roster_without_an_agent_that_can_be_asked_is_refused(room: CouncilRoom, deleted: bool) -> None:
     for key in ("writer", "researcher", "critic"):
-        room.change_agent(key, enabled=False)
+        if deleted:
+            record_agent_deletion(room.db, room.tenant_id, key)
+        else:
+            room.change_agent(key, enabled=False)
     with pytest.raises(NoAgent):
         room.take()
     assert room.rows("SELECT id FROM turns") == []

@@ -33,6 +33,8 @@ _NAMES = (
 )
 TESTS = (
     "tests/unit/test_acceptance.py",
+    "tests/unit/test_caps.py",
+    "tests/unit/test_limited.py",
     "tests/unit/test_turns_function.py",
     *(f"tests/integration/test_{name}.py" for name in _NAMES.split()),
 )
