@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 def in_fork(work: Callable[[], Result], limit_s: float) -> Result | None:
-    """What `work` returns; None where that takes longer, or where it dies."""
+    """What `work` returns; None where that takes longer, or where it dies. Raises RuntimeError where `work` raises."""
     reader, writer = os.pipe()
     parent = os.getpid()
     pid = os.fork()
@@ -33,21 +33,25 @@ def in_fork(work: Callable[[], Result], limit_s: float) -> Result | None:
         os.close(reader)
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        _, status = os.waitpid(pid, 0)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+            raise RuntimeError("what a process of its own did has failed, as it says above")
 
 
 def _work(work: Callable[[], object], writer: int, parent: int) -> None:
+    failed = 1
     try:
         die_with(parent)
         os.setpgid(0, 0)
         answer = pickle.dumps(work())
         with os.fdopen(writer, "wb") as pipe:
             pipe.write(answer)
+        failed = 0
     except BaseException:  # noqa: BLE001 - the process ends here
         traceback.print_exc(file=sys.__stderr__)
     finally:
         # Nothing of the parent's is to be ended here: its server, its terminal.
-        os._exit(0)
+        os._exit(failed)
 
 
 def _read(reader: int, limit_s: float) -> bytes:

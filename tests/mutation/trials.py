@@ -68,6 +68,8 @@ class Trials:
 
     def record(self, reach: Reach) -> None:
         """Run every test once without a mutant, unless it and the core are as they were when that was done."""
+        for gone in reach.tests.keys() - self.items.keys():
+            del reach.tests[gone]
         core = b"".join((ROOT / file).read_bytes() for file in CORE)
         digests = {name: hashlib.sha256(core + item.path.read_bytes()).hexdigest() for name, item in self.items.items()}
         known = {
@@ -78,6 +80,8 @@ class Trials:
             assert recorded is not None, "the tests did not come to their end"
             reach.add(*recorded)
             self._copy_database()
+        else:
+            reach.add(reach.at_import, {})
 
     def judge(self, mutant: Mutant, tests: Tests) -> Verdict:
         """Try a mutant with the tests that are told when it is known which statements it changes."""
