@@ -9,8 +9,8 @@ from tests.mutation.reach import Reach
 
 
 class Choice:
-    """Learns from each kill. Tests are those whose name matches `pattern`, and `at_most` so many for one mutant, None
-    for all that reach it."""
+    """Learns from each kill. Tests are those whose name matches `pattern`, and `at_most` so many of those with
+    statements for one mutant, None for all."""
 
     def __init__(self, reach: Reach, pattern: str, at_most: int | None) -> None:
         self._reach = reach
@@ -19,8 +19,9 @@ class Choice:
         self._kills = Counter[tuple[str, ...]]()
 
     def tests(self, mutant: Mutant, changed: Collection[str]) -> list[str] | None:
-        """Those first that have killed such mutants in little time, then those that reach little else; one of each
-        file before a second, since those of one file notice the same. None where there is nothing to be noticed."""
+        """Those first that send no statement, which take no time; then those that have killed such mutants in
+        little time; one of each file before a second, since those of one file notice the same. None where there is
+        nothing to be noticed."""
         reached = self._reach.of(mutant, changed)
         if reached is None:
             return None
@@ -30,7 +31,9 @@ class Choice:
             file = test.partition("::")[0]
             before[test] = taken[file]
             taken[file] += 1
-        return sorted(best, key=before.__getitem__)[: self._at_most]
+        quick = [test for test in best if not self._reach.tests[test].statements]
+        others = sorted((test for test in best if test not in quick), key=before.__getitem__)
+        return [*quick, *others[: self._at_most]]
 
     def killed(self, mutant: Mutant, test: str) -> None:
         self._kills.update([(test,), (test, mutant.file), (test, mutant.file, mutant.scope)])

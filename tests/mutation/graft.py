@@ -104,7 +104,9 @@ def _graft_class(old: type, new: type) -> None:
         known, made = _function(vars(old).get(name)), _function(member)
         if known is None or made is None:
             continue
-        if not made.__code__.co_filename.startswith("<"):
+        if made.__code__.co_freevars != known.__code__.co_freevars:
+            setattr(old, name, member)
+        elif not made.__code__.co_filename.startswith("<"):
             # `super()` goes on meaning the class that everybody has.
             _graft_function(known, made)
         elif name == "__init__":
