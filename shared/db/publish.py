@@ -67,17 +67,15 @@ _POSTED = (*LEDGER_COLUMNS, "payer", "reserve_usd", "status", "verdict", "cost_u
 
 
 def _lock() -> CTE:
-    columns = (turns.c.id, turns.c.tenant_id, turns.c.session_id, turns.c.user_id)
     cancelled = turns.c.cancel_requested_at.is_not(None).label("cancelled")
     deleted = turns.c.deleted_at.is_not(None).label("deleted")
-    locked = select(*columns, cancelled, deleted).where(*mine()).with_for_update(key_share=True)
-    return locked.cte("fence")
+    return select(turns.c.id, cancelled, deleted).where(*mine()).with_for_update(key_share=True).cte("fence")
 
 
 def _lost(fence: CTE) -> CTE:
     """The calls that died with an earlier runner, as far as nobody knows better by now. They are locked: an outcome
     that comes later waits, and becomes an adjustment."""
-    unheard = (llm_calls.c.status == "unknown", llm_calls.c.finished_at.is_(None), llm_calls.c.posted_at.is_(None))
+    unheard = (llm_calls.c.status == "unknown", llm_calls.c.finished_at.is_(None))
     locked = select(llm_calls.c.call_id).where(llm_calls.c.turn_id == fence.c.id, *unheard)
     return locked.with_for_update(of=llm_calls).cte("lost")
 

@@ -80,7 +80,7 @@ def _load(db: Database, turn: Row) -> Claimed:
         "b_roster": json.dumps(turn["roster"]),
     }
     loaded, calls = db.read_all(turn["tenant_id"], (LOAD_FOR_RESUMED_TURN, params), (LOAD_CALLS, {"b_id": turn["id"]}))
-    by_key = {agent["key"]: Agent(**agent) for agent in loaded[0]["agents"] or []}
+    by_key = {agent["key"]: Agent(**agent) for agent in loaded[0]["agents"]}
     roster = {pinned["key"]: by_key[pinned["key"]] for pinned in turn["roster"]}
     plan = Plan.from_dict(turn["plan"]) if turn["plan"] else None
     return _claimed(db, turn, calls, loaded[0], roster, plan)

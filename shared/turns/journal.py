@@ -44,18 +44,18 @@ class Stopped(Exception):
 
     def __init__(self, *, publish: bool) -> None:
         self.publish = publish
-        super().__init__("not wanted any more" if publish else "lease lost")
 
 
 class TurnJournal:
     """The journal of one turn and one runner. `new` holds the turn's columns (`t_...`) until it is accepted, which
     happens together with its first intent."""
 
+    refusal: str
+
     def __init__(self, db: Database, tenant_id: str, turn_id: UUID, new: Params) -> None:
         self.turn_id = turn_id
         self.epoch = 1
         self.accepted: Accepted | None = None
-        self.refusal = BUDGET
         self._db = db
         self._tenant_id = tenant_id
         self._new = new
@@ -73,21 +73,22 @@ class TurnJournal:
         return journal
 
     def attempts(self, step: int) -> Sequence[Attempt]:
-        return [call.attempt for call in self._calls if call.step == step and call.attempt and call.counts]
+        return [call.answered() for call in self._calls if call.step == step and call.counts]
 
     def open(self, asks: Sequence[tuple[Ask, Request]]) -> int:
         """Write down the intents of calls that start together, and the last outcome, in one commit. Of several calls
         that the turn's caps or the budget do not cover, as many of the first as they do. Returns how many may be sent;
         where that is fewer, `refusal` says why. Raises TurnLimitExceeded where not even the turn's first call fits."""
-        calls = [new_call(ask, request, self._next_attempt(ask.step), self._payer(ask)) for ask, request in asks]
-        planned = list(zip(calls, (request for _, request in asks), strict=True))
+        planned = [
+            (new_call(ask, request, self._next_attempt(ask.step), self._payer(ask)), request) for ask, request in asks
+        ]
         fitting = caps().fitting(self._calls, planned)
-        if fitting < len(asks):
-            self.refusal = TURN_LIMIT
+        # Unless the budget covers even less.
+        self.refusal = TURN_LIMIT
         if not fitting and self.accepted is None and asks[0][0].purpose == "agent":
             raise TurnLimitExceeded
         for count in range(fitting, 0, -1):
-            if self._open(asks[:count], calls[:count]):
+            if self._open(asks[:count], [call for call, _ in planned[:count]]):
                 return count
             self.refusal = BUDGET
         return 0

@@ -8,11 +8,11 @@ import pytest
 
 from shared.db.accept import ACCEPT_AND_OPEN
 from shared.db.engine import Statement
-from shared.db.journal import OPEN
+from shared.db.journal import OPEN, RECORD
 from shared.db.publish import PUBLISH
 from shared.domain.money import Usage
 from shared.domain.turn import Plan
-from shared.errors import JournalUnavailable, PublishFailed
+from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed
 from shared.orchestration.council import Council
 from shared.settings import settings
 from shared.turns import run
@@ -200,6 +200,21 @@ def test_a_connection_that_is_cut_at_its_commit_loses_no_outcome(
     room.expire_lease()
     assert body(room.resume(room.row("SELECT id FROM turns")["id"]))["status"] == "completed"
     assert room.accounts().keys() == {"tenant"}
+
+
+@pytest.mark.parametrize(("failures", "status"), [(5, "succeeded"), (6, "intent")])
+def test_an_outcome_that_is_not_taken_is_tried_three_times_and_so_again_when_its_runner_gives_up(
+    room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, failures: int, status: str
+) -> None:
+    def fail() -> None:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr("shared.turns.journal._RECORD_PAUSE_S", 0.001)
+    for statement in (OPEN, *[RECORD] * failures):
+        room.db.before(statement, fail)
+    with pytest.raises(JournalUnavailable):
+        room.take("@writer @critic hello")
+    assert room.calls("status") == [(status,)]
 
 
 @pytest.mark.parametrize("statement", [ACCEPT_AND_OPEN, OPEN, PUBLISH], ids=["accept", "open", "publish"])

@@ -242,4 +242,21 @@ def test_a_turn_that_cannot_even_be_given_up_is_ended_with_what_can_be_read_of_i
     assert (turn["status"], turn["error"]["code"], turn["plan"]) == ("failed", "turn_abandoned", read)
     skipped = [reply["agent_key"] for reply in turn["replies"] if reply["status"] == "skipped"]
     assert skipped == (read["selected_agent_keys"] if read else [])
+    assert room.row("SELECT plan FROM turns") == {"plan": plan}
     assert room.provider.requests == []
+
+
+def test_a_turn_that_cannot_even_be_given_up_is_ended_with_the_versions_that_can_be_read(room: CouncilRoom) -> None:
+    turn_id = room.take("@writer hello", later=True).turn_id
+    plan, roster = PLAN | {"selected_agent_keys": ["writer", "critic", "ghost"]}, '[{"key": "critic"}, {"version": 7}]'
+    pinned = "roster = (roster #- '{2}') || %s"
+    room.owner.execute(
+        f"UPDATE turns SET plan = %s, {pinned}, expired_claims = %s".encode(),
+        (Jsonb(plan), roster, FRUITLESS_CLAIMS + 1),
+    )
+    replies = body(room.resume(turn_id))["replies"]
+    assert [(reply["name"], reply["agent_version"]) for reply in replies] == [
+        ("writer", 1),
+        ("critic", 0),
+        ("ghost", 0),
+    ]
