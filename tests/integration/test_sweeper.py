@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from functions.sweeper import handler as sweeper
 from local.gateway.worker import LambdaContext
-from shared.db.dispatch import record_dispatch
+from shared.db.dispatch import _MOVE_ON, record_dispatch
 from shared.db.engine import Database, Statement
 from shared.db.invariants import INVARIANTS
 from shared.db.limited import read_within
@@ -180,6 +180,22 @@ class TestDispatch:
             room.owner.execute(overdue, (minutes, turn_id))
         moved = [message.turn_id for _ in turns for message in record_dispatch(ops, 1)]
         assert moved == [turns[1], turns[2], turns[0]]
+
+    def test_turns_that_have_ended_are_not_read(self, room: CouncilRoom, ops_url: str) -> None:
+        room.take("@writer hello")
+        columns = "tenant_id, session_id, user_id, status, fingerprint, message, mode, fan_out, roster, lease_epoch"
+        room.owner.execute(
+            f"""INSERT INTO turns (id, turn_index, {columns}) SELECT gen_random_uuid(), g, {columns}
+            FROM turns, generate_series(2, 2000) g""".encode()
+        )
+        room.owner.execute("UPDATE sessions SET next_turn_index = 2001")
+        room.owner.execute("ANALYZE turns")
+        accept(room)
+        with psycopg.connect(ops_url) as connection:
+            moved = psycopg.RawCursor(connection).execute(_MOVE_ON.text.encode(), _MOVE_ON.values({"b_limit": 10}))
+            assert len(moved.fetchall()) == 1
+            read = connection.execute("SELECT pg_stat_get_xact_tuples_returned('turns'::regclass)").fetchone()
+        assert read == (0,)
 
     @pytest.mark.usefixtures("deployed")
     def test_a_queue_that_is_not_there_costs_a_count_and_the_turn_is_due_again(
