@@ -85,7 +85,8 @@ def test_a_call_that_died_with_its_process_is_unknown_at_its_reserve(room: Counc
 def test_what_was_answered_is_replayed_and_only_the_rest_is_asked(room: CouncilRoom) -> None:
     room.provider.enqueue("Roses.", unbilled("refused"), die, "Lilies.")
     turn_id = room.take_until_killed("@writer @researcher @critic hello")
-    turn = body(room.resume(turn_id))
+    outcome = room.resume(turn_id)
+    turn = body(outcome)
     assert names(turn["replies"]) == [
         ("writer", "completed", None),
         ("researcher", "failed", "refused"),
@@ -99,6 +100,12 @@ def test_what_was_answered_is_replayed_and_only_the_rest_is_asked(room: CouncilR
         (2, 2, "fast", "succeeded", "reply", None),
     ]
     assert "Writer: Roses." in prompt(room.provider.requests[3])
+    # What others had asked was counted by them, and is on the audit trail.
+    assert outcome is not None
+    assert [(call.model_alias, call.status) for call in outcome.calls] == [("fast", "succeeded")]
+    journal = "call_id::text, step, attempt, purpose, model_alias, status, verdict, error_code AS error"
+    attempts = room.row("SELECT detail -> 'attempts' AS attempts FROM audit_events")["attempts"]
+    assert attempts == room.rows(f"SELECT {journal} FROM llm_calls ORDER BY step, attempt")
 
 
 def test_a_reply_is_the_same_whoever_publishes_it(room: CouncilRoom) -> None:

@@ -1,5 +1,6 @@
 """A posted turn from end to end: who is asked, what each of them sees, and what is stored and paid."""
 
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -84,6 +85,19 @@ def test_the_reserve_covers_the_cost_and_the_row_keeps_its_rates(room: CouncilRo
         "cache_write_1h": "1",
     }
     assert (call["payer"], call["provider"], call["model_id"]) == ("tenant:tenant-1", "scripted", "scripted-deep")
+
+
+def test_an_outcome_has_the_figures_of_every_call(room: CouncilRoom) -> None:
+    room.provider.enqueue(unbilled("throttled"), answer(), answer())
+    began = time.monotonic()
+    outcome = room.take("@writer @researcher hello")
+    assert [(call.purpose, call.model_alias, call.status, call.usage) for call in outcome.calls] == [
+        ("agent", "fast", "unbilled", Usage()),
+        ("agent", "fast", "succeeded", USAGE),
+        ("agent", "deep", "succeeded", USAGE),
+    ]
+    assert all(began < call.started < time.monotonic() for call in outcome.calls)
+    assert all(0 < call.seconds < outcome.seconds < time.monotonic() - began for call in outcome.calls)
 
 
 def test_the_output_is_one_text_alone_and_several_by_name(room: CouncilRoom) -> None:
