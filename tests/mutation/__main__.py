@@ -47,6 +47,7 @@ def main() -> int:
     parser.add_argument(
         "--tests", default="", metavar="PATTERN", help="with tests whose name it matches, and no others"
     )
+    parser.add_argument("--share", default="1/1", metavar="K/N", help="every N-th of them, for N processes at once")
     parser.add_argument("--fresh", action="store_true", help="try those again, too, that were killed before")
     parser.add_argument("--write", action="store_true", help="put what came of them into docs/reliability.md")
     parser.add_argument("--guards", action="store_true", help="those of guards.toml only, each with its test")
@@ -55,6 +56,8 @@ def main() -> int:
         return _try_guards()
     BUILD.mkdir(parents=True, exist_ok=True)
     mutants = [mutant for file in CORE for mutant in mutants_of(file) if re.search(options.only, mutant.name)]
+    share, shares = map(int, options.share.split("/"))
+    mutants = mutants[share - 1 :: shares]
     results = Results(BUILD / "results.jsonl", mutants, fresh=options.fresh)
     if results.left(mutants):
         _collect(TESTS, lambda trials: _try_all(trials, results, mutants, options))
