@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
@@ -111,6 +112,26 @@ def test_a_summary_that_cannot_be_stored_is_published_later_and_asked_for_once(
     assert (turn["status"], turn["output"], turn["summary_triggered"]) == ("completed", "Roses.", True)
     assert room.row("SELECT text, key_facts FROM summaries") == {"text": "They talk.", "key_facts": ["It is May."]}
     assert len(room.provider.requests) == 4
+
+
+def test_a_summary_is_stored_with_the_fallbacks_that_are_its_own(
+    room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PANTHEON_SUMMARY_AFTER_TURNS", "2")
+    settings.cache_clear()
+    room.take("@writer hello")
+    room.provider.enqueue("No JSON.", "Roses.", "They talk.", "No JSON.")
+    turn = body(room.take("hello", mode="orchestrator"))
+    routing, structure = turn["fallbacks"]
+    assert (routing["component"], structure["component"]) == ("routing", "summary_structure")
+    stored = room.row("SELECT session_id, turn_id, through_turn_index, text, fallbacks FROM summaries")
+    assert stored == {
+        "session_id": room.session_id,
+        "turn_id": UUID(turn["id"]),
+        "through_turn_index": 2,
+        "text": "They talk.",
+        "fallbacks": [structure],
+    }
 
 
 def test_a_publish_that_fails_again_and_again_costs_nothing_more(room: CouncilRoom) -> None:

@@ -158,13 +158,27 @@ def test_a_turn_keeps_the_agent_versions_that_it_began_with(room: CouncilRoom) -
 
 
 def test_who_asked_for_what_is_on_the_audit_trail_without_a_word_of_text(room: CouncilRoom) -> None:
-    room.provider.enqueue("Roses.")
-    room.take("@writer secretly @unknown")
+    room.provider.enqueue("No JSON.", "Roses.")
+    turn = body(room.take("@writer secretly @unknown", mode="orchestrator"))
     event = room.row("SELECT user_id, event, detail FROM audit_events")
     assert (event["user_id"], event["event"]) == ("user-1", "turn_published")
-    assert event["detail"]["agents"] == [{"key": "writer", "version": 1, "status": "completed"}]
-    assert [attempt["status"] for attempt in event["detail"]["attempts"]] == ["succeeded"]
-    assert not any(word in str(event["detail"]) for word in ("Roses", "secretly", "unknown"))
+    attempts = event["detail"].pop("attempts")
+    assert [(attempt["purpose"], attempt["status"]) for attempt in attempts] == [
+        ("routing", "succeeded"),
+        ("agent", "succeeded"),
+    ]
+    assert event["detail"] == {
+        "status": "completed",
+        "selected_agent_keys": ["writer"],
+        "plan_source": "fallback",
+        "agents": [{"key": "writer", "version": 1, "status": "completed"}],
+        "model_aliases": ["fast"],
+        "model_alias_used": "fast",
+        "model_aliases_used": ["fast"],
+        "fallbacks": turn["fallbacks"],
+    }
+    assert [fallback["component"] for fallback in turn["fallbacks"]] == ["routing"]
+    assert not any(word in str(event) for word in ("Roses", "secretly", "unknown"))
 
 
 @pytest.mark.parametrize(
