@@ -62,19 +62,25 @@ def migrated_database(postgres_server: postgres.Server) -> Iterator[DatabaseUrls
         yield urls
 
 
+@pytest.fixture(scope="session")
+def administrator(migrated_database: DatabaseUrls) -> Iterator[psycopg.Connection[Row]]:
+    """A superuser's connection between the tests."""
+    with psycopg.connect(migrated_database.owner, autocommit=True, row_factory=dict_row) as connection:
+        yield connection
+
+
 @pytest.fixture
-def database_urls(migrated_database: DatabaseUrls) -> Iterator[DatabaseUrls]:
+def database_urls(migrated_database: DatabaseUrls, administrator: psycopg.Connection[Row]) -> Iterator[DatabaseUrls]:
     """A migrated database without any row. It is emptied afterwards, and so its schema must be left as it is: to copy
     a database takes longer than most of the tests."""
     yield migrated_database
-    with psycopg.connect(migrated_database.owner, autocommit=True) as administrator:
-        # A test that failed may have left a connection behind, with locks.
-        administrator.execute(
-            """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
-        )
-        emptied = [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)]
-        administrator.execute("; ".join(emptied).encode())
+    # A test that failed may have left a connection behind, with locks.
+    administrator.execute(
+        """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+    )
+    emptied = [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)]
+    administrator.execute("; ".join(emptied).encode())
 
 
 @pytest.fixture
@@ -119,13 +125,21 @@ def _forget_settings() -> None:
 
 
 @pytest.fixture
-def room(owner: psycopg.Connection[Row], database_urls: DatabaseUrls, scripted_settings: None) -> Iterator[CouncilRoom]:
+def room(
+    owner: psycopg.Connection[Row],
+    database_urls: DatabaseUrls,
+    administrator: psycopg.Connection[Row],
+    scripted_settings: None,
+) -> Iterator[CouncilRoom]:
     """A council room; when the test is over, every invariant must hold."""
     room = CouncilRoom(owner, database_urls.of(Role.APP))
     with room.databases:
         yield room
-    with psycopg.connect(database_urls.of(Role.OPS), autocommit=True, row_factory=dict_row) as operations:
-        assert broken_invariants(operations) == {}
+    administrator.execute(f"SET ROLE {Role.OPS}".encode())
+    try:
+        assert broken_invariants(administrator) == {}
+    finally:
+        administrator.execute("RESET ROLE")
 
 
 @pytest.fixture

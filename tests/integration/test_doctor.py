@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+import migrations
 from local import doctor, postgres
 from shared.db.invariants import INVARIANTS
 from shared.names import LocalEnv, Role
@@ -14,12 +15,20 @@ from tests.broken import BREAKS, take_turns
 from tests.council_room import CouncilRoom, DatabaseUrls
 
 
+@pytest.fixture(scope="module")
+def template(postgres_server: postgres.Server) -> str:
+    """The name of a migrated database that nobody uses, so that it can be copied."""
+    name = f"sound_{uuid4().hex}"
+    with psycopg.connect(postgres_server.url, autocommit=True) as administrator:
+        administrator.execute(f'CREATE DATABASE "{name}"'.encode())
+    migrations.upgrade(postgres_server.url.removesuffix("postgres") + name)
+    return name
+
+
 @pytest.fixture
-def patient(
-    postgres_server: postgres.Server, migrated_database: DatabaseUrls, scripted_settings: None
-) -> Iterator[CouncilRoom]:
+def patient(postgres_server: postgres.Server, template: str, scripted_settings: None) -> Iterator[CouncilRoom]:
     """A room with two turns in a database of the test's own, whose schema may be broken as well."""
-    name, template = f"patient_{uuid4().hex}", migrated_database.owner.rpartition("/")[2]
+    name = f"patient_{uuid4().hex}"
     with psycopg.connect(postgres_server.url, autocommit=True) as administrator:
         administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
         urls = DatabaseUrls(postgres_server.url.removesuffix("postgres") + name)

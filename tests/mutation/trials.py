@@ -152,6 +152,6 @@ class Trials:
 
     def _runs(self, names: Sequence[str]) -> Iterator[tuple[str, Callable[[], object]]]:
         items = [self.items[name] for name in names]
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip(items, [*items[1:], None], strict=False):
             run = item.config.hook.pytest_runtest_protocol
             yield item.nodeid, lambda item=item, run=run, following=following: run(item=item, nextitem=following)  # type: ignore[misc]
