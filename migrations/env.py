@@ -4,7 +4,6 @@ from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 import migrations
-from shared.db.tables import metadata
 
 
 def run() -> None:
@@ -17,7 +16,8 @@ def run() -> None:
             # A transaction for each, so that one of them can leave it: an index is made beside what is going on.
             context.configure(
                 connection=connection,
-                target_metadata=metadata,
+                # Whoever compares the schema with the tables gives them; what is bundled has none.
+                target_metadata=context.config.attributes.get("tables"),
                 compare_server_default=True,
                 transaction_per_migration=True,
             )

@@ -8,19 +8,20 @@ connection, and no transaction is open between two calls of `run`.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Cast, Column, bindparam, cast
-from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
-from sqlalchemy.sql import ClauseElement
 
 from shared.aws.database_token import CredentialsUnavailable
 from shared.db.address import Address
 from shared.db.pipeline import Pipeline
 from shared.errors import DatabaseUnavailable
 from shared.settings import operations_settings, settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql import ClauseElement
 
 Row = dict[str, Any]
 Params = Mapping[str, object]
@@ -29,32 +30,25 @@ _SET_TENANT = "SELECT set_config('app.tenant_id', $1, true)"
 _CONNECT_TIMEOUT_S = 5
 
 
-class _Compiler(PGCompiler_psycopg):
-    """Renders the values that are written into a statement as literals, and only `bindparam`s as parameters: the
-    planner can match a partial index with a constant, and not with a parameter."""
-
-    def visit_bindparam(self, bindparam: Any, *args: Any, **kwargs: Any) -> Any:
-        if not bindparam.required:
-            kwargs["literal_binds"] = True
-        return super().visit_bindparam(bindparam, *args, **kwargs)  # type: ignore[no-untyped-call]
-
-
-# Numbered parameters, as Postgres itself has them: psycopg would look for named ones in the whole text at each run.
-_DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-_DIALECT.statement_compiler = _Compiler
-
-
 class Statement:
-    """A SQLAlchemy Core statement, compiled to psycopg's text once, when its module is imported."""
+    """A SQLAlchemy Core statement as psycopg's text, compiled once, when its module is imported. Where a bundle has the
+    text already (`local/texts.py`), SQLAlchemy is not even imported."""
 
-    def __init__(self, clause: ClauseElement) -> None:
-        compiled: Any = clause.compile(dialect=_DIALECT)
-        self.text = str(compiled)
-        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
+    def __init__(self, clause: "ClauseElement") -> None:
+        from shared.db.compiler import compiled
+
+        self.text, self.names = compiled(clause)
+
+    @classmethod
+    def of_text(cls, text: str, names: tuple[str, ...]) -> Self:
+        """What was compiled before: a text, and its parameters in the order of their numbers."""
+        statement = cls.__new__(cls)
+        statement.text, statement.names = text, names
+        return statement
 
     def values(self, params: Params) -> list[object]:
         """`params` in the order of their numbers. Raises KeyError for one that is missing."""
-        return [params[name] for name in self._names]
+        return [params[name] for name in self.names]
 
 
 def typed(name: str, column: Column[Any]) -> Cast[Any]:

@@ -48,7 +48,9 @@ def dump(url: str, queries: dict[str, LiteralString]) -> dict[str, list[tuple[An
 
 
 def test_alembic_finds_no_drift(database_urls: DatabaseUrls) -> None:
-    command.check(migrations.config(database_urls.owner))
+    config = migrations.config(database_urls.owner)
+    config.attributes["tables"] = metadata
+    command.check(config)
 
 
 def test_the_migrations_make_the_very_tables_of_the_code(

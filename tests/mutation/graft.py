@@ -34,11 +34,11 @@ def read_sources() -> None:
 def apply(name: str, source: bytes) -> frozenset[str]:
     """Let the module be the one of `source`, and return the names of the statements that are others now. Raises what
     importing it would raise."""
-    before = {known: (statement.text, statement._names) for known, statement in statements().items()}
+    before = {known: (statement.text, statement.names) for known, statement in statements().items()}
     _graft(sys.modules[name], source)
     for dependent in dependents(name):
         _graft(dependent, _source(dependent))
-    after = {known: (statement.text, statement._names) for known, statement in statements().items()}
+    after = {known: (statement.text, statement.names) for known, statement in statements().items()}
     return frozenset(known for known in after if before.get(known) != after[known])
 
 
@@ -65,7 +65,7 @@ def _in_order(found: dict[str, None], imports: dict[str, set[str]]) -> Iterator[
 
 def _imports(module: ModuleType) -> set[str]:
     tree = ast.parse(_source(module))
-    return {node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module}
+    return {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
 
 
 @cache
