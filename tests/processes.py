@@ -8,9 +8,9 @@ from typing import Any
 DEADLINE_S = 20.0
 
 
-def eventually(condition: Callable[[], Any]) -> Any:
+def eventually(condition: Callable[[], Any], within_s: float = DEADLINE_S) -> Any:
     """What `condition` returns once that is true. Fails when it takes too long."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + within_s
     while not (result := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
