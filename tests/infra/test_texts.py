@@ -37,7 +37,7 @@ PLANTED = """
 from sqlalchemy import text
 
 KEPT = 1
-_CLAUSE = text("SELECT 1")
+_CLAUSE = text("SELECT :b_two, :b_one")
 _ONE = Statement(_CLAUSE)
 _TWO = {("a", True): Statement(_CLAUSE), ("b", False): Statement(_CLAUSE)}
 _NO_STATEMENTS = {"a": _CLAUSE}
@@ -136,7 +136,7 @@ def test_what_needs_sqlalchemy_is_left_out_and_whatever_needs_that(
     left: dict[str, object] = {}
     exec(module.read_text(), left)
     assert left.keys() & planted.keys() - {"__builtins__"} == {"Statement", "KEPT", "_ONE", "_TWO", "say"}
-    assert [(key, each.text) for key, each in _flat(left["_TWO"])] == [
-        (("a", True), "SELECT 1"),
-        (("b", False), "SELECT 1"),
+    assert [(key, each.text, each.values({"b_one": 1, "b_two": 2})) for key, each in _flat(left["_TWO"])] == [
+        (("a", True), "SELECT $1, $2", [2, 1]),
+        (("b", False), "SELECT $1, $2", [2, 1]),
     ]
