@@ -12,7 +12,7 @@ from shared.db.engine import Database
 from shared.errors import AboveCap, BudgetExceeded
 from shared.llm.port import Request
 from shared.names import Role
-from tests.council_room import CouncilRoom, DatabaseUrls
+from tests.council_room import FAST_COST, CouncilRoom, DatabaseUrls, answer
 from tests.other_process import OtherProcess
 
 ONE, TWO = Decimal(1), Decimal(2)
@@ -74,3 +74,20 @@ def test_the_operator_sees_any_payer_and_sets_the_platforms_limit(room: CouncilR
     assert shown.spent_usd > 0
     assert budgets.record_platform_limit(operations, ONE).limit_usd == ONE
     assert room.rows("SELECT * FROM budget_limits") == [{"payer": "platform", "limit_usd": ONE, "cap_usd": None}]
+
+
+def test_a_month_is_its_payers_and_that_of_the_clock(room: CouncilRoom, operations: Database) -> None:
+    room.take("@writer hello")
+    for table in ("llm_calls", "usage_ledger", "budgets"):
+        room.owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
+    other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
+    other.provider.enqueue(answer())
+    with other.databases:
+        other.take("@writer hello")
+    budgets.record_cap(operations, "tenant-2", ONE)
+    mine, theirs = (
+        budgets.load_any_budget(operations, budgets.payer_of(tenant)) for tenant in ("tenant-1", "tenant-2")
+    )
+    assert [mine.binding_usd, mine.held_usd, mine.spent_usd] == [None, 0, 0]
+    assert [theirs.binding_usd, theirs.held_usd, theirs.spent_usd] == [ONE, 0, FAST_COST]
+    assert (mine.period.day, mine.period) == (1, theirs.period)

@@ -90,6 +90,11 @@ def test_a_second_turn_meets_a_conflict_before_any_call(room: CouncilRoom) -> No
     assert 1 <= int(caught.value.headers["Retry-After"]) <= 60
     assert len(room.provider.requests) == 1
     room.expire_lease()
+    # By now it ought to have been sent again.
+    room.owner.execute("UPDATE turns SET dispatch_after = clock_timestamp() - interval '1 minute'")
+    with pytest.raises(TurnConflict) as caught:
+        room.take("@critic hello", idempotency_key="key-2")
+    assert caught.value.headers["Retry-After"] == "1"
     assert room.resume(active["id"]) is not None
     assert room.take("@critic hello", idempotency_key="key-2").published
 
@@ -105,8 +110,9 @@ def test_a_refused_turn_leaves_its_key_free(room: CouncilRoom) -> None:
 def test_a_key_whose_session_was_deleted_is_gone(room: CouncilRoom) -> None:
     room.take("@writer hello", idempotency_key="key-1")
     sessions.record_session_deletion(room.db, room.tenant_id, room.session_id)
-    with pytest.raises(SessionDeleted):
-        room.take("@writer hello", idempotency_key="key-1")
+    for message in ("@writer hello", "@writer and another"):
+        with pytest.raises(SessionDeleted):
+            room.take(message, idempotency_key="key-1")
     with pytest.raises(NotFound):
         room.take("@writer hello", idempotency_key="key-2")
     assert len(room.provider.requests) == 1

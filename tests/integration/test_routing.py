@@ -9,6 +9,7 @@ import pytest
 from shared.db.turns import record_cancel
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Request
+from shared.names import Env
 from shared.settings import settings
 from tests.council_room import (
     DEEP_COST,
@@ -42,6 +43,21 @@ def test_the_managers_call_is_the_platforms_and_the_replies_are_the_tenants(room
         (1, "agent", "tenant:tenant-1", "reply"),
         (2, "agent", "tenant:tenant-1", "reply"),
     ]
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+def test_the_manager_and_how_many_it_may_choose_are_the_deployments(
+    room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, later: bool
+) -> None:
+    for name, value in ((Env.ROUTING_ALIAS, "deep"), (Env.ROUTING_MAX_TOKENS, "128"), (Env.ROUTING_MAX_AGENTS, "1")):
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    room.provider.enqueue(ROUTED, ROSES, VIOLETS)
+    outcome = room.take("hello", mode="orchestrator", later=later)
+    turn = body(room.resume(outcome.turn_id) if later else outcome)
+    manager = room.provider.requests[0]
+    assert (manager.model.alias, manager.max_output_tokens) == ("deep", 128)
+    assert len(turn["replies"]) == 1
 
 
 def test_of_three_that_are_routed_the_second_fails_and_the_third_hears_the_first_alone(room: CouncilRoom) -> None:

@@ -5,12 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 from uuid6 import uuid7
 
 from shared.db.agents import record_agent_deletion
 from shared.domain.money import Usage
+from shared.domain.summary import LISTS, Structure, Summary
 from shared.errors import InvalidRequest, NoAgent, NotFound, UnknownAgent
 from shared.llm.port import Request
+from shared.turns.accept import Draft, load_draft
 from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, prompt, unbilled
 
 MESSAGE = "@researcher, then @Writer; not @nobody, and mail bob@critic.org"
@@ -123,6 +126,26 @@ def test_an_agent_sees_the_replies_before_it_and_the_next_turn_sees_the_session(
     ]
 
 
+@pytest.mark.parametrize("next_index", [2, 60], ids=["lately", "long ago"])
+def test_the_next_turn_knows_what_a_summary_says_and_what_left_it_lately(room: CouncilRoom, next_index: int) -> None:
+    lists = {name: [f"{name} said"] for name in LISTS}
+    archived = {name: [f"{name} left"] for name in LISTS}
+    room.take("@writer hello")
+    room.owner.execute(
+        f"""INSERT INTO summaries (id, tenant_id, session_id, turn_id, through_turn_index, text, {", ".join(LISTS)},
+        archived, fallbacks) SELECT gen_random_uuid(), tenant_id, session_id, id, turn_index, 'They talk.', %s, %s, %s,
+        %s, %s, '[]' FROM turns""".encode(),
+        [Jsonb(value) for value in (*lists.values(), archived)],
+    )
+    room.owner.execute("UPDATE sessions SET next_turn_index = %s", (next_index,))
+    draft = load_draft(room.db, room.request(), uuid7())
+    room.owner.execute("UPDATE sessions SET next_turn_index = 2")
+    assert isinstance(draft, Draft)
+    left = {name: tuple(archived[name]) if next_index == 2 else () for name in LISTS}
+    structure = Structure(**{name: tuple(lists[name]) for name in LISTS})
+    assert draft.conversation.summary == Summary(1, "They talk.", structure, Structure(**left))
+
+
 def test_a_failed_agent_keeps_its_siblings_and_its_error_is_fed_to_nobody(room: CouncilRoom) -> None:
     room.provider.enqueue("Roses.", unbilled("refused"), "Lilies.", "Later.")
     turn = body(room.take())
@@ -196,20 +219,20 @@ def test_the_audit_trail_names_the_aliases_as_the_response_does(
 
 
 @pytest.mark.parametrize(
-    ("change", "error"),
+    ("change", "error", "said"),
     [
-        ({"mode": "tag", "agent_keys": ("writer",)}, InvalidRequest),
-        ({"mode": "manual", "agent_keys": ("stranger",)}, UnknownAgent),
-        ({"mode": "manual", "agent_keys": ("critic",)}, UnknownAgent),
-        ({"session_id": uuid7()}, NotFound),
-        ({"tenant_id": "tenant-2"}, NotFound),
+        ({"mode": "tag", "agent_keys": ("writer",)}, InvalidRequest, "mode 'manual' only"),
+        ({"mode": "manual", "agent_keys": ("stranger",)}, UnknownAgent, "'stranger' is not in this session's roster"),
+        ({"mode": "manual", "agent_keys": ("critic",)}, UnknownAgent, "'critic' is disabled"),
+        ({"session_id": uuid7()}, NotFound, "no such session"),
+        ({"tenant_id": "tenant-2"}, NotFound, "no such session"),
     ],
 )
 def test_a_turn_that_cannot_be_taken_is_refused_before_anything_is_written(
-    room: CouncilRoom, change: dict[str, Any], error: type[Exception]
+    room: CouncilRoom, change: dict[str, Any], error: type[Exception], said: str
 ) -> None:
     room.change_agent("critic", enabled=False)
-    with pytest.raises(error):
+    with pytest.raises(error, match=said):
         room.take(**change)
     assert room.provider.requests == []
     assert room.rows("SELECT id FROM turns") == []

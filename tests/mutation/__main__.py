@@ -28,8 +28,8 @@ _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 _NAMES = (
     "accept attempts budgets bystanders cost_gauges counts deletion figures hand_over idempotency interleaved_marks"
     " interleaved_reconciliation interleavings invariants leases marks parallel parallel_ends platform_budget poison"
-    " prices_on_rows publish reconciliation release resume row_level_security settlements sweeper take_turn turn_limits"
-    " zombies"
+    " prices_on_rows publish reconciliation release resume routing row_level_security settlements sweeper take_turn"
+    " turn_limits zombies"
 )
 TESTS = (
     "tests/unit/test_acceptance.py",
