@@ -21,7 +21,6 @@ _COUNTED = (
     "reserve_usd",
     "status",
     "cost_usd",
-    "provider_request_id",
     "finished_at",
     *COUNTS,
 )

@@ -104,7 +104,7 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         active = loaded["active"]
         raise TurnConflict(active["id"], retry_after_s=max(1, math.ceil(active["retry_after_s"])))
     if loaded["rate_limited_s"] is not None:
-        raise RateLimited(retry_after_s=max(1, math.ceil(loaded["rate_limited_s"])))
+        raise RateLimited(retry_after_s=math.ceil(loaded["rate_limited_s"]))
     conversation = conversation_of(loaded, roster, request.message, request.agent_keys, session["fan_out"])
     header = Header(turn_id, request.tenant_id, request.session_id, session["next_turn_index"], mode, request.message)
     return Draft(header, conversation, _columns(request, header, session["fan_out"], roster))

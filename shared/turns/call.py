@@ -166,7 +166,6 @@ def call_from_row(row: Row) -> Call:
         text=row["output"] or "",
         stop_reason=row["stop_reason"],
         usage=Usage(**{name: row[name] for name in COUNTS}),
-        provider_request_id=row["provider_request_id"],
     )
     attempt = Attempt(call.call_id, call.model_alias, completion, row["error_code"], row["verdict"], row["cost_usd"])
     return replace(call, attempt=attempt)

@@ -6,6 +6,7 @@ the same place, and a turn that outlasts this process's time is given back to th
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -54,13 +55,11 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
             return _replay(runner, request.tenant_id, draft.turn_id)
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
         council = Council(draft.conversation, _asker(runner, journal), routing=_routing())
-        try:
+        # Where somebody is faster, the session tells what that means: an active turn, our own key, or the next index.
+        with suppress(Stale):
             if request.later:
                 return _hand_over(runner, draft.header, journal, started)
             return _run(runner, draft.header, journal, council, started)
-        except Stale:
-            # Somebody was faster. The session tells what that means: an active turn, our own key, or the next index.
-            continue
 
 
 def _load(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:

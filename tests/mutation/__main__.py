@@ -47,6 +47,7 @@ def main() -> int:
     parser.add_argument(
         "--tests", default="", metavar="PATTERN", help="with tests whose name it matches, and no others"
     )
+    parser.add_argument("--as-before", action="store_true", help="tests reach what they once did: do not look again")
     parser.add_argument("--share", default="1/1", metavar="K/N", help="every N-th of them, for N processes at once")
     parser.add_argument("--fresh", action="store_true", help="try those again, too, that were killed before")
     parser.add_argument("--write", action="store_true", help="put what came of them into docs/reliability.md")
@@ -75,7 +76,7 @@ def _collect(tests: Collection[str], work: Callable[[Trials], None]) -> None:
 
 
 def _try_all(trials: Trials, results: Results, mutants: Sequence[Mutant], options: argparse.Namespace) -> None:
-    reach = _reach(trials)
+    reach = _reach(trials, as_before=options.as_before)
     choice, left = Choice(reach, options.tests, options.at_most), results.left(mutants)
     for mutant in mutants:
         if mutant.name in results.verdicts and results.verdicts[mutant.name].by in reach.tests:
@@ -106,11 +107,11 @@ def _try_guards() -> int:
     return 1 if missed else 0
 
 
-def _reach(trials: Trials) -> Reach:
+def _reach(trials: Trials, *, as_before: bool) -> Reach:
     path, reach = BUILD / "reach.pickle", Reach()
     if path.exists():
         reach.add(*pickle.loads(path.read_bytes()))
-    trials.record(reach)
+    trials.record(reach, as_before=as_before)
     path.write_bytes(pickle.dumps((reach.at_import, reach.tests)))
     failing = [name for name, test in reach.tests.items() if test.failed]
     if failing:

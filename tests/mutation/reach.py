@@ -51,7 +51,11 @@ class Reach:
         if mutant.in_function:
             if not tests and not changed and self.at_import.intersection(mutant.places):
                 return None
-            return tests
+            # A line that has changed since: who runs through its function.
+            scope = f"{mutant.file} {mutant.scope}: "
+            return tests or {
+                test for place, reaching in self._by_place.items() if place.startswith(scope) for test in reaching
+            }
         # A constant or a class: who runs through a line that names it; else whoever reaches anything.
         named = re.compile(rf"\b{re.escape(mutant.scope.partition('.')[0])}\b")
         tests |= {test for place, reaching in self._by_place.items() if named.search(place) for test in reaching}

@@ -66,14 +66,17 @@ class Trials:
         if report.failed:
             self._failed.add(report.nodeid)
 
-    def record(self, reach: Reach) -> None:
-        """Run every test once without a mutant, unless it and the core are as they were when that was done."""
+    def record(self, reach: Reach, *, as_before: bool) -> None:
+        """Run every test once without a mutant, unless it and the core are as they were when that was done; with
+        `as_before`, unless that was ever done."""
         for gone in reach.tests.keys() - self.items.keys():
             del reach.tests[gone]
         core = b"".join((ROOT / file).read_bytes() for file in CORE)
         digests = {name: hashlib.sha256(core + item.path.read_bytes()).hexdigest() for name, item in self.items.items()}
         known = {
-            name for name, reached in reach.tests.items() if digests.get(name) == reached.digest and not reached.failed
+            name
+            for name, reached in reach.tests.items()
+            if (as_before or digests.get(name) == reached.digest) and not reached.failed
         }
         if left := [name for name in digests if name not in known]:
             recorded = in_fork(lambda: self._record(left, digests), LIMIT_S)
