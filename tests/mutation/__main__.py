@@ -48,7 +48,7 @@ def main() -> int:
         "--tests", default="", metavar="PATTERN", help="with tests whose name it matches, and no others"
     )
     parser.add_argument("--as-before", action="store_true", help="tests reach what they once did: do not look again")
-    parser.add_argument("--share", default="1/1", metavar="K/N", help="every N-th of them, for N processes at once")
+    parser.add_argument("--share", default="1/1", metavar="K/N", help="begin there, as one of N processes")
     parser.add_argument("--fresh", action="store_true", help="try those again, too, that were killed before")
     parser.add_argument("--write", action="store_true", help="put what came of them into docs/reliability.md")
     parser.add_argument("--guards", action="store_true", help="those of guards.toml only, each with its test")
@@ -57,8 +57,6 @@ def main() -> int:
         return _try_guards()
     BUILD.mkdir(parents=True, exist_ok=True)
     mutants = [mutant for file in CORE for mutant in mutants_of(file) if re.search(options.only, mutant.name)]
-    share, shares = map(int, options.share.split("/"))
-    mutants = mutants[share - 1 :: shares]
     results = Results(BUILD / "results.jsonl", mutants, fresh=options.fresh)
     if results.left(mutants):
         _collect(TESTS, lambda trials: _try_all(trials, results, mutants, options))
@@ -82,7 +80,12 @@ def _try_all(trials: Trials, results: Results, mutants: Sequence[Mutant], option
         if mutant.name in results.verdicts and results.verdicts[mutant.name].by in reach.tests:
             choice.killed(mutant, results.verdicts[mutant.name].by)
     _say(f"{len(reach.tests)} tests, {len(mutants)} mutants, {len(left)} to be tried")
-    for number, mutant in enumerate(left, start=1):
+    share, shares = map(int, options.share.split("/"))
+    begin, before = (share - 1) * len(left) // shares, dict(results.verdicts)
+    for number, mutant in enumerate([*left[begin:], *left[:begin]], start=1):
+        results.read()
+        if results.verdicts.get(mutant.name) is not before.get(mutant.name):
+            continue
         verdict = trials.judge(mutant, choice.tests)
         results.add(mutant, verdict)
         if verdict.by in reach.tests:

@@ -31,15 +31,24 @@ class Results:
 
     def __init__(self, path: Path, mutants: Sequence[Mutant], *, fresh: bool) -> None:
         self._path = path
+        path.touch()
+        self._digests = {mutant.name: mutant.digest for mutant in mutants}
+        self._read_to = path.stat().st_size if fresh else 0
         self.verdicts: dict[str, Verdict] = {}
-        if not fresh and path.exists():
-            self._read({mutant.name: mutant.digest for mutant in mutants})
+        self.read()
 
-    def _read(self, digests: Mapping[str, str]) -> None:
-        for line in self._path.read_text().splitlines():
+    def read(self) -> None:
+        """What has been added since, by this process and others at the same mutants."""
+        with self._path.open("rb") as file:
+            file.seek(self._read_to)
+            added = file.read()
+        # The last line may not be whole yet.
+        added = added[: added.rfind(b"\n") + 1]
+        self._read_to += len(added)
+        for line in added.splitlines():
             kept = json.loads(line)
             name, digest = kept.pop("name"), kept.pop("digest")
-            if digests.get(name) == digest:
+            if self._digests.get(name) == digest:
                 self.verdicts[name] = Verdict(**kept)
 
     def left(self, mutants: Sequence[Mutant]) -> list[Mutant]:
@@ -49,10 +58,10 @@ class Results:
         return sorted(left, key=lambda mutant: mutant.name in self.verdicts)
 
     def add(self, mutant: Mutant, verdict: Verdict) -> None:
-        self.verdicts[mutant.name] = verdict
         with self._path.open("a") as file:
             line = {"name": mutant.name, "digest": mutant.digest, **asdict(verdict)}
             file.write(json.dumps(line) + "\n")
+        self.read()
 
     def counts(self) -> Counter[str]:
         return Counter(verdict.status for verdict in self.verdicts.values())
