@@ -5,6 +5,7 @@ mutant survives that survivors.toml does not explain, or where that file explain
 """
 
 import argparse
+import os
 import pickle
 import re
 import sys
@@ -115,7 +116,10 @@ def _reach(trials: Trials, *, as_before: bool) -> Reach:
     if path.exists():
         reach.add(*pickle.loads(path.read_bytes()))
     trials.record(reach, as_before=as_before)
-    path.write_bytes(pickle.dumps((reach.at_import, reach.tests)))
+    # At once, for others who read it.
+    written = path.with_suffix(f".{os.getpid()}")
+    written.write_bytes(pickle.dumps((reach.at_import, reach.tests)))
+    written.replace(path)
     failing = [name for name, test in reach.tests.items() if test.failed]
     if failing:
         _say(f"red without a mutant, and left out: {failing}")
