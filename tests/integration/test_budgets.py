@@ -91,3 +91,15 @@ def test_a_month_is_its_payers_and_that_of_the_clock(room: CouncilRoom, operatio
     assert [mine.binding_usd, mine.held_usd, mine.spent_usd] == [None, 0, 0]
     assert [theirs.binding_usd, theirs.held_usd, theirs.spent_usd] == [ONE, 0, FAST_COST]
     assert (mine.period.day, mine.period) == (1, theirs.period)
+
+
+def test_a_limit_is_the_cap_at_most_or_none(room: CouncilRoom, operations: Database) -> None:
+    budgets.record_cap(operations, room.tenant_id, ONE)
+    for usd in (ONE, None, Decimal(0)):
+        assert budgets.record_limit(room.db, room.tenant_id, usd).limit_usd == usd
+    with pytest.raises(AboveCap) as refused:
+        budgets.record_limit(room.db, room.tenant_id, ONE + Decimal("0.000001"))
+    assert refused.value.extra == {"cap_usd": "1"}
+    assert budgets.load_budget(room.db, room.tenant_id).limit_usd == 0
+    assert budgets.record_cap(operations, room.tenant_id, None).binding_usd == 0
+    assert budgets.record_limit(room.db, room.tenant_id, TWO).binding_usd == TWO
