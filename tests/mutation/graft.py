@@ -26,9 +26,11 @@ def statements() -> dict[str, Statement]:
 
 
 def read_sources() -> None:
-    """Now, since files may change while mutants are tried."""
+    """Now, since files may change while mutants are tried; and find out what is built from what, once for all."""
     for module in _modules("shared"):
         _source(module)
+    for module in _modules("shared"):
+        dependents(module.__name__)
 
 
 def apply(name: str, source: bytes) -> frozenset[str]:

@@ -1,6 +1,7 @@
 """Trying mutants: pytest collects once, and every mutant is grafted into a fork of that process, which runs the tests
 that reach it, those first that have killed most, until one fails."""
 
+import gc
 import hashlib
 import resource
 import signal
@@ -26,6 +27,8 @@ LIMIT_S = 3600
 PATIENCE_S = 10.0
 # What a test may take with a mutant, of a processor and of a clock: more is a loop, or waits for ever.
 CPU_S, WAIT_S = 5, 60
+# How long a test that was green without a mutant is believed to be.
+GREEN_FOR_S = 300.0
 
 Tests = Callable[[Mutant, Collection[str]], Sequence[str] | None]
 
@@ -38,6 +41,7 @@ class Trials:
     work: Callable[["Trials"], None]
     items: dict[str, pytest.Item] = field(default_factory=dict)
     _failed: set[str] = field(default_factory=set)
+    _green: dict[str, float] = field(default_factory=dict)
 
     @property
     def database_url(self) -> str:
@@ -57,6 +61,9 @@ class Trials:
         self.items = {item.nodeid: item for item in session.items}
         session.config.pluginmanager.unregister(name="terminalreporter")
         graft.read_sources()
+        # So that no fork copies what it only looks at.
+        gc.collect()
+        gc.freeze()
         in_fork(self._migrate, LIMIT_S)
         self._copy_database()
         self.work(self)
@@ -126,12 +133,18 @@ class Trials:
         return recorder.result(digests, self._failed)
 
     def _is_green(self, test: str) -> bool:
+        """Without a mutant, now or a moment ago."""
+
         def run_it() -> bool:
             for _, run in self._runs([test]):
                 run()
             return not self._failed
 
-        return bool(in_fork(run_it, WAIT_S))
+        if self._green.get(test, -GREEN_FOR_S) < time.monotonic() - GREEN_FOR_S:
+            if not in_fork(run_it, WAIT_S):
+                return False
+            self._green[test] = time.monotonic()
+        return True
 
     def _try(self, mutant: Mutant, tests: Tests, unreliable: Collection[str]) -> Verdict:
         for waiting in (council_room, other_process):
