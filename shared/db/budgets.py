@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Date, bindparam, cast, func, literal, literal_column, or_, select
+from sqlalchemy import ColumnElement, Date, bindparam, cast, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.db.engine import Database, Row, Statement
@@ -77,16 +77,12 @@ def _set_limit() -> Statement:
     changed = given.on_conflict_do_update(
         index_elements=["payer"], set_={"limit_usd": given.excluded.limit_usd}, where=allowed
     )
-    return Statement(changed.returning(literal(1).label("set")))
+    return Statement(changed.returning(budget_limits.c.payer))
 
 
 def _set_cap() -> Statement:
     given = upsert(budget_limits).from_select(["payer", "cap_usd"], select(_payer, _usd))
-    return Statement(
-        given.on_conflict_do_update(index_elements=["payer"], set_={"cap_usd": given.excluded.cap_usd}).returning(
-            literal(1).label("set")
-        )
-    )
+    return Statement(given.on_conflict_do_update(index_elements=["payer"], set_={"cap_usd": given.excluded.cap_usd}))
 
 
 _LOAD = _load()
@@ -105,7 +101,9 @@ def record_limit(db: Database, tenant_id: str, usd: Decimal | None) -> Budget:
     changed, loaded = db.run_all(tenant_id, (_SET_LIMIT, params), (_LOAD, params))
     budget = _budget(loaded[0])
     if not changed:
-        raise AboveCap(cap_usd=None if budget.cap_usd is None else format_usd(budget.cap_usd))
+        # The cap that it was held against, which nobody changes before this is over: the row was locked to look at it.
+        assert budget.cap_usd is not None
+        raise AboveCap(cap_usd=format_usd(budget.cap_usd))
     return budget
 
 
