@@ -130,7 +130,7 @@ def test_only_the_turn_that_was_given_up_is_said_to_have_been(room: CouncilRoom)
     ends(room, room.runner())
     outcome = room.resume(given_up)
     assert outcome is not None
-    assert outcome.abandoned
+    assert (outcome.status, outcome.body, outcome.abandoned) == ("failed", "", True)
     assert (room.resume(failed), room.resume(newest(room))) == (None, None)
 
 

@@ -146,9 +146,12 @@ def test_a_late_outcome_before_the_publish_is_in_its_response(room: CouncilRoom,
     room.provider.enqueue(come_back)
     assert not room.take("@writer sesame").published
     recorded.set()
-    turn = body(resumed[0].result(DEADLINE_S))
+    outcome = resumed[0].result(DEADLINE_S)
+    turn = body(outcome)
     assert (turn["status"], turn["platform_cost_usd"]) == ("completed", str(FAST_COST))
     assert turn["usage"]["input_tokens"] > USAGE.input_tokens
+    # The other one's call is in its own figures.
+    assert len(outcome.calls) == 1
     assert room.accounts() == {"tenant": Decimal(turn["cost_usd"]), "platform": FAST_COST}
 
 

@@ -5,12 +5,15 @@ from contextlib import contextmanager
 from decimal import Decimal
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from shared.db.accept import ACCEPT_AND_OPEN
+from shared.db.context import LOAD_FOR_NEW_TURN
 from shared.db.engine import Statement
 from shared.db.journal import OPEN, RECORD
 from shared.db.publish import PUBLISH
+from shared.db.turns import LOAD_CALLS
 from shared.domain.money import Usage
 from shared.domain.turn import Plan
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed
@@ -117,13 +120,16 @@ def test_a_summary_that_cannot_be_stored_is_published_later_and_asked_for_once(
 def test_a_summary_is_stored_with_the_fallbacks_that_are_its_own(
     room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PANTHEON_SUMMARY_AFTER_TURNS", "2")
+    for name, value in (("AFTER_TURNS", "2"), ("ALIAS", "deep"), ("MAX_TOKENS", "77")):
+        monkeypatch.setenv(f"PANTHEON_SUMMARY_{name}", value)
     settings.cache_clear()
     room.take("@writer hello")
     room.provider.enqueue("No JSON.", "Roses.", "They talk.", "No JSON.")
     turn = body(room.take("hello", mode="orchestrator"))
     routing, structure = turn["fallbacks"]
     assert (routing["component"], structure["component"]) == ("routing", "summary_structure")
+    asked = room.provider.requests[-2]
+    assert (asked.model.alias, asked.max_output_tokens) == ("deep", 77)
     stored = room.row("SELECT session_id, turn_id, through_turn_index, text, fallbacks FROM summaries")
     assert stored == {
         "session_id": room.session_id,
@@ -150,7 +156,18 @@ def test_a_publish_that_fails_again_and_again_costs_nothing_more(room: CouncilRo
     assert len(room.provider.requests) == 1
 
 
-def test_a_journal_with_a_call_of_nobody_is_not_published_and_is_not_built_for_ever(room: CouncilRoom) -> None:
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (None, PublishFailed),
+        (DatabaseUnavailable, JournalUnavailable),
+        (psycopg.errors.DataCorrupted, JournalUnavailable),
+    ],
+    ids=["read", "no database", "not read"],
+)
+def test_a_journal_with_a_call_of_nobody_is_not_published_and_is_not_built_for_ever(
+    room: CouncilRoom, error: type[Exception] | None, raised: type[Exception]
+) -> None:
     """No runner of the turn has left it: it can only be a fault, or somebody's hand."""
 
     def write_a_strange_call() -> None:
@@ -160,9 +177,14 @@ def test_a_journal_with_a_call_of_nobody_is_not_published_and_is_not_built_for_e
             ))).* FROM llm_calls AS call"""
         )
 
+    def fail() -> None:
+        if error:
+            raise error
+
     room.db.before(PUBLISH, write_a_strange_call)
     room.db.before(PUBLISH, pytest.fail)
-    with pytest.raises(PublishFailed):
+    room.db.before(LOAD_CALLS, fail)
+    with pytest.raises(raised):
         room.take("@writer hello")
     assert nothing_is_published(room)
     assert room.calls()[0] == (0, 1, "fast", "succeeded", "reply", None)
@@ -189,6 +211,16 @@ def test_a_first_call_that_cannot_be_written_down_leaves_no_turn(room: CouncilRo
         room.take("@writer hello")
     assert room.provider.requests == []
     assert room.rows("SELECT id FROM turns UNION ALL SELECT call_id FROM llm_calls") == []
+
+
+def test_a_turn_that_cannot_even_be_loaded_leaves_nothing(room: CouncilRoom) -> None:
+    def fail() -> None:
+        raise DatabaseUnavailable
+
+    room.db.before(LOAD_FOR_NEW_TURN, fail)
+    with pytest.raises(JournalUnavailable):
+        room.take("@writer hello")
+    assert room.rows("SELECT id FROM turns") == []
 
 
 def test_an_outcome_in_hand_survives_an_error_of_our_own(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
