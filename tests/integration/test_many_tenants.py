@@ -201,6 +201,9 @@ def _fill(town: Town, name: str) -> None:
     """Rows for everybody in tables that a first turn leaves empty."""
     if name == "budget_limits":
         town.owner.execute("INSERT INTO budget_limits SELECT DISTINCT 'tenant:' || tenant_id, 1 FROM sessions")
+    if name == "budget_settlements":
+        settlements = "budget_settlements (payer, period, held_usd, spent_usd)"
+        town.owner.execute(f"INSERT INTO {settlements} SELECT payer, period, 0, 0 FROM budgets".encode())
     if name == "summaries":
         town.owner.execute(
             """INSERT INTO summaries SELECT gen_random_uuid(), tenant_id, session_id, id, 1, '', '[]', '[]', '[]',
