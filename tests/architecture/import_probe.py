@@ -8,6 +8,7 @@ Standard library only, so that a module is found as its own imports made it.
 
 import gc
 import importlib
+import importlib.metadata
 import json
 import os
 import socket
@@ -22,6 +23,8 @@ _OUTWARD = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.getho
 _reads: set[str] = set()
 _events: set[str] = set()
 _collections: list[str] = []
+_searches: list[object] = []
+_distributions = importlib.metadata.distributions
 
 
 class _Watched(type(os.environ)):  # type: ignore[misc]
@@ -43,6 +46,11 @@ def _watch(event: str, _: object) -> None:
         _events.add(event)
 
 
+def _searching(**where: Any) -> Any:
+    _searches.append(where)
+    return _distributions(**where)
+
+
 def _collecting(phase: str, _: object) -> None:
     _collections.append(phase)
 
@@ -62,6 +70,7 @@ def _families() -> list[str]:
 def _report(name: str) -> dict[str, Any]:
     error = None
     gc.callbacks.append(_collecting)
+    importlib.metadata.distributions = _searching
     try:
         importlib.import_module(name)
     except Exception as raised:  # noqa: BLE001 - whatever it is, it is the finding
@@ -71,6 +80,7 @@ def _report(name: str) -> dict[str, Any]:
         "error": error,
         "collections": _collections.count("start"),
         "collects": gc.isenabled(),
+        "searches": len(_searches),
         "frozen": gc.get_freeze_count(),
         "modules": sorted(sys.modules),
         "reads": sorted(_reads),
