@@ -2,7 +2,7 @@
 holds, and every settlement counts once, wherever it stands."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -57,8 +57,11 @@ def settle_beside(room: CouncilRoom, payer: str, period: str) -> None:
     room.owner.execute(f"INSERT INTO budget_settlements (payer, period, held_usd, spent_usd) {values}".encode())
 
 
-def take_two_at_once(room: CouncilRoom, other: OtherProcess) -> None:
-    """Publish the other's turn while a hold of this one's is not yet committed, and so leave a settlement."""
+def take_two_at_once(
+    room: CouncilRoom, other: OtherProcess, message: str = "@writer hello", *before: Callable[[Request], Completion]
+) -> None:
+    """Publish the other's turn while a hold of this one's is not yet committed, and so leave a settlement. What comes
+    `before` its last call is its provider's."""
     asked, held = threading.Event(), threading.Event()
 
     def wait(_: Request) -> Completion:
@@ -66,8 +69,8 @@ def take_two_at_once(room: CouncilRoom, other: OtherProcess) -> None:
         assert held.wait(DEADLINE_S)
         return answer()
 
-    other.provider.enqueue(wait)
-    first = other.start(partial(other.take, "@writer hello", session_id=room.make_session()))
+    other.provider.enqueue(*before, wait)
+    first = other.start(partial(other.take, message, session_id=room.make_session()))
     assert asked.wait(DEADLINE_S)
     published: list[bool] = []
 
@@ -86,6 +89,17 @@ def test_a_turn_is_published_while_a_hold_of_its_month_is_not_yet_committed(
 ) -> None:
     take_two_at_once(room, other)
     assert adds_up(room, turns=2)
+
+
+def test_of_two_months_the_one_that_somebody_has_is_settled_beside(room: CouncilRoom, other: OtherProcess) -> None:
+    def a_month_passes(_: Request) -> Completion:
+        for table in ("budgets", "llm_calls"):
+            room.owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
+        return answer()
+
+    take_two_at_once(room, other, "@writer @researcher hello", a_month_passes)
+    held = "SELECT held_usd > 0 AS held FROM budgets ORDER BY period"
+    assert [row["held"] for row in room.rows(held)] == [False, True]
 
 
 def test_what_nobody_else_has_is_settled_in_the_row_itself(room: CouncilRoom) -> None:
