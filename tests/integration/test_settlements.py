@@ -10,7 +10,7 @@ import pytest
 
 from shared.db import settlements
 from shared.db.accept import ACCEPT_AND_OPEN
-from shared.db.engine import Row
+from shared.db.engine import Row, Statement
 from shared.db.publish import PUBLISH
 from shared.errors import BudgetExceeded, DatabaseUnavailable
 from shared.llm.port import Completion, Request
@@ -58,10 +58,14 @@ def settle_beside(room: CouncilRoom, payer: str, period: str) -> None:
 
 
 def take_two_at_once(
-    room: CouncilRoom, other: OtherProcess, message: str = "@writer hello", *before: Callable[[Request], Completion]
+    room: CouncilRoom,
+    other: OtherProcess,
+    message: str = "@writer hello",
+    *before: Callable[[Request], Completion],
+    while_held: Statement = ACCEPT_AND_OPEN,
 ) -> None:
-    """Publish the other's turn while a hold of this one's is not yet committed, and so leave a settlement. What comes
-    `before` its last call is its provider's."""
+    """Publish the other's turn while a statement of this one's is not yet committed, its hold as a rule, and so leave a
+    settlement. What comes `before` its last call is its provider's."""
     asked, held = threading.Event(), threading.Event()
 
     def wait(_: Request) -> Completion:
@@ -78,7 +82,7 @@ def take_two_at_once(
         held.set()
         published.append(first.result(DEADLINE_S).published)
 
-    room.db.hold(ACCEPT_AND_OPEN, publish_first)
+    room.db.hold(while_held, publish_first)
     assert take(room).published
     assert published == [True]
     assert waiting(room) == [(payer(room), 1)]
@@ -116,26 +120,7 @@ def test_a_turn_is_accepted_and_published_while_another_of_its_month_is_being_pu
     room: CouncilRoom, other: OtherProcess
 ) -> None:
     """A hold would wait for the row, and so the other's was taken before: only its publishing comes in between."""
-    asked, go = threading.Event(), threading.Event()
-
-    def wait(_: Request) -> Completion:
-        asked.set()
-        assert go.wait(DEADLINE_S)
-        return answer()
-
-    other.provider.enqueue(wait)
-    second = other.start(partial(other.take, "@writer hello", session_id=room.make_session()))
-    assert asked.wait(DEADLINE_S)
-    published: list[bool] = []
-
-    def publish_second() -> None:
-        go.set()
-        published.append(second.result(DEADLINE_S).published)
-
-    room.db.hold(PUBLISH, publish_second)
-    assert take(room).published
-    assert published == [True]
-    assert waiting(room) == [(payer(room), 1)]
+    take_two_at_once(room, other, while_held=PUBLISH)
     assert adds_up(room, turns=2)
 
 
