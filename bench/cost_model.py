@@ -61,9 +61,8 @@ class Assumed:
     series: int = 80
     packed_logs: float = 0.15
     cold_share: float = 0.005
-    # How many times the mean there is at the peak, and what a commit takes with its flush, to both zones.
+    # How many times the mean there is at the peak.
     peak: float = 5.0
-    commit_s: float = 0.005
 
 
 ASSUMED: Final = Assumed()
@@ -134,8 +133,6 @@ class Month:
             "connections": not self.stage.proxy and self.at_once() > self.stage.connections - SET_ASIDE,
             "concurrency": self.at_once() > CONCURRENCY,
             "requests": peak * (1 + self.assumed.reads_a_turn) > self.stage.throttle_rate,
-            # It is locked when a helper's reserve is held, and when the turn is published; a summary has two more.
-            "platform's row": (2 + 2 / self.assumed.turns_a_summary) * peak * self.assumed.commit_s > 1,
             "storage": self.stored_bytes() / GIB > self.stage.storage_limit_gib,
             "ledger": self.turns * self.calls_a_turn() > LEDGER_ROWS,
         }

@@ -144,6 +144,11 @@ class CouncilRoom:
         rows = self.rows("SELECT held_usd, spent_usd FROM budget_months WHERE payer = %s", payer)
         return rows[0] if rows else None
 
+    def settlements(self) -> list[tuple[str, int]]:
+        """How many of them no month's row has yet, by their payers."""
+        found = self.rows("SELECT payer, count(*) AS n FROM budget_settlements GROUP BY payer ORDER BY payer")
+        return [(row["payer"], row["n"]) for row in found]
+
     def limit(self, usd: object, payer: str = "") -> None:
         """Let the payer, this tenant where none is given, spend so much in a month; None lets it spend anything."""
         query = """INSERT INTO budget_limits (payer, limit_usd) VALUES (%s, %s)

@@ -33,7 +33,7 @@ budgets = Table(
     PrimaryKeyConstraint("payer", "period"),
 )
 
-# What was released and spent, until the next hold of the month takes it into the month's row, which it locks anyway.
+# What was held, released and spent while somebody had the month's row, until the next hold takes it into that row.
 budget_settlements = Table(
     "budget_settlements",
     metadata,

@@ -17,7 +17,7 @@ from shared.db.tables import PLATFORM, budget_limits, budget_months
 from shared.domain.money import ZERO, format_usd
 from shared.errors import AboveCap
 
-_UNLIMITED = literal_column("'Infinity'::numeric", budget_limits.c.limit_usd.type)
+UNLIMITED = literal_column("'Infinity'::numeric", budget_limits.c.limit_usd.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def this_month() -> ColumnElement[date]:
 def ceiling(payer: ColumnElement[str]) -> ColumnElement[Decimal]:
     """The most that the payer's month may come to: infinity without a limit."""
     given = select(func.least(budget_limits.c.limit_usd, budget_limits.c.cap_usd)).where(budget_limits.c.payer == payer)
-    return func.coalesce(given.scalar_subquery(), _UNLIMITED)
+    return func.coalesce(given.scalar_subquery(), UNLIMITED)
 
 
 _payer = bindparam("b_payer", type_=budget_limits.c.payer.type)

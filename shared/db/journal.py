@@ -33,8 +33,8 @@ from sqlalchemy.sql.elements import ColumnElement
 from shared.db.budgets import ceiling, this_month
 from shared.db.columns import COUNTS
 from shared.db.engine import Statement, typed
-from shared.db.settlements import add_to_month, settle, take
-from shared.db.tables import PLATFORM, budgets, llm_calls, turns, usage_ledger
+from shared.db.settlements import place_hold, settle
+from shared.db.tables import PLATFORM, llm_calls, turns, usage_ledger
 
 # What the ledger repeats of a call.
 CALL_COLUMNS = ("tenant_id", "session_id", "turn_id", "call_id", "step", "attempt", "period", "purpose")
@@ -107,14 +107,11 @@ def account(call: FromClause) -> ColumnElement[str]:
 
 
 def hold(origin: CTE, payer: ColumnElement[str], *conditions: ColumnElement[bool]) -> CTE:
-    """Take `i_reserve_usd` out of the payer's month, if its limit allows, and count in what was settled of it. Where
-    the limit does not, the statement has to fail, by `intents` of the same conditions: what was taken would be lost."""
-    most = ceiling(payer)
-    settlements = take(payer, this_month(), exists(select(origin).where(*conditions)))
-    held = typed("i_reserve_usd", llm_calls.c.reserve_usd) + settlements.c.held_usd
-    month = select(payer, this_month(), held, settlements.c.spent_usd).select_from(origin, settlements)
-    added = add_to_month(month.where(*conditions, held + settlements.c.spent_usd <= most), most=most)
-    return added.returning(budgets.c.payer, budgets.c.period).cte("hold")
+    """Hold `i_reserve_usd` in the payer's month, if its limit allows. Where it does not, the statement has to fail, by
+    `intents` of the same conditions."""
+    usd = typed("i_reserve_usd", llm_calls.c.reserve_usd).label("held_usd")
+    month = select(payer.label("payer"), this_month().label("period"), usd, ceiling(payer).label("most"))
+    return place_hold(month.select_from(origin).where(*conditions).cte("asked"))
 
 
 def rows(parameter: str, columns: Sequence[Column[Any]]) -> FromClause:

@@ -1,20 +1,36 @@
-"""Settlements: what is released and spent while somebody else has the month's row, and waits for nobody.
+"""Settlements: what is held without a limit, released or spent while somebody else has the month's row, and waits for
+nobody.
 
-The rule this file protects: whoever takes a payer's settlements adds them to the payer's month in the same statement,
-and has locked the month's row before, where there is one. So each counts once, in one of the two places, whenever it is
-looked; and only holds queue for the row, which have to. A settlement never makes a month come to more than its holds
-did, but for what the platform bears without one: so who does not see the latest refuses too early, and never too late.
+The rule this file protects: whoever takes a payer's settlements has locked the month's row before, and adds them to it
+in the same statement. So each counts once, in one of the two places, whenever it is looked. Under a limit a hold waits
+for the row, and is never beside it: there a settlement makes a month come to no more than its holds did, but for what
+the platform bears without one, so who does not see the latest refuses too early, and never too late.
 """
 
 import time
-from datetime import date
 from typing import Any
 
-from sqlalchemy import CTE, Select, and_, bindparam, delete, exists, func, insert, or_, select
+from sqlalchemy import (
+    CTE,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnElement
 
+from shared.db.budgets import UNLIMITED
 from shared.db.engine import Database, Statement
 from shared.db.limited import LIMITS, limits, read_within
 from shared.db.tables import budget_settlements, budgets
@@ -34,16 +50,38 @@ def settle(totals: CTE) -> tuple[CTE, CTE]:
     return add_to_month(select(totals).where(at_once)).cte("settled"), beside.cte("settled_beside")
 
 
-def take(payer: ColumnElement[str], period: ColumnElement[date], *conditions: ColumnElement[bool]) -> CTE:
-    """Lock the payer's month and take its settlements, where the conditions hold: one row of `held_usd` and
-    `spent_usd`, which may be zero."""
-    mine = (budgets.c.payer == payer, budgets.c.period == period, *conditions)
-    month = select(budgets.c.payer).where(*mine).with_for_update(key_share=True).cte("month")
-    locked = select(func.count()).select_from(month).scalar_subquery() >= 0
+def place_hold(asked: CTE) -> CTE:
+    """Add `asked` to its month, as far as that then comes to `most` at most, and count in what was settled of it: one
+    row at most of `payer`, `period`, `held_usd`, and `most`, which is infinity without a limit. Then there is nothing
+    to be held against, and a row that somebody has is not waited for. Returns payer and period, and nothing where it is
+    too much: then the statement has to fail, or what it has taken would be lost."""
+    of_month = (budgets.c.payer == asked.c.payer, budgets.c.period == asked.c.period)
+    row = select(budgets.c.payer).select_from(asked).join(budgets, and_(*of_month))
+    limited = asked.c.most < UNLIMITED
+    waited = row.where(limited).with_for_update(of=budgets, key_share=True).cte("waited")
+    free = row.where(~limited).with_for_update(of=budgets, key_share=True, skip_locked=True).cte("free")
+    locked = or_(exists(select(waited)), exists(select(free)))
+    busy = and_(~locked, exists(select(budgets.c.payer).where(*of_month))).label("busy")
+    month = select(asked, busy).cte("month")
+    taken = _take(month, ~month.c.busy)
+    held, spent = month.c.held_usd + taken.c.held_usd, taken.c.spent_usd
+    sums = select(month.c.payer, month.c.period, held, spent).select_from(month).join(taken, ~month.c.busy)
+    most = select(asked.c.most).scalar_subquery()
+    at_once = add_to_month(sums.where(held + spent <= month.c.most), most=most)
+    later = select(month.c.payer, month.c.period, month.c.held_usd, literal(0)).where(month.c.busy)
+    beside = insert(budget_settlements).from_select(_COLUMNS, later)
+    return union_all(
+        select(at_once.returning(budgets.c.payer, budgets.c.period).cte("held")),
+        select(beside.returning(budget_settlements.c.payer, budget_settlements.c.period).cte("held_beside")),
+    ).cte("hold")
+
+
+def _take(month: FromClause, *conditions: ColumnElement[bool]) -> CTE:
+    """Take the settlements of a month's payer and period: one row of `held_usd` and `spent_usd`, which may be zero."""
     settlements = budget_settlements.c
     taken = (
         delete(budget_settlements)
-        .where(settlements.payer == payer, settlements.period == period, locked, *conditions)
+        .where(settlements.payer == month.c.payer, settlements.period == month.c.period, *conditions)
         .returning(settlements.held_usd, settlements.spent_usd)
         .cte("taken")
     )
@@ -64,16 +102,18 @@ def add_to_month(month: Select[Any], *, most: ColumnElement[Any] | None = None) 
     )
 
 
-_MONTH = (bindparam("b_payer", type_=budgets.c.payer.type), bindparam("b_period", type_=budgets.c.period.type))
 _WAITING = Statement(
     select(budget_settlements.c.payer.label("b_payer"), budget_settlements.c.period.label("b_period")).distinct()
 )
 
 
 def _count_in() -> Statement:
-    settlements = take(*_MONTH)
-    sums = (settlements.c.held_usd, settlements.c.spent_usd)
-    return Statement(add_to_month(select(*_MONTH, *sums).where(or_(*(usd != 0 for usd in sums)))))
+    row = select(budgets.c.payer, budgets.c.period).where(
+        budgets.c.payer == bindparam("b_payer"), budgets.c.period == bindparam("b_period")
+    )
+    locked = row.with_for_update(key_share=True).cte("waited")
+    taken = _take(locked)
+    return Statement(add_to_month(select(locked, taken).join_from(locked, taken, true())))
 
 
 _COUNT_IN = _count_in()

@@ -55,5 +55,5 @@ def test_limits_are_met_in_their_order() -> None:
     assert met[0] == set()
     assert met[0] <= met[1] <= met[2]
     assert "connections" in met[1]
-    assert len(met[2]) == 6
+    assert len(met[2]) == 5
     assert "connections" not in Month(PROD, 1_000_000_000, FOOTPRINT).limits(), "a proxy shares them"

@@ -1,0 +1,152 @@
+"""A payer without a limit waits for nobody: where somebody has its month's row, what it holds is written beside it, and
+counts like anything else from then on."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import psycopg
+import pytest
+
+from shared.db import settlements
+from shared.errors import BudgetExceeded
+from shared.llm.port import Completion, Request
+from tests.council_room import DEADLINE_S, CouncilRoom, DatabaseUrls, Killed, answer, body
+from tests.other_process import OtherProcess
+from tests.watched_database import WatchedDatabase
+
+TENANT = "tenant:tenant-1"
+ROUTED = answer('{"selected_agent_keys": ["critic"], "reason": "It knows."}')
+
+
+@pytest.fixture(autouse=True)
+def rows_of_the_month(room: CouncilRoom) -> None:
+    """The tenant's and the platform's, of a turn before."""
+    room.provider.enqueue(ROUTED, answer())
+    room.take("hello", session_id=room.make_session(mode="orchestrator"))
+
+
+@contextmanager
+def somebody_has_the_rows(urls: DatabaseUrls) -> Iterator[None]:
+    with psycopg.connect(urls.owner) as somebody:
+        somebody.execute("SELECT FROM budgets FOR NO KEY UPDATE")
+        yield
+        somebody.rollback()
+
+
+def nothing_is_held(room: CouncilRoom) -> bool:
+    """The rows and what is beside them; that it is the ledger's sum is an invariant, and held against every test."""
+    return room.row("SELECT sum(held_usd) = 0 AS nothing FROM budget_months")["nothing"] is True
+
+
+def test_a_turn_is_taken_from_its_first_hold_to_its_end_while_somebody_has_the_row(
+    room: CouncilRoom, database_urls: DatabaseUrls
+) -> None:
+    with somebody_has_the_rows(database_urls):
+        assert room.take("@writer @critic hello").published
+        assert room.settlements() == [(TENANT, 3)]
+        assert nothing_is_held(room)
+    room.take("@writer hello")
+    assert room.settlements() == []
+    assert nothing_is_held(room)
+
+
+def test_a_manager_is_asked_while_somebody_has_the_platforms_row(
+    room: CouncilRoom, database_urls: DatabaseUrls
+) -> None:
+    room.provider.enqueue(ROUTED, answer())
+    with somebody_has_the_rows(database_urls):
+        turn = body(room.take("hello", session_id=room.make_session(mode="orchestrator")))
+    assert turn["plan"]["source"] == "routing"
+    assert room.settlements() == [("platform", 2), (TENANT, 2)]
+
+
+@pytest.mark.parametrize("column", ["limit_usd", "cap_usd"])
+def test_under_a_limit_a_hold_waits_for_the_row(
+    room: CouncilRoom, other: OtherProcess, database_urls: DatabaseUrls, column: str
+) -> None:
+    """Who sets it does not matter."""
+    room.owner.execute(f"INSERT INTO budget_limits (payer, {column}) VALUES (%s, 1)".encode(), (TENANT,))
+    with somebody_has_the_rows(database_urls):
+        turn = other.start(partial(other.take, "@writer hello"))
+        room.wait_until_blocked()
+    assert turn.result(DEADLINE_S).published
+    assert room.settlements() == []
+
+
+def test_what_was_held_beside_the_row_may_be_released_in_it(
+    room: CouncilRoom, database_urls: DatabaseUrls, ops_url: str
+) -> None:
+    """The row comes to less than nothing then, and the month to what it should."""
+    with ExitStack() as somebody:
+
+        def let_go(_: Request) -> Completion:
+            somebody.close()
+            return answer()
+
+        room.provider.enqueue(let_go)
+        somebody.enter_context(somebody_has_the_rows(database_urls))
+        room.take("@writer hello")
+    assert room.settlements() == [(TENANT, 1)]
+    held = f"SELECT held_usd FROM budgets WHERE payer = '{TENANT}'"
+    assert room.row(held)["held_usd"] < 0
+    assert nothing_is_held(room)
+    operations = WatchedDatabase(ops_url)
+    settlements.count_in(operations, DEADLINE_S)
+    operations.close()
+    assert (room.row(held)["held_usd"], room.settlements()) == (0, [])
+
+
+def test_what_is_held_beside_the_row_counts_against_a_limit_that_is_set_then(
+    room: CouncilRoom, other: OtherProcess, database_urls: DatabaseUrls
+) -> None:
+    somebody, said = ExitStack(), list[bool]()
+
+    def take_another(_: Request) -> Completion:
+        assert room.settlements() == [(TENANT, 1)]
+        somebody.close()
+        reserve = "(SELECT max(reserve_usd) FROM llm_calls WHERE status = 'intent')"
+        room.limit_to(f"held_usd + spent_usd + {reserve} / 2")
+        session_id = room.make_session()
+        with pytest.raises(BudgetExceeded):
+            other.take("@writer hello", session_id=session_id)
+        room.limit_to(f"held_usd + spent_usd + {reserve}")
+        said.append(other.take("@writer hello", session_id=session_id).published)
+        return answer()
+
+    room.provider.enqueue(take_another)
+    somebody.enter_context(somebody_has_the_rows(database_urls))
+    room.take("@writer hello")
+    assert said == [True]
+    assert nothing_is_held(room)
+
+
+@pytest.mark.parametrize("stop", ["cancel_requested_at = now()", "lease_epoch = lease_epoch + 1"])
+def test_a_runner_that_may_not_go_on_holds_nothing_beside_the_row(
+    room: CouncilRoom, database_urls: DatabaseUrls, stop: str
+) -> None:
+    def stopped(_: Request) -> Completion:
+        room.owner.execute(f"UPDATE turns SET {stop} WHERE status = 'running'".encode())
+        return answer()
+
+    room.provider.enqueue(stopped)
+    with somebody_has_the_rows(database_urls):
+        room.take("@writer @critic hello")
+    held = room.row("SELECT count(*) AS n FROM budget_settlements WHERE held_usd > 0")
+    assert held["n"] == 1
+    room.expire_lease()
+    for turn in room.rows("SELECT id FROM turns WHERE status = 'running'"):
+        room.resume(turn["id"])
+    assert nothing_is_held(room)
+
+
+def test_what_a_killed_process_held_beside_the_row_is_released(room: CouncilRoom, database_urls: DatabaseUrls) -> None:
+    def killed(_: Request) -> Completion:
+        raise Killed
+
+    room.provider.enqueue(killed)
+    with somebody_has_the_rows(database_urls):
+        turn_id = room.take_until_killed("@writer hello")
+        assert not nothing_is_held(room)
+        room.resume(turn_id)
+        assert nothing_is_held(room)
