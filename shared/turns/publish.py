@@ -28,7 +28,7 @@ def publish(
     """Publish the turn as it stands, and return it with its stored response.
 
     Raises Stopped when another runner has it, SessionDeleted when it was published without text, and PublishFailed or
-    JournalUnavailable when nothing could be published; the last outcome is in the journal then.
+    JournalUnavailable when nothing could be published; an outcome in hand is still to be recorded then.
     """
     cancelled = deleted = False
     council.conclude("turn_abandoned" if abandoned else "cancelled")
@@ -99,10 +99,8 @@ def _run(db: Database, tenant_id: str, journal: TurnJournal, params: Params) -> 
     try:
         row = db.run(tenant_id, PUBLISH, params)[0]
     except DatabaseUnavailable as error:
-        journal.flush()
         raise JournalUnavailable("The turn could not be published now; it will be.") from error
     except psycopg.Error as error:
-        journal.flush()
         raise PublishFailed from error
     if row["recorded"]:
         journal.written()
