@@ -120,12 +120,13 @@ def test_a_hold_may_use_the_limit_up_and_not_go_beyond(room: CouncilRoom) -> Non
 
 def test_what_is_held_for_one_turn_cannot_be_held_for_another(room: CouncilRoom) -> None:
     def post_elsewhere(_: Request) -> str:
-        room.limit_to("held_usd * 1.5")
-        with pytest.raises(BudgetExceeded):
-            room.take("@writer hello", runner=room.runner(db=room.open_database()), session_id=elsewhere)
+        for of_the_hold, later in (("1", True), ("1.5", False)):
+            room.limit_to(f"held_usd * {of_the_hold}")
+            with pytest.raises(BudgetExceeded):
+                room.take("@writer hello", runner=room.runner(db=other), session_id=elsewhere, later=later)
         return "Roses."
 
-    elsewhere = room.make_session()
+    other, elsewhere = room.open_database(), room.make_session()
     room.provider.enqueue(post_elsewhere)
     assert room.take("@writer hello").published
     assert room.take("@writer hello", session_id=elsewhere).published
@@ -208,3 +209,13 @@ def test_a_session_that_is_deleted_meanwhile_takes_no_turn(room: CouncilRoom, la
         room.take("@writer hello", later=later)
     assert room.provider.requests == []
     assert room.rows("SELECT id FROM turns") == []
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["here", "later"])
+def test_a_turn_touches_its_session_which_is_kept_from_then_on(room: CouncilRoom, later: bool) -> None:
+    elsewhere = room.make_session()
+    room.owner.execute("UPDATE sessions SET updated_at = created_at")
+    turn_id = room.take("@writer hello", later=later).turn_id
+    touched = room.rows("SELECT id FROM sessions WHERE updated_at > created_at AND id <> %s", elsewhere)
+    assert touched == room.rows("SELECT session_id AS id FROM turns WHERE id = %s", turn_id)
+    room.resume(turn_id)

@@ -57,7 +57,8 @@ def test_a_limit_is_set_while_a_hold_is_not_yet_committed_and_binds_the_next(
 
 def test_a_cap_is_lowered_under_a_running_turn(room: CouncilRoom, operations: Database) -> None:
     def lower(_: Request) -> str:
-        budgets.record_cap(operations, room.tenant_id, Decimal(0))
+        cap = budgets.record_cap(operations, room.tenant_id, Decimal(0))
+        assert (cap.held_usd,) == room.calls("reserve_usd")[0]
         return "Roses."
 
     budgets.record_limit(room.db, room.tenant_id, TWO)

@@ -12,6 +12,7 @@ import pytest
 import migrations
 from shared.db.columns import COUNTS
 from shared.db.journal import OUTCOME_FIELDS, RECORD
+from shared.db.publish import PUBLISH
 from shared.db.sessions import record_session_deletion
 from shared.db.turns import record_cancel
 from shared.errors import SessionDeleted
@@ -194,6 +195,17 @@ def test_a_turn_that_died_in_a_deleted_session_is_ended_without_a_word(said: Cou
     with pytest.raises(SessionDeleted):
         said.resume(turn_id)
     late(said, call_id)
+    assert dump(said) == {}
+
+
+def test_a_turn_whose_summary_was_written_before_its_session_was_deleted_is_ended_without_a_word(
+    said: CouncilRoom,
+) -> None:
+    said.take(MESSAGE)
+    said.db.before(PUBLISH, lambda: delete(said))
+    with pytest.raises(SessionDeleted):
+        said.take(MESSAGE)
+    assert {"summary_text", "summary_structure"} <= {purpose for (purpose,) in said.calls("purpose")}
     assert dump(said) == {}
 
 

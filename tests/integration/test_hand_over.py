@@ -40,6 +40,8 @@ def test_a_turn_goes_on_where_it_was_handed_over(room: CouncilRoom, fitting: int
 def test_a_turn_for_later_is_accepted_without_a_call(room: CouncilRoom) -> None:
     outcome = room.take("@writer hello", idempotency_key="key-1", later=True)
     assert (outcome.handed_over, outcome.status, body(outcome)["plan"]) == (True, "accepted", None)
+    # Nobody has claimed it: each epoch is somebody's.
+    assert room.row("SELECT lease_epoch FROM turns") == {"lease_epoch": 0}
     again = room.take("@writer hello", idempotency_key="key-1", later=True)
     assert (again.turn_id, again.replayed) == (outcome.turn_id, False)
     assert room.provider.requests == []

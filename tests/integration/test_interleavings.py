@@ -14,7 +14,7 @@ from shared.db.claims import CLAIM, LOCK_ABANDONED, RELEASE
 from shared.db.engine import Params, Row, Statement
 from shared.db.journal import OPEN, RECORD
 from shared.db.publish import PUBLISH
-from shared.errors import IdempotencyKeyReused, JournalUnavailable, TurnConflict
+from shared.errors import DatabaseUnavailable, IdempotencyKeyReused, JournalUnavailable, TurnConflict
 from shared.llm.port import Completion, Request
 from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, USAGE, CouncilRoom, answer, body, names
 from tests.other_process import OtherProcess
@@ -56,6 +56,21 @@ def test_a_runner_that_waits_for_a_claim_has_lost_the_turn(
     assert len(room.provider.requests) == 1
     assert room.calls("attempt, status, verdict, cost_usd")[0] == (1, "succeeded", None, FAST_COST)
     assert room.row("SELECT status, lease_epoch FROM turns") == {"status": "completed", "lease_epoch": 2}
+
+
+@pytest.mark.parametrize("claiming", [LOCK_ABANDONED, CLAIM], ids=["locked", "claimed"])
+def test_an_outcome_that_comes_alone_and_waits_for_a_claim_gives_no_verdict(
+    room: CouncilRoom, other: OtherProcess, claiming: Statement
+) -> None:
+    def fail() -> None:
+        raise DatabaseUnavailable
+
+    room.db.before(OPEN, fail)
+    room.provider.enqueue(other.comes_first(claiming, other.resume))
+    with pytest.raises(JournalUnavailable):
+        room.take(MESSAGE)
+    assert other.late.text not in body(other.result())["output"]
+    assert room.calls("attempt, status, verdict, cost_usd")[0] == (1, "succeeded", None, FAST_COST)
 
 
 def test_a_claim_that_waits_for_a_release_goes_on_with_the_turn(room: CouncilRoom, other: OtherProcess) -> None:

@@ -54,6 +54,12 @@ def test_a_new_price_changes_nothing_that_was_recorded(room: CouncilRoom, price:
     assert _totals(room) == FAST_COST + DEEP_COST + 1000 * FAST_COST
 
 
+def test_what_costs_nothing_is_asked_where_nothing_is_left(room: CouncilRoom, price: Pricing) -> None:
+    price(times(0))
+    room.limit(0)
+    assert body(room.take("@writer hello"))["cost_usd"] == "0"
+
+
 def test_a_turn_that_is_resumed_keeps_the_prices_of_the_calls_that_it_has_made(
     room: CouncilRoom, price: Pricing
 ) -> None:

@@ -15,7 +15,7 @@ from shared.db.journal import OPEN, RECORD
 from shared.db.publish import PUBLISH
 from shared.db.turns import LOAD_CALLS
 from shared.domain.money import Usage
-from shared.domain.turn import Plan
+from shared.domain.turn import Plan, format_time
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed
 from shared.orchestration.council import Council
 from shared.settings import settings
@@ -77,6 +77,15 @@ def test_a_write_that_fails_leaves_nothing_visible_and_no_outcome_lost(
     assert len(room.provider.requests) == 2
     assert room.accounts() == {"tenant": FAST_COST + DEEP_COST}
     assert body(room.take("@writer @researcher hello", idempotency_key="key-1")) == turn
+
+
+def test_a_turn_is_stored_as_its_response_tells_it(room: CouncilRoom) -> None:
+    turn = body(room.take("@writer @researcher hello"))
+    stored = room.row("SELECT status, message, plan, created_at, completed_at FROM turns")
+    assert stored["created_at"] < stored["completed_at"]
+    told = {**stored, **{name: format_time(stored[name]) for name in ("created_at", "completed_at")}}
+    assert {name: turn[name] for name in told} == told
+    assert (turn["message"], turn["steps_finished"]) == ("@writer @researcher hello", 2)
 
 
 def test_a_reply_is_stored_as_the_response_tells_it(room: CouncilRoom) -> None:
@@ -156,6 +165,29 @@ def test_a_publish_that_fails_again_and_again_costs_nothing_more(room: CouncilRo
     assert len(room.provider.requests) == 1
 
 
+def write_a_strange_call(room: CouncilRoom, status: str) -> None:
+    """Beside that of the turn, and without an outcome."""
+    room.owner.execute(
+        """INSERT INTO llm_calls SELECT (jsonb_populate_record(call, jsonb_build_object('call_id', gen_random_uuid(),
+            'attempt', 9, 'status', %s::text, 'verdict', null, 'finished_at', null, 'cost_usd', 0
+        ))).* FROM llm_calls AS call""",
+        (status,),
+    )
+
+
+def test_a_call_that_is_still_an_intent_at_the_end_is_in_suspense(room: CouncilRoom) -> None:
+    """No runner leaves one behind, and a claim would make it unknown."""
+
+    def leave_an_intent() -> None:
+        write_a_strange_call(room, "intent")
+        room.owner.execute("UPDATE budgets SET held_usd = 2 * held_usd")
+
+    room.db.before(PUBLISH, leave_an_intent)
+    assert room.take("@writer hello").published
+    (_, status, reserve, cost) = room.calls("attempt, status, reserve_usd, cost_usd")[1]
+    assert (status, cost, room.accounts()["suspense"]) == ("unknown", reserve, reserve)
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [
@@ -170,18 +202,11 @@ def test_a_journal_with_a_call_of_nobody_is_not_published_and_is_not_built_for_e
 ) -> None:
     """No runner of the turn has left it: it can only be a fault, or somebody's hand."""
 
-    def write_a_strange_call() -> None:
-        room.owner.execute(
-            """INSERT INTO llm_calls SELECT (jsonb_populate_record(call, jsonb_build_object(
-                'call_id', gen_random_uuid(), 'attempt', 9, 'status', 'unknown', 'verdict', null, 'finished_at', null
-            ))).* FROM llm_calls AS call"""
-        )
-
     def fail() -> None:
         if error:
             raise error
 
-    room.db.before(PUBLISH, write_a_strange_call)
+    room.db.before(PUBLISH, lambda: write_a_strange_call(room, "unknown"))
     room.db.before(PUBLISH, pytest.fail)
     room.db.before(LOAD_CALLS, fail)
     with pytest.raises(raised):

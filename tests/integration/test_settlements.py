@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 
 from shared.db import settlements
@@ -15,7 +16,7 @@ from shared.db.publish import PUBLISH
 from shared.errors import BudgetExceeded, DatabaseUnavailable
 from shared.llm.port import Completion, Request
 from shared.names import Role
-from tests.council_room import DEADLINE_S, FAST_COST, CouncilRoom, DatabaseUrls, answer, body
+from tests.council_room import DEADLINE_S, FAST_COST, CouncilRoom, DatabaseUrls, answer, body, unbilled
 from tests.other_process import OtherProcess
 from tests.watched_database import WatchedDatabase
 
@@ -108,6 +109,38 @@ def test_what_nobody_else_has_is_settled_in_the_row_itself(room: CouncilRoom) ->
     assert room.settlements() == []
     assert adds_up(room, turns=2)
     assert room.row("SELECT count(*) AS n FROM budgets")["n"] == 2
+
+
+def test_what_comes_to_nothing_makes_no_month(room: CouncilRoom) -> None:
+    """The platform pays for a call that costs nothing."""
+    room.provider.enqueue(unbilled("throttled"), answer())
+    take(room)
+    assert room.rows("SELECT payer FROM budgets") == [{"payer": payer(room)}]
+
+
+# What was held for calls that each belong to another month by now.
+_MONTHS = """
+    UPDATE llm_calls SET period = period - interval '1 month' * ((step + 1) % 3);
+    DELETE FROM budgets;
+    INSERT INTO budgets (payer, period, held_usd) SELECT payer, period, sum(reserve_usd) FROM llm_calls GROUP BY 1, 2
+      UNION ALL SELECT 'platform', period, 0 FROM llm_calls GROUP BY 2"""
+
+
+def test_months_are_settled_in_the_order_of_their_locks(room: CouncilRoom) -> None:
+    """The tenant's before the platform's, older ones first: it shows where somebody has all of them."""
+
+    def take_the_months() -> None:
+        room.owner.execute(_MONTHS)
+        locker.execute("SELECT FROM budgets FOR UPDATE")
+
+    room.provider.enqueue(*[answer(""), answer()] * 3)
+    room.db.before(PUBLISH, take_the_months)
+    with psycopg.connect(room.owner.info.dsn) as locker:
+        take(room, "@writer @researcher @critic hello")
+    settled = room.rows("SELECT payer, period FROM budget_settlements ORDER BY id")
+    months = room.rows("SELECT DISTINCT period FROM llm_calls ORDER BY period")
+    assert settled == [{"payer": each, **month} for each in (payer(room), "platform") for month in months]
+    assert len(settled) == 6
 
 
 def test_a_turn_is_accepted_and_published_while_another_of_its_month_is_being_published(

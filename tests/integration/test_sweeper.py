@@ -15,7 +15,7 @@ from sqlalchemy import text
 from functions.sweeper import handler as sweeper
 from local.gateway.worker import LambdaContext
 from shared.db.dispatch import _MOVE_ON, record_dispatch
-from shared.db.engine import Database, Statement
+from shared.db.engine import Database, Row, Statement
 from shared.db.invariants import INVARIANTS
 from shared.db.limited import read_within
 from shared.domain.message import TurnMessage
@@ -39,8 +39,7 @@ EVENT = {
     "resources": ["arn:aws:events:eu-central-1:123456789012:rule/pantheon-sweeper"],
     "detail": {},
 }
-SHOW = Statement(text("SHOW statement_timeout"))
-SHOW_PLANS = Statement(text("SHOW plan_cache_mode"))
+SHOWN = [Statement(text(f"SHOW {name}")) for name in ("statement_timeout", "plan_cache_mode", "enable_seqscan")]
 # A sweep that waits for a lock is to be a red test, not one that never ends.
 ENDS = "-c idle_in_transaction_session_timeout=10s"
 Sweep = Callable[[], dict[str, Any]]
@@ -313,10 +312,13 @@ class TestInvariants:
 def test_a_query_has_its_limit_and_a_plan_for_its_values_and_leaves_neither_on_the_connection(
     operations: Database,
 ) -> None:
-    limits, plans = read_within(operations, 1.5, (SHOW, {}), (SHOW_PLANS, {}))
-    assert (limits, plans) == ([{"statement_timeout": "1500ms"}], [{"plan_cache_mode": "force_custom_plan"}])
-    limits, plans = operations.read_all(None, (SHOW, {}), (SHOW_PLANS, {}))
-    assert (limits, plans) == ([{"statement_timeout": "0"}], [{"plan_cache_mode": "auto"}])
+    show = [(statement, dict[str, object]()) for statement in SHOWN]
+
+    def values(rows: list[list[Row]]) -> list[object]:
+        return [value for (row,) in rows for value in row.values()]
+
+    assert values(read_within(operations, 1.5, *show)) == ["1500ms", "force_custom_plan", "off"]
+    assert values(operations.read_all(None, *show)) == ["0", "auto", "on"]
 
 
 def test_nothing_that_was_said_is_in_the_log(run: Sweep, room: CouncilRoom, capsys: pytest.CaptureFixture[str]) -> None:

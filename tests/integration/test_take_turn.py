@@ -1,6 +1,7 @@
 """A posted turn from end to end: who is asked, what each of them sees, and what is stored and paid."""
 
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -239,13 +240,20 @@ def test_a_turn_that_cannot_be_taken_is_refused_before_anything_is_written(
     assert room.rows("SELECT payer FROM budget_months") == []
 
 
-@pytest.mark.parametrize("deleted", [False, True], ids=["disabled", "deleted"])
-def test_a_roster_without_an_agent_that_can_be_asked_is_refused(room: CouncilRoom, deleted: bool) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda room, key: room.change_agent(key, enabled=False),
+        lambda room, key: record_agent_deletion(room.db, room.tenant_id, key),
+        lambda room, key: room.change_agent(key, model_alias="of-another-deployment"),
+    ],
+    ids=["disabled", "deleted", "of an alias that this deployment does not have"],
+)
+def test_a_roster_without_an_agent_that_can_be_asked_is_refused(
+    room: CouncilRoom, change: Callable[[CouncilRoom, str], None]
+) -> None:
     for key in ("writer", "researcher", "critic"):
-        if deleted:
-            record_agent_deletion(room.db, room.tenant_id, key)
-        else:
-            room.change_agent(key, enabled=False)
+        change(room, key)
     with pytest.raises(NoAgent):
         room.take()
     assert room.rows("SELECT id FROM turns") == []
