@@ -5,6 +5,7 @@ outcome is recorded again alone; when it is refused, the outcome went through an
 """
 
 import hashlib
+import itertools
 import logging
 import time
 from collections.abc import Sequence
@@ -180,7 +181,7 @@ class TurnJournal:
 
     def _record(self, call: Call) -> None:
         """Tried again over a new connection."""
-        for attempt in range(1, _RECORD_TRIES + 1):
+        for attempt in itertools.count(1):
             try:
                 self._db.run(self._tenant_id, RECORD, {**self.fence(), **call.outcome_params()})
             except (psycopg.Error, DatabaseUnavailable) as error:

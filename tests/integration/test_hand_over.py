@@ -1,12 +1,15 @@
 """A turn that does not fit into its process's time goes on in another, and no call is ever cut short for it."""
 
+import time
 from collections.abc import Callable
 
+import psycopg
 import pytest
 
 from shared.catalog import CALL_MARGIN_S
 from shared.db.claims import RELEASE
-from shared.errors import JournalUnavailable
+from shared.db.journal import RECORD
+from shared.errors import DatabaseUnavailable, JournalUnavailable
 from tests.council_room import AMPLE_S, FAST_COST, CouncilRoom, answer, body, names
 
 # What a call of the scripted aliases needs.
@@ -22,8 +25,12 @@ def for_calls(number: int) -> Callable[[], float]:
 @pytest.mark.parametrize("fitting", [0, 1, 2])
 def test_a_turn_goes_on_where_it_was_handed_over(room: CouncilRoom, fitting: int) -> None:
     room.provider.enqueue("Roses.", "Violets.", "Lilies.")
+    # The last outcome goes with the release, and is not written again.
+    room.db.before(RECORD, pytest.fail)
+    began = time.monotonic()
     outcome = room.take("@writer @researcher @critic hello", runner=room.runner(seconds_left=for_calls(fitting)))
     assert (outcome.handed_over, outcome.status, outcome.ended) == (True, "accepted", False)
+    assert (len(outcome.calls), 0 < outcome.seconds < time.monotonic() - began) == (fitting, True)
     assert len(body(outcome)["replies"]) == len(room.provider.requests) == fitting
     assert room.calls("status") == [("succeeded",)] * fitting
     waiting = room.row("SELECT lease_expires_at, dispatch_after > clock_timestamp() AS due_later FROM turns")
@@ -78,9 +85,25 @@ def test_the_third_hand_over_without_a_call_is_the_last(room: CouncilRoom, fitti
     assert len(room.provider.requests) == fitting
 
 
-def test_a_release_that_fails_keeps_the_outcome_and_its_lease(room: CouncilRoom) -> None:
+def test_a_release_that_nobody_hears_of_keeps_the_outcome(room: CouncilRoom) -> None:
     room.db.lose_answer(RELEASE)
     with pytest.raises(JournalUnavailable):
         room.take("@writer @critic hello", runner=room.runner(seconds_left=for_calls(1)))
     assert room.calls() == [(0, 1, "fast", "succeeded", "reply", None)]
     assert body(room.resume(room.row("SELECT id FROM turns")["id"]))["status"] == "completed"
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable, psycopg.errors.DataCorrupted])
+def test_a_release_that_fails_keeps_the_outcome_and_its_lease(room: CouncilRoom, error: type[Exception]) -> None:
+    def fail() -> None:
+        raise error
+
+    room.db.before(RELEASE, fail)
+    with pytest.raises(JournalUnavailable):
+        room.take("@writer @critic hello", runner=room.runner(seconds_left=for_calls(1)))
+    assert room.calls() == [(0, 1, "fast", "succeeded", "reply", None)]
+    leased = "SELECT id, status, lease_expires_at > clock_timestamp() AS leased FROM turns"
+    turn = room.row(leased)
+    assert (turn["status"], turn["leased"]) == ("running", True)
+    room.expire_lease()
+    assert body(room.resume(turn["id"]))["status"] == "completed"

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -88,18 +89,18 @@ def test_a_failed_one_does_not_stop_the_others_and_is_tried_again_alone(room: Co
     ]
 
 
-def test_the_budget_covers_as_many_of_the_first_as_it_can(room: CouncilRoom, session_id: UUID) -> None:
+@pytest.mark.parametrize(("missing", "sent"), [("0", 2), ("0.000001", 1)], ids=["two", "one"])
+def test_the_budget_covers_as_many_of_the_first_as_it_can(
+    room: CouncilRoom, session_id: UUID, missing: str, sent: int
+) -> None:
     room.take(ALL, session_id=session_id)
     reserves = [row["reserve_usd"] for row in room.rows("SELECT reserve_usd FROM llm_calls ORDER BY step")]
     spent = room.row("SELECT spent_usd FROM budget_months")["spent_usd"]
-    # Enough for the first two of another such turn, whose history is longer, and not for all three.
-    room.limit(spent + sum(reserves[:2]) * 2)
-    before = len(room.provider.requests)
-    turn = json.loads(room.take(ALL, session_id=session_id).body)
-    statuses = [reply["status"] for reply in turn["replies"]]
-    sent = len(room.provider.requests) - before
-    assert 0 < sent < 3
-    assert statuses == ["completed"] * sent + ["skipped"] * (3 - sent)
+    room.limit(spent + sum(reserves[:2]) - Decimal(missing))
+    another = room.make_session(agent_keys=KEYS, fan_out="parallel")
+    turn = json.loads(room.take(ALL, session_id=another).body)
+    assert len(room.provider.requests) == 3 + sent
+    assert [reply["status"] for reply in turn["replies"]] == ["completed"] * sent + ["skipped"] * (3 - sent)
     assert {r["error"]["code"] for r in turn["replies"] if r["status"] == "skipped"} == {"budget_exceeded"}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from types import SimpleNamespace
 from uuid import UUID
 
 import psycopg
@@ -216,9 +217,13 @@ def test_a_journal_with_a_call_of_nobody_is_not_published_and_is_not_built_for_e
     room.owner.execute("DELETE FROM llm_calls WHERE attempt = 9")
 
 
-def test_a_call_that_cannot_be_written_down_is_not_made_and_the_one_before_it_is_kept(room: CouncilRoom) -> None:
+@pytest.mark.parametrize("sqlstate", ["P0001", "40P01", "23502"])
+def test_a_call_that_cannot_be_written_down_is_not_made_and_the_one_before_it_is_kept(
+    room: CouncilRoom, sqlstate: str
+) -> None:
+    """Not every column that is missing is a refused hold."""
     second = "INSERT ON llm_calls FOR EACH ROW WHEN (NEW.step = 1)"
-    with broken(room, second), pytest.raises(JournalUnavailable):
+    with broken(room, second, sqlstate), pytest.raises(JournalUnavailable):
         room.take("@writer @researcher hello")
     assert room.calls() == [(0, 1, "fast", "succeeded", "reply", None)]
     assert len(room.provider.requests) == 1
@@ -281,18 +286,20 @@ def test_a_connection_that_is_cut_at_its_commit_loses_no_outcome(
 
 
 @pytest.mark.parametrize(("failures", "status"), [(5, "succeeded"), (6, "intent")])
+@pytest.mark.parametrize("error", [DatabaseUnavailable, psycopg.errors.DataCorrupted])
 def test_an_outcome_that_is_not_taken_is_tried_three_times_and_so_again_when_its_runner_gives_up(
-    room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, failures: int, status: str
+    room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, error: type[Exception], failures: int, status: str
 ) -> None:
     def fail() -> None:
-        raise DatabaseUnavailable
+        raise error
 
-    monkeypatch.setattr("shared.turns.journal._RECORD_PAUSE_S", 0.001)
+    slept: list[float] = []
+    monkeypatch.setattr("shared.turns.journal.time", SimpleNamespace(sleep=slept.append))
     for statement in (OPEN, *[RECORD] * failures):
         room.db.before(statement, fail)
     with pytest.raises(JournalUnavailable):
         room.take("@writer @critic hello")
-    assert room.calls("status") == [(status,)]
+    assert (room.calls("status"), slept) == ([(status,)], [0.2] * 4)
 
 
 @pytest.mark.parametrize("statement", [ACCEPT_AND_OPEN, OPEN, PUBLISH], ids=["accept", "open", "publish"])

@@ -9,6 +9,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from shared.db.claims import FRUITLESS_CLAIMS, LOCK_ABANDONED
+from shared.db.publish import PUBLISH
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Request
 from shared.names import Env
@@ -267,3 +268,18 @@ def test_a_turn_that_cannot_even_be_given_up_is_ended_with_the_versions_that_can
         ("critic", 0),
         ("ghost", 0),
     ]
+
+
+def test_who_gives_a_turn_up_stops_where_another_one_has_it(room: CouncilRoom) -> None:
+    def claim_and_give_up() -> None:
+        room.expire_lease()
+        ended.append(room.resume(turn_id, room.runner(db=room.open_database())))
+
+    ended: list[Any] = []
+    turn_id = room.take("@writer hello", later=True).turn_id
+    room.owner.execute("UPDATE turns SET expired_claims = %s", (FRUITLESS_CLAIMS,))
+    room.db.before(PUBLISH, claim_and_give_up)
+    outcome = room.resume(turn_id)
+    assert outcome is not None
+    assert (outcome.published, outcome.abandoned, ended[0].published) == (False, False, True)
+    assert outcome.body == ended[0].body == room.row("SELECT response FROM turns")["response"]

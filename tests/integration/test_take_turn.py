@@ -11,6 +11,7 @@ from uuid6 import uuid7
 
 from shared.db.agents import record_agent_deletion
 from shared.domain.money import Usage
+from shared.domain.outcome import Bill
 from shared.domain.summary import LISTS, Structure, Summary
 from shared.errors import InvalidRequest, NoAgent, NotFound, UnknownAgent
 from shared.llm.port import Request
@@ -58,8 +59,11 @@ def test_the_session_says_the_mode_when_the_turn_does_not(room: CouncilRoom) -> 
 
 def test_every_call_is_posted_at_its_exact_cost(room: CouncilRoom) -> None:
     room.provider.enqueue(answer("A", USAGE), answer("B", USAGE), answer("", USAGE), answer("C", USAGE))
-    turn = body(room.take("@writer @researcher @critic hello"))
+    outcome = room.take("@writer @researcher @critic hello")
+    turn = body(outcome)
     tenant, platform = FAST_COST * 2 + DEEP_COST, FAST_COST
+    assert outcome.bill == Bill("tenant-1", room.session_id, tenant + platform, tenant)
+    assert turn["steps_finished"] == 3
     assert [reply["cost_usd"] for reply in turn["replies"]] == [str(FAST_COST), str(DEEP_COST), str(FAST_COST)]
     assert (turn["cost_usd"], turn["platform_cost_usd"]) == (str(tenant), str(platform))
     assert turn["usage"] == (USAGE + USAGE + USAGE + USAGE).as_dict()

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from shared.db.journal import OPEN, RECORD
+from shared.db.publish import PUBLISH
 from shared.domain.outcome import TurnOutcome
 from shared.errors import JournalUnavailable
 from shared.llm.port import Completion, Request
@@ -55,6 +56,9 @@ def entries(room: CouncilRoom) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("way", WAYS)
 def test_after_the_end_a_late_outcome_is_an_adjustment_and_nothing_else(room: CouncilRoom, way: str) -> None:
     successor = ScriptedProvider()
+    if way != "publishes":
+        # Who has lost the turn does not even try.
+        room.db.before(PUBLISH, pytest.fail)
     outcome = run_into_a_successor(room, way, answer("Too late."), lambda: resume_as_another(room, successor))
     stored = room.row("SELECT status, response, lease_epoch FROM turns")
     assert (outcome.body, outcome.status, stored["lease_epoch"]) == (stored["response"], "completed", 2)

@@ -34,6 +34,7 @@ _NAMES = (
 )
 TESTS = (
     "tests/unit/test_acceptance.py",
+    "tests/unit/test_call.py",
     "tests/unit/test_caps.py",
     "tests/unit/test_limited.py",
     "tests/unit/test_turns_function.py",

@@ -1,0 +1,123 @@
+"""A call as the journal keeps it in memory: what came of it, who pays for it, and what is told of it."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from shared.domain.json_text import json_text
+from shared.domain.money import ZERO, Usage
+from shared.domain.outcome import CallFigures
+from shared.domain.turn import Charge, Verdict
+from shared.llm.port import Completion, Message, Request
+from shared.orchestration.attempts import Ask
+from shared.turns.call import PLATFORM_PAYER, Call, call_from_row, new_call
+from shared.turns.journal import _hash
+from tests.unit.asking import FAST, completion
+
+TENANT = "tenant:t"
+# 310 tokens at 0.10, 0.40, 0.01, 0.125 and 0.40 USD per million.
+USAGE, COST = Usage(100, 20, 50, 70, 70), Decimal("0.00005525")
+MESSAGES = (Message("system", "You are the writer."), Message("user", "hello"))
+ASK = Ask(3, "agent", "fast", 100, None, lambda _: MESSAGES)
+REQUEST = Request(str(uuid4()), str(uuid4()), FAST, MESSAGES, 100)
+
+
+def opened(payer: str = TENANT) -> Call:
+    return new_call(ASK, REQUEST, 2, payer)
+
+
+def ended(error: str | None, verdict: Verdict | None, payer: str = TENANT) -> Call:
+    """What is billed has used the same tokens."""
+    came = completion(error)
+    usage = USAGE if came.status == "succeeded" else Usage()
+    return opened(payer).finished(replace(came, usage=usage), error, verdict)
+
+
+RESERVE = opened().reserve_usd
+
+
+@pytest.mark.parametrize(
+    ("call", "charge"),
+    [
+        (ended(None, "reply"), Charge("tenant", USAGE, COST)),
+        (ended(None, "reply", PLATFORM_PAYER), Charge("platform", USAGE, COST)),
+        (ended("empty_reply", None), Charge("platform", USAGE, COST)),
+        (ended("empty_reply", "failed"), Charge("platform", USAGE, COST)),
+        (ended("refused", "failed"), Charge("platform", Usage(), ZERO)),
+        (ended("timeout", None), Charge("suspense", Usage(), RESERVE)),
+        (opened(), Charge("suspense", Usage(), RESERVE)),
+        (opened(PLATFORM_PAYER), Charge("suspense", Usage(), RESERVE)),
+    ],
+    ids=["reply", "of the platform", "superseded", "failed", "unbilled", "unknown", "died", "died of the platform"],
+)
+def test_the_payer_pays_for_a_reply_nobody_yet_for_what_is_not_known_and_the_platform_for_the_rest(
+    call: Call, charge: Charge
+) -> None:
+    assert call.charge() == charge
+
+
+@pytest.mark.parametrize(
+    ("call", "counts"),
+    [
+        (ended(None, "reply"), True),
+        (ended("timeout", "failed"), True),
+        (ended("timeout", None), True),
+        # It came when the turn was another's.
+        (ended(None, None), False),
+        (opened(), False),
+    ],
+    ids=["answered", "the last", "another is to come", "too late", "died"],
+)
+def test_an_attempt_is_used_up_by_an_outcome_unless_it_came_too_late(call: Call, counts: bool) -> None:
+    assert call.counts is counts
+
+
+def test_what_is_told_of_a_call_is_how_long_it_took_and_when_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.turns.call.time", SimpleNamespace(monotonic=iter([100.0, 107.5]).__next__))
+    assert ended(None, "reply").figures() == CallFigures("agent", "fast", "succeeded", USAGE, 7.5, 100.0)
+
+
+@pytest.mark.parametrize(
+    "call", [ended(None, "reply"), ended("empty_reply", "failed"), ended("timeout", None), opened()]
+)
+def test_a_call_that_is_read_from_the_journal_is_the_one_that_was_written(call: Call) -> None:
+    """But for what the journal does not keep: how long it took, and what only its retry wanted to know."""
+    written = json.loads(json_text(call.intent(ASK, REQUEST, "hash")))
+    row: dict[str, Any] = {**written, "call_id": call.call_id, "payer": call.payer, "finished_at": None}
+    row["reserve_usd"] = Decimal(row["reserve_usd"])
+    kept = replace(call, started=0.0, seconds=0.0)
+    if call.attempt:
+        row |= {name.removeprefix("o_"): value for name, value in call.outcome_params().items()}
+        # No text is NULL where it was taken away.
+        row |= {"finished_at": datetime.now(UTC), "output": row["output"] or None}
+        came = call.attempt.completion
+        kept = replace(kept, attempt=replace(call.attempt, completion=_as_kept(came)))
+    assert call_from_row(row) == kept
+
+
+def _as_kept(came: Completion) -> Completion:
+    return Completion(came.status, came.text, came.stop_reason, came.usage)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": replace(FAST, model_id="another")},
+        {"messages": (MESSAGES[0], Message("user", "hullo"))},
+        # Somebody else has said it.
+        {"messages": (MESSAGES[0], Message("assistant", "hello"))},
+        {"messages": MESSAGES[:1]},
+        {"max_output_tokens": 99},
+        {"temperature": 0.5},
+    ],
+    ids=["model", "text", "role", "fewer", "cap", "temperature"],
+)
+def test_the_hash_is_of_all_that_is_sent_and_of_nothing_else(change: dict[str, Any]) -> None:
+    assert _hash(replace(REQUEST, **change)) != _hash(REQUEST)
+    assert _hash(replace(REQUEST, call_id=str(uuid4()), turn_id=str(uuid4()))) == _hash(REQUEST)
