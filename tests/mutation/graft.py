@@ -34,14 +34,14 @@ def read_sources() -> None:
 
 
 def apply(name: str, source: bytes) -> frozenset[str]:
-    """Let the module be the one of `source`, and return the names of the statements that are others now. Raises what
-    importing it would raise."""
+    """Let the module be the one of `source`, and return the names of the statements that are others now, or gone.
+    Raises what importing it would raise."""
     before = {known: (statement.text, statement.names) for known, statement in statements().items()}
     _graft(sys.modules[name], source)
     for dependent in dependents(name):
         _graft(dependent, _source(dependent))
     after = {known: (statement.text, statement.names) for known, statement in statements().items()}
-    return frozenset(known for known in after if before.get(known) != after[known])
+    return frozenset(known for known in before.keys() | after.keys() if before.get(known) != after.get(known))
 
 
 @cache

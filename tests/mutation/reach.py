@@ -49,13 +49,14 @@ class Reach:
         noticed: what it changes runs at import only, and the statements are the same."""
         tests = {test for place in (*changed, *mutant.places) for test in self._by_place.get(place, ())}
         if mutant.in_function:
-            if not tests and not changed and self.at_import.intersection(mutant.places):
-                return None
-            # A line that has changed since: who runs through its function.
             scope = f"{mutant.file} {mutant.scope}: "
-            return tests or {
+            through = {
                 test for place, reaching in self._by_place.items() if place.startswith(scope) for test in reaching
             }
+            if not through and not tests and not changed and self.at_import.intersection(mutant.places):
+                return None
+            # A default, which is made at import, or a line that has changed since: who runs through its function.
+            return tests or through
         # A constant or a class: who runs through a line that names it; else whoever reaches anything.
         named = re.compile(rf"\b{re.escape(mutant.scope.partition('.')[0])}\b")
         tests |= {test for place, reaching in self._by_place.items() if named.search(place) for test in reaching}

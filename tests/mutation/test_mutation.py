@@ -3,12 +3,17 @@
 import ast
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from shared.db import journal
+from tests.mutation import graft
+from tests.mutation.forks import in_fork
 from tests.mutation.guards import guards
 from tests.mutation.mutants import CORE, ROOT, mutants_in, mutants_of
+from tests.mutation.reach import Reach, Reached
 from tests.mutation.report import table
 from tests.mutation.results import Verdict, findings
 
@@ -91,6 +96,25 @@ def test_every_guard_that_is_taken_out_turns_its_test_red() -> None:
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
     assert run.stdout.count("killed in") == len(guards())
+
+
+@pytest.mark.parametrize(("ran", "tried"), [("in f", {"a test"}), ("elsewhere", None)])
+def test_a_default_is_noticed_by_who_runs_through_its_function(ran: str, tried: set[str] | None) -> None:
+    """It is made at import. A function that builds a statement runs then, too, and never again."""
+    (mutant,) = mutants_in("a.py", b"def f(\n    x=True,\n):\n    return None\n")
+    place = {"in f": "a.py f: return None", "elsewhere": "b.py g: pass"}[ran]
+    reach = Reach(at_import=frozenset(mutant.places))
+    reach.add(reach.at_import, {"a test": Reached("", 0.0, False, frozenset([place]), frozenset())})
+    assert reach.of(mutant, ()) == tried
+
+
+def test_a_statement_that_is_gone_is_another_one() -> None:
+    """In a process of its own: a mutant must not stay in this one."""
+    name, source = journal.__name__, Path(journal.__file__).read_bytes()
+    changed = in_fork(lambda: graft.apply(name, source.replace(b"\nRECORD = _record()", b"\nRECORD = None")), 60)
+    assert changed is not None
+    assert f"{name}.RECORD" in changed
+    assert f"{name}.OPEN" not in changed
 
 
 def test_the_table_counts_what_survived_and_what_was_not_tried() -> None:
