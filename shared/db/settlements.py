@@ -43,7 +43,7 @@ def settle(totals: CTE) -> tuple[CTE, CTE]:
     those that are not there yet, and beside the others."""
     of_month = (budgets.c.payer == totals.c.payer, budgets.c.period == totals.c.period)
     month = select(budgets.c.payer, budgets.c.period).select_from(totals).join(budgets, and_(*of_month))
-    free = month.with_for_update(of=budgets, key_share=True, skip_locked=True).cte("free")
+    free = month.with_for_update(key_share=True, skip_locked=True).cte("free")
     mine = exists().where(free.c.payer == totals.c.payer, free.c.period == totals.c.period)
     at_once = or_(mine, ~exists(select(budgets.c.payer).where(*of_month)))
     beside = insert(budget_settlements).from_select(_COLUMNS, select(totals).where(~at_once))
@@ -57,17 +57,17 @@ def place_hold(asked: CTE) -> CTE:
     too much: then the statement has to fail, or what it has taken would be lost."""
     of_month = (budgets.c.payer == asked.c.payer, budgets.c.period == asked.c.period)
     row = select(budgets.c.payer).select_from(asked).join(budgets, and_(*of_month))
-    limited = asked.c.most < UNLIMITED
-    waited = row.where(limited).with_for_update(of=budgets, key_share=True).cte("waited")
-    free = row.where(~limited).with_for_update(of=budgets, key_share=True, skip_locked=True).cte("free")
-    locked = or_(exists(select(waited)), exists(select(free)))
+    # Locked before anything is taken, as the sweeper does it: otherwise each could have what the other waits for.
+    free = row.with_for_update(key_share=True, skip_locked=True).cte("free")
+    waited = row.where(asked.c.most < UNLIMITED).with_for_update(key_share=True).cte("waited")
+    locked = or_(exists(select(free)), exists(select(waited)))
     busy = and_(~locked, exists(select(budgets.c.payer).where(*of_month))).label("busy")
     month = select(asked, busy).cte("month")
     taken = _take(month, ~month.c.busy)
     held, spent = month.c.held_usd + taken.c.held_usd, taken.c.spent_usd
     sums = select(month.c.payer, month.c.period, held, spent).select_from(month).join(taken, ~month.c.busy)
-    most = select(asked.c.most).scalar_subquery()
-    at_once = add_to_month(sums.where(held + spent <= month.c.most), most=most)
+    most = select(month.c.most).scalar_subquery()
+    at_once = add_to_month(sums.where(held + spent <= most), most=most)
     later = select(month.c.payer, month.c.period, month.c.held_usd, literal(0)).where(month.c.busy)
     beside = insert(budget_settlements).from_select(_COLUMNS, later)
     return union_all(

@@ -60,8 +60,8 @@ def build_turn(
     journal: TurnJournal,
     council: Council,
     *,
-    cancelled: bool = False,
-    abandoned: bool = False,
+    cancelled: bool,
+    abandoned: bool,
 ) -> Turn:
     """The turn as its client will see it."""
     assert journal.accepted is not None

@@ -21,16 +21,17 @@ ROUTED = answer('{"selected_agent_keys": ["critic"], "reason": "It knows."}')
 
 @pytest.fixture(autouse=True)
 def rows_of_the_month(room: CouncilRoom) -> None:
-    """The tenant's and the platform's, of a turn before."""
+    """The tenant's and the platform's, of a turn before. Who waits for one that nobody lets go of is told so."""
+    room.owner.execute(f"ALTER DATABASE {room.owner.info.dbname} SET lock_timeout = '10s'".encode())
     room.provider.enqueue(ROUTED, answer())
     room.take("hello", session_id=room.make_session(mode="orchestrator"))
 
 
 @contextmanager
-def somebody_has_the_rows(urls: DatabaseUrls) -> Iterator[None]:
+def somebody_has_the_rows(urls: DatabaseUrls, which: str = "true") -> Iterator[psycopg.Connection]:
     with psycopg.connect(urls.owner) as somebody:
-        somebody.execute("SELECT FROM budgets FOR NO KEY UPDATE")
-        yield
+        somebody.execute(f"SELECT FROM budgets WHERE {which} FOR NO KEY UPDATE".encode())
+        yield somebody
         somebody.rollback()
 
 
@@ -51,6 +52,14 @@ def test_a_turn_is_taken_from_its_first_hold_to_its_end_while_somebody_has_the_r
     assert nothing_is_held(room)
 
 
+def test_a_row_that_nobody_has_is_held_in_whoever_has_others(room: CouncilRoom, database_urls: DatabaseUrls) -> None:
+    """Those of other payers and other months."""
+    room.owner.execute(f"INSERT INTO budgets (payer, period) VALUES ('{TENANT}', '2026-01-01')".encode())
+    with somebody_has_the_rows(database_urls, f"(payer, spent_usd > 0) <> ('{TENANT}', true)"):
+        assert room.take("@writer hello").published
+    assert room.settlements() == []
+
+
 def test_a_manager_is_asked_while_somebody_has_the_platforms_row(
     room: CouncilRoom, database_urls: DatabaseUrls
 ) -> None:
@@ -65,11 +74,14 @@ def test_a_manager_is_asked_while_somebody_has_the_platforms_row(
 def test_under_a_limit_a_hold_waits_for_the_row(
     room: CouncilRoom, other: OtherProcess, database_urls: DatabaseUrls, column: str
 ) -> None:
-    """Who sets it does not matter."""
-    room.owner.execute(f"INSERT INTO budget_limits (payer, {column}) VALUES (%s, 1)".encode(), (TENANT,))
+    """Whoever has set it; and takes nothing before, that who has the row would have to wait for."""
     with somebody_has_the_rows(database_urls):
+        room.take("@writer hello")
+    room.owner.execute(f"INSERT INTO budget_limits (payer, {column}) VALUES (%s, 1)".encode(), (TENANT,))
+    with somebody_has_the_rows(database_urls) as somebody:
         turn = other.start(partial(other.take, "@writer hello"))
         room.wait_until_blocked()
+        assert somebody.execute("SELECT FROM budget_settlements FOR UPDATE NOWAIT").rowcount == 2
     assert turn.result(DEADLINE_S).published
     assert room.settlements() == []
 

@@ -4,6 +4,7 @@ holds under a limit, and every settlement counts once, wherever it stands."""
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -315,3 +316,19 @@ class TestTheSweeper:
         take(room)
         assert refused == ["in time"]
         assert adds_up(room, turns=3)
+
+    def test_ends_when_its_time_is_over(
+        self, room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After the first of two months, and the other is the next minute's."""
+        take_two_at_once(room, other)
+        room.owner.execute(f"INSERT INTO budgets (payer, period) VALUES ('platform', '{ANOTHER_MONTH}')".encode())
+        settle_beside(room, "platform", f"'{ANOTHER_MONTH}'")
+        clock = iter([0.0, DEADLINE_S - 1, DEADLINE_S])
+        with monkeypatch.context() as patched:
+            patched.setattr(settlements, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+            settlements.count_in(operations, DEADLINE_S)
+        assert len(room.settlements()) == 1
+        settlements.count_in(operations, DEADLINE_S)
+        assert room.settlements() == []
+        room.owner.execute("DELETE FROM budgets WHERE payer = 'platform'")
