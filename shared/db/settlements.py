@@ -67,7 +67,7 @@ def place_hold(asked: CTE) -> CTE:
     held, spent = month.c.held_usd + taken.c.held_usd, taken.c.spent_usd
     sums = select(month.c.payer, month.c.period, held, spent).select_from(month).join(taken, ~month.c.busy)
     most = select(month.c.most).scalar_subquery()
-    at_once = add_to_month(sums.where(held + spent <= most), most=most)
+    at_once = add_to_month(sums.where(month.c.held_usd <= most), most=most)
     later = select(month.c.payer, month.c.period, month.c.held_usd, literal(0)).where(month.c.busy)
     beside = insert(budget_settlements).from_select(_COLUMNS, later)
     return union_all(

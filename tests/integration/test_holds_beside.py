@@ -3,12 +3,14 @@ counts like anything else from then on."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from decimal import Decimal
 from functools import partial
 
 import psycopg
 import pytest
 
 from shared.db import settlements
+from shared.domain.money import Usage
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Request
 from tests.council_room import DEADLINE_S, CouncilRoom, DatabaseUrls, Killed, answer, body
@@ -16,6 +18,8 @@ from tests.other_process import OtherProcess
 from tests.watched_database import WatchedDatabase
 
 TENANT = "tenant:tenant-1"
+# It costs far less than was held for it.
+CHEAP = Usage(input_tokens=10, output_tokens=2)
 ROUTED = answer('{"selected_agent_keys": ["critic"], "reason": "It knows."}')
 
 
@@ -23,7 +27,7 @@ ROUTED = answer('{"selected_agent_keys": ["critic"], "reason": "It knows."}')
 def rows_of_the_month(room: CouncilRoom) -> None:
     """The tenant's and the platform's, of a turn before. Who waits for one that nobody lets go of is told so."""
     room.owner.execute(f"ALTER DATABASE {room.owner.info.dbname} SET lock_timeout = '10s'".encode())
-    room.provider.enqueue(ROUTED, answer())
+    room.provider.enqueue(ROUTED, answer(usage=CHEAP))
     room.take("hello", session_id=room.make_session(mode="orchestrator"))
 
 
@@ -86,27 +90,63 @@ def test_under_a_limit_a_hold_waits_for_the_row(
     assert room.settlements() == []
 
 
+def released_in_the_row(room: CouncilRoom, urls: DatabaseUrls) -> None:
+    """Take a turn whose hold is beside the row, and its release in it: nobody has taken the hold since."""
+    somebody = ExitStack()
+
+    def let_go(_: Request) -> Completion:
+        somebody.close()
+        return answer(usage=CHEAP)
+
+    room.provider.enqueue(let_go)
+    somebody.enter_context(somebody_has_the_rows(urls))
+    room.take("@writer hello", session_id=room.make_session())
+    assert room.settlements() == [(TENANT, 1)]
+    assert held_in_the_row(room) < 0
+
+
+def held_in_the_row(room: CouncilRoom) -> Decimal:
+    held: Decimal = room.row(f"SELECT held_usd FROM budgets WHERE payer = '{TENANT}'")["held_usd"]
+    return held
+
+
+def test_the_sweeper_waits_for_the_row_before_it_takes_what_is_beside_it(
+    room: CouncilRoom, other: OtherProcess, database_urls: DatabaseUrls, ops_url: str
+) -> None:
+    with somebody_has_the_rows(database_urls):
+        room.take("@writer hello")
+    operations = WatchedDatabase(ops_url)
+    with somebody_has_the_rows(database_urls) as somebody:
+        swept = other.start(partial(settlements.count_in, operations, DEADLINE_S))
+        room.wait_until_blocked()
+        assert somebody.execute("SELECT FROM budget_settlements FOR UPDATE NOWAIT").rowcount == 2
+    swept.result(DEADLINE_S)
+    operations.close()
+    assert room.settlements() == []
+
+
 def test_what_was_held_beside_the_row_may_be_released_in_it(
     room: CouncilRoom, database_urls: DatabaseUrls, ops_url: str
 ) -> None:
     """The row comes to less than nothing then, and the month to what it should."""
-    with ExitStack() as somebody:
-
-        def let_go(_: Request) -> Completion:
-            somebody.close()
-            return answer()
-
-        room.provider.enqueue(let_go)
-        somebody.enter_context(somebody_has_the_rows(database_urls))
-        room.take("@writer hello")
-    assert room.settlements() == [(TENANT, 1)]
-    held = f"SELECT held_usd FROM budgets WHERE payer = '{TENANT}'"
-    assert room.row(held)["held_usd"] < 0
+    released_in_the_row(room, database_urls)
     assert nothing_is_held(room)
     operations = WatchedDatabase(ops_url)
     settlements.count_in(operations, DEADLINE_S)
     operations.close()
-    assert (room.row(held)["held_usd"], room.settlements()) == (0, [])
+    assert held_in_the_row(room) == 0
+    assert room.settlements() == []
+
+
+def test_a_limit_is_held_against_the_row_and_what_is_beside_it_together(
+    room: CouncilRoom, database_urls: DatabaseUrls
+) -> None:
+    """What is beside it alone would be too much."""
+    released_in_the_row(room, database_urls)
+    room.limit_to("spent_usd + (SELECT reserve_usd FROM llm_calls ORDER BY call_id DESC LIMIT 1)")
+    assert room.take("@writer hello", session_id=room.make_session()).published
+    with pytest.raises(BudgetExceeded):
+        room.take("@writer hello", session_id=room.make_session())
 
 
 def test_what_is_held_beside_the_row_counts_against_a_limit_that_is_set_then(
