@@ -74,13 +74,40 @@ def test_sixty_four_processes_share_room_for_ten_and_leave_nothing_held_when_the
         assert 0 < said[b"asked"] <= ROOM_FOR
         assert said[b"refused"] > 0
         assert month(room)["held"] > 0
+    for now in months_until_recovered(room):
+        assert now["held"] + now["spent"] <= limit
+    nothing_is_left(room)
+
+
+def test_sixty_four_processes_without_a_limit_hold_beside_each_other_and_leave_nothing_held_when_they_are_killed(
+    room: CouncilRoom,
+) -> None:
+    room.take(MESSAGE)
+    with crowd(room) as process:
+        said = sample_until_all_have_met_the_budget(room, process, Decimal("Infinity"))
+        assert said == {b"asked": PROCESSES}
+        assert beside(room) > 0
+    assert len(list(months_until_recovered(room))) == PROCESSES
+    nothing_is_left(room)
+
+
+def beside(room: CouncilRoom) -> int:
+    """How many settlements have been written so far."""
+    sequence = "pg_get_serial_sequence('budget_settlements', 'id')::regclass"
+    return int(room.row(f"SELECT coalesce(pg_sequence_last_value({sequence}), 0) AS n")["n"])
+
+
+def months_until_recovered(room: CouncilRoom) -> Iterator[Row]:
+    """Bring each turn to its end, and look at the month after it."""
     # Whatever the dead had sent is committed by now, or never.
     room.cut_connections()
     room.expire_lease()
     for turn in room.rows("SELECT id FROM turns WHERE status = 'running'"):
         assert room.resume(turn["id"]) is not None
-        now = month(room)
-        assert now["held"] + now["spent"] <= limit
+        yield month(room)
+
+
+def nothing_is_left(room: CouncilRoom) -> None:
     posted = room.row("SELECT sum(amount_usd) AS usd FROM usage_ledger WHERE account = 'tenant'")["usd"]
     assert room.budget(f"tenant:{room.tenant_id}") == {"held_usd": 0, "spent_usd": posted}
     assert room.rows("SELECT id FROM turns WHERE status IN ('accepted', 'running')") == []
