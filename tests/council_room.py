@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -148,6 +148,14 @@ class CouncilRoom:
         """How many of them no month's row has yet, by their payers."""
         found = self.rows("SELECT payer, count(*) AS n FROM budget_settlements GROUP BY payer ORDER BY payer")
         return [(row["payer"], row["n"]) for row in found]
+
+    @contextmanager
+    def months_taken(self, which: str = "true") -> Iterator[psycopg.Connection]:
+        """Somebody else has the rows of these months, so that what is written meanwhile stands beside them."""
+        with psycopg.connect(self.owner.info.dsn) as somebody:
+            somebody.execute(f"SELECT FROM budgets WHERE {which} FOR NO KEY UPDATE".encode())
+            yield somebody
+            somebody.rollback()
 
     def limit(self, usd: object, payer: str = "") -> None:
         """Let the payer, this tenant where none is given, spend so much in a month; None lets it spend anything."""

@@ -2,33 +2,23 @@
 holds under a limit, and every settlement counts once, wherever it stands."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 
-from shared.db import settlements
 from shared.db.accept import ACCEPT_AND_OPEN
-from shared.db.engine import Row, Statement
+from shared.db.engine import Statement
 from shared.db.publish import PUBLISH
-from shared.errors import BudgetExceeded, DatabaseUnavailable
+from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Request
-from shared.names import Role
-from tests.council_room import DEADLINE_S, FAST_COST, CouncilRoom, DatabaseUrls, answer, body, unbilled
+from tests.council_room import DEADLINE_S, FAST_COST, CouncilRoom, answer, body, unbilled
 from tests.other_process import OtherProcess
-from tests.watched_database import WatchedDatabase
 
 ANOTHER_MONTH = "2026-01-01"
-
-
-@pytest.fixture
-def operations(database_urls: DatabaseUrls) -> Iterator[WatchedDatabase]:
-    db = WatchedDatabase(database_urls.of(Role.OPS))
-    yield db
-    db.close()
 
 
 def take(room: CouncilRoom, message: str = "@writer hello") -> Any:
@@ -81,6 +71,19 @@ def take_two_at_once(
     room.db.hold(while_held, publish_first)
     assert take(room).published
     assert published == [True]
+    assert room.settlements() == [(payer(room), 1)]
+
+
+def publish_beside(room: CouncilRoom) -> None:
+    """Take a turn whose hold is in the row, and its release beside it."""
+    with ExitStack() as somebody:
+
+        def take_the_row(_: Request) -> Completion:
+            somebody.enter_context(room.months_taken())
+            return answer()
+
+        room.provider.enqueue(take_the_row)
+        assert take(room).published
     assert room.settlements() == [(payer(room), 1)]
 
 
@@ -170,8 +173,8 @@ def test_a_publish_that_somebody_else_has_just_made_the_row_for_adds_to_it(
     room.owner.execute("UPDATE budgets SET spent_usd = spent_usd * 1.5 WHERE payer = 'platform'")
 
 
-def test_the_next_hold_of_the_month_takes_what_was_settled_into_its_row(room: CouncilRoom, other: OtherProcess) -> None:
-    take_two_at_once(room, other)
+def test_the_next_hold_of_the_month_takes_what_was_settled_into_its_row(room: CouncilRoom) -> None:
+    publish_beside(room)
     seen: list[list[tuple[str, int]]] = []
 
     def look(_: Request) -> Completion:
@@ -181,12 +184,12 @@ def test_the_next_hold_of_the_month_takes_what_was_settled_into_its_row(room: Co
     room.provider.enqueue(look)
     take(room)
     assert (seen, room.settlements()) == ([[]], [])
-    assert adds_up(room, turns=3)
+    assert adds_up(room, turns=2)
 
 
-def test_what_is_settled_is_there_for_the_next_call(room: CouncilRoom, other: OtherProcess) -> None:
+def test_what_is_settled_is_there_for_the_next_call(room: CouncilRoom) -> None:
     """A limit that has room for one call, once what was settled is counted in."""
-    take_two_at_once(room, other)
+    publish_beside(room)
     room.limit_to("spent_usd + (SELECT min(reserve_usd) FROM llm_calls) / 2")
     assert room.row("SELECT sum(held_usd) > 0 AS held FROM budgets")["held"]
     room.limit_to("spent_usd + (SELECT min(reserve_usd) FROM llm_calls)")
@@ -195,36 +198,19 @@ def test_what_is_settled_is_there_for_the_next_call(room: CouncilRoom, other: Ot
         take(room)
 
 
-@pytest.mark.parametrize("meets", ["a hold", "the sweeper"])
-def test_who_waits_for_a_hold_that_has_taken_the_settlements_takes_none_of_them_again(
-    room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase, meets: str
+def test_a_hold_that_waits_for_another_takes_none_of_its_settlements_again(
+    room: CouncilRoom, other: OtherProcess
 ) -> None:
-    take_two_at_once(room, other)
+    publish_beside(room)
     room.limit(1)
-    if meets == "a hold":
-        part = partial(other.take, "@writer hello", session_id=room.make_session())
-    else:
-        part = partial(settlements.count_in, operations, DEADLINE_S)
-    other.comes_second(ACCEPT_AND_OPEN, part)
+    other.comes_second(ACCEPT_AND_OPEN, partial(other.take, "@writer hello", session_id=room.make_session()))
     take(room)
     other.result()
-    assert adds_up(room, turns=4 if meets == "a hold" else 3)
-
-
-def test_a_hold_that_waits_for_the_sweeper_takes_none_of_its_settlements_again(
-    room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase
-) -> None:
-    take_two_at_once(room, other)
-    room.limit(1)
-    part = partial(other.take, "@writer hello", session_id=room.make_session())
-    other.comes_second(settlements._COUNT_IN, part, first=operations)
-    settlements.count_in(operations, DEADLINE_S)
-    assert other.result().published
     assert adds_up(room, turns=3)
 
 
-def test_a_refused_turn_leaves_the_settlements_where_they_are(room: CouncilRoom, other: OtherProcess) -> None:
-    take_two_at_once(room, other)
+def test_a_refused_turn_leaves_the_settlements_where_they_are(room: CouncilRoom) -> None:
+    publish_beside(room)
     before = room.rows("SELECT * FROM budget_settlements")
     room.limit_to("spent_usd")
     with pytest.raises(BudgetExceeded):
@@ -233,10 +219,10 @@ def test_a_refused_turn_leaves_the_settlements_where_they_are(room: CouncilRoom,
 
 
 def test_a_call_that_the_budget_refuses_takes_no_settlements_and_its_predecessors_outcome_stays(
-    room: CouncilRoom, other: OtherProcess
+    room: CouncilRoom,
 ) -> None:
     def spend(_: Request) -> Completion:
-        take_two_at_once(room, other)
+        publish_beside(room)
         room.limit(0)
         return answer("Roses.")
 
@@ -245,16 +231,16 @@ def test_a_call_that_the_budget_refuses_takes_no_settlements_and_its_predecessor
     said = [(reply["status"], reply["text"]) for reply in turn["replies"]]
     assert said == [("completed", "Roses."), ("skipped", None)]
     assert room.settlements() == [(payer(room), 1)]
-    assert adds_up(room, turns=3)
+    assert adds_up(room, turns=2)
 
 
 @pytest.mark.parametrize("by", ["cancel", "claim"])
-def test_a_runner_that_may_not_go_on_takes_no_settlements(room: CouncilRoom, other: OtherProcess, by: str) -> None:
+def test_a_runner_that_may_not_go_on_takes_no_settlements(room: CouncilRoom, by: str) -> None:
     """Its statement writes no call, and is committed for the outcome's sake."""
     stop = {"cancel": "cancel_requested_at = now()", "claim": "lease_epoch = lease_epoch + 1"}[by]
 
     def settle(_: Request) -> Completion:
-        take_two_at_once(room, other)
+        publish_beside(room)
         room.owner.execute(f"UPDATE turns SET {stop} WHERE status = 'running'".encode())
         return answer()
 
@@ -264,7 +250,7 @@ def test_a_runner_that_may_not_go_on_takes_no_settlements(room: CouncilRoom, oth
     room.expire_lease()
     for turn in room.rows("SELECT id FROM turns WHERE status = 'running'"):
         room.resume(turn["id"])
-    assert adds_up(room, turns=3)
+    assert adds_up(room, turns=2)
 
 
 def test_a_hold_takes_its_own_payers_settlements_of_its_own_month(room: CouncilRoom) -> None:
@@ -280,58 +266,3 @@ def test_a_hold_takes_its_own_payers_settlements_of_its_own_month(room: CouncilR
     # No ledger has them.
     room.owner.execute("DELETE FROM budget_settlements")
     room.owner.execute("UPDATE budgets SET spent_usd = spent_usd - 1")
-
-
-class TestTheSweeper:
-    def month(self, room: CouncilRoom, who: str) -> list[Row]:
-        return room.rows("SELECT period::text, held_usd, spent_usd FROM budgets WHERE payer = %s ORDER BY 1", who)
-
-    def test_counts_in_what_no_hold_takes(
-        self, room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase
-    ) -> None:
-        """A month may be over, and of another payer."""
-        take_two_at_once(room, other)
-        for month in ("2025-12-01", ANOTHER_MONTH):
-            room.owner.execute(f"INSERT INTO budgets (payer, period) VALUES ('platform', '{month}')".encode())
-        for _ in range(2):
-            settle_beside(room, "platform", f"'{ANOTHER_MONTH}'")
-        settlements.count_in(operations, DEADLINE_S)
-        settlements.count_in(operations, DEADLINE_S)
-        assert room.settlements() == []
-        spent = [(row["period"], row["held_usd"], row["spent_usd"]) for row in self.month(room, "platform")]
-        assert spent == [("2025-12-01", 0, 0), (ANOTHER_MONTH, 0, 2)]
-        # It is in no ledger.
-        room.owner.execute("DELETE FROM budgets WHERE payer = 'platform'")
-        assert adds_up(room, turns=2)
-
-    def test_waits_for_a_hold_no_longer_than_it_may(
-        self, room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase
-    ) -> None:
-        take_two_at_once(room, other)
-        refused: list[str] = []
-
-        def sweep() -> None:
-            with pytest.raises(DatabaseUnavailable):
-                settlements.count_in(operations, 0.05)
-            refused.append("in time")
-
-        room.db.hold(ACCEPT_AND_OPEN, sweep)
-        take(room)
-        assert refused == ["in time"]
-        assert adds_up(room, turns=3)
-
-    def test_ends_when_its_time_is_over(
-        self, room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """After the first of two months, and the other is the next minute's."""
-        take_two_at_once(room, other)
-        room.owner.execute(f"INSERT INTO budgets (payer, period) VALUES ('platform', '{ANOTHER_MONTH}')".encode())
-        settle_beside(room, "platform", f"'{ANOTHER_MONTH}'")
-        clock = iter([0.0, DEADLINE_S - 1, DEADLINE_S])
-        with monkeypatch.context() as patched:
-            patched.setattr(settlements, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-            settlements.count_in(operations, DEADLINE_S)
-        assert len(room.settlements()) == 1
-        settlements.count_in(operations, DEADLINE_S)
-        assert room.settlements() == []
-        room.owner.execute("DELETE FROM budgets WHERE payer = 'platform'")

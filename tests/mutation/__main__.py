@@ -27,10 +27,10 @@ BUILD = ROOT / "build" / "mutants"
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 # Those that hold the core to its promises. Tests of providers, of the schema and of load tell no mutants apart.
 _NAMES = (
-    "accept attempts budgets bystanders cost_gauges counts deletion figures hand_over holds_beside idempotency"
-    " interleaved_marks interleaved_reconciliation interleavings invariants leases marks parallel parallel_ends"
-    " platform_budget poison prices_on_rows publish reconciliation release resume routing row_level_security"
-    " settlements sweeper take_turn turn_limits zombies"
+    "accept attempts budgets bystanders cost_gauges counting_in counts deletion figures hand_over holds_beside"
+    " idempotency interleaved_marks interleaved_reconciliation interleavings invariants leases marks parallel"
+    " parallel_ends platform_budget poison prices_on_rows publish reconciliation release resume routing"
+    " row_level_security settlements sweeper take_turn turn_limits zombies"
 )
 TESTS = (
     "tests/unit/test_acceptance.py",
