@@ -1,6 +1,5 @@
 """What no hold comes by to take is counted into its month's row by the sweeper, once, and within its time."""
 
-from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
 
@@ -9,19 +8,11 @@ import pytest
 from shared.db import settlements
 from shared.db.accept import ACCEPT_AND_OPEN
 from shared.errors import DatabaseUnavailable
-from shared.names import Role
-from tests.council_room import DEADLINE_S, CouncilRoom, DatabaseUrls
+from tests.council_room import DEADLINE_S, CouncilRoom
 from tests.other_process import OtherProcess
 from tests.watched_database import WatchedDatabase
 
 TENANT = "tenant:tenant-1"
-
-
-@pytest.fixture
-def operations(database_urls: DatabaseUrls) -> Iterator[WatchedDatabase]:
-    db = WatchedDatabase(database_urls.of(Role.OPS))
-    yield db
-    db.close()
 
 
 @pytest.fixture(autouse=True)
@@ -56,11 +47,11 @@ def rows(room: CouncilRoom) -> list[tuple[str, str, bool, int]]:
     return [(row["payer"], f"{row['period']:%Y-%m}", row["held_usd"] == 0, int(row["spent_usd"])) for row in found]
 
 
-def test_each_settlement_is_added_to_its_own_month_once(room: CouncilRoom, operations: WatchedDatabase) -> None:
+def test_each_settlement_is_added_to_its_own_month_once(room: CouncilRoom, ops: WatchedDatabase) -> None:
     """A month may be over, and of any payer."""
     make_months(room)
     for _ in range(2):
-        settlements.count_in(operations, DEADLINE_S)
+        settlements.count_in(ops, DEADLINE_S)
     assert room.settlements() == []
     (this_month,) = room.row("SELECT to_char(max(period), 'YYYY-MM') FROM llm_calls").values()
     assert rows(room) == [
@@ -72,52 +63,52 @@ def test_each_settlement_is_added_to_its_own_month_once(room: CouncilRoom, opera
 
 
 def test_who_waits_for_a_hold_takes_none_of_its_settlements_again(
-    room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase
+    room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase
 ) -> None:
-    other.comes_second(ACCEPT_AND_OPEN, partial(settlements.count_in, operations, DEADLINE_S))
+    other.comes_second(ACCEPT_AND_OPEN, partial(settlements.count_in, ops, DEADLINE_S))
     take(room)
     other.result()
     assert room.settlements() == []
 
 
 def test_a_hold_that_waits_for_it_takes_none_of_its_settlements_again(
-    room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase
+    room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase
 ) -> None:
     room.limit(1)
     part = partial(other.take, "@writer hello", session_id=room.make_session())
-    other.comes_second(settlements._COUNT_IN, part, first=operations)
-    settlements.count_in(operations, DEADLINE_S)
+    other.comes_second(settlements._COUNT_IN, part, first=ops)
+    settlements.count_in(ops, DEADLINE_S)
     assert other.result().published
     assert room.settlements() == []
 
 
 def test_it_waits_for_the_row_before_it_takes_what_is_beside_it(
-    room: CouncilRoom, other: OtherProcess, operations: WatchedDatabase
+    room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase
 ) -> None:
     with room.months_taken() as somebody:
-        counted = other.start(partial(settlements.count_in, operations, DEADLINE_S))
+        counted = other.start(partial(settlements.count_in, ops, DEADLINE_S))
         room.wait_until_blocked()
         assert somebody.execute("SELECT FROM budget_settlements FOR UPDATE NOWAIT").rowcount == 2
     counted.result(DEADLINE_S)
     assert room.settlements() == []
 
 
-def test_it_waits_no_longer_than_it_may(room: CouncilRoom, operations: WatchedDatabase) -> None:
+def test_it_waits_no_longer_than_it_may(room: CouncilRoom, ops: WatchedDatabase) -> None:
     with room.months_taken(), pytest.raises(DatabaseUnavailable):
-        settlements.count_in(operations, 0.05)
+        settlements.count_in(ops, 0.05)
     assert room.settlements() == [(TENANT, 2)]
 
 
 def test_it_ends_when_its_time_is_over(
-    room: CouncilRoom, operations: WatchedDatabase, monkeypatch: pytest.MonkeyPatch
+    room: CouncilRoom, ops: WatchedDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the first of two months, and the other is the next minute's."""
     make_months(room)
     clock = iter([0.0, DEADLINE_S - 1, DEADLINE_S])
     with monkeypatch.context() as patched:
         patched.setattr(settlements, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-        settlements.count_in(operations, DEADLINE_S)
+        settlements.count_in(ops, DEADLINE_S)
     assert len(room.settlements()) == 1
-    settlements.count_in(operations, DEADLINE_S)
+    settlements.count_in(ops, DEADLINE_S)
     assert room.settlements() == []
     unmake_months(room)

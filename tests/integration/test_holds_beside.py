@@ -8,12 +8,12 @@ from functools import partial
 import pytest
 
 from shared.db import settlements
+from shared.db.engine import Database
 from shared.domain.money import Usage
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Request
 from tests.council_room import DEADLINE_S, CouncilRoom, Killed, answer, body
 from tests.other_process import OtherProcess
-from tests.watched_database import WatchedDatabase
 
 TENANT = "tenant:tenant-1"
 # It costs far less than was held for it.
@@ -94,13 +94,11 @@ def held_in_the_row(room: CouncilRoom) -> Decimal:
     return held
 
 
-def test_what_was_held_beside_the_row_may_be_released_in_it(room: CouncilRoom, ops_url: str) -> None:
+def test_what_was_held_beside_the_row_may_be_released_in_it(room: CouncilRoom, ops: Database) -> None:
     """The row comes to less than nothing then, and the month to what it should."""
     released_in_the_row(room)
     assert nothing_is_held(room)
-    operations = WatchedDatabase(ops_url)
-    settlements.count_in(operations, DEADLINE_S)
-    operations.close()
+    settlements.count_in(ops, DEADLINE_S)
     assert held_in_the_row(room) == 0
     assert room.settlements() == []
 
