@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0010"
+MIGRATION_HEAD = "0011"
 agents = Table(
     "agents",
     metadata,
@@ -233,6 +233,12 @@ summaries = Table(
     Column("archived", JSONB, nullable=False),
     Column("fallbacks", JSONB, nullable=False),
     now(),
+    # [{"id", "list", "text", "turn_index"}] in memory, oldest first. NULL where a release before 0011 wrote the row.
+    Column("items", JSONB),
+    # What left memory with this summary: the same fields, and "reason" and "successor".
+    Column("archive", JSONB),
+    # {list: the highest number that any id of it ever had}.
+    Column("last_numbers", JSONB),
     UniqueConstraint("session_id", "through_turn_index", name="summaries_session_id_through_turn_index_key"),
     _of_a_turn("summaries"),
     ForeignKeyConstraint(
