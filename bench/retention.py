@@ -23,7 +23,7 @@ from uuid import uuid4
 from bench.bad_summariser import BadSummariser
 from bench.planted import Planted, PlantedConversation, conversations
 from shared.catalog import Model
-from shared.db.context import HISTORY_TURNS
+from shared.db.protocol import HISTORY_TURNS
 from shared.domain.conversation import Conversation
 from shared.domain.summary import LISTS, Structure, Summary
 from shared.domain.turn import Purpose

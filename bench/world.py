@@ -211,9 +211,9 @@ def _forget() -> None:
     """What was read from the environment so far."""
     from shared.catalog import catalog
     from shared.db.engine import database
-    from shared.settings import identity_settings, settings
+    from shared.settings import budget_settings, identity_settings, settings
 
     if database.cache_info().currsize:
         database().close()
-    for known in (settings, identity_settings, catalog, database):
+    for known in (settings, budget_settings, identity_settings, catalog, database):
         known.cache_clear()

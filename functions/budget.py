@@ -14,14 +14,14 @@ Usd = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$", ex
 
 
 class LimitBody(Body):
-    """`limit_usd` null takes the limit away; it has to be said."""
+    """`limit_usd` null takes the limit away. The field is required."""
 
     limit_usd: Usd | None
 
 
 class BudgetView(BaseModel):
-    """A calendar month (UTC), "2026-11". `limit_usd` is what binds: the lesser of the tenant's limit and the operator's
-    cap, null where there is neither."""
+    """A calendar month (UTC), "2026-11". `limit_usd` is what binds: the lesser of the tenant's limit and its cap, which
+    the operator sets or the deployment's default gives. The platform alone may have none: null."""
 
     period: str
     limit_usd: str | None

@@ -42,7 +42,6 @@ def bundle(out: Path, machine: str, authorities: Path | None, python: str | None
     _install(assets.dependencies / "python", machine)
     for package in ("shared", "migrations"):
         shutil.copytree(ROOT / package, assets.core / "python" / package, ignore=_IGNORED)
-    _write_texts(assets.core / "python")
     if authorities is not None:
         shutil.copy(authorities, assets.core / "rds-ca.pem")
     for entry in ENTRIES:
@@ -70,11 +69,6 @@ def _install(target: Path, machine: str) -> None:
     for service in (target / "botocore" / "data").iterdir():
         if service.is_dir() and service.name not in SERVICES:
             shutil.rmtree(service)
-
-
-def _write_texts(core: Path) -> None:
-    """Statements are compiled here, and not at every start. By a program of its own: the stack does not know them."""
-    subprocess.run([sys.executable, "-m", "local.texts", core], cwd=ROOT, check=True)
 
 
 def _copy_function(entry: Entry, target: Path) -> None:

@@ -132,6 +132,8 @@ class PantheonStack(Stack):
             }
         if entry.role is Role.APP or entry.serves:
             values |= {
+                Env.DEFAULT_CAP_USD: self.stage.default_cap_usd,
+                Env.PLATFORM_ALLOWANCE_USD: self.stage.platform_allowance_usd,
                 Env.JWT_ISSUER: self.issuer.url,
                 Env.JWT_AUDIENCE: self.issuer.audience,
                 Env.TENANT_CLAIM: self.issuer.tenant_claim,

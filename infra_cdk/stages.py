@@ -24,7 +24,9 @@ class Stage:
     `canary` is CodeDeploy's name of a way to shift traffic. `issuer` and `audience` are whose tokens are accepted;
     without them a Cognito pool is made. `budget_usd` is what a month may cost before AWS says so; `page_email` and
     `ticket_email` are who is told of alarms. `retention_days` is after how many days the words of a session that nobody
-    touches are deleted; without it they are kept. Sizes are in GiB and MB, rates per second.
+    touches are deleted; without it they are kept. `default_cap_usd` is what a tenant
+    may spend in a month until the operator sets its cap; `platform_allowance_usd` is what the platform bears for one
+    tenant in a month. Sizes are in GiB and MB, rates per second.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Stage:
     page_email: str | None = None
     ticket_email: str | None = None
     retention_days: int | None = None
+    default_cap_usd: str = "100"
+    platform_allowance_usd: str = "5"
 
     @property
     def worker_concurrency(self) -> int:

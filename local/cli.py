@@ -30,6 +30,8 @@ _VARIABLES: Final = {
     Env.LLM_API_KEY: "its key",
     Env.TURN_SECONDS: "seconds that a posted turn may take before it is handed over (25)",
     Env.MAX_CALL_S: "seconds that one call of a model may take, for every alias",
+    Env.DEFAULT_CAP_USD: "USD that a tenant may spend in a month, unless the operator sets its cap (100)",
+    Env.PLATFORM_ALLOWANCE_USD: "USD that the platform bears for one tenant in a month (5)",
 }
 _OPERATIONS: Final = """environment:
   PANTHEON_OPS_DATABASE_URL  the database, as the role pantheon_ops; unset: that of `pantheon run`"""
@@ -62,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         help="start everything and print the URL and a token",
         description="Start PostgreSQL, a local model and the gateway; print the URL and a token. Ctrl-C stops it all.",
-        epilog="\n".join(["environment:", *(f"  {name:<26}{text}" for name, text in _VARIABLES.items())]),
+        epilog="\n".join(["environment:", *(f"  {name:<34}{text}" for name, text in _VARIABLES.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands.add_parser(

@@ -16,6 +16,7 @@ from shared.errors import ConfigurationError
 Provider = Literal["local", "openai", "bedrock", "scripted"]
 
 Seconds = Annotated[float, Field(gt=0, le=900, allow_inf_nan=False)]
+Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 
 
 class Environment(BaseModel):
@@ -56,8 +57,16 @@ class Settings(IdentitySettings):
     # What one turn may take, and how many turns a tenant may post within a minute; 0 is no limit.
     turn_max_calls: Annotated[int, Field(ge=0)] = 120
     turn_max_tokens: Annotated[int, Field(ge=0)] = 0
-    turn_max_usd: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(0)
+    turn_max_usd: Usd = Decimal(0)
     turns_per_minute: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+class BudgetSettings(Environment):
+    """What a payer may spend in a month where nobody set anything else, in USD: a tenant, and the platform for one
+    tenant."""
+
+    default_cap_usd: Usd = Decimal(100)
+    platform_allowance_usd: Usd = Decimal(5)
 
 
 class OperationsSettings(Environment):
@@ -117,6 +126,12 @@ def settings() -> Settings:
 def identity_settings() -> IdentitySettings:
     """The same for whoever only has to know who is calling."""
     return _read(IdentitySettings)
+
+
+@cache
+def budget_settings() -> BudgetSettings:
+    """The same for functions that hold against a budget or show one."""
+    return _read(BudgetSettings)
 
 
 @cache

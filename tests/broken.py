@@ -22,7 +22,7 @@ BREAKS: Mapping[str, LiteralString] = {
     "only a call of unknown outcome is in suspense": """
         UPDATE llm_calls SET status = 'unbilled' WHERE status = 'unknown'""",
     "held is the sum of the reserves of calls that are not posted": "UPDATE budgets SET held_usd = 1",
-    "spent is the sum of the payer's posts and adjustments": "DELETE FROM budgets WHERE payer = 'platform'",
+    "spent is the sum of the payer's posts and adjustments": "DELETE FROM budgets WHERE payer <> 'tenant:tenant-1'",
     "a session has at most one active turn": """DROP INDEX turns_one_active_per_session;
         UPDATE turns SET status = 'accepted', dispatch_after = now()""",
     "a session's turns are numbered from 1 without a gap": "UPDATE turns SET turn_index = 7 WHERE turn_index = 2",

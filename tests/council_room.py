@@ -141,17 +141,14 @@ class CouncilRoom:
         return {row["account"]: row["usd"] for row in rows}
 
     def budget(self, payer: str) -> Row | None:
-        rows = self.rows("SELECT held_usd, spent_usd FROM budget_months WHERE payer = %s", payer)
+        """This month of a payer: of `platform`, its share for this tenant."""
+        payer = f"platform:{self.tenant_id}" if payer == "platform" else payer
+        rows = self.rows("SELECT held_usd, spent_usd FROM budgets WHERE payer = %s", payer)
         return rows[0] if rows else None
-
-    def settlements(self) -> list[tuple[str, int]]:
-        """How many of them no month's row has yet, by their payers."""
-        found = self.rows("SELECT payer, count(*) AS n FROM budget_settlements GROUP BY payer ORDER BY payer")
-        return [(row["payer"], row["n"]) for row in found]
 
     @contextmanager
     def months_taken(self, which: str = "true") -> Iterator[psycopg.Connection]:
-        """Somebody else has the rows of these months, so that what is written meanwhile stands beside them."""
+        """Lock the rows of these months in another transaction."""
         with psycopg.connect(self.owner.info.dsn) as somebody:
             somebody.execute(f"SELECT FROM budgets WHERE {which} FOR NO KEY UPDATE".encode())
             yield somebody

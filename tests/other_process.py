@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.db import sessions
 from shared.db.engine import Statement
-from shared.db.turns import record_cancel
+from shared.db.history import record_cancel
 from shared.llm.port import Completion, Request
 from shared.llm.scripted import ScriptedProvider
 from tests.council_room import DEADLINE_S, CouncilRoom, answer, wait_for
@@ -38,10 +38,10 @@ class OtherProcess:
         (first or self.room.db).hold(statement, start)
 
     def comes_first(
-        self, statement: Statement | None, part: Callable[[], object]
+        self, statement: Statement | None, part: Callable[[], object], as_far_as: str | None = None
     ) -> Callable[[Request | None], Completion]:
-        """What the runner's provider does: start `part`, and answer late, when `part` holds `statement` uncommitted.
-        It is committed when the runner waits for it."""
+        """What the runner's provider does: start `part`, and answer late, when `part` holds `statement` uncommitted, or
+        as much of it as comes before the end of a part. It is committed when the runner waits for it."""
         held = threading.Event()
 
         def hold() -> None:
@@ -50,7 +50,7 @@ class OtherProcess:
 
         def start(_: Request | None) -> Completion:
             self.room.expire_lease()
-            self.db.hold(statement, hold)
+            self.db.hold(statement, hold, as_far_as)
             self._part = self._pool.submit(part)
             assert held.wait(DEADLINE_S)
             return self.late

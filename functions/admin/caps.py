@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path
 from functions.budget import CapView, LimitBody, budget_view, limit_of
 from functions.http import is_identifier
 from functions.schemas import ProblemView
-from shared.db.budgets import load_any_budget, payer_of, record_cap
+from shared.db.budgets import load_budget, record_cap
 from shared.db.engine import operations_database
 from shared.errors import NotFound
 from shared.names import API_PREFIX
@@ -28,11 +28,12 @@ TenantId = Annotated[str, Depends(_tenant_id)]
 
 @router.get("", response_model=CapView, responses={403: {"model": ProblemView}})
 async def read_cap(tenant_id: TenantId) -> dict[str, Any]:
-    """A tenant's month as its administrator sees it. A tenant that nobody has heard of has no cap and spent nothing."""
-    return {"tenant_id": tenant_id, **budget_view(load_any_budget(operations_database(), payer_of(tenant_id)))}
+    """A tenant's month as its administrator sees it. An unknown tenant has the default cap and spent nothing."""
+    return {"tenant_id": tenant_id, **budget_view(load_budget(operations_database(), tenant_id))}
 
 
 @router.put("", response_model=CapView, responses={403: {"model": ProblemView}})
 async def set_cap(tenant_id: TenantId, body: LimitBody) -> dict[str, Any]:
-    """Set a tenant's cap, null for none. It binds from the next call on, also where the tenant's limit is above it."""
+    """Set a tenant's cap, null for the default. It binds from the next call on, even if the tenant's limit
+    is above it."""
     return {"tenant_id": tenant_id, **budget_view(record_cap(operations_database(), tenant_id, limit_of(body)))}

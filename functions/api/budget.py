@@ -27,6 +27,6 @@ async def read_budget(caller: CurrentCaller) -> dict[str, Any]:
     responses={403: {"model": ProblemView}, 422: {"model": ProblemView}},
 )
 async def set_limit(caller: CurrentCaller, body: LimitBody) -> dict[str, Any]:
-    """Set the limit of every month from this one on, null for none but the operator's cap. It binds from the next call
-    on; what is held already stays held. Above the cap it is refused (`budget_above_cap`)."""
+    """Set the limit of every month from this one on, null for the cap. It binds from the next call on;
+    what is held already stays held. A limit above the cap is refused (`budget_above_cap`)."""
     return budget_view(record_limit(database(), caller.tenant_id, limit_of(body)))

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query, Response
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
 from functions.schemas import AuditView, PageOf, ProblemView, SummaryView, TurnView
 from shared.db.engine import Row, database
+from shared.db.history import load_turns, record_cancel
 from shared.db.summaries import load_audit, load_summaries
-from shared.db.turns import load_turn, load_turns, record_cancel
+from shared.db.turns import load_turn
 from shared.domain.turn import format_time
 from shared.names import API_PREFIX
 

@@ -20,9 +20,9 @@ from functions.requests import CurrentCaller, RequestedPage
 from functions.schemas import PageOf, RatesView, UsageView
 from functions.usage import GroupBy, RequestedPeriod, UsageTotalView, read_groups, total_view
 from shared.db.engine import Row, database
+from shared.db.history import PAGE_BYTES
 from shared.db.ledger import load_ledger, position
 from shared.db.pages import Order, PageRequest, encode_cursor
-from shared.db.turns import PAGE_BYTES
 from shared.db.usage import GROUPS, Period, load_totals
 from shared.domain.money import TOKEN_CLASSES, format_usd
 from shared.domain.turn import format_time

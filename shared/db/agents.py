@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import CTE, Select, bindparam, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from shared.db.engine import Database, Row, Statement, typed
+from shared.db.compiler import compiled, typed
+from shared.db.engine import Database, Row, Statement
 from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.tables import Time, agent_versions, agents
 from shared.domain.agent import Agent
@@ -33,7 +34,7 @@ def _write_version(agent: CTE) -> Statement:
     body = [typed(f"b_{name}", agent_versions.c[name]) for name in _BODY]
     source = select(agent.c.tenant_id, agent.c.key, agent.c.version, *body)
     columns = ["tenant_id", "key", "version", *_BODY]
-    return Statement(
+    return compiled(
         insert(agent_versions).from_select(columns, source).returning(*(agent_versions.c[c] for c in columns[1:]))
     )
 
@@ -45,7 +46,7 @@ def _list(order: Order) -> Statement:
     first = bindparam("b_created_at", type_=Time).is_(None)
     by = [column.desc() if order == "desc" else column.asc() for column in (agents.c.created_at, agents.c.key)]
     listed = current_agents().add_columns(agents.c.created_at)
-    return Statement(listed.where(or_(first, beyond)).order_by(*by).limit(bindparam("b_limit")))
+    return compiled(listed.where(or_(first, beyond)).order_by(*by).limit(bindparam("b_limit")))
 
 
 _identity = (agents.c.tenant_id, agents.c.key, agents.c.version)
@@ -64,9 +65,9 @@ _INSERT = _write_version(
 _REPLACE = _write_version(
     update(agents).where(*_this).values(version=agents.c.version + 1).returning(*_identity).cte("agent")
 )
-_DELETE = Statement(update(agents).where(*_this).values(deleted_at=func.clock_timestamp()).returning(agents.c.key))
-_LOAD = Statement(current_agents().where(agents.c.key == bindparam("b_key")))
-_KNOWN = Statement(select(agents.c.key).where(agents.c.key == func.any(bindparam("b_keys")), _living))
+_DELETE = compiled(update(agents).where(*_this).values(deleted_at=func.clock_timestamp()).returning(agents.c.key))
+_LOAD = compiled(current_agents().where(agents.c.key == bindparam("b_key")))
+_KNOWN = compiled(select(agents.c.key).where(agents.c.key == func.any(bindparam("b_keys")), _living))
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 
 

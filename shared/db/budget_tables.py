@@ -1,6 +1,7 @@
-"""The tables of budgets: what is held and spent by month, and what it may come to until that is changed.
+"""The tables of budgets: what a payer holds and spends in a month, and what it may spend.
 
-What a month comes to is its row and its settlements together. Whoever wants to know reads `budget_months`.
+A payer is `tenant:<tenant id>`, or `platform:<tenant id>` for what the platform bears for that tenant. Its month is one
+exact row, which a hold, a publish or an adjustment locks until its commit.
 """
 
 from sqlalchemy import (
@@ -14,13 +15,14 @@ from sqlalchemy import (
     Table,
     Text,
     column,
+    func,
     table,
     text,
 )
 
-from shared.db.columns import metadata
+from shared.db.columns import Time, metadata
 
-# The payer of what no tenant pays for. A tenant is the payer 'tenant:<tenant_id>'.
+# The whole platform: the payer of its limit, and in the releases before 0012 of all that it bears.
 PLATFORM = "platform"
 
 budgets = Table(
@@ -33,7 +35,8 @@ budgets = Table(
     PrimaryKeyConstraint("payer", "period"),
 )
 
-# What was held, released and spent while somebody had the month's row, until the next hold takes it into that row.
+# Written by the releases before 0012 only: what they held and spent while the month's row was locked. The sweeper adds
+# it to the row. The migration after 0012 takes the table and the view away.
 budget_settlements = Table(
     "budget_settlements",
     metadata,
@@ -45,7 +48,7 @@ budget_settlements = Table(
     PrimaryKeyConstraint("payer", "period", "id"),
 )
 
-# A view: the sums of both.
+# A view: the sums of rows and settlements.
 budget_months = table(
     "budget_months",
     column("payer", Text),
@@ -54,8 +57,9 @@ budget_months = table(
     column("spent_usd", Numeric),
 )
 
-# What a payer may spend in any month: the lesser of the two, and anything where both are NULL. A tenant's administrator
-# sets its limit; the operator sets every cap, and the platform's limit.
+# What a payer may spend in any month: the lesser of the two. A tenant's administrator sets its limit; the operator sets
+# caps and the platform's limit. Without a cap, PANTHEON_DEFAULT_CAP_USD is a tenant's, and
+# PANTHEON_PLATFORM_ALLOWANCE_USD that of the platform's share for a tenant.
 budget_limits = Table(
     "budget_limits",
     metadata,
@@ -64,4 +68,13 @@ budget_limits = Table(
     Column("cap_usd", Numeric),
     CheckConstraint("limit_usd >= 0 AND limit_usd < 'Infinity'", name="budget_limits_limit_check"),
     CheckConstraint("cap_usd >= 0 AND cap_usd < 'Infinity'", name="budget_limits_cap_check"),
+)
+
+# What the platform spent in a month, as the sweeper measured it last. Holds compare it with the platform's limit.
+platform_months = Table(
+    "platform_months",
+    metadata,
+    Column("period", Date, primary_key=True),
+    Column("spent_usd", Numeric, nullable=False),
+    Column("measured_at", Time, nullable=False, server_default=func.clock_timestamp()),
 )

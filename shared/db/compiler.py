@@ -1,18 +1,19 @@
-"""SQLAlchemy Core to psycopg's text.
+"""Compile SQLAlchemy Core clauses to statements, when their module is imported.
 
-The rule this file protects: what is written into an expression is a constant for the planner, and what varies is a
-parameter; and no request waits for a text to be made.
+A value that is written into a clause is a constant for the planner. Only a `bindparam` is a parameter.
 """
 
 from typing import Any
 
+from sqlalchemy import Cast, Column, bindparam, cast
 from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
 from sqlalchemy.sql import ClauseElement
 
+from shared.db.statement import Part, Statement
+
 
 class _Compiler(PGCompiler_psycopg):
-    """Renders the values that are written into a statement as literals, and only `bindparam`s as parameters: the
-    planner can match a partial index with a constant, and not with a parameter."""
+    """Renders only `bindparam`s as parameters, because the planner matches a partial index with a constant only."""
 
     def visit_bindparam(self, bindparam: Any, *args: Any, **kwargs: Any) -> Any:
         if not bindparam.required:
@@ -20,12 +21,17 @@ class _Compiler(PGCompiler_psycopg):
         return super().visit_bindparam(bindparam, *args, **kwargs)  # type: ignore[no-untyped-call]
 
 
-# Numbered parameters, as Postgres itself has them: psycopg would look for named ones in the whole text at each run.
+# Numbered parameters, as Postgres has them: psycopg would search the whole text for named ones at each run.
 _DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _DIALECT.statement_compiler = _Compiler
 
 
-def compiled(clause: ClauseElement) -> tuple[str, tuple[str, ...]]:
-    """The text of `clause`, and the names of its parameters in the order of their numbers."""
+def compiled(clause: ClauseElement) -> Statement:
+    """The statement of `clause`, whose parameters are its `bindparam`s."""
     result: Any = clause.compile(dialect=_DIALECT)
-    return str(result), tuple(result.positiontup or ())
+    return Statement(Part("statement", str(result), tuple(result.positiontup or ())))
+
+
+def typed(name: str, column: Column[Any]) -> Cast[Any]:
+    """A parameter with the type of `column`, where nothing around it tells Postgres its type."""
+    return cast(bindparam(name, type_=column.type), column.type)

@@ -1,9 +1,9 @@
-"""What this month has cost so far, of all tenants, by the ledger and the budgets.
+"""What this month has cost so far, of all tenants, by the ledger.
 
-The rule this file protects: money that is shown is read from what was committed, in one statement, and never added up
-beside it. A month is the period that a call's hold was taken in, in UTC, as for budgets. Most of it is read as it was
-rolled up, and the ledger only beyond that, and where a hold was another month's: so it is exact at any moment, and
-takes as long for any size of the ledger.
+Money that is shown is read from committed rows in one statement, and never added up elsewhere. A call belongs to the
+month (UTC) in which its hold was taken, as in budgets. Most of the month is read as it was rolled up; the ledger is
+read only beyond that, and for holds of another month. So the figures are exact at any moment, and reading them takes
+the same time for any size of the ledger.
 """
 
 import time
@@ -29,24 +29,23 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from shared.db.budgets import this_month
+from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
 from shared.db.invariants import LATELY, SPENT, first_id
 from shared.db.limited import read_within
 from shared.db.tables import (
     PLATFORM,
     budget_limits,
-    budget_months,
     usage_days,
     usage_hours,
     usage_ledger,
     usage_rolled_up,
 )
-from shared.domain.money import TOKEN_CLASSES, Usage
+from shared.domain.money import TOKEN_CLASSES, ZERO, Usage
 
 _SUSPENSE = "suspense"
 _now = func.timezone("UTC", func.now())
-_month = this_month()
+_month = cast(func.date_trunc("month", _now), Date)
 
 
 def _ledger() -> FromClause:
@@ -88,7 +87,7 @@ def _entries() -> Statement:
     row = ledger.c
     of_month = row.period == _month
     zero = literal(0)
-    return Statement(
+    return compiled(
         select(
             row.model_alias,
             row.purpose,
@@ -103,22 +102,15 @@ def _entries() -> Statement:
     )
 
 
-def _platform() -> Statement:
-    """The platform's own budget, and the clock."""
-    payer = literal(PLATFORM)
-    month = (budget_months.c.payer == payer) & (budget_months.c.period == _month)
-    clock = select(_now.label("moment")).subquery("clock")
-    joined = clock.outerjoin(budget_limits, budget_limits.c.payer == payer).outerjoin(budget_months, month)
-    # The lesser of the two; NULL where both are.
-    binding = func.least(budget_limits.c.limit_usd, budget_limits.c.cap_usd)
-    used = func.coalesce(budget_months.c.spent_usd + budget_months.c.held_usd, literal(0))
-    return Statement(select(clock.c.moment, binding.label("limit_usd"), used.label("used_usd")).select_from(joined))
-
-
+_CLOCK = compiled(
+    select(
+        _now.label("moment"),
+        select(budget_limits.c.limit_usd).where(budget_limits.c.payer == PLATFORM).scalar_subquery().label("limit_usd"),
+    )
+)
 _ENTRIES = _entries()
-_PLATFORM = _platform()
 # By how much budgets and ledger are apart, over all payers, this month and the last.
-_DRIFT = Statement(
+_DRIFT = compiled(
     text(
         f"""WITH drifted AS ({LATELY[SPENT]})
         SELECT coalesce(sum(abs(coalesce(spent_usd, 0) - coalesce(posted, 0))), 0) AS usd FROM drifted"""  # noqa: S608
@@ -140,19 +132,23 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """`moment` is the database's clock in UTC, without its zone. `limit_usd` and `used_usd` are the platform's."""
+    """`moment` is the database's clock in UTC, without its zone. `limit_usd` is the whole platform's."""
 
     moment: datetime
     entries: Sequence[Entry]
     limit_usd: Decimal | None
-    used_usd: Decimal
     drift_usd: Decimal
+
+    @property
+    def platform_usd(self) -> Decimal:
+        """What the platform spent."""
+        return sum((entry.usd for entry in self.entries if entry.account == PLATFORM), ZERO)
 
 
 def load_month(db: Database, seconds: float) -> Month:
     """`db` is in the role for operations. Raises DatabaseUnavailable where one of its three statements takes longer."""
     lately = {"b_since": first_id(time.time())}
-    rows, platform, drift = read_within(db, seconds, (_ENTRIES, {}), (_PLATFORM, {}), (_DRIFT, lately))
+    rows, (clock,), drift = read_within(db, seconds, (_ENTRIES, {}), (_CLOCK, {}), (_DRIFT, lately))
     entries = [
         Entry(
             row["model_alias"],
@@ -164,5 +160,4 @@ def load_month(db: Database, seconds: float) -> Month:
         )
         for row in rows
     ]
-    (clock,) = platform
-    return Month(clock["moment"], entries, clock["limit_usd"], clock["used_usd"], drift[0]["usd"])
+    return Month(clock["moment"], entries, clock["limit_usd"], drift[0]["usd"])

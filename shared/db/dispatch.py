@@ -5,13 +5,13 @@ have run it by then. It is moved on before the turn is sent; a send that fails i
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Double, bindparam, cast, func, literal, select, update
+from sqlalchemy import ColumnElement, Double, bindparam, cast, func, literal, select, update
 
-from shared.db.context import active
+from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
-from shared.db.journal import clock_in
-from shared.db.tables import turns
+from shared.db.tables import active, turns
 from shared.domain.message import TurnMessage
 
 # When a turn that was sent is sent again: after a minute. One that has waited for long is sent again after a tenth of
@@ -22,6 +22,13 @@ _OF_ITS_AGE = 0.1
 _DAY_S = 24 * 60 * 60
 
 _clock = func.clock_timestamp()
+
+
+def _clock_in(seconds: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The database's clock, `seconds` from now."""
+    return _clock + func.make_interval(0, 0, 0, 0, 0, 0, cast(seconds, Double))
+
+
 _due = turns.c.dispatch_after <= _clock
 _age_s = cast(func.extract("epoch", _clock - turns.c.created_at), Double)
 
@@ -37,16 +44,16 @@ def _move_on() -> Statement:
         .cte("due")
     )
     again_s = func.least(func.greatest(literal(AGAIN_S), _age_s * _OF_ITS_AGE), literal(AGAIN_AT_MOST_S))
-    return Statement(
+    return compiled(
         update(turns)
         .where(turns.c.id == found.c.id)
-        .values(dispatch_after=clock_in(again_s))
+        .values(dispatch_after=_clock_in(again_s))
         .returning(turns.c.id, turns.c.tenant_id)
     )
 
 
 _MOVE_ON = _move_on()
-_ACTIVITY = Statement(
+_ACTIVITY = compiled(
     select(
         func.count().label("active"),
         func.count().filter(_due).label("due"),
@@ -54,15 +61,15 @@ _ACTIVITY = Statement(
     ).where(active)
 )
 # For people who ask, not for every minute: it reads all turns.
-_of_last_day = turns.c.created_at >= clock_in(literal(-_DAY_S))
-_OF_LAST_DAY = Statement(
+_of_last_day = turns.c.created_at >= _clock_in(literal(-_DAY_S))
+_OF_LAST_DAY = compiled(
     select(turns.c.status, func.count().label("turns"))
     .where(_of_last_day)
     .group_by(turns.c.status)
     .order_by(turns.c.status)
 )
 _took_s = cast(func.extract("epoch", turns.c.completed_at - turns.c.created_at), Double)
-_PERCENTILES = Statement(
+_PERCENTILES = compiled(
     select(
         *(
             func.percentile_cont(literal(per_cent / 100)).within_group(_took_s).label(f"p{per_cent}")

@@ -1,59 +1,29 @@
 """The one connection of a process, and the only place that runs a statement.
 
-Every statement travels with its tenant: `set_config` and the statements go out together in a pipeline on an
-autocommit connection, and so are one implicit transaction and one round trip. A tenant is never left behind on the
-connection, and no transaction is open between two calls of `run`.
+`set_config` with the tenant and the statements go out together in a pipeline on an autocommit connection. They are one
+implicit transaction and one round trip. No tenant stays on the connection, and no transaction is open between two
+calls of `run`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from itertools import islice
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import Cast, Column, bindparam, cast
 
 from shared.aws.database_token import CredentialsUnavailable
 from shared.db.address import Address
 from shared.db.pipeline import Pipeline
+from shared.db.statement import Params, Row, Statement
 from shared.errors import DatabaseUnavailable
 from shared.settings import operations_settings, settings
 
-if TYPE_CHECKING:
-    from sqlalchemy.sql import ClauseElement
-
-Row = dict[str, Any]
-Params = Mapping[str, object]
+__all__ = ["Database", "Params", "Row", "Statement", "database", "operations_database"]
 
 _SET_TENANT = "SELECT set_config('app.tenant_id', $1, true)"
 _CONNECT_TIMEOUT_S = 5
-
-
-class Statement:
-    """A SQLAlchemy Core statement as psycopg's text, compiled once, when its module is imported. Where a bundle has the
-    text already (`local/texts.py`), SQLAlchemy is not even imported."""
-
-    def __init__(self, clause: "ClauseElement") -> None:
-        from shared.db.compiler import compiled
-
-        self.text, self.names = compiled(clause)
-
-    @classmethod
-    def of_text(cls, text: str, names: tuple[str, ...]) -> Self:
-        """What was compiled before: a text, and its parameters in the order of their numbers."""
-        statement = cls.__new__(cls)
-        statement.text, statement.names = text, names
-        return statement
-
-    def values(self, params: Params) -> list[object]:
-        """`params` in the order of their numbers. Raises KeyError for one that is missing."""
-        return [params[name] for name in self.names]
-
-
-def typed(name: str, column: Column[Any]) -> Cast[Any]:
-    """A parameter with the type of `column`, where nothing around it tells Postgres its type."""
-    return cast(bindparam(name, type_=column.type), column.type)
 
 
 class Database:
@@ -75,8 +45,10 @@ class Database:
         """
         pipeline, setting = self._connected(), [] if tenant_id is None else [(_SET_TENANT, (tenant_id,))]
         with self._watched(pipeline):
-            statements = [(statement.text, statement.values(params)) for statement, params in work]
-            return pipeline.run([*setting, *statements], unread=len(setting))
+            sent = [statement.sent(params) for statement, params in work]
+            answers = iter(pipeline.run([*setting, *(part for parts in sent for part in parts)], unread=len(setting)))
+            pairs = zip(work, sent, strict=True)
+            return [statement.rows(list(islice(answers, len(parts)))) for (statement, _), parts in pairs]
 
     def read(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
         """`run` for a statement that changes nothing."""
@@ -91,22 +63,6 @@ class Database:
             if not known or self._pipeline is not None:
                 raise
             return self.run_all(tenant_id, *work)
-
-    @contextmanager
-    def transaction(self, tenant_id: str) -> Iterator[Callable[[Statement, Params], list[Row]]]:
-        """For the rare step whose second statement depends on what the first one locked. Leaving the block by an
-        error undoes everything."""
-        pipeline = self._connected()
-        with self._watched(pipeline):
-            pipeline.run([("BEGIN", ()), (_SET_TENANT, (tenant_id,))])
-            try:
-                yield lambda statement, params: pipeline.run([(statement.text, statement.values(params))])[0]
-            except BaseException:
-                # Where the connection is gone, so is the transaction.
-                with suppress(psycopg.Error):
-                    pipeline.run([("ROLLBACK", ())])
-                raise
-            pipeline.run([("COMMIT", ())])
 
     def close(self) -> None:
         if self._pipeline is not None:

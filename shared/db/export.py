@@ -11,12 +11,13 @@ from uuid import UUID
 
 from sqlalchemy import Text, bindparam, case, cast, func, literal, or_, select
 
+from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
+from shared.db.history import PAGE_BYTES
 from shared.db.pages import PageRequest, as_index, encode_cursor
 from shared.db.sessions import LOAD_SESSION
 from shared.db.summaries import SUMMARY_COLUMNS
 from shared.db.tables import agent_versions, agents, sessions, summaries, turns
-from shared.db.turns import PAGE_BYTES
 from shared.errors import NotFound
 
 PAGE_TURNS = 100
@@ -44,7 +45,7 @@ def _page() -> Statement:
     )
     fits = or_(rows.c.bytes <= _ROOM, rows.c.number == 1)
     kept = [case((fits, rows.c[name])).label(name) for name in ("response", *SUMMARY_COLUMNS)]
-    return Statement(select(rows.c.turn_id, rows.c.turn_index, *kept, fits.label("fits")).order_by(rows.c.number))
+    return compiled(select(rows.c.turn_id, rows.c.turn_index, *kept, fits.label("fits")).order_by(rows.c.number))
 
 
 def _roster() -> Statement:
@@ -56,7 +57,7 @@ def _roster() -> Statement:
         & (agent_versions.c.version == agents.c.version)
     )
     named = select(agent_versions.c.key, agent_versions.c.name).select_from(agents.join(agent_versions, current))
-    return Statement(named.where(agents.c.key.in_(keys)))
+    return compiled(named.where(agents.c.key.in_(keys)))
 
 
 _PAGE = _page()

@@ -3,12 +3,13 @@
 import psycopg
 from sqlalchemy import Text, and_, column, func, literal, select, table
 
-from shared.db.engine import Database, Statement
+from shared.db.compiler import compiled
+from shared.db.engine import Database
 from shared.db.tables import MIGRATION_HEAD
 from shared.errors import DatabaseUnavailable
 
-_REVISION = Statement(select(column("version_num", Text)).select_from(table("alembic_version")))
-_JOURNAL = Statement(
+_REVISION = compiled(select(column("version_num", Text)).select_from(table("alembic_version")))
+_JOURNAL = compiled(
     select(
         and_(
             func.current_setting("transaction_read_only") == "off",

@@ -17,7 +17,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from shared.db.engine import Database, Row, Statement
+from shared.db.compiler import compiled
+from shared.db.engine import Database, Row
 from shared.db.limited import read_within
 
 EVER = UUID(int=0)
@@ -91,22 +92,30 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
         # By the turns that are active, which an index knows: that the calls of the others are posted is said above.
         "held is the sum of the reserves of calls that are not posted": """
             SELECT payer, period, b.held_usd, c.reserved
-            FROM budget_months b
+            FROM (
+                SELECT {share}, period, sum(held_usd) AS held_usd FROM budget_months m GROUP BY 1, 2
+            ) b
             FULL JOIN (
-                SELECT c.payer, c.period, sum(c.reserve_usd) AS reserved
-                FROM turns t JOIN llm_calls c ON c.turn_id = t.id
-                WHERE t.status IN ('accepted', 'running') AND c.posted_at IS NULL
-                GROUP BY c.payer, c.period
+                SELECT {share}, period, sum(reserve_usd) AS reserved
+                FROM (
+                    SELECT CASE c.payer WHEN 'platform' THEN 'platform:' || c.tenant_id ELSE c.payer END AS payer,
+                           c.period, c.reserve_usd
+                    FROM turns t JOIN llm_calls c ON c.turn_id = t.id
+                    WHERE t.status IN ('accepted', 'running') AND c.posted_at IS NULL
+                ) m
+                GROUP BY 1, 2
             ) c USING (payer, period)
             WHERE coalesce(b.held_usd, 0) <> coalesce(c.reserved, 0)""",
         SPENT: """
             SELECT payer, period, b.spent_usd, l.posted
-            FROM (SELECT * FROM budget_months WHERE period >= {month}) b
+            FROM (
+                SELECT {share}, period, sum(spent_usd) AS spent_usd FROM budget_months m WHERE period >= {month}
+                GROUP BY 1, 2
+            ) b
             FULL JOIN (
-                SELECT CASE account WHEN 'tenant' THEN 'tenant:' || tenant_id ELSE 'platform' END AS payer,
-                       period, sum(amount_usd) AS posted
+                SELECT {share}, period, sum(amount_usd) AS posted
                 FROM (
-                    SELECT account, tenant_id, {posted_in} AS period, amount_usd
+                    SELECT account || ':' || tenant_id AS payer, account, {posted_in} AS period, amount_usd
                     FROM (
                         SELECT account, tenant_id, start AS created_at, amount_usd FROM usage_days
                         WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
@@ -120,10 +129,12 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                         WHERE created_at >= (SELECT coalesce(max(until), '-infinity') FROM usage_rolled_up)
                     ) by_time
                     UNION ALL
-                    SELECT account, tenant_id, period, amount_usd FROM usage_ledger WHERE period <> {posted_in}
+                    SELECT account || ':' || tenant_id, account, period, amount_usd FROM usage_ledger
+                    WHERE period <> {posted_in}
                     UNION ALL
-                    SELECT account, tenant_id, {posted_in}, -amount_usd FROM usage_ledger WHERE period <> {posted_in}
-                ) entries
+                    SELECT account || ':' || tenant_id, account, {posted_in}, -amount_usd FROM usage_ledger
+                    WHERE period <> {posted_in}
+                ) m
                 WHERE account <> 'suspense' AND period >= {month}
                 GROUP BY 1, 2
             ) l USING (payer, period)
@@ -203,6 +214,10 @@ _SINCE = "coalesce(uuid_extract_timestamp({since}), '-infinity')"
 _TERMS: Mapping[str, str] = {
     # An hour for clocks that differ: an id is made by a process, and an entry's time by the database.
     "{posted}": f"l.created_at >= {_SINCE} - interval '1 hour'",
+    # A release before 0012 counts the platform's share of all tenants in one row: with it, they are summed.
+    "{share}": """CASE WHEN starts_with(m.payer, 'platform:') AND EXISTS (
+                    SELECT FROM budgets o WHERE o.payer = 'platform' AND o.period = m.period
+                ) THEN 'platform' ELSE m.payer END AS payer""",
     "{posted_in}": "date_trunc('month', timezone('UTC', created_at))::date",
     "{month}": f"(date_trunc('month', timezone('UTC', {_SINCE})) - interval '1 month')::date",
     "{hours}": "date_trunc('hour', least(until - interval '6 hours', {all}), 'UTC')",
@@ -236,7 +251,7 @@ def first_rows(query: str, limit: str) -> str:
     return f"WITH broken AS MATERIALIZED ({query}) SELECT * FROM broken LIMIT {limit}"  # noqa: S608 all of it is ours
 
 
-_FIRST_ROWS = {name: Statement(text(first_rows(query, ":b_limit"))) for name, query in LATELY.items()}
+_FIRST_ROWS = {name: compiled(text(first_rows(query, ":b_limit"))) for name, query in LATELY.items()}
 
 
 def load_broken(db: Database, name: str, limit: int, *, since: UUID = EVER, seconds: float) -> list[Row]:

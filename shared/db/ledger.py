@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, tuple_
 
 from shared.db.columns import COUNTS, Time
+from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
 from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.tables import usage_ledger
@@ -28,7 +29,7 @@ def _list(order: Order) -> Statement:
     of_period = (at >= bindparam("u_from", type_=Time), at < bindparam("u_to", type_=Time))
     # No "or": whatever the plan, a page is read from where the page before ended.
     rows = select(usage_ledger.c.id, *_columns).where(*of_period, beyond)
-    return Statement(rows.order_by(*by).limit(bindparam("u_limit")))
+    return compiled(rows.order_by(*by).limit(bindparam("u_limit")))
 
 
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}

@@ -1,23 +1,29 @@
-"""Reads across tenants, by indexes, that end by Postgres's own limit, however much there is to be read."""
+"""Run statements across tenants with a time limit that Postgres enforces, and by indexes."""
 
 from sqlalchemy import Text, bindparam, func, select
 
+from shared.db.compiler import compiled
 from shared.db.engine import Database, Params, Row, Statement
 
-# Ahead of others in their transaction, whose alone it is.
-LIMITS = Statement(
+# Goes ahead of other statements, and is in force for their transaction only.
+LIMITS = compiled(
     select(
         func.set_config("statement_timeout", bindparam("b_milliseconds", type_=Text), True),
-        # Planned for these values: a plan for any time at all would read a table from its beginning.
+        # Plan for the values given: a generic plan would read a table from its beginning.
         func.set_config("plan_cache_mode", "force_custom_plan", True),
-        # That nearly no row is another month's is in no statistics: by those, all of the ledger would be read for them.
+        # Statistics do not say that few rows belong to another month. By them the planner would read the whole ledger.
         func.set_config("enable_seqscan", "off", True),
     )
 )
 
 
+def run_within(db: Database, seconds: float, *work: tuple[Statement, Params]) -> list[list[Row]]:
+    """The rows of each statement; each has so many seconds. Raises DatabaseUnavailable where that is not enough."""
+    return db.run_all(None, (LIMITS, limits(seconds)), *work)[1:]
+
+
 def read_within(db: Database, seconds: float, *work: tuple[Statement, Params]) -> list[list[Row]]:
-    """The rows of each statement, which has so many seconds. Raises DatabaseUnavailable where that is not enough."""
+    """`run_within` for statements that change nothing."""
     return db.read_all(None, (LIMITS, limits(seconds)), *work)[1:]
 
 

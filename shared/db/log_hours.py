@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
 from shared.db.reconciliation import in_suspense
 from shared.db.tables import invocation_log_hours as hours
@@ -96,7 +97,7 @@ def _due() -> Statement:
     again = exists().where(
         over.c.hour.between(suspended.c.first, suspended.c.last), hours.c.started_at < wanted, wanted <= _now
     )
-    return Statement(
+    return compiled(
         select(over.c.hour)
         .select_from(over.outerjoin(hours, hours.c.hour == over.c.hour))
         .where(or_(hours.c.read_at.is_(None), again))
@@ -111,7 +112,7 @@ def _begin() -> Statement:
     anew: dict[str, Any] = {"last_key": None, "models": cast([], ARRAY(Text)), "unreadable": 0}
     anew["started_at"] = begun.excluded.started_at
     changes = {name: case((ended, value), else_=hours.c[name]) for name, value in anew.items()}
-    return Statement(
+    return compiled(
         begun.on_conflict_do_update(index_elements=["hour"], set_={**changes, "read_at": None}).returning(
             hours.c.started_at, hours.c.last_key
         )
@@ -133,7 +134,7 @@ def _silent() -> Statement:
     )
     needed = extract("epoch", suspended.c.last - suspended.c.first) / 3600 + 1
     there = exists().where(hours.c.hour == suspended.c.made, suspended.c.model_id == func.any(hours.c.models))
-    return Statement(
+    return compiled(
         select(suspended.c.call_id, suspended.c.reserve_usd)
         .where(whole == cast(needed, Integer), there)
         .order_by(suspended.c.call_id)
@@ -143,7 +144,7 @@ def _silent() -> Statement:
 _models = cast(bindparam("b_models"), ARRAY(Text))
 _DUE = _due()
 _BEGIN = _begin()
-_ADVANCE = Statement(
+_ADVANCE = compiled(
     update(hours)
     .where(_this, _mine)
     .values(
@@ -154,7 +155,7 @@ _ADVANCE = Statement(
     )
     .returning(hours.c.hour)
 )
-_END = Statement(update(hours).where(_this, _mine).values(read_at=_now).returning(hours.c.hour))
+_END = compiled(update(hours).where(_this, _mine).values(read_at=_now).returning(hours.c.hour))
 _SILENT = _silent()
 
 

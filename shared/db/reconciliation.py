@@ -12,12 +12,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Column, DateTime, Double, Text, Uuid, bindparam, cast, func, select, update
+from sqlalchemy import ARRAY, Column, DateTime, Double, Text, Uuid, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.db.columns import COUNTS
-from shared.db.engine import Database, Row, Statement, typed
-from shared.db.journal import LEDGER_COLUMNS, adjustments
+from shared.db.compiler import compiled
+from shared.db.engine import Database, Row, Statement
+from shared.db.protocol import RECONCILE
 from shared.db.tables import llm_calls, usage_ledger
 
 # The hour in which a call was made; a provider's record is looked at hour by hour.
@@ -29,7 +30,7 @@ in_suspense = (
     & (llm_calls.c.status == "unknown")
 )
 
-_LOAD = Statement(
+_LOAD = compiled(
     select(
         *(llm_calls.c[name] for name in ("call_id", "provider", "model_id", "status", "rates", "reserve_usd", *COUNTS)),
         llm_calls.c.posted_at.is_not(None).label("posted"),
@@ -37,22 +38,8 @@ _LOAD = Statement(
     ).where(llm_calls.c.call_id == func.any(cast(bindparam("c_call_ids"), ARRAY(Uuid))))
 )
 
-_SETTLED_FIELDS = ("status", *COUNTS, "cost_usd")
-
-
-def _settle() -> Statement:
-    settled = (
-        update(llm_calls)
-        .where(
-            llm_calls.c.call_id == bindparam("c_call_id"),
-            llm_calls.c.status == "unknown",
-            llm_calls.c.posted_at.is_not(None),
-        )
-        .values({name: typed(f"c_{name}", llm_calls.c[name]) for name in _SETTLED_FIELDS})
-        .returning(*(llm_calls.c[name] for name in (*LEDGER_COLUMNS, "reserve_usd", "cost_usd")))
-        .cte("recorded")
-    )
-    return Statement(select(settled.c.call_id).add_cte(*adjustments(settled)))
+# The provider's record says nothing about these, and what the journal has of them stays.
+_UNSAID: Mapping[str, None] = {"o_stop_reason": None, "o_error_code": None, "o_provider_request_id": None}
 
 
 def _silent() -> Statement:
@@ -66,7 +53,7 @@ def _silent() -> Statement:
     old = llm_calls.c.created_at < func.clock_timestamp() - func.make_interval(
         0, 0, 0, 0, 0, 0, cast(bindparam("c_age_s"), Double)
     )
-    return Statement(
+    return compiled(
         select(llm_calls.c.call_id, llm_calls.c.reserve_usd)
         .select_from(usage_ledger, llm_calls, covered)
         .where(
@@ -80,7 +67,7 @@ def _silent() -> Statement:
     )
 
 
-_LEFT = Statement(
+_LEFT = compiled(
     select(
         llm_calls.c.provider,
         llm_calls.c.model_id,
@@ -94,7 +81,6 @@ _LEFT = Statement(
     .order_by(llm_calls.c.provider, llm_calls.c.model_id)
 )
 
-SETTLE = _settle()
 LOAD_SILENT = _silent()
 
 
@@ -107,7 +93,8 @@ def load_calls(db: Database, call_ids: Iterable[UUID]) -> dict[UUID, Row]:
 def record_settlement(db: Database, call_id: UUID, outcome: Mapping[str, Any]) -> bool:
     """Move a posted call out of suspense, with its `outcome`: status, tokens by class and cost_usd. False where it was
     not there any more, or not yet."""
-    return bool(db.run(None, SETTLE, {"c_call_id": call_id} | {f"c_{name}": value for name, value in outcome.items()}))
+    params = {"o_call_id": call_id, **_UNSAID, **{f"o_{name}": value for name, value in outcome.items()}}
+    return bool(db.run(None, RECONCILE, params))
 
 
 def load_silent(db: Database, covered: Iterable[tuple[str, str, datetime]], age_s: float) -> list[Row]:

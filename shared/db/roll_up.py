@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnClause, ColumnElement
 
 from shared.db.columns import TOKENS
+from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
 from shared.db.tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
 
@@ -57,7 +58,7 @@ def _start() -> Statement:
     then."""
     oldest = select(func.date_trunc("hour", func.min(usage_ledger.c.created_at), "UTC")).scalar_subquery()
     first = select(literal(True), func.least(oldest, _settled)).where(~exists(select(usage_rolled_up)))
-    return Statement(upsert(usage_rolled_up).from_select(["only_row", "until"], first).on_conflict_do_nothing())
+    return compiled(upsert(usage_rolled_up).from_select(["only_row", "until"], first).on_conflict_do_nothing())
 
 
 def _hour() -> Statement:
@@ -65,7 +66,7 @@ def _hour() -> Statement:
     dimensions = [entry[name] for name in _dimensions]
     sums = [func.count().filter(entry.kind == "post"), *(func.sum(entry[name]) for name in _sums)]
     rolled = select(until, *dimensions, *sums).where(_due, entry.created_at >= until, entry.created_at < _next)
-    return Statement(_into(usage_hours, rolled.group_by(until, *dimensions)))
+    return compiled(_into(usage_hours, rolled.group_by(until, *dimensions)))
 
 
 def _day() -> Statement:
@@ -74,7 +75,7 @@ def _day() -> Statement:
     dimensions = [hours[name] for name in _dimensions]
     sums = [func.sum(hours[name]) for name in ("calls", *_sums)]
     rolled = select(day, *dimensions, *sums).where(_due, _midnight(_next) == _next, hours.start >= day)
-    return Statement(_into(usage_days, rolled.where(hours.start < _next).group_by(day, *dimensions)))
+    return compiled(_into(usage_days, rolled.where(hours.start < _next).group_by(day, *dimensions)))
 
 
 def _into(spans: Table, rolled: Select[Any]) -> Insert:
@@ -82,7 +83,7 @@ def _into(spans: Table, rolled: Select[Any]) -> Insert:
 
 
 def _clear(spans: Table, since: ColumnElement[datetime]) -> Statement:
-    return Statement(delete(spans).where(spans.c.start >= select(since).where(_due).scalar_subquery()))
+    return compiled(delete(spans).where(spans.c.start >= select(since).where(_due).scalar_subquery()))
 
 
 def _midnight(moment: ColumnElement[datetime]) -> ColumnElement[datetime]:
@@ -90,7 +91,7 @@ def _midnight(moment: ColumnElement[datetime]) -> ColumnElement[datetime]:
 
 
 # How long a statement may wait for a lock, and how long it may take.
-_LIMITS = Statement(
+_LIMITS = compiled(
     select(
         *(
             func.set_config(f"{name}_timeout", bindparam(f"b_{name}", type_=Text), True)
@@ -101,12 +102,12 @@ _LIMITS = Statement(
 # One hour: nothing happens where none is due. Whoever comes second waits for the lock, and then finds the next hour.
 _BATCH = (
     _start(),
-    Statement(select(until).where(_due).with_for_update()),
+    compiled(select(until).where(_due).with_for_update()),
     _clear(usage_hours, until),
     _clear(usage_days, _midnight(until)),
     _hour(),
     _day(),
-    Statement(update(usage_rolled_up).where(_due).values(until=_next).returning(until)),
+    compiled(update(usage_rolled_up).where(_due).values(until=_next).returning(until)),
 )
 
 

@@ -1,19 +1,16 @@
-"""Statements about sessions. Deleting takes all text away in one transaction; the ledger keeps its rows.
-
-A session is deleted on demand, or because nobody has touched it for long. Both mark it first, each under conditions of
-its own, and what follows takes the text of a session that bears the mark.
-"""
+"""Sessions. Deleting one takes all of its text away in one transaction; the ledger keeps its rows."""
 
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, cast, delete, exists, func, insert, literal_column, or_, select, update
+from sqlalchemy import Integer, bindparam, cast, exists, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from shared.db.context import active
-from shared.db.engine import Database, Params, Row, Statement
+from shared.db.compiler import compiled
+from shared.db.engine import Database, Row, Statement
 from shared.db.pages import Order, Page, PageRequest, page
-from shared.db.tables import llm_calls, replies, sessions, summaries, turns
+from shared.db.protocol import SCRUB
+from shared.db.tables import active, sessions, turns
 from shared.errors import NotFound
 
 _FIELDS = ("title", "mode", "agent_keys", "fan_out")
@@ -25,46 +22,25 @@ def _field(name: str) -> ColumnElement[Any]:
     return bindparam(f"b_{name}", type_=sessions.c[name].type)
 
 
-def without_tags(plan: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A plan without the user's words in it."""
-    return func.jsonb_set(plan, literal_column("'{unknown_tags}'"), literal_column("'[]'::jsonb"))
-
-
 def _list(order: Order) -> Statement:
     after = bindparam("b_after", type_=sessions.c.id.type)
     beyond = sessions.c.id < after if order == "desc" else sessions.c.id > after
     by = sessions.c.id.desc() if order == "desc" else sessions.c.id.asc()
     living = select(*_columns).where(sessions.c.deleted_at.is_(None), or_(after.is_(None), beyond))
-    return Statement(living.order_by(by).limit(bindparam("b_limit")))
+    return compiled(living.order_by(by).limit(bindparam("b_limit")))
 
 
 _values = {name: _field(name) for name in ("id", "tenant_id", "user_id", *_FIELDS)}
-_INSERT = Statement(insert(sessions).values(_values).returning(*_columns))
-LOAD_SESSION = Statement(select(*_columns).where(*_this))
+_INSERT = compiled(insert(sessions).values(_values).returning(*_columns))
+LOAD_SESSION = compiled(select(*_columns).where(*_this))
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
-_CHANGE = Statement(
+_CHANGE = compiled(
     update(sessions)
     .where(*_this)
     # A field that is not given stays as it is.
     .values({name: func.coalesce(_field(name), sessions.c[name]) for name in _FIELDS})
     .values(updated_at=func.clock_timestamp())
     .returning(*_columns)
-)
-
-_mark = update(sessions).where(*_this).values(deleted_at=func.clock_timestamp(), title="").returning(sessions.c.id)
-_marked = select(sessions.c.id).where(sessions.c.id == bindparam("b_id"), sessions.c.deleted_at.is_not(None))
-_of_session = turns.c.session_id == _marked.scalar_subquery()
-# A turn that is still active is scrubbed by the publish that ends it.
-_ended = select(turns.c.id).where(_of_session, ~active)
-# In the order of the locks: the session, which is marked first, its turns, their calls.
-_SCRUB = (
-    Statement(update(turns).where(_of_session).values(deleted_at=func.clock_timestamp())),
-    Statement(
-        update(turns).where(turns.c.id.in_(_ended)).values(message="", response=None, plan=without_tags(turns.c.plan))
-    ),
-    Statement(update(llm_calls).where(llm_calls.c.turn_id.in_(_ended)).values(output=None)),
-    Statement(update(replies).where(replies.c.turn_id.in_(_ended)).values(text=None)),
-    Statement(delete(summaries).where(summaries.c.session_id == _marked.scalar_subquery())),
 )
 
 # A day is 24 hours. The time of creation is indexed, and a session cannot have been touched before it.
@@ -74,9 +50,7 @@ _untouched = (
     sessions.c.updated_at < _since,
     ~exists(select(turns.c.id).where(turns.c.session_id == sessions.c.id, active)),
 )
-_MARK = Statement(_mark)
-_MARK_UNTOUCHED = Statement(_mark.where(*_untouched))
-_UNTOUCHED = Statement(
+_UNTOUCHED = compiled(
     select(sessions.c.tenant_id, sessions.c.id)
     .where(sessions.c.deleted_at.is_(None), *_untouched)
     .order_by(sessions.c.created_at)
@@ -109,7 +83,8 @@ def record_session_change(db: Database, tenant_id: str, session_id: UUID, fields
 
 def record_session_deletion(db: Database, tenant_id: str, session_id: UUID) -> None:
     """Mark the session and its turns as deleted, and take the text away. Raises NotFound."""
-    _one(_delete(db, tenant_id, _MARK, {"b_id": session_id}))
+    if not _scrubbed(db, tenant_id, session_id, None):
+        raise NotFound("There is no such session.")
 
 
 def load_untouched_sessions(db: Database, days: int, limit: int) -> list[Row]:
@@ -121,11 +96,11 @@ def load_untouched_sessions(db: Database, days: int, limit: int) -> list[Row]:
 
 def record_session_expiry(db: Database, tenant_id: str, session_id: UUID, days: int) -> bool:
     """Delete the session as a client would, unless somebody has touched it by now. Returns whether it is gone."""
-    return bool(_delete(db, tenant_id, _MARK_UNTOUCHED, {"b_id": session_id, "b_days": days}))
+    return _scrubbed(db, tenant_id, session_id, days)
 
 
-def _delete(db: Database, tenant_id: str, mark: Statement, params: Params) -> list[Row]:
-    return db.run_all(tenant_id, *((statement, params) for statement in (mark, *_SCRUB)))[0]
+def _scrubbed(db: Database, tenant_id: str, session_id: UUID, days: int | None) -> bool:
+    return "scrubbed" in db.run(tenant_id, SCRUB, {"b_id": session_id, "b_days": days})[0]
 
 
 def _one(rows: list[Row]) -> Row:

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, or_, select
 
+from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
 from shared.db.pages import Order, Page, PageRequest, as_index, page
 from shared.db.tables import audit_events, sessions, summaries, turns
@@ -23,14 +24,14 @@ SUMMARY_COLUMNS = (
     "created_at",
 )
 _id = bindparam("b_id", type_=sessions.c.id.type)
-_SESSION = Statement(select(sessions.c.id).where(sessions.c.id == _id, sessions.c.deleted_at.is_(None)))
-_AUDIT = Statement(
+_SESSION = compiled(select(sessions.c.id).where(sessions.c.id == _id, sessions.c.deleted_at.is_(None)))
+_AUDIT = compiled(
     select(*(audit_events.c[name] for name in ("event", "user_id", "detail", "created_at")))
     .join(turns, turns.c.id == audit_events.c.turn_id)
     .where(audit_events.c.turn_id == _id, turns.c.deleted_at.is_(None))
     .order_by(audit_events.c.id)
 )
-_TURN = Statement(select(turns.c.id).where(turns.c.id == _id, turns.c.deleted_at.is_(None)))
+_TURN = compiled(select(turns.c.id).where(turns.c.id == _id, turns.c.deleted_at.is_(None)))
 
 
 def _list(order: Order) -> Statement:
@@ -39,7 +40,7 @@ def _list(order: Order) -> Statement:
     beyond, by = (index < after, index.desc()) if order == "desc" else (index > after, index.asc())
     listed = select(*(summaries.c[name] for name in SUMMARY_COLUMNS))
     listed = listed.where(summaries.c.session_id == _id, or_(after.is_(None), beyond))
-    return Statement(listed.order_by(by).limit(bindparam("b_limit")))
+    return compiled(listed.order_by(by).limit(bindparam("b_limit")))
 
 
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}

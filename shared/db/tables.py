@@ -27,7 +27,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from shared.db.budget_tables import PLATFORM, budget_limits, budget_months, budget_settlements, budgets
+from shared.db.budget_tables import (
+    PLATFORM,
+    budget_limits,
+    budget_months,
+    budget_settlements,
+    budgets,
+    platform_months,
+)
 from shared.db.columns import Time, counts, metadata, now, tokens
 from shared.db.invocation_log_tables import invocation_log_hours
 from shared.db.usage_tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
@@ -42,6 +49,7 @@ __all__ = [
     "budgets",
     "invocation_log_hours",
     "metadata",
+    "platform_months",
     "usage_days",
     "usage_hours",
     "usage_ledger",
@@ -49,7 +57,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0011"
+MIGRATION_HEAD = "0012"
 agents = Table(
     "agents",
     metadata,
@@ -145,6 +153,9 @@ turns = Table(
         postgresql_where=text("status IN ('accepted', 'running')"),
     ),
 )
+
+# A turn that has not ended.
+active = turns.c.status.in_(("accepted", "running"))
 
 
 def _of_a_turn(table: str) -> ForeignKeyConstraint:

@@ -37,6 +37,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from shared.db.columns import TOKENS, Time
+from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
 from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.tables import PLATFORM, usage_days, usage_hours, usage_ledger, usage_rolled_up
@@ -175,7 +176,7 @@ def _totals(entries: FromClause, groups: Sequence[str], order: Order) -> Stateme
     beyond = tuple_(*sorted_by) < tuple_(*after) if order == "desc" else tuple_(*sorted_by) > tuple_(*after)
     by = [key.desc() if order == "desc" else key.asc() for key in sorted_by]
     listed = select(totals).where(cast(bindparam("u_first_page"), Boolean) | beyond)
-    return Statement(listed.order_by(*by).limit(bindparam("u_limit")))
+    return compiled(listed.order_by(*by).limit(bindparam("u_limit")))
 
 
 def _type(group: str) -> TypeEngine[Any]:

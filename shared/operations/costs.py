@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from shared.db.budgets import record_platform_month
 from shared.db.costs import Entry, Month, load_month
 from shared.db.engine import Database
 from shared.domain.money import ZERO, Usage
@@ -35,10 +36,12 @@ KEYS: Final[Mapping[Dimension, Callable[[Entry], str]]] = {
 
 
 def load_gauges(db: Database) -> list[Gauge]:
-    """The gauges of money, or none where the ledger could not be added up in time; `db` is in the role for
-    operations."""
+    """The gauges of money, or none where the ledger could not be added up in time. The platform's share is kept for the
+    holds, which compare it with the platform's limit. `db` is in the role for operations."""
     try:
-        return list(gauges(load_month(db, _STATEMENT_S)))
+        month = load_month(db, _STATEMENT_S)
+        record_platform_month(db, month.moment, month.platform_usd, _STATEMENT_S)
+        return list(gauges(month))
     except DatabaseUnavailable:
         logger.warning("money not added up")
         return []
@@ -92,7 +95,7 @@ def forecast(month: Month) -> Decimal:
 
 
 def budget_used(month: Month) -> Decimal | None:
-    """Per cent of the platform's budget that is spent or held; None without a limit. A limit of nothing is used up."""
+    """Per cent of the platform's limit that is spent; None without a limit. A limit of zero is used up."""
     if month.limit_usd is None:
         return None
-    return 100 * month.used_usd / month.limit_usd if month.limit_usd else Decimal(100)
+    return 100 * month.platform_usd / month.limit_usd if month.limit_usd else Decimal(100)

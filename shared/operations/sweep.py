@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from shared.db.budgets import record_settlements
 from shared.db.dispatch import record_dispatch
 from shared.db.engine import Database
 from shared.db.invariants import INVARIANTS, first_id, load_broken
 from shared.db.roll_up import roll_up
-from shared.db.settlements import count_in
 from shared.domain.message import TurnMessage
 from shared.errors import DatabaseUnavailable
 
@@ -63,9 +63,9 @@ def roll_up_due(db: Database, hours: int, seconds: float) -> None:
 
 
 def count_in_settled(db: Database, seconds: float) -> None:
-    """Count in what was settled where no hold does, within so many seconds: of payers who have made their last call."""
+    """Add to the months what the release before 0012 wrote beside them while both serve."""
     try:
-        count_in(db, seconds)
+        record_settlements(db, seconds)
     except DatabaseUnavailable:
         logger.warning("settlements not counted in")
 

@@ -13,8 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from shared.catalog import catalog
-from shared.db.context import LOAD_FOR_NEW_TURN
 from shared.db.engine import Database, Params, Row
+from shared.db.protocol import HISTORY_TURNS, LOAD_NEW_TURN
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.json_text import json_text
@@ -29,7 +29,7 @@ from shared.errors import (
     TurnConflict,
     UnknownAgent,
 )
-from shared.settings import settings
+from shared.settings import budget_settings, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,9 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         "b_session_id": request.session_id,
         "b_idempotency_key": request.idempotency_key,
         "b_turns_per_minute": settings().turns_per_minute,
+        "b_history_turns": HISTORY_TURNS,
     }
-    loaded = db.read(request.tenant_id, LOAD_FOR_NEW_TURN, params)[0]
+    loaded = db.read(request.tenant_id, LOAD_NEW_TURN, params)[0]
     if loaded["used"]:
         return _stored(loaded["used"], request)
     session = loaded["session"]
@@ -113,7 +114,7 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
 def conversation_of(
     loaded: Row, roster: dict[str, Agent], message: str, requested: tuple[str, ...] | None, fan_out: str
 ) -> Conversation:
-    """What the statements of `shared.db.context` loaded, as the council knows it."""
+    """What was loaded for a turn, as the council knows it."""
     history = tuple(
         PastTurn(
             turn["message"],
@@ -174,4 +175,5 @@ def _columns(request: TurnRequest, header: Header, fan_out: str, roster: dict[st
         "t_requested_agent_keys": request.agent_keys and list(request.agent_keys),
         "t_roster": json_text([{"key": agent.key, "version": agent.version} for agent in roster.values()]),
         "t_plan": None,
+        "t_default_cap_usd": budget_settings().default_cap_usd,
     }

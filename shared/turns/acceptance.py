@@ -1,7 +1,7 @@
-"""Running a statement that accepts a turn, and what its refusals mean.
+"""Accept a turn, and tell its refusals apart. A refusal writes nothing.
 
-Every unique violation is somebody who was faster, never an error to the client: the caller loads again, and finds the
-turn under its key, an active one, or the next index. Nothing was written in any of these cases.
+A unique violation means that another request was faster. It is no error to the client: the caller loads again, and
+finds the turn under its key, an active turn, or the next index.
 """
 
 import time
@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from shared.db.engine import Database, Params, Statement
+from shared.db.engine import Database, Params
+from shared.db.protocol import ACCEPT, REFUSED_HOLD, REFUSED_TENANT
 from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable
 
-# The intent's payer is NULL where the budget refused its hold.
-_REFUSED_HOLD = ("llm_calls", "payer")
 # Another turn of the session, or of the key, was inserted first.
 _FASTER = ("turns_one_active_per_session", "turns_session_id_turn_index_key", "turns_idempotency_key_tenant_id_key")
 
@@ -25,10 +24,6 @@ class Stale(Exception):
 
 class RefusedHold(Exception):
     """The payer's budget does not cover the reserve."""
-
-
-def is_refused_hold(error: psycopg.errors.NotNullViolation) -> bool:
-    return (error.diag.table_name, error.diag.column_name) == _REFUSED_HOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +39,23 @@ class Accepted:
         return self.database_now + timedelta(seconds=time.monotonic() - self.monotonic)
 
 
-def accept(db: Database, tenant_id: str, statement: Statement, params: Params) -> Accepted:
-    """Run ACCEPT or ACCEPT_AND_OPEN. Raises Stale, RefusedHold, BudgetExceeded where the tenant has nothing left, and
-    JournalUnavailable where nothing can be written down."""
+def accept(db: Database, tenant_id: str, params: Params) -> Accepted:
+    """Accept a turn, with its first call where `params` have one. Raises Stale, RefusedHold, BudgetExceeded where the
+    tenant has nothing left, and JournalUnavailable where nothing can be written down."""
     try:
-        row = db.run(tenant_id, statement, params)[0]
+        row = db.run(tenant_id, ACCEPT, params)[0]
     except psycopg.errors.UniqueViolation as error:
         if error.diag.constraint_name not in _FASTER:
             raise JournalUnavailable from error
         raise Stale from error
-    except psycopg.errors.NotNullViolation as error:
-        if not is_refused_hold(error):
-            raise JournalUnavailable from error
-        raise RefusedHold from error
-    except (psycopg.Error, DatabaseUnavailable) as error:
+    except psycopg.Error as error:
+        if error.sqlstate == REFUSED_HOLD:
+            raise RefusedHold from error
+        if error.sqlstate == REFUSED_TENANT:
+            raise BudgetExceeded from error
         raise JournalUnavailable from error
-    if row["created_at"] is None:
-        raise BudgetExceeded if row["locked"] else Stale
+    except DatabaseUnavailable as error:
+        raise JournalUnavailable from error
+    if "created_at" not in row:
+        raise Stale
     return Accepted(row["created_at"], row["now"], time.monotonic())

@@ -10,10 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from shared.catalog import Rates
-from shared.db.columns import COUNTS
 from shared.db.engine import Params, Row
-from shared.db.journal import OUTCOME_FIELDS
-from shared.domain.money import ZERO, Usage, cost, rates_as_dict, rates_from_dict, upper_bound
+from shared.domain.money import COUNTS, ZERO, Usage, cost, rates_as_dict, rates_from_dict, upper_bound
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Account, CallStatus, Charge, Purpose, Verdict
 from shared.llm.port import Completion, Request
@@ -91,7 +89,7 @@ class Call:
         }
 
     def intent(self, ask: Ask, request: Request, request_hash: str) -> dict[str, Any]:
-        """The call as `shared.db.journal` writes it down, an object of a JSON array."""
+        """The call as `intents.sql` reads it, an object of a JSON array."""
         return {
             "call_id": request.call_id,
             "step": self.step,
@@ -108,7 +106,7 @@ class Call:
         }
 
     def outcome_params(self) -> dict[str, Any]:
-        """What `shared.db.journal` calls the outcome's fields."""
+        """The parameters of `outcome.sql`."""
         attempt = self.answered()
         completion = attempt.completion
         fields = {
@@ -125,8 +123,8 @@ class Call:
         return {f"o_{name}": value for name, value in fields.items()}
 
 
-# The parameters of a statement that could record an outcome, where there is none.
-NO_OUTCOME: Params = {f"o_{name}": None for name in ("call_id", *OUTCOME_FIELDS)}
+# The parameters of a step without an outcome to record.
+NO_OUTCOME: Params = {"o_call_id": None}
 
 
 def new_call(ask: Ask, request: Request, number: int, payer: str) -> Call:

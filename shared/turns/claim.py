@@ -13,11 +13,16 @@ from uuid import UUID
 import psycopg
 
 from shared.catalog import Rates
-from shared.db.claims import CLAIM, FRUITLESS_CLAIMS, GIVEN_UP, LOCK_ABANDONED
-from shared.db.context import LOAD_FOR_RESUMED_TURN
 from shared.db.engine import Database, Row
-from shared.db.forfeit import FORFEIT
-from shared.db.turns import LOAD_CALLS
+from shared.db.protocol import (
+    CLAIM,
+    FORFEIT,
+    FRUITLESS_CLAIMS,
+    HISTORY_TURNS,
+    LOAD_CALLS,
+    LOAD_GIVEN_UP,
+    LOAD_RESUMED_TURN,
+)
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation
 from shared.domain.money import ZERO, rates_as_dict
@@ -60,26 +65,26 @@ def claim(db: Database, tenant_id: str, turn_id: UUID) -> Claimed | None:
 
 def load_given_up(db: Database, tenant_id: str, turn_id: UUID) -> bool:
     """Whether the turn has ended because it was given up."""
-    return bool(db.read(tenant_id, GIVEN_UP, {"t_id": turn_id}))
+    params = {"t_id": turn_id, "t_fruitless_claims": FRUITLESS_CLAIMS}
+    return bool(db.read(tenant_id, LOAD_GIVEN_UP, params))
 
 
 def _claim(db: Database, tenant_id: str, turn_id: UUID) -> Row | None:
     try:
-        with db.transaction(tenant_id) as execute:
-            if not execute(LOCK_ABANDONED, {"t_id": turn_id}):
-                return None
-            return execute(CLAIM, {"t_id": turn_id})[0]
+        row = db.run(tenant_id, CLAIM, {"t_id": turn_id})[0]
     except (psycopg.Error, DatabaseUnavailable) as error:
         raise JournalUnavailable from error
+    return row if "locked" in row else None
 
 
 def _load(db: Database, turn: Row) -> Claimed:
     params = {
         "b_session_id": turn["session_id"],
+        "b_history_turns": HISTORY_TURNS,
         "b_turn_index": turn["turn_index"],
         "b_roster": json.dumps(turn["roster"]),
     }
-    loaded, calls = db.read_all(turn["tenant_id"], (LOAD_FOR_RESUMED_TURN, params), (LOAD_CALLS, {"b_id": turn["id"]}))
+    loaded, calls = db.read_all(turn["tenant_id"], (LOAD_RESUMED_TURN, params), (LOAD_CALLS, {"b_id": turn["id"]}))
     by_key = {agent["key"]: Agent(**agent) for agent in loaded[0]["agents"]}
     roster = {pinned["key"]: by_key[pinned["key"]] for pinned in turn["roster"]}
     plan = Plan.from_dict(turn["plan"]) if turn["plan"] else None

@@ -9,23 +9,21 @@ import itertools
 import logging
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
 import psycopg
 
-from shared.db.accept import ACCEPT, ACCEPT_AND_OPEN
-from shared.db.claims import RELEASE
 from shared.db.engine import Database, Params, Row
-from shared.db.journal import OPEN, RECORD
-from shared.db.turns import LOAD_CALLS
+from shared.db.protocol import LOAD_CALLS, OPEN, RECORD, RELEASE
 from shared.domain.json_text import json_text
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Charge, Verdict
 from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable, TurnLimitExceeded
 from shared.llm.port import Completion, Request
 from shared.orchestration.attempts import Ask, Attempt
-from shared.settings import settings
-from shared.turns.acceptance import Accepted, RefusedHold, accept, is_refused_hold
+from shared.settings import budget_settings, settings
+from shared.turns.acceptance import Accepted, RefusedHold, accept
 from shared.turns.call import NO_OUTCOME, PLATFORM_PAYER, Call, call_from_row, new_call
 from shared.turns.caps import caps
 
@@ -101,6 +99,7 @@ class TurnJournal:
             "i_calls": json_text(written),
             "i_payer": calls[0].payer,
             "i_reserve_usd": sum(call.reserve_usd for call in calls),
+            "i_default_usd": _default_usd(calls[0].payer),
             "t_plan": plan and json_text(plan.as_dict()),
             "t_lease_s": max(request.model.max_call_s for _, request in asks) + LEASE_MARGIN_S,
         }
@@ -195,7 +194,8 @@ class TurnJournal:
 
     def accept_for_later(self) -> None:
         """Accept the turn without a call, for the queue. Raises what `open` raises."""
-        self.accepted = accept(self._db, self._tenant_id, ACCEPT, self._new)
+        params = {"i_calls": None, "t_lease_s": None, "t_needs_money": True}
+        self.accepted = accept(self._db, self._tenant_id, {**self._new, **params})
 
     def release(self) -> bool:
         """Give the turn back to the queue, with the outcome in hand. False where another runner has it already: then
@@ -205,10 +205,10 @@ class TurnJournal:
         except (psycopg.Error, DatabaseUnavailable) as error:
             self.flush()
             raise JournalUnavailable from error
-        if row["recorded"]:
+        if "recorded" in row:
             self.written()
         self.flush()
-        return bool(row["released"])
+        return "released" in row
 
     def _payer(self, ask: Ask) -> str:
         """Who holds the call's reserve: the tenant for its agents, whoever policy names for a helper."""
@@ -219,8 +219,10 @@ class TurnJournal:
     def _accept_and_open(self, params: Params, *, needed: bool) -> bool:
         """False where the budget refused: fewer calls may fit, and a helper is done without. Raises BudgetExceeded
         where the call is needed, or the tenant has nothing left."""
+        agents_call = params["i_payer"] != PLATFORM_PAYER
         try:
-            self.accepted = accept(self._db, self._tenant_id, ACCEPT_AND_OPEN, {**self._new, **params})
+            params = {**self._new, **params, "t_needs_money": None if agents_call else True}
+            self.accepted = accept(self._db, self._tenant_id, params)
         except RefusedHold as error:
             if needed:
                 raise BudgetExceeded from error
@@ -234,17 +236,21 @@ class TurnJournal:
             row = self._db.run(self._tenant_id, OPEN, {**self.fence(), **self.outcome(), **params})[0]
         except (psycopg.Error, DatabaseUnavailable) as error:
             self.flush()
-            if isinstance(error, psycopg.errors.NotNullViolation) and is_refused_hold(error):
-                return False
             raise JournalUnavailable from error
-        if row["recorded"]:
+        if "recorded" in row:
             self.written()
-        if not row["fenced"]:
+        if "wanted" not in row:
             self.flush()
             raise Stopped(publish=False)
         if not row["wanted"]:
             raise Stopped(publish=True)
-        return True
+        return "held" in row
+
+
+def _default_usd(payer: str) -> Decimal:
+    """The limit of a month, in USD, where neither the tenant nor the operator set one."""
+    values = budget_settings()
+    return values.platform_allowance_usd if payer == PLATFORM_PAYER else values.default_cap_usd
 
 
 def _hash(request: Request) -> str:

@@ -10,7 +10,7 @@ import psycopg
 from uuid6 import uuid7
 
 from shared.db.engine import Database, Params
-from shared.db.publish import PUBLISH
+from shared.db.protocol import PUBLISH
 from shared.domain.json_text import json_text
 from shared.domain.money import format_usd
 from shared.domain.problem import Problem, problem
@@ -43,11 +43,11 @@ def publish(
             "t_saw_lost": journal.lost,
         }
         row = _run(db, header.tenant_id, journal, params)
-        if row["published"]:
+        if "published" in row:
             if deleted:
                 raise SessionDeleted
             return turn, params["t_response"]
-        if row["cancelled"] is None:
+        if "cancelled" not in row:
             raise Stopped(publish=False)
         cancelled, deleted = row["cancelled"], row["deleted"]
         if row["lost"] != journal.lost and not journal.load_late_outcomes():
@@ -102,7 +102,7 @@ def _run(db: Database, tenant_id: str, journal: TurnJournal, params: Params) -> 
         raise JournalUnavailable("The turn could not be published now; it will be.") from error
     except psycopg.Error as error:
         raise PublishFailed from error
-    if row["recorded"]:
+    if "recorded" in row:
         journal.written()
     else:
         journal.flush()
@@ -128,25 +128,21 @@ def _params(turn: Turn, journal: TurnJournal, summary: Summary | None, *, delete
         "t_response": None if deleted else turn.as_json(),
         "t_completed_at": turn.completed_at,
         "t_replies": json_text(replies),
-        "t_summaries": json_text(_summary_rows(turn, summary)),
+        "t_summary": summary and json_text(_summary_row(turn, summary)),
         "t_audit": json_text(audit),
     }
 
 
-def _summary_rows(turn: Turn, summary: Summary | None) -> list[dict[str, Any]]:
-    if summary is None:
-        return []
+def _summary_row(turn: Turn, summary: Summary) -> dict[str, Any]:
     helpers = [fallback.as_dict() for fallback in turn.fallbacks if fallback.component.startswith("summary")]
-    return [
-        {
-            "id": str(uuid7()),
-            "through_turn_index": summary.through_turn_index,
-            "text": summary.text,
-            **summary.structure.as_dict(),
-            "archived": summary.archived.as_dict(),
-            "fallbacks": helpers,
-        }
-    ]
+    return {
+        "id": str(uuid7()),
+        "through_turn_index": summary.through_turn_index,
+        "text": summary.text,
+        **summary.structure.as_dict(),
+        "archived": summary.archived.as_dict(),
+        "fallbacks": helpers,
+    }
 
 
 def _reply_row(reply: Reply, *, deleted: bool) -> dict[str, Any]:

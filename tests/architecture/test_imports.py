@@ -75,8 +75,8 @@ ABSENT = {
         "functions.http",
         "functions.worker",
     ),
-    "functions.turns.handler": (*NEVER, "functions.api", "functions.worker", "functions.sweeper"),
-    "functions.worker.handler": (*NEVER, *WEB, "functions.api", "functions.turns", "functions.http"),
+    "functions.turns.handler": (*NEVER, "sqlalchemy", "functions.api", "functions.worker", "functions.sweeper"),
+    "functions.worker.handler": (*NEVER, *WEB, "sqlalchemy", "functions.api", "functions.turns", "functions.http"),
 }
 # What is there, so that the absence of the rest says something.
 PRESENT = {

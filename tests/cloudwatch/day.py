@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from shared.db.engine import Database
-from shared.db.turns import record_cancel
+from shared.db.history import record_cancel
 from shared.llm.port import Request
 from tests.cloudwatch.service import NOWHERE, Service
 from tests.council_room import Killed, answer, unbilled, unknown

@@ -127,7 +127,7 @@ def prepare(before: Path, now: Path, name: str, say: Callable[[str], None]) -> I
 
 def head(folder: Path) -> str:
     """The schema that a release's code was written for."""
-    program = "from shared.db.tables import MIGRATION_HEAD; print(MIGRATION_HEAD)"
+    program = "from shared.db.tables import MIGRATION_HEAD; printMIGRATION_HEAD"
     command = [sys.executable, "-P", "-c", program]
     environ = {"PYTHONPATH": str(folder)}
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.strip()

@@ -12,6 +12,9 @@ from local.stack import Stack
 from tests.e2e.tenant import Tenant, open_client
 from tests.fake_provider import FakeProvider, moods
 
+# What a tenant may spend in a month, unless the deployment says otherwise.
+DEFAULT = "100"
+
 
 @pytest.fixture
 def operator(stack: Stack) -> Iterator[httpx.Client]:
@@ -37,11 +40,11 @@ def cap(operator: httpx.Client, tenant: Tenant, usd: str | None) -> httpx.Respon
 
 class TestRoles:
     def test_a_member_sees_the_budget_and_does_not_set_it(self, tenant: Tenant, member: httpx.Client) -> None:
-        assert member.get("budget").json()["limit_usd"] is None
+        assert member.get("budget").json()["limit_usd"] == DEFAULT
         assert problem(member.put("budget", json={"limit_usd": "1"})) == (403, "forbidden")
         # Whatever the body is.
         assert problem(member.put("budget", json={"limit_usd": 1})) == (403, "forbidden")
-        assert tenant.http.get("budget").json()["limit_usd"] is None
+        assert tenant.http.get("budget").json()["limit_usd"] == DEFAULT
 
     def test_an_operator_administers_no_tenant_and_an_administrator_no_deployment(
         self, tenant: Tenant, operator: httpx.Client
@@ -58,17 +61,17 @@ class TestRoles:
 
 
 class TestLimit:
-    def test_a_tenant_that_nobody_knows_has_a_budget(self, tenant: Tenant) -> None:
+    def test_an_unknown_tenant_has_the_default_budget(self, tenant: Tenant) -> None:
         assert tenant.http.get("budget").json() == {
             "period": f"{datetime.now(UTC):%Y-%m}",
-            "limit_usd": None,
-            "cap_usd": None,
+            "limit_usd": DEFAULT,
+            "cap_usd": DEFAULT,
             "held_usd": "0",
             "spent_usd": "0",
         }
 
     def test_a_limit_is_set_changed_and_taken_away(self, tenant: Tenant) -> None:
-        for given, shown in (("12.50", "12.5"), ("0.000000000001", "0.000000000001"), ("0", "0"), (None, None)):
+        for given, shown in (("12.50", "12.5"), ("0.000000000001", "0.000000000001"), ("0", "0"), (None, DEFAULT)):
             answer = tenant.http.put("budget", json={"limit_usd": given})
             assert (answer.status_code, answer.json()["limit_usd"]) == (200, shown)
             assert tenant.http.get("budget").json() == answer.json()
@@ -83,7 +86,7 @@ class TestLimit:
     def test_what_is_no_plain_decimal_string_is_refused(self, tenant: Tenant, usd: object) -> None:
         answer = tenant.http.put("budget", json={"limit_usd": usd})
         assert problem(answer) == (422, "invalid_request")
-        assert tenant.http.get("budget").json()["limit_usd"] is None
+        assert tenant.http.get("budget").json()["limit_usd"] == DEFAULT
 
     def test_to_take_the_limit_away_it_must_be_said(self, tenant: Tenant) -> None:
         assert problem(tenant.http.put("budget", json={})) == (422, "invalid_request")
@@ -146,7 +149,7 @@ class TestCap:
             return budget["limit_usd"], budget["cap_usd"]
 
         tenant.http.put("budget", json={"limit_usd": "10"})
-        for usd, expected in (("20", ("10", "20")), ("3", ("3", "3")), (None, ("10", None)), ("0", ("0", "0"))):
+        for usd, expected in (("20", ("10", "20")), ("3", ("3", "3")), (None, ("10", DEFAULT)), ("0", ("0", "0"))):
             assert cap(operator, tenant, usd).status_code == 200
             assert shown() == expected
         cap(operator, tenant, "7")

@@ -16,7 +16,7 @@ from shared.db.engine import database, operations_database
 from shared.llm.providers import provider
 from shared.llm.tokens import token_estimates
 from shared.names import Env
-from shared.settings import operations_settings, settings
+from shared.settings import budget_settings, operations_settings, settings
 from tests.faults import clock, sabotage
 from tests.faults.cut_proxy import Cut, CutProxy
 from tests.faults.forked import Forked, fork
@@ -174,5 +174,6 @@ def _serve(pipe: Connection, environ: Mapping[str, str], log: Path, provider_log
 
 def forget() -> None:
     """What was read from the environment so far."""
-    for cached in (settings, operations_settings, catalog, provider, database, operations_database, token_estimates):
+    parts = (settings, budget_settings, operations_settings)
+    for cached in (*parts, catalog, provider, database, operations_database, token_estimates):
         cached.cache_clear()

@@ -1,27 +1,25 @@
 """The named points of the protocol, put around the database and the provider of one forked process.
 
-`before`, `within` and `after` a statement: not sent, done and not committed, committed and not yet known of. `before`,
-`sent` and `after` a call: not sent, in the provider's log and not answered, answered and not recorded. At one of them
-the process is killed, stops, or waits for a word from the harness.
+`before`, `within` and `after` a statement: not sent, done and not committed, committed and not yet known of. `within` a
+statement and one of its parts: done as far as that part. `before`, `sent` and `after` a call: not sent, in the
+provider's log and not answered, answered and not recorded. At one of them the process is killed, stops, or waits for a
+word from the harness.
 """
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import psycopg
-
-from shared.db import claims, context, sessions, turns
+from shared.db import history, protocol
 from shared.db.engine import Database, Params, Row, Statement
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, Request
-from shared.turns import journal, publish
+from tests.watched_database import transaction
 
 Action = Literal["kill", "stop", "pause"]
 # A point's number in the order in which this job comes by, or its name, "within publish", and which time it is that it
@@ -31,18 +29,18 @@ _DEADLINE_S = 30.0
 
 
 def statement_names() -> dict[Statement, str]:
-    """What the steps of docs/transaction_policy.md are called there."""
-    # As those who run them know them: a sabotage has replaced some.
-    journaled = {"ACCEPT_AND_OPEN": "accept", "ACCEPT": "accept for later", "OPEN": "ask"}
-    journaled |= {"RECORD": "record", "RELEASE": "release"}
-    return {vars(journal)[name]: step for name, step in journaled.items()} | {
-        vars(publish)["PUBLISH"]: "publish",
-        context.LOAD_FOR_NEW_TURN: "load",
-        context.LOAD_FOR_RESUMED_TURN: "load for resume",
-        claims.LOCK_ABANDONED: "lock",
-        claims.CLAIM: "claim",
-        turns._CANCEL: "cancel",
-        sessions._MARK: "delete",
+    """What the steps of docs/transactions.md are called there."""
+    return {
+        protocol.ACCEPT: "accept",
+        protocol.OPEN: "ask",
+        protocol.RECORD: "record",
+        protocol.RELEASE: "release",
+        protocol.CLAIM: "claim",
+        protocol.PUBLISH: "publish",
+        protocol.SCRUB: "delete",
+        protocol.LOAD_NEW_TURN: "load",
+        protocol.LOAD_RESUMED_TURN: "load for resume",
+        history.CANCEL: "cancel",
     }
 
 
@@ -84,41 +82,36 @@ class Points:
         else:
             os.kill(os.getpid(), signal.SIGKILL if self._action == "kill" else signal.SIGSTOP)
 
+    def _is_ahead(self, points: Sequence[str]) -> bool:
+        """Whether the target is one of the points that come next."""
+        with self._lock:
+            if isinstance(self._target, tuple):
+                name, time = self._target
+                return self.trace.count(name) < time <= self.trace.count(name) + points.count(name)
+            return self._target is not None and 0 <= self._target - len(self.trace) < len(points)
+
     def _name(self, work: Sequence[tuple[Statement, Params]]) -> str:
         return next((self._names[statement] for statement, _ in work if statement in self._names), "read")
 
     def install(self) -> None:
         """Put the points into this process, for good."""
-        run_all, transaction, complete = Database.run_all, Database.transaction, OpenAICompatibleProvider.complete
+        run_all, complete = Database.run_all, OpenAICompatibleProvider.complete
 
         def run_all_(db: Database, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
             name = self._name(work)
             self.reach(f"before {name}")
-            within = f"within {name}"
-            if tenant_id is not None and self._is_next(within):
+            points = _within(name, work)
+            if tenant_id is not None and self._is_ahead(points):
                 # As one implicit transaction it has no moment between its work and its commit.
                 with transaction(db, tenant_id) as execute:
-                    rows = [_fetched(execute, *one) for one in work]
-                    self.reach(within)
+                    ahead = iter(points)
+                    rows = [execute(*one, lambda _: self.reach(next(ahead))) for one in work]
             else:
                 rows = run_all(db, tenant_id, *work)
-                self.reach(within)
+                for point in points:
+                    self.reach(point)
             self.reach(f"after {name}")
             return rows
-
-        @contextmanager
-        def transaction_(db: Database, tenant_id: str) -> Iterator[Callable[[Statement, Params], list[Row]]]:
-            with transaction(db, tenant_id) as execute:
-
-                def execute_(statement: Statement, params: Params) -> list[Row]:
-                    name = self._name([(statement, params)])
-                    self.reach(f"before {name}")
-                    rows = execute(statement, params)
-                    self.reach(f"within {name}")
-                    return rows
-
-                yield execute_
-            self.reach("after claim")
 
         def complete_(provider: OpenAICompatibleProvider, request: Request) -> Completion:
             self.reach("before call")
@@ -132,7 +125,6 @@ class Points:
 
         for owner, name, replacement in (
             (Database, "run_all", run_all_),
-            (Database, "transaction", transaction_),
             (OpenAICompatibleProvider, "complete", complete_),
         ):
             setattr(owner, name, replacement)
@@ -153,7 +145,12 @@ class Points:
         return answered[0]
 
 
-def _fetched(execute: Callable[[Statement, Params], list[Row]], statement: Statement, params: Params) -> list[Any]:
-    with suppress(psycopg.ProgrammingError):  # it returns no rows
-        return execute(statement, params)
-    return []
+def _within(name: str, work: Sequence[tuple[Statement, Params]]) -> list[str]:
+    """The points within, one after each part that is sent. Only the last one is without the part's name."""
+    parts = [
+        part.name
+        for statement, params in work
+        for part in statement.parts
+        if part.needs is None or params[part.needs] is not None
+    ]
+    return [*(f"within {name} {part}" for part in parts[:-1]), f"within {name}"]

@@ -50,10 +50,10 @@ def terminate(world: World, tally: Tally, rng: random.Random) -> None:
     """The runner's backend, at a point; of a client's request or of a worker's."""
     while not tally.done:
         turn = TurnUnderFault.begin(world, _any(rng), rng)
-        job = turn.post_job(rng.randrange(0, 20), "pause")
+        job = turn.post_job(rng.randrange(0, 32), "pause")
         if turn.scenario.later:
             turn.run(replace(job, at=None))
-            job = turn.deliver_job(rng.randrange(0, 20), "pause")
+            job = turn.deliver_job(rng.randrange(0, 32), "pause")
         actor = turn.actor()
         actor.send(job)
         event = actor.wait()

@@ -64,12 +64,12 @@ def kill_again(world: World, tally: Tally, rng: random.Random) -> None:
     """The first runner dies at a point, and so do one or two that take over."""
     while not tally.done:
         turn = TurnUnderFault.begin(world, rng.choice(list(SCENARIOS.values())), rng)
-        turn.run(turn.post_job(rng.randrange(4, 16)))
+        turn.run(turn.post_job(rng.randrange(7, 26)))
         for _ in range(rng.choice((1, 1, 2))):
             row = turn.row()
             if row is None or turn.ended():
                 break
             world.expire_lease(row["id"])
-            turn.run(turn.deliver_job(rng.randrange(0, 20)))
+            turn.run(turn.deliver_job(rng.randrange(0, 32)))
         turn.bring_to_end()
         tally.add(world, turn)

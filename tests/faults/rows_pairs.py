@@ -25,10 +25,10 @@ from tests.faults.world import World
 _RUNNER: Mapping[str, str] = MappingProxyType(
     {"ask": "sequential", "publish": "one agent", "release": "handed over", "record": "sequential"}
 )
-# Those who come to a turn: a claim's two statements, and what follows it.
-_OTHERS = ("lock", "claim", "cancel", "delete", "successor's ask", "successor's publish")
+# Those who come to a turn: a claim, as far as its lock and as a whole, and what follows it.
+_OTHERS = ("claim locked", "claim", "cancel", "delete", "successor's ask", "successor's publish")
 # What those do who find a turn without a runner.
-_FOUND = ("lock", "cancel", "delete")
+_FOUND = ("claim", "cancel", "delete")
 _BLOCKED = """SELECT 1 FROM pg_stat_activity
     WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"""
 _TERMINATE = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = %s"
@@ -44,16 +44,16 @@ class Pair:
 
 @dataclass
 class _Part:
-    """Somebody who has come as far as the statement `step`."""
+    """Somebody who has come as far as the statement `step`. `holds` is what of it is done when it meets the other."""
 
     step: str
+    holds: str
     actor: Actor
     job: Job
     answer: Answer | None = None
 
 
 def all_pairs() -> Iterator[Pair]:
-    """A claim's second statement comes while its first one holds the turn, so nobody can hold that before it."""
     for runner, other in product(_RUNNER, _OTHERS):
         yield Pair(runner, other)
         yield Pair(other, runner)
@@ -66,7 +66,8 @@ def all_pairs() -> Iterator[Pair]:
     yield Pair("accept: delete", "accept")
 
 
-PAIRS = [pair for pair in all_pairs() if pair.second != "claim"]
+# A claim that comes second comes in one way.
+PAIRS = [pair for pair in all_pairs() if pair.second != "claim locked"]
 
 
 def pairs(world: World, tally: Tally, rng: random.Random) -> None:
@@ -122,7 +123,7 @@ def _runner(turn: TurnUnderFault, step: str) -> _Part:
     turn.world.rows(_TERMINATE, Role.APP)
     part.actor.go_on(("before record", 1))
     assert isinstance(part.actor.wait(), Paused)
-    return _Part("record", part.actor, part.job)
+    return _Part("record", "record", part.actor, part.job)
 
 
 def _other(turn: TurnUnderFault, name: str) -> _Part:
@@ -135,13 +136,13 @@ def _other(turn: TurnUnderFault, name: str) -> _Part:
     return _at(turn, Job("worker", events.deliver(turn_id)), name.removeprefix("successor's "))
 
 
-def _at(turn: TurnUnderFault, job: Job, step: str) -> _Part:
-    """Let somebody come as far as `step`, or to its answer where its way does not lead there."""
-    actor = turn.actor()
+def _at(turn: TurnUnderFault, job: Job, holds: str) -> _Part:
+    """Let somebody come as far as a step, or to its answer where its way does not lead there."""
+    actor, step = turn.actor(), holds.partition(" ")[0]
     job = Job(job.function, job.event, (f"before {step}", 1), "pause", job.seconds_left)
     actor.send(job)
     event = actor.wait()
-    return _Part(step, actor, job, event if isinstance(event, Answer) else None)
+    return _Part(step, holds, actor, job, event if isinstance(event, Answer) else None)
 
 
 def _meet(turn: TurnUnderFault, first: _Part, second: _Part) -> bool:
@@ -149,7 +150,7 @@ def _meet(turn: TurnUnderFault, first: _Part, second: _Part) -> bool:
     had to wait."""
     waits = False
     assert first.answer is second.answer is None, "they do not meet"
-    first.actor.go_on((f"within {first.step}", 1))
+    first.actor.go_on((f"within {first.holds}", 1))
     assert isinstance(first.actor.wait(), Paused), "it holds nothing"
     second.actor.go_on()
     deadline = time.monotonic() + _PATIENCE_S

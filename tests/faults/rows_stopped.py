@@ -48,7 +48,8 @@ def _trace(world: World, name: str, rng: random.Random) -> tuple[str, ...]:
 
 def _a_point(trace: tuple[str, ...], rng: random.Random) -> Target:
     """After the turn was accepted, by name: by number, another order of parallel calls would hold locks there."""
-    number = rng.choice([at for at, point in enumerate(trace) if at >= 5 and not point.startswith(_HOLDS)])
+    accepted = trace.index("after accept")
+    number = rng.choice([at for at, point in enumerate(trace) if at >= accepted and not point.startswith(_HOLDS)])
     return trace[number], trace[: number + 1].count(trace[number])
 
 
@@ -76,7 +77,7 @@ def _meet(turn: TurnUnderFault, zombie: Actor, job: Job, rng: random.Random) -> 
     """The successor is anywhere when it wakes."""
     began = {call_id for call_id, finished in _calls(turn).items() if not finished}
     successor = turn.actor()
-    take_over = turn.deliver_job(rng.randrange(2, 16), "pause")
+    take_over = turn.deliver_job(rng.randrange(2, 26), "pause")
     successor.send(take_over)
     paused = not isinstance(event := successor.wait(), Answer)
     zombie.wake()

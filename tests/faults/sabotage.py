@@ -4,20 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sqlalchemy import CTE, Update, bindparam, exists, select
-from sqlalchemy.sql.elements import ColumnElement
-
 from shared.catalog import Model
-from shared.db import claims as db_claims
-from shared.db import journal as db_journal
-from shared.db import publish as db_publish
-from shared.db.context import LOAD_FOR_NEW_TURN
 from shared.db.engine import Database, Params, Row, Statement
-from shared.db.tables import turns
+from shared.db.protocol import LOAD_NEW_TURN
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, Request
 from shared.orchestration.attempts import Ask, Asker, Attempt
-from shared.turns import journal, publish
+from shared.turns import journal
+from tests.sql_edits import apply, edited
 
 
 @dataclass(frozen=True)
@@ -38,12 +32,6 @@ def _replace(owner: object, **members: object) -> None:
         setattr(owner, name, member)
 
 
-def _rebuild() -> None:
-    """Compile the statements again, with the parts that were replaced."""
-    _replace(journal, OPEN=db_journal._open(), RECORD=db_journal._record(), RELEASE=db_claims._release())
-    _replace(publish, PUBLISH=db_publish._publish())
-
-
 def _journal_off() -> None:
     """A call is sent first, and written down when it has been answered."""
 
@@ -60,12 +48,10 @@ def _journal_off() -> None:
 def _fence_off() -> None:
     """Whoever runs a turn may go on, whatever its claim, and whether the turn has ended or not."""
 
-    def mine() -> tuple[ColumnElement[bool], ...]:
-        return (turns.c.id == bindparam("t_id"),)
-
-    for module in (db_journal, db_publish, db_claims):
-        _replace(module, mine=mine)
-    _rebuild()
+    fence = " AND lease_epoch = :t_epoch AND status = 'running'"
+    ours = " AND lease_epoch = :t_epoch AND (status = 'running' OR xmin = pg_current_xact_id()::xid)"
+    files = {name: edited(name, fence, "") for name in ("open", "record", "release", "publish")}
+    apply({**files, "outcome": edited("outcome", ours, "")})
 
 
 def _look_away() -> None:
@@ -74,21 +60,14 @@ def _look_away() -> None:
 
     def read_(db: Database, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
         rows = read(db, tenant_id, statement, params)
-        return [row | {"active": None} for row in rows] if statement is LOAD_FOR_NEW_TURN else rows
+        return [row | {"active": None} for row in rows] if statement is LOAD_NEW_TURN else rows
 
     _replace(Database, read=read_)
 
 
 def _outcome_fenced() -> None:
     """An outcome is recorded only by a runner that still has the turn."""
-    recorded = db_journal.outcome
-
-    def outcome(fence: CTE, **changes: object) -> Update:
-        return recorded(fence, **changes).where(exists(select(fence)))
-
-    for module in (db_journal, db_publish, db_claims):
-        _replace(module, outcome=outcome)
-    _rebuild()
+    apply({"outcome": edited("outcome", "\nRETURNING", " AND own.turns = 1 RETURNING")})
 
 
 def _retries_on() -> None:

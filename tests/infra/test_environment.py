@@ -18,6 +18,7 @@ from shared.catalog import build
 from shared.db.address import Address
 from shared.names import Env
 from shared.settings import (
+    BudgetSettings,
     Environment,
     IdentitySettings,
     InvocationLogSettings,
@@ -32,17 +33,22 @@ from tests.infra.template import Template, text
 # The parts of the environment that a function reads, whatever it is asked.
 READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
     {
-        "admin": (StageSettings, IdentitySettings, OperationsSettings),
-        "api": (StageSettings, IdentitySettings, Settings),
-        "turns": (StageSettings, IdentitySettings, Settings, QueueSettings),
-        "worker": (StageSettings, Settings, QueueSettings),
+        "admin": (StageSettings, IdentitySettings, BudgetSettings, OperationsSettings),
+        "api": (StageSettings, IdentitySettings, BudgetSettings, Settings),
+        "turns": (StageSettings, IdentitySettings, BudgetSettings, Settings, QueueSettings),
+        "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),
         "sweeper": (StageSettings, OperationsSettings, QueueSettings),
         "reconciler": (StageSettings, OperationsSettings, InvocationLogSettings),
         "migrate": (MigrationSettings,),
     }
 )
 # What a function may do without and is told all the same; without these it would work on something else.
-EXPECTED = {Settings: {Env.STAGE, Env.LLM_PROVIDER}, QueueSettings: {Env.QUEUE_URL}, StageSettings: {Env.STAGE}}
+EXPECTED = {
+    Settings: {Env.STAGE, Env.LLM_PROVIDER},
+    BudgetSettings: {Env.DEFAULT_CAP_USD, Env.PLATFORM_ALLOWANCE_USD},
+    QueueSettings: {Env.QUEUE_URL},
+    StageSettings: {Env.STAGE},
+}
 
 
 def told(template: Template, entry: Entry) -> dict[str, str]:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from shared.db import sessions
-from shared.db.accept import ACCEPT, ACCEPT_AND_OPEN
+from shared.db.protocol import ACCEPT
 from shared.domain.outcome import TurnOutcome
 from shared.errors import BudgetExceeded, NotFound, TurnConflict
 from shared.llm.port import Completion, Request
@@ -35,7 +35,7 @@ def race(room: CouncilRoom, number: int, key: str | None) -> list[TurnOutcome | 
     all_loaded, all_told = threading.Barrier(number), threading.Barrier(number)
     databases = [room.open_database() for _ in range(number)]
     for db in databases:
-        db.before(ACCEPT_AND_OPEN, lambda: all_loaded.wait(DEADLINE_S))
+        db.before(ACCEPT, lambda: all_loaded.wait(DEADLINE_S))
 
     def wait(_: Request) -> str:
         all_told.wait(DEADLINE_S)
@@ -92,7 +92,7 @@ def test_the_table_itself_refuses_a_second_active_turn(room: CouncilRoom) -> Non
 
 def test_the_next_index_is_taken_when_a_whole_turn_went_by_after_loading(room: CouncilRoom) -> None:
     """No turn is active when the statement comes, and yet it must not go on with an old context."""
-    room.db.before(ACCEPT_AND_OPEN, lambda: room.take("@critic first", runner=room.runner(db=room.open_database())))
+    room.db.before(ACCEPT, lambda: room.take("@critic first", runner=room.runner(db=room.open_database())))
     assert body(room.take("@writer second"))["turn_index"] == 2
     assert "@critic first" in room.provider.requests[1].messages[1].text
 
@@ -204,7 +204,7 @@ def test_a_session_that_is_deleted_meanwhile_takes_no_turn(room: CouncilRoom, la
     def delete() -> None:
         sessions.record_session_deletion(room.open_database(), room.tenant_id, room.session_id)
 
-    room.db.before(ACCEPT if later else ACCEPT_AND_OPEN, delete)
+    room.db.before(ACCEPT, delete)
     with pytest.raises(NotFound):
         room.take("@writer hello", later=later)
     assert room.provider.requests == []

@@ -7,13 +7,15 @@ from decimal import Decimal
 import pytest
 
 from shared.db import budgets
-from shared.db.accept import ACCEPT_AND_OPEN
 from shared.db.engine import Database
+from shared.db.protocol import ACCEPT
 from shared.errors import AboveCap, BudgetExceeded
 from shared.llm.port import Request
 from shared.names import Role
+from shared.settings import budget_settings
 from tests.council_room import FAST_COST, CouncilRoom, DatabaseUrls, answer
 from tests.other_process import OtherProcess
+from tests.watched_database import transaction
 
 ONE, TWO = Decimal(1), Decimal(2)
 
@@ -36,8 +38,8 @@ def test_a_limit_that_waits_for_a_cap_is_held_against_it(
     room: CouncilRoom, other: OtherProcess, operations: Database
 ) -> None:
     """The first row is being made by the operator: what the administrator saw before knew of no cap."""
-    with ThreadPoolExecutor() as pool, operations.transaction(room.tenant_id) as execute:
-        execute(budgets._SET_CAP, {"b_payer": budgets.payer_of(room.tenant_id), "b_usd": ONE})
+    with ThreadPoolExecutor() as pool, transaction(operations, room.tenant_id) as execute:
+        execute(budgets._SET_CAP, {"b_payer": f"tenant:{room.tenant_id}", "b_usd": ONE}, lambda _: None)
         waiting = pool.submit(budgets.record_limit, other.db, room.tenant_id, TWO)
         room.wait_until_blocked()
     with pytest.raises(AboveCap):
@@ -49,7 +51,7 @@ def test_a_limit_is_set_while_a_hold_is_not_yet_committed_and_binds_the_next(
     room: CouncilRoom, other: OtherProcess
 ) -> None:
     """Nobody waits for anybody: a limit is no part of the row that holds are counted in."""
-    room.db.hold(ACCEPT_AND_OPEN, lambda: budgets.record_limit(other.db, room.tenant_id, Decimal(0)))
+    room.db.hold(ACCEPT, lambda: budgets.record_limit(other.db, room.tenant_id, Decimal(0)))
     assert room.take("@writer hello").published
     with pytest.raises(BudgetExceeded):
         room.take("@writer hello")
@@ -70,7 +72,7 @@ def test_a_cap_is_lowered_under_a_running_turn(room: CouncilRoom, operations: Da
 
 def test_the_operator_sees_any_payer_and_sets_the_platforms_limit(room: CouncilRoom, operations: Database) -> None:
     room.take("@writer hello")
-    shown = budgets.load_any_budget(operations, budgets.payer_of(room.tenant_id))
+    shown = budgets.load_budget(operations, room.tenant_id)
     assert shown == budgets.load_budget(room.db, room.tenant_id)
     assert shown.spent_usd > 0
     assert budgets.record_platform_limit(operations, ONE).limit_usd == ONE
@@ -86,10 +88,8 @@ def test_a_month_is_its_payers_and_that_of_the_clock(room: CouncilRoom, operatio
     with other.databases:
         other.take("@writer hello")
     budgets.record_cap(operations, "tenant-2", ONE)
-    mine, theirs = (
-        budgets.load_any_budget(operations, budgets.payer_of(tenant)) for tenant in ("tenant-1", "tenant-2")
-    )
-    assert [mine.binding_usd, mine.held_usd, mine.spent_usd] == [None, 0, 0]
+    mine, theirs = (budgets.load_budget(operations, tenant) for tenant in ("tenant-1", "tenant-2"))
+    assert [mine.binding_usd, mine.held_usd, mine.spent_usd] == [budget_settings().default_cap_usd, 0, 0]
     assert [theirs.binding_usd, theirs.held_usd, theirs.spent_usd] == [ONE, 0, FAST_COST]
     assert (mine.period.day, mine.period) == (1, theirs.period)
 

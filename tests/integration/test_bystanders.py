@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.db.claims import FRUITLESS_CLAIMS
+from shared.db.protocol import FRUITLESS_CLAIMS
 from shared.llm.port import Request
 from shared.llm.scripted import ScriptedProvider
 from shared.turns.run import Runner

@@ -166,22 +166,20 @@ class TestBudget:
     def used(self, found: Series) -> float | None:
         return found.get((Metric.PLATFORM_BUDGET_USED, None, None))
 
-    def test_what_is_spent_and_held_of_a_limit_is_used(
-        self, sweep: Callable[[], Series], owner: psycopg.Connection[Any]
+    def test_what_is_spent_of_a_limit_is_used_and_kept_for_the_holds(
+        self, sweep: Callable[[], Series], room: CouncilRoom
     ) -> None:
         assert self.used(sweep()) is None
-        owner.execute(b"INSERT INTO budget_limits (payer, limit_usd, cap_usd) VALUES ('platform', 4, 5)")
+        room.limit(4 * FAST_COST, "platform")
         assert self.used(sweep()) == 0
-        insert = "INSERT INTO budgets (payer, period, spent_usd, held_usd) VALUES ('platform', {}, 2, 1)"
-        owner.execute(insert.format("date_trunc('month', timezone('UTC', now()))").encode())
-        # Another month's is no matter.
-        owner.execute(insert.format("date_trunc('month', timezone('UTC', now())) - interval '1 month'").encode())
-        try:
-            assert self.used(sweep()) == 75
-            owner.execute(b"UPDATE budget_limits SET cap_usd = 0")
-            assert self.used(sweep()) == 100
-        finally:
-            owner.execute(b"DELETE FROM budgets")
+        for _ in range(3):
+            room.provider.enqueue(answer(""), answer())
+            room.take("@writer hello", session_id=room.make_session())
+        assert self.used(sweep()) == 75
+        (kept,) = room.rows("SELECT period, spent_usd FROM platform_months")
+        assert kept == room.row("SELECT DISTINCT period, 3 * %s AS spent_usd FROM llm_calls", FAST_COST)
+        room.limit(0, "platform")
+        assert self.used(sweep()) == 100
 
 
 def test_drift_is_by_how_much_budgets_and_ledger_are_apart(

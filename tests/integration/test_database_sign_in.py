@@ -20,13 +20,14 @@ from sqlalchemy import text
 
 from local import postgres
 from shared.aws import database_token as signing
-from shared.db.engine import Database, Statement
+from shared.db.compiler import compiled
+from shared.db.engine import Database
 from shared.errors import DatabaseUnavailable
 from tests.tls_front import make_certificate, tls_front
 
 NOW = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
-WHO = Statement(text("SELECT current_user::text AS role"))
-PREPARED = Statement(text("SELECT count(*) AS count FROM pg_prepared_statements"))
+WHO = compiled(text("SELECT current_user::text AS role"))
+PREPARED = compiled(text("SELECT count(*) AS count FROM pg_prepared_statements"))
 AUTHORIZATION = "what Lambda told this process"
 
 

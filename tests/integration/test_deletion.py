@@ -11,10 +11,9 @@ import pytest
 
 import migrations
 from shared.db.columns import COUNTS
-from shared.db.journal import OUTCOME_FIELDS, RECORD
-from shared.db.publish import PUBLISH
+from shared.db.history import record_cancel
+from shared.db.protocol import PUBLISH, RECORD
 from shared.db.sessions import record_session_deletion
-from shared.db.turns import record_cancel
 from shared.errors import SessionDeleted
 from shared.llm.port import Completion, Request
 from shared.llm.scripted import ScriptedProvider
@@ -146,7 +145,8 @@ def test_what_was_said_is_in_tables_only_and_never_in_samples_of_them(said: Coun
 
 def late(room: CouncilRoom, call_id: UUID) -> None:
     """The first attempt's process still learns what became of its call."""
-    outcome: dict[str, object] = dict.fromkeys((f"o_{name}" for name in OUTCOME_FIELDS), None)
+    said_not = ("verdict", "stop_reason", "error_code", "provider_request_id")
+    outcome: dict[str, object] = dict.fromkeys((f"o_{name}" for name in said_not), None)
     outcome |= {f"o_{name}": 1 for name in COUNTS} | {"o_status": "succeeded", "o_cost_usd": 0, "o_output": WORD}
     turn_id = room.row("SELECT id FROM turns")["id"]
     room.open_database().run(room.tenant_id, RECORD, {**outcome, "o_call_id": call_id, "t_id": turn_id, "t_epoch": 1})

@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import BigInteger, bindparam, func, literal, select, text
 
-from shared.db.engine import Statement
+from shared.db.compiler import compiled
 from tests.council_room import CouncilRoom, wait_for
 
-_NUMBER = Statement(select(bindparam("b_number", type_=BigInteger).label("number")))
-_PREPARED = Statement(select(func.count().label("prepared")).select_from(text("pg_prepared_statements")))
-_BACKEND = Statement(select(literal(1).label("one")))
+_NUMBER = compiled(select(bindparam("b_number", type_=BigInteger).label("number")))
+_PREPARED = compiled(select(func.count().label("prepared")).select_from(text("pg_prepared_statements")))
+_BACKEND = compiled(select(literal(1).label("one")))
 
 
 def test_a_write_after_a_failover_goes_over_a_new_connection(room: CouncilRoom) -> None:

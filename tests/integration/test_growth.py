@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from shared.db.context import HISTORY_TURNS, LOAD_FOR_NEW_TURN
 from shared.db.engine import Row
+from shared.db.protocol import HISTORY_TURNS, LOAD_NEW_TURN
 from shared.llm.tokens import token_estimates
 from tests.council_room import CouncilRoom, body
 
@@ -45,11 +45,11 @@ def long_session(room: CouncilRoom, count: int, *, summarised: bool = True) -> U
 
 def params(room: CouncilRoom, session_id: UUID, turns_per_minute: int = 0) -> dict[str, object]:
     rate = {"b_tenant_id": room.tenant_id, "b_turns_per_minute": turns_per_minute}
-    return {"b_session_id": session_id, "b_idempotency_key": "key-1", **rate}
+    return {"b_session_id": session_id, "b_idempotency_key": "key-1", "b_history_turns": HISTORY_TURNS, **rate}
 
 
 def load(room: CouncilRoom, session_id: UUID) -> Row:
-    (loaded,) = room.db.read(room.tenant_id, LOAD_FOR_NEW_TURN, params(room, session_id))
+    (loaded,) = room.db.read(room.tenant_id, LOAD_NEW_TURN, params(room, session_id))
     return loaded
 
 
@@ -107,11 +107,11 @@ def test_the_plan_reads_by_index_even_if_nobody_ever_analysed_the_tables(room: C
         long_session(room, 2000)
     # All of these turns are of the last minute, and still no more are read than the rate allows; those are read in a
     # function, which test_turn_limits counts.
-    values = LOAD_FOR_NEW_TURN.values(params(room, session_id, turns_per_minute=20))
+    ((load, values),) = LOAD_NEW_TURN.sent(params(room, session_id, turns_per_minute=20))
     with psycopg.connect(room.app_url, autocommit=True, row_factory=dict_row) as connection:
         connection.execute(f"SET plan_cache_mode = {mode}".encode())
         connection.execute(b"SELECT set_config('app.tenant_id', %s, false)", [room.tenant_id])
-        connection.execute(f"PREPARE load AS {LOAD_FOR_NEW_TURN.text}".encode())
+        connection.execute(f"PREPARE load AS {load}".encode())
         arguments = ", ".join(f"'{value}'" for value in values)
         run = f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE load ({arguments})"
         (row,) = connection.execute(run.encode()).fetchall()

@@ -7,8 +7,7 @@ import psycopg
 import pytest
 
 from shared.catalog import CALL_MARGIN_S
-from shared.db.claims import RELEASE
-from shared.db.journal import RECORD
+from shared.db.protocol import RECORD, RELEASE
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from tests.council_room import AMPLE_S, FAST_COST, CouncilRoom, answer, body, names
 

@@ -6,9 +6,7 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 import pytest
 
-from shared.db.accept import ACCEPT_AND_OPEN
-from shared.db.journal import OPEN
-from shared.db.publish import PUBLISH
+from shared.db.protocol import ACCEPT, OPEN, PUBLISH
 from shared.errors import NotFound, SessionDeleted
 from shared.llm.port import Completion, Request
 from tests.council_room import DEADLINE_S, CouncilRoom, answer, body, names, words_left
@@ -21,7 +19,7 @@ ANSWERED = [("writer", "completed", None), ("critic", "completed", None)]
 def test_an_ask_that_waits_for_a_cancel_is_not_made(room: CouncilRoom, other: OtherProcess) -> None:
     room.provider.enqueue(other.comes_first(None, other.cancel))
     turn = body(room.take(MESSAGE))
-    assert (turn["status"], len(room.provider.requests)) == ("cancelled", 1)
+    assert (turn["status"], len(room.provider.requests), len(room.calls())) == ("cancelled", 1, 1)
     assert names(turn["replies"]) == [("writer", "completed", None), ("critic", "skipped", "cancelled")]
 
 
@@ -49,7 +47,7 @@ def test_a_delete_that_waits_for_a_publish_takes_the_words_away_again(room: Coun
 
 def test_a_delete_that_waits_for_an_accept_deletes_that_turn_too(room: CouncilRoom, other: OtherProcess) -> None:
     room.provider.enqueue(other.is_waited_for)
-    other.comes_second(ACCEPT_AND_OPEN, other.delete)
+    other.comes_second(ACCEPT, other.delete)
     with pytest.raises(SessionDeleted):
         room.take(MESSAGE)
     assert words_left(room, "sesame") == {}
@@ -90,7 +88,7 @@ def test_an_accept_that_waits_for_a_delete_finds_no_session(room: CouncilRoom, o
         stack.enter_context(half_deleted(room, other))()
 
     room.take("@writer before")
-    room.db.before(ACCEPT_AND_OPEN, delete_half)
+    room.db.before(ACCEPT, delete_half)
     with ExitStack() as stack, pytest.raises(NotFound):
         room.take("@writer sesame")
     assert len(room.provider.requests) == len(room.rows("SELECT id FROM turns")) == 1

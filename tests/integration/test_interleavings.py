@@ -9,11 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from shared.db.accept import ACCEPT_AND_OPEN
-from shared.db.claims import CLAIM, LOCK_ABANDONED, RELEASE
 from shared.db.engine import Params, Row, Statement
-from shared.db.journal import OPEN, RECORD
-from shared.db.publish import PUBLISH
+from shared.db.protocol import ACCEPT, CLAIM, OPEN, PUBLISH, RECORD, RELEASE
 from shared.errors import DatabaseUnavailable, IdempotencyKeyReused, JournalUnavailable, TurnConflict
 from shared.llm.port import Completion, Request
 from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, USAGE, CouncilRoom, answer, body, names
@@ -45,11 +42,11 @@ def test_a_claim_that_waits_for_the_runner_comes_too_late(
 
 
 @pytest.mark.parametrize("message", [MESSAGE, "@writer sesame"], ids=["ask", "publish"])
-@pytest.mark.parametrize("claiming", [LOCK_ABANDONED, CLAIM], ids=["locked", "claimed"])
+@pytest.mark.parametrize("as_far_as", ["locked", "claimed", None], ids=["locked", "claimed", "lost"])
 def test_a_runner_that_waits_for_a_claim_has_lost_the_turn(
-    room: CouncilRoom, other: OtherProcess, message: str, claiming: Statement
+    room: CouncilRoom, other: OtherProcess, message: str, as_far_as: str | None
 ) -> None:
-    room.provider.enqueue(other.comes_first(claiming, other.resume))
+    room.provider.enqueue(other.comes_first(CLAIM, other.resume, as_far_as))
     assert not room.take(message).published
     turn = body(other.result())
     assert other.late.text not in turn["output"]
@@ -58,15 +55,15 @@ def test_a_runner_that_waits_for_a_claim_has_lost_the_turn(
     assert room.row("SELECT status, lease_epoch FROM turns") == {"status": "completed", "lease_epoch": 2}
 
 
-@pytest.mark.parametrize("claiming", [LOCK_ABANDONED, CLAIM], ids=["locked", "claimed"])
+@pytest.mark.parametrize("as_far_as", ["locked", "claimed", None], ids=["locked", "claimed", "lost"])
 def test_an_outcome_that_comes_alone_and_waits_for_a_claim_gives_no_verdict(
-    room: CouncilRoom, other: OtherProcess, claiming: Statement
+    room: CouncilRoom, other: OtherProcess, as_far_as: str | None
 ) -> None:
     def fail() -> None:
         raise DatabaseUnavailable
 
     room.db.before(OPEN, fail)
-    room.provider.enqueue(other.comes_first(claiming, other.resume))
+    room.provider.enqueue(other.comes_first(CLAIM, other.resume, as_far_as))
     with pytest.raises(JournalUnavailable):
         room.take(MESSAGE)
     assert other.late.text not in body(other.result())["output"]
@@ -82,12 +79,12 @@ def test_a_claim_that_waits_for_a_release_goes_on_with_the_turn(room: CouncilRoo
     assert (len(room.provider.requests), len(other.provider.requests)) == (1, 1)
 
 
-@pytest.mark.parametrize("claiming", [LOCK_ABANDONED, CLAIM], ids=["locked", "claimed"])
+@pytest.mark.parametrize("as_far_as", ["locked", "claimed", None], ids=["locked", "claimed", "lost"])
 def test_a_release_that_waits_for_a_claim_gives_nothing_back(
-    room: CouncilRoom, other: OtherProcess, claiming: Statement
+    room: CouncilRoom, other: OtherProcess, as_far_as: str | None
 ) -> None:
     left = iter([AMPLE_S])
-    room.provider.enqueue(other.comes_first(claiming, other.resume))
+    room.provider.enqueue(other.comes_first(CLAIM, other.resume, as_far_as))
     outcome = room.take(MESSAGE, runner=room.runner(seconds_left=lambda: next(left, 0.0)))
     assert (outcome.published, outcome.handed_over) == (False, False)
     turn = body(other.result())
@@ -237,13 +234,13 @@ def test_a_publish_that_waits_for_its_own_outcome_posts_it(
 
     monkeypatch.setattr(room.db, "run", record_first)
     assert room.take("@writer sesame").published
-    assert recorded[0].result(DEADLINE_S) == [{"recorded": 1}]
+    assert recorded[0].result(DEADLINE_S) == [{"fenced": True, "recorded": True}]
     assert room.rows("SELECT kind, account FROM usage_ledger") == [{"kind": "post", "account": "tenant"}]
 
 
 def test_an_accept_that_waits_for_another_meets_a_conflict(room: CouncilRoom, other: OtherProcess) -> None:
     room.provider.enqueue(other.is_waited_for)
-    other.comes_second(ACCEPT_AND_OPEN, partial(other.take, MESSAGE))
+    other.comes_second(ACCEPT, partial(other.take, MESSAGE))
     assert room.take(MESSAGE).published
     with pytest.raises(TurnConflict):
         other.result()
@@ -251,7 +248,7 @@ def test_an_accept_that_waits_for_another_meets_a_conflict(room: CouncilRoom, ot
 
 
 def test_an_accept_that_waits_for_its_own_key_is_told_of_that_turn(room: CouncilRoom, other: OtherProcess) -> None:
-    other.comes_second(ACCEPT_AND_OPEN, partial(other.take, MESSAGE, idempotency_key="key-1"))
+    other.comes_second(ACCEPT, partial(other.take, MESSAGE, idempotency_key="key-1"))
     outcome = room.take(MESSAGE, idempotency_key="key-1")
     assert other.result().turn_id == outcome.turn_id
     assert other.provider.requests == []
@@ -259,7 +256,7 @@ def test_an_accept_that_waits_for_its_own_key_is_told_of_that_turn(room: Council
 
 def test_an_accept_that_waits_for_its_key_in_another_session_is_refused(room: CouncilRoom, other: OtherProcess) -> None:
     elsewhere = partial(other.take, MESSAGE, idempotency_key="key-1", session_id=room.make_session())
-    other.comes_second(ACCEPT_AND_OPEN, elsewhere)
+    other.comes_second(ACCEPT, elsewhere)
     assert room.take(MESSAGE, idempotency_key="key-1").published
     with pytest.raises(IdempotencyKeyReused):
         other.result()

@@ -14,9 +14,9 @@ from tests.council_room import CouncilRoom, broken_invariants
 def is_broken(room: CouncilRoom, name: str, since: UUID) -> bool:
     """Whether it does not hold for the turns from `since` on, by what the sweeper asks. In the room's own transaction,
     since the break is never committed."""
-    statement = _FIRST_ROWS[name]
+    ((query, values),) = _FIRST_ROWS[name].sent({"b_since": since, "b_limit": 1})
     with psycopg.RawCursor(room.owner) as cursor:
-        found = cursor.execute(statement.text, statement.values({"b_since": since, "b_limit": 1}))
+        found = cursor.execute(query.encode(), values)
         return bool(found.fetchall())
 
 

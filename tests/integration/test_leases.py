@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.db.journal import OPEN
+from shared.db.protocol import OPEN
 from shared.llm.port import Request
 from tests.council_room import AMPLE_S, CouncilRoom, answer
 

@@ -6,10 +6,8 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from shared.db.accept import ACCEPT_AND_OPEN
 from shared.db.engine import Statement
-from shared.db.journal import OPEN, RECORD
-from shared.db.publish import PUBLISH
+from shared.db.protocol import ACCEPT, OPEN, PUBLISH, RECORD
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from tests.council_room import CouncilRoom, body, names
 from tests.integration.test_publish import nothing_is_published
@@ -48,7 +46,7 @@ def test_an_outcome_that_is_not_taken_is_tried_three_times_and_so_again_when_its
     assert (room.calls("status"), slept) == ([(status,)], [0.2] * 4)
 
 
-@pytest.mark.parametrize("statement", [ACCEPT_AND_OPEN, OPEN, PUBLISH], ids=["accept", "open", "publish"])
+@pytest.mark.parametrize("statement", [ACCEPT, OPEN, PUBLISH], ids=["accept", "open", "publish"])
 def test_a_connection_that_died_while_nobody_needed_it_is_replaced(room: CouncilRoom, statement: Statement) -> None:
     room.db.before(statement, room.cut_connections)
     assert room.take("@writer @critic hello").published
@@ -57,7 +55,7 @@ def test_a_connection_that_died_while_nobody_needed_it_is_replaced(room: Council
 
 # The commit that its runner does not hear of, the calls that are made in all, and who pays for them.
 UNHEARD = {
-    "accept": (ACCEPT_AND_OPEN, 2, {"tenant", "suspense"}),
+    "accept": (ACCEPT, 2, {"tenant", "suspense"}),
     "open": (OPEN, 2, {"tenant", "suspense"}),
     "publish": (PUBLISH, 2, {"tenant"}),
 }

@@ -16,7 +16,8 @@ from sqlalchemy import Table, func, select
 
 from local.gateway.routes import find
 from local.gateway.worker import LambdaContext
-from shared.db.engine import Row, Statement, database
+from shared.db.compiler import compiled
+from shared.db.engine import Row, database
 from shared.db.tables import PLATFORM
 from shared.llm.providers import provider
 from shared.names import API_PREFIX
@@ -172,12 +173,12 @@ def everything(town: Town) -> dict[str, Any]:
 
 def backend() -> list[Row]:
     """The server's process at the other end of this process's connection."""
-    return database().read(None, Statement(select(func.pg_backend_pid())), {})
+    return database().read(None, compiled(select(func.pg_backend_pid())), {})
 
 
 def foreign_rows(town: Town, table: Table, everybody: list[Someone]) -> int:
     """How many times somebody on this connection is shown rows of a table that are somebody else's."""
-    statement = Statement(select(table))
+    statement = compiled(select(table))
     shown = [(someone, database().read(someone.mark, statement, {})) for someone in everybody]
     assert all(rows for _, rows in shown)
     return sum(bool(owners(table, rows) - {someone.mark, PLATFORM}) for someone, rows in shown)

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from shared.db import sessions
-from shared.db.journal import RECORD
-from shared.db.publish import PUBLISH
-from shared.db.turns import _ENDED as LOAD_TURN
-from shared.db.turns import record_cancel
+from shared.db.history import record_cancel
+from shared.db.protocol import PUBLISH, RECORD
+from shared.db.turns import _LOAD as LOAD_TURN
 from shared.domain.outcome import TurnOutcome
 from shared.errors import NotFound, SessionDeleted, TurnEnded
 from shared.llm.port import Request

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.db.journal import RECORD
-from shared.db.turns import record_cancel
+from shared.db.history import record_cancel
+from shared.db.protocol import RECORD
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Completion, Request
 from tests.council_room import CouncilRoom, Killed, answer, body, names, unbilled, wait_for

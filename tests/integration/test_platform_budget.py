@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from shared.names import Env
+from shared.operations.costs import load_gauges
 from shared.settings import settings
 from tests.council_room import FAST_COST, CouncilRoom, answer, body
+from tests.watched_database import WatchedDatabase
 
 ROUTED = answer('{"selected_agent_keys": ["critic"], "reason": "It knows."}')
 # Enough for a summary to be due after the first turn.
@@ -45,12 +47,15 @@ def test_with_nothing_left_turns_route_by_their_rules_and_do_without_a_summary(
     assert room.budget("platform") is None
 
 
-def test_what_crashes_cost_is_not_refused_and_counts(room: CouncilRoom, take: Callable[[], dict[str, Any]]) -> None:
-    """It is also what makes the platform's row of the month here, and that row must not lift the limit."""
+def test_what_crashes_cost_is_not_refused_and_counts(
+    room: CouncilRoom, take: Callable[[], dict[str, Any]], ops: WatchedDatabase
+) -> None:
+    """The limit is compared with the last measurement, and refuses helpers only."""
     room.limit(FAST_COST / 2, "platform")
     room.provider.enqueue(answer(""), answer("Roses."))
     assert body(room.take("@writer hello"))["output"] == "Roses."
     assert room.budget("platform") == {"held_usd": 0, "spent_usd": FAST_COST}
+    assert load_gauges(ops)
     turn = take()
     assert (turn["status"], turn["plan"]["source"], helpers(room)) == ("completed", "fallback", [])
     # And another such cost is borne all the same.

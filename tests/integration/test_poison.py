@@ -7,11 +7,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from shared.db.claims import CLAIM
-from shared.db.context import LOAD_FOR_RESUMED_TURN
 from shared.db.engine import Statement
-from shared.db.publish import PUBLISH
-from shared.db.turns import LOAD_CALLS, load_turn
+from shared.db.protocol import CLAIM, LOAD_CALLS, LOAD_RESUMED_TURN, PUBLISH
+from shared.db.turns import load_turn
 from shared.llm.port import Request
 from tests.council_room import FAST_COST, CouncilRoom, Killed, answer, names, prompt
 
@@ -65,10 +63,10 @@ POISONS: dict[str, tuple[Poison, int]] = {
         stored("UPDATE llm_calls SET verdict = 'failed', error_code = 'sulking' WHERE verdict = 'reply'"),
         GIVEN_UP_BARE,
     ),
-    "a history that cannot be read": (fails(LOAD_FOR_RESUMED_TURN), GIVEN_UP_BARE),
+    "a history that cannot be read": (fails(LOAD_RESUMED_TURN), GIVEN_UP_BARE),
     "a journal that cannot be read": (fails(LOAD_CALLS), GIVEN_UP_BARE),
     "a turn that cannot be published": (fails(PUBLISH, times=GIVEN_UP_BARE), GIVEN_UP_BARE + 1),
-    "loading it kills the process": (fails(LOAD_FOR_RESUMED_TURN, error=Killed), GIVEN_UP_BARE),
+    "loading it kills the process": (fails(LOAD_RESUMED_TURN, error=Killed), GIVEN_UP_BARE),
 }
 
 

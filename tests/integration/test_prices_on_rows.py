@@ -103,6 +103,7 @@ def test_a_turn_costs_what_its_rows_add_up_to(room: CouncilRoom, price: Pricing)
     """With any rates and counts: no digit is lost on the way from the tokens to the response, and to the totals."""
     chance = random.Random(17)
     spent = Decimal(0)
+    room.owner.execute("INSERT INTO budget_limits (payer, cap_usd) VALUES ('tenant:tenant-1', 1e9)")
     for _ in range(20):
         price(lambda _: Rates(*(Decimal(chance.randrange(10**12)).scaleb(-9) for _ in Rates.__dataclass_fields__)))
         for _ in range(3):

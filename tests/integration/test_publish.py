@@ -8,10 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from shared.db.accept import ACCEPT_AND_OPEN
-from shared.db.context import LOAD_FOR_NEW_TURN
-from shared.db.publish import PUBLISH
-from shared.db.turns import LOAD_CALLS
+from shared.db.protocol import ACCEPT, LOAD_CALLS, LOAD_NEW_TURN, PUBLISH
 from shared.domain.money import Usage
 from shared.domain.turn import Plan, format_time
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed
@@ -232,8 +229,8 @@ def test_a_call_that_cannot_be_written_down_is_not_made_and_the_one_before_it_is
 @pytest.mark.parametrize("sqlstate", ["P0001", "40P01", "23502", "23505"])
 def test_a_first_call_that_cannot_be_written_down_leaves_no_turn(room: CouncilRoom, sqlstate: str) -> None:
     """Not every column that is missing is a refused hold, and not every key that is taken somebody who was faster."""
-    room.db.before(ACCEPT_AND_OPEN, lambda: None)
-    room.db.before(ACCEPT_AND_OPEN, pytest.fail)
+    room.db.before(ACCEPT, lambda: None)
+    room.db.before(ACCEPT, pytest.fail)
     with broken(room, "INSERT ON llm_calls FOR EACH ROW", sqlstate), pytest.raises(JournalUnavailable):
         room.take("@writer hello")
     assert room.provider.requests == []
@@ -244,7 +241,7 @@ def test_a_turn_that_cannot_even_be_loaded_leaves_nothing(room: CouncilRoom) -> 
     def fail() -> None:
         raise DatabaseUnavailable
 
-    room.db.before(LOAD_FOR_NEW_TURN, fail)
+    room.db.before(LOAD_NEW_TURN, fail)
     with pytest.raises(JournalUnavailable):
         room.take("@writer hello")
     assert room.rows("SELECT id FROM turns") == []

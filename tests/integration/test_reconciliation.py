@@ -170,7 +170,7 @@ class TestARecord:
         for table in ("llm_calls", "usage_ledger", "budgets", "budget_settlements"):
             room.owner.execute(f"UPDATE {table} SET period = '2026-01-01'".encode())
         reconcile(ops, [billed(call_id)])
-        assert room.rows("SELECT period::text, spent_usd, held_usd FROM budget_months WHERE payer = 'platform'") == [
+        assert room.rows("SELECT period::text, spent_usd, held_usd FROM budgets WHERE payer LIKE 'platform:%%'") == [
             {"period": "2026-01-01", "spent_usd": FAST_COST, "held_usd": 0}
         ]
         periods = "SELECT DISTINCT period::text FROM usage_ledger"

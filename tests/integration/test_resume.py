@@ -8,8 +8,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from shared.db.claims import FRUITLESS_CLAIMS, LOCK_ABANDONED
-from shared.db.publish import PUBLISH
+from shared.db.protocol import CLAIM, FRUITLESS_CLAIMS, PUBLISH
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Request
 from shared.names import Env
@@ -209,7 +208,7 @@ def test_a_claim_that_dies_before_its_commit_changes_nothing(room: CouncilRoom) 
 
     room.provider.enqueue(die)
     turn_id = room.take_until_killed("@writer hello")
-    room.db.hold(LOCK_ABANDONED, fail)
+    room.db.hold(CLAIM, fail)
     with pytest.raises(Killed):
         room.resume(turn_id)
     assert room.row("SELECT lease_epoch, status FROM turns") == {"lease_epoch": 1, "status": "running"}
@@ -225,7 +224,7 @@ def test_a_claim_that_the_database_does_not_take_is_none_and_is_made_again(
 
     room.provider.enqueue(die)
     turn_id = room.take_until_killed("@writer hello")
-    room.db.hold(LOCK_ABANDONED, fail)
+    room.db.hold(CLAIM, fail)
     with pytest.raises(JournalUnavailable):
         room.resume(turn_id)
     assert room.row("SELECT lease_epoch, expired_claims FROM turns") == {"lease_epoch": 1, "expired_claims": 0}

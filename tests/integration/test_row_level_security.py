@@ -10,20 +10,22 @@ from psycopg.rows import dict_row
 from sqlalchemy import Table, select
 from uuid6 import uuid7
 
-from shared.db.engine import Database, Row, Statement
+from shared.db.compiler import compiled
+from shared.db.engine import Database, Row
 from shared.db.tables import metadata
 from shared.names import Role
 from tests.council_room import CouncilRoom, DatabaseUrls, answer
+from tests.watched_database import transaction
 
 # What is no tenant's, and nothing that the application's role has to do with.
 OPERATIONS = {"invocation_log_hours"}
 TENANT_TABLES = {name: table for name, table in metadata.tables.items() if name not in OPERATIONS}
 TABLES = sorted(TENANT_TABLES)
 TENANTS = ("tenant-1", "tenant-2")
-# Of nobody: how far usage is rolled up, which every tenant may read.
-SHARED = {"usage_rolled_up"}
+# Of nobody, and read by every tenant: how far usage is rolled up, and what the platform spent.
+SHARED = {"platform_months", "usage_rolled_up"}
 # Operations write them, and nobody else.
-DERIVED = {"usage_hours", "usage_days", "usage_rolled_up"}
+DERIVED = {"usage_hours", "usage_days", "usage_rolled_up", "platform_months"}
 # The application may do no more than this with each table.
 CHANGING = ("UPDATE", "DELETE", "TRUNCATE")
 ALLOWED = {
@@ -43,6 +45,7 @@ ALLOWED = {
     "usage_hours": set(),
     "usage_days": set(),
     "usage_rolled_up": set(),
+    "platform_months": set(),
 }
 
 
@@ -61,11 +64,13 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
                 (each.tenant_id,),
             )
         settlements = "budget_settlements (payer, period, held_usd, spent_usd)"
-        room.owner.execute(f"INSERT INTO {settlements} SELECT payer, period, 0, 0 FROM budgets".encode())
+        months = "SELECT payer, period, 0, 0 FROM budgets WHERE payer LIKE 'tenant:%'"
+        room.owner.execute(f"INSERT INTO {settlements} {months}".encode())
         for spans in ("usage_hours", "usage_days"):
             made = "tenant_id, timestamptz '2026-01-01', NULL, 'fast', 'agent', 'tenant', 'post', 1, 1, 1, 1, 1, 1, 1"
             room.owner.execute(f"INSERT INTO {spans} SELECT {made} FROM sessions".encode())
         room.owner.execute("INSERT INTO usage_rolled_up VALUES (true, '2026-01-01T00:00:00Z')")
+        room.owner.execute("INSERT INTO platform_months VALUES ('2026-01-01', 1)")
         yield room
 
 
@@ -81,7 +86,7 @@ def as_tenant(app_url: str) -> Iterator[psycopg.Connection[Row]]:
 def owners(table: Table, rows: list[Row]) -> set[str]:
     """Whose rows these are."""
     if "payer" in table.columns and "tenant_id" not in table.columns:
-        return {row["payer"].removeprefix("tenant:") for row in rows}
+        return {row["payer"].removeprefix("tenant:").removeprefix("platform:") for row in rows}
     if table.name in SHARED:
         return {"platform"}
     return {row["tenant_id"] for row in rows}
@@ -117,13 +122,13 @@ def test_the_code_knows_every_table_of_the_database(owner: psycopg.Connection[Ro
 def test_without_a_tenant_every_table_is_empty(tenants: CouncilRoom, db: Database) -> None:
     for name, table in TENANT_TABLES.items():
         assert owners(table, everything(tenants, name)) - {"platform"} == (set() if name in SHARED else set(TENANTS))
-        assert db.run(None, Statement(select(table)), {}) == []
-        assert db.run("", Statement(select(table)), {}) == []
+        assert db.run(None, compiled(select(table)), {}) == []
+        assert db.run("", compiled(select(table)), {}) == []
 
 
 def test_one_connection_that_serves_two_tenants_in_turn_shows_each_its_own(tenants: CouncilRoom, db: Database) -> None:
     for name, table in TENANT_TABLES.items():
-        statement = Statement(select(table))
+        statement = compiled(select(table))
         for tenant_id in (*TENANTS, *TENANTS):
             shown = db.run(tenant_id, statement, {})
             own = [row for row in everything(tenants, name) if owners(table, [row]) <= {tenant_id, "platform"}]
@@ -138,11 +143,11 @@ def _by_name(row: Row) -> str:
 
 def test_a_tenant_that_fails_leaves_nothing_of_itself_behind(tenants: CouncilRoom, db: Database) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        db.run(TENANTS[0], Statement(metadata.tables["usage_ledger"].delete()), {})
-    assert db.run(None, Statement(select(metadata.tables["turns"])), {}) == []
-    with pytest.raises(ZeroDivisionError), db.transaction(TENANTS[0]):
+        db.run(TENANTS[0], compiled(metadata.tables["usage_ledger"].delete()), {})
+    assert db.run(None, compiled(select(metadata.tables["turns"])), {}) == []
+    with pytest.raises(ZeroDivisionError), transaction(db, TENANTS[0]):
         raise ZeroDivisionError
-    assert db.run(None, Statement(select(metadata.tables["turns"])), {}) == []
+    assert db.run(None, compiled(select(metadata.tables["turns"])), {}) == []
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name not in DERIVED])
@@ -280,9 +285,9 @@ def test_a_month_is_added_up_of_what_its_reader_may_see(
     """The view has no policy of its own."""
     payers = "SELECT payer FROM budget_months ORDER BY payer"
     mine = [row["payer"] for row in as_tenant.execute(payers).fetchall()]
-    assert mine == ["platform", f"tenant:{TENANTS[0]}"]
+    assert mine == [f"platform:{TENANTS[0]}", f"tenant:{TENANTS[0]}"]
     with psycopg.connect(database_urls.of(Role.OPS)) as connection:
-        assert len(connection.execute(payers).fetchall()) == 1 + len(TENANTS)
+        assert len(connection.execute(payers).fetchall()) == 2 * len(TENANTS)
     with psycopg.connect(database_urls.of(Role.APP)) as connection:
         assert connection.execute(payers).fetchall() == []
 

@@ -14,8 +14,9 @@ from sqlalchemy import text
 
 from functions.sweeper import handler as sweeper
 from local.gateway.worker import LambdaContext
+from shared.db.compiler import compiled
 from shared.db.dispatch import _MOVE_ON, record_dispatch
-from shared.db.engine import Database, Row, Statement
+from shared.db.engine import Database, Row
 from shared.db.invariants import INVARIANTS
 from shared.db.limited import read_within
 from shared.domain.message import TurnMessage
@@ -39,7 +40,7 @@ EVENT = {
     "resources": ["arn:aws:events:eu-central-1:123456789012:rule/pantheon-sweeper"],
     "detail": {},
 }
-SHOWN = [Statement(text(f"SHOW {name}")) for name in ("statement_timeout", "plan_cache_mode", "enable_seqscan")]
+SHOWN = [compiled(text(f"SHOW {name}")) for name in ("statement_timeout", "plan_cache_mode", "enable_seqscan")]
 # A sweep that waits for a lock is to be a red test, not one that never ends.
 ENDS = "-c idle_in_transaction_session_timeout=10s"
 Sweep = Callable[[], dict[str, Any]]
@@ -191,7 +192,8 @@ class TestDispatch:
         room.owner.execute("ANALYZE turns")
         accept(room)
         with psycopg.connect(ops_url) as connection:
-            moved = psycopg.RawCursor(connection).execute(_MOVE_ON.text.encode(), _MOVE_ON.values({"b_limit": 10}))
+            ((query, values),) = _MOVE_ON.sent({"b_limit": 10})
+            moved = psycopg.RawCursor(connection).execute(query.encode(), values)
             assert len(moved.fetchall()) == 1
             read = connection.execute("SELECT pg_stat_get_xact_tuples_returned('turns'::regclass)").fetchone()
         assert read == (0,)

@@ -8,8 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from shared.db.accept import ACCEPT_AND_OPEN
-from shared.db.context import LOAD_FOR_NEW_TURN
+from shared.db.protocol import ACCEPT, LOAD_NEW_TURN
 from shared.domain.money import Usage
 from shared.errors import RateLimited, TurnConflict, TurnLimitExceeded
 from shared.llm.port import Request
@@ -175,7 +174,7 @@ class TestRate:
         limit(Env.TURNS_PER_MINUTE, 1)
         elsewhere = room.make_session()
         late = room.runner(db=room.open_database())
-        room.db.before(ACCEPT_AND_OPEN, lambda: room.take("@critic hello", runner=late, session_id=elsewhere))
+        room.db.before(ACCEPT, lambda: room.take("@critic hello", runner=late, session_id=elsewhere))
         assert room.take("@writer hello").published
         with pytest.raises(RateLimited):
             room.take("@writer hello")
@@ -209,7 +208,9 @@ def rows_read(room: CouncilRoom, session_id: UUID, mode: str, most: int) -> int:
         "b_session_id": session_id,
         "b_idempotency_key": None,
         "b_turns_per_minute": most,
+        "b_history_turns": 50,
     }
+    ((load, values),) = LOAD_NEW_TURN.sent(params)
     counted = """
         SELECT sum(pg_stat_get_xact_tuples_returned(read)) FROM (
             SELECT 'turns'::regclass::oid AS read UNION ALL
@@ -218,7 +219,7 @@ def rows_read(room: CouncilRoom, session_id: UUID, mode: str, most: int) -> int:
         connection.execute(f"SET LOCAL plan_cache_mode = {mode}".encode())
         connection.execute("SELECT set_config('app.tenant_id', %s, true)", (room.tenant_id,))
         cursor = psycopg.RawCursor(connection)
-        cursor.execute(LOAD_FOR_NEW_TURN.text.encode(), LOAD_FOR_NEW_TURN.values(params), prepare=True)
+        cursor.execute(load.encode(), values, prepare=True)
         (loaded,) = cursor.fetchall()
         assert (loaded[-1] is not None) == (most > 0)
         cursor.execute(counted.encode())

@@ -175,9 +175,10 @@ def test_what_is_read_is_found_by_its_time_within_the_tenant(app_url: str) -> No
     params: dict[str, object] = {f"u_by_{name}": False for name in GROUPS} | ALL.params()
     params |= {f"u_after_{name}": None for name in GROUPS} | {"u_first_page": True, "u_limit": 100}
     statement = usage._TOTALS[GROUPS, "desc", False]
+    ((text, values),) = statement.sent(params)
     with psycopg.connect(app_url, cursor_factory=psycopg.RawCursor) as connection:
         connection.execute("SET LOCAL enable_seqscan = off")
-        plan = [line for (line,) in connection.execute(f"EXPLAIN {statement.text}".encode(), statement.values(params))]
+        plan = [line for (line,) in connection.execute(f"EXPLAIN {text}".encode(), values)]
     bounds = [line for line in plan if "created_at" in line or "start" in line]
     assert len([line for line in bounds if "Index Cond" in line]) == 5
     assert [line for line in bounds if "Filter" in line] == []

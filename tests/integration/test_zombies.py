@@ -6,8 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from shared.db.journal import OPEN, RECORD
-from shared.db.publish import PUBLISH
+from shared.db.protocol import OPEN, PUBLISH, RECORD
 from shared.domain.outcome import TurnOutcome
 from shared.errors import JournalUnavailable
 from shared.llm.port import Completion, Request

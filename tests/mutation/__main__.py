@@ -18,19 +18,20 @@ import pytest
 from local import postgres
 from tests.mutation import guards, report
 from tests.mutation.choice import Choice
-from tests.mutation.mutants import CORE, ROOT, Mutant, mutants_of
+from tests.mutation.mutants import CORE, ROOT, Mutant
 from tests.mutation.reach import Reach
 from tests.mutation.results import Results, explained, findings
+from tests.mutation.sql import SQL, every_mutant_of
 from tests.mutation.trials import Trials
 
 BUILD = ROOT / "build" / "mutants"
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 # Those that hold the core to its promises. Tests of providers, of the schema and of load tell no mutants apart.
 _NAMES = (
-    "accept attempts budgets bystanders cost_gauges counting_in counts deletion figures hand_over holds_beside"
+    "accept attempts budgets bystanders cost_gauges counting_in counts deletion figures hand_over months"
     " idempotency interleaved_marks interleaved_reconciliation interleavings invariants leases lost_connections marks"
     " parallel parallel_ends platform_budget poison prices_on_rows publish reconciliation release resume routing"
-    " row_level_security settlements sweeper take_turn turn_limits zombies"
+    " row_level_security sweeper take_turn turn_limits zombies"
 )
 TESTS = (
     "tests/unit/test_acceptance.py",
@@ -58,12 +59,12 @@ def main() -> int:
     if options.guards:
         return _try_guards()
     BUILD.mkdir(parents=True, exist_ok=True)
-    mutants = [mutant for file in CORE for mutant in mutants_of(file) if re.search(options.only, mutant.name)]
+    every = [mutant for file in (*CORE, *SQL) for mutant in every_mutant_of(file)]
+    mutants = [mutant for mutant in every if re.search(options.only, mutant.name)]
     results = Results(BUILD / "results.jsonl", mutants, fresh=options.fresh)
     if results.left(mutants):
         _collect(TESTS, lambda trials: _try_all(trials, results, mutants, options))
     if options.write:
-        every = [mutant for file in CORE for mutant in mutants_of(file)]
         report.write(every, Results(BUILD / "results.jsonl", every, fresh=False).verdicts, explained())
     found = findings(results.verdicts, explained(), mutants)
     _say("\n".join([*found, str(dict(results.counts()))]))

@@ -10,9 +10,11 @@ import inspect
 import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import PurePath
 from types import FunctionType, ModuleType
 
 from shared.db.engine import Statement
+from tests import sql_edits
 
 
 def statements() -> dict[str, Statement]:
@@ -34,13 +36,16 @@ def read_sources() -> None:
 
 
 def apply(name: str, source: bytes) -> frozenset[str]:
-    """Let the module be the one of `source`, and return the names of the statements that are others now, or gone.
-    Raises what importing it would raise."""
-    before = {known: (statement.text, statement.names) for known, statement in statements().items()}
-    _graft(sys.modules[name], source)
-    for dependent in dependents(name):
-        _graft(dependent, _source(dependent))
-    after = {known: (statement.text, statement.names) for known, statement in statements().items()}
+    """Let the module or the `.sql` file be the one of `source`, and return the names of the statements that are others
+    now, or gone. Raises what importing it would raise."""
+    before = {known: statement.parts for known, statement in statements().items()}
+    if name.endswith(".sql"):
+        sql_edits.apply({PurePath(name).stem: source.decode()})
+    else:
+        _graft(sys.modules[name], source)
+        for dependent in dependents(name):
+            _graft(dependent, _source(dependent))
+    after = {known: statement.parts for known, statement in statements().items()}
     return frozenset(known for known in before.keys() | after.keys() if before.get(known) != after.get(known))
 
 

@@ -3,7 +3,8 @@
 import tomllib
 from pathlib import Path
 
-from tests.mutation.mutants import Mutant, mutants_of
+from tests.mutation.mutants import Mutant
+from tests.mutation.sql import every_mutant_of
 
 _LISTED = Path(__file__).parent / "guards.toml"
 
@@ -16,6 +17,6 @@ def guards() -> dict[str, str]:
 def mutants() -> list[Mutant]:
     listed = guards()
     files = {name.partition(" ")[0] for name in listed}
-    found = [mutant for file in sorted(files) for mutant in mutants_of(file) if mutant.name in listed]
+    found = [mutant for file in sorted(files) for mutant in every_mutant_of(file) if mutant.name in listed]
     assert len(found) == len(listed), f"no mutants: {listed.keys() - {mutant.name for mutant in found}}"
     return found

@@ -11,10 +11,9 @@ from pathlib import Path
 from tests.mutation.operators import Edit, Source, edits
 
 ROOT = Path(__file__).parents[2]
-# What accepts, asks, claims, publishes and budgets.
-_STATEMENTS = "journal publish claims accept forfeit budgets settlements dispatch limited"
+# The Python of the core: what accepts, asks, claims, publishes and dispatches. Its SQL is in `sql.py`.
 CORE = (
-    *(f"shared/db/{name}.py" for name in _STATEMENTS.split()),
+    *(f"shared/db/{name}.py" for name in ("statement", "budgets", "dispatch", "limited")),
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "shared/turns").glob("[!_]*.py")),
 )
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -35,7 +34,8 @@ class Mutant:
 
     @property
     def module(self) -> str:
-        return self.file.removesuffix(".py").replace("/", ".")
+        """What `graft.apply` takes: a module, or a `.sql` file as it is."""
+        return self.file if self.file.endswith(".sql") else self.file.removesuffix(".py").replace("/", ".")
 
 
 def mutants_of(file: str) -> list[Mutant]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from shared.db.engine import Params, Statement
+from shared.db.statement import Params, Sent, Statement
 from tests.mutation import graft
 from tests.mutation.mutants import CORE, ROOT, Mutant, places
 
@@ -75,13 +75,13 @@ class Recorder:
         self._names = {statement: name for name, statement in graft.statements().items()}
         self._statements: dict[str, frozenset[str]] = {}
         self._seconds: dict[str, float] = {}
-        values = Statement.values
+        sent = Statement.sent
 
-        def values_(statement: Statement, params: Params) -> list[object]:
+        def sent_(statement: Statement, params: Params) -> list[Sent]:
             self._sent.add(statement)
-            return values(statement, params)
+            return sent(statement, params)
 
-        Statement.values = values_  # type: ignore[method-assign,assignment]
+        Statement.sent = sent_  # type: ignore[method-assign, assignment]
         self._coverage.start()
         self._coverage.switch_context(_IMPORT)
         for file in CORE:

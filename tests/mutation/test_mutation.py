@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from shared.db import journal
+from shared.db import dispatch
 from tests.mutation import graft
 from tests.mutation.forks import in_fork
 from tests.mutation.guards import guards
@@ -16,6 +16,7 @@ from tests.mutation.mutants import CORE, ROOT, mutants_in, mutants_of
 from tests.mutation.reach import Reach, Reached
 from tests.mutation.report import table
 from tests.mutation.results import Verdict, findings
+from tests.mutation.sql import SQL, every_mutant_of
 
 
 def changes(code: str) -> set[str]:
@@ -110,11 +111,19 @@ def test_a_default_is_noticed_by_who_runs_through_its_function(ran: str, tried: 
 
 def test_a_statement_that_is_gone_is_another_one() -> None:
     """In a process of its own: a mutant must not stay in this one."""
-    name, source = journal.__name__, Path(journal.__file__).read_bytes()
-    changed = in_fork(lambda: graft.apply(name, source.replace(b"\nRECORD = _record()", b"\nRECORD = None")), 60)
+    name, source = dispatch.__name__, Path(dispatch.__file__).read_bytes()
+    changed = in_fork(lambda: graft.apply(name, source.replace(b"\n_MOVE_ON = _move_on()", b"\n_MOVE_ON = None")), 60)
     assert changed is not None
-    assert f"{name}.RECORD" in changed
-    assert f"{name}.OPEN" not in changed
+    assert f"{name}._MOVE_ON" in changed
+    assert f"{name}._ACTIVITY" not in changed
+
+
+def test_every_mutant_of_the_sql_changes_a_step_under_a_name_of_its_own() -> None:
+    mutants = [mutant for file in SQL for mutant in every_mutant_of(file)]
+    assert len({mutant.name for mutant in mutants}) == len(mutants) > 100
+    for mutant in mutants:
+        changed = in_fork(lambda mutant=mutant: graft.apply(mutant.module, mutant.source), 60)  # type: ignore[misc]
+        assert changed, mutant.name
 
 
 def test_the_table_counts_what_survived_and_what_was_not_tried() -> None:

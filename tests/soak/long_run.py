@@ -16,7 +16,8 @@ from psycopg.rows import dict_row
 from sqlalchemy import text
 
 from bench.world import KEYS, TENANT, Case, World
-from shared.db.engine import Row, Statement, database
+from shared.db.compiler import compiled
+from shared.db.engine import Row, database
 from shared.db.invariants import INVARIANTS
 from shared.names import Env
 from tests.faults.checks import Finding
@@ -39,7 +40,7 @@ _LEDGER = """
 _READ = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint AS rows FROM pg_stat_user_tables"
 _BACKEND = "SELECT pid FROM pg_stat_activity WHERE usename = 'pantheon_app'"
 # What a connection has read is told to others within a second, or now.
-_TELL = Statement(text("SELECT pg_stat_force_next_flush()"))
+_TELL = compiled(text("SELECT pg_stat_force_next_flush()"))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from shared.llm.providers import provider
 from shared.llm.tokens import token_estimates
 from shared.names import Env
 from shared.settings import (
+    budget_settings,
     identity_settings,
     invocation_log_settings,
     migration_settings,
@@ -43,6 +44,7 @@ _ENVIRONMENT = {
 }
 _CACHES = (
     settings,
+    budget_settings,
     identity_settings,
     operations_settings,
     invocation_log_settings,

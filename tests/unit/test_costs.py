@@ -11,8 +11,11 @@ from shared.operations import costs
 
 
 def month(moment: datetime, limit_usd: Decimal | None = None, used_usd: str = "0") -> Month:
-    entry = Entry("fast", "agent", "tenant", Decimal(3), Decimal(0), Usage())
-    return Month(moment, [entry], limit_usd, Decimal(used_usd), Decimal(0))
+    entries = [
+        Entry("fast", "agent", account, usd, Decimal(0), Usage())
+        for account, usd in (("tenant", Decimal(3)), ("platform", Decimal(used_usd)))
+    ]
+    return Month(moment, entries, limit_usd, Decimal(0))
 
 
 @pytest.mark.parametrize(

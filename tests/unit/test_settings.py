@@ -10,6 +10,7 @@ from shared.errors import ConfigurationError
 from shared.names import Env
 from shared.settings import (
     Environment,
+    budget_settings,
     identity_settings,
     invocation_log_settings,
     migration_settings,
@@ -20,7 +21,7 @@ from shared.settings import (
 from tests.unit.conftest import ISSUER
 
 # Each part of the environment that some function reads.
-PARTS = (settings, operations_settings, invocation_log_settings, queue_settings)
+PARTS = (settings, budget_settings, operations_settings, invocation_log_settings, queue_settings)
 
 
 def test_what_is_required_is_enough(environment: pytest.MonkeyPatch) -> None:
@@ -58,6 +59,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.TURN_MAX_USD: "2.5",
         Env.TURNS_PER_MINUTE: "60",
     }
+    of_budgets = {Env.DEFAULT_CAP_USD: "250", Env.PLATFORM_ALLOWANCE_USD: "7.5"}
     of_operations = {
         Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
         Env.RETENTION_DAYS: "30",
@@ -65,8 +67,8 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/turns",
     }
     of_the_owner = {Env.OWNER_DATABASE_URL: "postgresql://db/pantheon", Env.OWNER_SECRET_ARN: "arn:of:the:secret"}
-    assert {*given, *of_operations, *of_the_owner} == set(Env)
-    for name, value in {**of_operations, **of_the_owner}.items():
+    assert {*given, *of_budgets, *of_operations, *of_the_owner} == set(Env)
+    for name, value in {**of_budgets, **of_operations, **of_the_owner}.items():
         environment.setenv(name, value)
     for name, value in given.items():
         environment.setenv(name, value)
@@ -75,6 +77,8 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert read == {**given, **counts, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, Env.TURN_MAX_USD: Decimal("2.5")}
     assert operations_settings().ops_database_url == of_operations[Env.OPS_DATABASE_URL]
     assert operations_settings().retention_days == 30
+    budgets = budget_settings()
+    assert (budgets.default_cap_usd, budgets.platform_allowance_usd) == (Decimal(250), Decimal("7.5"))
     owner = migration_settings()
     assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())
     assert queue_settings().queue_url == of_operations[Env.QUEUE_URL]

@@ -20,7 +20,7 @@ body = st.builds(
 )
 held_up = st.builds(Fate, pause=st.sampled_from(Fate.PAUSES))
 fate = st.one_of(
-    st.builds(Fate, kill=st.integers(0, 24)),
+    st.builds(Fate, kill=st.integers(0, 40)),
     held_up,
     st.builds(Fate, left=st.sampled_from(((0.0,), (AMPLE_S, 0.0), (AMPLE_S, AMPLE_S, 0.0)))),
 )

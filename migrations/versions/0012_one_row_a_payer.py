@@ -1,0 +1,61 @@
+"""Prepare for one exact row a payer and month: the platform's share is counted by tenant.
+
+The release before survives this migration. It goes on counting the platform's share in one row for all tenants, and
+writes settlements beside rows that are locked. Both are read and summed until the next migration takes them away."""
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+
+# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+TENANT = "nullif(current_setting('app.tenant_id', true), '')"
+PLATFORM = f"payer = 'platform' AND {TENANT} IS NOT NULL"
+BEFORE = f"payer = 'tenant:' || {TENANT} OR ({PLATFORM})"
+OWN = f"payer IN ('tenant:' || {TENANT}, 'platform:' || {TENANT})"
+
+
+def upgrade() -> None:
+    op.execute(f"ALTER POLICY tenant ON budgets USING ({OWN} OR ({PLATFORM})) WITH CHECK ({OWN} OR ({PLATFORM}))")
+    # A tenant sees the limit of its share of the platform and the platform's own; it changes only its own.
+    op.execute(f"""
+        ALTER POLICY tenant ON budget_limits
+        USING ({OWN} OR ({PLATFORM})) WITH CHECK (payer = 'tenant:' || {TENANT})""")
+    # What the platform spent in a month, as the sweeper measures it every minute. Holds compare it with the limit.
+    op.execute("""
+        CREATE TABLE platform_months (
+            period date PRIMARY KEY,
+            spent_usd numeric NOT NULL,
+            measured_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        )""")
+    op.execute("ALTER TABLE platform_months ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE platform_months FORCE ROW LEVEL SECURITY")
+    op.execute(f"CREATE POLICY tenant ON platform_months TO pantheon_app USING ({TENANT} IS NOT NULL)")
+    op.execute("CREATE POLICY operations ON platform_months TO pantheon_ops USING (true) WITH CHECK (true)")
+    op.execute("GRANT SELECT ON platform_months TO pantheon_app")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON platform_months TO pantheon_ops")
+    # Ends a transaction from within a SELECT, with an SQLSTATE that the caller knows.
+    op.execute("""
+        CREATE FUNCTION refuse(code text, reason text) RETURNS boolean LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION USING ERRCODE = code, MESSAGE = reason;
+        END $$""")
+
+
+def downgrade() -> None:
+    op.execute("DROP FUNCTION refuse(text, text)")
+    op.execute("DROP TABLE platform_months")
+    # The release before counts the platform's share in one row.
+    op.execute("ALTER TABLE budgets NO FORCE ROW LEVEL SECURITY")
+    op.execute("""
+        INSERT INTO budgets (payer, period, held_usd, spent_usd)
+        SELECT 'platform', period, sum(held_usd), sum(spent_usd) FROM budgets WHERE payer LIKE 'platform:%'
+        GROUP BY period
+        ON CONFLICT (payer, period) DO UPDATE SET held_usd = budgets.held_usd + excluded.held_usd,
+            spent_usd = budgets.spent_usd + excluded.spent_usd""")
+    op.execute("DELETE FROM budgets WHERE payer LIKE 'platform:%'")
+    op.execute("ALTER TABLE budgets FORCE ROW LEVEL SECURITY")
+    op.execute(f"ALTER POLICY tenant ON budgets USING ({BEFORE}) WITH CHECK ({BEFORE})")
+    op.execute(f"""
+        ALTER POLICY tenant ON budget_limits
+        USING ({BEFORE}) WITH CHECK (payer = 'tenant:' || {TENANT})""")

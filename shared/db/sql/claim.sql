@@ -1,0 +1,27 @@
+-- Claim a turn that nobody runs: it waits for a worker, or its runner's lease ran out.
+
+-- part locked
+-- The next parts look at the turn's calls. Without the lock before them, an outcome that commits meanwhile is missed.
+SELECT true AS locked FROM turns
+WHERE id = :t_id AND (status = 'accepted' OR status = 'running' AND lease_expires_at < clock_timestamp())
+FOR UPDATE;
+
+-- part claimed
+-- The lease is enough to load the turn and to write its next intent, which sets a lease of its own.
+UPDATE turns
+SET status = 'running',
+    lease_epoch = lease_epoch + 1,
+    lease_expires_at = clock_timestamp() + interval '30 seconds',
+    dispatch_after = clock_timestamp() + interval '30 seconds',
+    expired_claims = expired_claims + (status = 'running' AND outcomes_at_claim = calls.finished)::integer,
+    outcomes_at_claim = calls.finished
+FROM (SELECT count(finished_at) AS finished FROM llm_calls WHERE turn_id = :t_id) calls
+WHERE id = :t_id AND (status = 'accepted' OR status = 'running' AND lease_expires_at < clock_timestamp())
+RETURNING turns.*, clock_timestamp() AS now;
+
+-- part lost
+-- Nobody knows what came of the calls of the runner before: they keep their reserve.
+UPDATE llm_calls c SET status = 'unknown', cost_usd = c.reserve_usd
+FROM turns t
+WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid -- claimed by this transaction
+    AND c.turn_id = t.id AND c.status = 'intent';

@@ -1,0 +1,15 @@
+-- part load
+-- The same for a claimed turn: its agents at the versions that it pinned, and the past as its first attempt saw it.
+WITH session AS (
+    SELECT :b_turn_index::integer AS next_turn_index
+)
+SELECT
+(
+    SELECT json_agg(roster) FROM (
+        SELECT v.key, v.version, v.name, v.role_prompt, v.model_alias, v.max_output_tokens, v.temperature, v.enabled
+        FROM agent_versions v JOIN jsonb_to_recordset(:b_roster::jsonb) AS pinned (key text, version integer)
+            USING (key, version)
+    ) roster
+) AS agents,
+-- include past
+;

@@ -1,0 +1,11 @@
+-- part calls
+-- The calls of a turn that has not ended, each with its agent's name and the account that it would be posted to now.
+SELECT c.*, v.name, CASE
+    WHEN c.verdict = 'reply' AND c.payer <> 'platform' THEN 'tenant'
+    WHEN c.status = 'unknown' THEN 'suspense'
+    ELSE 'platform'
+END AS account
+FROM llm_calls c
+LEFT JOIN agent_versions v ON v.tenant_id = c.tenant_id AND v.key = c.agent_key AND v.version = c.agent_version
+WHERE c.turn_id = :b_id AND c.posted_at IS NULL
+ORDER BY c.step, c.attempt;

@@ -1,0 +1,26 @@
+-- part outcome ? o_call_id
+-- The fence orders this part and does not gate it: a runner that lost its turn still says what its call cost. Only the
+-- verdict needs the fence. The text is not written where this transaction publishes it. A posted call is left alone: its
+-- late outcome needs an adjustment (record.sql).
+UPDATE llm_calls
+SET status = :o_status,
+    verdict = CASE own.turns WHEN 1 THEN :o_verdict END,
+    input_tokens = :o_input_tokens,
+    output_tokens = :o_output_tokens,
+    cache_read_tokens = :o_cache_read_tokens,
+    cache_write_tokens = :o_cache_write_tokens,
+    reasoning_tokens = :o_reasoning_tokens,
+    cache_write_1h_tokens = :o_cache_write_1h_tokens,
+    cost_usd = :o_cost_usd,
+    output = CASE own.published WHEN 0 THEN :o_output END,
+    stop_reason = :o_stop_reason,
+    error_code = :o_error_code,
+    provider_request_id = :o_provider_request_id,
+    finished_at = clock_timestamp()
+FROM (
+    SELECT count(*) AS turns, count(*) FILTER (WHERE status <> 'running') AS published
+    FROM turns
+    WHERE id = :t_id AND lease_epoch = :t_epoch AND (status = 'running' OR xmin = pg_current_xact_id()::xid)
+) own
+WHERE call_id = :o_call_id AND status IN ('intent', 'unknown') AND posted_at IS NULL
+RETURNING true AS recorded;

@@ -1,0 +1,17 @@
+-- Give the turn back to the queue, with the last outcome.
+
+-- part fence
+SELECT true AS fenced FROM turns WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running' FOR NO KEY UPDATE;
+
+-- include outcome
+
+-- part release
+-- A hand-over without a call since its claim counts as a claim that brought nothing.
+UPDATE turns
+SET status = 'accepted',
+    lease_expires_at = NULL,
+    dispatch_after = clock_timestamp() + interval '60 seconds',
+    expired_claims = expired_claims
+        + ((SELECT count(finished_at) FROM llm_calls WHERE turn_id = :t_id) = outcomes_at_claim)::integer
+WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running'
+RETURNING true AS released;

@@ -1,0 +1,37 @@
+-- part settle ? o_call_id
+-- A call that was posted at its reserve leaves `unknown` here and nowhere else: its adjustment is in the same statement,
+-- so that whoever comes second finds nothing to adjust. The platform bears what it cost, in the month of its hold.
+WITH settled AS (
+    UPDATE llm_calls
+    SET status = :o_status,
+        input_tokens = :o_input_tokens,
+        output_tokens = :o_output_tokens,
+        cache_read_tokens = :o_cache_read_tokens,
+        cache_write_tokens = :o_cache_write_tokens,
+        reasoning_tokens = :o_reasoning_tokens,
+        cache_write_1h_tokens = :o_cache_write_1h_tokens,
+        cost_usd = :o_cost_usd,
+        stop_reason = coalesce(:o_stop_reason, stop_reason),
+        error_code = coalesce(:o_error_code, error_code),
+        provider_request_id = coalesce(:o_provider_request_id, provider_request_id),
+        finished_at = coalesce(finished_at, clock_timestamp())
+    WHERE call_id = :o_call_id AND status = 'unknown' AND posted_at IS NOT NULL AND :o_status <> 'unknown'
+    RETURNING *
+), adjusted AS (
+    INSERT INTO usage_ledger (kind, account, amount_usd, tenant_id, session_id, turn_id, call_id, step, attempt, period,
+                              purpose, agent_key, model_alias, rates, input_tokens, output_tokens, cache_read_tokens,
+                              cache_write_tokens, reasoning_tokens, cache_write_1h_tokens)
+    SELECT 'adjustment', 'suspense', -reserve_usd, tenant_id, session_id, turn_id, call_id, step, attempt, period,
+           purpose, agent_key, model_alias, rates, 0, 0, 0, 0, 0, 0
+    FROM settled
+    UNION ALL
+    SELECT 'adjustment', 'platform', cost_usd, tenant_id, session_id, turn_id, call_id, step, attempt, period,
+           purpose, agent_key, model_alias, rates, input_tokens, output_tokens, cache_read_tokens,
+           cache_write_tokens, reasoning_tokens, cache_write_1h_tokens
+    FROM settled
+), spent AS (
+    INSERT INTO budgets AS b (payer, period, spent_usd)
+    SELECT 'platform:' || tenant_id, period, cost_usd FROM settled WHERE cost_usd > 0
+    ON CONFLICT (payer, period) DO UPDATE SET spent_usd = b.spent_usd + excluded.spent_usd
+)
+SELECT true AS settled FROM settled;

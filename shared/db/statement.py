@@ -1,0 +1,81 @@
+"""Statements as psycopg sends them: one part, or several that are one transaction and one round trip.
+
+A `.sql` file holds the parts of a statement, in the order in which Postgres runs them:
+
+    -- part NAME             begins a part
+    -- part NAME ? PARAM     begins a part that is left out where the parameter is None
+    -- include FILE          is replaced by `FILE.sql`
+    :name                    is a parameter; `::type`, literals and comments are left alone
+
+Each part sees what the parts before it changed, and what others committed until it begins.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+Params = Mapping[str, object]
+Sent = tuple[str, Sequence[object]]
+
+_FILES = Path(__file__).with_name("sql")
+_PART = re.compile(r"^-- part (\w+)(?: \? (\w+))?$", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+_TOKEN = re.compile(r"'(?:[^']|'')*'|\s*--[^\n]*|::|:(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One SQL command. `params` are its parameters in the order of their numbers; it is sent if `needs` is not None."""
+
+    name: str
+    text: str
+    params: tuple[str, ...]
+    needs: str | None = None
+
+
+class Statement:
+    """What runs as one transaction and one round trip."""
+
+    def __init__(self, *parts: Part) -> None:
+        self.parts = parts
+
+    def sent(self, params: Params) -> list[Sent]:
+        """The parts to send, with their values. Raises KeyError for a parameter that is missing."""
+        return [
+            (part.text, [params[name] for name in part.params])
+            for part in self.parts
+            if part.needs is None or params[part.needs] is not None
+        ]
+
+    def rows(self, answers: Sequence[list[Row]]) -> list[Row]:
+        """The rows of the only part; of several parts, one row with the columns of each part's first row."""
+        if len(self.parts) == 1:
+            return answers[0]
+        return [{name: value for rows in answers if rows for name, value in rows[0].items()}]
+
+
+def read_sql(name: str) -> str:
+    """The text of `sql/NAME.sql`."""
+    return (_FILES / f"{name}.sql").read_text("utf-8")
+
+
+def load(name: str, read: Callable[[str], str] = read_sql) -> Statement:
+    """The statement in `sql/NAME.sql`."""
+    text = _INCLUDE.sub(lambda found: read(found[1]), read(name))
+    _, *pieces = _PART.split(text)
+    return Statement(*(_part(*pieces[at : at + 3]) for at in range(0, len(pieces), 3)))
+
+
+def _part(name: str, needs: str | None, text: str) -> Part:
+    params: dict[str, int] = {}
+
+    def numbered(token: re.Match[str]) -> str:
+        if token[1]:
+            return f"${params.setdefault(token[1], len(params) + 1)}"
+        return "" if token[0].lstrip().startswith("--") else token[0]
+
+    text = _TOKEN.sub(numbered, text).strip().removesuffix(";")
+    return Part(name, text, tuple(params), needs)
