@@ -12,10 +12,15 @@ from shared.domain.conversation import Conversation, Said
 from shared.domain.problem import problem
 from shared.domain.summary import Summary
 from shared.domain.turn import Fallback, Plan, Purpose, Reply, ReplyStatus
+from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Message
-from shared.orchestration.attempts import Ask, Asker, Attempt
+from shared.orchestration.attempts import Ask, Asker, Attempt, Refused
 from shared.orchestration.context import Context
 from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
+
+# A stored plan without a verdict on routing: the budget or the turn's caps refused the manager, and the journal keeps
+# no row of a refused call.
+_UNWRITTEN = Refused(BudgetExceeded.code)
 
 
 class Council:
@@ -38,7 +43,7 @@ class Council:
         self._routing = routing
         self._step = 0
         # Why nobody else is asked, once a call was refused.
-        self._refusal: str | None = None
+        self._refusal: Refused | None = None
 
     def plan(self, plan: Plan) -> Plan:
         """Declare who will be asked, in order, before the first `ask`; a key may come twice. A turn that is resumed
@@ -71,13 +76,13 @@ class Council:
         schema: Mapping[str, object] | None = None,
     ) -> tuple[int, Completion | str]:
         """Ask a model on the council's own behalf. Returns the step, and what was answered or why there is no answer.
-        Where the plan is stored already, routing is over, and what it did not bring is not asked for again."""
+        If the plan is stored already, routing is over and nobody is asked."""
         ask = Ask(self._step, purpose, model_alias, max_output_tokens, 0.0, build, schema=schema)
         decided = purpose == "routing" and self.current_plan is not None
-        attempt = self._asker.stored(ask.step) if decided else self._asker.settle(ask)
+        attempt = self._asker.stored(ask.step) or _UNWRITTEN if decided else self._asker.settle(ask)
         self._step += 1
-        if attempt is None:
-            return ask.step, self._asker.journal.refusal
+        if isinstance(attempt, Refused):
+            return ask.step, attempt.code
         return ask.step, attempt.error or attempt.completion
 
     def ask(self, key: str) -> Reply:
@@ -102,9 +107,9 @@ class Council:
             for offset, agent in enumerate(agents)
             if not self._refused(agent)
         }
-        attempts = dict(zip(asks, self._asker.settle_all(list(asks.values())), strict=True))
+        settled = dict(zip(asks, self._asker.settle_all(list(asks.values())), strict=True))
         for offset, agent in enumerate(agents):
-            self._conclude(agent, attempts[offset] if offset in attempts else self._asker.stored(self._step))
+            self._conclude(agent, settled[offset] if offset in settled else self._asker.stored(self._step))
         return self.replies[first:]
 
     def conclude(self, code: str) -> None:
@@ -139,19 +144,20 @@ class Council:
         an earlier runner was answered counts all the same: somebody pays for it."""
         return self._refusal is not None or agent.model_alias not in self._asker.catalog
 
-    def _conclude(self, agent: Agent, attempt: Attempt | None) -> None:
-        """Make the next reply of what came of a step."""
+    def _conclude(self, agent: Agent, attempt: Attempt | Refused | None) -> None:
+        """Make the next reply of what came of a step. None: nobody was asked."""
         position, step = len(self.replies), self._step
         self._step += 1
-        if attempt is None and agent.model_alias not in self._asker.catalog:
-            self.replies.append(_without_text(position, agent, "failed", "unknown_model_alias"))
-        elif attempt is None:
-            self._refusal = self._refusal or self._asker.journal.refusal
-            self.replies.append(_without_text(position, agent, "skipped", self._refusal))
-        else:
+        if isinstance(attempt, Refused):
+            self._refusal = self._refusal or attempt
+        if isinstance(attempt, Attempt):
             if attempt.model_alias != agent.model_alias:
                 self.fallbacks.append(Fallback("model_alias", self._first_error(step), step))
             self.replies.append(_reply(position, agent, attempt))
+        elif self._refusal is not None and agent.model_alias in self._asker.catalog:
+            self.replies.append(_without_text(position, agent, "skipped", self._refusal.code))
+        else:
+            self.replies.append(_without_text(position, agent, "failed", "unknown_model_alias"))
 
     def _ask(self, agent: Agent, step: int, earlier: Sequence[Said]) -> Ask:
         return Ask(
