@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from shared.db.engine import Database, Params, Row, Statement
+from shared.db.engine import OPERATIONS_ANSWER_S, Database, Params, Row, Statement
 from shared.errors import DatabaseUnavailable
 
 Hook = Callable[[], object]
@@ -12,8 +12,8 @@ Hook = Callable[[], object]
 class WatchedDatabase(Database):
     """Runs the hooks that were added for a statement, each once and in turn."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, *, answer_s: float = OPERATIONS_ANSWER_S) -> None:
+        super().__init__(url, answer_s=answer_s)
         self._before: dict[Statement, list[Hook]] = {}
         self._held: dict[Statement | None, list[Hook]] = {}
         self._unanswered: set[Statement] = set()
@@ -30,20 +30,24 @@ class WatchedDatabase(Database):
         """Let the next `statement` be committed, and its runner not hear of it."""
         self._unanswered.add(statement)
 
-    def run_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
+    def run_all(
+        self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
+    ) -> list[list[Row]]:
         for statement, _ in work:
             if self._before.get(statement):
                 self._before[statement].pop(0)()
-        rows = self._run_all(tenant_id, *work)
+        rows = self._run_all(tenant_id, *work, answer_s=answer_s)
         for statement, _ in work:
             if statement in self._unanswered:
                 self._unanswered.remove(statement)
                 raise DatabaseUnavailable
         return rows
 
-    def _run_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
+    def _run_all(
+        self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None
+    ) -> list[list[Row]]:
         if not any(self._hooks(statement) for statement, _ in work):
-            return super().run_all(tenant_id, *work)
+            return super().run_all(tenant_id, *work, answer_s=answer_s)
         # Operations work without a tenant.
         with self.transaction(tenant_id or "") as execute:
             return [execute(statement, params) for statement, params in work]

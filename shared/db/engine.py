@@ -27,7 +27,22 @@ Row = dict[str, Any]
 Params = Mapping[str, object]
 
 _SET_TENANT = "SELECT set_config('app.tenant_id', $1, true)"
-_CONNECT_TIMEOUT_S = 5
+# What a turn waits for the database. A connection that is dead in the middle of a turn costs one answer, and then twice
+# three connections to record the outcome: 8 + 6 * 3 s and the pauses, within the 29 s of a function that serves HTTP.
+_CONNECT_S = 3
+ANSWER_S = 8.0
+# A report and the deletion of a session take as long as their function has.
+LONG_ANSWER_S = 25.0
+# Operations wait for their own statement timeouts, of 20 s at most.
+OPERATIONS_ANSWER_S = 60.0
+# The kernel closes a connection whose host is gone: 10 s after data that nobody acknowledges, and 15 s into silence.
+_KEEPALIVE: Mapping[str, Any] = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 class Statement:
@@ -57,40 +72,51 @@ def typed(name: str, column: Column[Any]) -> Cast[Any]:
 
 
 class Database:
-    """One lazily opened connection as the role in `url`, which `Address` reads. Not for use by several threads."""
+    """One lazily opened connection as the role in `url`, which `Address` reads. Not for use by several threads.
 
-    def __init__(self, url: str) -> None:
+    A statement that has no answer after `answer_s` seconds costs the connection, and raises DatabaseUnavailable."""
+
+    def __init__(self, url: str, *, answer_s: float = OPERATIONS_ANSWER_S) -> None:
         self._address = Address.parse(url)
+        self._answer_s = answer_s
         self._pipeline: Pipeline | None = None
 
     def run(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
         """Run one statement as one transaction and return its rows. See `run_all` for errors."""
         return self.run_all(tenant_id, (statement, params))[0]
 
-    def run_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
-        """Run statements in one transaction and one round trip, and return each one's rows.
+    def run_all(
+        self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
+    ) -> list[list[Row]]:
+        """Run statements in one transaction and one round trip, and return each one's rows. `answer_s` stands in for
+        the database's own.
 
         Without a tenant, row-level security shows the application's role nothing. Raises DatabaseUnavailable when
-        there is no connection or it broke, and then the next call connects anew; other psycopg.Errors as they come.
+        there is no connection, it broke or gave no answer, and then the next call connects anew; other psycopg.Errors
+        as they come.
         """
         pipeline, setting = self._connected(), [] if tenant_id is None else [(_SET_TENANT, (tenant_id,))]
         with self._watched(pipeline):
             statements = [(statement.text, statement.values(params)) for statement, params in work]
-            return pipeline.run([*setting, *statements], unread=len(setting))
+            return pipeline.run([*setting, *statements], unread=len(setting), answer_s=answer_s)
 
-    def read(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
+    def read(
+        self, tenant_id: str | None, statement: Statement, params: Params, *, answer_s: float | None = None
+    ) -> list[Row]:
         """`run` for a statement that changes nothing."""
-        return self.read_all(tenant_id, (statement, params))[0]
+        return self.read_all(tenant_id, (statement, params), answer_s=answer_s)[0]
 
-    def read_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
+    def read_all(
+        self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
+    ) -> list[list[Row]]:
         """`run_all` for statements that change nothing: once more, when the connection had died since its last use."""
         known = self._pipeline is not None
         try:
-            return self.run_all(tenant_id, *work)
+            return self.run_all(tenant_id, *work, answer_s=answer_s)
         except DatabaseUnavailable:
             if not known or self._pipeline is not None:
                 raise
-            return self.run_all(tenant_id, *work)
+            return self.run_all(tenant_id, *work, answer_s=answer_s)
 
     @contextmanager
     def transaction(self, tenant_id: str) -> Iterator[Callable[[Statement, Params], list[Row]]]:
@@ -133,20 +159,21 @@ class Database:
                     self._address.url,
                     password=self._address.password(),
                     autocommit=True,
-                    connect_timeout=_CONNECT_TIMEOUT_S,
+                    connect_timeout=_CONNECT_S,
+                    **_KEEPALIVE,
                 )
             except (psycopg.OperationalError, CredentialsUnavailable) as error:
                 raise DatabaseUnavailable from error
             # Sent in the smallest type that holds it, a number would make another prepared statement of every size.
             connection.adapters.register_dumper(int, Int8Dumper)
-            self._pipeline = Pipeline(connection, prepares=self._address.prepares)
+            self._pipeline = Pipeline(connection, prepares=self._address.prepares, answer_s=self._answer_s)
         return self._pipeline
 
 
 @cache
 def database() -> Database:
     """This process's database. It connects when it is first used, so a snapshot or a fork holds no connection."""
-    return Database(settings().app_database_url)
+    return Database(settings().app_database_url, answer_s=ANSWER_S)
 
 
 @cache

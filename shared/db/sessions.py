@@ -11,7 +11,7 @@ from sqlalchemy import Integer, bindparam, cast, delete, exists, func, insert, l
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.context import active
-from shared.db.engine import Database, Params, Row, Statement
+from shared.db.engine import LONG_ANSWER_S, Database, Params, Row, Statement
 from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.tables import llm_calls, replies, sessions, summaries, turns
 from shared.errors import NotFound
@@ -125,7 +125,8 @@ def record_session_expiry(db: Database, tenant_id: str, session_id: UUID, days: 
 
 
 def _delete(db: Database, tenant_id: str, mark: Statement, params: Params) -> list[Row]:
-    return db.run_all(tenant_id, *((statement, params) for statement in (mark, *_SCRUB)))[0]
+    work = ((statement, params) for statement in (mark, *_SCRUB))
+    return db.run_all(tenant_id, *work, answer_s=LONG_ANSWER_S)[0]
 
 
 def _one(rows: list[Row]) -> Row:

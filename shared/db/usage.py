@@ -37,7 +37,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from shared.db.columns import TOKENS, Time
-from shared.db.engine import Database, Statement
+from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.tables import PLATFORM, usage_days, usage_hours, usage_ledger, usage_rolled_up
 
@@ -222,7 +222,7 @@ def load_totals(
         "u_first_page": key is None,
         "u_limit": request.limit + 1,
     }
-    rows = db.read(tenant_id, _TOTALS[known, request.order, "session_id" in asked], params)
+    rows = db.read(tenant_id, _TOTALS[known, request.order, "session_id" in asked], params, answer_s=LONG_ANSWER_S)
     if not rows and not asked and key is None:
         rows = [dict.fromkeys(_RESULTS, 0)]
     return page(rows, request, lambda row: [asked, [row[name] and str(row[name]) for name in asked]])

@@ -91,7 +91,9 @@ class Points:
         """Put the points into this process, for good."""
         run_all, transaction, complete = Database.run_all, Database.transaction, OpenAICompatibleProvider.complete
 
-        def run_all_(db: Database, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
+        def run_all_(
+            db: Database, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
+        ) -> list[list[Row]]:
             name = self._name(work)
             self.reach(f"before {name}")
             within = f"within {name}"
@@ -101,7 +103,7 @@ class Points:
                     rows = [_fetched(execute, *one) for one in work]
                     self.reach(within)
             else:
-                rows = run_all(db, tenant_id, *work)
+                rows = run_all(db, tenant_id, *work, answer_s=answer_s)
                 self.reach(within)
             self.reach(f"after {name}")
             return rows

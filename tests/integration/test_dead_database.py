@@ -1,0 +1,157 @@
+"""A database that dies without closing its connections: a failover without FIN, or a server that hangs. A runner waits
+for an answer for a bounded time, closes the connection, and goes on over a new one."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from sqlalchemy import Float, bindparam, func, select
+
+from shared.db.claims import CLAIM, LOCK_ABANDONED
+from shared.db.engine import Statement
+from shared.db.pipeline import Pipeline
+from shared.db.turns import load_turn
+from shared.errors import DatabaseUnavailable
+from tests.black_hole import BlackHole
+from tests.council_room import DEADLINE_S, CouncilRoom, wait_for
+from tests.posted_turn import post_turn
+from tests.watched_database import WatchedDatabase
+
+ANSWER_S = 0.5
+_BACKEND = Statement(select(func.pg_backend_pid().label("pid")))
+_SLEEP = Statement(select(func.pg_sleep(bindparam("b_seconds", type_=Float)).label("slept")))
+
+
+@dataclass
+class Mortal:
+    """A connection that waits `ANSWER_S` for an answer. `die` lets nothing come back from it any more; `bury` lets
+    the server finish what it was sent before."""
+
+    db: WatchedDatabase
+    die: Callable[[], object]
+    bury: Callable[[], None]
+
+
+def stopped_backend(room: CouncilRoom, stack: ExitStack) -> Mortal:
+    db = room.open_database(answer_s=ANSWER_S)
+    stopped: list[int] = []
+
+    def die() -> None:
+        stopped.append(db.read(None, _BACKEND, {})[0]["pid"])
+        os.kill(stopped[-1], signal.SIGSTOP)
+
+    def bury() -> None:
+        while stopped:
+            os.kill(pid := stopped.pop(), signal.SIGCONT)
+            wait_for(lambda: not room.rows("SELECT FROM pg_stat_activity WHERE pid = %s", pid))
+
+    stack.callback(bury)
+    return Mortal(db, die, bury)
+
+
+def black_hole(room: CouncilRoom, stack: ExitStack) -> Mortal:
+    hole = stack.enter_context(BlackHole(room.app_url))
+    return Mortal(room.open_database(hole.url, answer_s=ANSWER_S), hole.swallow, lambda: None)
+
+
+@pytest.fixture(params=[stopped_backend, black_hole])
+def mortal(request: pytest.FixtureRequest, room: CouncilRoom) -> Iterator[Mortal]:
+    with ExitStack() as stack:
+        yield request.param(room, stack)
+        room.databases.close()
+
+
+@pytest.mark.parametrize("message", ["@writer @critic hello", "@writer hello"], ids=["open", "publish"])
+def test_a_turn_whose_database_dies_answers_503_in_time_and_loses_nothing(
+    room: CouncilRoom, mortal: Mortal, monkeypatch: pytest.MonkeyPatch, message: str
+) -> None:
+    def die(_: object) -> str:
+        mortal.die()
+        return "Roses."
+
+    room.provider.enqueue(die)
+    started = time.monotonic()
+    answered = post_turn(room, monkeypatch, message, db=mortal.db)
+    # The statement's answer is waited for once, and its outcome is recorded over a new connection.
+    assert ANSWER_S <= time.monotonic() - started < DEADLINE_S
+    assert (answered.status, answered.body["code"]) == (503, "journal_unavailable")
+    assert room.calls() == [(0, 1, "fast", "succeeded", "reply", None)]
+    mortal.bury()
+    room.expire_lease()
+    turn_id = room.row("SELECT id FROM turns")["id"]
+    room.resume(turn_id)
+    turn = load_turn(room.db, room.tenant_id, turn_id)
+    assert (turn.status, '"Roses."' in turn.body) == ("completed", True)
+    assert room.row("SELECT count(*) AS posts FROM usage_ledger WHERE step = 0") == {"posts": 1}
+
+
+def test_a_turn_that_cannot_be_loaded_is_loaded_over_a_new_connection(
+    room: CouncilRoom, mortal: Mortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mortal.db.read(None, _BACKEND, {})
+    mortal.die()
+    assert post_turn(room, monkeypatch, "@writer hello", db=mortal.db).status == 201
+
+
+def test_a_read_is_sent_once_more_over_a_new_connection(room: CouncilRoom, mortal: Mortal) -> None:
+    turn_id = room.take("@writer hello", runner=room.runner(db=mortal.db)).turn_id
+    mortal.die()
+    assert load_turn(mortal.db, room.tenant_id, turn_id).status == "completed"
+
+
+def test_a_write_is_not_sent_again(room: CouncilRoom, mortal: Mortal) -> None:
+    mortal.db.read(None, _BACKEND, {})
+    mortal.die()
+    with pytest.raises(DatabaseUnavailable):
+        mortal.db.run(None, _BACKEND, {})
+
+
+def test_the_answer_that_came_too_late_is_not_taken_for_the_next_one(room: CouncilRoom) -> None:
+    db = room.open_database(answer_s=ANSWER_S)
+    with pytest.raises(DatabaseUnavailable):
+        db.run(None, _SLEEP, {"b_seconds": ANSWER_S * 2})
+    assert list(db.run(None, _BACKEND, {})[0]) == ["pid"]
+
+
+def test_a_statement_that_is_given_longer_takes_longer(room: CouncilRoom) -> None:
+    db = room.open_database(answer_s=ANSWER_S)
+    assert db.read_all(None, (_SLEEP, {"b_seconds": ANSWER_S * 2}), answer_s=DEADLINE_S)
+
+
+def test_a_transaction_without_an_answer_is_undone(room: CouncilRoom) -> None:
+    db = room.open_database(answer_s=ANSWER_S)
+    params = {"t_id": room.take("@writer hello", later=True).turn_id}
+
+    def claim_and_sleep() -> None:
+        with db.transaction(room.tenant_id) as execute:
+            assert execute(LOCK_ABANDONED, params)
+            assert execute(CLAIM, params)
+            execute(_SLEEP, {"b_seconds": ANSWER_S * 2})
+
+    with pytest.raises(DatabaseUnavailable):
+        claim_and_sleep()
+    assert room.row("SELECT status, lease_epoch FROM turns") == {"status": "accepted", "lease_epoch": 0}
+
+
+def test_a_connection_without_an_answer_is_closed(room: CouncilRoom) -> None:
+    with psycopg.connect(room.app_url, autocommit=True) as connection:
+        pipeline = Pipeline(connection, answer_s=ANSWER_S)
+        with pytest.raises(psycopg.OperationalError, match="in time"):
+            pipeline.run([("SELECT pg_sleep(5)", ())])
+        assert connection.closed
+
+
+def test_the_kernel_gives_up_a_host_that_is_gone(room: CouncilRoom) -> None:
+    room.db.read(None, _BACKEND, {})
+    assert room.db._pipeline is not None
+    options = room.db._pipeline.connection.info.get_parameters()
+    assert {name: options[name] for name in ("keepalives_idle", "keepalives_interval", "tcp_user_timeout")} == {
+        "keepalives_idle": "10",
+        "keepalives_interval": "5",
+        "tcp_user_timeout": "10000",
+    }
