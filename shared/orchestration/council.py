@@ -118,11 +118,9 @@ class Council:
         plan = self.current_plan
         if plan is None:
             return
-        # Routing, where there was any, is the step before the agents'.
-        first = 1 if plan.source in ("routing", "fallback") else 0
         for position in range(len(self.replies), len(plan.selected_agent_keys)):
             agent = self.conversation.roster[plan.selected_agent_keys[position]]
-            self._step = first + position
+            self._step = plan.first_step + position
             attempt = self._asker.stored(self._step)
             if attempt is None:
                 self.replies.append(_without_text(position, agent, "skipped", code))
