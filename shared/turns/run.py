@@ -52,7 +52,7 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
     while True:
         draft = _load(runner.db, request, turn_id)
         if isinstance(draft, Stored):
-            return _replay(runner, request.tenant_id, draft.turn_id)
+            return _replay(runner, request.tenant_id, draft)
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
         council = Council(draft.conversation, _asker(runner, journal), routing=_routing())
         # Where somebody is faster, the session tells what that means: an active turn, our own key, or the next index.
@@ -175,8 +175,11 @@ def _standing(
     return TurnOutcome(stored.id, stored.status, stored.body, journal.figures(), (), seconds, handed_over=handed_over)
 
 
-def _replay(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome:
-    stored = _load_stored(runner, tenant_id, turn_id)
+def _replay(runner: Runner, tenant_id: str, found: Stored) -> TurnOutcome:
+    """Answer from what was loaded with the key; a turn that has not ended is read from its journal."""
+    if found.response is not None:
+        return TurnOutcome(found.turn_id, found.status, found.response, replayed=True)
+    stored = _load_stored(runner, tenant_id, found.turn_id)
     return TurnOutcome(stored.id, stored.status, stored.body, replayed=stored.ended)
 
 
