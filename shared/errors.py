@@ -21,7 +21,8 @@ them into problem+json, and no route holds a try/except.
     ├── RateLimited              429 rate_limited
     ├── DatabaseUnavailable      503 database_unavailable
     │   └── JournalUnavailable   503 journal_unavailable
-    └── PublishFailed            500 publish_failed
+    ├── PublishFailed            500 publish_failed
+    └── ModeFailed               500 mode_error
 """
 
 from typing import ClassVar
@@ -189,3 +190,9 @@ class PublishFailed(PantheonError):
     """The turn could not be published. What was answered is in the journal, and the turn will be finished."""
 
     code = "publish_failed"
+
+
+class ModeFailed(PantheonError):
+    """The turn's mode failed before it asked anybody. Nothing was stored, and the session is free."""
+
+    code = "mode_error"

@@ -4,7 +4,6 @@ import json
 import time
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -28,16 +27,16 @@ def post_turn(
     message: str,
     *,
     db: Database | None = None,
-    session_id: UUID | None = None,
-    **headers: str,
+    key: str | None = None,
 ) -> Answered:
-    """Post a turn as the room's tenant, over `db` or the room's own connection."""
+    """Post a turn as the room's tenant, over `db` or the room's own connection, with `key` as its idempotency key."""
     # Here, and not on top: importing a handler takes hold of the process's event loop.
     from functions.turns import handler
 
     monkeypatch.setattr(handler, "database", lambda: db or room.db)
     monkeypatch.setattr(handler, "provider", lambda: room.provider)
-    path = f"/api/v1/sessions/{session_id or room.session_id}/turns"
+    path = f"/api/v1/sessions/{room.session_id}/turns"
+    headers = {"idempotency-key": key} if key else {}
     posted = request("POST", path, {"message": message}, headers=headers)
     claims = {"iss": identity_settings().jwt_issuer, "aud": identity_settings().jwt_audience, "sub": "user-1"}
     posted["requestContext"]["authorizer"] = {"jwt": {"claims": {**claims, "tenant_id": room.tenant_id}}}

@@ -4,7 +4,8 @@ What a mode learns is returned to it as frozen values. Journal, price, budget, r
 `ask`, so a mode that is run again after a crash gets the same replies for what was answered before.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from shared.domain.agent import Agent
@@ -38,6 +39,8 @@ class Council:
         self.replies: list[Reply] = []
         self.fallbacks: list[Fallback] = []
         self.summary: Summary | None = None
+        # What ended an ask, such as OutOfTime. It passes through the mode, and is not the mode's own exception.
+        self.interruption: Exception | None = None
         self._asker = asker
         self._context = Context(conversation)
         self._routing = routing
@@ -48,6 +51,8 @@ class Council:
     def plan(self, plan: Plan) -> Plan:
         """Declare who will be asked, in order, before the first `ask`; a key may come twice. A turn that is resumed
         keeps the plan that it has stored, whatever is declared."""
+        if self.current_plan is None and not set(plan.selected_agent_keys) <= set(self.conversation.roster):
+            raise AssertionError("A mode planned an agent that is not in the roster.")
         self.current_plan = self.current_plan or plan
         return self.current_plan
 
@@ -79,7 +84,8 @@ class Council:
         If the plan is stored already, routing is over and nobody is asked."""
         ask = Ask(self._step, purpose, model_alias, max_output_tokens, 0.0, build, schema=schema)
         decided = purpose == "routing" and self.current_plan is not None
-        attempt = self._asker.stored(ask.step) or _UNWRITTEN if decided else self._asker.settle(ask)
+        with self._asking():
+            attempt = self._asker.stored(ask.step) or _UNWRITTEN if decided else self._asker.settle(ask)
         self._step += 1
         if isinstance(attempt, Refused):
             return ask.step, attempt.code
@@ -92,7 +98,9 @@ class Council:
         if self._refused(agent):
             self._conclude(agent, self._asker.stored(self._step))
         else:
-            self._conclude(agent, self._asker.settle(self._ask(agent, self._step, self.said())))
+            with self._asking():
+                attempt = self._asker.settle(self._ask(agent, self._step, self.said()))
+            self._conclude(agent, attempt)
         return self.replies[-1]
 
     def ask_all(self, keys: Sequence[str]) -> Sequence[Reply]:
@@ -107,7 +115,8 @@ class Council:
             for offset, agent in enumerate(agents)
             if not self._refused(agent)
         }
-        settled = dict(zip(asks, self._asker.settle_all(list(asks.values())), strict=True))
+        with self._asking():
+            settled = dict(zip(asks, self._asker.settle_all(list(asks.values())), strict=True))
         for offset, agent in enumerate(agents):
             self._conclude(agent, settled[offset] if offset in settled else self._asker.stored(self._step))
         return self.replies[first:]
@@ -130,6 +139,14 @@ class Council:
     def said(self) -> tuple[Said, ...]:
         """The completed replies so far."""
         return tuple(Said(r.agent_key, r.name, r.text or "") for r in self.replies if r.status == "completed")
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.interruption = error
+            raise
 
     def _next(self, offset: int, key: str) -> Agent:
         position = len(self.replies) + offset

@@ -7,7 +7,8 @@ the same place, and a turn that outlasts this process's time is given back to th
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 from uuid6 import uuid7
@@ -18,7 +19,7 @@ from shared.db.turns import StoredTurn, load_turn
 from shared.domain.money import ZERO
 from shared.domain.outcome import Bill, TurnOutcome
 from shared.domain.turn import Purpose, Turn
-from shared.errors import DatabaseUnavailable, JournalUnavailable, NotFound, SessionDeleted
+from shared.errors import DatabaseUnavailable, JournalUnavailable, ModeFailed, NotFound, SessionDeleted
 from shared.llm.port import Completion, Message, Provider
 from shared.llm.tokens import token_estimates
 from shared.orchestration.attempts import Asker, OutOfTime
@@ -34,6 +35,10 @@ from shared.turns.acceptance import Stale
 from shared.turns.claim import claim, load_given_up
 from shared.turns.journal import Stopped, TurnJournal
 from shared.turns.publish import publish
+
+# What failed by an exception of our own code, as the log says it, and the exception.
+Fault = tuple[str, Exception]
+MODE_FAILED = "mode failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +89,15 @@ def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | 
 
 
 def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
+    mode, faults = MODES[header.mode], list[Fault]()
     try:
         try:
-            MODES[header.mode](council)
-            _summarise(header, council)
+            faults = _hold(header, journal, council, mode)
         except Stopped as stop:
             if not stop.publish:
                 raise
-        turn, body = publish(runner.db, header, journal, council)
+        failure = ModeFailed.code if MODE_FAILED in dict(faults) else None
+        turn, body = publish(runner.db, header, journal, council, failure=failure)
     except OutOfTime:
         return _hand_over(runner, header, journal, started)
     except Stopped:
@@ -100,13 +106,36 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
         # Not even a fault of ours may cost the outcome in hand.
         journal.flush()
         raise
-    return _published(header, turn, body, journal, started)
+    return replace(_published(header, turn, body, journal, started), faults=faults)
+
+
+def _hold(header: Header, journal: TurnJournal, council: Council, mode: Callable[[Council], None]) -> list[Fault]:
+    """Run the mode, and write the summary that is due. Returns what failed of them by exceptions of their own. Raises
+    what interrupted an ask, and ModeFailed where the turn was not accepted by then."""
+    error = _run_own(council, partial(mode, council))
+    if journal.accepted is None:
+        raise ModeFailed from error
+    if error is not None:
+        return [(MODE_FAILED, error)]
+    error = _run_own(council, partial(_summarise, header, council))
+    return [] if error is None else [("summary failed", error)]
+
+
+def _run_own(council: Council, part: Callable[[], None]) -> Exception | None:
+    """Run a part of the turn. Returns an exception of its own code, and raises what interrupted an ask."""
+    try:
+        part()
+    except Exception as error:
+        if error is council.interruption:
+            raise
+        return error
+    return None
 
 
 def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
     """Publish the turn as failed, with what was answered. The mode is not run, and nobody is asked."""
     try:
-        turn, body = publish(runner.db, header, journal, council, abandoned=True)
+        turn, body = publish(runner.db, header, journal, council, failure="turn_abandoned")
     except Stopped:
         return _standing(runner, header, journal, started)
     return _published(header, turn, body, journal, started, abandoned=turn.status == "failed")

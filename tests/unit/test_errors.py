@@ -97,6 +97,7 @@ def test_too_many_turns_are_told_when_to_come_back() -> None:
         "no_reply",
         "cancelled",
         "turn_abandoned",
+        "mode_error",
         "budget_exceeded",
         "turn_limit_exceeded",
     ],
