@@ -16,7 +16,7 @@ from sqlalchemy import Cast, Column, bindparam, cast
 
 from shared.aws.database_token import CredentialsUnavailable
 from shared.db.address import Address
-from shared.db.pipeline import Pipeline
+from shared.db.pipeline import NoAnswer, Pipeline
 from shared.errors import DatabaseUnavailable
 from shared.settings import operations_settings, settings
 
@@ -33,8 +33,8 @@ _CONNECT_S = 3
 ANSWER_S = 8.0
 # A report and the deletion of a session take as long as their function has.
 LONG_ANSWER_S = 25.0
-# Operations wait for their own statement timeouts, of 20 s at most.
-OPERATIONS_ANSWER_S = 60.0
+# Operations wait for their own statement timeouts, of 20 s at most, and no longer than the sweeper runs: 55 s.
+OPERATIONS_ANSWER_S = 45.0
 # The kernel closes a connection whose host is gone: 10 s after data that nobody acknowledges, and 15 s into silence.
 _KEEPALIVE: Mapping[str, Any] = {
     "keepalives": 1,
@@ -109,12 +109,13 @@ class Database:
     def read_all(
         self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
     ) -> list[list[Row]]:
-        """`run_all` for statements that change nothing: once more, when the connection had died since its last use."""
+        """`run_all` for statements that change nothing: once more, when the connection had died since its last use. A
+        report has no time to be sent again after it had no answer."""
         known = self._pipeline is not None
         try:
             return self.run_all(tenant_id, *work, answer_s=answer_s)
-        except DatabaseUnavailable:
-            if not known or self._pipeline is not None:
+        except DatabaseUnavailable as error:
+            if not known or self._pipeline is not None or (answer_s and isinstance(error.__cause__, NoAnswer)):
                 raise
             return self.run_all(tenant_id, *work, answer_s=answer_s)
 

@@ -24,6 +24,10 @@ _FATAL_ERROR, _PIPELINE_SYNC = ExecStatus.FATAL_ERROR.value, ExecStatus.PIPELINE
 _READ, _WRITE = select.POLLIN, select.POLLOUT
 
 
+class NoAnswer(psycopg.OperationalError):
+    """The server did not answer in time."""
+
+
 class _Prepared:
     """A statement that Postgres keeps under `name`; its columns are known after its first answer."""
 
@@ -38,7 +42,7 @@ class _Prepared:
 class Pipeline:
     """Exchanges over one connection, whose statements are prepared at first use, unless `prepares` is false."""
 
-    def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool = True, answer_s: float = 60.0) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool = True, answer_s: float = 45.0) -> None:
         """`connection` is in autocommit, and used here alone: it stays in libpq's pipeline mode, and psycopg's own way
         would drop what is prepared here. An exchange may take `answer_s` seconds."""
         self.connection = connection
@@ -62,7 +66,7 @@ class Pipeline:
         in for the connection's own.
 
         Raises what Postgres said of the first that failed, and then none of them has happened;
-        psycopg.OperationalError when the connection broke, or the answer did not end in time."""
+        psycopg.OperationalError when the connection broke, and NoAnswer when the answer did not end in time."""
         self._until = time.monotonic() + (answer_s or self._answer_s)
         try:
             sent = [self._send(text, values) for text, values in work]
@@ -121,7 +125,7 @@ class Pipeline:
         # An answer that is there is read, even if this process slept beyond the end.
         ready = self._poll.poll(max(0.0, self._until - time.monotonic()) * 1000)
         if not ready:
-            raise psycopg.OperationalError("the server did not answer in time")
+            raise NoAnswer("the server did not answer in time")
         if events != _READ:
             self._poll.modify(self._pgconn.socket, _READ)
 

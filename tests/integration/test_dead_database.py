@@ -17,12 +17,14 @@ from shared.db.engine import Statement
 from shared.db.pipeline import Pipeline
 from shared.db.turns import load_turn
 from shared.errors import DatabaseUnavailable
+from shared.names import Role
 from tests.black_hole import BlackHole
 from tests.council_room import DEADLINE_S, CouncilRoom, wait_for
 from tests.posted_turn import post_turn
 from tests.watched_database import WatchedDatabase
 
-ANSWER_S = 0.5
+# Enough for any statement of a turn on a slow machine.
+ANSWER_S = 1.0
 _BACKEND = Statement(select(func.pg_backend_pid().label("pid")))
 _SLEEP = Statement(select(func.pg_sleep(bindparam("b_seconds", type_=Float)).label("slept")))
 
@@ -102,6 +104,26 @@ def test_a_read_is_sent_once_more_over_a_new_connection(room: CouncilRoom, morta
     turn_id = room.take("@writer hello", runner=room.runner(db=mortal.db)).turn_id
     mortal.die()
     assert load_turn(mortal.db, room.tenant_id, turn_id).status == "completed"
+
+
+def test_a_report_without_an_answer_is_not_sent_again(room: CouncilRoom, mortal: Mortal) -> None:
+    mortal.db.read(None, _BACKEND, {})
+    mortal.die()
+    with pytest.raises(DatabaseUnavailable):
+        mortal.db.read(None, _BACKEND, {}, answer_s=ANSWER_S)
+
+
+def test_a_report_over_a_connection_that_was_cut_is_sent_again(room: CouncilRoom) -> None:
+    room.db.read(None, _BACKEND, {})
+    room.cut_connections()
+    assert room.db.read(None, _BACKEND, {}, answer_s=DEADLINE_S)
+
+
+def test_the_server_ends_a_statement_whose_client_has_gone(room: CouncilRoom) -> None:
+    db = room.open_database(f"{room.app_url}?options=-c%20client_connection_check_interval%3D100", answer_s=ANSWER_S)
+    with pytest.raises(DatabaseUnavailable):
+        db.run(None, _SLEEP, {"b_seconds": DEADLINE_S * 10})
+    wait_for(lambda: not room.rows("SELECT FROM pg_stat_activity WHERE usename = %s AND state = 'active'", Role.APP))
 
 
 def test_a_write_is_not_sent_again(room: CouncilRoom, mortal: Mortal) -> None:
