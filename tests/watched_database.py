@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from shared.db.engine import OPERATIONS_ANSWER_S, Database, Params, Row, Statement
+from shared.db.engine import LONG_ANSWER_S, Database, Params, Row, Statement
 from shared.errors import DatabaseUnavailable
 
 Hook = Callable[[], object]
@@ -12,7 +12,7 @@ Hook = Callable[[], object]
 class WatchedDatabase(Database):
     """Runs the hooks that were added for a statement, each once and in turn."""
 
-    def __init__(self, url: str, *, answer_s: float = OPERATIONS_ANSWER_S) -> None:
+    def __init__(self, url: str, *, answer_s: float = LONG_ANSWER_S) -> None:
         super().__init__(url, answer_s=answer_s)
         self._before: dict[Statement, list[Hook]] = {}
         self._held: dict[Statement | None, list[Hook]] = {}

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Text, bindparam, func, select
 
-from shared.db.engine import Database, Params, Row, Statement
+from shared.db.engine import ANSWER_S, Database, Params, Row, Statement
 
 # Ahead of others in their transaction, whose alone it is.
 LIMITS = Statement(
@@ -18,7 +18,9 @@ LIMITS = Statement(
 
 def read_within(db: Database, seconds: float, *work: tuple[Statement, Params]) -> list[list[Row]]:
     """The rows of each statement, which has so many seconds. Raises DatabaseUnavailable where that is not enough."""
-    return db.read_all(None, (LIMITS, limits(seconds)), *work)[1:]
+    # Postgres ends each statement by its own limit before that.
+    answer_s = len(work) * seconds + ANSWER_S
+    return db.read_all(None, (LIMITS, limits(seconds)), *work, answer_s=answer_s)[1:]
 
 
 def limits(seconds: float) -> Params:

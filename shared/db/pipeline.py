@@ -42,7 +42,7 @@ class _Prepared:
 class Pipeline:
     """Exchanges over one connection, whose statements are prepared at first use, unless `prepares` is false."""
 
-    def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool = True, answer_s: float = 45.0) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool = True, answer_s: float = 25.0) -> None:
         """`connection` is in autocommit, and used here alone: it stays in libpq's pipeline mode, and psycopg's own way
         would drop what is prepared here. An exchange may take `answer_s` seconds."""
         self.connection = connection

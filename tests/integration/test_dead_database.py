@@ -14,6 +14,7 @@ from sqlalchemy import Float, bindparam, func, select
 
 from shared.db.claims import CLAIM, LOCK_ABANDONED
 from shared.db.engine import Statement
+from shared.db.limited import read_within
 from shared.db.pipeline import Pipeline
 from shared.db.turns import load_turn
 from shared.errors import DatabaseUnavailable
@@ -143,6 +144,14 @@ def test_the_answer_that_came_too_late_is_not_taken_for_the_next_one(room: Counc
 def test_a_statement_that_is_given_longer_takes_longer(room: CouncilRoom) -> None:
     db = room.open_database(answer_s=ANSWER_S)
     assert db.read_all(None, (_SLEEP, {"b_seconds": ANSWER_S * 2}), answer_s=DEADLINE_S)
+
+
+def test_a_read_with_its_own_limit_is_waited_for_that_long(room: CouncilRoom, ops_url: str) -> None:
+    db = room.open_database(ops_url, answer_s=0.1)
+    assert read_within(db, ANSWER_S, (_SLEEP, {"b_seconds": 0.5}))
+    with pytest.raises(DatabaseUnavailable) as ended:
+        read_within(db, 0.2, (_SLEEP, {"b_seconds": DEADLINE_S}))
+    assert isinstance(ended.value.__cause__, psycopg.errors.QueryCanceled)
 
 
 def test_a_transaction_without_an_answer_is_undone(room: CouncilRoom) -> None:

@@ -3,7 +3,7 @@
 import migrations
 from infra_cdk.entries import HTTP_SECONDS, SWEEPER
 from shared.db import engine, roll_up
-from shared.db.engine import ANSWER_S, LONG_ANSWER_S, OPERATIONS_ANSWER_S
+from shared.db.engine import ANSWER_S, LONG_ANSWER_S
 from shared.turns import journal
 
 CONNECT_S = engine._CONNECT_S
@@ -31,5 +31,6 @@ def test_a_turn_waits_longer_than_a_migration_waits_for_its_lock() -> None:
     assert float(migrations.LOCK_TIMEOUT.removesuffix("s")) < ANSWER_S
 
 
-def test_operations_wait_longer_than_their_statements_take_and_shorter_than_the_sweeper_lives() -> None:
-    assert roll_up._STATEMENT_S < OPERATIONS_ANSWER_S < SWEEPER.seconds
+def test_the_sweeper_can_send_a_read_twice_and_roll_up_once() -> None:
+    assert SWEEPER.seconds > 2 * LONG_ANSWER_S + CONNECT_S
+    assert roll_up._STATEMENT_S < roll_up._BATCH_S < SWEEPER.seconds
