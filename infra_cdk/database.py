@@ -100,6 +100,8 @@ class Database(Construct):
                 "log_parameter_max_length": "0",
                 "log_parameter_max_length_on_error": "0",
                 "idle_in_transaction_session_timeout": "60000",
+                # A function closes a connection that gives no answer in time; its statement must not go on.
+                "client_connection_check_interval": "5000",
             },
             iam_authentication=True,
             publicly_accessible=False,

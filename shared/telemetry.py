@@ -77,7 +77,9 @@ def report(message: str, error: BaseException, **fields: object) -> None:
 
 
 def emit(outcome: TurnOutcome) -> None:
-    """The metrics of a turn and its bill, from its outcome, after its commit."""
+    """The metrics of a turn and its bill, from its outcome, after its commit, and the faults that it survived."""
+    for failed, error in outcome.faults:
+        report(failed, error, turn_id=str(outcome.turn_id))
     groups: list[Group] = []
     # An alarm can neither search nor add up: what it reads is of the whole turn, without dimensions.
     whole: dict[Metric, float] = {}
@@ -89,6 +91,8 @@ def emit(outcome: TurnOutcome) -> None:
         whole[Metric.ABANDONED_TURNS] = 1
     if outcome.handed_over:
         whole[Metric.HANDED_OVER_TURNS] = 1
+    if outcome.faults:
+        whole[Metric.UNEXPECTED_ERRORS] = len(outcome.faults)
     if outcome.calls:
         whole |= {Metric.CALLS: len(outcome.calls), Metric.UNKNOWN_CALLS: _unknown(outcome.calls)}
     if whole:
@@ -109,7 +113,7 @@ def measure(values: Mapping[Metric, float], dimensions: Mapping[Dimension, str] 
 
 
 def count_error(error: PantheonError) -> None:
-    """Count the refusals that operations watch."""
+    """Count the errors that operations watch."""
     if isinstance(error, TurnConflict):
         count(Metric.TURN_CONFLICTS)
     elif isinstance(error, JournalUnavailable):

@@ -13,7 +13,7 @@ import psycopg
 from uuid6 import uuid7
 
 from shared.db import agents, sessions
-from shared.db.engine import Database, Row
+from shared.db.engine import LONG_ANSWER_S, Database, Row
 from shared.db.invariants import INVARIANTS
 from shared.db.tables import metadata
 from shared.domain.money import Usage
@@ -65,9 +65,9 @@ class CouncilRoom:
             self.make_agent(key)
         self.session_id = self.make_session()
 
-    def open_database(self, url: str | None = None) -> WatchedDatabase:
-        """Another connection, as the application's role or to `url`."""
-        db = WatchedDatabase(url or self.app_url)
+    def open_database(self, url: str | None = None, *, answer_s: float = LONG_ANSWER_S) -> WatchedDatabase:
+        """Another connection, as the application's role or to `url`, which is given `answer_s` for each answer."""
+        db = WatchedDatabase(url or self.app_url, answer_s=answer_s)
         self.databases.callback(db.close)
         return db
 

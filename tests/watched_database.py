@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
-from shared.db.engine import _SET_TENANT, Database, Params, Row, Statement
+from shared.db.engine import _SET_TENANT, LONG_ANSWER_S, Database, Params, Row, Statement
 from shared.db.statement import Part
 from shared.errors import DatabaseUnavailable
 
@@ -46,8 +46,8 @@ def transaction(db: Database, tenant_id: str | None) -> Iterator[Execute]:
 class WatchedDatabase(Database):
     """Runs the hooks that were added for a statement, each once and in turn."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, *, answer_s: float = LONG_ANSWER_S) -> None:
+        super().__init__(url, answer_s=answer_s)
         self._before: dict[Statement, list[Hook]] = {}
         self._held: dict[tuple[Statement | None, str | None], list[Hook]] = {}
         self._unanswered: set[Statement] = set()
@@ -65,21 +65,25 @@ class WatchedDatabase(Database):
         """Let the next `statement` be committed, and its runner not hear of it."""
         self._unanswered.add(statement)
 
-    def run_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
+    def run_all(
+        self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
+    ) -> list[list[Row]]:
         for statement, _ in work:
             if self._before.get(statement):
                 self._before[statement].pop(0)()
-        rows = self._run_all(tenant_id, *work)
+        rows = self._run_all(tenant_id, *work, answer_s=answer_s)
         for statement, _ in work:
             if statement in self._unanswered:
                 self._unanswered.remove(statement)
                 raise DatabaseUnavailable
         return rows
 
-    def _run_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
+    def _run_all(
+        self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None
+    ) -> list[list[Row]]:
         watched = {statement for (statement, _), hooks in self._held.items() if hooks}
         if not watched or (None not in watched and not any(statement in watched for statement, _ in work)):
-            return super().run_all(tenant_id, *work)
+            return super().run_all(tenant_id, *work, answer_s=answer_s)
         rows = []
         with transaction(self, tenant_id) as execute:
             for statement, params in work:

@@ -5,17 +5,18 @@ implicit transaction and one round trip. No tenant stays on the connection, and 
 calls of `run`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
+from typing import Any
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
 
 from shared.aws.database_token import CredentialsUnavailable
 from shared.db.address import Address
-from shared.db.pipeline import Pipeline
+from shared.db.pipeline import NoAnswer, Pipeline
 from shared.db.statement import Params, Row, Statement
 from shared.errors import DatabaseUnavailable
 from shared.settings import operations_settings, settings
@@ -23,46 +24,73 @@ from shared.settings import operations_settings, settings
 __all__ = ["Database", "Params", "Row", "Statement", "database", "operations_database"]
 
 _SET_TENANT = "SELECT set_config('app.tenant_id', $1, true)"
-_CONNECT_TIMEOUT_S = 5
+# What a turn waits for the database. A connection that is dead in the middle of a turn costs one answer, and then twice
+# three connections to record the outcome: 8 + 6 * 3 s and the pauses, within the 29 s of a function that serves HTTP.
+_CONNECT_S = 3
+ANSWER_S = 8.0
+# A report, the deletion of a session and operations take as long as a function that serves HTTP has. The sweeper, which
+# has 55 s, can send a read twice.
+LONG_ANSWER_S = 25.0
+# The kernel closes a connection whose host is gone: 10 s after data that nobody acknowledges, and 15 s into silence.
+_KEEPALIVE: Mapping[str, Any] = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 class Database:
-    """One lazily opened connection as the role in `url`, which `Address` reads. Not for use by several threads."""
+    """One lazily opened connection as the role in `url`, which `Address` reads. Not for use by several threads.
 
-    def __init__(self, url: str) -> None:
+    A statement that has no answer after `answer_s` seconds costs the connection, and raises DatabaseUnavailable."""
+
+    def __init__(self, url: str, *, answer_s: float = LONG_ANSWER_S) -> None:
         self._address = Address.parse(url)
+        self._answer_s = answer_s
         self._pipeline: Pipeline | None = None
 
     def run(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
         """Run one statement as one transaction and return its rows. See `run_all` for errors."""
         return self.run_all(tenant_id, (statement, params))[0]
 
-    def run_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
-        """Run statements in one transaction and one round trip, and return each one's rows.
+    def run_all(
+        self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
+    ) -> list[list[Row]]:
+        """Run statements in one transaction and one round trip, and return each one's rows. `answer_s` stands in for
+        the database's own.
 
         Without a tenant, row-level security shows the application's role nothing. Raises DatabaseUnavailable when
-        there is no connection or it broke, and then the next call connects anew; other psycopg.Errors as they come.
+        there is no connection, it broke or gave no answer, and then the next call connects anew; other psycopg.Errors
+        as they come.
         """
         pipeline, setting = self._connected(), [] if tenant_id is None else [(_SET_TENANT, (tenant_id,))]
         with self._watched(pipeline):
             sent = [statement.sent(params) for statement, params in work]
-            answers = iter(pipeline.run([*setting, *(part for parts in sent for part in parts)], unread=len(setting)))
+            parts = [part for parts in sent for part in parts]
+            answers = iter(pipeline.run([*setting, *parts], unread=len(setting), answer_s=answer_s))
             pairs = zip(work, sent, strict=True)
             return [statement.rows(list(islice(answers, len(parts)))) for (statement, _), parts in pairs]
 
-    def read(self, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
+    def read(
+        self, tenant_id: str | None, statement: Statement, params: Params, *, answer_s: float | None = None
+    ) -> list[Row]:
         """`run` for a statement that changes nothing."""
-        return self.read_all(tenant_id, (statement, params))[0]
+        return self.read_all(tenant_id, (statement, params), answer_s=answer_s)[0]
 
-    def read_all(self, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
-        """`run_all` for statements that change nothing: once more, when the connection had died since its last use."""
+    def read_all(
+        self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
+    ) -> list[list[Row]]:
+        """`run_all` for statements that change nothing: once more, when the connection had died since its last use. A
+        report has no time to be sent again after it had no answer."""
         known = self._pipeline is not None
         try:
-            return self.run_all(tenant_id, *work)
-        except DatabaseUnavailable:
-            if not known or self._pipeline is not None:
+            return self.run_all(tenant_id, *work, answer_s=answer_s)
+        except DatabaseUnavailable as error:
+            if not known or self._pipeline is not None or (answer_s and isinstance(error.__cause__, NoAnswer)):
                 raise
-            return self.run_all(tenant_id, *work)
+            return self.run_all(tenant_id, *work, answer_s=answer_s)
 
     def close(self) -> None:
         if self._pipeline is not None:
@@ -89,20 +117,21 @@ class Database:
                     self._address.url,
                     password=self._address.password(),
                     autocommit=True,
-                    connect_timeout=_CONNECT_TIMEOUT_S,
+                    connect_timeout=_CONNECT_S,
+                    **_KEEPALIVE,
                 )
             except (psycopg.OperationalError, CredentialsUnavailable) as error:
                 raise DatabaseUnavailable from error
             # Sent in the smallest type that holds it, a number would make another prepared statement of every size.
             connection.adapters.register_dumper(int, Int8Dumper)
-            self._pipeline = Pipeline(connection, prepares=self._address.prepares)
+            self._pipeline = Pipeline(connection, prepares=self._address.prepares, answer_s=self._answer_s)
         return self._pipeline
 
 
 @cache
 def database() -> Database:
     """This process's database. It connects when it is first used, so a snapshot or a fork holds no connection."""
-    return Database(settings().app_database_url)
+    return Database(settings().app_database_url, answer_s=ANSWER_S)
 
 
 @cache

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select, tuple_
 
 from shared.db.columns import COUNTS, Time
 from shared.db.compiler import compiled
-from shared.db.engine import Database, Statement
+from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.tables import usage_ledger
 from shared.db.usage import Period
@@ -41,7 +41,7 @@ def load_ledger(db: Database, tenant_id: str, period: Period, request: PageReque
     # No row has the number 0: the first page begins at the period's end, or at its start.
     at, number = request.after(_position) or (period.end if request.order == "desc" else period.start, 0)
     params = {"u_from": period.start, "u_to": period.end, "u_after_at": at, "u_after_id": number}
-    rows = db.read(tenant_id, _LIST[request.order], params | {"u_limit": request.limit + 1})
+    rows = db.read(tenant_id, _LIST[request.order], params | {"u_limit": request.limit + 1}, answer_s=LONG_ANSWER_S)
     return page(rows, request, position)
 
 

@@ -1,9 +1,11 @@
 """Run statements across tenants with a time limit that Postgres enforces, and by indexes."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Text, bindparam, func, select
 
 from shared.db.compiler import compiled
-from shared.db.engine import Database, Params, Row, Statement
+from shared.db.engine import ANSWER_S, Database, Params, Row, Statement
 
 # Goes ahead of other statements, and is in force for their transaction only.
 LIMITS = compiled(
@@ -19,12 +21,17 @@ LIMITS = compiled(
 
 def run_within(db: Database, seconds: float, *work: tuple[Statement, Params]) -> list[list[Row]]:
     """The rows of each statement; each has so many seconds. Raises DatabaseUnavailable where that is not enough."""
-    return db.run_all(None, (LIMITS, limits(seconds)), *work)[1:]
+    return db.run_all(None, (LIMITS, limits(seconds)), *work, answer_s=_answer_s(seconds, work))[1:]
 
 
 def read_within(db: Database, seconds: float, *work: tuple[Statement, Params]) -> list[list[Row]]:
     """`run_within` for statements that change nothing."""
-    return db.read_all(None, (LIMITS, limits(seconds)), *work)[1:]
+    return db.read_all(None, (LIMITS, limits(seconds)), *work, answer_s=_answer_s(seconds, work))[1:]
+
+
+def _answer_s(seconds: float, work: Sequence[object]) -> float:
+    """How long an answer may take. Postgres ends each statement by its own limit before that."""
+    return len(work) * seconds + ANSWER_S
 
 
 def limits(seconds: float) -> Params:

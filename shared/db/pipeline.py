@@ -2,10 +2,12 @@
 
 psycopg's own pipeline writes each statement when it is added, and waits four times for what is one exchange; that took
 a fifth of a turn's own time. This is the same exchange on the same connection, with psycopg's types and errors. The
-rule this file protects: either every answer of an exchange was read, up to its end, or the connection is closed.
+rule this file protects: either every answer of an exchange was read, up to its end and in time, or the connection is
+closed.
 """
 
 import select
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +24,10 @@ _FATAL_ERROR, _PIPELINE_SYNC = ExecStatus.FATAL_ERROR.value, ExecStatus.PIPELINE
 _READ, _WRITE = select.POLLIN, select.POLLOUT
 
 
+class NoAnswer(psycopg.OperationalError):
+    """The server did not answer in time."""
+
+
 class _Prepared:
     """A statement that Postgres keeps under `name`; its columns are known after its first answer."""
 
@@ -36,24 +42,32 @@ class _Prepared:
 class Pipeline:
     """Exchanges over one connection, whose statements are prepared at first use, unless `prepares` is false."""
 
-    def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool = True) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool = True, answer_s: float = 25.0) -> None:
         """`connection` is in autocommit, and used here alone: it stays in libpq's pipeline mode, and psycopg's own way
-        would drop what is prepared here."""
+        would drop what is prepared here. An exchange may take `answer_s` seconds."""
         self.connection = connection
         self._pgconn = connection.pgconn
         self._pgconn.enter_pipeline_mode()
         # One for all exchanges, since it finds the way to dump or load a type but once.
         self._transformer = Transformer(connection)
         self._prepares = prepares
+        self._answer_s = answer_s
         # By text and types of parameters, since Postgres plans for both.
         self._prepared: dict[tuple[str, tuple[int, ...]], _Prepared] = {}
+        # When the exchange must be over, by this process's clock.
+        self._until = 0.0
         self._poll = select.poll()
         self._poll.register(self._pgconn.socket, _READ)
 
-    def run(self, work: Sequence[tuple[str, Sequence[object]]], *, unread: int = 0) -> list[list[dict[str, Any]]]:
-        """Run statements, each with its values, and return the rows of each but the first `unread`. Raises what
-        Postgres said of the first that failed, and then none of them has happened; psycopg.OperationalError when the
-        connection broke."""
+    def run(
+        self, work: Sequence[tuple[str, Sequence[object]]], *, unread: int = 0, answer_s: float | None = None
+    ) -> list[list[dict[str, Any]]]:
+        """Run statements, each with its values, and return the rows of each but the first `unread`. `answer_s` stands
+        in for the connection's own.
+
+        Raises what Postgres said of the first that failed, and then none of them has happened;
+        psycopg.OperationalError when the connection broke, and NoAnswer when the answer did not end in time."""
+        self._until = time.monotonic() + (answer_s or self._answer_s)
         try:
             sent = [self._send(text, values) for text, values in work]
             self._pgconn.pipeline_sync()
@@ -108,7 +122,10 @@ class Pipeline:
     def _wait(self, events: int) -> None:
         if events != _READ:
             self._poll.modify(self._pgconn.socket, events)
-        self._poll.poll()
+        # An answer that is there is read, even if this process slept beyond the end.
+        ready = self._poll.poll(max(0.0, self._until - time.monotonic()) * 1000)
+        if not ready:
+            raise NoAnswer("the server did not answer in time")
         if events != _READ:
             self._poll.modify(self._pgconn.socket, _READ)
 

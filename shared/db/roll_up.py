@@ -37,6 +37,8 @@ from shared.db.engine import Database, Statement
 from shared.db.tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
 
 _STATEMENT_S = 20.0
+# All statements of a batch together. One of them takes long at most: the first ever, or the hour's.
+_BATCH_S = 40.0
 # The longest transaction and a margin, for a server that is slow to end it.
 SETTLED_AFTER: ColumnClause[timedelta] = literal_column("interval '15 minutes'")
 # Not a day of the session's time zone, which may have 23 hours.
@@ -119,7 +121,8 @@ def roll_up(db: Database, batches: int = 24, *, patience_s: float = 5.0) -> date
     reached: datetime | None = None
     limits = {"b_lock": f"{patience_s}s", "b_statement": f"{_STATEMENT_S}s"}
     for _ in range(batches):
-        moved = db.run_all(None, (_LIMITS, limits), *((statement, {}) for statement in _BATCH))[-1]
+        work = [(_LIMITS, limits), *((statement, {}) for statement in _BATCH)]
+        moved = db.run_all(None, *work, answer_s=_BATCH_S)[-1]
         if not moved:
             break
         reached = moved[0]["until"]

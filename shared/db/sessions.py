@@ -7,7 +7,7 @@ from sqlalchemy import Integer, bindparam, cast, exists, func, insert, or_, sele
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.compiler import compiled
-from shared.db.engine import Database, Row, Statement
+from shared.db.engine import LONG_ANSWER_S, Database, Row, Statement
 from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.protocol import SCRUB
 from shared.db.tables import active, sessions, turns
@@ -100,7 +100,8 @@ def record_session_expiry(db: Database, tenant_id: str, session_id: UUID, days: 
 
 
 def _scrubbed(db: Database, tenant_id: str, session_id: UUID, days: int | None) -> bool:
-    return "scrubbed" in db.run(tenant_id, SCRUB, {"b_id": session_id, "b_days": days})[0]
+    params = {"b_id": session_id, "b_days": days}
+    return "scrubbed" in db.run_all(tenant_id, (SCRUB, params), answer_s=LONG_ANSWER_S)[0][0]
 
 
 def _one(rows: list[Row]) -> Row:

@@ -47,17 +47,17 @@ def _stored(row: Row, calls: Sequence[Row]) -> StoredTurn:
     turn = Turn(
         **{name: row[name] for name in _NAMES if name != "plan"},
         plan=plan,
-        replies=_finished(calls),
+        replies=_finished(plan, calls) if plan else (),
         charges=[Charge(call["account"], _usage(call), call["cost_usd"]) for call in calls if call["finished_at"]],
         steps_finished=sum(call["verdict"] is not None for call in calls),
     )
     return StoredTurn(turn.id, turn.status, turn.as_json(), turn.steps_finished)
 
 
-def _finished(calls: Sequence[Row]) -> list[Reply]:
+def _finished(plan: Plan, calls: Sequence[Row]) -> list[Reply]:
     """The replies that have their verdict, provisional until the turn ends."""
-    agents = [call for call in calls if call["purpose"] == "agent"]
-    return [_reply(call, call["step"] - agents[0]["step"]) for call in agents if call["verdict"] is not None]
+    agents = [call for call in calls if call["purpose"] == "agent" and call["verdict"] is not None]
+    return [_reply(call, call["step"] - plan.first_step) for call in agents]
 
 
 def _reply(call: Row, position: int) -> Reply:

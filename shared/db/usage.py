@@ -38,14 +38,18 @@ from sqlalchemy.types import TypeEngine
 
 from shared.db.columns import TOKENS, Time
 from shared.db.compiler import compiled
-from shared.db.engine import Database, Statement
+from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.tables import PLATFORM, usage_days, usage_hours, usage_ledger, usage_rolled_up
+from shared.errors import InvalidRequest
 
 # In the order in which totals are sorted.
 GROUPS = ("day", "session_id", "agent_key", "model_alias", "purpose", "account")
 # Operations see all tenants, and may tell them apart.
 OPERATOR_GROUPS = ("day", "tenant_id", *GROUPS[1:])
+# Hours and days do not tell these apart. They are read from the ledger row by row, three months of it at most.
+LEDGER_GROUPS = ("session_id",)
+LONGEST_DAYS = 92
 
 _TEXTS = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind")
 _MEASURES = ("calls", *TOKENS, "amount_usd")
@@ -188,19 +192,18 @@ def _lowest(group: str) -> ColumnElement[Any]:
     return literal(_KEYS[group](None), _type(group))
 
 
-def _statement(groups: Sequence[str], order: Order, *, by_session: bool) -> Statement:
+def _statement(groups: Sequence[str], order: Order, *, from_ledger: bool) -> Statement:
     at = usage_ledger.c.created_at
-    # Hours do not tell sessions apart.
-    entries = _posted(at >= _from, at < _to) if by_session else _rolled_up_and_posted()
+    entries = _posted(at >= _from, at < _to) if from_ledger else _rolled_up_and_posted()
     return _totals(entries.subquery("entries"), groups, order)
 
 
 _ORDERS: tuple[Order, ...] = ("asc", "desc")
 _TOTALS = {
-    (groups, order, by_session): _statement(groups, order, by_session=by_session)
+    (groups, order, from_ledger): _statement(groups, order, from_ledger=from_ledger)
     for groups in (GROUPS, OPERATOR_GROUPS)
     for order in _ORDERS
-    for by_session in (False, True)
+    for from_ledger in (False, True)
 }
 
 
@@ -211,8 +214,14 @@ def load_totals(
     `cost_usd` (what tenants pay), `platform_cost_usd` and `suspense_usd`, in USD. Without groups it is one row. Without
     a tenant, as `pantheon_ops`, by OPERATOR_GROUPS, and with what the platform bore by its reasons.
 
-    Raises InvalidRequest for a cursor of another list.
+    Raises InvalidRequest for a cursor of another list, and for LEDGER_GROUPS over more than LONGEST_DAYS.
     """
+    from_ledger = [name for name in groups if name in LEDGER_GROUPS]
+    if from_ledger and period.end - period.start > timedelta(days=LONGEST_DAYS):
+        raise InvalidRequest(
+            f"query.group_by={from_ledger[0]} takes {LONGEST_DAYS} days at most; ask for a shorter period.",
+            longest_days=LONGEST_DAYS,
+        )
     known = GROUPS if tenant_id is not None else OPERATOR_GROUPS
     asked = [name for name in known if name in groups]
     key = request.after(_key_of(asked))
@@ -223,7 +232,7 @@ def load_totals(
         "u_first_page": key is None,
         "u_limit": request.limit + 1,
     }
-    rows = db.read(tenant_id, _TOTALS[known, request.order, "session_id" in asked], params)
+    rows = db.read(tenant_id, _TOTALS[known, request.order, bool(from_ledger)], params, answer_s=LONG_ANSWER_S)
     if not rows and not asked and key is None:
         rows = [dict.fromkeys(_RESULTS, 0)]
     return page(rows, request, lambda row: [asked, [row[name] and str(row[name]) for name in asked]])

@@ -36,7 +36,8 @@ class Bill:
 class TurnOutcome:
     """`body` is the turn as JSON, `seconds` this process's share of its time. `replayed`: the answer had been stored
     before. `handed_over`: the turn is to be sent to the queue. `published`: this process ended it. `abandoned`: it was
-    given up, because nobody could finish it. `bill` is there where it was published."""
+    given up, because nobody could finish it. `bill` is there where it was published. `faults` are exceptions of our own
+    code that it survived, each with what failed."""
 
     turn_id: UUID
     status: TurnStatus
@@ -49,6 +50,7 @@ class TurnOutcome:
     published: bool = False
     abandoned: bool = False
     bill: Bill | None = None
+    faults: Sequence[tuple[str, Exception]] = ()
 
     @property
     def ended(self) -> bool:

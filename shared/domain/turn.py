@@ -40,6 +40,11 @@ class Plan:
     source: PlanSource
     unknown_tags: tuple[str, ...] = ()
 
+    @property
+    def first_step(self) -> int:
+        """The step of its first agent. The manager's step comes before it, even if the budget refused the manager."""
+        return 1 if self.source in ("routing", "fallback") else 0
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "selected_agent_keys": list(self.selected_agent_keys),

@@ -61,19 +61,31 @@ class Attempt:
     cost_usd: Decimal = ZERO
 
 
-class Journal(Protocol):
-    """Where calls are written down. Raises what ends the runner's part in the turn; never loses an outcome. `refusal`
-    is the code of why the last `open` that fell short did so."""
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The turn's caps or the budget refused a call. `code` says which of them."""
 
-    refusal: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The first `count` calls may be sent. `refused` says why the others may not, and is None if there are none."""
+
+    count: int
+    refused: Refused | None = None
+
+
+class Journal(Protocol):
+    """Where calls are written down. Raises what ends the runner's part in the turn; never loses an outcome."""
 
     def attempts(self, step: int) -> Sequence[Attempt]:
         """What the journal knows of this step, oldest first, without attempts that died with their process."""
         ...
 
-    def open(self, asks: Sequence[tuple[Ask, Request]]) -> int:
-        """Write the intents of calls that start together, with the last outcome. Returns how many of the first of
-        them the turn's caps and the budget cover."""
+    def open(self, asks: Sequence[tuple[Ask, Request]]) -> Opened:
+        """Write the intents of calls that start together, with the last outcome. Only the first calls are opened that
+        the turn's caps and the budget cover."""
         ...
 
     def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
@@ -100,9 +112,9 @@ class Asker:
     seconds_left: Callable[[], float]
     estimates: TokenEstimates = field(default_factory=TokenEstimates)
 
-    def settle(self, ask: Ask) -> Attempt | None:
+    def settle(self, ask: Ask) -> Attempt | Refused:
         """Ask until there is a verdict, and return the attempt that carries it: one already in the journal, or a new
-        one. None where it was refused. Raises OutOfTime before a call that would not fit."""
+        one. Returns Refused if a call was refused before that. Raises OutOfTime before a call that would not fit."""
         tried = list(self.journal.attempts(ask.step))
         while not (tried and tried[-1].verdict):
             alias = next_alias(self.catalog[ask.model_alias], tried)
@@ -110,8 +122,8 @@ class Asker:
                 # Another process used up the attempts, and lost its lease before it could say so.
                 return replace(tried[-1], verdict="failed")
             attempt = self._attempt(ask, self.catalog[alias], tried)
-            if attempt is None:
-                return None
+            if isinstance(attempt, Refused):
+                return attempt
             tried.append(attempt)
         return tried[-1]
 
@@ -119,21 +131,23 @@ class Asker:
         """The attempt that carries the step's verdict in the journal, without asking for one."""
         return next((attempt for attempt in self.journal.attempts(step) if attempt.verdict), None)
 
-    def settle_all(self, asks: Sequence[Ask]) -> list[Attempt | None]:
+    def settle_all(self, asks: Sequence[Ask]) -> list[Attempt | Refused]:
         """Settle steps that do not depend on each other: their first attempts at the same time, each recorded when it
-        arrives; what they leave undecided one by one. None for those that were refused."""
+        arrives; what they leave undecided one by one. Refused for those that were refused."""
         fresh = [ask for ask in asks if not self.journal.attempts(ask.step)]
-        refused = fresh[self._together(fresh) :] if len(fresh) > 1 else []
-        return [None if ask in refused else self.settle(ask) for ask in asks]
+        opened = self._together(fresh) if len(fresh) > 1 else Opened(len(fresh))
+        refused = {ask.step: opened.refused for ask in fresh[opened.count :]}
+        return [refused.get(ask.step) or self.settle(ask) for ask in asks]
 
-    def _together(self, asks: Sequence[Ask]) -> int:
+    def _together(self, asks: Sequence[Ask]) -> Opened:
         models = [self.catalog[ask.model_alias] for ask in asks]
         self._check_time(max(model.max_call_s for model in models))
         calls = [(ask, self._request(ask, model, ())) for ask, model in zip(asks, models, strict=True)]
-        opened = calls[: self.journal.open(calls)]
+        opened = self.journal.open(calls)
         failures: list[Exception] = []
-        with ThreadPoolExecutor(max_workers=len(opened) or 1) as threads:
-            waiting = {threads.submit(self.provider.complete, request): (ask, request) for ask, request in opened}
+        with ThreadPoolExecutor(max_workers=opened.count or 1) as threads:
+            sent = calls[: opened.count]
+            waiting = {threads.submit(self.provider.complete, request): (ask, request) for ask, request in sent}
             # The journal is this thread's alone. One outcome that cannot be written must not cost the others.
             for future in as_completed(waiting):
                 try:
@@ -144,14 +158,14 @@ class Asker:
                     failures.append(error)
         if failures:
             raise failures[0]
-        return len(opened)
+        return opened
 
-    def _attempt(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | None:
+    def _attempt(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | Refused:
         pause = _pause(tried)
         self._check_time(pause + model.max_call_s)
         request = self._request(ask, model, tried)
-        if not self.journal.open([(ask, request)]):
-            return None
+        if refused := self.journal.open([(ask, request)]).refused:
+            return refused
         # After the intent, so that the pause costs no commit; the lease covers it.
         if pause:
             time.sleep(pause)

@@ -4,7 +4,8 @@ What a mode learns is returned to it as frozen values. Journal, price, budget, r
 `ask`, so a mode that is run again after a crash gets the same replies for what was answered before.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from shared.domain.agent import Agent
@@ -12,10 +13,15 @@ from shared.domain.conversation import Conversation, Said
 from shared.domain.problem import problem
 from shared.domain.summary import Summary
 from shared.domain.turn import Fallback, Plan, Purpose, Reply, ReplyStatus
+from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Message
-from shared.orchestration.attempts import Ask, Asker, Attempt
+from shared.orchestration.attempts import Ask, Asker, Attempt, Refused
 from shared.orchestration.context import Context
 from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
+
+# A stored plan without a verdict on routing: the budget or the turn's caps refused the manager, and the journal keeps
+# no row of a refused call.
+_UNWRITTEN = Refused(BudgetExceeded.code)
 
 
 class Council:
@@ -33,16 +39,20 @@ class Council:
         self.replies: list[Reply] = []
         self.fallbacks: list[Fallback] = []
         self.summary: Summary | None = None
+        # What ended an ask, such as OutOfTime. It passes through the mode, and is not the mode's own exception.
+        self.interruption: Exception | None = None
         self._asker = asker
         self._context = Context(conversation)
         self._routing = routing
         self._step = 0
         # Why nobody else is asked, once a call was refused.
-        self._refusal: str | None = None
+        self._refusal: Refused | None = None
 
     def plan(self, plan: Plan) -> Plan:
         """Declare who will be asked, in order, before the first `ask`; a key may come twice. A turn that is resumed
         keeps the plan that it has stored, whatever is declared."""
+        if self.current_plan is None and not set(plan.selected_agent_keys) <= set(self.conversation.roster):
+            raise AssertionError("A mode planned an agent that is not in the roster.")
         self.current_plan = self.current_plan or plan
         return self.current_plan
 
@@ -71,13 +81,14 @@ class Council:
         schema: Mapping[str, object] | None = None,
     ) -> tuple[int, Completion | str]:
         """Ask a model on the council's own behalf. Returns the step, and what was answered or why there is no answer.
-        Where the plan is stored already, routing is over, and what it did not bring is not asked for again."""
+        If the plan is stored already, routing is over and nobody is asked."""
         ask = Ask(self._step, purpose, model_alias, max_output_tokens, 0.0, build, schema=schema)
         decided = purpose == "routing" and self.current_plan is not None
-        attempt = self._asker.stored(ask.step) if decided else self._asker.settle(ask)
+        with self._asking():
+            attempt = self._asker.stored(ask.step) or _UNWRITTEN if decided else self._asker.settle(ask)
         self._step += 1
-        if attempt is None:
-            return ask.step, self._asker.journal.refusal
+        if isinstance(attempt, Refused):
+            return ask.step, attempt.code
         return ask.step, attempt.error or attempt.completion
 
     def ask(self, key: str) -> Reply:
@@ -87,7 +98,9 @@ class Council:
         if self._refused(agent):
             self._conclude(agent, self._asker.stored(self._step))
         else:
-            self._conclude(agent, self._asker.settle(self._ask(agent, self._step, self.said())))
+            with self._asking():
+                attempt = self._asker.settle(self._ask(agent, self._step, self.said()))
+            self._conclude(agent, attempt)
         return self.replies[-1]
 
     def ask_all(self, keys: Sequence[str]) -> Sequence[Reply]:
@@ -102,9 +115,10 @@ class Council:
             for offset, agent in enumerate(agents)
             if not self._refused(agent)
         }
-        attempts = dict(zip(asks, self._asker.settle_all(list(asks.values())), strict=True))
+        with self._asking():
+            settled = dict(zip(asks, self._asker.settle_all(list(asks.values())), strict=True))
         for offset, agent in enumerate(agents):
-            self._conclude(agent, attempts[offset] if offset in attempts else self._asker.stored(self._step))
+            self._conclude(agent, settled[offset] if offset in settled else self._asker.stored(self._step))
         return self.replies[first:]
 
     def conclude(self, code: str) -> None:
@@ -113,11 +127,9 @@ class Council:
         plan = self.current_plan
         if plan is None:
             return
-        # Routing, where there was any, is the step before the agents'.
-        first = 1 if plan.source in ("routing", "fallback") else 0
         for position in range(len(self.replies), len(plan.selected_agent_keys)):
             agent = self.conversation.roster[plan.selected_agent_keys[position]]
-            self._step = first + position
+            self._step = plan.first_step + position
             attempt = self._asker.stored(self._step)
             if attempt is None:
                 self.replies.append(_without_text(position, agent, "skipped", code))
@@ -127,6 +139,14 @@ class Council:
     def said(self) -> tuple[Said, ...]:
         """The completed replies so far."""
         return tuple(Said(r.agent_key, r.name, r.text or "") for r in self.replies if r.status == "completed")
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.interruption = error
+            raise
 
     def _next(self, offset: int, key: str) -> Agent:
         position = len(self.replies) + offset
@@ -139,19 +159,20 @@ class Council:
         an earlier runner was answered counts all the same: somebody pays for it."""
         return self._refusal is not None or agent.model_alias not in self._asker.catalog
 
-    def _conclude(self, agent: Agent, attempt: Attempt | None) -> None:
-        """Make the next reply of what came of a step."""
+    def _conclude(self, agent: Agent, attempt: Attempt | Refused | None) -> None:
+        """Make the next reply of what came of a step. None: nobody was asked."""
         position, step = len(self.replies), self._step
         self._step += 1
-        if attempt is None and agent.model_alias not in self._asker.catalog:
-            self.replies.append(_without_text(position, agent, "failed", "unknown_model_alias"))
-        elif attempt is None:
-            self._refusal = self._refusal or self._asker.journal.refusal
-            self.replies.append(_without_text(position, agent, "skipped", self._refusal))
-        else:
+        if isinstance(attempt, Refused):
+            self._refusal = self._refusal or attempt
+        if isinstance(attempt, Attempt):
             if attempt.model_alias != agent.model_alias:
                 self.fallbacks.append(Fallback("model_alias", self._first_error(step), step))
             self.replies.append(_reply(position, agent, attempt))
+        elif self._refusal is not None and agent.model_alias in self._asker.catalog:
+            self.replies.append(_without_text(position, agent, "skipped", self._refusal.code))
+        else:
+            self.replies.append(_without_text(position, agent, "failed", "unknown_model_alias"))
 
     def _ask(self, agent: Agent, step: int, earlier: Sequence[Said]) -> Ask:
         return Ask(

@@ -19,6 +19,7 @@ from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.json_text import json_text
 from shared.domain.summary import LISTS, Structure, Summary
+from shared.domain.turn import TurnStatus
 from shared.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
@@ -53,9 +54,10 @@ class TurnRequest:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The turn that this request's key has made before."""
+    """The turn that this request's key has made before. `response` is None until it has ended."""
 
     turn_id: UUID
+    status: TurnStatus
     response: str | None
 
 
@@ -138,7 +140,7 @@ def _stored(used: dict[str, Any], request: TurnRequest) -> Stored:
         raise SessionDeleted
     if used["fingerprint"] != request.fingerprint():
         raise IdempotencyKeyReused
-    return Stored(UUID(used["id"]), used["response"])
+    return Stored(UUID(used["id"]), used["status"], used["response"])
 
 
 def _roster(agents: list[dict[str, Any]], keys: list[str]) -> dict[str, Agent]:

@@ -21,7 +21,7 @@ from shared.domain.outcome import CallFigures
 from shared.domain.turn import Charge, Verdict
 from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable, TurnLimitExceeded
 from shared.llm.port import Completion, Request
-from shared.orchestration.attempts import Ask, Attempt
+from shared.orchestration.attempts import Ask, Attempt, Opened, Refused
 from shared.settings import budget_settings, settings
 from shared.turns.acceptance import Accepted, RefusedHold, accept
 from shared.turns.call import NO_OUTCOME, PLATFORM_PAYER, Call, call_from_row, new_call
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 # Beyond the call itself, a lease leaves time to record its outcome and to write the next intent.
 LEASE_MARGIN_S = 30.0
 # Why a call was not made, as its reply says it.
-BUDGET, TURN_LIMIT = BudgetExceeded.code, TurnLimitExceeded.code
+BUDGET, TURN_LIMIT = Refused(BudgetExceeded.code), Refused(TurnLimitExceeded.code)
 _RECORD_TRIES = 3
 _RECORD_PAUSE_S = 0.2
 
@@ -48,8 +48,6 @@ class Stopped(Exception):
 class TurnJournal:
     """The journal of one turn and one runner. `new` holds the turn's columns (`t_...`) until it is accepted, which
     happens together with its first intent."""
-
-    refusal: str
 
     def __init__(self, db: Database, tenant_id: str, turn_id: UUID, new: Params) -> None:
         self.turn_id = turn_id
@@ -74,23 +72,22 @@ class TurnJournal:
     def attempts(self, step: int) -> Sequence[Attempt]:
         return [call.answered() for call in self._calls if call.step == step and call.counts]
 
-    def open(self, asks: Sequence[tuple[Ask, Request]]) -> int:
-        """Write down the intents of calls that start together, and the last outcome, in one commit. Of several calls
-        that the turn's caps or the budget do not cover, as many of the first as they do. Returns how many may be sent;
-        where that is fewer, `refusal` says why. Raises TurnLimitExceeded where not even the turn's first call fits."""
+    def open(self, asks: Sequence[tuple[Ask, Request]]) -> Opened:
+        """Write down the intents of calls that start together, and the last outcome, in one commit. Only the first
+        calls are opened that the turn's caps and the budget cover. Raises TurnLimitExceeded if the turn's first call
+        does not fit its caps."""
         planned = [
             (new_call(ask, request, self._next_attempt(ask.step), self._payer(ask)), request) for ask, request in asks
         ]
         fitting = caps().fitting(self._calls, planned)
-        # Unless the budget covers even less.
-        self.refusal = TURN_LIMIT
+        refused = TURN_LIMIT if fitting < len(asks) else None
         if not fitting and self.accepted is None and asks[0][0].purpose == "agent":
             raise TurnLimitExceeded
         for count in range(fitting, 0, -1):
             if self._open(asks[:count], [call for call, _ in planned[:count]]):
-                return count
-            self.refusal = BUDGET
-        return 0
+                return Opened(count, refused)
+            refused = BUDGET
+        return Opened(0, refused)
 
     def _open(self, asks: Sequence[tuple[Ask, Request]], calls: Sequence[Call]) -> bool:
         written = [call.intent(ask, request, _hash(request)) for call, (ask, request) in zip(calls, asks, strict=True)]
@@ -192,9 +189,10 @@ class TurnJournal:
                 self._pending.remove(call)
                 return
 
-    def accept_for_later(self) -> None:
-        """Accept the turn without a call, for the queue. Raises what `open` raises."""
-        params = {"i_calls": None, "t_lease_s": None, "t_needs_money": True}
+    def accept_without_call(self, *, run_here: bool) -> None:
+        """Accept the turn without a call: to be run by this process, or for the queue. Raises what `open` raises."""
+        lease_s = LEASE_MARGIN_S if run_here else None
+        params = {"i_calls": None, "t_lease_s": lease_s, "t_needs_money": True}
         self.accepted = accept(self._db, self._tenant_id, {**self._new, **params})
 
     def release(self) -> bool:

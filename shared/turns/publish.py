@@ -23,17 +23,17 @@ from shared.turns.journal import Stopped, TurnJournal
 
 
 def publish(
-    db: Database, header: Header, journal: TurnJournal, council: Council, *, abandoned: bool = False
+    db: Database, header: Header, journal: TurnJournal, council: Council, *, failure: str | None = None
 ) -> tuple[Turn, str]:
-    """Publish the turn as it stands, and return it with its stored response.
+    """Publish the turn as it stands, and return it with its stored response. `failure` is the code of why it failed.
 
     Raises Stopped when another runner has it, SessionDeleted when it was published without text, and PublishFailed or
     JournalUnavailable when nothing could be published; an outcome in hand is still to be recorded then.
     """
     cancelled = deleted = False
-    council.conclude("turn_abandoned" if abandoned else "cancelled")
+    council.conclude(failure or "cancelled")
     while True:
-        turn = build_turn(header, journal, council, cancelled=cancelled, abandoned=abandoned)
+        turn = build_turn(header, journal, council, cancelled=cancelled, failure=failure)
         params = {
             **journal.fence(),
             **journal.outcome(),
@@ -61,11 +61,11 @@ def build_turn(
     council: Council,
     *,
     cancelled: bool,
-    abandoned: bool,
+    failure: str | None,
 ) -> Turn:
     """The turn as its client will see it."""
     assert journal.accepted is not None
-    status, error = _status(council.replies, cancelled=cancelled, abandoned=abandoned)
+    status, error = _status(council.replies, failure, cancelled=cancelled)
     return Turn(
         id=header.turn_id,
         session_id=header.session_id,
@@ -85,11 +85,11 @@ def build_turn(
     )
 
 
-def _status(replies: list[Reply], *, cancelled: bool, abandoned: bool) -> tuple[TurnStatus, Problem | None]:
+def _status(replies: list[Reply], failure: str | None, *, cancelled: bool) -> tuple[TurnStatus, Problem | None]:
     if cancelled:
         return "cancelled", None
-    if abandoned:
-        return "failed", problem("turn_abandoned")
+    if failure is not None:
+        return "failed", problem(failure)
     if any(reply.status == "completed" for reply in replies):
         return "completed", None
     return "failed", problem("no_reply")

@@ -7,7 +7,8 @@ the same place, and a turn that outlasts this process's time is given back to th
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 from uuid6 import uuid7
@@ -35,6 +36,10 @@ from shared.turns.claim import claim, load_given_up
 from shared.turns.journal import Stopped, TurnJournal
 from shared.turns.publish import publish
 
+# What failed by an exception of our own code, as the log says it, and the exception.
+Fault = tuple[str, Exception]
+MODE_FAILED = "mode failed"
+
 
 @dataclass(frozen=True, slots=True)
 class Runner:
@@ -52,7 +57,7 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
     while True:
         draft = _load(runner.db, request, turn_id)
         if isinstance(draft, Stored):
-            return _replay(runner, request.tenant_id, draft.turn_id)
+            return _replay(runner, request.tenant_id, draft)
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
         council = Council(draft.conversation, _asker(runner, journal), routing=_routing())
         # Where somebody is faster, the session tells what that means: an active turn, our own key, or the next index.
@@ -84,14 +89,15 @@ def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | 
 
 
 def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
+    mode, faults = MODES[header.mode], list[Fault]()
     try:
         try:
-            MODES[header.mode](council)
-            _summarise(header, council)
+            faults = _hold(header, journal, council, mode)
         except Stopped as stop:
             if not stop.publish:
                 raise
-        turn, body = publish(runner.db, header, journal, council)
+        failure = "mode_error" if MODE_FAILED in dict(faults) else None
+        turn, body = publish(runner.db, header, journal, council, failure=failure)
     except OutOfTime:
         return _hand_over(runner, header, journal, started)
     except Stopped:
@@ -100,13 +106,38 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
         # Not even a fault of ours may cost the outcome in hand.
         journal.flush()
         raise
-    return _published(header, turn, body, journal, started)
+    return replace(_published(header, turn, body, journal, started), faults=faults)
+
+
+def _hold(header: Header, journal: TurnJournal, council: Council, mode: Callable[[Council], None]) -> list[Fault]:
+    """Run the mode, and write the summary that is due. Returns what failed of them by exceptions of their own. Raises
+    what interrupted an ask."""
+    error = _run_own(council, partial(mode, council))
+    if journal.accepted is None:
+        # Nobody was asked, and so the turn is not stored yet.
+        journal.accept_without_call(run_here=True)
+        error = error or AssertionError("The mode asked nobody.")
+    if error is not None:
+        return [(MODE_FAILED, error)]
+    error = _run_own(council, partial(_summarise, header, council))
+    return [] if error is None else [("summary failed", error)]
+
+
+def _run_own(council: Council, part: Callable[[], None]) -> Exception | None:
+    """Run a part of the turn. Returns an exception of its own code, and raises what interrupted an ask."""
+    try:
+        part()
+    except Exception as error:
+        if error is council.interruption:
+            raise
+        return error
+    return None
 
 
 def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
     """Publish the turn as failed, with what was answered. The mode is not run, and nobody is asked."""
     try:
-        turn, body = publish(runner.db, header, journal, council, abandoned=True)
+        turn, body = publish(runner.db, header, journal, council, failure="turn_abandoned")
     except Stopped:
         return _standing(runner, header, journal, started)
     return _published(header, turn, body, journal, started, abandoned=turn.status == "failed")
@@ -143,7 +174,7 @@ def _hand_over(runner: Runner, header: Header, journal: TurnJournal, started: fl
     """Give the turn to the queue; where not even its first call was begun, it is accepted for the queue."""
     released = True
     if journal.accepted is None:
-        journal.accept_for_later()
+        journal.accept_without_call(run_here=False)
     else:
         released = journal.release()
     return _standing(runner, header, journal, started, handed_over=released)
@@ -175,8 +206,11 @@ def _standing(
     return TurnOutcome(stored.id, stored.status, stored.body, journal.figures(), (), seconds, handed_over=handed_over)
 
 
-def _replay(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome:
-    stored = _load_stored(runner, tenant_id, turn_id)
+def _replay(runner: Runner, tenant_id: str, found: Stored) -> TurnOutcome:
+    """Answer from what was loaded with the key; a turn that has not ended is read from its journal."""
+    if found.response is not None:
+        return TurnOutcome(found.turn_id, found.status, found.response, replayed=True)
+    stored = _load_stored(runner, tenant_id, found.turn_id)
     return TurnOutcome(stored.id, stored.status, stored.body, replayed=stored.ended)
 
 

@@ -97,7 +97,9 @@ class Points:
         """Put the points into this process, for good."""
         run_all, complete = Database.run_all, OpenAICompatibleProvider.complete
 
-        def run_all_(db: Database, tenant_id: str | None, *work: tuple[Statement, Params]) -> list[list[Row]]:
+        def run_all_(
+            db: Database, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
+        ) -> list[list[Row]]:
             name = self._name(work)
             self.reach(f"before {name}")
             points = _within(name, work)
@@ -107,7 +109,7 @@ class Points:
                     ahead = iter(points)
                     rows = [execute(*one, lambda _: self.reach(next(ahead))) for one in work]
             else:
-                rows = run_all(db, tenant_id, *work)
+                rows = run_all(db, tenant_id, *work, answer_s=answer_s)
                 for point in points:
                     self.reach(point)
             self.reach(f"after {name}")

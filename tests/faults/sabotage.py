@@ -9,7 +9,7 @@ from shared.db.engine import Database, Params, Row, Statement
 from shared.db.protocol import LOAD_NEW_TURN
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, Request
-from shared.orchestration.attempts import Ask, Asker, Attempt
+from shared.orchestration.attempts import Ask, Asker, Attempt, Refused
 from shared.turns import journal
 from tests.sql_edits import apply, edited
 
@@ -35,11 +35,11 @@ def _replace(owner: object, **members: object) -> None:
 def _journal_off() -> None:
     """A call is sent first, and written down when it has been answered."""
 
-    def attempt(asker: Asker, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | None:
+    def attempt(asker: Asker, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | Refused:
         request = asker._request(ask, model, tried)
         completion = asker.provider.complete(request)
-        if not asker.journal.open([(ask, request)]):
-            return None
+        if refused := asker.journal.open([(ask, request)]).refused:
+            return refused
         return asker._close(ask, request, completion, tried)
 
     _replace(Asker, _attempt=attempt)

@@ -38,6 +38,10 @@ class TestDatabase:
         assert parameters["Parameters"]["log_error_verbosity"] == "terse"
         assert parameters["Parameters"]["max_connections"] == str(stage.connections)
 
+    def test_a_statement_ends_soon_after_its_client_has_gone(self, template: Template) -> None:
+        parameters = template.one("AWS::RDS::DBParameterGroup")["Parameters"]
+        assert parameters["client_connection_check_interval"] == "5000"
+
     def test_nobody_has_a_password_but_rds(self, template: Template) -> None:
         database = template.one("AWS::RDS::DBInstance")
         assert database["ManageMasterUserPassword"] is True

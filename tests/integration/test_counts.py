@@ -123,12 +123,25 @@ def test_nothing_is_open_or_locked_while_a_model_thinks(room: CouncilRoom) -> No
     assert seen == [{"connected": 1, "open": 0}, {"locks": 0}] * 3
 
 
-def test_a_replay_takes_one_round_trip_to_load_and_one_to_read(
+def test_a_replay_of_an_ended_turn_takes_one_statement_and_one_round_trip(
     room: CouncilRoom, tapped: tuple[Wiretap, Database]
 ) -> None:
     tap, db = tapped
     runner = room.runner(db=db)
-    room.take("@writer hello", runner=runner, idempotency_key="key-1")
+    first = room.take("@writer hello", runner=runner, idempotency_key="key-1")
     tap.reset()
-    assert room.take("@writer hello", runner=runner, idempotency_key="key-1").replayed
+    again = room.take("@writer hello", runner=runner, idempotency_key="key-1")
+    assert (again.replayed, again.turn_id, again.status, again.body) == (True, first.turn_id, "completed", first.body)
+    assert (tap.statements, tap.round_trips) == (1, 1)
+
+
+def test_a_replay_of_a_running_turn_takes_one_round_trip_more(
+    room: CouncilRoom, tapped: tuple[Wiretap, Database]
+) -> None:
+    tap, db = tapped
+    runner = room.runner(db=db)
+    first = room.take("@writer hello", runner=runner, idempotency_key="key-1", later=True)
+    tap.reset()
+    again = room.take("@writer hello", runner=runner, idempotency_key="key-1", later=True)
+    assert (again.replayed, again.turn_id, again.status) == (False, first.turn_id, "accepted")
     assert tap.round_trips == 2

@@ -118,7 +118,7 @@ def handed_over_again(room: CouncilRoom) -> None:
 
 
 def replayed(room: CouncilRoom) -> None:
-    room.take(MESSAGE, idempotency_key="key-1")
+    room.take(MESSAGE, idempotency_key="key-1", later=True)
     room.db.before(LOAD_TURN, lambda: delete(room))
     room.take(MESSAGE, idempotency_key="key-1")
 

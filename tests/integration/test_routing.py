@@ -170,3 +170,13 @@ def test_where_policy_says_so_the_tenant_pays_for_the_manager(
     assert (Decimal(turn["cost_usd"]), Decimal(turn["platform_cost_usd"])) == (paid, Decimal(0))
     assert room.accounts() == {"tenant": paid}
     assert {payer for (payer,) in room.calls("payer")} == {"tenant:tenant-1"}
+
+
+def test_a_turn_whose_manager_was_refused_is_resumed_with_the_fallbacks_plan(room: CouncilRoom) -> None:
+    """The journal has no row of a manager that the budget refused, and the resumed turn asks for none."""
+    room.limit(0, "platform")
+    room.provider.enqueue(die, ROSES)
+    turn = body(room.resume(room.take_until_killed("@critic hello", mode="orchestrator")))
+    assert (turn["status"], turn["output"], turn["plan"]["source"]) == ("completed", "Roses.", "fallback")
+    assert [(each["component"], each["reason"]) for each in turn["fallbacks"]] == [("routing", "budget_exceeded")]
+    assert room.row("SELECT expired_claims FROM turns") == {"expired_claims": 1}

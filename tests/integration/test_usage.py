@@ -124,6 +124,20 @@ def test_a_cursor_belongs_to_its_groups(db: Database, ledger: list[Row]) -> None
         load_totals(db, TENANTS[0], ALL, ["model_alias"], PageRequest(1, cursor))
 
 
+@pytest.mark.parametrize("groups", [["session_id"], ["day", "session_id"]])
+def test_sessions_are_told_apart_over_92_days_at_most(db: Database, ledger: list[Row], groups: list[str]) -> None:
+    longest = Period(ALL.end - timedelta(days=92), ALL.end)
+    assert dict(totals(db, TENANTS[0], longest, groups)) == sums(within(ledger, ALL, TENANTS[0]), groups)
+    with pytest.raises(InvalidRequest, match="92 days"):
+        totals(db, TENANTS[0], Period(longest.start - timedelta(microseconds=1), longest.end), groups)
+
+
+def test_what_is_rolled_up_is_added_up_over_any_period(db: Database, ledger: list[Row]) -> None:
+    groups = [name for name in GROUPS if name != "session_id"]
+    ever = Period(datetime(2000, 1, 1, tzinfo=UTC), ALL.end)
+    assert dict(totals(db, TENANTS[0], ever, groups)) == sums(within(ledger, ALL, TENANTS[0]), groups)
+
+
 def test_a_sum_may_be_greater_than_any_count(owner: psycopg.Connection[Row], db: Database, ops: Database) -> None:
     most = 2**63 - 1
     rows = [entry(hours_ago(5), input_tokens=most, amount_usd=Decimal(f"{most}.0000000001")) for _ in range(3)]

@@ -7,7 +7,7 @@ from uuid import UUID
 from shared.domain.money import cost
 from shared.domain.turn import Verdict
 from shared.llm.port import Completion, Request
-from shared.orchestration.attempts import Ask, Attempt
+from shared.orchestration.attempts import Ask, Attempt, Opened, Refused
 
 _NOTHING: Mapping[int, Sequence[Attempt]] = MappingProxyType({})
 
@@ -19,22 +19,30 @@ class MemoryJournal:
     def __init__(self, known: Mapping[int, Sequence[Attempt]] = _NOTHING, *, holds: int = 99) -> None:
         self.known = known
         self.holds = holds
-        self.refusal = "budget_exceeded"
         self.asks: list[Ask] = []
         self.opened: list[Request] = []
         self.closed: list[Attempt] = []
         self.log: list[str] = []
+        # How many of `closed` would survive this process.
+        self._written = 0
+
+    def resumed(self) -> "MemoryJournal":
+        """The journal that the next process finds: without outcomes that this one has not written."""
+        self.closed = self.closed[: self._written]
+        known = {step: self.attempts(step) for step in {*self.known, *(ask.step for ask in self.asks)}}
+        return MemoryJournal(known, holds=self.holds - len(self.opened))
 
     def attempts(self, step: int) -> Sequence[Attempt]:
         calls = {request.call_id for ask, request in zip(self.asks, self.opened, strict=True) if ask.step == step}
         return [*self.known.get(step, ()), *(attempt for attempt in self.closed if str(attempt.call_id) in calls)]
 
-    def open(self, asks: Sequence[tuple[Ask, Request]]) -> int:
+    def open(self, asks: Sequence[tuple[Ask, Request]]) -> Opened:
         self.log.append("open")
+        self._written = len(self.closed)
         covered = asks[: self.holds - len(self.opened)]
         self.asks += [ask for ask, _ in covered]
         self.opened += [request for _, request in covered]
-        return len(covered)
+        return Opened(len(covered), Refused("budget_exceeded") if len(covered) < len(asks) else None)
 
     def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
         self.log.append("close")
@@ -45,3 +53,4 @@ class MemoryJournal:
 
     def flush(self) -> None:
         self.log.append("flush")
+        self._written = len(self.closed)

@@ -8,7 +8,7 @@ from shared.catalog import CALL_MARGIN_S
 from shared.domain.money import Usage
 from shared.llm.port import Completion, Message
 from shared.llm.tokens import estimate_tokens
-from shared.orchestration.attempts import OutOfTime
+from shared.orchestration.attempts import Attempt, OutOfTime, Refused
 from tests.unit.asking import ASK, DEEP, ERRORS, FAST, ROOMS, Stage, attempt
 
 
@@ -18,7 +18,7 @@ class TestOverflow:
         settled = stage.asker.settle(ASK)
         first, second = (estimate_tokens(request.messages) for request in stage.provider.requests)
         assert second == pytest.approx(first / 2, rel=0.02)
-        assert settled is not None
+        assert isinstance(settled, Attempt)
         assert (settled.verdict, settled.model_alias) == ("reply", "deep")
 
     def test_the_fallback_alias_is_sent_what_its_own_window_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ class TestTime:
 
     def test_a_call_that_just_fits_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, seconds_left=self.NEEDED)
-        assert stage.asker.settle(ASK) is not None
+        assert isinstance(stage.asker.settle(ASK), Attempt)
 
     def test_a_call_that_would_not_fit_leaves_no_trace(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, seconds_left=self.NEEDED - 0.001)
@@ -84,7 +84,7 @@ class TestTime:
 
     def test_the_pause_has_to_fit_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         throttled = attempt(DEEP, "throttled")
-        assert Stage(monkeypatch, throttled, seconds_left=self.NEEDED + 0.5).asker.settle(ASK) is not None
+        assert isinstance(Stage(monkeypatch, throttled, seconds_left=self.NEEDED + 0.5).asker.settle(ASK), Attempt)
         stage = Stage(monkeypatch, throttled, seconds_left=self.NEEDED + 0.499)
         with pytest.raises(OutOfTime):
             stage.asker.settle(ASK)
@@ -96,7 +96,7 @@ class TestTime:
             monkeypatch, attempt(slow, "unavailable"), deep=slow, seconds_left=FAST.max_call_s + CALL_MARGIN_S
         )
         settled = stage.asker.settle(ASK)
-        assert settled is not None
+        assert isinstance(settled, Attempt)
         assert settled.model_alias == "fast"
 
     def test_what_was_answered_before_time_ran_out_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,11 +109,11 @@ class TestTime:
 class TestBudget:
     def test_a_refused_hold_ends_the_step_without_a_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, holds=0)
-        assert stage.asker.settle(ASK) is None
+        assert stage.asker.settle(ASK) == Refused("budget_exceeded")
         assert stage.journal.log == ["open"]
         assert stage.provider.requests == []
 
     def test_so_does_one_that_is_refused_to_the_second_attempt(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, holds=1).answers("timeout")
-        assert stage.asker.settle(ASK) is None
+        assert stage.asker.settle(ASK) == Refused("budget_exceeded")
         assert [(a.error, a.verdict) for a in stage.journal.closed] == [("timeout", None)]

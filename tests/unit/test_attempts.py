@@ -70,7 +70,7 @@ class TestSettle:
         stage = Stage(monkeypatch).answers(error, None)
         settled = stage.asker.settle(ASK)
         assert stage.asked == ["deep", "deep"]
-        assert settled is not None
+        assert isinstance(settled, Attempt)
         assert (settled.verdict, settled.model_alias, settled.completion.text) == ("reply", "deep", "An answer.")
 
     @pytest.mark.parametrize(("errors", "calls"), [(["unavailable"], 2), (["timeout", "empty_reply"], 3)])
@@ -79,14 +79,14 @@ class TestSettle:
     ) -> None:
         stage = Stage(monkeypatch).answers(*errors, None)
         settled = stage.asker.settle(ASK)
-        assert settled is not None
+        assert isinstance(settled, Attempt)
         assert (settled.verdict, settled.model_alias, len(stage.asked)) == ("reply", "fast", calls)
 
     def test_an_answer_that_was_cut_at_its_cap_is_an_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch)
         stage.provider.enqueue(Completion("succeeded", "An ans", "max_tokens"))
         settled = stage.asker.settle(ASK)
-        assert settled is not None
+        assert isinstance(settled, Attempt)
         assert (settled.verdict, settled.error) == ("reply", None)
 
     def test_each_call_is_a_new_one_and_is_what_the_journal_was_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ class TestResume:
         stage = Stage(monkeypatch, *known).answers(*["timeout"] * 5)
         settled = stage.asker.settle(ASK)
         assert stage.asked == asked
-        assert settled is not None
+        assert isinstance(settled, Attempt)
         assert settled.verdict == "failed"
 
     @pytest.mark.parametrize(

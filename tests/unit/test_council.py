@@ -76,6 +76,12 @@ class TestPlan:
             sitting.council.ask(key)
         assert sitting.journal.log == []
 
+    def test_a_plan_with_an_agent_outside_the_roster_is_an_error(self) -> None:
+        sitting = Sitting()
+        with pytest.raises(AssertionError, match="roster"):
+            sitting.council.plan(Plan(("writer", "stranger"), "tags"))
+        assert sitting.council.current_plan is None
+
     def test_asking_more_often_than_the_plan_says_is_an_error(self) -> None:
         sitting = Sitting()
         sitting.ask("writer")
@@ -223,7 +229,8 @@ class TestResume:
 
     def test_running_out_of_time_leaves_the_replies_that_are_there(self) -> None:
         sitting = Sitting(seconds_left=0.0)
-        with pytest.raises(OutOfTime):
+        with pytest.raises(OutOfTime) as ended:
             sitting.ask("writer")
+        assert sitting.council.interruption is ended.value
         assert sitting.council.replies == []
         assert sitting.journal.log == []

@@ -1,7 +1,7 @@
 """Steps that do not depend on each other: asked at the same time, recorded one by one, and none at another's cost."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from uuid import uuid4
@@ -14,7 +14,7 @@ from shared.domain.conversation import Conversation
 from shared.domain.turn import Plan, Reply
 from shared.llm.port import Completion, Message, Request
 from shared.llm.scripted import ScriptedProvider
-from shared.orchestration.attempts import Ask, Asker, Attempt, OutOfTime
+from shared.orchestration.attempts import Ask, Asker, Attempt, OutOfTime, Refused
 from shared.orchestration.council import Council
 from shared.settings import Settings
 from tests.unit.memory_journal import MemoryJournal
@@ -39,6 +39,15 @@ def heard(request: Request) -> str:
     return request.messages[-1].text
 
 
+def texts(settled: Sequence[Attempt | Refused]) -> list[str]:
+    """What was answered, or the code of why a call was refused."""
+    return [each.code if isinstance(each, Refused) else each.completion.text for each in settled]
+
+
+def verdicts(settled: Sequence[Attempt | Refused]) -> list[str | None]:
+    return [None if isinstance(each, Refused) else each.verdict for each in settled]
+
+
 def by_step(**replies: Completion | Callable[[], Completion]) -> Callable[[Request], Completion]:
     """A reply for each step, whichever asks first; without one, it is an answer."""
 
@@ -59,8 +68,8 @@ def test_they_are_asked_at_the_same_time_after_one_write() -> None:
 
     provider.enqueue(*[wait_for_the_others] * 3)
     settled = asker(journal, provider).settle_all(ASKS)
-    assert [attempt and attempt.completion.text for attempt in settled] == ["step 0", "step 1", "step 2"]
-    assert [attempt and attempt.verdict for attempt in settled] == ["reply"] * 3
+    assert texts(settled) == ["step 0", "step 1", "step 2"]
+    assert verdicts(settled) == ["reply"] * 3
     # One write for three intents, and each outcome in the database before the next one is waited for.
     assert journal.log == ["open", "close", "flush", "close", "flush", "close"]
 
@@ -79,20 +88,20 @@ def test_outcomes_are_recorded_as_they_arrive_and_returned_in_order() -> None:
 
     provider.enqueue(*[by_step(step0=wait, step2=arrive)] * 3)
     settled = asker(journal, provider).settle_all(ASKS)
-    assert [attempt and attempt.completion.text for attempt in settled] == ["late", "step 1", "early"]
+    assert texts(settled) == ["late", "step 1", "early"]
 
 
 def test_the_budget_covers_the_first_of_them() -> None:
     journal, provider = MemoryJournal(holds=2), ScriptedProvider()
     settled = asker(journal, provider).settle_all(ASKS)
-    assert [attempt is not None for attempt in settled] == [True, True, False]
+    assert [isinstance(each, Attempt) for each in settled] == [True, True, False]
     assert sorted(map(heard, provider.requests)) == ["step 0", "step 1"]
     assert journal.log.count("open") == 1, "what the budget refused is not asked for again"
 
 
 def test_where_it_covers_none_nobody_is_asked() -> None:
     journal, provider = MemoryJournal(holds=0), ScriptedProvider()
-    assert asker(journal, provider).settle_all(ASKS) == [None, None, None]
+    assert asker(journal, provider).settle_all(ASKS) == [Refused("budget_exceeded")] * 3
     assert provider.requests == []
 
 
@@ -104,7 +113,7 @@ def test_time_for_the_longest_of_them_is_needed_before_anything_is_written() -> 
         short.settle_all([ask(0), ask(1, "deep")])
     assert journal.log == []
     enough = replace(short, seconds_left=lambda: 50.0 + CALL_MARGIN_S)
-    assert all(enough.settle_all([ask(0), ask(1, "deep")]))
+    assert verdicts(enough.settle_all([ask(0), ask(1, "deep")])) == ["reply", "reply"]
 
 
 def test_what_the_first_attempts_leave_undecided_is_tried_again_one_by_one() -> None:
@@ -112,8 +121,8 @@ def test_what_the_first_attempts_leave_undecided_is_tried_again_one_by_one() -> 
     failing = by_step(step1=Completion("unknown", error="timeout"), step2=Completion("unbilled", error="refused"))
     provider.enqueue(*[failing] * 3, Completion("succeeded", "at last", "end_turn"))
     settled = asker(journal, provider).settle_all(ASKS)
-    assert [attempt and attempt.verdict for attempt in settled] == ["reply", "reply", "failed"]
-    assert settled[1] is not None
+    assert verdicts(settled) == ["reply", "reply", "failed"]
+    assert isinstance(settled[1], Attempt)
     assert settled[1].completion.text == "at last"
     assert [heard(request) for request in provider.requests[3:]] == ["step 1"]
     assert journal.log[-2:] == ["open", "close"]

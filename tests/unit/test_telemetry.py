@@ -158,6 +158,16 @@ class TestMetrics:
         telemetry.emit(outcome(abandoned=True, published=False, calls=()))
         assert emitted(capsys) == []
 
+    def test_a_fault_that_a_turn_survived_is_reported_and_counted(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reported: list[tuple[str, Exception]] = []
+        monkeypatch.setattr(telemetry, "report", lambda failed, error, **_: reported.append((failed, error)))
+        fault = ("summary failed", KeyError(SECRET))
+        telemetry.emit(outcome(faults=[fault], calls=()))
+        assert reported == [fault]
+        assert groups(emitted(capsys))[()]["UnexpectedErrors"] == 1
+
     def test_a_bill_stands_by_tenant_and_session_on_one_line_of_its_turn(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:

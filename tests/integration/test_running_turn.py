@@ -1,0 +1,49 @@
+"""A turn that is read while it runs: its replies stand where they will stand when it has ended."""
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.db.turns import load_turn
+from shared.llm.port import Request
+from tests.council_room import CouncilRoom, body
+
+ALL = "@writer @researcher @critic hello"
+
+
+def test_replies_keep_their_positions_when_the_first_agents_alias_is_unknown(room: CouncilRoom) -> None:
+    """The first agent has no call then, so that its step has no row in the journal."""
+    seen: list[Any] = []
+
+    def look(_: Request) -> str:
+        seen.append(json.loads(load_turn(room.open_database(), room.tenant_id, turn_id).body)["replies"])
+        return "Violets."
+
+    turn_id = room.take(ALL, later=True).turn_id
+    room.owner.execute("UPDATE agent_versions SET model_alias = 'gone' WHERE key = 'writer'")
+    room.provider.enqueue("Roses.", look)
+    ended = body(room.resume(turn_id))["replies"]
+    assert [reply["status"] for reply in ended] == ["failed", "completed", "completed"]
+    assert seen == [[ended[1]]]
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["asked", "refused"])
+def test_replies_are_counted_from_the_plans_first_agent_whether_or_not_the_manager_was_asked(
+    room: CouncilRoom, refused: bool
+) -> None:
+    seen: list[Any] = []
+
+    def look(_: Request) -> str:
+        turn_id = room.row("SELECT id FROM turns")["id"]
+        seen.append(json.loads(load_turn(room.open_database(), room.tenant_id, turn_id).body)["replies"])
+        return "Violets."
+
+    if refused:
+        room.limit(0, "platform")
+    else:
+        room.provider.enqueue('{"selected_agent_keys": ["writer", "researcher", "critic"]}')
+    room.provider.enqueue("Roses.", look)
+    ended = body(room.take(ALL, mode="orchestrator"))["replies"]
+    assert len(ended) == 3
+    assert seen == [ended[:1]]

@@ -1,0 +1,36 @@
+"""Deadlines that have to fit into each other: a dead database is noticed before whoever waits for it is killed."""
+
+import migrations
+from infra_cdk.entries import HTTP_SECONDS, SWEEPER
+from shared.db import engine, roll_up
+from shared.db.engine import ANSWER_S, LONG_ANSWER_S
+from shared.turns import journal
+
+CONNECT_S = engine._CONNECT_S
+# An outcome is tried so often, and again when its runner gives up. Where the host is gone, each try is a connection.
+TRIES = 2 * journal._RECORD_TRIES
+PAUSES_S = 2 * (journal._RECORD_TRIES - 1) * journal._RECORD_PAUSE_S
+GIVING_UP_S = ANSWER_S + TRIES * CONNECT_S + PAUSES_S
+
+
+def test_a_turn_gives_a_dead_database_up_before_its_function_is_killed() -> None:
+    assert GIVING_UP_S < HTTP_SECONDS
+
+
+def test_it_does_so_while_it_has_its_lease() -> None:
+    assert GIVING_UP_S < journal.LEASE_MARGIN_S
+
+
+def test_a_read_can_be_sent_twice_and_a_report_once() -> None:
+    assert 2 * ANSWER_S + CONNECT_S < HTTP_SECONDS
+    assert LONG_ANSWER_S + CONNECT_S < HTTP_SECONDS
+
+
+def test_a_turn_waits_longer_than_a_migration_waits_for_its_lock() -> None:
+    """Statements queue behind a migration that waits for a lock."""
+    assert float(migrations.LOCK_TIMEOUT.removesuffix("s")) < ANSWER_S
+
+
+def test_the_sweeper_can_send_a_read_twice_and_roll_up_once() -> None:
+    assert SWEEPER.seconds > 2 * LONG_ANSWER_S + CONNECT_S
+    assert roll_up._STATEMENT_S < roll_up._BATCH_S < SWEEPER.seconds
