@@ -18,7 +18,6 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
-    null,
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
@@ -26,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from shared.db.agents import current_agents
 from shared.db.columns import Time
 from shared.db.engine import Statement
+from shared.db.summaries import last_numbers
 from shared.db.tables import agent_versions, agents, replies, sessions, summaries, turns
 
 # As many turns as are worth sending to the largest window of the catalog.
@@ -70,24 +70,19 @@ def _history(session_id: ColumnElement[Any], before: ColumnElement[Any]) -> Colu
 
 
 def _summary(session_id: ColumnElement[Any], before: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The newest summary, with what left memory since the history's beginning. It is looked for among all others only
-    where there is none since then: the planner would sort them all."""
+    """The newest summary. It is looked for among all others only where there is none since the history's beginning: the
+    planner would sort them all."""
     index = summaries.c.through_turn_index
     since = before - HISTORY_TURNS
-    left = select(func.json_agg(aggregate_order_by(summaries.c.archived, index))).where(
-        summaries.c.session_id == session_id, index < before, index >= since
-    )
     return func.coalesce(
-        _one(_newest_summary(session_id, (index < before, index >= since), left.scalar_subquery(), "latest")),
-        _one(_newest_summary(session_id, (index < since,), null(), "older")),
+        _one(_newest_summary(session_id, (index < before, index >= since), "latest")),
+        _one(_newest_summary(session_id, (index < since,), "older")),
     )
 
 
-def _newest_summary(
-    session_id: ColumnElement[Any], where: Sequence[ColumnElement[bool]], left: ColumnElement[Any], name: str
-) -> Subquery:
-    columns = ("through_turn_index", "text", "key_facts", "decisions", "open_questions", "action_items")
-    newest = select(*(summaries.c[column] for column in columns), left.label("left"))
+def _newest_summary(session_id: ColumnElement[Any], where: Sequence[ColumnElement[bool]], name: str) -> Subquery:
+    columns = ("through_turn_index", "text", "items", "key_facts", "decisions", "open_questions", "action_items")
+    newest = select(*(summaries.c[column] for column in columns), last_numbers())
     newest = newest.where(summaries.c.session_id == session_id, *where)
     return newest.order_by(summaries.c.through_turn_index.desc()).limit(1).subquery(name)
 

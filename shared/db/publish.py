@@ -62,6 +62,9 @@ SUMMARY_FIELDS = (
     "action_items",
     "archived",
     "fallbacks",
+    "items",
+    "archive",
+    "last_numbers",
 )
 _POSTED = (*LEDGER_COLUMNS, "payer", "reserve_usd", "status", "verdict", "cost_usd")
 

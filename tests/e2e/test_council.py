@@ -10,7 +10,7 @@ from tests.e2e.tenant import Tenant
 from tests.fake_provider import FakeProvider, moods
 
 MANAGER = "You route messages"
-EXTRACTED = {"key_facts": ["It is May"], "decisions": [], "open_questions": [], "action_items": [], "outdated": []}
+EXTRACTED = {"add": {"key_facts": ["It is May"]}, "replace": [], "close": []}
 
 
 def chosen(*keys: str) -> str:
