@@ -173,7 +173,7 @@ def test_every_fallback_is_in_the_response_the_audit_the_metrics_and_no_word_of_
     shapes = [line for line in lines if line.get("message") == "answer of the wrong shape"]
     assert [(line["component"], line["faults"]) for line in shapes] == [
         ("routing", [["list_type", "selected_agent_keys"]]),
-        ("summary_structure", [["missing", "action_items"]]),
+        ("summary_structure", [["model_type", "add"]]),
     ]
     assert {name for name, text in logs.items() if SENTINEL in text} == set()
 
