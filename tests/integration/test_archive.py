@@ -14,7 +14,7 @@ from shared.errors import InvalidRequest, NotFound
 from tests.council_room import CouncilRoom
 
 # The ids that left memory with the summaries through turns 1 to 4; the release before wrote the third.
-LEFT = (["F1", "F2", "Q1"], [], None, ["F3", "Q2"])
+LEFT: tuple[list[str] | None, ...] = (["F1", "F2", "Q1"], [], None, ["F3", "Q2"])
 TEXTS = {
     "F1": "The vault code of house 000 is 7000.",
     "F2": "Der Tresorcode von Haus 001 ist 7001.",

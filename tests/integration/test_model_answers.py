@@ -144,7 +144,7 @@ def test_an_item_keeps_its_id_until_the_model_names_it(short_memory: CouncilRoom
     ):
         provider.answer("summary_structure", said(json.dumps(changes)))
         for message in ("What now?", "And then?"):
-            turn = body(short_memory.take(message, runner=runner, session_id=session_id))
+            short_memory.take(message, runner=runner, session_id=session_id)
     rows = short_memory.rows("SELECT * FROM summaries ORDER BY through_turn_index")
     assert [[(item["id"], item["text"], item["turn_index"]) for item in row["items"]] for row in rows] == [
         [("F1", "Anna leads design.", 2), ("F2", "Tea costs 3.", 2), ("Q1", "Who pays?", 2)],
@@ -159,7 +159,6 @@ def test_an_item_keeps_its_id_until_the_model_names_it(short_memory: CouncilRoom
         [],
     ]
     assert [[fallback["reason"] for fallback in row["fallbacks"]] for row in rows] == [[], [], ["unknown_ids"], []]
-    assert turn["fallbacks"] == []
     # The release before reads these.
     assert (rows[1]["key_facts"], rows[1]["archived"]["key_facts"]) == (
         ["Anna leads design.", "Tea costs 4."],
