@@ -216,12 +216,9 @@ class TurnView(BaseModel):
     completed_at: datetime | None
 
 
-ListName = Literal["key_facts", "decisions", "open_questions", "action_items"]
-
-
 class ItemView(BaseModel):
     id: str
-    list: ListName
+    list: Literal["key_facts", "decisions", "open_questions", "action_items"]
     text: str
     turn_index: int
 
