@@ -107,7 +107,7 @@ PEERS := $(patsubst bench/peers/%.txt,build/peers/%/ok,$(wildcard bench/peers/*.
 bench-peers: $(VENV)/run.ok $(PEERS) ## Measure the same turn by what people would use instead; writes docs/performance.md.
 	@$(BIN)/python -m bench.peers
 
-bench-retention: $(VENV)/run.ok ## Score what summaries keep: a scripted summariser's, or those of PANTHEON_LLM_BASE_URL.
+bench-retention: $(VENV)/run.ok ## Score what summaries keep, by scripted summarisers or by the model of PANTHEON_LLM_BASE_URL.
 	@$(BIN)/python -m bench.retention
 bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million rows; takes ten minutes and 6 GB.
 	@$(BIN)/python -m bench.usage

@@ -9,11 +9,14 @@ from shared.llm.port import Completion, Request
 _TEXT = "I would first find out who needs it and by when, and write that down before anything else is decided. " * 3
 _USAGE = Usage(input_tokens=420, output_tokens=70)
 _STRUCTURE = {
-    "key_facts": ["The launch is on the third of May."],
-    "decisions": ["We write it down first."],
-    "open_questions": [],
-    "action_items": ["Find out who needs it."],
-    "outdated": [],
+    "add": {
+        "key_facts": ["The launch is on the third of May."],
+        "decisions": ["We write it down first."],
+        "open_questions": [],
+        "action_items": ["Find out who needs it."],
+    },
+    "replace": [],
+    "close": [],
 }
 
 
@@ -33,6 +36,6 @@ class BenchProvider:
         match request.response_schema:
             case {"properties": {"selected_agent_keys": _}}:
                 return self._decision
-            case {"properties": {"key_facts": _}}:
+            case {"properties": {"close": _}}:
                 return json.dumps(_STRUCTURE)
         return _TEXT

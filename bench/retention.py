@@ -1,132 +1,144 @@
-"""What summaries keep: planted facts, decisions, questions and tasks of ten conversations of 48 turns.
+"""Score what summaries keep of the facts that are planted in three conversations.
 
-    python -m bench.retention                       a scripted summariser that is as bad as real ones
-    PANTHEON_LLM_BASE_URL=http://.../v1 python -m bench.retention --conversations 3
+    python -m bench.retention                       scripted summarisers, seven of which misbehave
+    PANTHEON_LLM_BASE_URL=http://.../v1 python -m bench.retention --conversations 1
 
 With PANTHEON_LLM_BASE_URL, or PANTHEON_LLM_PROVIDER set to local or bedrock, the alias of PANTHEON_SUMMARY_ALIAS
-summarises. Columns: of what was planted, how much is in memory or in an archive (kept), and how much of what still
-holds is in memory (held); how many of the items in memory say what another one says (twice); of the things that
-changed, how many stand with their newest value alone (newest); of the questions that were answered, how many are
-closed; the fallbacks of both stages, and the characters of the structure.
+summarises. Columns: of the items that the model added, how many are in memory or in the archive (kept); how many were
+archived without their id being named and with room left (lost); of the planted facts that still hold, how many are in
+memory (held); of those that were changed or answered, how many have left memory (over); of the items in memory, how
+many say only what other items say (near-duplicates); the items that left for want of room; the fallbacks of both
+stages; and the characters in memory.
 """
 
 import argparse
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
-from bench.bad_summariser import BadSummariser
-from bench.planted import Planted, PlantedConversation, conversations
+from bench.planted import PlantedConversation, conversations
+from bench.summarisers import HABITS, ScriptedSummariser
 from shared.catalog import Model
 from shared.db.protocol import HISTORY_TURNS
 from shared.domain.conversation import Conversation
-from shared.domain.summary import LISTS, Structure, Summary
-from shared.domain.turn import Purpose
+from shared.domain.summary import LETTERS, LISTS, Summary
+from shared.domain.turn import Fallback, Purpose
 from shared.llm.port import Completion, Message, Provider, Request
+from shared.llm.structured import parse
 from shared.llm.tokens import TokenEstimates, token_estimates
 from shared.names import Env
-from shared.summary.pipeline import TEXT, AskHelper, Summarised, summarise
+from shared.summary.answer import Changes, read_id, short
+from shared.summary.merge import same
+from shared.summary.pipeline import STRUCTURE, TEXT, AskHelper, Summarised, summarise
 from shared.summary.policy import SummaryPolicy
 
-Identify = Callable[[str], set[str]]
 Build = Callable[[int], tuple[Message, ...]]
 
 
 @dataclass(frozen=True)
 class Score:
-    """Counts. `planted` is what could be kept, `current` what of it still holds, `changed` and `answered` what a
-    later turn ended."""
+    """Counts; see the columns above."""
 
-    planted: int
+    added: int
     kept: int
+    lost: int
     current: int
     held: int
+    ended: int
+    over: int
     items: int
-    twice: int
-    changed: int
-    newest: int
-    answered: int
-    closed: int
+    near_duplicates: int
+    no_room: int
     fallbacks: int
     characters: int
 
     def __add__(self, other: "Score") -> "Score":
-        return Score(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+        return Score(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+
+class Recorder:
+    """Passes the questions of a summary on, and keeps the answers to the structure stage that can be read."""
+
+    def __init__(self, ask: AskHelper) -> None:
+        self._ask = ask
+        self.answers: list[Changes] = []
+
+    def __call__(
+        self, purpose: Purpose, build: Build, schema: Mapping[str, object] | None = None
+    ) -> tuple[int, Completion | str]:
+        step, answer = self._ask(purpose, build, schema)
+        if purpose == STRUCTURE and isinstance(answer, Completion):
+            self.record(answer)
+        return step, answer
+
+    def record(self, answer: Completion) -> None:
+        read = parse(Changes, answer, STRUCTURE, 0)
+        if not isinstance(read, Fallback):
+            self.answers.append(read)
 
 
 def summaries_of(talk: PlantedConversation, ask: AskHelper, policy: SummaryPolicy) -> list[Summarised]:
-    """Every summary that its turns bring, each from the one before, as a turn loads and writes them."""
+    """Every summary that its turns bring, each from the one before."""
     made: list[Summarised] = []
     for turn in talk.turns:
         history = tuple(talk.turns[max(0, turn.turn_index - 1 - HISTORY_TURNS) : turn.turn_index - 1])
-        conversation = Conversation(MappingProxyType({}), history, turn.message, summary=_loaded(made, turn.turn_index))
+        summary = made[-1].summary if made else None
+        conversation = Conversation(MappingProxyType({}), history, turn.message, summary=summary)
         summarised = summarise(conversation, turn.turn_index, turn.replies, policy, ask)
         if summarised is not None:
             made.append(summarised)
     return made
 
 
-def _loaded(made: Sequence[Summarised], turn_index: int) -> Summary | None:
-    """The newest summary with what left memory lately."""
-    if not made:
-        return None
-    recent = [one.summary for one in made if one.summary.through_turn_index >= turn_index - HISTORY_TURNS]
-    left = {name: tuple(item for one in recent for item in getattr(one.archived, name)) for name in LISTS}
-    return replace(made[-1].summary, archived=Structure(**left))
-
-
-def all_items(structure: Structure) -> list[str]:
-    return [item for name in LISTS for item in getattr(structure, name)]
-
-
 def score(
-    planted: Iterable[Planted], made: Sequence[Summarised], identify: Identify, over: set[str] | None = None
+    talk: PlantedConversation, answers: Sequence[Changes], made: Sequence[Summary], fallbacks: Sequence[Fallback]
 ) -> Score:
-    """`over` are those of the ended ones that must have left memory; by default all of them."""
-    by_id = {each.id: each for each in planted}
-    structure = made[-1].summary.structure
-    said = [identify(item) for item in all_items(structure)]
-    held = set().union(*said)
-    archived = set().union(*(identify(item) for one in made for item in all_items(one.summary.archived)))
-    ended = {old: each.id for each in by_id.values() for old in each.ends if old in by_id}
-    gone = {old: new for old, new in ended.items() if over is None or old in over}
-    changed = {old: new for old, new in gone.items() if by_id[old].list in ("key_facts", "decisions")}
-    answered = {old for old in gone if by_id[old].list == "open_questions"}
-    seen: set[str] = set()
-    twice = 0
-    for ids in said:
-        twice += bool(ids) and ids <= seen
-        seen |= ids
+    """`answers` are what the model asked for; `made` the summaries that came of it, oldest first."""
+    memory, archive = made[-1].items, [item for summary in made for item in summary.archive]
+    added = {key for answer in answers for key in _added(answer)}
+    stored = {(item.list, same(item.text)) for item in (*memory, *archive)}
+    named = {read_id(closing.id) for answer in answers for closing in answer.close}
+    named |= {read_id(replacement.id) for answer in answers for replacement in answer.replace}
+    ended = [each for each in talk.planted if each.text in {other.ends for other in talk.planted}]
+    current = [each for each in talk.planted if each not in ended]
+    said = [{each.text for each in talk.planted if each.found_in(item)} for item in memory]
     return Score(
-        planted=len(by_id),
-        kept=len(by_id.keys() & (held | archived)),
-        current=len(by_id.keys() - ended.keys()),
-        held=len((by_id.keys() - ended.keys()) & held),
-        items=len(said),
-        twice=twice,
-        changed=len(changed),
-        newest=sum(new in held and old not in held for old, new in changed.items()),
-        answered=len(answered),
-        closed=len(answered - held),
-        fallbacks=sum(len(one.fallbacks) for one in made),
-        characters=sum(map(len, all_items(structure))),
+        added=len(added),
+        kept=len(added & stored),
+        lost=sum(item.reason != "no_room" and item.id not in named for item in archive),
+        current=len(current),
+        held=len({each.text for each in current} & set().union(*said)),
+        ended=len(ended),
+        over=len({each.text for each in ended} - set().union(*said)),
+        items=len(memory),
+        near_duplicates=sum(bool(texts) and texts <= set().union(*said[:n]) for n, texts in enumerate(said)),
+        no_room=sum(item.reason == "no_room" for item in archive),
+        fallbacks=len(fallbacks),
+        characters=sum(len(item.text) for item in memory),
     )
 
 
-def score_script(talk: PlantedConversation, policy: SummaryPolicy, model: Model, seed: int = 0) -> Score:
-    """Of the scripted summariser: only what it has told counts as planted, and as ended what it has told to be."""
-    summariser = BadSummariser(talk, seed)
-    made = summaries_of(talk, asking_script(summariser, model), policy)
-    told = [each for each in talk.planted if each.id in summariser.told]
-    return score(told, made, summariser.identify, summariser.over)
+def _added(answer: Changes) -> set[tuple[str, str]]:
+    """The list and the text of all that an answer adds, replacements included."""
+    lists = {letter: name for name, letter in LETTERS.items()}
+    texts = [(name, text) for name in LISTS for text in getattr(answer.add, name)]
+    texts += [(lists[id_[0]], each.text) for each in answer.replace if (id_ := read_id(each.id))]
+    return {(name, key) for name, text in texts if (key := same(short(text)))}
 
 
-def asking_script(summariser: BadSummariser, model: Model) -> AskHelper:
+def score_of(talk: PlantedConversation, ask: AskHelper, policy: SummaryPolicy) -> Score:
+    recorder = Recorder(ask)
+    made = summaries_of(talk, recorder, policy)
+    fallbacks = [fallback for one in made for fallback in one.fallbacks]
+    return score(talk, recorder.answers, [one.summary for one in made], fallbacks)
+
+
+def asking_script(summariser: ScriptedSummariser, model: Model) -> AskHelper:
     def ask(
         purpose: Purpose,
         build: Build,
@@ -157,17 +169,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conversations", type=int, default=len(conversations()), help="the first so many (all)")
     talks = conversations()[: parser.parse_args().conversations]
+    columns = ("kept", "lost", "held", "over", "near-dup.", "no room", "fallbacks", "characters")
     with ExitStack() as resources:
-        scorer = _scorer(resources)
-        print(
-            f"{'':10} {'kept':>8} {'held':>8} {'twice':>8} {'newest':>8} {'closed':>8} {'fallbacks':>10} {'chars':>6}"
-        )
-        scores = [_report(talk.name, scorer(talk)) for talk in talks]
-        _report("together", sum(scores[1:], scores[0]))
+        scorers = _scorers(resources)
+        print(f"{'':12}", *(f"{column:>10}" for column in columns))
+        for name, scorer in scorers.items():
+            scores = [scorer(talk) for talk in talks]
+            _report(name, sum(scores[1:], scores[0]))
 
 
-def _scorer(resources: ExitStack) -> Callable[[PlantedConversation], Score]:
-    """For whatever summarises in this environment."""
+def _scorers(resources: ExitStack) -> Mapping[str, Callable[[PlantedConversation], Score]]:
+    """One for each summariser that there is in this environment, by its name."""
     if not os.environ.get(Env.LLM_PROVIDER):
         os.environ[Env.LLM_PROVIDER] = "openai" if os.environ.get(Env.LLM_BASE_URL) else "scripted"
     os.environ |= dict.fromkeys((Env.APP_DATABASE_URL, Env.JWT_ISSUER, Env.JWT_AUDIENCE), "bench")
@@ -183,29 +195,27 @@ def _scorer(resources: ExitStack) -> Callable[[PlantedConversation], Score]:
     model = catalog()[settings().summary_alias]
     policy = SummaryPolicy(settings().summary_max_tokens, settings().summary_after_turns)
     if settings().llm_provider == "scripted":
-        return lambda talk: score_script(talk, policy, model)
+
+        def of_script(habit: str) -> Callable[[PlantedConversation], Score]:
+            return lambda talk: score_of(talk, asking_script(ScriptedSummariser(talk, habit), model), policy)
+
+        return {habit: of_script(habit) for habit in HABITS}
     ask = asking_model(provider(), model, min(policy.max_output_tokens, model.max_output_tokens))
-
-    def of_model(talk: PlantedConversation) -> Score:
-        made = summaries_of(talk, ask, policy)
-        return score(talk.planted, made, lambda item: {each.id for each in talk.planted if each.found_in(item)})
-
-    return of_model
+    return {model.alias: lambda talk: score_of(talk, ask, policy)}
 
 
-def _report(name: str, scored: Score) -> Score:
-    shares = [
-        f"{part:>3}/{whole:<4}"
-        for part, whole in (
-            (scored.kept, scored.planted),
-            (scored.held, scored.current),
-            (scored.twice, scored.items),
-            (scored.newest, scored.changed),
-            (scored.closed, scored.answered),
-        )
-    ]
-    print(f"{name:10} {' '.join(shares)} {scored.fallbacks:>10} {scored.characters:>6}", flush=True)
-    return scored
+def _report(name: str, scored: Score) -> None:
+    columns = (
+        f"{scored.kept}/{scored.added}",
+        scored.lost,
+        f"{scored.held}/{scored.current}",
+        f"{scored.over}/{scored.ended}",
+        f"{scored.near_duplicates}/{scored.items}",
+        scored.no_room,
+        scored.fallbacks,
+        scored.characters,
+    )
+    print(f"{name:12}", *(f"{column!s:>10}" for column in columns), flush=True)
 
 
 if __name__ == "__main__":

@@ -216,19 +216,29 @@ class TurnView(BaseModel):
     completed_at: datetime | None
 
 
-class StructureView(BaseModel):
-    key_facts: list[str]
-    decisions: list[str]
-    open_questions: list[str]
-    action_items: list[str]
+class ItemView(BaseModel):
+    id: str
+    list: Literal["key_facts", "decisions", "open_questions", "action_items"]
+    text: str
+    turn_index: int
 
 
-class SummaryView(StructureView):
+class ArchivedView(ItemView):
+    reason: Literal["answered", "done", "outdated", "duplicate", "replaced", "no_room"]
+    successor: str | None
+    archived_at: datetime
+
+
+class SummaryView(BaseModel):
     id: str
     session_id: str
     through_turn_index: int
     text: str
-    archived: StructureView
+    key_facts: list[str]
+    decisions: list[str]
+    open_questions: list[str]
+    action_items: list[str]
+    items: list[ItemView]
     fallbacks: list[FallbackView]
     created_at: datetime
 

@@ -150,15 +150,13 @@ def cut_off(good: str) -> dict[str, Answer]:
 
 
 DECISION = '{"selected_agent_keys": ["writer", "critic"], "reason": "They know."}'
-EXTRACTION = json.dumps(
-    {
-        "key_facts": ["It starts in May.", "We are ten."],
-        "decisions": ["We go by train."],
-        "open_questions": ["Who pays?"],
-        "action_items": ["Mia books the tickets."],
-        "outdated": [],
-    }
-)
+EXTRACTED = {
+    "key_facts": ["It starts in May.", "We are ten."],
+    "decisions": ["We go by train."],
+    "open_questions": ["Who pays?"],
+    "action_items": ["Mia books the tickets."],
+}
+EXTRACTION = json.dumps({"add": EXTRACTED, "replace": [], "close": []})
 
 
 def _chosen(*keys: str) -> str:
@@ -187,10 +185,15 @@ ROUTING: Mapping[str, Answer] = {
 STRUCTURE: Mapping[str, Answer] = {
     **FAILURES,
     **readable(EXTRACTION),
-    **unreadable(EXTRACTION, "decisions"),
+    **unreadable(EXTRACTION, "close"),
     **cut_off(EXTRACTION),
-    "no list of outdated items": said(json.dumps({**json.loads(EXTRACTION), "outdated": []})),
-    "a list missing": said(json.dumps({"key_facts": [], "decisions": [], "open_questions": []}), "invalid_schema"),
+    "nothing to replace or to close": said(json.dumps({"add": EXTRACTED})),
+    "the four lists without the object around them": said(json.dumps(EXTRACTED)),
+    "the answer of the release before": said(json.dumps({**EXTRACTED, "outdated": []})),
+    "a list for the four lists": said(json.dumps({"add": ["It starts in May."]}), "invalid_schema"),
+    "numbers in one of the four lists": said(json.dumps({"add": {**EXTRACTED, "decisions": [1]}}), "invalid_schema"),
+    "an id alone": said(json.dumps({"add": EXTRACTED, "close": ["F1"]}), "invalid_schema"),
+    "a number for an id": said(EXTRACTION.replace("[]", '[{"id": 1, "text": "May"}]', 1), "invalid_schema"),
     "null for a list": said(EXTRACTION.replace('["Who pays?"]', "null"), "invalid_schema"),
     "an item of 30,000 characters": said(EXTRACTION.replace("Who pays?", "x" * 30_000), "invalid_schema"),
 }

@@ -2,16 +2,18 @@
 
 import json
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
-from functions.schemas import AuditView, PageOf, ProblemView, SummaryView, TurnView
+from functions.schemas import ArchivedView, AuditView, PageOf, ProblemView, SummaryView, TurnView
 from shared.db.engine import Row, database
 from shared.db.history import load_turns, record_cancel
-from shared.db.summaries import load_audit, load_summaries
+from shared.db.summaries import load_archive, load_audit, load_summaries
 from shared.db.turns import load_turn
+from shared.domain.summary import stored_items
 from shared.domain.turn import format_time
 from shared.names import API_PREFIX
 
@@ -49,9 +51,17 @@ async def list_turns(caller: CurrentCaller, session_id: SessionId, page: Request
 
 @router.get("/sessions/{session_id}/summaries", response_model=PageOf[SummaryView])
 async def list_summaries(caller: CurrentCaller, session_id: SessionId, page: RequestedPage) -> dict[str, Any]:
-    """The session's summaries. `archived` is what left the lists with each: superseded, answered, or over the cap."""
+    """The session's summaries, each with the items that were in memory then."""
     found = load_summaries(database(), caller.tenant_id, session_id, page)
     return {"items": [summary_view(row) for row in found.items], "next_cursor": found.next_cursor}
+
+
+@router.get("/sessions/{session_id}/archive", response_model=PageOf[ArchivedView])
+async def list_archive(caller: CurrentCaller, session_id: SessionId, page: RequestedPage) -> dict[str, Any]:
+    """The items that left memory. `successor` is the item that took the place of a replaced or duplicate one."""
+    found = load_archive(database(), caller.tenant_id, session_id, page)
+    items = [{**row["item"], "archived_at": format_time(row["created_at"])} for row in found.items]
+    return {"items": items, "next_cursor": found.next_cursor}
 
 
 @router.get("/turns/{turn_id}/audit", response_model=PageOf[AuditView])
@@ -73,5 +83,7 @@ async def cancel_turn(caller: CurrentCaller, turn_id: TurnId) -> Response:
 
 def summary_view(row: Row) -> dict[str, Any]:
     """A summary as clients see it."""
+    shown = {name: value for name, value in row.items() if name != "last_numbers"}
     identity = {name: str(row[name]) for name in ("id", "session_id")}
-    return {**row, **identity, "created_at": format_time(row["created_at"])}
+    items = [asdict(item) for item in stored_items(row)[0]]
+    return {**shown, **identity, "items": items, "created_at": format_time(row["created_at"])}

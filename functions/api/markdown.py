@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.db.engine import Row
 from shared.db.export import ExportPage
+from shared.domain.summary import stored_items
 from shared.domain.turn import format_time
 
 _TICKS = re.compile("`+")
@@ -64,10 +65,11 @@ def _turn(turn: dict[str, Any]) -> Iterator[str]:
 def _summary(summary: Row) -> Iterator[str]:
     yield f"## Summary through turn {summary['through_turn_index']}"
     yield _fenced(summary["text"])
+    stored, _ = stored_items(summary)
     for name, title in _LISTS.items():
-        if summary[name]:
+        if items := [item for item in stored if item.list == name]:
             yield f"### {title}"
-            yield "\n".join(f"- {_line(item)}" for item in summary[name])
+            yield "\n".join(f"- {item.id} (turn {item.turn_index}): {_line(item.text)}" for item in items)
 
 
 def _fenced(text: str) -> str:

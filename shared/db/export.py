@@ -16,13 +16,17 @@ from shared.db.engine import Database, Row, Statement
 from shared.db.history import PAGE_BYTES
 from shared.db.pages import PageRequest, as_index, encode_cursor
 from shared.db.sessions import LOAD_SESSION
-from shared.db.summaries import SUMMARY_COLUMNS
+from shared.db.summaries import SUMMARY_COLUMNS, last_numbers
 from shared.db.tables import agent_versions, agents, sessions, summaries, turns
+from shared.domain.summary import LISTS
 from shared.errors import NotFound
 
 PAGE_TURNS = 100
 # Beside turns and summaries a page holds the session, its roster, and the names of fields.
 _ROOM = PAGE_BYTES - 64 * 1024
+# A summary of the release before is exported with ids, which are not stored: at most 4 lists of 40 items.
+_IDS_BYTES = 16 * 1024
+_SUMMARY = (*SUMMARY_COLUMNS, "last_numbers")
 
 _id = bindparam("b_id", type_=sessions.c.id.type)
 
@@ -30,11 +34,14 @@ _id = bindparam("b_id", type_=sessions.c.id.type)
 def _page() -> Statement:
     after = bindparam("b_after", type_=turns.c.turn_index.type)
     texts = [turns.c.response, *(cast(summaries.c[name], Text) for name in SUMMARY_COLUMNS)]
-    size = sum((func.coalesce(func.octet_length(text), 0) for text in texts), start=literal(0))
+    lists = sum((func.octet_length(cast(summaries.c[name], Text)) for name in LISTS), start=literal(_IDS_BYTES))
+    sizes = [*map(func.octet_length, texts), case((summaries.c["items"].is_(None), lists))]
+    size = sum((func.coalesce(size, 0) for size in sizes), start=literal(0))
     by = turns.c.turn_index
     rows = (
         select(turns.c.id.label("turn_id"), turns.c.turn_index, turns.c.response)
         .add_columns(*(summaries.c[name] for name in SUMMARY_COLUMNS))
+        .add_columns(last_numbers())
         .add_columns(func.sum(size).over(order_by=by).label("bytes"))
         .add_columns(func.row_number().over(order_by=by).label("number"))
         .select_from(turns.outerjoin(summaries, summaries.c.turn_id == turns.c.id))
@@ -44,7 +51,7 @@ def _page() -> Statement:
         .subquery("rows")
     )
     fits = or_(rows.c.bytes <= _ROOM, rows.c.number == 1)
-    kept = [case((fits, rows.c[name])).label(name) for name in ("response", *SUMMARY_COLUMNS)]
+    kept = [case((fits, rows.c[name])).label(name) for name in ("response", *_SUMMARY)]
     return compiled(select(rows.c.turn_id, rows.c.turn_index, *kept, fits.label("fits")).order_by(rows.c.number))
 
 
@@ -104,7 +111,7 @@ def load_export(db: Database, tenant_id: str, session_id: UUID, cursor: str | No
 
 
 def _summary(row: Row) -> Row:
-    return {name: row[name] for name in SUMMARY_COLUMNS}
+    return {name: row[name] for name in _SUMMARY}
 
 
 def _active(shown: Sequence[Row]) -> UUID | None:

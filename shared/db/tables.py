@@ -240,7 +240,7 @@ summaries = Table(
     Column("decisions", JSONB, nullable=False),
     Column("open_questions", JSONB, nullable=False),
     Column("action_items", JSONB, nullable=False),
-    # What left the four lists with this summary: superseded, answered, or over the cap.
+    # The texts of `archive` by list. Only the release before reads them.
     Column("archived", JSONB, nullable=False),
     Column("fallbacks", JSONB, nullable=False),
     now(),

@@ -1,34 +1,65 @@
-"""A session's memory: a text, and a structure whose items are carried forward from summary to summary."""
+"""A session's memory: a text, and items that keep their ids from summary to summary."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LISTS = ("key_facts", "decisions", "open_questions", "action_items")
+LETTERS = dict(zip(LISTS, "FDQA", strict=True))
 
 
 @dataclass(frozen=True, slots=True)
-class Structure:
-    """Four lists of short statements, oldest first."""
+class Item:
+    """A short statement and the turn it came from. An id means one text for as long as the session exists."""
 
-    key_facts: tuple[str, ...] = ()
-    decisions: tuple[str, ...] = ()
-    open_questions: tuple[str, ...] = ()
-    action_items: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, list[str]]:
-        return {name: list(getattr(self, name)) for name in LISTS}
-
-    def having(self, name: str, items: tuple[str, ...]) -> "Structure":
-        """This structure with another list under `name`."""
-        return replace(self, **{name: items})
+    id: str
+    list: str
+    text: str
+    turn_index: int
 
 
-LISTS = tuple(field.name for field in fields(Structure))
+@dataclass(frozen=True, slots=True)
+class Archived(Item):
+    """An item that left memory. `successor` is the id of the item that took its place, if one did."""
+
+    reason: str
+    successor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is known after turn `through_turn_index`. `archived` left the structure with this summary: superseded,
-    answered, or too old for its cap; of one that was loaded, what left in the turns that are loaded with it."""
+    """What is known after turn `through_turn_index`.
+
+    `items` are in memory, oldest first. `last_numbers` are the highest numbers that the ids of each list ever had.
+    `archive` left memory with this summary; a summary that was loaded for a turn has none.
+    """
 
     through_turn_index: int
     text: str
-    structure: Structure
-    archived: Structure = Structure()
+    items: tuple[Item, ...] = ()
+    last_numbers: Mapping[str, int] = field(default_factory=dict)
+    archive: tuple[Archived, ...] = ()
+
+
+def by_list(items: Iterable[Item]) -> dict[str, list[str]]:
+    """The texts of `items` under the names of the four lists."""
+    texts: dict[str, list[str]] = {name: [] for name in LISTS}
+    for item in items:
+        texts[item.list].append(item.text)
+    return texts
+
+
+def stored_items(row: Mapping[str, Any]) -> tuple[tuple[Item, ...], dict[str, int]]:
+    """Read the items and the last numbers of a stored summary.
+
+    The release before stores four lists of texts only. Those texts get the next free ids, in the order of the lists.
+    """
+    numbers = {name: (row["last_numbers"] or {}).get(name, 0) for name in LISTS}
+    if row["items"] is not None:
+        return tuple(Item(i["id"], i["list"], i["text"], i["turn_index"]) for i in row["items"]), numbers
+    items = []
+    for name in LISTS:
+        for text in row[name]:
+            numbers[name] += 1
+            items.append(Item(f"{LETTERS[name]}{numbers[name]}", name, text, row["through_turn_index"]))
+    return tuple(items), numbers

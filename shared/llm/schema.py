@@ -15,14 +15,20 @@ _NAMED_SCHEMAS: Final = ("properties", "$defs")
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of an answer, closed, with every field required, as strict providers want it. Its members may be
-    replaced, and not changed."""
+    """The JSON schema of an answer. Its objects are closed and require every field, as strict providers want it. Its
+    members may be replaced, and not changed."""
     return dict(_schema_of(model))
 
 
 @cache
 def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    schema = model.model_json_schema()
+    schema = _closed(model.model_json_schema())
+    if "$defs" in schema:
+        schema["$defs"] = {name: _closed(part) for name, part in schema["$defs"].items()}
+    return schema
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
     return schema | {"additionalProperties": False, "required": list(schema["properties"])}
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
+from shared.domain.summary import by_list
 from shared.llm.port import Message
 from shared.llm.tokens import estimate_tokens
 
@@ -51,7 +52,7 @@ def _memory(conversation: Conversation) -> str:
         return ""
     lists = [
         f"{name.replace('_', ' ').capitalize()}:\n" + "\n".join(f"- {item}" for item in items)
-        for name, items in summary.structure.as_dict().items()
+        for name, items in by_list(summary.items).items()
         if items
     ]
     return "\n\n".join(["", f"What was said before, in short:\n{summary.text}", *lists])

@@ -18,7 +18,7 @@ from shared.db.protocol import HISTORY_TURNS, LOAD_NEW_TURN
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.json_text import json_text
-from shared.domain.summary import LISTS, Structure, Summary
+from shared.domain.summary import Summary, stored_items
 from shared.domain.turn import TurnStatus
 from shared.errors import (
     IdempotencyKeyReused,
@@ -130,9 +130,7 @@ def conversation_of(
 
 
 def _summary(row: dict[str, Any]) -> Summary:
-    structure = Structure(**{name: tuple(row[name]) for name in LISTS})
-    archived = Structure(**{name: tuple(item for left in row["left"] or () for item in left[name]) for name in LISTS})
-    return Summary(row["through_turn_index"], row["text"], structure, archived)
+    return Summary(row["through_turn_index"], row["text"], *stored_items(row))
 
 
 def _stored(used: dict[str, Any], request: TurnRequest) -> Stored:

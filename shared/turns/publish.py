@@ -4,6 +4,7 @@ The response is built for the marks (cancel, delete) and the outcomes that were 
 others, nothing is published, and it is built again for those.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import psycopg
@@ -14,7 +15,7 @@ from shared.db.protocol import PUBLISH
 from shared.domain.json_text import json_text
 from shared.domain.money import format_usd
 from shared.domain.problem import Problem, problem
-from shared.domain.summary import Summary
+from shared.domain.summary import Summary, by_list
 from shared.domain.turn import Reply, Turn, TurnStatus
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed, SessionDeleted
 from shared.orchestration.council import Council
@@ -139,8 +140,12 @@ def _summary_row(turn: Turn, summary: Summary) -> dict[str, Any]:
         "id": str(uuid7()),
         "through_turn_index": summary.through_turn_index,
         "text": summary.text,
-        **summary.structure.as_dict(),
-        "archived": summary.archived.as_dict(),
+        # The release before reads the four lists and `archived`.
+        **by_list(summary.items),
+        "archived": by_list(summary.archive),
+        "items": [asdict(item) for item in summary.items],
+        "archive": [asdict(item) for item in summary.archive],
+        "last_numbers": summary.last_numbers,
         "fallbacks": helpers,
     }
 

@@ -54,7 +54,7 @@ class Models:
         assert request.response_schema is not None
         if "selected_agent_keys" in str(request.response_schema):
             return json.dumps({"selected_agent_keys": self.chance.sample(["writer", "researcher", "critic"], 2)})
-        return json.dumps({"key_facts": [], "decisions": [], "open_questions": [], "action_items": [], "outdated": []})
+        return json.dumps({"add": {}, "replace": [], "close": []})
 
 
 @dataclass

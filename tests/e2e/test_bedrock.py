@@ -14,7 +14,6 @@ import pytest
 from psycopg.rows import dict_row
 
 from local.stack import Stack
-from shared.domain.summary import LISTS
 from shared.names import METRICS_NAMESPACE, Dimension, Metric
 from tests.council_room import broken_invariants
 from tests.e2e.tenant import Tenant, environ, open_client, unjournaled_requests
@@ -22,7 +21,7 @@ from tests.fake_bedrock import FakeBedrock
 from tests.fake_bedrock.environment import ENVIRONMENT
 from tests.fake_bedrock.moods import exception
 from tests.fake_provider import Row, moods
-from tests.model_answers import EXTRACTION, HELPERS, SENTINEL
+from tests.model_answers import EXTRACTED, EXTRACTION, HELPERS, SENTINEL
 
 STRICT = "global.anthropic.claude-haiku-4-5-20251001-v1:0"
 FAST = "global.anthropic.claude-haiku-5-5"
@@ -114,7 +113,7 @@ def test_a_turn_in_each_mode_with_a_summary_at_its_end(council: Tenant, bedrock:
     check_agents(sent_for(requests, None), keys, fan_out)
     check_helpers(requests, routed=mode == "orchestrator")
     (summary,) = council.http.get(f"sessions/{session_id}/summaries").json()["items"]
-    assert (summary["text"], summary["key_facts"]) == ("They say hello.", json.loads(EXTRACTION)["key_facts"])
+    assert (summary["text"], summary["key_facts"]) == ("They say hello.", EXTRACTED["key_facts"])
 
 
 def check_agents(requests: list[Row], keys: list[str], fan_out: str) -> None:
@@ -142,7 +141,7 @@ def check_helpers(requests: list[Row], *, routed: bool) -> None:
     (text,), (structure,) = sent_for(requests, "summary_text"), sent_for(requests, "summary_structure")
     assert (text.model, structure.model) == (STRICT, STRICT)
     assert "outputConfig" not in text.parameters
-    assert list(schema(structure)) == [*LISTS, "outdated"]
+    assert list(schema(structure)) == ["add", "replace", "close"]
     assert structure.parameters["inferenceConfig"]["maxTokens"] == 512
 
 
@@ -156,7 +155,7 @@ def test_every_fallback_is_in_the_response_the_audit_the_metrics_and_no_word_of_
     bedrock.add(moods.ok(json.dumps({"selected_agent_keys": SENTINEL, SENTINEL: 1})), when=HELPERS["routing"])
     bedrock.add(exception("ThrottlingException", 429), when="You are Researcher,", times=2)
     bedrock.add(moods.ok(SENTINEL, finish_reason="length"), when=HELPERS["summary_text"])
-    wrong = json.dumps({name: [SENTINEL] for name in LISTS[:3]} | {SENTINEL: {SENTINEL: [SENTINEL]}})
+    wrong = json.dumps({"add": [SENTINEL], SENTINEL: {SENTINEL: [SENTINEL]}})
     bedrock.add(moods.ok(wrong), when=HELPERS["summary_structure"])
     turn = council.take(session_id, "@researcher?")
     expected = [
@@ -174,7 +173,7 @@ def test_every_fallback_is_in_the_response_the_audit_the_metrics_and_no_word_of_
     shapes = [line for line in lines if line.get("message") == "answer of the wrong shape"]
     assert [(line["component"], line["faults"]) for line in shapes] == [
         ("routing", [["list_type", "selected_agent_keys"]]),
-        ("summary_structure", [["missing", "action_items"]]),
+        ("summary_structure", [["model_type", "add"]]),
     ]
     assert {name for name, text in logs.items() if SENTINEL in text} == set()
 

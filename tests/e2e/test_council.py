@@ -10,7 +10,7 @@ from tests.e2e.tenant import Tenant
 from tests.fake_provider import FakeProvider, moods
 
 MANAGER = "You route messages"
-EXTRACTED = {"key_facts": ["It is May"], "decisions": [], "open_questions": [], "action_items": [], "outdated": []}
+EXTRACTED = {"add": {"key_facts": ["It is May"]}, "replace": [], "close": []}
 
 
 def chosen(*keys: str) -> str:
@@ -89,6 +89,8 @@ def test_a_long_session_is_summarised_and_remembered(tenant: Tenant, session_id:
     (summary,) = tenant.http.get(f"sessions/{session_id}/summaries").json()["items"]
     assert (summary["text"], summary["key_facts"]) == ("They count to twelve.", ["It is May"])
     assert (summary["through_turn_index"], summary["fallbacks"]) == (12, [])
+    assert summary["items"] == [{"id": "F1", "list": "key_facts", "text": "It is May", "turn_index": 12}]
+    assert tenant.http.get(f"sessions/{session_id}/archive").json() == {"items": [], "next_cursor": None}
     tenant.take(session_id, "@writer go on")
     system, *said = tenant.requests[-1].messages
     assert "They count to twelve." in system["content"]

@@ -13,6 +13,7 @@ from tests.faults.world import Rule
 WRITER, CRITIC, RESEARCHER = (f"You are {name}," for name in ("Writer", "Critic", "Researcher"))
 ROUTING, SUMMARY_TEXT, SUMMARY_STRUCTURE = "You route messages", "You keep the memory", "You extract what"
 _ROUTED = json.dumps({"selected_agent_keys": ["critic", "writer"]})
+# Without `add` around the lists: the release before, which takes part in the drill, reads no other shape.
 _STRUCTURE = json.dumps({"key_facts": ["A fact."], "decisions": [], "open_questions": [], "action_items": []})
 HELPERS = (
     Rule(moods.ok(_ROUTED), ROUTING, None),

@@ -21,7 +21,18 @@ from tests.fuzz.stage import AUDIENCE, ISSUER, invoke, stage
 
 WORDS = (
     *("GET ", "POST ", "PUT ", "PATCH ", "DELETE ", f"{API_PREFIX}/", "sessions/{session}", "turns/{turn}", "agents/"),
-    *("/turns", "/audit", "/cancel", "/summaries", "/export", "?limit=", "&cursor=", "{cursor 1}", "&order=asc"),
+    *(
+        "/turns",
+        "/audit",
+        "/cancel",
+        "/summaries",
+        "/archive",
+        "/export",
+        "?limit=",
+        "&cursor=",
+        "{cursor 1}",
+        "&order=asc",
+    ),
     *("?format=markdown", "usage", "/calls", "?group_by=day,account", "&from=2026-01-01", "budget", "admin/usage"),
     *("?wait=0", "&after=1", "%00", "%FF", "\nidempotency-key: k", "\nprefer: respond-async", "\naccept: text/csv"),
     *("\nx-claim-roles: [operator]", "\nx-claim-tenant_id: {tenant}", '{"message": "', '"agent_keys": ["writer"]'),
@@ -32,7 +43,7 @@ WORDS = (
 LISTS = (
     *("agents?", "agents?order=asc&", "sessions?", "sessions/{session}/turns?", "sessions/{session}/summaries?"),
     *("sessions/{session}/export?", "usage?group_by=day,account&", "usage?group_by=session_id&", "usage/calls?"),
-    *("usage/calls?order=asc&", "admin/usage?group_by=tenant,day&"),
+    *("usage/calls?order=asc&", "admin/usage?group_by=tenant,day&", "sessions/{session}/archive?"),
 )
 _CURSOR = re.compile(r"\{cursor (.*?)\}", re.DOTALL)
 _PROBLEM = {"type", "title", "status", "code", "detail", "request_id"}

@@ -7,17 +7,19 @@ from pydantic import BaseModel, ValidationError
 
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, Said
-from shared.domain.summary import LISTS, Structure, Summary
+from shared.domain.summary import LISTS, Item, Summary, by_list
 from shared.domain.turn import Fallback
 from shared.llm.port import Completion, storable
 from shared.llm.structured import parse
 from shared.orchestration.routing import Decision, read_decision
-from shared.summary.pipeline import MAX_ITEM_CHARACTERS, Extracted, summarise
+from shared.summary.answer import MAX_ITEM_CHARACTERS, Changes
+from shared.summary.pipeline import summarise
 from shared.summary.policy import SummaryPolicy
 
 WORDS = (
     *('"selected_agent_keys"', '"writer"', '"critic"', '"reason"', '"key_facts"', '"decisions"', '"open_questions"'),
-    *('"action_items"', '"outdated"', "```json\n", "\n```", "{", "}", "[", "]", "\\u0000", "\\ud83d", "null", "1e400"),
+    *('"action_items"', '"add"', '"replace"', '"close"', '"id"', '"text"', '"of"', '"F1"', '"Q1"', '"duplicate"'),
+    *("```json\n", "\n```", "{", "}", "[", "]", "\\u0000", "\\ud83d", "null", "1e400"),
 )
 _REASONS = {"invalid_json", "invalid_schema"}
 _MOST = 2
@@ -25,14 +27,20 @@ _AGENTS = {
     key: Agent(key, 1, key.title(), "Answer.", "fast", 100, None, enabled=True)
     for key in ("writer", "critic", "editor")
 }
-_KNOWN = Structure(("It starts in May.",), ("We go by train.",), ("Who pays?",), ("Mia books the tickets.",))
-_CONVERSATION = Conversation(_AGENTS, (), "@critic Who pays?", summary=Summary(1, "They plan a trip.", _KNOWN))
+_KNOWN = (
+    Item("F1", "key_facts", "It starts in May.", 1),
+    Item("D1", "decisions", "We go by train.", 1),
+    Item("Q1", "open_questions", "Who pays?", 1),
+    Item("A1", "action_items", "Mia books the tickets.", 1),
+)
+_SUMMARY = Summary(1, "They plan a trip.", _KNOWN, dict.fromkeys(LISTS, 1))
+_CONVERSATION = Conversation(_AGENTS, (), "@critic Who pays?", summary=_SUMMARY)
 _POLICY = SummaryPolicy(after_turns=1)
 
 
 def attempt(data: bytes) -> None:
     completion = Completion("succeeded", storable(data.decode("utf-8", "replace")), "end_turn")
-    for model in (Decision, Extracted):
+    for model in (Decision, Changes):
         _parse(model, completion)
     _route(completion)
     _summarise(completion)
@@ -79,14 +87,16 @@ def _summarise(completion: Completion) -> None:
     assert summarised is not None
     summary, limits = summarised.summary, _POLICY.limits
     assert len(summary.text) <= limits.characters
-    items = [item for name in LISTS for item in getattr(summary.structure, name)]
-    assert sum(map(len, items)) <= limits.characters
-    assert all(len(getattr(summary.structure, name)) <= limits.items for name in LISTS)
-    for item in items:
+    texts = [item.text for item in summary.items]
+    assert sum(map(len, texts)) <= limits.characters
+    assert all(len(texts) <= limits.items for texts in by_list(summary.items).values())
+    assert {item.id for item in _KNOWN} <= {item.id for item in summary.items + summary.archive}
+    assert len({item.id for item in summary.items + summary.archive}) == len(summary.items + summary.archive)
+    for item in texts:
         assert item.strip()
         assert len(item) <= MAX_ITEM_CHARACTERS
         assert len(item.splitlines()) == 1
-    for text in (summary.text, *items):
+    for text in (summary.text, *texts):
         _assert_storable(text)
 
 

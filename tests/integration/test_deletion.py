@@ -14,6 +14,7 @@ from shared.db.columns import COUNTS
 from shared.db.history import record_cancel
 from shared.db.protocol import PUBLISH, RECORD
 from shared.db.sessions import record_session_deletion
+from shared.domain.summary import LISTS
 from shared.errors import SessionDeleted
 from shared.llm.port import Completion, Request
 from shared.llm.scripted import ScriptedProvider
@@ -47,8 +48,8 @@ def delete(room: CouncilRoom) -> None:
 def say(request: Request) -> Completion:
     """What each model says: the word, in the form that it was asked for."""
     if "You extract" in prompt(request):
-        names = ("key_facts", "decisions", "open_questions", "action_items", "outdated")
-        return answer(json.dumps({name: [f"It is {WORD}."] for name in names}))
+        said = {name: [f"It is {WORD}, {len(request.messages[0].text)}."] for name in LISTS}
+        return answer(json.dumps({"add": said, "close": [{"id": "F1", "reason": "outdated"}]}))
     if "writer" in prompt(request) and "selected" in prompt(request):
         return answer(json.dumps({"selected_agent_keys": ["writer"], "reason": WORD}))
     return answer(f"A {WORD}, {len(request.messages)}.")
@@ -71,9 +72,8 @@ def completed(room: CouncilRoom) -> None:
 def summarised(room: CouncilRoom) -> None:
     for _ in range(4):
         room.take(MESSAGE)
-    archived = room.rows("SELECT archived::text AS archived FROM summaries ORDER BY through_turn_index")
-    # A question that the same summary answers is archived at once, so the first has an archive too.
-    assert [WORD in row["archived"] for row in archived] == [True, True]
+    stored = room.rows("SELECT items::text AS items, archive::text AS archive FROM summaries ORDER BY id")
+    assert [(WORD in row["items"], WORD in row["archive"]) for row in stored] == [(True, False), (True, True)]
 
 
 def failed(room: CouncilRoom) -> None:

@@ -48,6 +48,9 @@ def test_turns_are_as_they_were_answered_and_summaries_go_with_the_turn_that_wro
     exported = json.loads(as_json(page))
     assert exported["turns"] == [json.loads(text) for text in answered]
     assert exported["summaries"][0]["key_facts"] == ["A fact."]
+    # The release before wrote it.
+    assert exported["summaries"][0]["items"] == [{"id": "F1", "list": "key_facts", "text": "A fact.", "turn_index": 1}]
+    assert not exported["summaries"][0].keys() & {"archived", "last_numbers"}
     assert exported["session"]["id"] == str(room.session_id)
     assert (exported["active_turn_id"], exported["next_cursor"]) == (None, None)
 

@@ -28,9 +28,10 @@ REPLIES = """
     FROM turns WHERE session_id = %(session_id)s"""
 SUMMARIES = """
     INSERT INTO summaries (id, tenant_id, session_id, turn_id, through_turn_index, text, key_facts, decisions,
-      open_questions, action_items, archived, fallbacks)
+      open_questions, action_items, archived, fallbacks, items, archive, last_numbers)
     SELECT uuidv7(), tenant_id, session_id, id, turn_index, repeat('They talk about roses. ', 20), '["Roses it is."]',
-      '[]', '[]', '[]', '{"key_facts": ["Tulips."], "decisions": [], "open_questions": [], "action_items": []}', '[]'
+      '[]', '[]', '[]', '{}', '[]',
+      '[{"id": "F9", "list": "key_facts", "text": "Roses it is.", "turn_index": 12}]', '[]', '{"key_facts": 9}'
     FROM turns WHERE session_id = %(session_id)s AND turn_index %% 12 = 0"""
 
 
@@ -84,15 +85,10 @@ def test_the_newest_summary_is_found_however_many_turns_have_brought_none_since(
     session_id = long_session(room, FEW + 200)
     room.owner.execute(b"DELETE FROM summaries WHERE through_turn_index > 36")
     summary = load(room, session_id)["summary"]
-    assert (summary["through_turn_index"], summary["key_facts"], summary["left"]) == (36, ["Roses it is."], None)
+    assert (summary["through_turn_index"], summary["key_facts"]) == (36, ["Roses it is."])
     turn = body(room.take("@writer go on", session_id=session_id))
     assert turn["status"] == "completed"
     assert "Roses it is." in room.provider.requests[0].messages[0].text
-
-
-def test_what_left_memory_lately_is_loaded_with_the_summary(room: CouncilRoom) -> None:
-    left = load(room, long_session(room, FEW))["summary"]["left"]
-    assert [archived["key_facts"] for archived in left] == [["Tulips."]] * 4
 
 
 def nodes(plan: Row) -> list[Row]:

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from functions.api.history import summary_view
+from shared.db.pages import PageRequest
+from shared.db.summaries import load_summaries
 from shared.settings import settings
 from tests.council_room import CouncilRoom, body
-from tests.model_answers import EXTRACTION, ROUTING, SENTINEL, STRUCTURE, TEXT, Answer, Helpers, said
+from tests.model_answers import EXTRACTED, EXTRACTION, ROUTING, SENTINEL, STRUCTURE, TEXT, Answer, Helpers, said
 
 KEYS = ("writer", "researcher", "critic")
 POSTED = """SELECT count(*) AS calls, count(l.call_id) AS posted, count(*) FILTER (WHERE c.purpose = %s) AS helper
     FROM llm_calls c LEFT JOIN usage_ledger l USING (call_id) WHERE c.turn_id = %s"""
-EXTRACTED = {name: items for name, items in json.loads(EXTRACTION).items() if name != "outdated"}
 NOTHING: dict[str, list[str]] = {name: [] for name in EXTRACTED}
 
 
@@ -131,23 +133,56 @@ def test_a_summary_that_says_so_brings_nobody_in(short_memory: CouncilRoom) -> N
     assert len(provider.requests) == asked + 1
 
 
-def test_what_left_memory_two_summaries_ago_does_not_come_back_by_itself(short_memory: CouncilRoom) -> None:
+def test_an_item_keeps_its_id_until_the_model_names_it(short_memory: CouncilRoom) -> None:
     provider = Helpers()
     runner, session_id = short_memory.runner(provider=provider), short_memory.make_session()
-    leads = {**NOTHING, "key_facts": ["Anna leads design."]}
-    for extracted in (leads, {**NOTHING, "outdated": ["Anna leads design."]}, NOTHING, leads):
-        provider.answer("summary_structure", said(json.dumps(extracted)))
+    for changes in (
+        {"add": {"key_facts": ["Anna leads design.", "Tea costs 3."], "open_questions": ["Who pays?"]}},
+        {"add": {"key_facts": ["anna leads design"]}, "replace": [{"id": "f2", "text": "Tea costs 4."}]},
+        {"close": [{"id": "[Q1]", "reason": "answered"}, {"id": "F9", "reason": "outdated"}]},
+        {"add": {"open_questions": ["Who pays?"]}},
+    ):
+        provider.answer("summary_structure", said(json.dumps(changes)))
         for message in ("What now?", "And then?"):
             short_memory.take(message, runner=runner, session_id=session_id)
-    kept = short_memory.rows("SELECT key_facts, archived -> 'key_facts' AS gone FROM summaries ORDER BY id")
-    assert [tuple(row.values()) for row in kept] == [
-        (["Anna leads design."], []),
-        ([], ["Anna leads design."]),
-        ([], []),
-        ([], []),
+    rows = short_memory.rows("SELECT * FROM summaries ORDER BY through_turn_index")
+    assert [[(item["id"], item["text"], item["turn_index"]) for item in row["items"]] for row in rows] == [
+        [("F1", "Anna leads design.", 2), ("F2", "Tea costs 3.", 2), ("Q1", "Who pays?", 2)],
+        [("F1", "Anna leads design.", 2), ("Q1", "Who pays?", 2), ("F3", "Tea costs 4.", 4)],
+        [("F1", "Anna leads design.", 2), ("F3", "Tea costs 4.", 4)],
+        [("F1", "Anna leads design.", 2), ("F3", "Tea costs 4.", 4), ("Q2", "Who pays?", 8)],
     ]
-    provider.answer("summary_structure", said(json.dumps(leads)))
-    for message in ("Anna leads design again.", "Good."):
-        short_memory.take(message, runner=runner, session_id=session_id)
-    newest = short_memory.row("SELECT key_facts FROM summaries ORDER BY id DESC LIMIT 1")
-    assert newest["key_facts"] == ["Anna leads design."]
+    assert [[(item["id"], item["reason"], item["successor"]) for item in row["archive"]] for row in rows] == [
+        [],
+        [("F2", "replaced", "F3")],
+        [("Q1", "answered", None)],
+        [],
+    ]
+    assert [[fallback["reason"] for fallback in row["fallbacks"]] for row in rows] == [[], [], ["unknown_ids"], []]
+    # The release before reads these.
+    assert (rows[1]["key_facts"], rows[1]["archived"]["key_facts"]) == (
+        ["Anna leads design.", "Tea costs 4."],
+        ["Tea costs 3."],
+    )
+
+
+def test_ids_go_on_after_the_release_before_wrote_a_summary(short_memory: CouncilRoom) -> None:
+    provider = Helpers()
+    runner, session_id = short_memory.runner(provider=provider), short_memory.make_session()
+
+    def summarise(changes: dict[str, Any]) -> None:
+        provider.answer("summary_structure", said(json.dumps(changes)))
+        for message in ("What now?", "And then?"):
+            short_memory.take(message, runner=runner, session_id=session_id)
+
+    for changes in ({"add": {"key_facts": ["It is May.", "It is June."]}}, {"close": [{"id": "F2", "reason": "done"}]}):
+        summarise(changes)
+    short_memory.owner.execute(
+        b"UPDATE summaries SET items = NULL, archive = NULL, last_numbers = NULL WHERE through_turn_index = 4"
+    )
+    (legacy, _) = load_summaries(short_memory.db, short_memory.tenant_id, session_id, PageRequest()).items
+    assert summary_view(legacy)["items"] == [{"id": "F3", "list": "key_facts", "text": "It is May.", "turn_index": 4}]
+    summarise({"add": {"key_facts": ["It is July."]}})
+    newest = short_memory.row("SELECT items, last_numbers FROM summaries WHERE through_turn_index = 6")
+    assert [(item["id"], item["text"]) for item in newest["items"]] == [("F3", "It is May."), ("F4", "It is July.")]
+    assert newest["last_numbers"]["key_facts"] == 4

@@ -17,7 +17,7 @@ from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, DatabaseUrls, 
 from tests.unit.gateway import body_of, problem_of, request
 
 ROUTED = answer(json.dumps({"selected_agent_keys": ["writer", "researcher"]}))
-MEMORY = answer(json.dumps({"key_facts": [], "decisions": [], "open_questions": [], "action_items": []}))
+MEMORY = answer(json.dumps({"add": {}, "replace": [], "close": []}))
 GROUPS = ["day", "tenant_id", "session_id", "agent_key", "model_alias", "purpose", "account"]
 
 Ask = Callable[..., dict[str, Any]]

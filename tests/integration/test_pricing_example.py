@@ -12,7 +12,6 @@ import pytest
 from shared.catalog import Rates
 from shared.db.columns import COUNTS, TOKENS
 from shared.domain.money import Usage, cost, format_usd
-from shared.domain.summary import LISTS
 from shared.llm.port import Completion
 from shared.names import Env
 from shared.settings import settings
@@ -24,7 +23,7 @@ TEXTS = {
     "routing": json.dumps({"selected_agent_keys": ["writer", "researcher"]}),
     "agent": "Roses.",
     "summary_text": "It is about roses.",
-    "summary_structure": json.dumps({name: [] for name in LISTS}),
+    "summary_structure": json.dumps({"add": {}, "replace": [], "close": []}),
 }
 
 

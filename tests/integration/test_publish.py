@@ -106,7 +106,7 @@ def test_a_summary_that_cannot_be_stored_is_published_later_and_asked_for_once(
     monkeypatch.setenv("PANTHEON_SUMMARY_AFTER_TURNS", "2")
     settings.cache_clear()
     room.take("@writer hello")
-    extracted = '{"key_facts": ["It is May."], "decisions": [], "open_questions": [], "action_items": []}'
+    extracted = '{"add": {"key_facts": ["It is May."]}, "replace": [], "close": []}'
     room.provider.enqueue("Roses.", "They talk.", extracted)
     with broken(room, "INSERT ON summaries FOR EACH ROW"), pytest.raises(PublishFailed):
         room.take("@writer and now?")

@@ -12,7 +12,7 @@ from uuid6 import uuid7
 from shared.db.agents import record_agent_deletion
 from shared.domain.money import Usage
 from shared.domain.outcome import Bill
-from shared.domain.summary import LISTS, Structure, Summary
+from shared.domain.summary import LETTERS, LISTS, Item, Summary
 from shared.errors import InvalidRequest, NoAgent, NotFound, UnknownAgent
 from shared.llm.port import Request
 from shared.turns.accept import Draft, load_draft
@@ -132,23 +132,21 @@ def test_an_agent_sees_the_replies_before_it_and_the_next_turn_sees_the_session(
 
 
 @pytest.mark.parametrize("next_index", [2, 60], ids=["lately", "long ago"])
-def test_the_next_turn_knows_what_a_summary_says_and_what_left_it_lately(room: CouncilRoom, next_index: int) -> None:
+def test_the_next_turn_knows_what_a_summary_of_the_release_before_says(room: CouncilRoom, next_index: int) -> None:
     lists = {name: [f"{name} said"] for name in LISTS}
-    archived = {name: [f"{name} left"] for name in LISTS}
     room.take("@writer hello")
     room.owner.execute(
         f"""INSERT INTO summaries (id, tenant_id, session_id, turn_id, through_turn_index, text, {", ".join(LISTS)},
         archived, fallbacks) SELECT gen_random_uuid(), tenant_id, session_id, id, turn_index, 'They talk.', %s, %s, %s,
-        %s, %s, '[]' FROM turns""".encode(),
-        [Jsonb(value) for value in (*lists.values(), archived)],
+        %s, '{{}}', '[]' FROM turns""".encode(),
+        [Jsonb(value) for value in lists.values()],
     )
     room.owner.execute("UPDATE sessions SET next_turn_index = %s", (next_index,))
     draft = load_draft(room.db, room.request(), uuid7())
     room.owner.execute("UPDATE sessions SET next_turn_index = 2")
     assert isinstance(draft, Draft)
-    left = {name: tuple(archived[name]) if next_index == 2 else () for name in LISTS}
-    structure = Structure(**{name: tuple(lists[name]) for name in LISTS})
-    assert draft.conversation.summary == Summary(1, "They talk.", structure, Structure(**left))
+    items = tuple(Item(f"{letter}1", name, f"{name} said", 1) for name, letter in LETTERS.items())
+    assert draft.conversation.summary == Summary(1, "They talk.", items, dict.fromkeys(LISTS, 1))
 
 
 def test_a_failed_agent_keeps_its_siblings_and_its_error_is_fed_to_nobody(room: CouncilRoom) -> None:

@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from functions.api.markdown import render
 from shared.db.export import ExportPage
+from shared.domain.summary import LETTERS
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
 # Each tries to end its place, to begin another one, or to be more than text.
@@ -50,12 +51,16 @@ def turn(text: str, name: str = "Writer") -> str:
 
 def page(text: str, **changes: Any) -> ExportPage:
     session = {"id": UUID(int=7), "title": text, "mode": "tag", "fan_out": "sequential", "agent_keys": ["writer"]}
-    lists = {name: [text, "second"] for name in ("key_facts", "decisions", "open_questions", "action_items")}
+    items = [
+        {"id": f"{letter}{number}", "list": name, "text": said, "turn_index": 1}
+        for name, letter in LETTERS.items()
+        for number, said in enumerate((text, "second"), 1)
+    ]
     given: dict[str, Any] = {
         "session": {**session, "created_at": WHEN},
         "names": {"writer": text},
         "turns": {1: turn(text, text or "Nobody")},
-        "summaries": {1: {"text": text, "through_turn_index": 1, **lists}},
+        "summaries": {1: {"text": text, "through_turn_index": 1, "items": items, "last_numbers": {}}},
         "after": None,
         "active_turn_id": None,
         "next_cursor": None,
@@ -115,3 +120,4 @@ def test_a_text_without_marks_reads_as_it_was_written() -> None:
     rendered = render(page("Hello, Ada"))
     assert "### User\n\n```text\nHello, Ada\n```\n\n" in rendered
     assert "# Hello\\, Ada\n" in rendered
+    assert "### Decisions\n\n- D1 (turn 1): Hello\\, Ada\n- D2 (turn 1): second\n\n" in rendered

@@ -1,175 +1,255 @@
-"""Carrying a structure forward: what stays, what takes the place of what, and what may not come back."""
+"""Items are carried forward by their ids, in every language."""
+
+import json
+from typing import Any
 
 import pytest
 
-from shared.domain.summary import LISTS, Structure, Summary
-from shared.summary.merge import Limits, Merged, merge
+from shared.domain.summary import LETTERS, LISTS, Archived, Item, Summary, by_list, stored_items
+from shared.summary.answer import Changes, read_id
+from shared.summary.merge import COPIED_LIST, UNKNOWN_IDS, Limits, Merged, merge, same
 
-FACTS = Structure(key_facts=("The budget is 10k", "Anna leads design", "Anna is from Bern"))
-NOTHING = Structure()
-LIMITS = Limits()
-
-
-def merged(
-    previous: Structure = NOTHING,
-    outdated: tuple[str, ...] = (),
-    limits: Limits = LIMITS,
-    archived: Structure = NOTHING,
-    said: str = "",
-    **new: tuple[str, ...],
-) -> Merged:
-    return merge(Summary(9, "", previous, archived), Structure(**new), outdated, said, limits)
+FACTS, QUESTIONS = "key_facts", "open_questions"
+HOUSES = {
+    "English": "The vault code of house {0:03} is 7{0:03}.",
+    "German": "Der Tresorcode von Haus {0:03} ist 7{0:03}.",
+    "Japanese": "{0:03}号館の金庫の暗証番号は7{0:03}です。",
+    "Arabic": "رمز خزنة المنزل {0:03} هو 7{0:03}.",
+}
 
 
-def test_what_the_model_forgets_stays() -> None:
-    assert merged(FACTS) == Merged(FACTS, NOTHING)
+def memory(*texts: str, name: str = FACTS, turn_index: int = 12) -> Summary:
+    items = tuple(Item(f"{LETTERS[name]}{n}", name, text, turn_index) for n, text in enumerate(texts, 1))
+    return Summary(turn_index, "", items, {name: len(texts)})
 
 
-def test_what_it_repeats_is_there_once() -> None:
-    again = ("the budget is 10,000.", "Anna is leading the design", "  ANNA leads design ", "Design is led by Anna")
-    assert merged(FACTS, key_facts=again) == Merged(FACTS, NOTHING)
+def carry(previous: Summary, limits: Limits = Limits(), **answer: Any) -> Merged:  # noqa: B008 a frozen value
+    """Merge an answer as a model writes it, at the end of turn 24."""
+    return merge(previous, Changes.model_validate_json(json.dumps({"add": {}, **answer})), 24, limits)
 
 
-def test_a_decision_that_was_filed_as_a_fact_is_there_once() -> None:
-    held = Structure(decisions=("We use Postgres for the ledger.",))
-    assert merged(held, key_facts=("We use Postgres for the ledger",)) == Merged(held, NOTHING)
+def texts(merged: Merged, name: str = FACTS) -> list[str]:
+    return by_list(merged.items)[name]
 
 
-def test_what_is_to_be_done_and_that_it_was_done_are_two_things() -> None:
-    held = Structure(action_items=("Mira orders the toilets.",))
-    both = merged(held, key_facts=("The toilets were ordered by Mira.",)).structure
-    assert (both.action_items, both.key_facts) == (held.action_items, ("The toilets were ordered by Mira.",))
+def left(merged: Merged) -> list[tuple[str, str, str | None]]:
+    return [(item.id, item.reason, item.successor) for item in merged.archive]
 
 
-def test_more_detail_takes_the_place_of_less_and_less_that_of_nothing() -> None:
-    longer = "Anna leads design since March"
-    result = merged(FACTS, key_facts=(longer,))
-    assert result.structure.key_facts == ("The budget is 10k", longer, "Anna is from Bern")
-    assert result.archived.key_facts == ("Anna leads design",)
-    assert merged(result.structure, key_facts=("Anna leads design",)) == Merged(result.structure, NOTHING)
+def test_an_added_item_has_the_next_number_of_its_list_and_the_turn_it_came_from() -> None:
+    merged = carry(memory("It starts in May."), add={FACTS: ["We are ten."], QUESTIONS: ["Who pays?"]})
+    assert merged.items[1:] == (
+        Item("F2", FACTS, "We are ten.", 24),
+        Item("Q1", QUESTIONS, "Who pays?", 24),
+    )
+    assert merged.last_numbers == {FACTS: 2, "decisions": 0, QUESTIONS: 1, "action_items": 0}
+    assert (merged.archive, merged.ignored) == ((), ())
 
 
-class TestContradictions:
-    def test_the_newest_holds_and_is_the_youngest(self) -> None:
-        result = merged(FACTS, said="User: The budget is 12k now.", key_facts=("The budget is 12,000",))
-        assert result.structure.key_facts == ("Anna leads design", "Anna is from Bern", "The budget is 12,000")
-        assert result.archived.key_facts == ("The budget is 10k",)
-
-    def test_a_decision_supersedes_a_fact(self) -> None:
-        result = merged(FACTS, said="We raise it to 12k.", decisions=("The budget is 12k",))
-        assert "The budget is 10k" in result.archived.key_facts
-        assert result.structure.decisions == ("The budget is 12k",)
-
-    def test_of_two_that_come_together_the_one_that_was_said_last_holds(self) -> None:
-        said = "User: The budget is 12k.\nWriter: Good.\nUser: No, the budget is 14k."
-        for new in (("The budget is 14k", "The budget is 12k"), ("The budget is 12k", "The budget is 14k")):
-            result = merged(said=said, key_facts=new)
-            assert result.structure.key_facts == ("The budget is 14k",)
-            assert result.archived.key_facts == ("The budget is 12k",)
-
-    def test_the_same_word_about_something_else_does_not_count_as_said_last(self) -> None:
-        held = Structure(key_facts=("The shop is closed on Tuesday",))
-        said = "User: The shop is closed on Monday.\nWriter: Tuesdays need a reason."
-        result = merged(held, said=said, key_facts=("The shop is closed on Monday",))
-        assert result.structure.key_facts == ("The shop is closed on Monday",)
-
-    def test_a_number_that_nobody_said_takes_no_place(self) -> None:
-        result = merged(FACTS, said="User: Is the budget enough?", key_facts=("The budget is 50k",))
-        assert result.structure == FACTS
-        assert result.archived.key_facts == ("The budget is 50k",)
-
-    def test_a_word_that_nobody_said_may_be_a_translation(self) -> None:
-        held = Structure(decisions=("The worktop is oak.",))
-        result = merged(held, said="User: Die Arbeitsplatte ist aus Schiefer.", decisions=("The worktop is slate.",))
-        assert result.structure.decisions == ("The worktop is slate.",)
+def test_a_number_is_not_used_again_when_its_item_has_left() -> None:
+    closed = carry(memory("It starts in May."), close=[{"id": "F1", "reason": "outdated"}])
+    again = Summary(24, "", closed.items, closed.last_numbers)
+    assert carry(again, add={FACTS: ["It starts in May."]}).items == (Item("F2", FACTS, "It starts in May.", 24),)
 
 
-class TestWhatIsOver:
-    OVER = Structure(key_facts=("The budget is 10k",), open_questions=("Who pays?",), action_items=("Ben calls Mia.",))
-
-    def test_the_model_alone_does_not_bring_it_back(self) -> None:
-        result = merged(NOTHING, archived=self.OVER, said="User: Hello.", **self.OVER.as_dict())  # type: ignore[arg-type]
-        assert result == Merged(NOTHING, NOTHING)
-
-    def test_what_the_turns_say_again_comes_back(self) -> None:
-        said = "User: Who pays? The budget is 10k again. Ben calls Mia."
-        result = merged(NOTHING, archived=self.OVER, said=said, **self.OVER.as_dict())  # type: ignore[arg-type]
-        assert result.structure == self.OVER
-
-    def test_not_even_beside_a_word_that_was_said(self) -> None:
-        held = Structure(decisions=("The killer is the customs officer.",))
-        over = Structure(decisions=("The killer is the harbour pilot.",))
-        said = "User: The killer is the customs officer, and the pilot of the harbour only knew."
-        assert merged(held, archived=over, said=said, **over.as_dict()).structure == held  # type: ignore[arg-type]
+@pytest.mark.parametrize("language", HOUSES)
+def test_similar_facts_are_all_kept(language: str) -> None:
+    codes = [HOUSES[language].format(house) for house in range(30)]
+    merged = carry(memory(*codes[:15]), add={FACTS: codes[15:]})
+    assert texts(merged) == codes
+    assert merged.archive == ()
 
 
-class TestOutdated:
-    @pytest.mark.parametrize("entry", ["Anna leads design", "anna leads design.", "- Anna leads design", "Anna leads"])
-    def test_what_the_model_calls_outdated_is_archived(self, entry: str) -> None:
-        result = merged(FACTS, outdated=(entry,))
-        assert result.structure.key_facts == ("The budget is 10k", "Anna is from Bern")
-        assert result.archived.key_facts == ("Anna leads design",)
-
-    def test_it_does_not_come_back_in_the_same_answer(self) -> None:
-        result = merged(FACTS, outdated=("Anna leads design",), key_facts=("Anna leads design.",))
-        assert "Anna leads design" not in str(result.structure)
-
-    def test_a_model_that_copies_all_there_is_says_nothing(self) -> None:
-        assert merged(FACTS, outdated=FACTS.key_facts) == Merged(FACTS, NOTHING)
-
-    def test_nothing_is_meant_by_what_is_not_known(self) -> None:
-        assert merged(FACTS, outdated=("Berta leads sales", "", "...")) == Merged(FACTS, NOTHING)
-
-
-class TestQuestions:
-    OPEN = Structure(open_questions=("Who leads the design?", "When do we start?"))
-
-    def test_an_answered_one_leaves(self) -> None:
-        result = merged(self.OPEN, key_facts=("Anna leads the design",))
-        assert result.structure.open_questions == ("When do we start?",)
-        assert result.archived.open_questions == ("Who leads the design?",)
-
-    def test_one_that_comes_with_its_answer_is_not_open(self) -> None:
-        question = ("Which fish do we serve in May?",)
-        result = merged(
-            said="Which fish do we serve in May? Trout.", key_facts=("We serve trout in May.",), open_questions=question
-        )
-        assert (result.structure.open_questions, result.archived.open_questions) == ((), question)
-
-    def test_one_that_is_answered_already_is_open_if_it_was_asked_now(self) -> None:
-        question = ("Who leads the design?",)
-        assert merged(FACTS, open_questions=question).structure.open_questions == ()
-        asked = merged(FACTS, said="User: Who leads the design, now that she is gone?", open_questions=question)
-        assert asked.structure.open_questions == question
-
-    def test_two_that_are_alike_but_for_a_name_stay_two(self) -> None:
-        both = ("What is the budget for May?", "What is the budget for June?")
-        assert merged(open_questions=both).structure.open_questions == both
-
-    def test_a_question_is_asked_once(self) -> None:
-        result = merged(self.OPEN, open_questions=("Who is leading the design?", "When will we start?"))
-        assert result == Merged(self.OPEN, NOTHING)
+@pytest.mark.parametrize(
+    ("held", "added"),
+    [
+        ("Anna leads the design.", "anna  leads the\ndesign"),
+        ("Who pays?", "WHO PAYS??"),
+        ("Die Straße ist gesperrt.", "DIE STRASSE IST GESPERRT!"),
+        ("Müller zahlt.", "Mu\u0308ller zahlt"),
+        ("会議は１２時です。", "会議は12時です"),
+        ("ﾃｽﾄは終わりました！", "テストは終わりました"),
+        ("من يدفع؟", "من يدفع"),
+        ("ﻣﻦ يدفع؟", "من   يدفع؟"),
+    ],
+)
+def test_an_exact_repeat_is_not_added(held: str, added: str) -> None:
+    merged = carry(memory(held), add={FACTS: [added]})
+    assert (texts(merged), merged.last_numbers[FACTS]) == ([held], 1)
 
 
-class TestLimits:
-    TOPICS = tuple(f"{topic} are what {topic} do" for topic in ("apples", "bridges", "clouds", "doors", "engines"))
-
-    def test_over_the_cap_the_oldest_go_to_the_archive(self) -> None:
-        result = merged(limits=Limits(items=3), key_facts=self.TOPICS)
-        assert (result.structure.key_facts, result.archived.key_facts) == (self.TOPICS[2:], self.TOPICS[:2])
-
-    def test_over_the_size_the_oldest_of_the_longest_list_go(self) -> None:
-        decisions = ("We meet on Monday",)
-        result = merged(limits=Limits(characters=70), key_facts=self.TOPICS, decisions=decisions)
-        assert (result.structure.key_facts, result.structure.decisions) == (self.TOPICS[3:], decisions)
-        assert result.archived.key_facts == self.TOPICS[:3]
-
-    def test_an_item_that_is_larger_than_everything_leaves_nothing_behind(self) -> None:
-        result = merged(limits=Limits(characters=10), key_facts=self.TOPICS[:1])
-        assert (result.structure, result.archived.key_facts) == (NOTHING, self.TOPICS[:1])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The discount is 5%.", "The discount is 5."),
+        ("We write it in C#.", "We write it in C."),
+        ("It is -5 degrees.", "It is 5 degrees."),
+        ("Das Haus hat 10 Zimmer.", "Das Haus hat 12 Zimmer."),
+        ("会議は火曜日です。", "会議は水曜日です。"),
+        ("الموعد يوم الأحد.", "الموعد يوم الاثنين."),
+    ],
+)
+def test_texts_that_differ_in_a_letter_or_a_sign_are_not_repeats(one: str, other: str) -> None:
+    assert same(one) != same(other)
 
 
-@pytest.mark.parametrize("name", LISTS)
-def test_blank_items_and_words_for_nothing_are_nothing(name: str) -> None:
-    new = NOTHING.having(name, ("", " ", "...", "None", "N/A.", "nothing"))
-    assert merge(Summary(9, "", NOTHING), new, (), "", LIMITS) == Merged(NOTHING, NOTHING)
+def test_the_same_text_may_stand_in_two_lists() -> None:
+    merged = carry(memory("The firm pays."), add={QUESTIONS: ["The firm pays?"]})
+    assert [item.id for item in merged.items] == ["F1", "Q1"]
+
+
+def test_a_repeat_within_one_answer_is_added_once() -> None:
+    assert texts(carry(Summary(0, ""), add={FACTS: ["We are ten.", "we are ten"]})) == ["We are ten."]
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "- ", "-", "•", "3)", "。", "..."])
+def test_a_blank_item_is_not_added(blank: str) -> None:
+    assert carry(Summary(0, ""), add={FACTS: [blank]}).items == ()
+
+
+def test_a_replaced_item_is_archived_with_the_new_one_as_its_successor() -> None:
+    merged = carry(memory("It costs 10.", "We are ten."), replace=[{"id": "F1", "text": "It costs 12."}])
+    assert merged.items == (Item("F2", FACTS, "We are ten.", 12), Item("F3", FACTS, "It costs 12.", 24))
+    assert merged.archive == (Archived("F1", FACTS, "It costs 10.", 12, "replaced", "F3"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "ids", "archived"),
+    [
+        ("it costs 10", ["F1", "F2"], []),
+        ("We are ten.", ["F2"], [("F1", "replaced", "F2")]),
+        ("", ["F1", "F2"], []),
+    ],
+    ids=["by itself", "by another item", "by nothing"],
+)
+def test_a_replacement_that_repeats_a_held_item_adds_none(text: str, ids: list[str], archived: object) -> None:
+    merged = carry(memory("It costs 10.", "We are ten."), replace=[{"id": "F1", "text": text}])
+    assert [item.id for item in merged.items] == ids
+    assert (left(merged), merged.ignored) == (archived, ())
+
+
+def test_an_item_that_is_replaced_twice_loses_neither_text() -> None:
+    twice = [{"id": "F1", "text": "It costs 12."}, {"id": "F1", "text": "It costs 14."}]
+    merged = carry(memory("It costs 10."), replace=twice)
+    assert texts(merged) == ["It costs 12.", "It costs 14."]
+    assert (left(merged), merged.ignored) == ([("F1", "replaced", "F2")], ())
+
+
+def test_an_item_that_is_replaced_and_closed_is_replaced() -> None:
+    merged = carry(
+        memory("It costs 10."),
+        replace=[{"id": "F1", "text": "It costs 12."}],
+        close=[{"id": "F1", "reason": "outdated"}],
+    )
+    assert left(merged) == [("F1", "replaced", "F2")]
+
+
+@pytest.mark.parametrize("reason", ["answered", "done", "outdated"])
+def test_a_closed_item_is_archived_with_the_reason_of_the_model(reason: str) -> None:
+    merged = carry(memory("Who pays?", "Who drives?", name=QUESTIONS), close=[{"id": "Q2", "reason": reason}])
+    assert texts(merged, QUESTIONS) == ["Who pays?"]
+    assert left(merged) == [("Q2", reason, None)]
+
+
+@pytest.mark.parametrize("reason", ["Outdated ", "resolved", "erledigt"])
+def test_a_reason_that_is_not_known_counts_as_outdated(reason: str) -> None:
+    assert left(carry(memory("It is May."), close=[{"id": "F1", "reason": reason}])) == [("F1", "outdated", None)]
+
+
+def test_a_duplicate_is_archived_with_the_item_that_it_repeats() -> None:
+    merged = carry(memory("We are ten.", "Ten of us."), close=[{"id": "F2", "reason": "duplicate", "of": "F1"}])
+    assert (left(merged), merged.ignored) == ([("F2", "duplicate", "F1")], ())
+
+
+@pytest.mark.parametrize("of", [None, "", "F2", "F9", "Q1", "the first one"])
+def test_a_duplicate_of_no_other_item_stays_and_is_reported(of: str | None) -> None:
+    merged = carry(memory("We are ten.", "Ten of us."), close=[{"id": "F2", "reason": "duplicate", "of": of}])
+    assert texts(merged) == ["We are ten.", "Ten of us."]
+    assert (merged.archive, merged.ignored) == ((), (UNKNOWN_IDS,))
+
+
+def test_of_two_duplicates_of_each_other_one_stays() -> None:
+    each = [{"id": "F1", "reason": "duplicate", "of": "F2"}, {"id": "F2", "reason": "duplicate", "of": "F1"}]
+    merged = carry(memory("We are ten.", "Ten of us."), close=each)
+    assert (texts(merged), left(merged)) == (["Ten of us."], [("F1", "duplicate", "F2")])
+
+
+@pytest.mark.parametrize("id_", ["F9", "Q1", "", "1", "May", "F", "house 1", "F1x"])
+def test_an_unknown_id_closes_nothing_and_is_reported(id_: str) -> None:
+    merged = carry(memory("It is May."), close=[{"id": id_, "reason": "outdated"}], add={FACTS: ["We are ten."]})
+    assert texts(merged) == ["It is May.", "We are ten."]
+    assert (merged.archive, merged.ignored) == ((), (UNKNOWN_IDS,))
+
+
+@pytest.mark.parametrize(("id_", "kept"), [("F9", ["It is May.", "We are ten."]), ("house 1", ["It is May."])])
+def test_the_text_for_an_unknown_id_is_kept_if_the_id_names_a_list(id_: str, kept: list[str]) -> None:
+    merged = carry(memory("It is May."), replace=[{"id": id_, "text": "We are ten."}])
+    assert (texts(merged), merged.archive, merged.ignored) == (kept, (), (UNKNOWN_IDS,))
+
+
+@pytest.mark.parametrize(
+    "spelled", ["F12", "f12", "[F12]", "[f12]", "f12.", " F12 ", "F012", "Ｆ１２", "F١٢", "F12: It"]
+)
+def test_an_id_is_read_as_models_spell_it(spelled: str) -> None:
+    assert read_id(spelled) == "F12"
+
+
+@pytest.mark.parametrize(("closed", "copied"), [(4, False), (5, True)])
+def test_an_answer_that_closes_more_than_four_fifths_of_five_items_is_a_copied_list(closed: int, copied: bool) -> None:
+    held = memory(*[f"House {n}." for n in range(5)])
+    closings = [{"id": f"F{n}", "reason": "outdated"} for n in range(1, closed + 1)]
+    merged = carry(held, close=closings, add={FACTS: ["House 5."]})
+    assert len(merged.archive) == (0 if copied else closed)
+    assert merged.ignored == ((COPIED_LIST,) if copied else ())
+    assert texts(merged)[-1] == "House 5."
+
+
+def test_all_of_four_items_may_be_closed() -> None:
+    held = memory(*[f"House {n}." for n in range(4)])
+    assert carry(held, close=[{"id": f"F{n}", "reason": "done"} for n in range(1, 5)]).items == ()
+
+
+def test_the_oldest_of_a_full_list_makes_room() -> None:
+    merged = carry(memory("One.", "Two."), Limits(items=2), add={FACTS: ["Three."], QUESTIONS: ["Four?"]})
+    assert (texts(merged), texts(merged, QUESTIONS)) == (["Two.", "Three."], ["Four?"])
+    assert left(merged) == [("F1", "no_room", None)]
+
+
+def test_the_list_with_most_text_makes_room_for_all_four() -> None:
+    held = memory("a" * 50, "b" * 50)
+    merged = carry(held, Limits(characters=100), add={QUESTIONS: ["Who pays?"]})
+    assert (texts(merged), texts(merged, QUESTIONS)) == (["b" * 50], ["Who pays?"])
+
+
+LEGACY = {
+    "through_turn_index": 12,
+    "items": None,
+    "last_numbers": None,
+    "key_facts": ["It is May.", "We are ten."],
+    "decisions": [],
+    "open_questions": ["Who pays?"],
+    "action_items": [],
+}
+
+
+def test_a_summary_of_the_release_before_gets_ids_when_it_is_read() -> None:
+    items, numbers = stored_items(LEGACY)
+    assert [(item.id, item.text, item.turn_index) for item in items] == [
+        ("F1", "It is May.", 12),
+        ("F2", "We are ten.", 12),
+        ("Q1", "Who pays?", 12),
+    ]
+    assert numbers == dict(zip(LISTS, (2, 0, 1, 0), strict=True))
+
+
+def test_ids_go_on_from_the_numbers_of_an_older_summary() -> None:
+    items, numbers = stored_items({**LEGACY, "last_numbers": {FACTS: 7, "decisions": 3}})
+    assert [item.id for item in items] == ["F8", "F9", "Q1"]
+    assert numbers == dict(zip(LISTS, (9, 3, 1, 0), strict=True))
+
+
+def test_stored_items_keep_their_ids() -> None:
+    stored = [{"id": "F3", "list": FACTS, "text": "It is May.", "turn_index": 4}]
+    items, numbers = stored_items({**LEGACY, "items": stored, "last_numbers": {FACTS: 5}})
+    assert items == (Item("F3", FACTS, "It is May.", 4),)
+    assert numbers[FACTS] == 5

@@ -11,7 +11,7 @@ from shared.llm.port import Completion
 from shared.llm.schema import schema_of, without_bounds
 from shared.llm.structured import parse
 from shared.orchestration.routing import Decision
-from shared.summary.pipeline import Extracted
+from shared.summary.answer import Changes
 from tests.model_answers import DECISION, FAILURES, ROUTING, SENTINEL, STRUCTURE, Answer, readable
 
 # What the parser is given: calls that failed never get there, and whom a decision names is not its business.
@@ -49,7 +49,7 @@ def test_one_object_is_found_whatever_stands_around_it(answer: Answer) -> None:
 @pytest.mark.parametrize("answer", [a for a in STRUCTURE.values() if len(a.attempts) == 1 and a.attempts[0].text])
 def test_the_same_of_another_model(answer: Answer) -> None:
     (completion,) = answer.attempts
-    result = parse(Extracted, completion, "summary_structure", 1)
+    result = parse(Changes, completion, "summary_structure", 1)
     reason = result.reason if isinstance(result, Fallback) else None
     assert reason == answer.reason or completion.stop_reason == "content_filtered"
 
@@ -90,6 +90,16 @@ def test_the_schema_is_closed_and_asks_for_every_field() -> None:
     schema = schema_of(Decision)
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["selected_agent_keys", "reason"]
+
+
+def test_the_parts_of_a_schema_are_closed_too_and_have_no_defaults() -> None:
+    schema = schema_of(Changes)
+    assert schema["required"] == ["add", "replace", "close"]
+    for part in schema["$defs"].values():
+        assert part["additionalProperties"] is False
+        assert part["required"] == list(part["properties"])
+    assert '"default"' not in json.dumps(schema)
+    assert '"description"' not in json.dumps(schema)
 
 
 def test_hosted_providers_get_no_bounds_and_every_property() -> None:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from shared.domain.conversation import Conversation, PastTurn, Said
-from shared.domain.summary import LISTS, Structure, Summary
+from shared.domain.summary import LISTS, Item, Summary, by_list
 from shared.domain.turn import Fallback, Purpose
 from shared.llm.port import Completion, Message
 from shared.llm.tokens import TokenEstimates
@@ -18,7 +18,7 @@ from tests.unit.test_council import CATALOG, ROSTER
 
 POLICY = SummaryPolicy(max_output_tokens=200, after_turns=3, after_tokens=1000)
 REPLIES = (Said("writer", "Writer", "It starts in May."),)
-EXTRACTED = {"key_facts": ["It starts in May."], "decisions": [], "open_questions": [], "action_items": []}
+EXTRACTED = {"add": {"key_facts": ["It starts in May."]}, "replace": [], "close": []}
 
 
 def history(count: int, *, length: int = 10) -> tuple[PastTurn, ...]:
@@ -59,7 +59,7 @@ class TestPolicy:
         assert run(history(1, length=4000))[0] is not None
 
     def test_turns_that_a_summary_covers_do_not_count(self) -> None:
-        known = Summary(3, "Before.", Structure())
+        known = Summary(3, "Before.")
         assert run(history(4), summary=known)[0] is None
         assert run(history(5), summary=known)[0] is not None
 
@@ -67,19 +67,20 @@ class TestPolicy:
 def test_text_and_structure_go_through_the_ending_turn() -> None:
     summarised, seen = run(history(2))
     assert summarised is not None
-    assert summarised.summary == Summary(3, "They plan.", Structure(key_facts=("It starts in May.",)))
+    items = (Item("F1", "key_facts", "It starts in May.", 3),)
+    assert summarised.summary == Summary(3, "They plan.", items, dict(zip(LISTS, (1, 0, 0, 0), strict=True)))
     assert summarised.fallbacks == ()
     assert all("Writer: It starts in May." in messages[-1].text for messages in seen)
 
 
 def test_the_summary_before_is_what_the_next_one_starts_from() -> None:
-    known = Summary(1, "They met.", Structure(decisions=("Use Postgres",)))
+    known = Summary(1, "They met.", (Item("D7", "decisions", "Use Postgres", 1),), {"decisions": 7})
     summarised, (writing, extracting) = run(history(4), summary=known)
     assert summarised is not None
     assert "They met." in writing[0].text
-    assert "- Use Postgres" in extracting[0].text
+    assert "[D7] Use Postgres" in extracting[0].text
     assert "answer 1" not in writing[-1].text
-    assert summarised.summary.structure.decisions == ("Use Postgres",)
+    assert summarised.summary.items[0] == known.items[0]
 
 
 @pytest.mark.parametrize(
@@ -87,12 +88,12 @@ def test_the_summary_before_is_what_the_next_one_starts_from() -> None:
     [("throttled", "throttled"), (Completion("succeeded", "They pl", "max_tokens"), "max_tokens")],
 )
 def test_a_text_that_did_not_come_is_an_excerpt(answer: object, reason: str) -> None:
-    summarised, _ = run(history(2), summary=Summary(0, "They met.", Structure()), text=answer)
+    summarised, _ = run(history(2), summary=Summary(0, "They met."), text=answer)
     assert summarised is not None
     assert summarised.fallbacks == (Fallback("summary_text", reason, 1),)
     assert summarised.summary.text.startswith("They met.")
     assert "It starts in May." in summarised.summary.text
-    assert summarised.summary.structure.key_facts == ("It starts in May.",)
+    assert by_list(summarised.summary.items)["key_facts"] == ["It starts in May."]
 
 
 @pytest.mark.parametrize(
@@ -100,18 +101,30 @@ def test_a_text_that_did_not_come_is_an_excerpt(answer: object, reason: str) -> 
     [
         ("throttled", "throttled"),
         ("no json", "invalid_json"),
-        (json.dumps({**EXTRACTED, "decisions": None}), "invalid_schema"),
-        (json.dumps({name: [] for name in LISTS[:3]}), "invalid_schema"),
+        (json.dumps({**EXTRACTED, "close": None}), "invalid_schema"),
+        (json.dumps({"facts": []}), "invalid_schema"),
         (Completion("succeeded", json.dumps(EXTRACTED)[:30], "max_tokens"), "max_tokens"),
     ],
 )
-def test_a_structure_that_did_not_come_stays_as_it_was(answer: object, reason: str) -> None:
-    known = Structure(key_facts=("Anna leads design",), open_questions=("Who pays?",))
-    summarised, _ = run(history(2), summary=Summary(0, "", known), structure=answer)
+def test_items_stay_as_they_were_when_their_changes_did_not_come(answer: object, reason: str) -> None:
+    known = (Item("F1", "key_facts", "Anna leads design", 0), Item("Q4", "open_questions", "Who pays?", 0))
+    numbers = dict(zip(LISTS, (1, 0, 4, 0), strict=True))
+    summarised, _ = run(history(2), summary=Summary(0, "", known, numbers), structure=answer)
     assert summarised is not None
     assert summarised.fallbacks == (Fallback("summary_structure", reason, 2),)
-    assert summarised.summary.structure == known
-    assert summarised.summary.archived == Structure()
+    assert (summarised.summary.items, summarised.summary.archive) == (known, ())
+    assert summarised.summary.last_numbers == numbers
+
+
+def test_each_kind_of_change_that_was_not_made_is_one_fallback() -> None:
+    known = Summary(0, "", tuple(Item(f"F{n}", "key_facts", f"House {n}.", 0) for n in range(1, 6)), {"key_facts": 5})
+    closings = [{"id": f"F{n}", "reason": "outdated"} for n in range(1, 9)]
+    summarised, _ = run(history(2), summary=known, structure=json.dumps({**EXTRACTED, "close": closings}))
+    assert summarised is not None
+    assert summarised.fallbacks == tuple(
+        Fallback("summary_structure", reason, 2) for reason in ("copied_list", "unknown_ids")
+    )
+    assert by_list(summarised.summary.items)["key_facts"][-1] == "It starts in May."
 
 
 def test_what_is_kept_leaves_three_quarters_of_a_window_to_the_rest() -> None:
@@ -128,9 +141,22 @@ def test_a_text_that_no_model_wrote_keeps_to_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    "item", ["- It starts in May.", "* It starts in May.", "• It starts\n in May.", "2) It starts in May."]
+    "item",
+    [
+        "- It starts in May.",
+        "* It starts in May.",
+        "• It starts\n in May.",
+        "2) It starts in May.",
+        "・It starts in May.",
+    ],
 )
 def test_an_item_is_one_line_without_its_bullet(item: str) -> None:
-    summarised, _ = run(history(2), structure=json.dumps({**EXTRACTED, "key_facts": [item]}))
+    summarised, _ = run(history(2), structure=json.dumps({"add": {"key_facts": [item]}}))
     assert summarised is not None
-    assert summarised.summary.structure.key_facts == ("It starts in May.",)
+    assert by_list(summarised.summary.items)["key_facts"] == ["It starts in May."]
+
+
+def test_lists_without_the_object_around_them_are_read_as_additions() -> None:
+    summarised, _ = run(history(2), structure=json.dumps(EXTRACTED["add"]))
+    assert summarised is not None
+    assert by_list(summarised.summary.items)["key_facts"] == ["It starts in May."]

@@ -14,26 +14,27 @@
         LIMIT :b_history_turns
     ) newest
 ) AS history,
--- The newest summary. Older ones are looked at only if the last turns have none: the planner would sort them all.
-coalesce((
-    SELECT row_to_json(latest) FROM (
-        SELECT through_turn_index, text, key_facts, decisions, open_questions, action_items, (
-            SELECT json_agg(archived ORDER BY through_turn_index) FROM summaries
+(
+    SELECT row_to_json(summary) FROM (
+        SELECT s.through_turn_index, s.text, s.items, s.key_facts, s.decisions, s.open_questions, s.action_items,
+               -- A release before 0011 gave no ids: they go on from the newest summary that has some.
+               coalesce(s.last_numbers, (
+                   SELECT older.last_numbers FROM summaries older
+                   WHERE older.session_id = s.session_id AND older.through_turn_index < s.through_turn_index
+                       AND older.last_numbers IS NOT NULL
+                   ORDER BY older.through_turn_index DESC
+                   LIMIT 1
+               )) AS last_numbers
+        FROM summaries s
+        -- Older summaries are looked at only if the last turns have none: the planner would read them all.
+        WHERE s.session_id = :b_session_id AND s.through_turn_index = coalesce((
+            SELECT max(through_turn_index) FROM summaries
             WHERE session_id = :b_session_id AND through_turn_index < (SELECT next_turn_index FROM session)
                 AND through_turn_index >= (SELECT next_turn_index FROM session) - :b_history_turns
-        ) AS "left"
-        FROM summaries
-        WHERE session_id = :b_session_id AND through_turn_index < (SELECT next_turn_index FROM session)
-            AND through_turn_index >= (SELECT next_turn_index FROM session) - :b_history_turns
-        ORDER BY through_turn_index DESC
-        LIMIT 1
-    ) latest
-), (
-    SELECT row_to_json(older) FROM (
-        SELECT through_turn_index, text, key_facts, decisions, open_questions, action_items, NULL AS "left"
-        FROM summaries
-        WHERE session_id = :b_session_id AND through_turn_index < (SELECT next_turn_index FROM session) - :b_history_turns
-        ORDER BY through_turn_index DESC
-        LIMIT 1
-    ) older
-)) AS summary
+        ), (
+            SELECT max(through_turn_index) FROM summaries
+            WHERE session_id = :b_session_id
+                AND through_turn_index < (SELECT next_turn_index FROM session) - :b_history_turns
+        ))
+    ) summary
+) AS summary

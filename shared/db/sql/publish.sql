@@ -46,11 +46,11 @@ WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid;
 
 -- part summary ? t_summary
 INSERT INTO summaries (turn_id, tenant_id, session_id, id, through_turn_index, text, key_facts, decisions,
-                       open_questions, action_items, archived, fallbacks)
+                       open_questions, action_items, archived, fallbacks, items, archive, last_numbers)
 SELECT t.id, t.tenant_id, t.session_id, s.*
 FROM turns t, jsonb_to_record(:t_summary::jsonb) AS s (
     id uuid, through_turn_index integer, text text, key_facts jsonb, decisions jsonb, open_questions jsonb,
-    action_items jsonb, archived jsonb, fallbacks jsonb
+    action_items jsonb, archived jsonb, fallbacks jsonb, items jsonb, archive jsonb, last_numbers jsonb
 )
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND t.deleted_at IS NULL;
 

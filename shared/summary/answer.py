@@ -1,0 +1,76 @@
+"""The changes to memory that a model may ask for, and how its spellings of them are read."""
+
+import re
+import unicodedata
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from shared.domain.summary import LISTS
+
+MAX_ITEM_CHARACTERS: Final = 500
+_BULLET: Final = re.compile(r"(?:[-*•–]|\(?\d{1,2}\))(?:\s+|$)|・\s*")
+_ID: Final = re.compile(r"\W*([FDQA])0*(\d{1,9})(?!\w)", re.IGNORECASE)
+
+Closed = Literal["answered", "done", "outdated", "duplicate"]
+Text = Annotated[str, Field(max_length=20_000)]
+
+
+def _reason(said: object) -> object:
+    """Read an unknown reason as `outdated`: the model has named the item that is to go."""
+    if not isinstance(said, str):
+        return said
+    known = said.strip().casefold()
+    return known if known in get_args(Closed) else "outdated"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class Additions(_Part):
+    key_facts: list[Text] = Field(default_factory=list)
+    decisions: list[Text] = Field(default_factory=list)
+    open_questions: list[Text] = Field(default_factory=list)
+    action_items: list[Text] = Field(default_factory=list)
+
+
+class Replacement(_Part):
+    id: str
+    text: Text
+
+
+# Classes have comments and no docstrings here: a docstring is sent to the model, as a part of the schema.
+class Closing(_Part):
+    id: str
+    reason: Annotated[Closed, BeforeValidator(_reason)]
+    # A factory, because strict providers refuse a schema with `default`.
+    of: str | None = Field(default_factory=lambda: None)
+
+
+class Changes(_Part):
+    add: Additions = Field(default_factory=Additions)
+    replace: list[Replacement] = Field(default_factory=list)
+    close: list[Closing] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_flat_lists(cls, answer: Any) -> Any:
+        """Read the four lists without `add` around them as well, because small models write them so."""
+        if not isinstance(answer, dict) or not answer.keys() & {*cls.model_fields, *LISTS}:
+            raise ValueError("none of the expected keys")
+        return answer if "add" in answer else {**answer, "add": {key: answer[key] for key in LISTS if key in answer}}
+
+
+NO_CHANGES: Final = Changes(add=Additions())
+
+
+def read_id(said: str) -> str:
+    """Read an id as it is meant: "[f12]", "F12." and "Ｆ１２" name F12. Return "" for any other text."""
+    found = _ID.match(unicodedata.normalize("NFKC", said))
+    return f"{found[1].upper()}{int(found[2])}" if found else ""
+
+
+def short(text: str) -> str:
+    """Put an item on one line, without the bullet that a model wrote before it, and cut it to its limit."""
+    return " ".join(_BULLET.sub("", text.strip(), count=1).split())[:MAX_ITEM_CHARACTERS]
