@@ -25,16 +25,22 @@
                    ORDER BY older.through_turn_index DESC
                    LIMIT 1
                )) AS last_numbers
-        FROM summaries s
         -- Older summaries are looked at only if the last turns have none: the planner would read them all.
-        WHERE s.session_id = :b_session_id AND s.through_turn_index = coalesce((
-            SELECT max(through_turn_index) FROM summaries
-            WHERE session_id = :b_session_id AND through_turn_index < (SELECT next_turn_index FROM session)
-                AND through_turn_index >= (SELECT next_turn_index FROM session) - :b_history_turns
-        ), (
-            SELECT max(through_turn_index) FROM summaries
-            WHERE session_id = :b_session_id
-                AND through_turn_index < (SELECT next_turn_index FROM session) - :b_history_turns
-        ))
+        FROM (
+            (
+                SELECT * FROM summaries
+                WHERE session_id = :b_session_id AND through_turn_index < (SELECT next_turn_index FROM session)
+                    AND through_turn_index >= (SELECT next_turn_index FROM session) - :b_history_turns
+                ORDER BY through_turn_index DESC
+                LIMIT 1
+            ) UNION ALL (
+                SELECT * FROM summaries
+                WHERE session_id = :b_session_id
+                    AND through_turn_index < (SELECT next_turn_index FROM session) - :b_history_turns
+                ORDER BY through_turn_index DESC
+                LIMIT 1
+            )
+            LIMIT 1
+        ) s
     ) summary
 ) AS summary
