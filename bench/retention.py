@@ -34,8 +34,8 @@ from shared.llm.tokens import TokenEstimates, token_estimates
 from shared.names import Env
 from shared.summary.answer import Changes, read_id, short
 from shared.summary.merge import same
-from shared.summary.pipeline import STRUCTURE, TEXT, AskHelper, Summarised, summarise
 from shared.summary.policy import SummaryPolicy
+from shared.summary.summarise import STRUCTURE, TEXT, AskHelper, Summarised, summarise
 
 Build = Callable[[int], tuple[Message, ...]]
 

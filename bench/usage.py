@@ -115,11 +115,11 @@ def _make(owner: psycopg.Connection[Any], rows: int, start: datetime) -> None:
 
 
 def _report(owner: psycopg.Connection[Any], urls: RoleUrls, end: datetime) -> None:
+    from shared.db.api.pages import PageRequest
     from shared.db.engine import Database
-    from shared.db.ledger import load_ledger
-    from shared.db.pages import PageRequest
-    from shared.db.roll_up import roll_up
-    from shared.db.usage import Period, load_totals
+    from shared.db.usage.ledger import load_ledger
+    from shared.db.usage.roll_up import roll_up
+    from shared.db.usage.totals import Period, load_totals
 
     app, ops = Database(urls.app), Database(urls.ops)
     month = Period(end - timedelta(days=DAYS + 1), end)

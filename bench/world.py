@@ -115,8 +115,8 @@ class World:
         return Request("", "", catalog()["fast"], (), OUTPUT_TOKENS)
 
     def make_session(self, tenant: str = TENANT) -> UUID:
+        from shared.db.api.sessions import record_session
         from shared.db.engine import database
-        from shared.db.sessions import record_session
 
         fields = {"title": "", "mode": self.case.mode, "agent_keys": list(self.case.keys)}
         session_id = uuid7()
@@ -167,7 +167,7 @@ class World:
         _forget()
 
     def _make_agents(self, tenant: str = TENANT) -> None:
-        from shared.db.agents import record_agent
+        from shared.db.api.agents import record_agent
         from shared.db.engine import database
 
         body = {"role_prompt": "Answer.", "model_alias": "fast", "max_output_tokens": OUTPUT_TOKENS}

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from functions.schemas import Body
-from shared.db.budgets import Budget
+from shared.db.api.budgets import Budget
 from shared.domain.money import format_usd
 
 # Digits and at most one point: no sign, no exponent, no NaN, and no more digits than a row keeps for good.

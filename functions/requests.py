@@ -7,7 +7,7 @@ from fastapi import Depends, Query
 from pydantic import PlainValidator
 
 from functions.http import Caller, caller
-from shared.db.pages import Order, PageRequest
+from shared.db.api.pages import Order, PageRequest
 from shared.errors import Forbidden
 
 CurrentCaller = Annotated[Caller, Depends(caller)]

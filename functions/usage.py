@@ -14,7 +14,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from functions.schemas import UsageView
-from shared.db.usage import Period
+from shared.db.usage.totals import Period
 from shared.domain.money import TOKEN_CLASSES, format_usd
 from shared.errors import InvalidRequest
 

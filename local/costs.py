@@ -16,10 +16,10 @@ from rich.table import Table
 from local.operations import operations_url
 from local.postgres import PostgresError
 from local.stack import StackError, check_database
-from shared.db.costs import Month, load_month
-from shared.db.dispatch import load_activity, load_seconds_of_last_day, load_turns_of_last_day
 from shared.db.engine import Database
-from shared.db.reconciliation import load_left
+from shared.db.operations.dispatch import load_activity, load_seconds_of_last_day, load_turns_of_last_day
+from shared.db.operations.month import Month, load_month
+from shared.db.operations.suspense import load_left
 from shared.errors import PantheonError
 from shared.names import Dimension, Env, LocalEnv
 from shared.operations.costs import budget_used, forecast, suspense, tokens, total, totals

@@ -4,10 +4,10 @@ from uuid import UUID
 
 from uuid6 import uuid7
 
-from shared.db.agents import record_agent
+from shared.db.api.agents import record_agent
+from shared.db.api.pages import PageRequest
+from shared.db.api.sessions import load_sessions, record_session
 from shared.db.engine import Database
-from shared.db.pages import PageRequest
-from shared.db.sessions import load_sessions, record_session
 from shared.errors import AgentExists
 
 TENANT = "demo"

@@ -14,8 +14,8 @@ from psycopg.rows import dict_row
 from local.operations import operations_url
 from local.postgres import PostgresError
 from local.stack import StackError, check_database
-from shared.db.invariants import INVARIANTS, first_rows
-from shared.db.tables import MIGRATION_HEAD
+from shared.db.operations.invariants import INVARIANTS, first_rows
+from shared.db.schema.tables import MIGRATION_HEAD
 from shared.errors import PantheonError
 from shared.names import Env, LocalEnv, Role
 

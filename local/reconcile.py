@@ -17,7 +17,7 @@ import psycopg
 from local.operations import operations_url
 from local.postgres import PostgresError
 from shared.db.engine import Database, Row
-from shared.db.reconciliation import load_left
+from shared.db.operations.suspense import load_left
 from shared.domain.money import format_usd
 from shared.errors import PantheonError
 from shared.reconciliation.plain_log import read_plain_log

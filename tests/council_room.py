@@ -12,10 +12,10 @@ from uuid import UUID
 import psycopg
 from uuid6 import uuid7
 
-from shared.db import agents, sessions
+from shared.db.api import agents, sessions
 from shared.db.engine import LONG_ANSWER_S, Database, Row
-from shared.db.invariants import INVARIANTS
-from shared.db.tables import metadata
+from shared.db.operations.invariants import INVARIANTS
+from shared.db.schema.tables import metadata
 from shared.domain.money import Usage
 from shared.domain.outcome import TurnOutcome
 from shared.llm.port import CallError, Completion, Provider, Request

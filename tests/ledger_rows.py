@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from shared.db.columns import COUNTS, TOKENS
 from shared.db.engine import Row
+from shared.db.schema.columns import COUNTS, TOKENS
 
 RATES = dict.fromkeys(("input", "output", "cache_read", "cache_write", "reasoning"), "0.1")
 SESSIONS = (UUID(int=1), UUID(int=2**127))
@@ -26,7 +26,7 @@ _ALL = (*_COLUMNS, "agent_key", "model_alias", *COUNTS, "amount_usd", "rates", "
 
 @dataclass(frozen=True)
 class Sums:
-    """As `shared.db.usage.load_totals` has them."""
+    """As `shared.db.usage.totals.load_totals` has them."""
 
     calls: int
     tokens: tuple[int, ...]

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from shared.db import sessions
+from shared.db.api import sessions
+from shared.db.api.history import record_cancel
 from shared.db.engine import Statement
-from shared.db.history import record_cancel
 from shared.llm.port import Completion, Request
 from shared.llm.scripted import ScriptedProvider
 from tests.council_room import DEADLINE_S, CouncilRoom, answer, wait_for

@@ -17,4 +17,4 @@ def apply(texts: Mapping[str, str]) -> None:
     """Let the steps of the protocol be those of these texts, by file name, and of the files for the others."""
     for name, value in vars(protocol).items():
         if isinstance(value, Statement):
-            value.parts = load(name.lower(), lambda file: texts.get(file) or read_sql(file)).parts
+            value.parts = load(name.lower(), lambda file: texts[file] if file in texts else read_sql(file)).parts

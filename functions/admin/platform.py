@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from functions.budget import BudgetView, LimitBody, budget_view, limit_of
 from functions.schemas import ProblemView
-from shared.db.budgets import load_platform_budget, record_platform_limit
+from shared.db.api.budgets import load_platform_budget, record_platform_limit
 from shared.db.engine import operations_database
 from shared.names import API_PREFIX
 

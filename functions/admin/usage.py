@@ -9,7 +9,7 @@ from functions.requests import RequestedPage
 from functions.schemas import PageOf, ProblemView
 from functions.usage import GroupBy, RequestedPeriod, UsageTotalView, amounts, read_groups, total_view
 from shared.db.engine import operations_database
-from shared.db.usage import OPERATOR_GROUPS, load_totals
+from shared.db.usage.totals import OPERATOR_GROUPS, load_totals
 from shared.names import API_PREFIX
 
 router = APIRouter(prefix=f"{API_PREFIX}/admin/usage")

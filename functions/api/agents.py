@@ -7,7 +7,14 @@ from fastapi import APIRouter, Path, Response
 from functions.requests import CurrentCaller, RequestedPage
 from functions.schemas import AgentBody, AgentView, NewAgent, PageOf, ProblemView
 from shared.catalog import catalog
-from shared.db.agents import as_agent, load_agent, load_agents, record_agent, record_agent_change, record_agent_deletion
+from shared.db.api.agents import (
+    as_agent,
+    load_agent,
+    load_agents,
+    record_agent,
+    record_agent_change,
+    record_agent_deletion,
+)
 from shared.db.engine import database
 from shared.domain.agent import Agent
 from shared.errors import InvalidRequest

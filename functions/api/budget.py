@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from functions.budget import BudgetView, LimitBody, budget_view, limit_of
 from functions.requests import CurrentCaller, administrator
 from functions.schemas import ProblemView
-from shared.db.budgets import load_budget, record_limit
+from shared.db.api.budgets import load_budget, record_limit
 from shared.db.engine import database
 from shared.names import API_PREFIX
 

@@ -14,8 +14,8 @@ from functions.api.markdown import render
 from functions.api.sessions import session_view
 from functions.requests import CurrentCaller, SessionId
 from functions.schemas import ExportView
+from shared.db.api.export import ExportPage, load_export
 from shared.db.engine import database
-from shared.db.export import ExportPage, load_export
 from shared.names import API_PREFIX
 
 router = APIRouter(prefix=API_PREFIX)

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Response
 
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
 from functions.schemas import ArchivedView, AuditView, PageOf, ProblemView, SummaryView, TurnView
+from shared.db.api.history import load_turns, record_cancel
+from shared.db.api.summaries import load_archive, load_audit, load_summaries
 from shared.db.engine import Row, database
-from shared.db.history import load_turns, record_cancel
-from shared.db.summaries import load_archive, load_audit, load_summaries
 from shared.db.turns import load_turn
 from shared.domain.summary import stored_items
 from shared.domain.turn import format_time

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from shared.db.api.export import ExportPage
 from shared.db.engine import Row
-from shared.db.export import ExportPage
 from shared.domain.summary import stored_items
 from shared.domain.turn import format_time
 

@@ -7,15 +7,15 @@ from uuid6 import uuid7
 
 from functions.requests import CurrentCaller, RequestedPage, SessionId
 from functions.schemas import NewSession, PageOf, SessionChange, SessionView
-from shared.db.agents import load_unknown_keys
-from shared.db.engine import Row, database
-from shared.db.sessions import (
+from shared.db.api.agents import load_unknown_keys
+from shared.db.api.sessions import (
     load_session,
     load_sessions,
     record_session,
     record_session_change,
     record_session_deletion,
 )
+from shared.db.engine import Row, database
 from shared.domain.turn import format_time
 from shared.errors import UnknownAgent
 from shared.names import API_PREFIX

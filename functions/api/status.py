@@ -11,8 +11,8 @@ from functions.http import caller
 from functions.requests import CurrentCaller
 from functions.schemas import HealthView, MeView, ModelView, PageOf
 from shared.catalog import Model, catalog
+from shared.db.api.health import load_checks
 from shared.db.engine import database
-from shared.db.health import load_checks
 from shared.domain.money import rates_as_dict
 from shared.names import API_PREFIX, VERSION
 from shared.settings import settings

@@ -19,11 +19,11 @@ from pydantic import BaseModel
 from functions.requests import CurrentCaller, RequestedPage
 from functions.schemas import PageOf, RatesView, UsageView
 from functions.usage import GroupBy, RequestedPeriod, UsageTotalView, read_groups, total_view
+from shared.db.api.history import PAGE_BYTES
+from shared.db.api.pages import Order, PageRequest, encode_cursor
 from shared.db.engine import Row, database
-from shared.db.history import PAGE_BYTES
-from shared.db.ledger import load_ledger, position
-from shared.db.pages import Order, PageRequest, encode_cursor
-from shared.db.usage import GROUPS, Period, load_totals
+from shared.db.usage.ledger import load_ledger, position
+from shared.db.usage.totals import GROUPS, Period, load_totals
 from shared.domain.money import TOKEN_CLASSES, format_usd
 from shared.domain.turn import format_time
 from shared.names import API_PREFIX

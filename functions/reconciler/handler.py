@@ -11,7 +11,7 @@ with importing():
     from shared import telemetry
     from shared.aws.invocation_log import invocation_log
     from shared.db.engine import operations_database
-    from shared.db.reconciliation import load_left
+    from shared.db.operations.suspense import load_left
     from shared.names import Metric
     from shared.reconciliation.invocation_log import reconcile_invocation_log
     from shared.reconciliation.reconcile import Reconciler

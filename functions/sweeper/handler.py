@@ -12,8 +12,8 @@ from functions.start import importing
 with importing():
     from functions.dispatch import dispatch
     from shared import telemetry
-    from shared.db.dispatch import load_activity
     from shared.db.engine import operations_database
+    from shared.db.operations.dispatch import load_activity
     from shared.names import Metric
     from shared.operations.costs import load_gauges
     from shared.operations.retention import delete_untouched

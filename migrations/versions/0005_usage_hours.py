@@ -7,7 +7,7 @@ down_revision = "0004"
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
-# An hour is rolled up once no transaction that could still post into it is left: `shared/db/roll_up.py` counts on it.
+# An hour is rolled up once no transaction that could still post into it is left: the roll-up counts on it.
 LONGEST = {"pantheon_app": "1min", "pantheon_ops": "10min"}
 
 

@@ -11,9 +11,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from shared.db.budgets import record_platform_month
-from shared.db.costs import Entry, Month, load_month
+from shared.db.api.budgets import record_platform_month
 from shared.db.engine import Database
+from shared.db.operations.month import Entry, Month, load_month
 from shared.domain.money import ZERO, Usage
 from shared.errors import DatabaseUnavailable
 from shared.names import Dimension, Metric

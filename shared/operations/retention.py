@@ -6,8 +6,8 @@ again with the session locked, so that nobody waits long, and nobody who comes b
 
 import time
 
+from shared.db.api.sessions import load_untouched_sessions, record_session_expiry
 from shared.db.engine import Database
-from shared.db.sessions import load_untouched_sessions, record_session_expiry
 
 _BATCH = 100
 

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.db.budgets import record_settlements
-from shared.db.dispatch import record_dispatch
+from shared.db.api.budgets import record_settlements
 from shared.db.engine import Database
-from shared.db.invariants import INVARIANTS, first_id, load_broken
-from shared.db.roll_up import roll_up
+from shared.db.operations.dispatch import record_dispatch
+from shared.db.operations.invariants import INVARIANTS, first_id, load_broken
+from shared.db.usage.roll_up import roll_up
 from shared.domain.message import TurnMessage
 from shared.errors import DatabaseUnavailable
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from shared.aws.invocation_log import InvocationLog
 from shared.db.engine import Database
-from shared.db.log_hours import load_due_hours, load_silent_in_log, record_end, record_object, record_reading
+from shared.db.operations.log_hours import load_due_hours, load_silent_in_log, record_end, record_object, record_reading
 from shared.domain.provider_record import ProviderRecord
 from shared.reconciliation.bedrock_log import read_invocation_log
 from shared.reconciliation.reconcile import SILENT_AFTER, Reconciler

@@ -17,9 +17,9 @@ from typing import Literal
 from uuid import UUID
 
 from shared.catalog import models_behind
-from shared.db.columns import COUNTS
 from shared.db.engine import Database, Row
-from shared.db.reconciliation import load_calls, load_silent, record_settlement
+from shared.db.operations.suspense import load_calls, load_silent, record_settlement
+from shared.db.schema.columns import COUNTS
 from shared.domain.money import ZERO, Usage, cost, most_input_within, rates_from_dict
 from shared.domain.provider_record import ProviderRecord
 from shared.llm.tokens import are_within

@@ -28,8 +28,8 @@ from shared.orchestration.modes import MODES
 from shared.orchestration.routing import RoutingPolicy
 from shared.settings import settings
 from shared.summary.merge import Limits
-from shared.summary.pipeline import summarise
 from shared.summary.policy import SummaryPolicy
+from shared.summary.summarise import summarise
 from shared.turns.accept import Draft, Header, Stored, TurnRequest, load_draft
 from shared.turns.acceptance import Stale
 from shared.turns.claim import claim, load_given_up

@@ -80,11 +80,11 @@ ABSENT = {
 }
 # What is there, so that the absence of the rest says something.
 PRESENT = {
-    "functions.admin.handler": (*WEB, "psycopg", "shared.db.budgets"),
+    "functions.admin.handler": (*WEB, "psycopg", "shared.db.api.budgets"),
     "functions.api.handler": (*WEB, "psycopg", "shared.db.turns"),
     "functions.reconciler.handler": ("psycopg", "shared.reconciliation.reconcile", "shared.aws.invocation_log"),
     "functions.migrate.handler": ("psycopg", "alembic", "migrations", "boto3"),
-    "functions.sweeper.handler": ("psycopg", "shared.db.invariants", "shared.operations.sweep"),
+    "functions.sweeper.handler": ("psycopg", "shared.db.operations.invariants", "shared.operations.sweep"),
     "functions.turns.handler": (*WEB, "psycopg", "shared.turns.run", "shared.llm.port"),
     "functions.worker.handler": ("psycopg", "shared.turns.run", "aws_lambda_powertools.utilities.batch"),
 }

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from shared.db.api.history import record_cancel
 from shared.db.engine import Database
-from shared.db.history import record_cancel
 from shared.llm.port import Request
 from tests.cloudwatch.service import NOWHERE, Service
 from tests.council_room import Killed, answer, unbilled, unknown

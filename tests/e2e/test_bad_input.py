@@ -13,7 +13,7 @@ import pytest
 
 from local.gateway.tokens import TokenKey
 from local.stack import Stack
-from shared.db.tables import metadata
+from shared.db.schema.tables import metadata
 from tests.e2e.nonsense import (
     BODIES,
     CONTENT_TYPES,

@@ -11,8 +11,8 @@ import pytest
 
 from local import database, demo, postgres
 from local.stack import Stack
-from shared.db.invariants import INVARIANTS
-from shared.db.tables import MIGRATION_HEAD
+from shared.db.operations.invariants import INVARIANTS
+from shared.db.schema.tables import MIGRATION_HEAD
 from tests.e2e.tenant import Tenant, environ
 
 PANTHEON_DOCTOR = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())", "doctor"]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.db.engine import Row
-from shared.db.invariants import INVARIANTS
+from shared.db.operations.invariants import INVARIANTS
 from tests.faults.turn import ENDED, TurnUnderFault
 from tests.faults.world import World
 

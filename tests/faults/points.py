@@ -15,7 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
-from shared.db import history, protocol
+from shared.db import protocol
+from shared.db.api import history
 from shared.db.engine import Database, Params, Row, Statement
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, Request

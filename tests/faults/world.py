@@ -14,9 +14,9 @@ from psycopg.rows import dict_row
 from uuid6 import uuid7
 
 from local import database, postgres
-from shared.db import agents, sessions
+from shared.db.api import agents, sessions
 from shared.db.engine import Database, Row
-from shared.db.tables import metadata
+from shared.db.schema.tables import metadata
 from shared.names import Env
 from tests.fake_provider import FakeProvider, moods
 from tests.fake_provider.server import Choice

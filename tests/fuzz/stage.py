@@ -16,9 +16,9 @@ from uuid6 import uuid7
 from local import postgres
 from local.database import prepare
 from local.gateway.worker import LambdaContext
-from shared.db.agents import record_agent
+from shared.db.api.agents import record_agent
+from shared.db.api.sessions import record_session
 from shared.db.engine import database
-from shared.db.sessions import record_session
 from shared.domain.outcome import TurnOutcome
 from shared.llm.providers import provider
 from shared.names import Env

@@ -13,8 +13,8 @@ from shared.llm.port import Completion, storable
 from shared.llm.structured import parse
 from shared.orchestration.routing import Decision, read_decision
 from shared.summary.answer import MAX_ITEM_CHARACTERS, Changes
-from shared.summary.pipeline import summarise
 from shared.summary.policy import SummaryPolicy
+from shared.summary.summarise import summarise
 
 WORDS = (
     *('"selected_agent_keys"', '"writer"', '"critic"', '"reason"', '"key_facts"', '"decisions"', '"open_questions"'),

@@ -25,7 +25,7 @@ from uuid6 import uuid7
 
 from infra_cdk.entries import ENTRIES
 from local import database, postgres
-from shared.db import agents, sessions
+from shared.db.api import agents, sessions
 from shared.db.engine import Database, Row
 from shared.domain.money import Usage
 from shared.names import Env

@@ -20,7 +20,7 @@ from shared import telemetry
 from shared.aws.queue import queue
 from shared.catalog import catalog
 from shared.db.engine import Database, Row
-from shared.db.tables import metadata
+from shared.db.schema.tables import metadata
 from shared.llm.tokens import token_estimates
 from shared.names import SERVICE, Env, Role
 from shared.settings import budget_settings, queue_settings, settings

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from shared.db import sessions
+from shared.db.api import sessions
 from shared.db.protocol import ACCEPT
 from shared.domain.outcome import TurnOutcome
 from shared.errors import BudgetExceeded, NotFound, TurnConflict

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 from psycopg.types.json import Jsonb
 
-from shared.db.pages import Order, PageRequest
-from shared.db.sessions import record_session_deletion
-from shared.db.summaries import load_archive
+from shared.db.api.pages import Order, PageRequest
+from shared.db.api.sessions import record_session_deletion
+from shared.db.api.summaries import load_archive
 from shared.errors import InvalidRequest, NotFound
 from tests.council_room import CouncilRoom
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from shared.db import budgets
+from shared.db.api import budgets
 from shared.db.engine import Database
 from shared.db.protocol import ACCEPT
 from shared.errors import AboveCap, BudgetExceeded

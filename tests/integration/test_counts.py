@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from shared.db.api.health import load_checks
 from shared.db.engine import Database
-from shared.db.health import load_checks
 from shared.domain.turn import Turn
 from shared.llm.port import Request
 from shared.settings import settings

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Float, bindparam, func, select
 
 from shared.db.compiler import compiled
-from shared.db.limited import read_within
+from shared.db.operations.time_limit import read_within
 from shared.db.pipeline import Pipeline
 from shared.db.protocol import CLAIM
 from shared.db.turns import load_turn

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 import migrations
-from shared.db.columns import COUNTS
-from shared.db.history import record_cancel
+from shared.db.api.history import record_cancel
+from shared.db.api.sessions import record_session_deletion
 from shared.db.protocol import PUBLISH, RECORD
-from shared.db.sessions import record_session_deletion
+from shared.db.schema.columns import COUNTS
 from shared.domain.summary import LISTS
 from shared.errors import SessionDeleted
 from shared.llm.port import Completion, Request

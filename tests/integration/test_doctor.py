@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 import migrations
 from local import doctor, postgres
-from shared.db.invariants import INVARIANTS
+from shared.db.operations.invariants import INVARIANTS
 from shared.names import LocalEnv, Role
 from tests.broken import BREAKS, take_turns
 from tests.council_room import CouncilRoom, DatabaseUrls

@@ -7,9 +7,9 @@ import pytest
 
 from functions.api.export import _json as as_json
 from functions.api.markdown import render
-from shared.db.export import ExportPage, load_export
-from shared.db.history import PAGE_BYTES
-from shared.db.sessions import record_session_deletion
+from shared.db.api.export import ExportPage, load_export
+from shared.db.api.history import PAGE_BYTES
+from shared.db.api.sessions import record_session_deletion
 from shared.errors import NotFound
 from tests.council_room import CouncilRoom, answer, body
 

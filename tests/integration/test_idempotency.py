@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from shared.db import sessions
-from shared.db.history import load_turns
-from shared.db.pages import PageRequest
+from shared.db.api import sessions
+from shared.db.api.history import load_turns
+from shared.db.api.pages import PageRequest
 from shared.db.turns import load_turn
 from shared.domain.outcome import TurnOutcome
 from shared.errors import BudgetExceeded, IdempotencyKeyReused, NotFound, SessionDeleted, TurnConflict

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from uuid6 import uuid7
 
-from shared.db.invariants import _FIRST_ROWS, INVARIANTS
+from shared.db.operations.invariants import _FIRST_ROWS, INVARIANTS
 from tests.broken import BREAKS, take_turns
 from tests.council_room import CouncilRoom, broken_invariants
 

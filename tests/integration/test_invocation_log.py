@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from shared.aws.invocation_log import InvocationLog
 from shared.db.engine import Database, operations_database
-from shared.db.log_hours import load_due_hours, record_end, record_object, record_reading
+from shared.db.operations.log_hours import load_due_hours, record_end, record_object, record_reading
 from shared.reconciliation.invocation_log import reconcile_invocation_log
 from shared.reconciliation.reconcile import Reconciler
 from tests.bedrock_log import AGE_S, FOLDER, STAGE, Log, invoke, record

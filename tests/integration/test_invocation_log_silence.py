@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from shared.db.engine import Database
-from shared.db.log_hours import load_due_hours, load_silent_in_log
+from shared.db.operations.log_hours import load_due_hours, load_silent_in_log
 from tests.bedrock_log import AGE_S, Log, invoke, record
 from tests.council_room import FAST_COST
 from tests.invocation_records import packed

@@ -18,7 +18,7 @@ from local.gateway.routes import find
 from local.gateway.worker import LambdaContext
 from shared.db.compiler import compiled
 from shared.db.engine import Row, database
-from shared.db.tables import PLATFORM
+from shared.db.schema.tables import PLATFORM
 from shared.llm.providers import provider
 from shared.names import API_PREFIX
 from tests.council_room import broken_invariants

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.db import sessions
-from shared.db.history import record_cancel
+from shared.db.api import sessions
+from shared.db.api.history import record_cancel
 from shared.db.protocol import PUBLISH, RECORD
 from shared.db.turns import _LOAD as LOAD_TURN
 from shared.domain.outcome import TurnOutcome

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 
 import migrations
 from local import postgres
-from shared.db.tables import MIGRATION_HEAD, metadata
+from shared.db.schema.tables import MIGRATION_HEAD, metadata
 from shared.names import Role
 from tests.council_room import DEADLINE_S, DatabaseUrls, wait_for
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from functions.api.history import summary_view
-from shared.db.pages import PageRequest
-from shared.db.summaries import load_summaries
+from shared.db.api.pages import PageRequest
+from shared.db.api.summaries import load_summaries
 from shared.settings import settings
 from tests.council_room import CouncilRoom, body
 from tests.model_answers import EXTRACTED, EXTRACTION, ROUTING, SENTINEL, STRUCTURE, TEXT, Answer, Helpers, said

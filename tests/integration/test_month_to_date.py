@@ -8,10 +8,10 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from shared.db.costs import load_month
 from shared.db.engine import Database, Row
-from shared.db.invariants import EVER, INVARIANTS, SPENT, load_broken
-from shared.db.roll_up import roll_up
+from shared.db.operations.invariants import EVER, INVARIANTS, SPENT, load_broken
+from shared.db.operations.month import load_month
+from shared.db.usage.roll_up import roll_up
 from shared.domain.money import TOKEN_CLASSES
 from shared.names import Role
 from tests.council_room import DatabaseUrls

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from shared.db.budgets import load_budget, load_platform_budget, record_platform_month
+from shared.db.api.budgets import load_budget, load_platform_budget, record_platform_month
 from shared.db.protocol import ACCEPT, OPEN, PUBLISH
 from shared.errors import BudgetExceeded
 from shared.llm.port import Request

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from shared.db.api.health import load_checks
 from shared.db.engine import Database
-from shared.db.health import load_checks
 from shared.llm.port import Completion, Request
 from tests.council_room import DEADLINE_S, CouncilRoom, Killed, wait_for
 from tests.wiretap import Wiretap

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.db.history import record_cancel
+from shared.db.api.history import record_cancel
 from shared.db.protocol import RECORD
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Completion, Request

@@ -9,8 +9,8 @@ import pytest
 
 from shared import catalog as catalogs
 from shared.catalog import Rates
-from shared.db.pages import PageRequest
-from shared.db.usage import Period, load_totals
+from shared.db.api.pages import PageRequest
+from shared.db.usage.totals import Period, load_totals
 from shared.domain.money import COUNTS, TOKEN_CLASSES, Usage
 from shared.llm.port import Request
 from shared.settings import settings

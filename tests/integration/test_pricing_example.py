@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.catalog import Rates
-from shared.db.columns import COUNTS, TOKENS
+from shared.db.schema.columns import COUNTS, TOKENS
 from shared.domain.money import Usage, cost, format_usd
 from shared.llm.port import Completion
 from shared.names import Env

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.db.engine import Database
-from shared.db.reconciliation import LOAD_SILENT
+from shared.db.operations.suspense import LOAD_SILENT
 from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
 from shared.llm.port import CallError, Request

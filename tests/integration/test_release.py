@@ -15,7 +15,7 @@ import migrations
 from functions.migrate.handler import handler
 from local import postgres
 from migrations.release import MigrationError, Release, bring_up
-from shared.db.tables import MIGRATION_HEAD
+from shared.db.schema.tables import MIGRATION_HEAD
 from shared.names import Env, Role
 from shared.settings import migration_settings
 from tests.council_room import DatabaseUrls

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from shared.db.engine import Database, Row
-from shared.db.roll_up import SETTLED_AFTER, roll_up
+from shared.db.usage.roll_up import SETTLED_AFTER, roll_up
 from shared.errors import DatabaseUnavailable
 from shared.names import Role
 from tests.council_room import DEADLINE_S, DatabaseUrls, broken_invariants, wait_for

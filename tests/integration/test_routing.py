@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from shared.db.history import record_cancel
+from shared.db.api.history import record_cancel
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Request
 from shared.names import Env

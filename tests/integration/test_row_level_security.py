@@ -12,7 +12,7 @@ from uuid6 import uuid7
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
-from shared.db.tables import metadata
+from shared.db.schema.tables import metadata
 from shared.names import Role
 from tests.council_room import CouncilRoom, DatabaseUrls, answer
 from tests.watched_database import transaction

@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from shared.db.sessions import record_session_change, record_session_deletion, record_session_expiry
+from shared.db.api.sessions import record_session_change, record_session_deletion, record_session_expiry
 from shared.errors import NotFound, SessionDeleted
 from shared.names import Role
 from shared.operations import retention

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 import pytest
 from sqlalchemy import text
 
-from shared.db import costs
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Params
-from shared.db.invariants import LATELY, first_id, first_rows
-from shared.db.limited import read_within
+from shared.db.operations import month as costs
+from shared.db.operations.invariants import LATELY, first_id, first_rows
+from shared.db.operations.time_limit import read_within
 from shared.names import Role
 from tests.council_room import CouncilRoom, DatabaseUrls
 

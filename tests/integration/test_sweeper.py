@@ -15,10 +15,10 @@ from sqlalchemy import text
 from functions.sweeper import handler as sweeper
 from local.gateway.worker import LambdaContext
 from shared.db.compiler import compiled
-from shared.db.dispatch import _MOVE_ON, record_dispatch
 from shared.db.engine import Database, Row
-from shared.db.invariants import INVARIANTS
-from shared.db.limited import read_within
+from shared.db.operations.dispatch import _MOVE_ON, record_dispatch
+from shared.db.operations.invariants import INVARIANTS
+from shared.db.operations.time_limit import read_within
 from shared.domain.message import TurnMessage
 from shared.llm.port import Request
 from shared.names import Env, Metric, Role

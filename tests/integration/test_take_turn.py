@@ -9,7 +9,7 @@ import pytest
 from psycopg.types.json import Jsonb
 from uuid6 import uuid7
 
-from shared.db.agents import record_agent_deletion
+from shared.db.api.agents import record_agent_deletion
 from shared.domain.money import Usage
 from shared.domain.outcome import Bill
 from shared.domain.summary import LETTERS, LISTS, Item, Summary

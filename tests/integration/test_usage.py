@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from shared.db import usage
+from shared.db.api.pages import Order, PageRequest
 from shared.db.engine import Database, Row
-from shared.db.ledger import load_ledger
-from shared.db.pages import Order, PageRequest
-from shared.db.roll_up import roll_up
-from shared.db.usage import GROUPS, OPERATOR_GROUPS, Period, load_totals
+from shared.db.usage import totals as usage
+from shared.db.usage.ledger import load_ledger
+from shared.db.usage.roll_up import roll_up
+from shared.db.usage.totals import GROUPS, OPERATOR_GROUPS, Period, load_totals
 from shared.errors import InvalidRequest
 from shared.names import Role
 from tests.council_room import DatabaseUrls

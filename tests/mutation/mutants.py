@@ -13,7 +13,10 @@ from tests.mutation.operators import Edit, Source, edits
 ROOT = Path(__file__).parents[2]
 # The Python of the core: what accepts, asks, claims, publishes and dispatches. Its SQL is in `sql.py`.
 CORE = (
-    *(f"shared/db/{name}.py" for name in ("statement", "budgets", "dispatch", "limited")),
+    "shared/db/statement.py",
+    "shared/db/api/budgets.py",
+    "shared/db/operations/dispatch.py",
+    "shared/db/operations/time_limit.py",
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "shared/turns").glob("[!_]*.py")),
 )
 _Function = ast.FunctionDef | ast.AsyncFunctionDef

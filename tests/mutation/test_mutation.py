@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from shared.db import dispatch
+from shared.db.operations import dispatch
 from tests.mutation import graft
 from tests.mutation.forks import in_fork
 from tests.mutation.guards import guards

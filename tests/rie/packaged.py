@@ -18,7 +18,7 @@ from infra_cdk.entries import ENTRIES, MIGRATE
 from local import postgres
 from local.emulator import Emulator, Function, emulate
 from local.event_source import build_sqs_event
-from shared.db.tables import MIGRATION_HEAD
+from shared.db.schema.tables import MIGRATION_HEAD
 from shared.domain.message import TurnMessage
 from shared.names import API_PREFIX, Env, Role
 

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from functions.api.status import OPENAPI
 from local import process
 from local.stack import Stack
-from shared.db.invariants import INVARIANTS
+from shared.db.operations.invariants import INVARIANTS
 from tests.e2e.tenant import agent, open_client, with_provider
 from tests.fake_provider import FakeProvider
 from tests.faults.checks import Finding

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from bench.world import KEYS, TENANT, Case, World
 from shared.db.compiler import compiled
 from shared.db.engine import Row, database
-from shared.db.invariants import INVARIANTS
+from shared.db.operations.invariants import INVARIANTS
 from shared.names import Env
 from tests.faults.checks import Finding
 from tests.soak.processes import private_mb

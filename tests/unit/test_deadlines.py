@@ -2,8 +2,9 @@
 
 import migrations
 from infra_cdk.entries import HTTP_SECONDS, SWEEPER
-from shared.db import engine, roll_up
+from shared.db import engine
 from shared.db.engine import ANSWER_S, LONG_ANSWER_S
+from shared.db.usage import roll_up
 from shared.turns import journal
 
 CONNECT_S = engine._CONNECT_S

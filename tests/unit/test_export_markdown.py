@@ -10,7 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from functions.api.markdown import render
-from shared.db.export import ExportPage
+from shared.db.api.export import ExportPage
 from shared.domain.summary import LETTERS
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)

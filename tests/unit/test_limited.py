@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.db.limited import limits
+from shared.db.operations.time_limit import limits
 
 
 @pytest.mark.parametrize(("seconds", "milliseconds"), [(2.0, "2000"), (0.0015, "1"), (0.0004, "1"), (0.0, "1")])

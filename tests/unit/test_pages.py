@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from shared.db.agents import load_agents
+from shared.db.api.agents import load_agents
+from shared.db.api.history import load_turns
+from shared.db.api.pages import PageRequest, encode_cursor, page
+from shared.db.api.sessions import load_sessions
 from shared.db.engine import Database
-from shared.db.history import load_turns
-from shared.db.pages import PageRequest, encode_cursor, page
-from shared.db.sessions import load_sessions
 from shared.errors import InvalidRequest
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)

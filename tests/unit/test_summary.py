@@ -12,8 +12,8 @@ from shared.domain.turn import Fallback, Purpose
 from shared.llm.port import Completion, Message
 from shared.llm.tokens import TokenEstimates
 from shared.summary.merge import Limits
-from shared.summary.pipeline import Summarised, summarise
 from shared.summary.policy import SummaryPolicy
+from shared.summary.summarise import Summarised, summarise
 from tests.unit.test_council import CATALOG, ROSTER
 
 POLICY = SummaryPolicy(max_output_tokens=200, after_turns=3, after_tokens=1000)

@@ -15,7 +15,7 @@ from functions.schemas import AgentKey
 from functions.usage import _period
 from shared.catalog import build
 from shared.db.engine import Row
-from shared.db.usage import Period
+from shared.db.usage.totals import Period
 from shared.domain.turn import Account, Purpose
 from shared.settings import Provider, Settings
 from tests.ledger_rows import RATES, entry

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.db.engine import Row
-from shared.db.invariants import INVARIANTS
+from shared.db.operations.invariants import INVARIANTS
 from tests.faults import checks
 from tests.faults.checks import Finding
 from tests.faults.events import TENANT

@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, Column, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from shared.db.columns import Time, metadata
+from shared.db.schema.columns import Time, metadata
 
 # The hours (UTC) that were read, or are being read.
 invocation_log_hours = Table(

@@ -11,13 +11,13 @@ from uuid import UUID
 
 from sqlalchemy import Text, bindparam, case, cast, func, literal, or_, select
 
+from shared.db.api.history import PAGE_BYTES
+from shared.db.api.pages import PageRequest, as_index, encode_cursor
+from shared.db.api.sessions import LOAD_SESSION
+from shared.db.api.summaries import SUMMARY_COLUMNS, last_numbers
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
-from shared.db.history import PAGE_BYTES
-from shared.db.pages import PageRequest, as_index, encode_cursor
-from shared.db.sessions import LOAD_SESSION
-from shared.db.summaries import SUMMARY_COLUMNS, last_numbers
-from shared.db.tables import agent_versions, agents, sessions, summaries, turns
+from shared.db.schema.tables import agent_versions, agents, sessions, summaries, turns
 from shared.domain.summary import LISTS
 from shared.errors import NotFound
 

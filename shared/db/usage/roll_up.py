@@ -31,10 +31,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.elements import ColumnClause, ColumnElement
 
-from shared.db.columns import TOKENS
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
-from shared.db.tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
+from shared.db.schema.columns import TOKENS
+from shared.db.schema.tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
 
 _STATEMENT_S = 20.0
 # All statements of a batch together. One of them takes long at most: the first ever, or the hour's.

@@ -6,11 +6,11 @@ from uuid import UUID
 from sqlalchemy import Integer, bindparam, cast, exists, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
+from shared.db.api.pages import Order, Page, PageRequest, page
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Row, Statement
-from shared.db.pages import Order, Page, PageRequest, page
 from shared.db.protocol import SCRUB
-from shared.db.tables import active, sessions, turns
+from shared.db.schema.tables import active, sessions, turns
 from shared.errors import NotFound
 
 _FIELDS = ("title", "mode", "agent_keys", "fan_out")

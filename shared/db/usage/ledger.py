@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, tuple_
 
-from shared.db.columns import COUNTS, Time
+from shared.db.api.pages import Order, Page, PageRequest, page
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
-from shared.db.pages import Order, Page, PageRequest, page
-from shared.db.tables import usage_ledger
-from shared.db.usage import Period
+from shared.db.schema.columns import COUNTS, Time
+from shared.db.schema.tables import usage_ledger
+from shared.db.usage.totals import Period
 
 _NAMES = ("created_at", "kind", "account", "call_id", "session_id", "turn_id", "step", "attempt", "purpose")
 _columns = [usage_ledger.c[name] for name in (*_NAMES, "agent_key", "model_alias", *COUNTS, "rates", "amount_usd")]

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import CTE, Select, bindparam, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from shared.db.api.pages import Order, Page, PageRequest, page
 from shared.db.compiler import compiled, typed
 from shared.db.engine import Database, Row, Statement
-from shared.db.pages import Order, Page, PageRequest, page
-from shared.db.tables import Time, agent_versions, agents
+from shared.db.schema.tables import Time, agent_versions, agents
 from shared.domain.agent import Agent
 from shared.errors import AgentExists, NotFound
 

@@ -32,9 +32,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
-from shared.db.reconciliation import in_suspense
-from shared.db.tables import invocation_log_hours as hours
-from shared.db.tables import llm_calls, usage_ledger
+from shared.db.operations.suspense import in_suspense
+from shared.db.schema.tables import invocation_log_hours as hours
+from shared.db.schema.tables import llm_calls, usage_ledger
 
 # The provider whose log this is.
 _PROVIDER = "bedrock"

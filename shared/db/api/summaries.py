@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy import Integer, Label, and_, bindparam, cast, func, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.db.api.pages import Order, Page, PageRequest, as_index, page
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
-from shared.db.pages import Order, Page, PageRequest, as_index, page
-from shared.db.tables import audit_events, sessions, summaries, turns
+from shared.db.schema.tables import audit_events, sessions, summaries, turns
 from shared.errors import NotFound
 
 SUMMARY_COLUMNS = (

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from shared.db.budget_tables import (
+from shared.db.schema.budget_tables import (
     PLATFORM,
     budget_limits,
     budget_months,
@@ -35,9 +35,9 @@ from shared.db.budget_tables import (
     budgets,
     platform_months,
 )
-from shared.db.columns import Time, counts, metadata, now, tokens
-from shared.db.invocation_log_tables import invocation_log_hours
-from shared.db.usage_tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
+from shared.db.schema.columns import Time, counts, metadata, now, tokens
+from shared.db.schema.invocation_log_tables import invocation_log_hours
+from shared.db.schema.usage_tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
 
 # Whoever wants the schema finds all of it here.
 __all__ = [

@@ -36,11 +36,11 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
-from shared.db.columns import TOKENS, Time
+from shared.db.api.pages import Order, Page, PageRequest, page
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
-from shared.db.pages import Order, Page, PageRequest, page
-from shared.db.tables import PLATFORM, usage_days, usage_hours, usage_ledger, usage_rolled_up
+from shared.db.schema.columns import TOKENS, Time
+from shared.db.schema.tables import PLATFORM, usage_days, usage_hours, usage_ledger, usage_rolled_up
 from shared.errors import InvalidRequest
 
 # In the order in which totals are sorted.

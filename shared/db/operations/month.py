@@ -31,9 +31,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
-from shared.db.invariants import LATELY, SPENT, first_id
-from shared.db.limited import read_within
-from shared.db.tables import (
+from shared.db.operations.invariants import LATELY, SPENT, first_id
+from shared.db.operations.time_limit import read_within
+from shared.db.schema.tables import (
     PLATFORM,
     budget_limits,
     usage_days,

@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
-from shared.db.limited import read_within
+from shared.db.operations.time_limit import read_within
 
 EVER = UUID(int=0)
 

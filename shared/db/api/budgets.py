@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from shared.db.engine import Database, Row
-from shared.db.limited import run_within
+from shared.db.operations.time_limit import run_within
 from shared.db.statement import load
 from shared.domain.money import ZERO, format_usd
 from shared.errors import AboveCap

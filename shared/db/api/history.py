@@ -4,10 +4,10 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, case, func, or_, select, update
 
+from shared.db.api.pages import Order, PageRequest, as_index, encode_cursor
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
-from shared.db.pages import Order, PageRequest, as_index, encode_cursor
-from shared.db.tables import active, sessions, turns
+from shared.db.schema.tables import active, sessions, turns
 from shared.db.turns import StoredTurn, load_turn
 from shared.errors import NotFound, TurnEnded
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Double, bindparam, cast, func, literal, se
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
-from shared.db.tables import active, turns
+from shared.db.schema.tables import active, turns
 from shared.domain.message import TurnMessage
 
 # When a turn that was sent is sent again: after a minute. One that has waited for long is sent again after a tenth of

@@ -15,11 +15,11 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Column, DateTime, Double, Text, Uuid, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.db.columns import COUNTS
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
 from shared.db.protocol import RECONCILE
-from shared.db.tables import llm_calls, usage_ledger
+from shared.db.schema.columns import COUNTS
+from shared.db.schema.tables import llm_calls, usage_ledger
 
 # The hour in which a call was made; a provider's record is looked at hour by hour.
 _hour = func.date_trunc("hour", llm_calls.c.created_at, "UTC")

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.db.columns import TOKENS, Time, counts, metadata, now
+from shared.db.schema.columns import TOKENS, Time, counts, metadata, now
 
 usage_ledger = Table(
     "usage_ledger",

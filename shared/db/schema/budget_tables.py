@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from shared.db.columns import Time, metadata
+from shared.db.schema.columns import Time, metadata
 
 # The whole platform: the payer of its limit, and in the releases before 0012 of all that it bears.
 PLATFORM = "platform"

@@ -5,7 +5,7 @@ from sqlalchemy import Text, and_, column, func, literal, select, table
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database
-from shared.db.tables import MIGRATION_HEAD
+from shared.db.schema.tables import MIGRATION_HEAD
 from shared.errors import DatabaseUnavailable
 
 _REVISION = compiled(select(column("version_num", Text)).select_from(table("alembic_version")))

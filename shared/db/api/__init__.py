@@ -1,0 +1,1 @@
+"""What the API and the operator read and write outside of the turn protocol."""

@@ -1,0 +1,1 @@
+"""What the deployment does across tenants, in the role for operations."""

@@ -1,0 +1,1 @@
+"""The schema as SQLAlchemy Core knows it. Migrations are compared with it."""
