@@ -1,10 +1,12 @@
-"""How many a second: the same work in forked processes, each with what it makes for itself."""
+"""How many a second, and how long each takes: the same work in forked processes, each with what it makes for itself."""
 
 import io
 import multiprocessing
+import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, redirect_stdout
+from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
@@ -12,18 +14,36 @@ from typing import Any
 Work = Callable[[int], Iterator[object]]
 
 
-def rate(work: Work, processes: int, seconds: float) -> float:
-    """Pieces of work per second of all processes together. The first of each is not counted."""
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Pieces of work per second of all processes together, and the milliseconds of each piece."""
+
+    per_second: float
+    times: Sequence[float]
+
+    @property
+    def p95_ms(self) -> float:
+        return statistics.quantiles(self.times, n=20)[-1]
+
+    def __add__(self, other: "Rate") -> "Rate":
+        """Both rounds together: rates add up, and have to be divided by the number of rounds."""
+        return Rate(self.per_second + other.per_second, [*self.times, *other.times])
+
+
+def rate(work: Work, processes: int, seconds: float) -> Rate:
+    """Run the work for so many seconds. The first piece of each process is not counted."""
     context = multiprocessing.get_context("fork")
     ready, done = context.Barrier(processes), context.SimpleQueue()
     workers = [context.Process(target=_run, args=(work, n, seconds, ready, done)) for n in range(processes)]
     for worker in workers:
         worker.start()
+    # Read before they are waited for: a full queue would keep a process from ending.
+    told = [done.get() for _ in workers]
     for worker in workers:
         worker.join()
-        if worker.exitcode:
-            raise SystemExit(f"a process ended with {worker.exitcode}")
-    return float(sum(done.get() for _ in workers))
+    if any(isinstance(each, str) for each in told):
+        raise SystemExit(f"a process ended: {told}")
+    return Rate(sum(count for count, _ in told), [each for _, times in told for each in times])
 
 
 def _run(work: Work, number: int, seconds: float, ready: Barrier, done: Any) -> None:
@@ -31,12 +51,16 @@ def _run(work: Work, number: int, seconds: float, ready: Barrier, done: Any) -> 
         try:
             next(steps)
             ready.wait()
-        except BaseException:
-            # Whoever waits for this process waits no longer.
+            times: list[float] = []
+            began = started = time.monotonic()
+            while started - began < seconds:
+                next(steps)
+                now = time.monotonic()
+                times.append((now - started) * 1000)
+                started = now
+            done.put((len(times) / (started - began), times))
+        except BaseException as error:
+            done.put(repr(error))
+            # The processes that wait for this one stop waiting.
             ready.abort()
             raise
-        count, started = 0, time.monotonic()
-        while (passed := time.monotonic() - started) < seconds:
-            next(steps)
-            count += 1
-    done.put(count / passed)

@@ -31,8 +31,8 @@ def main() -> None:
     for wait_s, processes in ((0.0, cores()), (0.05, 4 * cores())):
         with World.start(CASE, wait_s=wait_s) as world:
             world.before_fork()
-            floor = rate(lambda _: _floor(world), processes, arguments.seconds)
-            pantheon = rate(lambda _: turns(world), processes, arguments.seconds)
+            floor = rate(lambda _: _floor(world), processes, arguments.seconds).per_second
+            pantheon = rate(lambda _: turns(world), processes, arguments.seconds).per_second
         figures = [f"{floor:.0f}", f"{pantheon:.0f}", f"{pantheon / floor:.2f}", str(processes)]
         rows.append([f"{wait_s * 1000:.0f} ms", str(processes), *figures])
     report.write("throughput", COLUMNS, rows, f"{arguments.seconds} s of each side", only_print=arguments.print)
