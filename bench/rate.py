@@ -31,7 +31,7 @@ class Rate:
 
 
 def rate(work: Work, processes: int, seconds: float) -> Rate:
-    """Run the work for so many seconds. The first piece of each process is not counted."""
+    """Run the work for `seconds`. The first piece of each process is not counted."""
     context = multiprocessing.get_context("fork")
     ready, done = context.Barrier(processes), context.SimpleQueue()
     workers = [context.Process(target=_run, args=(work, n, seconds, ready, done)) for n in range(processes)]

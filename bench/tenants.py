@@ -47,7 +47,7 @@ def _row(processes: int, wait_s: float, slow: dict[str, str], seconds: float) ->
             caps = "INSERT INTO budget_limits (payer, cap_usd) SELECT 'tenant:' || t, 1000000 FROM unnest(%s::text[]) t"
             owner.execute(caps, [[TENANT, *tenants]])
         world.before_fork()
-        # Turn about, so that whatever disturbs one disturbs the other.
+        # The sides take turns, so that a disturbance of one disturbs the other.
         for _ in range(ROUNDS):
             one += rate(lambda _: turns(world, TENANT), processes, seconds)
             many += rate(lambda number: turns(world, tenants[number]), processes, seconds)

@@ -62,8 +62,7 @@ class Settings(IdentitySettings):
 
 
 class BudgetSettings(Environment):
-    """What a payer may spend in a month where nobody set anything else, in USD: a tenant, and the platform for one
-    tenant."""
+    """The default limits of a month in USD: of a tenant without a cap, and of the platform's share for one tenant."""
 
     default_cap_usd: Usd = Decimal(100)
     platform_allowance_usd: Usd = Decimal(5)

@@ -21,7 +21,7 @@ def upgrade() -> None:
     op.execute(f"""
         ALTER POLICY tenant ON budget_limits
         USING ({OWN} OR ({PLATFORM})) WITH CHECK (payer = 'tenant:' || {TENANT})""")
-    # What the platform spent in a month, as the sweeper measures it every minute. Holds compare it with the limit.
+    # The platform's spending in a month, which the sweeper measures every minute. Holds compare it with the limit.
     op.execute("""
         CREATE TABLE platform_months (
             period date PRIMARY KEY,

@@ -1,7 +1,6 @@
-"""The steps of the turn protocol, one `.sql` file each, and what the functions that run turns read.
+"""The steps of the turn protocol, one `.sql` file each, and the reads of the functions that run turns.
 
-docs/transactions.md says what each step does. SQLAlchemy is not imported here: a start of these functions would pay for
-it.
+docs/transactions.md describes the steps. SQLAlchemy is not imported here, because each cold start would pay for it.
 """
 
 from typing import Final
@@ -29,7 +28,7 @@ LOAD_RESUMED_TURN: Final = load("load_resumed_turn")
 LOAD_CALLS: Final = load("load_calls")
 LOAD_GIVEN_UP: Final = load("load_given_up")
 
-# How many past turns a turn loads: as many as are worth sending to the largest window of the catalog.
+# The number of past turns that a turn loads: enough to fill the largest window of the catalog.
 HISTORY_TURNS: Final = 50
-# After so many claims that brought nothing a turn is given up. One more means that giving it up failed as well.
+# A turn is given up after this number of claims without a new outcome. One more means that giving it up failed, too.
 FRUITLESS_CLAIMS: Final = 3

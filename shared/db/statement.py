@@ -37,7 +37,7 @@ class Part:
 
 
 class Statement:
-    """What runs as one transaction and one round trip."""
+    """One or more parts that run as one transaction and one round trip."""
 
     def __init__(self, *parts: Part) -> None:
         self.parts = parts

@@ -28,7 +28,7 @@ _DETAILS: Mapping[str, str] = {
     "no_reply": "No agent answered.",
     "cancelled": "The turn was ended before this agent was asked.",
     "turn_abandoned": "The turn was given up after three attempts to finish it had brought nothing.",
-    "mode_error": "The turn's mode failed, and nobody was asked after that.",
+    "mode_error": "The turn's mode failed. No agent was asked after that.",
     "turn_limit_exceeded": "The call would go beyond what one turn may take.",
     "budget_exceeded": "This month's budget does not cover the call.",
 }

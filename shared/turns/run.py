@@ -114,9 +114,9 @@ def _hold(header: Header, journal: TurnJournal, council: Council, mode: Callable
     what interrupted an ask."""
     error = _run_own(council, partial(mode, council))
     if journal.accepted is None:
-        # Nobody was asked, and so the turn is not stored yet.
+        # No agent was asked, so the turn is not stored yet.
         journal.accept_without_call(run_here=True)
-        error = error or AssertionError("The mode asked nobody.")
+        error = error or AssertionError("The mode asked no agent.")
     if error is not None:
         return [(MODE_FAILED, error)]
     error = _run_own(council, partial(_summarise, header, council))

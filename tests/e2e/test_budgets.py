@@ -12,7 +12,7 @@ from local.stack import Stack
 from tests.e2e.tenant import Tenant, open_client
 from tests.fake_provider import FakeProvider, moods
 
-# What a tenant may spend in a month, unless the deployment says otherwise.
+# The default cap of a tenant, in USD a month.
 DEFAULT = "100"
 
 

@@ -44,7 +44,7 @@ class Pair:
 
 @dataclass
 class _Part:
-    """Somebody who has come as far as the statement `step`. `holds` is what of it is done when it meets the other."""
+    """A process that has come to `step`. `holds` is the part of it that is done when the two meet."""
 
     step: str
     holds: str
@@ -137,7 +137,7 @@ def _other(turn: TurnUnderFault, name: str) -> _Part:
 
 
 def _at(turn: TurnUnderFault, job: Job, holds: str) -> _Part:
-    """Let somebody come as far as a step, or to its answer where its way does not lead there."""
+    """Let a process run to a step, or to its answer if it never comes to the step."""
     actor, step = turn.actor(), holds.partition(" ")[0]
     job = Job(job.function, job.event, (f"before {step}", 1), "pause", job.seconds_left)
     actor.send(job)

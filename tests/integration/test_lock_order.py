@@ -78,8 +78,7 @@ def test_a_step_locks_its_turn_before_it_looks_at_calls(room: CouncilRoom, step:
     ids=["accept", "ask", "publish"],
 )
 def test_the_month_is_locked_last(room: CouncilRoom, statement: Statement, expected: list[set[str]]) -> None:
-    """Rows that this transaction has inserted are seen by nobody, and so lock nobody out. A turn before it makes the
-    month's row."""
+    """Others do not see the rows that a transaction inserts before its commit. An earlier turn made the month's row."""
     room.take("@writer hello")
     seen: list[set[str]] = []
     for part in statement.parts:

@@ -1,4 +1,4 @@
-"""One exact row counts a payer's month: whoever holds, releases or spends locks it, and no payer meets another one."""
+"""One exact row counts a payer's month. A hold, a release or a post locks it, and payers never wait for each other."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -37,7 +37,7 @@ def take(room: CouncilRoom, message: str = "@writer hello", **request: Any) -> A
 
 
 def adds_up(room: CouncilRoom, *, turns: int) -> bool:
-    """Nothing is held, and what was posted of so many turns is spent."""
+    """Whether nothing is held, and the posts of this number of turns are spent."""
     posted = room.row(
         "SELECT count(DISTINCT turn_id) AS turns, sum(amount_usd) AS usd FROM usage_ledger WHERE account = 'tenant'"
     )
@@ -47,7 +47,7 @@ def adds_up(room: CouncilRoom, *, turns: int) -> bool:
 
 @pytest.mark.parametrize("first", [ACCEPT, OPEN, PUBLISH], ids=["accept", "ask", "publish"])
 @pytest.mark.parametrize("limited", [True, False], ids=["limited", "default"])
-def test_whoever_holds_or_releases_second_waits_and_both_count(
+def test_a_second_hold_or_release_waits_and_both_count(
     room: CouncilRoom, other: OtherProcess, first: Any, limited: bool
 ) -> None:
     room.take("@writer hello")
@@ -77,7 +77,7 @@ def test_a_call_without_cost_makes_no_month_of_the_platform(room: CouncilRoom) -
     assert room.rows("SELECT payer FROM budgets") == [{"payer": f"tenant:{room.tenant_id}"}]
 
 
-# What was held for calls that each belong to another month by now.
+# The holds of three calls, moved to three months.
 _MONTHS = """
     UPDATE llm_calls SET period = period - interval '1 month' * ((step + 1) % 3);
     DELETE FROM budgets;
@@ -117,7 +117,7 @@ def test_months_are_locked_in_one_order(room: CouncilRoom, other: OtherProcess) 
 
 
 def _waits_for(room: CouncilRoom, lockers: dict[Any, psycopg.Connection[Any]], row: dict[str, Any]) -> bool:
-    """Whether somebody waits for this row: it is blocked by the connection that has it."""
+    """Whether a connection waits for the one that locked this row."""
     pid = lockers[row["payer"], row["period"]].info.backend_pid
     query = "SELECT count(*) AS n FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
     return any(room.row(query, pid)["n"] for _ in range(2000))
@@ -186,7 +186,7 @@ class TestWithTheReleaseBefore:
         sums = "SELECT sum(held_usd) AS held, sum(spent_usd) AS spent FROM budgets WHERE payer LIKE 'platform%%'"
         assert room.row(sums) == {"held": 0, "spent": FAST_COST}
 
-    def test_what_it_settled_beside_is_read_and_counted_in_once(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
+    def test_its_settlements_are_read_and_counted_in_once(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
         take(room)
         spent = load_budget(room.db, room.tenant_id).spent_usd
         room.owner.execute(f"""
@@ -210,10 +210,10 @@ class TestWithTheReleaseBefore:
         room.owner.execute(f"""
             INSERT INTO budget_settlements (payer, period, held_usd, spent_usd)
             VALUES ('tenant:tenant-1', {THIS_MONTH}, 0, 1)""")
-        with room.months_taken() as somebody:
+        with room.months_taken() as locker:
             counted = other.start(partial(count_in_settled, ops, DEADLINE_S))
             room.wait_until_blocked()
-            assert somebody.execute("SELECT FROM budget_settlements FOR UPDATE NOWAIT").rowcount == 1
+            assert locker.execute("SELECT FROM budget_settlements FOR UPDATE NOWAIT").rowcount == 1
         counted.result()
         assert room.rows("SELECT * FROM budget_settlements") == []
         room.owner.execute("UPDATE budgets SET spent_usd = spent_usd - 1")

@@ -22,7 +22,7 @@ OPERATIONS = {"invocation_log_hours"}
 TENANT_TABLES = {name: table for name, table in metadata.tables.items() if name not in OPERATIONS}
 TABLES = sorted(TENANT_TABLES)
 TENANTS = ("tenant-1", "tenant-2")
-# Of nobody, and read by every tenant: how far usage is rolled up, and what the platform spent.
+# Read by every tenant: how far usage is rolled up, and the spending of the platform.
 SHARED = {"platform_months", "usage_rolled_up"}
 # Operations write them, and nobody else.
 DERIVED = {"usage_hours", "usage_days", "usage_rolled_up", "platform_months"}

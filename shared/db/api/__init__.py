@@ -1,1 +1,1 @@
-"""What the API and the operator read and write outside of the turn protocol."""
+"""Reads and writes of the API and the operator, outside of the turn protocol."""

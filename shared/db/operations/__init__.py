@@ -1,1 +1,1 @@
-"""What the deployment does across tenants, in the role for operations."""
+"""Statements of operations, which work across tenants."""

@@ -1,4 +1,4 @@
-"""What this month has cost so far, of all tenants, by the ledger.
+"""Read the cost of this month over all tenants from the ledger.
 
 Money that is shown is read from committed rows in one statement, and never added up elsewhere. A call belongs to the
 month (UTC) in which its hold was taken, as in budgets. Most of the month is read as it was rolled up; the ledger is
@@ -141,7 +141,7 @@ class Month:
 
     @property
     def platform_usd(self) -> Decimal:
-        """What the platform spent."""
+        """The platform's spending, in USD."""
         return sum((entry.usd for entry in self.entries if entry.account == PLATFORM), ZERO)
 
 

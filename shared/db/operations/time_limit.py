@@ -20,7 +20,7 @@ LIMITS = compiled(
 
 
 def run_within(db: Database, seconds: float, *work: tuple[Statement, Params]) -> list[list[Row]]:
-    """The rows of each statement; each has so many seconds. Raises DatabaseUnavailable where that is not enough."""
+    """Run statements that may take `seconds` each, and return the rows of each. Raises DatabaseUnavailable then."""
     return db.run_all(None, (LIMITS, limits(seconds)), *work, answer_s=_answer_s(seconds, work))[1:]
 
 

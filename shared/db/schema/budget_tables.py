@@ -57,7 +57,7 @@ budget_months = table(
     column("spent_usd", Numeric),
 )
 
-# What a payer may spend in any month: the lesser of the two. A tenant's administrator sets its limit; the operator sets
+# The limit of a payer in any month is the lesser of the two. A tenant's administrator sets its limit; the operator sets
 # caps and the platform's limit. Without a cap, PANTHEON_DEFAULT_CAP_USD is a tenant's, and
 # PANTHEON_PLATFORM_ALLOWANCE_USD that of the platform's share for a tenant.
 budget_limits = Table(
@@ -70,7 +70,7 @@ budget_limits = Table(
     CheckConstraint("cap_usd >= 0 AND cap_usd < 'Infinity'", name="budget_limits_cap_check"),
 )
 
-# What the platform spent in a month, as the sweeper measured it last. Holds compare it with the platform's limit.
+# The platform's spending in a month, as the sweeper measured it last. Holds compare it with the platform's limit.
 platform_months = Table(
     "platform_months",
     metadata,

@@ -246,7 +246,7 @@ summaries = Table(
     now(),
     # [{"id", "list", "text", "turn_index"}] in memory, oldest first. NULL where a release before 0011 wrote the row.
     Column("items", JSONB),
-    # What left memory with this summary: the same fields, and "reason" and "successor".
+    # The items that left memory with this summary: the same fields, and "reason" and "successor".
     Column("archive", JSONB),
     # {list: the highest number that any id of it ever had}.
     Column("last_numbers", JSONB),

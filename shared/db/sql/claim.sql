@@ -1,4 +1,4 @@
--- Claim a turn that nobody runs: it waits for a worker, or its runner's lease ran out.
+-- Claim a turn that has no runner: it waits for a worker, or its runner's lease ran out.
 
 -- part locked
 -- The next parts look at the turn's calls. Without the lock before them, an outcome that commits meanwhile is missed.
@@ -20,7 +20,7 @@ WHERE id = :t_id AND (status = 'accepted' OR status = 'running' AND lease_expire
 RETURNING turns.*, clock_timestamp() AS now;
 
 -- part lost
--- Nobody knows what came of the calls of the runner before: they keep their reserve.
+-- The outcomes of the earlier runner's open calls are unknown: they cost their reserve until more is known.
 UPDATE llm_calls c SET status = 'unknown', cost_usd = c.reserve_usd
 FROM turns t
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid -- claimed by this transaction

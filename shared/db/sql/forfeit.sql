@@ -1,6 +1,6 @@
 -- part forfeit
--- Take the verdicts from the calls of a turn that nobody can finish, since its answers will not be shown: the platform
--- bears them. Nothing is read that may be the reason why the turn cannot be finished: no text, no rates, no error.
+-- Take the verdicts from the calls of a turn that cannot be finished. Its answers will not be shown, so the platform pays.
+-- No text, rates or error are read: one of them may be the reason why the turn cannot be finished.
 UPDATE llm_calls c
 SET verdict = CASE c.verdict WHEN 'reply' THEN 'failed' ELSE c.verdict END,
     error_code = CASE c.verdict WHEN 'reply' THEN 'turn_abandoned' ELSE c.error_code END

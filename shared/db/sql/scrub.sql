@@ -1,7 +1,7 @@
 -- Take the text of a session away. The session is marked first; the ledger keeps its rows.
 
 -- part session
--- With a number of days, only a session that nobody has touched for so long, and in which no turn is active.
+-- With a number of days, only a session that was not touched for that long and has no active turn.
 UPDATE sessions s SET deleted_at = clock_timestamp(), title = ''
 WHERE id = :b_id AND deleted_at IS NULL AND (:b_days::integer IS NULL
     OR created_at < now() - make_interval(hours => :b_days::integer * 24)

@@ -1,6 +1,6 @@
 -- part settle ? o_call_id
--- A call that was posted at its reserve leaves `unknown` here and nowhere else: its adjustment is in the same statement,
--- so that whoever comes second finds nothing to adjust. The platform bears what it cost, in the month of its hold.
+-- A call that was posted at its reserve leaves `unknown` here and nowhere else. The same statement inserts its adjustment,
+-- so a second one finds nothing to adjust. The platform pays what the call cost, in the month of its hold.
 WITH settled AS (
     UPDATE llm_calls
     SET status = :o_status,
