@@ -82,11 +82,15 @@ def test_a_late_outcome_that_cost_nothing_leaves_nothing_in_suspense(room: Counc
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_late_outcome_that_nobody_knows_stays_in_suspense(room: CouncilRoom, way: str) -> None:
+def test_a_late_outcome_that_is_unknown_stays_in_suspense_and_is_kept(room: CouncilRoom, way: str) -> None:
     run_into_a_successor(room, way, unknown(), lambda: resume_as_another(room, ScriptedProvider()))
     (reserve,) = room.calls("reserve_usd")[0]
     assert room.accounts()["suspense"] == reserve
     assert entries(room) == [("post", "suspense", reserve, 0)]
+    kept = room.row(
+        "SELECT error_code, finished_at IS NOT NULL AS finished FROM llm_calls WHERE attempt = 1 AND step = 0"
+    )
+    assert kept == {"error_code": "timeout", "finished": True}
 
 
 @pytest.mark.parametrize("way", WAYS)
