@@ -1,4 +1,4 @@
-"""The one connection of a process, and the only place that runs a statement.
+"""Run statements over one database connection for each role. No other module runs one.
 
 `set_config` with the tenant and the statements go out together in a pipeline on an autocommit connection. They are one
 implicit transaction and one round trip. No tenant stays on the connection, and no transaction is open between two
@@ -24,8 +24,8 @@ from shared.settings import operations_settings, settings
 __all__ = ["Database", "Params", "Row", "Statement", "database", "operations_database"]
 
 _SET_TENANT = "SELECT set_config('app.tenant_id', $1, true)"
-# What a turn waits for the database. A connection that is dead in the middle of a turn costs one answer, and then twice
-# three connections to record the outcome: 8 + 6 * 3 s and the pauses, within the 29 s of a function that serves HTTP.
+# If the connection dies during a turn, the turn waits 8 s for an answer. Recording the outcome then takes up to six
+# connection attempts of 3 s. With the pauses, this stays under the 29 s of an HTTP function.
 _CONNECT_S = 3
 ANSWER_S = 8.0
 # A report, the deletion of a session and operations take as long as a function that serves HTTP has. The sweeper, which

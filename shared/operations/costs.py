@@ -1,7 +1,7 @@
-"""The month's cost as gauges: the ledger's own sums, whatever process was killed before it could tell of its turn.
+"""Emit the month's cost as gauges. They are read from the ledger, so a killed process loses none of it.
 
-The rule this file protects: a gauge has one dimension beside the service. Its values add up to the whole, and there
-are as few series as there are aliases, purposes, accounts and classes of tokens.
+A gauge has at most one dimension besides `service`. Its values add up to the whole. There are as few series as there are
+aliases, purposes, accounts and classes of tokens.
 """
 
 import calendar
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 Gauge = tuple[Mapping[Metric, float], Mapping[Dimension, str]]
 
-# For each of the statements. What takes longer is not known, which is better than late.
+# For each statement. A slower one is cancelled, and this sweep emits no money gauges.
 _STATEMENT_S = 2.0
 _HOUR_S: Final = 3600
 _DAY_S: Final = 24 * _HOUR_S

@@ -1,7 +1,7 @@
 """Retention: a session that nobody has touched for long is deleted as its client would delete it.
 
-The rule this file protects: a session at a time, in a transaction of its own and under conditions that are looked at
-again with the session locked, so that nobody waits long, and nobody who comes back in time loses a word.
+Each session is deleted in its own transaction, so locks stay short. The conditions are checked again under the session's
+lock, so a session in use is kept.
 """
 
 import time

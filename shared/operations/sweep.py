@@ -1,7 +1,6 @@
-"""A sweep: what nobody runs is sent to the queue again, and what is stored is held against its invariants.
+"""Send due turns to the queue, roll up the ledger, add old settlements, and check the invariants.
 
-The rule this file protects: a sweep takes as long as it may, and no longer, however much there is to be done or to be
-looked at. What it did not get to is there for the next one.
+Each part of a sweep has a time limit, whatever the amount of work. The next sweep goes on where this one stopped.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""From a request to a turn that may run: what is refused here is refused before a cent is spent.
+"""Check a request and load what its turn needs. A refusal here costs nothing.
 
 A turn that is posted again under its key is answered from what is stored. Nothing is written here; the turn is
 accepted together with the intent of its first call.

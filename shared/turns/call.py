@@ -61,8 +61,8 @@ class Call:
         return self.attempt
 
     def account(self) -> Account:
-        """The payer pays for the attempt that carries the verdict `reply`, nobody yet for an unknown outcome, the
-        platform for the rest."""
+        """Return the account that pays: the payer for the attempt with the verdict `reply`, suspense for an unknown
+        outcome, the platform for every other attempt."""
         if self.attempt and self.attempt.verdict == "reply" and self.payer != PLATFORM_PAYER:
             return "tenant"
         return "suspense" if self.status == "unknown" else "platform"

@@ -1,4 +1,4 @@
-"""What one turn may take at most: calls, tokens, money. Whoever pays for them, and whichever process made them.
+"""Limit the calls, tokens and money of one turn, for all payers and processes together.
 
 The rule this file protects: a call is held against the caps before it is written down, by what the journal in memory
 knows, so that no statement is needed for it. Calls and money are bounded; tokens nearly so, since a prompt's are
@@ -34,7 +34,7 @@ class Caps:
         if self.calls is not None:
             fitting = min(fitting, max(0, self.calls - len(made)))
         if self.tokens is not None:
-            # Of an outcome that nobody knows, no tokens are.
+            # A call with an unknown outcome has no token counts, so it adds none here.
             used = sum(sum(call.charge().usage.as_dict().values()) for call in made)
             asked = (estimate_tokens(request.messages) + request.max_output_tokens for _, request in planned)
             fitting = min(fitting, _within(self.tokens - used, asked))

@@ -1,8 +1,8 @@
-"""From a turn that nobody runs to one that this process may run on, or give up.
+"""Claim a turn without a live runner, and load it to be run on or given up.
 
-The rule this file protects: whatever it is that keeps a turn from being finished, the turn ends. A claim is counted
-in the commit that makes it, before anything of the turn is loaded. After three that brought nothing the turn is given
-up with what was answered; where that fails too, it is given up with nothing of it loaded that could be the reason.
+Every turn ends, even if it cannot be loaded or published with its answers. Each claim's commit counts whether calls have
+finished since the claim before, and the turn is loaded after that. After three claims without a new outcome the turn is
+given up with its answers. If that fails too, it is given up without loading its text, rates or errors.
 """
 
 import json
@@ -32,7 +32,7 @@ from shared.turns.accept import Header, conversation_of
 from shared.turns.journal import TurnJournal
 
 _NOTHING: Row = {"history": None, "summary": None}
-# What a call that is only counted does not say.
+# Default values for the columns that `forfeit.sql` does not return.
 _UNSAID: Row = {
     "verdict": None,
     "output": None,

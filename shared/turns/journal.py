@@ -1,7 +1,8 @@
 """A turn's journal on Postgres: each call is written before it is sent, and an outcome in hand is never dropped.
 
-The outcome of one call and the intent of the next share a commit. When that commit fails, for whatever reason, the
-outcome is recorded again alone; when it is refused, the outcome went through anyway, and this runner stops.
+The outcome of one call and the intent of the next share a commit. If that commit fails, the outcome is recorded alone.
+If the fence refuses the intent, the outcome is still recorded and this runner stops. If the budget refuses it, the
+outcome is committed and the runner goes on without that call.
 """
 
 import hashlib
@@ -113,7 +114,7 @@ class TurnJournal:
         index = next(i for i, call in enumerate(self._calls) if call.call_id == call_id)
         call = self._calls[index] = self._calls[index].finished(completion, error, verdict)
         self._pending.append(call)
-        # One outcome rides with the next statement; an earlier one goes ahead of it.
+        # The next statement carries one outcome only. If there are two, record both alone now.
         if len(self._pending) > 1:
             self.flush()
         return call.answered()
@@ -136,7 +137,7 @@ class TurnJournal:
         return sum(call.attempt is None for call in self._calls)
 
     def load_late_outcomes(self) -> bool:
-        """Hear of the outcomes that earlier runners recorded after this one's claim. Returns whether there were any.
+        """Load outcomes that earlier runners recorded after this runner's claim. Returns whether there were any.
         Raises JournalUnavailable."""
         before = self.lost
         try:
@@ -156,7 +157,7 @@ class TurnJournal:
         return {"t_id": self.turn_id, "t_epoch": self.epoch}
 
     def outcome(self) -> Params:
-        """The parameters of the outcome that is still to be written, all NULL when there is none."""
+        """The parameters of the last pending outcome. Without one, `o_call_id` is None and steps leave that part out."""
         return self._pending[-1].outcome_params() if self._pending else NO_OUTCOME
 
     def written(self) -> None:
@@ -176,7 +177,7 @@ class TurnJournal:
             raise failures[0]
 
     def _record(self, call: Call) -> None:
-        """Tried again over a new connection."""
+        """Record one outcome. Try three times at most, with a pause between."""
         for attempt in itertools.count(1):
             try:
                 self._db.run(self._tenant_id, RECORD, {**self.fence(), **call.outcome_params()})
@@ -209,7 +210,7 @@ class TurnJournal:
         return "released" in row
 
     def _payer(self, ask: Ask) -> str:
-        """Who holds the call's reserve: the tenant for its agents, whoever policy names for a helper."""
+        """Return the payer of the call's hold: the tenant for an agent, `PANTHEON_HELPER_PAYER` for a helper."""
         if ask.purpose == "agent" or settings().helper_payer == "tenant":
             return f"tenant:{self._tenant_id}"
         return PLATFORM_PAYER
@@ -228,8 +229,8 @@ class TurnJournal:
         return True
 
     def _advance(self, params: Params) -> bool:
-        """False where the budget refused, and then only the outcome is written. Raises Stopped and
-        JournalUnavailable."""
+        """Return False if the budget refused the hold; the outcome, the plan and the lease are committed all the same.
+        Raises Stopped and JournalUnavailable."""
         try:
             row = self._db.run(self._tenant_id, OPEN, {**self.fence(), **self.outcome(), **params})[0]
         except (psycopg.Error, DatabaseUnavailable) as error:

@@ -52,7 +52,8 @@ def publish(
             raise Stopped(publish=False)
         cancelled, deleted = row["cancelled"], row["deleted"]
         if row["lost"] != journal.lost and not journal.load_late_outcomes():
-            # The journal is not what any runner of this turn has left. It is not to be built for ever.
+            # The stored lost calls still differ from this journal, and reloading found no new outcome. Stop, so that
+            # the loop ends.
             raise PublishFailed
 
 

@@ -103,7 +103,7 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
     except Stopped:
         return _standing(runner, header, journal, started)
     except Exception:
-        # Not even a fault of ours may cost the outcome in hand.
+        # Record the pending outcome even if our own code failed.
         journal.flush()
         raise
     return replace(_published(header, turn, body, journal, started), faults=faults)

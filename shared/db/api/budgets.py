@@ -1,7 +1,7 @@
 """Budgets: what a payer may spend in a calendar month (UTC), and what of it is held and spent.
 
-The lesser of the tenant's limit and the operator's cap binds, whichever was set first. Both hold for every month until
-they are changed. Each hold reads them; they are no part of the month's row.
+The lesser of the tenant's limit and the operator's cap binds, whichever was set first. Both apply to every month until
+they are changed. They are in `budget_limits`, and each hold reads them there.
 """
 
 from dataclasses import dataclass, replace
@@ -54,7 +54,7 @@ def record_limit(db: Database, tenant_id: str, usd: Decimal | None) -> Budget:
     changed, loaded = db.run_all(tenant_id, (_SET_LIMIT, params), (_LOAD, params))
     budget = _of_tenant(loaded[0])
     if not changed:
-        # The cap that the limit was compared with: its row stayed locked until it was read here.
+        # The limit was above this cap. If the tenant has a row in `budget_limits`, it stayed locked until this read.
         assert budget.cap_usd is not None
         raise AboveCap(cap_usd=format_usd(budget.cap_usd))
     return budget

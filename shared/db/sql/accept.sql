@@ -23,7 +23,8 @@ WHERE id = :t_session_id AND xmin = pg_current_xact_id()::xid -- moved by this t
 RETURNING created_at, clock_timestamp() AS now;
 
 -- part money ? t_needs_money
--- Without an agent's call there is no hold that the budget could refuse: the tenant must have something left.
+-- If the tenant pays for no call in this step, no hold checks its budget. This part refuses a tenant without money
+-- left.
 SELECT refuse('PN002', 'the tenant has nothing left')
 FROM turns t
 LEFT JOIN budgets b ON b.payer = 'tenant:' || t.tenant_id

@@ -1,7 +1,8 @@
 -- Claim a turn that has no runner: it waits for a worker, or its runner's lease ran out.
 
 -- part locked
--- The next parts look at the turn's calls. Without the lock before them, an outcome that commits meanwhile is missed.
+-- Lock the turn before the next parts read its calls. Otherwise they miss an outcome that commits while this step
+-- waits.
 SELECT true AS locked FROM turns
 WHERE id = :t_id AND (status = 'accepted' OR status = 'running' AND lease_expires_at < clock_timestamp())
 FOR UPDATE;

@@ -1,6 +1,6 @@
 -- part count_in
--- Add to the months what a release before 0012 wrote beside them. A month's row is locked before its settlements are
--- taken, as that release does it.
+-- Add the rows of `budget_settlements` to `budgets`. A release before migration 0012 wrote them. A month's row is
+-- locked before its settlements are taken, as that release does it.
 WITH months AS (
     SELECT payer, period FROM budgets b
     WHERE EXISTS (SELECT FROM budget_settlements s WHERE s.payer = b.payer AND s.period = b.period)

@@ -1,7 +1,7 @@
 -- part intents ? i_calls
--- Hold the reserve of the calls in their payer's month and insert them, both or neither. The month's row is locked from
--- here to the commit, and so this part comes last. The platform pays from its share for this tenant, unless the
--- operator's limit for the whole platform is used up, by the sweeper's last measurement.
+-- Hold the reserve of the calls in their payer's month and insert them, both or neither. This part locks the month's
+-- row until the commit, so no later part of a step takes a lock. The platform pays from its share for this tenant,
+-- unless the operator's limit for the whole platform is used up, by the sweeper's last measurement.
 WITH asked AS (
     SELECT t.id, t.tenant_id, t.session_id, payer.budget,
            least(l.limit_usd, coalesce(l.cap_usd, :i_default_usd)) AS most

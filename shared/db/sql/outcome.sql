@@ -1,7 +1,7 @@
 -- part outcome ? o_call_id
--- The fence orders this part and does not gate it: a runner that lost its turn still says what its call cost. Only the
--- verdict needs the fence. The text is not written where this transaction publishes it. A posted call is left alone: its
--- late outcome needs an adjustment (record.sql).
+-- This part runs even if the fence failed, because a runner that lost its turn must still record its cost. Only the
+-- verdict needs the fence. If this transaction publishes the turn, `output` stays NULL, because `replies` stores the
+-- text. A posted call is left alone: its late outcome needs an adjustment (record.sql).
 UPDATE llm_calls
 SET status = :o_status,
     verdict = CASE own.turns WHEN 1 THEN :o_verdict END,

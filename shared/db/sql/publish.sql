@@ -1,6 +1,6 @@
--- Publish a turn: everything that it learned becomes visible in one commit.
--- The response was built for certain marks (cancel, delete) and lost calls. Where the turn has others by now, only the
--- last outcome is recorded, and the caller builds the response again.
+-- Publish a turn: everything that it learned becomes visible in one commit. The response was built for certain marks
+-- (cancel, delete) and lost calls. If the marks or lost calls have changed, this step records only the last outcome.
+-- The caller then rebuilds the response.
 
 -- part fence
 SELECT cancel_requested_at IS NOT NULL AS cancelled, deleted_at IS NOT NULL AS deleted
@@ -8,13 +8,14 @@ FROM turns WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running'
 FOR NO KEY UPDATE;
 
 -- part lost
--- The calls that died with an earlier runner. They are locked: a later outcome waits and becomes an adjustment.
+-- Lock and count the calls that an earlier runner left without an outcome. A late outcome waits for this lock and
+-- becomes an adjustment.
 SELECT count(*) AS lost FROM (
     SELECT FROM llm_calls WHERE turn_id = :t_id AND status = 'unknown' AND finished_at IS NULL FOR UPDATE
 ) calls;
 
 -- part ended
--- Every part below this one asks for the turn that this transaction ended, and does nothing where there is none.
+-- The parts below, except `outcome`, write only if this part ended the turn.
 UPDATE turns
 SET status = :t_status,
     plan = CASE WHEN deleted_at IS NULL THEN coalesce(plan, :t_plan::jsonb)
@@ -60,9 +61,9 @@ SELECT id, tenant_id, session_id, user_id, 'turn_published', :t_audit::jsonb
 FROM turns WHERE id = :t_id AND xmin = pg_current_xact_id()::xid;
 
 -- part money
--- Post every call of the turn, and move what it held and cost in its payer's month. Text leaves the journal, because the
--- replies hold it now. The months' rows are locked from here to the commit: a tenant's before the platform's, older
--- months first.
+-- Post every call of the turn. Release its hold in its payer's month. Add its cost to the month of the account that
+-- pays. Text leaves the journal, because the replies hold it now. The months' rows are locked from here to the commit:
+-- a tenant's before the platform's, older months first.
 WITH posted AS (
     UPDATE llm_calls c
     SET posted_at = clock_timestamp(),

@@ -6,7 +6,7 @@ SELECT true AS fenced FROM turns WHERE id = :t_id AND lease_epoch = :t_epoch AND
 -- include outcome
 
 -- part release
--- A hand-over without a call since its claim counts as a claim that brought nothing.
+-- If no call has finished since the claim, this hand-over counts as a fruitless claim.
 UPDATE turns
 SET status = 'accepted',
     lease_expires_at = NULL,

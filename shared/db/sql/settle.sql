@@ -1,6 +1,6 @@
 -- part settle ? o_call_id
--- A call that was posted at its reserve leaves `unknown` here and nowhere else. The same statement inserts its adjustment,
--- so a second one finds nothing to adjust. The platform pays what the call cost, in the month of its hold.
+-- Only this statement moves a posted call out of `unknown`. It also inserts the adjustment, so a second run changes
+-- nothing. The platform pays what the call cost, in the month of its hold.
 WITH settled AS (
     UPDATE llm_calls
     SET status = :o_status,
