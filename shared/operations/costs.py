@@ -1,7 +1,7 @@
 """Emit the month's cost as gauges. They are read from the ledger, so a killed process loses none of it.
 
-A gauge has at most one dimension besides `service`. Its values add up to the whole. There are as few series as there are
-aliases, purposes, accounts and classes of tokens.
+A gauge has at most one dimension besides `service`. Its values add up to the whole. There are as few series as there
+are aliases, purposes, accounts and classes of tokens.
 """
 
 import calendar

@@ -1,7 +1,7 @@
 """Retention: a session that nobody has touched for long is deleted as its client would delete it.
 
-Each session is deleted in its own transaction, so locks stay short. The conditions are checked again under the session's
-lock, so a session in use is kept.
+Each session is deleted in its own transaction, so locks stay short. The conditions are checked again under the
+session's lock, so a session in use is kept.
 """
 
 import time

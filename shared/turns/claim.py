@@ -1,8 +1,8 @@
 """Claim a turn without a live runner, and load it to be run on or given up.
 
-Every turn ends, even if it cannot be loaded or published with its answers. Each claim's commit counts whether calls have
-finished since the claim before, and the turn is loaded after that. After three claims without a new outcome the turn is
-given up with its answers. If that fails too, it is given up without loading its text, rates or errors.
+Every turn ends, even if it cannot be loaded or published with its answers. Each claim's commit counts whether calls
+have finished since the claim before, and the turn is loaded after that. After three claims without a new outcome the
+turn is given up with its answers. If that fails too, it is given up without loading its text, rates or errors.
 """
 
 import json
