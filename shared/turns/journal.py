@@ -157,7 +157,7 @@ class TurnJournal:
         return {"t_id": self.turn_id, "t_epoch": self.epoch}
 
     def outcome(self) -> Params:
-        """The parameters of the last pending outcome. Without one `o_call_id` is None, and steps leave that part out."""
+        """The parameters of the last pending outcome. Without one `o_call_id` is None: steps leave that part out."""
         return self._pending[-1].outcome_params() if self._pending else NO_OUTCOME
 
     def written(self) -> None:
