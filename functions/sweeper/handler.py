@@ -15,7 +15,7 @@ with importing():
     from shared.db.engine import operations_database
     from shared.db.operations.dispatch import load_activity
     from shared.names import Metric
-    from shared.operations.costs import load_gauges
+    from shared.operations.costs import load_gauges, measure_platform
     from shared.operations.retention import delete_untouched
     from shared.operations.sweep import check_invariants, count_in_settled, dispatch_due, roll_up_due
     from shared.settings import operations_settings
@@ -40,6 +40,7 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
             Metric.OLDEST_ACTIVE_TURN: activity.oldest_s,
         }
     )
+    measure_platform(db)
     for values, dimensions in load_gauges(db):
         telemetry.measure(values, dimensions)
     dispatched = dispatch_due(db, dispatch, _DISPATCH_S)

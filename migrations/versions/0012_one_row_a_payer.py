@@ -16,6 +16,8 @@ OWN = f"payer IN ('tenant:' || {TENANT}, 'platform:' || {TENANT})"
 
 
 def upgrade() -> None:
+    # In the order in which holds lock them: otherwise a hold of the release before and this migration deadlock.
+    op.execute("LOCK TABLE budget_limits, budgets, budget_settlements IN ACCESS EXCLUSIVE MODE")
     op.execute(f"ALTER POLICY tenant ON budgets USING ({OWN} OR ({PLATFORM})) WITH CHECK ({OWN} OR ({PLATFORM}))")
     # A tenant sees the limit of its share of the platform and the platform's own; it changes only its own.
     op.execute(f"""
@@ -28,6 +30,19 @@ def upgrade() -> None:
             spent_usd numeric NOT NULL,
             measured_at timestamptz NOT NULL DEFAULT clock_timestamp()
         )""")
+    # Forced, row-level security shows the owner nothing. The limit must hold before the sweeper's first measurement.
+    for table in ("budgets", "budget_settlements"):
+        op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+    op.execute("""
+        INSERT INTO platform_months (period, spent_usd)
+        SELECT period, sum(spent_usd) FROM (
+            SELECT payer, period, spent_usd FROM budgets
+            UNION ALL
+            SELECT payer, period, spent_usd FROM budget_settlements
+        ) months
+        WHERE payer = 'platform' GROUP BY period""")
+    for table in ("budgets", "budget_settlements"):
+        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE platform_months ENABLE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE platform_months FORCE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY tenant ON platform_months TO pantheon_app USING ({TENANT} IS NOT NULL)")
@@ -43,6 +58,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("LOCK TABLE budget_limits, platform_months, budgets IN ACCESS EXCLUSIVE MODE")
     op.execute("DROP FUNCTION refuse(text, text)")
     op.execute("DROP TABLE platform_months")
     # The release before counts the platform's share in one row.

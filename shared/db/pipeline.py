@@ -22,6 +22,8 @@ _BAD = ConnStatus.BAD.value
 _COMMAND_OK, _TUPLES_OK = ExecStatus.COMMAND_OK.value, ExecStatus.TUPLES_OK.value
 _FATAL_ERROR, _PIPELINE_SYNC = ExecStatus.FATAL_ERROR.value, ExecStatus.PIPELINE_SYNC.value
 _READ, _WRITE = select.POLLIN, select.POLLOUT
+# A prepared statement that does not fit the schema any more, or is gone: only a new connection prepares it again.
+_STALE = frozenset({"0A000", "26000"})
 
 
 class NoAnswer(psycopg.OperationalError):
@@ -139,7 +141,10 @@ class Pipeline:
             answers.append((prepared, next(remaining)))
         for result in results:
             if result.status == _FATAL_ERROR:
-                raise error_from_result(result, self.connection.info.encoding)
+                error = error_from_result(result, self.connection.info.encoding)
+                if error.sqlstate in _STALE:
+                    self.connection.close()
+                raise error
         return [self._rows(prepared, result) for prepared, result in answers[unread:]]
 
     def _rows(self, prepared: _Prepared | None, result: PGresult) -> list[dict[str, Any]]:

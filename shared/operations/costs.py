@@ -36,15 +36,20 @@ KEYS: Final[Mapping[Dimension, Callable[[Entry], str]]] = {
 
 
 def load_gauges(db: Database) -> list[Gauge]:
-    """The gauges of money, or none where the ledger could not be added up in time. The platform's share is kept for the
-    holds, which compare it with the platform's limit. `db` is in the role for operations."""
+    """The gauges of money, or none if the ledger could not be added up in time; `db` is in the role for operations."""
     try:
-        month = load_month(db, _STATEMENT_S)
-        record_platform_month(db, month.moment, month.platform_usd, _STATEMENT_S)
-        return list(gauges(month))
+        return list(gauges(load_month(db, _STATEMENT_S)))
     except DatabaseUnavailable:
         logger.warning("money not added up")
         return []
+
+
+def measure_platform(db: Database) -> None:
+    """Measure the spending that holds compare with the platform's limit. It reads the months and no ledger."""
+    try:
+        record_platform_month(db, _STATEMENT_S)
+    except DatabaseUnavailable:
+        logger.warning("platform not measured")
 
 
 def gauges(month: Month) -> Iterator[Gauge]:

@@ -74,7 +74,7 @@ def _claim(db: Database, tenant_id: str, turn_id: UUID) -> Row | None:
         row = db.run(tenant_id, CLAIM, {"t_id": turn_id})[0]
     except (psycopg.Error, DatabaseUnavailable) as error:
         raise JournalUnavailable from error
-    return row if "locked" in row else None
+    return row if "lease_epoch" in row else None
 
 
 def _load(db: Database, turn: Row) -> Claimed:

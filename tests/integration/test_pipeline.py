@@ -94,3 +94,19 @@ def test_a_connection_that_is_cut_is_told_as_such(pipeline: Pipeline) -> None:
         pipeline.run([(INSERT, (1,)), ("SELECT pg_terminate_backend(pg_backend_pid())", ()), (INSERT, (2,))])
     with pytest.raises(psycopg.OperationalError):
         pipeline.run([(COUNT, ())])
+
+
+def test_a_statement_that_the_schema_outgrew_is_prepared_again(owner: psycopg.Connection[Any], app_url: str) -> None:
+    """The connection is closed, since Postgres refuses the prepared statement for as long as it lives."""
+    owner.execute("CREATE TABLE outgrown (one integer)")
+    owner.execute("GRANT SELECT ON outgrown TO pantheon_app")
+    try:
+        with psycopg.connect(app_url, autocommit=True) as connection:
+            pipeline = Pipeline(connection)
+            pipeline.run([("SELECT * FROM outgrown", ())])
+            owner.execute("ALTER TABLE outgrown ADD COLUMN two integer")
+            with pytest.raises(psycopg.errors.FeatureNotSupported):
+                pipeline.run([("SELECT * FROM outgrown", ())])
+            assert connection.closed
+    finally:
+        owner.execute("DROP TABLE outgrown")

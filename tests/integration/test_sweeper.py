@@ -22,7 +22,7 @@ from shared.db.operations.time_limit import read_within
 from shared.domain.message import TurnMessage
 from shared.llm.port import Request
 from shared.names import Env, Metric, Role
-from shared.operations import sweep
+from shared.operations import costs, sweep
 from shared.settings import operations_settings
 from tests.council_room import CouncilRoom, DatabaseUrls, Killed, words_left
 from tests.sqs import HOST, MotoQueue
@@ -298,6 +298,8 @@ class TestInvariants:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(sweep, "_INVARIANT_S", 0.05)
+        monkeypatch.setattr(costs, "_STATEMENT_S", 0.05)
+        monkeypatch.setattr(sweeper, "_COUNT_IN_S", 0.05)
         with psycopg.connect(database_urls.owner, options=ENDS) as busy:
             busy.execute("LOCK TABLE budgets IN ACCESS EXCLUSIVE MODE")
             found, swept = gauges(), run()

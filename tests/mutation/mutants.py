@@ -13,7 +13,6 @@ from tests.mutation.operators import Edit, Source, edits
 ROOT = Path(__file__).parents[2]
 # The Python of the core: what accepts, asks, claims, publishes and dispatches. Its SQL is in `sql.py`.
 CORE = (
-    "shared/db/statement.py",
     "shared/db/api/budgets.py",
     "shared/db/operations/dispatch.py",
     "shared/db/operations/time_limit.py",

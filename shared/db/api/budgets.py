@@ -5,7 +5,7 @@ they are changed. They are in `budget_limits`, and each hold reads them there.
 """
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 
 from shared.db.engine import Database, Row
@@ -54,7 +54,7 @@ def record_limit(db: Database, tenant_id: str, usd: Decimal | None) -> Budget:
     changed, loaded = db.run_all(tenant_id, (_SET_LIMIT, params), (_LOAD, params))
     budget = _of_tenant(loaded[0])
     if not changed:
-        # The limit was above this cap. If the tenant has a row in `budget_limits`, it stayed locked until this read.
+        # The limit was above this cap, unless the operator has raised the cap in the same moment.
         assert budget.cap_usd is not None
         raise AboveCap(cap_usd=format_usd(budget.cap_usd))
     return budget
@@ -77,11 +77,10 @@ def record_platform_limit(operations: Database, usd: Decimal | None) -> Budget:
     return Budget(**_money(operations.run_all(None, set_limit, (_LOAD_PLATFORM, {}))[1][0]))
 
 
-def record_platform_month(operations: Database, moment: datetime, spent_usd: Decimal, seconds: float) -> None:
-    """Keep what the platform had spent at `moment` (the database's clock, UTC) in its month, for the holds to see.
-    Raises DatabaseUnavailable where that takes longer, as `record_settlements` does."""
-    params = {"b_period": moment.date().replace(day=1), "b_spent_usd": spent_usd, "b_measured_at": moment}
-    run_within(operations, seconds, (_MEASURE_PLATFORM, params))
+def record_platform_month(operations: Database, seconds: float) -> None:
+    """Measure what the platform has spent this month, for the holds to see. Raises DatabaseUnavailable after `seconds`,
+    as `record_settlements` does."""
+    run_within(operations, seconds, (_MEASURE_PLATFORM, {}))
 
 
 def record_settlements(operations: Database, seconds: float) -> None:

@@ -1,11 +1,11 @@
 -- part count_in
 -- Add the rows of `budget_settlements` to `budgets`. A release before migration 0012 wrote them. A month's row is
--- locked before its settlements are taken, as that release does it.
+-- locked before its settlements are taken, as that release does it. A row that is locked now is left for the next minute.
 WITH months AS (
     SELECT payer, period FROM budgets b
     WHERE EXISTS (SELECT FROM budget_settlements s WHERE s.payer = b.payer AND s.period = b.period)
     ORDER BY payer DESC, period
-    FOR NO KEY UPDATE
+    FOR NO KEY UPDATE SKIP LOCKED
 ), taken AS (
     DELETE FROM budget_settlements s USING months m WHERE s.payer = m.payer AND s.period = m.period
     RETURNING s.payer, s.period, s.held_usd, s.spent_usd

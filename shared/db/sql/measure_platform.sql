@@ -1,5 +1,9 @@
 -- part measure
--- An older measurement never replaces a newer one.
-INSERT INTO platform_months AS m (period, spent_usd, measured_at) VALUES (:b_period, :b_spent_usd, :b_measured_at)
+-- Keep the platform's spending of this month, over all tenants, for the holds to compare with the platform's limit.
+INSERT INTO platform_months AS m (period, spent_usd, measured_at)
+SELECT now.period, coalesce(sum(b.spent_usd), 0), now()
+FROM (SELECT date_trunc('month', timezone('UTC', now()))::date AS period) now
+LEFT JOIN budget_months b ON b.period = now.period AND (b.payer = 'platform' OR starts_with(b.payer, 'platform:'))
+GROUP BY now.period
 ON CONFLICT (period) DO UPDATE SET spent_usd = excluded.spent_usd, measured_at = excluded.measured_at
 WHERE m.measured_at < excluded.measured_at;

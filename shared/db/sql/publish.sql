@@ -11,7 +11,12 @@ FOR NO KEY UPDATE;
 -- Lock and count the calls that an earlier runner left without an outcome. A late outcome waits for this lock and
 -- becomes an adjustment.
 SELECT count(*) AS lost FROM (
-    SELECT FROM llm_calls WHERE turn_id = :t_id AND status = 'unknown' AND finished_at IS NULL FOR UPDATE
+    SELECT FROM llm_calls c
+    WHERE turn_id = :t_id AND status = 'unknown' AND finished_at IS NULL AND EXISTS (
+        SELECT FROM turns WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running'
+    )
+    ORDER BY step, attempt
+    FOR UPDATE
 ) calls;
 
 -- part ended
