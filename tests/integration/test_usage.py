@@ -188,7 +188,7 @@ def test_what_is_read_is_found_by_its_time_within_the_tenant(app_url: str) -> No
     """A bound that the planner does not trust is looked at row by row, behind the tenant: a month takes seconds."""
     params: dict[str, object] = {f"u_by_{name}": False for name in GROUPS} | ALL.params()
     params |= {f"u_after_{name}": None for name in GROUPS} | {"u_first_page": True, "u_limit": 100}
-    statement = usage._TOTALS[GROUPS, "desc", False]
+    statement = usage._statement(GROUPS, "desc", from_ledger=False)
     ((text, values),) = statement.sent(params)
     with psycopg.connect(app_url, cursor_factory=psycopg.RawCursor) as connection:
         connection.execute("SET LOCAL enable_seqscan = off")

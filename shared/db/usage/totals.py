@@ -10,6 +10,7 @@ One statement serves every combination of groups: a group that is not asked for 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -192,19 +193,12 @@ def _lowest(group: str) -> ColumnElement[Any]:
     return literal(_KEYS[group](None), _type(group))
 
 
+@cache
 def _statement(groups: Sequence[str], order: Order, *, from_ledger: bool) -> Statement:
+    """Compiled when it is first used, because eight forms would slow each cold start."""
     at = usage_ledger.c.created_at
     entries = _posted(at >= _from, at < _to) if from_ledger else _rolled_up_and_posted()
     return _totals(entries.subquery("entries"), groups, order)
-
-
-_ORDERS: tuple[Order, ...] = ("asc", "desc")
-_TOTALS = {
-    (groups, order, from_ledger): _statement(groups, order, from_ledger=from_ledger)
-    for groups in (GROUPS, OPERATOR_GROUPS)
-    for order in _ORDERS
-    for from_ledger in (False, True)
-}
 
 
 def load_totals(
@@ -232,7 +226,9 @@ def load_totals(
         "u_first_page": key is None,
         "u_limit": request.limit + 1,
     }
-    rows = db.read(tenant_id, _TOTALS[known, request.order, bool(from_ledger)], params, answer_s=LONG_ANSWER_S)
+    rows = db.read(
+        tenant_id, _statement(known, request.order, from_ledger=bool(from_ledger)), params, answer_s=LONG_ANSWER_S
+    )
     if not rows and not asked and key is None:
         rows = [dict.fromkeys(_RESULTS, 0)]
     return page(rows, request, lambda row: [asked, [row[name] and str(row[name]) for name in asked]])
