@@ -50,7 +50,7 @@ def _fence_off() -> None:
 
     fence = " AND lease_epoch = :t_epoch AND status = 'running'"
     ours = " AND lease_epoch = :t_epoch AND (status = 'running' OR xmin = pg_current_xact_id()::xid)"
-    files = {name: edited(name, fence, "") for name in ("open", "record", "release", "publish")}
+    files = {name: edited(name, fence, "") for name in ("open", "release", "publish")}
     apply({**files, "outcome": edited("outcome", ours, "")})
 
 

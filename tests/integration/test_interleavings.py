@@ -234,7 +234,7 @@ def test_a_publish_that_waits_for_its_own_outcome_posts_it(
 
     monkeypatch.setattr(room.db, "run", record_first)
     assert room.take("@writer sesame").published
-    assert recorded[0].result(DEADLINE_S) == [{"fenced": True, "recorded": True}]
+    assert recorded[0].result(DEADLINE_S) == [{"recorded": True}]
     assert room.rows("SELECT kind, account FROM usage_ledger") == [{"kind": "post", "account": "tenant"}]
 
 

@@ -3,9 +3,7 @@
 -- part locked
 -- Lock the turn before the next parts read its calls. Otherwise they miss an outcome that commits while this step
 -- waits.
-SELECT true AS locked FROM turns
-WHERE id = :t_id AND (status = 'accepted' OR status = 'running' AND lease_expires_at < clock_timestamp())
-FOR UPDATE;
+SELECT FROM turns WHERE id = :t_id FOR UPDATE;
 
 -- part claimed
 -- The lease is enough to load the turn and to write its next intent, which sets a lease of its own.

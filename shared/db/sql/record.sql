@@ -2,7 +2,8 @@
 -- posted.
 
 -- part fence
-SELECT true AS fenced FROM turns WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running' FOR SHARE;
+-- Locks are taken in one order: the turn comes before its calls, for a runner that lost it, too.
+SELECT FROM turns WHERE id = :t_id FOR SHARE;
 
 -- include outcome
 

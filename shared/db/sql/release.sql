@@ -1,7 +1,7 @@
 -- Give the turn back to the queue, with the last outcome.
 
 -- part fence
-SELECT true AS fenced FROM turns WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running' FOR NO KEY UPDATE;
+SELECT FROM turns WHERE id = :t_id FOR NO KEY UPDATE;
 
 -- include outcome
 
