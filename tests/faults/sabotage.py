@@ -66,8 +66,9 @@ def _look_away() -> None:
 
 
 def _outcome_fenced() -> None:
-    """An outcome is recorded only by a runner that still has the turn."""
-    apply({"outcome": edited("outcome", "\nRETURNING", " AND own.turns = 1 RETURNING")})
+    """An outcome is recorded only by a runner that still has the turn. A posted call keeps its reserve."""
+    fenced = edited("outcome", "\nRETURNING", " AND own.turns = 1 RETURNING")
+    apply({"outcome": fenced, "record": edited("record", "-- include settle", "")})
 
 
 def _retries_on() -> None:

@@ -32,7 +32,8 @@ _MONEY = f"""SELECT coalesce(sum(held_usd + spent_usd), 0) AS used,
     FROM budget_months WHERE payer = 'tenant:{TENANT}'""".encode()
 # What of a call that has ended never changes again.
 _SETTLED = ("status", "cost_usd", "input_tokens", "output_tokens", "stop_reason", "error_code")
-# After so many fruitless claims a turn is given up without its answers, which takes the verdicts away.
+# After this number of fruitless claims a turn is given up without its answers. Its calls lose their verdict `reply`,
+# and their error says why.
 _FORFEITED = 3
 _NONE: Mapping[Any, Row] = MappingProxyType({})
 
@@ -140,7 +141,9 @@ def _selected(turn: Row) -> object:
 
 def _call(was: Row, now: Row, turn: Row) -> Iterator[Finding]:
     name = f"call {now['call_id']}"
-    if was["status"] in ("succeeded", "unbilled") and any(was[column] != now[column] for column in _SETTLED):
+    forfeited = turn["expired_claims"] > _FORFEITED and now["error_code"] == "turn_abandoned"
+    settled = [column for column in _SETTLED if not (forfeited and column == "error_code")]
+    if was["status"] in ("succeeded", "unbilled") and any(was[column] != now[column] for column in settled):
         yield "changed", f"{name} was {[was[column] for column in _SETTLED]}, and is {[now[c] for c in _SETTLED]}"
     if was["status"] == "unknown" and now["status"] == "intent":
         yield "changed", f"{name} was unknown, and is an intent"
