@@ -1,7 +1,8 @@
 """Prepare for one exact row a payer and month: the platform's share is counted by tenant.
 
 The release before survives this migration. It goes on counting the platform's share in one row for all tenants, and
-writes settlements beside rows that are locked. Both are read and summed until the next migration takes them away."""
+writes settlements beside rows that are locked. `payer_months` adds the settlements. `budget_months` also adds the
+platform's shares, so the release before reads what it expects. The next migration takes both views away."""
 
 from alembic import op
 
@@ -12,12 +13,33 @@ down_revision = "0011"
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
 PLATFORM = f"payer = 'platform' AND {TENANT} IS NOT NULL"
 BEFORE = f"payer = 'tenant:' || {TENANT} OR ({PLATFORM})"
+MONTHS = """SELECT payer, period, sum(held_usd) AS held_usd, sum(spent_usd) AS spent_usd
+        FROM (
+            SELECT payer, period, held_usd, spent_usd FROM budgets
+            UNION ALL
+            SELECT payer, period, held_usd, spent_usd FROM budget_settlements
+        ) counted
+        GROUP BY payer, period"""
 OWN = f"payer IN ('tenant:' || {TENANT}, 'platform:' || {TENANT})"
 
 
 def upgrade() -> None:
     # In the order in which holds lock them: otherwise a hold of the release before and this migration deadlock.
-    op.execute("LOCK TABLE budget_limits, budgets, budget_settlements IN ACCESS EXCLUSIVE MODE")
+    op.execute("LOCK TABLE budget_limits, budget_months, budgets, budget_settlements IN ACCESS EXCLUSIVE MODE")
+    op.execute(f"CREATE VIEW payer_months WITH (security_invoker = true) AS {MONTHS}")
+    op.execute("GRANT SELECT ON payer_months TO pantheon_app, pantheon_ops")
+    # In two branches, so that a search for one payer can use the index.
+    op.execute("""
+        CREATE OR REPLACE VIEW budget_months WITH (security_invoker = true) AS
+        SELECT payer, period, sum(held_usd) AS held_usd, sum(spent_usd) AS spent_usd
+        FROM (
+            SELECT payer, period, held_usd, spent_usd FROM budgets WHERE NOT starts_with(payer, 'platform:')
+            UNION ALL
+            SELECT 'platform', period, held_usd, spent_usd FROM budgets WHERE starts_with(payer, 'platform:')
+            UNION ALL
+            SELECT payer, period, held_usd, spent_usd FROM budget_settlements
+        ) counted
+        GROUP BY payer, period""")
     op.execute(f"ALTER POLICY tenant ON budgets USING ({OWN} OR ({PLATFORM})) WITH CHECK ({OWN} OR ({PLATFORM}))")
     # A tenant sees the limit of its share of the platform and the platform's own; it changes only its own.
     op.execute(f"""
@@ -58,9 +80,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("LOCK TABLE budget_limits, platform_months, budgets IN ACCESS EXCLUSIVE MODE")
+    op.execute("LOCK TABLE budget_limits, budget_months, platform_months, budgets IN ACCESS EXCLUSIVE MODE")
     op.execute("DROP FUNCTION refuse(text, text)")
     op.execute("DROP TABLE platform_months")
+    op.execute("DROP VIEW payer_months")
+    op.execute(f"CREATE OR REPLACE VIEW budget_months WITH (security_invoker = true) AS {MONTHS}")
     # The release before counts the platform's share in one row.
     op.execute("ALTER TABLE budgets NO FORCE ROW LEVEL SECURITY")
     op.execute("""

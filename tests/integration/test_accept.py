@@ -168,7 +168,7 @@ def test_a_new_month_has_the_same_limit_and_nothing_spent(room: CouncilRoom) -> 
         room.take("@writer hello", session_id=room.make_session())
     room.limit(reserve)
     assert room.take("@writer hello", session_id=room.make_session()).published
-    assert room.rows("SELECT held_usd FROM budget_months") == [{"held_usd": 0}] * 2
+    assert room.rows("SELECT held_usd FROM payer_months") == [{"held_usd": 0}] * 2
 
 
 def test_a_turn_for_later_is_accepted_while_its_own_month_has_something_left(room: CouncilRoom) -> None:
@@ -189,7 +189,7 @@ def test_a_turn_that_runs_into_a_new_month_is_settled_in_both(room: CouncilRoom)
 
     room.provider.enqueue(month_passes, answer())
     assert room.take("@writer @researcher hello").published
-    rows = room.rows("SELECT held_usd, spent_usd FROM budget_months ORDER BY period")
+    rows = room.rows("SELECT held_usd, spent_usd FROM payer_months ORDER BY period")
     assert rows == [{"held_usd": 0, "spent_usd": FAST_COST}, {"held_usd": 0, "spent_usd": DEEP_COST}]
 
 

@@ -19,6 +19,7 @@ from tests.other_process import OtherProcess
 from tests.watched_database import WatchedDatabase
 
 THIS_MONTH = "date_trunc('month', timezone('UTC', now()))::date"
+PAYERS = ["platform", "platform:a", "platform:b", "tenant:a"]
 
 
 @pytest.fixture
@@ -225,3 +226,18 @@ def test_helpers_that_the_tenant_pays_for_hold_on_its_row(room: CouncilRoom, mon
     room.provider.enqueue(answer('{"selected_agent_keys": ["critic"]}'))
     room.take("hello", mode="orchestrator")
     assert room.rows("SELECT payer FROM budgets") == [{"payer": "tenant:tenant-1"}]
+
+
+def test_the_release_before_reads_the_share_of_every_tenant_in_the_platforms_month(room: CouncilRoom) -> None:
+    """Its invariants and its dashboard compare this month with the whole ledger."""
+    room.owner.execute("INSERT INTO budgets SELECT payer, '2026-11-01', 1, 2 FROM unnest(%s::text[]) payer", (PAYERS,))
+    room.owner.execute(
+        "INSERT INTO budget_settlements (payer, period, held_usd, spent_usd) VALUES ('platform', '2026-11-01', -1, 8)"
+    )
+    months = "SELECT payer, held_usd, spent_usd FROM {} WHERE period = '2026-11-01' ORDER BY payer"
+    as_before = [tuple(row.values()) for row in room.rows(months.format("budget_months"))]
+    assert as_before == [("platform", 2, 14), ("tenant:a", 1, 2)]
+    now = [tuple(row.values()) for row in room.rows(months.format("payer_months"))]
+    assert now == [("platform", 0, 10), ("platform:a", 1, 2), ("platform:b", 1, 2), ("tenant:a", 1, 2)]
+    room.owner.execute("DELETE FROM budget_settlements")
+    room.owner.execute("DELETE FROM budgets WHERE period = '2026-11-01'")

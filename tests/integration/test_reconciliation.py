@@ -55,7 +55,7 @@ def reserve(room: CouncilRoom, call_id: UUID) -> Decimal:
 
 def everything(room: CouncilRoom) -> list[Any]:
     """All that reconciling could change."""
-    tables = ("turns", "llm_calls", "usage_ledger", "budget_months", "replies", "audit_events")
+    tables = ("turns", "llm_calls", "usage_ledger", "payer_months", "replies", "audit_events")
     return [sorted(map(str, room.rows(f"SELECT * FROM {table}"))) for table in tables]
 
 

@@ -283,7 +283,7 @@ def test_a_month_is_added_up_of_what_its_reader_may_see(
     tenants: CouncilRoom, as_tenant: psycopg.Connection[Row], database_urls: DatabaseUrls
 ) -> None:
     """The view has no policy of its own."""
-    payers = "SELECT payer FROM budget_months ORDER BY payer"
+    payers = "SELECT payer FROM payer_months ORDER BY payer"
     mine = [row["payer"] for row in as_tenant.execute(payers).fetchall()]
     assert mine == [f"platform:{TENANTS[0]}", f"tenant:{TENANTS[0]}"]
     with psycopg.connect(database_urls.of(Role.OPS)) as connection:

@@ -93,7 +93,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
         "held is the sum of the reserves of calls that are not posted": """
             SELECT payer, period, b.held_usd, c.reserved
             FROM (
-                SELECT {share}, period, sum(held_usd) AS held_usd FROM budget_months m GROUP BY 1, 2
+                SELECT {share}, period, sum(held_usd) AS held_usd FROM payer_months m GROUP BY 1, 2
             ) b
             FULL JOIN (
                 SELECT {share}, period, sum(reserve_usd) AS reserved
@@ -109,7 +109,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
         SPENT: """
             SELECT payer, period, b.spent_usd, l.posted
             FROM (
-                SELECT {share}, period, sum(spent_usd) AS spent_usd FROM budget_months m WHERE period >= {month}
+                SELECT {share}, period, sum(spent_usd) AS spent_usd FROM payer_months m WHERE period >= {month}
                 GROUP BY 1, 2
             ) b
             FULL JOIN (

@@ -14,9 +14,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
-    column,
     func,
-    table,
     text,
 )
 
@@ -46,15 +44,6 @@ budget_settlements = Table(
     Column("held_usd", Numeric, nullable=False),
     Column("spent_usd", Numeric, nullable=False),
     PrimaryKeyConstraint("payer", "period", "id"),
-)
-
-# A view: the sums of rows and settlements.
-budget_months = table(
-    "budget_months",
-    column("payer", Text),
-    column("period", Date),
-    column("held_usd", Numeric),
-    column("spent_usd", Numeric),
 )
 
 # The limit of a payer in any month is the lesser of the two. A tenant's administrator sets its limit; the operator sets

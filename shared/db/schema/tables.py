@@ -30,7 +30,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from shared.db.schema.budget_tables import (
     PLATFORM,
     budget_limits,
-    budget_months,
     budget_settlements,
     budgets,
     platform_months,
@@ -44,7 +43,6 @@ __all__ = [
     "PLATFORM",
     "Time",
     "budget_limits",
-    "budget_months",
     "budget_settlements",
     "budgets",
     "invocation_log_hours",

@@ -29,7 +29,7 @@ _TURNS, _CALLS, _LEDGER = (
 )
 _MONEY = f"""SELECT coalesce(sum(held_usd + spent_usd), 0) AS used,
         (SELECT least(limit_usd, cap_usd) FROM budget_limits WHERE payer = 'tenant:{TENANT}') AS ceiling
-    FROM budget_months WHERE payer = 'tenant:{TENANT}'""".encode()
+    FROM payer_months WHERE payer = 'tenant:{TENANT}'""".encode()
 # What of a call that has ended never changes again.
 _SETTLED = ("status", "cost_usd", "input_tokens", "output_tokens", "stop_reason", "error_code")
 # After this number of fruitless claims a turn is given up without its answers. Its calls lose their verdict `reply`,
