@@ -1,5 +1,6 @@
 """Conditions of `publish.sql` that whole turns never meet: other turns beside it, and a publisher that lost its own."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from shared.db.protocol import PUBLISH
 from shared.errors import PantheonError
 from tests.council_room import CouncilRoom, Killed, answer, body, unknown
+from tests.watched_database import WatchedDatabase
 
 LOST = {
     "to another runner": "lease_epoch = lease_epoch + 1",
@@ -108,3 +110,20 @@ def test_a_publish_counts_only_the_lost_calls_of_its_own_turn(room: CouncilRoom)
     room.db.before(PUBLISH, lambda: mark(room, "cancel_requested_at = clock_timestamp()"))
     with settled_after(room, neighbour):
         assert body(room.take("@writer @critic hello"))["status"] == "cancelled"
+
+
+def test_a_second_publish_adds_no_summary(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: dict[str, Any] = {}
+    run_all = WatchedDatabase.run_all
+
+    def run_all_(db: WatchedDatabase, tenant_id: str | None, *work: Any, **options: Any) -> Any:
+        sent.update(*(params for statement, params in work if statement is PUBLISH))
+        return run_all(db, tenant_id, *work, **options)
+
+    monkeypatch.setattr(WatchedDatabase, "run_all", run_all_)
+    room.take("@writer hello")
+    names = ("key_facts", "decisions", "open_questions", "action_items", "archived", "fallbacks")
+    lists: dict[str, list[object]] = {name: [] for name in names}
+    summary = {"id": str(room.session_id), "through_turn_index": 1, "text": "Roses.", **lists}
+    assert "published" not in room.db.run(room.tenant_id, PUBLISH, sent | {"t_summary": json.dumps(summary)})[0]
+    assert room.rows("SELECT FROM summaries") == []
