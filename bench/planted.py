@@ -94,7 +94,7 @@ class Planted:
     ends: str | None = None
 
     def found_in(self, item: Item) -> bool:
-        """Whether an item says this, in whatever words."""
+        """Whether an item says this. Its words may differ."""
         said = unicodedata.normalize("NFKC", item.text).casefold()
         asked = (self.list == _QUESTIONS) == (item.list == _QUESTIONS)
         return asked and all(mark.casefold() in said for mark in self.marks)

@@ -83,7 +83,7 @@ def _close_all(answer: Answer, known: Known) -> Answer:
 
 
 def _mistake_ids(answer: Answer, known: Known) -> Answer:
-    """Name ids that nobody has, misspell those that somebody has, and call items duplicates of themselves."""
+    """Name unknown ids, misspell known ones, and call items duplicates of themselves."""
     wrong = [{"id": f"({name[0]})", "reason": "done"} for name in LISTS]
     odd = [{"id": f"[{id_.lower()}].", "reason": "duplicate", "of": id_} for id_ in list(known)[::4]]
     unheard = [{"id": f"F{n}", "text": text} for n, text in enumerate(answer["add"]["key_facts"], 900)]

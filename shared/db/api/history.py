@@ -11,7 +11,7 @@ from shared.db.schema.tables import active, sessions, turns
 from shared.db.turns import StoredTurn, load_turn
 from shared.errors import NotFound, TurnEnded
 
-# A page of turns ends here, whatever its limit: a function's response has a cap of its own.
+# A page of turns ends here even below its limit, because the size of a function's response is capped.
 PAGE_BYTES = 4 * 1024 * 1024
 
 _columns = [turns.c[name] for name in ("id", "turn_index")]
@@ -58,7 +58,7 @@ def load_turns(db: Database, tenant_id: str, session_id: UUID, request: PageRequ
 
 
 def record_cancel(db: Database, tenant_id: str, turn_id: UUID) -> StoredTurn:
-    """Ask whoever runs the turn, or claims it next, to end it before its next call. Raises NotFound, TurnEnded."""
+    """Ask the runner of the turn, or the next one to claim it, to end it before its next call. Raises NotFound, TurnEnded."""
     marked = db.run(tenant_id, CANCEL, {"b_id": turn_id})
     turn = load_turn(db, tenant_id, turn_id)
     if not marked:

@@ -108,7 +108,7 @@ def _as_place(key: Any) -> tuple[int, int]:
 
 
 def load_audit(db: Database, tenant_id: str, turn_id: UUID) -> list[Row]:
-    """What happened to a turn: nothing until it was published. Raises NotFound."""
+    """The events of a turn. There are none until it is published. Raises NotFound."""
     found, events = db.read_all(tenant_id, (_TURN, {"b_id": turn_id}), (_AUDIT, {"b_id": turn_id}))
     if not found:
         raise NotFound("There is no such turn.")
