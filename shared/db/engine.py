@@ -31,7 +31,7 @@ ANSWER_S = 8.0
 # A report, the deletion of a session and operations take as long as a function that serves HTTP has. The sweeper, which
 # has 55 s, can send a read twice.
 LONG_ANSWER_S = 25.0
-# The kernel closes a connection whose host is gone: 10 s after data without an acknowledgement, and after 15 s of silence.
+# The kernel closes a connection whose host is gone: 10 s after unacknowledged data, and after 15 s of silence.
 _KEEPALIVE: Mapping[str, Any] = {
     "keepalives": 1,
     "keepalives_idle": 10,

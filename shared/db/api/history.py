@@ -58,7 +58,7 @@ def load_turns(db: Database, tenant_id: str, session_id: UUID, request: PageRequ
 
 
 def record_cancel(db: Database, tenant_id: str, turn_id: UUID) -> StoredTurn:
-    """Ask the runner of the turn, or the next one to claim it, to end it before its next call. Raises NotFound, TurnEnded."""
+    """Ask the runner of the turn, or its next one, to end it before its next call. Raises NotFound, TurnEnded."""
     marked = db.run(tenant_id, CANCEL, {"b_id": turn_id})
     turn = load_turn(db, tenant_id, turn_id)
     if not marked:
