@@ -64,17 +64,20 @@ def test_forfeiting_a_turn_leaves_another_one_of_the_same_epoch(room: CouncilRoo
         room.resume(turn_id)
 
 
-def test_forfeiting_locks_the_turn(room: CouncilRoom) -> None:
+def test_forfeiting_locks_the_turn_and_can_be_repeated(room: CouncilRoom) -> None:
     turn_id = leave_running(room)
     blocked: list[int] = []
 
     def look() -> None:
-        free = "SELECT count(*) AS n FROM (SELECT FROM turns FOR NO KEY UPDATE SKIP LOCKED) t"
-        blocked.append(room.row(free)["n"])
+        free = "SELECT count(*) AS n FROM (SELECT FROM turns WHERE id = %s FOR NO KEY UPDATE SKIP LOCKED) t"
+        blocked.append(room.row(free, turn_id)["n"])
 
     room.db.hold(FORFEIT, look)
     run(room, FORFEIT, turn_id, 1)
     assert blocked == [0]
+    before = state(room)
+    run(room, FORFEIT, turn_id, 1)
+    assert state(room) == before
     room.resume(turn_id)
 
 
