@@ -4,7 +4,7 @@ Standard library only and no logic: the stack that deploys Pantheon reads this f
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 SERVICE: Final = "pantheon"
 VERSION: Final = "0.1.0"
@@ -14,12 +14,46 @@ API_PREFIX: Final = "/api/v1"
 MAX_RECEIVES: Final = 5
 
 
+class Route(NamedTuple):
+    """A route of the front door. `path` is API Gateway's resource path, `method` one of HTTP's or ANY. `function`
+    answers it. An open route takes no token. A streamed route may take minutes."""
+
+    method: str
+    path: str
+    function: str
+    is_open: bool = False
+    is_streamed: bool = False
+
+
+# The stack and the local gateway serve these. Other paths are 404. The most specific path wins, then the method.
+ROUTES: Final = (
+    Route("POST", f"{API_PREFIX}/sessions/{{session_id}}/turns", "turns", is_streamed=True),
+    Route("POST", "/v1/chat/completions", "turns", is_streamed=True),
+    Route("ANY", "/mcp", "turns", is_streamed=True),
+    Route("ANY", f"{API_PREFIX}/admin/{{proxy+}}", "admin"),
+    Route("ANY", f"{API_PREFIX}/{{proxy+}}", "api"),
+    Route("GET", f"{API_PREFIX}/health", "api", is_open=True),
+    Route("GET", f"{API_PREFIX}/openapi.json", "api", is_open=True),
+    Route("GET", "/openapi.json", "api", is_open=True),
+    Route("GET", "/", "api", is_open=True),
+)
+# The stage of the REST API. Without a custom domain, every path begins with it.
+API_STAGE: Final = "live"
+# What the authorizer tells a function about the caller, as strings. `roles` is a JSON list; `key_id` and `email` may be
+# empty. A refusal has a `reason` for people and a `challenge`, the value of WWW-Authenticate.
+CALLER_FIELDS: Final = ("user", "tenant", "roles", "key_id", "email")
+# Headers of CORS: those that a page of another origin may send, and those that it may read.
+CORS_REQUEST_HEADERS: Final = ("Authorization", "Content-Type", "Idempotency-Key", "Prefer")
+CORS_RESPONSE_HEADERS: Final = ("Location", "Link", "Retry-After", "Idempotency-Replayed")
+
+
 class Env(StrEnum):
     """Environment variables that the functions read. `pantheon run` sets those that are not the user's."""
 
     STAGE = "PANTHEON_STAGE"
     APP_DATABASE_URL = "PANTHEON_APP_DATABASE_URL"
     OPS_DATABASE_URL = "PANTHEON_OPS_DATABASE_URL"
+    AUTH_DATABASE_URL = "PANTHEON_AUTH_DATABASE_URL"
     INVOCATION_LOG = "PANTHEON_INVOCATION_LOG"
     # Only the migration is told these: nothing else knows how to become the owner.
     OWNER_DATABASE_URL = "PANTHEON_OWNER_DATABASE_URL"
@@ -27,8 +61,12 @@ class Env(StrEnum):
     QUEUE_URL = "PANTHEON_QUEUE_URL"
     JWT_ISSUER = "PANTHEON_JWT_ISSUER"
     JWT_AUDIENCE = "PANTHEON_JWT_AUDIENCE"
+    JWKS_URL = "PANTHEON_JWKS_URL"
     TENANT_CLAIM = "PANTHEON_TENANT_CLAIM"
     ROLES_CLAIM = "PANTHEON_ROLES_CLAIM"
+    OPERATOR_ROLE = "PANTHEON_OPERATOR_ROLE"
+    TENANT_OF_ONE = "PANTHEON_TENANT_OF_ONE"
+    CORS_ORIGINS = "PANTHEON_CORS_ORIGINS"
     LLM_PROVIDER = "PANTHEON_LLM_PROVIDER"
     LLM_BASE_URL = "PANTHEON_LLM_BASE_URL"
     LLM_API_KEY = "PANTHEON_LLM_API_KEY"
@@ -59,6 +97,13 @@ class LocalEnv(StrEnum):
     DATA_DIR = "PANTHEON_DATA_DIR"
 
 
+class CliEnv(StrEnum):
+    """Environment variables of commands that speak to a deployment."""
+
+    URL = "PANTHEON_URL"
+    TOKEN = "PANTHEON_TOKEN"  # noqa: S105 the name of a variable
+
+
 class BedrockModel(StrEnum):
     """The inference profiles behind the aliases on Bedrock: what the catalog asks, and what may be asked."""
 
@@ -73,6 +118,8 @@ class Role(StrEnum):
 
     APP = "pantheon_app"
     OPS = "pantheon_ops"
+    # Looks up API keys, one by its hash, and nothing else.
+    AUTH = "pantheon_auth"
 
 
 class Metric(StrEnum):

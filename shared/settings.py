@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import ConfigurationError
 
@@ -19,22 +19,50 @@ Seconds = Annotated[float, Field(gt=0, le=900, allow_inf_nan=False)]
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 
 
+def _is_the_operators(role: str) -> str:
+    """Every member or every administrator would operate the deployment."""
+    if role in ("member", "admin"):
+        raise ValueError("the operator's role cannot be member or admin")
+    return role
+
+
+OperatorRole = Annotated[str, AfterValidator(_is_the_operators)]
+
+
 class Environment(BaseModel):
     """A part of the environment: field `x_y` is the variable `PANTHEON_X_Y`. Times are in seconds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=lambda name: f"PANTHEON_{name.upper()}")
 
 
-class IdentitySettings(Environment):
-    """What an HTTP function needs to know to tell who is calling."""
+class HttpSettings(Environment):
+    """What an HTTP function needs to know: the role that operates the deployment, and the origins whose pages may read
+    its answers, with commas between them."""
+
+    operator_role: OperatorRole = "pantheon:operator"
+    cors_origins: str = ""
+
+
+class IssuerSettings(Environment):
+    """Whose tokens count: the issuer's URL, and where its keys lie, `s3://bucket/key` or `file:///path`."""
 
     jwt_issuer: str
+    jwks_url: Annotated[str, Field(pattern=r"^(s3://[a-z0-9.-]+/|file:///).+$")]
+
+
+class AuthorizerSettings(IssuerSettings):
+    """What the authorizer needs to know."""
+
     jwt_audience: str
+    auth_database_url: str
     tenant_claim: str = "tenant_id"
     roles_claim: str = "roles"
+    operator_role: OperatorRole = "pantheon:operator"
+    # A token that names no tenant is refused, or its user is alone in a tenant.
+    tenant_of_one: bool = False
 
 
-class Settings(IdentitySettings):
+class Settings(Environment):
     """What a function needs to know that serves tenants or runs their turns."""
 
     stage: str = "local"
@@ -122,9 +150,21 @@ def settings() -> Settings:
 
 
 @cache
-def identity_settings() -> IdentitySettings:
-    """The same for whoever only has to know who is calling."""
-    return _read(IdentitySettings)
+def http_settings() -> HttpSettings:
+    """The same for functions that answer HTTP."""
+    return _read(HttpSettings)
+
+
+@cache
+def issuer_settings() -> IssuerSettings:
+    """The same for the function that copies the issuer's keys."""
+    return _read(IssuerSettings)
+
+
+@cache
+def authorizer_settings() -> AuthorizerSettings:
+    """The same for the authorizer."""
+    return _read(AuthorizerSettings)
 
 
 @cache

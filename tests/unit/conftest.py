@@ -21,9 +21,11 @@ from shared.llm.providers import provider
 from shared.llm.tokens import token_estimates
 from shared.names import Env
 from shared.settings import (
+    authorizer_settings,
     budget_settings,
-    identity_settings,
+    http_settings,
     invocation_log_settings,
+    issuer_settings,
     migration_settings,
     operations_settings,
     queue_settings,
@@ -32,20 +34,18 @@ from shared.settings import (
 )
 from tests.unit.gateway import Handler, LogLines
 
-ISSUER = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Council01"
-AUDIENCE = "6v2f0council1client5example"
 _ENVIRONMENT = {
     Env.STAGE: "unit",
     # Nobody listens there: a test that reaches for the database fails at once.
     Env.APP_DATABASE_URL: "postgresql://pantheon_app@127.0.0.1:1/none",
-    Env.JWT_ISSUER: ISSUER,
-    Env.JWT_AUDIENCE: AUDIENCE,
     Env.LLM_PROVIDER: "scripted",
 }
 _CACHES = (
     settings,
+    authorizer_settings,
     budget_settings,
-    identity_settings,
+    http_settings,
+    issuer_settings,
     operations_settings,
     invocation_log_settings,
     migration_settings,

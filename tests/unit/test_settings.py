@@ -10,18 +10,27 @@ from shared.errors import ConfigurationError
 from shared.names import Env
 from shared.settings import (
     Environment,
+    authorizer_settings,
     budget_settings,
-    identity_settings,
+    http_settings,
     invocation_log_settings,
+    issuer_settings,
     migration_settings,
     operations_settings,
     queue_settings,
     settings,
 )
-from tests.unit.conftest import ISSUER
 
 # Each part of the environment that some function reads.
-PARTS = (settings, budget_settings, operations_settings, invocation_log_settings, queue_settings)
+PARTS = (
+    settings,
+    authorizer_settings,
+    budget_settings,
+    http_settings,
+    invocation_log_settings,
+    operations_settings,
+    queue_settings,
+)
 
 
 def test_what_is_required_is_enough(environment: pytest.MonkeyPatch) -> None:
@@ -29,7 +38,6 @@ def test_what_is_required_is_enough(environment: pytest.MonkeyPatch) -> None:
         environment.delenv(name)
     values = settings()
     assert (values.stage, values.llm_provider, values.turn_seconds) == ("local", "local", 25.0)
-    assert (values.tenant_claim, values.roles_claim) == ("tenant_id", "roles")
     assert (values.llm_base_url, values.llm_api_key, values.max_call_s) == (None, None, None)
 
 
@@ -37,10 +45,6 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     given = {
         Env.STAGE: "prod",
         Env.APP_DATABASE_URL: "postgresql://app@db/pantheon",
-        Env.JWT_ISSUER: "https://issuer",
-        Env.JWT_AUDIENCE: "council",
-        Env.TENANT_CLAIM: "custom:tenant",
-        Env.ROLES_CLAIM: "cognito:groups",
         Env.LLM_PROVIDER: "openai",
         Env.LLM_BASE_URL: "https://models/v1",
         Env.LLM_API_KEY: "key",
@@ -67,8 +71,19 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/turns",
     }
     of_the_owner = {Env.OWNER_DATABASE_URL: "postgresql://db/pantheon", Env.OWNER_SECRET_ARN: "arn:of:the:secret"}
-    assert {*given, *of_budgets, *of_operations, *of_the_owner} == set(Env)
-    for name, value in {**of_budgets, **of_operations, **of_the_owner}.items():
+    of_http = {Env.CORS_ORIGINS: "https://chat.example.org", Env.OPERATOR_ROLE: "ops"}
+    of_the_authorizer = {
+        Env.JWT_ISSUER: "https://issuer",
+        Env.JWT_AUDIENCE: "council",
+        Env.JWKS_URL: "s3://keys/jwks.json",
+        Env.AUTH_DATABASE_URL: "postgresql://auth@db/pantheon",
+        Env.TENANT_CLAIM: "custom:tenant",
+        Env.ROLES_CLAIM: "cognito:groups",
+        Env.TENANT_OF_ONE: "true",
+    }
+    others = {**of_budgets, **of_operations, **of_the_owner, **of_http, **of_the_authorizer}
+    assert {*given, *others} == set(Env)
+    for name, value in others.items():
         environment.setenv(name, value)
     for name, value in given.items():
         environment.setenv(name, value)
@@ -84,6 +99,11 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert queue_settings().queue_url == of_operations[Env.QUEUE_URL]
     log = invocation_log_settings()
     assert (log.invocation_log, log.stage) == (of_operations[Env.INVOCATION_LOG], "prod")
+    http = http_settings()
+    assert (http.cors_origins, http.operator_role) == tuple(of_http.values())
+    authorizer = {f"PANTHEON_{name.upper()}": value for name, value in authorizer_settings().model_dump().items()}
+    assert authorizer == of_the_authorizer | {Env.TENANT_OF_ONE: True, Env.OPERATOR_ROLE: "ops"}
+    assert (issuer_settings().jwt_issuer, issuer_settings().jwks_url) == ("https://issuer", "s3://keys/jwks.json")
 
 
 @pytest.mark.parametrize("read", [operations_settings, invocation_log_settings, migration_settings])
@@ -124,10 +144,30 @@ def test_the_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:
     assert settings() is first
 
 
-def test_to_tell_who_is_calling_takes_the_issuer_and_no_database(environment: pytest.MonkeyPatch) -> None:
+def test_the_authorizer_takes_no_database_of_tenants(environment: pytest.MonkeyPatch) -> None:
     environment.delenv(Env.APP_DATABASE_URL)
-    values = identity_settings()
-    assert (values.jwt_issuer, values.tenant_claim, values.roles_claim) == (ISSUER, "tenant_id", "roles")
+    environment.setenv(Env.JWT_ISSUER, "https://issuer")
+    environment.setenv(Env.JWT_AUDIENCE, "council")
+    environment.setenv(Env.JWKS_URL, "s3://keys/jwks.json")
+    environment.setenv(Env.AUTH_DATABASE_URL, "postgresql://pantheon_auth@db/pantheon")
+    values = authorizer_settings()
+    assert (values.tenant_claim, values.roles_claim) == ("tenant_id", "roles")
+    assert (values.operator_role, values.tenant_of_one) == ("pantheon:operator", False)
+
+
+@pytest.mark.parametrize("role", ["member", "admin"])
+def test_a_role_that_every_tenant_has_does_not_operate(environment: pytest.MonkeyPatch, role: str) -> None:
+    environment.setenv(Env.OPERATOR_ROLE, role)
+    with pytest.raises(ConfigurationError, match=f"^{Env.OPERATOR_ROLE}: "):
+        http_settings()
+
+
+@pytest.mark.parametrize("url", ["s3://keys/", "https://issuer/jwks.json", "/jwks.json", "file://jwks.json", "s3:///a"])
+def test_keys_lie_in_a_bucket_or_a_file(environment: pytest.MonkeyPatch, url: str) -> None:
+    environment.setenv(Env.JWT_ISSUER, "https://issuer")
+    environment.setenv(Env.JWKS_URL, url)
+    with pytest.raises(ConfigurationError, match=Env.JWKS_URL):
+        issuer_settings()
 
 
 def test_other_variables_do_not_count(environment: pytest.MonkeyPatch) -> None:
@@ -141,11 +181,20 @@ def test_settings_cannot_be_changed(environment: pytest.MonkeyPatch) -> None:
         settings().stage = "other"
 
 
-@pytest.mark.parametrize("name", [Env.APP_DATABASE_URL, Env.JWT_ISSUER, Env.JWT_AUDIENCE])
-def test_a_missing_variable_is_named(environment: pytest.MonkeyPatch, name: Env) -> None:
+def test_a_missing_variable_is_named(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv(Env.APP_DATABASE_URL)
+    with pytest.raises(ConfigurationError, match=f"^{Env.APP_DATABASE_URL}: "):
+        settings()
+
+
+@pytest.mark.parametrize("name", [Env.JWT_ISSUER, Env.JWT_AUDIENCE, Env.JWKS_URL, Env.AUTH_DATABASE_URL])
+def test_a_missing_variable_of_the_authorizer_is_named(environment: pytest.MonkeyPatch, name: Env) -> None:
+    given = {Env.JWT_ISSUER: "i", Env.JWT_AUDIENCE: "a", Env.JWKS_URL: "s3://keys/k", Env.AUTH_DATABASE_URL: "d"}
+    for variable, value in given.items():
+        environment.setenv(variable, value)
     environment.delenv(name)
     with pytest.raises(ConfigurationError, match=f"^{name}: "):
-        settings()
+        authorizer_settings()
 
 
 @pytest.mark.parametrize(
@@ -179,11 +228,12 @@ def test_a_wrong_value_is_refused_by_the_variables_name(environment: pytest.Monk
 
 
 def test_every_fault_is_named_at_once(environment: pytest.MonkeyPatch) -> None:
-    environment.delenv(Env.JWT_ISSUER)
+    environment.delenv(Env.APP_DATABASE_URL)
     environment.setenv(Env.TURN_SECONDS, "soon")
     with pytest.raises(ConfigurationError) as refused:
         settings()
-    assert [fault.partition(":")[0] for fault in refused.value.detail.split("; ")] == [Env.JWT_ISSUER, Env.TURN_SECONDS]
+    named = [fault.partition(":")[0] for fault in refused.value.detail.split("; ")]
+    assert named == [Env.APP_DATABASE_URL, Env.TURN_SECONDS]
 
 
 @pytest.mark.parametrize("name", list(Env))
