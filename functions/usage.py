@@ -4,23 +4,21 @@ The rule this file protects: a field means the same whatever the grouping. `cost
 a turn; what the platform bore and what is in suspense stand beside it and are never in it. So totals add up.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
+from functions.moments import DAY, read_day, read_time
 from functions.schemas import UsageView
 from shared.db.usage.totals import Period
 from shared.domain.money import TOKEN_CLASSES, format_usd
 from shared.errors import InvalidRequest
 
-# RFC 3339, of this millennium: a day, or a time with its offset.
-_DAY = re.compile(r"2\d{3}-\d\d-\d\d", re.ASCII)
-_TIME = re.compile(rf"{_DAY.pattern}[Tt]\d\d:\d\d:\d\d(\.\d{{1,6}})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _AMOUNTS = ("cost_usd", "platform_cost_usd", "suspense_usd")
 
 
@@ -60,13 +58,10 @@ async def _period(
 
 def _moment(name: str, written: str) -> datetime:
     try:
-        if _DAY.fullmatch(written):
-            return datetime.fromisoformat(written).replace(tzinfo=UTC)
-        if _TIME.fullmatch(written):
-            return datetime.fromisoformat(written.upper()).astimezone(UTC)
+        return read_day(written) if DAY.fullmatch(written) else read_time(written)
     except ValueError:
-        pass
-    raise InvalidRequest(f"query.{name} must be a day (2026-11-30) or a time (2026-11-30T12:00:00Z), in UTC.")
+        detail = f"query.{name} must be a day (2026-11-30) or a time (2026-11-30T12:00:00Z), in UTC."
+        raise InvalidRequest(detail) from None
 
 
 def _month(moment: datetime) -> datetime:
@@ -92,7 +87,7 @@ def read_groups(group_by: Sequence[str] | None, known: Sequence[str]) -> list[st
 def total_view(row: Mapping[str, Any], groups: Sequence[str]) -> dict[str, Any]:
     """One total as UsageTotalView has it."""
     sums = {"calls": int(row["calls"]), "usage": {name: int(row[name]) for name in TOKEN_CLASSES}}
-    keys = {name: str(row[name]) if name == "session_id" else row[name] for name in groups}
+    keys = {name: str(row[name]) if isinstance(row[name], UUID) else row[name] for name in groups}
     return keys | sums | amounts(row, _AMOUNTS)
 
 

@@ -13,10 +13,11 @@ from shared.names import Role
 
 @dataclass(frozen=True)
 class RoleUrls:
-    """`app` is what functions connect with, one tenant at a time; `ops` sees every tenant."""
+    """`app` is what functions connect with, one tenant at a time; `ops` sees every tenant; `auth` looks up API keys."""
 
     app: str
     ops: str
+    auth: str
 
 
 def prepare(owner_url: str) -> RoleUrls:
@@ -37,7 +38,7 @@ def prepare(owner_url: str) -> RoleUrls:
 def role_urls(owner_url: str) -> RoleUrls:
     """Where the roles reach the database that `prepare` has let them into."""
     parts = urlsplit(owner_url)
-    return RoleUrls(app=_url(parts, Role.APP), ops=_url(parts, Role.OPS))
+    return RoleUrls(app=_url(parts, Role.APP), ops=_url(parts, Role.OPS), auth=_url(parts, Role.AUTH))
 
 
 def _url(parts: SplitResult, role: Role) -> str:

@@ -18,6 +18,7 @@ from functions.turns.handler import app as turns
 from shared.names import API_PREFIX, VERSION
 
 _OPEN = (f"{API_PREFIX}/health",)
+_BEARER = {"type": "http", "scheme": "bearer", "description": "A JWT of the issuer, or an API key."}
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
 _MESSAGE = {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayMessage"}}}
 _GATEWAY_MESSAGE = {
@@ -30,7 +31,9 @@ _GATEWAY_MESSAGE = {
 # What is made by whom, and which parameter of other operations it is.
 _MADE = (
     ("/agents", "post", "201", "key", "key"),
+    ("/api-keys", "post", "201", "key_id", "id"),
     ("/sessions", "post", "201", "session_id", "id"),
+    ("/api-keys", "post", "201", "key_id", "id"),
     ("/sessions/{session_id}/turns", "post", "201", "turn_id", "id"),
     ("/sessions/{session_id}/turns", "post", "202", "turn_id", "id"),
 )
@@ -39,8 +42,10 @@ _MADE = (
 def document() -> dict[str, Any]:
     """The contract of every function as OpenAPI 3.1."""
     routes = [*api.routes, *turns.routes, *admin.routes]
-    described = get_openapi(title="Pantheon", version=VERSION, description=_DESCRIPTION, routes=routes)
-    described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    described = get_openapi(
+        title="Pantheon", version=VERSION, description=_DESCRIPTION, routes=routes, servers=[{"url": "/"}]
+    )
+    described["components"]["securitySchemes"] = {"token": _BEARER}
     for path, operations in described["paths"].items():
         for operation in operations.values():
             operation["security"] = [] if path in _OPEN else [{"token": []}]

@@ -18,6 +18,8 @@ from shared.db.schema.columns import COUNTS, TOKENS
 
 RATES = dict.fromkeys(("input", "output", "cache_read", "cache_write", "reasoning"), "0.1")
 SESSIONS = (UUID(int=1), UUID(int=2**127))
+# Users, and the API keys with which they posted.
+POSTERS = (("user-1", None), ("user-1", UUID(int=3)), ("user-2", None), ("user-2", UUID(int=2**127 + 3)))
 AGENTS = (("writer", "agent"), ("critic", "agent"), (None, "routing"), (None, "summary_text"))
 KINDS = tuple(product(("fast", "deep"), ("tenant", "platform", "suspense"), ("post", "adjustment")))
 _COLUMNS = ("tenant_id", "session_id", "turn_id", "call_id", "step", "attempt", "kind", "account", "period", "purpose")
@@ -41,12 +43,13 @@ class Sums:
 
 
 def entry(at: datetime, tenant_id: str = "tenant-1", **changes: object) -> Row:
-    """One row: a call of the writer that cost the tenant 0.1 USD, but for `changes`."""
+    """One row: a call of the writer that cost the tenant 0.1 USD, but for `changes`. `user_id` and `api_key_id` are the
+    turn's."""
     row: Row = {
         **{"tenant_id": tenant_id, "session_id": SESSIONS[0], "turn_id": uuid4(), "call_id": uuid4(), "step": 0},
         **{"attempt": 1, "kind": "post", "account": "tenant", "period": at.date().replace(day=1), "purpose": "agent"},
         **{"agent_key": "writer", "model_alias": "fast", **dict.fromkeys(COUNTS, 1), "amount_usd": Decimal("0.1")},
-        **{"rates": json.dumps(RATES), "created_at": at},
+        **{"rates": json.dumps(RATES), "created_at": at, "user_id": "user-1", "api_key_id": None},
     }
     return row | changes
 
@@ -56,7 +59,7 @@ def entries(
 ) -> list[Row]:
     """So many rows at any time of the period, some of them at the start of an hour."""
     chance = random.Random(seed)
-    rows = []
+    rows: list[Row] = []
     for _ in range(number):
         at = start + (end - start) * chance.random()
         if chance.random() < 0.2:
@@ -66,6 +69,7 @@ def entries(
         odd = Decimal(chance.randrange(-(10**18), 10**18)).scaleb(-chance.randrange(3, 17))
         row = entry(at, chance.choice(tenants), session_id=chance.choice(SESSIONS), agent_key=agent_key)
         row |= {"purpose": purpose, "model_alias": model_alias, "account": account, "kind": kind, "amount_usd": odd}
+        row |= dict(zip(("user_id", "api_key_id"), POSTERS[len(rows) % len(POSTERS)], strict=True))
         rows.append(row | {name: chance.randrange(10_000) for name in TOKENS})
     return rows
 
@@ -74,6 +78,17 @@ def insert(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> None:
     """As a superuser, whom no foreign key stops: there are no such calls."""
     placeholders = ", ".join(f"%({name})s" for name in _ALL)
     query = f"INSERT INTO usage_ledger ({', '.join(_ALL)}) VALUES ({placeholders})".encode()
+    with owner.transaction(), owner.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.executemany(query, list(rows))
+
+
+def insert_turns(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> None:
+    """The turns of these rows, in sessions that there are not."""
+    query = b"""INSERT INTO turns (id, tenant_id, session_id, user_id, api_key_id, turn_index, status, fingerprint,
+            message, mode, fan_out, roster, lease_epoch)
+        VALUES (%(turn_id)s, %(tenant_id)s, gen_random_uuid(), %(user_id)s, %(api_key_id)s, 1, 'completed', '', '',
+            'tag', 'sequential', '[]', 1)"""
     with owner.transaction(), owner.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.executemany(query, list(rows))

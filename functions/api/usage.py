@@ -1,7 +1,7 @@
 """What a tenant used, and what it cost: totals, and the ledger's rows as JSON or CSV.
 
-No text of a row is the user's own but an agent's key, and no key can begin as a formula does: a spreadsheet opens the
-CSV as it is.
+A spreadsheet can open the CSV as it is, because no cell begins as a formula does. An agent's key never does. A user id
+that does has an apostrophe before it.
 """
 
 import csv
@@ -16,6 +16,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from functions.http import base_path
 from functions.requests import CurrentCaller, RequestedPage
 from functions.schemas import PageOf, RatesView, UsageView
 from functions.usage import GroupBy, RequestedPeriod, UsageTotalView, read_groups, total_view
@@ -48,14 +49,25 @@ _NAMES = (
 )
 _CSV_HEADER = (
     *("created_at", *_NAMES, *TOKEN_CLASSES),
-    *(*(f"{name}_rate" for name in _RATES), "amount_usd", f"{_HOUR}_tokens", f"{_HOUR}_rate"),
+    *(*(f"{name}_rate" for name in _RATES), "amount_usd", f"{_HOUR}_tokens", f"{_HOUR}_rate", "user_id", "api_key_id"),
 )
+# How a formula begins, in spreadsheets of East Asia too. Of two apostrophes, a reader takes one away.
+_FORMULA = re.compile(r"\s*['=+\-@＇＝＋－＠]")
+
+
+class TenantTotalView(UsageTotalView):
+    """As UsageTotalView, where they were asked for with `user_id`, who posted the turns, and `api_key_id`, the API key
+    that did; null is a token."""
+
+    user_id: str | None = None
+    api_key_id: str | None = None
 
 
 class LedgerRowView(BaseModel):
     """One row of the ledger. A `post` is what a call cost when its turn was published; an `adjustment` moves a call out
     of suspense, by two rows. `rates` are USD per million tokens, as they were when the call was made;
-    `cache_write_1h_tokens` says how many of the usage's `cache_write_tokens` were at the rate for an hour."""
+    `cache_write_1h_tokens` says how many of the usage's `cache_write_tokens` were at the rate for an hour. The user
+    `user_id` posted the turn, with the API key `api_key_id` or, where that is null, with a token."""
 
     created_at: datetime
     kind: Literal["post", "adjustment"]
@@ -72,14 +84,17 @@ class LedgerRowView(BaseModel):
     cache_write_1h_tokens: int
     rates: RatesView
     amount_usd: str
+    user_id: str
+    api_key_id: str | None
 
 
-@router.get("", response_model=PageOf[UsageTotalView], response_model_exclude_unset=True)
+@router.get("", response_model=PageOf[TenantTotalView], response_model_exclude_unset=True)
 async def read_usage(
     caller: CurrentCaller, period: RequestedPeriod, page: RequestedPage, group_by: GroupBy = None
 ) -> dict[str, Any]:
-    """Totals by any of day, session_id, agent_key, model_alias, purpose and account; one total without. Sorted by the
-    groups in this order. Days are those of UTC. By session_id the period is 92 days at most, and 422 otherwise."""
+    """Totals by any of day, session_id, agent_key, model_alias, purpose, account, user_id and api_key_id; one total
+    without. Sorted by the groups in this order. Days are those of UTC. By session_id, user_id or api_key_id the period
+    is 92 days at most, and 422 otherwise."""
     groups = read_groups(group_by, GROUPS)
     found = load_totals(database(), caller.tenant_id, period, groups, page)
     return {"items": [total_view(row, groups) for row in found.items], "next_cursor": found.next_cursor}
@@ -110,7 +125,8 @@ async def list_calls(
     headers = {"Vary": "Accept", "Content-Disposition": 'attachment; filename="usage.csv"'}
     if written < len(found.items) or found.next_cursor:
         after = encode_cursor(position(found.items[written - 1]))
-        headers["Link"] = f'<{_address(period, after, order, limit)}>; rel="next"'
+        address = base_path(request.scope) + _address(period, after, order, limit)
+        headers["Link"] = f'<{address}>; rel="next"'
     return Response(text, headers=headers, media_type="text/csv; header=present")
 
 
@@ -130,17 +146,25 @@ def write_csv(rows: Sequence[Row], most_bytes: int) -> tuple[str, int]:
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(_CSV_HEADER)
+    size = file.tell()
     for written, row in enumerate(rows):
         end = file.tell()
         view = _view(row)
         counts = [*view["usage"].values(), *(view["rates"][name] for name in _RATES)]
         named = [view[name] for name in ("created_at", *_NAMES)]
         of_an_hour = [view[f"{_HOUR}_tokens"], view["rates"].get(_HOUR)]
-        writer.writerow([*named, *counts, view["amount_usd"], *of_an_hour])
-        # All of it is ASCII: a character is a byte.
-        if file.tell() > most_bytes and written:
+        user_id = neutralised(view["user_id"])
+        writer.writerow([*named, *counts, view["amount_usd"], *of_an_hour, user_id, view["api_key_id"]])
+        # All but the user id is ASCII, where a character is a byte.
+        size += file.tell() - end + len(user_id.encode()) - len(user_id)
+        if size > most_bytes and written:
             return file.getvalue()[:end], written
     return file.getvalue(), len(rows)
+
+
+def neutralised(text: str) -> str:
+    """`text` as a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _address(period: Period, cursor: str, order: Order, limit: int | None) -> str:
@@ -158,4 +182,6 @@ def _view(row: Mapping[str, Any]) -> dict[str, Any]:
         f"{_HOUR}_tokens": row[f"{_HOUR}_tokens"],
         "rates": row["rates"],
         "amount_usd": format_usd(row["amount_usd"]),
+        "user_id": row["user_id"],
+        "api_key_id": row["api_key_id"] and str(row["api_key_id"]),
     }

@@ -35,7 +35,8 @@ from shared.settings import budget_settings, settings
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """A posted turn. `mode` None means the session's; `later` leaves the running to the worker."""
+    """A posted turn. `mode` None means the session's; `later` leaves the running to the worker. `api_key_id` is the key
+    that posted it, if it was one."""
 
     tenant_id: str
     user_id: str
@@ -45,6 +46,7 @@ class TurnRequest:
     agent_keys: tuple[str, ...] | None = None
     idempotency_key: str | None = None
     later: bool = False
+    api_key_id: UUID | None = None
 
     def fingerprint(self) -> str:
         """What a key stands for: the same session and the same body."""
@@ -175,5 +177,6 @@ def _columns(request: TurnRequest, header: Header, fan_out: str, roster: dict[st
         "t_requested_agent_keys": request.agent_keys and list(request.agent_keys),
         "t_roster": json_text([{"key": agent.key, "version": agent.version} for agent in roster.values()]),
         "t_plan": None,
+        "t_api_key_id": request.api_key_id,
         "t_default_cap_usd": budget_settings().default_cap_usd,
     }

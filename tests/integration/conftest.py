@@ -108,8 +108,6 @@ def scripted_settings(app_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
     for name in Env:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(Env.APP_DATABASE_URL, app_url)
-    monkeypatch.setenv(Env.JWT_ISSUER, "issuer")
-    monkeypatch.setenv(Env.JWT_AUDIENCE, "audience")
     monkeypatch.setenv(Env.LLM_PROVIDER, "scripted")
     _forget_settings()
     yield

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -219,3 +220,11 @@ def test_a_turn_touches_its_session_which_is_kept_from_then_on(room: CouncilRoom
     touched = room.rows("SELECT id FROM sessions WHERE updated_at > created_at AND id <> %s", elsewhere)
     assert touched == room.rows("SELECT session_id AS id FROM turns WHERE id = %s", turn_id)
     room.resume(turn_id)
+
+
+@pytest.mark.parametrize("key_id", [None, UUID(int=5)])
+@pytest.mark.parametrize("later", [False, True])
+def test_a_turn_keeps_the_api_key_that_posted_it(room: CouncilRoom, key_id: UUID | None, later: bool) -> None:
+    room.take("@writer hello", api_key_id=key_id, later=later, idempotency_key="once")
+    room.take("@writer hello", api_key_id=UUID(int=6), idempotency_key="once")
+    assert room.rows("SELECT api_key_id FROM turns") == [{"api_key_id": key_id}]

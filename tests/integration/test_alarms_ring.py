@@ -191,13 +191,36 @@ def test_ten_throttles_in_five_minutes_are_a_ticket(
 ) -> None:
     """Whichever of the functions and models it is that are turned away."""
     watched = list(alarm("Throttles").metrics())
-    assert len(watched) == 8
+    assert len(watched) == 9
     for number in range(len(watched)):
         give(service, alarm("Throttles"), 9, number)
         assert rings() == set()
         give(service, alarm("Throttles"), 1, number)
         assert rings() == {"Throttles"}
         service.now += 300
+
+
+def test_issuer_keys_that_are_not_copied_for_a_quarter_of_an_hour_are_a_ticket(
+    service: Service, rings: Callable[[], set[str]], alarm: Callable[[str], Alarm]
+) -> None:
+    names = [named.name for _, named, *_ in alarm("IssuerKeys").metrics()]
+    runs, errors = names.index("Invocations"), names.index("Errors")
+
+    def run(*failures: int) -> set[str]:
+        """A run every five minutes; the last one has just ended."""
+        found = set[str]()
+        for number, failed in enumerate(failures):
+            service.now += 240 if number else 0
+            give(service, alarm("IssuerKeys"), 1, runs)
+            give(service, alarm("IssuerKeys"), failed, errors)
+            found = rings()
+        return found
+
+    assert run(0, 1, 1) == set(), "the first run of the quarter succeeded"
+    service.now += 240
+    assert run(1) == {"IssuerKeys"}
+    service.now += 240
+    assert run(0) == set()
 
 
 def test_four_fifths_of_the_platforms_budget_are_a_ticket(

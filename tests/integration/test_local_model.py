@@ -27,8 +27,6 @@ DEADLINE_S = 30.0
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "PANTHEON_APP_DATABASE_URL": "postgresql://",
-    "PANTHEON_JWT_ISSUER": "issuer",
-    "PANTHEON_JWT_AUDIENCE": "audience",
     "PANTHEON_LLM_PROVIDER": "local",
 }
 

@@ -1,5 +1,6 @@
 """Totals are those of the ledger to the last digit, whatever is grouped, asked for, or rolled up by now."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,15 +11,16 @@ import psycopg
 import pytest
 
 from shared.db.api.pages import Order, PageRequest
-from shared.db.engine import Database, Row
+from shared.db.engine import Database, Row, Statement
+from shared.db.usage import ledger as ledger_rows
 from shared.db.usage import totals as usage
 from shared.db.usage.ledger import load_ledger
 from shared.db.usage.roll_up import roll_up
-from shared.db.usage.totals import GROUPS, OPERATOR_GROUPS, Period, load_totals
+from shared.db.usage.totals import GROUPS, LEDGER_GROUPS, OPERATOR_GROUPS, TURN_GROUPS, Period, load_totals
 from shared.errors import InvalidRequest
 from shared.names import Role
 from tests.council_room import DatabaseUrls
-from tests.ledger_rows import Sums, entries, entry, hours_ago, insert, sums
+from tests.ledger_rows import POSTERS, Sums, entries, entry, hours_ago, insert, insert_turns, sums
 
 TENANTS = ("tenant-1", "tenant-2")
 START = hours_ago(100).replace(minute=0, second=0, microsecond=0)
@@ -48,6 +50,7 @@ def ops(database_urls: DatabaseUrls) -> Iterator[Database]:
 def ledger(owner: psycopg.Connection[Row]) -> list[Row]:
     rows = entries(5, 600, START, NOW, TENANTS)
     insert(owner, rows)
+    insert_turns(owner, rows)
     return rows
 
 
@@ -105,7 +108,7 @@ def test_without_groups_it_is_one_total_and_nothing_adds_up_to_nothing(db: Datab
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("groups", [("day", "agent_key"), ("session_id", "purpose"), GROUPS, ()])
+@pytest.mark.parametrize("groups", [("day", "agent_key"), ("session_id", "purpose"), TURN_GROUPS, GROUPS, ()])
 def test_pages_of_totals_show_each_group_once_in_one_order(
     db: Database, ops: Database, ledger: list[Row], groups: tuple[str, ...], order: Order
 ) -> None:
@@ -124,8 +127,10 @@ def test_a_cursor_belongs_to_its_groups(db: Database, ledger: list[Row]) -> None
         load_totals(db, TENANTS[0], ALL, ["model_alias"], PageRequest(1, cursor))
 
 
-@pytest.mark.parametrize("groups", [["session_id"], ["day", "session_id"]])
-def test_sessions_are_told_apart_over_92_days_at_most(db: Database, ledger: list[Row], groups: list[str]) -> None:
+@pytest.mark.parametrize("groups", [["session_id"], ["day", "session_id"], ["user_id"], ["account", "api_key_id"]])
+def test_what_is_read_row_by_row_is_told_apart_over_92_days_at_most(
+    db: Database, ledger: list[Row], groups: list[str]
+) -> None:
     longest = Period(ALL.end - timedelta(days=92), ALL.end)
     assert dict(totals(db, TENANTS[0], longest, groups)) == sums(within(ledger, ALL, TENANTS[0]), groups)
     with pytest.raises(InvalidRequest, match="92 days"):
@@ -133,7 +138,7 @@ def test_sessions_are_told_apart_over_92_days_at_most(db: Database, ledger: list
 
 
 def test_what_is_rolled_up_is_added_up_over_any_period(db: Database, ledger: list[Row]) -> None:
-    groups = [name for name in GROUPS if name != "session_id"]
+    groups = [name for name in GROUPS if name not in LEDGER_GROUPS]
     ever = Period(datetime(2000, 1, 1, tzinfo=UTC), ALL.end)
     assert dict(totals(db, TENANTS[0], ever, groups)) == sums(within(ledger, ALL, TENANTS[0]), groups)
 
@@ -177,6 +182,12 @@ class TestRows:
         times = [row["created_at"] for row in shown]
         assert times == sorted(times, reverse=order == "desc")
 
+    def test_a_row_says_who_posted_its_turn(self, db: Database, ledger: list[Row]) -> None:
+        posters = {row["call_id"]: (row["user_id"], row["api_key_id"]) for row in within(ledger, ALL, TENANTS[0])}
+        shown = self.pages(db, 100, "asc")
+        assert {row["call_id"]: (row["user_id"], row["api_key_id"]) for row in shown} == posters
+        assert set(posters.values()) == set(POSTERS)
+
     def test_a_page_is_the_rows_of_its_period_and_tenant(self, db: Database, ledger: list[Row]) -> None:
         period = PERIODS["parts of hours"]
         page = load_ledger(db, TENANTS[1], period, PageRequest(1000))
@@ -184,15 +195,59 @@ class TestRows:
         assert {row["call_id"] for row in page.items} == {r["call_id"] for r in within(ledger, period, TENANTS[1])}
 
 
-def test_what_is_read_is_found_by_its_time_within_the_tenant(app_url: str) -> None:
-    """A bound that the planner does not trust is looked at row by row, behind the tenant: a month takes seconds."""
-    params: dict[str, object] = {f"u_by_{name}": False for name in GROUPS} | ALL.params()
-    params |= {f"u_after_{name}": None for name in GROUPS} | {"u_first_page": True, "u_limit": 100}
-    statement = usage._statement(GROUPS, "desc", from_ledger=False)
+def plan_of(app_url: str, statement: Statement, params: dict[str, object], *, seqscan: bool = True) -> list[str]:
+    """The lines of the plan, of the application's role in the first tenant."""
     ((text, values),) = statement.sent(params)
     with psycopg.connect(app_url, cursor_factory=psycopg.RawCursor) as connection:
-        connection.execute("SET LOCAL enable_seqscan = off")
-        plan = [line for (line,) in connection.execute(f"EXPLAIN {text}".encode(), values)]
+        connection.execute(f"SET LOCAL enable_seqscan = {'on' if seqscan else 'off'}".encode())
+        connection.execute("SELECT set_config('app.tenant_id', $1, true)", (TENANTS[0],))
+        return [line for (line,) in connection.execute(f"EXPLAIN {text}".encode(), values)]
+
+
+def totals_params(groups: Sequence[str]) -> dict[str, object]:
+    params: dict[str, object] = {f"u_by_{name}": True for name in groups} | ALL.params()
+    return params | {f"u_after_{name}": None for name in groups} | {"u_first_page": True, "u_limit": 100}
+
+
+def test_what_is_read_is_found_by_its_time_within_the_tenant(app_url: str) -> None:
+    """A bound that the planner does not trust is looked at row by row, behind the tenant: a month takes seconds."""
+    groups = usage._GROUPS_WITHOUT_TURNS
+    statement = usage._statement(groups, "desc", from_ledger=False)
+    plan = plan_of(app_url, statement, totals_params(groups), seqscan=False)
     bounds = [line for line in plan if "created_at" in line or "start" in line]
     assert len([line for line in bounds if "Index Cond" in line]) == 5
     assert [line for line in bounds if "Filter" in line] == []
+
+
+LEDGER_STATEMENTS: dict[str, tuple[Statement, dict[str, object]]] = {
+    "totals": (usage._statement(GROUPS, "desc", from_ledger=True), totals_params(GROUPS)),
+    "rows": (
+        ledger_rows._LIST["desc"],
+        {"u_from": ALL.start, "u_to": ALL.end, "u_after_at": ALL.end, "u_after_id": 0, "u_limit": 10_001},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEDGER_STATEMENTS)
+def test_a_rows_turn_is_found_by_its_id_however_many_turns_there_are(
+    owner: psycopg.Connection[Row], app_url: str, ledger: list[Row], name: str
+) -> None:
+    """For a hash join, Postgres would read the turns of all tenants."""
+    insert_turns(owner, [entry(NOW, "tenant-3") for _ in range(2000)])
+    owner.execute("ANALYZE turns, usage_ledger")
+    plan = plan_of(app_url, *LEDGER_STATEMENTS[name])
+    (turns,) = [number for number, line in enumerate(plan) if " on turns" in line]
+    assert re.search(r"Index Scan using \w+ on turns", plan[turns])
+    assert re.search(r"Index Cond: \(.*\bid = usage_ledger\.turn_id\b", plan[turns + 1])
+
+
+def test_turns_are_looked_up_only_where_a_group_asks_for_them(app_url: str) -> None:
+    for known, from_ledger in ((usage._GROUPS_WITHOUT_TURNS, True), (OPERATOR_GROUPS, True), (OPERATOR_GROUPS, False)):
+        ((text, _),) = usage._statement(known, "desc", from_ledger=from_ledger).sent(totals_params(known))
+        assert "turns" not in text
+
+
+@pytest.mark.parametrize("group", TURN_GROUPS)
+def test_who_posted_is_for_tenants_to_ask(db: Database, ledger: list[Row], group: str) -> None:
+    assert group not in OPERATOR_GROUPS
+    assert dict(totals(db, TENANTS[0], ALL, [group])) == sums(within(ledger, ALL, TENANTS[0]), [group])

@@ -59,5 +59,10 @@ def test_what_is_made_leads_to_where_it_can_be_used() -> None:
         for answer in operation["responses"].values()
         for link in answer.get("links", {}).values()
     ]
-    assert {parameter for link in links for parameter in link["parameters"]} == {"key", "session_id", "turn_id"}
+    assert {parameter for link in links for parameter in link["parameters"]} == {
+        "key",
+        "key_id",
+        "session_id",
+        "turn_id",
+    }
     assert all(link["parameters"].keys() <= parameters[link["operationId"]] for link in links)

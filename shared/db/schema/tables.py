@@ -36,12 +36,14 @@ from shared.db.schema.budget_tables import (
 )
 from shared.db.schema.columns import Time, counts, metadata, now, tokens
 from shared.db.schema.invocation_log_tables import invocation_log_hours
+from shared.db.schema.key_tables import api_keys
 from shared.db.schema.usage_tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
 
 # Whoever wants the schema finds all of it here.
 __all__ = [
     "PLATFORM",
     "Time",
+    "api_keys",
     "budget_limits",
     "budget_settlements",
     "budgets",
@@ -55,7 +57,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0012"
+MIGRATION_HEAD = "0013"
 agents = Table(
     "agents",
     metadata,
@@ -131,6 +133,8 @@ turns = Table(
     Column("response", Text),
     now(),
     Column("completed_at", Time),
+    # The API key that posted the turn. No foreign key: each turn would lock its key's row.
+    Column("api_key_id", Uuid),
     CheckConstraint("status IN ('accepted', 'running', 'completed', 'failed', 'cancelled')", name="turns_status_check"),
     CheckConstraint("(status IN ('accepted', 'running')) = (dispatch_after IS NOT NULL)", name="turns_dispatch_check"),
     CheckConstraint("(status = 'running') = (lease_expires_at IS NOT NULL)", name="turns_lease_check"),

@@ -10,14 +10,15 @@ RETURNING true AS moved;
 -- part turn
 -- Without a lease the turn waits for the worker, which the sweeper wakes in a minute if the queue does not.
 INSERT INTO turns (id, tenant_id, session_id, user_id, turn_index, status, idempotency_key, fingerprint, message, mode,
-                   fan_out, requested_agent_keys, roster, plan, lease_epoch, lease_expires_at, dispatch_after)
+                   fan_out, requested_agent_keys, roster, plan, lease_epoch, lease_expires_at, dispatch_after,
+                   api_key_id)
 SELECT :t_id, :t_tenant_id, id, :t_user_id, :t_turn_index,
        CASE WHEN :t_lease_s::float8 IS NULL THEN 'accepted' ELSE 'running' END,
        :t_idempotency_key, :t_fingerprint, :t_message, :t_mode, :t_fan_out, :t_requested_agent_keys::text[],
        :t_roster::jsonb, :t_plan::jsonb,
        CASE WHEN :t_lease_s::float8 IS NULL THEN 0 ELSE 1 END,
        clock_timestamp() + make_interval(secs => :t_lease_s::float8),
-       clock_timestamp() + make_interval(secs => coalesce(:t_lease_s::float8, 60))
+       clock_timestamp() + make_interval(secs => coalesce(:t_lease_s::float8, 60)), :t_api_key_id
 FROM sessions
 WHERE id = :t_session_id AND xmin = pg_current_xact_id()::xid -- moved by this transaction
 RETURNING created_at, clock_timestamp() AS now;

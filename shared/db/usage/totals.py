@@ -4,7 +4,8 @@ The rule this file protects: a total is exact, whatever has been rolled up by no
 takes whole days and hours that are rolled up from there, and everything else of the period from the ledger. Sums are
 numeric from the first row to the last.
 
-One statement serves every combination of groups: a group that is not asked for is NULL in every row.
+One statement serves every combination of groups: a group that is not asked for is NULL in every row. Only the statement
+for TURN_GROUPS looks up the turn of each row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    true,
     tuple_,
     union_all,
 )
@@ -42,14 +44,19 @@ from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.schema.columns import TOKENS, Time
 from shared.db.schema.tables import PLATFORM, usage_days, usage_hours, usage_ledger, usage_rolled_up
+from shared.db.usage.turn_of_entry import turn_of_entry
 from shared.errors import InvalidRequest
 
+_CALL_GROUPS = ("session_id", "agent_key", "model_alias", "purpose", "account")
+# The ledger does not hold these. They are read from the turn of each row.
+TURN_GROUPS = ("user_id", "api_key_id")
 # In the order in which totals are sorted.
-GROUPS = ("day", "session_id", "agent_key", "model_alias", "purpose", "account")
+GROUPS = ("day", *_CALL_GROUPS, *TURN_GROUPS)
 # Operations see all tenants, and may tell them apart.
-OPERATOR_GROUPS = ("day", "tenant_id", *GROUPS[1:])
+OPERATOR_GROUPS = ("day", "tenant_id", *_CALL_GROUPS)
+_GROUPS_WITHOUT_TURNS = ("day", *_CALL_GROUPS)
 # Hours and days do not tell these apart. They are read from the ledger row by row, three months of it at most.
-LEDGER_GROUPS = ("session_id",)
+LEDGER_GROUPS = ("session_id", *TURN_GROUPS)
 LONGEST_DAYS = 92
 
 _TEXTS = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind")
@@ -104,8 +111,8 @@ def _text(written: Any) -> str:
 # What a cursor holds of each group, as its column has it. None is written where nobody was meant, and comes first.
 _KEYS: Mapping[str, Callable[[Any], object]] = {
     "day": lambda written: date.fromisoformat(written) if written else date.min,
-    "session_id": lambda written: UUID(written) if written else UUID(int=0),
-    **dict.fromkeys(("tenant_id", "agent_key", "model_alias", "purpose", "account"), _text),
+    **dict.fromkeys(("session_id", "api_key_id"), lambda written: UUID(written) if written else UUID(int=0)),
+    **dict.fromkeys(("tenant_id", "agent_key", "model_alias", "purpose", "account", "user_id"), _text),
 }
 
 
@@ -114,6 +121,12 @@ def _posted(*conditions: ColumnElement[bool]) -> Select[Any]:
     columns = [entry.created_at.label("at"), entry.session_id, *(entry[name] for name in _TEXTS)]
     calls = case((entry.kind == "post", 1), else_=0).label("calls")
     return select(*columns, calls, *(entry[name] for name in _MEASURES[1:])).where(*conditions)
+
+
+def _posted_with_turns(*conditions: ColumnElement[bool]) -> Select[Any]:
+    turn = turn_of_entry()
+    joined = usage_ledger.outerjoin(turn, true())
+    return _posted(*conditions).add_columns(*(turn.c[name] for name in TURN_GROUPS)).select_from(joined)
 
 
 def _rolled_up(spans: Table, since: ColumnElement[Any], until: ColumnElement[Any]) -> Select[Any]:
@@ -185,7 +198,7 @@ def _totals(entries: FromClause, groups: Sequence[str], order: Order) -> Stateme
 
 
 def _type(group: str) -> TypeEngine[Any]:
-    types: dict[str, TypeEngine[Any]] = {"day": Date(), "session_id": Uuid()}
+    types: dict[str, TypeEngine[Any]] = {"day": Date(), "session_id": Uuid(), "api_key_id": Uuid()}
     return types.get(group, Text())
 
 
@@ -195,9 +208,10 @@ def _lowest(group: str) -> ColumnElement[Any]:
 
 @cache
 def _statement(groups: Sequence[str], order: Order, *, from_ledger: bool) -> Statement:
-    """Compiled when it is first used, because eight forms would slow each cold start."""
+    """Compiled when it is first used, because ten forms would slow each cold start."""
     at = usage_ledger.c.created_at
-    entries = _posted(at >= _from, at < _to) if from_ledger else _rolled_up_and_posted()
+    posted = _posted_with_turns if set(groups) & set(TURN_GROUPS) else _posted
+    entries = posted(at >= _from, at < _to) if from_ledger else _rolled_up_and_posted()
     return _totals(entries.subquery("entries"), groups, order)
 
 
@@ -216,8 +230,8 @@ def load_totals(
             f"query.group_by={from_ledger[0]} takes {LONGEST_DAYS} days at most; ask for a shorter period.",
             longest_days=LONGEST_DAYS,
         )
-    known = GROUPS if tenant_id is not None else OPERATOR_GROUPS
-    asked = [name for name in known if name in groups]
+    asked = [name for name in (GROUPS if tenant_id is not None else OPERATOR_GROUPS) if name in groups]
+    known = _known(tenant_id, asked)
     key = request.after(_key_of(asked))
     params: dict[str, object] = {
         **period.params(),
@@ -232,6 +246,13 @@ def load_totals(
     if not rows and not asked and key is None:
         rows = [dict.fromkeys(_RESULTS, 0)]
     return page(rows, request, lambda row: [asked, [row[name] and str(row[name]) for name in asked]])
+
+
+def _known(tenant_id: str | None, asked: Sequence[str]) -> tuple[str, ...]:
+    """The groups of the statement that serves those that are asked for."""
+    if tenant_id is None:
+        return OPERATOR_GROUPS
+    return GROUPS if set(asked) & set(TURN_GROUPS) else _GROUPS_WITHOUT_TURNS
 
 
 def _key_of(asked: Sequence[str]) -> Callable[[Any], dict[str, object]]:

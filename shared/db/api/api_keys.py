@@ -1,0 +1,70 @@
+"""API keys as their tenant manages them. The hash of a key is written here and never read."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from shared.db.api.pages import Order, Page, PageRequest, page
+from shared.db.compiler import compiled, typed
+from shared.db.engine import Database, Row, Statement
+from shared.db.schema.tables import api_keys
+from shared.errors import InvalidRequest, NotFound
+
+_WRITTEN = ("id", "tenant_id", "name", "role", "prefix", "key_hash", "created_by", "expires_at")
+_SHOWN = ("id", "name", "role", "prefix", "created_by", "created_at", "expires_at", "last_used_at", "revoked_at")
+_columns = [api_keys.c[name] for name in _SHOWN]
+_created_by = typed("b_created_by", api_keys.c.created_by)
+# NULL stands for every creator.
+_of_creator = or_(_created_by.is_(None), api_keys.c.created_by == _created_by)
+
+
+def _insert() -> Statement:
+    values = {name: typed(f"b_{name}", api_keys.c[name]) for name in _WRITTEN}
+    expires_at: ColumnElement[Any] = values["expires_at"]
+    source = select(*values.values()).where(or_(expires_at.is_(None), expires_at > func.now()))
+    return compiled(insert(api_keys).from_select(_WRITTEN, source, include_defaults=False).returning(*_columns))
+
+
+def _list(order: Order) -> Statement:
+    after = bindparam("b_after", type_=api_keys.c.id.type)
+    beyond = api_keys.c.id < after if order == "desc" else api_keys.c.id > after
+    by = api_keys.c.id.desc() if order == "desc" else api_keys.c.id.asc()
+    listed = select(*_columns).where(_of_creator, or_(after.is_(None), beyond))
+    return compiled(listed.order_by(by).limit(bindparam("b_limit")))
+
+
+_INSERT = _insert()
+_LIST = {"desc": _list("desc"), "asc": _list("asc")}
+_REVOKE = compiled(
+    update(api_keys)
+    .where(api_keys.c.id == bindparam("b_id"), _of_creator)
+    # The first revocation counts.
+    .values(revoked_at=func.coalesce(api_keys.c.revoked_at, func.clock_timestamp()))
+    .returning(api_keys.c.id)
+)
+
+
+def record_api_key(db: Database, tenant_id: str, key_id: UUID, fields: Mapping[str, object]) -> Row:
+    """Make a key of `fields` name, role, prefix, key_hash, created_by and expires_at. Raises InvalidRequest where
+    `expires_at` has passed by the database's clock."""
+    params = {f"b_{name}": value for name, value in fields.items()}
+    rows = db.run(tenant_id, _INSERT, params | {"b_id": key_id, "b_tenant_id": tenant_id})
+    if not rows:
+        raise InvalidRequest("body.expires_at must be in the future.")
+    return rows[0]
+
+
+def load_api_keys(db: Database, tenant_id: str, created_by: str | None, request: PageRequest) -> Page:
+    """The keys that this user created, or None for the whole tenant's, by the time they were made. Raises
+    InvalidRequest for a bad cursor."""
+    params = {"b_created_by": created_by, "b_after": request.after(UUID), "b_limit": request.limit + 1}
+    return page(db.read(tenant_id, _LIST[request.order], params), request, lambda row: str(row["id"]))
+
+
+def record_revocation(db: Database, tenant_id: str, created_by: str | None, key_id: UUID) -> None:
+    """Revoke a key that this user created, or None for any of the tenant's. Again is the same. Raises NotFound."""
+    if not db.run(tenant_id, _REVOKE, {"b_created_by": created_by, "b_id": key_id}):
+        raise NotFound("There is no such API key.")

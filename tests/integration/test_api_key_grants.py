@@ -1,0 +1,110 @@
+"""What the application can do with its tenant's API keys, and what the table refuses."""
+
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from shared.db.engine import Row
+from shared.domain.api_key import hash_key, new_key, prefix_of
+from shared.names import Role
+
+KEY = new_key()
+INSERT = """INSERT INTO api_keys (id, tenant_id, name, role, prefix, key_hash, created_by)
+    VALUES (%(id)s, %(tenant_id)s, 'CI', %(role)s, %(prefix)s, %(key_hash)s, 'user-1')"""
+
+
+def fields(**changes: object) -> dict[str, object]:
+    """The columns of a key of the first tenant, but for `changes`."""
+    row = {
+        "id": uuid4(),
+        "tenant_id": "tenant-1",
+        "role": "member",
+        "prefix": prefix_of(KEY),
+        "key_hash": hash_key(KEY),
+    }
+    return row | changes
+
+
+@pytest.fixture
+def key_id(owner: psycopg.Connection[Row]) -> UUID:
+    """A key of the first tenant; the second has one too."""
+    owner.execute(INSERT, row := fields())
+    owner.execute(INSERT, fields(tenant_id="tenant-2", key_hash=hash_key(new_key())))
+    assert isinstance(row["id"], UUID)
+    return row["id"]
+
+
+@pytest.fixture
+def app(app_url: str) -> Iterator[psycopg.Connection[Row]]:
+    """The application's role, in a transaction of the first tenant."""
+    with psycopg.connect(app_url, row_factory=dict_row) as connection:
+        connection.execute("SELECT set_config('app.tenant_id', 'tenant-1', true)")
+        yield connection
+        connection.rollback()
+
+
+def test_the_application_sees_and_revokes_its_tenants_keys(app: psycopg.Connection[Row], key_id: UUID) -> None:
+    assert app.execute("SELECT id FROM api_keys").fetchall() == [{"id": key_id}]
+    assert app.execute("UPDATE api_keys SET revoked_at = now()").rowcount == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT key_hash FROM api_keys",
+        "SELECT * FROM api_keys",
+        "SELECT id FROM api_keys WHERE key_hash = sha256('')",
+        "INSERT INTO api_keys (id, tenant_id, name, role, prefix, key_hash, created_by) "
+        "SELECT gen_random_uuid(), 'tenant-1', '', 'admin', 'pan_abcdefgh', sha256(''), '' RETURNING key_hash",
+        "INSERT INTO api_keys (id, tenant_id, name, role, prefix, key_hash, created_by, last_used_at) "
+        "SELECT gen_random_uuid(), 'tenant-1', '', 'admin', 'pan_abcdefgh', sha256(''), '', now()",
+        "INSERT INTO api_keys (id, tenant_id, name, role, prefix, key_hash, created_by, created_at) "
+        "SELECT gen_random_uuid(), 'tenant-1', '', 'admin', 'pan_abcdefgh', sha256(''), '', now()",
+        "UPDATE api_keys SET role = 'admin'",
+        "UPDATE api_keys SET created_by = 'user-2'",
+        "UPDATE api_keys SET expires_at = NULL",
+        "UPDATE api_keys SET last_used_at = now()",
+        "UPDATE api_keys SET key_hash = sha256('')",
+        "UPDATE api_keys SET tenant_id = 'tenant-2'",
+        "UPDATE api_keys SET name = ''",
+        "DELETE FROM api_keys",
+        "TRUNCATE api_keys",
+    ],
+)
+@pytest.mark.usefixtures("key_id")
+def test_the_application_reads_no_hash_and_changes_nothing_else(app: psycopg.Connection[Row], statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied for table api_keys"):
+        app.execute(statement.encode())
+
+
+@pytest.mark.usefixtures("key_id")
+def test_operations_have_nothing_to_do_with_keys(owner: psycopg.Connection[Row]) -> None:
+    held = "SELECT has_any_column_privilege(%s, 'api_keys', 'SELECT, INSERT, UPDATE, REFERENCES') AS held"
+    assert owner.execute(held, (Role.OPS,)).fetchall() == [{"held": False}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ({"role": "operator"}, "api_keys_role_check"),
+        ({"role": ""}, "api_keys_role_check"),
+        ({"prefix": KEY}, "api_keys_prefix_check"),
+        ({"prefix": KEY[4:16]}, "api_keys_prefix_check"),
+        ({"key_hash": KEY.encode()}, "api_keys_key_hash_check"),
+        ({"key_hash": hash_key(KEY)[:-1]}, "api_keys_key_hash_check"),
+    ],
+)
+def test_the_table_takes_no_other_role_and_no_key_for_its_prefix_or_hash(
+    app: psycopg.Connection[Row], changes: dict[str, object], constraint: str
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match=constraint):
+        app.execute(INSERT, fields(**changes))
+
+
+def test_one_key_is_one_row_even_across_tenants(app: psycopg.Connection[Row], key_id: UUID) -> None:
+    app.execute("SELECT set_config('app.tenant_id', 'tenant-3', true)")
+    with pytest.raises(psycopg.errors.UniqueViolation, match="api_keys_key_hash_key"):
+        app.execute(INSERT, fields(tenant_id="tenant-3"))
