@@ -1,13 +1,13 @@
-"""What every HTTP function shares: who is calling, and problem+json for whatever goes wrong.
+"""The parts that every HTTP function shares: the caller, problem+json, and the way from an event to the application.
 
-The rule this file protects: an error has its status and stable code from `shared.errors`, no route catches one, and
-no answer or log line holds a trace with data in it.
+An error has its status and stable code from `shared.errors`. No route catches one. No answer or log line holds a trace
+with data in it.
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -16,72 +16,50 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from mangum import Mangum
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared import telemetry
+from shared.domain.origins import origin_pattern
 from shared.errors import InvalidMessage, InvalidRequest, PantheonError, Unauthorized
-from shared.names import VERSION, Metric
-from shared.settings import identity_settings
+from shared.names import CALLER_FIELDS, CORS_RESPONSE_HEADERS, VERSION, Metric
+from shared.settings import http_settings
 
 PROBLEM_JSON = "application/problem+json"
-# What a token can make of its bearer. Whatever else its claim lists are another application's groups.
-ROLES = frozenset(("member", "admin", "operator"))
-# How API Gateway spells a claim that was a list, an object or null: no issuer meant it to name somebody.
-_NO_STRING = re.compile(r"(map)?\[.*\]|<nil>", re.DOTALL)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _STATUS_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling, by the claims of a token that the gateway has verified."""
+    """Who is calling, as the authorizer says. `key_id` is the id of the API key that was used, if it was one."""
 
     user_id: str
     tenant_id: str
     email: str | None
     roles: tuple[str, ...]
+    key_id: str | None = None
 
 
 async def caller(request: Request) -> Caller:
-    """The caller of this request. Raises Unauthorized where the claims are not those of our issuer and audience."""
-    context = request.scope["aws.event"]["requestContext"]
-    claims: Mapping[str, str] = context.get("authorizer", {}).get("jwt", {}).get("claims") or {}
-    values = identity_settings()
-    # Cognito's access tokens carry client_id and no aud.
-    audiences = _listed(claims.get("aud", claims.get("client_id", "")))
-    if claims.get("iss") != values.jwt_issuer or values.jwt_audience not in audiences:
+    """The caller of this request. Raises Unauthorized where the authorizer has not let the request through."""
+    told: Mapping[str, str] = request.scope["aws.event"]["requestContext"].get("authorizer") or {}
+    if any(field not in told for field in CALLER_FIELDS):
         raise Unauthorized
-    user_id = _identifier(claims.get("sub"))
-    tenant = claims.get(values.tenant_claim)
-    # Without a tenant the caller is alone in one; the prefix keeps it apart from every tenant that a token can name.
-    tenant_id = f"user:{user_id}" if not tenant else _identifier(tenant)
-    if tenant and tenant_id.startswith("user:"):
-        raise Unauthorized
-    roles = dict.fromkeys(role for role in _listed(claims.get(values.roles_claim, "")) if role in ROLES)
-    return Caller(user_id, tenant_id, claims.get("email"), tuple(roles) or ("member",))
-
-
-def _listed(claim: str) -> list[str]:
-    """A claim's values: API Gateway hands an array over as "[admin member]", and some issuers send "admin,member"."""
-    if claim.startswith("["):
-        return claim.strip("[]").split()
-    return claim.replace(",", " ").split()
-
-
-def _identifier(value: str | None) -> str:
-    if not value or not is_identifier(value):
-        raise Unauthorized
-    return value
-
-
-def is_identifier(value: str) -> bool:
-    """Whether a token may name a user or a tenant so."""
-    return 0 < len(value) <= 255 and value.isprintable() and not _NO_STRING.fullmatch(value)
+    roles = tuple(json.loads(told["roles"]))
+    return Caller(told["user"], told["tenant"], told["email"] or None, roles, told["key_id"] or None)
 
 
 def request_id(scope: Scope) -> str:
     return str(scope["aws.event"]["requestContext"]["requestId"])
+
+
+def base_path(scope: Scope) -> str:
+    """The path before every address of ours: `/live` at API Gateway's own domain, nothing at a custom one."""
+    context = scope["aws.event"]["requestContext"]
+    stage = f"/{context['stage']}"
+    return stage if f"{context.get('path', '')}/".startswith(f"{stage}/") else ""
 
 
 def create_app(title: str, elsewhere: Sequence[BaseRoute] = ()) -> FastAPI:
@@ -102,6 +80,7 @@ def create_app(title: str, elsewhere: Sequence[BaseRoute] = ()) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_http)
     app.state.elsewhere = elsewhere
     app.add_middleware(_Unexpected)
+    app.add_middleware(_CrossOrigin)
     return app
 
 
@@ -111,6 +90,9 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         telemetry.begin(event["requestContext"]["requestId"], context)
+        # `path` depends on how a domain is mapped; this one is always the path as it was asked for.
+        if asked := event["requestContext"].get("path"):
+            event = {**event, "path": asked.removeprefix(base_path({"aws.event": event})) or "/"}
         return adapter(event, context)
 
     return handler
@@ -184,6 +166,24 @@ def _allowed(request: Request) -> list[str]:
         for method in _METHODS
         if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
     ]
+
+
+class _CrossOrigin:
+    """Lets pages of the configured origins read answers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _readable(self._app, http_settings().cors_origins)(scope, receive, send)
+
+
+@cache
+def _readable(app: ASGIApp, origins: str) -> ASGIApp:
+    pattern = origin_pattern(origins)
+    if pattern is None:
+        return app
+    return CORSMiddleware(app, allow_origin_regex=pattern, expose_headers=CORS_RESPONSE_HEADERS)
 
 
 class _Unexpected:

@@ -9,6 +9,7 @@ from pydantic import PlainValidator
 from functions.http import Caller, caller
 from shared.db.api.pages import Order, PageRequest
 from shared.errors import Forbidden
+from shared.settings import http_settings
 
 CurrentCaller = Annotated[Caller, Depends(caller)]
 
@@ -20,7 +21,7 @@ async def administrator(caller: CurrentCaller) -> None:
 
 async def operator(caller: CurrentCaller) -> None:
     """Raises Forbidden where the caller does not operate this deployment."""
-    _require("operator", caller)
+    _require(http_settings().operator_role, caller)
 
 
 def _require(role: str, caller: Caller) -> None:

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 
 from functions.budget import CapView, LimitBody, budget_view, limit_of
-from functions.http import is_identifier
 from functions.schemas import ProblemView
 from shared.db.api.budgets import load_budget, record_cap
 from shared.db.engine import operations_database
+from shared.domain.identifier import is_identifier
 from shared.errors import NotFound
 from shared.names import API_PREFIX
 

@@ -7,11 +7,12 @@ import json
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from functions.api.history import summary_view
 from functions.api.markdown import render
 from functions.api.sessions import session_view
+from functions.http import base_path
 from functions.requests import CurrentCaller, SessionId
 from functions.schemas import ExportView
 from shared.db.api.export import ExportPage, load_export
@@ -27,6 +28,7 @@ _MARKDOWN: dict[int | str, dict[str, Any]] = {200: {"content": {"text/markdown":
 
 @router.get("/sessions/{session_id}/export", response_model=ExportView, responses=_MARKDOWN)
 async def export_session(
+    request: Request,
     caller: CurrentCaller,
     session_id: SessionId,
     format: Format = "json",
@@ -40,7 +42,7 @@ async def export_session(
     headers = {"Content-Disposition": f'attachment; filename="session-{session_id}{part}.{suffix}"'}
     if page.next_cursor is not None:
         query = urlencode({"format": format, "cursor": page.next_cursor})
-        headers["Link"] = f'<{API_PREFIX}/sessions/{session_id}/export?{query}>; rel="next"'
+        headers["Link"] = f'<{base_path(request.scope)}{API_PREFIX}/sessions/{session_id}/export?{query}>; rel="next"'
     return Response(_json(page) if format == "json" else render(page), 200, headers, media_type)
 
 

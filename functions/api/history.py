@@ -5,8 +5,9 @@ import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from functions.http import base_path
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
 from functions.schemas import ArchivedView, AuditView, PageOf, ProblemView, SummaryView, TurnView
 from shared.db.api.history import load_turns, record_cancel
@@ -75,10 +76,11 @@ async def list_audit(caller: CurrentCaller, turn_id: TurnId) -> dict[str, Any]:
 @router.post(
     "/turns/{turn_id}/cancel", status_code=202, response_model=TurnView, responses={409: {"model": ProblemView}}
 )
-async def cancel_turn(caller: CurrentCaller, turn_id: TurnId) -> Response:
+async def cancel_turn(request: Request, caller: CurrentCaller, turn_id: TurnId) -> Response:
     """No further call starts; replies that are finished are kept, and paid."""
     turn = record_cancel(database(), caller.tenant_id, turn_id)
-    return Response(turn.body, 202, {"Location": f"{API_PREFIX}/turns/{turn_id}"}, "application/json")
+    headers = {"Location": f"{base_path(request.scope)}{API_PREFIX}/turns/{turn_id}"}
+    return Response(turn.body, 202, headers, "application/json")
 
 
 def summary_view(row: Row) -> dict[str, Any]:

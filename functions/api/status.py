@@ -1,13 +1,14 @@
 """Health, identity, the model catalog, and the OpenAPI document."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Depends
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from functions.http import caller
+from functions.http import base_path, caller
 from functions.requests import CurrentCaller
 from functions.schemas import HealthView, MeView, ModelView, PageOf
 from shared.catalog import Model, catalog
@@ -21,6 +22,8 @@ router = APIRouter()
 
 CHECKED_FOR_S = 5.0
 OPENAPI = Path(__file__).with_name("openapi.json")
+# The document's only server, as the document spells it.
+SERVER = '"url": "/"'
 # The last checks of this process, and when they were made.
 _checked: tuple[float, dict[str, str]] | None = None
 
@@ -65,6 +68,15 @@ def _view(model: Model) -> dict[str, Any]:
 
 @router.get("/openapi.json", include_in_schema=False)
 @router.get(f"{API_PREFIX}/openapi.json", include_in_schema=False)
-async def openapi() -> Response:
-    """The contract of all functions, made at build time."""
-    return Response(OPENAPI.read_bytes(), media_type="application/json")
+async def openapi(request: Request) -> Response:
+    """The contract of all functions, made at build time. Its server is the address at which it is asked for."""
+    document = OPENAPI.read_text()
+    if base := base_path(request.scope):
+        document = document.replace(SERVER, SERVER.replace('"/"', json.dumps(base)), 1)
+    return Response(document, media_type="application/json")
+
+
+@router.get("/", include_in_schema=False)
+async def root(request: Request) -> Response:
+    """The way to the console."""
+    return RedirectResponse(f"{base_path(request.scope)}/console/")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from typing import Annotated
+from uuid import UUID
 
 from functions.start import importing
 
@@ -10,7 +11,7 @@ with importing():
     from fastapi import Header, Request, Response
 
     from functions.dispatch import dispatch
-    from functions.http import create_app, lambda_handler
+    from functions.http import base_path, create_app, lambda_handler
     from functions.requests import CurrentCaller, SessionId
     from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, Text, TurnView
     from shared import telemetry
@@ -58,12 +59,13 @@ async def post_turn(
         agent_keys=tuple(body.agent_keys) if body.agent_keys is not None else None,
         idempotency_key=idempotency_key,
         later=_wants_later(prefer or ""),
+        api_key_id=UUID(caller.key_id) if caller.key_id else None,
     )
     outcome = take_turn(Runner(database(), provider(), _seconds_left(request)), posted)
     telemetry.emit(outcome)
     if outcome.handed_over:
         dispatch([TurnMessage(outcome.turn_id, caller.tenant_id)])
-    headers = {"Location": f"{API_PREFIX}/turns/{outcome.turn_id}"}
+    headers = {"Location": f"{base_path(request.scope)}{API_PREFIX}/turns/{outcome.turn_id}"}
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"
     return Response(outcome.body, 201 if outcome.ended else 202, headers, "application/json")

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qs
 from uuid import UUID
 
 from local.event_source import build_sqs_event
 from shared.domain.message import TurnMessage
-from shared.names import API_PREFIX
+from shared.names import API_PREFIX, API_STAGE
 
-ISSUER, AUDIENCE, TENANT = "issuer", "audience", "tenant-1"
+TENANT = "tenant-1"
 _POST = json.loads((Path(__file__).parents[1] / "events" / "turns_post.json").read_text())
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -47,12 +48,12 @@ def request(
 ) -> dict[str, Any]:
     """Of somebody in this role, with `body` as JSON; `path` may have a query."""
     path, _, query = path.partition("?")
+    values = parse_qs(query)
     event: dict[str, Any] = json.loads(json.dumps(_POST))
-    event |= {"routeKey": f"{method} {path}", "rawPath": API_PREFIX + path, "pathParameters": {}}
-    event |= {"rawQueryString": query, "body": None if body is None else json.dumps(body)}
-    event["requestContext"]["http"] |= {"method": method, "path": API_PREFIX + path}
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "tenant_id": TENANT, "roles": f"[{role}]"}
-    event["requestContext"]["authorizer"]["jwt"]["claims"] = claims
-    del event["headers"]["idempotency-key"], event["headers"]["content-length"]
-    event["headers"] |= headers
-    return event
+    event |= {"httpMethod": method, "path": API_PREFIX + path, "pathParameters": {}}
+    event |= {"multiValueQueryStringParameters": values, "body": None if body is None else json.dumps(body)}
+    event |= {"queryStringParameters": {name: given[-1] for name, given in values.items()}}
+    event["requestContext"] |= {"httpMethod": method, "path": f"/{API_STAGE}{API_PREFIX}{path}"}
+    event["requestContext"]["authorizer"] |= {"user": "user-1", "tenant": TENANT, "roles": json.dumps([role])}
+    sent = {"Content-Type": "application/json", **headers}
+    return event | {"headers": sent, "multiValueHeaders": {name: [value] for name, value in sent.items()}}

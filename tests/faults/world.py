@@ -21,7 +21,7 @@ from shared.names import Env
 from tests.fake_provider import FakeProvider, moods
 from tests.fake_provider.server import Choice
 from tests.faults.actor import Actor, handlers
-from tests.faults.events import AUDIENCE, ISSUER, TENANT
+from tests.faults.events import TENANT
 from tests.faults.forked import fork
 
 AGENTS = {"writer": "fast", "critic": "fast", "researcher": "deep"}
@@ -163,8 +163,6 @@ class World:
         return {
             Env.APP_DATABASE_URL: self._app_url,
             Env.OPS_DATABASE_URL: self._ops_url,
-            Env.JWT_ISSUER: ISSUER,
-            Env.JWT_AUDIENCE: AUDIENCE,
             Env.LLM_PROVIDER: "openai",
             Env.LLM_BASE_URL: self._provider_url,
             # Time is told by the events' contexts.

@@ -1,11 +1,11 @@
 """API Gateway's side of a request, for tests of the HTTP functions: events in, answers out."""
 
 import json
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qs, quote
 
 from functions.http import PROBLEM_JSON
 from local.gateway.worker import LambdaContext
@@ -26,29 +26,27 @@ def event(name: str) -> dict[str, Any]:
 def request(
     method: str, path: str, body: object = None, query: str = "", headers: Mapping[str, str] = NONE
 ) -> dict[str, Any]:
-    """An event of API Gateway's for this request: `body` is text, or bytes that travel in base64, or is made JSON."""
-    built = event("api_get")
-    built |= {"rawPath": path, "rawQueryString": query}
-    built["requestContext"]["http"] |= {"method": method, "path": path}
+    """An event of API Gateway's for this request: `body` is text, or is made JSON."""
+    built = event("api_get") | {"httpMethod": method, "path": path}
+    built["requestContext"] |= {"httpMethod": method, "path": quote(f"/live{path}", errors="surrogatepass")}
+    if query:
+        values = parse_qs(query, keep_blank_values=True)
+        built["multiValueQueryStringParameters"] = values
+        built["queryStringParameters"] = {name: given[-1] for name, given in values.items()}
+    given = dict(headers)
     if body is not None:
-        built["headers"]["content-type"] = "application/json"
-        built["isBase64Encoded"] = isinstance(body, bytes)
-        match body:
-            case bytes():
-                built["body"] = b64encode(body).decode()
-            case str():
-                built["body"] = body
-            case _:
-                built["body"] = json.dumps(body)
-    built["headers"] |= headers
+        given = {"Content-Type": "application/json"} | given
+        built["body"] = body if isinstance(body, str) else json.dumps(body)
+    for name, value in given.items():
+        built["headers"][name], built["multiValueHeaders"][name] = value, [value]
     return built
 
 
-def with_claims(**changes: str | None) -> dict[str, Any]:
-    """GET /auth/me with other claims; None takes one away."""
+def as_caller(**changes: str | None) -> dict[str, Any]:
+    """GET /auth/me of another caller; None takes a field away."""
     asked = request("GET", "/api/v1/auth/me")
-    claims = asked["requestContext"]["authorizer"]["jwt"]["claims"] | changes
-    asked["requestContext"]["authorizer"]["jwt"]["claims"] = {k: v for k, v in claims.items() if v is not None}
+    told = asked["requestContext"]["authorizer"] | changes
+    asked["requestContext"]["authorizer"] = {k: v for k, v in told.items() if v is not None}
     return asked
 
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 
 from bench import cost_page
-from bench.cost_model import PARTS, Month, first_limits
+from bench.anonymous import by_kind
+from bench.cost_model import ASSUMED, PARTS, Month, first_limits
 from bench.footprint import Footprint
 from infra_cdk.stages import PROD, STAGES, Stage
 
@@ -21,8 +22,8 @@ def test_the_page_is_as_it_would_be_written() -> None:
 @pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
 def test_more_turns_cost_more_in_every_part_and_rest_is_not_for_nothing(stage: Stage) -> None:
     by_size = [Month(stage, turns, FOOTPRINT).costs() for turns in cost_page.SIZES]
-    assert by_size[0]["models"] == by_size[0]["API Gateway"] == 0
-    assert all(by_size[0][part] > 0 for part in PARTS if part not in ("models", "API Gateway"))
+    assert by_size[0]["models"] == 0
+    assert all(by_size[0][part] > 0 for part in PARTS if part != "models")
     for fewer, more in pairwise(by_size):
         assert all(fewer[part] <= more[part] for part in PARTS)
     assert all(by_size[0][part] < by_size[-1][part] for part in PARTS)
@@ -41,6 +42,45 @@ def test_a_second_zone_doubles_what_the_database_costs_at_rest() -> None:
     both = Month(PROD, 0, FOOTPRINT).costs()["database"]
     one = Month(replace(PROD, multi_az=False), 0, FOOTPRINT).costs()["database"]
     assert both - proxy == pytest.approx(2 * (one - proxy))
+
+
+def test_a_request_costs_what_a_rest_api_and_its_web_acl_cost() -> None:
+    def of_requests(stage: Stage) -> float:
+        none, some = (Month(stage, turns, FOOTPRINT).costs()["front door"] for turns in (0, 1_000_000))
+        return some - none
+
+    without = replace(PROD, waf_rate=None)
+    assert of_requests(without) == pytest.approx(4 * 3.70)
+    assert of_requests(PROD) == pytest.approx(4 * (3.70 + 0.60))
+    rest = [Month(stage, 0, FOOTPRINT).costs()["front door"] for stage in (PROD, without)]
+    assert rest[0] - rest[1] == pytest.approx(6)
+
+
+def test_the_authorizer_runs_once_a_turn_and_the_keys_are_copied_every_five_minutes() -> None:
+    never = replace(ASSUMED, authorizations_a_turn=0.0, authorizers=0, copy_s=0.0)
+    turns = 1_000_000
+
+    def difference(part: str, turns: int) -> float:
+        month, without = (Month(PROD, turns, FOOTPRINT, assumed).costs()[part] for assumed in (ASSUMED, never))
+        return month - without
+
+    copies = 730 * 12
+    gb = PROD.memory_mb / 1024
+    assert difference("Lambda", 0) == pytest.approx(copies * 0.5 * gb * 0.0000133334)
+    restored = 0.005 * gb * 0.0001397998
+    one = 0.006 * gb * 0.0000133334 + 0.0000002 + restored
+    assert difference("Lambda", turns) - difference("Lambda", 0) == pytest.approx(turns * one)
+    assert difference("front door", turns) == pytest.approx(copies * 3 * 0.00000043)
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
+def test_an_anonymous_request_costs_more_the_further_it_comes(stage: Stage) -> None:
+    found = by_kind(stage)
+    assert found["no Authorization header"] == found["unknown path"]
+    order = ["unknown path", "malformed token", "unknown API key", "`GET /health`"]
+    assert all(found[one] < found[next_] for one, next_ in pairwise(order))
+    gateway = 3.70 + (0.60 if stage.waf_rate else 0)
+    assert gateway < found["unknown path"] < gateway + 1
 
 
 def test_a_stage_holds_what_it_is_said_to_and_no_more_than_a_hundredth_more() -> None:

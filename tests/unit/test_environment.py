@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from local import environment
+from local.gateway.tokens import ClaimNames
 from shared.errors import ConfigurationError
 
 
@@ -14,7 +16,10 @@ def test_nothing_set_is_the_local_model_on_port_8000() -> None:
 
 
 def test_a_variable_that_is_set_to_nothing_is_not_set() -> None:
-    names = ("PORT", "DATA_DIR", "DATABASE_URL", "LLM_PROVIDER", "LLM_BASE_URL", "TURN_SECONDS", "MAX_CALL_S")
+    names = (
+        *("PORT", "DATA_DIR", "DATABASE_URL", "LLM_PROVIDER", "LLM_BASE_URL", "TURN_SECONDS", "MAX_CALL_S"),
+        *("TENANT_CLAIM", "ROLES_CLAIM", "OPERATOR_ROLE", "TENANT_OF_ONE", "CORS_ORIGINS"),
+    )
     assert environment.read({f"PANTHEON_{name}": "" for name in names}) == environment.read({})
 
 
@@ -42,9 +47,40 @@ def test_functions_keep_the_users_environment_but_never_see_the_owners_database(
     assert (read.functions["HTTPS_PROXY"], read.functions["EMPTY"]) == ("http://proxy", "")
 
 
-def test_the_functions_expect_the_tokens_that_the_gateway_accepts() -> None:
-    read = environment.read({"PANTHEON_JWT_ISSUER": "other", "PANTHEON_TENANT_CLAIM": "other"})
+def test_the_authorizer_expects_the_tokens_of_the_local_issuer(tmp_path: Path) -> None:
+    others = dict.fromkeys(("PANTHEON_JWT_ISSUER", "PANTHEON_JWT_AUDIENCE", "PANTHEON_JWKS_URL"), "other")
+    read = environment.read(others | {"PANTHEON_DATA_DIR": str(tmp_path / "data dir")})
+    assert read.authorizer == {
+        "PANTHEON_JWT_ISSUER": "https://pantheon.localhost",
+        "PANTHEON_JWT_AUDIENCE": "pantheon-local",
+        "PANTHEON_JWKS_URL": f"file://{tmp_path}/data%20dir/jwks.json",
+    }
     assert "other" not in read.functions.values()
+
+
+def test_the_keys_have_an_absolute_address_where_the_data_directory_is_relative() -> None:
+    assert environment.read({}).authorizer["PANTHEON_JWKS_URL"] == (Path.cwd() / ".pantheon" / "jwks.json").as_uri()
+
+
+def test_only_the_authorizer_knows_how_tokens_look() -> None:
+    given = {"PANTHEON_TENANT_CLAIM": "org", "PANTHEON_ROLES_CLAIM": "groups", "PANTHEON_TENANT_OF_ONE": "true"}
+    read = environment.read(given)
+    assert read.authorizer.items() >= given.items()
+    assert not read.authorizer.keys() & read.functions.keys()
+    assert read.claim_names == environment.claim_names(given) == ClaimNames("org", "groups")
+
+
+def test_the_role_of_operators_is_a_setting() -> None:
+    assert environment.read({}).functions["PANTHEON_OPERATOR_ROLE"] == environment.operator_role({}) == "operator"
+    given = {"PANTHEON_OPERATOR_ROLE": "crane"}
+    assert environment.read(given).functions["PANTHEON_OPERATOR_ROLE"] == environment.operator_role(given) == "crane"
+
+
+def test_pages_of_this_machine_may_read_answers_unless_others_are_listed() -> None:
+    read = environment.read({})
+    assert re.fullmatch(read.origins or "", "http://localhost:5173")
+    assert read.functions["PANTHEON_CORS_ORIGINS"] == "http://localhost:*,http://127.0.0.1:*"
+    assert environment.read({"PANTHEON_CORS_ORIGINS": "https://chat.example"}).origins == r"https://chat\.example"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +96,8 @@ def test_the_functions_expect_the_tokens_that_the_gateway_accepts() -> None:
         ("PANTHEON_TURN_SECONDS", "0"),
         ("PANTHEON_TURN_SECONDS", "nan"),
         ("PANTHEON_MAX_CALL_S", "-1"),
+        ("PANTHEON_TENANT_OF_ONE", "perhaps"),
+        ("PANTHEON_CORS_ORIGINS", "*"),
         ("PANTHEON_LLM_PROVIDER", "oracle"),
         ("PANTHEON_LLM_BASE_URL", "127.0.0.1:11434/v1"),
     ],

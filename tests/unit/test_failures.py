@@ -11,7 +11,7 @@ from functions.api import status
 from local.gateway.worker import LambdaContext
 from shared.errors import ConfigurationError
 from shared.names import Env
-from tests.unit.gateway import REQUEST_ID, Handler, LogLines, body_of, event, problem_of, request, with_claims
+from tests.unit.gateway import REQUEST_ID, Handler, LogLines, as_caller, body_of, event, problem_of, request
 
 SECRET = "the prompt of a tenant"
 
@@ -122,12 +122,12 @@ class TestUnexpected:
     def test_a_missing_variable_is_one_clear_problem(
         self, api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch
     ) -> None:
-        environment.delenv(Env.JWT_ISSUER)
+        environment.delenv(Env.APP_DATABASE_URL)
         problem = problem_of(api(event("api_get"), context), 500, "misconfigured")
-        assert Env.JWT_ISSUER in problem["detail"]
+        assert Env.APP_DATABASE_URL in problem["detail"]
 
     def test_a_refusal_is_not_logged(self, api: Handler, context: LambdaContext, log_lines: LogLines) -> None:
         api(request("GET", "/api/v1/nothing"), context)
         api(request("POST", "/api/v1/agents", "{"), context)
-        api(with_claims(sub=None), context)
+        api(as_caller(user=None), context)
         assert log_lines() == []

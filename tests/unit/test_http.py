@@ -5,11 +5,13 @@ Nothing here needs a database: what cannot be right is refused before one is ask
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from functions.api import status
 from local.gateway.worker import LambdaContext
+from shared.names import CORS_RESPONSE_HEADERS, Env
 from tests.unit.gateway import Handler, body_of, event, problem_of, request
 
 SESSION = "/api/v1/sessions/019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
@@ -41,8 +43,8 @@ class TestEvents:
         answer = turns(event("turns_post"), context)
         assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (422, "invalid_message")
 
-    def test_a_turn_in_base64_with_the_claims_of_an_access_token(self, turns: Handler, context: LambdaContext) -> None:
-        answer = turns(event("turns_post_base64"), context)
+    def test_a_turn_by_an_api_key(self, turns: Handler, context: LambdaContext) -> None:
+        answer = turns(event("turns_post_by_key"), context)
         assert answer["statusCode"] == 422
         (fault,) = json.loads(answer["body"])["errors"]
         assert fault["path"] == "body.agent_keys"
@@ -52,7 +54,6 @@ class TestRoutes:
     @pytest.mark.parametrize(
         ("method", "path"),
         [
-            ("GET", "/"),
             ("GET", "/api/v1"),
             ("GET", "/api/v1/nothing"),
             ("POST", "/api/v1/nothing"),
@@ -112,9 +113,76 @@ class TestRoutes:
     def test_the_contract_is_served_as_it_is_committed(self, api: Handler, context: LambdaContext, path: str) -> None:
         asked = request("GET", path)
         del asked["requestContext"]["authorizer"]
+        asked["requestContext"]["path"] = path
         answer = api(asked, context)
         assert body_of(answer)["openapi"].startswith("3.1")
         assert answer["body"].encode() == status.OPENAPI.read_bytes()
+
+    @pytest.mark.parametrize(("stage", "server"), [("/live", "/live"), ("", "/")])
+    def test_the_contract_names_the_address_at_which_it_is_asked_for(
+        self, api: Handler, context: LambdaContext, stage: str, server: str
+    ) -> None:
+        asked = request("GET", "/openapi.json")
+        asked["requestContext"]["path"] = f"{stage}/openapi.json"
+        assert body_of(api(asked, context))["servers"] == [{"url": server}]
+
+    def test_addresses_in_headers_have_the_base(
+        self, api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch
+    ) -> None:
+        page = SimpleNamespace(after=None, next_cursor="next")
+        environment.setattr("functions.api.history.record_cancel", lambda *_: SimpleNamespace(body="{}"))
+        environment.setattr("functions.api.export.load_export", lambda *_: page)
+        environment.setattr("functions.api.export.render", lambda _: "")
+        cancelled = api(request("POST", f"{TURN}/cancel"), context)
+        assert cancelled["headers"]["location"] == f"/live{TURN}"
+        exported = api(request("GET", f"{SESSION}/export", query="format=markdown"), context)
+        assert exported["headers"]["link"].startswith(f"</live{SESSION}/export?")
+
+    @pytest.mark.parametrize(("asked_for", "base"), [("/live", "/live"), ("/live/", "/live"), ("/", "")])
+    def test_the_root_leads_to_the_console(
+        self, api: Handler, context: LambdaContext, asked_for: str, base: str
+    ) -> None:
+        asked = request("GET", "/")
+        asked["requestContext"]["path"] = asked_for
+        answer = api(asked, context)
+        assert (answer["statusCode"], answer["headers"]["location"]) == (307, f"{base}/console/")
+
+    def test_a_path_that_only_begins_like_the_stage_keeps_its_beginning(
+        self, api: Handler, context: LambdaContext
+    ) -> None:
+        asked = request("GET", "/")
+        asked["requestContext"]["path"] = "/lively/api/v1/auth/me"
+        problem_of(api(asked, context), 404, "not_found")
+
+    def test_an_encoded_path_is_decoded_once(self, admin: Handler, context: LambdaContext) -> None:
+        asked = request("GET", "/api/v1/admin/tenants/a%2Fb%2525/cap")
+        asked["requestContext"]["path"] = "/live/api/v1/admin/tenants/%00/cap"
+        asked["requestContext"]["authorizer"]["roles"] = '["pantheon:operator"]'
+        problem_of(admin(asked, context), 404, "not_found")
+
+
+class TestOtherOrigins:
+    """Pages of configured origins may read answers, and those of others may not."""
+
+    def test_a_page_of_a_configured_origin_reads_answers_and_refusals(
+        self, api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch
+    ) -> None:
+        environment.setenv(Env.CORS_ORIGINS, "https://chat.example.org,http://localhost:*")
+        for origin in ("https://chat.example.org", "http://localhost:5173"):
+            for path in ("/api/v1/models", "/api/v1/nothing"):
+                headers = api(request("GET", path, headers={"Origin": origin}), context)["headers"]
+                assert headers["access-control-allow-origin"] == origin
+                assert set(headers["access-control-expose-headers"].split(", ")) == set(CORS_RESPONSE_HEADERS)
+                assert headers["vary"] == "Origin"
+
+    @pytest.mark.parametrize("configured", ["https://chat.example.org", ""])
+    @pytest.mark.parametrize("origin", ["https://chat.example.org.evil.example", "https://evil.example", "null"])
+    def test_a_page_of_another_origin_does_not(
+        self, api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch, configured: str, origin: str
+    ) -> None:
+        environment.setenv(Env.CORS_ORIGINS, configured)
+        headers = api(request("GET", "/api/v1/models", headers={"Origin": origin}), context)["headers"]
+        assert "access-control-allow-origin" not in headers
 
 
 AGENT = {"key": "writer", "name": "Writer", "role_prompt": "You write.", "model_alias": "fast"}
@@ -130,12 +198,10 @@ class TestBodies:
             '{"key": "writer"} x',
             "[" * 100_000,
             "9" * 5000,
-            b"\xff\xfe\xfd",
-            b'{"key": "\xff"}',
             '{"key": "\\q"}',
         ],
     )
-    def test_what_is_no_json_is_400(self, api: Handler, context: LambdaContext, body: str | bytes) -> None:
+    def test_what_is_no_json_is_400(self, api: Handler, context: LambdaContext, body: str) -> None:
         problem_of(api(request("POST", "/api/v1/agents", body), context), 400, "invalid_json")
 
     @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])

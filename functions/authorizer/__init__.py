@@ -1,0 +1,1 @@
+"""The authorizer: it decides for every route who is calling."""

@@ -1,0 +1,1 @@
+"""Copies the issuer's keys to where the authorizer reads them."""

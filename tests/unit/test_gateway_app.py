@@ -1,0 +1,66 @@
+"""The gateway without a server or processes: what becomes of an invocation."""
+
+import asyncio
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from local.gateway.app import GatewayApp
+from local.gateway.pool import InvocationResult, Pool, Status
+from tests.unit.test_gateway_authorizer import answer
+
+ECHO = {"statusCode": 200, "body": "echo"}
+
+
+class FakePool:
+    """A pool whose authorizer allows everything, and whose functions end as `result` after `seconds`."""
+
+    def __init__(self, result: InvocationResult, seconds: float = 0.0) -> None:
+        self._result = result
+        self._seconds = seconds
+
+    async def invoke(self, name: str, _event: Any) -> InvocationResult:
+        if name == "authorizer":
+            return InvocationResult("succeeded", answer())
+        await asyncio.sleep(self._seconds)
+        return self._result
+
+
+def ask(pool: FakePool, method: str, path: str, buffered_s: float = 29.0) -> httpx.Response:
+    async def inside() -> httpx.Response:
+        app = GatewayApp(cast(Pool, pool), None, buffered_s=buffered_s)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+            return await client.request(method, path, headers={"Authorization": "Bearer good"})
+
+    return asyncio.run(inside())
+
+
+@pytest.mark.parametrize(
+    ("status", "answered", "message"),
+    [
+        ("failed", 502, "Internal server error"),
+        ("timed_out", 502, "Internal server error"),
+        ("died", 502, "Internal server error"),
+        ("throttled", 500, "Internal server error"),
+        ("too_large", 413, "Request Too Long"),
+    ],
+)
+def test_an_invocation_without_a_result_has_the_status_of_its_fate(status: Status, answered: int, message: str) -> None:
+    response = ask(FakePool(InvocationResult(status, {"errorMessage": "secret"})), "GET", "/api/v1/agents")
+    assert (response.status_code, response.json()) == (answered, {"message": message})
+
+
+def test_a_result_that_is_no_response_is_502() -> None:
+    response = ask(FakePool(InvocationResult("succeeded", {"message": "secret"})), "GET", "/api/v1/agents")
+    assert (response.status_code, response.json()) == (502, {"message": "Internal server error"})
+
+
+def test_a_buffered_answer_that_takes_too_long_is_504() -> None:
+    response = ask(FakePool(InvocationResult("succeeded", ECHO), 5.0), "GET", "/api/v1/agents", buffered_s=0.05)
+    assert (response.status_code, response.json()) == (504, {"message": "Endpoint request timed out"})
+
+
+def test_a_streamed_route_may_take_longer() -> None:
+    pool = FakePool(InvocationResult("succeeded", ECHO), 0.2)
+    assert ask(pool, "POST", "/api/v1/sessions/1/turns", buffered_s=0.05).text == "echo"
