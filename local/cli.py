@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from local import keys
 from shared.names import API_PREFIX, Env, LocalEnv
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ _VARIABLES: Final = {
     Env.LLM_API_KEY: "its key",
     Env.TURN_SECONDS: "seconds that a posted turn may take before it is handed over (25)",
     Env.MAX_CALL_S: "seconds that one call of a model may take, for every alias",
+    Env.TENANT_CLAIM: "the claim of a token that names the tenant (tenant_id)",
+    Env.ROLES_CLAIM: "the claim of a token that lists the roles (roles)",
+    Env.OPERATOR_ROLE: "the role that operates this deployment (operator)",
+    Env.TENANT_OF_ONE: "true: a user without a tenant has one of its own (false)",
+    Env.CORS_ORIGINS: "origins whose pages may read answers, with commas (localhost, any port)",
     Env.DEFAULT_CAP_USD: "USD that a tenant may spend in a month, unless the operator sets its cap (100)",
     Env.PLATFORM_ALLOWANCE_USD: "USD that the platform bears for one tenant in a month (5)",
 }
@@ -50,6 +56,8 @@ def main() -> int:
         return _token(arguments)
     if arguments.command == "reconcile":
         return _reconcile(arguments)
+    if arguments.command == "keys":
+        return _keys(arguments)
     if arguments.command in ("cost", "status"):
         return _figures(arguments.command)
     return _doctor() if arguments.command == "doctor" else _run()
@@ -102,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument(
         "--ttl", type=_duration, default="8h", metavar="D", help="how long it is good for, as in 30m, 8h, 7d (8h)"
     )
+    keys.add_parser(commands, _duration)
     reconcile = commands.add_parser(
         "reconcile",
         help="correct what is in suspense by a provider's own record",
@@ -144,6 +153,16 @@ def _figures(command: str) -> int:
             return 0 if show_status(os.environ, console) else 1
         show_costs(os.environ, console)
     except FIGURES_ERRORS as error:
+        return _fail(error)
+    return 0
+
+
+def _keys(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    try:
+        keys.run(arguments, Console())
+    except keys.KeysError as error:
         return _fail(error)
     return 0
 
@@ -202,14 +221,15 @@ def _greet(stack: "Stack") -> None:
 
 
 def _token(arguments: argparse.Namespace) -> int:
-    from local.environment import data_dir
+    from local.environment import claim_names, data_dir, operator_role
     from local.gateway.tokens import TokenKey, TokenKeyError
 
     try:
         key = TokenKey.load(data_dir(os.environ))
     except TokenKeyError as error:
         return _fail(error)
-    _say(key.issue(arguments.tenant, arguments.user, arguments.role or ["member"], arguments.ttl))
+    roles = [operator_role(os.environ) if role == "operator" else role for role in arguments.role or ["member"]]
+    _say(key.issue(arguments.tenant, arguments.user, roles, arguments.ttl, claim_names(os.environ)))
     return 0
 
 

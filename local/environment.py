@@ -1,35 +1,60 @@
-"""The environment of the local run, read and checked before anything is started.
+"""Read and check the environment of the local run before anything is started.
 
-The rule this file protects: a wrong value costs one clear line, not a stack that is half started; and the functions
-never see the owner's database.
+A wrong value costs one clear line and starts nothing. No function sees the owner's database.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from local.gateway import tokens
+from local.gateway.tokens import ClaimNames
 from shared import catalog
+from shared.domain.origins import origin_pattern
 from shared.errors import ConfigurationError
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.names import Env, LocalEnv
-from shared.settings import Settings
+from shared.settings import AuthorizerSettings, Settings
+
+_Part = TypeVar("_Part", bound=BaseModel)
 
 _PREFIX: Final = "PANTHEON_"
-# What the local run finds out for itself, and tells those functions that it is for.
-_FOUND_OUT: Final = frozenset((Env.APP_DATABASE_URL.value, Env.OPS_DATABASE_URL.value))
-_DEFAULTS: Final = {LocalEnv.PORT.value: "8000", LocalEnv.DATA_DIR.value: ".pantheon"}
+# The local run makes these itself. It tells each function only its own.
+_MADE: Final = frozenset((Env.APP_DATABASE_URL.value, Env.OPS_DATABASE_URL.value, Env.AUTH_DATABASE_URL.value))
+# Only the authorizer is told these, as on AWS.
+_AUTHORIZERS: Final = frozenset(
+    name.value
+    for name in (
+        *(Env.JWT_ISSUER, Env.JWT_AUDIENCE, Env.JWKS_URL),
+        *(Env.TENANT_CLAIM, Env.ROLES_CLAIM, Env.TENANT_OF_ONE),
+    )
+)
+_KEYS: Final = "jwks.json"
+_DEFAULTS: Final = {
+    LocalEnv.PORT.value: "8000",
+    LocalEnv.DATA_DIR.value: ".pantheon",
+    Env.OPERATOR_ROLE.value: "operator",
+    Env.CORS_ORIGINS.value: "http://localhost:*,http://127.0.0.1:*",
+}
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What the local run was told. `database_url` is the owner's, None for the embedded server; `turn_seconds` is
-    what a posted turn may take. `functions` is the environment of every function, but for what is known only later: its
-    database, and the model's address where `needs_model` says that one has to be started."""
+    """What the local run was told.
+
+    Attributes:
+        database_url: The owner's; None for the embedded server.
+        turn_seconds: How long a posted turn may take.
+        needs_model: Whether a local model has to be started. Then its address is missing in `functions`.
+        functions: The environment of every function, without its database.
+        authorizer: What only the authorizer is told, without its database.
+        claim_names: How local tokens name their claims.
+        origins: A regular expression of the origins whose pages may read answers.
+    """
 
     port: int
     data_dir: Path
@@ -37,6 +62,9 @@ class Environment:
     turn_seconds: float
     needs_model: bool
     functions: Mapping[str, str]
+    authorizer: Mapping[str, str]
+    claim_names: ClaimNames
+    origins: str | None
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
@@ -44,15 +72,28 @@ def data_dir(environ: Mapping[str, str]) -> Path:
     return Path(_given(environ)[LocalEnv.DATA_DIR])
 
 
+def claim_names(environ: Mapping[str, str]) -> ClaimNames:
+    """How local tokens name their claims."""
+    given = _given(environ)
+    default = ClaimNames()
+    return ClaimNames(given.get(Env.TENANT_CLAIM, default.tenant), given.get(Env.ROLES_CLAIM, default.roles))
+
+
+def operator_role(environ: Mapping[str, str]) -> str:
+    """The role that operates the local deployment."""
+    return _given(environ)[Env.OPERATOR_ROLE]
+
+
 def read(environ: Mapping[str, str]) -> Environment:
     """Raises ConfigurationError that names the variable at fault."""
     given = _given(environ)
-    functions = {name: value for name, value in given.items() if name not in _FOUND_OUT | set(LocalEnv)} | {
+    functions = {name: value for name, value in given.items() if name not in _MADE | _AUTHORIZERS | set(LocalEnv)}
+    authorizer = {name: value for name, value in given.items() if name in _AUTHORIZERS} | {
         Env.JWT_ISSUER.value: tokens.ISSUER,
         Env.JWT_AUDIENCE.value: tokens.AUDIENCE,
-        Env.TENANT_CLAIM.value: tokens.TENANT_CLAIM,
-        Env.ROLES_CLAIM.value: tokens.ROLES_CLAIM,
+        Env.JWKS_URL.value: (data_dir(environ) / _KEYS).absolute().as_uri(),
     }
+    _check(AuthorizerSettings, {**functions, **authorizer, Env.AUTH_DATABASE_URL: ""})
     # Whoever names an address and nothing else means an OpenAI-compatible server there.
     functions.setdefault(Env.LLM_PROVIDER, "openai" if Env.LLM_BASE_URL in functions else "local")
     settings = _settings(functions)
@@ -63,6 +104,9 @@ def read(environ: Mapping[str, str]) -> Environment:
         turn_seconds=settings.turn_seconds,
         needs_model=settings.llm_provider == "local" and settings.llm_base_url is None,
         functions=functions,
+        authorizer=authorizer,
+        claim_names=claim_names(environ),
+        origins=origin_pattern(functions[Env.CORS_ORIGINS]),
     )
 
 
@@ -79,13 +123,18 @@ def _port(text: str) -> int:
 
 
 def _settings(functions: Mapping[str, str]) -> Settings:
-    """What the functions will read, checked as they do it, and one step further: before the first turn needs it."""
-    try:
-        settings = Settings.model_validate({**functions, Env.APP_DATABASE_URL: ""})
-    except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ConfigurationError("; ".join(faults)) from None
+    """What the functions will read. Check also what they read only when a turn needs it."""
+    settings = _check(Settings, {**functions, Env.APP_DATABASE_URL: ""})
     catalog.build(settings)
     if settings.llm_provider == "openai" or settings.llm_base_url:
         OpenAICompatibleProvider.from_settings(settings)
     return settings
+
+
+def _check(part: type[_Part], functions: Mapping[str, str]) -> _Part:
+    """A part of the environment, checked as the functions do it. Raises ConfigurationError."""
+    try:
+        return part.model_validate(functions)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ConfigurationError("; ".join(faults)) from None

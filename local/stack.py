@@ -1,9 +1,10 @@
-"""Everything that `pantheon run` starts, in one place, so that a test starts the very same thing.
+"""Start everything that `pantheon run` needs. Tests start the same.
 
-The rule this file protects: what was started is stopped, in the opposite order, whatever happens in between; and
-the address is given out only once it answers.
+The stack stops everything that it started, in the opposite order, whatever happens in between. It gives the address out
+only once it answers.
 """
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,20 +25,23 @@ from local import database, demo, environment, model, postgres
 from local.database import RoleUrls
 from local.environment import Environment
 from local.event_source import SWEEPER, WORKER, EventSource
+from local.gateway.authorizer import AUTHORIZER
 from local.gateway.pool import Function, Pool
 from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
 from local.gateway.template import FunctionStartError
-from local.gateway.tokens import TokenKey, TokenKeyError
+from local.gateway.tokens import ClaimNames, TokenKey, TokenKeyError
 from local.model import ModelError
 from local.postgres import PostgresError
+from shared.aws.jwks_store import JwksStore
 from shared.errors import PantheonError
 from shared.names import Env, LocalEnv
 
 _DEMO_ROLES: Final = ("member", "admin")
 _DEMO_TTL: Final = timedelta(hours=24)
-# What an invocation may take, in seconds: API Gateway gives up after 30, and a turn needs a moment to be published.
-_API_S: Final = 29.0
+# What an invocation may take, in seconds: API Gateway gives up after 29, and a turn needs a moment to be published.
+_API_S: Final = 28.0
 _TURN_MARGIN_S: Final = 4.0
+_AUTHORIZER_S: Final = 10.0
 _CONNECT_S: Final = 5
 # Each process of each function keeps a connection, and there may be 32 of each. Errors are logged without their
 # details, which are the values of a row.
@@ -73,6 +77,7 @@ class Stack:
     app_url: str
     log_dir: Path
     _key: TokenKey = field(repr=False)
+    _claim_names: ClaimNames = field(repr=False)
     _gateway: Gateway = field(repr=False)
     _resources: ExitStack = field(repr=False)
 
@@ -83,14 +88,14 @@ class Stack:
         settings = environment.read(environ)
         with ExitStack() as resources:
             listener = resources.enter_context(reserve(settings.port))
-            log_dir, key = _open_data_dir(settings.data_dir)
+            log_dir, key = _open_data_dir(settings)
             owner_url = _database(settings, resources, say)
             urls, session_id = _prepare(owner_url, say)
             everywhere = dict(settings.functions)
             if settings.needs_model:
                 everywhere[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
             source = partial(_deliver, urls.ops)
-            gateway = Gateway(listener, _functions(settings, urls), everywhere, key, log_dir, source)
+            gateway = Gateway(listener, _functions(settings, urls), everywhere, log_dir, source, settings.origins)
             with _step("Starting the functions and the gateway", say):
                 gateway.start()
             resources.callback(gateway.stop)
@@ -101,6 +106,7 @@ class Stack:
                 app_url=urls.app,
                 log_dir=log_dir,
                 _key=key,
+                _claim_names=settings.claim_names,
                 _gateway=gateway,
                 _resources=resources.pop_all(),
             )
@@ -112,8 +118,8 @@ class Stack:
         roles: Sequence[str] = _DEMO_ROLES,
         ttl: timedelta = _DEMO_TTL,
     ) -> str:
-        """A token that the gateway accepts; by default the demo tenant's."""
-        return self._key.issue(tenant, user, roles, ttl)
+        """A token that the authorizer accepts; by default the demo tenant's."""
+        return self._key.issue(tenant, user, roles, ttl, self._claim_names)
 
     def wait(self) -> NoReturn:
         """Wait for ever. Raises StackError when the gateway has ended by itself."""
@@ -130,13 +136,16 @@ class Stack:
         self.stop()
 
 
-def _open_data_dir(data_dir: Path) -> tuple[Path, TokenKey]:
-    log_dir = data_dir / "log"
+def _open_data_dir(settings: Environment) -> tuple[Path, TokenKey]:
+    """The folder of logs, and the key that signs tokens. The authorizer reads the public half from a file."""
+    log_dir = settings.data_dir / "log"
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
-        return log_dir, TokenKey.load_or_create(data_dir)
+        key = TokenKey.load_or_create(settings.data_dir)
+        JwksStore(settings.authorizer[Env.JWKS_URL]).write(json.dumps(key.jwks).encode())
     except OSError as error:
         raise StackError(f"{LocalEnv.DATA_DIR}: {error.filename}: {error.strerror}.") from error
+    return log_dir, key
 
 
 def _database(settings: Environment, resources: ExitStack, say: Say) -> str:
@@ -182,9 +191,11 @@ def _model(log_dir: Path, resources: ExitStack, say: Say) -> str:
 
 
 def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:
-    """Those that serve tenants know the application's database, the others that of operations, and none both."""
+    """Each function knows the database in one role: the application's, that of operations, or the authorizer's."""
     app, operations = {Env.APP_DATABASE_URL.value: urls.app}, {Env.OPS_DATABASE_URL.value: urls.ops}
+    authorizer = {**settings.authorizer, Env.AUTH_DATABASE_URL.value: urls.auth}
     return (
+        Function(AUTHORIZER, "functions.authorizer.handler:handler", _AUTHORIZER_S, authorizer),
         Function("api", "functions.api.handler:handler", _API_S, app),
         Function("turns", "functions.turns.handler:handler", settings.turn_seconds + _TURN_MARGIN_S, app),
         replace(WORKER, environ=app),

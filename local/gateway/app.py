@@ -1,10 +1,11 @@
-"""The gateway as an ASGI app: route, authorise, build the event, invoke, answer.
+"""The gateway as an ASGI app: route, authorize, build the event, invoke, answer.
 
-The rule this file protects: what API Gateway refuses is refused here, with the same status and body, before a
-function sees it; everything else is the function's to answer.
+The gateway refuses what API Gateway refuses, with the same status and body, before a function sees it. The function
+answers everything else.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,28 +14,44 @@ from typing import Any, Final
 from uuid import uuid4
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from local.gateway.event import InvalidResponse, build_event, build_response
-from local.gateway.pool import InvocationResult, Pool, Status
-from local.gateway.routes import Route, find
-from local.gateway.tokens import InvalidToken, TokenKey
+from local.gateway.authorizer import Authorizer, AuthorizerFailure, Refused
+from local.gateway.event import InvalidResponse, build_event, build_response, path_of
+from local.gateway.pool import Pool, Status
+from local.gateway.routes import find
+from shared.names import CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS, Route
 
 MAX_BODY: Final = 10 * 1024 * 1024
 MAX_HEADERS: Final = 10_240
-# What is read of a body that is too long, so that its sender gets to see the refusal, in bytes and seconds.
+# How long API Gateway waits for a function, in seconds: for a buffered answer, and for a streamed one.
+BUFFERED_S: Final = 29.0
+STREAMED_S: Final = 900.0
+# Of a body that is too long, the gateway reads this much, in bytes and seconds. Then its sender sees the refusal.
 _DRAINED: Final = 2 * MAX_BODY
 _DRAIN_S: Final = 5.0
+_RETRY_AFTER_S: Final = 5
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?")
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _REFUSALS: Final[Mapping[Status, HTTPStatus]] = {
-    "failed": HTTPStatus.INTERNAL_SERVER_ERROR,
-    "timed_out": HTTPStatus.SERVICE_UNAVAILABLE,
-    "died": HTTPStatus.SERVICE_UNAVAILABLE,
-    "throttled": HTTPStatus.SERVICE_UNAVAILABLE,
+    "failed": HTTPStatus.BAD_GATEWAY,
+    "timed_out": HTTPStatus.BAD_GATEWAY,
+    "died": HTTPStatus.BAD_GATEWAY,
+    "throttled": HTTPStatus.INTERNAL_SERVER_ERROR,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
+# API Gateway's words, where they are not HTTP's.
+_MESSAGES: Final[Mapping[HTTPStatus, str]] = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Too Long",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Internal server error",
+    HTTPStatus.BAD_GATEWAY: "Internal server error",
+    HTTPStatus.GATEWAY_TIMEOUT: "Endpoint request timed out",
+}
+
+logger = logging.getLogger(__name__)
 
 
 class _Disconnected(Exception):
@@ -48,15 +65,27 @@ class _TooLong(Exception):
 class GatewayApp:
     """ASGI. The pool must be running."""
 
-    def __init__(self, pool: Pool, key: TokenKey) -> None:
+    def __init__(self, pool: Pool, origins: str | None, *, buffered_s: float = BUFFERED_S) -> None:
+        """`origins` is a regular expression of the origins whose pages may read answers. `buffered_s` is how long the
+        gateway waits for a buffered answer, in seconds."""
         self._pool = pool
-        self._key = key
+        self._authorizer = Authorizer(pool)
+        self._cors = CORSMiddleware(
+            self, allow_origin_regex=origins, allow_methods=_METHODS, allow_headers=CORS_REQUEST_HEADERS
+        )
+        exposed = {
+            "access-control-allow-origin": "*",
+            "access-control-expose-headers": ", ".join(CORS_RESPONSE_HEADERS),
+        }
+        self._exposed = exposed if origins else {}
+        self._buffered_s = buffered_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await self._answer(scope, receive)
         except _TooLong:
-            await _refuse_body(receive, send)
+            refusal = self._refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"connection": "close"})
+            await _refuse_body(refusal, receive, send)
         except _Disconnected:
             return
         else:
@@ -65,43 +94,69 @@ class GatewayApp:
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         headers = Headers(scope=scope)
         if _size(scope) > MAX_HEADERS:
-            return _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return self._refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if not _HOST.fullmatch(",".join(headers.getlist("host"))):
-            return _refusal(HTTPStatus.BAD_REQUEST)
-        route, parameters = find(scope["method"], scope["path"])
-        claims = None
-        if route.authorised:
+            return self._refusal(HTTPStatus.BAD_REQUEST)
+        preflighted = _preflighted(scope, headers)
+        found = find(preflighted or scope["method"], path_of(scope))
+        if found is None:
+            return self._refusal(HTTPStatus.NOT_FOUND)
+        if preflighted:
+            return self._cors.preflight_response(headers)
+        route, parameters = found
+        return await self._authorize_and_invoke(scope, receive, route, parameters)
+
+    async def _authorize_and_invoke(
+        self, scope: Scope, receive: Receive, route: Route, parameters: Mapping[str, str]
+    ) -> Response:
+        headers, request_id, caller = Headers(scope=scope), str(uuid4()), None
+        if not route.is_open:
             try:
-                claims = self._authorise(headers)
-            except InvalidToken:
-                return _refusal(HTTPStatus.UNAUTHORIZED, {"www-authenticate": "Bearer"})
+                event = build_event(scope, b"", route, parameters, None, request_id)
+                caller = await self._authorizer.authorize(_credential(headers), event)
+            except Refused as refused:
+                answer = {"www-authenticate": refused.challenge}
+                return self._refusal(HTTPStatus.UNAUTHORIZED, answer, refused.message)
+            except AuthorizerFailure as failure:
+                logger.warning("%s", failure)
+                return self._refusal(HTTPStatus.SERVICE_UNAVAILABLE, {"retry-after": str(_RETRY_AFTER_S)})
         body = await _read_body(headers, receive)
-        return await self._invoke(route, build_event(scope, body, route, parameters, claims, str(uuid4())))
+        return await self._invoke(route, build_event(scope, body, route, parameters, caller, request_id))
 
     async def _invoke(self, route: Route, event: Mapping[str, Any]) -> Response:
-        result: InvocationResult = await self._pool.invoke(route.function, event)
+        try:
+            # Lambda would go on after the gateway gave up. Here the timeout ends the process, too.
+            async with asyncio.timeout(STREAMED_S if route.is_streamed else self._buffered_s):
+                result = await self._pool.invoke(route.function, event)
+        except TimeoutError:
+            return self._refusal(HTTPStatus.GATEWAY_TIMEOUT)
         if result.status != "succeeded":
-            return _refusal(_REFUSALS[result.status])
+            return self._refusal(_REFUSALS[result.status])
         try:
             return build_response(result.payload)
         except InvalidResponse:
-            return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
+            return self._refusal(HTTPStatus.BAD_GATEWAY)
 
-    def _authorise(self, headers: Headers) -> dict[str, Any]:
-        """The claims of the one bearer token that the request carries. Raises InvalidToken."""
-        values = headers.getlist("authorization")
-        if len(values) != 1:
-            raise InvalidToken("one Authorization header is needed")
-        scheme, _, token = values[0].partition(" ")
-        if scheme.lower() != "bearer":
-            raise InvalidToken("not a bearer token")
-        return self._key.verify(token)
+    def _refusal(
+        self, status: HTTPStatus, headers: Mapping[str, str] | None = None, message: str | None = None
+    ) -> Response:
+        """The gateway's own answer, in API Gateway's words."""
+        message = message or _MESSAGES.get(status, status.phrase)
+        return JSONResponse({"message": message}, status, {**self._exposed, **(headers or {})})
 
 
-def _refusal(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> Response:
-    """What the gateway itself answers, in API Gateway's words."""
-    message = "Request Too Long" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.phrase
-    return JSONResponse({"message": message}, status, headers)
+def _preflighted(scope: Scope, headers: Headers) -> str | None:
+    """The method that a page of another origin wants to use, when the request only asks for that."""
+    is_asking = scope["method"] == "OPTIONS" and "origin" in headers
+    return headers.get("access-control-request-method") if is_asking else None
+
+
+def _credential(headers: Headers) -> str:
+    """The value of the one Authorization header. Raises Refused."""
+    values = headers.getlist("authorization")
+    if len(values) != 1 or not values[0].strip():
+        raise Refused
+    return values[0]
 
 
 def _size(scope: Scope) -> int:
@@ -126,10 +181,9 @@ async def _read_body(headers: Headers, receive: Receive) -> bytes:
             return bytes(body)
 
 
-async def _refuse_body(receive: Receive, send: Send) -> None:
-    """Answer 413 at once, then read on for a while: closing on a client that is still sending would reset the
-    connection, and might cost it the answer."""
-    refusal = _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"connection": "close"})
+async def _refuse_body(refusal: Response, receive: Receive, send: Send) -> None:
+    """Answer at once, then read on for a while. Closing on a client that still sends would reset the connection, and
+    the client could lose the answer."""
     await send({"type": "http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers})
     await send({"type": "http.response.body", "body": refusal.body, "more_body": True})
     drained, more = 0, True

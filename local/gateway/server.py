@@ -18,7 +18,6 @@ import uvicorn
 
 from local.gateway.app import GatewayApp
 from local.gateway.pool import Function, Pool
-from local.gateway.tokens import TokenKey
 from shared.names import LocalEnv
 
 HOST: Final = "127.0.0.1"
@@ -60,16 +59,17 @@ class Gateway:
         listener: socket.socket,
         functions: Iterable[Function],
         environ: Mapping[str, str],
-        key: TokenKey,
         log_dir: Path,
         background: Callable[[Pool], Coroutine[Any, Any, None]],
+        origins: str | None = None,
     ) -> None:
-        """`background` goes on beside the server for as long as that runs, and invokes functions by itself."""
+        """`background` runs beside the server and invokes functions by itself. `origins` is a regular expression of the
+        origins whose pages may read answers."""
         self.port: int = listener.getsockname()[1]
         self._listener = listener
         self._pool = Pool(functions, environ, log_dir)
         self._background = background
-        self._server = uvicorn.Server(_config(GatewayApp(self._pool, key)))
+        self._server = uvicorn.Server(_config(GatewayApp(self._pool, origins)))
         self._log = logging.FileHandler(log_dir / "gateway.log", delay=True)
         self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._started: Future[None] = Future()

@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from local.stack import Stack
 from shared.db.engine import Row
 from tests.council_room import broken_invariants
+from tests.e2e.misbehaving import TIMEOUT_S, started
 from tests.e2e.tenant import Tenant, open_client, unjournaled_requests, with_provider
 from tests.fake_provider import FakeProvider
 from tests.processes import eventually
@@ -87,3 +88,20 @@ def environ(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def marks(environ: dict[str, str]) -> Path:
     return Path(environ["MARKS"])
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gateway")
+
+
+@pytest.fixture(scope="module")
+def port(directory: Path) -> Iterator[int]:
+    with started(directory) as gateway:
+        yield gateway.port
+
+
+@pytest.fixture(scope="module")
+def client(port: int) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=TIMEOUT_S) as client:
+        yield client

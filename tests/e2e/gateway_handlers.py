@@ -1,11 +1,13 @@
 """Handlers that misbehave on request. They run in the pool's processes and speak to the test through files."""
 
 import asyncio
+import json
 import os
 import signal
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 # Mangum does this when a handler's module is imported: the loop exists before the fork.
 _loop = asyncio.new_event_loop()
@@ -35,8 +37,37 @@ def echo(event: Any, context: Any) -> Any:
     return {
         "statusCode": 200,
         "headers": {"x-pid": str(os.getpid()), "x-parent": str(os.getppid())},
-        "body": event.get("body", ""),
+        "body": event.get("body") or "",
     }
+
+
+def authorize(event: Any, context: Any) -> Any:
+    """Stand in for the authorizer: allow the token `good`, misbehave as a token says, and refuse every other one."""
+    mark(f"authorized-{uuid4()}")
+    token = event["headers"]["authorization"].removeprefix("Bearer ")
+    if token in (misdeeds := {"hang": hang, "die": die, "fail": fail}):
+        misdeeds[token](event, context)
+    api, stage = event["methodArn"].split("/")[:2]
+    resource = f"{api}/{stage}/GET/api/v1/agents" if token == "narrow" else f"{api}/{stage}/*"
+    effect = "Allow" if token in ("good", "narrow") else "Deny"
+    statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource}
+    caller = {"user": "ada", "tenant": "acme", "roles": '["member"]', "key_id": "", "email": ""}
+    reason = "The token is malformed."
+    refusal = {"reason": reason, "challenge": f'Bearer error="invalid_token", error_description="{reason}"'}
+    return {
+        "principalId": 1 if token == "garbage" else "ada",
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "context": caller if effect == "Allow" else refusal,
+    }
+
+
+def reveal(event: Any, context: Any) -> Any:
+    return {"statusCode": 200, "body": json.dumps(event)}
+
+
+def encoded(event: Any, context: Any) -> Any:
+    """Answer as a function may that has binary media types."""
+    return {"statusCode": 200, "body": "aGVsbG8=", "isBase64Encoded": True}
 
 
 def environment(event: Any, context: Any) -> Any:
@@ -59,9 +90,12 @@ def context(event: Any, context: Any) -> Any:
 
 
 def by_path(event: Any, context: Any) -> Any:
-    """What the path says, for a gateway's `api` and `turns`."""
-    actions = {"hang": hang, "die": die, "fail": fail, "meet": meet, "alone": alone, "finish": finish}
-    return actions.get(event["rawPath"].strip("/").split("/")[-1], echo)(event, context)
+    """Do what the last part of the path says. Otherwise echo."""
+    actions = {
+        **{"hang": hang, "die": die, "fail": fail, "meet": meet, "alone": alone, "finish": finish},
+        **{"reveal": reveal, "encoded": encoded},
+    }
+    return actions.get(event["path"].strip("/").split("/")[-1], echo)(event, context)
 
 
 def hang(event: Any, context: Any) -> Any:

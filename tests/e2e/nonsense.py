@@ -12,7 +12,7 @@ BODIES = {
     "a string": b'"hello"',
     "a number": b"1",
     "NaN": b"NaN",
-    "invalid UTF-8": b'{"message": "\xff\xfe"}',
+    "invalid UTF-8": b'{"message": \xff\xfe}',
     "nothing but bytes": bytes(range(256)),
     "a bare NUL": b'{"message": "a\x00b"}',
     "lists, 100,000 deep": b"[" * 100_000 + b"]" * 100_000,

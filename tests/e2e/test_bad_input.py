@@ -42,7 +42,8 @@ def places(tenant: Tenant, session_id: str) -> Iterator[dict[str, str]]:
     """Path parameters that lead somewhere: an agent, a session, and a turn that has ended. When the test is over, what
     was stored is there and nothing else is, and a good turn works."""
     turn_id = tenant.take(session_id, "hello")["id"]
-    places = {"key": "writer", "session_id": session_id, "turn_id": turn_id, "tenant_id": tenant.id}
+    key_id = tenant.http.post("api-keys", json={"name": "CI"}).json()["id"]
+    places = {"key": "writer", "session_id": session_id, "turn_id": turn_id, "tenant_id": tenant.id, "key_id": key_id}
     before = counts(tenant)
     yield places
     assert counts(tenant) == before
@@ -222,7 +223,7 @@ def bad_tokens(stack: Stack, tenant_id: str, forger: TokenKey) -> dict[str, str]
         "none": "",
         "garbage": "Bearer garbage",
         "another scheme": f"Basic {good}",
-        "expired": f"Bearer {stack.token(tenant=tenant_id, ttl=timedelta(seconds=-1))}",
+        "expired": f"Bearer {stack.token(tenant=tenant_id, ttl=timedelta(seconds=-90))}",
         "forged": f"Bearer {forger.issue(tenant_id, 'demo', ['admin'], timedelta(hours=1))}",
         "unsigned": f"Bearer {jwt.encode(claims, '', 'none')}",
         "without its signature": f"Bearer {head}.{payload}.",

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -6,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import jwt
 import pytest
 
-from local.gateway.tokens import TokenKey
+from local.gateway.tokens import AUDIENCE, ISSUER, TokenKey
 from local.stack import Stack, StackError
 from tests.processes import family_of, runs
 
@@ -41,6 +44,14 @@ def failure(environ: dict[str, str], *arguments: str) -> str:
     return line
 
 
+def claims_of(key: TokenKey, printed: str) -> dict[str, Any]:
+    """The claims of the one token on a line, which `key` signed."""
+    (published,) = jwt.PyJWKSet.from_dict(key.jwks).keys
+    token = printed.removesuffix("\n")
+    claims: dict[str, Any] = jwt.decode(token, published, ["RS256"], audience=AUDIENCE, issuer=ISSUER)
+    return claims
+
+
 class TestToken:
     def test_it_prints_a_token_of_the_data_directorys_key_and_nothing_else(
         self, environ: dict[str, str], tmp_path: Path
@@ -48,9 +59,18 @@ class TestToken:
         (tmp_path / "data dir").mkdir()
         key = TokenKey.load_or_create(tmp_path / "data dir")
         who = ["--tenant", "acme", "--user", "ada", "--role", "admin", "--role", "member", "--ttl", "30m"]
-        claims = key.verify(pantheon(environ, "token", *who).stdout.removesuffix("\n"))
+        claims = claims_of(key, pantheon(environ, "token", *who).stdout)
         assert (claims["tenant_id"], claims["sub"], claims["roles"]) == ("acme", "ada", ["admin", "member"])
         assert claims["exp"] - claims["iat"] == 1800
+
+    def test_it_has_the_configured_claims_and_role_of_operators(self, environ: dict[str, str], tmp_path: Path) -> None:
+        (tmp_path / "data dir").mkdir()
+        key = TokenKey.load_or_create(tmp_path / "data dir")
+        names = {"PANTHEON_TENANT_CLAIM": "org", "PANTHEON_ROLES_CLAIM": "groups", "PANTHEON_OPERATOR_ROLE": "crane"}
+        who = ["--tenant", "acme", "--user", "ada", "--role", "operator", "--role", "member"]
+        claims = claims_of(key, pantheon(environ | names, "token", *who).stdout)
+        assert (claims["org"], claims["groups"]) == ("acme", ["crane", "member"])
+        assert not {"tenant_id", "roles"} & set(claims)
 
     def test_without_a_key_it_says_how_to_get_one(self, environ: dict[str, str]) -> None:
         assert "pantheon run" in failure(environ, "token", "--tenant", "acme", "--user", "ada")
@@ -126,11 +146,13 @@ class TestRun:
         assert subprocess.run(curl, capture_output=True, text=True, check=True).stdout.endswith(" 201")
 
         processes = family_of(running.pid)
-        # PostgreSQL, and a template for each of four functions.
-        assert len(processes) > 6
+        # PostgreSQL, and a template for each of six functions.
+        assert len(processes) > 8
         running.send_signal(signal.SIGINT)
         assert ended(running) == (0, "\nStopping ...\nStopped.\n", "")
         assert not any(map(runs, processes))
+        published = json.loads((tmp_path / "data dir" / "jwks.json").read_text())
+        assert published == TokenKey.load(tmp_path / "data dir").jwks
         assert not (tmp_path / "data dir" / "log" / "gateway.log").exists(), "the gateway had nothing to complain of"
 
     @pytest.mark.parametrize("moment", ["Making", "Migrating", "Starting the functions"])

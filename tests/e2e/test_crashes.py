@@ -24,7 +24,7 @@ from tests.processes import eventually, family_of, runs
 
 PANTHEON_RUN = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())", "run"]
 MESSAGE = "@writer @researcher hello"
-UNAVAILABLE = (503, {"message": "Service Unavailable"})
+FAILED = (502, {"message": "Internal server error"})
 
 
 def worker_of(database_port: int) -> int:
@@ -78,7 +78,7 @@ class TestKilledFunction:
             tenant.wait_for_requests(2)
             os.kill(worker_of(port_of_last_query(tenant)), signal.SIGKILL)
             answer = posted.result()
-        assert (answer.status_code, answer.json()) == UNAVAILABLE
+        assert (answer.status_code, answer.json()) == FAILED
         turn_id = str(tenant.row("SELECT id FROM turns WHERE tenant_id = %s", tenant.id)["id"])
         assert_first_call_is_safe_and_nothing_is_visible(tenant, turn_id)
         # The key finds the turn, and the session has no room for another, until it has ended.

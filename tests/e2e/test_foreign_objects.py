@@ -19,7 +19,7 @@ from tests.fake_provider import FakeProvider, moods
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Objects that nobody has, each in the form of one that somebody could have.
-NOBODYS = {"key": "nobodys", "session_id": str(uuid4()), "turn_id": str(uuid4())}
+NOBODYS = {"key": "nobodys"} | {name: str(uuid4()) for name in ("session_id", "turn_id", "key_id")}
 # Operators name tenants, and a role keeps everybody else out.
 _OPERATORS = "admin/"
 ABOUT_OBJECTS = [each for each in OPERATIONS if each.path_parameters and not each.path.startswith(_OPERATORS)]
@@ -34,7 +34,9 @@ COLLECTIONS = [
 def theirs(tenant: Tenant, session_id: str) -> dict[str, str]:
     """What another tenant has: an agent, a session, and a turn that has ended."""
     tenant.make_agents("theirs", name="Their own")
-    return {"key": "theirs", "session_id": session_id, "turn_id": tenant.take(session_id, "their words")["id"]}
+    key_id = tenant.http.post("api-keys", json={"name": "Theirs"}).json()["id"]
+    turn_id = tenant.take(session_id, "their words")["id"]
+    return {"key": "theirs", "session_id": session_id, "turn_id": turn_id, "key_id": key_id}
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -15,8 +14,7 @@ import pytest
 
 from local.gateway.pool import Function
 from local.gateway.server import Gateway, reserve
-from local.gateway.tokens import TokenKey
-from tests.e2e.misbehaving import HERE, UNAVAILABLE, pid_in, rest
+from tests.e2e.misbehaving import AUTHORIZER, FAILED, GOOD, HERE, pid_in, rest
 from tests.processes import DEADLINE_S, eventually, family_of, runs
 
 
@@ -24,59 +22,59 @@ class TestGateway:
     """The pool behind HTTP: what becomes of each fate of an invocation."""
 
     @pytest.fixture
-    def key(self, tmp_path: Path) -> TokenKey:
-        return TokenKey.load_or_create(tmp_path)
-
-    @pytest.fixture
-    def client(self, key: TokenKey, tmp_path: Path, environ: dict[str, str]) -> Iterator[httpx.Client]:
+    def client(self, tmp_path: Path, environ: dict[str, str]) -> Iterator[httpx.Client]:
         functions = (
+            AUTHORIZER,
             Function("api", "gateway_handlers:by_path", DEADLINE_S),
             Function("turns", "gateway_handlers:hang", 0.2),
         )
         with reserve(0) as listener:
-            gateway = Gateway(listener, functions, environ, key, tmp_path, rest)
+            gateway = Gateway(listener, functions, environ, tmp_path, rest)
             gateway.start()
-            headers = {"Authorization": f"Bearer {key.issue('acme', 'ada', ['member'], timedelta(hours=1))}"}
-            url = f"http://127.0.0.1:{gateway.port}"
-            with httpx.Client(base_url=url, headers=headers, timeout=DEADLINE_S) as client:
+            url = f"http://127.0.0.1:{gateway.port}/api/v1"
+            with httpx.Client(base_url=url, headers=GOOD, timeout=DEADLINE_S) as client:
                 yield client
             gateway.stop()
 
-    def test_an_invocation_over_its_time_is_killed_and_answered_503(
+    def test_an_invocation_over_its_time_is_killed_and_answered_502(
         self, client: httpx.Client, marks: Path, tmp_path: Path
     ) -> None:
-        response = client.post("/api/v1/sessions/x/turns")
-        assert (response.status_code, response.json()) == UNAVAILABLE
+        response = client.post("/sessions/x/turns")
+        assert (response.status_code, response.json()) == FAILED
         assert not runs(pid_in(marks / "hanging"))
         report = json.loads((tmp_path / "turns.log").read_text().splitlines()[-1])
         assert report["record"]["status"] == "timed_out"
 
-    def test_a_process_that_ends_in_mid_invocation_is_503_and_the_next_one_is_served(
+    def test_a_process_that_ends_in_mid_invocation_is_502_and_the_next_one_is_served(
         self, client: httpx.Client, marks: Path, tmp_path: Path
     ) -> None:
         response = client.get("/die")
-        assert (response.status_code, response.json()) == UNAVAILABLE
+        assert (response.status_code, response.json()) == FAILED
         assert not runs(pid_in(marks / "dying"))
         assert "last words\n" in (tmp_path / "api.log").read_text()
         assert client.get("/echo").status_code == 200
 
-    def test_a_process_killed_from_outside_is_503_and_the_next_one_is_served(
+    def test_a_process_killed_from_outside_is_502_and_the_next_one_is_served(
         self, client: httpx.Client, marks: Path
     ) -> None:
         with ThreadPoolExecutor() as threads:
             answer = threads.submit(client.get, "/hang")
             os.kill(pid_in(marks / "hanging"), signal.SIGKILL)
             response = answer.result()
-        assert (response.status_code, response.json()) == UNAVAILABLE
+        assert (response.status_code, response.json()) == FAILED
         assert client.get("/echo").status_code == 200
 
-    def test_a_handler_that_raises_is_500_without_its_words_and_lives_on(
+    def test_a_handler_that_raises_is_502_without_its_words_and_lives_on(
         self, client: httpx.Client, marks: Path, tmp_path: Path
     ) -> None:
         response = client.get("/fail")
-        assert (response.status_code, response.json()) == (500, {"message": "Internal Server Error"})
+        assert (response.status_code, response.json()) == FAILED
         assert int(client.get("/echo").headers["x-pid"]) == pid_in(marks / "failing")
         assert "the handler's own secret" in (tmp_path / "api.log").read_text()
+
+    def test_an_answer_in_base64_is_502(self, client: httpx.Client) -> None:
+        response = client.get("/encoded")
+        assert (response.status_code, response.json()) == FAILED
 
     def test_sixteen_invocations_run_at_the_same_time_each_in_its_process(self, client: httpx.Client) -> None:
         with ThreadPoolExecutor(16) as threads:
@@ -112,16 +110,15 @@ import asyncio, sys
 from pathlib import Path
 from local.gateway.pool import Function
 from local.gateway.server import Gateway, reserve
-from local.gateway.tokens import TokenKey
 
 async def rest(pool):
     await asyncio.Event().wait()
 
 marks, log_dir, handlers = sys.argv[1:]
-functions = [Function(name, "gateway_handlers:by_path", 60) for name in ("api", "turns")]
+handler = {"api": "by_path", "authorizer": "authorize"}
+functions = [Function(name, f"gateway_handlers:{attribute}", 60) for name, attribute in handler.items()]
 environ = {"PYTHONPATH": handlers, "MARKS": marks}
-key = TokenKey.load_or_create(Path(log_dir))
-gateway = Gateway(reserve(0), functions, environ, key, Path(log_dir), rest)
+gateway = Gateway(reserve(0), functions, environ, Path(log_dir), rest)
 gateway.start()
 print(gateway.port, flush=True)
 gateway.wait()
@@ -138,14 +135,14 @@ def gateway_alone(marks: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]
 
 def test_a_gateway_that_is_killed_leaves_no_process(gateway_alone: subprocess.Popen[str], marks: Path) -> None:
     assert gateway_alone.stdout is not None
-    url = f"http://127.0.0.1:{gateway_alone.stdout.readline().strip()}"
+    url = f"http://127.0.0.1:{gateway_alone.stdout.readline().strip()}/api/v1"
     with ThreadPoolExecutor() as threads:
-        answer = threads.submit(httpx.get, f"{url}/hang", timeout=DEADLINE_S)
+        answer = threads.submit(httpx.get, f"{url}/hang", headers=GOOD, timeout=DEADLINE_S)
         busy = pid_in(marks / "hanging")
-        idle = int(httpx.get(f"{url}/echo").headers["x-pid"])
+        idle = int(httpx.get(f"{url}/echo", headers=GOOD).headers["x-pid"])
         processes = family_of(gateway_alone.pid)
-        # The gateway, two templates and two workers.
-        assert len(processes) == 5
+        # The gateway, two templates, two workers of `api` and one of the authorizer.
+        assert len(processes) == 6
         assert {busy, idle} < processes
         gateway_alone.kill()
         with pytest.raises(httpx.TransportError):

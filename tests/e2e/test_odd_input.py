@@ -36,6 +36,13 @@ class TestMessage:
         assert turn["message"] == message
         assert tenant.requests[0].messages[-1]["content"] == message
 
+    def test_invalid_utf8_in_a_message_is_replaced(self, tenant: Tenant, session_id: str) -> None:
+        """API Gateway passes bodies on as text."""
+        headers = {"Content-Type": "application/json"}
+        body = b'{"message": "a\xff\xfe"}'
+        answer = tenant.http.post(f"sessions/{session_id}/turns", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["message"]) == (201, "a\ufffd\ufffd")
+
     def test_ten_thousand_tags_of_one_agent_ask_it_once(self, tenant: Tenant, session_id: str) -> None:
         tenant.make_agents("a")
         tenant.http.patch(f"sessions/{session_id}", json={"agent_keys": ["critic", "a"]})

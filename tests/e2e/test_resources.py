@@ -180,7 +180,7 @@ class TestWithoutEither:
         assert first.content == second.content
         assert first.json()["openapi"].startswith("3.1")
 
-    @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v1/agents/", "/nothing", "/", "/api/v2/agents"])
+    @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v1/agents/", "/api/v1/agents/writer/versions/x"])
     def test_an_unknown_route_is_a_problem(self, stack: Stack, tenant: Tenant, path: str) -> None:
         answer = tenant.http.get(f"{stack.url}{path}")
         assert answer.status_code == 404

@@ -18,7 +18,7 @@ from tests.fake_provider import FakeProvider, moods
 
 CSV = {"Accept": "text/csv"}
 MANAGER = "You route messages"
-GROUPS = ["day", "session_id", "agent_key", "model_alias", "purpose", "account"]
+GROUPS = ["day", "session_id", "agent_key", "model_alias", "purpose", "account", "user_id", "api_key_id"]
 MOST_PAGES = 50
 
 
@@ -221,7 +221,7 @@ class TestRows:
     def test_json_is_for_whoever_does_not_ask_for_csv(self, tenant: Tenant, accept: str, kind: str) -> None:
         answer = tenant.http.get("usage/calls", headers={"Accept": accept})
         assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, kind)
-        assert answer.headers["vary"] == "Accept"
+        assert answer.headers["vary"] == "Accept, Origin"
 
     @pytest.mark.usefixtures("turns")
     def test_a_link_keeps_what_was_asked_for(self, tenant: Tenant) -> None:

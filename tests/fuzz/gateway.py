@@ -2,7 +2,7 @@
 
 An input is a request as it is on the wire: a line of method and address, headers, an empty line, the body. `{tenant}`,
 `{session}`, `{turn}` and `{waiting}` are ids that exist, `{cursor …}` is what a list would make of the JSON in it, and
-a header `x-claim-sub: …` is a claim of the token.
+a header `x-caller-user: …` is what the authorizer says of the caller; roles are words.
 """
 
 import base64
@@ -16,8 +16,9 @@ from starlette.types import Scope
 from functions.http import PROBLEM_JSON
 from local.gateway.event import build_event, build_response
 from local.gateway.routes import find
+from shared.domain.identifier import is_identifier
 from shared.names import API_PREFIX
-from tests.fuzz.stage import AUDIENCE, ISSUER, invoke, stage
+from tests.fuzz.stage import invoke, stage
 
 WORDS = (
     *("GET ", "POST ", "PUT ", "PATCH ", "DELETE ", f"{API_PREFIX}/", "sessions/{session}", "turns/{turn}", "agents/"),
@@ -35,7 +36,7 @@ WORDS = (
     ),
     *("?format=markdown", "usage", "/calls", "?group_by=day,account", "&from=2026-01-01", "budget", "admin/usage"),
     *("?wait=0", "&after=1", "%00", "%FF", "\nidempotency-key: k", "\nprefer: respond-async", "\naccept: text/csv"),
-    *("\nx-claim-roles: [operator]", "\nx-claim-tenant_id: {tenant}", '{"message": "', '"agent_keys": ["writer"]'),
+    *("\nx-caller-roles: operator", "\nx-caller-tenant: {tenant}", '{"message": "', '"agent_keys": ["writer"]'),
     *('"mode": "orchestrator"', '"fan_out": "parallel"', '"limit_usd": "1.5"', '"key": "editor"', "\\u0000", "\\ud83d"),
     *('"role_prompt": "You edit."', '"model_alias": "fast"', "null", "@writer", "1e400", "[", "{", "\n\n"),
 )
@@ -45,6 +46,7 @@ LISTS = (
     *("sessions/{session}/export?", "usage?group_by=day,account&", "usage?group_by=session_id&", "usage/calls?"),
     *("usage/calls?order=asc&", "admin/usage?group_by=tenant,day&", "sessions/{session}/archive?"),
 )
+_SAFE = "%&=+,:;/?@!$'()*[]-._~"
 _CURSOR = re.compile(r"\{cursor (.*?)\}", re.DOTALL)
 _PROBLEM = {"type", "title", "status", "code", "detail", "request_id"}
 
@@ -55,8 +57,11 @@ def attempt(data: bytes) -> None:
     method, _, address = first.partition(" ")
     pairs = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
     headers = {name: value for name, value in pairs if name and name.isascii()}
-    claims = {name.removeprefix("x-claim-"): headers.pop(name) for name in [*headers] if name.startswith("x-claim-")}
-    event, function = _event(method or "GET", address, headers, claims, _body(body))
+    said = {name.removeprefix("x-caller-"): headers.pop(name) for name in [*headers] if name.startswith("x-caller-")}
+    made = _event(method or "GET", address, headers, said, _body(body))
+    if made is None:
+        return
+    event, function = made
     answer = invoke(function, event)
     check(answer)
     if (method not in ("GET", "POST") and answer["statusCode"] < 300) or function == "admin":
@@ -68,20 +73,22 @@ def attempt_cursor(data: bytes) -> None:
     place, said = data[:1], data[1:]
     asked = LISTS[ord(place or b"\0") % len(LISTS)]
     encoded = base64.urlsafe_b64encode(said)
-    request = f"GET {API_PREFIX}/{asked}cursor=".encode() + encoded + b"\nx-claim-roles: [operator]"
+    request = f"GET {API_PREFIX}/{asked}cursor=".encode() + encoded + b"\nx-caller-roles: operator"
     attempt(request)
 
 
 def _event(
-    method: str, address: str, headers: dict[str, str], claims: dict[str, str], body: bytes
-) -> tuple[dict[str, Any], str]:
-    """As the gateway makes it of such a request, and the function that it goes to."""
+    method: str, address: str, headers: dict[str, str], said: dict[str, str], body: bytes
+) -> tuple[dict[str, Any], str] | None:
+    """The gateway's event of such a request, and its function. None where the gateway answers itself."""
     path, _, query = address.partition("?")
     query = _CURSOR.sub(lambda said: base64.urlsafe_b64encode(said[1].encode()).decode(), query)
+    sent = quote(path if path.startswith("/") else f"{API_PREFIX}/{path}", safe=_SAFE)
     scope: Scope = {
         "method": method,
-        "path": unquote(path) if path.startswith("/") else f"{API_PREFIX}/{unquote(path)}",
-        "query_string": quote(query, safe="%&=+,:;/?@!$'()*[]-._~").encode(),
+        "path": unquote(sent),
+        "raw_path": sent.encode(),
+        "query_string": quote(query, safe=_SAFE).encode(),
         "headers": [
             (name.encode(), value.encode())
             for name, value in ({"host": "localhost", "content-type": "application/json"} | headers).items()
@@ -91,9 +98,15 @@ def _event(
         "client": ("127.0.0.1", 0),
         "server": ("127.0.0.1", 443),
     }
-    route, parameters = find(method, scope["path"])
-    known = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "tenant_id": stage().tenant, "roles": "[admin member]"}
-    event = build_event(scope, body, route, parameters, known | claims if route.authorised else None, "request-1")
+    found = find(method, sent)
+    if found is None:
+        return None
+    route, parameters = found
+    known = {"user": "user-1", "tenant": stage().tenant, "roles": "admin member", "key_id": "", "email": ""}
+    # The authorizer lets no other names through.
+    caller = known | {name: value for name, value in said.items() if is_identifier(value)}
+    caller["roles"] = json.dumps(caller["roles"].split())
+    event = build_event(scope, body, route, parameters, None if route.is_open else caller, "request-1")
     return event, route.function
 
 
@@ -105,7 +118,7 @@ def _body(body: bytes) -> bytes:
 
 
 def check(answer: dict[str, Any]) -> None:
-    """A response in payload format 2.0 that is no failure; a refusal is a problem document with a code."""
+    """A response of the Lambda proxy integration that is no failure; a refusal is a problem document with a code."""
     response = build_response(answer)
     kind, length = answer["headers"].get("content-type", ""), len(response.body)
     assert 200 <= response.status_code < 500, answer

@@ -25,7 +25,6 @@ from shared.names import Env
 from shared.turns.accept import TurnRequest
 from shared.turns.run import Runner, take_turn
 
-ISSUER, AUDIENCE = "issuer", "audience"
 KEYS = ("writer", "critic", "researcher")
 _SECONDS = 300.0
 # What a crash of the machine loses matters to no input.
@@ -96,8 +95,7 @@ def served(directory: Path) -> Iterator[dict[str, str]]:
             **os.environ,
             Env.APP_DATABASE_URL: urls.app,
             Env.OPS_DATABASE_URL: urls.ops,
-            Env.JWT_ISSUER: ISSUER,
-            Env.JWT_AUDIENCE: AUDIENCE,
+            Env.OPERATOR_ROLE: "operator",
             Env.LLM_PROVIDER: "scripted",
             Env.MAX_CALL_S: "1",
         }

@@ -8,6 +8,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from shared.settings import HttpSettings
 from tests.faults import events
 from tests.soak.machine import choices, model
 from tests.soak.machine.model import AGENT_KEYS, Expected, Session
@@ -110,7 +111,9 @@ class Resources(Witness):
         """The tenant's limit, or the operator's cap."""
         if cap:
             path = f"/admin/tenants/{events.TENANT}/cap"
-            answer = self.deployment.call("PUT", path, {"limit_usd": usd}, role="operator", function="admin")
+            answer = self.deployment.call(
+                "PUT", path, {"limit_usd": usd}, role=HttpSettings().operator_role, function="admin"
+            )
             self._check(answer, Expected(200))
             self.model.cap_usd = usd
             return
