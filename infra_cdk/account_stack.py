@@ -1,10 +1,13 @@
-"""Bedrock's invocation log: one setting for each account and Region, and so a stack of its own, deployed once or not
-at all. It keeps who called what, when, and for how many tokens. What was said is switched off, and not stored.
+"""Two settings that an account has once in a Region, and so a stack of its own.
+
+API Gateway's role for logs: without it no stage can be deployed, because a stage logs each request.
+Bedrock's invocation log: it keeps who called what, when, and for how many tokens. It stores no text.
 """
 
 from typing import Final
 
 from aws_cdk import Duration, Environment, RemovalPolicy, Stack, Tags, custom_resources
+from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -34,12 +37,13 @@ def log_url(stack: Stack) -> str:
 
 
 class AccountStack(Stack):
-    """The bucket, and the setting that writes to it."""
+    """The role, the bucket, and the settings that use them."""
 
     def __init__(self, scope: Construct, region: str) -> None:
         name = f"{SERVICE}-account-{region}"
         super().__init__(scope, name, stack_name=name, env=Environment(region=region))
         Tags.of(self).add("project", SERVICE)
+        self._let_api_gateway_log()
         bucket = s3.Bucket(
             self,
             "Invocations",
@@ -65,6 +69,15 @@ class AccountStack(Stack):
             )
         )
         self._switch_on(bucket).node.add_dependency(bucket)
+
+    def _let_api_gateway_log(self) -> None:
+        """Set the role with which API Gateway writes logs. It stays when the stack goes: other APIs use it, too."""
+        managed = iam.ManagedPolicy.from_aws_managed_policy_name("service-role/AmazonAPIGatewayPushToCloudWatchLogs")
+        principal = iam.ServicePrincipal("apigateway.amazonaws.com")
+        role = iam.Role(self, "ApiLogs", assumed_by=principal, managed_policies=[managed])
+        role.apply_removal_policy(RemovalPolicy.RETAIN)
+        setting = apigateway.CfnAccount(self, "ApiLogging", cloud_watch_role_arn=role.role_arn)
+        setting.apply_removal_policy(RemovalPolicy.RETAIN)
 
     def _switch_on(self, bucket: s3.Bucket) -> custom_resources.AwsCustomResource:
         put = custom_resources.AwsSdkCall(

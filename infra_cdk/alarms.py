@@ -13,8 +13,9 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra_cdk.database import Database
+from infra_cdk.entries import JWKS
 from infra_cdk.function import Function
-from infra_cdk.metrics import FIVE_MINUTES, HOUR, MINUTE, Metrics, aws, math
+from infra_cdk.metrics import FIVE_MINUTES, HOUR, MINUTE, QUARTER, Metrics, aws, math
 from infra_cdk.notifications import Notifications
 from infra_cdk.queue import Queue
 from infra_cdk.stages import Stage
@@ -26,6 +27,7 @@ UNKNOWN_PER_CENT: Final = 2
 FALLBACK_PER_CENT: Final = 10
 BUDGET_PER_CENT: Final = 80
 THROTTLES: Final = 10
+ALL_PER_CENT: Final = 100
 # Of fewer in an hour, a share says nothing.
 FEWEST_CALLS: Final = 50
 FEWEST_TURNS: Final = 20
@@ -93,12 +95,15 @@ class Alarms(Construct):
         )
         self._alarm("FallbackRate", fallback, FALLBACK_PER_CENT, ticket)
         self._alarm("Throttles", self._throttles(functions), THROTTLES, ticket)
+        self._alarm("IssuerKeys", self._keys_not_copied(functions[JWKS.name]), ALL_PER_CENT, ticket)
         used = one(Metric.PLATFORM_BUDGET_USED, "Maximum", FIVE_MINUTES)
         self._alarm("PlatformBudget", used, BUDGET_PER_CENT, ticket)
 
     def _throttles(self, functions: Mapping[str, Function]) -> cloudwatch.IMetric:
         """Of what somebody waits for: an alarm takes ten metrics at most."""
-        serving = {name: f for name, f in functions.items() if f.entry.serves or f.entry.asks}
+        entries = {name: f.entry for name, f in functions.items()}
+        waited_for = {name for name, entry in entries.items() if entry.serves or entry.asks or entry.reads_keys}
+        serving = {name: f for name, f in functions.items() if name in waited_for}
         using: dict[str, cloudwatch.IMetric] = {
             name: aws("Lambda", "Throttles", "Sum", FIVE_MINUTES, {"FunctionName": f.function.function_name})
             for name, f in serving.items()
@@ -107,6 +112,15 @@ class Alarms(Construct):
             here = {"ModelId": model.value}
             using[f"model{number}"] = aws("Bedrock", "InvocationThrottles", "Sum", FIVE_MINUTES, here)
         return math("+".join(f"FILL({name},0)" for name in using), using, FIVE_MINUTES, "throttles")
+
+    def _keys_not_copied(self, function: Function) -> cloudwatch.IMetric:
+        """How many runs of a quarter of an hour failed, in per cent. Lambda repeats a run that failed."""
+        here = {"FunctionName": function.function.function_name}
+        using = {
+            "runs": aws("Lambda", "Invocations", "Sum", QUARTER, here),
+            "failed": aws("Lambda", "Errors", "Sum", QUARTER, here),
+        }
+        return math("IF(runs > 0, 100*failed/runs, 0)", using, QUARTER, "failed copies of the issuer's keys, %")
 
     def _canary(self, released: Sequence[cloudwatch.IAlarm], ticket: sns.Topic) -> None:
         """A release that is being shifted is put back by CodeDeploy; this tells somebody, once for all of them."""

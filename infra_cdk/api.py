@@ -1,120 +1,155 @@
-"""The HTTP API: the routes, who may use them, how often, and what is written down about it.
+"""The REST API: the routes of the table, who may use them, how often, and what is logged about them.
 
-The rule this file protects: whatever is under the API's prefix and not listed as open needs a token.
+A route needs the authorizer's consent unless the table lists it as open.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
 
-from aws_cdk import Duration
-from aws_cdk import aws_apigatewayv2 as apigateway
-from aws_cdk import aws_apigatewayv2_authorizers as authorizers
-from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra_cdk.identity import Issuer
+from infra_cdk import access_log
+from infra_cdk.domain import Domain
+from infra_cdk.entries import INTEGRATION_SECONDS
+from infra_cdk.gateway_responses import add_answers
 from infra_cdk.logs import Logs
-from shared.names import API_PREFIX
+from infra_cdk.stages import Stage
+from infra_cdk.web_acl import WebAcl
+from shared.names import API_STAGE, CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS, ROUTES, Route
+from shared.resources import resources
 
-
-@dataclass(frozen=True)
-class Route:
-    """`key` is API Gateway's route key, `function` a function's name."""
-
-    key: str
-    function: str
-    authorised: bool = True
-
-
-# The same as the local gateway's.
-ROUTES: Final = (
-    Route(f"POST {API_PREFIX}/sessions/{{session_id}}/turns", "turns"),
-    Route(f"GET {API_PREFIX}/health", "api", authorised=False),
-    Route("GET /openapi.json", "api", authorised=False),
-    Route(f"GET {API_PREFIX}/openapi.json", "api", authorised=False),
-    Route(f"ANY {API_PREFIX}/admin/{{proxy+}}", "admin"),
-    Route(f"ANY {API_PREFIX}/{{proxy+}}", "api"),
-    Route("$default", "api", authorised=False),
-)
-# A line of the access log. No address, no token, nothing that was said.
-_ACCESS: Final = {
-    "request_id": "$context.requestId",
-    "time": "$context.requestTime",
-    "route": "$context.routeKey",
-    "method": "$context.httpMethod",
-    "path": "$context.path",
-    "status": "$context.status",
-    "latency_ms": "$context.responseLatency",
-    "integration_ms": "$context.integrationLatency",
-    "integration_error": "$context.integrationErrorMessage",
-    "authorizer_error": "$context.authorizer.error",
-    "bytes": "$context.responseLength",
-}
+# How long API Gateway keeps the authorizer's answer for a header's value.
+_KEPT: Final = Duration.seconds(60)
+_PREFLIGHT_KEPT: Final = Duration.hours(1)
 
 
 class Api(Construct):
-    """`http` is API Gateway's."""
+    """`rest` is API Gateway's, `url` is where clients reach it. `functions` are the aliases that answer, by name."""
 
     def __init__(
         self,
         scope: Construct,
         id: str,
         *,
-        issuer: Issuer,
+        stage: Stage,
         functions: Mapping[str, lambda_.Alias],
-        cors_origins: Sequence[str],
-        rate: int,
-        burst: int,
+        authorizer: lambda_.Alias,
         logs: Logs,
     ) -> None:
         super().__init__(scope, id)
-        self.http = apigateway.HttpApi(
+        self._stage = stage
+        self.rest = self._make(logs)
+        add_answers(self.rest, readable=bool(stage.cors_origins))
+        self._open(functions, authorizer)
+        if stage.waf_rate is not None:
+            WebAcl(self, "WebAcl", stage=self.rest.deployment_stage, rate=stage.waf_rate)
+        self.url = self._name()
+
+    def _make(self, logs: Logs) -> apigateway.RestApi:
+        origins = list(self._stage.cors_origins)
+        preflight = apigateway.CorsOptions(
+            allow_origins=origins,
+            allow_headers=list(CORS_REQUEST_HEADERS),
+            expose_headers=list(CORS_RESPONSE_HEADERS),
+            max_age=_PREFLIGHT_KEPT,
+        )
+        rest = apigateway.RestApi(
             self,
-            "Gateway",
-            create_default_stage=False,
-            cors_preflight=_preflight(cors_origins) if cors_origins else None,
+            "Rest",
+            rest_api_name=f"pantheon-{self._stage.name}",
+            description=f"Pantheon, stage {self._stage.name}",
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            # The account's role for logs is the account stack's.
+            cloud_watch_role=False,
+            disable_execute_api_endpoint=self._stage.domain is not None,
+            default_cors_preflight_options=preflight if origins else None,
+            deploy_options=self._deployed(logs),
         )
-        authorizer = authorizers.HttpJwtAuthorizer("Jwt", issuer.url, jwt_audience=[issuer.audience])
-        backends = {name: integrations.HttpLambdaIntegration(name.title(), alias) for name, alias in functions.items()}
-        for route in ROUTES:
-            apigateway.HttpRoute(
-                self,
-                route.key.replace("/", " "),
-                http_api=self.http,
-                route_key=_route_key(route.key),
-                integration=backends[route.function],
-                authorizer=authorizer if route.authorised else None,
-            )
-        stage = apigateway.HttpStage(
+        # The stack has an output of its own.
+        rest.node.try_remove_child("Endpoint")
+        return rest
+
+    def _deployed(self, logs: Logs) -> apigateway.StageOptions:
+        turns = _throttle(self._stage.turn_rate, self._stage.turn_burst)
+        # This bounds how many processes of `api` anonymous clients can start, each with a connection. By other routes
+        # they reach the authorizer only.
+        anonymous = _throttle(self._stage.open_rate, self._stage.open_burst)
+        throttles = {f"{route.path}/{route.method}": turns for route in ROUTES if route.is_streamed}
+        throttles |= {f"{route.path}/{route.method}": anonymous for route in ROUTES if route.is_open}
+        return apigateway.StageOptions(
+            stage_name=API_STAGE,
+            access_log_destination=apigateway.LogGroupLogDestination(logs.group(self, "Access")),
+            access_log_format=apigateway.AccessLogFormat.custom(access_log.LINE),
+            throttling_rate_limit=self._stage.throttle_rate,
+            throttling_burst_limit=self._stage.throttle_burst,
+            method_options=throttles,
+        )
+
+    def _open(self, functions: Mapping[str, lambda_.Alias], authorizer: lambda_.Alias) -> None:
+        """Make every resource with its methods."""
+        asked = apigateway.RequestAuthorizer(
             self,
-            "Stage",
-            http_api=self.http,
-            auto_deploy=True,
-            throttle=apigateway.ThrottleSettings(rate_limit=rate, burst_limit=burst),
-            detailed_metrics_enabled=True,
+            "Authorizer",
+            handler=authorizer,
+            # Without this header, API Gateway answers 401 itself.
+            identity_sources=[apigateway.IdentitySource.header("Authorization")],
+            results_cache_ttl=_KEPT,
         )
-        cfn = stage.node.default_child
-        assert isinstance(cfn, apigateway.CfnStage)
-        cfn.access_log_settings = apigateway.CfnStage.AccessLogSettingsProperty(
-            destination_arn=logs.group(self, "Access").log_group_arn, format=json.dumps(_ACCESS)
+        backends = {name: self._backend(alias) for name, alias in functions.items()}
+        for path, routes in resources(ROUTES).items():
+            resource = self.rest.root.resource_for_path(path)
+            if not self._stage.cors_origins:
+                _let_ask(resource)
+            for method, route in routes.items():
+                resource.add_method(method, backends[route.function], **_access(route, asked))
+        self._limit_to_stage()
+
+    def _limit_to_stage(self) -> None:
+        """Let the stage alone invoke the functions. The CDK lets the console's test calls do it, too, which ask no
+        authorizer."""
+        for made in self.rest.node.find_all():
+            if isinstance(made, lambda_.CfnPermission):
+                made.source_arn = self.rest.arn_for_execute_api("*", "/*", API_STAGE)
+
+    def _backend(self, alias: lambda_.Alias) -> apigateway.LambdaIntegration:
+        """A function behind methods. One permission for the whole API keeps the function's policy small."""
+        return apigateway.LambdaIntegration(
+            alias,
+            proxy=True,
+            timeout=Duration.seconds(INTEGRATION_SECONDS),
+            allow_test_invoke=False,
+            scope_permission_to_method=False,
         )
 
+    def _name(self) -> str:
+        if self._stage.domain is not None and self._stage.certificate_arn is not None:
+            name, certificate_arn = self._stage.domain, self._stage.certificate_arn
+            stage = self.rest.deployment_stage
+            Domain(self, "Domain", name=name, certificate_arn=certificate_arn, stage=stage).tell(Stack.of(self))
+            return f"https://{name}"
+        stack = Stack.of(self)
+        return f"https://{self.rest.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}/{API_STAGE}"
 
-def _route_key(key: str) -> apigateway.HttpRouteKey:
-    if key == "$default":
-        return apigateway.HttpRouteKey.DEFAULT
-    method, _, path = key.partition(" ")
-    return apigateway.HttpRouteKey.with_(path, apigateway.HttpMethod(method))
 
-
-def _preflight(origins: Sequence[str]) -> apigateway.CorsPreflightOptions:
-    return apigateway.CorsPreflightOptions(
-        allow_origins=list(origins),
-        allow_methods=[apigateway.CorsHttpMethod.ANY],
-        allow_headers=["authorization", "content-type", "idempotency-key", "prefer"],
-        expose_headers=["location", "idempotency-replayed", "retry-after"],
-        max_age=Duration.hours(1),
+def _let_ask(resource: apigateway.IResource) -> None:
+    """Answer a preflight without the authorizer where no page of another origin may call: its answer allows nothing."""
+    answer = apigateway.MockIntegration(
+        request_templates={"application/json": '{"statusCode": 204}'},
+        integration_responses=[apigateway.IntegrationResponse(status_code="204")],
     )
+    responses = [apigateway.MethodResponse(status_code="204")]
+    open_to_all = apigateway.AuthorizationType.NONE
+    resource.add_method("OPTIONS", answer, method_responses=responses, authorization_type=open_to_all)
+
+
+def _throttle(rate: int, burst: int) -> apigateway.MethodDeploymentOptions:
+    return apigateway.MethodDeploymentOptions(throttling_rate_limit=rate, throttling_burst_limit=burst)
+
+
+def _access(route: Route, authorizer: apigateway.IAuthorizer) -> dict[str, object]:
+    if route.is_open:
+        return {"authorization_type": apigateway.AuthorizationType.NONE}
+    return {"authorization_type": apigateway.AuthorizationType.CUSTOM, "authorizer": authorizer}

@@ -1,32 +1,33 @@
 """What is deployed beside the template, as `bundle.py` lays it out. Tests bring a layout of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from infra_cdk.entries import ENTRIES
+from infra_cdk.entries import DEPENDENCIES, ENTRIES, VERIFICATION
 
-DEPENDENCIES, CORE, FUNCTIONS = "dependencies", "core", "functions"
+CORE, FUNCTIONS = "core", "functions"
 
 
 @dataclass(frozen=True)
 class Assets:
-    """`dependencies` and `core` are folders of layers, `function` gives a function's folder by its name."""
+    """`libraries` and `core` are folders of layers, `function` gives a function's folder by its name."""
 
-    dependencies: Path
+    libraries: Mapping[str, Path]
     core: Path
     function: Callable[[str], Path]
 
     @classmethod
     def of(cls, build: Path) -> Self:
-        return cls(build / DEPENDENCIES, build / CORE, (build / FUNCTIONS).joinpath)
+        libraries = {name: build / name for name in (DEPENDENCIES, VERIFICATION)}
+        return cls(libraries, build / CORE, (build / FUNCTIONS).joinpath)
 
     @classmethod
     def empty(cls, folder: Path) -> Self:
         """Folders with nothing but a name in them: a template is the same with them, but for the hashes."""
         assets = cls.of(folder)
-        for path in (assets.dependencies, assets.core, *(assets.function(entry.name) for entry in ENTRIES)):
+        for path in (*assets.libraries.values(), assets.core, *(assets.function(entry.name) for entry in ENTRIES)):
             path.mkdir(parents=True, exist_ok=True)
             (path / "empty").write_text(path.name)
         return assets

@@ -1,4 +1,4 @@
-"""What goes to Lambda, laid out as it is unpacked there: two layers, and a folder for each function.
+"""What goes to Lambda, laid out as it is unpacked there: layers, and a folder for each function.
 
 python -m infra_cdk.bundle --out build                        for Lambda: arm64
 python -m infra_cdk.bundle --out build --machine x86_64       for this kind of machine
@@ -7,16 +7,18 @@ The rule this file protects: the same lock files and sources give the same bytes
 """
 
 import argparse
+import csv
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from infra_cdk.assets import CORE, DEPENDENCIES, FUNCTIONS, Assets
-from infra_cdk.entries import ENTRIES, Entry
+from infra_cdk.assets import CORE, FUNCTIONS, Assets
+from infra_cdk.entries import DEPENDENCIES, ENTRIES, VERIFICATION, Entry
 
 ROOT: Final = Path(__file__).parents[1]
 PYTHON: Final = "3.13"
@@ -24,6 +26,11 @@ PYTHON: Final = "3.13"
 PLATFORM: Final = "{machine}-manylinux_2_28"
 # What a function and its two layers may take together, unpacked. Lambda's own limit is 250.
 LIMIT_MB: Final = 80
+# The distributions that a layer leaves out, because no function with that layer imports them.
+_LEFT_OUT: Final = {
+    DEPENDENCIES: ("cffi", "cryptography", "pycparser", "pyjwt"),
+    VERIFICATION: ("alembic", "fastapi", "mako", "mangum", "markupsafe", "sqlalchemy", "starlette"),
+}
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako")
 _UV: Final = Path(sys.executable).with_name("uv")
 # The services whose clients are made here. boto3 brings descriptions of four hundred.
@@ -39,7 +46,8 @@ def bundle(out: Path, machine: str, authorities: Path | None, python: str | None
     if out.exists():
         shutil.rmtree(out)
     assets = Assets.of(out)
-    _install(assets.dependencies / "python", machine)
+    for name, folder in assets.libraries.items():
+        _install(folder / "python", machine, _LEFT_OUT[name])
     for package in ("shared", "migrations"):
         shutil.copytree(ROOT / package, assets.core / "python" / package, ignore=_IGNORED)
     if authorities is not None:
@@ -47,14 +55,14 @@ def bundle(out: Path, machine: str, authorities: Path | None, python: str | None
     for entry in ENTRIES:
         _copy_function(entry, assets.function(entry.name))
     if python is not None:
-        for folder in (assets.dependencies, assets.core):
+        for folder in (*assets.libraries.values(), assets.core):
             _compile(python, folder, _LAYER)
         for entry in ENTRIES:
             _compile(python, assets.function(entry.name), _TASK)
     return assets
 
 
-def _install(target: Path, machine: str) -> None:
+def _install(target: Path, machine: str, left_out: Iterable[str]) -> None:
     command: list[str | Path] = [_UV, "pip", "install", "--quiet", "--target", target, "--require-hashes", "--no-deps"]
     command += ["--only-binary", ":all:", "--python-version", PYTHON]
     command += ["--python-platform", PLATFORM.format(machine=machine)]
@@ -62,6 +70,8 @@ def _install(target: Path, machine: str) -> None:
     # Programs of a development machine, with its paths in them.
     shutil.rmtree(target / "bin", ignore_errors=True)
     (target / ".lock").unlink(missing_ok=True)
+    for name in left_out:
+        _remove(target, name)
     for record in target.glob("*.dist-info/RECORD"):
         record.unlink()
     for tests in (*target.glob("*/testing"), *target.glob("*/tests")):
@@ -69,6 +79,19 @@ def _install(target: Path, machine: str) -> None:
     for service in (target / "botocore" / "data").iterdir():
         if service.is_dir() and service.name not in SERVICES:
             shutil.rmtree(service)
+
+
+def _remove(target: Path, name: str) -> None:
+    """Remove a distribution's files, as its record lists them, and the folders that are empty then."""
+    (record,) = [path for path in target.glob("*.dist-info/RECORD") if path.parent.name.lower().startswith(f"{name}-")]
+    paths = [target / row[0] for row in csv.reader(record.read_text().splitlines())]
+    for path in paths:
+        path.unlink(missing_ok=True)
+    for folder in sorted(
+        {folder for path in paths for folder in path.parents if target in folder.parents}, reverse=True
+    ):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _copy_function(entry: Entry, target: Path) -> None:
@@ -110,12 +133,14 @@ def megabytes(folder: Path) -> float:
 
 def report(out: Path) -> float:
     """Print sizes and hashes. Returns what the largest function and its layers take together, in MB."""
-    layers = [out / DEPENDENCIES, out / CORE]
-    functions = sorted((out / FUNCTIONS).iterdir())
-    for folder in (*layers, *functions):
-        print(f"  {folder.relative_to(out)!s:<22} {megabytes(folder):6.2f} MB  {digest(folder)[:16]}")
-    largest = sum(map(megabytes, layers)) + max(map(megabytes, functions))
-    print(f"  layers and the largest function: {largest:.1f} MB of {LIMIT_MB}")
+    sizes = {}
+    for folder in (*(out / name for name in _LEFT_OUT), out / CORE, *sorted((out / FUNCTIONS).iterdir())):
+        name = str(folder.relative_to(out))
+        sizes[name] = megabytes(folder)
+        print(f"  {name:<22} {sizes[name]:6.2f} MB  {digest(folder)[:16]}")
+    core = sizes[CORE]
+    largest = max(core + sizes[entry.libraries] + sizes[f"{FUNCTIONS}/{entry.name}"] for entry in ENTRIES)
+    print(f"  the largest function and its layers: {largest:.1f} MB of {LIMIT_MB}")
     return largest
 
 

@@ -1,12 +1,13 @@
-"""The Lambda functions, one entry each: a new function is one entry here, and its routes in `api.py`."""
+"""The Lambda functions, one entry each. The routes of a new function are in `shared/names.py`."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from shared.names import Role
 
-# API Gateway gives up after 30 seconds; a function that is killed a second earlier has logged why.
-HTTP_SECONDS: Final = 29
+# API Gateway answers 504 after 29 seconds. Lambda ends a function a second earlier, so that its log says why.
+INTEGRATION_SECONDS: Final = 29
+HTTP_SECONDS: Final = INTEGRATION_SECONDS - 1
 # What a posted turn may take before it is handed over. The rest of the function's time is for publishing it.
 TURN_SECONDS: Final = 25
 # Lambda's longest.
@@ -15,11 +16,18 @@ LONGEST_SECONDS: Final = 900
 HIDDEN_SECONDS: Final = LONGEST_SECONDS + 60
 
 
+# Layers of libraries: one with frameworks and SQLAlchemy, one with what verifies tokens.
+DEPENDENCIES, VERIFICATION = "dependencies", "verification"
+
+
 @dataclass(frozen=True)
 class Entry:
-    """`name` is the package under `functions`. `role` is the database role that it connects as, None for the owner.
-    `serves`: it answers HTTP; `sends`: it writes to the queue; `asks`: it calls models; `reads_log`: it reads the
-    provider's. `schedule` is how often it is invoked. `snap_start` is worth its price where somebody waits."""
+    """A function. `name` is the package under `functions`. It connects to the database as `role`, if it has one.
+
+    `serves`: it answers HTTP. `sends`: it writes to the queue. `asks`: it calls models. `reads_log`: it reads the
+    provider's log. `reads_keys` and `writes_keys`: it reads or writes the issuer's keys. `schedule` is how often it is
+    invoked. `in_network`: it runs in the network, from which nothing reaches the internet. `snap_start` is worth its
+    price where somebody waits."""
 
     name: str
     role: Role | None
@@ -28,12 +36,20 @@ class Entry:
     sends: bool = False
     asks: bool = False
     reads_log: bool = False
+    reads_keys: bool = False
+    writes_keys: bool = False
     schedule: str | None = None
+    in_network: bool = True
     snap_start: bool = True
 
     @property
     def handler(self) -> str:
         return f"functions.{self.name}.handler.handler"
+
+    @property
+    def libraries(self) -> str:
+        """The layer of libraries that it runs with."""
+        return VERIFICATION if self.reads_keys or self.writes_keys else DEPENDENCIES
 
     @property
     def title(self) -> str:
@@ -44,11 +60,15 @@ class Entry:
 ADMIN: Final = Entry("admin", Role.OPS, HTTP_SECONDS, serves=True, snap_start=False)
 API: Final = Entry("api", Role.APP, HTTP_SECONDS, serves=True)
 TURNS: Final = Entry("turns", Role.APP, HTTP_SECONDS, serves=True, sends=True, asks=True)
+AUTHORIZER: Final = Entry("authorizer", Role.AUTH, 10, reads_keys=True)
 WORKER: Final = Entry("worker", Role.APP, LONGEST_SECONDS, sends=True, asks=True)
 SWEEPER: Final = Entry("sweeper", Role.OPS, 55, sends=True, schedule="rate(1 minute)", snap_start=False)
 RECONCILER: Final = Entry("reconciler", Role.OPS, 600, reads_log=True, schedule="rate(1 hour)", snap_start=False)
+# The one function that reaches the internet. It has no right on the database.
+JWKS: Final = Entry("jwks", None, 30, writes_keys=True, schedule="rate(5 minutes)", in_network=False, snap_start=False)
+# It connects as the owner, whose password RDS keeps.
 MIGRATE: Final = Entry("migrate", None, LONGEST_SECONDS, snap_start=False)
 
 # What serves a release, and so is shifted to it. The migration runs before.
-RELEASED: Final = (ADMIN, API, TURNS, WORKER, SWEEPER, RECONCILER)
+RELEASED: Final = (ADMIN, API, TURNS, AUTHORIZER, WORKER, SWEEPER, RECONCILER, JWKS)
 ENTRIES: Final = (*RELEASED, MIGRATE)

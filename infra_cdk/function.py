@@ -1,11 +1,12 @@
 """Every Lambda function, built once and the same way.
 
-The rule this file protects: arm64, Python 3.13, in the network, its own log group and its own role with nothing but
-what that takes; callers invoke the alias, which moves to a new version only when the deployment says so.
+The rule this file protects: arm64, Python 3.13, in the network unless its entry says otherwise, its own log group and
+its own role with nothing but what that takes; callers invoke the alias, which moves to a new version only when the
+deployment says so.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_ec2 as ec2
@@ -50,7 +51,10 @@ class Function(Construct):
         name = f"pantheon-{stage.name}-{entry.name}"
         log_group = logs.group(self, "Logs", f"/aws/lambda/{name}")
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        self._let_it_run(name, log_group.log_group_arn)
+        actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[log_group.log_group_arn]))
+        if entry.in_network:
+            self._let_lambda_connect_it(name)
         # Only the version that is published is snapshotted, and it connects after it was restored.
         snap_start = lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if entry.snap_start else None
         self.function = lambda_.Function(
@@ -68,9 +72,7 @@ class Function(Construct):
             environment=dict(environment),
             role=self.role,
             log_group=log_group,
-            vpc=network.vpc,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
-            security_groups=[network.functions],
+            **_place(network if entry.in_network else None),
             reserved_concurrent_executions=stage.reserved.get(entry.name),
         )
         self.function.node.add_dependency(self.role)
@@ -80,11 +82,10 @@ class Function(Construct):
         cfn.override_logical_id(f"{entry.title}Function")
         self.alias = lambda_.Alias(self, "Alias", alias_name=ALIAS, version=self.function.current_version)
 
-    def _let_it_run(self, name: str, log_group_arn: str) -> None:
-        actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[log_group_arn]))
+    def _let_lambda_connect_it(self, name: str) -> None:
+        """Let Lambda put the function into the network."""
         self.role.add_to_policy(iam.PolicyStatement(actions=list(INTERFACE_ACTIONS), resources=["*"]))
-        # The rights above are Lambda's; code in the function has no business with them.
+        # The rights above are Lambda's. The function's code is denied them.
         arn = Stack.of(self).format_arn(
             service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
         )
@@ -96,3 +97,11 @@ class Function(Construct):
                 conditions={"ArnEquals": {"lambda:SourceFunctionArn": [arn]}},
             )
         )
+
+
+def _place(network: Network | None) -> dict[str, Any]:
+    """Where a function runs: in the network, or in Lambda's own, from which it reaches the internet."""
+    if network is None:
+        return {}
+    subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+    return {"vpc": network.vpc, "vpc_subnets": subnets, "security_groups": [network.functions]}

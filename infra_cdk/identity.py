@@ -1,6 +1,6 @@
-"""Who may call: the tokens of an issuer that is given, or of a Cognito pool that is made here.
+"""Who may call: users with a token of an issuer that is given, or of a Cognito pool that is made here.
 
-Clients send the pool's *ID token*: it carries the tenant. An access token carries none, and its caller is alone.
+Clients send the pool's ID token, which names the tenant. The authorizer refuses access tokens, which name none.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,9 @@ from constructs import Construct
 
 TENANT_CLAIM: Final = "custom:tenant_id"
 ROLES_CLAIM: Final = "cognito:groups"
-_GROUPS: Final = {
-    "member": "Uses the council.",
-    "admin": "Sets the budget of a tenant.",
-    "operator": "Sees and caps every tenant.",
-}
+# A sign-in may take as long: setting up a second factor takes longer than Cognito's own three minutes.
+_SIGN_IN: Final = Duration.minutes(15)
+_SIGNED_IN: Final = Duration.hours(12)
 
 
 @dataclass(frozen=True)
@@ -30,16 +28,49 @@ class Issuer:
     how: str
 
 
-def given(url: str, audience: str) -> Issuer:
-    return Issuer(url, audience, "tenant_id", "roles", f"Ask {url} for a token with audience {audience}.")
+def given(url: str, audience: str, tenant_claim: str, roles_claim: str) -> Issuer:
+    return Issuer(url, audience, tenant_claim, roles_claim, f"Ask {url} for a token with audience {audience}.")
 
 
 class Pool(Construct):
-    """Users who sign in with a password. Nobody signs up: an administrator makes users, and gives each a tenant."""
+    """Users who sign in with a password and a code. An administrator makes users and gives each a tenant."""
 
-    def __init__(self, scope: Construct, id: str, *, protected: bool) -> None:
+    def __init__(self, scope: Construct, id: str, *, operator_role: str, protected: bool) -> None:
         super().__init__(scope, id)
-        pool = cognito.UserPool(
+        pool = self._make(protected)
+        client = pool.add_client(
+            "Client",
+            auth_flows=cognito.AuthFlow(user_srp=True, admin_user_password=True),
+            disable_o_auth=True,
+            prevent_user_existence_errors=True,
+            # A claim that the client may not read is missing in every token.
+            read_attributes=_attributes("given_name", "family_name", "email").with_custom_attributes("tenant_id"),
+            # A user who could write the tenant could choose a foreign one.
+            write_attributes=_attributes("given_name", "family_name"),
+            auth_session_validity=_SIGN_IN,
+            id_token_validity=Duration.hours(1),
+            access_token_validity=Duration.hours(1),
+            refresh_token_validity=_SIGNED_IN,
+            enable_token_revocation=True,
+        )
+        groups = {
+            "Member": ("member", "Uses the council."),
+            "Admin": ("admin", "Writes agents, makes keys and sets the budget of a tenant."),
+            "Operator": (operator_role, "Sees and caps every tenant."),
+        }
+        for title, (name, description) in groups.items():
+            pool.add_group(title, group_name=name, description=description)
+        self.pool = pool
+        self.issuer = Issuer(
+            pool.user_pool_provider_url,
+            client.user_pool_client_id,
+            TENANT_CLAIM,
+            ROLES_CLAIM,
+            _how(Stack.of(self).region, pool.user_pool_id, client.user_pool_client_id),
+        )
+
+    def _make(self, protected: bool) -> cognito.UserPool:
+        return cognito.UserPool(
             self,
             "Pool",
             self_sign_up_enabled=False,
@@ -48,31 +79,30 @@ class Pool(Construct):
             password_policy=cognito.PasswordPolicy(
                 min_length=12, require_digits=True, require_lowercase=True, require_symbols=True, require_uppercase=True
             ),
-            mfa=cognito.Mfa.OPTIONAL,
+            # Programs use API keys, so each user is a person.
+            mfa=cognito.Mfa.REQUIRED,
             mfa_second_factor=cognito.MfaSecondFactor(sms=False, otp=True),
             account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
             deletion_protection=protected,
             removal_policy=RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY,
         )
-        client = pool.add_client(
-            "Client",
-            auth_flows=cognito.AuthFlow(user_srp=True, admin_user_password=True),
-            disable_o_auth=True,
-            prevent_user_existence_errors=True,
-            # No user may write the tenant, or he could choose whose he is.
-            write_attributes=cognito.ClientAttributes().with_standard_attributes(given_name=True, family_name=True),
-            id_token_validity=Duration.hours(1),
-            access_token_validity=Duration.hours(1),
-        )
-        for name, description in _GROUPS.items():
-            pool.add_group(name.title(), group_name=name, description=description)
-        self.pool = pool
-        self.issuer = Issuer(
-            pool.user_pool_provider_url,
-            client.user_pool_client_id,
-            TENANT_CLAIM,
-            ROLES_CLAIM,
-            f"aws cognito-idp admin-initiate-auth --region {Stack.of(self).region} --user-pool-id {pool.user_pool_id}"
-            f" --client-id {client.user_pool_client_id} --auth-flow ADMIN_USER_PASSWORD_AUTH"
-            " --auth-parameters USERNAME=…,PASSWORD=… --query AuthenticationResult.IdToken --output text",
-        )
+
+
+def _attributes(*names: str) -> cognito.ClientAttributes:
+    return cognito.ClientAttributes().with_standard_attributes(**dict.fromkeys(names, True))
+
+
+def _how(region: str, pool_id: str, client_id: str) -> str:
+    """The two commands that sign a user in."""
+    first = (
+        f"aws cognito-idp admin-initiate-auth --region {region} --user-pool-id {pool_id} --client-id {client_id}"
+        " --auth-flow ADMIN_USER_PASSWORD_AUTH --auth-parameters USERNAME=…,PASSWORD=…"
+        " --query Session --output text"
+    )
+    second = (
+        f"aws cognito-idp admin-respond-to-auth-challenge --region {region} --user-pool-id {pool_id}"
+        f" --client-id {client_id} --challenge-name SOFTWARE_TOKEN_MFA --session SESSION"
+        " --challenge-responses USERNAME=…,SOFTWARE_TOKEN_MFA_CODE=…"
+        " --query AuthenticationResult.IdToken --output text"
+    )
+    return f"1. {first} 2. {second}"

@@ -15,6 +15,7 @@ from shared.names import METRICS_NAMESPACE, SERVICE, Dimension, Metric
 
 MINUTE: Final = Duration.minutes(1)
 FIVE_MINUTES: Final = Duration.minutes(5)
+QUARTER: Final = Duration.minutes(15)
 HOUR: Final = Duration.hours(1)
 DAY: Final = Duration.days(1)
 _NONE: Final[Mapping[Dimension, str]] = {}

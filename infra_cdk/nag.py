@@ -14,6 +14,7 @@ from aws_cdk import Acknowledgment, App, Stack, Validations
 _MANAGED: Final = "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
 _WILDCARD: Final = "AwsSolutions::AwsSolutions-IAM5[Resource::"
 _FUNCTION: Final = r"pantheon-\w+/\w+/Function/Resource"
+_METHOD: Final = r"pantheon-\w+/FrontDoor/Rest/Default"
 _INSTANCE: Final = r"pantheon-\w+/Database/Instance/Resource"
 
 
@@ -52,6 +53,11 @@ REASONS: Final = (
         f"{_MANAGED}AWSCodeDeployRoleForLambdaLimited]",
         r"pantheon-\w+/Release/\w+/ServiceRole/Resource",
         "AWS's own and the lesser one of two, without access to SNS and S3 of others.",
+    ),
+    Reason(
+        f"{_MANAGED}AmazonAPIGatewayPushToCloudWatchLogs]",
+        r"pantheon-account-[\w-]+/ApiLogs/Resource",
+        "API Gateway accepts a role only if it has these rights, and AWS keeps them up to date.",
     ),
     Reason(
         f"{_MANAGED}AWSLambdaBasicExecutionRole]",
@@ -115,14 +121,41 @@ REASONS: Final = (
         "The CDK's own function, for one call of an API; the default is enough.",
     ),
     Reason(
-        "AwsSolutions::AwsSolutions-APIG4",
-        r"pantheon-\w+/Http/(GET  api v1 health|GET  openapi\.json|GET  api v1 openapi\.json|\$default)/Resource",
-        "Health and the contract are for everybody; what matches no route is answered with 404.",
+        "AwsSolutions::AwsSolutions-APIG2",
+        r"pantheon-\w+/FrontDoor/Rest/Resource",
+        "The functions validate every request, the same way locally, and name the field that is wrong.",
     ),
     Reason(
-        "AwsSolutions::AwsSolutions-COG2",
-        r"pantheon-\w+/Identity/Pool/Resource",
-        "A second factor can be set up by every user, and is each deployment's to demand. Programs sign in here, too.",
+        "AwsSolutions::AwsSolutions-APIG3",
+        r"pantheon-(dev|staging)/FrontDoor/Rest/DeploymentStage\.live/Resource",
+        "A web ACL costs 6 USD a month. These stages have API Gateway's throttles alone; production has a web ACL.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-APIG4",
+        rf"{_METHOD}/(GET|openapi\.json/GET|api/v1/openapi\.json/GET|api/v1/health/GET)/Resource",
+        "Health, the contract and the redirect of the root are for everybody.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-APIG4",
+        rf"{_METHOD}/(.+/)?OPTIONS/Resource",
+        "A browser asks before it sends a token. The gateway answers itself, and the answer holds nothing.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-APIG6",
+        r"pantheon-\w+/FrontDoor/Rest/DeploymentStage\.live/Resource",
+        "Execution logs hold paths and headers, and go to a group that API Gateway makes and keeps for ever. The "
+        "access log has the status, the latency and the type of error of every request.",
+    ),
+    Reason(
+        "Serverless::Serverless-APIGWXrayEnabled",
+        r"pantheon-\w+/FrontDoor/Rest/DeploymentStage\.live/Resource",
+        "The functions do not trace. The access log has the times of the authorizer and of the function.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-COG4",
+        rf"{_METHOD}/(.+/)?[A-Z]+/Resource",
+        "The authorizer is a function, because it also takes API keys and tokens of other issuers. It verifies the "
+        "pool's tokens itself.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-COG8",
@@ -133,6 +166,11 @@ REASONS: Final = (
         "AwsSolutions::AwsSolutions-S1",
         r"pantheon-account-[\w-]+/Invocations/Resource",
         "It is a log itself, of counts without text; who read it can be seen in CloudTrail's data events.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-S1",
+        r"pantheon-\w+/IssuerKeys/Bucket/Resource",
+        "It holds one document, which the issuer publishes. Two functions alone have a right on it.",
     ),
 )
 

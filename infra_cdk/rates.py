@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 LIST: Final = "price list, 2026-10"
+LIST_AUGUST: Final = "price list, 2026-08"
 PAGE: Final = "pricing page, 2026-09"
 ASSUMED: Final = "assumed"
 
@@ -44,7 +45,12 @@ ENDPOINT_HOUR: Final = Rate(0.012, "hour of an interface endpoint, each zone", L
 ENDPOINT_GB: Final = Rate(0.01, "GB through an interface endpoint", LIST)
 ZONE_GB: Final = Rate(0.02, "GB between zones, both ways", ASSUMED)
 EGRESS_GB: Final = Rate(0.09, "GB to the internet", ASSUMED)
-HTTP_REQUEST: Final = Rate(0.0000012, "request to an HTTP API", ASSUMED)
+REST_REQUEST: Final = Rate(0.0000037, "request to a REST API", LIST_AUGUST)
+ACL_MONTH: Final = Rate(5.0, "web ACL and month", ASSUMED)
+ACL_RULE_MONTH: Final = Rate(1.0, "rule of a web ACL and month", ASSUMED)
+ACL_REQUEST: Final = Rate(0.0000006, "request that a web ACL sees", ASSUMED)
+OBJECT_WRITE: Final = Rate(0.0000054, "object written to S3", ASSUMED)
+OBJECT_READ: Final = Rate(0.00000043, "object read from S3", ASSUMED)
 QUEUE_REQUEST: Final = Rate(0.0000004, "request to SQS", ASSUMED)
 LOG_GB: Final = Rate(0.63, "GB of logs written", LIST)
 LOG_GB_MONTH: Final = Rate(0.0324, "GB and month of logs kept, packed", LIST)

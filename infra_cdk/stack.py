@@ -4,6 +4,7 @@ The rule this file protects: whoever wants to know what a function may do reads 
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from aws_cdk import CfnOutput, Environment, Stack, Tags
 from aws_cdk import aws_iam as iam
@@ -20,6 +21,7 @@ from infra_cdk.database import Database
 from infra_cdk.entries import ENTRIES, MIGRATE, RELEASED, Entry
 from infra_cdk.function import Function
 from infra_cdk.health_dashboard import HealthDashboard
+from infra_cdk.issuer_keys import IssuerKeys
 from infra_cdk.logs import Logs
 from infra_cdk.migration import Migration
 from infra_cdk.network import Network
@@ -52,6 +54,7 @@ class PantheonStack(Stack):
         self.database = Database(self, "Database", network=self.network, stage=stage, logs=logs)
         self.queue = Queue(self, "Queue")
         self.issuer = self._issuer()
+        self.issuer_keys = IssuerKeys(self, "IssuerKeys")
         self.functions = self._functions(assets, logs)
         released = [self.functions[entry.name] for entry in RELEASED]
         self._grant()
@@ -65,18 +68,17 @@ class PantheonStack(Stack):
         release = Release(self, "Release", functions=released, stage=stage)
         self.queue.feed(self.functions[entries.WORKER.name].alias, stage.worker_concurrency)
         Schedules(self, "Schedules", released)
+        self.issuer_keys.fill(self.functions[entries.JWKS.name])
         self.api = Api(
             self,
-            "Http",
-            issuer=self.issuer,
+            "FrontDoor",
+            stage=stage,
             functions={f.entry.name: f.alias for f in released if f.entry.serves},
-            cors_origins=stage.cors_origins,
-            rate=stage.throttle_rate,
-            burst=stage.throttle_burst,
+            authorizer=self.functions[entries.AUTHORIZER.name].alias,
             logs=logs,
         )
         self._watch(release)
-        CfnOutput(self, "Url", value=self.api.http.api_endpoint, description="Where the API is")
+        CfnOutput(self, "Url", value=self.api.url, description="Where the API is")
         CfnOutput(self, "Token", value=self.issuer.how, description="How to get a token")
 
     def _tag(self) -> None:
@@ -86,19 +88,22 @@ class PantheonStack(Stack):
             Tags.of(self).add(key, value, exclude_resource_types=["AWS::RDS::DBProxyTargetGroup"])
 
     def _issuer(self) -> identity.Issuer:
-        if self.stage.issuer and self.stage.audience:
-            return identity.given(self.stage.issuer, self.stage.audience)
-        return identity.Pool(self, "Identity", protected=self.stage.protected).issuer
+        stage = self.stage
+        if stage.issuer and stage.audience:
+            return identity.given(stage.issuer, stage.audience, stage.tenant_claim, stage.roles_claim)
+        pool = identity.Pool(self, "Identity", operator_role=stage.operator_role, protected=stage.protected)
+        return pool.issuer
 
     def _functions(self, assets: Assets, logs: Logs) -> dict[str, Function]:
-        layers = [self._layer("Dependencies", assets), self._layer("Core", assets)]
+        libraries = {name: self._layer(name.title(), folder) for name, folder in assets.libraries.items()}
+        core = self._layer("Core", assets.core)
         return {
             entry.name: Function(
                 self,
                 entry=entry,
                 stage=self.stage,
                 code=lambda_.Code.from_asset(str(assets.function(entry.name))),
-                layers=layers,
+                layers=[libraries[entry.libraries], core],
                 network=self.network,
                 environment=self._environment(entry),
                 logs=logs,
@@ -106,8 +111,7 @@ class PantheonStack(Stack):
             for entry in ENTRIES
         }
 
-    def _layer(self, id: str, assets: Assets) -> lambda_.LayerVersion:
-        folder = {"Dependencies": assets.dependencies, "Core": assets.core}[id]
+    def _layer(self, id: str, folder: Path) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
             self,
             id,
@@ -134,11 +138,12 @@ class PantheonStack(Stack):
             values |= {
                 Env.DEFAULT_CAP_USD: self.stage.default_cap_usd,
                 Env.PLATFORM_ALLOWANCE_USD: self.stage.platform_allowance_usd,
-                Env.JWT_ISSUER: self.issuer.url,
-                Env.JWT_AUDIENCE: self.issuer.audience,
-                Env.TENANT_CLAIM: self.issuer.tenant_claim,
-                Env.ROLES_CLAIM: self.issuer.roles_claim,
             }
+        if entry.serves:
+            values |= {Env.OPERATOR_ROLE: self.stage.operator_role}
+            if self.stage.cors_origins:
+                values |= {Env.CORS_ORIGINS: ",".join(self.stage.cors_origins)}
+        values |= self._identity(entry)
         if entry.role is Role.OPS:
             values |= {Env.OPS_DATABASE_URL: self.database.url(Role.OPS)}
         if entry is entries.SWEEPER and self.stage.retention_days is not None:
@@ -148,6 +153,22 @@ class PantheonStack(Stack):
         if entry.reads_log:
             values |= {Env.INVOCATION_LOG: log_url(self)}
         return {str(name): value for name, value in values.items()}
+
+    def _identity(self, entry: Entry) -> Mapping[str, str]:
+        """What the two functions are told that know the issuer."""
+        values: dict[str, str] = {}
+        if entry.reads_keys or entry.writes_keys:
+            values |= {Env.JWT_ISSUER: self.issuer.url, Env.JWKS_URL: self.issuer_keys.url}
+        if entry.reads_keys:
+            values |= {
+                Env.AUTH_DATABASE_URL: self.database.url(Role.AUTH),
+                Env.JWT_AUDIENCE: self.issuer.audience,
+                Env.TENANT_CLAIM: self.issuer.tenant_claim,
+                Env.ROLES_CLAIM: self.issuer.roles_claim,
+                Env.OPERATOR_ROLE: self.stage.operator_role,
+                Env.TENANT_OF_ONE: str(self.stage.tenant_of_one).lower(),
+            }
+        return values
 
     def _watch(self, release: Release) -> None:
         """What is looked at, and what needs a person."""
@@ -187,6 +208,10 @@ class PantheonStack(Stack):
                 bucket = f"arn:{self.partition}:s3:::{log_bucket_name(self)}"
                 _allow(function, ["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": f"{LOG_PREFIX}*"}})
                 _allow(function, ["s3:GetObject"], [f"{bucket}/{LOG_PREFIX}*"])
+            if entry.writes_keys:
+                _allow(function, ["s3:PutObject"], [self.issuer_keys.arn])
+            if entry.reads_keys:
+                _allow(function, ["s3:GetObject"], [self.issuer_keys.arn])
         _allow(self.functions[MIGRATE.name], ["secretsmanager:GetSecretValue"], [self.database.secret_arn])
 
     def _allow_model(self, function: Function, model: BedrockModel) -> None:

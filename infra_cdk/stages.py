@@ -3,6 +3,7 @@
 The rule this file protects: whatever differs between two stages is a field here, and can be read in one place.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,6 +12,7 @@ from typing import Final
 _NONE: Mapping[str, int] = MappingProxyType({})
 # What the server keeps for superusers and itself, and what migrating, sweeping and reconciling take.
 _SET_ASIDE: Final = 20
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
 # Lambda's own limits on what an event source may run at once.
 _FEWEST, _MOST = 2, 1000
 
@@ -21,12 +23,23 @@ class Stage:
 
     `connections` is what the database takes; behind a proxy, what the proxy may open. `reserved` is the concurrency
     that a function may use at most and always has, by its name; a new account has too little to reserve any.
-    `canary` is CodeDeploy's name of a way to shift traffic. `issuer` and `audience` are whose tokens are accepted;
-    without them a Cognito pool is made. `budget_usd` is what a month may cost before AWS says so; `page_email` and
-    `ticket_email` are who is told of alarms. `retention_days` is after how many days the words of a session that nobody
-    touches are deleted; without it they are kept. `default_cap_usd` is what a tenant
-    may spend in a month until the operator sets its cap; `platform_allowance_usd` is what the platform bears for one
-    tenant in a month. Sizes are in GiB and MB, rates per second.
+    `canary` is CodeDeploy's name of a way to shift traffic. `budget_usd` is what a month may cost before AWS says so;
+    `page_email` and `ticket_email` are who is told of alarms. `retention_days` is after how many days the words of a
+    session that nobody touches are deleted; without it they are kept. `default_cap_usd` is what a tenant may spend in a
+    month until the operator sets its cap; `platform_allowance_usd` is what the platform bears for one tenant in a
+    month.
+
+    `throttle_rate` and `throttle_burst` bound each route, `turn_rate` and `turn_burst` each route that runs turns,
+    `open_rate` and `open_burst` each route that takes no token.
+    `waf_rate` is how many requests one address may send in five minutes; without it there is no web ACL.
+    `cors_origins` are the origins whose pages may call. `domain` is the API's own name and `certificate_arn` its
+    certificate in the same Region; without them AWS gives a name.
+
+    `issuer` and `audience` are whose tokens are accepted; without them a Cognito pool is made. `tenant_claim` and
+    `roles_claim` are claims of the issuer's tokens; the pool has its own. `operator_role` operates the deployment. With
+    `tenant_of_one`, a token without a tenant is accepted, and its user is alone in a tenant.
+
+    Sizes are in GiB and MB, rates are requests per second.
     """
 
     name: str
@@ -47,16 +60,36 @@ class Stage:
     canary: str
     throttle_rate: int
     throttle_burst: int
+    turn_rate: int
+    turn_burst: int
+    open_rate: int
+    open_burst: int
     budget_usd: int
     reserved: Mapping[str, int] = field(default_factory=lambda: _NONE)
+    waf_rate: int | None = None
     cors_origins: tuple[str, ...] = ()
+    domain: str | None = None
+    certificate_arn: str | None = None
     issuer: str | None = None
     audience: str | None = None
+    tenant_claim: str = "tenant_id"
+    roles_claim: str = "roles"
+    operator_role: str = "pantheon:operator"
+    tenant_of_one: bool = False
     page_email: str | None = None
     ticket_email: str | None = None
     retention_days: int | None = None
     default_cap_usd: str = "100"
     platform_allowance_usd: str = "5"
+
+    def __post_init__(self) -> None:
+        for one, other in (("domain", "certificate_arn"), ("issuer", "audience")):
+            if (getattr(self, one) is None) is not (getattr(self, other) is None):
+                raise ValueError(f"Stage {self.name} needs both {one} and {other}, or neither.")
+        for origin in self.cors_origins:
+            # API Gateway's preflight compares an origin letter by letter.
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"Stage {self.name}: {origin!r} is not an origin, https://host or https://host:port.")
 
     @property
     def worker_concurrency(self) -> int:
@@ -83,6 +116,10 @@ DEV: Final = Stage(
     canary="CodeDeployDefault.LambdaAllAtOnce",
     throttle_rate=20,
     throttle_burst=30,
+    turn_rate=10,
+    turn_burst=20,
+    open_rate=5,
+    open_burst=5,
     budget_usd=100,
     cors_origins=("http://localhost:3000",),
 )
@@ -107,6 +144,10 @@ STAGING: Final = Stage(
     canary="CodeDeployDefault.LambdaCanary10Percent5Minutes",
     throttle_rate=50,
     throttle_burst=100,
+    turn_rate=25,
+    turn_burst=50,
+    open_rate=5,
+    open_burst=10,
     budget_usd=300,
 )
 
@@ -130,8 +171,15 @@ PROD: Final = Stage(
     canary="CodeDeployDefault.LambdaCanary10Percent10Minutes",
     throttle_rate=500,
     throttle_burst=1000,
+    turn_rate=100,
+    turn_burst=200,
+    open_rate=20,
+    open_burst=20,
+    # 20 requests a second from one address, which a whole office may share.
+    waf_rate=6000,
     budget_usd=5000,
-    reserved=MappingProxyType({"sweeper": 1, "reconciler": 1, "migrate": 1}),
+    # Anonymous clients reach the authorizer. Its bound keeps the rest of the account's concurrency for tenants.
+    reserved=MappingProxyType({"sweeper": 1, "reconciler": 1, "migrate": 1, "authorizer": 50}),
 )
 
 STAGES: Final[Mapping[str, Stage]] = MappingProxyType({stage.name: stage for stage in (DEV, STAGING, PROD)})

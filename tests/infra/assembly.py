@@ -9,7 +9,7 @@ from pathlib import Path
 
 from infra_cdk import app, nag
 from infra_cdk.assets import Assets
-from infra_cdk.stages import STAGES
+from infra_cdk.stages import STAGES, Stage
 from tests.infra.template import Template
 
 
@@ -31,3 +31,9 @@ def assembled() -> Assembly:
     folder = Path(tempfile.mkdtemp(prefix="pantheon-cdk-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Assembly(folder)
+
+
+def synthesised(stage: Stage, folder: Path) -> Template:
+    """The template of a stage that is not one of ours."""
+    app.build(folder / "out", [stage], Assets.empty(folder / "build")).synth()
+    return Template(json.loads((folder / "out" / f"pantheon-{stage.name}.template.json").read_text()))

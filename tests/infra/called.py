@@ -34,7 +34,9 @@ from tests.fake_bedrock.environment import ENVIRONMENT, REGION
 from tests.fake_provider import moods
 from tests.faults import events
 from tests.faults.actor import AMPLE_S, ScriptedContext
+from tests.infra.issuer_site import serving
 from tests.invocation_records import invocation, packed
+from tests.issuer import AUDIENCE, Issuer
 
 HOST, STAGE, BUCKET = "127.0.0.1", "test", "invocations"
 FOLDER = f"bedrock/AWSLogs/123456789012/BedrockModelInvocationLogs/{REGION}"
@@ -49,6 +51,8 @@ class Account:
     app: Database
     bedrock: FakeBedrock
     s3: Any
+    issuer: Issuer
+    issuer_url: str
     called: defaultdict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
     _asking: str = ""
 
@@ -72,6 +76,15 @@ class Account:
         returned: dict[str, Any] = handler(event, ScriptedContext(list(seconds_left or (AMPLE_S,))))
         assert returned.get("statusCode", 200) < 400, returned
         return returned
+
+    def ask_authorizer(self) -> None:
+        """A request with a token of the issuer, whose keys are in the bucket."""
+        event = events.request("GET", "/auth/me")
+        token = self.issuer.token(iss=self.issuer_url)
+        event |= {"multiValueHeaders": {"Authorization": [f"Bearer {token}"]}}
+        event |= {"methodArn": f"arn:aws:execute-api:{REGION}:123456789012:api/live/GET/api/v1/auth/me"}
+        answer = self.invoke("authorizer", event)
+        assert answer["policyDocument"]["Statement"][0]["Effect"] == "Allow", answer
 
     def post(self, mode: str, message: str, *seconds_left: float, later: bool = False) -> UUID:
         session_id, key = uuid7(), str(uuid7())
@@ -125,7 +138,9 @@ def exercise(account: Account) -> None:
     key = f"{FOLDER}/{hour:%Y/%m/%d/%H}/{hour:%Y%m%dT%H}0001Z_9f2a.json.gz"
     account.s3.put_object(Bucket=BUCKET, Key=key, Body=record)
     assert account.invoke("reconciler", schedule)["settled"] == 1
-    account.invoke("admin", events.request("GET", "/admin/usage", role="operator"))
+    account.invoke("jwks", schedule)
+    account.ask_authorizer()
+    account.invoke("admin", events.request("GET", "/admin/usage", role="pantheon:operator"))
 
 
 @contextmanager
@@ -142,7 +157,12 @@ def account(folder: Path) -> Iterator[Account]:
     owner = json.dumps({"username": "postgres", "password": "not asked for"})
     secret = boto3.client("secretsmanager").create_secret(Name="owner", SecretString=owner)["ARN"]
     queue = boto3.client("sqs").create_queue(QueueName="turns")["QueueUrl"]
-    with postgres.start(folder / "postgres", settings={"fsync": "off"}) as server, FakeBedrock() as bedrock:
+    keys = Issuer("key")
+    with (
+        postgres.start(folder / "postgres", settings={"fsync": "off"}) as server,
+        FakeBedrock() as bedrock,
+        serving(keys) as issuer,
+    ):
         roles = database.role_urls(server.url)
         os.environ.update(
             {
@@ -154,14 +174,16 @@ def account(folder: Path) -> Iterator[Account]:
                 Env.OWNER_SECRET_ARN: secret,
                 Env.QUEUE_URL: queue,
                 Env.INVOCATION_LOG: f"s3://{BUCKET}/{FOLDER}",
-                Env.JWT_ISSUER: events.ISSUER,
-                Env.JWT_AUDIENCE: events.AUDIENCE,
+                Env.AUTH_DATABASE_URL: roles.auth,
+                Env.JWT_ISSUER: issuer,
+                Env.JWT_AUDIENCE: AUDIENCE,
+                Env.JWKS_URL: f"s3://{BUCKET}/jwks.json",
                 Env.TURN_SECONDS: "900",
                 "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.endpoint,
             }
         )
         with psycopg.connect(server.url, autocommit=True, row_factory=dict_row) as connection:
-            yield Account(connection, Database(roles.app), bedrock, s3)
+            yield Account(connection, Database(roles.app), bedrock, s3, keys, issuer)
     moto.stop()
 
 

@@ -12,7 +12,7 @@ from tests.infra.template import Template, text
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 PAGES = {"BrokenInvariant", "UnjournaledCall", "DeadLetter", "OldestActiveTurn", "LedgerDrift"}
-TICKETS = {"UnknownRate", "FallbackRate", "Throttles", "PlatformBudget", "PinnedSessions", "Canary"}
+TICKETS = {"UnknownRate", "FallbackRate", "Throttles", "IssuerKeys", "PlatformBudget", "PinnedSessions", "Canary"}
 
 
 def sections() -> dict[str, str]:
@@ -58,6 +58,21 @@ def test_only_the_sweepers_silence_rings(template: Template) -> None:
 
 def test_a_turn_is_as_old_for_the_terminal_as_for_its_alarm(template: Template) -> None:
     assert notifying(template)["OldestActiveTurn"]["Threshold"] == OLD_TURN_S
+
+
+def test_an_alarm_reads_ten_metrics_at_most(template: Template) -> None:
+    """CloudWatch takes no more."""
+    for name, alarm in notifying(template).items():
+        assert sum("MetricStat" in one for one in alarm.get("Metrics", ())) <= 10, name
+
+
+def test_a_throttled_authorizer_is_one_of_the_throttles(template: Template) -> None:
+    assert "<AuthorizerFunction>" in str([text(d["Value"]) for d in dimensions(notifying(template)["Throttles"])])
+
+
+def dimensions(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    metrics = [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
+    return [dimension for metric in metrics for dimension in metric["Dimensions"]]
 
 
 def test_the_canary_watches_whatever_undoes_a_release(template: Template) -> None:

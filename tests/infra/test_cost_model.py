@@ -1,8 +1,15 @@
 """What the cost model counts of the stack is what the stack has."""
 
+import json
+
 from bench import cost_model
+from bench.cost_model import ASSUMED
 from infra_cdk import rates
+from infra_cdk.access_log import FIELDS
+from infra_cdk.entries import JWKS
 from infra_cdk.stages import PROD, STAGES
+from shared.identity.key_set import REFRESH_S
+from shared.names import ROUTES
 from tests.cloudwatch.alarms import alarms_of
 from tests.infra.assembly import Assembly
 
@@ -15,6 +22,27 @@ def test_it_counts_what_there_is(assembly: Assembly) -> None:
     assert sum(len(list(alarm.metrics())) for alarm in alarms_of(template).values()) == cost_model.ALARM_METRICS
     assert len(template.resources("AWS::KMS::Key")) == 1
     assert not template.resources("AWS::EC2::NatGateway")
+    (acl,) = template.resources("AWS::WAFv2::WebACL").values()
+    assert len(acl["Rules"]) == cost_model.ACL_RULES
+
+
+def test_it_copies_the_issuers_keys_as_often_as_the_schedule(assembly: Assembly) -> None:
+    assert JWKS.schedule == f"rate({cost_model.COPY_S // 60} minutes)"
+    assert REFRESH_S == cost_model.COPY_S
+
+
+def test_a_line_of_the_access_log_is_as_long_as_it_says() -> None:
+    """With values as AWS documents them."""
+    values = {
+        "request_id": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+        "gateway_id": "JKJaXmPLvHcESHA=",
+        "time": "30/Nov/2026:12:34:56 +0000",
+        "method": "POST",
+        "resource": ROUTES[0].path,
+        "web_acl": "WAF_ALLOW",
+    }
+    line = json.dumps({name: values.get(name, "200") for name in FIELDS})
+    assert abs(len(line) - ASSUMED.access_log_bytes) < 60
 
 
 def test_every_stages_database_has_its_rate() -> None:

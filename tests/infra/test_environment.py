@@ -1,6 +1,5 @@
 """What a stage tells a function are the settings that the function reads: all that it must know, and nothing else."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,32 +9,35 @@ from types import MappingProxyType
 import pytest
 from pydantic import ValidationError
 
-from infra_cdk.app import build as build_stack
-from infra_cdk.assets import Assets
-from infra_cdk.entries import ENTRIES, SWEEPER, Entry
-from infra_cdk.stages import DEV
+from infra_cdk.entries import AUTHORIZER, ENTRIES, JWKS, SWEEPER, Entry
+from infra_cdk.stages import DEV, Stage
 from shared.catalog import build
 from shared.db.address import Address
 from shared.names import Env
 from shared.settings import (
+    AuthorizerSettings,
     BudgetSettings,
     Environment,
-    IdentitySettings,
+    HttpSettings,
     InvocationLogSettings,
+    IssuerSettings,
     MigrationSettings,
     OperationsSettings,
     QueueSettings,
     Settings,
     StageSettings,
 )
+from tests.infra.assembly import synthesised
 from tests.infra.template import Template, text
 
 # The parts of the environment that a function reads, whatever it is asked.
 READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
     {
-        "admin": (StageSettings, IdentitySettings, BudgetSettings, OperationsSettings),
-        "api": (StageSettings, IdentitySettings, BudgetSettings, Settings),
-        "turns": (StageSettings, IdentitySettings, BudgetSettings, Settings, QueueSettings),
+        "admin": (StageSettings, HttpSettings, BudgetSettings, OperationsSettings),
+        "api": (StageSettings, HttpSettings, BudgetSettings, Settings),
+        "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
+        "authorizer": (StageSettings, AuthorizerSettings),
+        "jwks": (StageSettings, IssuerSettings),
         "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),
         "sweeper": (StageSettings, OperationsSettings, QueueSettings),
         "reconciler": (StageSettings, OperationsSettings, InvocationLogSettings),
@@ -48,6 +50,8 @@ EXPECTED = {
     BudgetSettings: {Env.DEFAULT_CAP_USD, Env.PLATFORM_ALLOWANCE_USD},
     QueueSettings: {Env.QUEUE_URL},
     StageSettings: {Env.STAGE},
+    HttpSettings: {Env.OPERATOR_ROLE},
+    AuthorizerSettings: {Env.TENANT_CLAIM, Env.ROLES_CLAIM, Env.OPERATOR_ROLE, Env.TENANT_OF_ONE},
 }
 
 
@@ -90,11 +94,12 @@ class TestEnvironment:
         assert expected <= set(told(template, entry))
 
     def test_the_database_is_where_its_address_says(self, template: Template, entry: Entry) -> None:
-        (url,) = (value for name, value in told(template, entry).items() if name.endswith("DATABASE_URL"))
-        address = Address.parse(url)
-        assert "iam=" not in address.url
-        assert "prepare=" not in address.url
-        assert (address.region is not None) is (entry.role is not None)
+        urls = [value for name, value in told(template, entry).items() if name.endswith("DATABASE_URL")]
+        assert len(urls) == (0 if entry is JWKS else 1)
+        for address in map(Address.parse, urls):
+            assert "iam=" not in address.url
+            assert "prepare=" not in address.url
+            assert (address.region is not None) is (entry.role is not None)
 
 
 def test_what_nobody_touches_is_kept_where_the_stage_says_no_days(template: Template) -> None:
@@ -103,10 +108,20 @@ def test_what_nobody_touches_is_kept_where_the_stage_says_no_days(template: Temp
 
 def test_where_it_says_some_the_sweeper_is_told(tmp_path: Path) -> None:
     stage = replace(DEV, retention_days=90)
-    build_stack(tmp_path / "out", [stage], Assets.empty(tmp_path / "build")).synth()
-    template = Template(json.loads((tmp_path / "out" / "pantheon-dev.template.json").read_text()))
+    template = synthesised(stage, tmp_path)
     assert [entry for entry in ENTRIES if Env.RETENTION_DAYS in told(template, entry)] == [SWEEPER]
     assert OperationsSettings.model_validate(told(template, SWEEPER)).retention_days == stage.retention_days
+
+
+def test_an_http_function_is_told_the_origins_of_its_stage(template: Template, stage: Stage) -> None:
+    for entry in ENTRIES:
+        expected = ",".join(stage.cors_origins) if entry.serves else ""
+        assert told(template, entry).get(Env.CORS_ORIGINS, "") == expected
+
+
+def test_only_the_authorizer_knows_whose_tokens_count(template: Template) -> None:
+    of_tokens = {Env.JWT_AUDIENCE, Env.TENANT_CLAIM, Env.ROLES_CLAIM, Env.TENANT_OF_ONE}
+    assert [entry for entry in ENTRIES if of_tokens & set(told(template, entry))] == [AUTHORIZER]
 
 
 def test_every_function_is_here() -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from infra_cdk.entries import ENTRIES, Entry
+from infra_cdk.entries import ENTRIES, JWKS, MIGRATE, Entry
 from infra_cdk.function import INTERFACE_ACTIONS
 from infra_cdk.stages import Stage
 from shared import catalog
@@ -14,7 +14,7 @@ from tests.infra.template import Statement, Template
 INTERFACES = "Lambda gives a function its network interface with these; they know no resource."
 # Each statement that may have a star in it, by its owner, its actions and its resource.
 REASONS: dict[tuple[str, tuple[str, ...], str], str] = {
-    (f"{entry.title}Role", INTERFACE_ACTIONS, "*"): INTERFACES for entry in ENTRIES
+    (f"{entry.title}Role", INTERFACE_ACTIONS, "*"): INTERFACES for entry in ENTRIES if entry.in_network
 } | {
     (
         "ReconcilerRole",
@@ -35,8 +35,11 @@ NEEDS = {
     "sends": {"sqs:SendMessage"},
     "asks": {"bedrock:InvokeModel"},
     "reads_log": {"s3:ListBucket", "s3:GetObject"},
+    "reads_keys": {"s3:GetObject"},
+    "writes_keys": {"s3:PutObject"},
+    "in_network": set(INTERFACE_ACTIONS),
 }
-RUNNING = {*INTERFACE_ACTIONS, "logs:CreateLogStream", "logs:PutLogEvents"}
+LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
 # What Lambda itself does with the role of the function that a queue feeds.
 FEEDING = {
     "sqs:ReceiveMessage",
@@ -75,7 +78,8 @@ def test_the_account_has_one_right_on_everything(account: Template) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_a_function_may_do_what_its_entry_says_and_nothing_else(template: Template, entry: Entry) -> None:
-    expected = RUNNING | ({"rds-db:connect"} if entry.role else {"secretsmanager:GetSecretValue"})
+    expected = LOGGING | ({"rds-db:connect"} if entry.role else set())
+    expected |= {"secretsmanager:GetSecretValue"} if entry is MIGRATE else set()
     for trait, actions in NEEDS.items():
         expected |= actions if getattr(entry, trait) else set()
     if entry.name == "worker":
@@ -85,7 +89,7 @@ def test_a_function_may_do_what_its_entry_says_and_nothing_else(template: Templa
 
 def test_a_functions_code_is_denied_what_lambda_needs_for_its_interface(template: Template) -> None:
     denied = [one for one in template.statements() if one.effect == "Deny"]
-    assert {one.owner for one in denied} == {f"{entry.title}Role" for entry in ENTRIES}
+    assert {one.owner for one in denied} == {f"{entry.title}Role" for entry in ENTRIES if entry.in_network}
     assert all(set(one.actions) == set(INTERFACE_ACTIONS) and one.conditions for one in denied)
 
 
@@ -97,6 +101,28 @@ def test_a_function_connects_as_its_own_role_alone(template: Template, stage: St
         )
         named = "DatabaseProxy" if stage.proxy else "DatabaseInstance"
         assert all(named in resource for one in connects for resource in one.resources)
+
+
+def test_two_functions_alone_reach_the_issuers_keys_and_no_other_object(template: Template) -> None:
+    (bucket,) = template.resources("AWS::S3::Bucket")
+    granted = {
+        (one.owner, action, resource)
+        for one in template.statements()
+        for action in one.actions
+        for resource in one.resources
+        if bucket in resource
+    }
+    document = f"<{bucket}.Arn>/jwks.json"
+    assert granted == {
+        ("JwksRole", "s3:PutObject", document),
+        ("AuthorizerRole", "s3:GetObject", document),
+    }
+
+
+def test_what_reaches_the_internet_has_no_right_on_the_database(template: Template) -> None:
+    granted = [one for one in of(template, JWKS) if not set(one.actions) <= LOGGING]
+    assert [one.actions for one in granted] == [("s3:PutObject",)]
+    assert not any("DATABASE" in name for name in template.functions()[JWKS.name]["Environment"]["Variables"])
 
 
 def test_models_are_named_one_by_one(template: Template, stage: Stage) -> None:

@@ -63,6 +63,6 @@ def test_what_is_set_for_a_local_invocation_is_read_by_a_function(stage: Stage, 
     assert set(given) <= told
 
 
-@pytest.mark.parametrize("name", ["Api", "Turns", "Worker", "Migrate"])
+@pytest.mark.parametrize("name", ["Api", "Turns", "Authorizer", "Jwks", "Worker", "Migrate"])
 def test_a_function_is_called_by_its_name(template: Template, name: str) -> None:
     assert f"{name}Function" in template.all("AWS::Lambda::Function")

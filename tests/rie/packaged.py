@@ -20,7 +20,8 @@ from local.emulator import Emulator, Function, emulate
 from local.event_source import build_sqs_event
 from shared.db.schema.tables import MIGRATION_HEAD
 from shared.domain.message import TurnMessage
-from shared.names import API_PREFIX, Env, Role
+from shared.names import API_PREFIX, API_STAGE, Env, Role
+from tests.issuer import AUDIENCE, ISSUER, Issuer
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "build" / "rie"
@@ -37,12 +38,15 @@ def event(name: str) -> dict[str, Any]:
 def request(method: str, path: str, body: object = None) -> dict[str, Any]:
     """API Gateway's event for a request of the tenant that the examples are of."""
     made = event("api_get" if body is None else "api_post")
-    made |= {"rawPath": f"{API_PREFIX}/{path}", "body": json.dumps(body), "isBase64Encoded": False}
-    made["requestContext"]["http"] |= {"method": method, "path": made["rawPath"]}
+    made |= {"httpMethod": method, "path": f"{API_PREFIX}/{path}", "body": json.dumps(body)}
+    made["requestContext"] |= {"httpMethod": method, "path": f"/{API_STAGE}{made['path']}"}
     return made
 
 
-CLAIMS = event("api_get")["requestContext"]["authorizer"]["jwt"]["claims"]
+TENANT = event("api_get")["requestContext"]["authorizer"]["tenant"]
+
+
+KEYS = Issuer("rie")
 
 
 class Lambdas:
@@ -50,6 +54,7 @@ class Lambdas:
 
     def __init__(self, resources: ExitStack, folder: Path, owner_url: str) -> None:
         self._resources, self._folder, self._owner_url = resources, folder, owner_url
+        (folder / "jwks.json").write_bytes(KEYS.key_set)
         self._running: dict[str, Emulator] = {}
 
     def __getitem__(self, name: str) -> Emulator:
@@ -58,7 +63,7 @@ class Lambdas:
             (entry,) = [entry for entry in ENTRIES if entry.name == name]
             function = Function(
                 entry.handler,
-                [assets.function(name), assets.core / "python", assets.dependencies / "python"],
+                [assets.function(name), assets.core / "python", assets.libraries[entry.libraries] / "python"],
                 self._environment(name),
                 TOOLS,
                 PYTHON,
@@ -74,8 +79,10 @@ class Lambdas:
             Env.STAGE.value: "rie",
             Env.APP_DATABASE_URL.value: urls[Role.APP],
             Env.OPS_DATABASE_URL.value: urls[Role.OPS],
-            Env.JWT_ISSUER.value: CLAIMS["iss"],
-            Env.JWT_AUDIENCE.value: CLAIMS["aud"],
+            Env.AUTH_DATABASE_URL.value: urls[Role.AUTH],
+            Env.JWT_ISSUER.value: ISSUER,
+            Env.JWT_AUDIENCE.value: AUDIENCE,
+            Env.JWKS_URL.value: (self._folder / "jwks.json").as_uri(),
             Env.LLM_PROVIDER.value: "scripted",
             Env.INVOCATION_LOG.value: "s3://log/AWSLogs/123456789012/BedrockModelInvocationLogs/eu-central-1",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -116,10 +123,11 @@ def session_id(lambdas: Lambdas) -> str:
 def post_turn(lambdas: Lambdas, session_id: str, key: str, **headers: str) -> tuple[int, Any]:
     posted = event("turns_post")
     path = f"{API_PREFIX}/sessions/{session_id}/turns"
-    posted |= {"rawPath": path, "pathParameters": {"session_id": session_id}}
+    posted |= {"path": path, "pathParameters": {"session_id": session_id}}
     posted["body"] = json.dumps({"message": "@writer hello"})
-    posted["headers"] |= {"idempotency-key": key, **headers}
-    posted["requestContext"]["http"]["path"] = path
+    for name, value in {"Idempotency-Key": key, **headers}.items():
+        posted["headers"][name], posted["multiValueHeaders"][name] = value, [value]
+    posted["requestContext"]["path"] = f"/{API_STAGE}{path}"
     return lambdas.http("turns", posted)
 
 
@@ -142,13 +150,34 @@ def test_a_turn_is_answered_and_read_again(lambdas: Lambdas, session_id: str) ->
 def test_a_turn_that_was_handed_over_is_run_by_the_worker_from_a_message(lambdas: Lambdas, session_id: str) -> None:
     status, turn = post_turn(lambdas, session_id, "later", prefer="respond-async")
     assert (status, turn["status"]) == (202, "accepted")
-    message = TurnMessage(UUID(turn["id"]), CLAIMS["tenant_id"])
+    message = TurnMessage(UUID(turn["id"]), TENANT)
     assert lambdas["worker"].invoke(build_sqs_event(message, receive_count=1)) == {"batchItemFailures": []}
     assert lambdas.http("api", request("GET", f"turns/{turn['id']}"))[1]["status"] == "completed"
 
 
+def authorize(lambdas: Lambdas, credential: str) -> tuple[str, dict[str, str]]:
+    """The effect of the authorizer's policy, and its context."""
+    asked = event("api_get")
+    context = asked["requestContext"]
+    arn = f"arn:aws:execute-api:eu-central-1:{context['accountId']}:{context['apiId']}/{API_STAGE}/GET/api/v1/agents"
+    asked |= {"type": "REQUEST", "methodArn": arn}
+    asked["multiValueHeaders"]["Authorization"] = [f"Bearer {credential}"]
+    answer = lambdas["authorizer"].invoke(asked)
+    return answer["policyDocument"]["Statement"][0]["Effect"], answer["context"]
+
+
+def test_the_authorizer_knows_the_issuers_tokens_and_the_tenants_keys(lambdas: Lambdas) -> None:
+    effect, caller = authorize(lambdas, KEYS.token(tenant_id=TENANT, roles=["admin"]))
+    assert (effect, caller["tenant"], caller["roles"]) == ("Allow", TENANT, '["admin"]')
+    status, made = lambdas.http("api", request("POST", "api-keys", {"name": "rie"}))
+    assert status == 201
+    effect, caller = authorize(lambdas, made["key"])
+    assert (effect, caller["tenant"], caller["key_id"]) == ("Allow", TENANT, made["id"])
+    assert authorize(lambdas, made["key"][:-1])[0] == "Deny"
+
+
 def test_a_message_that_cannot_be_read_is_reported_and_the_others_are_done_with(lambdas: Lambdas) -> None:
-    unreadable = build_sqs_event(TurnMessage(uuid4(), CLAIMS["tenant_id"]), receive_count=1)
+    unreadable = build_sqs_event(TurnMessage(uuid4(), TENANT), receive_count=1)
     (record,) = unreadable["Records"]
     record["body"] = "no message"
     assert lambdas["worker"].invoke(unreadable) == {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}

@@ -1,0 +1,30 @@
+"""The line that the REST API writes about each request.
+
+Each line is valid JSON, whatever a client sends: the line has no variable that can hold a quote, a backslash or a
+control character. So it has the resource's path instead of the request's, and no error's text. It has no address and no
+token.
+"""
+
+import json
+from typing import Final
+
+FIELDS: Final = {
+    # Functions log it as the correlation id. API Gateway replaces one of a client's that is no UUID.
+    "request_id": "$context.requestId",
+    "gateway_id": "$context.extendedRequestId",
+    "time": "$context.requestTime",
+    "method": "$context.httpMethod",
+    "resource": "$context.resourcePath",
+    "status": "$context.status",
+    "error": "$context.error.responseType",
+    "bytes": "$context.responseLength",
+    "latency_ms": "$context.responseLatency",
+    "authorizer_status": "$context.authorizer.status",
+    "authorizer_ms": "$context.authorizer.latency",
+    # What Lambda's API answered, then the status that the function returned.
+    "lambda_status": "$context.integrationStatus",
+    "function_status": "$context.integration.status",
+    "integration_ms": "$context.integrationLatency",
+    "web_acl": "$context.wafResponseCode",
+}
+LINE: Final = json.dumps(FIELDS)

@@ -1,0 +1,44 @@
+"""The bucket with the issuer's keys: one function outside the network writes them, the authorizer inside reads them."""
+
+from typing import Final
+
+from aws_cdk import Duration, RemovalPolicy, triggers
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra_cdk.function import Function
+
+_KEY: Final = "jwks.json"
+
+
+class IssuerKeys(Construct):
+    """`url` is the document's, `arn` the object's."""
+
+    def __init__(self, scope: Construct, id: str) -> None:
+        super().__init__(scope, id)
+        self._bucket = s3.Bucket(
+            self,
+            "Bucket",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            enforce_ssl=True,
+            # An older document can be looked at for a week. The current one never expires.
+            versioned=True,
+            lifecycle_rules=[s3.LifecycleRule(noncurrent_version_expiration=Duration.days(7))],
+            # CloudFormation deletes no bucket that holds objects.
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+        self.url = f"s3://{self._bucket.bucket_name}/{_KEY}"
+        self.arn = self._bucket.arn_for_objects(_KEY)
+
+    def fill(self, writer: Function) -> None:
+        """Copy the keys once with each deployment, so that a new stage need not wait for the schedule. A failure does
+        not stop the deployment, because the schedule tries again."""
+        triggers.Trigger(
+            self,
+            "Fill",
+            handler=writer.function,
+            invocation_type=triggers.InvocationType.EVENT,
+            execute_after=[self._bucket, writer.role],
+            execute_on_handler_change=True,
+        )

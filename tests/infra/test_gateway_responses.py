@@ -1,0 +1,112 @@
+"""What API Gateway answers itself is in our form, and can be read by pages of the origins that the stage has."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infra_cdk.stages import DEV, Stage
+from shared.names import CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS
+from tests.infra.assembly import synthesised
+from tests.infra.rest_api import tree
+from tests.infra.template import Template
+
+ORIGINS = ("https://one.example.org", "https://two.example.org")
+ANSWERS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
+    "UNAUTHORIZED": ("401", {"message": "Unauthorized"}, {"WWW-Authenticate": "'Bearer'"}),
+    "ACCESS_DENIED": (
+        "401",
+        {"message": "$context.authorizer.reason"},
+        {"WWW-Authenticate": "context.authorizer.challenge"},
+    ),
+    "AUTHORIZER_FAILURE": ("503", {"message": "Service Unavailable"}, {"Retry-After": "'5'"}),
+    "AUTHORIZER_CONFIGURATION_ERROR": ("503", {"message": "Service Unavailable"}, {"Retry-After": "'5'"}),
+    "MISSING_AUTHENTICATION_TOKEN": ("404", {"message": "Not Found"}, {}),
+    "INVALID_SIGNATURE": ("404", {"message": "Not Found"}, {}),
+    "THROTTLED": ("429", {"message": "Too Many Requests"}, {"Retry-After": "'1'"}),
+    "WAF_FILTERED": ("429", {"message": "Too Many Requests"}, {"Retry-After": "'60'"}),
+}
+
+
+@pytest.fixture(scope="module")
+def with_origins(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return synthesised(replace(DEV, cors_origins=ORIGINS), tmp_path_factory.mktemp("origins"))
+
+
+def responses(template: Template) -> dict[str, dict[str, Any]]:
+    return {one["ResponseType"]: one for one in template.resources("AWS::ApiGateway::GatewayResponse").values()}
+
+
+def headers(response: dict[str, Any]) -> dict[str, str]:
+    given = response.get("ResponseParameters", {})
+    return {name.removeprefix("gatewayresponse.header."): value for name, value in given.items()}
+
+
+@pytest.mark.parametrize("type_", ANSWERS)
+def test_an_answer_of_the_gateway(template: Template, type_: str) -> None:
+    status, body, expected = ANSWERS[type_]
+    response = responses(template)[type_]
+    assert response["StatusCode"] == status
+    assert json.loads(response["ResponseTemplates"]["application/json"]) == body
+    assert expected.items() <= headers(response).items()
+
+
+def test_every_other_status_is_api_gateways(template: Template, stage: Stage) -> None:
+    defaults = {"DEFAULT_4XX", "DEFAULT_5XX"} if stage.cors_origins else set()
+    assert set(responses(template)) == set(ANSWERS) | defaults
+    assert all("StatusCode" not in responses(template)[name] for name in defaults)
+
+
+def test_pages_of_the_stages_origins_can_read_every_answer(template: Template, stage: Stage) -> None:
+    cors = {
+        "Access-Control-Allow-Origin": "'*'",
+        "Access-Control-Expose-Headers": f"'{','.join(CORS_RESPONSE_HEADERS)}'",
+    }
+    for response in responses(template).values():
+        found = {name: value for name, value in headers(response).items() if name.startswith("Access-Control")}
+        assert found == (cors if stage.cors_origins else {})
+
+
+def test_only_dev_has_an_origin_and_it_is_this_machine(stage: Stage) -> None:
+    assert stage.cors_origins == (("http://localhost:3000",) if stage.name == "dev" else ())
+
+
+def test_a_preflight_needs_no_token_and_no_function(template: Template, stage: Stage) -> None:
+    for node in tree(template).all():
+        preflight = node.methods["OPTIONS"]
+        assert (preflight["AuthorizationType"], preflight["Integration"]["Type"]) == ("NONE", "MOCK")
+        (answer,) = preflight["Integration"]["IntegrationResponses"]
+        # Without origins, the answer lets nobody in.
+        assert bool(answer.get("ResponseParameters")) is bool(stage.cors_origins)
+
+
+def test_a_preflight_lets_each_origin_in_and_no_other(with_origins: Template) -> None:
+    for node in tree(with_origins).all():
+        (answer,) = node.methods["OPTIONS"]["Integration"]["IntegrationResponses"]
+        given = {
+            name.removeprefix("method.response.header."): value for name, value in answer["ResponseParameters"].items()
+        }
+        assert given["Access-Control-Allow-Origin"] == f"'{ORIGINS[0]}'"
+        assert given["Access-Control-Allow-Headers"] == f"'{','.join(CORS_REQUEST_HEADERS)}'"
+        assert given["Access-Control-Expose-Headers"] == f"'{','.join(CORS_RESPONSE_HEADERS)}'"
+        assert given["Access-Control-Max-Age"] == "'3600'"
+        assert given["Vary"] == "'Origin'"
+        assert "Access-Control-Allow-Credentials" not in given
+        (choice,) = answer["ResponseTemplates"].values()
+        assert ORIGINS[1] in choice
+        assert "*" not in given["Access-Control-Allow-Origin"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "http://localhost:*", "https://One.example.org", "https://one.example.org/", ""]
+)
+def test_a_stage_refuses_what_is_no_origin(origin: str) -> None:
+    with pytest.raises(ValueError, match="is not an origin"):
+        replace(DEV, cors_origins=(origin,))
+
+
+def test_functions_are_told_every_origin(with_origins: Template) -> None:
+    for name in ("admin", "api", "turns"):
+        told = with_origins.functions()[name]["Environment"]["Variables"]
+        assert told["PANTHEON_CORS_ORIGINS"] == ",".join(ORIGINS)

@@ -1,0 +1,172 @@
+"""The REST API answers as the table of routes says, asks the authorizer unless a route is open, and is throttled."""
+
+import json
+import re
+from itertools import chain, product
+from pathlib import Path
+
+import pytest
+
+from infra_cdk.entries import INTEGRATION_SECONDS
+from infra_cdk.stages import Stage
+from shared.names import API_PREFIX, API_STAGE, ROUTES
+from tests.infra.rest_api import Found, answered, expected, function_of, tree
+from tests.infra.template import Template, text
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+# Every part of a route's path, and one that is in none.
+PARTS = sorted({part for route in ROUTES for part in route.path.split("/") if part and "{" not in part} | {"other"})
+
+
+def paths() -> set[str]:
+    """Every path of up to three parts, and below the API's prefix of up to four."""
+    above = chain.from_iterable(product(PARTS, repeat=count) for count in range(4))
+    below = chain.from_iterable(product(PARTS, repeat=count) for count in range(5))
+    return {"/" + "/".join(parts) for parts in above} | {f"{API_PREFIX}/{'/'.join(parts)}" for parts in below if parts}
+
+
+def test_every_request_reaches_what_the_table_says(template: Template) -> None:
+    root = tree(template)
+    wrong = [
+        (method, path)
+        for path in paths()
+        for method in METHODS
+        if answered(root, method, path) != expected(method, path)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "found"),
+    [
+        ("POST", "/api/v1/sessions/1/turns", Found("turns", is_open=False)),
+        ("GET", "/api/v1/sessions/1/turns", Found("api", is_open=False)),
+        ("GET", "/api/v1/sessions/1/turns/2/calls", Found("api", is_open=False)),
+        ("DELETE", "/api/v1/sessions/1", Found("api", is_open=False)),
+        ("GET", "/api/v1/health", Found("api", is_open=True)),
+        ("PUT", "/api/v1/health", Found("api", is_open=False)),
+        ("GET", "/api/v1/health/other", Found("api", is_open=False)),
+        ("GET", "/api/v1/admin", Found("api", is_open=False)),
+        ("GET", "/api/v1/admin/usage", Found("admin", is_open=False)),
+        ("POST", "/v1/chat/completions", Found("turns", is_open=False)),
+        ("GET", "/v1/chat/completions", None),
+        ("DELETE", "/mcp", Found("turns", is_open=False)),
+        ("GET", "/", Found("api", is_open=True)),
+        ("GET", "/api/v1", None),
+        ("GET", "/other", None),
+    ],
+)
+def test_a_request_reaches_its_function(template: Template, method: str, path: str, found: Found | None) -> None:
+    assert answered(tree(template), method, path) == expected(method, path) == found
+
+
+def test_every_operation_of_the_document_reaches_a_function(template: Template) -> None:
+    root = tree(template)
+    document = json.loads((Path(__file__).parents[2] / "functions" / "api" / "openapi.json").read_text())
+    for path, operations in document["paths"].items():
+        for method in operations:
+            assert answered(root, method.upper(), re.sub(r"{\w+}", "1", path)), f"{method} {path}"
+
+
+def test_every_method_but_the_open_ones_asks_the_authorizer(template: Template) -> None:
+    (authorizer,) = template.resources("AWS::ApiGateway::Authorizer")
+    open_ones = set()
+    for node in tree(template).all():
+        for name, method in node.methods.items():
+            if method["AuthorizationType"] == "NONE":
+                assert "AuthorizerId" not in method
+                open_ones.add((name, node.path))
+            else:
+                assert method["AuthorizationType"] == "CUSTOM"
+                assert text(method["AuthorizerId"]) == f"<{authorizer}>"
+    preflights = {("OPTIONS", path) for name, path in open_ones if name == "OPTIONS"}
+    assert open_ones - preflights == {(route.method, route.path) for route in ROUTES if route.is_open}
+
+
+def test_the_authorizer_is_asked_once_a_minute_for_each_header(template: Template) -> None:
+    authorizer = template.one("AWS::ApiGateway::Authorizer")
+    assert (authorizer["Type"], authorizer["AuthorizerResultTtlInSeconds"]) == ("REQUEST", 60)
+    assert authorizer["IdentitySource"] == "method.request.header.Authorization"
+    assert "<AuthorizerAlias" in text(authorizer["AuthorizerUri"])
+
+
+def test_only_this_api_invokes_the_authorizer(template: Template) -> None:
+    (api,) = template.resources("AWS::ApiGateway::RestApi")
+    (authorizer,) = template.resources("AWS::ApiGateway::Authorizer")
+    (allowed,) = permissions(template, "authorizer")
+    assert allowed["Principal"] == "apigateway.amazonaws.com"
+    assert text(allowed["SourceArn"]).endswith(f":<{api}>/authorizers/<{authorizer}>")
+
+
+@pytest.mark.parametrize("function", ["api", "turns", "admin"])
+def test_only_this_apis_stage_invokes_a_function_and_by_one_permission(template: Template, function: str) -> None:
+    (api,) = template.resources("AWS::ApiGateway::RestApi")
+    (allowed,) = permissions(template, function)
+    assert allowed["Principal"] == "apigateway.amazonaws.com"
+    assert text(allowed["SourceArn"]).endswith(f":<{api}>/{API_STAGE}/*/*")
+
+
+def permissions(template: Template, function: str) -> list[dict[str, object]]:
+    allowed = template.resources("AWS::Lambda::Permission").values()
+    return [one for one in allowed if text(one["FunctionName"]).startswith(f"<{function.title()}Alias")]
+
+
+def test_a_function_is_invoked_as_a_proxy_and_ends_first(template: Template) -> None:
+    integrations = [
+        method["Integration"]
+        for node in tree(template).all()
+        for name, method in node.methods.items()
+        if name != "OPTIONS"
+    ]
+    assert len(integrations) > 10
+    assert {(one["Type"], one["TimeoutInMillis"]) for one in integrations} == {
+        ("AWS_PROXY", INTEGRATION_SECONDS * 1000)
+    }
+
+
+def test_the_functions_behind_methods_are_those_of_the_table(template: Template) -> None:
+    behind = {function_of(m) for node in tree(template).all() for name, m in node.methods.items() if name != "OPTIONS"}
+    assert behind == {route.function for route in ROUTES}
+
+
+def test_the_api_is_regional_and_takes_text(template: Template) -> None:
+    api = template.one("AWS::ApiGateway::RestApi")
+    assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+    assert "BinaryMediaTypes" not in api
+    assert "MinimumCompressionSize" not in api
+
+
+def test_routes_that_run_turns_and_open_ones_have_throttles_of_their_own(template: Template, stage: Stage) -> None:
+    made = {
+        (one["ResourcePath"], one["HttpMethod"]): (one["ThrottlingRateLimit"], one["ThrottlingBurstLimit"])
+        for one in template.one("AWS::ApiGateway::Stage")["MethodSettings"]
+    }
+    bounds = {(True, False): (stage.turn_rate, stage.turn_burst), (False, True): (stage.open_rate, stage.open_burst)}
+    own = {
+        (_written(route.path), route.method): bounds[route.is_streamed, route.is_open]
+        for route in ROUTES
+        if route.is_streamed or route.is_open
+    }
+    assert len(own) == 7
+    assert made == {("/*", "*"): (stage.throttle_rate, stage.throttle_burst), **own}
+    assert stage.open_rate <= stage.turn_rate < stage.throttle_rate
+    # Each process that answers `/health` keeps a connection.
+    assert stage.open_burst < stage.connections / 4
+
+
+def _written(path: str) -> str:
+    """A path as CloudFormation's settings of methods have it: slashes are escaped, but not the root's."""
+    return path if path == "/" else f"/{path.replace('/', '~1')}"
+
+
+def test_a_change_of_a_gateway_response_is_deployed(template: Template) -> None:
+    (deployment,) = template.all("AWS::ApiGateway::Deployment").values()
+    assert set(template.all("AWS::ApiGateway::GatewayResponse")) <= set(deployment["DependsOn"])
+    assert set(template.all("AWS::ApiGateway::Method")) <= set(deployment["DependsOn"])
+
+
+def test_a_template_stays_below_cloudformations_limits(template: Template) -> None:
+    assert len(template.body["Resources"]) < 300, "the limit is 500"
+    assert set(template.body["Outputs"]) >= {"Url", "Token"}
+    assert all(len(text(one["Value"])) <= 1024 for one in template.body["Outputs"].values())
+    assert "Endpoint" not in str(sorted(template.body["Outputs"]))
