@@ -77,12 +77,12 @@ destroy: synth ## Take STAGE away. The database leaves a snapshot behind.
 bootstrap: ## Prepare the account and Region of your AWS credentials for the CDK, once.
 	@$(CDK) bootstrap
 
-account: synth ## Switch Bedrock's invocation log on, without text, once for an account and Region.
+account: synth ## Set API Gateway's role for logs and Bedrock's invocation log, without text, once for an account and Region.
 	@$(CDK) deploy "pantheon-account-*" --app cdk.out --require-approval broadening
 
-smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=...
-	@test -n "$(URL)" -a -n "$(TOKEN)" || { echo "Say where and who: make smoke URL=https://... TOKEN=..."; exit 2; }
-	@PANTHEON_SMOKE_URL="$(URL)" PANTHEON_SMOKE_TOKEN="$(TOKEN)" $(BIN)/python -m pytest -q tests/smoke/deployed.py
+smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=... TENANT=...
+	@test -n "$(URL)" -a -n "$(TOKEN)" -a -n "$(TENANT)" || { echo "Say where, who and whose: make smoke URL=https://... TOKEN=... TENANT=..."; exit 2; }
+	@PANTHEON_SMOKE_URL="$(URL)" PANTHEON_SMOKE_TOKEN="$(TOKEN)" PANTHEON_SMOKE_TENANT="$(TENANT)" $(BIN)/python -m pytest -q tests/smoke/deployed.py
 
 faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.
 	@$(BIN)/python -m tests.faults --write
@@ -102,6 +102,7 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 	@$(BIN)/python -m bench.throughput
 	@$(BIN)/python -m bench.tenants
 	@$(BIN)/python -m bench.read
+	@$(BIN)/python -m bench.authorizer
 
 PEERS := $(patsubst bench/peers/%.txt,build/peers/%/ok,$(wildcard bench/peers/*.txt))
 bench-peers: $(VENV)/run.ok $(PEERS) ## Measure the same turn by what people would use instead; writes docs/performance.md.

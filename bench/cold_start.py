@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from infra_cdk.entries import ENTRIES
 from local.emulator import Function, emulate
 
 PYTHON = os.environ["PYTHON313"]
@@ -50,8 +51,9 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{'function':<10} {'INIT':>10} {'bare':>10} {'ratio':>7}")
     with tempfile.TemporaryDirectory() as folder:
-        for name in sorted(function.name for function in (given.bundle / "functions").iterdir()):
-            layers = [given.bundle / "core" / "python", given.bundle / "dependencies" / "python"]
+        for entry in sorted(ENTRIES, key=lambda entry: entry.name):
+            name = entry.name
+            layers = [given.bundle / "core" / "python", given.bundle / entry.libraries / "python"]
             paths = [path.resolve() for path in (given.bundle / "functions" / name, *layers)]
             bare = _write_bare(Path(folder) / name, name, paths, given.alike)
             function, floor = _measure(name, bare, paths, given.tools.resolve(), given.starts)

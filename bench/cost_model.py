@@ -23,7 +23,10 @@ GIB: Final = 2**30
 # What the stack has, whatever its size; a test counts them in the template.
 ENDPOINTS: Final = 3
 DASHBOARDS: Final = 2
-ALARM_METRICS: Final = 26
+ALARM_METRICS: Final = 31
+ACL_RULES: Final = 1
+# The issuer's keys are copied so often, and each process of the authorizer reads them so often.
+COPY_S: Final = 300
 # Of a new account, for all of its functions.
 CONCURRENCY: Final = 1000
 # Connections for those who do not serve.
@@ -52,6 +55,18 @@ class Assumed:
     # Of an invocation, START, END and REPORT, and a request's line in the access log.
     lambda_log_bytes: int = 350
     access_log_bytes: int = 420
+    # API Gateway keeps the authorizer's answer for a minute: for a turn and the reads that follow it.
+    authorizations_a_turn: float = 1.0
+    authorizer_s: float = 0.006
+    # Processes of the authorizer that run at the same time, and what a copy of the issuer's keys takes.
+    authorizers: int = 3
+    copy_s: float = 0.5
+    # Of an anonymous request: the authorizer's time for a malformed token and for an unknown key, the API's for
+    # /health, and the bytes of an answer.
+    malformed_s: float = 0.002
+    unknown_key_s: float = 0.006
+    health_s: float = 0.010
+    anonymous_response_bytes: int = 500
     # Bytes of a token, the copies of an answer that are kept (journal, reply, response), and what is sent to a model.
     token_bytes: int = 4
     copies: int = 3
@@ -66,13 +81,12 @@ class Assumed:
 
 
 ASSUMED: Final = Assumed()
-PARTS: Final = ("models", "Lambda", "database", "queue", "network", "API Gateway", "logs and metrics")
+PARTS: Final = ("models", "Lambda", "database", "queue", "network", "front door", "logs and metrics")
 
 
 def catalog() -> Mapping[str, Model]:
     """The aliases on Bedrock."""
-    needed = dict.fromkeys((Env.APP_DATABASE_URL, Env.JWT_ISSUER, Env.JWT_AUDIENCE), "")
-    return build(Settings.model_validate(needed | {Env.LLM_PROVIDER: "bedrock"}))
+    return build(Settings.model_validate({Env.APP_DATABASE_URL: "", Env.LLM_PROVIDER: "bedrock"}))
 
 
 @dataclass(frozen=True)
@@ -91,7 +105,7 @@ class Month:
             self._database(),
             self._queue(),
             self._network(),
-            self._requests() * rates.HTTP_REQUEST.usd,
+            self._front_door(),
             self._logs() + self._watching(),
         )
         return dict(zip(PARTS, found, strict=True))
@@ -132,7 +146,7 @@ class Month:
         met = {
             "connections": not self.stage.proxy and self.at_once() > self.stage.connections - SET_ASIDE,
             "concurrency": self.at_once() > CONCURRENCY,
-            "requests": peak * (1 + self.assumed.reads_a_turn) > self.stage.throttle_rate,
+            "requests": peak > self.stage.turn_rate or peak * self.assumed.reads_a_turn > self.stage.throttle_rate,
             "storage": self.stored_bytes() / GIB > self.stage.storage_limit_gib,
             "ledger": self.turns * self.calls_a_turn() > LEDGER_ROWS,
         }
@@ -143,7 +157,9 @@ class Month:
         sweeps, reconciliations = MONTH_S / 60, rates.HOURS_A_MONTH
         seconds = self.turns * (self.turn_s() + a.reads_a_turn * a.read_s)
         seconds += sweeps * self.footprint.sweep_cpu_ms * 2 / 1000 + reconciliations
+        seconds += self._authorizations() * a.authorizer_s + MONTH_S / COPY_S * a.copy_s
         invocations = self._requests() + self.turns * a.handed_over + sweeps + reconciliations
+        invocations += self._authorizations() + MONTH_S / COPY_S
         restored = invocations * a.cold_share * gb * rates.RESTORED_GB.usd
         kept = sum(entry.snap_start for entry in ENTRIES) * gb * MONTH_S * rates.SNAPSHOT_GB_SECOND.usd
         return seconds * gb * rates.LAMBDA_GB_SECOND.usd + invocations * rates.LAMBDA_REQUEST.usd + restored + kept
@@ -172,6 +188,18 @@ class Month:
         between = self.turns * a.database_wire_bytes / 2 / GB * rates.ZONE_GB.usd
         return endpoints + through + egress + between
 
+    def _front_door(self) -> float:
+        """API Gateway, the web ACL before it, and the bucket with the issuer's keys."""
+        copies = MONTH_S / COPY_S
+        keys = copies * (rates.OBJECT_WRITE.usd + self.assumed.authorizers * rates.OBJECT_READ.usd)
+        acl = 0.0
+        if self.stage.waf_rate is not None:
+            acl = rates.ACL_MONTH.usd + ACL_RULES * rates.ACL_RULE_MONTH.usd
+        return self._requests() * request_usd(self.stage) + acl + keys
+
+    def _authorizations(self) -> float:
+        return self.turns * self.assumed.authorizations_a_turn
+
     def _requests(self) -> float:
         return self.turns * (1 + self.assumed.reads_a_turn)
 
@@ -179,13 +207,24 @@ class Month:
         a, f = self.assumed, self.footprint
         written = self.turns * f.logged_bytes + MONTH_S / 60 * (f.sweep_logged_bytes + a.lambda_log_bytes)
         written += self._requests() * (a.lambda_log_bytes + a.access_log_bytes)
-        kept = written * a.packed_logs * self.stage.log_days / 30
-        return written / GB * rates.LOG_GB.usd + kept / GB * rates.LOG_GB_MONTH.usd
+        written += (self._authorizations() + MONTH_S / COPY_S) * a.lambda_log_bytes
+        return written * logged_byte_usd(self.stage, a)
 
     def _watching(self) -> float:
         alarms = ALARM_METRICS * rates.ALARM_MONTH.usd + rates.COMPOSITE_MONTH.usd
         fixed = DASHBOARDS * rates.DASHBOARD_MONTH.usd + rates.SECRET_MONTH.usd + rates.KEY_MONTH.usd
         return self.assumed.series * rates.METRIC_MONTH.usd + alarms + fixed
+
+
+def request_usd(stage: Stage) -> float:
+    """What a request costs before anything answers it."""
+    return rates.REST_REQUEST.usd + (0.0 if stage.waf_rate is None else rates.ACL_REQUEST.usd)
+
+
+def logged_byte_usd(stage: Stage, assumed: Assumed) -> float:
+    """What a byte of logs costs, written and kept."""
+    kept = assumed.packed_logs * stage.log_days / 30
+    return (rates.LOG_GB.usd + kept * rates.LOG_GB_MONTH.usd) / GB
 
 
 def first_limits(stage: Stage, footprint: Footprint) -> tuple[int, list[str]]:

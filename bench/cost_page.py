@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import report
+from bench.anonymous import kinds, million_usd
 from bench.cost_model import ASSUMED, GIB, PARTS, Month, catalog, first_limits
 from bench.footprint import Footprint
 from infra_cdk import rates
@@ -32,6 +33,7 @@ def sections() -> Mapping[str, str]:
     """Each section's text by its mark."""
     return {
         "costs": _costs(),
+        "anonymous": _anonymous(),
         "limits": _limits(),
         "held": _held(),
         "measured": _measured(),
@@ -54,6 +56,13 @@ def _costs() -> str:
         amounts = [_usd(costs[part]) for part in PARTS]
         rows.append([month.stage.name, SIZES[month.turns], *amounts, _usd(sum(costs.values()))])
     return report.table(["stage", "turns a month", *PARTS, "total"], rows)
+
+
+def _anonymous() -> str:
+    rows = [
+        [kind.name, kind.reaches, *(f"{million_usd(kind, stage):.2f}" for stage in STAGES.values())] for kind in kinds()
+    ]
+    return report.table(["a million of", "reaches", *STAGES], rows)
 
 
 def _limits() -> str:

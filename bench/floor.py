@@ -128,7 +128,7 @@ class Floor:
     def take_turn(self, event: dict[str, Any]) -> dict[str, Any]:
         """One turn, from the API Gateway event to its response."""
         body = json.loads(event["body"])
-        session_id = event["rawPath"].split("/")[-2]
+        session_id = event["path"].split("/")[-2]
         loaded = self._connection.execute(_LOAD, (session_id,)).fetchall()[0]
         index, tenant_id, roster, mode, fan_out, agents, past, _ = loaded
         history = [message for turn in past or () for message in _exchange(turn)]

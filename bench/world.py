@@ -19,10 +19,9 @@ from bench.provider import BenchProvider
 from local import postgres
 from local.database import prepare
 from shared.llm.port import Provider, Request
-from shared.names import API_PREFIX, Env
+from shared.names import API_PREFIX, API_STAGE, Env
 
 TENANT = "bench"
-ISSUER, AUDIENCE = "https://bench.localhost", "bench"
 KEYS = ("ada", "ben", "cleo", "dan", "eve")
 MESSAGE = "What should we do first, and why?"
 OUTPUT_TOKENS = 96
@@ -83,8 +82,6 @@ class World:
         ):
             os.environ |= {
                 Env.LLM_PROVIDER: "scripted",
-                Env.JWT_ISSUER: ISSUER,
-                Env.JWT_AUDIENCE: AUDIENCE,
                 Env.SUMMARY_AFTER_TURNS: "40",
                 Env.SUMMARY_AFTER_TOKENS: "100" if case.summaries else "1000000",
             }
@@ -125,12 +122,12 @@ class World:
 
     def event(self, session_id: UUID, tenant: str = TENANT) -> dict[str, Any]:
         """The API Gateway event by which a client posts this case's turn."""
-        route = f"POST {API_PREFIX}/sessions/{{session_id}}/turns"
-        return _event(route, f"{API_PREFIX}/sessions/{session_id}/turns", tenant, json.dumps(self.case.body()))
+        resource = f"{API_PREFIX}/sessions/{{session_id}}/turns"
+        return _event(resource, f"{API_PREFIX}/sessions/{session_id}/turns", tenant, json.dumps(self.case.body()))
 
     def read_event(self, turn_id: str) -> dict[str, Any]:
         """The one by which it reads a turn."""
-        return _event(f"ANY {API_PREFIX}/{{proxy+}}", f"{API_PREFIX}/turns/{turn_id}", TENANT, None)
+        return _event(f"{API_PREFIX}/{{proxy+}}", f"{API_PREFIX}/turns/{turn_id}", TENANT, None)
 
     def posts(self, tenant: str = TENANT) -> Iterator[dict[str, Any]]:
         """A turn after the other, in a new session before one is due for a summary."""
@@ -176,22 +173,26 @@ class World:
             record_agent(database(), tenant, key, agent)
 
 
-def _event(route: str, path: str, tenant: str, body: str | None) -> dict[str, Any]:
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "bench", "tenant_id": tenant, "roles": "[member]"}
+def _event(resource: str, path: str, tenant: str, body: str | None) -> dict[str, Any]:
     method = "GET" if body is None else "POST"
-    http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""}
+    caller = {"user": "bench", "tenant": tenant, "roles": '["member"]', "key_id": "", "email": ""}
+    headers = {"Content-Type": "application/json", "Host": "localhost"}
     return {
-        "version": "2.0",
-        "routeKey": route,
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": {"content-type": "application/json", "host": "localhost"},
+        "resource": resource,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
         "requestContext": {
             "requestId": "bench",
-            "authorizer": {"jwt": {"claims": claims, "scopes": None}},
-            "http": http,
+            "stage": API_STAGE,
+            "path": f"/{API_STAGE}{path}",
+            "authorizer": caller,
+            "identity": {"sourceIp": "127.0.0.1"},
         },
-        **({} if body is None else {"body": body}),
+        "body": body,
         "isBase64Encoded": False,
     }
 
@@ -211,9 +212,9 @@ def _forget() -> None:
     """What was read from the environment so far."""
     from shared.catalog import catalog
     from shared.db.engine import database
-    from shared.settings import budget_settings, identity_settings, settings
+    from shared.settings import budget_settings, http_settings, settings
 
     if database.cache_info().currsize:
         database().close()
-    for known in (settings, budget_settings, identity_settings, catalog, database):
+    for known in (settings, budget_settings, http_settings, catalog, database):
         known.cache_clear()
