@@ -16,10 +16,13 @@ import migrations
 from shared.db.schema.tables import MIGRATION_HEAD
 from shared.names import Env
 from tests.drill.cases import Case, cases
+from tests.drill.gateways import AUDIENCE, ISSUER, event_for, of_http_api
 from tests.drill.release import Release
 from tests.drill.takeover import Takeover, converse
 from tests.faults.checks import Finding
 from tests.faults.reconciled import settle
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.turn import TurnUnderFault
 from tests.faults.world import World
 
 _CONVERSATIONS = 3
@@ -43,6 +46,7 @@ class Drill:
         for first, second in ((self.before, self.now), (self.now, self.before)):
             self.one_way(first, second, cases())
         self.conversations()
+        self.other_gateways()
         self.operations()
 
     def across_the_migration(self) -> None:
@@ -76,6 +80,19 @@ class Drill:
         for one in found:
             self._note("conversation", one)
         self.say(f"{len(found)} sessions whose turns both releases took by turns: {_outcome(found)}")
+
+    def other_gateways(self) -> None:
+        """While a deployment is under way, either gateway can reach either release. A release refuses the events of the
+        other one's gateway, and nothing is accepted or spent."""
+        turn = TurnUnderFault.begin(self.world, SCENARIOS["one agent"], self.rng)
+        event = turn.post_job().event
+        for release in (self.before, self.now):
+            sent = event_for(release.folder, event)
+            other = of_http_api(event) if sent is event else event
+            answer = release.invoke("turns", other)
+            if answer["statusCode"] != 401 or turn.row() is not None or self.world.requests():
+                self._note(f"{release.name} behind the other gateway", [("spent", str(answer)[:200])])
+        self.say("each release refused the events of the other one's gateway, without a turn or a call")
 
     def operations(self) -> None:
         """What works across tenants, of both; and nothing is left in suspense that the provider knows of."""
@@ -113,7 +130,10 @@ def prepare(before: Path, now: Path, name: str, say: Callable[[str], None]) -> I
     with tempfile.TemporaryDirectory(prefix="pantheon-drill-") as directory, World(Path(directory)) as world:
         # The schema moves below it.
         world.owner.prepare_threshold = None
-        environ = world.environ({Env.OWNER_DATABASE_URL: world.owner_url})
+        environ = world.environ(
+            # A release before the authorizer compares claims with these.
+            {Env.OWNER_DATABASE_URL: world.owner_url, Env.JWT_ISSUER: ISSUER, Env.JWT_AUDIENCE: AUDIENCE}
+        )
         log = Path(directory) / "handlers.log"
         older, newer = Release(name, before, environ, log), Release("this release", now, environ, log)
         try:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from local import process
+from tests.drill.gateways import event_for
 from tests.faults.actor import AMPLE_S, PATIENCE_S, Answer, Job, TookTooLong
 
 _SERVE = Path(__file__).with_name("serve.py")
@@ -54,6 +55,7 @@ class Environment:
     """A process of `release`, from this side."""
 
     def __init__(self, release: Release) -> None:
+        self._folder = release.folder
         address = release.log.with_name(f"{uuid4().hex[:12]}.socket")
         environ = {**os.environ, **release.environ, "PYTHONPATH": str(release.folder)}
         command: list[str | Path] = [sys.executable, "-P", _SERVE, release.folder, address]
@@ -70,7 +72,8 @@ class Environment:
         self._pipe.send_bytes(json.dumps(job).encode())
 
     def start(self, job: Job) -> None:
-        self.send(job.function, job.event, job.seconds_left)
+        """The job's event comes from the gateway that the release was deployed behind."""
+        self.send(job.function, event_for(self._folder, job.event), job.seconds_left)
 
     def wait(self) -> Answer:
         """Raises TookTooLong, and EOFError where the process ended."""

@@ -1,1 +1,1 @@
-"""A deployment, tried from the outside: `make smoke URL=... TOKEN=...`. It asks models, and costs some cents."""
+"""Try a deployment from the outside: `make smoke URL=... TOKEN=... TENANT=...`. It asks models and costs some cents."""
