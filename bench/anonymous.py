@@ -1,4 +1,4 @@
-"""What a million requests cost that bear no good credential, by what they reach.
+"""Price a million requests without a good credential, by the parts that they reach.
 
 It is an upper bound: API Gateway's price counts for each request, also for those that it refuses itself.
 """
@@ -46,7 +46,7 @@ def by_kind(stage: Stage, assumed: Assumed = ASSUMED) -> Mapping[str, float]:
 
 
 def _function_usd(seconds: float, stage: Stage, assumed: Assumed) -> float:
-    """An invocation of so many seconds, with its share of starts from a snapshot."""
+    """Price an invocation of this many seconds, with its share of starts from a snapshot."""
     if not seconds:
         return 0.0
     gb = stage.memory_mb / 1024

@@ -217,12 +217,12 @@ class Month:
 
 
 def request_usd(stage: Stage) -> float:
-    """What a request costs before anything answers it."""
+    """Price a request before a function answers it."""
     return rates.REST_REQUEST.usd + (0.0 if stage.waf_rate is None else rates.ACL_REQUEST.usd)
 
 
 def logged_byte_usd(stage: Stage, assumed: Assumed) -> float:
-    """What a byte of logs costs, written and kept."""
+    """Price a byte of logs, written and kept."""
     kept = assumed.packed_logs * stage.log_days / 30
     return (rates.LOG_GB.usd + kept * rates.LOG_GB_MONTH.usd) / GB
 

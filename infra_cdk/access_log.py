@@ -1,6 +1,6 @@
 """The line that the REST API writes about each request.
 
-Each line is valid JSON, whatever a client sends: the line has no variable that can hold a quote, a backslash or a
+Each line is valid JSON for every request: the line has no variable that can hold a quote, a backslash or a
 control character. So it has the resource's path instead of the request's, and no error's text. It has no address and no
 token.
 """
@@ -21,7 +21,7 @@ FIELDS: Final = {
     "latency_ms": "$context.responseLatency",
     "authorizer_status": "$context.authorizer.status",
     "authorizer_ms": "$context.authorizer.latency",
-    # What Lambda's API answered, then the status that the function returned.
+    # The status of Lambda's API, then the status that the function returned.
     "lambda_status": "$context.integrationStatus",
     "function_status": "$context.integration.status",
     "integration_ms": "$context.integrationLatency",

@@ -1,4 +1,4 @@
-"""What goes to Lambda, laid out as it is unpacked there: layers, and a folder for each function.
+"""Lay out what goes to Lambda as it is unpacked there: layers, and a folder for each function.
 
 python -m infra_cdk.bundle --out build                        for Lambda: arm64
 python -m infra_cdk.bundle --out build --machine x86_64       for this kind of machine

@@ -155,7 +155,7 @@ class PantheonStack(Stack):
         return {str(name): value for name, value in values.items()}
 
     def _identity(self, entry: Entry) -> Mapping[str, str]:
-        """What the two functions are told that know the issuer."""
+        """Return the environment of the two functions that know the issuer."""
         values: dict[str, str] = {}
         if entry.reads_keys or entry.writes_keys:
             values |= {Env.JWT_ISSUER: self.issuer.url, Env.JWKS_URL: self.issuer_keys.url}

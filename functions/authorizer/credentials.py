@@ -57,7 +57,7 @@ class Authority:
 
 
 def _authorization(event: Mapping[str, Any]) -> Sequence[str]:
-    """Every value of the header, whatever the case of its name."""
+    """Return every value of the header. The case of its name does not matter."""
     given = event.get("multiValueHeaders") or {}
     return [value for name, values in given.items() if name.lower() == "authorization" for value in values]
 

@@ -11,7 +11,6 @@ import pytest
 
 from functions.api import status
 from local.gateway.worker import LambdaContext
-from shared.names import CORS_RESPONSE_HEADERS, Env
 from tests.unit.gateway import Handler, body_of, event, problem_of, request
 
 SESSION = "/api/v1/sessions/019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
@@ -159,30 +158,6 @@ class TestRoutes:
         asked["requestContext"]["path"] = "/live/api/v1/admin/tenants/%00/cap"
         asked["requestContext"]["authorizer"]["roles"] = '["pantheon:operator"]'
         problem_of(admin(asked, context), 404, "not_found")
-
-
-class TestOtherOrigins:
-    """Pages of configured origins may read answers, and those of others may not."""
-
-    def test_a_page_of_a_configured_origin_reads_answers_and_refusals(
-        self, api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch
-    ) -> None:
-        environment.setenv(Env.CORS_ORIGINS, "https://chat.example.org,http://localhost:*")
-        for origin in ("https://chat.example.org", "http://localhost:5173"):
-            for path in ("/api/v1/models", "/api/v1/nothing"):
-                headers = api(request("GET", path, headers={"Origin": origin}), context)["headers"]
-                assert headers["access-control-allow-origin"] == origin
-                assert set(headers["access-control-expose-headers"].split(", ")) == set(CORS_RESPONSE_HEADERS)
-                assert headers["vary"] == "Origin"
-
-    @pytest.mark.parametrize("configured", ["https://chat.example.org", ""])
-    @pytest.mark.parametrize("origin", ["https://chat.example.org.evil.example", "https://evil.example", "null"])
-    def test_a_page_of_another_origin_does_not(
-        self, api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch, configured: str, origin: str
-    ) -> None:
-        environment.setenv(Env.CORS_ORIGINS, configured)
-        headers = api(request("GET", "/api/v1/models", headers={"Origin": origin}), context)["headers"]
-        assert "access-control-allow-origin" not in headers
 
 
 AGENT = {"key": "writer", "name": "Writer", "role_prompt": "You write.", "model_alias": "fast"}
