@@ -60,7 +60,7 @@ def upgrade() -> None:
     op.execute(f"CREATE POLICY presented ON api_keys TO pantheon_auth USING ({presented}) WITH CHECK ({presented})")
     op.execute(f"GRANT SELECT ({AUTH_READS}), UPDATE (last_used_at) ON api_keys TO pantheon_auth")
     _in_this_database("SET transaction_timeout = ''1min''")
-    # No foreign key: each turn would lock its key's row. A key's row is never deleted.
+    # No foreign key: each turn would lock its key's row, which is removed before the turn's.
     op.execute("ALTER TABLE turns ADD COLUMN api_key_id uuid")
 
 

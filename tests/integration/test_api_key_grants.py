@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 from shared.db.engine import Row
 from shared.domain.api_key import hash_key, new_key, prefix_of
 from shared.names import Role
+from tests.council_room import DatabaseUrls
 
 KEY = new_key()
 INSERT = """INSERT INTO api_keys (id, tenant_id, name, role, prefix, key_hash, created_by)
@@ -80,10 +81,34 @@ def test_the_application_reads_no_hash_and_changes_nothing_else(app: psycopg.Con
         app.execute(statement.encode())
 
 
-@pytest.mark.usefixtures("key_id")
-def test_operations_have_nothing_to_do_with_keys(owner: psycopg.Connection[Row]) -> None:
-    held = "SELECT has_any_column_privilege(%s, 'api_keys', 'SELECT, INSERT, UPDATE, REFERENCES') AS held"
-    assert owner.execute(held, (Role.OPS,)).fetchall() == [{"held": False}]
+@pytest.fixture
+def operations(database_urls: DatabaseUrls) -> Iterator[psycopg.Connection[Row]]:
+    with psycopg.connect(database_urls.of(Role.OPS), row_factory=dict_row) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.mark.parametrize("column", ["revoked_at", "expires_at"])
+def test_operations_see_only_keys_that_ended_90_days_ago(
+    owner: psycopg.Connection[Row], operations: psycopg.Connection[Row], key_id: UUID, column: str
+) -> None:
+    def end(ago: str) -> None:
+        owner.execute(f"UPDATE api_keys SET {column} = now() - %s::interval WHERE id = %s".encode(), (ago, key_id))
+
+    for ago in ("0", "89 days"):
+        end(ago)
+        assert operations.execute("SELECT id FROM api_keys").fetchall() == []
+        assert operations.execute("DELETE FROM api_keys").rowcount == 0
+        operations.rollback()
+    end("91 days")
+    assert operations.execute("SELECT id FROM api_keys").fetchall() == [{"id": key_id}]
+    assert operations.execute("DELETE FROM api_keys").rowcount == 1
+
+
+@pytest.mark.parametrize("column", ["name", "created_by", "key_hash", "prefix", "tenant_id"])
+def test_operations_read_nothing_that_a_key_says(operations: psycopg.Connection[Row], column: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        operations.execute(f"SELECT {column} FROM api_keys".encode())
 
 
 @pytest.mark.parametrize(

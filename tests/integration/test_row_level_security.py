@@ -20,32 +20,44 @@ from tests.watched_database import transaction
 # What is no tenant's, and nothing that the application's role has to do with.
 OPERATIONS = {"invocation_log_hours"}
 # Whose policies a table has, where they are not the application's and operations'.
-ROLES = {"invocation_log_hours": [Role.OPS], "api_keys": [Role.APP, Role.AUTH]}
+ROLES = {"invocation_log_hours": [Role.OPS], "api_keys": [Role.APP, Role.AUTH, Role.OPS]}
 TENANT_TABLES = {name: table for name, table in metadata.tables.items() if name not in OPERATIONS}
 TABLES = sorted(TENANT_TABLES)
 TENANTS = ("tenant-1", "tenant-2")
 # Read by every tenant: how far usage is rolled up, and the spending of the platform.
-SHARED = {"platform_months", "usage_rolled_up"}
+SHARED = {"platform_months", "usage_progress", "usage_rolled_up"}
 # Operations write them, and nobody else.
-DERIVED = {"usage_hours", "usage_days", "usage_rolled_up", "platform_months"}
+DERIVED = {
+    *("usage_hourly", "usage_daily", "usage_progress", "platform_months"),
+    *("usage_hours", "usage_days", "usage_rolled_up"),
+}
 # The application may do no more than this with each table.
 CHANGING = ("UPDATE", "DELETE", "TRUNCATE")
 ALLOWED = {
     "agents": {"UPDATE"},
     # Its revocation, by a grant of that column.
     "api_keys": set(),
-    "agent_versions": set(),
-    "sessions": {"UPDATE"},
+    # Those that no turn has pinned; and the mark that one has, by a grant of that column.
+    "agent_versions": {"DELETE"},
+    "sessions": {"UPDATE", "DELETE"},
     "turns": {"UPDATE"},
     "llm_calls": {"UPDATE"},
     "usage_ledger": set(),
     "budgets": {"UPDATE"},
+    "budget_holds": {"DELETE"},
     "budget_settlements": {"DELETE"},
     # Its own limit, by a grant of that column.
     "budget_limits": set(),
     "replies": {"UPDATE"},
     "summaries": {"DELETE"},
     "audit_events": set(),
+    # Its one column, so that the row can be locked.
+    "tenants": set(),
+    # When a wait ends, by a grant of that column.
+    "waits": set(),
+    "usage_hourly": set(),
+    "usage_daily": set(),
+    "usage_progress": set(),
     "usage_hours": set(),
     "usage_days": set(),
     "usage_rolled_up": set(),
@@ -75,6 +87,15 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
             SELECT gen_random_uuid(), tenant_id, 'CI', 'admin', 'pan_abcdefgh', sha256(tenant_id::bytea), 'user-1'
             FROM sessions"""
         )
+        room.owner.execute(
+            """INSERT INTO budget_holds SELECT gen_random_uuid(), tenant_id, 'suspense', 'tenant:' || tenant_id,
+            date_trunc('month', timezone('UTC', now())), 0 FROM sessions"""
+        )
+        room.owner.execute("INSERT INTO waits SELECT tenant_id, 1, now() FROM sessions")
+        for spans in ("usage_hourly", "usage_daily"):
+            made = "tenant_id, timestamptz '2026-01-01', NULL, 'fast', 'agent', 'tenant', 'post', 'reply', 'user-1'"
+            room.owner.execute(f"INSERT INTO {spans} SELECT {made}, NULL, 1, 1, 1, 1, 1, 1, 1 FROM sessions".encode())
+        room.owner.execute("INSERT INTO usage_progress VALUES (true, '2026-01-01T00:00:00Z')")
         for spans in ("usage_hours", "usage_days"):
             made = "tenant_id, timestamptz '2026-01-01', NULL, 'fast', 'agent', 'tenant', 'post', 1, 1, 1, 1, 1, 1, 1"
             room.owner.execute(f"INSERT INTO {spans} SELECT {made} FROM sessions".encode())
@@ -125,7 +146,9 @@ def test_every_table_is_under_row_level_security_for_the_roles_that_use_it(
 ) -> None:
     query = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass"
     assert owner.execute(query, (name,)).fetchall() == [{"relrowsecurity": True, "relforcerowsecurity": True}]
-    policies = "SELECT roles::text, cmd FROM pg_policies WHERE tablename = %s ORDER BY roles::text"
+    # A restrictive policy shows nothing to anybody.
+    policies = """SELECT roles::text, cmd FROM pg_policies
+        WHERE tablename = %s AND permissive = 'PERMISSIVE' ORDER BY roles::text"""
     roles = ROLES.get(name, [Role.APP, Role.OPS])
     found = [tuple(row.values()) for row in owner.execute(policies, (name,))]
     assert found == [(f"{{{role}}}", "ALL") for role in roles]
@@ -252,6 +275,7 @@ def test_a_turn_belongs_to_its_sessions_tenant(tenants: CouncilRoom, as_tenant: 
 FOREIGN = [
     ("llm_calls", "turn_id", psycopg.errors.ForeignKeyViolation, "llm_calls_turn_id_tenant_id_fkey"),
     ("llm_calls", "payer", psycopg.errors.CheckViolation, "llm_calls_payer_check"),
+    ("budget_holds", "payer", psycopg.errors.CheckViolation, "budget_holds_payer_check"),
     ("replies", "turn_id", psycopg.errors.ForeignKeyViolation, "replies_turn_id_tenant_id_fkey"),
     ("summaries", "turn_id", psycopg.errors.ForeignKeyViolation, "summaries_turn_id_tenant_id_fkey"),
     ("summaries", "session_id", psycopg.errors.ForeignKeyViolation, "summaries_tenant_id_session_id_fkey"),
@@ -259,6 +283,10 @@ FOREIGN = [
     ("usage_ledger", "call_id", psycopg.errors.InsufficientPrivilege, "row-level security"),
     ("usage_ledger", "turn_id", psycopg.errors.InsufficientPrivilege, "row-level security"),
 ]
+
+
+# The call that is the reply, which its tenant paid for.
+NEWEST = "ORDER BY ctid DESC LIMIT 1"
 
 
 @pytest.mark.parametrize(("name", "column", "error", "guard"), FOREIGN)
@@ -271,10 +299,11 @@ def test_a_tenants_row_names_no_turn_call_or_payer_of_another(
     guard: str,
 ) -> None:
     """Neither a new row nor one that is changed; and one that names its own is taken."""
-    own, theirs = (tenants.row(f"SELECT * FROM {name} WHERE tenant_id = %s LIMIT 1", tenant) for tenant in TENANTS)
+    own, theirs = (tenants.row(f"SELECT * FROM {name} WHERE tenant_id = %s {NEWEST}", tenant) for tenant in TENANTS)
     # What else is unique is another one's, so that nothing but the guard can refuse the row.
     changes: dict[str, dict[str, object]] = {
         "llm_calls": {"call_id": uuid7(), "step": 9},
+        "budget_holds": {"id": uuid7()},
         "replies": {"position": 9},
         "summaries": {"id": uuid7(), "through_turn_index": 9},
         "audit_events": {},
@@ -282,7 +311,7 @@ def test_a_tenants_row_names_no_turn_call_or_payer_of_another(
     }
     new = changes[name]
     insert = f"INSERT INTO {name} SELECT * FROM jsonb_populate_record(null::{name}, %s)"
-    if "id" in own and name != "summaries":
+    if name in ("audit_events", "usage_ledger"):
         columns = ", ".join(c for c in own if c != "id")
         insert = f"INSERT INTO {name} ({columns}) SELECT {columns} FROM jsonb_populate_record(null::{name}, %s)"
     with pytest.raises(error, match=guard), as_tenant.transaction():
@@ -316,10 +345,21 @@ def test_a_month_is_added_up_of_what_its_reader_may_see(
         assert connection.execute(payers).fetchall() == []
 
 
+def test_the_ledgers_view_shows_what_its_reader_may_see(
+    tenants: CouncilRoom, as_tenant: psycopg.Connection[Row], database_urls: DatabaseUrls
+) -> None:
+    entries = "SELECT DISTINCT tenant_id FROM usage_entries ORDER BY tenant_id"
+    assert as_tenant.execute(entries).fetchall() == [{"tenant_id": TENANTS[0]}]
+    with psycopg.connect(database_urls.of(Role.OPS)) as connection:
+        assert len(connection.execute(entries).fetchall()) == len(TENANTS)
+    with psycopg.connect(database_urls.of(Role.APP)) as connection:
+        assert connection.execute(entries).fetchall() == []
+
+
 def test_operations_see_every_tenant(tenants: CouncilRoom, database_urls: DatabaseUrls) -> None:
     with psycopg.connect(database_urls.of(Role.OPS), row_factory=dict_row) as connection:
         for name, table in TENANT_TABLES.items():
-            if Role.OPS not in ROLES.get(name, [Role.OPS]):
+            if name in HIDDEN or Role.OPS not in ROLES.get(name, [Role.OPS]):
                 continue
             rows: list[dict[str, Any]] = connection.execute(f"SELECT * FROM {name}".encode()).fetchall()
             assert owners(table, rows) - {"platform"} == (set() if name in SHARED else set(TENANTS))

@@ -10,10 +10,12 @@ from sqlalchemy import (
     Column,
     Date,
     Identity,
+    Index,
     Numeric,
     PrimaryKeyConstraint,
     Table,
     Text,
+    Uuid,
     func,
     text,
 )
@@ -33,8 +35,24 @@ budgets = Table(
     PrimaryKeyConstraint("payer", "period"),
 )
 
-# Written by the releases before 0012 only: what they held and spent while the month's row was locked. The sweeper adds
-# it to the row. The migration after 0012 takes the table and the view away.
+# Part of what a month holds, beside the reserves of open calls: the reserve that accepting a turn holds until its first
+# agent is asked (`id` is the turn's), and that of a posted call whose outcome is unknown (`id` is the call's).
+budget_holds = Table(
+    "budget_holds",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("payer", Text, nullable=False),
+    Column("period", Date, nullable=False),
+    Column("held_usd", Numeric, nullable=False),
+    CheckConstraint("reason IN ('accepted', 'suspense')", name="budget_holds_reason_check"),
+    CheckConstraint("held_usd >= 0", name="budget_holds_money_check"),
+    CheckConstraint("payer IN ('tenant:' || tenant_id, 'platform:' || tenant_id)", name="budget_holds_payer_check"),
+    Index("budget_holds_payer_period_idx", "payer", "period"),
+)
+
+# Only the release before 0014 reads it. It is empty.
 budget_settlements = Table(
     "budget_settlements",
     metadata,

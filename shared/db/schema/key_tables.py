@@ -1,6 +1,6 @@
 """API keys. The key itself is never stored, and nothing but the authorizer looks a key up by its hash."""
 
-from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, Table, Text, UniqueConstraint, Uuid
+from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, Table, Text, UniqueConstraint, Uuid, text
 
 from shared.db.schema.columns import Time, metadata, now
 
@@ -28,4 +28,6 @@ api_keys = Table(
     UniqueConstraint("key_hash", name="api_keys_key_hash_key"),
     Index("api_keys_tenant_id_id_idx", "tenant_id", "id"),
     Index("api_keys_created_by_idx", "tenant_id", "created_by", "id"),
+    # Keys that were revoked or expired long ago are removed.
+    Index("api_keys_ended_at_idx", text("least(revoked_at, expires_at)")),
 )

@@ -7,11 +7,9 @@ tenant; and no column that changes while a turn runs is indexed, so that its upd
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     Date,
-    Double,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -27,8 +25,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from shared.db.schema.agent_tables import agent_versions, agents
 from shared.db.schema.budget_tables import (
     PLATFORM,
+    budget_holds,
     budget_limits,
     budget_settlements,
     budgets,
@@ -37,53 +37,46 @@ from shared.db.schema.budget_tables import (
 from shared.db.schema.columns import Time, counts, metadata, now, tokens
 from shared.db.schema.invocation_log_tables import invocation_log_hours
 from shared.db.schema.key_tables import api_keys
-from shared.db.schema.usage_tables import usage_days, usage_hours, usage_ledger, usage_rolled_up
+from shared.db.schema.tenant_tables import tenants, waits
+from shared.db.schema.usage_tables import (
+    usage_daily,
+    usage_days,
+    usage_entries,
+    usage_hourly,
+    usage_hours,
+    usage_ledger,
+    usage_progress,
+    usage_rolled_up,
+)
 
 # Whoever wants the schema finds all of it here.
 __all__ = [
     "PLATFORM",
     "Time",
+    "agent_versions",
+    "agents",
     "api_keys",
+    "budget_holds",
     "budget_limits",
     "budget_settlements",
     "budgets",
     "invocation_log_hours",
     "metadata",
     "platform_months",
+    "tenants",
+    "usage_daily",
     "usage_days",
+    "usage_entries",
+    "usage_hourly",
     "usage_hours",
     "usage_ledger",
+    "usage_progress",
     "usage_rolled_up",
+    "waits",
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0013"
-agents = Table(
-    "agents",
-    metadata,
-    Column("tenant_id", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("deleted_at", Time),
-    now(),
-    PrimaryKeyConstraint("tenant_id", "key"),
-)
-
-agent_versions = Table(
-    "agent_versions",
-    metadata,
-    Column("tenant_id", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("role_prompt", Text, nullable=False),
-    Column("model_alias", Text, nullable=False),
-    Column("max_output_tokens", Integer, nullable=False),
-    Column("temperature", Double),
-    Column("enabled", Boolean, nullable=False),
-    now(),
-    PrimaryKeyConstraint("tenant_id", "key", "version"),
-)
+MIGRATION_HEAD = "0014"
 
 sessions = Table(
     "sessions",
@@ -101,6 +94,13 @@ sessions = Table(
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
     # The one list that is read by tenant; and a turn names its session with its tenant.
     Index("sessions_tenant_id_id_key", "tenant_id", "id", unique=True),
+    # To count a tenant's living sessions. In a collation that the policies do not compare in.
+    Index(
+        "sessions_living_of_tenant_idx",
+        "tenant_id",
+        postgresql_where=text("deleted_at IS NULL"),
+        postgresql_ops={"tenant_id": 'COLLATE "C"'},
+    ),
     Index("sessions_living_created_at_idx", "created_at", postgresql_where=text("deleted_at IS NULL")),
 )
 
@@ -148,6 +148,14 @@ turns = Table(
     Index("turns_id_tenant_id_key", "id", "tenant_id", unique=True),
     # A tenant's newest turns, to count those of the last minute. In a collation that the policies do not compare in.
     Index("turns_newest_of_tenant_idx", "tenant_id", "created_at", postgresql_ops={"tenant_id": 'COLLATE "C"'}),
+    # To count a tenant's active turns, and for nothing else: in another collation, and by the column that only a turn's
+    # end sets.
+    Index(
+        "turns_active_of_tenant_idx",
+        "tenant_id",
+        postgresql_where=text("completed_at IS NULL"),
+        postgresql_ops={"tenant_id": 'COLLATE "POSIX"'},
+    ),
     Index(
         "turns_one_active_per_session",
         "session_id",

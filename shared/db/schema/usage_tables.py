@@ -11,6 +11,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    MetaData,
     Numeric,
     Table,
     Text,
@@ -43,15 +44,25 @@ usage_ledger = Table(
     Column("amount_usd", Numeric, nullable=False),
     Column("rates", JSONB, nullable=False),
     now(),
+    # Why the row was posted. The release before 0014 leaves this and the next two NULL; `usage_entries` fills them in.
+    Column("reason", Text),
+    # Who posted the turn, and with which API key, if it was one.
+    Column("user_id", Text),
+    Column("api_key_id", Uuid),
     CheckConstraint("kind IN ('post', 'adjustment')", name="usage_ledger_kind_check"),
     CheckConstraint("account IN ('tenant', 'platform', 'suspense')", name="usage_ledger_account_check"),
+    CheckConstraint(
+        "reason IN ('reply', 'review', 'helper', 'failed_attempt', 'unknown_outcome')", name="usage_ledger_reason_check"
+    ),
     Index("usage_ledger_one_post_per_call", "call_id", unique=True, postgresql_where=text("kind = 'post'")),
     Index(
-        "usage_ledger_one_tenant_post_per_step",
+        "usage_ledger_one_tenant_reply_per_step",
         "turn_id",
         "step",
         unique=True,
-        postgresql_where=text("kind = 'post' AND account = 'tenant'"),
+        postgresql_where=text(
+            "kind = 'post' AND account = 'tenant' AND coalesce(reason, 'reply') IN ('reply', 'review')"
+        ),
     ),
     # What is in suspense is found here and not by a call's status, which changes. Most of it was settled long ago.
     Index(
@@ -72,7 +83,18 @@ usage_ledger = Table(
 )
 
 
-def _spans(name: str) -> Table:
+# The view of the ledger that readers use: reason, user and key of every row, whichever release posted it.
+usage_entries = Table(
+    "usage_entries",
+    MetaData(),
+    *(
+        Column(column.name, column.type, nullable=column.name in ("agent_key", "api_key_id"))
+        for column in usage_ledger.c
+    ),
+)
+
+
+def _spans(name: str, *dimensions: Column[object]) -> Table:
     """The ledger's rows of a span of time and everything else that they have in common, as one row."""
     return Table(
         name,
@@ -84,6 +106,7 @@ def _spans(name: str) -> Table:
         Column("purpose", Text, nullable=False),
         Column("account", Text, nullable=False),
         Column("kind", Text, nullable=False),
+        *dimensions,
         # Posts: an adjustment is no call of its own.
         Column("calls", BigInteger, nullable=False),
         # A sum can be greater than what a row of the ledger can count.
@@ -97,6 +120,7 @@ def _spans(name: str) -> Table:
             "purpose",
             "account",
             "kind",
+            *(dimension.name for dimension in dimensions),
             name=f"{name}_key",
             postgresql_nulls_not_distinct=True,
         ),
@@ -104,16 +128,32 @@ def _spans(name: str) -> Table:
     )
 
 
-usage_hours = _spans("usage_hours")
-# Days of UTC. The hours stay: a period may begin or end within a day.
-usage_days = _spans("usage_days")
+def _reasons_and_users() -> list[Column[object]]:
+    return [
+        Column("reason", Text, nullable=False),
+        Column("user_id", Text, nullable=False),
+        Column("api_key_id", Uuid),
+    ]
 
-usage_rolled_up = Table(
-    "usage_rolled_up",
-    metadata,
-    Column("only_row", Boolean, primary_key=True),
-    # The start of an hour: what was posted before it is in usage_hours, and in usage_days where its day is over too.
-    # Without this row, nothing is.
-    Column("until", Time, nullable=False),
-    CheckConstraint("only_row", name="usage_rolled_up_check"),
-)
+
+def _rolled_up(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("only_row", Boolean, primary_key=True),
+        # The start of an hour: what was posted before it is rolled up by hour, and by day where its day is over too.
+        # Without this row, nothing is.
+        Column("until", Time, nullable=False),
+        CheckConstraint("only_row", name=f"{name}_check"),
+    )
+
+
+usage_hourly = _spans("usage_hourly", *_reasons_and_users())
+# Days of UTC. The hours stay: a period may begin or end within a day.
+usage_daily = _spans("usage_daily", *_reasons_and_users())
+usage_progress = _rolled_up("usage_progress")
+
+# Only the release before 0014 rolls these up and reads them.
+usage_hours = _spans("usage_hours")
+usage_days = _spans("usage_days")
+usage_rolled_up = _rolled_up("usage_rolled_up")
