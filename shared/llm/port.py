@@ -6,10 +6,13 @@ readable count is `succeeded`, whatever its text; what may have reached the prov
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from shared.catalog import Model
 from shared.domain.money import Usage
+
+# So many bytes of an answer, in UTF-8, are kept and shown.
+MAX_TEXT_BYTES: Final = 256 * 1024
 
 CallStatus = Literal["succeeded", "unbilled", "unknown"]
 # Why a call gave no answer. `refused` is final; anything else is worth another attempt.
@@ -80,3 +83,11 @@ def storable(text: str) -> str:
     """`text` as Postgres can keep it: NUL and lone surrogates become U+FFFD."""
     text = text.replace("\x00", "\ufffd")
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def cut(text: str, most_bytes: int = MAX_TEXT_BYTES) -> str:
+    """The longest beginning of a storable text that has at most `most_bytes` bytes in UTF-8."""
+    if size_of(text) <= most_bytes:
+        return text
+    # Decoding leaves out a character whose last bytes are missing.
+    return text.encode()[:most_bytes].decode("utf-8", "ignore")

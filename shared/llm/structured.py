@@ -6,8 +6,7 @@ it can be stored.
 
 import json
 import logging
-import re
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,9 +17,12 @@ logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
-_FENCED = re.compile(r"^\s*```[\w-]*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 # More than any answer of ours is worth reading.
-MAX_CHARACTERS = 100_000
+MAX_CHARACTERS: Final = 100_000
+# Deeper than any answer of ours, and shallow enough for whatever stack a turn is run or resumed on.
+MAX_DEPTH: Final = 32
+# Models write line breaks within strings. JSON forbids them, and they are read all the same.
+_DECODER: Final = json.JSONDecoder(strict=False)
 
 
 def parse(model: type[Answer], completion: Completion, component: str, step: int) -> Answer | Fallback:
@@ -42,28 +44,30 @@ def parse(model: type[Answer], completion: Completion, component: str, step: int
 def _json_object(text: str) -> str | None:
     """The one JSON object in `text`, with or without a fence or prose around it. Two objects are none: nobody can
     say which was meant."""
-    fenced = _FENCED.match(text)
-    text = fenced[1] if fenced else text
+    # A fence has no brace, so the first brace in the text is the first one in the fence. Only one place is tried: to
+    # try each brace would take time quadratic in their number.
     start = text.find("{")
     if start < 0:
         return None
     try:
-        # Line breaks within strings, which JSON forbids and models write, are let through and written properly.
-        value, end = json.JSONDecoder(strict=False).raw_decode(text, start)
-        return None if "{" in text[end:] else json.dumps(_storable(value))
+        value, end = _DECODER.raw_decode(text, start)
+        return None if text.find("{", end) >= 0 else json.dumps(_storable(value, MAX_DEPTH))
     except (ValueError, RecursionError):
         return None
 
 
-def _storable(value: Any) -> Any:
-    """`value` with every text in it as Postgres can keep it: an escape can bring in what the answer itself has not."""
+def _storable(value: Any, depth: int) -> Any:
+    """`value` with every text in it as Postgres can keep it: an escape can bring in what the answer itself has not.
+    Raises ValueError if more than `depth` lists and objects are nested."""
     match value:
         case str():
             return storable(value)
+        case list() | dict() if depth == 0:
+            raise ValueError("nested too deeply")
         case list():
-            return [_storable(item) for item in value]
+            return [_storable(item, depth - 1) for item in value]
         case dict():
-            return {storable(name): _storable(item) for name, item in value.items()}
+            return {storable(name): _storable(item, depth - 1) for name, item in value.items()}
     return value
 
 

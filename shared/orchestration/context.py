@@ -6,6 +6,7 @@ The room is the alias's window less the output cap, per agent, with the role pro
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
@@ -30,13 +31,13 @@ class Context:
     def fitted(self, system: Message, question: Message, room: int) -> tuple[Message, ...]:
         """`system`, as many of the newest turns as there is room for, and `question`."""
         room -= estimate_tokens((system, question))
-        past: list[Message] = []
+        fitting: list[tuple[Message, Message]] = []
         for tokens, exchange in self._newest_first:
             room -= tokens
             if room < 0:
                 break
-            past[:0] = exchange
-        return (system, *past, question)
+            fitting.append(exchange)
+        return (system, *chain.from_iterable(reversed(fitting)), question)
 
     @cached_property
     def _newest_first(self) -> list[tuple[int, tuple[Message, Message]]]:

@@ -1,11 +1,13 @@
 """The modes of the council. A mode says who is asked, and in which order; everything hard sits behind `ask`.
 
-To add one, write a function of the council and put it into MODES.
+To add one, write a function of the council and put it into MODES: as it is, or as Checked if it refuses some rosters.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
+from shared.domain.agent import Agent
 from shared.domain.turn import Plan
 from shared.orchestration.council import Council
 from shared.orchestration.tags import parse_tags
@@ -40,6 +42,23 @@ def orchestrator(council: Council) -> None:
     """Those whom the routing manager selects, in its order."""
     for key in council.route().selected_agent_keys:
         council.ask(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A mode that refuses some rosters. `check` raises RosterRefused for the enabled agents of a session, by key."""
+
+    mode: Callable[[Council], None]
+    check: Callable[[Mapping[str, Agent]], None]
+
+    def __call__(self, council: Council) -> None:
+        self.mode(council)
+
+
+def check_roster(mode: Callable[[Council], None], roster: Mapping[str, Agent]) -> None:
+    """Let `mode` refuse the roster before its turn is accepted. Raises RosterRefused."""
+    if isinstance(mode, Checked):
+        mode.check(roster)
 
 
 def _ask_all(council: Council, plan: Plan) -> None:

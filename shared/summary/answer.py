@@ -9,6 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from shared.domain.summary import LISTS
 
 MAX_ITEM_CHARACTERS: Final = 500
+# An id is read from so many characters, because NFKC takes time quadratic in a run of combining marks.
+MAX_ID_CHARACTERS: Final = 64
 _BULLET: Final = re.compile(r"(?:[-*•–]|\(?\d{1,2}\))(?:\s+|$)|・\s*")
 _ID: Final = re.compile(r"\W*([FDQA])0*(\d{1,9})(?!\w)", re.IGNORECASE)
 
@@ -67,10 +69,12 @@ NO_CHANGES: Final = Changes(add=Additions())
 
 def read_id(said: str) -> str:
     """Read an id as it is meant: "[f12]", "F12." and "Ｆ１２" name F12. Return "" for any other text."""
-    found = _ID.match(unicodedata.normalize("NFKC", said))
+    found = _ID.match(unicodedata.normalize("NFKC", said[:MAX_ID_CHARACTERS]))
     return f"{found[1].upper()}{int(found[2])}" if found else ""
 
 
 def short(text: str) -> str:
     """Put an item on one line, without the bullet that a model wrote before it, and cut it to its limit."""
-    return " ".join(_BULLET.sub("", text.strip(), count=1).split())[:MAX_ITEM_CHARACTERS]
+    text = text.strip()
+    bullet = _BULLET.match(text)
+    return " ".join(text[bullet.end() if bullet else 0 :].split())[:MAX_ITEM_CHARACTERS]

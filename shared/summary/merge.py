@@ -5,6 +5,7 @@ Both put it into the archive.
 """
 
 import unicodedata
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Final
@@ -91,7 +92,7 @@ class _Memory:
             self.ignored.add(COPIED_LIST)
             return
         for id_, closing in closings.items():
-            if id_ in known - replaced:
+            if id_ in known and id_ not in replaced:
                 self._close(id_, closing)
 
     def _close(self, id_: str, closing: Closing) -> None:
@@ -124,14 +125,14 @@ class _Memory:
 
     def shrink(self, limits: Limits) -> None:
         """Archive the oldest of each list that is too long, and then of the list that takes the most room."""
-        lists = {name: [item for item in self.held.values() if item.list == name] for name in LISTS}
+        lists = {name: deque(item for item in self.held.values() if item.list == name) for name in LISTS}
         for items in lists.values():
             while len(items) > limits.items:
-                self._archive(items.pop(0).id, "no_room")
+                self._archive(items.popleft().id, "no_room")
         sizes = {name: sum(len(item.text) for item in items) for name, items in lists.items()}
         while sum(sizes.values()) > limits.characters:
             name = max(sizes, key=lambda name: sizes[name])
-            oldest = lists[name].pop(0)
+            oldest = lists[name].popleft()
             sizes[name] -= len(oldest.text)
             self._archive(oldest.id, "no_room")
 

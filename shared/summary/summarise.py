@@ -111,8 +111,8 @@ def _fit(system: Message, turns: Sequence[PastTurn], room: int) -> tuple[Message
         room -= estimate_tokens((message,))
         if room < 0 and said:
             break
-        said.insert(0, message.text)
-    return system, Message("user", "The turns:\n\n" + "\n\n".join(said))
+        said.append(message.text)
+    return system, Message("user", "The turns:\n\n" + "\n\n".join(reversed(said)))
 
 
 def _excerpt(previous: Summary, turns: Sequence[PastTurn], policy: SummaryPolicy) -> str:

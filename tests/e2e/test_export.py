@@ -23,18 +23,19 @@ def test_json_is_the_default_and_holds_what_the_lists_hold(tenant: Tenant, sessi
 def test_the_pages_of_markdown_are_one_document(
     stack: Stack, tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
-    # Each turn is stored with its text twice, and so has a page to itself.
-    provider.answer_with(lambda _: moods.ok("x" * 1_500_000))
-    for _ in range(2):
+    # Each turn is stored with its text twice: nine of them are more than a page holds.
+    provider.answer_with(lambda _: moods.ok("x" * 256 * 1024))
+    for _ in range(9):
         tenant.take(session_id, "@writer hello")
     first = tenant.http.get(f"sessions/{session_id}/export", params={"format": "markdown"})
     assert (first.status_code, first.headers["content-type"]) == (200, "text/markdown; charset=utf-8")
     assert first.headers["content-disposition"] == f'attachment; filename="session-{session_id}.md"'
     second = tenant.http.get(f"{stack.url}{first.links['next']['url']}")
-    assert second.headers["content-disposition"] == f'attachment; filename="session-{session_id}-after-1.md"'
+    on_first = first.text.count("## Turn")
+    assert second.headers["content-disposition"] == f'attachment; filename="session-{session_id}-after-{on_first}.md"'
     assert "next" not in second.links
     headings = [line for line in (first.text + second.text).splitlines() if line.startswith(("# ", "## Turn"))]
-    assert headings == ["# Talk", "## Turn 1", "## Turn 2"]
+    assert headings == ["# Talk", *(f"## Turn {number}" for number in range(1, 10))]
 
 
 def test_nobody_else_gets_it(stack: Stack, tenant: Tenant, session_id: str) -> None:

@@ -1,20 +1,22 @@
-"""A mode that raises ends its turn at once: as failed, with what was answered. Without an accepted turn nothing is
-stored."""
+"""A mode that raises ends its turn at once: as failed, with what was answered. A roster that a mode refuses is told
+before the turn is accepted, and nothing is stored."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import pytest
 
+from shared.domain.agent import Agent
 from shared.domain.turn import Plan
+from shared.errors import RosterRefused
 from shared.llm.port import Completion, Request
 from shared.names import Env
 from shared.orchestration.council import Council
-from shared.orchestration.modes import MODES
+from shared.orchestration.modes import MODES, Checked, roundtable
 from shared.settings import settings
-from shared.turns import run
-from tests.council_room import FAST_COST, CouncilRoom, answer, body, names
+from shared.turns import accept, run
+from tests.council_room import ALIASES, FAST_COST, CouncilRoom, answer, body, names
 from tests.posted_turn import post_turn
 
 Mode = Callable[[Council], None]
@@ -57,7 +59,8 @@ def use(monkeypatch: pytest.MonkeyPatch, room: CouncilRoom) -> Callable[[Mode | 
     """Run the sessions' mode as this function; None: as it is."""
 
     def use(mode: Mode | None) -> None:
-        monkeypatch.setattr(run, "MODES", MODES if mode is None else {"tag": mode})
+        for module in (accept, run):
+            monkeypatch.setattr(module, "MODES", MODES if mode is None else {"tag": mode})
 
     return use
 
@@ -94,6 +97,29 @@ def test_a_mode_that_fails_before_it_asked_anybody_ends_its_turn_as_failed(
     assert post_turn(room, monkeypatch, "@writer hello", key="key-1").body == answered.body
     use(None)
     assert post_turn(room, monkeypatch, "@writer hello").body["status"] == "completed"
+
+
+def four_agents(roster: Mapping[str, Agent]) -> None:
+    if len(roster) < 4:
+        raise RosterRefused("This mode takes four agents.")
+
+
+def test_a_mode_refuses_a_roster_before_its_turn_is_accepted(
+    room: CouncilRoom, use: Callable[[Mode | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(Checked(roundtable, four_agents))
+    refused = post_turn(room, monkeypatch, "hello", key="key-1")
+    assert (refused.status, refused.body["code"]) == (422, "roster_refused")
+    assert refused.body["detail"] == "This mode takes four agents."
+    with pytest.raises(RosterRefused):
+        room.take("hello", later=True)
+    assert (room.rows("SELECT id FROM turns"), room.provider.requests) == ([], [])
+    room.make_agent("editor")
+    # Its mode is `tag`, which stands for the one that is checked.
+    session_id = room.make_session(agent_keys=[*ALIASES, "editor"])
+    assert body(room.take("hello", session_id=session_id))["status"] == "completed"
+    use(None)
+    assert post_turn(room, monkeypatch, "@writer hello", key="key-1").body["status"] == "completed"
 
 
 @pytest.mark.parametrize("mode", [fails_at_once, fails_after_an_answer])

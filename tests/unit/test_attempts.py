@@ -6,8 +6,9 @@ from typing import get_args
 import pytest
 
 from shared.catalog import Model
-from shared.domain.turn import Verdict
-from shared.llm.port import CallError, Completion
+from shared.domain.money import Usage, cost
+from shared.domain.turn import SIZE_LIMIT, Verdict
+from shared.llm.port import MAX_TEXT_BYTES, CallError, Completion
 from shared.orchestration.attempts import Attempt, next_alias
 from tests.unit.asking import AGAIN, ASK, DEEP, ERRORS, FAST, FINAL, ROOMS, Stage, attempt
 
@@ -101,6 +102,49 @@ class TestSettle:
         assert {(request.turn_id, request.temperature) for request in requests} == {(str(stage.asker.turn_id), 0.5)}
         # The agent's cap or the model's, whichever is lower.
         assert [request.max_output_tokens for request in requests] == [300, 300, FAST.max_output_tokens]
+
+
+class TestSize:
+    @pytest.mark.parametrize("letter", ["a", "é", "王", "😀", "\x01"])
+    def test_an_answer_is_cut_at_so_many_bytes_and_never_within_a_character(
+        self, monkeypatch: pytest.MonkeyPatch, letter: str
+    ) -> None:
+        settled = settle(monkeypatch, Completion("succeeded", "!" + letter * MAX_TEXT_BYTES, "end_turn"))
+        text = settled.completion.text
+        assert "!" + letter * MAX_TEXT_BYTES == text + letter * (MAX_TEXT_BYTES + 1 - len(text))
+        assert MAX_TEXT_BYTES - 4 < len(text.encode()) <= MAX_TEXT_BYTES
+        assert (settled.completion.stop_reason, settled.verdict) == (SIZE_LIMIT, "reply")
+
+    def test_an_answer_of_exactly_so_many_bytes_is_whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = Completion("succeeded", "a" * MAX_TEXT_BYTES, "max_tokens", Usage(3, 4))
+        assert settle(monkeypatch, whole).completion == whole
+
+    def test_a_cut_answer_costs_what_the_provider_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        usage = Usage(10, 1_000_000)
+        settled = settle(monkeypatch, Completion("succeeded", "a" * 3_000_000, "end_turn", usage))
+        assert settled.completion.usage == usage
+        assert settled.cost_usd == cost(DEEP.rates, usage)
+
+    def test_a_withheld_answer_stays_withheld_however_long_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        settled = settle(monkeypatch, Completion("succeeded", "a" * 3_000_000, "content_filtered"))
+        assert (settled.error, settled.verdict) == ("content_filtered", "failed")
+        assert len(settled.completion.text) == MAX_TEXT_BYTES
+
+    def test_a_text_that_grows_when_it_is_made_storable_is_cut_after_that(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settled = settle(monkeypatch, Completion("succeeded", "\x00" * MAX_TEXT_BYTES, "end_turn"))
+        assert settled.completion.text == "\ufffd" * (MAX_TEXT_BYTES // 3)
+
+
+def settle(monkeypatch: pytest.MonkeyPatch, completion: Completion) -> Attempt:
+    """The attempt that settles the step which is answered so."""
+    stage = Stage(monkeypatch)
+    stage.provider.enqueue(completion)
+    settled = stage.asker.settle(ASK)
+    assert isinstance(settled, Attempt)
+    assert settled is stage.journal.closed[-1]
+    return settled
 
 
 class TestResume:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic_core import PydanticSerializationError
 
-from shared.domain.json_text import json_text
+from shared.domain.json_text import cut_json, json_size, json_text
 
 AWKWARD = "".join(map(chr, range(0x20))) + '"\\/\x7f\x80\xa0é\u2028\u2029\ufeff\ufffd\uffff😀 </script>'
 
@@ -29,3 +29,12 @@ def test_it_is_what_the_standard_library_makes_of_it(value: Any) -> None:
 def test_what_cannot_be_stored_raises(value: object) -> None:
     with pytest.raises((PydanticSerializationError, UnicodeEncodeError)):
         json_text(value)
+
+
+@pytest.mark.parametrize("text", [AWKWARD, "a" * 50, "\x01" * 50, "😀" * 50, '"' * 50, ""])
+def test_a_text_is_cut_to_the_longest_beginning_that_fits_as_json(text: str) -> None:
+    for most in range(json_size(text)):
+        shown = cut_json(text, most)
+        assert text.startswith(shown)
+        assert json_size(shown) - 2 <= most
+        assert shown == text or json_size(text[: len(shown) + 1]) - 2 > most

@@ -188,7 +188,8 @@ def test_the_text_for_an_unknown_id_is_kept_if_the_id_names_a_list(id_: str, kep
 
 
 @pytest.mark.parametrize(
-    "spelled", ["F12", "f12", "[F12]", "[f12]", "f12.", " F12 ", "F012", "Ｆ１２", "F١٢", "F12: It"]
+    "spelled",
+    ["F12", "f12", "[F12]", "[f12]", "f12.", " F12 ", "F012", "Ｆ１２", "F١٢", "F12: It", "F12: " + "a" * 500],
 )
 def test_an_id_is_read_as_models_spell_it(spelled: str) -> None:
     assert read_id(spelled) == "F12"

@@ -1,13 +1,17 @@
-"""The example by which docs/modes.md shows how to write a mode, run as it stands there."""
+"""The example of a mode in docs/modes.md, run as it stands there, and modes that refuse rosters."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
+
+from shared.domain.agent import Agent
 from shared.domain.turn import Plan
+from shared.errors import RosterRefused
 from shared.orchestration.council import Council
-from shared.orchestration.modes import MODES
-from tests.unit.test_council import Sitting
+from shared.orchestration.modes import MODES, Checked, check_roster, roundtable
+from tests.unit.test_council import ROSTER, Sitting
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "modes.md"
 
@@ -37,3 +41,23 @@ def test_the_documented_debate_asks_twice_in_turn_and_then_the_judge() -> None:
 
 def test_every_mode_of_the_document_is_registered_and_the_other_way_round() -> None:
     assert set(re.findall(r"^\| `([a-z]+)` \|", DOCUMENT.read_text(), re.MULTILINE)) == set(MODES)
+
+
+def three_agents(roster: Mapping[str, Agent]) -> None:
+    if len(roster) < 3:
+        raise RosterRefused("A debate takes three agents.")
+
+
+def test_a_checked_mode_refuses_a_roster_and_runs_with_another_one() -> None:
+    debate = Checked(roundtable, three_agents)
+    with pytest.raises(RosterRefused, match="three agents"):
+        check_roster(debate, {"writer": ROSTER["writer"]})
+    check_roster(debate, ROSTER)
+    sitting = Sitting()
+    debate(sitting.council)
+    assert [reply.agent_key for reply in sitting.council.replies] == list(ROSTER)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mode_of_ours_refuses_no_roster(mode: str) -> None:
+    check_roster(MODES[mode], {"writer": ROSTER["writer"]})

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.domain.turn import Fallback
 from shared.llm.port import Completion
 from shared.llm.schema import schema_of, without_bounds
-from shared.llm.structured import parse
+from shared.llm.structured import MAX_DEPTH, parse
 from shared.orchestration.routing import Decision
 from shared.summary.answer import Changes
 from tests.model_answers import DECISION, FAILURES, ROUTING, SENTINEL, STRUCTURE, Answer, readable
@@ -113,3 +113,13 @@ def test_hosted_providers_get_no_bounds_and_every_property() -> None:
         "properties": {"maxItems": {"type": "array", "items": {"type": "string"}}},
         "anyOf": [{"type": "integer"}],
     }
+
+
+def test_an_answer_is_read_as_deep_as_any_of_ours_and_no_deeper() -> None:
+    def nested(depth: int) -> Completion:
+        """An object with so many levels, itself included."""
+        lists = "[" * (depth - 1) + "1" + "]" * (depth - 1)
+        return Completion("succeeded", f'{{"selected_agent_keys": [], "x": {lists}}}', "end_turn")
+
+    assert isinstance(read(nested(MAX_DEPTH)), Decision)
+    assert read(nested(MAX_DEPTH + 1)) == "invalid_json"

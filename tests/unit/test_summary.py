@@ -11,6 +11,7 @@ from shared.domain.summary import LISTS, Item, Summary, by_list
 from shared.domain.turn import Fallback, Purpose
 from shared.llm.port import Completion, Message
 from shared.llm.tokens import TokenEstimates
+from shared.summary.answer import short
 from shared.summary.merge import Limits
 from shared.summary.policy import SummaryPolicy
 from shared.summary.summarise import Summarised, summarise
@@ -160,3 +161,8 @@ def test_lists_without_the_object_around_them_are_read_as_additions() -> None:
     summarised, _ = run(history(2), structure=json.dumps(EXTRACTED["add"]))
     assert summarised is not None
     assert by_list(summarised.summary.items)["key_facts"] == ["It starts in May."]
+
+
+@pytest.mark.parametrize("item", ["Pay - or not.", "It was 3) rain.", "a * b", "It costs 5 – 7 USD."])
+def test_an_item_keeps_what_looks_like_a_bullet_behind_its_beginning(item: str) -> None:
+    assert short(item) == item
