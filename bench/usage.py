@@ -37,14 +37,16 @@ _SERVER = {"shared_buffers": "1GB", "max_wal_size": "16GB", "fsync": "off", "mai
 
 _MAKE: LiteralString = """
     INSERT INTO usage_ledger (tenant_id, session_id, turn_id, call_id, step, attempt, kind, account, period, purpose,
-        agent_key, model_alias, input_tokens, output_tokens, amount_usd, rates, created_at)
+        agent_key, model_alias, input_tokens, output_tokens, amount_usd, rates, created_at, reason, user_id)
     SELECT 'tenant-' || CASE WHEN i %% 2 = 0 THEN 0 ELSE 1 + (i / 2) %% 99 END, md5((i / 40)::text)::uuid,
         gen_random_uuid(), gen_random_uuid(), i %% 5, 1, 'post',
         CASE WHEN i %% 50 = 7 THEN 'suspense' WHEN i %% 10 = 3 THEN 'platform' ELSE 'tenant' END,
         date_trunc('month', at, 'UTC')::date,
         CASE WHEN i %% 10 = 3 THEN 'routing' ELSE 'agent' END, CASE WHEN i %% 10 <> 3 THEN 'agent-' || i %% 7 END,
         'alias-' || i %% 4, tokens, tokens / 5, tokens * 0.25 / 1000000 + tokens / 5 * 2.0 / 1000000,
-        '{"input": "0.25", "output": "2", "cache_read": "0.025", "cache_write": "0.25", "reasoning": "2"}', at
+        '{"input": "0.25", "output": "2", "cache_read": "0.025", "cache_write": "0.25", "reasoning": "2"}', at,
+        CASE WHEN i %% 50 = 7 THEN 'unknown_outcome' WHEN i %% 10 = 3 THEN 'helper' ELSE 'reply' END,
+        'user-' || (i / 40) %% 10
     FROM (SELECT i, %s::timestamptz + i * (interval '30 days' / %s::int) AS at, 200 + (random() * 4000)::int AS tokens
         FROM generate_series(1::bigint, %s::bigint) AS i) AS made"""
 
@@ -100,7 +102,7 @@ def _indexes(owner: psycopg.Connection[Any], *names: str) -> dict[str, str]:
 
 def _make(owner: psycopg.Connection[Any], rows: int, start: datetime) -> None:
     """Fill the ledger. Indexes are made afterwards, which takes less time; no foreign key is looked at."""
-    by_call = ("usage_ledger_one_post_per_call", "usage_ledger_one_tenant_post_per_step")
+    by_call = ("usage_ledger_one_post_per_call", "usage_ledger_one_tenant_reply_per_step")
     indexes = _indexes(owner, *by_call, *_BY_TIME)
     started = time.monotonic()
     for name in indexes:
@@ -119,7 +121,7 @@ def _report(owner: psycopg.Connection[Any], urls: RoleUrls, end: datetime) -> No
     from shared.db.engine import Database
     from shared.db.usage.ledger import load_ledger
     from shared.db.usage.roll_up import roll_up
-    from shared.db.usage.totals import Period, load_totals
+    from shared.db.usage.totals import GROUPS, Period, load_totals
 
     app, ops = Database(urls.app), Database(urls.ops)
     month = Period(end - timedelta(days=DAYS + 1), end)
@@ -132,9 +134,9 @@ def _report(owner: psycopg.Connection[Any], urls: RoleUrls, end: datetime) -> No
     while roll_up(ops, 1):
         hours += 1
     took = time.monotonic() - started
-    owner.execute("VACUUM ANALYZE usage_hours, usage_days")
+    owner.execute("VACUUM ANALYZE usage_hourly, usage_daily")
     print(f"{hours} hours rolled up in {took:.1f} s, {took / hours * 1000:.0f} ms each")
-    for table in ("usage_hours", "usage_days"):
+    for table in ("usage_hourly", "usage_daily"):
         kept = _value(owner, f"SELECT count(*) FROM {table}")
         print(f"{table}: {kept:,} rows, " + _value(owner, f"SELECT pg_size_pretty(pg_total_relation_size('{table}'))"))
     assert totals(app, BIG_TENANT, "day", "model_alias") == before, "rolling up has changed a total"
@@ -153,7 +155,7 @@ def _report(owner: psycopg.Connection[Any], urls: RoleUrls, end: datetime) -> No
     day = Period(end - timedelta(days=1), end)
     first = load_ledger(app, BIG_TENANT, month, PageRequest(100))
     others: dict[str, Callable[[], object]] = {
-        "by all but session": lambda: totals(app, BIG_TENANT, "day", "agent_key", "model_alias", "purpose", "account"),
+        "by all but session": lambda: totals(app, BIG_TENANT, *(name for name in GROUPS if name != "session_id")),
         "a day by session, from the ledger": lambda: totals(app, BIG_TENANT, "session_id", period=day),
         "a month by session": lambda: totals(app, BIG_TENANT, "session_id"),
         "first page of 100 rows": lambda: load_ledger(app, BIG_TENANT, month, PageRequest(100)),

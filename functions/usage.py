@@ -19,13 +19,17 @@ from shared.db.usage.totals import Period
 from shared.domain.money import TOKEN_CLASSES, format_usd
 from shared.errors import InvalidRequest
 
+# A year, a leap day and a month. Clients ask for a longer report in parts.
+LONGEST_DAYS = 400
 _AMOUNTS = ("cost_usd", "platform_cost_usd", "suspense_usd")
 
 
 class UsageTotalView(BaseModel):
-    """The sums of one group. Of the first six, those are there that were asked for; `agent_key` is null for routing and
-    summaries. `calls` counts provider calls when they are posted. Amounts are decimal strings in USD: `cost_usd` is
-    what the tenant pays, `platform_cost_usd` what the platform bore, `suspense_usd` what nobody is charged with yet."""
+    """The sums of one group. Of the first seven, those are there that were asked for. `agent_key` is null for routing
+    and summaries. `reason` is `reply`, `review`, `helper` (routing and summaries), `failed_attempt` or
+    `unknown_outcome`. `calls` counts provider calls when they are posted. Amounts are decimal strings in USD:
+    `cost_usd` is what the tenant pays, `platform_cost_usd` what the platform bore, `suspense_usd` what nobody is
+    charged with yet."""
 
     day: date | None = None
     session_id: str | None = None
@@ -33,6 +37,7 @@ class UsageTotalView(BaseModel):
     model_alias: str | None = None
     purpose: str | None = None
     account: str | None = None
+    reason: str | None = None
     calls: int
     usage: UsageView
     cost_usd: str
@@ -48,11 +53,17 @@ async def _period(
         str | None, Query(max_length=40, description="Exclusive; by default the start of next month.")
     ] = None,
 ) -> Period:
-    """Days, which begin at midnight UTC, or RFC 3339 times. Raises InvalidRequest."""
+    """Days, which begin at midnight UTC, or RFC 3339 times; LONGEST_DAYS apart at most. Raises InvalidRequest."""
     end = _moment("to", to) if to is not None else _month(_month(datetime.now(UTC)) + timedelta(days=31))
     start = _moment("from", from_) if from_ is not None else _month(end - timedelta(microseconds=1))
     if not start < end:
         raise InvalidRequest("query.from must be before query.to.")
+    if end - start > timedelta(days=LONGEST_DAYS):
+        raise InvalidRequest(
+            f"query.from and query.to may be {LONGEST_DAYS} days apart at most; ask for a shorter period. Without"
+            " query.to, the period ends with this month.",
+            longest_days=LONGEST_DAYS,
+        )
     return Period(start, end)
 
 

@@ -21,9 +21,12 @@ SESSIONS = (UUID(int=1), UUID(int=2**127))
 # Users, and the API keys with which they posted.
 POSTERS = (("user-1", None), ("user-1", UUID(int=3)), ("user-2", None), ("user-2", UUID(int=2**127 + 3)))
 AGENTS = (("writer", "agent"), ("critic", "agent"), (None, "routing"), (None, "summary_text"))
+REASONS = ("reply", "review", "helper", "failed_attempt", "unknown_outcome")
 KINDS = tuple(product(("fast", "deep"), ("tenant", "platform", "suspense"), ("post", "adjustment")))
 _COLUMNS = ("tenant_id", "session_id", "turn_id", "call_id", "step", "attempt", "kind", "account", "period", "purpose")
-_ALL = (*_COLUMNS, "agent_key", "model_alias", *COUNTS, "amount_usd", "rates", "created_at")
+# The release before leaves these NULL.
+_ADDED = ("reason", "user_id", "api_key_id")
+_ALL = (*_COLUMNS, "agent_key", "model_alias", *COUNTS, "amount_usd", "rates", "created_at", *_ADDED)
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,13 @@ class Sums:
 
 
 def entry(at: datetime, tenant_id: str = "tenant-1", **changes: object) -> Row:
-    """One row: a call of the writer that cost the tenant 0.1 USD, but for `changes`. `user_id` and `api_key_id` are the
-    turn's."""
+    """One row: a call of the writer that cost the tenant 0.1 USD, but for `changes`."""
     row: Row = {
         **{"tenant_id": tenant_id, "session_id": SESSIONS[0], "turn_id": uuid4(), "call_id": uuid4(), "step": 0},
         **{"attempt": 1, "kind": "post", "account": "tenant", "period": at.date().replace(day=1), "purpose": "agent"},
         **{"agent_key": "writer", "model_alias": "fast", **dict.fromkeys(COUNTS, 1), "amount_usd": Decimal("0.1")},
         **{"rates": json.dumps(RATES), "created_at": at, "user_id": "user-1", "api_key_id": None},
+        **{"reason": "reply"},
     }
     return row | changes
 
@@ -70,6 +73,7 @@ def entries(
         row = entry(at, chance.choice(tenants), session_id=chance.choice(SESSIONS), agent_key=agent_key)
         row |= {"purpose": purpose, "model_alias": model_alias, "account": account, "kind": kind, "amount_usd": odd}
         row |= dict(zip(("user_id", "api_key_id"), POSTERS[len(rows) % len(POSTERS)], strict=True))
+        row["reason"] = REASONS[len(rows) % len(REASONS)]
         rows.append(row | {name: chance.randrange(10_000) for name in TOKENS})
     return rows
 
@@ -81,6 +85,23 @@ def insert(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> None:
     with owner.transaction(), owner.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.executemany(query, list(rows))
+
+
+def insert_as_before(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> list[Row]:
+    """As the release before does, without reason, user and key; and the turns, which say who posted. Returns the rows
+    as readers see them."""
+    seen = [row | {"reason": _reason(row)} for row in rows]
+    insert_turns(owner, seen)
+    insert(owner, [row | dict.fromkeys(_ADDED) for row in seen])
+    return seen
+
+
+def _reason(row: Row) -> str:
+    if row["kind"] == "adjustment" or row["account"] == "suspense":
+        return "unknown_outcome"
+    if row["purpose"] != "agent":
+        return "helper"
+    return "reply" if row["account"] == "tenant" else "failed_attempt"
 
 
 def insert_turns(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> None:

@@ -7,12 +7,13 @@ from pydantic import BaseModel
 
 from functions.requests import RequestedPage
 from functions.schemas import PageOf, ProblemView
+from functions.strict_route import StrictRoute
 from functions.usage import GroupBy, RequestedPeriod, UsageTotalView, amounts, read_groups, total_view
 from shared.db.engine import operations_database
 from shared.db.usage.totals import OPERATOR_GROUPS, load_totals
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=f"{API_PREFIX}/admin/usage")
+router = APIRouter(prefix=f"{API_PREFIX}/admin/usage", route_class=StrictRoute)
 
 
 class PlatformShareView(BaseModel):
@@ -40,9 +41,9 @@ class OperatorTotalView(UsageTotalView):
     responses={403: {"model": ProblemView}},
 )
 async def read_all_usage(period: RequestedPeriod, page: RequestedPage, group_by: GroupBy = None) -> dict[str, Any]:
-    """Totals over all tenants by any of day, tenant_id, session_id, agent_key, model_alias, purpose and account; one
-    total without. Sorted by the groups in this order. Days are those of UTC. By session_id the period is 92 days at
-    most, and 422 otherwise."""
+    """Totals over all tenants by any of day, tenant_id, session_id, agent_key, model_alias, purpose, account and
+    reason; one total without. Sorted by the groups in this order. Days are those of UTC. The period is 400 days at
+    most, by session_id 92 days, and 422 otherwise."""
     groups = read_groups(group_by, OPERATOR_GROUPS)
     found = load_totals(operations_database(), None, period, groups, page)
     shares = tuple(PlatformShareView.model_fields)

@@ -15,11 +15,12 @@ from functions.api.sessions import session_view
 from functions.http import base_path
 from functions.requests import CurrentCaller, SessionId
 from functions.schemas import ExportView
+from functions.strict_route import StrictRoute
 from shared.db.api.export import ExportPage, load_export
 from shared.db.engine import database
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=API_PREFIX)
+router = APIRouter(prefix=API_PREFIX, route_class=StrictRoute)
 
 Format = Literal["json", "markdown"]
 _TYPES = {"json": ("application/json", "json"), "markdown": ("text/markdown", "md")}

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from functions.http import base_path
 from functions.requests import CurrentCaller, RequestedPage
 from functions.schemas import PageOf, RatesView, UsageView
+from functions.strict_route import StrictRoute
 from functions.usage import GroupBy, RequestedPeriod, UsageTotalView, read_groups, total_view
 from shared.db.api.history import PAGE_BYTES
 from shared.db.api.pages import Order, PageRequest, encode_cursor
@@ -29,7 +30,7 @@ from shared.domain.money import TOKEN_CLASSES, format_usd
 from shared.domain.turn import format_time
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=f"{API_PREFIX}/usage")
+router = APIRouter(prefix=f"{API_PREFIX}/usage", route_class=StrictRoute)
 
 # A page of CSV ends here or at its 4 MB, whichever comes first.
 _CSV_ROWS = 10_000
@@ -49,7 +50,8 @@ _NAMES = (
 )
 _CSV_HEADER = (
     *("created_at", *_NAMES, *TOKEN_CLASSES),
-    *(*(f"{name}_rate" for name in _RATES), "amount_usd", f"{_HOUR}_tokens", f"{_HOUR}_rate", "user_id", "api_key_id"),
+    *(*(f"{name}_rate" for name in _RATES), "amount_usd", f"{_HOUR}_tokens", f"{_HOUR}_rate"),
+    *("user_id", "api_key_id", "reason"),
 )
 # How a formula begins, in spreadsheets of East Asia too. Of two apostrophes, a reader takes one away.
 _FORMULA = re.compile(r"\s*['=+\-@＇＝＋－＠]")
@@ -67,7 +69,9 @@ class LedgerRowView(BaseModel):
     """One row of the ledger. A `post` is what a call cost when its turn was published; an `adjustment` moves a call out
     of suspense, by two rows. `rates` are USD per million tokens, as they were when the call was made;
     `cache_write_1h_tokens` says how many of the usage's `cache_write_tokens` were at the rate for an hour. The user
-    `user_id` posted the turn, with the API key `api_key_id` or, where that is null, with a token."""
+    `user_id` posted the turn, with the API key `api_key_id` or, where that is null, with a token. `reason` says why the
+    row was posted: for a `reply`, a `review`, a `helper` (routing and summaries), a `failed_attempt` that became no
+    reply, or an `unknown_outcome`, where the answer of the provider was lost."""
 
     created_at: datetime
     kind: Literal["post", "adjustment"]
@@ -86,15 +90,16 @@ class LedgerRowView(BaseModel):
     amount_usd: str
     user_id: str
     api_key_id: str | None
+    reason: Literal["reply", "review", "helper", "failed_attempt", "unknown_outcome"]
 
 
 @router.get("", response_model=PageOf[TenantTotalView], response_model_exclude_unset=True)
 async def read_usage(
     caller: CurrentCaller, period: RequestedPeriod, page: RequestedPage, group_by: GroupBy = None
 ) -> dict[str, Any]:
-    """Totals by any of day, session_id, agent_key, model_alias, purpose, account, user_id and api_key_id; one total
-    without. Sorted by the groups in this order. Days are those of UTC. By session_id, user_id or api_key_id the period
-    is 92 days at most, and 422 otherwise."""
+    """Totals by any of day, session_id, agent_key, model_alias, purpose, account, reason, user_id and api_key_id; one
+    total without. Sorted by the groups in this order. Days are those of UTC. The period is 400 days at most, by
+    session_id 92 days, and 422 otherwise."""
     groups = read_groups(group_by, GROUPS)
     found = load_totals(database(), caller.tenant_id, period, groups, page)
     return {"items": [total_view(row, groups) for row in found.items], "next_cursor": found.next_cursor}
@@ -114,7 +119,8 @@ async def list_calls(
     limit: Annotated[int | None, Query(ge=1, le=100, description="20; CSV fills its page.")] = None,
 ) -> Response:
     """The ledger's rows by the time they were posted, what the platform bore included. With `Accept: text/csv` a page
-    is a CSV file with a header line, and the next page is at the address in the header `Link`. A page ends at 4 MB."""
+    is a CSV file with a header line, and the next page is at the address in the header `Link`. A page ends at 4 MB.
+    The period is 400 days at most, and 422 otherwise."""
     as_csv = prefers_csv(request.headers.get("accept", ""))
     page = PageRequest(limit or (_CSV_ROWS if as_csv else 20), cursor, order)
     found = load_ledger(database(), caller.tenant_id, period, page)
@@ -154,7 +160,7 @@ def write_csv(rows: Sequence[Row], most_bytes: int) -> tuple[str, int]:
         named = [view[name] for name in ("created_at", *_NAMES)]
         of_an_hour = [view[f"{_HOUR}_tokens"], view["rates"].get(_HOUR)]
         user_id = neutralised(view["user_id"])
-        writer.writerow([*named, *counts, view["amount_usd"], *of_an_hour, user_id, view["api_key_id"]])
+        writer.writerow([*named, *counts, view["amount_usd"], *of_an_hour, user_id, view["api_key_id"], view["reason"]])
         # All but the user id is ASCII, where a character is a byte.
         size += file.tell() - end + len(user_id.encode()) - len(user_id)
         if size > most_bytes and written:
@@ -184,4 +190,5 @@ def _view(row: Mapping[str, Any]) -> dict[str, Any]:
         "amount_usd": format_usd(row["amount_usd"]),
         "user_id": row["user_id"],
         "api_key_id": row["api_key_id"] and str(row["api_key_id"]),
+        "reason": row["reason"],
     }

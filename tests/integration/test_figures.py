@@ -117,7 +117,7 @@ def test_a_database_without_a_schema_is_said_to_have_none(empty_database: Databa
 def test_nothing_is_changed(room: CouncilRoom, ops_url: str, owner: psycopg.Connection[object]) -> None:
     room.provider.enqueue(answer())
     room.take("@writer hello")
-    tables = ("turns", "llm_calls", "usage_ledger", "budgets", "budget_settlements")
+    tables = ("turns", "llm_calls", "usage_ledger", "budgets", "budget_holds")
     before = [room.rows(f"SELECT * FROM {table}") for table in tables]
     printed(ops_url), printed(ops_url, status=True)
     assert [room.rows(f"SELECT * FROM {table}") for table in tables] == before

@@ -14,11 +14,12 @@ from shared.db.engine import operations_database
 from shared.names import API_PREFIX, Env, Role
 from shared.settings import operations_settings, settings
 from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, DatabaseUrls, answer, body, unknown
+from tests.ledger_rows import entry, hours_ago, insert
 from tests.unit.gateway import body_of, problem_of, request
 
 ROUTED = answer(json.dumps({"selected_agent_keys": ["writer", "researcher"]}))
 MEMORY = answer(json.dumps({"add": {}, "replace": [], "close": []}))
-GROUPS = ["day", "tenant_id", "session_id", "agent_key", "model_alias", "purpose", "account"]
+GROUPS = ["day", "tenant_id", "session_id", "agent_key", "model_alias", "purpose", "account", "reason"]
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -101,6 +102,30 @@ def test_what_was_unknown_and_turned_out_to_be_billed_is_told_apart(ask: Ask, ro
     (total,) = body_of(ask())["items"]
     assert (total["calls"], total["suspense_usd"]) == (2, "0")
     assert Decimal(total["platform_share"]["unknown_usd"]) == Decimal(total["platform_cost_usd"]) == FAST_COST
+
+
+@pytest.mark.parametrize(
+    ("purpose", "reason", "share"),
+    [
+        ("agent", "failed_attempt", "attempts_usd"),
+        ("review", "failed_attempt", "attempts_usd"),
+        ("routing", "helper", "routing_usd"),
+        ("routing", "failed_attempt", "routing_usd"),
+        ("summary_text", "helper", "summaries_usd"),
+        ("summary_structure", "failed_attempt", "summaries_usd"),
+        ("agent", "unknown_outcome", "unknown_usd"),
+        ("routing", "unknown_outcome", "unknown_usd"),
+    ],
+)
+def test_each_amount_of_the_platform_is_in_one_part_of_its_share(
+    ask: Ask, room: CouncilRoom, purpose: str, reason: str, share: str
+) -> None:
+    insert(room.owner, [entry(hours_ago(0.1), account="platform", purpose=purpose, reason=reason)])
+    (total,) = body_of(ask("from=" + hours_ago(24).strftime("%Y-%m-%d")))["items"]
+    shares = {name: usd for name, usd in total["platform_share"].items() if Decimal(usd)}
+    assert shares == {share: total["platform_cost_usd"]} == {share: "0.1"}
+    # No turn earned the row, and the room's invariants would find it.
+    room.owner.execute("DELETE FROM usage_ledger")
 
 
 def test_groups_are_the_tenants_and_those_that_tenants_have(ask: Ask, turns: dict[str, dict[str, Any]]) -> None:

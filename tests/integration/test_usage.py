@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -16,11 +17,22 @@ from shared.db.usage import ledger as ledger_rows
 from shared.db.usage import totals as usage
 from shared.db.usage.ledger import load_ledger
 from shared.db.usage.roll_up import roll_up
-from shared.db.usage.totals import GROUPS, LEDGER_GROUPS, OPERATOR_GROUPS, TURN_GROUPS, Period, load_totals
+from shared.db.usage.totals import GROUPS, OPERATOR_GROUPS, Period, load_totals
 from shared.errors import InvalidRequest
 from shared.names import Role
 from tests.council_room import DatabaseUrls
-from tests.ledger_rows import POSTERS, Sums, entries, entry, hours_ago, insert, insert_turns, sums
+from tests.ledger_rows import (
+    POSTERS,
+    REASONS,
+    Sums,
+    entries,
+    entry,
+    hours_ago,
+    insert,
+    insert_as_before,
+    insert_turns,
+    sums,
+)
 
 TENANTS = ("tenant-1", "tenant-2")
 START = hours_ago(100).replace(minute=0, second=0, microsecond=0)
@@ -48,10 +60,10 @@ def ops(database_urls: DatabaseUrls) -> Iterator[Database]:
 
 @pytest.fixture
 def ledger(owner: psycopg.Connection[Row]) -> list[Row]:
+    """Rows of this release, and of the release before, which says neither why nor for whom it posts."""
     rows = entries(5, 600, START, NOW, TENANTS)
-    insert(owner, rows)
-    insert_turns(owner, rows)
-    return rows
+    insert(owner, rows[::2])
+    return rows[::2] + insert_as_before(owner, rows[1::2])
 
 
 def within(rows: Sequence[Row], period: Period, tenant_id: str | None = None) -> list[Row]:
@@ -108,7 +120,9 @@ def test_without_groups_it_is_one_total_and_nothing_adds_up_to_nothing(db: Datab
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("groups", [("day", "agent_key"), ("session_id", "purpose"), TURN_GROUPS, GROUPS, ()])
+@pytest.mark.parametrize(
+    "groups", [("day", "agent_key"), ("session_id", "purpose"), ("reason", "user_id", "api_key_id"), GROUPS, ()]
+)
 def test_pages_of_totals_show_each_group_once_in_one_order(
     db: Database, ops: Database, ledger: list[Row], groups: tuple[str, ...], order: Order
 ) -> None:
@@ -127,20 +141,43 @@ def test_a_cursor_belongs_to_its_groups(db: Database, ledger: list[Row]) -> None
         load_totals(db, TENANTS[0], ALL, ["model_alias"], PageRequest(1, cursor))
 
 
-@pytest.mark.parametrize("groups", [["session_id"], ["day", "session_id"], ["user_id"], ["account", "api_key_id"]])
-def test_what_is_read_row_by_row_is_told_apart_over_92_days_at_most(
-    db: Database, ledger: list[Row], groups: list[str]
-) -> None:
+@pytest.mark.parametrize("groups", [["session_id"], ["day", "session_id"], ["session_id", "user_id"]])
+def test_sessions_are_told_apart_over_92_days_at_most(db: Database, ledger: list[Row], groups: list[str]) -> None:
     longest = Period(ALL.end - timedelta(days=92), ALL.end)
     assert dict(totals(db, TENANTS[0], longest, groups)) == sums(within(ledger, ALL, TENANTS[0]), groups)
     with pytest.raises(InvalidRequest, match="92 days"):
         totals(db, TENANTS[0], Period(longest.start - timedelta(microseconds=1), longest.end), groups)
 
 
-def test_what_is_rolled_up_is_added_up_over_any_period(db: Database, ledger: list[Row]) -> None:
-    groups = [name for name in GROUPS if name not in LEDGER_GROUPS]
+def test_all_but_sessions_is_told_apart_over_any_period(db: Database, ops: Database, ledger: list[Row]) -> None:
+    roll_up(ops, 48)
     ever = Period(datetime(2000, 1, 1, tzinfo=UTC), ALL.end)
+    groups = [name for name in GROUPS if name != "session_id"]
     assert dict(totals(db, TENANTS[0], ever, groups)) == sums(within(ledger, ALL, TENANTS[0]), groups)
+
+
+@pytest.mark.parametrize("groups", [["reason"], ["user_id", "api_key_id"]])
+def test_reason_user_and_key_are_read_from_what_is_rolled_up(
+    owner: psycopg.Connection[Row], db: Database, ops: Database, ledger: list[Row], groups: list[str]
+) -> None:
+    roll_up(ops, 1000)
+    reached = owner.execute("SELECT until FROM usage_progress").fetchall()[0]["until"]
+    owner.execute("DELETE FROM usage_ledger")
+    period = Period(START, reached)
+    assert dict(totals(db, TENANTS[0], period, groups)) == sums(within(ledger, period, TENANTS[0]), groups)
+
+
+@pytest.mark.parametrize("hours", [0, 1000], ids=lambda hours: f"{hours}-rolled-up")
+def test_a_page_is_bounded_when_every_row_is_a_group_of_its_own(
+    owner: psycopg.Connection[Row], db: Database, ops: Database, hours: int
+) -> None:
+    rows = [entry(hours_ago(5), user_id=f"user-{number}", api_key_id=UUID(int=number)) for number in range(1, 251)]
+    insert(owner, rows)
+    roll_up(ops, hours)
+    first = load_totals(db, TENANTS[0], ALL, GROUPS if not hours else GROUPS[:1] + GROUPS[2:], PageRequest(100))
+    assert len(first.items) == 100
+    assert first.next_cursor is not None
+    assert len(totals(db, TENANTS[0], ALL, ("user_id", "api_key_id"))) == len(rows)
 
 
 def test_a_sum_may_be_greater_than_any_count(owner: psycopg.Connection[Row], db: Database, ops: Database) -> None:
@@ -182,11 +219,14 @@ class TestRows:
         times = [row["created_at"] for row in shown]
         assert times == sorted(times, reverse=order == "desc")
 
-    def test_a_row_says_who_posted_its_turn(self, db: Database, ledger: list[Row]) -> None:
-        posters = {row["call_id"]: (row["user_id"], row["api_key_id"]) for row in within(ledger, ALL, TENANTS[0])}
-        shown = self.pages(db, 100, "asc")
-        assert {row["call_id"]: (row["user_id"], row["api_key_id"]) for row in shown} == posters
-        assert set(posters.values()) == set(POSTERS)
+    def test_a_row_says_why_it_was_posted_and_who_posted_its_turn(self, db: Database, ledger: list[Row]) -> None:
+        def told(rows: Sequence[Row]) -> dict[object, tuple[object, ...]]:
+            return {row["call_id"]: (row["reason"], row["user_id"], row["api_key_id"]) for row in rows}
+
+        expected = told(within(ledger, ALL, TENANTS[0]))
+        assert told(self.pages(db, 100, "asc")) == expected
+        assert {(user_id, key_id) for _, user_id, key_id in expected.values()} == set(POSTERS)
+        assert {reason for reason, *_ in expected.values()} == set(REASONS)
 
     def test_a_page_is_the_rows_of_its_period_and_tenant(self, db: Database, ledger: list[Row]) -> None:
         period = PERIODS["parts of hours"]
@@ -211,9 +251,8 @@ def totals_params(groups: Sequence[str]) -> dict[str, object]:
 
 def test_what_is_read_is_found_by_its_time_within_the_tenant(app_url: str) -> None:
     """A bound that the planner does not trust is looked at row by row, behind the tenant: a month takes seconds."""
-    groups = usage._GROUPS_WITHOUT_TURNS
-    statement = usage._statement(groups, "desc", from_ledger=False)
-    plan = plan_of(app_url, statement, totals_params(groups), seqscan=False)
+    statement = usage._statement(GROUPS, "desc", from_ledger=False)
+    plan = plan_of(app_url, statement, totals_params(GROUPS), seqscan=False)
     bounds = [line for line in plan if "created_at" in line or "start" in line]
     assert len([line for line in bounds if "Index Cond" in line]) == 5
     assert [line for line in bounds if "Filter" in line] == []
@@ -232,22 +271,18 @@ LEDGER_STATEMENTS: dict[str, tuple[Statement, dict[str, object]]] = {
 def test_a_rows_turn_is_found_by_its_id_however_many_turns_there_are(
     owner: psycopg.Connection[Row], app_url: str, ledger: list[Row], name: str
 ) -> None:
-    """For a hash join, Postgres would read the turns of all tenants."""
+    """The view of the ledger looks them up for rows of the release before, once for the user and once for the key."""
     insert_turns(owner, [entry(NOW, "tenant-3") for _ in range(2000)])
     owner.execute("ANALYZE turns, usage_ledger")
     plan = plan_of(app_url, *LEDGER_STATEMENTS[name])
-    (turns,) = [number for number, line in enumerate(plan) if " on turns" in line]
-    assert re.search(r"Index Scan using \w+ on turns", plan[turns])
-    assert re.search(r"Index Cond: \(.*\bid = usage_ledger\.turn_id\b", plan[turns + 1])
+    turns = [number for number, line in enumerate(plan) if " on turns" in line]
+    assert len(turns) == 2
+    for number in turns:
+        assert re.search(r"Index Scan using \w+ on turns", plan[number])
+        assert re.search(r"Index Cond: \(.*\bid = usage_ledger\.turn_id\b", plan[number + 1])
 
 
-def test_turns_are_looked_up_only_where_a_group_asks_for_them(app_url: str) -> None:
-    for known, from_ledger in ((usage._GROUPS_WITHOUT_TURNS, True), (OPERATOR_GROUPS, True), (OPERATOR_GROUPS, False)):
-        ((text, _),) = usage._statement(known, "desc", from_ledger=from_ledger).sent(totals_params(known))
-        assert "turns" not in text
-
-
-@pytest.mark.parametrize("group", TURN_GROUPS)
+@pytest.mark.parametrize("group", ["user_id", "api_key_id"])
 def test_who_posted_is_for_tenants_to_ask(db: Database, ledger: list[Row], group: str) -> None:
     assert group not in OPERATOR_GROUPS
     assert dict(totals(db, TENANTS[0], ALL, [group])) == sums(within(ledger, ALL, TENANTS[0]), [group])

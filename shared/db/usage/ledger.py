@@ -7,31 +7,29 @@ is posted meanwhile. Rows that are posted later come before the first page, or, 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, true, tuple_
+from sqlalchemy import bindparam, select, tuple_
 
 from shared.db.api.pages import Order, Page, PageRequest, page
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.schema.columns import COUNTS, Time
-from shared.db.schema.tables import usage_ledger
+from shared.db.schema.tables import usage_entries
 from shared.db.usage.totals import Period
-from shared.db.usage.turn_of_entry import turn_of_entry
 
-_NAMES = ("created_at", "kind", "account", "call_id", "session_id", "turn_id", "step", "attempt", "purpose")
-_columns = [usage_ledger.c[name] for name in (*_NAMES, "agent_key", "model_alias", *COUNTS, "rates", "amount_usd")]
-_turn = turn_of_entry()
+_NAMES = ("id", "created_at", "kind", "account", "reason", "call_id", "session_id", "turn_id", "step", "attempt")
+_ABOUT = ("purpose", "agent_key", "model_alias", "user_id", "api_key_id", *COUNTS, "rates", "amount_usd")
+_columns = [usage_entries.c[name] for name in (*_NAMES, *_ABOUT)]
 
 
 def _list(order: Order) -> Statement:
-    at, number = usage_ledger.c.created_at, usage_ledger.c.id
+    at, number = usage_entries.c.created_at, usage_entries.c.id
     after_at, after_id = bindparam("u_after_at", type_=Time), bindparam("u_after_id", type_=number.type)
     key, after = tuple_(at, number), tuple_(after_at, after_id)
     beyond = key < after if order == "desc" else key > after
     by = [column.desc() if order == "desc" else column.asc() for column in (at, number)]
     of_period = (at >= bindparam("u_from", type_=Time), at < bindparam("u_to", type_=Time))
     # No "or": whatever the plan, a page is read from where the page before ended.
-    rows = select(usage_ledger.c.id, *_columns, _turn.c.user_id, _turn.c.api_key_id).where(*of_period, beyond)
-    rows = rows.select_from(usage_ledger.outerjoin(_turn, true()))
+    rows = select(*_columns).where(*of_period, beyond)
     return compiled(rows.order_by(*by).limit(bindparam("u_limit")))
 
 
@@ -39,9 +37,9 @@ _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 
 
 def load_ledger(db: Database, tenant_id: str, period: Period, request: PageRequest) -> Page:
-    """The tenant's rows by the time they were posted: posts and adjustments of every account, with the user and the API
-    key that posted the turn. Amounts are in USD, rates in USD per million tokens. Raises InvalidRequest for a cursor of
-    another list."""
+    """The tenant's rows by the time they were posted: posts and adjustments of every account, each with its reason, and
+    the user and the API key that posted the turn. Amounts are in USD, rates in USD per million tokens. Raises
+    InvalidRequest for a cursor of another list."""
     # No row has the number 0: the first page begins at the period's end, or at its start.
     at, number = request.after(_position) or (period.end if request.order == "desc" else period.start, 0)
     params = {"u_from": period.start, "u_to": period.end, "u_after_at": at, "u_after_id": number}

@@ -4,8 +4,7 @@ The rule this file protects: a total is exact, whatever has been rolled up by no
 takes whole days and hours that are rolled up from there, and everything else of the period from the ledger. Sums are
 numeric from the first row to the last.
 
-One statement serves every combination of groups: a group that is not asked for is NULL in every row. Only the statement
-for TURN_GROUPS looks up the turn of each row.
+One statement serves every combination of groups. A group that is not asked for is NULL in every row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +31,6 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
-    true,
     tuple_,
     union_all,
 )
@@ -43,23 +41,21 @@ from shared.db.api.pages import Order, Page, PageRequest, page
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.schema.columns import TOKENS, Time
-from shared.db.schema.tables import PLATFORM, usage_days, usage_hours, usage_ledger, usage_rolled_up
-from shared.db.usage.turn_of_entry import turn_of_entry
+from shared.db.schema.tables import PLATFORM, usage_daily, usage_entries, usage_hourly, usage_progress
+from shared.db.usage.dimensions import DIMENSIONS
 from shared.errors import InvalidRequest
 
-_CALL_GROUPS = ("session_id", "agent_key", "model_alias", "purpose", "account")
-# The ledger does not hold these. They are read from the turn of each row.
-TURN_GROUPS = ("user_id", "api_key_id")
+_GROUPS = ("session_id", "agent_key", "model_alias", "purpose", "account", "reason")
 # In the order in which totals are sorted.
-GROUPS = ("day", *_CALL_GROUPS, *TURN_GROUPS)
+GROUPS = ("day", *_GROUPS, "user_id", "api_key_id")
 # Operations see all tenants, and may tell them apart.
-OPERATOR_GROUPS = ("day", "tenant_id", *_CALL_GROUPS)
-_GROUPS_WITHOUT_TURNS = ("day", *_CALL_GROUPS)
-# Hours and days do not tell these apart. They are read from the ledger row by row, three months of it at most.
-LEDGER_GROUPS = ("session_id", *TURN_GROUPS)
-LONGEST_DAYS = 92
+OPERATOR_GROUPS = ("day", "tenant_id", *_GROUPS)
+# Hours and days do not tell sessions apart. The ledger does, and is read row by row, so the period is limited.
+SESSION_DAYS = 92
 
-_TEXTS = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind")
+# The purposes that the platform's share is told apart by. Any other one is an attempt of an agent.
+_ROUTING = ("routing",)
+_SUMMARIES = ("summary_text", "summary_structure")
 _MEASURES = ("calls", *TOKENS, "amount_usd")
 _RESULTS = (
     "calls",
@@ -112,41 +108,35 @@ def _text(written: Any) -> str:
 _KEYS: Mapping[str, Callable[[Any], object]] = {
     "day": lambda written: date.fromisoformat(written) if written else date.min,
     **dict.fromkeys(("session_id", "api_key_id"), lambda written: UUID(written) if written else UUID(int=0)),
-    **dict.fromkeys(("tenant_id", "agent_key", "model_alias", "purpose", "account", "user_id"), _text),
+    **dict.fromkeys(("tenant_id", "agent_key", "model_alias", "purpose", "account", "reason", "user_id"), _text),
 }
 
 
-def _posted(*conditions: ColumnElement[bool]) -> Select[Any]:
-    entry = usage_ledger.c
-    columns = [entry.created_at.label("at"), entry.session_id, *(entry[name] for name in _TEXTS)]
+def _posted(since: ColumnElement[Any], until: ColumnElement[Any]) -> Select[Any]:
+    entry = usage_entries.c
+    columns = [entry.created_at.label("at"), entry.session_id, *(entry[name] for name in DIMENSIONS)]
     calls = case((entry.kind == "post", 1), else_=0).label("calls")
-    return select(*columns, calls, *(entry[name] for name in _MEASURES[1:])).where(*conditions)
-
-
-def _posted_with_turns(*conditions: ColumnElement[bool]) -> Select[Any]:
-    turn = turn_of_entry()
-    joined = usage_ledger.outerjoin(turn, true())
-    return _posted(*conditions).add_columns(*(turn.c[name] for name in TURN_GROUPS)).select_from(joined)
+    posted = select(*columns, calls, *(entry[name] for name in _MEASURES[1:]))
+    return posted.where(entry.created_at >= since, entry.created_at < until)
 
 
 def _rolled_up(spans: Table, since: ColumnElement[Any], until: ColumnElement[Any]) -> Select[Any]:
     span = spans.c
-    columns = [span.start.label("at"), cast(null(), Uuid).label("session_id"), *(span[name] for name in _TEXTS)]
+    columns = [span.start.label("at"), cast(null(), Uuid).label("session_id"), *(span[name] for name in DIMENSIONS)]
     return select(*columns, *(span[name] for name in _MEASURES)).where(span.start >= since, span.start < until)
 
 
 def _rolled_up_and_posted() -> CompoundSelect[Any]:
     """The period as five stretches, one after the other: ledger, hours, days, hours, ledger. Each may be empty."""
-    rolled_up = func.max(usage_rolled_up.c.until)
+    rolled_up = func.max(usage_progress.c.until)
     first_hour, hours_end = _stretch("hour", rolled_up)
     first_day, days_end = _stretch("day", func.date_trunc("day", rolled_up, "UTC"))
-    at = usage_ledger.c.created_at
     return union_all(
-        _posted(at >= _from, at < func.least(first_hour, _to)),
-        _rolled_up(usage_hours, first_hour, func.least(first_day, hours_end)),
-        _rolled_up(usage_days, first_day, days_end),
-        _rolled_up(usage_hours, func.greatest(first_hour, days_end), hours_end),
-        _posted(at >= func.greatest(hours_end, _from), at < _to),
+        _posted(_from, func.least(first_hour, _to)),
+        _rolled_up(usage_hourly, first_hour, func.least(first_day, hours_end)),
+        _rolled_up(usage_daily, first_day, days_end),
+        _rolled_up(usage_hourly, func.greatest(first_hour, days_end), hours_end),
+        _posted(func.greatest(hours_end, _from), _to),
     )
 
 
@@ -160,21 +150,18 @@ def _stretch(span: _Span, rolled_up: ColumnElement[Any]) -> tuple[ColumnElement[
 
 
 def _sums(entries: FromClause) -> dict[str, ColumnElement[Any]]:
-    usd, account, kind = entries.c.amount_usd, entries.c.account, entries.c.kind
-
-    def platform(*purposes: str) -> ColumnElement[Any]:
-        return func.sum(usd).filter(account == PLATFORM, kind == "post", entries.c.purpose.in_(purposes))
-
+    entry = entries.c
+    usd, of_platform = entry.amount_usd, entry.account == PLATFORM
+    known = of_platform & (entry.reason != "unknown_outcome")
     return {
-        **{name: func.sum(entries.c[name]) for name in ("calls", *TOKENS)},
-        "cost_usd": func.sum(usd).filter(account == "tenant"),
-        "platform_cost_usd": func.sum(usd).filter(account == PLATFORM),
-        "suspense_usd": func.sum(usd).filter(account == "suspense"),
-        # What the platform bore, by the reason.
-        "attempts_usd": platform("agent"),
-        "routing_usd": platform("routing"),
-        "summaries_usd": platform("summary_text", "summary_structure"),
-        "unknown_usd": func.sum(usd).filter(account == PLATFORM, kind == "adjustment"),
+        **{name: func.sum(entry[name]) for name in ("calls", *TOKENS)},
+        "cost_usd": func.sum(usd).filter(entry.account == "tenant"),
+        "platform_cost_usd": func.sum(usd).filter(of_platform),
+        "suspense_usd": func.sum(usd).filter(entry.account == "suspense"),
+        "attempts_usd": func.sum(usd).filter(known, entry.purpose.not_in((*_ROUTING, *_SUMMARIES))),
+        "routing_usd": func.sum(usd).filter(known, entry.purpose.in_(_ROUTING)),
+        "summaries_usd": func.sum(usd).filter(known, entry.purpose.in_(_SUMMARIES)),
+        "unknown_usd": func.sum(usd).filter(of_platform, entry.reason == "unknown_outcome"),
     }
 
 
@@ -208,10 +195,8 @@ def _lowest(group: str) -> ColumnElement[Any]:
 
 @cache
 def _statement(groups: Sequence[str], order: Order, *, from_ledger: bool) -> Statement:
-    """Compiled when it is first used, because ten forms would slow each cold start."""
-    at = usage_ledger.c.created_at
-    posted = _posted_with_turns if set(groups) & set(TURN_GROUPS) else _posted
-    entries = posted(at >= _from, at < _to) if from_ledger else _rolled_up_and_posted()
+    """Compiled when it is first used, because eight forms would slow each cold start."""
+    entries = _posted(_from, _to) if from_ledger else _rolled_up_and_posted()
     return _totals(entries.subquery("entries"), groups, order)
 
 
@@ -222,16 +207,16 @@ def load_totals(
     `cost_usd` (what tenants pay), `platform_cost_usd` and `suspense_usd`, in USD. Without groups it is one row. Without
     a tenant, as `pantheon_ops`, by OPERATOR_GROUPS, and with what the platform bore by its reasons.
 
-    Raises InvalidRequest for a cursor of another list, and for LEDGER_GROUPS over more than LONGEST_DAYS.
+    Raises InvalidRequest for a cursor of another list, and for session_id over more than SESSION_DAYS.
     """
-    from_ledger = [name for name in groups if name in LEDGER_GROUPS]
-    if from_ledger and period.end - period.start > timedelta(days=LONGEST_DAYS):
+    by_session = "session_id" in groups
+    if by_session and period.end - period.start > timedelta(days=SESSION_DAYS):
         raise InvalidRequest(
-            f"query.group_by={from_ledger[0]} takes {LONGEST_DAYS} days at most; ask for a shorter period.",
-            longest_days=LONGEST_DAYS,
+            f"query.group_by=session_id takes {SESSION_DAYS} days at most; ask for a shorter period.",
+            longest_days=SESSION_DAYS,
         )
-    asked = [name for name in (GROUPS if tenant_id is not None else OPERATOR_GROUPS) if name in groups]
-    known = _known(tenant_id, asked)
+    known = OPERATOR_GROUPS if tenant_id is None else GROUPS
+    asked = [name for name in known if name in groups]
     key = request.after(_key_of(asked))
     params: dict[str, object] = {
         **period.params(),
@@ -240,19 +225,11 @@ def load_totals(
         "u_first_page": key is None,
         "u_limit": request.limit + 1,
     }
-    rows = db.read(
-        tenant_id, _statement(known, request.order, from_ledger=bool(from_ledger)), params, answer_s=LONG_ANSWER_S
-    )
+    statement = _statement(known, request.order, from_ledger=by_session)
+    rows = db.read(tenant_id, statement, params, answer_s=LONG_ANSWER_S)
     if not rows and not asked and key is None:
         rows = [dict.fromkeys(_RESULTS, 0)]
     return page(rows, request, lambda row: [asked, [row[name] and str(row[name]) for name in asked]])
-
-
-def _known(tenant_id: str | None, asked: Sequence[str]) -> tuple[str, ...]:
-    """The groups of the statement that serves those that are asked for."""
-    if tenant_id is None:
-        return OPERATOR_GROUPS
-    return GROUPS if set(asked) & set(TURN_GROUPS) else _GROUPS_WITHOUT_TURNS
 
 
 def _key_of(asked: Sequence[str]) -> Callable[[Any], dict[str, object]]:

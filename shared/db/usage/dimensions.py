@@ -1,0 +1,13 @@
+"""The columns by which the ledger is summed into hours and days. Rows that agree in all of them become one sum."""
+
+DIMENSIONS = (
+    "tenant_id",
+    "agent_key",
+    "model_alias",
+    "purpose",
+    "account",
+    "kind",
+    "reason",
+    "user_id",
+    "api_key_id",
+)
