@@ -20,6 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from functions.strict_route import StrictRoute
 from shared import telemetry
 from shared.domain.origins import origin_pattern
 from shared.errors import InvalidMessage, InvalidRequest, PantheonError, Unauthorized
@@ -79,6 +80,7 @@ def create_app(title: str, elsewhere: Sequence[BaseRoute] = ()) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     app.state.elsewhere = elsewhere
+    app.router.route_class = StrictRoute
     app.add_middleware(_Unexpected)
     app.add_middleware(_CrossOrigin)
     return app

@@ -66,14 +66,13 @@ def _say_problems(path: str, operation: dict[str, Any]) -> None:
     if path in _OPEN:
         ours.clear()
     ours |= {"404"} if "{" in path else set()
-    ours |= {"400", "422"} if body else set()
-    ours |= {"422"} if any(given["in"] != "path" for given in operation.get("parameters", ())) else set()
+    ours |= {"400"} if body else set()
+    # A query parameter that an operation does not have is refused.
+    ours |= {"422"}
     theirs = {"429", "431", "503"} | ({"413"} if body else set())
     if operation["security"]:
         ours |= {"401", "503"}
         theirs |= {"401"}
-    if "422" not in ours:
-        responses.pop("422", None)
     for status in sorted(ours | theirs):
         said = responses.get(status, {}).get("content", {}) if path in _OPEN else {}
         content = said | (_PROBLEM if status in ours else {}) | (_MESSAGE if status in theirs else {})

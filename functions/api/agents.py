@@ -1,27 +1,34 @@
-"""Agents: made, read, replaced and deleted by key."""
+"""Agents: read by every member, and made, replaced and deleted by admins."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, Header, Path, Response
 
-from functions.requests import CurrentCaller, RequestedPage
-from functions.schemas import AgentBody, AgentView, NewAgent, PageOf, ProblemView
+from functions.agent_schemas import AgentBody, AgentVersionView, AgentView, NewAgent
+from functions.entity_tag import entity_tag, read_if_match
+from functions.requests import CurrentCaller, RequestedPage, administrator
+from functions.schemas import PageOf, ProblemView
+from functions.strict_route import StrictRoute
 from shared.catalog import catalog
 from shared.db.api.agents import (
     as_agent,
     load_agent,
     load_agents,
+    load_versions,
     record_agent,
     record_agent_change,
     record_agent_deletion,
 )
 from shared.db.engine import database
-from shared.domain.agent import Agent
+from shared.domain.agent import NO_CAP, Agent
+from shared.domain.turn import format_time
 from shared.errors import InvalidRequest
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=f"{API_PREFIX}/agents")
+router = APIRouter(prefix=f"{API_PREFIX}/agents", route_class=StrictRoute)
 
+_ADMIN = [Depends(administrator)]
+_REFUSED: dict[int | str, dict[str, Any]] = {403: {"model": ProblemView}}
 # Another key than these cannot exist, and is 404.
 Key = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
@@ -32,35 +39,77 @@ async def list_agents(caller: CurrentCaller, page: RequestedPage) -> dict[str, A
     return {"items": [_view(as_agent(row)) for row in found.items], "next_cursor": found.next_cursor}
 
 
-@router.post("", status_code=201, response_model=AgentView, responses={409: {"model": ProblemView}})
-async def create_agent(caller: CurrentCaller, body: NewAgent) -> dict[str, Any]:
-    _check_alias(body.model_alias)
-    return _view(record_agent(database(), caller.tenant_id, body.key, body.model_dump(exclude={"key"})))
+@router.post(
+    "",
+    status_code=201,
+    response_model=AgentView,
+    dependencies=_ADMIN,
+    responses=_REFUSED | {409: {"model": ProblemView}},
+)
+async def create_agent(caller: CurrentCaller, body: NewAgent, response: Response) -> dict[str, Any]:
+    """Make an agent. Its version is 1, or one more than the last of a deleted agent with this key."""
+    agent = record_agent(database(), caller.tenant_id, body.key, _fields(body))
+    response.headers["ETag"] = entity_tag(agent.version)
+    return _view(agent)
 
 
 @router.get("/{key}", response_model=AgentView)
-async def read_agent(caller: CurrentCaller, key: Key) -> dict[str, Any]:
-    return _view(load_agent(database(), caller.tenant_id, key))
+async def read_agent(caller: CurrentCaller, key: Key, response: Response) -> dict[str, Any]:
+    """The agent. The header `ETag` is its version in quotes."""
+    agent = load_agent(database(), caller.tenant_id, key)
+    response.headers["ETag"] = entity_tag(agent.version)
+    return _view(agent)
 
 
-@router.put("/{key}", response_model=AgentView)
-async def replace_agent(caller: CurrentCaller, key: Key, body: AgentBody) -> dict[str, Any]:
-    """Make the agent's next version. A turn that runs keeps the version that it started with."""
-    _check_alias(body.model_alias)
-    return _view(record_agent_change(database(), caller.tenant_id, key, body.model_dump()))
+@router.put(
+    "/{key}",
+    response_model=AgentView,
+    dependencies=_ADMIN,
+    responses=_REFUSED | {201: {"model": AgentView}, 412: {"model": ProblemView}},
+)
+async def put_agent(
+    caller: CurrentCaller,
+    key: Key,
+    body: AgentBody,
+    response: Response,
+    if_match: Annotated[str | None, Header()] = None,
+) -> dict[str, Any]:
+    """Make the agent (201) or its next version (200). A body that changes nothing makes no version. With
+    `If-Match: "<version>"` an agent at another version is 412. A turn keeps the versions that it started with."""
+    tags = None if if_match is None else read_if_match(if_match)
+    written = record_agent_change(database(), caller.tenant_id, key, _fields(body), tags)
+    response.status_code = 201 if written.is_new else 200
+    response.headers["ETag"] = entity_tag(written.agent.version)
+    return _view(written.agent)
 
 
-@router.delete("/{key}", status_code=204)
+@router.get("/{key}/versions", response_model=PageOf[AgentVersionView])
+async def list_versions(caller: CurrentCaller, key: Key, page: RequestedPage) -> dict[str, Any]:
+    """The agent's newest 20 versions, and those that a turn has used."""
+    found = load_versions(database(), caller.tenant_id, key, page)
+    items = [_view(as_agent(row)) | {"created_at": format_time(row["created_at"])} for row in found.items]
+    return {"items": items, "next_cursor": found.next_cursor}
+
+
+@router.delete("/{key}", status_code=204, dependencies=_ADMIN, responses=_REFUSED)
 async def delete_agent(caller: CurrentCaller, key: Key) -> Response:
     """Rosters keep the key, and treat it as disabled."""
     record_agent_deletion(database(), caller.tenant_id, key)
     return Response(status_code=204)
 
 
-def _check_alias(alias: str) -> None:
-    if alias not in catalog():
+def _fields(body: AgentBody) -> dict[str, object]:
+    """The agent's columns. Raises InvalidRequest for an unknown alias, and for more output than the alias has."""
+    model = catalog().get(body.model_alias)
+    if model is None:
         raise InvalidRequest(f"model_alias must be one of: {', '.join(catalog())}.")
+    tokens = body.max_output_tokens
+    if tokens is not None and tokens > model.max_output_tokens:
+        cap = f"{model.max_output_tokens}, the cap of the alias '{model.alias}'"
+        raise InvalidRequest(f"body.max_output_tokens must be at most {cap}, or null for this cap.")
+    return body.model_dump(exclude={"key"}) | {"max_output_tokens": NO_CAP if tokens is None else tokens}
 
 
 def _view(agent: Agent) -> dict[str, Any]:
-    return {name: getattr(agent, name) for name in AgentView.model_fields}
+    tokens = None if agent.max_output_tokens == NO_CAP else agent.max_output_tokens
+    return {name: getattr(agent, name) for name in AgentView.model_fields} | {"max_output_tokens": tokens}

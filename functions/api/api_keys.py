@@ -11,6 +11,7 @@ from uuid6 import uuid7
 from functions.moments import read_time
 from functions.requests import CurrentCaller, RequestedPage, SessionId
 from functions.schemas import Body, PageOf, ProblemView
+from functions.strict_route import StrictRoute
 from shared.db.api.api_keys import load_api_keys, record_api_key, record_revocation
 from shared.db.engine import Row, database
 from shared.domain.api_key import hash_key, new_key, prefix_of
@@ -28,7 +29,10 @@ async def _person(caller: CurrentCaller) -> None:
 
 
 router = APIRouter(
-    prefix=f"{API_PREFIX}/api-keys", dependencies=[Depends(_person)], responses={403: {"model": ProblemView}}
+    prefix=f"{API_PREFIX}/api-keys",
+    dependencies=[Depends(_person)],
+    responses={403: {"model": ProblemView}},
+    route_class=StrictRoute,
 )
 
 
@@ -95,7 +99,7 @@ async def create_api_key(caller: CurrentCaller, body: NewApiKey, response: Respo
 
 @router.get("", response_model=PageOf[ApiKeyView])
 async def list_api_keys(caller: CurrentCaller, page: RequestedPage) -> dict[str, Any]:
-    """The caller's keys; an admin's whole tenant's. Revoked and expired keys stay in the list."""
+    """The caller's keys; an admin's whole tenant's. Revoked and expired keys stay in the list for 90 days."""
     found = load_api_keys(database(), caller.tenant_id, _creator(caller.user_id, caller.roles), page)
     return {"items": [_view(row) for row in found.items], "next_cursor": found.next_cursor}
 

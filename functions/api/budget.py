@@ -7,11 +7,12 @@ from fastapi import APIRouter, Depends
 from functions.budget import BudgetView, LimitBody, budget_view, limit_of
 from functions.requests import CurrentCaller, administrator
 from functions.schemas import ProblemView
+from functions.strict_route import StrictRoute
 from shared.db.api.budgets import load_budget, record_limit
 from shared.db.engine import database
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=f"{API_PREFIX}/budget")
+router = APIRouter(prefix=f"{API_PREFIX}/budget", route_class=StrictRoute)
 
 
 @router.get("", response_model=BudgetView)

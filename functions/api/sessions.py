@@ -7,6 +7,7 @@ from uuid6 import uuid7
 
 from functions.requests import CurrentCaller, RequestedPage, SessionId
 from functions.schemas import NewSession, PageOf, SessionChange, SessionView
+from functions.strict_route import StrictRoute
 from shared.db.api.agents import load_unknown_keys
 from shared.db.api.sessions import (
     load_session,
@@ -20,7 +21,7 @@ from shared.domain.turn import format_time
 from shared.errors import UnknownAgent
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=f"{API_PREFIX}/sessions")
+router = APIRouter(prefix=f"{API_PREFIX}/sessions", route_class=StrictRoute)
 
 
 @router.get("", response_model=PageOf[SessionView])

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from functions.http import base_path, caller
 from functions.requests import CurrentCaller
 from functions.schemas import HealthView, MeView, ModelView, PageOf
+from functions.strict_route import StrictRoute
 from shared.catalog import Model, catalog
 from shared.db.api.health import load_checks
 from shared.db.engine import database
@@ -18,7 +19,7 @@ from shared.domain.money import rates_as_dict
 from shared.names import API_PREFIX, VERSION
 from shared.settings import settings
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 CHECKED_FOR_S = 5.0
 OPENAPI = Path(__file__).with_name("openapi.json")

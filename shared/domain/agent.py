@@ -1,11 +1,15 @@
 """An agent at one version. Its text never changes under a turn that has pinned that version."""
 
 from dataclasses import dataclass
+from typing import Final
+
+# Stands for an agent that has no cap of its own: the highest number of the column. The alias's cap is always lower.
+NO_CAP: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """`model_alias` names an entry of the catalog; `max_output_tokens` is in tokens."""
+    """`model_alias` names an entry of the catalog; `max_output_tokens` is in tokens, `NO_CAP` for the alias's cap."""
 
     key: str
     version: int

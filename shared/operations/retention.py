@@ -1,15 +1,17 @@
-"""Retention: a session that nobody has touched for long is deleted as its client would delete it.
+"""Retention: delete sessions that nobody has touched for long, and remove API keys that ended long ago.
 
-Each session is deleted in its own transaction, so locks stay short. The conditions are checked again under the
-session's lock, so a session in use is kept.
+A session is deleted as its client would delete it. Each is deleted in its own transaction, so locks stay short. The
+conditions are checked again under the session's lock, so a session in use is kept.
 """
 
 import time
 
+from shared.db.api.api_keys import remove_ended_keys
 from shared.db.api.sessions import load_untouched_sessions, record_session_expiry
 from shared.db.engine import Database
 
 _BATCH = 100
+_KEYS = 1000
 
 
 def delete_untouched(db: Database, days: int | None, seconds: float) -> int:
@@ -34,3 +36,9 @@ def _delete_batch(db: Database, days: int, until: float) -> int:
             break
         gone += record_session_expiry(db, row["tenant_id"], row["id"], days)
     return gone
+
+
+def remove_keys(db: Database) -> int:
+    """Remove API keys of every tenant that were revoked or expired 90 days ago, at most as many as one statement
+    removes quickly. `db` is in the role for operations. Returns how many went. The next run goes on."""
+    return remove_ended_keys(db, _KEYS)

@@ -39,7 +39,7 @@ VALUES = {
     "a lone surrogate": r'"a\ud83db"',
     "surrogates in the wrong order": r'"\ude00\ud83d"',
     "a list of a NUL": r'["a\u0000"]',
-    "32,001 characters": json.dumps("x" * 32_001),
+    "32,769 characters": json.dumps("x" * 32_769),
     "a million characters": json.dumps("x" * 1_000_000),
     "NaN": "NaN",
     "infinity": "Infinity",

@@ -33,16 +33,36 @@ class TestAgents:
 
         change = {"name": "Author", "role_prompt": "You write.", "model_alias": "deep"}
         replaced = tenant.http.put("agents/writer", json=change)
-        defaults = {"max_output_tokens": 256, "temperature": None, "enabled": True}
+        defaults = {"max_output_tokens": None, "temperature": None, "enabled": True}
         assert (replaced.status_code, replaced.json()) == (200, {"key": "writer", **change, **defaults, "version": 2})
         assert tenant.http.get("agents/writer").json() == replaced.json()
 
         deleted = tenant.http.delete("agents/writer")
         assert (deleted.status_code, deleted.content) == (204, b"")
         assert tenant.http.get("agents/writer").status_code == 404
-        assert tenant.http.put("agents/writer", json=change).status_code == 404
         assert tenant.http.delete("agents/writer").status_code == 404
         assert tenant.http.get("agents").json()["items"] == []
+
+    def test_a_put_makes_an_agent_and_a_version_when_something_changes(self, tenant: Tenant) -> None:
+        body = {"name": "Author", "role_prompt": "You write.", "model_alias": "deep"}
+        answers = [tenant.http.put("agents/writer", json=body | {"name": name}) for name in ("A", "A", "B")]
+        assert [answer.status_code for answer in answers] == [201, 200, 200]
+        assert [answer.headers["etag"] for answer in answers] == ['"1"', '"1"', '"2"']
+        late = tenant.http.put("agents/writer", json=body, headers={"If-Match": '"1"'})
+        assert (late.status_code, late.json()["code"]) == (412, "version_mismatch")
+        shown = tenant.http.get("agents/writer/versions").json()["items"]
+        assert [(item["version"], item["name"]) for item in shown] == [(2, "B"), (1, "A")]
+
+    def test_a_member_reads_agents_and_writes_none(self, stack: Stack, tenant: Tenant) -> None:
+        tenant.make_agents("writer")
+        with open_client(stack.url, stack.token(tenant=tenant.id, roles=("member",))) as member:
+            assert member.get("agents/writer").json() == tenant.http.get("agents/writer").json()
+            for refused in (
+                member.post("agents", json=agent("critic")),
+                member.put("agents/writer", json={"nonsense": 1}),
+                member.delete("agents/writer"),
+            ):
+                assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 
     def test_a_key_that_exists_is_409(self, tenant: Tenant) -> None:
         tenant.make_agents("writer")

@@ -154,7 +154,7 @@ def test_the_plan_is_kept_by_who_asks_for_a_summary(room: CouncilRoom, monkeypat
 
 def test_a_resumed_turn_keeps_its_plan_its_agents_and_its_history(room: CouncilRoom) -> None:
     room.take("@critic before")
-    room.change_agent("researcher")
+    room.change_agent("researcher", name="The Researcher")
     room.provider.enqueue("Roses.", die)
     turn_id = room.take_until_killed("@writer @researcher hello")
     plan = room.row("SELECT plan FROM turns WHERE id = %s", turn_id)["plan"]

@@ -158,12 +158,35 @@ def test_operations_may_change_no_more_of_a_session_than_its_deletion_does(
     refused = (
         *(f"UPDATE sessions SET {name} = {name}" for name in ("tenant_id", "user_id", "agent_keys", "updated_at")),
         *(f"UPDATE replies SET {name} = {name}" for name in ("tenant_id", "name", "cost_usd")),
-        *("DELETE FROM sessions", "DELETE FROM replies", "DELETE FROM turns", "UPDATE summaries SET text = ''"),
+        *("DELETE FROM replies", "DELETE FROM turns", "UPDATE summaries SET text = ''"),
     )
     with psycopg.connect(database_urls.of(Role.OPS), autocommit=True) as connection:
         for statement in refused:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
+
+
+def test_a_session_that_is_deleted_before_its_first_turn_leaves_no_row(room: CouncilRoom, ops: WatchedDatabase) -> None:
+    asked = room.make_session()
+    room.take("@writer hello", session_id=asked)
+    record_session_deletion(room.db, room.tenant_id, room.session_id)
+    record_session_deletion(room.db, room.tenant_id, asked)
+    untouched = room.make_session()
+    age(room, session_id=untouched)
+    assert delete_untouched(ops, DAYS, AMPLE_S) == 1
+    assert room.rows("SELECT id, deleted_at IS NULL AS lives FROM sessions") == [{"id": asked, "lives": False}]
+
+
+@pytest.mark.parametrize("role", [Role.APP, Role.OPS])
+def test_no_role_removes_a_session_that_lives_or_had_a_turn(
+    room: CouncilRoom, database_urls: DatabaseUrls, role: Role
+) -> None:
+    room.owner.execute("UPDATE sessions SET deleted_at = now(), title = '', next_turn_index = 2")
+    room.make_session()
+    with psycopg.connect(database_urls.of(role)) as connection:
+        connection.execute("SELECT set_config('app.tenant_id', %s, true)", (room.tenant_id,))
+        assert connection.execute("DELETE FROM sessions").rowcount == 0
+    room.owner.execute("UPDATE sessions SET next_turn_index = 1")
 
 
 def test_untouched_sessions_are_found_by_an_index(room: CouncilRoom, ops: WatchedDatabase) -> None:

@@ -38,7 +38,7 @@ def test_what_the_framework_would_refuse_with_is_not_promised() -> None:
     ("body", "field", "least", "most", "pattern"),
     [
         ("NewAgent", "name", 1, 64, "^[^\\x00-\\x1f\\x7f-\\x9f@`]*$"),
-        ("AgentBody", "role_prompt", 1, 20_000, None),
+        ("AgentBody", "role_prompt", 1, 32_768, None),
         ("NewSession", "title", 0, 200, None),
         ("NewTurn", "message", 1, 32_000, "\\S"),
     ],

@@ -1,22 +1,38 @@
-"""Statements about agents. A change always makes a new version; what a turn has pinned stays as it was."""
+"""Statements about agents. A change makes a new version. The versions that a turn has pinned stay as they are."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import CTE, Select, bindparam, func, insert, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Select, bindparam, func, or_, select, tuple_
 
-from shared.db.api.pages import Order, Page, PageRequest, page
-from shared.db.compiler import compiled, typed
+from shared.db.api.pages import Order, Page, PageRequest, as_index, page
+from shared.db.api.quotas import quota_exceeded
+from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
 from shared.db.schema.tables import Time, agent_versions, agents
+from shared.db.statement import load
 from shared.domain.agent import Agent
-from shared.errors import AgentExists, NotFound
+from shared.errors import AgentExists, NotFound, VersionMismatch
+from shared.names import Env
+from shared.settings import quota_settings
+
+# Of an agent's versions that no turn has pinned, the newest stay.
+KEPT_VERSIONS: Final = 20
+# Keys that a tenant may use, those of deleted agents included, for each agent that it may have. A used key keeps its
+# row, so that no version number is used twice.
+_KEYS_PER_AGENT: Final = 10
 
 _BODY = ("name", "role_prompt", "model_alias", "max_output_tokens", "temperature", "enabled")
 _living = agents.c.deleted_at.is_(None)
-_this = (agents.c.key == bindparam("b_key"), _living)
+_key = bindparam("b_key", type_=agents.c.key.type)
+
+
+class Written(NamedTuple):
+    """An agent after a write; `is_new` where none was there before."""
+
+    agent: Agent
+    is_new: bool
 
 
 def current_agents() -> Select[Any]:
@@ -30,18 +46,9 @@ def current_agents() -> Select[Any]:
     return select(*columns).select_from(agents.join(agent_versions, current)).where(_living)
 
 
-def _write_version(agent: CTE) -> Statement:
-    body = [typed(f"b_{name}", agent_versions.c[name]) for name in _BODY]
-    source = select(agent.c.tenant_id, agent.c.key, agent.c.version, *body)
-    columns = ["tenant_id", "key", "version", *_BODY]
-    return compiled(
-        insert(agent_versions).from_select(columns, source).returning(*(agent_versions.c[c] for c in columns[1:]))
-    )
-
-
 def _list(order: Order) -> Statement:
     position = tuple_(agents.c.created_at, agents.c.key)
-    after = tuple_(bindparam("b_created_at", type_=Time), bindparam("b_key", type_=agents.c.key.type))
+    after = tuple_(bindparam("b_created_at", type_=Time), _key)
     beyond = position < after if order == "desc" else position > after
     first = bindparam("b_created_at", type_=Time).is_(None)
     by = [column.desc() if order == "desc" else column.asc() for column in (agents.c.created_at, agents.c.key)]
@@ -49,26 +56,23 @@ def _list(order: Order) -> Statement:
     return compiled(listed.where(or_(first, beyond)).order_by(*by).limit(bindparam("b_limit")))
 
 
-_identity = (agents.c.tenant_id, agents.c.key, agents.c.version)
-_INSERT = _write_version(
-    upsert(agents)
-    .values(tenant_id=bindparam("b_tenant_id"), key=bindparam("b_key"), version=1)
-    .on_conflict_do_update(
-        index_elements=["tenant_id", "key"],
-        # A deleted agent's key can be used again; its versions go on, since old turns have pinned them.
-        set_={"version": agents.c.version + 1, "deleted_at": None, "created_at": func.clock_timestamp()},
-        where=agents.c.deleted_at.is_not(None),
-    )
-    .returning(*_identity)
-    .cte("agent")
-)
-_REPLACE = _write_version(
-    update(agents).where(*_this).values(version=agents.c.version + 1).returning(*_identity).cte("agent")
-)
-_DELETE = compiled(update(agents).where(*_this).values(deleted_at=func.clock_timestamp()).returning(agents.c.key))
-_LOAD = compiled(current_agents().where(agents.c.key == bindparam("b_key")))
+def _list_versions(order: Order) -> Statement:
+    number = agent_versions.c.version
+    after = bindparam("b_after", type_=number.type)
+    beyond = number < after if order == "desc" else number > after
+    columns = [agent_versions.c[name] for name in ("key", "version", *_BODY, "created_at")]
+    theirs = (agent_versions.c.tenant_id == agents.c.tenant_id) & (agent_versions.c.key == agents.c.key)
+    listed = select(*columns).select_from(agents.join(agent_versions, theirs)).where(agents.c.key == _key, _living)
+    by = number.desc() if order == "desc" else number.asc()
+    return compiled(listed.where(or_(after.is_(None), beyond)).order_by(by).limit(bindparam("b_limit")))
+
+
+_PUT = load("put_agent")
+_DELETE = load("delete_agent")
+_LOAD = compiled(current_agents().where(agents.c.key == _key))
 _KNOWN = compiled(select(agents.c.key).where(agents.c.key == func.any(bindparam("b_keys")), _living))
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
+_LIST_VERSIONS = {"desc": _list_versions("desc"), "asc": _list_versions("asc")}
 
 
 def as_agent(row: Row) -> Agent:
@@ -95,8 +99,18 @@ def load_agent(db: Database, tenant_id: str, key: str) -> Agent:
     """Raises NotFound."""
     rows = db.read(tenant_id, _LOAD, {"b_key": key})
     if not rows:
-        raise NotFound(f"There is no agent '{key}'.")
+        raise _not_found(key)
     return as_agent(rows[0])
+
+
+def load_versions(db: Database, tenant_id: str, key: str, request: PageRequest) -> Page:
+    """The versions of an agent that are kept, with `created_at`. Raises NotFound, and InvalidRequest for a bad
+    cursor."""
+    params = {"b_key": key, "b_after": request.after(as_index), "b_limit": request.limit + 1}
+    rows = db.read(tenant_id, _LIST_VERSIONS[request.order], params)
+    if not rows:
+        load_agent(db, tenant_id, key)
+    return page(rows, request, lambda row: row["version"])
 
 
 def load_unknown_keys(db: Database, tenant_id: str, keys: Sequence[str]) -> list[str]:
@@ -106,23 +120,56 @@ def load_unknown_keys(db: Database, tenant_id: str, keys: Sequence[str]) -> list
 
 
 def record_agent(db: Database, tenant_id: str, key: str, body: dict[str, object]) -> Agent:
-    """Make an agent. `body` has the fields of Agent but for key and version. Raises AgentExists."""
-    params = {f"b_{name}": body[name] for name in _BODY} | {"b_tenant_id": tenant_id, "b_key": key}
-    rows = db.run(tenant_id, _INSERT, params)
-    if not rows:
-        raise AgentExists(f"An agent '{key}' exists already; PUT replaces it.")
-    return as_agent(rows[0])
+    """Make an agent. `body` has the fields of Agent except key and version. Raises AgentExists and QuotaExceeded."""
+    return _put(db, tenant_id, key, body, None, only_new=True).agent
 
 
-def record_agent_change(db: Database, tenant_id: str, key: str, body: dict[str, object]) -> Agent:
-    """Replace an agent by its next version. Raises NotFound."""
-    rows = db.run(tenant_id, _REPLACE, {f"b_{name}": body[name] for name in _BODY} | {"b_key": key})
-    if not rows:
-        raise NotFound(f"There is no agent '{key}'.")
-    return as_agent(rows[0])
+def record_agent_change(
+    db: Database, tenant_id: str, key: str, body: dict[str, object], if_match: Sequence[str] | None = None
+) -> Written:
+    """Make an agent, or its next version if `body` differs from the current one.
+
+    Args:
+        if_match: The agent must be at one of these versions; '*' is any. None asks nothing.
+
+    Raises VersionMismatch and QuotaExceeded.
+    """
+    return _put(db, tenant_id, key, body, if_match, only_new=False)
+
+
+def _put(
+    db: Database, tenant_id: str, key: str, body: dict[str, object], if_match: Sequence[str] | None, *, only_new: bool
+) -> Written:
+    limit = quota_settings().max_agents
+    fields = {name: body[name] for name in _BODY}
+    params = {f"b_{name}": value for name, value in fields.items()} | {
+        "b_tenant_id": tenant_id,
+        "b_key": key,
+        "b_if_match": None if if_match is None else list(if_match),
+        "b_only_new": only_new,
+        "b_max_agents": limit,
+        "b_max_keys": limit * _KEYS_PER_AGENT,
+        "b_kept": KEPT_VERSIONS,
+    }
+    row = db.run(tenant_id, _PUT, params)[0]
+    match row["verdict"]:
+        case "mismatch":
+            raise VersionMismatch(f"The agent '{key}' is not at the version that If-Match names. Read it again.")
+        case "exists":
+            raise AgentExists(f"An agent '{key}' exists already; PUT replaces it.")
+        case "too_many":
+            raise quota_exceeded("agents", limit, Env.MAX_AGENTS, "Delete an agent, or change one that is there.")
+        case "too_many_keys":
+            remedy = "Use the key of a deleted agent again."
+            raise quota_exceeded("agent keys", limit * _KEYS_PER_AGENT, f"10 times {Env.MAX_AGENTS}", remedy)
+    return Written(as_agent({"key": key, "version": row["version"], **fields}), row["verdict"] == "made")
 
 
 def record_agent_deletion(db: Database, tenant_id: str, key: str) -> None:
     """Rosters keep the key, and treat it as disabled. Raises NotFound."""
-    if not db.run(tenant_id, _DELETE, {"b_key": key}):
-        raise NotFound(f"There is no agent '{key}'.")
+    if "key" not in db.run(tenant_id, _DELETE, {"b_key": key})[0]:
+        raise _not_found(key)
+
+
+def _not_found(key: str) -> NotFound:
+    return NotFound(f"There is no agent '{key}'.")

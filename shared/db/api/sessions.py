@@ -3,15 +3,18 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, cast, exists, func, insert, or_, select, update
+from sqlalchemy import Integer, bindparam, cast, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.api.pages import Order, Page, PageRequest, page
-from shared.db.compiler import compiled
+from shared.db.api.quotas import LOCK_TENANT, quota_exceeded
+from shared.db.compiler import compiled, typed
 from shared.db.engine import LONG_ANSWER_S, Database, Row, Statement
 from shared.db.protocol import SCRUB
 from shared.db.schema.tables import active, sessions, turns
 from shared.errors import NotFound
+from shared.names import Env
+from shared.settings import quota_settings
 
 _FIELDS = ("title", "mode", "agent_keys", "fan_out")
 _columns = [sessions.c[name] for name in ("id", *_FIELDS, "next_turn_index", "created_at", "updated_at")]
@@ -30,8 +33,16 @@ def _list(order: Order) -> Statement:
     return compiled(living.order_by(by).limit(bindparam("b_limit")))
 
 
-_values = {name: _field(name) for name in ("id", "tenant_id", "user_id", *_FIELDS)}
-_INSERT = compiled(insert(sessions).values(_values).returning(*_columns))
+def _insert() -> Statement:
+    values = {name: typed(f"b_{name}", sessions.c[name]) for name in ("id", "tenant_id", "user_id", *_FIELDS)}
+    # By an index in this collation, because a policy's own condition would read the deleted sessions, too.
+    theirs = sessions.c.tenant_id == bindparam("b_tenant_id", type_=sessions.c.tenant_id.type).collate("C")
+    living = select(func.count()).select_from(sessions).where(theirs, sessions.c.deleted_at.is_(None))
+    source = select(*values.values()).where(living.scalar_subquery() < bindparam("b_most", type_=Integer()))
+    return compiled(insert(sessions).from_select(list(values), source, include_defaults=False).returning(*_columns))
+
+
+_INSERT = _insert()
 LOAD_SESSION = compiled(select(*_columns).where(*_this))
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 _CHANGE = compiled(
@@ -41,6 +52,13 @@ _CHANGE = compiled(
     .values({name: func.coalesce(_field(name), sessions.c[name]) for name in _FIELDS})
     .values(updated_at=func.clock_timestamp())
     .returning(*_columns)
+)
+
+# A session without a turn leaves nothing behind. Accepting its first turn raises the index.
+_FORGET = compiled(
+    delete(sessions).where(
+        sessions.c.id == bindparam("b_id"), sessions.c.deleted_at.is_not(None), sessions.c.next_turn_index == 1
+    )
 )
 
 # A day is 24 hours. The time of creation is indexed, and a session cannot have been touched before it.
@@ -59,9 +77,14 @@ _UNTOUCHED = compiled(
 
 
 def record_session(db: Database, tenant_id: str, user_id: str, session_id: UUID, fields: dict[str, object]) -> Row:
-    """Make a session of `fields` title, mode, agent_keys and fan_out."""
+    """Make a session of `fields` title, mode, agent_keys and fan_out. Raises QuotaExceeded."""
+    limit = quota_settings().max_sessions
     params = {f"b_{name}": fields[name] for name in _FIELDS}
-    return db.run(tenant_id, _INSERT, params | {"b_id": session_id, "b_tenant_id": tenant_id, "b_user_id": user_id})[0]
+    params |= {"b_id": session_id, "b_tenant_id": tenant_id, "b_user_id": user_id, "b_most": limit}
+    rows = db.run_all(tenant_id, (LOCK_TENANT, params), (_INSERT, params))[1]
+    if not rows:
+        raise quota_exceeded("sessions", limit, Env.MAX_SESSIONS, "Delete sessions that nobody needs.")
+    return rows[0]
 
 
 def load_sessions(db: Database, tenant_id: str, request: PageRequest) -> Page:
@@ -82,7 +105,8 @@ def record_session_change(db: Database, tenant_id: str, session_id: UUID, fields
 
 
 def record_session_deletion(db: Database, tenant_id: str, session_id: UUID) -> None:
-    """Mark the session and its turns as deleted, and take the text away. Raises NotFound."""
+    """Mark the session and its turns as deleted, and take the text away. A session without a turn is removed. Raises
+    NotFound."""
     if not _scrubbed(db, tenant_id, session_id, None):
         raise NotFound("There is no such session.")
 
@@ -101,7 +125,7 @@ def record_session_expiry(db: Database, tenant_id: str, session_id: UUID, days: 
 
 def _scrubbed(db: Database, tenant_id: str, session_id: UUID, days: int | None) -> bool:
     params = {"b_id": session_id, "b_days": days}
-    return "scrubbed" in db.run_all(tenant_id, (SCRUB, params), answer_s=LONG_ANSWER_S)[0][0]
+    return "scrubbed" in db.run_all(tenant_id, (SCRUB, params), (_FORGET, params), answer_s=LONG_ANSWER_S)[0][0]
 
 
 def _one(rows: list[Row]) -> Row:
