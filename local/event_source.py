@@ -2,12 +2,14 @@
 the sweeper is woken every minute.
 
 The turn's row is its own outbox, so this reads no queue. It looks for turns that were handed over, or whose lease ran
-out with the process that held it, and delivers each to the worker once at a time, as a real SQS event.
+out with the process that held it, and delivers each to the worker once at a time, as a real SQS event. A tenant gets at
+most half of the workers, and the tenant with the fewest turns in flight gets the next one.
 """
 
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -26,10 +28,16 @@ POLL_S = 0.3
 _RECONNECT_S = 2.0
 # Turns that go wrong again and again are delivered ever more rarely, up to this many seconds apart.
 _LONGEST_PAUSE_S = 60.0
+# Each tenant's oldest turn, then each tenant's second. Turns that must not be delivered now take no place.
 _DUE = """
-    SELECT id, tenant_id FROM turns
-    WHERE status IN ('accepted', 'running') AND (status = 'accepted' OR lease_expires_at < clock_timestamp())
-    ORDER BY dispatch_after LIMIT 100"""
+    SELECT id, tenant_id FROM (
+        SELECT id, tenant_id, dispatch_after,
+               row_number() OVER (PARTITION BY tenant_id ORDER BY dispatch_after) AS place
+        FROM turns
+        WHERE status IN ('accepted', 'running') AND (status = 'accepted' OR lease_expires_at < clock_timestamp())
+            AND id <> ALL (%s)
+    ) waiting
+    ORDER BY place, dispatch_after LIMIT 100"""
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +49,8 @@ class EventSource:
         self._pool = pool
         self._url = url
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
+        # By tenant: how many of its turns are in flight.
+        self._of_tenant: Counter[str] = Counter()
         # By turn: how often it failed in a row, and when to try again.
         self._failures: dict[UUID, tuple[int, float]] = {}
 
@@ -69,11 +79,18 @@ class EventSource:
                 await asyncio.sleep(_RECONNECT_S)
 
     async def _deliver(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        due = await (await connection.execute(_DUE)).fetchall()
-        for turn_id, tenant_id in due:
-            _, not_before = self._failures.get(turn_id, (0, 0.0))
-            if turn_id not in self._in_flight and time.monotonic() >= not_before:
-                self._in_flight[turn_id] = asyncio.create_task(self._invoke(turn_id, tenant_id))
+        now = time.monotonic()
+        paused = [turn_id for turn_id, (_, not_before) in self._failures.items() if now < not_before]
+        due = await (await connection.execute(_DUE, [[*self._in_flight, *paused]])).fetchall()
+        workers = self._pool.max_workers
+        while due and len(self._in_flight) < workers:
+            # The first of those whose tenant has the fewest in flight.
+            turn_id, tenant_id = turn = min(due, key=lambda turn: self._of_tenant[turn[1]])
+            if self._of_tenant[tenant_id] >= max(1, workers // 2):
+                break
+            due.remove(turn)
+            self._of_tenant[tenant_id] += 1
+            self._in_flight[turn_id] = asyncio.create_task(self._invoke(turn_id, tenant_id))
 
     async def _invoke(self, turn_id: UUID, tenant_id: str) -> None:
         failures = self._failures.get(turn_id, (0, 0.0))[0] + 1
@@ -87,6 +104,7 @@ class EventSource:
             self._failures[turn_id] = (failures, time.monotonic() + pause)
         finally:
             del self._in_flight[turn_id]
+            self._of_tenant[tenant_id] -= 1
 
 
 def build_sqs_event(message: TurnMessage, *, receive_count: int) -> Mapping[str, Any]:
@@ -101,6 +119,7 @@ def build_sqs_event(message: TurnMessage, *, receive_count: int) -> Mapping[str,
             "SentTimestamp": sent,
             "SenderId": "local",
             "ApproximateFirstReceiveTimestamp": sent,
+            "MessageGroupId": message.group,
         },
         "messageAttributes": {},
         "md5OfBody": "",

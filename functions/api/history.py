@@ -10,17 +10,21 @@ from fastapi import APIRouter, Query, Request, Response
 from functions.http import base_path
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
 from functions.schemas import ArchivedView, AuditView, PageOf, ProblemView, SummaryView, TurnView
+from functions.strict_route import StrictRoute
 from shared.db.api.history import load_turns, record_cancel
 from shared.db.api.summaries import load_archive, load_audit, load_summaries
+from shared.db.api.waits import wait_slot
 from shared.db.engine import Row, database
-from shared.db.turns import load_turn
+from shared.db.turns import StoredTurn, load_turn
 from shared.domain.summary import stored_items
 from shared.domain.turn import format_time
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=API_PREFIX)
+router = APIRouter(prefix=API_PREFIX, route_class=StrictRoute)
 
-POLL_S = 0.2
+# A waiting request reads its turn again after a tenth of the time that it has waited, between these bounds in seconds.
+# So it reads 40 times at most in 20 s.
+_POLL_S, _POLL_AT_MOST_S = 0.2, 1.0
 
 
 @router.get("/turns/{turn_id}", response_model=TurnView)
@@ -31,15 +35,28 @@ async def read_turn(
     after: Annotated[int | None, Query(ge=0)] = None,
 ) -> Response:
     """An ended turn as it was answered, a running one with the replies that are finished. `wait` holds the answer for
-    so many seconds, or until the turn has ended or more than `after` of its steps have finished."""
-    until = time.monotonic() + wait
-    while True:
-        turn = load_turn(database(), caller.tenant_id, turn_id)
-        progressed = after is not None and turn.steps_finished > after
-        if turn.ended or progressed or time.monotonic() >= until:
-            return Response(turn.body, media_type="application/json")
+    so many seconds, or until the turn has ended or more than `after` of its steps have finished. A tenant has at most 8
+    waits at once; a further one answers at once."""
+    turn = load_turn(database(), caller.tenant_id, turn_id)
+    if wait and not _has_news(turn, after):
+        with wait_slot(database(), caller.tenant_id) as waits:
+            if waits:
+                turn = _wait_for_news(caller.tenant_id, turn, wait, after)
+    return Response(turn.body, media_type="application/json")
+
+
+def _has_news(turn: StoredTurn, after: int | None) -> bool:
+    return turn.ended or (after is not None and turn.steps_finished > after)
+
+
+def _wait_for_news(tenant_id: str, turn: StoredTurn, seconds: float, after: int | None) -> StoredTurn:
+    """The turn once it has news, or after so many seconds. No transaction is open while this sleeps."""
+    began = time.monotonic()
+    while not _has_news(turn, after) and (waited := time.monotonic() - began) < seconds:
         # One process serves one request: nobody else waits while this one sleeps.
-        time.sleep(min(POLL_S, max(0.0, until - time.monotonic())))
+        time.sleep(min(max(_POLL_S, waited / 10), _POLL_AT_MOST_S, seconds - waited))
+        turn = load_turn(database(), tenant_id, turn.id)
+    return turn
 
 
 @router.get("/sessions/{session_id}/turns", response_model=PageOf[TurnView])

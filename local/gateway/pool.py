@@ -66,7 +66,7 @@ class Pool:
         self._functions = tuple(functions)
         self._environ = environ
         self._log_dir = log_dir
-        self._max_workers = max_workers
+        self.max_workers: Final = max_workers
         self._queue_s = queue_s
         self._resources = AsyncExitStack()
         self._running: dict[str, _RunningFunction] = {}
@@ -92,7 +92,7 @@ class Pool:
         log = self._log_dir / f"{function.name}.log"
         environ = {**self._environ, **function.environ}
         template = await Template.start(function.name, function.handler, environ, log)
-        running = _RunningFunction(function, template, log, self._max_workers, self._queue_s)
+        running = _RunningFunction(function, template, log, self.max_workers, self._queue_s)
         self._running[function.name] = running
         self._resources.push_async_callback(running.close)
 

@@ -1,5 +1,6 @@
 """What the queue carries: which turn of which tenant waits for somebody to run it."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from uuid import UUID
@@ -11,6 +12,11 @@ class TurnMessage:
 
     turn_id: UUID
     tenant_id: str
+
+    @property
+    def group(self) -> str:
+        """The tenant's message group, from 64 hexadecimal digits: a tenant's id may have any length and characters."""
+        return hashlib.sha256(self.tenant_id.encode()).hexdigest()
 
     def as_json(self) -> str:
         return json.dumps({"turn_id": str(self.turn_id), "tenant_id": self.tenant_id})

@@ -3,6 +3,7 @@ letter, and a queue that cannot be reached is nobody's error."""
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -59,6 +60,21 @@ class TestSend:
         moto.show(received)
         (again,) = moto.receive()
         assert (again["MessageId"], again["Attributes"]["ApproximateReceiveCount"]) == (received[0]["MessageId"], "2")
+
+    def test_the_messages_of_a_tenant_are_in_one_group_whatever_its_id_is(self, moto: sqs.MotoQueue) -> None:
+        """The queue is a standard one, where a group makes delivery fair and keeps no order."""
+        tenants = ["acme", "Ärzte & Söhne \N{SLIGHTLY SMILING FACE}\n", "x" * 4000, ""]
+        assert Queue(moto.url).send([TurnMessage(uuid7(), tenant) for tenant in tenants * 2]) == 0
+        groups: dict[str, set[str]] = {}
+        for letter in moto.receive():
+            tenant = TurnMessage.from_json(letter["Body"]).tenant_id
+            groups.setdefault(tenant, set()).add(letter["Attributes"]["MessageGroupId"])
+        assert [len(of_tenant) for of_tenant in groups.values()] == [1] * len(tenants)
+        assert len(set.union(*groups.values())) == len(tenants)
+        # 128 of SQS's characters, of which these are some.
+        assert all(re.fullmatch(r"[0-9a-f]{1,128}", group) for of_tenant in groups.values() for group in of_tenant)
+        attributes = moto.client.get_queue_attributes(QueueUrl=moto.url, AttributeNames=["All"])["Attributes"]
+        assert "FifoQueue" not in attributes
 
 
 class TestWithoutAQueue:

@@ -43,7 +43,7 @@ class MotoQueue:
             QueueUrl=url or self.url,
             MaxNumberOfMessages=10,
             WaitTimeSeconds=0,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            MessageSystemAttributeNames=["ApproximateReceiveCount", "MessageGroupId"],
         )
         messages: list[dict[str, Any]] = received.get("Messages", [])
         return messages

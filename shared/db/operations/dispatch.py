@@ -35,12 +35,17 @@ _age_s = cast(func.extract("epoch", _clock - turns.c.created_at), Double)
 
 def _move_on() -> Statement:
     """Of two sweepers at once, each takes other turns, and none waits for a turn that somebody claims just now."""
+    oldest_first = func.row_number().over(partition_by=turns.c.tenant_id, order_by=turns.c.dispatch_after)
+    ranked = select(turns.c.id, oldest_first.label("place")).where(active, _due).subquery("ranked")
     found = (
         select(turns.c.id)
+        .join(ranked, ranked.c.id == turns.c.id)
+        # Again, because Postgres evaluates only this for a turn that another sweeper moved on meanwhile.
         .where(active, _due)
-        .order_by(turns.c.dispatch_after)
+        # Every tenant's oldest turn, then every tenant's second: no tenant waits for all turns of another.
+        .order_by(ranked.c.place, turns.c.dispatch_after)
         .limit(bindparam("b_limit"))
-        .with_for_update(key_share=True, skip_locked=True)
+        .with_for_update(of=turns, key_share=True, skip_locked=True)
         .cte("due")
     )
     again_s = func.least(func.greatest(literal(AGAIN_S), _age_s * _OF_ITS_AGE), literal(AGAIN_AT_MOST_S))
@@ -105,5 +110,6 @@ def load_seconds_of_last_day(db: Database) -> dict[str, float | None]:
 
 
 def record_dispatch(db: Database, limit: int) -> list[TurnMessage]:
-    """Move up to `limit` due turns on, the most overdue first, and return what is to be sent for them."""
+    """Move up to `limit` due turns on and return their messages. The tenants take turns, with their most overdue turns
+    first."""
     return [TurnMessage(row["id"], row["tenant_id"]) for row in db.run(None, _MOVE_ON, {"b_limit": limit})]

@@ -1,0 +1,80 @@
+"""The order in which the local event source gives turns that wait to workers."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import psycopg
+
+from local.event_source import EventSource
+from local.gateway.pool import InvocationResult, Pool
+from shared.domain.message import TurnMessage
+from tests.council_room import CouncilRoom
+
+
+@dataclass
+class Workers:
+    """A pool whose workers are busy until they are told to end."""
+
+    max_workers: int
+    busy: list[tuple[str, asyncio.Event]] = field(default_factory=list)
+
+    async def invoke(self, _: str, event: Mapping[str, Any]) -> InvocationResult:
+        (record,) = event["Records"]
+        end = asyncio.Event()
+        self.busy.append((TurnMessage.from_json(record["body"]).tenant_id, end))
+        await end.wait()
+        return InvocationResult("succeeded", {"batchItemFailures": []})
+
+    @property
+    def tenants(self) -> list[str]:
+        """Whose turns were delivered, in this order."""
+        return [tenant for tenant, _ in self.busy]
+
+
+def accept(room: CouncilRoom, *, turns: int) -> None:
+    for _ in range(turns):
+        room.take("@writer hello", later=True, session_id=room.make_session())
+
+
+def test_the_tenant_with_the_fewest_turns_in_flight_gets_the_next_worker(room: CouncilRoom, ops_url: str) -> None:
+    second, third = (CouncilRoom(room.owner, room.app_url, tenant_id=f"tenant-{number}") for number in (2, 3))
+    workers = Workers(4)
+
+    async def scenario() -> None:
+        source = EventSource(cast("Pool", workers), ops_url)
+        async with await psycopg.AsyncConnection.connect(ops_url, autocommit=True) as connection:
+
+            async def deliver() -> None:
+                await source._deliver(connection)
+                # Let the tasks begin.
+                await asyncio.sleep(0)
+
+            async def end_all() -> None:
+                for _, end in workers.busy:
+                    end.set()
+                await asyncio.sleep(0.01)
+
+            accept(room, turns=5)
+            await deliver()
+            # Half of the workers, whatever waits.
+            assert workers.tenants == ["tenant-1"] * 2
+            accept(second, turns=5)
+            await deliver()
+            assert workers.tenants[2:] == ["tenant-2"] * 2
+            accept(third, turns=1)
+            await deliver()
+            assert len(workers.busy) == 4
+            workers.busy[0][1].set()
+            await asyncio.sleep(0.01)
+            await deliver()
+            assert workers.tenants[4:] == ["tenant-3"]
+            await end_all()
+            # Nobody has run them, so that all of them are due again.
+            await deliver()
+            assert sorted(workers.tenants[5:]) == ["tenant-1", "tenant-1", "tenant-2", "tenant-3"]
+            await end_all()
+
+    with second.databases, third.databases:
+        asyncio.run(scenario())
