@@ -11,7 +11,8 @@ from typing import Final
 
 from bench.footprint import AGENTS, Footprint
 from infra_cdk import rates
-from infra_cdk.entries import ENTRIES
+from infra_cdk.entries import ENTRIES, TURNS
+from infra_cdk.stage_checks import ACCOUNT_CONCURRENCY
 from infra_cdk.stages import Stage
 from shared.catalog import Model, build
 from shared.names import Env
@@ -23,12 +24,10 @@ GIB: Final = 2**30
 # What the stack has, whatever its size; a test counts them in the template.
 ENDPOINTS: Final = 3
 DASHBOARDS: Final = 2
-ALARM_METRICS: Final = 31
+ALARM_METRICS: Final = 42
 ACL_RULES: Final = 1
 # The issuer's keys are copied so often, and each process of the authorizer reads them so often.
 COPY_S: Final = 300
-# Of a new account, for all of its functions.
-CONCURRENCY: Final = 1000
 # Connections for those who do not serve.
 SET_ASIDE: Final = 20
 # Beyond so many in a month, whoever reads a month of the ledger reads for minutes.
@@ -73,7 +72,7 @@ class Assumed:
     database_wire_bytes: int = 40_000
     # Pollers ask for 20 seconds each, whether there is a message or not.
     pollers: int = 5
-    series: int = 80
+    series: int = 87
     packed_logs: float = 0.15
     cold_share: float = 0.005
     # How many times the mean there is at the peak.
@@ -136,16 +135,20 @@ class Month:
         """Turns a second when there are most."""
         return self.assumed.peak * self.turns / MONTH_S
 
+    def turns_at_once(self) -> float:
+        """Invocations that run turns at the same time, at the peak."""
+        return self.peak_turns_s() * self.turn_s()
+
     def at_once(self) -> float:
         """Invocations at the same time, at the peak."""
-        return self.peak_turns_s() * (self.turn_s() + self.assumed.reads_a_turn * self.assumed.read_s)
+        return self.turns_at_once() + self.peak_turns_s() * self.assumed.reads_a_turn * self.assumed.read_s
 
     def limits(self) -> list[str]:
         """What the stage, or an account as AWS makes it, does not hold at the peak or by the month's end."""
         peak = self.peak_turns_s()
         met = {
             "connections": not self.stage.proxy and self.at_once() > self.stage.connections - SET_ASIDE,
-            "concurrency": self.at_once() > CONCURRENCY,
+            "concurrency": self.turns_at_once() > self.stage.reserved.get(TURNS.name, ACCOUNT_CONCURRENCY),
             "requests": peak > self.stage.turn_rate or peak * self.assumed.reads_a_turn > self.stage.throttle_rate,
             "storage": self.stored_bytes() / GIB > self.stage.storage_limit_gib,
             "ledger": self.turns * self.calls_a_turn() > LEDGER_ROWS,

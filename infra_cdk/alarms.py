@@ -1,7 +1,7 @@
 """The alarms: few, each with its section in docs/operations.md, and each worth what it interrupts.
 
-The rule this file protects: a page is for what loses money or turns while nobody looks. What can wait is a ticket.
-A metric that is not there is no reason to ring, but for the sweeper's, without which nobody would know.
+An alarm pages where money or turns are lost while nobody looks. Everything else is a ticket. A missing metric rings
+only where nobody would notice otherwise: the sweeper's, and the cost that it reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,11 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra_cdk import rates
 from infra_cdk.database import Database
 from infra_cdk.entries import JWKS
 from infra_cdk.function import Function
-from infra_cdk.metrics import FIVE_MINUTES, HOUR, MINUTE, QUARTER, Metrics, aws, math
+from infra_cdk.metrics import FIVE_MINUTES, HOUR, MINUTE, QUARTER, TOTAL, Metrics, aws, math
 from infra_cdk.notifications import Notifications
 from infra_cdk.queue import Queue
 from infra_cdk.stages import Stage
@@ -26,6 +27,10 @@ OLDEST_TURN_S: Final = 45 * 60
 UNKNOWN_PER_CENT: Final = 2
 FALLBACK_PER_CENT: Final = 10
 BUDGET_PER_CENT: Final = 80
+# Until so much of the month's budget is spent, a forecast says little: it multiplies one hour by hundreds.
+FORECAST_FROM_PER_CENT: Final = 10
+# An hour that costs three times the usual one. The usual hour is at least an even hour of the month's budget.
+RUNAWAY_PER_CENT: Final = 300
 THROTTLES: Final = 10
 ALL_PER_CENT: Final = 100
 # Of fewer in an hour, a share says nothing.
@@ -33,6 +38,7 @@ FEWEST_CALLS: Final = 50
 FEWEST_TURNS: Final = 20
 _AT_LEAST: Final = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 _MORE: Final = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
+_LESS: Final = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 
 
 class Alarms(Construct):
@@ -54,6 +60,7 @@ class Alarms(Construct):
         self._stage = stage
         self._metrics = Metrics(stage.name)
         self._pages(queue, notifications.page)
+        self._cost(notifications.page, notifications.ticket)
         self._tickets(functions, notifications.ticket)
         if database.proxy:
             most = max(1, stage.connections // 2)
@@ -76,6 +83,35 @@ class Alarms(Construct):
             missing=cloudwatch.TreatMissingData.BREACHING,
         )
         self._alarm("LedgerDrift", one(Metric.LEDGER_DRIFT_USD, "Maximum", MINUTE), 0, page, operator=_MORE)
+
+    def _cost(self, page: sns.Topic, ticket: sns.Topic) -> None:
+        """The ledger against the stage's budget: this hour, this month, and the month's forecast."""
+        one, budget = self._metrics.one, self._stage.budget_usd
+        even = f"{budget / rates.HOURS_A_MONTH:.6f}"
+        hours: dict[str, cloudwatch.IMetric] = {
+            name: one(metric, "Maximum", FIVE_MINUTES)
+            for name, metric in (("now_usd", Metric.HOUR_USD), ("usual_usd", Metric.USUAL_HOUR_USD))
+        }
+        runaway = f"100*now_usd/IF(usual_usd > {even}, usual_usd, {even})"
+        ratio = math(runaway, hours, FIVE_MINUTES, "this hour of the usual one, %")
+        self._alarm("CostRunsAway", ratio, RUNAWAY_PER_CENT, page)
+        month = self._metrics.month(FIVE_MINUTES)
+        total = math(TOTAL, month, FIVE_MINUTES, "this month, USD")
+        self._alarm("MonthCost", total, budget * BUDGET_PER_CENT / 100, ticket)
+        forecast = math(
+            f"IF({TOTAL} >= {budget * FORECAST_FROM_PER_CENT / 100:g}, forecast, 0)",
+            {**month, "forecast": one(Metric.MONTH_FORECAST_USD, "Maximum", FIVE_MINUTES)},
+            FIVE_MINUTES,
+            "forecast for the month, USD",
+        )
+        self._alarm("MonthForecast", forecast, budget, ticket)
+        gauges: dict[str, cloudwatch.IMetric] = {
+            name: one(metric, "SampleCount", QUARTER)
+            for name, metric in (("months", Metric.MONTH_FORECAST_USD), ("hours", Metric.HOUR_USD))
+        }
+        # The sum is missing where one of them is.
+        read = math("months+hours", gauges, QUARTER, "gauges of cost")
+        self._alarm("CostUnread", read, 1, ticket, operator=_LESS, missing=cloudwatch.TreatMissingData.BREACHING)
 
     def _tickets(self, functions: Mapping[str, Function], ticket: sns.Topic) -> None:
         one = self._metrics.one

@@ -1,10 +1,10 @@
-"""What Pantheon costs: the ledger's own sums, and beside them what AWS charges for running it.
+"""Show what Pantheon costs: the models by the ledger, and what AWS charges for running it by an estimate.
 
-The rule this file protects: money of models comes from the gauges that the sweeper reads from the ledger, and from
-nowhere else. What AWS charges is worked out from its metrics at stated rates, and is an estimate.
+The cost of models comes from the gauges that the sweeper reads from the ledger, and from nowhere else. What AWS charges
+is worked out from its metrics at stated rates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aws_cdk import Duration
@@ -14,15 +14,27 @@ from constructs import Construct
 
 from infra_cdk import rates
 from infra_cdk.function import Function
-from infra_cdk.metrics import DAY, FIVE_MINUTES, HOUR, Metrics, aws, graph, math, row
+from infra_cdk.metrics import DAY, FIVE_MINUTES, HOUR, TOTAL, Metrics, aws, graph, math, row
 from infra_cdk.stages import Stage
 from shared.names import Dimension, Metric
 
-_ACCOUNTS: Final = ("tenant", "platform", "suspense")
 _STATUSES: Final = ("completed", "failed", "cancelled")
 _CLASSES: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
-_BY: Final = (Dimension.MODEL_ALIAS, Dimension.PURPOSE, Dimension.ACCOUNT)
+# In the words of a bill.
+_BY: Final[Mapping[Dimension, str]] = {
+    Dimension.MODEL_ALIAS: "model",
+    Dimension.PURPOSE: "purpose",
+    Dimension.ACCOUNT: "account",
+    Dimension.REASON: "reason",
+}
 _BILLED: Final = "filter ispresent(total_usd)"
+# A log group of the sweeper has these lines. Of each tenant and month the newest one counts.
+_DRAWN: Final = (
+    'filter message = "allowance drawn"',
+    "stats latest(drawn_usd) as drawn, latest(drawn_suspense_usd) as suspense by month, tenant_id",
+    "sort month desc, drawn desc",
+    "limit 20",
+)
 
 
 class CostDashboard(Construct):
@@ -48,25 +60,36 @@ class CostDashboard(Construct):
             "Dashboard",
             dashboard_name=self.name,
             default_interval=Duration.days(7),
-            widgets=[self._now(), self._month(), self._hours(), self._tokens(), self._running(), self._top()],
+            widgets=[
+                self._now(),
+                self._month(),
+                self._hours(),
+                self._single(),
+                self._tokens(),
+                self._running(),
+                self._top(),
+            ],
         )
 
-    def _total(self, period: Duration) -> dict[str, cloudwatch.IMetric]:
-        return {
-            account: self._metrics.one(Metric.MONTH_USD, "Maximum", period, {Dimension.ACCOUNT: account}, account)
-            for account in _ACCOUNTS
-        }
-
     def _now(self) -> list[cloudwatch.IWidget]:
-        one = self._metrics.one
-        total = math("tenant+platform+suspense", self._total(FIVE_MINUTES), FIVE_MINUTES, "month to date, USD")
-        forecast = one(Metric.MONTH_FORECAST_USD, "Maximum", FIVE_MINUTES, label="forecast to the month's end, USD")
-        suspense = one(Metric.SUSPENSE_USD, "Maximum", FIVE_MINUTES, label="in suspense, USD")
-        used = one(Metric.PLATFORM_BUDGET_USED, "Maximum", FIVE_MINUTES, label="platform's budget used, %")
-        drift = one(Metric.LEDGER_DRIFT_USD, "Maximum", FIVE_MINUTES, label="budgets and ledger apart, USD")
+        def newest(metric: Metric, label: str) -> cloudwatch.Metric:
+            return self._metrics.one(metric, "Maximum", FIVE_MINUTES, label=label)
+
+        total = math(TOTAL, self._metrics.month(FIVE_MINUTES), FIVE_MINUTES, "this month, USD")
         return row(
             cloudwatch.SingleValueWidget(
-                title="Now", metrics=[total, forecast, suspense, used, drift], width=24, height=4, full_precision=True
+                title="Cost now",
+                metrics=[
+                    total,
+                    newest(Metric.MONTH_FORECAST_USD, "forecast for the month, USD"),
+                    newest(Metric.HOUR_USD, "this hour, USD"),
+                    newest(Metric.SUSPENSE_USD, "in suspense, USD"),
+                    newest(Metric.PLATFORM_BUDGET_USED, "platform's limit used, %"),
+                    newest(Metric.LEDGER_DRIFT_USD, "budgets differ from the ledger, USD"),
+                ],
+                width=24,
+                height=4,
+                full_precision=True,
             )
         )
 
@@ -75,27 +98,43 @@ class CostDashboard(Construct):
         return row(
             *(
                 graph(
-                    f"Month to date by {_title(by)}, USD", each(Metric.MONTH_USD, "Maximum", HOUR, [by]), stacked=True
+                    f"Cost this month by {name} (USD)",
+                    each(Metric.MONTH_USD, "Maximum", HOUR, [by]),
+                    width=6,
+                    stacked=True,
                 )
-                for by in _BY
+                for by, name in _BY.items()
             )
         )
 
     def _hours(self) -> list[cloudwatch.IWidget]:
-        """The gauges' differences. Where a month begins, one is negative, and below the axis."""
+        """Show the gauges' differences. At the start of a month one is negative, and below the axis."""
         each = self._metrics.each
-        by_hour = [
-            graph(f"An hour by {_title(by)}, USD", each(Metric.MONTH_USD, "Maximum", HOUR, [by], "DIFF({})"), width=6)
-            for by in _BY
-        ]
+        return row(
+            *(
+                graph(
+                    f"Cost per hour by {name} (USD)", each(Metric.MONTH_USD, "Maximum", HOUR, [by], "DIFF({})"), width=6
+                )
+                for by, name in _BY.items()
+            )
+        )
+
+    def _single(self) -> list[cloudwatch.IWidget]:
+        one = self._metrics.one
         turns: dict[str, cloudwatch.IMetric] = {
-            status: self._metrics.one(Metric.TURNS, "Sum", DAY, {Dimension.STATUS: status}, status)
-            for status in _STATUSES
+            status: one(Metric.TURNS, "Sum", DAY, {Dimension.STATUS: status}, status) for status in _STATUSES
         }
         ended = "+".join(f"FILL({status},0)" for status in _STATUSES)
-        cost = "DIFF(tenant+platform+suspense)"
-        per_turn = math(f"{cost}/({ended})", {**self._total(DAY), **turns}, DAY, "USD a turn")
-        return row(*by_hour, graph("A turn, by day, USD", per_turn, width=6))
+        per_turn = math(f"DIFF({TOTAL})/({ended})", {**self._metrics.month(DAY), **turns}, DAY, "USD a turn")
+        return row(
+            graph(
+                "Cost of this hour so far and of the usual hour (USD)",
+                one(Metric.HOUR_USD, "Maximum", FIVE_MINUTES, label="this hour"),
+                one(Metric.USUAL_HOUR_USD, "Maximum", FIVE_MINUTES, label="same hour, median of 7 days"),
+            ),
+            graph("Cost per turn by day (USD)", per_turn),
+            graph("Cost in suspense (USD)", one(Metric.SUSPENSE_USD, "Maximum", HOUR, label="in suspense")),
+        )
 
     def _tokens(self) -> list[cloudwatch.IWidget]:
         one, each = self._metrics.one, self._metrics.each
@@ -106,14 +145,18 @@ class CostDashboard(Construct):
             "100*cache_read/(input+cache_read+cache_write)",
             {name: classes[name] for name in ("input", "cache_read", "cache_write")},
             HOUR,
-            "of prompts read from the cache, %",
+            "of prompts read from a cache, %",
         )
         by_call = [Dimension.MODEL_ALIAS, Dimension.PURPOSE]
         return row(
-            graph("Month to date by class, tokens", *classes.values(), width=6),
-            graph("Cache hits, %", share, width=6),
-            graph("An hour's prompts, tokens", each(Metric.INPUT_TOKENS, "Sum", HOUR, by_call), width=6),
-            graph("An hour's answers, tokens", each(Metric.OUTPUT_TOKENS, "Sum", HOUR, by_call), width=6),
+            graph("Tokens this month by class", *classes.values(), width=6),
+            graph("Prompt tokens read from a cache (%)", share, width=6),
+            graph(
+                "Prompt tokens per hour by model and purpose", each(Metric.INPUT_TOKENS, "Sum", HOUR, by_call), width=6
+            ),
+            graph(
+                "Answer tokens per hour by model and purpose", each(Metric.OUTPUT_TOKENS, "Sum", HOUR, by_call), width=6
+            ),
         )
 
     def _running(self) -> list[cloudwatch.IWidget]:
@@ -130,15 +173,16 @@ class CostDashboard(Construct):
         if proxy:
             database_usd.append(math(f"up*0+{proxy:.4f}", hours, HOUR, "proxy"))
         stated = (
-            f"Estimates, in USD, without free tiers. Lambda: {rates.LAMBDA_GB_SECOND.usd:.10f} a GB-second, "
-            f"{rates.LAMBDA_REQUEST.usd:.7f} a request, {gb:.2f} GB. Database: {stage.instance_type}, {zones} zone(s), "
+            "Lambda and database are estimates in USD, without free tiers. "
+            f"Lambda: {rates.LAMBDA_GB_SECOND.usd:.10f} a GB-second, {rates.LAMBDA_REQUEST.usd:.7f} a request, "
+            f"{gb:.2f} GB. Database: {stage.instance_type}, {zones} zone(s), "
             f"{rates.DATABASE_HOUR[stage.instance_type].usd} an hour each, storage {rates.STORAGE_GIB_MONTH.usd} a GiB "
-            f"and month. Proxy: {proxy:.3f} an hour. Not in it: endpoints, logs, traffic, metrics. "
-            "See infra_cdk/rates.py; the bill is AWS's."
+            f"and month. Proxy: {proxy:.3f} an hour. Not included: endpoints, logs, traffic, metrics. "
+            "The rates are in infra_cdk/rates.py. AWS's bill has the exact cost."
         )
         return row(
-            graph("Lambda, an hour, USD", *lambda_usd, stacked=True),
-            graph("Database, an hour, USD", *database_usd, stacked=True),
+            graph("Cost of Lambda per hour (USD)", *lambda_usd, stacked=True),
+            graph("Cost of the database per hour (USD)", *database_usd, stacked=True),
             cloudwatch.TextWidget(markdown=stated, width=8, height=6),
         )
 
@@ -155,26 +199,31 @@ class CostDashboard(Construct):
         return {"DBInstanceIdentifier": self._instance.instance_identifier}
 
     def _top(self) -> list[cloudwatch.IWidget]:
-        groups = [f"/aws/lambda/pantheon-{self._stage.name}-{name}" for name in ("turns", "worker")]
-        return row(
-            *(
-                cloudwatch.LogQueryWidget(
-                    title=f"Dearest {title}",
-                    log_group_names=groups,
-                    query_lines=[
-                        _BILLED,
-                        f"stats sum(total_usd) as usd, sum(tenant_usd) as paid, count(*) as turns by {field}",
-                        "sort usd desc",
-                        "limit 20",
-                    ],
-                    view=cloudwatch.LogQueryVisualizationType.TABLE,
-                    width=12,
-                    height=8,
-                )
-                for title, field in (("tenants", "tenant_id"), ("sessions", "session_id"))
+        billed = [
+            self._table(
+                title,
+                ("turns", "worker"),
+                (
+                    _BILLED,
+                    f"stats sum(total_usd) as usd, sum(tenant_usd) as paid, count(*) as turns by {field}",
+                    "sort usd desc",
+                    "limit 20",
+                ),
             )
+            for title, field in (
+                ("Most expensive tenants (USD)", "tenant_id"),
+                ("Most expensive sessions (USD)", "session_id"),
+            )
+        ]
+        return row(*billed, self._table("Allowance drawn by tenant (USD)", ("sweeper",), _DRAWN))
+
+    def _table(self, title: str, functions: Sequence[str], query: Sequence[str]) -> cloudwatch.LogQueryWidget:
+        """Show the rows of a query over the logs of functions."""
+        return cloudwatch.LogQueryWidget(
+            title=title,
+            log_group_names=[f"/aws/lambda/pantheon-{self._stage.name}-{name}" for name in functions],
+            query_lines=list(query),
+            view=cloudwatch.LogQueryVisualizationType.TABLE,
+            width=8,
+            height=8,
         )
-
-
-def _title(dimension: Dimension) -> str:
-    return dimension.value.removeprefix("model_")

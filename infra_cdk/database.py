@@ -15,7 +15,7 @@ from constructs import Construct
 from infra_cdk.logs import Logs
 from infra_cdk.metrics import aws
 from infra_cdk.network import POSTGRES, Network
-from infra_cdk.stages import Stage
+from infra_cdk.stages import PROXY_PER_CENT, Stage
 from shared.names import Role
 
 NAME: Final = "pantheon"
@@ -148,7 +148,6 @@ class Database(Construct):
             default_auth_scheme=rds.DefaultAuthScheme.IAM_AUTH,
             iam_auth=True,
             require_tls=True,
-            # What is left is for the owner, who comes past the proxy, and for people.
-            max_connections_percent=90,
+            max_connections_percent=PROXY_PER_CENT,
             borrow_timeout=Duration.seconds(5),
         )

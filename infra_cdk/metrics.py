@@ -19,6 +19,9 @@ QUARTER: Final = Duration.minutes(15)
 HOUR: Final = Duration.hours(1)
 DAY: Final = Duration.days(1)
 _NONE: Final[Mapping[Dimension, str]] = {}
+# The accounts of the ledger. Together they are the whole cost.
+ACCOUNTS: Final = ("tenant", "platform", "suspense")
+TOTAL: Final = "+".join(ACCOUNTS)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,13 @@ class Metrics:
             period=period,
             label=label,
         )
+
+    def month(self, period: Duration) -> dict[str, cloudwatch.IMetric]:
+        """The month to date in USD by account, for an expression with `TOTAL`."""
+        return {
+            account: self.one(Metric.MONTH_USD, "Maximum", period, {Dimension.ACCOUNT: account}, account)
+            for account in ACCOUNTS
+        }
 
     def each(
         self, metric: Metric, statistic: str, period: Duration, dimensions: Sequence[Dimension], around: str = "{}"

@@ -1,4 +1,8 @@
-"""AWS's own budget of a stage: everything that is tagged with it, the models on Bedrock included where they are."""
+"""AWS's own budget of a stage: everything on its bill that bears the stage's tag.
+
+It does not see the models. The functions call Bedrock by AWS's own inference profiles, which take no tags. The alarms
+on the ledger (`infra_cdk/alarms.py`) compare the cost of the models with the same budget.
+"""
 
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_sns as sns
@@ -8,7 +12,7 @@ from infra_cdk.stages import Stage
 
 
 class Spending(Construct):
-    """A ticket at 80 % of the month's budget, and when AWS forecasts that it will not do. The tag `stage` must be
+    """A ticket at 80 % of the month's budget, and when AWS forecasts more than all of it. The tag `stage` must be
     activated for the allocation of cost, once in an account."""
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, ticket: sns.Topic) -> None:

@@ -133,11 +133,13 @@ class PantheonStack(Stack):
                 Env.LLM_PROVIDER: "bedrock",
                 Env.APP_DATABASE_URL: self.database.url(Role.APP),
                 Env.TURN_SECONDS: str(entries.TURN_SECONDS),
+                Env.TURN_MAX_USD: str(self.stage.turn_usd),
+                Env.TURNS_PER_MINUTE: str(self.stage.turns_per_minute),
             }
-        if entry.role is Role.APP or entry.serves:
+        if entry.reads_budgets:
             values |= {
-                Env.DEFAULT_CAP_USD: self.stage.default_cap_usd,
-                Env.PLATFORM_ALLOWANCE_USD: self.stage.platform_allowance_usd,
+                Env.DEFAULT_CAP_USD: str(self.stage.default_cap_usd),
+                Env.PLATFORM_ALLOWANCE_USD: str(self.stage.platform_allowance_usd),
             }
         if entry.serves:
             values |= {Env.OPERATOR_ROLE: self.stage.operator_role}

@@ -1,13 +1,16 @@
 """One frozen `Stage` for each stage. A construct is given numbers and never asks which stage it is in.
 
-The rule this file protects: whatever differs between two stages is a field here, and can be read in one place.
+Every difference between two stages is a field here. The limits of money have no default, so that no stage goes without.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
+
+from infra_cdk.stage_checks import check_money, check_reserved
 
 _NONE: Mapping[str, int] = MappingProxyType({})
 # What the server keeps for superusers and itself, and what migrating, sweeping and reconciling take.
@@ -15,19 +18,24 @@ _SET_ASIDE: Final = 20
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
 # Lambda's own limits on what an event source may run at once.
 _FEWEST, _MOST = 2, 1000
+# The part of the database's connections that a proxy may open. The rest is for the owner, who bypasses it, and people.
+PROXY_PER_CENT: Final = 90
 
 
 @dataclass(frozen=True)
 class Stage:
     """`zones` is where there are subnets, `endpoint_zones` where there are endpoints, which cost by the hour.
 
-    `connections` is what the database takes; behind a proxy, what the proxy may open. `reserved` is the concurrency
-    that a function may use at most and always has, by its name; a new account has too little to reserve any.
-    `canary` is CodeDeploy's name of a way to shift traffic. `budget_usd` is what a month may cost before AWS says so;
-    `page_email` and `ticket_email` are who is told of alarms. `retention_days` is after how many days the words of a
-    session that nobody touches are deleted; without it they are kept. `default_cap_usd` is what a tenant may spend in a
-    month until the operator sets its cap; `platform_allowance_usd` is what the platform bears for one tenant in a
-    month.
+    `connections` is the database's `max_connections`. `reserved` is the concurrency that a function may use at most and
+    always has, by its name; a new account has too little to reserve any.
+    `canary` is CodeDeploy's name of a way to shift traffic. `page_email` and `ticket_email` are who is told of alarms.
+    `retention_days` is after how many days the words of a session that nobody touches are deleted; without it they are
+    kept.
+
+    `budget_usd` is what a month of the stage may cost before alarms ring: the models by the ledger, AWS by its bill.
+    `default_cap_usd` is what a tenant may spend in a month until the operator sets its cap. `platform_allowance_usd` is
+    what the platform bears for one tenant in a month. `turn_usd` is what one turn may cost, and `turns_per_minute` is
+    how many turns a tenant may post in 60 seconds.
 
     `throttle_rate` and `throttle_burst` bound each route, `turn_rate` and `turn_burst` each route that runs turns,
     `open_rate` and `open_burst` each route that takes no token.
@@ -65,6 +73,10 @@ class Stage:
     open_rate: int
     open_burst: int
     budget_usd: int
+    default_cap_usd: Decimal
+    platform_allowance_usd: Decimal
+    turn_usd: Decimal
+    turns_per_minute: int
     reserved: Mapping[str, int] = field(default_factory=lambda: _NONE)
     waf_rate: int | None = None
     cors_origins: tuple[str, ...] = ()
@@ -79,8 +91,6 @@ class Stage:
     page_email: str | None = None
     ticket_email: str | None = None
     retention_days: int | None = None
-    default_cap_usd: str = "100"
-    platform_allowance_usd: str = "5"
 
     def __post_init__(self) -> None:
         for one, other in (("domain", "certificate_arn"), ("issuer", "audience")):
@@ -90,11 +100,26 @@ class Stage:
             # API Gateway's preflight compares an origin letter by letter.
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"Stage {self.name}: {origin!r} is not an origin, https://host or https://host:port.")
+        check_money(
+            self.name,
+            budget_usd=Decimal(self.budget_usd),
+            default_cap_usd=self.default_cap_usd,
+            platform_allowance_usd=self.platform_allowance_usd,
+            turn_usd=self.turn_usd,
+            turns_per_minute=self.turns_per_minute,
+        )
+        if self.reserved:
+            check_reserved(self.name, self.reserved, self.worker_concurrency, self.shared_connections)
 
     @property
     def worker_concurrency(self) -> int:
         """How many workers run at once: a third of the connections. The others are for those who wait for an answer."""
         return max(_FEWEST, min(_MOST, (self.connections - _SET_ASIDE) // 3))
+
+    @property
+    def shared_connections(self) -> int:
+        """How many of the database's connections all functions together may open."""
+        return self.connections * PROXY_PER_CENT // 100 if self.proxy else self.connections - _SET_ASIDE
 
 
 DEV: Final = Stage(
@@ -121,6 +146,10 @@ DEV: Final = Stage(
     open_rate=5,
     open_burst=5,
     budget_usd=100,
+    default_cap_usd=Decimal(20),
+    platform_allowance_usd=Decimal(1),
+    turn_usd=Decimal(2),
+    turns_per_minute=30,
     cors_origins=("http://localhost:3000",),
 )
 
@@ -149,6 +178,10 @@ STAGING: Final = Stage(
     open_rate=5,
     open_burst=10,
     budget_usd=300,
+    default_cap_usd=Decimal(50),
+    platform_allowance_usd=Decimal(5),
+    turn_usd=Decimal(5),
+    turns_per_minute=60,
 )
 
 PROD: Final = Stage(
@@ -178,8 +211,24 @@ PROD: Final = Stage(
     # 20 requests a second from one address, which a whole office may share.
     waf_rate=6000,
     budget_usd=5000,
-    # Anonymous clients reach the authorizer. Its bound keeps the rest of the account's concurrency for tenants.
-    reserved=MappingProxyType({"sweeper": 1, "reconciler": 1, "migrate": 1, "authorizer": 50}),
+    default_cap_usd=Decimal(100),
+    platform_allowance_usd=Decimal(5),
+    turn_usd=Decimal(5),
+    turns_per_minute=60,
+    # Each function that somebody waits for keeps its own, whatever the worker or an attack on another one takes.
+    # Anonymous clients reach the authorizer, and reach the API by its open routes, which have a throttle of their own.
+    reserved=MappingProxyType(
+        {
+            "turns": 160,
+            "api": 130,
+            "authorizer": 50,
+            "admin": 5,
+            "worker": 193,
+            "sweeper": 1,
+            "reconciler": 1,
+            "migrate": 1,
+        }
+    ),
 )
 
 STAGES: Final[Mapping[str, Stage]] = MappingProxyType({stage.name: stage for stage in (DEV, STAGING, PROD)})

@@ -61,11 +61,11 @@ def _operations(environ: Mapping[str, str]) -> Iterator[Database]:
 
 
 def show_costs(environ: Mapping[str, str], console: Console) -> None:
-    """The month so far in USD, by account, alias and purpose, and in tokens. Raises one of FIGURES_ERRORS."""
+    """The month so far in USD, by account, reason, alias and purpose, and in tokens. Raises one of FIGURES_ERRORS."""
     with _operations(environ) as db:
         month = load_month(db, _STATEMENT_S)
     console.print(_list(f"{month.moment:%B %Y} (UTC), USD", _summary(month)))
-    for dimension in (Dimension.ACCOUNT, Dimension.MODEL_ALIAS, Dimension.PURPOSE):
+    for dimension in (Dimension.ACCOUNT, Dimension.REASON, Dimension.MODEL_ALIAS, Dimension.PURPOSE):
         console.print(_chart(f"By {dimension.value.removeprefix('model_')}, USD", totals(month, dimension)))
     counts = {name.removesuffix("_tokens"): Decimal(n) for name, n in tokens(month).as_dict().items()}
     console.print(_chart("By class, tokens", counts, places=0))

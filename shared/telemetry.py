@@ -162,7 +162,15 @@ _UNITS = {
     Metric.OLDEST_ACTIVE_TURN: MetricUnit.Seconds,
     # CloudWatch has no unit for money.
     **dict.fromkeys(
-        (Metric.MONTH_USD, Metric.MONTH_FORECAST_USD, Metric.SUSPENSE_USD, Metric.LEDGER_DRIFT_USD), MetricUnit.NoUnit
+        (
+            Metric.MONTH_USD,
+            Metric.MONTH_FORECAST_USD,
+            Metric.HOUR_USD,
+            Metric.USUAL_HOUR_USD,
+            Metric.SUSPENSE_USD,
+            Metric.LEDGER_DRIFT_USD,
+        ),
+        MetricUnit.NoUnit,
     ),
     Metric.PLATFORM_BUDGET_USED: MetricUnit.Percent,
 }

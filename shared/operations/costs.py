@@ -1,20 +1,23 @@
-"""Emit the month's cost as gauges. They are read from the ledger, so a killed process loses none of it.
+"""Emit the cost of the month and of the hour as gauges. They are read from the ledger, so a killed process loses none.
 
 A gauge has at most one dimension besides `service`. Its values add up to the whole. There are as few series as there
-are aliases, purposes, accounts and classes of tokens.
+are aliases, purposes, accounts, reasons and classes of tokens. There are too many tenants for a dimension: the most
+expensive ones are log lines.
 """
 
 import calendar
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from shared.db.api.budgets import record_platform_month
 from shared.db.engine import Database
+from shared.db.operations.allowances import load_allowances
+from shared.db.operations.hours import Hours, load_hours
 from shared.db.operations.month import Entry, Month, load_month
-from shared.domain.money import ZERO, Usage
+from shared.domain.money import ZERO, Usage, format_usd
 from shared.errors import DatabaseUnavailable
 from shared.names import Dimension, Metric
 
@@ -26,22 +29,51 @@ Gauge = tuple[Mapping[Metric, float], Mapping[Dimension, str]]
 _STATEMENT_S = 2.0
 _HOUR_S: Final = 3600
 _DAY_S: Final = 24 * _HOUR_S
+# How many tenants have a log line each minute.
+_MOST_EXPENSIVE: Final = 10
 # An account without an entry costs nothing, and is to be seen to.
 _ACCOUNTS: Final = ("tenant", "platform", "suspense")
 KEYS: Final[Mapping[Dimension, Callable[[Entry], str]]] = {
     Dimension.MODEL_ALIAS: lambda entry: entry.model_alias,
     Dimension.PURPOSE: lambda entry: entry.purpose,
     Dimension.ACCOUNT: lambda entry: entry.account,
+    Dimension.REASON: lambda entry: entry.reason,
 }
 
 
 def load_gauges(db: Database) -> list[Gauge]:
-    """The gauges of money, or none if the ledger could not be added up in time; `db` is in the role for operations."""
+    """Return the gauges of the month and of the hour, without those that could not be added up in time.
+
+    Args:
+        db: in the role for operations.
+    """
+    found: list[Gauge] = []
+    for name, load in (("month", _load_month), ("hour", _load_hour)):
+        try:
+            found += load(db)
+        except DatabaseUnavailable:
+            logger.warning("money not added up", extra={"span": name})
+    return found
+
+
+def log_allowances(db: Database) -> None:
+    """Log what the most expensive tenants have drawn from their allowance; `db` is in the role for operations."""
     try:
-        return list(gauges(load_month(db, _STATEMENT_S)))
+        for each in load_allowances(db, _MOST_EXPENSIVE, _STATEMENT_S):
+            drawn = {"drawn_usd": format_usd(each.drawn_usd), "drawn_suspense_usd": format_usd(each.suspense_usd)}
+            logger.info(
+                "allowance drawn", extra={"tenant_id": each.tenant_id, "month": f"{each.period:%Y-%m}", **drawn}
+            )
     except DatabaseUnavailable:
-        logger.warning("money not added up")
-        return []
+        logger.warning("allowances not read")
+
+
+def _load_month(db: Database) -> Iterable[Gauge]:
+    return gauges(load_month(db, _STATEMENT_S))
+
+
+def _load_hour(db: Database) -> Iterable[Gauge]:
+    return [hour_gauge(load_hours(db, _STATEMENT_S))]
 
 
 def measure_platform(db: Database) -> None:
@@ -68,8 +100,13 @@ def gauges(month: Month) -> Iterator[Gauge]:
     yield whole | ({Metric.PLATFORM_BUDGET_USED: float(used)} if used is not None else {}), {}
 
 
+def hour_gauge(hours: Hours) -> Gauge:
+    """Emit both on one line, so that an alarm compares them at the same moment."""
+    return {Metric.HOUR_USD: float(hours.now_usd), Metric.USUAL_HOUR_USD: float(hours.usual_usd)}, {}
+
+
 def totals(month: Month, dimension: Dimension) -> dict[str, Decimal]:
-    """USD of the month so far, by alias, purpose or account."""
+    """USD of the month so far, by alias, purpose, account or reason."""
     found = dict.fromkeys(_ACCOUNTS, ZERO) if dimension is Dimension.ACCOUNT else {}
     for entry in month.entries:
         name = KEYS[dimension](entry)

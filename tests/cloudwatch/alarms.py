@@ -18,6 +18,7 @@ from tests.infra.template import Template, text
 _COMPARED: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanOrEqualToThreshold": operator.ge,
     "GreaterThanThreshold": operator.gt,
+    "LessThanThreshold": operator.lt,
 }
 
 

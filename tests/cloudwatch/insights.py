@@ -31,8 +31,10 @@ def run(query: str, lines: Iterable[Line]) -> tuple[list[str], list[list[str]]]:
                 found = [line for line in found if line["@log"] in groups]
                 columns, found = _stats(rest, found)
             case "sort":
-                by, _, order = rest.partition(" ")
-                found.sort(key=lambda line: float(line[by]), reverse=order == "desc")
+                # Python keeps the order of equal lines, so the least important key goes first.
+                for key in reversed(rest.split(", ")):
+                    by, _, order = key.partition(" ")
+                    found.sort(key=lambda line, by=by: _rank(line[by]), reverse=order == "desc")  # type: ignore[misc]
             case "limit":
                 found = found[: int(rest)]
             case _:
@@ -60,26 +62,38 @@ def _stats(rest: str, lines: Sequence[dict[str, Any]]) -> tuple[list[str], list[
     what, _, by = rest.rpartition(" by ")
     wanted = [match.groupdict() for match in map(_COLUMN.fullmatch, what.split(", ")) if match]
     assert len(wanted) == len(what.split(", ")), f"Nobody has said how to add up {what}"
-    key, name = _key(by)
+    key, names = _key(by)
     groups: dict[Any, list[dict[str, Any]]] = {}
     for line in lines:
         groups.setdefault(key(line), []).append(line)
     rows = [
-        {name: value} | {column["name"]: _aggregate(column, members) for column in wanted}
+        dict(zip(names, value, strict=True)) | {column["name"]: _aggregate(column, members) for column in wanted}
         for value, members in groups.items()
     ]
-    return [name, *(column["name"] for column in wanted)], rows
+    return [*names, *(column["name"] for column in wanted)], rows
 
 
-def _key(by: str) -> tuple[Callable[[dict[str, Any]], Any], str]:
-    if by != "bin(1h)":
-        return lambda line: line[by], by
-    return lambda line: f"{datetime.fromtimestamp(line['@timestamp'] // 3600 * 3600, UTC):%Y-%m-%d %H:%M}", by
+def _key(by: str) -> tuple[Callable[[dict[str, Any]], tuple[Any, ...]], list[str]]:
+    names = by.split(", ")
+    if names != ["bin(1h)"]:
+        return lambda line: tuple(line[name] for name in names), names
+    return lambda line: (f"{datetime.fromtimestamp(line['@timestamp'] // 3600 * 3600, UTC):%Y-%m-%d %H:%M}",), names
 
 
-def _aggregate(column: Mapping[str, str], lines: Sequence[dict[str, Any]]) -> float:
+def _rank(value: Any) -> tuple[bool, float, str]:
+    """Numbers come after words, in their own order."""
+    try:
+        return True, float(value), ""
+    except ValueError:
+        return False, 0.0, str(value)
+
+
+def _aggregate(column: Mapping[str, str], lines: Sequence[dict[str, Any]]) -> Any:
     values = [line[column["field"]] for line in lines if column["field"] in line]
     match column["function"]:
+        case "latest":
+            # The newest line is the last one.
+            return values[-1]
         case "sum":
             return sum(map(float, values))
         case "count":

@@ -7,6 +7,8 @@ invocation (that there was one, how long it took, that it failed) is said of thi
 import gzip
 import io
 import json
+import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,9 +25,10 @@ from functions.sweeper import handler as sweeper
 from functions.worker import handler as worker
 from infra_cdk.function import ALIAS
 from local.gateway.worker import LambdaContext
+from shared import telemetry
 from shared.db.engine import Database
 from shared.llm.port import Completion, Request
-from shared.names import API_PREFIX
+from shared.names import API_PREFIX, SERVICE
 from tests.cloudwatch.metrics import Metrics, Named
 from tests.council_room import AMPLE_S, CouncilRoom
 from tests.invocation_records import packed
@@ -103,6 +106,7 @@ class Service:
         name = module.__name__.split(".")[-2]
         started = time.monotonic()
         context = LambdaContext(name, "request-1", started + AMPLE_S)
+        _log_here()
         failed = True
         try:
             answered: dict[str, Any] = module.handler(given, context)
@@ -125,6 +129,13 @@ class Service:
         for metric, value in said.items():
             for dimensions in (of_function(name), of_alias(name)):
                 self.metrics.put(Named("AWS/Lambda", metric, dimensions), self.now, value)
+
+
+def _log_here() -> None:
+    """Let the functions' logger write to this test's standard output, because Powertools keeps an earlier one."""
+    telemetry._logger()
+    for handler in logging.getLogger(SERVICE).handlers:
+        handler.stream = sys.stdout  # type: ignore[attr-defined]
 
 
 def of_function(name: str) -> frozenset[tuple[str, str]]:

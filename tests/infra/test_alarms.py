@@ -11,8 +11,9 @@ from local.costs import OLD_TURN_S
 from tests.infra.template import Template, text
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-PAGES = {"BrokenInvariant", "UnjournaledCall", "DeadLetter", "OldestActiveTurn", "LedgerDrift"}
-TICKETS = {"UnknownRate", "FallbackRate", "Throttles", "IssuerKeys", "PlatformBudget", "PinnedSessions", "Canary"}
+PAGES = {"BrokenInvariant", "UnjournaledCall", "DeadLetter", "OldestActiveTurn", "LedgerDrift", "CostRunsAway"}
+COST = {"MonthCost", "MonthForecast", "CostUnread", "PlatformBudget"}
+TICKETS = COST | {"UnknownRate", "FallbackRate", "Throttles", "IssuerKeys", "PinnedSessions", "Canary"}
 
 
 def sections() -> dict[str, str]:
@@ -51,9 +52,9 @@ def test_an_alarm_names_its_section_and_pages_only_where_it_must(template: Templ
         assert topic.startswith("<NotificationsPage" if name in PAGES else "<NotificationsTicket")
 
 
-def test_only_the_sweepers_silence_rings(template: Template) -> None:
+def test_only_the_silence_of_the_sweeper_and_of_the_cost_that_it_reads_rings(template: Template) -> None:
     silent = {name: alarm.get("TreatMissingData") for name, alarm in notifying(template).items() if name != "Canary"}
-    assert {name for name, missing in silent.items() if missing != "notBreaching"} == {"OldestActiveTurn"}
+    assert {name for name, missing in silent.items() if missing != "notBreaching"} == {"OldestActiveTurn", "CostUnread"}
 
 
 def test_a_turn_is_as_old_for_the_terminal_as_for_its_alarm(template: Template) -> None:

@@ -24,6 +24,7 @@ from shared.settings import (
     MigrationSettings,
     OperationsSettings,
     QueueSettings,
+    QuotaSettings,
     Settings,
     StageSettings,
 )
@@ -34,19 +35,19 @@ from tests.infra.template import Template, text
 READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperationsSettings),
-        "api": (StageSettings, HttpSettings, BudgetSettings, Settings),
+        "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, Settings),
         "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
         "authorizer": (StageSettings, AuthorizerSettings),
         "jwks": (StageSettings, IssuerSettings),
         "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),
         "sweeper": (StageSettings, OperationsSettings, QueueSettings),
-        "reconciler": (StageSettings, OperationsSettings, InvocationLogSettings),
+        "reconciler": (StageSettings, BudgetSettings, OperationsSettings, InvocationLogSettings),
         "migrate": (MigrationSettings,),
     }
 )
 # What a function may do without and is told all the same; without these it would work on something else.
 EXPECTED = {
-    Settings: {Env.STAGE, Env.LLM_PROVIDER},
+    Settings: {Env.STAGE, Env.LLM_PROVIDER, Env.TURN_MAX_USD, Env.TURNS_PER_MINUTE},
     BudgetSettings: {Env.DEFAULT_CAP_USD, Env.PLATFORM_ALLOWANCE_USD},
     QueueSettings: {Env.QUEUE_URL},
     StageSettings: {Env.STAGE},
@@ -111,6 +112,25 @@ def test_where_it_says_some_the_sweeper_is_told(tmp_path: Path) -> None:
     template = synthesised(stage, tmp_path)
     assert [entry for entry in ENTRIES if Env.RETENTION_DAYS in told(template, entry)] == [SWEEPER]
     assert OperationsSettings.model_validate(told(template, SWEEPER)).retention_days == stage.retention_days
+
+
+def test_every_function_that_reads_budgets_is_told_the_limits_of_its_stage(template: Template, stage: Stage) -> None:
+    readers = [entry for entry in ENTRIES if BudgetSettings in READS[entry.name]]
+    assert {entry.name for entry in readers} == {"admin", "api", "turns", "worker", "reconciler"}
+    for entry in readers:
+        found = BudgetSettings.model_validate(told(template, entry))
+        limits = (stage.default_cap_usd, stage.platform_allowance_usd)
+        assert (found.default_cap_usd, found.platform_allowance_usd) == limits
+
+
+def test_every_function_that_runs_turns_is_told_what_one_may_cost_and_how_many_a_tenant_may_post(
+    template: Template, stage: Stage
+) -> None:
+    readers = [entry for entry in ENTRIES if Settings in READS[entry.name]]
+    assert {entry.name for entry in readers} == {"api", "turns", "worker"}
+    for entry in readers:
+        found = Settings.model_validate(told(template, entry))
+        assert (found.turn_max_usd, found.turns_per_minute) == (stage.turn_usd, stage.turns_per_minute)
 
 
 def test_an_http_function_is_told_the_origins_of_its_stage(template: Template, stage: Stage) -> None:

@@ -34,8 +34,8 @@ from tests.invocation_records import invocation
 from tests.sqs import MotoQueue
 
 pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures"]
-# Without the sweeper, whose silence rings.
-SILENCE = {"OldestActiveTurn"}
+# Without the sweeper and the cost that it reads, whose silence rings.
+SILENCE = {"OldestActiveTurn", "CostUnread"}
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def service(in_service: Callable[[Stage], Service]) -> Service:
 
 @pytest.fixture
 def rings(service: Service, template: Template) -> Callable[[], set[str]]:
-    """What rings at the end of this minute, the sweeper's silence aside. The next minute begins."""
+    """What rings at the end of this minute, silence aside. The next minute begins."""
 
     def ring() -> set[str]:
         service.now += 60
@@ -276,8 +276,8 @@ class TestCanary:
                 assert rings() == expected
 
 
-def test_every_alarm_has_its_test_here(template: Template) -> None:
-    told = Path(__file__).read_text()
+def test_every_alarm_has_its_test_here_or_beside_the_costs(template: Template) -> None:
+    told = "".join(Path(__file__).with_name(name).read_text() for name in (Path(__file__).name, "test_cost_alarms.py"))
     expected = {f"Release{entry.title}Errors" for entry in RELEASED}
     assert {name for name in alarms_of(template) if f'"{name}"' not in told} == expected
 

@@ -73,16 +73,19 @@ def of(found: Series, metric: Metric, dimension: Dimension) -> dict[str | None, 
 
 def by(room: CouncilRoom, column: str) -> dict[str, float]:
     """The ledger's month, by a column."""
-    query = f"SELECT {column} AS name, sum(amount_usd) AS usd FROM usage_ledger WHERE {MONTH} GROUP BY 1"
+    query = f"SELECT {column} AS name, sum(amount_usd) AS usd FROM usage_entries WHERE {MONTH} GROUP BY 1"
     return {row["name"]: float(row["usd"]) for row in room.rows(query)}
 
 
-def test_they_are_the_ledgers_sums_by_alias_purpose_and_account(sweep: Callable[[], Series], room: CouncilRoom) -> None:
+def test_they_are_the_ledgers_sums_by_alias_purpose_account_and_reason(
+    sweep: Callable[[], Series], room: CouncilRoom
+) -> None:
     room.provider.enqueue(unknown(), answer(), answer())
     room.take("@writer @researcher hello")
     found = sweep()
-    for dimension in (Dimension.MODEL_ALIAS, Dimension.PURPOSE):
+    for dimension in (Dimension.MODEL_ALIAS, Dimension.PURPOSE, Dimension.REASON):
         assert of(found, Metric.MONTH_USD, dimension) == by(room, dimension)
+    assert set(of(found, Metric.MONTH_USD, Dimension.REASON)) == {"reply", "unknown_outcome"}
     accounts = of(found, Metric.MONTH_USD, Dimension.ACCOUNT)
     assert accounts == {"platform": 0.0, **by(room, "account")}
     assert accounts["tenant"] == float(FAST_COST + DEEP_COST)
@@ -153,7 +156,7 @@ def test_another_month_is_left_out_but_for_what_is_in_suspense(
     room.provider.enqueue(unknown(), answer())
     room.take("@writer hello")
     before = sweep()
-    for table in ("usage_ledger", "llm_calls", "budgets", "budget_settlements"):
+    for table in ("usage_ledger", "llm_calls", "budgets", "budget_holds"):
         owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
     found = sweep()
     assert of(found, Metric.MONTH_USD, Dimension.MODEL_ALIAS) == {"fast": 0.0}
@@ -204,5 +207,6 @@ def test_what_cannot_be_added_up_in_time_is_no_gauge_and_not_zero(
     with psycopg.connect(database_urls.owner, options=ENDS) as busy:
         busy.execute("LOCK TABLE usage_ledger IN ACCESS EXCLUSIVE MODE")
         found = sweep()
-    assert not [name for name, *_ in found if name.startswith("Month") or name == Metric.LEDGER_DRIFT_USD]
+    money = (Metric.LEDGER_DRIFT_USD, Metric.HOUR_USD, Metric.USUAL_HOUR_USD)
+    assert not [name for name, *_ in found if name.startswith("Month") or name in money]
     assert (Metric.OLDEST_ACTIVE_TURN, None, None) in found

@@ -2,15 +2,17 @@
 dashboards and alarms of the synthesised stack. A metric that nobody reads is not emitted."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 
 from infra_cdk.stages import DEV, Stage
 from shared.names import METRICS_NAMESPACE, Metric
 from tests.cloudwatch import day
-from tests.cloudwatch.metrics import Named
+from tests.cloudwatch.boards import Widget, boards_of
+from tests.cloudwatch.metrics import Named, Window
 from tests.cloudwatch.service import Service
-from tests.council_room import CouncilRoom
+from tests.council_room import CouncilRoom, answer
 from tests.infra.assembly import assembled
 from tests.infra.watched_metrics import Read, read_by
 from tests.sqs import HOST
@@ -19,14 +21,33 @@ pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures"]
 
 
 @pytest.fixture
-def emitted(in_service: Callable[[Stage], Service], room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> list[Named]:
-    """Every metric of the day, with its dimensions."""
+def lived(in_service: Callable[[Stage], Service], room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """A stage after its day."""
     room.limit("1000", "platform")
     # Nor does the queue take anything.
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://{HOST}:1")
     service = in_service(DEV)
     day.live(service, monkeypatch)
-    return [metric for metric in service.metrics.names() if metric.namespace == METRICS_NAMESPACE]
+    return service
+
+
+@pytest.fixture
+def emitted(lived: Service) -> list[Named]:
+    """Every metric of the day, with its dimensions."""
+    return [metric for metric in lived.metrics.names() if metric.namespace == METRICS_NAMESPACE]
+
+
+@pytest.fixture(scope="module")
+def bill() -> Callable[[str], Widget]:
+    """A widget of the cost dashboard, by its title."""
+    (board,) = (board for board in boards_of(assembled().templates[DEV.name]) if board.kind == "cost")
+    return {widget.title: widget for widget in board.widgets}.__getitem__
+
+
+def newest(service: Service, widget: Widget) -> dict[str, float]:
+    """The last value of each line, by its label."""
+    window = Window(service.now - 3600, service.now + 3600)
+    return {label: series[max(series)] for label, series in widget.lines(service.metrics, window)}
 
 
 def test_everything_that_is_read_is_emitted_and_everything_emitted_is_read(emitted: list[Named]) -> None:
@@ -36,6 +57,53 @@ def test_everything_that_is_read_is_emitted_and_everything_emitted_is_read(emitt
     assert unread == set()
     # Every name is in use.
     assert {metric.name for metric in emitted} == set(Metric)
+
+
+@pytest.mark.parametrize(
+    ("title", "column"),
+    [
+        ("Cost this month by reason (USD)", "reason"),
+        ("Cost this month by account (USD)", "account"),
+        ("Cost this month by purpose (USD)", "purpose"),
+        ("Cost this month by model (USD)", "model_alias"),
+    ],
+)
+def test_the_cost_of_the_month_is_the_ledgers(
+    lived: Service, bill: Callable[[str], Widget], title: str, column: str
+) -> None:
+    rows = lived.room.rows(f"SELECT {column} AS name, sum(amount_usd)::float AS usd FROM usage_entries GROUP BY 1")
+    assert newest(lived, bill(title)) == {row["name"]: row["usd"] for row in rows}
+    assert len(rows) > 1
+
+
+def test_the_cost_in_suspense_is_the_ledgers(lived: Service, bill: Callable[[str], Widget]) -> None:
+    lived.sweep()
+    left = lived.room.row("SELECT sum(amount_usd)::float AS usd FROM usage_entries WHERE account = 'suspense'")
+    assert newest(lived, bill("Cost in suspense (USD)")) == {"in suspense": left["usd"]}
+    assert left["usd"] > 0
+
+
+def test_the_allowance_drawn_is_the_budgets_by_tenant_most_expensive_first(
+    lived: Service, bill: Callable[[str], Widget]
+) -> None:
+    room = lived.room
+    other = CouncilRoom(room.owner, room.app_url, "tenant-2")
+    with other.databases:
+        for _ in range(3):
+            other.provider.enqueue(answer(""), answer())
+            other.take("@writer hello", session_id=other.make_session())
+    lived.sweep()
+    widget = bill("Allowance drawn by tenant (USD)")
+    columns, rows = widget.table(
+        [{**line, "@log": f"/aws/lambda/pantheon-{DEV.name}-{name}"} for name, _, line in lived.lines]
+    )
+    assert columns == ["month", "tenant_id", "drawn", "suspense"]
+    expected = room.rows("""
+        SELECT substr(payer, 10) AS tenant_id, spent_usd + coalesce((SELECT sum(h.held_usd) FROM budget_holds h
+            WHERE h.payer = b.payer AND reason = 'suspense'), 0) AS usd
+        FROM budgets b WHERE payer LIKE 'platform:%%' ORDER BY usd DESC""")
+    assert [(tenant_id, Decimal(usd)) for _, tenant_id, usd, _ in rows] == [tuple(row.values()) for row in expected]
+    assert len(rows) == 2
 
 
 def is_of(read: Read, metric: Named) -> bool:

@@ -16,17 +16,18 @@ from shared.domain.money import TOKEN_CLASSES
 from shared.names import Role
 from tests.council_room import DatabaseUrls
 from tests.ledger_rows import entries, entry, hours_ago, insert
+from tests.rolled_up import finish
 
 SECONDS = 60.0
 SUMS = ", ".join(f"coalesce(sum({name}) FILTER (WHERE of_month), 0)::bigint AS {name}" for name in TOKEN_CLASSES)
 PLAIN = f"""
-    SELECT model_alias, purpose, account, coalesce(sum(amount_usd) FILTER (WHERE of_month), 0) AS usd,
+    SELECT model_alias, purpose, account, reason, coalesce(sum(amount_usd) FILTER (WHERE of_month), 0) AS usd,
         coalesce(sum(amount_usd) FILTER (WHERE account = 'suspense'), 0) AS suspense_usd, {SUMS}
-    FROM (SELECT *, period = date_trunc('month', timezone('UTC', now())) AS of_month FROM usage_ledger) rows
-    WHERE of_month OR account = 'suspense' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
+    FROM (SELECT *, period = date_trunc('month', timezone('UTC', now())) AS of_month FROM usage_entries) rows
+    WHERE of_month OR account = 'suspense' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"""
 BUDGETS: LiteralString = """
     INSERT INTO budgets (payer, period, spent_usd)
-    SELECT CASE account WHEN 'tenant' THEN 'tenant:' || tenant_id ELSE 'platform' END, period, sum(amount_usd)
+    SELECT account || ':' || tenant_id, period, sum(amount_usd)
     FROM usage_ledger WHERE account <> 'suspense' GROUP BY 1, 2"""
 
 
@@ -51,7 +52,10 @@ def ledger(owner: psycopg.Connection[Row]) -> list[Row]:
 
 def month(ops: Database) -> list[tuple[object, ...]]:
     found = load_month(ops, SECONDS).entries
-    return [(e.model_alias, e.purpose, e.account, e.usd, e.suspense_usd, *e.usage.as_dict().values()) for e in found]
+    return [
+        (e.model_alias, e.purpose, e.account, e.reason, e.usd, e.suspense_usd, *e.usage.as_dict().values())
+        for e in found
+    ]
 
 
 def plain(owner: psycopg.Connection[Row]) -> list[tuple[object, ...]]:
@@ -74,6 +78,7 @@ def test_it_is_the_ledgers_sum_whatever_has_been_rolled_up(owner: psycopg.Connec
 @pytest.mark.usefixtures("ledger")
 def test_what_is_rolled_up_is_not_read_of_the_ledger(owner: psycopg.Connection[Row], ops: Database) -> None:
     roll_up(ops, 1000)
+    finish(owner)
     before = month(ops)
     owner.execute(
         """DELETE FROM usage_ledger WHERE created_at < (SELECT until FROM usage_rolled_up)
@@ -85,7 +90,7 @@ def test_what_is_rolled_up_is_not_read_of_the_ledger(owner: psycopg.Connection[R
 
 
 @pytest.mark.usefixtures("ledger")
-@pytest.mark.parametrize("table", ["usage_hours", "usage_days", "usage_ledger"])
+@pytest.mark.parametrize("table", ["usage_hourly", "usage_daily", "usage_ledger"])
 def test_all_that_is_rolled_up_is_held_against_the_ledger_when_everything_is(
     owner: psycopg.Connection[Row], ops: Database, table: str
 ) -> None:

@@ -90,6 +90,13 @@ def test_a_stage_holds_what_it_is_said_to_and_no_more_than_a_hundredth_more() ->
         assert Month(stage, int(turns * 1.011), FOOTPRINT).limits() == met
 
 
+def test_a_stage_runs_as_many_turns_at_once_as_it_reserves() -> None:
+    turns, met = first_limits(PROD, FOOTPRINT)
+    assert met == ["concurrency"]
+    assert Month(PROD, turns, FOOTPRINT).turns_at_once() <= PROD.reserved["turns"]
+    assert Month(PROD, int(turns * 1.011), FOOTPRINT).turns_at_once() > PROD.reserved["turns"]
+
+
 def test_limits_are_met_in_their_order() -> None:
     met = [set(Month(STAGES["dev"], turns, FOOTPRINT).limits()) for turns in (10_000, 10_000_000, 1_000_000_000)]
     assert met[0] == set()

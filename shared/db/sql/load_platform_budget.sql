@@ -1,9 +1,9 @@
 -- part load
--- The whole platform's month: its share for every tenant, and what releases before 0012 counted in one row.
+-- Add up the platform's shares for all tenants this month.
 SELECT now.period, l.limit_usd, l.cap_usd, m.held_usd, m.spent_usd
 FROM (SELECT date_trunc('month', timezone('UTC', now()))::date AS period) now
 LEFT JOIN budget_limits l ON l.payer = 'platform'
 CROSS JOIN LATERAL (
-    SELECT sum(held_usd) AS held_usd, sum(spent_usd) AS spent_usd FROM payer_months
-    WHERE period = now.period AND (payer = 'platform' OR starts_with(payer, 'platform:'))
+    SELECT sum(held_usd) AS held_usd, sum(spent_usd) AS spent_usd FROM budgets
+    WHERE period = now.period AND starts_with(payer, 'platform:')
 ) m;

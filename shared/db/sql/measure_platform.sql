@@ -3,7 +3,7 @@
 INSERT INTO platform_months AS m (period, spent_usd, measured_at)
 SELECT now.period, coalesce(sum(b.spent_usd), 0), now()
 FROM (SELECT date_trunc('month', timezone('UTC', now()))::date AS period) now
-LEFT JOIN payer_months b ON b.period = now.period AND (b.payer = 'platform' OR starts_with(b.payer, 'platform:'))
+LEFT JOIN budgets b ON b.period = now.period AND starts_with(b.payer, 'platform:')
 GROUP BY now.period
 ON CONFLICT (period) DO UPDATE SET spent_usd = excluded.spent_usd, measured_at = excluded.measured_at
 WHERE m.measured_at < excluded.measured_at;

@@ -1,0 +1,59 @@
+"""Check that the limits of a stage fit each other, its account and its database."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from infra_cdk.entries import ENTRIES, WORKER
+
+# An account runs so many invocations at the same time by default. Lambda refuses to reserve its last hundred.
+ACCOUNT_CONCURRENCY: Final = 1000
+UNRESERVED: Final = 100
+
+
+def check_money(
+    stage: str,
+    *,
+    budget_usd: Decimal,
+    default_cap_usd: Decimal,
+    platform_allowance_usd: Decimal,
+    turn_usd: Decimal,
+    turns_per_minute: int,
+) -> None:
+    """Raise ValueError unless all are positive and one turn and the allowance fit a tenant's cap, and it the budget."""
+    _check_order(stage, "default_cap_usd", default_cap_usd, "budget_usd", budget_usd)
+    _check_order(stage, "platform_allowance_usd", platform_allowance_usd, "default_cap_usd", default_cap_usd)
+    _check_order(stage, "turn_usd", turn_usd, "default_cap_usd", default_cap_usd)
+    if turns_per_minute < 1:
+        raise ValueError(f"Stage {stage} needs turns_per_minute of at least 1.")
+
+
+def _check_order(stage: str, name: str, usd: Decimal, larger_name: str, larger_usd: Decimal) -> None:
+    if not (usd.is_finite() and 0 < usd <= larger_usd):
+        raise ValueError(f"Stage {stage} needs a {name} above 0 and at most its {larger_name}.")
+
+
+def check_reserved(stage: str, reserved: Mapping[str, int], workers: int, connections: int) -> None:
+    """Raise ValueError unless account and database can serve all reserved invocations at the same time.
+
+    Args:
+        reserved: invocations by function.
+        workers: invocations of the worker that the queue starts at once, reserved or not.
+        connections: the database's connections for functions. An invocation opens one.
+    """
+    entries = {entry.name: entry for entry in ENTRIES}
+    if unknown := set(reserved) - set(entries):
+        raise ValueError(f"Stage {stage} reserves concurrency of unknown functions: {sorted(unknown)}.")
+    if (total := sum(reserved.values())) > ACCOUNT_CONCURRENCY - UNRESERVED:
+        raise ValueError(
+            f"Stage {stage} reserves {total} of the account's {ACCOUNT_CONCURRENCY} invocations; "
+            f"{UNRESERVED} must stay unreserved."
+        )
+    at_once = {WORKER.name: workers, **reserved}
+    if (connected := sum(number for name, number in at_once.items() if entries[name].role is not None)) > connections:
+        raise ValueError(
+            f"Stage {stage} runs {connected} invocations at once that use the database, which has "
+            f"{connections} connections for them."
+        )
+    if at_once[WORKER.name] < workers:
+        raise ValueError(f"Stage {stage} runs {workers} workers at once and must reserve as many.")

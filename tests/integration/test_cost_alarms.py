@@ -1,0 +1,139 @@
+"""The alarms of cost ring by the ledger, through the sweeper's real handler.
+
+Rows of the ledger are planted for a tenant of their own, with the budgets that they add up to.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from infra_cdk.stages import PROD, Stage
+from shared.operations import costs, sweep
+from tests.cloudwatch.alarms import alarms_of, ringing
+from tests.cloudwatch.service import Service
+from tests.council_room import CouncilRoom, DatabaseUrls
+from tests.infra.assembly import assembled
+from tests.infra.template import Template
+from tests.ledger_rows import entry, hours_ago, insert
+
+pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures"]
+
+
+@pytest.fixture
+def template() -> Template:
+    return assembled().templates[PROD.name]
+
+
+@pytest.fixture
+def service(in_service: Callable[[Stage], Service]) -> Service:
+    return in_service(PROD)
+
+
+@pytest.fixture
+def spend(room: CouncilRoom) -> Callable[..., None]:
+    def spent(usd: Decimal, days_ago: int = 0) -> None:
+        at = hours_ago(24 * days_ago)
+        insert(room.owner, [entry(at, "tenant-9", amount_usd=usd)])
+        room.owner.execute(
+            """INSERT INTO budgets AS b (payer, period, spent_usd) VALUES ('tenant:tenant-9', %s, %s)
+            ON CONFLICT (payer, period) DO UPDATE SET spent_usd = b.spent_usd + excluded.spent_usd""",
+            (at.date().replace(day=1), usd),
+        )
+
+    return spent
+
+
+@pytest.fixture
+def ringing_now(service: Service, template: Template) -> Callable[[], set[str]]:
+    """Sweep, in five minutes of their own, and tell which alarms ring."""
+
+    def swept() -> set[str]:
+        service.now += 300
+        service.sweep()
+        found = ringing(template, service.metrics, service.now + 60)
+        assert not found & {"LedgerDrift", "BrokenInvariant"}
+        return found
+
+    return swept
+
+
+def test_an_hour_of_three_even_hours_of_the_budget_pages_without_a_history(
+    spend: Callable[..., None], ringing_now: Callable[[], set[str]]
+) -> None:
+    even = Decimal(PROD.budget_usd) / 730
+    spend(even * 3 - 1)
+    assert "CostRunsAway" not in ringing_now()
+    spend(Decimal("1.01"))
+    assert "CostRunsAway" in ringing_now()
+
+
+def test_an_hour_of_three_usual_hours_pages(spend: Callable[..., None], ringing_now: Callable[[], set[str]]) -> None:
+    for days_ago in range(1, 8):
+        spend(Decimal(1000) if days_ago == 3 else Decimal(10), days_ago)
+    spend(Decimal(29))
+    assert "CostRunsAway" not in ringing_now()
+    spend(Decimal(1))
+    assert "CostRunsAway" in ringing_now()
+
+
+def test_four_fifths_of_the_stages_budget_are_a_ticket(
+    spend: Callable[..., None], ringing_now: Callable[[], set[str]]
+) -> None:
+    spend(Decimal(PROD.budget_usd) * Decimal("0.8") - 1)
+    assert "MonthCost" not in ringing_now()
+    spend(Decimal(1))
+    assert "MonthCost" in ringing_now()
+
+
+def test_a_forecast_of_the_stages_budget_is_a_ticket_once_a_tenth_is_spent(
+    spend: Callable[..., None], ringing_now: Callable[[], set[str]], room: CouncilRoom
+) -> None:
+    (left,) = room.row("""
+        SELECT extract(epoch FROM interval '1 month' + date_trunc('month', now(), 'UTC')
+            - date_trunc('month', now(), 'UTC')) / greatest(3600, extract(epoch FROM now()
+            - date_trunc('month', now(), 'UTC')))""").values()
+    least = max(PROD.budget_usd / Decimal(left), Decimal(PROD.budget_usd) / 10)
+    spend(least * Decimal("0.99"))
+    assert "MonthForecast" not in ringing_now()
+    spend(least * Decimal("0.02"))
+    assert "MonthForecast" in ringing_now()
+
+
+def test_a_forecast_says_nothing_until_a_tenth_is_spent(service: Service, template: Template) -> None:
+    """The gauges are given, as the first hours of a month would have them."""
+    alarm = alarms_of(template)["MonthForecast"]
+
+    def rings(month_usd: float) -> bool:
+        service.now += 300
+        for _, named, *_ in alarm.metrics():
+            given = {("account", "tenant"): month_usd, ("account", "platform"): 0.0, ("account", "suspense"): 0.0}
+            (usd,) = [usd for pair, usd in given.items() if pair in named.dimensions] or [PROD.budget_usd * 10.0]
+            service.metrics.put(named, service.now, usd)
+        return alarm.rings(service.metrics, service.now + 60)
+
+    assert not rings(PROD.budget_usd * 0.099)
+    assert rings(PROD.budget_usd * 0.1)
+
+
+def test_a_cost_that_is_not_read_for_a_quarter_of_an_hour_is_a_ticket(
+    service: Service, template: Template, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.sweep()
+    found = []
+    with (
+        monkeypatch.context() as patched,
+        psycopg.connect(database_urls.owner, options="-c idle_in_transaction_session_timeout=60s") as busy,
+    ):
+        patched.setattr(costs, "_STATEMENT_S", 0.05)
+        patched.setattr(sweep, "_INVARIANTS_S", 0.0)
+        patched.setattr(sweep, "_PATIENCE_S", 0.05)
+        busy.execute("LOCK TABLE usage_progress IN ACCESS EXCLUSIVE MODE")
+        for _ in range(4):
+            service.now += 300
+            service.sweep()
+            found.append("CostUnread" in ringing(template, service.metrics, service.now))
+    assert found == [False, False, False, True]
+    service.sweep()
+    assert "CostUnread" not in ringing(template, service.metrics, service.now + 60)
