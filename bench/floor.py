@@ -83,9 +83,10 @@ _PUBLISH = """
     calls AS (SELECT * FROM last UNION ALL SELECT * FROM others),
     ledger AS (
       INSERT INTO usage_ledger (tenant_id, session_id, turn_id, call_id, step, attempt, kind, account, period, purpose,
-        agent_key, model_alias, input_tokens, output_tokens, amount_usd, rates)
+        agent_key, model_alias, input_tokens, output_tokens, amount_usd, rates, reason, user_id)
       SELECT tenant_id, session_id, turn_id, call_id, step, attempt, 'post', 'tenant', period, purpose, agent_key,
-        model_alias, input_tokens, output_tokens, cost_usd, rates FROM calls),
+        model_alias, input_tokens, output_tokens, cost_usd, rates,
+        CASE purpose WHEN 'agent' THEN 'reply' ELSE 'helper' END, 'bench' FROM calls),
     stored AS (
       INSERT INTO replies (turn_id, position, tenant_id, agent_key, agent_version, name, status, text, stop_reason,
         model_alias, input_tokens, output_tokens, cost_usd)

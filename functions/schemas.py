@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 Item = TypeVar("Item")
 
 MAX_MESSAGE_CHARACTERS = 32_000
+MAX_PROMPT_BYTES = 32 * 1024
 
 
 def _storable(text: str) -> str:
@@ -25,6 +26,12 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _within_bytes(text: str) -> str:
+    if len(text.encode()) > MAX_PROMPT_BYTES:
+        raise PydanticCustomError("too_many_bytes", f"Input should have at most {MAX_PROMPT_BYTES} bytes of UTF-8")
+    return text
+
+
 def _bounds(least: int, most: int, pattern: str | None = None) -> Any:
     """Of a text. They are said again for the document, which leaves out what comes after a function."""
     said = {"minLength": least, "maxLength": most} | ({"pattern": pattern} if pattern else {})
@@ -33,6 +40,8 @@ def _bounds(least: int, most: int, pattern: str | None = None) -> Any:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Line = Annotated[Text, _bounds(1, 64, r"^[^\x00-\x1f\x7f-\x9f@`]*$"), AfterValidator(_not_blank)]
+# A character has one byte at least.
+Prompt = Annotated[Text, _bounds(1, MAX_PROMPT_BYTES), AfterValidator(_within_bytes)]
 Title = Annotated[Text, _bounds(0, 200)]
 AgentKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Mode = Literal["manual", "tag", "roundtable", "orchestrator"]
@@ -49,30 +58,6 @@ Roster = Annotated[list[AgentKey], Field(min_length=1, max_length=32), AfterVali
 
 class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class AgentBody(Body):
-    name: Line
-    role_prompt: Annotated[Text, _bounds(1, 20_000)]
-    model_alias: str
-    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 256
-    temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
-    enabled: bool = True
-
-
-class NewAgent(AgentBody):
-    key: AgentKey
-
-
-class AgentView(BaseModel):
-    key: str
-    name: str
-    role_prompt: str
-    model_alias: str
-    max_output_tokens: int
-    temperature: float | None
-    enabled: bool
-    version: int
 
 
 class NewSession(Body):
@@ -209,11 +194,11 @@ class TurnView(BaseModel):
     summary_triggered: bool
     fallbacks: list[FallbackView]
     usage: UsageView
-    cost_usd: str
-    platform_cost_usd: str
     steps_finished: int
     created_at: datetime
     completed_at: datetime | None
+    cost_usd: str
+    platform_cost_usd: str
 
 
 class ItemView(BaseModel):

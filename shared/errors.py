@@ -7,18 +7,22 @@ them into problem+json, and no route holds a try/except.
     │   ├── InvalidMessage       422 invalid_message
     │   ├── UnknownAgent         422 unknown_agent
     │   ├── NoAgent              422 no_agent
+    │   ├── RosterRefused        422 roster_refused
     │   ├── IdempotencyKeyReused 422 idempotency_key_reused
     │   ├── TurnLimitExceeded    422 turn_limit_exceeded
+    │   ├── QuotaExceeded        422 quota_exceeded
     │   └── AboveCap             422 budget_above_cap
     ├── Unauthorized             401 unauthorized
     ├── Forbidden                403 forbidden
     ├── NotFound                 404 not_found
     ├── AgentExists              409 agent_exists
+    ├── VersionMismatch          412 version_mismatch
     ├── TurnConflict             409 turn_conflict
     ├── TurnEnded                409 turn_ended
     ├── SessionDeleted           410 session_deleted
     ├── BudgetExceeded           402 budget_exceeded
     ├── RateLimited              429 rate_limited
+    │   └── TooManyActiveTurns   429 too_many_active_turns
     ├── DatabaseUnavailable      503 database_unavailable
     │   └── JournalUnavailable   503 journal_unavailable
     └── PublishFailed            500 publish_failed
@@ -75,6 +79,12 @@ class NoAgent(InvalidRequest):
     code = "no_agent"
 
 
+class RosterRefused(InvalidRequest):
+    """The turn's mode cannot work with the enabled agents of this session."""
+
+    code = "roster_refused"
+
+
 class IdempotencyKeyReused(InvalidRequest):
     """This Idempotency-Key was used before with another body or in another session."""
 
@@ -85,6 +95,12 @@ class TurnLimitExceeded(InvalidRequest):
     """The first call alone would go beyond what one turn may take."""
 
     code = "turn_limit_exceeded"
+
+
+class QuotaExceeded(InvalidRequest):
+    """The tenant has as many of these as it may have."""
+
+    code = "quota_exceeded"
 
 
 class AboveCap(InvalidRequest):
@@ -119,6 +135,13 @@ class AgentExists(PantheonError):
 
     status = 409
     code = "agent_exists"
+
+
+class VersionMismatch(PantheonError):
+    """The header If-Match names another version than the one that is there."""
+
+    status = 412
+    code = "version_mismatch"
 
 
 class TurnConflict(PantheonError):
@@ -170,6 +193,12 @@ class RateLimited(PantheonError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class TooManyActiveTurns(RateLimited):
+    """The tenant has as many active turns as one tenant may have. One must end before the next is posted."""
+
+    code = "too_many_active_turns"
 
 
 class DatabaseUnavailable(PantheonError):

@@ -43,8 +43,8 @@ API_STAGE: Final = "live"
 # empty. A refusal has a `reason` for people and a `challenge`, the value of WWW-Authenticate.
 CALLER_FIELDS: Final = ("user", "tenant", "roles", "key_id", "email")
 # Headers of CORS: those that a page of another origin may send, and those that it may read.
-CORS_REQUEST_HEADERS: Final = ("Authorization", "Content-Type", "Idempotency-Key", "Prefer")
-CORS_RESPONSE_HEADERS: Final = ("Location", "Link", "Retry-After", "Idempotency-Replayed")
+CORS_REQUEST_HEADERS: Final = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Prefer")
+CORS_RESPONSE_HEADERS: Final = ("Location", "Link", "Retry-After", "ETag", "Idempotency-Replayed")
 
 
 class Env(StrEnum):
@@ -79,12 +79,15 @@ class Env(StrEnum):
     SUMMARY_MAX_TOKENS = "PANTHEON_SUMMARY_MAX_TOKENS"
     SUMMARY_AFTER_TURNS = "PANTHEON_SUMMARY_AFTER_TURNS"
     SUMMARY_AFTER_TOKENS = "PANTHEON_SUMMARY_AFTER_TOKENS"
-    HELPER_PAYER = "PANTHEON_HELPER_PAYER"
+    TENANT_ACTIVE_TURNS = "PANTHEON_TENANT_ACTIVE_TURNS"
     RETENTION_DAYS = "PANTHEON_RETENTION_DAYS"
     TURN_MAX_CALLS = "PANTHEON_TURN_MAX_CALLS"
     TURN_MAX_TOKENS = "PANTHEON_TURN_MAX_TOKENS"
     TURN_MAX_USD = "PANTHEON_TURN_MAX_USD"
     TURNS_PER_MINUTE = "PANTHEON_TURNS_PER_MINUTE"
+    MAX_AGENTS = "PANTHEON_MAX_AGENTS"
+    MAX_SESSIONS = "PANTHEON_MAX_SESSIONS"
+    MAX_API_KEYS = "PANTHEON_MAX_API_KEYS"
     DEFAULT_CAP_USD = "PANTHEON_DEFAULT_CAP_USD"
     PLATFORM_ALLOWANCE_USD = "PANTHEON_PLATFORM_ALLOWANCE_USD"
 
@@ -151,6 +154,8 @@ class Metric(StrEnum):
     MONTH_USD = "MonthToDateUsd"
     MONTH_TOKENS = "MonthToDateTokens"
     MONTH_FORECAST_USD = "MonthForecastUsd"
+    HOUR_USD = "HourUsd"
+    USUAL_HOUR_USD = "UsualHourUsd"
     SUSPENSE_USD = "SuspenseUsd"
     PLATFORM_BUDGET_USED = "PlatformBudgetUsed"
     LEDGER_DRIFT_USD = "LedgerDriftUsd"
@@ -162,4 +167,5 @@ class Dimension(StrEnum):
     PURPOSE = "purpose"
     COMPONENT = "component"
     ACCOUNT = "account"
+    REASON = "reason"
     TOKEN_CLASS = "token_class"  # noqa: S105 a dimension

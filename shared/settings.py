@@ -80,13 +80,12 @@ class Settings(Environment):
     # A summary is due after so many turns, or about so many tokens, that none covers yet.
     summary_after_turns: Annotated[int, Field(ge=2, le=40)] = 12
     summary_after_tokens: Annotated[int, Field(ge=100)] = 4000
-    # Who pays for routing and summaries.
-    helper_payer: Literal["platform", "tenant"] = "platform"
-    # What one turn may take, and how many turns a tenant may post within a minute; 0 is no limit.
+    # What one turn may take; how many turns a tenant may post within a minute, and have active; 0 is no limit.
     turn_max_calls: Annotated[int, Field(ge=0)] = 120
     turn_max_tokens: Annotated[int, Field(ge=0)] = 0
     turn_max_usd: Usd = Decimal(0)
     turns_per_minute: Annotated[int, Field(ge=0, le=100_000)] = 0
+    tenant_active_turns: Annotated[int, Field(ge=0, le=100_000)] = 20
 
 
 class BudgetSettings(Environment):
@@ -94,6 +93,14 @@ class BudgetSettings(Environment):
 
     default_cap_usd: Usd = Decimal(100)
     platform_allowance_usd: Usd = Decimal(5)
+
+
+class QuotaSettings(Environment):
+    """How many rows one tenant may have: living agents, living sessions, and API keys."""
+
+    max_agents: Annotated[int, Field(ge=1, le=10_000)] = 200
+    max_sessions: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    max_api_keys: Annotated[int, Field(ge=1, le=100_000)] = 1_000
 
 
 class OperationsSettings(Environment):
@@ -171,6 +178,12 @@ def authorizer_settings() -> AuthorizerSettings:
 def budget_settings() -> BudgetSettings:
     """The same for functions that hold against a budget or show one."""
     return _read(BudgetSettings)
+
+
+@cache
+def quota_settings() -> QuotaSettings:
+    """The same for functions that add what a quota bounds."""
+    return _read(QuotaSettings)
 
 
 @cache

@@ -13,15 +13,20 @@ BREAKS: Mapping[str, LiteralString] = {
     "a call has exactly one post once its turn has ended, and none before": """
         DELETE FROM usage_ledger WHERE account = 'platform'""",
     "no call of an ended turn is still an intent": "UPDATE llm_calls SET status = 'intent' WHERE status = 'unknown'",
-    "a step has at most one tenant post": """DROP INDEX usage_ledger_one_tenant_post_per_step;
-        UPDATE usage_ledger SET account = 'tenant' WHERE step = 0""",
-    "the tenant pays for the attempt that is the reply, and for no other": """
+    "a step has at most one tenant post of a reply": """DROP INDEX usage_ledger_one_tenant_reply_per_step;
+        UPDATE usage_ledger SET account = 'tenant', reason = 'reply' WHERE step = 0""",
+    "a post's account and reason follow from its call": """
         UPDATE llm_calls SET verdict = 'failed' WHERE step = 1 AND verdict = 'reply'""",
-    "the tenant pays for its agents what the turn's replies cost": "UPDATE replies SET cost_usd = 1 WHERE position = 1",
+    "the tenant pays for its agents' replies what the turn's replies cost": """
+        UPDATE replies SET cost_usd = 1 WHERE position = 1""",
     "a posted call's ledger entries add up to its cost": "UPDATE llm_calls SET cost_usd = 1 WHERE step = 1",
     "only a call of unknown outcome is in suspense": """
         UPDATE llm_calls SET status = 'unbilled' WHERE status = 'unknown'""",
-    "held is the sum of the reserves of calls that are not posted": "UPDATE budgets SET held_usd = 1",
+    "held is the reserves of calls that are not posted, and the other holds": "UPDATE budgets SET held_usd = 1",
+    "a turn holds what accepting held until its first agent is asked": """
+        INSERT INTO budget_holds
+        SELECT id, tenant_id, 'accepted', 'tenant:' || tenant_id, '2026-01-01', 0 FROM turns""",
+    "an unknown outcome holds its reserve where its payer is": "UPDATE budget_holds SET held_usd = 1",
     "spent is the sum of the payer's posts and adjustments": "DELETE FROM budgets WHERE payer <> 'tenant:tenant-1'",
     "a session has at most one active turn": """DROP INDEX turns_one_active_per_session;
         UPDATE turns SET status = 'accepted', dispatch_after = now()""",
@@ -31,7 +36,7 @@ BREAKS: Mapping[str, LiteralString] = {
     "the text of a posted call has left the journal": "UPDATE llm_calls SET output = 'Roses.' WHERE step = 1",
     "of a deleted session no text is left once its turns have ended": "UPDATE sessions SET deleted_at = now()",
     "what is rolled up is what the ledger says": """
-        INSERT INTO usage_rolled_up VALUES (true, date_trunc('hour', now(), 'UTC') + interval '1 hour')""",
+        INSERT INTO usage_progress VALUES (true, date_trunc('hour', now(), 'UTC') + interval '1 hour')""",
     "an active turn is dispatched within five minutes of its time": """UPDATE turns
         SET status = 'accepted', dispatch_after = now() - interval '6 minutes' WHERE turn_index = 2""",
 }

@@ -162,7 +162,7 @@ class CouncilRoom:
 
     def limit_to(self, amount: str) -> None:
         """Limit this tenant to an amount in terms of its month, such as `spent_usd * 2`."""
-        query = f"SELECT sum({amount}) AS usd FROM payer_months WHERE payer = %s"
+        query = f"SELECT sum({amount}) AS usd FROM budgets WHERE payer = %s"
         self.limit(self.row(query, f"tenant:{self.tenant_id}")["usd"])
 
     def cut_connections(self) -> None:

@@ -4,16 +4,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
 
-from functions.budget import CapView, LimitBody, budget_view, limit_of
+from functions.budget import CapBody, CapView, budget_view, caps_of
 from functions.schemas import ProblemView
-from shared.db.api.budgets import load_budget, record_cap
+from functions.strict_route import StrictRoute
+from shared.db.api.budgets import load_budget, record_caps
 from shared.db.engine import operations_database
 from shared.domain.identifier import is_identifier
 from shared.errors import NotFound
 from shared.names import API_PREFIX
 
 # A tenant may be called what its issuer likes, with slashes in it.
-router = APIRouter(prefix=f"{API_PREFIX}/admin/tenants/{{tenant_id:path}}/cap")
+router = APIRouter(prefix=f"{API_PREFIX}/admin/tenants/{{tenant_id:path}}/cap", route_class=StrictRoute)
 
 
 async def _tenant_id(tenant_id: Annotated[str, Path()]) -> str:
@@ -33,7 +34,7 @@ async def read_cap(tenant_id: TenantId) -> dict[str, Any]:
 
 
 @router.put("", response_model=CapView, responses={403: {"model": ProblemView}})
-async def set_cap(tenant_id: TenantId, body: LimitBody) -> dict[str, Any]:
+async def set_cap(tenant_id: TenantId, body: CapBody) -> dict[str, Any]:
     """Set a tenant's cap, null for the default. It binds from the next call on, even if the tenant's limit
-    is above it."""
-    return {"tenant_id": tenant_id, **budget_view(record_cap(operations_database(), tenant_id, limit_of(body)))}
+    is above it. Set the tenant's allowance, too, if it is given."""
+    return {"tenant_id": tenant_id, **budget_view(record_caps(operations_database(), tenant_id, caps_of(body)))}

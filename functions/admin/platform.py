@@ -1,26 +1,27 @@
-"""The platform's budget: it bears routing, summaries and what crashes cost. Its limit stops the first two only."""
+"""The platform's budget: routing, summaries and failed attempts, within each tenant's allowance."""
 
 from typing import Any
 
 from fastapi import APIRouter
 
-from functions.budget import BudgetView, LimitBody, budget_view, limit_of
+from functions.budget import LimitBody, MonthView, limit_of, month_view
 from functions.schemas import ProblemView
+from functions.strict_route import StrictRoute
 from shared.db.api.budgets import load_platform_budget, record_platform_limit
 from shared.db.engine import operations_database
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=f"{API_PREFIX}/admin/platform/budget")
+router = APIRouter(prefix=f"{API_PREFIX}/admin/platform/budget", route_class=StrictRoute)
 
 
-@router.get("", response_model=BudgetView, responses={403: {"model": ProblemView}})
+@router.get("", response_model=MonthView, responses={403: {"model": ProblemView}})
 async def read_platform_budget() -> dict[str, Any]:
     """The platform's month, over all tenants."""
-    return budget_view(load_platform_budget(operations_database()))
+    return month_view(load_platform_budget(operations_database()))
 
 
-@router.put("", response_model=BudgetView, responses={403: {"model": ProblemView}})
+@router.put("", response_model=MonthView, responses={403: {"model": ProblemView}})
 async def set_platform_budget(body: LimitBody) -> dict[str, Any]:
-    """Set the platform's limit, null for none. Zero stops its spending at once: turns go on, route by their rules and
-    write no summary. Any other limit is compared with the month's spending, which is measured every minute."""
-    return budget_view(record_platform_limit(operations_database(), limit_of(body)))
+    """Set the platform's limit, null for none. Zero stops its spending at once: tenants then pay for routing, summaries
+    and failed attempts. Any other limit is compared with the month's spending, which is measured every minute."""
+    return month_view(record_platform_limit(operations_database(), limit_of(body)))

@@ -19,9 +19,10 @@ PUBLISH: Final = load("publish")
 RECONCILE: Final = load("reconcile")
 SCRUB: Final = load("scrub")
 
-# Raised by `accept.sql` as SQLSTATE: the budget does not cover the first call; the tenant has nothing left.
-REFUSED_HOLD: Final = "PN001"
-REFUSED_TENANT: Final = "PN002"
+# Raised by `accept.sql` as SQLSTATE: the budget does not cover the first call, or the first agent; the tenant has
+# posted its turns of this minute, or has as many active turns as it may have, or a version of the roster was deleted.
+REFUSED_MONEY: Final = ("PN001", "PN002")
+REFUSED_OTHERS_FASTER: Final = ("PN003", "PN004", "PN005")
 
 LOAD_NEW_TURN: Final = load("load_new_turn")
 LOAD_RESUMED_TURN: Final = load("load_resumed_turn")

@@ -64,9 +64,12 @@ def read_sql(name: str) -> str:
 
 def load(name: str, read: Callable[[str], str] = read_sql) -> Statement:
     """The statement in `sql/NAME.sql`."""
-    text = _INCLUDE.sub(lambda found: read(found[1]), read(name))
-    _, *pieces = _PART.split(text)
+    _, *pieces = _PART.split(_included(name, read))
     return Statement(*(_part(*pieces[at : at + 3]) for at in range(0, len(pieces), 3)))
+
+
+def _included(name: str, read: Callable[[str], str]) -> str:
+    return _INCLUDE.sub(lambda found: _included(found[1], read), read(name))
 
 
 def _part(name: str, needs: str | None, text: str) -> Part:

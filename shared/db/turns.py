@@ -8,7 +8,7 @@ from shared.db.engine import Database, Row
 from shared.db.statement import load
 from shared.domain.money import COUNTS, ZERO, Usage
 from shared.domain.problem import problem
-from shared.domain.turn import Charge, Plan, Reply, Turn, TurnStatus
+from shared.domain.turn import Charge, Plan, Reply, Turn, TurnStatus, charged
 from shared.errors import NotFound
 
 _NAMES = ("id", "session_id", "turn_index", "status", "mode", "message", "plan", "created_at")
@@ -44,11 +44,14 @@ def _stored(row: Row, calls: Sequence[Row]) -> StoredTurn:
     if row["response"] is not None:
         return StoredTurn(row["id"], row["status"], row["response"], 0)
     plan = Plan.from_dict(row["plan"]) if row["plan"] else None
+    charges = [Charge(call["account"], _usage(call), call["cost_usd"]) for call in calls if call["finished_at"]]
     turn = Turn(
         **{name: row[name] for name in _NAMES if name != "plan"},
         plan=plan,
         replies=_finished(plan, calls) if plan else (),
-        charges=[Charge(call["account"], _usage(call), call["cost_usd"]) for call in calls if call["finished_at"]],
+        usage=sum((charge.usage for charge in charges), Usage()),
+        cost_usd=charged(charges, "tenant"),
+        platform_cost_usd=charged(charges, "platform"),
         steps_finished=sum(call["verdict"] is not None for call in calls),
     )
     return StoredTurn(turn.id, turn.status, turn.as_json(), turn.steps_finished)

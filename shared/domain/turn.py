@@ -1,13 +1,13 @@
 """A turn and its parts, and the one place where a turn becomes the JSON that a client sees and replays."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
-from shared.domain.json_text import json_text
+from shared.domain.json_text import cut_json, json_size, json_text
 from shared.domain.money import ZERO, Usage, format_usd
 from shared.domain.problem import Problem
 
@@ -18,6 +18,15 @@ Purpose = Literal["agent", "routing", "summary_text", "summary_structure"]
 Account = Literal["tenant", "platform", "suspense"]
 CallStatus = Literal["intent", "succeeded", "unbilled", "unknown"]
 Verdict = Literal["reply", "failed"]
+
+# The stop reason of a reply that was cut because it, or its turn, is too long.
+SIZE_LIMIT: Final = "size_limit"
+# The JSON of a turn has at most so many bytes in UTF-8.
+MAX_TURN_BYTES: Final = 3_500_000
+# What differs when a turn is resumed (status, error, sums, times, fallbacks) takes less. It does not move the cuts.
+_VARYING_BYTES: Final = 100_000
+# With so few characters in its replies no turn is too long: each takes six bytes at most, and is shown twice.
+_FEW_CHARACTERS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +107,14 @@ class Charge:
     amount_usd: Decimal
 
 
+def charged(charges: Iterable[Charge], account: Account) -> Decimal:
+    """USD of the charges to one account."""
+    return sum((charge.amount_usd for charge in charges if charge.account == account), ZERO)
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as a client sees it, running or ended."""
+    """A turn as a client sees it, running or ended. The tenant pays `cost_usd`, the platform `platform_cost_usd`."""
 
     id: UUID
     session_id: UUID
@@ -113,10 +127,34 @@ class Turn:
     error: Problem | None = None
     plan: Plan | None = None
     replies: Sequence[Reply] = ()
-    charges: Sequence[Charge] = ()
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: Decimal = ZERO
+    platform_cost_usd: Decimal = ZERO
     fallbacks: Sequence[Fallback] = ()
     summary_triggered: bool = False
     steps_finished: int = 0
+
+    def __post_init__(self) -> None:
+        if sum(len(reply.text or "") for reply in self.replies) > _FEW_CHARACTERS:
+            object.__setattr__(self, "replies", _fitting(self.replies, self._room()))
+
+    def _room(self) -> int:
+        """How many bytes of JSON the texts of the replies may take. The output shows each of them again."""
+        blank = replace(
+            self,
+            replies=[replace(reply, text=reply.text and "") for reply in self.replies],
+            status="completed",
+            completed_at=None,
+            error=None,
+            usage=Usage(),
+            cost_usd=ZERO,
+            platform_cost_usd=ZERO,
+            fallbacks=(),
+            summary_triggered=False,
+            steps_finished=0,
+        )
+        stop_reasons = len(self.replies) * json_size(SIZE_LIMIT)
+        return max(0, MAX_TURN_BYTES - _VARYING_BYTES - stop_reasons - len(blank.as_json().encode())) // 2
 
     @property
     def output(self) -> str:
@@ -127,9 +165,6 @@ class Turn:
             return (answered[0].text or "") if answered else ""
         return "\n\n".join(f"{reply.name}: {reply.text}" for reply in answered)
 
-    def amount(self, account: Account) -> Decimal:
-        return sum((charge.amount_usd for charge in self.charges if charge.account == account), ZERO)
-
     def aliases(self) -> dict[str, Any]:
         """Which aliases answered: the one, unless there were several, and all of them in order."""
         used = list(dict.fromkeys(r.model_alias for r in self.replies if r.status == "completed" and r.model_alias))
@@ -137,6 +172,10 @@ class Turn:
 
     def as_json(self) -> str:
         """The response. An ended turn's is stored, and every replay sends these very bytes."""
+        return closed(self.head(), self.cost_usd, self.platform_cost_usd)
+
+    def head(self) -> str:
+        """The response without its end, which says who pays. Publish adds the end where it decides that."""
         body = {
             "id": str(self.id),
             "session_id": str(self.session_id),
@@ -151,14 +190,28 @@ class Turn:
             **self.aliases(),
             "summary_triggered": self.summary_triggered,
             "fallbacks": [fallback.as_dict() for fallback in self.fallbacks],
-            "usage": sum((charge.usage for charge in self.charges), Usage()).as_dict(),
-            "cost_usd": format_usd(self.amount("tenant")),
-            "platform_cost_usd": format_usd(self.amount("platform")),
+            "usage": self.usage.as_dict(),
             "steps_finished": self.steps_finished,
             "created_at": format_time(self.created_at),
             "completed_at": self.completed_at and format_time(self.completed_at),
         }
-        return json_text(body)
+        return json_text(body).removesuffix("}")
+
+
+def closed(head: str, cost_usd: Decimal, platform_cost_usd: Decimal) -> str:
+    """The response of which `Turn.head` is the beginning."""
+    return f'{head},"cost_usd":"{format_usd(cost_usd)}","platform_cost_usd":"{format_usd(platform_cost_usd)}"}}'
+
+
+def _fitting(replies: Sequence[Reply], room: int) -> list[Reply]:
+    """The replies, whose texts are cut where the texts before them leave too few of `room` bytes of JSON."""
+    fitting = []
+    for reply in replies:
+        whole = reply.text or ""
+        text = cut_json(whole, room)
+        room -= json_size(text) - 2
+        fitting.append(reply if text == whole else replace(reply, text=text, stop_reason=SIZE_LIMIT))
+    return fitting
 
 
 def format_time(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Send due turns to the queue, roll up the ledger, add old settlements, and check the invariants.
+"""Send due turns to the queue, roll up the ledger, free leftover holds, and check the invariants.
 
 Each part of a sweep has a time limit, whatever the amount of work. The next sweep goes on where this one stopped.
 """
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.db.api.budgets import record_settlements
+from shared.db.api.budgets import free_leftovers
 from shared.db.engine import Database
 from shared.db.operations.dispatch import record_dispatch
 from shared.db.operations.invariants import INVARIANTS, first_id, load_broken
@@ -61,12 +61,12 @@ def roll_up_due(db: Database, hours: int, seconds: float) -> None:
         logger.warning("not rolled up")
 
 
-def count_in_settled(db: Database, seconds: float) -> None:
-    """Add to the months what the release before 0012 wrote beside them while both serve."""
+def free_leftover_holds(db: Database, seconds: float) -> None:
+    """Free the holds that the release before leaves behind while both serve."""
     try:
-        record_settlements(db, seconds)
+        free_leftovers(db, seconds)
     except DatabaseUnavailable:
-        logger.warning("settlements not counted in")
+        logger.warning("leftover holds not freed")
 
 
 def check_invariants(db: Database) -> Check:

@@ -19,8 +19,8 @@ from uuid6 import uuid7
 from shared.catalog import CALL_MARGIN_S, Model
 from shared.domain.agent import Agent
 from shared.domain.money import ZERO
-from shared.domain.turn import Plan, Purpose, Verdict
-from shared.llm.port import Completion, Message, Provider, Request, storable
+from shared.domain.turn import SIZE_LIMIT, Plan, Purpose, Verdict
+from shared.llm.port import Completion, Message, Provider, Request, cut, storable
 from shared.llm.tokens import TokenEstimates, estimate_tokens
 
 # A throttled provider is given a moment, within what is left of the turn's time.
@@ -139,6 +139,10 @@ class Asker:
         refused = {ask.step: opened.refused for ask in fresh[opened.count :]}
         return [refused.get(ask.step) or self.settle(ask) for ask in asks]
 
+    def first_call(self, ask: Ask) -> tuple[Ask, Request]:
+        """The step's first call. Nothing is sent or written."""
+        return ask, self._request(ask, self.catalog[ask.model_alias], ())
+
     def _together(self, asks: Sequence[Ask]) -> Opened:
         models = [self.catalog[ask.model_alias] for ask in asks]
         self._check_time(max(model.max_call_s for model in models))
@@ -191,9 +195,7 @@ class Asker:
         )
 
     def _close(self, ask: Ask, request: Request, completion: Completion, tried: Sequence[Attempt]) -> Attempt:
-        # Whatever a provider let through, the journal can keep it and the next agent can be sent it.
-        if (text := storable(completion.text)) != completion.text:
-            completion = replace(completion, text=text)
+        completion = _kept(completion)
         self._learn(request, completion)
         call_id, error = UUID(request.call_id), _error(completion)
         attempt = Attempt(call_id, request.model.alias, completion, error)
@@ -226,6 +228,17 @@ def _pause(tried: Sequence[Attempt]) -> float:
     if not tried or tried[-1].error != "throttled":
         return 0.0
     return min(tried[-1].completion.retry_after_s or THROTTLE_PAUSE_S, LONGEST_PAUSE_S)
+
+
+def _kept(completion: Completion) -> Completion:
+    """The completion with the text that the journal keeps and that the next agent is sent."""
+    whole = storable(completion.text)
+    text = cut(whole)
+    if text == completion.text:
+        return completion
+    # A withheld answer stays one, however long its beginning is.
+    was_cut = text != whole and completion.stop_reason != "content_filtered"
+    return replace(completion, text=text, stop_reason=SIZE_LIMIT if was_cut else completion.stop_reason)
 
 
 def _error(completion: Completion) -> str | None:

@@ -14,7 +14,7 @@ from shared.domain.problem import problem
 from shared.domain.summary import Summary
 from shared.domain.turn import Fallback, Plan, Purpose, Reply, ReplyStatus
 from shared.errors import BudgetExceeded
-from shared.llm.port import Completion, Message
+from shared.llm.port import Completion, Message, Request
 from shared.orchestration.attempts import Ask, Asker, Attempt, Refused
 from shared.orchestration.context import Context
 from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
@@ -120,6 +120,11 @@ class Council:
         for offset, agent in enumerate(agents):
             self._conclude(agent, settled[offset] if offset in settled else self._asker.stored(self._step))
         return self.replies[first:]
+
+    def first_calls(self) -> list[tuple[Ask, Request]]:
+        """The call of each agent of the roster, as the first of the turn."""
+        agents = [agent for agent in self.conversation.roster.values() if agent.model_alias in self._asker.catalog]
+        return [self._asker.first_call(self._ask(agent, self._step, ())) for agent in agents]
 
     def conclude(self, code: str) -> None:
         """Make the plan's remaining replies without asking anybody: what the journal has a verdict for, and `skipped`

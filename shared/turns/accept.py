@@ -27,10 +27,12 @@ from shared.errors import (
     NotFound,
     RateLimited,
     SessionDeleted,
+    TooManyActiveTurns,
     TurnConflict,
     UnknownAgent,
 )
-from shared.settings import budget_settings, settings
+from shared.orchestration.modes import MODES, check_roster
+from shared.settings import settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,14 @@ class Draft:
 
 
 def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
-    """Load all that the turn needs, in one statement. Raises NotFound, SessionDeleted, TurnConflict, RateLimited and
-    what InvalidRequest covers."""
+    """Load all that the turn needs, in one statement. Raises NotFound, SessionDeleted, TurnConflict, RateLimited,
+    TooManyActiveTurns and what InvalidRequest covers."""
     params = {
         "b_tenant_id": request.tenant_id,
         "b_session_id": request.session_id,
         "b_idempotency_key": request.idempotency_key,
         "b_turns_per_minute": settings().turns_per_minute,
+        "b_active_turns": settings().tenant_active_turns,
         "b_history_turns": HISTORY_TURNS,
     }
     loaded = db.read(request.tenant_id, LOAD_NEW_TURN, params)[0]
@@ -103,16 +106,22 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
     mode = request.mode or session["mode"]
     if request.agent_keys is not None and mode != "manual":
         raise InvalidRequest("agent_keys can be given in mode 'manual' only.")
-    roster = _roster(loaded["agents"] or [], session["agent_keys"])
+    agents = loaded["agents"] or []
+    unpinned = [agent.pop("unpinned") for agent in agents]
+    roster = _roster(agents, session["agent_keys"])
     _check_requested(request, session["agent_keys"], roster)
+    check_roster(MODES[mode], roster)
     if loaded["active"]:
         active = loaded["active"]
         raise TurnConflict(active["id"], retry_after_s=max(1, math.ceil(active["retry_after_s"])))
     if loaded["rate_limited_s"] is not None:
         raise RateLimited(retry_after_s=math.ceil(loaded["rate_limited_s"]))
+    if loaded["too_many_active_s"] is not None:
+        raise TooManyActiveTurns(retry_after_s=max(1, math.ceil(loaded["too_many_active_s"])))
     conversation = conversation_of(loaded, roster, request.message, request.agent_keys, session["fan_out"])
     header = Header(turn_id, request.tenant_id, request.session_id, session["next_turn_index"], mode, request.message)
-    return Draft(header, conversation, _columns(request, header, session["fan_out"], roster))
+    columns = _columns(request, header, session["fan_out"], roster)
+    return Draft(header, conversation, {**columns, "t_unpinned": any(unpinned) or None})
 
 
 def conversation_of(
@@ -178,5 +187,6 @@ def _columns(request: TurnRequest, header: Header, fan_out: str, roster: dict[st
         "t_roster": json_text([{"key": agent.key, "version": agent.version} for agent in roster.values()]),
         "t_plan": None,
         "t_api_key_id": request.api_key_id,
-        "t_default_cap_usd": budget_settings().default_cap_usd,
+        "t_turns_per_minute": settings().turns_per_minute,
+        "t_active_turns": settings().tenant_active_turns,
     }

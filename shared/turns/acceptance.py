@@ -11,28 +11,30 @@ from datetime import datetime, timedelta
 import psycopg
 
 from shared.db.engine import Database, Params
-from shared.db.protocol import ACCEPT, REFUSED_HOLD, REFUSED_TENANT
-from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable
+from shared.db.protocol import ACCEPT, REFUSED_MONEY, REFUSED_OTHERS_FASTER
+from shared.errors import DatabaseUnavailable, JournalUnavailable
 
 # Another turn of the session, or of the key, was inserted first.
 _FASTER = ("turns_one_active_per_session", "turns_session_id_turn_index_key", "turns_idempotency_key_tenant_id_key")
 
 
 class Stale(Exception):
-    """The session moved on between loading and accepting; load again."""
+    """The session moved on or a version of an agent was deleted between loading and accepting; load again."""
 
 
 class RefusedHold(Exception):
-    """The payer's budget does not cover the reserve."""
+    """The tenant's budget does not cover the turn's first agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """When the turn was accepted, by the database's clock, and this process's clock at some moment after."""
+    """When the turn was accepted, by the database's clock, and this process's clock at some moment after. `held_by` is
+    the payer that holds the first call's reserve, None if the turn was accepted without a call."""
 
     created_at: datetime
     database_now: datetime
     monotonic: float
+    held_by: str | None = None
 
     def now(self) -> datetime:
         """The database's clock, carried on by this process's: leases and times never depend on the host's."""
@@ -40,8 +42,8 @@ class Accepted:
 
 
 def accept(db: Database, tenant_id: str, params: Params) -> Accepted:
-    """Accept a turn, with its first call where `params` have one. Raises Stale, RefusedHold, BudgetExceeded where the
-    tenant has nothing left, and JournalUnavailable where nothing can be written down."""
+    """Accept a turn, with its first call where `params` have one. Raises Stale, RefusedHold, and JournalUnavailable
+    where nothing can be written down."""
     try:
         row = db.run(tenant_id, ACCEPT, params)[0]
     except psycopg.errors.UniqueViolation as error:
@@ -49,13 +51,14 @@ def accept(db: Database, tenant_id: str, params: Params) -> Accepted:
             raise JournalUnavailable from error
         raise Stale from error
     except psycopg.Error as error:
-        if error.sqlstate == REFUSED_HOLD:
+        if error.sqlstate in REFUSED_MONEY:
             raise RefusedHold from error
-        if error.sqlstate == REFUSED_TENANT:
-            raise BudgetExceeded from error
+        # Other requests of the tenant were faster. The next load says what they have changed.
+        if error.sqlstate in REFUSED_OTHERS_FASTER:
+            raise Stale from error
         raise JournalUnavailable from error
     except DatabaseUnavailable as error:
         raise JournalUnavailable from error
     if "created_at" not in row:
         raise Stale
-    return Accepted(row["created_at"], row["now"], time.monotonic())
+    return Accepted(row["created_at"], row["now"], time.monotonic(), row.get("held_by"))

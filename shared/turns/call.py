@@ -1,7 +1,4 @@
-"""One row of the journal in memory, and what the ledger will make of it.
-
-`account` states the policy of who pays, as the publishing statement does; a test holds the two together.
-"""
+"""One row of the journal in memory, and what the ledger will make of it as far as that is known before publish."""
 
 import time
 from dataclasses import dataclass, replace
@@ -23,16 +20,17 @@ PLATFORM_PAYER = "platform"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A provider call. `attempt` is None until its outcome is known; money is in USD, `seconds` is its duration."""
+    """A provider call. `payer` holds its reserve; it is empty before the hold. `attempt` is None until the outcome is
+    known. Money is in USD, `seconds` is the call's duration."""
 
     call_id: UUID
     step: int
     number: int
     purpose: Purpose
     model_alias: str
-    payer: str
     reserve_usd: Decimal
     rates: Rates
+    payer: str = ""
     attempt: Attempt | None = None
     started: float = 0.0
     seconds: float = 0.0
@@ -60,12 +58,21 @@ class Call:
         assert self.attempt is not None
         return self.attempt
 
+    @property
+    def replied(self) -> bool:
+        return self.attempt is not None and self.attempt.verdict == "reply"
+
+    @property
+    def undecided(self) -> bool:
+        """Whether publish decides who bears it: the tenant holds it, and it became no reply."""
+        return self.payer != PLATFORM_PAYER and not self.replied
+
     def account(self) -> Account:
-        """Return the account that pays: the payer for the attempt with the verdict `reply`, suspense for an unknown
-        outcome, the platform for every other attempt."""
-        if self.attempt and self.attempt.verdict == "reply" and self.payer != PLATFORM_PAYER:
-            return "tenant"
-        return "suspense" if self.status == "unknown" else "platform"
+        """Return the account that pays. An undecided call counts as the platform's, which bears it within the
+        allowance."""
+        if self.status == "unknown":
+            return "suspense"
+        return "platform" if self.payer == PLATFORM_PAYER or self.undecided else "tenant"
 
     def charge(self) -> Charge:
         if self.attempt is None:
@@ -127,7 +134,7 @@ class Call:
 NO_OUTCOME: Params = {"o_call_id": None}
 
 
-def new_call(ask: Ask, request: Request, number: int, payer: str) -> Call:
+def new_call(ask: Ask, request: Request, number: int) -> Call:
     """The call that `request` is about to make, with the reserve that bounds its cost."""
     rates = request.model.rates
     return Call(
@@ -136,7 +143,6 @@ def new_call(ask: Ask, request: Request, number: int, payer: str) -> Call:
         number=number,
         purpose=ask.purpose,
         model_alias=request.model.alias,
-        payer=payer,
         reserve_usd=upper_bound(
             rates, most_input_tokens(request.messages, request.response_schema), request.max_output_tokens
         ),

@@ -9,7 +9,8 @@ import hashlib
 import itertools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -18,14 +19,15 @@ import psycopg
 from shared.db.engine import Database, Params, Row
 from shared.db.protocol import LOAD_CALLS, OPEN, RECORD, RELEASE
 from shared.domain.json_text import json_text
+from shared.domain.money import ZERO
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Charge, Verdict
 from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable, TurnLimitExceeded
 from shared.llm.port import Completion, Request
 from shared.orchestration.attempts import Ask, Attempt, Opened, Refused
-from shared.settings import budget_settings, settings
+from shared.settings import budget_settings
 from shared.turns.acceptance import Accepted, RefusedHold, accept
-from shared.turns.call import NO_OUTCOME, PLATFORM_PAYER, Call, call_from_row, new_call
+from shared.turns.call import NO_OUTCOME, Call, call_from_row, new_call
 from shared.turns.caps import caps
 
 logger = logging.getLogger(__name__)
@@ -48,10 +50,11 @@ class Stopped(Exception):
 
 class TurnJournal:
     """The journal of one turn and one runner. `new` holds the turn's columns (`t_...`) until it is accepted, which
-    happens together with its first intent."""
+    happens together with its first intent. `first_calls` builds the calls of the agents that may be asked first."""
 
     def __init__(self, db: Database, tenant_id: str, turn_id: UUID, new: Params) -> None:
         self.turn_id = turn_id
+        self.first_calls: Callable[[], Sequence[tuple[Ask, Request]]] = tuple
         self.epoch = 1
         self.accepted: Accepted | None = None
         self._db = db
@@ -77,9 +80,7 @@ class TurnJournal:
         """Write down the intents of calls that start together, and the last outcome, in one commit. Only the first
         calls are opened that the turn's caps and the budget cover. Raises TurnLimitExceeded if the turn's first call
         does not fit its caps."""
-        planned = [
-            (new_call(ask, request, self._next_attempt(ask.step), self._payer(ask)), request) for ask, request in asks
-        ]
+        planned = [(new_call(ask, request, self._next_attempt(ask.step)), request) for ask, request in asks]
         fitting = caps().fitting(self._calls, planned)
         refused = TURN_LIMIT if fitting < len(asks) else None
         if not fitting and self.accepted is None and asks[0][0].purpose == "agent":
@@ -92,20 +93,22 @@ class TurnJournal:
 
     def _open(self, asks: Sequence[tuple[Ask, Request]], calls: Sequence[Call]) -> bool:
         written = [call.intent(ask, request, _hash(request)) for call, (ask, request) in zip(calls, asks, strict=True)]
-        plan = asks[0][0].plan
+        first, plan = asks[0][0].purpose == "agent", asks[0][0].plan
         params = {
             "i_calls": json_text(written),
-            "i_payer": calls[0].payer,
+            "i_helper": not first,
             "i_reserve_usd": sum(call.reserve_usd for call in calls),
-            "i_default_usd": _default_usd(calls[0].payer),
+            "i_beside_usd": ZERO,
+            "i_replaces": (first and not any(call.purpose == "agent" for call in self._calls)) or None,
             "t_plan": plan and json_text(plan.as_dict()),
             "t_lease_s": max(request.model.max_call_s for _, request in asks) + LEASE_MARGIN_S,
+            **limits(),
         }
-        needed = len(asks) == 1 and asks[0][0].purpose == "agent"
-        opened = self._advance(params) if self.accepted else self._accept_and_open(params, needed=needed)
-        if opened:
-            self._calls += list(calls)
-        return opened
+        held_by = self._advance(params) if self.accepted else self._accept_and_open(params, needed=len(asks) == 1)
+        if held_by is None:
+            return False
+        self._calls += [replace(call, payer=held_by) for call in calls]
+        return True
 
     def _next_attempt(self, step: int) -> int:
         return 1 + sum(call.step == step for call in self._calls)
@@ -120,8 +123,13 @@ class TurnJournal:
         return call.answered()
 
     def charges(self) -> list[Charge]:
-        """Every call of the turn as the ledger will see it."""
+        """Every call of the turn as the ledger will see it, if the platform bears the undecided ones."""
         return [call.charge() for call in self._calls]
+
+    @property
+    def undecided(self) -> bool:
+        """Whether publish decides who bears one of the calls."""
+        return any(call.undecided for call in self._calls)
 
     def figures(self) -> list[CallFigures]:
         """The calls that this process made and saw the end of."""
@@ -180,7 +188,7 @@ class TurnJournal:
         """Record one outcome. Try three times at most, with a pause between."""
         for attempt in itertools.count(1):
             try:
-                self._db.run(self._tenant_id, RECORD, {**self.fence(), **call.outcome_params()})
+                self._db.run(self._tenant_id, RECORD, {**self.fence(), **call.outcome_params(), **limits()})
             except (psycopg.Error, DatabaseUnavailable) as error:
                 logger.warning("outcome not recorded", extra={"error": type(error).__name__, "attempt": attempt})
                 if attempt == _RECORD_TRIES:
@@ -192,9 +200,7 @@ class TurnJournal:
 
     def accept_without_call(self, *, run_here: bool) -> None:
         """Accept the turn without a call: to be run by this process, or for the queue. Raises what `open` raises."""
-        lease_s = LEASE_MARGIN_S if run_here else None
-        params = {"i_calls": None, "t_lease_s": lease_s, "t_needs_money": True}
-        self.accepted = accept(self._db, self._tenant_id, {**self._new, **params})
+        self._accept({"i_calls": None, "t_lease_s": LEASE_MARGIN_S if run_here else None, **limits()})
 
     def release(self) -> bool:
         """Give the turn back to the queue, with the outcome in hand. False where another runner has it already: then
@@ -209,28 +215,35 @@ class TurnJournal:
         self.flush()
         return "released" in row
 
-    def _payer(self, ask: Ask) -> str:
-        """Return the payer of the call's hold: the tenant for an agent, `PANTHEON_HELPER_PAYER` for a helper."""
-        if ask.purpose == "agent" or settings().helper_payer == "tenant":
-            return f"tenant:{self._tenant_id}"
-        return PLATFORM_PAYER
-
-    def _accept_and_open(self, params: Params, *, needed: bool) -> bool:
-        """False where the budget refused: fewer calls may fit, and a helper is done without. Raises BudgetExceeded
-        where the call is needed, or the tenant has nothing left."""
-        agents_call = params["i_payer"] != PLATFORM_PAYER
+    def _accept_and_open(self, params: Params, *, needed: bool) -> str | None:
+        """Return the payer that holds the calls' reserve, None if the budget refused them. Fewer calls of agents may
+        fit; without its helper's call, the turn is accepted. Raises BudgetExceeded if the tenant has no money for the
+        first agent, or for the one call that is `needed`."""
+        if params["i_helper"]:
+            return self._accept(params)
         try:
-            params = {**self._new, **params, "t_needs_money": None if agents_call else True}
-            self.accepted = accept(self._db, self._tenant_id, params)
+            self.accepted = accept(
+                self._db, self._tenant_id, {**self._new, **params, "t_needs_call": True, "t_hold_usd": None}
+            )
         except RefusedHold as error:
             if needed:
                 raise BudgetExceeded from error
-            return False
-        return True
+            return None
+        return self.accepted.held_by
 
-    def _advance(self, params: Params) -> bool:
-        """Return False if the budget refused the hold; the outcome, the plan and the lease are committed all the same.
-        Raises Stopped and JournalUnavailable."""
+    def _accept(self, params: Params) -> str | None:
+        """Accept the turn before its first agent is asked. The tenant holds the highest reserve of those who may be."""
+        reserves = [new_call(ask, request, 1).reserve_usd for ask, request in self.first_calls()]
+        hold = {"t_hold_usd": max(reserves, default=ZERO), "i_beside_usd": max(reserves, default=ZERO)}
+        try:
+            self.accepted = accept(self._db, self._tenant_id, {**self._new, **params, **hold, "t_needs_call": None})
+        except RefusedHold as error:
+            raise BudgetExceeded from error
+        return self.accepted.held_by
+
+    def _advance(self, params: Params) -> str | None:
+        """Return the payer that holds the calls' reserve, None if the budget refused it. The outcome, the plan and the
+        lease are committed all the same. Raises Stopped and JournalUnavailable."""
         try:
             row = self._db.run(self._tenant_id, OPEN, {**self.fence(), **self.outcome(), **params})[0]
         except (psycopg.Error, DatabaseUnavailable) as error:
@@ -243,13 +256,13 @@ class TurnJournal:
             raise Stopped(publish=False)
         if not row["wanted"]:
             raise Stopped(publish=True)
-        return "held" in row
+        return row.get("held_by")
 
 
-def _default_usd(payer: str) -> Decimal:
-    """The limit of a month, in USD, where neither the tenant nor the operator set one."""
+def limits() -> dict[str, Decimal]:
+    """The limits of a month, in USD, where the operator set none: of a tenant, and of the platform's share for one."""
     values = budget_settings()
-    return values.platform_allowance_usd if payer == PLATFORM_PAYER else values.default_cap_usd
+    return {"p_cap_usd": values.default_cap_usd, "p_allowance_usd": values.platform_allowance_usd}
 
 
 def _hash(request: Request) -> str:

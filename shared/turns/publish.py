@@ -4,7 +4,8 @@ The response is built for the marks (cancel, delete) and the outcomes that were 
 others, nothing is published, and it is built again for those.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -13,14 +14,14 @@ from uuid6 import uuid7
 from shared.db.engine import Database, Params
 from shared.db.protocol import PUBLISH
 from shared.domain.json_text import json_text
-from shared.domain.money import format_usd
+from shared.domain.money import Usage, format_usd
 from shared.domain.problem import Problem, problem
 from shared.domain.summary import Summary, by_list
-from shared.domain.turn import Reply, Turn, TurnStatus
+from shared.domain.turn import Reply, Turn, TurnStatus, charged, closed
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed, SessionDeleted
 from shared.orchestration.council import Council
 from shared.turns.accept import Header
-from shared.turns.journal import Stopped, TurnJournal
+from shared.turns.journal import Stopped, TurnJournal, limits
 
 
 def publish(
@@ -39,6 +40,7 @@ def publish(
             **journal.fence(),
             **journal.outcome(),
             **_params(turn, journal, council.summary, deleted=deleted),
+            **limits(),
             "t_saw_cancel": cancelled,
             "t_saw_delete": deleted,
             "t_saw_lost": journal.lost,
@@ -47,7 +49,12 @@ def publish(
         if "published" in row:
             if deleted:
                 raise SessionDeleted
-            return turn, params["t_response"]
+            if not journal.undecided:
+                return turn, params["t_response"]
+            tenant_usd, platform_usd = Decimal(row["tenant_usd"]), Decimal(row["platform_usd"])
+            # The stored head, because a turn that is built again from replies that were cut may cut them once more.
+            body = closed(params["t_response_head"], tenant_usd, platform_usd)
+            return replace(turn, cost_usd=tenant_usd, platform_cost_usd=platform_usd), body
         if "cancelled" not in row:
             raise Stopped(publish=False)
         cancelled, deleted = row["cancelled"], row["deleted"]
@@ -67,6 +74,7 @@ def build_turn(
 ) -> Turn:
     """The turn as its client will see it."""
     assert journal.accepted is not None
+    charges = journal.charges()
     status, error = _status(council.replies, failure, cancelled=cancelled)
     return Turn(
         id=header.turn_id,
@@ -80,7 +88,9 @@ def build_turn(
         error=error,
         plan=council.current_plan,
         replies=council.replies,
-        charges=journal.charges(),
+        usage=sum((charge.usage for charge in charges), Usage()),
+        cost_usd=charged(charges, "tenant"),
+        platform_cost_usd=charged(charges, "platform"),
         fallbacks=council.fallbacks,
         summary_triggered=council.summary is not None,
         steps_finished=journal.steps_finished,
@@ -127,7 +137,9 @@ def _params(turn: Turn, journal: TurnJournal, summary: Summary | None, *, delete
     return {
         "t_status": turn.status,
         "t_plan": turn.plan and json_text(turn.plan.as_dict()),
-        "t_response": None if deleted else turn.as_json(),
+        "t_undecided": journal.undecided or None,
+        "t_response": None if deleted or journal.undecided else turn.as_json(),
+        "t_response_head": turn.head() if journal.undecided and not deleted else None,
         "t_completed_at": turn.completed_at,
         "t_replies": json_text(replies),
         "t_summary": summary and json_text(_summary_row(turn, summary)),

@@ -39,6 +39,8 @@ from shared.turns.publish import publish
 # What failed by an exception of our own code, as the log says it, and the exception.
 Fault = tuple[str, Exception]
 MODE_FAILED = "mode failed"
+# Between loading and accepting, another request of the tenant may be faster. Each one makes its own progress.
+_MOST_LOADS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,19 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
     """Run a posted turn to its end, or as far as this process's time goes. Raises the errors that API.md names."""
     started = time.monotonic()
     turn_id = uuid7()
-    while True:
+    for _ in range(_MOST_LOADS):
         draft = _load(runner.db, request, turn_id)
         if isinstance(draft, Stored):
             return _replay(runner, request.tenant_id, draft)
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
         council = Council(draft.conversation, _asker(runner, journal), routing=_routing())
+        journal.first_calls = council.first_calls
         # Where somebody is faster, the session tells what that means: an active turn, our own key, or the next index.
         with suppress(Stale):
             if request.later:
                 return _hand_over(runner, draft.header, journal, started)
             return _run(runner, draft.header, journal, council, started)
+    raise JournalUnavailable("Other requests were faster each time. Post the turn again.")
 
 
 def _load(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
@@ -183,7 +187,7 @@ def _hand_over(runner: Runner, header: Header, journal: TurnJournal, started: fl
 def _published(
     header: Header, turn: Turn, body: str, journal: TurnJournal, started: float, *, abandoned: bool = False
 ) -> TurnOutcome:
-    total_usd = sum((charge.amount_usd for charge in turn.charges), ZERO)
+    total_usd = sum((charge.amount_usd for charge in journal.charges()), ZERO)
     return TurnOutcome(
         turn.id,
         turn.status,
@@ -193,7 +197,7 @@ def _published(
         time.monotonic() - started,
         published=True,
         abandoned=abandoned,
-        bill=Bill(header.tenant_id, turn.session_id, total_usd, turn.amount("tenant")),
+        bill=Bill(header.tenant_id, turn.session_id, total_usd, turn.cost_usd),
     )
 
 

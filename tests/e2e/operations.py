@@ -27,6 +27,7 @@ EXAMPLES: Final = {
     "fan_out": "sequential",
     "message": "hello",
     "limit_usd": "12.50",
+    "allowance_usd": "2.50",
     "role": "member",
     "expires_at": "2099-01-01T00:00:00Z",
 }

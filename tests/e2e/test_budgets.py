@@ -12,8 +12,8 @@ from local.stack import Stack
 from tests.e2e.tenant import Tenant, open_client
 from tests.fake_provider import FakeProvider, moods
 
-# The default cap of a tenant, in USD a month.
-DEFAULT = "100"
+# The default cap of a tenant and the allowance, in USD a month.
+DEFAULT, ALLOWANCE = "100", "5"
 
 
 @pytest.fixture
@@ -68,6 +68,7 @@ class TestLimit:
             "cap_usd": DEFAULT,
             "held_usd": "0",
             "spent_usd": "0",
+            "allowance": {"limit_usd": ALLOWANCE, "held_usd": "0", "drawn_usd": "0"},
         }
 
     def test_a_limit_is_set_changed_and_taken_away(self, tenant: Tenant) -> None:
@@ -164,6 +165,25 @@ class TestCap:
         cap(operator, tenant, None)
         assert tenant.take(session_id, "@writer hello")["status"] == "completed"
 
+    def test_an_allowance_is_set_with_the_cap_and_stays_when_it_is_not_given(
+        self, tenant: Tenant, operator: httpx.Client
+    ) -> None:
+        path = f"admin/tenants/{tenant.id}/cap"
+        changes: list[tuple[dict[str, str | None], str]] = [
+            ({"limit_usd": "7", "allowance_usd": "0.25"}, "0.25"),
+            ({"limit_usd": None}, "0.25"),
+            ({"limit_usd": "7", "allowance_usd": "0"}, "0"),
+            ({"limit_usd": "7", "allowance_usd": None}, ALLOWANCE),
+        ]
+        for change, expected in changes:
+            answer = operator.put(path, json=change)
+            assert (answer.status_code, answer.json()["allowance"]["limit_usd"]) == (200, expected)
+            assert tenant.http.get("budget").json()["allowance"]["limit_usd"] == expected
+        for wrong in ("-1", "1e3", 1, ""):
+            refused = operator.put(path, json={"limit_usd": "7", "allowance_usd": wrong})
+            assert problem(refused) == (422, "invalid_request")
+        assert problem(operator.put(path, json={"allowance_usd": "1"})) == (422, "invalid_request")
+
     @pytest.mark.parametrize("name", ["a/b", "auth0|17", "Zoë & Söhne", "a/cap"])
     def test_a_tenant_may_be_called_whatever_a_token_can_say(
         self, stack: Stack, operator: httpx.Client, name: str
@@ -177,3 +197,32 @@ class TestCap:
     def test_what_no_token_can_name_is_no_tenant(self, operator: httpx.Client, encoded: str) -> None:
         for method, body in (("GET", None), ("PUT", {"limit_usd": "1"})):
             assert problem(operator.request(method, f"admin/tenants/{encoded}/cap", json=body)) == (404, "not_found")
+
+
+class TestAllowance:
+    def test_a_failed_attempt_is_drawn_from_it_and_then_the_tenants(
+        self, tenant: Tenant, operator: httpx.Client, session_id: str, provider: FakeProvider
+    ) -> None:
+        provider.add(moods.empty())
+        turn = tenant.take(session_id, "@writer hello")
+        platform_usd = turn["platform_cost_usd"]
+        assert Decimal(platform_usd) > 0
+        assert tenant.http.get("budget").json()["allowance"]["drawn_usd"] == platform_usd
+        operator.put(f"admin/tenants/{tenant.id}/cap", json={"limit_usd": None, "allowance_usd": platform_usd})
+        provider.add(moods.empty())
+        turn = tenant.take(session_id, "@writer hello")
+        assert turn["platform_cost_usd"] == "0"
+        assert Decimal(turn["cost_usd"]) > Decimal(turn["replies"][0]["cost_usd"])
+        reasons = {item["reason"]: item for item in tenant.http.get("usage?group_by=reason").json()["items"]}
+        assert reasons["failed_attempt"]["platform_cost_usd"] == platform_usd
+        assert Decimal(reasons["failed_attempt"]["cost_usd"]) > 0
+
+    def test_an_unknown_outcome_is_drawn_at_its_reserve(
+        self, tenant: Tenant, session_id: str, provider: FakeProvider
+    ) -> None:
+        provider.add(moods.html_200())
+        turn = tenant.take(session_id, "@writer hello")
+        assert turn["platform_cost_usd"] == "0"
+        budget = tenant.http.get("budget").json()
+        assert Decimal(budget["allowance"]["drawn_usd"]) > 0
+        assert (budget["held_usd"], budget["allowance"]["held_usd"]) == ("0", "0")

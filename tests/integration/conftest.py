@@ -23,7 +23,7 @@ from shared.db.engine import Database, Row
 from shared.db.schema.tables import metadata
 from shared.llm.tokens import token_estimates
 from shared.names import SERVICE, Env, Role
-from shared.settings import budget_settings, queue_settings, settings
+from shared.settings import budget_settings, queue_settings, quota_settings, settings
 from tests import sqs
 from tests.council_room import AMPLE_S, CouncilRoom, DatabaseUrls, broken_invariants
 from tests.other_process import OtherProcess
@@ -117,6 +117,7 @@ def scripted_settings(app_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def _forget_settings() -> None:
     settings.cache_clear()
     budget_settings.cache_clear()
+    quota_settings.cache_clear()
     queue_settings.cache_clear()
     queue.cache_clear()
     catalog.cache_clear()

@@ -156,7 +156,7 @@ def test_the_budget_of_one_tenant_is_not_anothers(room: CouncilRoom) -> None:
 
 
 def a_month_passes(room: CouncilRoom) -> None:
-    for table in ("budgets", "budget_settlements", "llm_calls", "usage_ledger"):
+    for table in ("budgets", "budget_holds", "llm_calls", "usage_ledger"):
         room.owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
 
 
@@ -169,18 +169,19 @@ def test_a_new_month_has_the_same_limit_and_nothing_spent(room: CouncilRoom) -> 
         room.take("@writer hello", session_id=room.make_session())
     room.limit(reserve)
     assert room.take("@writer hello", session_id=room.make_session()).published
-    assert room.rows("SELECT held_usd FROM payer_months") == [{"held_usd": 0}] * 2
+    assert room.rows("SELECT held_usd FROM budgets") == [{"held_usd": 0}] * 2
 
 
-def test_a_turn_for_later_is_accepted_while_its_own_month_has_something_left(room: CouncilRoom) -> None:
+def test_a_turn_for_later_is_accepted_if_its_month_covers_its_first_agent(room: CouncilRoom) -> None:
     room.take("@writer hello")
-    room.limit_to("spent_usd")
+    room.limit_to("spent_usd + 0.0000001")
     with pytest.raises(BudgetExceeded):
         room.take("@writer hello", later=True)
     a_month_passes(room)
+    room.limit(1)
     outcome = room.take("@writer hello", later=True)
-    assert names(body(room.resume(outcome.turn_id))["replies"]) == [("writer", "skipped", "budget_exceeded")]
-    assert len(room.provider.requests) == 1
+    assert names(body(room.resume(outcome.turn_id))["replies"]) == [("writer", "completed", None)]
+    assert len(room.provider.requests) == 2
 
 
 def test_a_turn_that_runs_into_a_new_month_is_settled_in_both(room: CouncilRoom) -> None:
@@ -190,7 +191,7 @@ def test_a_turn_that_runs_into_a_new_month_is_settled_in_both(room: CouncilRoom)
 
     room.provider.enqueue(month_passes, answer())
     assert room.take("@writer @researcher hello").published
-    rows = room.rows("SELECT held_usd, spent_usd FROM payer_months ORDER BY period")
+    rows = room.rows("SELECT held_usd, spent_usd FROM budgets ORDER BY period")
     assert rows == [{"held_usd": 0, "spent_usd": FAST_COST}, {"held_usd": 0, "spent_usd": DEEP_COST}]
 
 

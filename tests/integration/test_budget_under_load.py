@@ -12,13 +12,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 
+import pytest
+
 from shared.db.engine import Row
-from shared.settings import budget_settings
+from shared.names import Env
+from shared.settings import budget_settings, settings
 from tests.council_room import DEADLINE_S, CouncilRoom
 from tests.crowd import MESSAGE
 
 PROCESSES = 64
 ROOM_FOR = 10
+
+
+@pytest.fixture(autouse=True)
+def any_number(scripted_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More turns of a tenant are active than it may have otherwise."""
+    monkeypatch.setenv(Env.TENANT_ACTIVE_TURNS, "0")
+    settings.cache_clear()
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def test_a_limit_is_set_while_a_hold_is_not_yet_committed_and_binds_the_next(
 
 def test_a_cap_is_lowered_under_a_running_turn(room: CouncilRoom, operations: Database) -> None:
     def lower(_: Request) -> str:
-        cap = budgets.record_cap(operations, room.tenant_id, Decimal(0))
+        cap = budgets.record_caps(operations, room.tenant_id, {"tenant": Decimal(0)})
         assert (cap.held_usd,) == room.calls("reserve_usd")[0]
         return "Roses."
 
@@ -87,7 +87,7 @@ def test_a_month_is_its_payers_and_that_of_the_clock(room: CouncilRoom, operatio
     other.provider.enqueue(answer())
     with other.databases:
         other.take("@writer hello")
-    budgets.record_cap(operations, "tenant-2", ONE)
+    budgets.record_caps(operations, "tenant-2", {"tenant": ONE})
     mine, theirs = (budgets.load_budget(operations, tenant) for tenant in ("tenant-1", "tenant-2"))
     assert [mine.binding_usd, mine.held_usd, mine.spent_usd] == [budget_settings().default_cap_usd, 0, 0]
     assert [theirs.binding_usd, theirs.held_usd, theirs.spent_usd] == [ONE, 0, FAST_COST]
@@ -95,12 +95,12 @@ def test_a_month_is_its_payers_and_that_of_the_clock(room: CouncilRoom, operatio
 
 
 def test_a_limit_is_the_cap_at_most_or_none(room: CouncilRoom, operations: Database) -> None:
-    budgets.record_cap(operations, room.tenant_id, ONE)
+    budgets.record_caps(operations, room.tenant_id, {"tenant": ONE})
     for usd in (ONE, None, Decimal(0)):
         assert budgets.record_limit(room.db, room.tenant_id, usd).limit_usd == usd
     with pytest.raises(AboveCap) as refused:
         budgets.record_limit(room.db, room.tenant_id, ONE + Decimal("0.000001"))
     assert refused.value.extra == {"cap_usd": "1"}
     assert budgets.load_budget(room.db, room.tenant_id).limit_usd == 0
-    assert budgets.record_cap(operations, room.tenant_id, None).binding_usd == 0
+    assert budgets.record_caps(operations, room.tenant_id, {"tenant": None}).binding_usd == 0
     assert budgets.record_limit(room.db, room.tenant_id, TWO).binding_usd == TWO

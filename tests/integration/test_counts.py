@@ -46,9 +46,10 @@ def test_a_turn_of_n_calls_takes_n_plus_two_round_trips_and_n_plus_one_commits(
     room.take(message, runner=runner, session_id=sessions[1])
     after = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
     assert len(room.provider.requests) == calls * (1 + prepared)
-    # Loading; the session, the turn, the hold and the check of accepting; fence, outcome and hold of each other call;
-    # fence, lost calls, outcome, end, replies, audit and money of publishing.
-    assert tap.statements == 1 + 4 + 3 * (calls - 1) + 7
+    # Loading; the session, the tenant and its bounds, the turn, the hold and the check of accepting; fence, outcome and
+    # hold of each other call; fence, lost calls, outcome, end, replies, audit and money of publishing.
+    # The first turn of an agent pins its version, and looks whether it is still there.
+    assert tap.statements == 1 + (6 if prepared else 8) + 3 * (calls - 1) + 7
     assert tap.round_trips == calls + 2
     # Each look takes an id itself. Loading the turn's context takes none: it writes nothing.
     assert after - before - 1 == calls + 1

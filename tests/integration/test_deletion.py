@@ -20,6 +20,7 @@ from shared.llm.port import Completion, Request
 from shared.llm.scripted import ScriptedProvider
 from shared.names import Env
 from shared.settings import settings
+from shared.turns.journal import limits
 from tests.council_room import CouncilRoom, DatabaseUrls, Killed, answer, prompt, unknown
 
 WORD = "sesame"
@@ -147,7 +148,9 @@ def late(room: CouncilRoom, call_id: UUID) -> None:
     """The first attempt's process still learns what became of its call."""
     said_not = ("verdict", "stop_reason", "error_code", "provider_request_id")
     outcome: dict[str, object] = dict.fromkeys((f"o_{name}" for name in said_not), None)
-    outcome |= {f"o_{name}": 1 for name in COUNTS} | {"o_status": "succeeded", "o_cost_usd": 0, "o_output": WORD}
+    outcome |= (
+        limits() | {f"o_{name}": 1 for name in COUNTS} | {"o_status": "succeeded", "o_cost_usd": 0, "o_output": WORD}
+    )
     turn_id = room.row("SELECT id FROM turns")["id"]
     room.open_database().run(room.tenant_id, RECORD, {**outcome, "o_call_id": call_id, "t_id": turn_id, "t_epoch": 1})
 

@@ -48,7 +48,7 @@ def entries(room: CouncilRoom) -> list[tuple[str, str]]:
 
 
 def spent(room: CouncilRoom) -> Decimal:
-    amount: Decimal = room.row("SELECT spent_usd FROM payer_months WHERE payer LIKE 'platform:%%'")["spent_usd"]
+    amount: Decimal = room.row("SELECT spent_usd FROM budgets WHERE payer LIKE 'platform:%%'")["spent_usd"]
     return amount
 
 

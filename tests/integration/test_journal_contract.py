@@ -62,7 +62,7 @@ def in_memory(_: CouncilRoom, covered: int) -> Kept:
 
 def on_postgres(room: CouncilRoom, covered: int) -> Kept:
     for payer in (f"tenant:{room.tenant_id}", "platform"):
-        room.limit(covered * new_call(*a_call(0), 1, payer).reserve_usd, payer)
+        room.limit(covered * new_call(*a_call(0), 1).reserve_usd, payer)
     draft = load_draft(room.db, room.request("@writer hello"), uuid7())
     assert isinstance(draft, Draft)
     turn_id = draft.header.turn_id

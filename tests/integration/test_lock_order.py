@@ -1,4 +1,4 @@
-"""Locks are taken in one order: sessions, turns, llm_calls, budgets. Each step is stopped after each of its parts."""
+"""Locks are taken in one order: sessions, tenants, turns, llm_calls, budgets. Each step is stopped after each part."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from shared.errors import DatabaseUnavailable, JournalUnavailable
 from tests.council_room import AMPLE_S, CouncilRoom
 
 MESSAGE = "@writer @critic hello"
-TABLES = ("sessions", "turns", "llm_calls", "budgets")
+TABLES = ("sessions", "tenants", "turns", "llm_calls", "budgets")
 
 
 def locked(room: CouncilRoom) -> set[str]:
@@ -71,7 +71,7 @@ def test_a_step_locks_its_turn_before_it_looks_at_calls(room: CouncilRoom, step:
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        (ACCEPT, [{"sessions"}, {"sessions"}, {"sessions", "budgets"}, {"sessions", "budgets"}]),
+        (ACCEPT, [{"sessions"}, *[{"sessions", "tenants"}] * 3, *[{"sessions", "tenants", "budgets"}] * 2]),
         (OPEN, [{"turns"}, {"turns", "llm_calls"}, {"turns", "llm_calls", "budgets"}]),
         (PUBLISH, [{"turns"}] * 3 + [{"turns", "llm_calls"}] * 3 + [{"turns", "llm_calls", "budgets"}]),
     ],

@@ -95,7 +95,7 @@ def test_the_budget_covers_as_many_of_the_first_as_it_can(
 ) -> None:
     room.take(ALL, session_id=session_id)
     reserves = [row["reserve_usd"] for row in room.rows("SELECT reserve_usd FROM llm_calls ORDER BY step")]
-    spent = room.row("SELECT spent_usd FROM payer_months")["spent_usd"]
+    spent = room.row("SELECT spent_usd FROM budgets")["spent_usd"]
     room.limit(spent + sum(reserves[:2]) - Decimal(missing))
     another = room.make_session(agent_keys=KEYS, fan_out="parallel")
     turn = json.loads(room.take(ALL, session_id=another).body)

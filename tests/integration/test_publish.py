@@ -47,7 +47,7 @@ def nothing_is_published(room: CouncilRoom) -> bool:
     turn = room.row("SELECT status, response, completed_at FROM turns")
     tables = ("replies", "usage_ledger", "audit_events", "summaries")
     rows = [room.rows(f"SELECT * FROM {table}") for table in tables]
-    spent = sum(row["spent_usd"] for row in room.rows("SELECT spent_usd FROM payer_months"))
+    spent = sum(row["spent_usd"] for row in room.rows("SELECT spent_usd FROM budgets"))
     return turn == {"status": "running", "response": None, "completed_at": None} and not any(rows) and spent == 0
 
 

@@ -55,7 +55,7 @@ def reserve(room: CouncilRoom, call_id: UUID) -> Decimal:
 
 def everything(room: CouncilRoom) -> list[Any]:
     """All that reconciling could change."""
-    tables = ("turns", "llm_calls", "usage_ledger", "payer_months", "replies", "audit_events")
+    tables = ("turns", "llm_calls", "usage_ledger", "budgets", "replies", "audit_events")
     return [sorted(map(str, room.rows(f"SELECT * FROM {table}"))) for table in tables]
 
 
@@ -167,7 +167,7 @@ class TestARecord:
 
     def test_counts_in_the_month_in_which_the_hold_was_taken(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room)
-        for table in ("llm_calls", "usage_ledger", "budgets", "budget_settlements"):
+        for table in ("llm_calls", "usage_ledger", "budgets", "budget_holds"):
             room.owner.execute(f"UPDATE {table} SET period = '2026-01-01'".encode())
         reconcile(ops, [billed(call_id)])
         assert room.rows("SELECT period::text, spent_usd, held_usd FROM budgets WHERE payer LIKE 'platform:%%'") == [

@@ -35,12 +35,15 @@ def test_replies_are_counted_from_the_plans_first_agent_whether_or_not_the_manag
     seen: list[Any] = []
 
     def look(_: Request) -> str:
-        turn_id = room.row("SELECT id FROM turns")["id"]
+        turn_id = room.row("SELECT id FROM turns ORDER BY id DESC LIMIT 1")["id"]
         seen.append(json.loads(load_turn(room.open_database(), room.tenant_id, turn_id).body)["replies"])
         return "Violets."
 
     if refused:
+        # Room for the three agents, and for no helper.
         room.limit(0, "platform")
+        room.take(ALL, session_id=room.make_session())
+        room.limit_to(f"spent_usd + {sum(reserve for (reserve,) in room.calls('reserve_usd'))}")
     else:
         room.provider.enqueue('{"selected_agent_keys": ["writer", "researcher", "critic"]}')
     room.provider.enqueue("Roses.", look)

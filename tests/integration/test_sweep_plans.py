@@ -4,25 +4,37 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
+from shared.db.api.budgets import _FREE_LEFTOVERS
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Params
+from shared.db.operations import hours
 from shared.db.operations import month as costs
 from shared.db.operations.invariants import LATELY, first_id, first_rows
 from shared.db.operations.time_limit import read_within
+from shared.db.statement import Row
+from shared.db.usage import roll_up
 from shared.names import Role
 from tests.council_room import CouncilRoom, DatabaseUrls
+from tests.ledger_rows import entry, hours_ago, insert
 
 # What grows with what was ever done.
-_GROWING = "audit_events|llm_calls|replies|summaries|turns|usage_days|usage_hours|usage_ledger"
+_GROWING = (
+    "audit_events|budget_holds|llm_calls|replies|summaries|turns|usage_daily|usage_days|usage_hourly|usage_hours"
+    "|usage_ledger"
+)
 _SCAN = re.compile(rf"Seq Scan on ({_GROWING})\b")
 # It asks of each session that was deleted lately, and how is a matter of how many there are.
 _OF_DELETED = "of a deleted session no text is left once its turns have ended"
 QUERIES: Mapping[str, str] = {
     **{name: first_rows(query, ":b_limit") for name, query in LATELY.items() if name != _OF_DELETED},
+    "which holds were left behind": _FREE_LEFTOVERS.parts[0].text,
+    "what is freed of them": _FREE_LEFTOVERS.parts[1].text,
     "what the month has cost": costs._ENTRIES.parts[0].text,
+    "what the hour has cost": hours._LOAD.parts[0].text,
 }
 
 
@@ -41,3 +53,16 @@ def test_nothing_that_grows_is_read_from_its_beginning(room: CouncilRoom, operat
     params: Params = {"b_since": first_id(time.time()), "b_limit": 1}
     plan = read_within(operations, 10, (compiled(text(f"EXPLAIN {QUERIES[name]}")), params))[0]
     assert _SCAN.findall("\n".join(row["QUERY PLAN"] for row in plan)) == []
+
+
+def test_rolling_up_an_hour_reads_the_ledger_by_its_time(owner: psycopg.Connection[Row], operations: Database) -> None:
+    """By the planner's own choice, right after an upgrade: the new tables have no statistics yet. The bounds are known
+    before the scan. If they came from a join, Postgres would read the whole of a long ledger for each hour."""
+    insert(owner, [entry(hours_ago(100 - number / 60)) for number in range(5000)])
+    roll_up.roll_up(operations, 1)
+    owner.execute("ANALYZE usage_ledger")
+    ((query, _),) = roll_up._hour().sent({})
+    plan = [row["QUERY PLAN"] for row in operations.run(None, compiled(text(f"EXPLAIN {query}")), {})]
+    assert [line for line in plan if "Seq Scan on usage_ledger" in line] == []
+    bounds = r"Index Cond: \(\(created_at >= \(InitPlan \d+\)\.col1\) AND \(created_at < \(InitPlan \d+\)\.col1\)\)"
+    assert [line for line in plan if re.search(bounds, line)] != []

@@ -5,6 +5,9 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
 from typing import Any
 from uuid import UUID
 
@@ -88,6 +91,31 @@ def accept(room: CouncilRoom, *, due: bool = True) -> UUID:
 
 def make_due(room: CouncilRoom) -> None:
     room.owner.execute("UPDATE turns SET dispatch_after = clock_timestamp() WHERE dispatch_after IS NOT NULL")
+
+
+@contextmanager
+def copies(room: CouncilRoom, turn_id: UUID, number: int) -> Iterator[None]:
+    """So many more turns like this one, each in a session of its own and due a millisecond before the last."""
+    room.owner.execute(
+        """WITH made AS (
+            INSERT INTO sessions SELECT copy.* FROM turns t JOIN sessions s ON s.id = t.session_id,
+                generate_series(1, %(number)s) AS n,
+                jsonb_populate_record(s, jsonb_build_object('id', md5(s.id::text || n))) AS copy
+            WHERE t.id = %(id)s RETURNING id
+        )
+        INSERT INTO turns SELECT copy.*
+        FROM turns t, (SELECT id, row_number() OVER () AS n FROM made) made,
+            jsonb_populate_record(t, jsonb_build_object('id', made.id, 'session_id', made.id,
+                'dispatch_after', t.dispatch_after - n * interval '1 ms')) AS copy
+        WHERE t.id = %(id)s""",
+        {"id": turn_id, "number": number},
+    )
+    yield
+    # Nothing is held for them.
+    room.owner.execute(
+        """WITH gone AS (DELETE FROM turns WHERE id = session_id RETURNING id)
+        DELETE FROM sessions USING gone WHERE sessions.id = gone.id"""
+    )
 
 
 def received(queue: MotoQueue) -> list[TurnMessage]:
@@ -181,12 +209,42 @@ class TestDispatch:
         moved = [message.turn_id for _ in turns for message in record_dispatch(ops, 1)]
         assert moved == [turns[1], turns[2], turns[0]]
 
+    def test_tenants_are_moved_on_in_turn_however_many_turns_of_one_are_due(
+        self, room: CouncilRoom, ops: Database
+    ) -> None:
+        other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
+        with other.databases:
+            mine, theirs = accept(room), accept(other)
+        with copies(room, mine, 1000):
+            order = "UPDATE turns SET dispatch_after = dispatch_after - make_interval(secs => %s) WHERE tenant_id = %s"
+            room.owner.execute(order, (60, "tenant-1"))
+            most_overdue = room.row("SELECT id FROM turns ORDER BY dispatch_after LIMIT 1")["id"]
+            assert set(record_dispatch(ops, 2)) == {
+                TurnMessage(most_overdue, "tenant-1"),
+                TurnMessage(theirs, "tenant-2"),
+            }
+
+    def test_each_turn_is_moved_on_once_by_sweepers_at_the_same_time(self, room: CouncilRoom, ops_url: str) -> None:
+        sweepers = [room.open_database(ops_url) for _ in range(4)]
+        start = Barrier(len(sweepers))
+
+        def sweep_all(db: Database) -> list[UUID]:
+            start.wait()
+            found: list[UUID] = []
+            while batch := record_dispatch(db, 50):
+                found += [message.turn_id for message in batch]
+            return found
+
+        with copies(room, accept(room), 2000), ThreadPoolExecutor(len(sweepers)) as threads:
+            moved = [turn_id for found in threads.map(sweep_all, sweepers) for turn_id in found]
+        assert len(moved) == len(set(moved)) == 2001
+
     def test_turns_that_have_ended_are_not_read(self, room: CouncilRoom, ops_url: str) -> None:
         room.take("@writer hello")
         columns = "tenant_id, session_id, user_id, status, fingerprint, message, mode, fan_out, roster, lease_epoch"
         room.owner.execute(
-            f"""INSERT INTO turns (id, turn_index, {columns}) SELECT gen_random_uuid(), g, {columns}
-            FROM turns, generate_series(2, 2000) g""".encode()
+            f"""INSERT INTO turns (id, turn_index, completed_at, {columns})
+            SELECT gen_random_uuid(), g, completed_at, {columns} FROM turns, generate_series(2, 2000) g""".encode()
         )
         room.owner.execute("UPDATE sessions SET next_turn_index = 2001")
         room.owner.execute("ANALYZE turns")
@@ -218,6 +276,7 @@ class TestDispatch:
 def test_sessions_that_nobody_has_touched_for_long_are_deleted_where_a_number_of_days_is_set(
     run: Sweep, room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    room.take("@writer hello")
     aged = "created_at = created_at - interval '31 days', updated_at = updated_at - interval '31 days'"
     room.owner.execute(f"UPDATE sessions SET {aged}".encode())
     assert run()["deleted"] == 0
@@ -234,6 +293,8 @@ class TestGauges:
             Metric.DUE_TURNS: 0,
             Metric.OLDEST_ACTIVE_TURN: 0,
             Metric.MONTH_FORECAST_USD: 0,
+            Metric.HOUR_USD: 0,
+            Metric.USUAL_HOUR_USD: 0,
             Metric.SUSPENSE_USD: 0,
             Metric.LEDGER_DRIFT_USD: 0,
             Metric.BROKEN_INVARIANTS: 0,
@@ -299,7 +360,6 @@ class TestInvariants:
     ) -> None:
         monkeypatch.setattr(sweep, "_INVARIANT_S", 0.05)
         monkeypatch.setattr(costs, "_STATEMENT_S", 0.05)
-        monkeypatch.setattr(sweeper, "_COUNT_IN_S", 0.05)
         with psycopg.connect(database_urls.owner, options=ENDS) as busy:
             busy.execute("LOCK TABLE budgets IN ACCESS EXCLUSIVE MODE")
             found, swept = gauges(), run()

@@ -239,7 +239,7 @@ def test_a_turn_that_cannot_be_taken_is_refused_before_anything_is_written(
         room.take(**change)
     assert room.provider.requests == []
     assert room.rows("SELECT id FROM turns") == []
-    assert room.rows("SELECT payer FROM payer_months") == []
+    assert room.rows("SELECT payer FROM budgets") == []
 
 
 @pytest.mark.parametrize(

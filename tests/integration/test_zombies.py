@@ -78,7 +78,7 @@ def test_a_late_outcome_that_cost_nothing_leaves_nothing_in_suspense(room: Counc
     run_into_a_successor(room, way, unbilled("refused"), lambda: resume_as_another(room, ScriptedProvider()))
     assert room.accounts()["suspense"] == 0
     assert room.accounts().get("platform", 0) == 0
-    assert room.budget("platform") is None
+    assert room.budget("platform") == {"held_usd": 0, "spent_usd": 0}
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -29,6 +29,7 @@ from shared.settings import (
     migration_settings,
     operations_settings,
     queue_settings,
+    quota_settings,
     settings,
     stage_settings,
 )
@@ -50,6 +51,7 @@ _CACHES = (
     invocation_log_settings,
     migration_settings,
     queue_settings,
+    quota_settings,
     stage_settings,
     catalog,
     provider,

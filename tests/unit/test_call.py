@@ -29,7 +29,7 @@ REQUEST = Request(str(uuid4()), str(uuid4()), FAST, MESSAGES, 100)
 
 
 def opened(payer: str = TENANT) -> Call:
-    return new_call(ASK, REQUEST, 2, payer)
+    return replace(new_call(ASK, REQUEST, 2), payer=payer)
 
 
 def ended(error: str | None, verdict: Verdict | None, payer: str = TENANT) -> Call:
@@ -56,7 +56,7 @@ RESERVE = opened().reserve_usd
     ],
     ids=["reply", "of the platform", "superseded", "failed", "unbilled", "unknown", "died", "died of the platform"],
 )
-def test_the_payer_pays_for_a_reply_nobody_yet_for_what_is_not_known_and_the_platform_for_the_rest(
+def test_a_reply_is_its_payers_an_unknown_outcome_in_suspense_and_an_undecided_call_the_platforms(
     call: Call, charge: Charge
 ) -> None:
     assert call.charge() == charge

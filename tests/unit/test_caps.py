@@ -22,7 +22,7 @@ ESTIMATED, RESERVED = 323, Decimal("0.001100")
 def planned(output_tokens: int = 100) -> tuple[Call, Request]:
     request = Request(str(uuid4()), str(uuid4()), MODEL, MESSAGES, output_tokens)
     ask = Ask(0, "agent", MODEL.alias, output_tokens, None, lambda _: MESSAGES)
-    return new_call(ask, request, 1, "tenant:t"), request
+    return new_call(ask, request, 1), request
 
 
 def made(usage: Usage) -> Call:

@@ -18,6 +18,7 @@ from shared.settings import (
     migration_settings,
     operations_settings,
     queue_settings,
+    quota_settings,
     settings,
 )
 
@@ -30,6 +31,7 @@ PARTS = (
     invocation_log_settings,
     operations_settings,
     queue_settings,
+    quota_settings,
 )
 
 
@@ -53,7 +55,6 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.ROUTING_ALIAS: "deep",
         Env.ROUTING_MAX_TOKENS: "128",
         Env.ROUTING_MAX_AGENTS: "2",
-        Env.HELPER_PAYER: "tenant",
         Env.SUMMARY_ALIAS: "deep",
         Env.SUMMARY_MAX_TOKENS: "300",
         Env.SUMMARY_AFTER_TURNS: "5",
@@ -62,8 +63,10 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.TURN_MAX_TOKENS: "100000",
         Env.TURN_MAX_USD: "2.5",
         Env.TURNS_PER_MINUTE: "60",
+        Env.TENANT_ACTIVE_TURNS: "7",
     }
     of_budgets = {Env.DEFAULT_CAP_USD: "250", Env.PLATFORM_ALLOWANCE_USD: "7.5"}
+    of_quotas = {Env.MAX_AGENTS: "3", Env.MAX_SESSIONS: "4", Env.MAX_API_KEYS: "5"}
     of_operations = {
         Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
         Env.RETENTION_DAYS: "30",
@@ -81,7 +84,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.ROLES_CLAIM: "cognito:groups",
         Env.TENANT_OF_ONE: "true",
     }
-    others = {**of_budgets, **of_operations, **of_the_owner, **of_http, **of_the_authorizer}
+    others = {**of_budgets, **of_quotas, **of_operations, **of_the_owner, **of_http, **of_the_authorizer}
     assert {*given, *others} == set(Env)
     for name, value in others.items():
         environment.setenv(name, value)
@@ -94,6 +97,8 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert operations_settings().retention_days == 30
     budgets = budget_settings()
     assert (budgets.default_cap_usd, budgets.platform_allowance_usd) == (Decimal(250), Decimal("7.5"))
+    quotas = {f"PANTHEON_{name.upper()}": str(value) for name, value in quota_settings().model_dump().items()}
+    assert quotas == of_quotas
     owner = migration_settings()
     assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())
     assert queue_settings().queue_url == of_operations[Env.QUEUE_URL]

@@ -1,7 +1,6 @@
 """A turn as its client sees it, to the key."""
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,8 @@ import pytest
 
 from shared.domain.money import ZERO, Usage
 from shared.domain.problem import problem
-from shared.domain.turn import Charge, Fallback, Plan, Reply, Turn, format_time
+from shared.domain.turn import MAX_TURN_BYTES, SIZE_LIMIT, Charge, Fallback, Plan, Reply, Turn, charged, format_time
+from shared.llm.port import MAX_TEXT_BYTES, cut
 
 TURN_ID, SESSION_ID = UUID(int=1), UUID(int=2)
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
@@ -29,10 +29,10 @@ def unanswered(position: int, name: str, *, skipped: bool = False) -> Reply:
     return Reply(position, name.lower(), 1, name, "skipped" if skipped else "failed", error=problem(code))
 
 
-def turn(*replies: Reply, charges: Sequence[Charge] = (), **fields: Any) -> Turn:
+def turn(*replies: Reply, **fields: Any) -> Turn:
     plan = Plan(tuple(reply.agent_key for reply in replies), "tags")
     required = {"id": TURN_ID, "session_id": SESSION_ID, "turn_index": 4, "status": "completed", "mode": "tag"}
-    given = {"message": "Hello.", "created_at": CREATED, "plan": plan, "replies": replies, "charges": charges}
+    given = {"message": "Hello.", "created_at": CREATED, "plan": plan, "replies": replies}
     return Turn(**{**required, **given, **fields})
 
 
@@ -44,11 +44,9 @@ def body(*replies: Reply, **fields: Any) -> dict[str, Any]:
 def test_a_turn_has_exactly_these_members_in_this_order() -> None:
     whole = turn(
         answered(0, "Writer"),
-        charges=[
-            Charge("tenant", Usage(412, 96, 1, 2, 3), Decimal("0.0001234")),
-            Charge("platform", Usage(10, 0, 0, 0, 0), Decimal("0.0000412")),
-            Charge("suspense", Usage(), Decimal("0.5")),
-        ],
+        usage=Usage(422, 96, 1, 2, 3),
+        cost_usd=Decimal("0.0001234"),
+        platform_cost_usd=Decimal("0.0000412"),
         message="Hello @nobody",
         plan=Plan(("writer",), "fallback", ("nobody",)),
         fallbacks=[Fallback("routing", "invalid_json", 0)],
@@ -97,11 +95,11 @@ def test_a_turn_has_exactly_these_members_in_this_order() -> None:
             "cache_write_tokens": 2,
             "reasoning_tokens": 3,
         },
-        "cost_usd": "0.0001234",
-        "platform_cost_usd": "0.0000412",
         "steps_finished": 3,
         "created_at": "2026-01-02T03:04:05.000006Z",
         "completed_at": "2026-01-02T03:04:06.500006Z",
+        "cost_usd": "0.0001234",
+        "platform_cost_usd": "0.0000412",
     }
     assert whole.as_json() == json.dumps(expected, ensure_ascii=False, separators=(",", ":"))
 
@@ -171,7 +169,21 @@ class TestAliases:
         assert (shown["model_alias_used"], shown["model_aliases_used"]) == (used, all_used)
 
 
+def borne(charges: list[Charge]) -> dict[str, Any]:
+    """The fields of a turn that say what it used and who pays."""
+    return {
+        "usage": sum((charge.usage for charge in charges), Usage()),
+        "cost_usd": charged(charges, "tenant"),
+        "platform_cost_usd": charged(charges, "platform"),
+    }
+
+
 class TestMoney:
+    def test_the_end_of_a_response_says_who_pays(self) -> None:
+        paid = turn(cost_usd=Decimal("0.30"), platform_cost_usd=Decimal("1E-9"))
+        end = ',"cost_usd":"0.3","platform_cost_usd":"0.000000001"}'
+        assert paid.as_json() == paid.head() + end
+
     def test_every_call_counts_for_usage_and_each_account_for_itself(self) -> None:
         charges = [
             Charge("tenant", Usage(1, 1), Decimal("0.10")),
@@ -179,14 +191,14 @@ class TestMoney:
             Charge("platform", Usage(4, 4), Decimal("0.05")),
             Charge("suspense", Usage(8, 8), Decimal("7")),
         ]
-        shown = body(charges=charges)
+        shown = body(**borne(charges))
         assert shown["usage"] == NO_TOKENS | {"input_tokens": 15, "output_tokens": 15}
         assert (shown["cost_usd"], shown["platform_cost_usd"]) == ("0.3", "0.05")
-        assert turn(charges=charges).amount("suspense") == 7
-        assert turn().amount("tenant") == ZERO
+        assert charged(charges, "suspense") == 7
+        assert charged([], "tenant") == ZERO
 
     def test_a_small_price_has_no_exponent(self) -> None:
-        assert body(charges=[Charge("tenant", Usage(), Decimal("1E-9"))])["cost_usd"] == "0.000000001"
+        assert body(cost_usd=Decimal("1E-9"))["cost_usd"] == "0.000000001"
 
 
 def test_text_is_sent_as_it_is() -> None:
@@ -212,3 +224,42 @@ def test_times_are_rfc_3339_in_utc(moment: datetime, text: str) -> None:
 def test_a_plan_survives_its_way_through_the_database() -> None:
     plan = Plan(("writer", "critic", "writer"), "routing", ("nobody",))
     assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+
+
+LONG = MAX_TEXT_BYTES
+# Per byte of UTF-8, JSON makes six, two, one and one of them.
+HOSTILE = {"control characters": "\x01", "quotes": '"', "letters": "a", "emoji": "😀", "ideographs": "王"}
+
+
+class TestSize:
+    @pytest.mark.parametrize("count", [1, 3, 6, 7, 120])
+    @pytest.mark.parametrize("letter", HOSTILE.values(), ids=HOSTILE)
+    def test_a_turn_has_at_most_so_many_bytes_whatever_its_replies_hold(self, letter: str, count: int) -> None:
+        text = cut(letter * LONG)
+        long = turn(*(answered(n, "N" * 64, text) for n in range(count)), message="\x01" * 32_000)
+        size = len(long.as_json().encode())
+        assert size <= MAX_TURN_BYTES
+        shown = [reply.text or "" for reply in long.replies]
+        assert all(text.startswith(beginning) for beginning in shown)
+        reasons = [str(reply.stop_reason) for reply in long.replies]
+        assert reasons == [SIZE_LIMIT if beginning != text else "end_turn" for beginning in shown]
+        # Earlier replies are kept whole, and nothing is cut without need.
+        assert reasons == sorted(reasons)
+        assert size > MAX_TURN_BYTES - 150_000 or SIZE_LIMIT not in reasons
+
+    def test_a_turn_of_short_replies_is_left_as_it_is(self) -> None:
+        replies = [answered(n, "Writer", "\x01" * 1000) for n in range(100)]
+        assert turn(*replies).replies == tuple(replies)
+
+    def test_an_agent_that_did_not_answer_stays_without_text(self) -> None:
+        long = turn(*(answered(n, "Writer", "\x01" * LONG) for n in range(3)), unanswered(3, "Critic"))
+        assert (long.replies[3].text, long.replies[3].stop_reason, long.replies[3].status) == (None, None, "failed")
+
+    def test_the_cuts_do_not_depend_on_what_differs_when_a_turn_is_resumed(self) -> None:
+        replies = [answered(n, "Writer", "\x01" * LONG) for n in range(3)]
+        first = turn(*replies)
+        costs = {"usage": Usage(10**13), "cost_usd": Decimal("123.456789"), "platform_cost_usd": Decimal("0.0000001")}
+        fallbacks = [Fallback("summary_text", "timeout", 9)] * 100
+        second = turn(*replies, **costs, fallbacks=fallbacks, completed_at=CREATED, status="cancelled")
+        assert second.replies == first.replies
+        assert len(second.as_json().encode()) <= MAX_TURN_BYTES

@@ -4,9 +4,11 @@ The lesser of the tenant's limit and the operator's cap binds, whichever was set
 they are changed. They are in `budget_limits`, and each hold reads them there.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 
 from shared.db.engine import Database, Row
 from shared.db.operations.time_limit import run_within
@@ -16,25 +18,38 @@ from shared.errors import AboveCap
 from shared.settings import budget_settings
 
 PLATFORM = "platform"
+# The tenant itself, and the platform's share for it.
+CappedPayer = Literal["tenant", "platform"]
 
 _LOAD = load("load_budget")
 _LOAD_PLATFORM = load("load_platform_budget")
 _SET_LIMIT = load("set_limit")
 _SET_CAP = load("set_cap")
 _MEASURE_PLATFORM = load("measure_platform")
-_COUNT_IN = load("count_in")
+_FREE_LEFTOVERS = load("free_leftovers")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The platform's share for a tenant in a month, in USD: its limit, the reserves of open calls, and what is drawn.
+    The reserve of an unknown outcome that the share bears is drawn."""
+
+    limit_usd: Decimal
+    held_usd: Decimal
+    drawn_usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A payer's month, which `period` is the first day of. Money in USD. A tenant has a cap, its own or the default;
-    the whole platform has none, and a limit or None."""
+    """A payer's month, which `period` is the first day of, in USD. A tenant has an allowance and a cap, its own or the
+    default; the whole platform has neither, and a limit or None."""
 
     period: date
     limit_usd: Decimal | None
     cap_usd: Decimal | None
     held_usd: Decimal
     spent_usd: Decimal
+    allowance: Allowance | None = None
 
     @property
     def binding_usd(self) -> Decimal | None:
@@ -45,12 +60,12 @@ class Budget:
 
 def load_budget(db: Database, tenant_id: str) -> Budget:
     """The tenant's month; of an unknown tenant, an unused one under the default cap. `db` is in either role."""
-    return _of_tenant(db.read(tenant_id, _LOAD, {"b_payer": _payer(tenant_id)})[0])
+    return _of_tenant(db.read(tenant_id, _LOAD, {"b_tenant_id": tenant_id})[0])
 
 
 def record_limit(db: Database, tenant_id: str, usd: Decimal | None) -> Budget:
     """Set the tenant's own limit, None for its cap. Raises AboveCap, and then nothing has changed."""
-    params = _params(_payer(tenant_id), usd, budget_settings().default_cap_usd)
+    params = _params(f"tenant:{tenant_id}", usd, budget_settings().default_cap_usd) | {"b_tenant_id": tenant_id}
     changed, loaded = db.run_all(tenant_id, (_SET_LIMIT, params), (_LOAD, params))
     budget = _of_tenant(loaded[0])
     if not changed:
@@ -60,10 +75,11 @@ def record_limit(db: Database, tenant_id: str, usd: Decimal | None) -> Budget:
     return budget
 
 
-def record_cap(operations: Database, tenant_id: str, usd: Decimal | None) -> Budget:
-    """Set what the tenant's limit may not exceed, None for the default. A limit above it stays, and does not count."""
-    params = _params(_payer(tenant_id), usd)
-    return _of_tenant(operations.run_all(None, (_SET_CAP, params), (_LOAD, params))[1][0])
+def record_caps(operations: Database, tenant_id: str, caps: Mapping[CappedPayer, Decimal | None]) -> Budget:
+    """Set the cap of the tenant's own limit, or of the platform's share for it, None for the default. A limit above the
+    cap stays, and does not count."""
+    changes = [(_SET_CAP, _params(f"{payer}:{tenant_id}", usd)) for payer, usd in caps.items()]
+    return _of_tenant(operations.run_all(None, *changes, (_LOAD, {"b_tenant_id": tenant_id}))[-1][0])
 
 
 def load_platform_budget(operations: Database) -> Budget:
@@ -78,18 +94,14 @@ def record_platform_limit(operations: Database, usd: Decimal | None) -> Budget:
 
 
 def record_platform_month(operations: Database, seconds: float) -> None:
-    """Measure what the platform has spent this month, for the holds to see. Raises DatabaseUnavailable after `seconds`,
-    as `record_settlements` does."""
+    """Measure what the platform has spent this month, for the holds to see. Raises DatabaseUnavailable after
+    `seconds`."""
     run_within(operations, seconds, (_MEASURE_PLATFORM, {}))
 
 
-def record_settlements(operations: Database, seconds: float) -> None:
-    """Add to the months what a release before 0012 wrote beside them."""
-    run_within(operations, seconds, (_COUNT_IN, {}))
-
-
-def _payer(tenant_id: str) -> str:
-    return f"tenant:{tenant_id}"
+def free_leftovers(operations: Database, seconds: float) -> None:
+    """Free the holds that the release before 0014 leaves behind while both serve."""
+    run_within(operations, seconds, (_FREE_LEFTOVERS, {}))
 
 
 def _params(payer: str, usd: Decimal | None, default_usd: Decimal | None = None) -> dict[str, object]:
@@ -97,8 +109,15 @@ def _params(payer: str, usd: Decimal | None, default_usd: Decimal | None = None)
 
 
 def _of_tenant(row: Row) -> Budget:
-    budget = Budget(**_money(row))
-    return replace(budget, cap_usd=budget_settings().default_cap_usd) if budget.cap_usd is None else budget
+    values, money = budget_settings(), _money(row)
+    limit_usd = money.pop("allowance_usd")
+    allowance = Allowance(
+        values.platform_allowance_usd if limit_usd is None else limit_usd,
+        money.pop("share_held_usd") or ZERO,
+        money.pop("share_drawn_usd") or ZERO,
+    )
+    cap_usd = values.default_cap_usd if money["cap_usd"] is None else money.pop("cap_usd")
+    return Budget(**{**money, "cap_usd": cap_usd, "allowance": allowance})
 
 
 def _money(row: Row) -> Row:

@@ -53,18 +53,30 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             FROM llm_calls c JOIN turns t ON t.id = c.turn_id
             WHERE c.status = 'intent' AND t.status NOT IN ('accepted', 'running')
                 AND t.id >= {since} AND c.turn_id >= {since}""",
-        "a step has at most one tenant post": """
+        "a step has at most one tenant post of a reply": """
             SELECT turn_id, step, count(*) AS posts
-            FROM usage_ledger l
-            WHERE kind = 'post' AND account = 'tenant' AND turn_id >= {since} AND {posted}
+            FROM usage_entries l
+            WHERE kind = 'post' AND account = 'tenant' AND reason IN ('reply', 'review')
+                AND turn_id >= {since} AND {posted}
             GROUP BY turn_id, step
             HAVING count(*) > 1""",
-        "the tenant pays for the attempt that is the reply, and for no other": """
-            SELECT l.id, l.account, c.verdict
+        # A row of the release before has no reason of its own, and stands by that release's rules.
+        "a post's account and reason follow from its call": """
+            SELECT l.id, l.account, l.reason, c.payer, c.verdict
             FROM usage_ledger l JOIN llm_calls c ON c.call_id = l.call_id
-            WHERE l.turn_id >= {since} AND c.turn_id >= {since} AND {posted} AND (l.account = 'tenant')
-                <> (c.verdict IS NOT DISTINCT FROM 'reply' AND c.payer <> 'platform')""",
-        "the tenant pays for its agents what the turn's replies cost": """
+            WHERE l.turn_id >= {since} AND c.turn_id >= {since} AND {posted} AND l.kind = 'post'
+                AND (l.account, l.reason) NOT IN (
+                    ('suspense', 'unknown_outcome'),
+                    (
+                        CASE c.payer WHEN 'platform' THEN 'platform' ELSE 'tenant' END,
+                        CASE
+                            WHEN c.verdict IS DISTINCT FROM 'reply' THEN 'failed_attempt'
+                            WHEN c.purpose = 'agent' THEN 'reply'
+                            ELSE 'helper'
+                        END
+                    )
+                )""",
+        "the tenant pays for its agents' replies what the turn's replies cost": """
             SELECT t.id, r.cost, l.posted
             FROM turns t
             LEFT JOIN (
@@ -72,8 +84,8 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             ) r ON r.turn_id = t.id
             LEFT JOIN (
                 SELECT turn_id, sum(amount_usd) AS posted
-                FROM usage_ledger l
-                WHERE account = 'tenant' AND purpose = 'agent' AND turn_id >= {since} AND {posted}
+                FROM usage_entries l
+                WHERE account = 'tenant' AND reason = 'reply' AND turn_id >= {since} AND {posted}
                 GROUP BY turn_id
             ) l ON l.turn_id = t.id
             WHERE t.id >= {since} AND coalesce(r.cost, 0) <> coalesce(l.posted, 0)""",
@@ -90,43 +102,64 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             GROUP BY c.call_id
             HAVING sum(l.amount_usd) <> CASE WHEN c.status = 'unknown' THEN c.reserve_usd ELSE 0 END""",
         # By the turns that are active, which an index knows: that the calls of the others are posted is said above.
-        "held is the sum of the reserves of calls that are not posted": """
+        "held is the reserves of calls that are not posted, and the other holds": """
             SELECT payer, period, b.held_usd, c.reserved
-            FROM (
-                SELECT {share}, period, sum(held_usd) AS held_usd FROM payer_months m GROUP BY 1, 2
-            ) b
+            FROM budgets b
             FULL JOIN (
-                SELECT {share}, period, sum(reserve_usd) AS reserved
+                SELECT payer, period, sum(reserve_usd) AS reserved
                 FROM (
                     SELECT CASE c.payer WHEN 'platform' THEN 'platform:' || c.tenant_id ELSE c.payer END AS payer,
                            c.period, c.reserve_usd
                     FROM turns t JOIN llm_calls c ON c.turn_id = t.id
                     WHERE t.status IN ('accepted', 'running') AND c.posted_at IS NULL
+                    UNION ALL
+                    SELECT payer, period, held_usd FROM budget_holds
                 ) m
                 GROUP BY 1, 2
             ) c USING (payer, period)
             WHERE coalesce(b.held_usd, 0) <> coalesce(c.reserved, 0)""",
+        # By a scalar subquery. The planner would read all calls for an EXISTS, to hash them.
+        "a turn holds what accepting held until its first agent is asked": """
+            SELECT h.id, t.status
+            FROM budget_holds h LEFT JOIN turns t ON t.id = h.id
+            WHERE h.reason = 'accepted' AND (t.status IN ('accepted', 'running') AND (
+                SELECT true FROM llm_calls c WHERE c.turn_id = h.id AND c.purpose = 'agent' AND c.period = h.period
+                LIMIT 1
+            ) IS NULL) IS NOT TRUE""",
+        "an unknown outcome holds its reserve where its payer is": """
+            SELECT call_id, c.payer, h.payer AS held_by, c.reserve_usd, h.held_usd
+            FROM (
+                SELECT c.call_id, c.period, c.reserve_usd,
+                       CASE c.payer WHEN 'platform' THEN 'platform:' || c.tenant_id ELSE c.payer END AS payer
+                FROM usage_ledger l JOIN llm_calls c ON c.call_id = l.call_id
+                WHERE l.kind = 'post' AND l.account = 'suspense' AND l.reason = 'unknown_outcome'
+                    AND c.status = 'unknown' AND l.turn_id >= {since} AND {posted}
+            ) c
+            FULL JOIN (
+                SELECT id AS call_id, payer, period, held_usd FROM budget_holds
+                WHERE reason = 'suspense' AND EXISTS (
+                    SELECT FROM llm_calls k WHERE k.call_id = budget_holds.id AND k.turn_id >= {since}
+                )
+            ) h USING (call_id)
+            WHERE (c.payer, c.period, c.reserve_usd) IS DISTINCT FROM (h.payer, h.period, h.held_usd)""",
         SPENT: """
             SELECT payer, period, b.spent_usd, l.posted
-            FROM (
-                SELECT {share}, period, sum(spent_usd) AS spent_usd FROM payer_months m WHERE period >= {month}
-                GROUP BY 1, 2
-            ) b
+            FROM (SELECT payer, period, spent_usd FROM budgets WHERE period >= {month}) b
             FULL JOIN (
-                SELECT {share}, period, sum(amount_usd) AS posted
+                SELECT payer, period, sum(amount_usd) AS posted
                 FROM (
                     SELECT account || ':' || tenant_id AS payer, account, {posted_in} AS period, amount_usd
                     FROM (
-                        SELECT account, tenant_id, start AS created_at, amount_usd FROM usage_days
-                        WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
+                        SELECT account, tenant_id, start AS created_at, amount_usd FROM usage_daily
+                        WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM usage_progress)
                             AND start >= timezone('UTC', {month}::timestamp)
                         UNION ALL
-                        SELECT account, tenant_id, start, amount_usd FROM usage_hours
-                        WHERE start >= (SELECT date_trunc('day', max(until), 'UTC') FROM usage_rolled_up)
-                            AND start < (SELECT max(until) FROM usage_rolled_up)
+                        SELECT account, tenant_id, start, amount_usd FROM usage_hourly
+                        WHERE start >= (SELECT date_trunc('day', max(until), 'UTC') FROM usage_progress)
+                            AND start < (SELECT max(until) FROM usage_progress)
                         UNION ALL
                         SELECT account, tenant_id, created_at, amount_usd FROM usage_ledger
-                        WHERE created_at >= (SELECT coalesce(max(until), '-infinity') FROM usage_rolled_up)
+                        WHERE created_at >= (SELECT coalesce(max(until), '-infinity') FROM usage_progress)
                     ) by_time
                     UNION ALL
                     SELECT account || ':' || tenant_id, account, period, amount_usd FROM usage_ledger
@@ -177,29 +210,30 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 ))""",
         # Every minute, of the last hours and days only: what is posted late comes by a transaction of minutes.
         "what is rolled up is what the ledger says": """
-            SELECT span, start, tenant_id, agent_key, model_alias, purpose, account, kind, sum(amount_usd) AS too_much
+            SELECT span, start, tenant_id, agent_key, model_alias, purpose, account, kind, reason, user_id, api_key_id,
+                   sum(amount_usd) AS too_much
             FROM (
-                SELECT 'hour' AS span, h.* FROM usage_hours h, usage_rolled_up r
+                SELECT 'hour' AS span, h.* FROM usage_hourly h, usage_progress r
                 WHERE start < until AND start >= {hours}
                 UNION ALL
                 SELECT 'hour', tenant_id, date_trunc('hour', created_at, 'UTC'), agent_key, model_alias, purpose,
-                       account, kind, -(kind = 'post')::int, -input_tokens, -output_tokens, -cache_read_tokens,
-                       -cache_write_tokens, -reasoning_tokens, -amount_usd
-                FROM usage_ledger, usage_rolled_up
+                       account, kind, reason, user_id, api_key_id, -(kind = 'post')::int, -input_tokens, -output_tokens,
+                       -cache_read_tokens, -cache_write_tokens, -reasoning_tokens, -amount_usd
+                FROM usage_entries, usage_progress
                 WHERE created_at < until AND created_at >= {hours}
                 UNION ALL
-                SELECT 'day', d.* FROM usage_days d, usage_rolled_up r
+                SELECT 'day', d.* FROM usage_daily d, usage_progress r
                 WHERE start < date_trunc('day', until, 'UTC')
                     AND start >= {days}
                 UNION ALL
                 SELECT 'day', tenant_id, date_trunc('day', start, 'UTC'), agent_key, model_alias, purpose, account,
-                       kind, -calls, -input_tokens, -output_tokens, -cache_read_tokens, -cache_write_tokens,
-                       -reasoning_tokens, -amount_usd
-                FROM usage_hours, usage_rolled_up
+                       kind, reason, user_id, api_key_id, -calls, -input_tokens, -output_tokens, -cache_read_tokens,
+                       -cache_write_tokens, -reasoning_tokens, -amount_usd
+                FROM usage_hourly, usage_progress
                 WHERE start < date_trunc('day', until, 'UTC')
                     AND start >= {days}
             ) compared
-            GROUP BY span, start, tenant_id, agent_key, model_alias, purpose, account, kind
+            GROUP BY span, start, tenant_id, agent_key, model_alias, purpose, account, kind, reason, user_id, api_key_id
             HAVING (sum(calls), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
                     sum(reasoning_tokens), sum(amount_usd)) <> (0, 0, 0, 0, 0, 0, 0)""",
         "an active turn is dispatched within five minutes of its time": """
@@ -214,10 +248,6 @@ _SINCE = "coalesce(uuid_extract_timestamp({since}), '-infinity')"
 _TERMS: Mapping[str, str] = {
     # An hour for clocks that differ: an id is made by a process, and an entry's time by the database.
     "{posted}": f"l.created_at >= {_SINCE} - interval '1 hour'",
-    # A release before 0012 counts the platform's share of all tenants in one row: with it, they are summed.
-    "{share}": """CASE WHEN starts_with(m.payer, 'platform:') AND EXISTS (
-                    SELECT FROM budgets o WHERE o.payer = 'platform' AND o.period = m.period
-                ) THEN 'platform' ELSE m.payer END AS payer""",
     "{posted_in}": "date_trunc('month', timezone('UTC', created_at))::date",
     "{month}": f"(date_trunc('month', timezone('UTC', {_SINCE})) - interval '1 month')::date",
     "{hours}": "date_trunc('hour', least(until - interval '6 hours', {all}), 'UTC')",

@@ -1,9 +1,8 @@
 """Moving calls out of suspense by what the provider's own record says of them. Run as `pantheon_ops`.
 
-The rules this file protects. A call leaves `unknown` by one statement, which inserts its adjustment too, one call a
-transaction; whoever comes second, another reconciler or the outcome of a runner that was late, finds it settled and
-changes nothing. Only a call that was posted is touched: before that its outcome is its turn's to record and to post.
-Nothing but the platform's month is changed, after the call: the order of the locks is the one of every other step.
+A call leaves `unknown` in one transaction, which adjusts the ledger and the months, too. A second reconciler, or the
+late outcome of a runner, then finds it settled and changes nothing. Only a posted call is touched, because before that
+its turn records and posts its outcome.
 """
 
 import json
@@ -20,6 +19,7 @@ from shared.db.engine import Database, Row, Statement
 from shared.db.protocol import RECONCILE
 from shared.db.schema.columns import COUNTS
 from shared.db.schema.tables import llm_calls, usage_ledger
+from shared.settings import budget_settings
 
 # The hour in which a call was made; a provider's record is looked at hour by hour.
 _hour = func.date_trunc("hour", llm_calls.c.created_at, "UTC")
@@ -93,8 +93,9 @@ def load_calls(db: Database, call_ids: Iterable[UUID]) -> dict[UUID, Row]:
 def record_settlement(db: Database, call_id: UUID, outcome: Mapping[str, Any]) -> bool:
     """Move a posted call out of suspense, with its `outcome`: status, tokens by class and cost_usd. False where it was
     not there any more, or not yet."""
-    params = {"o_call_id": call_id, **_UNSAID, **{f"o_{name}": value for name, value in outcome.items()}}
-    return bool(db.run(None, RECONCILE, params))
+    allowance = {"p_allowance_usd": budget_settings().platform_allowance_usd}
+    params = {"o_call_id": call_id, **_UNSAID, **allowance, **{f"o_{name}": value for name, value in outcome.items()}}
+    return bool(db.run(None, RECONCILE, params)[0].get("settled"))
 
 
 def load_silent(db: Database, covered: Iterable[tuple[str, str, datetime]], age_s: float) -> list[Row]:

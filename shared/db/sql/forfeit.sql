@@ -1,5 +1,6 @@
 -- part forfeit
--- Take the verdicts from the calls of a turn that cannot be finished. Its answers will not be shown, so the platform pays.
+-- Take the verdicts from the calls of a turn that cannot be finished. Its answers will not be shown, so they count as
+-- failed attempts.
 -- No text, rates or error are read: one of them may be the reason why the turn cannot be finished.
 UPDATE llm_calls c
 SET verdict = CASE c.verdict WHEN 'reply' THEN 'failed' ELSE c.verdict END,

@@ -1,6 +1,7 @@
 -- part load
 -- All that a posted turn needs: the session, its living agents, its past, a turn that is active in it, the turn that
--- used the key, and for how many seconds the tenant's rate refuses another turn.
+-- used the key, for how many seconds the tenant's rate refuses another turn, and when its first active turn may end.
+-- Rate and active turns are counted again when the turn is accepted.
 WITH session AS (
     SELECT id, title, mode, fan_out, agent_keys, next_turn_index
     FROM sessions WHERE id = :b_session_id AND deleted_at IS NULL
@@ -9,7 +10,8 @@ SELECT
 (SELECT row_to_json(session) FROM session) AS session,
 (
     SELECT json_agg(roster) FROM (
-        SELECT v.key, v.version, v.name, v.role_prompt, v.model_alias, v.max_output_tokens, v.temperature, v.enabled
+        SELECT v.key, v.version, v.name, v.role_prompt, v.model_alias, v.max_output_tokens, v.temperature, v.enabled,
+               NOT v.pinned AS unpinned
         FROM agents a JOIN agent_versions v USING (tenant_id, key, version)
         WHERE a.deleted_at IS NULL AND a.key IN (SELECT unnest(agent_keys) FROM session)
     ) roster
@@ -32,4 +34,9 @@ SELECT
 CASE WHEN :b_turns_per_minute::integer > 0 THEN extract(epoch FROM
     nth_newest_turn_at(:b_tenant_id, now() - interval '1 minute', :b_turns_per_minute::integer)
     + interval '1 minute' - now()
-) END AS rate_limited_s;
+) END AS rate_limited_s,
+(
+    SELECT coalesce(extract(epoch FROM min(dispatch_after) - clock_timestamp()), 0) FROM turns
+    WHERE tenant_id = :b_tenant_id COLLATE "POSIX" AND completed_at IS NULL AND :b_active_turns::integer > 0
+    HAVING count(*) >= nullif(:b_active_turns::integer, 0)
+) AS too_many_active_s;

@@ -12,3 +12,14 @@ RETURNING cancel_requested_at IS NULL AND deleted_at IS NULL AS wanted;
 -- include outcome
 
 -- include intents
+
+-- part replaced ? i_replaces
+-- The first agent's reserve takes the place of the hold from accepting. A hold of an earlier month stays until publish.
+WITH replaced AS (
+    DELETE FROM budget_holds
+    WHERE id = :t_id AND period = date_trunc('month', timezone('UTC', now()))::date
+        AND EXISTS (SELECT FROM llm_calls WHERE turn_id = :t_id AND xmin = pg_current_xact_id()::xid AND status = 'intent')
+    RETURNING payer, period, held_usd
+)
+UPDATE budgets b SET held_usd = b.held_usd - r.held_usd
+FROM replaced r WHERE b.payer = r.payer AND b.period = r.period;

@@ -65,10 +65,61 @@ INSERT INTO audit_events (turn_id, tenant_id, session_id, user_id, event, detail
 SELECT id, tenant_id, session_id, user_id, 'turn_published', :t_audit::jsonb
 FROM turns WHERE id = :t_id AND xmin = pg_current_xact_id()::xid;
 
+-- part share ? t_undecided
+-- Lock all months that the parts below change: the share's before the tenant's, older months first. `moved` alone would
+-- lock a month of the tenant before `money` locks an older one.
+INSERT INTO budgets AS b (payer, period)
+SELECT m.payer, c.period
+FROM turns t JOIN llm_calls c ON c.turn_id = t.id,
+    LATERAL (VALUES ('platform:' || c.tenant_id), ('tenant:' || c.tenant_id)) m (payer)
+WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND c.posted_at IS NULL
+UNION
+SELECT h.payer, h.period
+FROM turns t JOIN budget_holds h ON h.id = t.id
+WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid
+ORDER BY 1, 2
+ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd;
+
+-- part moved ? t_undecided
+-- Move the attempts that became no reply to the platform's share, by step and attempt, while their cost fits into it.
+-- The share's own calls of this turn are posted below, so they count at their cost.
+WITH RECURSIVE calls AS (
+    SELECT c.call_id, c.tenant_id, c.period, c.reserve_usd,
+           CASE WHEN c.status IN ('intent', 'unknown') THEN c.reserve_usd ELSE c.cost_usd END AS amount,
+           c.payer = 'platform' AS shared, c.verdict = 'reply' AS replied, c.step, c.attempt
+    FROM turns t JOIN llm_calls c ON c.turn_id = t.id
+    WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND c.posted_at IS NULL
+), failed AS (
+    SELECT call_id, tenant_id, period, reserve_usd, amount,
+           row_number() OVER (PARTITION BY period ORDER BY step, attempt) AS number
+    FROM calls WHERE NOT shared AND replied IS NOT TRUE
+), walk AS (
+    SELECT due.period, 0::bigint AS number, NULL::uuid AS call_id, allowance.most - b.spent_usd - b.held_usd
+        + coalesce((SELECT sum(reserve_usd - amount) FROM calls WHERE shared AND period = due.period), 0) AS room
+    FROM (SELECT DISTINCT tenant_id, period FROM failed) due
+    JOIN budgets b ON b.payer = 'platform:' || due.tenant_id AND b.period = due.period, LATERAL (
+-- include share_limit
+    ) allowance
+    UNION ALL
+    SELECT w.period, f.number, CASE WHEN f.amount <= w.room THEN f.call_id END,
+           CASE WHEN f.amount <= w.room THEN w.room - f.amount ELSE w.room END
+    FROM walk w JOIN failed f ON f.period = w.period AND f.number = w.number + 1
+), moved AS (
+    UPDATE llm_calls c SET payer = 'platform' FROM walk w WHERE c.call_id = w.call_id
+    RETURNING c.tenant_id, c.period, c.reserve_usd
+), moves AS (
+    SELECT 'platform:' || tenant_id AS payer, period, reserve_usd AS held FROM moved
+    UNION ALL
+    SELECT 'tenant:' || tenant_id, period, -reserve_usd FROM moved
+)
+INSERT INTO budgets AS b (payer, period, held_usd)
+SELECT payer, period, sum(held) FROM moves GROUP BY payer, period ORDER BY payer, period
+ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd + excluded.held_usd;
+
 -- part money
--- Post every call of the turn. Release its hold in its payer's month. Add its cost to the month of the account that
--- pays. Text leaves the journal, because the replies hold it now. The months' rows are locked from here to the commit:
--- a tenant's before the platform's, older months first.
+-- Post every call of the turn. Its payer's month releases the reserve and adds the cost; the reserve of an unknown
+-- outcome stays held. Text leaves the journal, because the replies hold it now. The months' rows are locked from here to
+-- the commit: the share's before the tenant's, older months first.
 WITH posted AS (
     UPDATE llm_calls c
     SET posted_at = clock_timestamp(),
@@ -77,30 +128,54 @@ WITH posted AS (
         status = CASE c.status WHEN 'intent' THEN 'unknown' ELSE c.status END
     FROM turns t
     WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND c.turn_id = t.id AND c.posted_at IS NULL
-    RETURNING c.*, CASE
-        WHEN c.verdict = 'reply' AND c.payer <> 'platform' THEN 'tenant'
-        WHEN c.status = 'unknown' THEN 'suspense'
-        ELSE 'platform'
-    END AS account
+    RETURNING c.*, t.user_id, t.api_key_id,
+        CASE c.payer WHEN 'platform' THEN 'platform:' || c.tenant_id ELSE c.payer END AS month_of,
+        CASE WHEN c.status = 'unknown' THEN 'suspense' WHEN c.payer = 'platform' THEN 'platform' ELSE 'tenant' END
+            AS account,
+        CASE
+            WHEN c.status = 'unknown' THEN 'unknown_outcome'
+            WHEN c.verdict IS DISTINCT FROM 'reply' THEN 'failed_attempt'
+            WHEN c.purpose = 'agent' THEN 'reply'
+            ELSE 'helper'
+        END AS reason
 ), entries AS (
-    INSERT INTO usage_ledger (kind, account, amount_usd, tenant_id, session_id, turn_id, call_id, step, attempt, period,
-                              purpose, agent_key, model_alias, rates, input_tokens, output_tokens, cache_read_tokens,
-                              cache_write_tokens, reasoning_tokens, cache_write_1h_tokens)
-    SELECT 'post', account, cost_usd, tenant_id, session_id, turn_id, call_id, step, attempt, period,
-           purpose, agent_key, model_alias, rates, input_tokens, output_tokens, cache_read_tokens,
-           cache_write_tokens, reasoning_tokens, cache_write_1h_tokens
+    INSERT INTO usage_ledger (kind, account, reason, amount_usd, tenant_id, session_id, turn_id, user_id, api_key_id,
+                              call_id, step, attempt, period, purpose, agent_key, model_alias, rates, input_tokens,
+                              output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+                              cache_write_1h_tokens)
+    SELECT 'post', account, reason, cost_usd, tenant_id, session_id, turn_id, user_id, api_key_id,
+           call_id, step, attempt, period, purpose, agent_key, model_alias, rates, input_tokens,
+           output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+           cache_write_1h_tokens
     FROM posted
+), suspended AS (
+    INSERT INTO budget_holds (id, tenant_id, reason, payer, period, held_usd)
+    SELECT call_id, tenant_id, 'suspense', month_of, period, reserve_usd FROM posted WHERE account = 'suspense'
+), accepted AS (
+    DELETE FROM budget_holds h USING turns t
+    WHERE h.id = :t_id AND t.id = h.id AND t.xmin = pg_current_xact_id()::xid
+    RETURNING h.payer, h.period, h.held_usd
 ), moves AS (
-    SELECT CASE payer WHEN 'platform' THEN 'platform:' || tenant_id ELSE payer END AS payer, period,
-           -reserve_usd AS held, 0 AS spent
-    FROM posted
+    SELECT month_of AS payer, period, -reserve_usd AS held, cost_usd AS spent FROM posted WHERE account <> 'suspense'
     UNION ALL
-    SELECT account || ':' || tenant_id, period, 0, cost_usd FROM posted WHERE account <> 'suspense'
+    SELECT payer, period, -held_usd, 0 FROM accepted
 )
 INSERT INTO budgets AS b (payer, period, held_usd, spent_usd)
 SELECT payer, period, sum(held), sum(spent) FROM moves
 GROUP BY payer, period
 HAVING sum(held) <> 0 OR sum(spent) <> 0
-ORDER BY payer DESC, period
+ORDER BY payer, period
 ON CONFLICT (payer, period) DO UPDATE
 SET held_usd = b.held_usd + excluded.held_usd, spent_usd = b.spent_usd + excluded.spent_usd;
+
+-- part response ? t_undecided
+-- The end of the response says who bears the failed attempts. Only now is it known.
+UPDATE turns t
+SET response = :t_response_head || ',"cost_usd":"' || c.tenant_usd || '","platform_cost_usd":"' || c.platform_usd || '"}'
+FROM (
+    SELECT trim_scale(coalesce(sum(cost_usd) FILTER (WHERE payer <> 'platform'), 0))::text AS tenant_usd,
+           trim_scale(coalesce(sum(cost_usd) FILTER (WHERE payer = 'platform'), 0))::text AS platform_usd
+    FROM llm_calls WHERE turn_id = :t_id AND status <> 'unknown'
+) c
+WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid
+RETURNING c.tenant_usd, c.platform_usd;

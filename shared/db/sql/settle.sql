@@ -1,40 +1,77 @@
 -- part settle ? o_call_id
--- Only this statement moves a posted call out of `unknown`. It also inserts the adjustment, so a second run changes
--- nothing. The platform pays what the call cost, in the month of its hold.
-WITH settled AS (
-    UPDATE llm_calls
-    SET status = :o_status,
-        input_tokens = :o_input_tokens,
-        output_tokens = :o_output_tokens,
-        cache_read_tokens = :o_cache_read_tokens,
-        cache_write_tokens = :o_cache_write_tokens,
-        reasoning_tokens = :o_reasoning_tokens,
-        cache_write_1h_tokens = :o_cache_write_1h_tokens,
-        cost_usd = :o_cost_usd,
-        stop_reason = coalesce(:o_stop_reason, stop_reason),
-        error_code = coalesce(:o_error_code, error_code),
-        provider_request_id = coalesce(:o_provider_request_id, provider_request_id),
-        finished_at = coalesce(finished_at, clock_timestamp())
-    WHERE call_id = :o_call_id AND status = 'unknown' AND posted_at IS NOT NULL
-    RETURNING *
+-- Only this part moves a posted call out of `unknown`, and the parts below adjust the ledger for it. So a second run
+-- changes nothing. A late outcome that is unknown as well is kept, and moves no money.
+UPDATE llm_calls
+SET status = :o_status,
+    input_tokens = :o_input_tokens,
+    output_tokens = :o_output_tokens,
+    cache_read_tokens = :o_cache_read_tokens,
+    cache_write_tokens = :o_cache_write_tokens,
+    reasoning_tokens = :o_reasoning_tokens,
+    cache_write_1h_tokens = :o_cache_write_1h_tokens,
+    cost_usd = :o_cost_usd,
+    stop_reason = coalesce(:o_stop_reason, stop_reason),
+    error_code = coalesce(:o_error_code, error_code),
+    provider_request_id = coalesce(:o_provider_request_id, provider_request_id),
+    finished_at = coalesce(finished_at, clock_timestamp())
+WHERE call_id = :o_call_id AND status = 'unknown' AND posted_at IS NOT NULL
+RETURNING status <> 'unknown' AS settled;
+
+-- part settled_share ? o_call_id
+-- Lock the platform's share of the call's month if the tenant held the reserve and the cost may move to the share.
+INSERT INTO budgets AS b (payer, period)
+SELECT 'platform:' || c.tenant_id, c.period FROM llm_calls c JOIN budget_holds h ON h.id = c.call_id
+WHERE c.call_id = :o_call_id AND c.posted_at IS NOT NULL AND c.xmin = pg_current_xact_id()::xid
+    AND c.status <> 'unknown' AND c.cost_usd > 0 AND h.payer = 'tenant:' || c.tenant_id
+ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd;
+
+-- part adjusted ? o_call_id
+-- The cost moves to the platform's share if the share bore the reserve or the cost fits into it, otherwise to the
+-- tenant. The reserve is released where it was held. The release before 0014 held none after publish.
+WITH due AS (
+    SELECT c.*, t.user_id, t.api_key_id, h.payer AS held_by, h.held_usd
+    FROM llm_calls c
+    JOIN turns t ON t.id = c.turn_id
+    LEFT JOIN budget_holds h ON h.id = c.call_id
+    WHERE c.call_id = :o_call_id AND c.posted_at IS NOT NULL AND c.xmin = pg_current_xact_id()::xid
+        AND c.status <> 'unknown'
 ), known AS (
-    -- A late outcome that is unknown as well is kept, and moves no money.
-    SELECT * FROM settled WHERE status <> 'unknown'
+    SELECT due.*, CASE
+        WHEN due.held_by IS DISTINCT FROM 'tenant:' || due.tenant_id OR due.cost_usd = 0
+            OR b.spent_usd + b.held_usd + due.cost_usd <= allowance.most THEN 'platform'
+        ELSE 'tenant'
+    END AS account
+    FROM due
+    LEFT JOIN budgets b ON b.payer = 'platform:' || due.tenant_id AND b.period = due.period, LATERAL (
+-- include share_limit
+    ) allowance
 ), adjusted AS (
-    INSERT INTO usage_ledger (kind, account, amount_usd, tenant_id, session_id, turn_id, call_id, step, attempt, period,
-                              purpose, agent_key, model_alias, rates, input_tokens, output_tokens, cache_read_tokens,
-                              cache_write_tokens, reasoning_tokens, cache_write_1h_tokens)
-    SELECT 'adjustment', 'suspense', -reserve_usd, tenant_id, session_id, turn_id, call_id, step, attempt, period,
-           purpose, agent_key, model_alias, rates, 0, 0, 0, 0, 0, 0
+    INSERT INTO usage_ledger (kind, reason, account, amount_usd, tenant_id, session_id, turn_id, user_id, api_key_id,
+                              call_id, step, attempt, period, purpose, agent_key, model_alias, rates, input_tokens,
+                              output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+                              cache_write_1h_tokens)
+    SELECT 'adjustment', 'unknown_outcome', 'suspense', -reserve_usd, tenant_id, session_id, turn_id, user_id, api_key_id,
+           call_id, step, attempt, period, purpose, agent_key, model_alias, rates, 0,
+           0, 0, 0, 0,
+           0
     FROM known
     UNION ALL
-    SELECT 'adjustment', 'platform', cost_usd, tenant_id, session_id, turn_id, call_id, step, attempt, period,
-           purpose, agent_key, model_alias, rates, input_tokens, output_tokens, cache_read_tokens,
-           cache_write_tokens, reasoning_tokens, cache_write_1h_tokens
+    SELECT 'adjustment', 'unknown_outcome', account, cost_usd, tenant_id, session_id, turn_id, user_id, api_key_id,
+           call_id, step, attempt, period, purpose, agent_key, model_alias, rates, input_tokens,
+           output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+           cache_write_1h_tokens
     FROM known
-), spent AS (
-    INSERT INTO budgets AS b (payer, period, spent_usd)
-    SELECT 'platform:' || tenant_id, period, cost_usd FROM known WHERE cost_usd > 0
-    ON CONFLICT (payer, period) DO UPDATE SET spent_usd = b.spent_usd + excluded.spent_usd
+), freed AS (
+    DELETE FROM budget_holds WHERE id IN (SELECT call_id FROM known) RETURNING payer, period, held_usd
+), moves AS (
+    SELECT payer, period, -held_usd AS held, 0 AS spent FROM freed
+    UNION ALL
+    SELECT account || ':' || tenant_id, period, 0, cost_usd FROM known
 )
-SELECT true AS settled FROM known;
+INSERT INTO budgets AS b (payer, period, held_usd, spent_usd)
+SELECT payer, period, sum(held), sum(spent) FROM moves
+GROUP BY payer, period
+HAVING sum(held) <> 0 OR sum(spent) <> 0
+ORDER BY payer, period
+ON CONFLICT (payer, period) DO UPDATE
+SET held_usd = b.held_usd + excluded.held_usd, spent_usd = b.spent_usd + excluded.spent_usd;

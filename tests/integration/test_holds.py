@@ -1,0 +1,179 @@
+"""The hold of accepting: it is there until the first agent is asked, and nobody gets its money meanwhile."""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from shared.db import protocol
+from shared.db.api.budgets import free_leftovers
+from shared.db.protocol import OPEN
+from shared.db.statement import Statement
+from shared.errors import BudgetExceeded, JournalUnavailable
+from shared.llm.port import Request
+from tests.council_room import AMPLE_S, DEADLINE_S, CouncilRoom, answer, body, broken_invariants, names
+from tests.sql_edits import apply, edited
+from tests.watched_database import WatchedDatabase
+
+TENANT = "tenant:tenant-1"
+ROUTED = answer('{"selected_agent_keys": ["critic"]}')
+
+
+@pytest.fixture
+def edits() -> Iterator[Callable[[dict[str, str]], None]]:
+    """Edit the protocol's SQL until the test is over."""
+    kept = {name: value.parts for name, value in vars(protocol).items() if isinstance(value, Statement)}
+    yield apply
+    for name, parts in kept.items():
+        getattr(protocol, name).parts = parts
+
+
+def highest_reserve(room: CouncilRoom) -> Decimal:
+    """That of the most expensive agent, as the first one that is asked."""
+    room.take("hello", session_id=room.make_session(), mode="manual", agent_keys=("researcher",))
+    (reserve,) = room.calls("reserve_usd")[0]
+    assert isinstance(reserve, Decimal)
+    return reserve
+
+
+def holds(room: CouncilRoom) -> list[Any]:
+    return [row["held_usd"] for row in room.rows("SELECT held_usd FROM budget_holds WHERE reason = 'accepted'")]
+
+
+def held(room: CouncilRoom) -> Decimal:
+    month = room.budget(TENANT)
+    assert month is not None
+    return Decimal(month["held_usd"])
+
+
+def test_a_queued_turn_holds_the_highest_reserve_of_its_roster(room: CouncilRoom) -> None:
+    reserve = highest_reserve(room)
+    turn_id = room.take("hello", later=True, session_id=room.make_session()).turn_id
+    assert holds(room) == [reserve]
+    assert held(room) == reserve
+    assert body(room.resume(turn_id))["status"] == "completed"
+    assert [*holds(room), held(room)] == [0]
+
+
+def test_the_first_agents_reserve_takes_the_place_of_the_hold(room: CouncilRoom) -> None:
+    """There is room for nothing beside the hold, and the agent is asked all the same."""
+    reserve = highest_reserve(room)
+    room.limit_to(f"spent_usd + {reserve}")
+    seen: list[Any] = []
+
+    def look(_: Request) -> Any:
+        seen.append((holds(room), held(room), [reserve_usd for (reserve_usd,) in room.calls("reserve_usd")][-1]))
+        return answer("Roses.")
+
+    room.provider.enqueue(ROUTED, look)
+    turn = body(room.take("hello", session_id=room.make_session(), mode="orchestrator"))
+    assert names(turn["replies"]) == [("critic", "completed", None)]
+    ((left, held_usd, of_call),) = seen
+    assert (left, held_usd) == ([], of_call)
+
+
+def test_a_manager_is_asked_while_the_tenants_money_is_held_for_the_agent(room: CouncilRoom) -> None:
+    reserve = highest_reserve(room)
+
+    def look(_: Request) -> Any:
+        assert holds(room) == [reserve]
+        with pytest.raises(BudgetExceeded):
+            room.take("hello", runner=room.runner(db=room.open_database()), session_id=other, mode="orchestrator")
+        return ROUTED
+
+    other = room.make_session()
+    room.limit_to(f"spent_usd + {reserve} * 1.5")
+    room.provider.enqueue(look)
+    assert room.take("hello", session_id=room.make_session(), mode="orchestrator").published
+    assert len([purpose for (purpose,) in room.calls("purpose") if purpose == "routing"]) == 1
+
+
+def test_without_the_hold_a_second_manager_would_be_asked(
+    room: CouncilRoom, edits: Callable[[dict[str, str]], None]
+) -> None:
+    reserve = highest_reserve(room)
+    text = edited("accept", "WHERE :t_hold_usd <= most", "WHERE false")
+    # Without a plan, and these turns have none yet, the part that refuses is left out.
+    edits({"accept": text.replace("-- part refused_agent ? t_hold_usd", "-- part refused_agent ? t_plan")})
+
+    def look(_: Request) -> Any:
+        room.take("hello", runner=room.runner(db=room.open_database()), session_id=other, mode="orchestrator")
+        return ROUTED
+
+    other = room.make_session()
+    room.limit_to(f"spent_usd + {reserve} * 1.5")
+    room.provider.enqueue(look, ROUTED)
+    room.take("hello", session_id=room.make_session(), mode="orchestrator")
+    assert len([purpose for (purpose,) in room.calls("purpose") if purpose == "routing"]) == 2
+
+
+def test_a_turn_that_asks_nobody_releases_its_hold_when_it_ends(room: CouncilRoom) -> None:
+    turn_id = room.take("hello", later=True).turn_id
+    room.owner.execute("UPDATE turns SET cancel_requested_at = now()")
+    assert held(room) > 0
+    assert body(room.resume(turn_id))["status"] == "cancelled"
+    assert [*holds(room), held(room)] == [0]
+
+
+def test_a_turn_that_is_handed_over_keeps_its_hold(room: CouncilRoom) -> None:
+    left = iter([AMPLE_S])
+    room.provider.enqueue(ROUTED)
+    runner = room.runner(seconds_left=lambda: next(left, 0.0))
+    turn_id = room.take("hello", runner=runner, mode="orchestrator").turn_id
+    assert len(holds(room)) == 1
+    assert body(room.resume(turn_id))["status"] == "completed"
+    assert [*holds(room), held(room)] == [0]
+
+
+def test_a_hold_of_an_earlier_month_is_released_there(room: CouncilRoom) -> None:
+    turn_id = room.take("hello", later=True).turn_id
+    for table in ("budgets", "budget_holds"):
+        room.owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
+    assert body(room.resume(turn_id))["status"] == "completed"
+    assert holds(room) == []
+    assert room.rows("SELECT held_usd FROM budgets") == [{"held_usd": 0}, {"held_usd": 0}]
+
+
+def test_an_intent_and_the_end_of_the_hold_commit_together(room: CouncilRoom) -> None:
+    def fail() -> None:
+        room.cut_connections()
+
+    turn_id = room.take("hello", later=True).turn_id
+    room.db.hold(OPEN, fail)
+    with pytest.raises(JournalUnavailable):
+        room.resume(turn_id)
+    assert (len(holds(room)), room.calls()) == (1, [])
+    assert broken_invariants(room.owner) == {}
+
+
+class TestBesideTheReleaseBefore:
+    """It neither reads nor writes the holds. The sweeper frees those that it leaves behind."""
+
+    def test_the_hold_of_a_turn_that_it_ended_is_freed(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
+        turn_id = room.take("hello", later=True).turn_id
+        room.owner.execute("ALTER TABLE budget_holds RENAME TO hidden; CREATE TABLE budget_holds (LIKE hidden)")
+        room.owner.execute("GRANT ALL ON budget_holds TO pantheon_app")
+        room.resume(turn_id)
+        room.owner.execute("DROP TABLE budget_holds; ALTER TABLE hidden RENAME TO budget_holds")
+        assert (len(holds(room)), held(room)) == (1, holds(room)[0])
+        for _ in range(2):
+            free_leftovers(ops, DEADLINE_S)
+            assert [*holds(room), held(room)] == [0]
+
+    def test_the_hold_of_a_call_that_it_settled_is_freed(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
+        room.provider.enqueue(*[answer("", stop_reason="content_filtered")])
+        room.take("@writer hello")
+        room.owner.execute(
+            """INSERT INTO budget_holds SELECT call_id, tenant_id, 'suspense', 'tenant:' || tenant_id, period, 1
+            FROM llm_calls; UPDATE budgets SET held_usd = 1 WHERE payer = 'tenant:tenant-1'"""
+        )
+        free_leftovers(ops, DEADLINE_S)
+        assert room.rows("SELECT * FROM budget_holds") == []
+        assert held(room) == 0
+
+    def test_a_hold_that_this_release_needs_stays(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
+        turn_id = room.take("hello", later=True).turn_id
+        free_leftovers(ops, DEADLINE_S)
+        assert len(holds(room)) == 1
+        room.resume(turn_id)
