@@ -1,9 +1,16 @@
 """Edit the SQL of the protocol in this process, to show that a test notices."""
 
+import inspect
+import re
 from collections.abc import Mapping
+from functools import cache
 
 from shared.db import protocol
+from shared.db.api import agents, budgets, quotas, waits
 from shared.db.statement import Statement, load, read_sql
+
+_MODULES = (protocol, agents, budgets, quotas, waits)
+_LOADED = re.compile(r'^(\w+)(?:: Final)? = load\("(\w+)"\)$', re.MULTILINE)
 
 
 def edited(name: str, before: str, after: str) -> str:
@@ -14,7 +21,16 @@ def edited(name: str, before: str, after: str) -> str:
 
 
 def apply(texts: Mapping[str, str]) -> None:
-    """Let the steps of the protocol be those of these texts, by file name, and of the files for the others."""
-    for name, value in vars(protocol).items():
-        if isinstance(value, Statement):
-            value.parts = load(name.lower(), lambda file: texts[file] if file in texts else read_sql(file)).parts
+    """Let the statements of `_MODULES` be those of these texts, by file name, and of the files for the others."""
+    for statement, name in _loaded():
+        statement.parts = load(name, lambda file: texts[file] if file in texts else read_sql(file)).parts
+
+
+@cache
+def _loaded() -> tuple[tuple[Statement, str], ...]:
+    """Each statement, and the name of its file."""
+    return tuple(
+        (getattr(module, constant), name)
+        for module in _MODULES
+        for constant, name in _LOADED.findall(inspect.getsource(module))
+    )

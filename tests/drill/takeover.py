@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.db.api.budgets import free_leftovers
 from tests.drill.cases import Case
 from tests.drill.release import Environment, Release
 from tests.fake_provider import moods
@@ -17,6 +18,7 @@ from tests.faults.turn import MOST_DELIVERIES, TurnUnderFault
 from tests.faults.world import Rule, World
 
 _ASKED_S = 30.0
+_SWEEP_S = 5.0
 
 
 @dataclass
@@ -55,7 +57,7 @@ class Takeover:
         for reader in readers:
             read(self.turn, reader)
         self.turn.requests += self.turn.world.requests()
-        return examine(self.turn)
+        return _examined(self.turn)
 
     def _set_moods(self) -> None:
         self.turn.world.set_moods([*self.case.scenario.rules, *HELPERS])
@@ -93,7 +95,7 @@ def converse(world: World, releases: tuple[Release, Release], rng: random.Random
         for reader in releases:
             read(turn, reader)
         turn.requests += world.requests()
-        found += examine(turn)
+        found += _examined(turn)
     if not world.rows("SELECT FROM summaries WHERE session_id = %s", first.session_id):
         found.append(("drill", "nobody wrote a summary"))
     return found
@@ -127,6 +129,12 @@ def read(turn: TurnUnderFault, release: Release) -> None:
     answer = release.run(Job("api", events.request("GET", f"/turns/{row['id']}")))
     if answer.status != 200 or json.loads(answer.body) != json.loads(row["response"] or "null"):
         turn.findings.append(("told", f"{release.name} reads {answer.status} {answer.body[:200]}"))
+
+
+def _examined(turn: TurnUnderFault) -> list[Finding]:
+    """What is wrong after a minute's sweep, which frees the holds that the release before leaves behind."""
+    free_leftovers(turn.world.ops, _SWEEP_S)
+    return examine(turn)
 
 
 def tell(turn: TurnUnderFault, answer: Answer) -> None:

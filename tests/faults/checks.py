@@ -14,6 +14,18 @@ from tests.faults.world import World
 
 Finding = tuple[str, str]
 _MILLION = Decimal(1_000_000)
+# The rows that break an invariant, in one round trip.
+BROKEN = " UNION ALL ".join(
+    f"SELECT '{name.replace(chr(39), chr(39) * 2)}' AS name, to_jsonb(broken) AS row FROM ({query}) broken"
+    for name, query in INVARIANTS.items()
+)
+# The posts of a turn, and who bears them: of an unknown outcome, the payer that holds its reserve. The release before
+# holds none.
+_BORNE = """SELECT l.call_id, l.reason, l.amount_usd,
+        CASE l.account WHEN 'suspense' THEN split_part(h.payer, ':', 1) ELSE l.account END AS bearer
+    FROM usage_entries l LEFT JOIN budget_holds h ON h.id = l.call_id AND h.reason = 'suspense'
+    WHERE l.turn_id = %s AND l.kind = 'post'
+        AND NOT EXISTS (SELECT FROM usage_ledger a WHERE a.turn_id = l.turn_id AND a.kind = 'adjustment')"""
 
 
 def examine(turn: TurnUnderFault) -> list[Finding]:
@@ -30,13 +42,12 @@ def examine_turn(turn: TurnUnderFault) -> list[Finding]:
     calls = turn.world.rows("SELECT * FROM llm_calls WHERE turn_id = %s ORDER BY step, attempt", row["id"])
     found += [*_amounts(turn.requests, calls), *verdicts(calls), *_plan(turn, row)]
     if row["status"] in ENDED:
-        found += [*_told(turn, row), *_response(turn.world, row)]
+        found += [*_told(turn, row), *_response(turn.world, row), *_borne(turn, row)]
     return found
 
 
 def broken_invariants(world: World) -> list[Finding]:
-    found = ((name, world.rows(query)) for name, query in INVARIANTS.items())
-    return [("invariant", f"{name}: {rows[:3]}") for name, rows in found if rows]
+    return [("invariant", f"{row['name']}: {row['row']}") for row in world.rows(BROKEN)]
 
 
 def _unjournaled(turn: TurnUnderFault) -> Iterator[Finding]:
@@ -106,6 +117,22 @@ def _told(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
                 yield "told", f"a client of turn {row['id']} was answered {status}: {answer.body[:200]}"
     if turn.told and turn.told[-1].status != 201:
         yield "told", f"the key of turn {row['id']} does not answer with it"
+
+
+def _borne(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
+    """The platform bears what became no reply while it fits into the allowance, and nothing beyond that. A turn that
+    has been settled in part is passed over, because its settlement made room."""
+    left = turn.world.allowance_left()
+    for post in turn.world.rows(_BORNE, row["id"]):
+        amount, name = post["amount_usd"], f"call {post['call_id']} of turn {row['id']}"
+        if post["bearer"] == "platform" and amount and turn.scenario.allowance_usd == 0:
+            yield "paid", f"the platform bears {amount} for {name} without an allowance"
+        # A helper's reserve had to fit, which is more than its cost.
+        fits = amount <= left if post["reason"] != "helper" else turn.scenario.allowance_usd is None
+        if post["bearer"] == "tenant" and post["reason"] != "reply" and amount and fits:
+            yield "paid", f"the tenant bears {amount} for {name}, and {left} of the allowance is left"
+    if turn.scenario.allowance_usd and left < 0:
+        yield "paid", f"the platform bears {-left} more than its allowance with turn {row['id']}"
 
 
 def _response(world: World, row: Row) -> Iterator[Finding]:

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tests.faults import rows_database, rows_kill, rows_messages, rows_pairs, rows_provider, rows_races, rows_stopped
+from tests.faults import (
+    rows_database,
+    rows_kill,
+    rows_messages,
+    rows_money,
+    rows_pairs,
+    rows_provider,
+    rows_races,
+    rows_stopped,
+)
 from tests.faults.matrix import FaultRow
 
 ROWS: Mapping[str, FaultRow] = MappingProxyType(
@@ -20,6 +29,10 @@ ROWS: Mapping[str, FaultRow] = MappingProxyType(
         "cut": FaultRow("connection cut at COMMIT", 200, 6, rows_database.cut),
         "outcomes": FaultRow(
             "every provider outcome at every step", len(rows_provider.CASES), 20, rows_provider.outcomes
+        ),
+        "hold": FaultRow("killed before the first agent is asked, or cancelled there", 300, 8, rows_money.held),
+        "suspense": FaultRow(
+            "settlement killed, and by two at once", 100, len(rows_money.SETTLEMENTS), rows_money.suspense
         ),
         "messages": FaultRow("message redelivered, out of order, malformed", 300, 5, rows_messages.messages),
     }

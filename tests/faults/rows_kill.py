@@ -4,6 +4,7 @@ import random
 import time
 
 from tests.faults.actor import Answer, Job
+from tests.faults.checks import broken_invariants
 from tests.faults.matrix import Tally
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.turn import TurnUnderFault
@@ -40,8 +41,9 @@ def kill(world: World, tally: Tally, rng: random.Random) -> None:
             turn.run(turn.post_job(point if leg == 0 else None))
             if leg == 1 and not turn.ended():
                 turn.run(turn.deliver_job(point))
+            found = broken_invariants(world)
             turn.bring_to_end()
-            tally.add(world, turn, kind="at a point")
+            tally.add(world, turn, kind="at a point", more=found)
         else:
             turn = TurnUnderFault.begin(world, rng.choice(list(SCENARIOS.values())), rng)
             kill_at_random(turn, turn.post_job(), rng)

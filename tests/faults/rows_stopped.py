@@ -10,7 +10,17 @@ from tests.faults.scenarios import SCENARIOS
 from tests.faults.turn import TurnUnderFault
 from tests.faults.world import World
 
-_NAMES = ("sequential", "one agent", "after a retry", "orchestrator", "parallel", "summary", "handed over")
+_NAMES = (
+    "sequential",
+    "one agent",
+    "after a retry",
+    "orchestrator",
+    "parallel",
+    "summary",
+    "handed over",
+    "attempts beyond the allowance",
+    "orchestrator beyond it",
+)
 # A stopped client holds no transaction open: its statement has arrived, or it has not.
 _HOLDS = "within "
 _ASLEEP_S = 0.3

@@ -27,6 +27,9 @@ class Sabotage:
     repair: str = ""
 
 
+_MONEY = frozenset({"hold", "paid", "invariant"})
+
+
 def _replace(owner: object, **members: object) -> None:
     for name, member in members.items():
         setattr(owner, name, member)
@@ -91,6 +94,36 @@ def _verdicts_forgotten() -> None:
     _replace(journal.TurnJournal, attempts=attempts)
 
 
+def _accepting_held() -> None:
+    """Publish does not release what accepting held."""
+    apply({"publish": edited("publish", "WHERE h.id = :t_id AND t.id = h.id", "WHERE false AND t.id = h.id")})
+
+
+def _first_agent_twice() -> None:
+    """The first agent's reserve is held beside what accepting held."""
+    apply({"open": edited("open", "WHERE id = :t_id AND period", "WHERE false AND period")})
+
+
+def _suspense_released() -> None:
+    """Publish releases the reserve of an unknown outcome."""
+    kept = "-reserve_usd AS held, cost_usd AS spent FROM posted WHERE account <> 'suspense'"
+    released = "-reserve_usd AS held, CASE account WHEN 'suspense' THEN 0 ELSE cost_usd END AS spent FROM posted"
+    text = edited("publish", kept, released)
+    hold = "FROM posted WHERE account = 'suspense'"
+    assert hold in text
+    apply({"publish": text.replace(hold, "FROM posted WHERE false")})
+
+
+def _settled_held() -> None:
+    """A settlement does not release the reserve."""
+    apply({"settle": edited("settle", "WHERE id IN (SELECT call_id FROM known)", "WHERE false")})
+
+
+def _allowance_open() -> None:
+    """Publish moves every failed attempt to the platform's share."""
+    apply({"publish": edited("publish", "f.amount <= w.room", "f.amount IS NOT NULL")})
+
+
 SABOTAGES: Mapping[str, Sabotage] = MappingProxyType(
     {
         "journal": Sabotage("journal off", _journal_off, "kill-again", frozenset({"lost"})),
@@ -109,5 +142,10 @@ SABOTAGES: Mapping[str, Sabotage] = MappingProxyType(
         ),
         "retries": Sabotage("SDK retries on", _retries_on, "outcomes", frozenset({"lost"})),
         "verdicts": Sabotage("verdicts not replayed", _verdicts_forgotten, "kill-again", frozenset({"asked again"})),
+        "accepting": Sabotage("accepting's hold kept by publish", _accepting_held, "hold", _MONEY),
+        "replaced": Sabotage("accepting's hold kept beside the first agent's", _first_agent_twice, "hold", _MONEY),
+        "suspense": Sabotage("unknown outcomes released by publish", _suspense_released, "suspense", _MONEY),
+        "settled": Sabotage("unknown outcomes held after settlement", _settled_held, "suspense", _MONEY),
+        "allowance": Sabotage("failed attempts beyond the allowance moved", _allowance_open, "suspense", _MONEY),
     }
 )

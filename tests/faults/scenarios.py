@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
 
 from tests.fake_provider import moods
@@ -20,13 +21,17 @@ HELPERS = (
     Rule(moods.ok("A summary."), SUMMARY_TEXT, None),
     Rule(moods.ok(_STRUCTURE), SUMMARY_STRUCTURE, None),
 )
+# An empty answer is asked for again, and a filtered one is not. Both cost.
+_COSTLY = (Rule(moods.empty(), WRITER), Rule(moods.content_filter("Half of"), CRITIC, None))
+_NOTHING = Decimal(0)
 _LONG = " ".join(["word"] * 800)
 
 
 @dataclass(frozen=True)
 class Scenario:
     """A message to a session of `mode`. `rules` come before the provider's usual ones. A turn that is posted `later`,
-    or whose time is over (`seconds_left`), is the worker's."""
+    or whose time is over (`seconds_left`), is the worker's. The platform may bear `allowance_usd` for it, None for the
+    deployment's default."""
 
     message: str
     mode: str = "tag"
@@ -34,6 +39,7 @@ class Scenario:
     rules: tuple[Rule, ...] = ()
     later: bool = False
     seconds_left: tuple[float, ...] = (AMPLE_S,)
+    allowance_usd: Decimal | None = None
 
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
@@ -52,5 +58,11 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         "orchestrator and summary": Scenario(_LONG, "orchestrator"),
         "posted for later": Scenario("@writer @critic hello", later=True),
         "handed over": Scenario("@writer @critic hello", seconds_left=(AMPLE_S, 0.0)),
+        "attempts that cost": Scenario("@writer @critic hello", rules=_COSTLY),
+        "attempts beyond the allowance": Scenario("@writer @critic hello", rules=_COSTLY, allowance_usd=_NOTHING),
+        "attempts partly within it": Scenario(
+            "@writer @critic hello", rules=_COSTLY, allowance_usd=Decimal("0.000006")
+        ),
+        "orchestrator beyond it": Scenario("hello", "orchestrator", allowance_usd=_NOTHING),
     }
 )

@@ -22,6 +22,7 @@ TAMPERING: Mapping[str, str] = MappingProxyType(
         "amount": "UPDATE llm_calls SET cost_usd = cost_usd + 1 WHERE step = 1",
         "told": "UPDATE turns SET response = response || ' '",
         "response": "UPDATE turns SET response = jsonb_set(response::jsonb, '{platform_cost_usd}', '\"1\"')::text",
+        "paid": "UPDATE budget_holds SET payer = 'tenant:' || tenant_id",
         "invariant": "UPDATE budgets SET held_usd = held_usd + 1",
         "stuck": "TRUNCATE turns CASCADE",
         # The reconciler finds nothing that it could post, and leaves the call where it is.

@@ -42,6 +42,7 @@ class TurnUnderFault:
     def begin(cls, world: World, scenario: Scenario, rng: random.Random, **settings: object) -> "TurnUnderFault":
         world.requests()
         world.set_moods([*scenario.rules, *HELPERS])
+        world.set_allowance(scenario.allowance_usd)
         key = f"key-{rng.getrandbits(64):016x}"
         return cls(world, scenario, key, world.make_session(scenario.mode, scenario.fan_out), settings)
 

@@ -4,6 +4,7 @@ real handlers. Everything lives in one directory, and ends with this process."""
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,7 @@ from shared.db.api import agents, sessions
 from shared.db.engine import Database, Row
 from shared.db.schema.tables import metadata
 from shared.names import Env
+from shared.settings import BudgetSettings
 from tests.fake_provider import FakeProvider, moods
 from tests.fake_provider.server import Choice
 from tests.faults.actor import Actor, handlers
@@ -128,6 +130,29 @@ class World:
         fields: dict[str, object] = {"title": "Talk", "mode": mode, "agent_keys": list(AGENTS), "fan_out": fan_out}
         sessions.record_session(self.app, TENANT, "user-1", session_id, fields)
         return session_id
+
+    def set_allowance(self, usd: Decimal | None) -> None:
+        """The platform may bear this beyond what its share is used for by now; None for the deployment's default."""
+        payer = f"platform:{TENANT}"
+        self.owner.execute(b"DELETE FROM budget_limits WHERE payer = %s", (payer,))
+        if usd is not None:
+            self.owner.execute(
+                b"""INSERT INTO budget_limits (payer, cap_usd)
+                SELECT %s, %s + coalesce(sum(held_usd + spent_usd), 0) FROM budgets WHERE payer = %s""",
+                (payer, usd, payer),
+            )
+
+    def allowance_left(self) -> Decimal:
+        """What the platform may still bear for the tenant, in USD."""
+        (row,) = self.rows(
+            """SELECT coalesce((SELECT cap_usd FROM budget_limits l WHERE l.payer = p.payer), %s)
+                - coalesce((SELECT sum(held_usd + spent_usd) FROM budgets b WHERE b.payer = p.payer), 0) AS usd
+            FROM (VALUES (%s)) p (payer)""",
+            BudgetSettings().platform_allowance_usd,
+            f"platform:{TENANT}",
+        )
+        usd: Decimal = row["usd"]
+        return usd
 
     def expire_lease(self, turn_id: UUID) -> None:
         """Let its runner's time be over, as if it had passed."""

@@ -28,11 +28,11 @@ BUILD = ROOT / "build" / "mutants"
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 # Those that hold the core to its promises. Tests of providers, of the schema and of load tell no mutants apart.
 _NAMES = (
-    "accept attempts budgets bystanders cost_gauges counts deletion figures hand_over idempotency"
-    " interleaved_marks interleaved_reconciliation interleavings invariants leases lock_order lost_connections"
-    " marks months parallel parallel_ends platform_budget poison prices_on_rows publish publish_guards"
-    " reconciliation release resume routing row_level_security scrub_guards step_guards sweeper take_turn"
-    " turn_limits zombies"
+    "accept allowances attempts budgets bystanders cost_gauges counts deletion figures hand_over holds hostile_tenant"
+    " idempotency interleaved_marks interleaved_reconciliation interleavings invariants leases lock_order"
+    " lost_connections marks months parallel parallel_ends pinned_versions platform_budget poison prices_on_rows"
+    " publish publish_guards quotas reconciliation release resume routing row_level_security scrub_guards step_guards"
+    " suspense_beyond_allowance sweeper take_turn tenant_bounds turn_limits waits zombies"
 )
 TESTS = (
     "tests/unit/test_acceptance.py",

@@ -7,9 +7,17 @@ from collections.abc import Iterator
 
 from tests.mutation.mutants import ROOT, Mutant, mutants_of
 
-_STEPS = "accept open intents outcome record settle reconcile release claim forfeit publish scrub"
+_STEPS = (
+    "accept open intents share_limit outcome record settle reconcile release claim forfeit publish scrub free_leftovers"
+    " lock_tenant put_agent delete_agent take_wait end_wait set_limit set_cap"
+)
 SQL = tuple(f"shared/db/sql/{name}.sql" for name in _STEPS.split())
-_PART = re.compile(r"^-- part (\w+).*?(?=^-- (?:part|include) |\Z)", re.MULTILINE | re.DOTALL)
+# An include between two parts ends the first one. An include within a part is a piece of its SQL.
+_PART = re.compile(
+    r"^-- part (\w+)(?: \? \w+)?$.*?(?=^-- part \w+(?: \? \w+)?$|(?<=;\n\n)-- include |\Z)", re.MULTILINE | re.DOTALL
+)
+# The name of what a file without a part says.
+_PIECE = "piece"
 _COMMENT = re.compile(r"--[^\n]*")
 # A condition ends where the next one begins, or its clause.
 _CONDITION = r"(?:(?!\s+(?:AND|OR|ORDER|GROUP|RETURNING|FOR|THEN|--)(?:\b|\s)|[;\n]).)+"
@@ -49,14 +57,20 @@ def sql_mutants_of(file: str) -> list[Mutant]:
 
 def _edits(text: str) -> Iterator[tuple[str, int, int, str, str]]:
     """Part, where its edit starts and ends, operator, and what comes there."""
-    for part in _PART.finditer(text):
-        yield part[1], part.start(), part.end(), "part", ""
-        comments = [found.span() for found in _COMMENT.finditer(text, part.start(), part.end())]
-        for operator, pattern, after in _EDITS:
-            for found in pattern.finditer(text, part.start(), part.end()):
-                end = _end(text, found.start(), found.end())
-                if not any(start <= found.start() < stop for start, stop in comments):
-                    yield part[1], found.start(), end, operator, after
+    parts = [(part[1], *part.span()) for part in _PART.finditer(text)]
+    for name, start, end in parts:
+        yield name, start, end, "part", ""
+        yield from _edits_within(text, name, start, end)
+    if not parts:
+        yield from _edits_within(text, _PIECE, 0, len(text))
+
+
+def _edits_within(text: str, name: str, start: int, end: int) -> Iterator[tuple[str, int, int, str, str]]:
+    comments = [found.span() for found in _COMMENT.finditer(text, start, end)]
+    for operator, pattern, after in _EDITS:
+        for found in pattern.finditer(text, start, end):
+            if not any(begins <= found.start() < stops for begins, stops in comments):
+                yield name, found.start(), _end(text, found.start(), found.end()), operator, after
 
 
 def _end(text: str, start: int, end: int) -> int:

@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from shared.db.engine import Row
-from tests.soak.machine.model import Agent, Body, Expected, Model, Session, Turn, replies
-from tests.soak.machine.watch import Snapshot, changes
+from tests.soak.machine.model import ACTIVE_TURNS, Agent, Body, Expected, Model, Session, Turn, replies
+from tests.soak.machine.watch import Month, Snapshot, changes
 
 _NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 _RUNNING, _ENDED, _CALL = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -25,6 +25,10 @@ def _turn(turn_id: UUID, **changes_: object) -> Row:
     return turn | {"completed_at": None} | changes_
 
 
+def _month(used: int, most: int) -> Month:
+    return Month(Decimal(used), Decimal(0), Decimal(0), Decimal(most))
+
+
 def _snapshot() -> Snapshot:
     """A turn that runs and has been answered once, and one that has ended."""
     call = {"call_id": _CALL, "turn_id": _RUNNING, "status": "succeeded", "verdict": "reply", "created_at": _NOON}
@@ -34,8 +38,8 @@ def _snapshot() -> Snapshot:
         {_RUNNING: _turn(_RUNNING), _ENDED: ended},
         {_CALL: call | {"error_code": None}},
         {1: {"amount_usd": Decimal(1)}},
-        Decimal(1),
-        Decimal(2),
+        _month(1, 2),
+        _month(0, 0),
     )
 
 
@@ -88,11 +92,14 @@ def test_what_may_be_is_passed_over(name: str) -> None:
     assert list(changes(_snapshot(), now)) == []
 
 
-def test_more_is_held_and_spent_than_the_budget_allows_and_than_before() -> None:
-    was = Snapshot({}, {}, {}, Decimal(1), None)
-    for used, ceiling, found in ((3, 2, ["budget"]), (2, 2, []), (1, 0, []), (9, None, [])):
-        now = Snapshot({}, {}, {}, Decimal(used), None if ceiling is None else Decimal(ceiling))
-        assert [kind for kind, _ in changes(was, now)] == found
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("used", "most", "found"), [(3, 2, ["budget"]), (2, 2, []), (1, 0, []), (2, 0, ["budget"])])
+def test_watch_sees_a_budget_exceeded_when_more_is_used_than_before(
+    used: int, most: int, found: list[str], *, shared: bool
+) -> None:
+    months = (_month(1, 100), _month(used, most)) if shared else (_month(used, most), _month(1, 100))
+    was, now = Snapshot({}, {}, {}, _month(1, 100), _month(1, 100)), Snapshot({}, {}, {}, *months)
+    assert [kind for kind, _ in changes(was, now)] == found
 
 
 class TestModel:
@@ -111,6 +118,10 @@ class TestModel:
         assert model.expect(self.session, body, None) == Expected()
         model.cap_usd = "0"
         assert model.expect(self.session, body, None) == Expected(402, "budget_exceeded")
+        others = [Session(UUID(int=10 + number), "tag", ("writer",), "sequential") for number in range(ACTIVE_TURNS)]
+        model.turns |= {other.id: Turn(other.id, other) for other in others}
+        assert model.expect(self.session, body, None) == Expected(429, "too_many_active_turns")
+        assert model.expect(others[0], body, None).status == 409
 
     def test_who_is_asked_is_in_the_words(self) -> None:
         model = Model()

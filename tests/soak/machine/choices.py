@@ -8,6 +8,7 @@ from tests.soak.machine.model import AGENT_KEYS, LONG, MOODS, NO_TAGS, TAGS, Bod
 
 MODES = ("manual", "tag", "roundtable", "orchestrator")
 AMOUNTS = (None, None, "5", "0.002", "0")
+ALLOWANCES = (None, "5", "0.004", "0.002", "0")
 which = st.integers(0, 5)
 roster = st.permutations(AGENT_KEYS).flatmap(lambda keys: st.integers(1, 3).map(lambda count: tuple(keys[:count])))
 mode = st.sampled_from(MODES)

@@ -10,11 +10,17 @@ from tests.faults.actor import AMPLE_S, Actor, Answer, Job, Paused, TookTooLong
 from tests.faults.points import Target
 from tests.faults.scenarios import CRITIC, HELPERS, RESEARCHER, ROUTING, SUMMARY_TEXT, WRITER
 from tests.faults.world import Rule, World
-from tests.soak.machine.model import MOODS, Moods
+from tests.soak.machine.model import ACTIVE_TURNS, DEFAULT_ALLOWANCE_USD, DEFAULT_CAP_USD, MOODS, Moods
 
 DAY_S = 24 * 60 * 60
 # One call's time, in seconds: some of them use it up.
 _MAX_CALL_S = 0.5
+_SETTINGS: Mapping[str, object] = {
+    "max_call_s": _MAX_CALL_S,
+    "tenant_active_turns": ACTIVE_TURNS,
+    "default_cap_usd": DEFAULT_CAP_USD,
+    "platform_allowance_usd": DEFAULT_ALLOWANCE_USD,
+}
 # To plan every statement again takes as long as many steps.
 _RUNS_TO_A_PLAN = 50
 _ASKED: Mapping[str, str] = {
@@ -90,7 +96,7 @@ class Deployment:
 
     def run(self, job: Job, then: Then) -> Answer | None:
         """None where the process was killed, or is held up: then its answer is `then`'s, some day."""
-        actor = self.world.actor(max_call_s=_MAX_CALL_S)
+        actor = self.world.actor(**_SETTINGS)
         actor.send(job)
         event = actor.wait()
         if isinstance(event, Paused):

@@ -39,6 +39,9 @@ TAGS: Mapping[str, str] = MappingProxyType(
 NO_TAGS = ("hello", "`@critic`", "mail@writer.example", "@@writer")
 # Stands for as much as makes a summary due.
 LONG = "LONG"
+# The limits of the deployment that the machine works on.
+ACTIVE_TURNS = 3
+DEFAULT_CAP_USD, DEFAULT_ALLOWANCE_USD = "100", "5"
 _LONG = " ".join(["word"] * 800)
 
 
@@ -111,6 +114,9 @@ class Model:
     keys: dict[str, tuple[Session, Body, Turn]] = field(default_factory=dict)
     limit_usd: str | None = None
     cap_usd: str | None = None
+    # The tenant's own allowance, and whether the operator lets the platform bear anything at all.
+    allowance_usd: str | None = None
+    platform_bears: bool = True
 
     @property
     def active(self) -> list[Turn]:
@@ -133,12 +139,15 @@ class Model:
             return Expected(422, "invalid_message")
         if key in self.keys:
             return self._expect_replay(session, body, self.keys[key])
-        if session.deleted:
-            return Expected(404, "not_found")
+        return Expected(404, "not_found") if session.deleted else self._expect_new(session, body)
+
+    def _expect_new(self, session: Session, body: Body) -> Expected:
         if refused := self._refused(session, body):
             return Expected(422, refused)
         if active := self.active_in(session):
             return Expected(409, "turn_conflict", active)
+        if len(self.active) >= ACTIVE_TURNS:
+            return Expected(429, "too_many_active_turns")
         return Expected(402, "budget_exceeded") if self.broke else Expected()
 
     def _refused(self, session: Session, body: Body) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from tests.soak.machine import choices, model
 from tests.soak.machine.deployment import Fate
 from tests.soak.machine.model import Body, Expected, Session, Turn
 from tests.soak.machine.witness import Witness
+
+# No turn of the machine's comes near it.
+_AMPLE_USD = Decimal(1)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,13 @@ class Posting(Witness):
         session, body, _ = self.model.keys[key]
         self._post(session, body, key, Fate(), {}, clock_s, later=later)
 
+    @rule(mood=choices.mood)
+    def crowd(self, mood: model.Moods) -> None:
+        """Turns wait in more sessions than may be active at once."""
+        for session in [session for session in self.model.sessions if not session.deleted]:
+            self._post(session, Body(("hello",)), None, Fate(), mood, 0, later=True)
+            self.nothing_is_wrong()
+
     def _post(
         self,
         session: Session,
@@ -107,6 +118,7 @@ class Posting(Witness):
         if later and answer.status != 202:
             self._fail(("told", f"turn {turn.id} was to wait, and was answered {answer.status}"))
         if answer.status == 201:
+            self._paid(told)
             self._as_predicted(told, plan, mood)
 
     def _same_bytes(self, answer: Answer, expected: Expected) -> None:
@@ -142,12 +154,25 @@ class Posting(Witness):
         for turn in self.model.turns.values():
             if turn.session is posted.session:
                 self._refresh(turn)
-        codes = (402, 404, 409, 410, 422)
+        codes = (402, 404, 409, 410, 422, 429)
         self._check(answer, Expected(201), Expected(202), *(Expected(code) for code in codes))
         if answer.status == 201:
             turn = self.model.turns[UUID(json.loads(answer.body)["id"])]
             if answer.body != turn.response and not turn.session.deleted:
                 self._fail(("told", f"turn {turn.id} was answered {answer.body}, and is {turn.response}"))
+
+    def _paid(self, body: dict[str, Any]) -> None:
+        """The tenant pays for its replies alone while there is an allowance left, and for everything without one."""
+        share = self.watch.now.share
+        replies = sum((Decimal(reply["cost_usd"]) for reply in body["replies"]), Decimal(0))
+        if self.model.platform_bears and share.left_usd >= _AMPLE_USD:
+            self.log.count("within the allowance")
+            if Decimal(body["cost_usd"]) != replies:
+                self._fail(("paid", f"turn {body['id']} costs {body['cost_usd']}, and its replies {replies}"))
+        if not self.model.platform_bears or self.model.allowance_usd == "0":
+            self.log.count("without an allowance")
+            if body["platform_cost_usd"] != "0":
+                self._fail(("paid", f"the platform bears {body['platform_cost_usd']} of turn {body['id']}"))
 
     def _as_predicted(self, body: dict[str, Any], plan: Any, mood: model.Moods) -> None:
         """A turn that nobody interfered with is what the message and the provider's moods make of it."""

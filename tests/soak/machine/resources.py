@@ -14,15 +14,18 @@ from tests.soak.machine import choices, model
 from tests.soak.machine.model import AGENT_KEYS, Expected, Session
 from tests.soak.machine.witness import Witness
 
+_CAP = f"/admin/tenants/{events.TENANT}/cap"
+
 
 class Resources(Witness):
     """Rules about what is no turn, and about turns that are only read or cancelled."""
 
     @initialize(mode=choices.mode)
     def begin(self, mode: str) -> None:
-        self.make_session(mode, AGENT_KEYS, "sequential")
+        for _ in range(4):
+            self.make_session(mode, AGENT_KEYS, "sequential")
 
-    @precondition(lambda self: len(self.model.sessions) < 4)
+    @precondition(lambda self: len(self.model.sessions) < 6)
     @rule(mode=choices.mode, roster=choices.roster, fan_out=st.sampled_from(("sequential", "parallel")))
     def make_session(self, mode: str, roster: tuple[str, ...], fan_out: str) -> None:
         fields = {"title": "Talk", "mode": mode, "agent_keys": list(roster), "fan_out": fan_out}
@@ -62,11 +65,12 @@ class Resources(Witness):
     def change_agent(self, how: str, key: str, alias: str, enabled: bool) -> None:
         agent, path = self.model.agents[key], "/agents" if how == "POST" else f"/agents/{key}"
         body = None if how == "DELETE" else self._agent(key, alias, enabled) | ({"key": key} if how == "POST" else {})
-        answer = self.deployment.call(how, path, body)
-        if agent.deleted != (how == "POST"):
+        answer = self.deployment.call(how, path, body, role="admin")
+        if how != "PUT" and agent.deleted != (how == "POST"):
             self._check(answer, Expected(409, "agent_exists") if how == "POST" else Expected(404, "not_found"))
             return
-        self._check(answer, Expected({"PUT": 200, "DELETE": 204, "POST": 201}[how]))
+        put = 201 if agent.deleted else 200
+        self._check(answer, Expected({"PUT": put, "DELETE": 204, "POST": 201}[how]))
         self.model.agents[key] = model.Agent(alias, enabled, deleted=how == "DELETE")
 
     @staticmethod
@@ -102,19 +106,27 @@ class Resources(Witness):
         made = [str(known.id) for known in self.model.turns.values() if known.session is turn.session]
         if sorted(listed) != sorted(made):
             self._fail(("told", f"{listed} are listed where {made} were made"))
+        self._read_budget(clock_s)
+
+    def _read_budget(self, clock_s: int) -> None:
+        """The tenant is told what is stored. What an unknown outcome holds in the platform's share is drawn."""
         told = json.loads(self.deployment.call("GET", "/budget", clock_s=clock_s).body)
-        if Decimal(told["held_usd"]) + Decimal(told["spent_usd"]) != self.watch.now.used_usd:
-            self._fail(("told", f"{told} where {self.watch.now.used_usd} are held and spent"))
+        tenant, share = self.watch.now.tenant, self.watch.now.share
+        stored = {
+            "limit_usd": Decimal(self.model.allowance_usd or model.DEFAULT_ALLOWANCE_USD),
+            "held_usd": share.held_usd - share.suspended_usd,
+            "drawn_usd": share.spent_usd + share.suspended_usd,
+        }
+        figures = {name: Decimal(usd) for name, usd in told["allowance"].items()}
+        own = (Decimal(told["held_usd"]), Decimal(told["spent_usd"]), Decimal(told["limit_usd"]))
+        if figures != stored or own != (tenant.held_usd, tenant.spent_usd, tenant.most_usd):
+            self._fail(("told", f"{told} where {tenant} and {stored} are stored"))
 
     @rule(usd=st.sampled_from(choices.AMOUNTS), cap=st.booleans())
     def set_budget(self, usd: str | None, cap: bool) -> None:
         """The tenant's limit, or the operator's cap."""
         if cap:
-            path = f"/admin/tenants/{events.TENANT}/cap"
-            answer = self.deployment.call(
-                "PUT", path, {"limit_usd": usd}, role=HttpSettings().operator_role, function="admin"
-            )
-            self._check(answer, Expected(200))
+            self._administer(_CAP, {"limit_usd": usd})
             self.model.cap_usd = usd
             return
         answer = self.deployment.call("PUT", "/budget", {"limit_usd": usd}, role="admin")
@@ -124,3 +136,19 @@ class Resources(Witness):
             return
         self._check(answer, Expected(200))
         self.model.limit_usd = usd
+
+    @rule(usd=st.sampled_from(choices.ALLOWANCES))
+    def set_allowance(self, usd: str | None) -> None:
+        """The most that the platform bears for the tenant."""
+        self._administer(_CAP, {"limit_usd": self.model.cap_usd, "allowance_usd": usd})
+        self.model.allowance_usd = usd
+
+    @rule(bears=st.booleans())
+    def switch_platform(self, bears: bool) -> None:
+        """Whether the platform bears anything."""
+        self._administer("/admin/platform/budget", {"limit_usd": None if bears else "0"})
+        self.model.platform_bears = bears
+
+    def _administer(self, path: str, body: dict[str, Any]) -> None:
+        role = HttpSettings().operator_role
+        self._check(self.deployment.call("PUT", path, body, role=role, function="admin"), Expected(200))

@@ -10,26 +10,33 @@ from typing import Any
 from uuid import UUID
 
 from shared.db.engine import Row
-from shared.db.operations.invariants import INVARIANTS
 from tests.faults import checks
 from tests.faults.checks import Finding
 from tests.faults.events import TENANT
 from tests.faults.reconciled import priced
 from tests.faults.turn import ENDED
 from tests.faults.world import World
+from tests.soak.machine.model import DEFAULT_ALLOWANCE_USD, DEFAULT_CAP_USD
 
-_BROKEN = " UNION ALL ".join(
-    f"SELECT '{name.replace(chr(39), chr(39) * 2)}' AS name, to_jsonb(broken) AS row FROM ({query}) broken"
-    for name, query in INVARIANTS.items()
-).encode()
 _TURNS, _CALLS, _LEDGER = (
     b"SELECT * FROM turns",
     b"SELECT * FROM llm_calls ORDER BY turn_id, step, attempt",
     b"SELECT * FROM usage_ledger",
 )
-_MONEY = f"""SELECT coalesce(sum(held_usd + spent_usd), 0) AS used,
-        (SELECT least(limit_usd, cap_usd) FROM budget_limits WHERE payer = 'tenant:{TENANT}') AS ceiling
-    FROM payer_months WHERE payer = 'tenant:{TENANT}'""".encode()
+# The platform's limit is a switch: once it is spent, the share may not rise at all.
+_MONEY = f"""SELECT p.payer, coalesce(sum(b.held_usd), 0) AS held_usd, coalesce(sum(b.spent_usd), 0) AS spent_usd,
+        (SELECT coalesce(sum(held_usd), 0) FROM budget_holds h WHERE h.payer = p.payer AND reason = 'suspense')
+            AS suspended_usd,
+        CASE WHEN starts_with(p.payer, 'platform:') AND EXISTS (
+            SELECT FROM budget_limits
+            WHERE payer = 'platform' AND limit_usd <= coalesce((SELECT sum(spent_usd) FROM platform_months), 0)
+        ) THEN 0 ELSE least(max(l.limit_usd), coalesce(max(l.cap_usd), p.usual)) END AS most_usd
+    FROM (
+        VALUES ('tenant:{TENANT}', {DEFAULT_CAP_USD}), ('platform:{TENANT}', {DEFAULT_ALLOWANCE_USD})
+    ) p (payer, usual)
+    LEFT JOIN budgets b USING (payer)
+    LEFT JOIN budget_limits l USING (payer)
+    GROUP BY p.payer, p.usual ORDER BY p.payer""".encode()
 # What of a call that has ended never changes again.
 _SETTLED = ("status", "cost_usd", "input_tokens", "output_tokens", "stop_reason", "error_code")
 # After this number of fruitless claims a turn is given up without its answers. Its calls lose their verdict `reply`,
@@ -39,21 +46,42 @@ _NONE: Mapping[Any, Row] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
+class Month:
+    """A payer's month in USD. `suspended_usd` is the part of `held_usd` for unknown outcomes; `most_usd` binds."""
+
+    held_usd: Decimal
+    spent_usd: Decimal
+    suspended_usd: Decimal
+    most_usd: Decimal
+
+    @property
+    def used_usd(self) -> Decimal:
+        return self.held_usd + self.spent_usd
+
+    @property
+    def left_usd(self) -> Decimal:
+        return self.most_usd - self.used_usd
+
+
+_UNUSED = Month(Decimal(0), Decimal(0), Decimal(0), Decimal(0))
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """All turns, calls and ledger rows, and what the tenant's budget says. `ceiling` is what binds it, in USD."""
+    """All turns, calls and ledger rows, the tenant's month and that of the platform's share for it."""
 
     turns: Mapping[UUID, Row]
     calls: Mapping[UUID, Row]
     ledger: Mapping[int, Row]
-    used_usd: Decimal
-    ceiling_usd: Decimal | None
+    tenant: Month
+    share: Month
 
 
 class Watch:
     """`now` is how everything stood when it was looked at last."""
 
     def __init__(self, world: World) -> None:
-        self.now = Snapshot(_NONE, _NONE, _NONE, Decimal(0), None)
+        self.now = Snapshot(_NONE, _NONE, _NONE, _UNUSED, _UNUSED)
         self._world = world
         self._requests: list[dict[str, Any]] = []
 
@@ -69,14 +97,15 @@ class Watch:
         """All in one round trip, and the invariants that are broken."""
         owner = self._world.owner
         with owner.pipeline():
-            cursors = [owner.execute(query) for query in (_TURNS, _CALLS, _LEDGER, _MONEY, _BROKEN)]
-        turns, calls, ledger, (money,), broken = [cursor.fetchall() for cursor in cursors]
+            cursors = [owner.execute(query) for query in (_TURNS, _CALLS, _LEDGER, _MONEY, checks.BROKEN.encode())]
+        turns, calls, ledger, money, broken = [cursor.fetchall() for cursor in cursors]
+        share, tenant = (Month(**{name: usd for name, usd in row.items() if name != "payer"}) for row in money)
         now = Snapshot(
             {row["id"]: row for row in turns},
             {row["call_id"]: row for row in calls},
             {row["id"]: row for row in ledger},
-            money["used"],
-            money["ceiling"],
+            tenant,
+            share,
         )
         return now, broken
 
@@ -113,8 +142,9 @@ def changes(before: Snapshot, now: Snapshot) -> Iterator[Finding]:
         if call_id in now.calls:
             yield from _call(call, now.calls[call_id], now.turns[call["turn_id"]])
     yield from _unwanted(now)
-    if now.ceiling_usd is not None and now.used_usd > max(now.ceiling_usd, before.used_usd):
-        yield "budget", f"{now.used_usd} are held and spent of {now.ceiling_usd}, and {before.used_usd} were"
+    for name, month, was in (("tenant", now.tenant, before.tenant), ("platform's share", now.share, before.share)):
+        if month.used_usd > max(month.most_usd, was.used_usd):
+            yield "budget", f"the {name} has used {month.used_usd} of {month.most_usd}, and {was.used_usd} before"
 
 
 def _turn(was: Row, now: Row) -> Iterator[Finding]:
