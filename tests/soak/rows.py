@@ -7,6 +7,7 @@ from types import MappingProxyType
 from tests.fuzz.targets import TARGETS
 from tests.soak import document, load, long_run, outcomes
 from tests.soak.fuzzing import fuzz
+from tests.soak.hostile import row as hostile
 from tests.soak.machine import row as machine
 from tests.soak.row import SoakRow
 
@@ -26,6 +27,8 @@ ROWS: Mapping[str, SoakRow] = MappingProxyType(
         "document": document.ROW,
         **_FUZZING,
         "outcomes": SoakRow("provider outcomes at random, 30 % bad", "turns", 20_000, 48, outcomes.run),
+        "hostile": hostile.ROW,
+        "hostile-controls": hostile.CONTROLS,
         "load": SoakRow("load on all cores, provider at 50 ms, mixed modes", "seconds", 600, 3, load.run),
         "long": SoakRow("one session of 10,000 turns, beside 1 M ledger rows", "turns", 10_000, 180, long_run.run),
     }

@@ -1,0 +1,41 @@
+"""Things that happen to a turn while one of its calls is under way, by a connection of the process's own."""
+
+import threading
+from uuid import UUID
+
+import psycopg
+
+from shared.db.api.history import record_cancel
+from shared.db.api.sessions import record_session_deletion
+from shared.db.engine import Database
+from shared.errors import NotFound, TurnEnded
+
+
+class Hand:
+    """Shared by the threads of one process."""
+
+    def __init__(self, app_url: str, owner_url: str) -> None:
+        self._db, self._lock = Database(app_url), threading.Lock()
+        self._owner = psycopg.connect(owner_url, autocommit=True)
+
+    def cancel(self, tenant: str, turn_id: UUID) -> None:
+        with self._lock:
+            try:
+                record_cancel(self._db, tenant, turn_id)
+            except (NotFound, TurnEnded):
+                return
+
+    def delete(self, tenant: str, session_id: UUID) -> None:
+        with self._lock:
+            try:
+                record_session_deletion(self._db, tenant, session_id)
+            except NotFound:
+                return
+
+    def expire_lease(self, turn_id: UUID) -> None:
+        """Let the turn's runner have no time left, so that a worker may claim the turn at once."""
+        self._owner.execute(
+            b"UPDATE turns SET lease_expires_at = clock_timestamp() - interval '1 second' "
+            b"WHERE id = %s AND status = 'running'",
+            (turn_id,),
+        )
