@@ -93,13 +93,14 @@ class TurnJournal:
 
     def _open(self, asks: Sequence[tuple[Ask, Request]], calls: Sequence[Call]) -> bool:
         written = [call.intent(ask, request, _hash(request)) for call, (ask, request) in zip(calls, asks, strict=True)]
-        first, plan = asks[0][0].purpose == "agent", asks[0][0].plan
+        helper, plan = asks[0][0].purpose != "agent", asks[0][0].plan
+        asked = any(call.purpose == "agent" for call in self._calls)
         params = {
             "i_calls": json_text(written),
-            "i_helper": not first,
+            "i_helper": helper,
             "i_reserve_usd": sum(call.reserve_usd for call in calls),
             "i_beside_usd": ZERO,
-            "i_replaces": (first and not any(call.purpose == "agent" for call in self._calls)) or None,
+            "i_replaces": None if helper or asked else True,
             "t_plan": plan and json_text(plan.as_dict()),
             "t_lease_s": max(request.model.max_call_s for _, request in asks) + LEASE_MARGIN_S,
             **limits(),

@@ -160,13 +160,7 @@ WITH posted AS (
     UNION ALL
     SELECT payer, period, -held_usd, 0 FROM accepted
 )
-INSERT INTO budgets AS b (payer, period, held_usd, spent_usd)
-SELECT payer, period, sum(held), sum(spent) FROM moves
-GROUP BY payer, period
-HAVING sum(held) <> 0 OR sum(spent) <> 0
-ORDER BY payer, period
-ON CONFLICT (payer, period) DO UPDATE
-SET held_usd = b.held_usd + excluded.held_usd, spent_usd = b.spent_usd + excluded.spent_usd;
+-- include add_moves
 
 -- part response ? t_undecided
 -- The end of the response says who bears the failed attempts. Only now is it known.

@@ -68,10 +68,4 @@ WITH due AS (
     UNION ALL
     SELECT account || ':' || tenant_id, period, 0, cost_usd FROM known
 )
-INSERT INTO budgets AS b (payer, period, held_usd, spent_usd)
-SELECT payer, period, sum(held), sum(spent) FROM moves
-GROUP BY payer, period
-HAVING sum(held) <> 0 OR sum(spent) <> 0
-ORDER BY payer, period
-ON CONFLICT (payer, period) DO UPDATE
-SET held_usd = b.held_usd + excluded.held_usd, spent_usd = b.spent_usd + excluded.spent_usd;
+-- include add_moves
