@@ -76,7 +76,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0014"
+MIGRATION_HEAD = "0015"
 
 sessions = Table(
     "sessions",
@@ -92,6 +92,9 @@ sessions = Table(
     Column("deleted_at", Time),
     now(),
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
+    # A private session is seen by the user who made it, and by admins.
+    Column("visibility", Text, nullable=False, server_default=text("'tenant'")),
+    CheckConstraint("visibility IN ('private', 'tenant')", name="sessions_visibility_check"),
     # The one list that is read by tenant; and a turn names its session with its tenant.
     Index("sessions_tenant_id_id_key", "tenant_id", "id", unique=True),
     # To count a tenant's living sessions. In a collation that the policies do not compare in.

@@ -1,0 +1,19 @@
+"""Say who in a tenant sees a session.
+
+Sessions that are there, and those that the release before makes, are visible to the whole tenant, as they were."""
+
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE sessions ADD COLUMN visibility text NOT NULL DEFAULT 'tenant'")
+    op.execute("""
+        -- squawk-ignore constraint-missing-not-valid
+        ALTER TABLE sessions ADD CONSTRAINT sessions_visibility_check CHECK (visibility IN ('private', 'tenant'))""")
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE sessions DROP COLUMN visibility")
