@@ -6,6 +6,7 @@ STAGE ?= dev
 BUILD ?= build/lambda
 # The CDK's program for deployments is the one thing here that comes from npm.
 CDK ?= build/cdk/node_modules/.bin/cdk
+RDS_CERTIFICATES ?= https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
@@ -14,7 +15,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-usage lock clean
-.PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk
+.PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +80,9 @@ bootstrap: build/cdk/ok ## Prepare the account and Region of your AWS credential
 
 account: build/cdk/ok synth ## Set API Gateway's role for logs and Bedrock's invocation log, without text, once for an account and Region.
 	@$(CDK) deploy "pantheon-account-*" --app cdk.out --require-approval broadening
+
+rds-authorities: build/rds-ca.pem $(VENV)/infra.ok ## Record RDS's certificates of the stages' Regions, for review: docs/deploy.md.
+	@$(BIN)/python -m infra_cdk.authorities build/rds-ca.pem --record
 
 cdk: build/cdk/ok ## Install the CDK's program from its lock file, and print its version. Needs npm.
 	@$(CDK) --version
@@ -191,7 +195,8 @@ build/cdk/ok: infra_cdk/package.json infra_cdk/package-lock.json infra_cdk/.npmr
 	@cd build/cdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# What RDS's certificates are signed with. It is AWS's to change, and fetched from where AWS publishes it.
+# AWS changes this file. The bundle takes only the certificates that infra_cdk/rds_authorities.txt lists.
 build/rds-ca.pem:
 	@mkdir -p build
-	@curl --fail --silent --show-error --output $@ https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
+	@curl --fail --silent --show-error --location --output $@.part $(RDS_CERTIFICATES)
+	@mv $@.part $@
