@@ -15,7 +15,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-usage lock clean
-.PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities
+.PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,9 +54,13 @@ synth: bundle ## Write the templates of STAGE, checked by cdk-nag, to cdk.out/. 
 	@$(BIN)/python -m infra_cdk.app $(STAGE) --build $(BUILD)
 	@echo "  cdk.out: $$(ls cdk.out/*.template.json | xargs -n 1 basename | tr '\n' ' ')"
 
-stack: $(VENV)/infra.ok $(VENV)-checkov/ok ## Bundle and synthesise every stage; cdk-nag, cfn-lint, checkov.
+sbom: bundle ## Write functions/sbom.cdx.json and NOTICE: what goes to Lambda, and its licences.
+	@$(BIN)/python -m infra_cdk.sbom $(BUILD)
+
+stack: $(VENV)/infra.ok $(VENV)-checkov/ok ## Bundle and synthesise every stage; cdk-nag, cfn-lint, checkov; SBOM and NOTICE.
 	@rm -rf cdk.out
 	@$(MAKE) --no-print-directory synth STAGE="dev staging prod" BUNDLE=--verify
+	@$(BIN)/python -m infra_cdk.sbom $(BUILD) --check
 	@$(BIN)/cfn-lint cdk.out/*.template.json
 	@$(VENV)-checkov/bin/checkov --config-file .checkov.yaml --file cdk.out/*.template.json
 

@@ -54,6 +54,8 @@ def bundle(out: Path, machine: str, authorities: Path | None, python: str | None
         _install(folder / "python", machine, _LEFT_OUT[name])
     for package in ("shared", "migrations"):
         shutil.copytree(ROOT / package, assets.core / "python" / package, ignore=_IGNORED)
+    for statement in ("NOTICE", "functions/sbom.cdx.json"):
+        shutil.copy(ROOT / statement, assets.core)
     if certificates is not None:
         (assets.core / "rds-ca.pem").write_text(certificates)
     for entry in ENTRIES:
