@@ -62,11 +62,15 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+Visibility = Literal["private", "tenant"]
+
+
 class NewSession(Body):
     title: Title = ""
     mode: Mode = "manual"
     agent_keys: Roster
     fan_out: Literal["sequential", "parallel"] = "sequential"
+    visibility: Visibility = "private"
 
 
 class SessionChange(Body):
@@ -74,14 +78,19 @@ class SessionChange(Body):
     mode: Mode | None = None
     agent_keys: Roster | None = None
     fan_out: Literal["sequential", "parallel"] | None = None
+    visibility: Visibility | None = None
 
 
 class SessionView(BaseModel):
+    """`created_by` is a user id. That user and admins see a `private` session, every member sees a `tenant` one."""
+
     id: str
     title: str
     mode: str
     agent_keys: list[str]
     fan_out: str
+    created_by: str
+    visibility: Visibility
     created_at: datetime
     updated_at: datetime
 

@@ -43,7 +43,7 @@ def dump(room: CouncilRoom) -> dict[str, int]:
 
 
 def delete(room: CouncilRoom) -> None:
-    record_session_deletion(room.open_database(), room.tenant_id, room.session_id)
+    record_session_deletion(room.open_database(), room.actor, room.session_id)
 
 
 def say(request: Request) -> Completion:
@@ -85,7 +85,7 @@ def failed(room: CouncilRoom) -> None:
 
 def cancelled(room: CouncilRoom) -> None:
     def cancel(request: Request) -> Completion:
-        record_cancel(room.open_database(), room.tenant_id, room.row("SELECT id FROM turns")["id"])
+        record_cancel(room.open_database(), room.actor, room.row("SELECT id FROM turns")["id"])
         return say(request)
 
     room.provider = ScriptedProvider()

@@ -47,7 +47,12 @@ def long_session(room: CouncilRoom, count: int, *, summarised: bool = True) -> U
 
 def params(room: CouncilRoom, session_id: UUID, turns_per_minute: int = 0) -> dict[str, object]:
     rate = {"b_tenant_id": room.tenant_id, "b_turns_per_minute": turns_per_minute, "b_active_turns": 20}
-    return {"b_session_id": session_id, "b_idempotency_key": "key-1", "b_history_turns": HISTORY_TURNS, **rate}
+    return {
+        "b_session_id": session_id,
+        "b_idempotency_key": "key-1",
+        "b_history_turns": HISTORY_TURNS,
+        **rate,
+    } | room.actor.params
 
 
 def load(room: CouncilRoom, session_id: UUID) -> Row:

@@ -124,7 +124,7 @@ def test_a_routed_turn_that_is_given_up_keeps_its_replies_and_shows_none_of_the_
 
 def test_a_cancel_while_the_manager_thinks_ends_the_turn_with_its_plan(room: CouncilRoom) -> None:
     def cancel(_: Request) -> Completion:
-        record_cancel(room.open_database(), room.tenant_id, room.row("SELECT id FROM turns")["id"])
+        record_cancel(room.open_database(), room.actor, room.row("SELECT id FROM turns")["id"])
         return ROUTED
 
     room.provider.enqueue(cancel)

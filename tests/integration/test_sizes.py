@@ -51,9 +51,9 @@ def test_a_turn_of_huge_replies_is_stored_within_its_limit_and_read_back(room: C
     assert stored_texts(room, outcome.turn_id) == texts(turn)
     assert turn["output"] == "\n\n".join(f"{reply['name']}: {reply['text']}" for reply in turn["replies"])
     assert room.take(ASKED, idempotency_key="key-1").body == outcome.body
-    assert load_turn(room.db, room.tenant_id, outcome.turn_id).body == outcome.body
-    assert load_turns(room.db, room.tenant_id, room.session_id, PageRequest())[0] == [outcome.body]
-    assert load_export(room.db, room.tenant_id, room.session_id, None).turns == {1: outcome.body}
+    assert load_turn(room.db, room.actor, outcome.turn_id).body == outcome.body
+    assert load_turns(room.db, room.actor, room.session_id, PageRequest())[0] == [outcome.body]
+    assert load_export(room.db, room.actor, room.session_id, None).turns == {1: outcome.body}
     assert broken_invariants(room.owner) == {}
 
 
@@ -62,7 +62,7 @@ def test_a_huge_turn_with_a_failed_attempt_is_answered_with_its_stored_bytes(roo
     room.provider.enqueue(answer(""), *[answer("\x01" * 100_000)] * len(ALIASES))
     outcome = room.take(ASKED)
     assert SIZE_LIMIT in {reason for _, reason in texts(body(outcome))}
-    assert load_turn(room.db, room.tenant_id, outcome.turn_id).body == outcome.body
+    assert load_turn(room.db, room.actor, outcome.turn_id).body == outcome.body
     assert stored_texts(room, outcome.turn_id) == texts(body(outcome))
 
 
@@ -96,7 +96,7 @@ def test_a_running_turn_is_shown_within_the_limit(room: CouncilRoom) -> None:
 
     def look(_: Request) -> str:
         reader = room.open_database()
-        shown.append(load_turn(reader, room.tenant_id, room.row("SELECT id FROM turns")["id"]).body)
+        shown.append(load_turn(reader, room.actor, room.row("SELECT id FROM turns")["id"]).body)
         return "Roses."
 
     room.provider.enqueue(*(answer("\x01" * 3_000_000) for _ in range(2)), look)
