@@ -12,6 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra_cdk.logs import Logs
 from shared.names import SERVICE
 
 LOG_PREFIX: Final = "bedrock/"
@@ -103,6 +104,7 @@ class AccountStack(Stack):
             on_update=put,
             on_delete=delete,
             install_latest_aws_sdk=False,
+            log_group=Logs(_DAYS, protected=False).group(self, "SettingLogs"),
             # The setting is the account's, and has no name that a right could be limited to.
             policy=custom_resources.AwsCustomResourcePolicy.from_statements(
                 [iam.PolicyStatement(actions=actions, resources=["*"])]

@@ -24,6 +24,8 @@ OWNER: Final = "pantheon_owner"
 # one of which has signed the proxy's.
 RDS_AUTHORITIES: Final = "/opt/rds-ca.pem"
 PUBLIC_AUTHORITIES: Final = "/opt/python/certifi/cacert.pem"
+# Another name would replace the proxy of a stage that exists.
+_PROXY: Final = "Proxy"
 _EXPORTS: Final = ("postgresql", "upgrade")
 _VERSION: Final = rds.PostgresEngineVersion.of("18", "18")
 
@@ -36,12 +38,12 @@ class Database(Construct):
         self._network = network
         self.group = network.group(self, "The database")
         self.instance = self._make(stage, logs)
-        self.proxy = self._make_proxy() if stage.proxy else None
-        entry = self.proxy_group if self.proxy else self.group
-        network.allow(network.functions, entry, POSTGRES, "Functions to the database")
-        if self.proxy:
-            # The owner migrates past the proxy, which cannot sign for him.
-            network.allow(network.functions, self.group, POSTGRES, "Migrations to the database")
+        self.proxy = self._make_proxy(logs) if stage.proxy else None
+
+    @property
+    def entrance(self) -> ec2.SecurityGroup:
+        """The security group of what functions connect to."""
+        return self.proxy_group if self.proxy else self.group
 
     @property
     def secret_arn(self) -> str:
@@ -128,17 +130,18 @@ class Database(Construct):
         cfn.manage_master_user_password = True
         return instance
 
-    def _make_proxy(self) -> rds.DatabaseProxy:
-        self.proxy_group = ec2.SecurityGroup(
-            self, "ProxyGroup", vpc=self._network.vpc, description="The proxy", allow_all_outbound=False
-        )
+    def _make_proxy(self, logs: Logs) -> rds.DatabaseProxy:
+        self.proxy_group = self._network.group(self, "The proxy", "ProxyGroup")
         self._network.allow(self.proxy_group, self.group, POSTGRES, "The proxy to the database")
         role = iam.Role(self, "ProxyRole", assumed_by=iam.ServicePrincipal("rds.amazonaws.com"))
         for name in Role:
             self.instance.grant_connect(role, name.value)
-        return rds.DatabaseProxy(
+        # RDS would make this group itself, too.
+        group = logs.group(self, "ProxyLog", f"/aws/rds/proxy/{_PROXY}")
+        proxy = rds.DatabaseProxy(
             self,
-            "Proxy",
+            _PROXY,
+            db_proxy_name=_PROXY,
             proxy_target=rds.ProxyTarget.from_instance(self.instance),
             vpc=self._network.vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
@@ -151,3 +154,5 @@ class Database(Construct):
             max_connections_percent=PROXY_PER_CENT,
             borrow_timeout=Duration.seconds(5),
         )
+        proxy.node.add_dependency(group)
+        return proxy

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import CfnResource, RemovalPolicy, Stack
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -21,3 +21,11 @@ class Logs:
         assert isinstance(cfn, logs.CfnLogGroup)
         cfn.retention_in_days = self.days
         return group
+
+    def keep_cdks_own(self, stack: Stack) -> None:
+        """Give each function of the CDK's custom resources a group. Lambda would make one that is kept for ever."""
+        for provider in stack.node.children:
+            handler = provider.node.try_find_child("Handler")
+            if isinstance(handler, CfnResource) and handler.cfn_resource_type == "AWS::Lambda::Function":
+                group = self.group(provider, "Logs")
+                handler.add_property_override("LoggingConfig", {"LogGroup": group.log_group_name})
