@@ -9,6 +9,7 @@ from aws_cdk import Duration, RemovalPolicy, SecretValue
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_rds as rds
 from constructs import Construct
 
@@ -33,11 +34,13 @@ _VERSION: Final = rds.PostgresEngineVersion.of("18", "18")
 class Database(Construct):
     """`host` is where the functions connect: the proxy where there is one."""
 
-    def __init__(self, scope: Construct, id: str, *, network: Network, stage: Stage, logs: Logs) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, network: Network, stage: Stage, logs: Logs, key: kms.IKey | None
+    ) -> None:
         super().__init__(scope, id)
         self._network = network
         self.group = network.group(self, "The database")
-        self.instance = self._make(stage, logs)
+        self.instance = self._make(stage, logs, key)
         self.proxy = self._make_proxy(logs) if stage.proxy else None
 
     @property
@@ -79,9 +82,9 @@ class Database(Construct):
         else:
             self.instance.grant_connect(grantee, role.value)
 
-    def _make(self, stage: Stage, logs: Logs) -> rds.DatabaseInstance:
+    def _make(self, stage: Stage, logs: Logs, key: kms.IKey | None) -> rds.DatabaseInstance:
         # RDS would make these groups itself, and keep them for ever.
-        name = f"pantheon-{stage.name}"
+        name = stage.database_snapshot or f"pantheon-{stage.name}"
         groups = [logs.group(self, export.title(), f"/aws/rds/instance/{name}/{export}") for export in _EXPORTS]
         instance = rds.DatabaseInstance(
             self,
@@ -110,6 +113,9 @@ class Database(Construct):
             multi_az=stage.multi_az,
             storage_type=rds.StorageType.GP3,
             storage_encrypted=True,
+            # The storage, its backups, and the statements that Performance Insights keeps.
+            storage_encryption_key=key,
+            performance_insight_encryption_key=key,
             allocated_storage=stage.storage_gib,
             max_allocated_storage=stage.storage_limit_gib,
             backup_retention=Duration.days(stage.backup_days),
@@ -128,6 +134,8 @@ class Database(Construct):
         assert isinstance(cfn, rds.CfnDBInstance)
         cfn.master_user_password = None
         cfn.manage_master_user_password = True
+        if stage.database_snapshot is not None:
+            _restore(cfn, stage.database_snapshot)
         return instance
 
     def _make_proxy(self, logs: Logs) -> rds.DatabaseProxy:
@@ -156,3 +164,11 @@ class Database(Construct):
         )
         proxy.node.add_dependency(group)
         return proxy
+
+
+def _restore(cfn: rds.CfnDBInstance, snapshot: str) -> None:
+    """Make the instance from `snapshot`, whose database, owner and key it takes over."""
+    cfn.db_snapshot_identifier = snapshot
+    cfn.db_name = None
+    cfn.master_username = None
+    cfn.kms_key_id = None

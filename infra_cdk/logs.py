@@ -3,20 +3,22 @@
 from dataclasses import dataclass
 
 from aws_cdk import CfnResource, RemovalPolicy, Stack
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 
 @dataclass(frozen=True)
 class Logs:
-    """How long lines are kept, and whether they outlive their stage."""
+    """How long lines are kept, and whether they outlive their stage. Without a `key`, AWS's own encrypts them."""
 
     days: int
     protected: bool
+    key: kms.IKey | None = None
 
     def group(self, scope: Construct, id: str, name: str | None = None) -> logs.LogGroup:
         removal = RemovalPolicy.RETAIN if self.protected else RemovalPolicy.DESTROY
-        group = logs.LogGroup(scope, id, log_group_name=name, removal_policy=removal)
+        group = logs.LogGroup(scope, id, log_group_name=name, removal_policy=removal, encryption_key=self.key)
         cfn = group.node.default_child
         assert isinstance(cfn, logs.CfnLogGroup)
         cfn.retention_in_days = self.days

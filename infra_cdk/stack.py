@@ -28,6 +28,7 @@ from infra_cdk.rights import Rights
 from infra_cdk.schedules import Schedules
 from infra_cdk.spending import Spending
 from infra_cdk.stages import Stage
+from infra_cdk.text_key import TextKey
 from shared.names import SERVICE, Env, Role
 
 
@@ -46,9 +47,10 @@ class PantheonStack(Stack):
         )
         self.stage = stage
         self._tag()
-        logs = Logs(stage.log_days, stage.protected)
+        key = TextKey(self, "TextKey", stage=stage.name).key if stage.customer_key else None
+        logs = Logs(stage.log_days, stage.protected, key)
         self.network = Network(self, "Network", zones=stage.zones, endpoint_zones=stage.endpoint_zones, logs=logs)
-        self.database = Database(self, "Database", network=self.network, stage=stage, logs=logs)
+        self.database = Database(self, "Database", network=self.network, stage=stage, logs=logs, key=key)
         self.queue = Queue(self, "Queue")
         self.issuer = self._issuer()
         self.issuer_keys = IssuerKeys(self, "IssuerKeys")
