@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 from uuid6 import uuid7
 
+from local.database import role_url
 from shared.db.api import agents, sessions
 from shared.db.engine import LONG_ANSWER_S, Database, Row
 from shared.db.operations.invariants import INVARIANTS
@@ -46,7 +47,7 @@ class DatabaseUrls:
     owner: str
 
     def of(self, role: Role) -> str:
-        return self.owner.replace("postgres@", f"{role}@", 1)
+        return role_url(self.owner, role)
 
 
 @dataclass
