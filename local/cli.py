@@ -52,6 +52,8 @@ _RECORD: Final = f"""a line of the record:
 def main() -> int:
     """The exit code."""
     arguments = _parser().parse_args()
+    # Whatever a command or a process of it writes is closed to the other users of this machine.
+    os.umask(0o077)
     if arguments.command == "token":
         return _token(arguments)
     if arguments.command == "reconcile":

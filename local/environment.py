@@ -33,7 +33,7 @@ _AUTHORIZERS: Final = frozenset(
         *(Env.TENANT_CLAIM, Env.ROLES_CLAIM, Env.TENANT_OF_ONE),
     )
 )
-_KEYS: Final = "jwks.json"
+KEYS: Final = "jwks.json"
 _DEFAULTS: Final = {
     LocalEnv.PORT.value: "8000",
     LocalEnv.DATA_DIR.value: ".pantheon",
@@ -91,7 +91,7 @@ def read(environ: Mapping[str, str]) -> Environment:
     authorizer = {name: value for name, value in given.items() if name in _AUTHORIZERS} | {
         Env.JWT_ISSUER.value: tokens.ISSUER,
         Env.JWT_AUDIENCE.value: tokens.AUDIENCE,
-        Env.JWKS_URL.value: (data_dir(environ) / _KEYS).absolute().as_uri(),
+        Env.JWKS_URL.value: (data_dir(environ) / KEYS).absolute().as_uri(),
     }
     _check(AuthorizerSettings, {**functions, **authorizer, Env.AUTH_DATABASE_URL: ""})
     # Whoever names an address and nothing else means an OpenAI-compatible server there.

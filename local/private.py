@@ -2,7 +2,6 @@
 
 import errno
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -34,18 +33,18 @@ def close_files(*paths: Path) -> None:
             _close(path)
 
 
-def open_to_others(folder: Path) -> Iterator[Path]:
-    """The folder, and all that it has, as far as other users can reach and use it. Raises OSError."""
-    if not _is_open(folder):
-        return
-    yield folder
-    for path in sorted(folder.rglob("*")):
-        if not path.is_symlink() and _is_open(path):
-            yield path
+def open_to_others(folder: Path) -> list[Path]:
+    """The folder and its files, two levels deep, that other users may use. Raises OSError.
+
+    Two levels reach every secret and log. PostgreSQL closes its own folder, and refuses to start on an open one."""
+    return [path for path in (folder, *sorted(folder.glob("*")), *sorted(folder.glob("*/*"))) if _is_open(path)]
 
 
 def _is_open(path: Path) -> bool:
-    return bool(path.stat().st_mode & _OTHERS)
+    try:
+        return bool(path.lstat().st_mode & _OTHERS) and not path.is_symlink()
+    except FileNotFoundError:  # a server has just removed it
+        return False
 
 
 def _close(path: Path) -> None:

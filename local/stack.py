@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import SQLAlchemyError
 
-from local import database, demo, environment, model, postgres
+from local import database, demo, environment, model, postgres, private
 from local.database import RoleUrls
 from local.environment import Environment
 from local.event_source import SWEEPER, WORKER, EventSource
@@ -29,7 +29,7 @@ from local.gateway.authorizer import AUTHORIZER
 from local.gateway.pool import Function, Pool
 from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
 from local.gateway.template import FunctionStartError
-from local.gateway.tokens import ClaimNames, TokenKey, TokenKeyError
+from local.gateway.tokens import KEY_FILE, ClaimNames, TokenKey, TokenKeyError
 from local.model import ModelError
 from local.postgres import PostgresError
 from shared.aws.jwks_store import JwksStore
@@ -73,8 +73,8 @@ class Stack:
 
     url: str
     session_id: str
-    owner_url: str
-    app_url: str
+    owner_url: str = field(repr=False)
+    app_url: str = field(repr=False)
     log_dir: Path
     _key: TokenKey = field(repr=False)
     _claim_names: ClaimNames = field(repr=False)
@@ -138,11 +138,13 @@ class Stack:
 
 def _open_data_dir(settings: Environment) -> tuple[Path, TokenKey]:
     """The folder of logs, and the key that signs tokens. The authorizer reads the public half from a file."""
-    log_dir = settings.data_dir / "log"
+    data_dir, log_dir = settings.data_dir, settings.data_dir / "log"
     try:
-        log_dir.mkdir(parents=True, exist_ok=True)
-        key = TokenKey.load_or_create(settings.data_dir)
+        private.make_folder(data_dir)
+        private.make_folder(log_dir)
+        key = TokenKey.load_or_create(data_dir)
         JwksStore(settings.authorizer[Env.JWKS_URL]).write(json.dumps(key.jwks).encode())
+        private.close_files(data_dir / KEY_FILE, data_dir / environment.KEYS, *log_dir.glob("*.log"))
     except OSError as error:
         raise StackError(f"{LocalEnv.DATA_DIR}: {error.filename}: {error.strerror}.") from error
     return log_dir, key
