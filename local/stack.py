@@ -32,6 +32,7 @@ from local.gateway.template import FunctionStartError
 from local.gateway.tokens import KEY_FILE, ClaimNames, TokenKey, TokenKeyError
 from local.model import ModelError
 from local.postgres import PostgresError
+from local.told import told
 from shared.aws.jwks_store import JwksStore
 from shared.errors import PantheonError
 from shared.names import Env, LocalEnv
@@ -91,11 +92,15 @@ class Stack:
             log_dir, key = _open_data_dir(settings)
             owner_url = _database(settings, resources, say)
             urls, session_id = _prepare(owner_url, say)
-            everywhere = dict(settings.functions)
+            given = dict(settings.functions)
             if settings.needs_model:
-                everywhere[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
+                given[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
             source = partial(_deliver, urls.ops)
-            gateway = Gateway(listener, _functions(settings, urls), everywhere, log_dir, source, settings.origins)
+            functions = [
+                replace(function, environ={**told(function.name, given), **function.environ})
+                for function in _functions(settings, urls)
+            ]
+            gateway = Gateway(listener, functions, {}, log_dir, source, settings.origins)
             with _step("Starting the functions and the gateway", say):
                 gateway.start()
             resources.callback(gateway.stop)

@@ -96,6 +96,12 @@ def test_the_password_is_in_no_command_line_no_environment_no_log_and_no_repr(se
     assert secret not in repr(server)
 
 
+def test_the_server_sees_nothing_of_the_users_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_USER", "canary")
+    with start(tmp_path, settings=NO_FSYNC) as server:
+        assert "canary" not in Path(f"/proc/{server.pid}/environ").read_text()
+
+
 def test_psql_and_libpq_read_the_password_from_its_file(server: Server) -> None:
     passfile = server.data_dir / access.PASSFILE
     with psycopg.connect(address(server), user=access.OWNER, passfile=str(passfile)) as connection:
