@@ -25,6 +25,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _VARIABLES: Final = {
     LocalEnv.PORT: "where to listen on 127.0.0.1 (8000)",
     LocalEnv.DATA_DIR: "where the database, the key and the logs are kept (.pantheon)",
+    LocalEnv.HOSTS: "names of a proxy in front, with commas; others than this machine's are refused",
     LocalEnv.DATABASE_URL: "an owner's URL of a PostgreSQL 18; unset: a server of our own",
     Env.LLM_PROVIDER: "local, openai or scripted; openai where a base URL is given (local)",
     Env.LLM_BASE_URL: "any OpenAI-compatible endpoint, ending in /v1",

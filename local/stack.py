@@ -100,7 +100,7 @@ class Stack:
                 replace(function, environ={**told(function.name, given), **function.environ})
                 for function in _functions(settings, urls)
             ]
-            gateway = Gateway(listener, functions, {}, log_dir, source, settings.origins)
+            gateway = Gateway(listener, functions, {}, log_dir, source, settings.origins, settings.hosts)
             with _step("Starting the functions and the gateway", say):
                 gateway.start()
             resources.callback(gateway.stop)
