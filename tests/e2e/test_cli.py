@@ -178,7 +178,9 @@ class TestRun:
             read_until(running, "curl ")
             cluster = data_dir / "postgres" / "cluster"
             found = {path: stat.S_IMODE(path.stat().st_mode) for path in everything_in(data_dir, cluster)}
+            status = Path(f"/proc/{running.pid}/status").read_text()
             running.terminate()
+        assert "Umask:\t0077\n" in status
         assert {path.name for path in found} >= {"log", "sweeper.log", "server.log", "pgpass", "jwks.json", "cluster"}
         assert {path: oct(mode) for path, mode in found.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
 

@@ -114,6 +114,11 @@ def test_the_server_takes_the_hash_that_was_made_here(server: Server) -> None:
     assert (method, iterations) == ("SCRAM-SHA-256", str(access.ITERATIONS))
 
 
+def test_the_file_of_the_password_is_closed_before_the_password_is_in_it(tmp_path: Path) -> None:
+    access._replace(tmp_path / "pgpass", "secret", None)
+    assert mode(tmp_path / "pgpass") == 0o600
+
+
 def test_another_start_keeps_the_password(tmp_path: Path) -> None:
     with start(tmp_path, settings=NO_FSYNC) as server:
         before = secret_of(server)
