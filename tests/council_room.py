@@ -66,6 +66,12 @@ class CouncilRoom:
             self.make_agent(key)
         self.session_id = self.make_session()
 
+    @property
+    def owner_url(self) -> str:
+        """The address of `owner`. Its `info.dsn` has no password."""
+        info = self.owner.info
+        return f"postgresql://{info.user}:{info.password}@{info.host}:{info.port}/{info.dbname}"
+
     def open_database(self, url: str | None = None, *, answer_s: float = LONG_ANSWER_S) -> WatchedDatabase:
         """Another connection, as the application's role or to `url`, which is given `answer_s` for each answer."""
         db = WatchedDatabase(url or self.app_url, answer_s=answer_s)
@@ -150,7 +156,7 @@ class CouncilRoom:
     @contextmanager
     def months_taken(self, which: str = "true") -> Iterator[psycopg.Connection]:
         """Lock the rows of these months in another transaction."""
-        with psycopg.connect(self.owner.info.dsn) as somebody:
+        with psycopg.connect(self.owner_url) as somebody:
             somebody.execute(f"SELECT FROM budgets WHERE {which} FOR NO KEY UPDATE".encode())
             yield somebody
             somebody.rollback()

@@ -43,15 +43,9 @@ def patient(postgres_server: postgres.Server, template: str, scripted_settings: 
         administrator.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
-def owner_url(room: CouncilRoom, user: str = OWNER) -> str:
-    """The room's database as its owner, or as another user with the owner's password."""
-    info = room.owner.info
-    return f"postgresql://{user}:{info.password}@{info.host}:{info.port}/{info.dbname}"
-
-
 def examined(room: CouncilRoom) -> tuple[bool, list[str]]:
     said: list[str] = []
-    return doctor.examine({LocalEnv.DATABASE_URL: owner_url(room), LocalEnv.DATA_DIR: os.devnull}, said.append), said
+    return doctor.examine({LocalEnv.DATABASE_URL: room.owner_url, LocalEnv.DATA_DIR: os.devnull}, said.append), said
 
 
 def test_of_a_sound_database_every_invariant_is_ok(patient: CouncilRoom) -> None:
@@ -92,7 +86,8 @@ def test_it_is_not_fooled_by_an_owner_who_sees_nothing(patient: CouncilRoom) -> 
     make = sql.SQL("CREATE ROLE landlord LOGIN PASSWORD {}").format(sql.Literal(patient.owner.info.password))
     patient.owner.execute(make)
     try:
-        with doctor._connect({LocalEnv.DATABASE_URL: owner_url(patient, "landlord")}) as connection:
+        landlord = patient.owner_url.replace(f"//{OWNER}:", "//landlord:")
+        with doctor._connect({LocalEnv.DATABASE_URL: landlord}) as connection:
             assert connection.execute("SELECT count(*) AS turns FROM turns").fetchall() == [{"turns": 2}]
     finally:
         patient.owner.execute("DROP ROLE landlord")
