@@ -12,33 +12,17 @@ import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from local import keys
-from shared.names import API_PREFIX, Env, LocalEnv
+from local.variables import VARIABLES
+from shared.names import API_PREFIX
 
 if TYPE_CHECKING:
     from local.stack import Stack
 
 _ROLES: Final = ("member", "admin", "operator")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_VARIABLES: Final = {
-    LocalEnv.PORT: "where to listen on 127.0.0.1 (8000)",
-    LocalEnv.DATA_DIR: "where the database, the key and the logs are kept (.pantheon)",
-    LocalEnv.DATABASE_URL: "an owner's URL of a PostgreSQL 18; unset: a server of our own",
-    Env.LLM_PROVIDER: "local, openai or scripted; openai where a base URL is given (local)",
-    Env.LLM_BASE_URL: "any OpenAI-compatible endpoint, ending in /v1",
-    Env.LLM_API_KEY: "its key",
-    Env.TURN_SECONDS: "seconds that a posted turn may take before it is handed over (25)",
-    Env.MAX_CALL_S: "seconds that one call of a model may take, for every alias",
-    Env.TENANT_CLAIM: "the claim of a token that names the tenant (tenant_id)",
-    Env.ROLES_CLAIM: "the claim of a token that lists the roles (roles)",
-    Env.OPERATOR_ROLE: "the role that operates this deployment (operator)",
-    Env.TENANT_OF_ONE: "true: a user without a tenant has one of its own (false)",
-    Env.CORS_ORIGINS: "origins whose pages may read answers, with commas (localhost, any port)",
-    Env.DEFAULT_CAP_USD: "USD that a tenant may spend in a month, unless the operator sets its cap (100)",
-    Env.PLATFORM_ALLOWANCE_USD: "USD that the platform bears for one tenant in a month (5)",
-}
 _OPERATIONS: Final = """environment:
   PANTHEON_OPS_DATABASE_URL  the database, as the role pantheon_ops; unset: that of `pantheon run`"""
 _RECORD: Final = f"""a line of the record:
@@ -52,15 +36,12 @@ _RECORD: Final = f"""a line of the record:
 def main() -> int:
     """The exit code."""
     arguments = _parser().parse_args()
-    if arguments.command == "token":
-        return _token(arguments)
-    if arguments.command == "reconcile":
-        return _reconcile(arguments)
-    if arguments.command == "keys":
-        return _keys(arguments)
-    if arguments.command in ("cost", "status"):
-        return _figures(arguments.command)
-    return _doctor() if arguments.command == "doctor" else _run()
+    # Other users of this machine get no access to what a command writes.
+    os.umask(0o077)
+    with_arguments = {"token": _token, "reconcile": _reconcile, "keys": _keys, "cost": _figures, "status": _figures}
+    if arguments.command in with_arguments:
+        return with_arguments[arguments.command](arguments)
+    return {"doctor": _doctor, "psql": _psql, "run": _run}[arguments.command]()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,32 +53,34 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         help="start everything and print the URL and a token",
         description="Start PostgreSQL, a local model and the gateway; print the URL and a token. Ctrl-C stops it all.",
-        epilog="\n".join(["environment:", *(f"  {name:<34}{text}" for name, text in _VARIABLES.items())]),
+        epilog="\n".join(["environment:", *(f"  {name:<34}{text}" for name, text in VARIABLES.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands.add_parser(
+    _add_operation(
+        commands,
         "doctor",
-        help="hold what is stored against its invariants",
-        description="Hold what is stored against every invariant, whether `pantheon run` is running or not. One line "
-        "for each, with at most five rows that break it. The exit code is 1 where something is broken.",
-        epilog=_OPERATIONS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "hold what is stored against its invariants, and check who can read it",
+        "Hold what is stored against every invariant, whether `pantheon run` is running or not, and check that its "
+        "files are closed to other users. At most five faults are shown of each. The exit code is 1 where one is.",
     )
-    commands.add_parser(
+    _add_operation(
+        commands,
         "cost",
-        help="print what this month has cost so far, by account, alias and purpose",
-        description="Print what this month has cost so far by the ledger, over all tenants: by account, alias and "
+        "print what this month has cost so far, by account, alias and purpose",
+        "Print what this month has cost so far by the ledger, over all tenants: by account, alias and "
         "purpose, in tokens, and the forecast. The same figures as on the cost dashboard.",
-        epilog=_OPERATIONS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_operation(
+        commands,
+        "status",
+        "print how turns are doing, what waits and what is broken",
+        "Print the turns of the last 24 hours by status, what waits, and the invariants that do not hold. "
+        "The exit code is 1 where something is broken.",
     )
     commands.add_parser(
-        "status",
-        help="print how turns are doing, what waits and what is broken",
-        description="Print the turns of the last 24 hours by status, what waits, and the invariants that do not hold. "
-        "The exit code is 1 where something is broken.",
-        epilog=_OPERATIONS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "psql",
+        help="open psql on the database of `pantheon run`",
+        description="Open psql as the owner of the database of `pantheon run`, which must be running.",
     )
     token = commands.add_parser(
         "token",
@@ -131,6 +114,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_operation(commands: Any, name: str, short: str, description: str) -> None:
+    layout = argparse.RawDescriptionHelpFormatter
+    commands.add_parser(name, help=short, description=description, epilog=_OPERATIONS, formatter_class=layout)
+
+
+def _psql() -> int:
+    from local import psql
+
+    try:
+        psql.run(os.environ)
+    except psql.PSQL_ERRORS as error:
+        return _fail(error)
+
+
 def _doctor() -> int:
     from local.doctor import EXAMINATION_ERRORS, examine
 
@@ -142,14 +139,14 @@ def _doctor() -> int:
         return _fail(error)
 
 
-def _figures(command: str) -> int:
+def _figures(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from local.costs import FIGURES_ERRORS, show_costs, show_status
 
     console = Console()
     try:
-        if command == "status":
+        if arguments.command == "status":
             return 0 if show_status(os.environ, console) else 1
         show_costs(os.environ, console)
     except FIGURES_ERRORS as error:

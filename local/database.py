@@ -23,6 +23,12 @@ class RoleUrls:
 def prepare(owner_url: str) -> RoleUrls:
     """Migrate the database at the owner's URL, and let its roles in. Raises psycopg.Error and what Alembic raises."""
     migrations.upgrade(owner_url)
+    admit(owner_url)
+    return role_urls(owner_url)
+
+
+def admit(owner_url: str) -> None:
+    """Give each role its password, unless the owner has none. Raises psycopg.Error."""
     parts = urlsplit(owner_url)
     if parts.password:
         with psycopg.connect(owner_url, autocommit=True) as connection:
@@ -32,13 +38,17 @@ def prepare(owner_url: str) -> RoleUrls:
                     _password(parts.password, role).encode(), role.encode(), b"scram-sha-256"
                 ).decode()
                 connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), hashed))
-    return role_urls(owner_url)
 
 
 def role_urls(owner_url: str) -> RoleUrls:
     """Where the roles reach the database that `prepare` has let them into."""
     parts = urlsplit(owner_url)
     return RoleUrls(app=_url(parts, Role.APP), ops=_url(parts, Role.OPS), auth=_url(parts, Role.AUTH))
+
+
+def role_url(owner_url: str, role: Role) -> str:
+    """Where one role reaches the database."""
+    return _url(urlsplit(owner_url), role)
 
 
 def _url(parts: SplitResult, role: Role) -> str:

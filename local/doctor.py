@@ -1,16 +1,20 @@
-"""`pantheon doctor`: does what is stored hold to its invariants?
+"""`pantheon doctor`: does what is stored hold to its invariants, and is it closed to other users?
 
 The rule this file protects: it looks and changes nothing, at one moment of the database, in the role for operations;
 and it never says that all is well of a database that it could not see.
 """
 
+import shlex
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 from psycopg.rows import dict_row
 
+from local import environment, private
 from local.operations import operations_url
 from local.postgres import PostgresError
 from local.stack import StackError, check_database
@@ -43,6 +47,7 @@ EXAMINATION_ERRORS: Final = (DoctorError, PantheonError, StackError, PostgresErr
 def examine(environ: Mapping[str, str], say: Say) -> bool:
     """Tell about every invariant on a line, with the rows that break it. Whether all is well. Call it from the main
     thread. Raises one of EXAMINATION_ERRORS where there is no database."""
+    closed = _is_closed(environment.data_dir(environ), say)
     try:
         with _connect(environ) as connection:
             info = connection.info
@@ -52,7 +57,7 @@ def examine(environ: Mapping[str, str], say: Say) -> bool:
             (counts,) = connection.execute(_COUNTS).fetchall()
             say(_COUNTED.format(**counts))
             holding = [_holds(connection, name, say) for name in INVARIANTS]
-            return all(holding)
+            return closed and all(holding)
     except psycopg.Error as error:
         raise DoctorError(f"The database does not answer: {_first_line(error)}") from error
 
@@ -72,6 +77,22 @@ def _connect(environ: Mapping[str, str]) -> Iterator[Connection]:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             yield connection
+
+
+def _is_closed(data_dir: Path, say: Say) -> bool:
+    """Whether no other user of the machine can use a file of the local run."""
+    if not data_dir.is_dir():
+        return True
+    try:
+        opened = private.open_to_others(data_dir)
+    except OSError as error:
+        raise DoctorError(f"{data_dir} cannot be read: {error.strerror}.") from error
+    say(f"{'BROKEN' if opened else 'ok':<8}files of {data_dir} are closed to other users")
+    for path in opened[:_SHOWN]:
+        say(f"          {path} has mode {stat.S_IMODE(path.lstat().st_mode):04o}")
+    if opened:
+        say(f"          close them: chmod -R go= {shlex.quote(str(data_dir))}")
+    return not opened
 
 
 def _is_of_this_release(connection: Connection, say: Say) -> bool:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from local.gateway import tokens
+from local.gateway import hosts, tokens
 from local.gateway.tokens import ClaimNames
 from shared import catalog
 from shared.domain.origins import origin_pattern
@@ -33,7 +33,7 @@ _AUTHORIZERS: Final = frozenset(
         *(Env.TENANT_CLAIM, Env.ROLES_CLAIM, Env.TENANT_OF_ONE),
     )
 )
-_KEYS: Final = "jwks.json"
+KEYS: Final = "jwks.json"
 _DEFAULTS: Final = {
     LocalEnv.PORT.value: "8000",
     LocalEnv.DATA_DIR.value: ".pantheon",
@@ -50,10 +50,11 @@ class Environment:
         database_url: The owner's; None for the embedded server.
         turn_seconds: How long a posted turn may take.
         needs_model: Whether a local model has to be started. Then its address is missing in `functions`.
-        functions: The environment of every function, without its database.
+        functions: The user's environment and our defaults. Each function is told its part of it.
         authorizer: What only the authorizer is told, without its database.
         claim_names: How local tokens name their claims.
         origins: A regular expression of the origins whose pages may read answers.
+        hosts: Names of a proxy in front of the gateway.
     """
 
     port: int
@@ -65,6 +66,7 @@ class Environment:
     authorizer: Mapping[str, str]
     claim_names: ClaimNames
     origins: str | None
+    hosts: tuple[str, ...]
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
@@ -91,7 +93,7 @@ def read(environ: Mapping[str, str]) -> Environment:
     authorizer = {name: value for name, value in given.items() if name in _AUTHORIZERS} | {
         Env.JWT_ISSUER.value: tokens.ISSUER,
         Env.JWT_AUDIENCE.value: tokens.AUDIENCE,
-        Env.JWKS_URL.value: (data_dir(environ) / _KEYS).absolute().as_uri(),
+        Env.JWKS_URL.value: (data_dir(environ) / KEYS).absolute().as_uri(),
     }
     _check(AuthorizerSettings, {**functions, **authorizer, Env.AUTH_DATABASE_URL: ""})
     # Whoever names an address and nothing else means an OpenAI-compatible server there.
@@ -107,6 +109,7 @@ def read(environ: Mapping[str, str]) -> Environment:
         authorizer=authorizer,
         claim_names=claim_names(environ),
         origins=origin_pattern(functions[Env.CORS_ORIGINS]),
+        hosts=_hosts(given.get(LocalEnv.HOSTS, "")),
     )
 
 
@@ -120,6 +123,13 @@ def _port(text: str) -> int:
     if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
         raise ConfigurationError(f"{LocalEnv.PORT}: not a port; it takes a number from 0 (any that is free) to 65535.")
     return int(text)
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    try:
+        return hosts.parse(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{LocalEnv.HOSTS}: '{error}' is no host; give names without a port.") from None
 
 
 def _settings(functions: Mapping[str, str]) -> Settings:

@@ -15,7 +15,7 @@ from importlib import util
 from pathlib import Path
 from typing import Self
 
-from local import process
+from local import private, process
 from local.model_server import READY
 
 _SERVER = Path(__file__).with_name("model_server.py")
@@ -54,7 +54,8 @@ def start(log_path: Path) -> LocalModel:
 
     Raises ModelError when it is not installed and when it ends while it loads."""
     model = _find_model()
-    log_path.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(log_path.parent)
+    private.make_file(log_path)
     # -P: the directory of the script is no place to import from.
     command: list[str | Path] = [sys.executable, "-P", _SERVER, model]
     with log_path.open("wb") as log:

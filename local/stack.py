@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import SQLAlchemyError
 
-from local import database, demo, environment, model, postgres
+from local import database, demo, environment, model, postgres, private
 from local.database import RoleUrls
 from local.environment import Environment
 from local.event_source import SWEEPER, WORKER, EventSource
@@ -29,9 +29,10 @@ from local.gateway.authorizer import AUTHORIZER
 from local.gateway.pool import Function, Pool
 from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
 from local.gateway.template import FunctionStartError
-from local.gateway.tokens import ClaimNames, TokenKey, TokenKeyError
+from local.gateway.tokens import KEY_FILE, ClaimNames, TokenKey, TokenKeyError
 from local.model import ModelError
 from local.postgres import PostgresError
+from local.told import told
 from shared.aws.jwks_store import JwksStore
 from shared.errors import PantheonError
 from shared.names import Env, LocalEnv
@@ -73,8 +74,8 @@ class Stack:
 
     url: str
     session_id: str
-    owner_url: str
-    app_url: str
+    owner_url: str = field(repr=False)
+    app_url: str = field(repr=False)
     log_dir: Path
     _key: TokenKey = field(repr=False)
     _claim_names: ClaimNames = field(repr=False)
@@ -91,11 +92,15 @@ class Stack:
             log_dir, key = _open_data_dir(settings)
             owner_url = _database(settings, resources, say)
             urls, session_id = _prepare(owner_url, say)
-            everywhere = dict(settings.functions)
+            given = dict(settings.functions)
             if settings.needs_model:
-                everywhere[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
+                given[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
             source = partial(_deliver, urls.ops)
-            gateway = Gateway(listener, _functions(settings, urls), everywhere, log_dir, source, settings.origins)
+            functions = [
+                replace(function, environ={**told(function.name, given), **function.environ})
+                for function in _functions(settings, urls)
+            ]
+            gateway = Gateway(listener, functions, {}, log_dir, source, settings.origins, settings.hosts)
             with _step("Starting the functions and the gateway", say):
                 gateway.start()
             resources.callback(gateway.stop)
@@ -138,11 +143,13 @@ class Stack:
 
 def _open_data_dir(settings: Environment) -> tuple[Path, TokenKey]:
     """The folder of logs, and the key that signs tokens. The authorizer reads the public half from a file."""
-    log_dir = settings.data_dir / "log"
+    data_dir, log_dir = settings.data_dir, settings.data_dir / "log"
     try:
-        log_dir.mkdir(parents=True, exist_ok=True)
-        key = TokenKey.load_or_create(settings.data_dir)
+        private.make_folder(data_dir)
+        private.make_folder(log_dir)
+        key = TokenKey.load_or_create(data_dir)
         JwksStore(settings.authorizer[Env.JWKS_URL]).write(json.dumps(key.jwks).encode())
+        private.close_files(data_dir / KEY_FILE, data_dir / environment.KEYS, *log_dir.glob("*.log"))
     except OSError as error:
         raise StackError(f"{LocalEnv.DATA_DIR}: {error.filename}: {error.strerror}.") from error
     return log_dir, key

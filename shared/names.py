@@ -98,6 +98,7 @@ class LocalEnv(StrEnum):
     PORT = "PANTHEON_PORT"
     DATABASE_URL = "PANTHEON_DATABASE_URL"
     DATA_DIR = "PANTHEON_DATA_DIR"
+    HOSTS = "PANTHEON_HOSTS"
 
 
 class CliEnv(StrEnum):

@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 from uuid6 import uuid7
 
+from local.database import role_url
 from shared.db.api import agents, sessions
 from shared.db.engine import LONG_ANSWER_S, Database, Row
 from shared.db.operations.invariants import INVARIANTS
@@ -47,7 +48,7 @@ class DatabaseUrls:
     owner: str
 
     def of(self, role: Role) -> str:
-        return self.owner.replace("postgres@", f"{role}@", 1)
+        return role_url(self.owner, role)
 
 
 @dataclass
@@ -70,6 +71,12 @@ class CouncilRoom:
     def actor(self) -> Actor:
         """The member who made the room's session, and posts its turns."""
         return Actor(self.tenant_id, "user-1")
+
+    @property
+    def owner_url(self) -> str:
+        """The address of `owner`. Its `info.dsn` has no password."""
+        info = self.owner.info
+        return f"postgresql://{info.user}:{info.password}@{info.host}:{info.port}/{info.dbname}"
 
     def open_database(self, url: str | None = None, *, answer_s: float = LONG_ANSWER_S) -> WatchedDatabase:
         """Another connection, as the application's role or to `url`, which is given `answer_s` for each answer."""
@@ -155,7 +162,7 @@ class CouncilRoom:
     @contextmanager
     def months_taken(self, which: str = "true") -> Iterator[psycopg.Connection]:
         """Lock the rows of these months in another transaction."""
-        with psycopg.connect(self.owner.info.dsn) as somebody:
+        with psycopg.connect(self.owner_url) as somebody:
             somebody.execute(f"SELECT FROM budgets WHERE {which} FOR NO KEY UPDATE".encode())
             yield somebody
             somebody.rollback()

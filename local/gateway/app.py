@@ -6,7 +6,6 @@ answers everything else.
 
 import asyncio
 import logging
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from local.gateway.authorizer import Authorizer, AuthorizerFailure, Refused
 from local.gateway.event import InvalidResponse, build_event, build_response, path_of
+from local.gateway.hosts import Hosts, split
 from local.gateway.pool import Pool, Status
 from local.gateway.routes import find
 from shared.names import CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS, Route
@@ -33,7 +33,6 @@ STREAMED_S: Final = 900.0
 _DRAINED: Final = 2 * MAX_BODY
 _DRAIN_S: Final = 5.0
 _RETRY_AFTER_S: Final = 5
-_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _REFUSALS: Final[Mapping[Status, HTTPStatus]] = {
@@ -65,10 +64,11 @@ class _TooLong(Exception):
 class GatewayApp:
     """ASGI. The pool must be running."""
 
-    def __init__(self, pool: Pool, origins: str | None, *, buffered_s: float = BUFFERED_S) -> None:
-        """`origins` is a regular expression of the origins whose pages may read answers. `buffered_s` is how long the
-        gateway waits for a buffered answer, in seconds."""
+    def __init__(self, pool: Pool, hosts: Hosts, origins: str | None, *, buffered_s: float = BUFFERED_S) -> None:
+        """`hosts` are the names that the gateway serves. `origins` is a regular expression of the origins whose pages
+        may read answers. `buffered_s` is how long the gateway waits for a buffered answer, in seconds."""
         self._pool = pool
+        self._hosts = hosts
         self._authorizer = Authorizer(pool)
         self._cors = CORSMiddleware(
             self, allow_origin_regex=origins, allow_methods=_METHODS, allow_headers=CORS_REQUEST_HEADERS
@@ -95,8 +95,11 @@ class GatewayApp:
         headers = Headers(scope=scope)
         if _size(scope) > MAX_HEADERS:
             return self._refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        if not _HOST.fullmatch(",".join(headers.getlist("host"))):
+        host = ",".join(headers.getlist("host"))
+        if split(host) is None:
             return self._refusal(HTTPStatus.BAD_REQUEST)
+        if not self._hosts.serves(host):
+            return self._refusal(HTTPStatus.MISDIRECTED_REQUEST, message=self._hosts.advice)
         preflighted = _preflighted(scope, headers)
         found = find(preflighted or scope["method"], path_of(scope))
         if found is None:

@@ -8,15 +8,18 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from io import TextIOWrapper
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final
 
 import uvicorn
 
+from local import private
 from local.gateway.app import GatewayApp
+from local.gateway.hosts import Hosts
 from local.gateway.pool import Function, Pool
 from shared.names import LocalEnv
 
@@ -26,6 +29,14 @@ _GRACE_S: Final = 3
 # Longer than clients keep an idle connection, so that none is closed under a request.
 _KEEP_ALIVE_S: Final = 120
 _LOGGERS: Final = ("uvicorn.error", "asyncio", "local")
+
+
+class _PrivateLog(logging.FileHandler):
+    """A log that other users of the machine cannot read."""
+
+    def _open(self) -> TextIOWrapper:
+        private.make_file(Path(self.baseFilename))
+        return super()._open()
 
 
 class PortUnavailable(Exception):
@@ -62,15 +73,16 @@ class Gateway:
         log_dir: Path,
         background: Callable[[Pool], Coroutine[Any, Any, None]],
         origins: str | None = None,
+        hosts: Sequence[str] = (),
     ) -> None:
         """`background` runs beside the server and invokes functions by itself. `origins` is a regular expression of the
-        origins whose pages may read answers."""
+        origins whose pages may read answers. `hosts` are names of a proxy in front of the gateway."""
         self.port: int = listener.getsockname()[1]
         self._listener = listener
         self._pool = Pool(functions, environ, log_dir)
         self._background = background
-        self._server = uvicorn.Server(_config(GatewayApp(self._pool, origins)))
-        self._log = logging.FileHandler(log_dir / "gateway.log", delay=True)
+        self._server = uvicorn.Server(_config(GatewayApp(self._pool, Hosts(self.port, hosts), origins)))
+        self._log = _PrivateLog(log_dir / "gateway.log", delay=True)
         self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._started: Future[None] = Future()
         self._ended = Event()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from local import private
 from local.gateway.worker import CONTROL, FORK, KILL, READY, REPLY, REQUEST
 
 _IMPORT_S: Final = 60.0
@@ -109,6 +110,7 @@ class Template:
     async def _launch(self) -> None:
         self._control, theirs = socket.socketpair()
         self._control.setblocking(False)
+        private.make_file(self._log)
         with theirs, self._log.open("ab") as log:
             arguments = (str(theirs.fileno()), str(os.getpid()), self._name, self._handler)
             self._process = subprocess.Popen(

@@ -25,7 +25,7 @@ from jwt.algorithms import RSAAlgorithm
 ISSUER: Final = "https://pantheon.localhost"
 AUDIENCE: Final = "pantheon-local"
 _ALGORITHM: Final = "RS256"
-_FILE: Final = "token-key.pem"
+KEY_FILE: Final = "token-key.pem"
 
 
 class TokenKeyError(Exception):
@@ -54,7 +54,7 @@ class TokenKey:
     @classmethod
     def load(cls, data_dir: Path) -> Self:
         """Read the key of `data_dir`. Raises TokenKeyError."""
-        path = data_dir / _FILE
+        path = data_dir / KEY_FILE
         try:
             key = load_pem_private_key(path.read_bytes(), password=None)
         except FileNotFoundError:
@@ -68,8 +68,8 @@ class TokenKey:
     @classmethod
     def load_or_create(cls, data_dir: Path) -> Self:
         """Read the key of `data_dir`, or make it, readable by its owner alone. Raises TokenKeyError."""
-        if not (data_dir / _FILE).exists():
-            _create(data_dir / _FILE)
+        if not (data_dir / KEY_FILE).exists():
+            _create(data_dir / KEY_FILE)
         return cls.load(data_dir)
 
     def issue(

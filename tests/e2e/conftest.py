@@ -17,7 +17,7 @@ from local.stack import Stack
 from shared.db.engine import Row
 from tests.council_room import broken_invariants
 from tests.e2e.misbehaving import TIMEOUT_S, started
-from tests.e2e.tenant import Tenant, open_client, unjournaled_requests, with_provider
+from tests.e2e.tenant import CANARY, Tenant, open_client, unjournaled_requests, with_provider
 from tests.fake_provider import FakeProvider
 from tests.processes import eventually
 
@@ -32,7 +32,8 @@ def everybodys_provider() -> Iterator[FakeProvider]:
 
 @pytest.fixture(scope="session")
 def stack(everybodys_provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack.start(with_provider(everybodys_provider, tmp_path_factory.mktemp("stack"))) as stack:
+    environ = with_provider(everybodys_provider, tmp_path_factory.mktemp("stack"))
+    with Stack.start({**environ, "SECRET_OF_THE_USER": CANARY}) as stack:
         yield stack
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,13 +36,13 @@ async def rest(_pool: Pool) -> None:
 
 
 @contextmanager
-def started(directory: Path, origins: str | None = ORIGINS) -> Iterator[Gateway]:
+def started(directory: Path, origins: str | None = ORIGINS, hosts: Sequence[str] = ()) -> Iterator[Gateway]:
     marks = directory / "marks"
     marks.mkdir()
     functions = [Function(name, "gateway_handlers:by_path", TIMEOUT_S) for name in ("api", "turns")]
     with reserve(0) as listener:
         environ = {"PYTHONPATH": str(HERE), "MARKS": str(marks)}
-        gateway = Gateway(listener, [AUTHORIZER, *functions], environ, directory, rest, origins)
+        gateway = Gateway(listener, [AUTHORIZER, *functions], environ, directory, rest, origins, hosts)
         gateway.start()
         try:
             yield gateway

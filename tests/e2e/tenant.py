@@ -16,6 +16,8 @@ from tests.processes import DEADLINE_S, eventually
 
 ENDED = ("completed", "failed", "cancelled")
 API_KEY = "sk-of-the-tests"
+# In the environment that the stack is started with, and for none of its processes.
+CANARY = "canary-of-the-tests"
 # What one call may take, in seconds: enough for a busy machine, and short enough for an answer that never ends.
 MAX_CALL_S = 4
 # What a posted turn may take: with two calls that never ended, there is no time for another one.

@@ -3,6 +3,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,6 +110,14 @@ class TestStackFails:
         with pytest.raises(StackError, match=r"^PANTHEON_DATA_DIR: "):
             Stack.start(environ | {"PANTHEON_DATA_DIR": str(tmp_path / "file" / "data")})
 
+    def test_on_a_data_directory_that_others_write_to_and_leaves_it_open(
+        self, environ: dict[str, str], tmp_path: Path
+    ) -> None:
+        tmp_path.chmod(0o1777)
+        with pytest.raises(StackError, match=r"shared with other users; name a folder of its own\.$"):
+            Stack.start(environ | {"PANTHEON_DATA_DIR": str(tmp_path)})
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+
     @pytest.mark.parametrize(
         "url",
         [
@@ -155,6 +164,26 @@ class TestRun:
         assert published == TokenKey.load(tmp_path / "data dir").jwks
         assert not (tmp_path / "data dir" / "log" / "gateway.log").exists(), "the gateway had nothing to complain of"
 
+    def test_no_file_of_it_is_open_to_other_users_nor_one_that_a_release_before_left_open(
+        self, environ: dict[str, str], tmp_path: Path
+    ) -> None:
+        data_dir, old_log = tmp_path / "data dir", tmp_path / "data dir" / "log" / "api.log"
+        old_log.parent.mkdir(parents=True)
+        old_log.touch()
+        TokenKey.load_or_create(data_dir)
+        for path in (data_dir, old_log.parent, old_log, data_dir / "token-key.pem"):
+            path.chmod(0o777 if path.is_dir() else 0o666)
+        command = [*PANTHEON, "run"]
+        with subprocess.Popen(command, env=environ, text=True, stdout=subprocess.PIPE, umask=0) as running:
+            read_until(running, "curl ")
+            cluster = data_dir / "postgres" / "cluster"
+            found = {path: stat.S_IMODE(path.stat().st_mode) for path in everything_in(data_dir, cluster)}
+            status = Path(f"/proc/{running.pid}/status").read_text()
+            running.terminate()
+        assert "Umask:\t0077\n" in status
+        assert {path.name for path in found} >= {"log", "sweeper.log", "server.log", "pgpass", "jwks.json", "cluster"}
+        assert {path: oct(mode) for path, mode in found.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
+
     @pytest.mark.parametrize("moment", ["Making", "Migrating", "Starting the functions"])
     def test_a_signal_while_it_starts_ends_all_of_it_as_a_success(
         self, running: subprocess.Popen[str], moment: str
@@ -165,6 +194,12 @@ class TestRun:
         code, printed, errors = ended(running)
         assert (code, printed.splitlines()[-1], errors) == (0, "Stopped.", "")
         assert not any(map(runs, processes))
+
+
+def everything_in(folder: Path, *not_within: Path) -> Iterator[Path]:
+    yield folder
+    for path in () if folder in not_within else folder.iterdir():
+        yield from everything_in(path, *not_within) if path.is_dir() else [path]
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:

@@ -32,9 +32,12 @@ def complaint(ended: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def assert_all_is_well(ended: subprocess.CompletedProcess[str]) -> None:
+def assert_all_is_well(ended: subprocess.CompletedProcess[str], data_dir: Path | None = None) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
-    place, migration, counted, *lines = ended.stdout.splitlines()
+    printed = ended.stdout.splitlines()
+    if data_dir is not None:
+        assert printed.pop(0) == f"ok      files of {data_dir} are closed to other users"
+    place, migration, counted, *lines = printed
     assert re.fullmatch(r"Looking at the database postgres at 127\.0\.0\.1:\d+\.", place)
     assert migration == f"ok      migration {MIGRATION_HEAD}"
     assert re.fullmatch(r"sessions \d+, turns \d+ \(active \d+\), calls \d+, ledger entries \d+", counted)
@@ -43,7 +46,7 @@ def assert_all_is_well(ended: subprocess.CompletedProcess[str]) -> None:
 
 def test_beside_a_stack_that_runs(stack: Stack, tenant: Tenant, session_id: str) -> None:
     tenant.take(session_id, "@writer @critic hello")
-    assert_all_is_well(examine(stack.log_dir.parent))
+    assert_all_is_well(examine(stack.log_dir.parent), stack.log_dir.parent)
 
 
 def test_of_a_database_that_was_given(stack: Stack) -> None:
@@ -63,8 +66,23 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestWhereNoneRuns:
     def test_it_starts_the_database_for_the_moment(self, data_dir: Path) -> None:
-        assert_all_is_well(examine(data_dir))
+        assert_all_is_well(examine(data_dir), data_dir)
         assert postgres.find(data_dir / "postgres") is None
+
+    def test_files_that_others_can_read_make_the_exit_code_1_and_are_told_with_the_way_to_close_them(
+        self, data_dir: Path
+    ) -> None:
+        secret = data_dir / "postgres" / "pgpass"
+        secret.chmod(0o644)
+        ended = examine(data_dir)
+        assert (ended.returncode, ended.stderr) == (1, "")
+        assert ended.stdout.splitlines()[:3] == [
+            f"BROKEN  files of {data_dir} are closed to other users",
+            f"          {secret} has mode 0644",
+            f"          close them: chmod -R go= {data_dir}",
+        ]
+        # The start of the server has closed the file meanwhile.
+        assert_all_is_well(examine(data_dir), data_dir)
 
     def test_what_is_broken_makes_the_exit_code_1(self, data_dir: Path) -> None:
         with postgres.start(data_dir / "postgres") as server:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.misbehaving import GOOD, answer_to, invocations
 
-REQUEST = b"GET /api/v1/agents HTTP/1.1\r\nHost: x\r\n"
+REQUEST = b"GET /api/v1/agents HTTP/1.1\r\nHost: localhost\r\n"
 
 
 def test_a_path_without_a_route_is_404_without_a_token_or_a_function(client: httpx.Client) -> None:

@@ -15,7 +15,7 @@ from local.gateway.server import Gateway, PortUnavailable, reserve
 from tests.e2e.misbehaving import GOOD, TIMEOUT_S, answer_to, started
 from tests.processes import family_of, runs
 
-POST = "POST /mcp HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n"
+POST = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer good\r\n"
 
 
 class TestLimits:
@@ -51,18 +51,18 @@ class TestLimits:
 
 GARBAGE = {
     "no HTTP": b"\x00\x01\x02\r\n\r\n",
-    "unknown method": b"FOO / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "tunnel": b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "raw bytes in the path": b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
-    "raw bytes in the query": b"GET /?\xff HTTP/1.1\r\nHost: x\r\n\r\n",
-    "NUL in a header": b"GET / HTTP/1.1\r\nHost: x\r\nX: a\x00b\r\n\r\n",
+    "unknown method": b"FOO / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "tunnel": b"CONNECT x:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "raw bytes in the path": b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "raw bytes in the query": b"GET /?\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "NUL in a header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
     "no host": b"GET / HTTP/1.1\r\n\r\n",
     "two hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     "a host with two ports": b"GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n",
     "a host whose port is a word": b"GET / HTTP/1.1\r\nHost: a:http\r\n\r\n",
-    "length and chunks": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0",
-    "a negative length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-    "a length beyond numbers": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n",
+    "length and chunks": b"POST / HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0",
+    "a negative length": b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    "a length beyond numbers": b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n",
 }
 
 
@@ -77,11 +77,11 @@ def test_garbage_is_400_and_never_reaches_a_function(port: int, request_: bytes)
 @pytest.mark.parametrize(
     "request_",
     [
-        b"GET /api/v1/health?%zz=%ff&;;= HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET http://elsewhere.example/ HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX-Odd: \xff\xfe\r\nX-Forwarded-Port: y\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n",
-        b"GET /api/v1/%00%ff%zz/..//%2e%2e/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n\r\n",
+        b"GET /api/v1/health?%zz=%ff&;;= HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET http://elsewhere.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Odd: \xff\xfe\r\nX-Forwarded-Port: y\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: [::1]\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n",
+        b"GET /api/v1/%00%ff%zz/..//%2e%2e/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer good\r\n\r\n",
     ],
     ids=ascii,
 )
@@ -94,9 +94,9 @@ def test_odd_but_lawful_requests_reach_the_function(client: httpx.Client, port: 
 @pytest.mark.parametrize(
     "request_",
     [
-        b"GET /%00%ff%zz/..//%2e%2e/ HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /../api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /%00%ff%zz/..//%2e%2e/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /../api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
     ids=ascii,
 )

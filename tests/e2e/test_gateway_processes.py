@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,10 @@ class TestGateway:
         assert (response.status_code, response.json()) == FAILED
         assert int(client.get("/echo").headers["x-pid"]) == pid_in(marks / "failing")
         assert "the handler's own secret" in (tmp_path / "api.log").read_text()
+
+    def test_the_log_of_a_function_is_closed_to_other_users(self, client: httpx.Client, tmp_path: Path) -> None:
+        assert client.get("/echo").status_code == 200
+        assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("*.log")} == {0o600}
 
     def test_an_answer_in_base64_is_502(self, client: httpx.Client) -> None:
         response = client.get("/encoded")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -27,17 +28,18 @@ from tests.fake_provider import FakeProvider, Mood, moods
 from tests.processes import eventually
 
 MESSAGE, ROLE, REPLY, TITLE = "said-by-a-user", "said-to-an-agent", "said-by-a-model", "said-in-a-title"
-PASSWORD, API_KEY, KEY = "password-of-the-owner", "key-of-the-provider", "key-of-a-turn"
-SECRETS = (MESSAGE, ROLE, REPLY, TITLE, PASSWORD, API_KEY, KEY)
+API_KEY, KEY = "key-of-the-provider", "key-of-a-turn"
+SECRETS = (MESSAGE, ROLE, REPLY, TITLE, API_KEY, KEY)
 FUNCTIONS = ("api", "turns", "worker")
 
 
 @dataclass
 class Day:
-    """What was answered, by what was done, and where the logs are."""
+    """What was answered, by what was done, and where the logs are. `passwords` are the database's."""
 
     log_dir: Path
     token: str
+    passwords: tuple[str, ...]
     answers: dict[str, httpx.Response] = field(default_factory=dict)
 
     def texts(self, *functions: str) -> list[str]:
@@ -60,10 +62,9 @@ class Day:
 
 @pytest.fixture(scope="module")
 def database_url(stack: Stack, owner: psycopg.Connection[Row]) -> Iterator[str]:
-    """A database of its own, with a password in its URL; the server behind it trusts everybody."""
+    """A database of its own, on the stack's server."""
     owner.execute("CREATE DATABASE logs")
-    url = stack.owner_url.replace("postgres@", f"postgres:{PASSWORD}@")
-    yield url.removesuffix("postgres") + "logs"
+    yield stack.owner_url.removesuffix("postgres") + "logs"
     owner.execute("DROP DATABASE logs WITH (FORCE)")
 
 
@@ -78,9 +79,15 @@ def day(
         token = stack.token(tenant="acme")
         with open_client(stack.url, token) as http:
             tenant = Tenant("acme", http, owner, everybodys_provider, len(everybodys_provider.rows))
-            day = Day(stack.log_dir, token)
+            day = Day(stack.log_dir, token, passwords_in(database_url, stack.app_url))
             live_through(day, tenant)
         yield day
+
+
+def passwords_in(*urls: str) -> tuple[str, ...]:
+    passwords = tuple(urlsplit(url).password or "" for url in urls)
+    assert all(passwords)
+    return passwords
 
 
 def live_through(day: Day, tenant: Tenant) -> None:
@@ -182,6 +189,11 @@ def test_no_word_and_no_secret_is_in_any_log(day: Day, secret: str) -> None:
     assert [path.name for path in day.log_dir.iterdir() if secret in path.read_text()] == []
 
 
+def test_no_password_of_the_database_is_in_any_log(day: Day) -> None:
+    for password in day.passwords:
+        assert [path.name for path in day.log_dir.iterdir() if password in path.read_text()] == []
+
+
 def test_no_part_of_a_token_is_in_any_log(day: Day) -> None:
     for part in day.token.split("."):
         assert [path.name for path in day.log_dir.iterdir() if part in path.read_text()] == []
@@ -189,7 +201,7 @@ def test_no_part_of_a_token_is_in_any_log(day: Day) -> None:
 
 def test_no_problem_document_tells_what_the_database_was_told_or_said(day: Day) -> None:
     for done in ("an unexpected error", "a lost connection", "no database", "no journal", "no publishing"):
-        for secret in SECRETS:
+        for secret in (*SECRETS, *day.passwords):
             assert secret not in day.answers[done].text
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import boto3
@@ -120,6 +121,7 @@ def exercise(account: Account) -> None:
     """Every function, on every way that leads to AWS."""
     schedule: dict[str, Any] = {}
     account.invoke("migrate", schedule)
+    database.admit(os.environ[Env.OWNER_DATABASE_URL])
     body = {"name": "Writer", "role_prompt": "You write.", "model_alias": "fast", "enabled": True}
     body |= {"max_output_tokens": 100, "temperature": None}
     agents.record_agent(account.app, events.TENANT, "writer", body)
@@ -154,8 +156,6 @@ def account(folder: Path) -> Iterator[Account]:
     os.environ.update(ENVIRONMENT | {f"AWS_ENDPOINT_URL_{service}": endpoint for service in SERVED})
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    owner = json.dumps({"username": "postgres", "password": "not asked for"})
-    secret = boto3.client("secretsmanager").create_secret(Name="owner", SecretString=owner)["ARN"]
     queue = boto3.client("sqs").create_queue(QueueName="turns")["QueueUrl"]
     keys = Issuer("key")
     with (
@@ -164,6 +164,8 @@ def account(folder: Path) -> Iterator[Account]:
         serving(keys) as issuer,
     ):
         roles = database.role_urls(server.url)
+        owner = json.dumps({"username": "postgres", "password": urlsplit(server.url).password})
+        secret = boto3.client("secretsmanager").create_secret(Name="owner", SecretString=owner)["ARN"]
         os.environ.update(
             {
                 Env.STAGE: STAGE,

@@ -12,9 +12,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-import migrations
 from functions.worker import handler
-from local import postgres
+from local import database, postgres
 from local.gateway.worker import LambdaContext
 from shared import telemetry
 from shared.aws.queue import queue
@@ -58,7 +57,7 @@ def empty_database(postgres_server: postgres.Server) -> Iterator[DatabaseUrls]:
 @pytest.fixture(scope="session")
 def migrated_database(postgres_server: postgres.Server) -> Iterator[DatabaseUrls]:
     with _database(postgres_server) as urls:
-        migrations.upgrade(urls.owner)
+        database.prepare(urls.owner)
         yield urls
 
 

@@ -7,6 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from local import process
 from local.postgres import start
 from tests.launched import DEADLINE_S
@@ -25,6 +27,16 @@ def test_a_child_is_refused_to_a_thread_that_may_end_before_it(tmp_path: Path) -
     thread.start()
     thread.join(DEADLINE_S)
     assert len(refusals) == 1
+
+
+def test_a_child_gets_nothing_of_the_users_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_USER", "canary")
+    with (tmp_path / "said").open("wb") as said:
+        assert process.spawn(["/usr/bin/env"], output=said, cwd=tmp_path).wait(DEADLINE_S) == 0
+    told = dict(line.split("=", 1) for line in (tmp_path / "said").read_text().splitlines())
+    assert told.items() >= process.CLEAN.items()
+    # Python adds LC_CTYPE where the locale is C.
+    assert told.keys() - process.CLEAN.keys() <= {"LC_CTYPE"}
 
 
 def test_a_child_whose_parent_died_before_it_asked_for_the_signal_ends_itself() -> None:

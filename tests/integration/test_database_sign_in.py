@@ -19,6 +19,7 @@ from psycopg import sql
 from sqlalchemy import text
 
 from local import postgres
+from local import postgres_files as files
 from shared.aws import database_token as signing
 from shared.db.compiler import compiled
 from shared.db.engine import Database
@@ -44,10 +45,12 @@ class RDS:
 def rds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RDS]:
     """A server that lets `pantheon_app` in by a password only, behind TLS."""
     folder = tmp_path_factory.mktemp("rds")
+    cluster, name = folder / "data" / "cluster", "rds_hba.conf"
     with postgres.start(folder / "data", settings={"fsync": "off"}):
-        rules = "host all pantheon_app 127.0.0.1/32 password\nhost all postgres 127.0.0.1/32 trust\n"
-        (folder / "data" / "cluster" / "pg_hba.conf").write_text(rules)
-    with postgres.start(folder / "data", settings={"fsync": "off"}) as server:
+        rules = "host all pantheon_app 127.0.0.1/32 password\nhost all postgres 127.0.0.1/32 scram-sha-256\n"
+        (cluster / name).write_text(rules)
+    within = files.data_argument(cluster, files.server_user(cluster))
+    with postgres.start(folder / "data", settings={"fsync": "off", "hba_file": f"{within}/{name}"}) as server:
         certificate, key = make_certificate(folder, "rds")
         with tls_front(server.port, certificate, key) as port:
             yield RDS(server.url, port, certificate)

@@ -34,7 +34,7 @@ _RELATIONS = """
 def dump(room: CouncilRoom) -> dict[str, int]:
     """Where the word is in the whole database, and in how many lines of a dump."""
     found = {}
-    with psycopg.connect(room.owner.info.dsn, autocommit=True) as connection:
+    with psycopg.connect(room.owner_url, autocommit=True) as connection:
         connection.execute("ANALYZE")
         for (name,) in connection.execute(_RELATIONS).fetchall():
             with connection.cursor().copy(f"COPY (SELECT * FROM {name}) TO STDOUT".encode()) as copy:

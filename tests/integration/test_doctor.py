@@ -1,14 +1,17 @@
 """What `pantheon doctor` says of a database in which something is broken, whatever it is, and of one that is sound."""
 
+import os
 from collections.abc import Iterator
 from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.rows import dict_row
 
 import migrations
 from local import doctor, postgres
+from local.postgres_access import OWNER
 from shared.db.operations.invariants import INVARIANTS
 from shared.names import LocalEnv, Role
 from tests.broken import BREAKS, take_turns
@@ -42,8 +45,7 @@ def patient(postgres_server: postgres.Server, template: str, scripted_settings: 
 
 def examined(room: CouncilRoom) -> tuple[bool, list[str]]:
     said: list[str] = []
-    url = room.app_url.replace(f"{Role.APP}@", "postgres@")
-    return doctor.examine({LocalEnv.DATABASE_URL: url}, said.append), said
+    return doctor.examine({LocalEnv.DATABASE_URL: room.owner_url, LocalEnv.DATA_DIR: os.devnull}, said.append), said
 
 
 def test_of_a_sound_database_every_invariant_is_ok(patient: CouncilRoom) -> None:
@@ -81,6 +83,11 @@ def test_it_looks_and_changes_nothing(patient: CouncilRoom, monkeypatch: pytest.
 
 def test_it_is_not_fooled_by_an_owner_who_sees_nothing(patient: CouncilRoom) -> None:
     """As an owner who is no superuser, of whom row-level security is forced as well."""
-    owner_url = patient.app_url
-    with doctor._connect({LocalEnv.DATABASE_URL: owner_url}) as connection:
-        assert connection.execute("SELECT count(*) AS turns FROM turns").fetchall() == [{"turns": 2}]
+    make = sql.SQL("CREATE ROLE landlord LOGIN PASSWORD {}").format(sql.Literal(patient.owner.info.password))
+    patient.owner.execute(make)
+    try:
+        landlord = patient.owner_url.replace(f"//{OWNER}:", "//landlord:")
+        with doctor._connect({LocalEnv.DATABASE_URL: landlord}) as connection:
+            assert connection.execute("SELECT count(*) AS turns FROM turns").fetchall() == [{"turns": 2}]
+    finally:
+        patient.owner.execute("DROP ROLE landlord")

@@ -62,7 +62,7 @@ def half_deleted(room: CouncilRoom, other: OtherProcess) -> Iterator[Callable[[]
         room.wait_until_blocked(2)
         locker.commit()
 
-    with psycopg.connect(room.owner.info.dsn) as locker:
+    with psycopg.connect(room.owner_url) as locker:
         locker.execute("SELECT text FROM replies FOR UPDATE")
         parts = [other.start(other.delete)]
         room.wait_until_blocked()

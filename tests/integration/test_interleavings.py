@@ -201,7 +201,7 @@ def test_a_late_outcome_that_meets_a_publish_half_way_becomes_an_adjustment(
 
     parts: list[Future[Any]] = []
     room.provider.enqueue(answer(), come_back)
-    with psycopg.connect(room.owner.info.dsn) as locker:
+    with psycopg.connect(room.owner_url) as locker:
         assert not room.take(MESSAGE).published
         turn, _ = (part.result(DEADLINE_S) for part in parts)
     assert body(turn)["platform_cost_usd"] == "0"

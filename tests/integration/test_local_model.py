@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -41,7 +42,9 @@ signal.pause()
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalModel]:
-    with start(tmp_path_factory.mktemp("model") / "model.log") as server:
+    log = tmp_path_factory.mktemp("model") / "model.log"
+    with start(log) as server:
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600
         yield server
 
 

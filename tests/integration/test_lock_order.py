@@ -18,7 +18,7 @@ TABLES = ("sessions", "tenants", "turns", "llm_calls", "budgets")
 def locked(room: CouncilRoom) -> set[str]:
     """The tables of which another connection has locked a row, or has written one that is not committed."""
     found = set[str]()
-    with psycopg.connect(room.owner.info.dsn) as someone:
+    with psycopg.connect(room.owner_url) as someone:
         for table in TABLES:
             all_rows = someone.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
             free = someone.execute(f"SELECT FROM {table} FOR UPDATE SKIP LOCKED".encode()).rowcount

@@ -93,7 +93,7 @@ def test_months_are_locked_in_one_order(room: CouncilRoom, other: OtherProcess) 
     def lock_all() -> None:
         room.owner.execute(_MONTHS)
         for row in room.rows(order):
-            lockers[row["payer"], row["period"]] = connection = psycopg.connect(room.owner.info.dsn)
+            lockers[row["payer"], row["period"]] = connection = psycopg.connect(room.owner_url)
             connection.execute(
                 "SELECT FROM budgets WHERE payer = %s AND period = %s FOR UPDATE", (row["payer"], row["period"])
             )

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from local import postgres
+from local import postgres_access as access
 from local import postgres_files as files
 from local.postgres import PostgresError, start
 from local.process import User
@@ -22,7 +23,8 @@ def test_a_server_is_the_same_whatever_the_user_s_environment(tmp_path: Path, mo
     for name, value in {"LC_ALL": "xx_XX.bogus", "TZ": "Asia/Tokyo", "PGDATA": "/nowhere", "PGPORT": "1"}.items():
         monkeypatch.setenv(name, value)
     with start(tmp_path / "data") as server:
-        assert server.url == f"postgresql://postgres@127.0.0.1:{server.port}/postgres"
+        secret = access.read_secret(tmp_path / "data")
+        assert server.url == f"postgresql://postgres:{secret}@127.0.0.1:{server.port}/postgres"
         assert setting(server.url, "server_encoding") == "UTF8"
         assert setting(server.url, "timezone") == "UTC"
         assert setting(server.url, "fsync") == "on"
@@ -122,7 +124,7 @@ def test_kill_9_in_the_middle_of_initdb_does_not_spoil_the_next_start(tmp_path: 
 def test_what_an_unfinished_initdb_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "new-abc" / "base").mkdir(parents=True)
     with start(tmp_path, settings=NO_FSYNC):
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["cluster", "lock", "server.log"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["cluster", "lock", "pgpass", "server.log"]
 
 
 def test_a_second_server_on_the_same_data_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_somebody_who_comes_back_in_the_last_moment_keeps_the_session(room: Coun
     room.provider.enqueue(answer("sesame"))
     room.take("@writer sesame")
     age(room)
-    with psycopg.connect(room.owner.info.dsn) as client, ThreadPoolExecutor() as pool:
+    with psycopg.connect(room.owner_url) as client, ThreadPoolExecutor() as pool:
         client.execute("UPDATE sessions SET updated_at = now()")
         expiry = pool.submit(record_session_expiry, ops, room.tenant_id, room.session_id, DAYS)
         room.wait_until_blocked()

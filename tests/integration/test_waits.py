@@ -82,7 +82,7 @@ class TestSlots:
     def test_taking_a_slot_does_not_wait_for_a_locked_one(self, room: CouncilRoom, held: Callable[..., bool]) -> None:
         held()
         room.owner.execute("UPDATE waits SET ends_at = clock_timestamp()")
-        with psycopg.connect(room.owner.info.dsn) as somebody:
+        with psycopg.connect(room.owner_url) as somebody:
             somebody.execute("SELECT FROM waits WHERE slot = 1 FOR UPDATE")
             assert held()
         assert taken(room) == [("tenant-1", 2)]

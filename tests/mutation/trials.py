@@ -13,8 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-import migrations
-from local import postgres
+from local import database, postgres
 from tests import council_room, other_process
 from tests.mutation import graft
 from tests.mutation.forks import in_fork
@@ -115,7 +114,7 @@ class Trials:
     def _migrate(self) -> bool:
         with psycopg.connect(self.server.url, autocommit=True) as administrator:
             administrator.execute("CREATE DATABASE migrated")
-        migrations.upgrade(self.database_url.replace("mutants", "migrated"))
+        database.prepare(self.database_url.replace("mutants", "migrated"))
         return True
 
     def _copy_database(self) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from infra_cdk.assets import Assets
 from infra_cdk.entries import ENTRIES, MIGRATE
-from local import postgres
+from local import database, postgres
 from local.emulator import Emulator, Function, emulate
 from local.event_source import build_sqs_event
 from shared.db.schema.tables import MIGRATION_HEAD
@@ -74,7 +74,7 @@ class Lambdas:
     def _environment(self, name: str) -> dict[str, str]:
         if name == MIGRATE.name:
             return {Env.OWNER_DATABASE_URL.value: self._owner_url}
-        urls = {role: self._owner_url.replace("postgres@", f"{role}@", 1) for role in Role}
+        urls = {role: database.role_url(self._owner_url, role) for role in Role}
         return {
             Env.STAGE.value: "rie",
             Env.APP_DATABASE_URL.value: urls[Role.APP],
@@ -106,6 +106,7 @@ def lambdas(owner_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with ExitStack() as resources:
         running = Lambdas(resources, tmp_path_factory.mktemp("rie"), owner_url)
         assert running["migrate"].invoke({}) == {"found": None, "left": MIGRATION_HEAD}
+        database.admit(owner_url)
         yield running
 
 

@@ -6,6 +6,7 @@ what it takes to be valid is; what no schema can say has its reason in `_CONFIG`
 """
 
 import json
+import os
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -109,7 +110,7 @@ def _try(amount: Amount, url: str, token: str, report: Path) -> str:
     said = amount.directory / "said.log"
     with said.open("wb") as output:
         # It keeps what it knows where it runs.
-        process.spawn(command, output=output, cwd=amount.directory).wait()
+        process.spawn(command, output=output, cwd=amount.directory, env=os.environ).wait()
     return said.read_text(errors="replace")[-2000:]
 
 

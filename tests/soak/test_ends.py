@@ -54,7 +54,9 @@ def test_a_fork_that_tries_a_mutant_ends_with_its_parent(tmp_path: Path) -> None
 def _python(folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process that takes SIGINT, even where these tests run in the background and do not."""
     with (folder / "said.log").open("wb") as said:
-        started = process.spawn([sys.executable, *words], output=said, cwd=_ROOT, death_signal=signal.SIGINT)
+        started = process.spawn(
+            [sys.executable, *words], output=said, cwd=_ROOT, death_signal=signal.SIGINT, env=os.environ
+        )
     try:
         yield started
     finally:

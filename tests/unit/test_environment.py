@@ -18,6 +18,7 @@ def test_nothing_set_is_the_local_model_on_port_8000() -> None:
 def test_a_variable_that_is_set_to_nothing_is_not_set() -> None:
     names = (
         *("PORT", "DATA_DIR", "DATABASE_URL", "LLM_PROVIDER", "LLM_BASE_URL", "TURN_SECONDS", "MAX_CALL_S"),
+        "HOSTS",
         *("TENANT_CLAIM", "ROLES_CLAIM", "OPERATOR_ROLE", "TENANT_OF_ONE", "CORS_ORIGINS"),
     )
     assert environment.read({f"PANTHEON_{name}": "" for name in names}) == environment.read({})
@@ -39,7 +40,7 @@ def test_the_provider_follows_from_what_is_given(given: dict[str, str], provider
     assert (read.functions["PANTHEON_LLM_PROVIDER"], read.needs_model) == (provider, needs_model)
 
 
-def test_functions_keep_the_users_environment_but_never_see_the_owners_database() -> None:
+def test_the_owners_database_is_not_among_what_functions_are_told_of() -> None:
     url = "postgresql://owner:secret@127.0.0.1/pantheon"
     read = environment.read({"PANTHEON_DATABASE_URL": url, "HTTPS_PROXY": "http://proxy", "EMPTY": ""})
     assert read.database_url == url
@@ -83,6 +84,11 @@ def test_pages_of_this_machine_may_read_answers_unless_others_are_listed() -> No
     assert environment.read({"PANTHEON_CORS_ORIGINS": "https://chat.example"}).origins == r"https://chat\.example"
 
 
+def test_names_of_a_proxy_are_a_list() -> None:
+    assert environment.read({}).hosts == ()
+    assert environment.read({"PANTHEON_HOSTS": "pantheon.example, 10.0.0.7"}).hosts == ("pantheon.example", "10.0.0.7")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -98,6 +104,9 @@ def test_pages_of_this_machine_may_read_answers_unless_others_are_listed() -> No
         ("PANTHEON_MAX_CALL_S", "-1"),
         ("PANTHEON_TENANT_OF_ONE", "perhaps"),
         ("PANTHEON_CORS_ORIGINS", "*"),
+        ("PANTHEON_HOSTS", "*"),
+        ("PANTHEON_HOSTS", "pantheon.example:8000"),
+        ("PANTHEON_HOSTS", "https://pantheon.example"),
         ("PANTHEON_LLM_PROVIDER", "oracle"),
         ("PANTHEON_LLM_BASE_URL", "127.0.0.1:11434/v1"),
     ],

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from local.gateway.app import GatewayApp
+from local.gateway.hosts import Hosts
 from local.gateway.pool import InvocationResult, Pool, Status
 from tests.unit.test_gateway_authorizer import answer
 
@@ -29,8 +30,8 @@ class FakePool:
 
 def ask(pool: FakePool, method: str, path: str, buffered_s: float = 29.0) -> httpx.Response:
     async def inside() -> httpx.Response:
-        app = GatewayApp(cast(Pool, pool), None, buffered_s=buffered_s)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+        app = GatewayApp(cast(Pool, pool), Hosts(8000), None, buffered_s=buffered_s)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
             return await client.request(method, path, headers={"Authorization": "Bearer good"})
 
     return asyncio.run(inside())

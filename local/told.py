@@ -1,0 +1,65 @@
+"""The environment of each function on this machine: the settings that it reads, as on AWS, and no others.
+
+Secrets go where they are used. Only functions that ask models get the key of a provider or AWS credentials.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from shared.names import Env
+from shared.settings import (
+    AuthorizerSettings,
+    BudgetSettings,
+    Environment,
+    HttpSettings,
+    OperationsSettings,
+    QueueSettings,
+    QuotaSettings,
+    Settings,
+    StageSettings,
+)
+
+# By function: the parts of the environment that it reads. A test compares this with the functions on AWS.
+READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
+    {
+        "admin": (StageSettings, HttpSettings, BudgetSettings, OperationsSettings),
+        "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, Settings),
+        "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
+        "authorizer": (StageSettings, AuthorizerSettings),
+        "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),
+        "sweeper": (StageSettings, OperationsSettings, QueueSettings),
+    }
+)
+ASKS: Final = frozenset(("turns", "worker"))
+# `Settings` is also read by a function that asks no model.
+TO_ASK: Final = frozenset((Env.LLM_BASE_URL.value, Env.LLM_API_KEY.value))
+# The stack itself says which database a function sees, in which role.
+_DATABASE: Final = re.compile(r"PANTHEON_\w*DATABASE_URL")
+# A Python process needs these to start, and to find its home and the time zone.
+_PROCESS: Final = re.compile(r"PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|PYTHONPATH|PYTHONPYCACHEPREFIX|LD_LIBRARY_PATH")
+# The way out to a provider. A proxy's address may have a password.
+_NETWORK: Final = re.compile(r"SSL_CERT_(FILE|DIR)|(?i:(https?|all|no)_proxy)")
+_AWS: Final = re.compile(r"AWS_\w+")
+
+
+def told(function: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The part of `given`, the user's environment and ours, that the function is told. Its database is not in it."""
+    return {name: value for name, value in given.items() if _is_told(function, name, given)}
+
+
+def variables(function: str) -> frozenset[str]:
+    """The settings that the function is told where they are set, without its database."""
+    read = {field.alias or "" for part in READS[function] for field in part.model_fields.values()}
+    kept_from_it = frozenset() if function in ASKS else TO_ASK
+    return frozenset(name for name in read - kept_from_it if not _DATABASE.fullmatch(name))
+
+
+def _is_told(function: str, name: str, given: Mapping[str, str]) -> bool:
+    if function in ASKS:
+        if _NETWORK.fullmatch(name):
+            return True
+        if given.get(Env.LLM_PROVIDER) == "bedrock" and _AWS.fullmatch(name):
+            return True
+    return name in variables(function) or bool(_PROCESS.fullmatch(name))

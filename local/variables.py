@@ -1,0 +1,28 @@
+"""The environment variables of `pantheon run`, as its help lists them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from shared.names import Env, LocalEnv
+
+VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        LocalEnv.PORT: "where to listen on 127.0.0.1 (8000)",
+        LocalEnv.DATA_DIR: "where the database, the key and the logs are kept (.pantheon)",
+        LocalEnv.HOSTS: "names of a proxy in front, with commas; others than this machine's are refused",
+        LocalEnv.DATABASE_URL: "an owner's URL of a PostgreSQL 18; unset: a server of our own",
+        Env.LLM_PROVIDER: "local, openai or scripted; openai where a base URL is given (local)",
+        Env.LLM_BASE_URL: "any OpenAI-compatible endpoint, ending in /v1",
+        Env.LLM_API_KEY: "its key",
+        Env.TURN_SECONDS: "seconds that a posted turn may take before it is handed over (25)",
+        Env.MAX_CALL_S: "seconds that one call of a model may take, for every alias",
+        Env.TENANT_CLAIM: "the claim of a token that names the tenant (tenant_id)",
+        Env.ROLES_CLAIM: "the claim of a token that lists the roles (roles)",
+        Env.OPERATOR_ROLE: "the role that operates this deployment (operator)",
+        Env.TENANT_OF_ONE: "true: a user without a tenant has one of its own (false)",
+        Env.CORS_ORIGINS: "origins whose pages may read answers, with commas (localhost, any port)",
+        Env.DEFAULT_CAP_USD: "USD that a tenant may spend in a month, unless the operator sets its cap (100)",
+        Env.PLATFORM_ALLOWANCE_USD: "USD that the platform bears for one tenant in a month (5)",
+    }
+)

@@ -1,0 +1,53 @@
+"""What a function on this machine is told of the user's environment."""
+
+import pytest
+
+from local.told import ASKS, READS, TO_ASK, told, variables
+from shared.names import Env, LocalEnv
+
+PROCESS = {
+    "PATH": "/bin",
+    "HOME": "/home/ada",
+    "LANG": "de_DE.UTF-8",
+    "LC_TIME": "C",
+    "TZ": "UTC",
+    "PYTHONPATH": "/src",
+}
+NETWORK = {"HTTPS_PROXY": "http://me:word@proxy", "no_proxy": "localhost", "SSL_CERT_FILE": "/ca.pem"}
+AWS = {"AWS_PROFILE": "mine", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "word", "AWS_REGION": "eu-central-1"}
+CANARIES = {
+    "CANARY": "x",
+    "GITHUB_TOKEN": "x",
+    "PGPASSWORD": "x",
+    "PANTHEON_TOKEN": "x",
+    "LD_PRELOAD": "x",
+    "XPATH": "x",
+}
+OURS = {name.value: "x" for name in (*Env, *LocalEnv)}
+EVERYTHING = {**PROCESS, **NETWORK, **AWS, **CANARIES, **OURS}
+EVERY_FUNCTION = pytest.mark.parametrize("function", READS)
+
+
+@EVERY_FUNCTION
+def test_a_function_is_told_its_settings_and_what_a_process_needs(function: str) -> None:
+    network = NETWORK if function in ASKS else {}
+    assert set(told(function, EVERYTHING)) == {*PROCESS, *network, *variables(function)}
+
+
+@EVERY_FUNCTION
+def test_no_function_is_told_a_database_by_the_users_environment(function: str) -> None:
+    assert not [name for name in told(function, EVERYTHING) if "DATABASE_URL" in name]
+
+
+@EVERY_FUNCTION
+def test_only_functions_that_ask_models_are_told_the_providers_key(function: str) -> None:
+    assert (set(told(function, EVERYTHING)) >= TO_ASK) is (function in ASKS)
+    assert (TO_ASK & set(told(function, EVERYTHING)) != set()) is (function in ASKS)
+
+
+@EVERY_FUNCTION
+@pytest.mark.parametrize("provider", ["bedrock", "openai"])
+def test_only_functions_that_ask_bedrock_are_told_of_aws(function: str, provider: str) -> None:
+    given = {**EVERYTHING, Env.LLM_PROVIDER.value: provider}
+    of_aws = {name for name in told(function, given) if name.startswith("AWS_")}
+    assert of_aws == (set(AWS) if provider == "bedrock" and function in ASKS else set())
