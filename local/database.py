@@ -8,15 +8,18 @@ import psycopg
 from psycopg import sql
 
 import migrations
+from migrations.roles import reset_settings
 from shared.names import Role
 
 
 @dataclass(frozen=True)
 class RoleUrls:
-    """`app` is what functions connect with, one tenant at a time; `ops` sees every tenant; `auth` looks up API keys."""
+    """`app` serves one tenant at a time. `ops` sweeps and reconciles. `operator` sets limits and reads usage. `auth`
+    looks up API keys."""
 
     app: str
     ops: str
+    operator: str
     auth: str
 
 
@@ -24,8 +27,9 @@ def prepare(owner_url: str) -> RoleUrls:
     """Migrate the database at the owner's URL, and let its roles in. Raises psycopg.Error and what Alembic raises."""
     migrations.upgrade(owner_url)
     parts = urlsplit(owner_url)
-    if parts.password:
-        with psycopg.connect(owner_url, autocommit=True) as connection:
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        reset_settings(connection)
+        if parts.password:
             for role in Role:
                 # Hashed here, so that no log of the server can show it.
                 hashed = connection.pgconn.encrypt_password(
@@ -38,7 +42,7 @@ def prepare(owner_url: str) -> RoleUrls:
 def role_urls(owner_url: str) -> RoleUrls:
     """Where the roles reach the database that `prepare` has let them into."""
     parts = urlsplit(owner_url)
-    return RoleUrls(app=_url(parts, Role.APP), ops=_url(parts, Role.OPS), auth=_url(parts, Role.AUTH))
+    return RoleUrls(**{role.name.lower(): _url(parts, role) for role in Role})
 
 
 def _url(parts: SplitResult, role: Role) -> str:

@@ -20,10 +20,13 @@ from sqlalchemy import text
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
 from shared.db.operations.time_limit import read_within
+from shared.names import LONGEST_TRANSACTION
 
 EVER = UUID(int=0)
 
 SPENT = "spent is the sum of the payer's posts and adjustments"
+
+_SETTINGS = ", ".join(f"('{role}', 'transaction_timeout={longest}')" for role, longest in LONGEST_TRANSACTION.items())
 
 _QUERIES: Mapping[str, str] = MappingProxyType(
     {
@@ -123,7 +126,8 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             SELECT h.id, t.status
             FROM public.budget_holds h LEFT JOIN public.turns t ON t.id = h.id
             WHERE h.reason = 'accepted' AND (t.status IN ('accepted', 'running') AND (
-                SELECT true FROM public.llm_calls c WHERE c.turn_id = h.id AND c.purpose = 'agent' AND c.period = h.period
+                SELECT true FROM public.llm_calls c
+                WHERE c.turn_id = h.id AND c.purpose = 'agent' AND c.period = h.period
                 LIMIT 1
             ) IS NULL) IS NOT TRUE""",
         "an unknown outcome holds its reserve where its payer is": """
@@ -186,26 +190,26 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             HAVING coalesce(array_agg(t.turn_index ORDER BY t.turn_index) FILTER (WHERE t.id IS NOT NULL), '{}')
                    <> ARRAY(SELECT generate_series(1, s.next_turn_index - 1))""",
         "the stored response says what the tenant pays": """
-            SELECT t.id, t.response::jsonb ->> 'cost_usd' AS answered, sum(l.amount_usd) AS posted
+            SELECT t.id, t.answered_usd, sum(l.amount_usd) AS posted
             FROM public.turns t
-            LEFT JOIN public.usage_ledger l ON l.turn_id = t.id AND l.kind = 'post' AND l.account = 'tenant' AND {posted}
-            WHERE t.response IS NOT NULL AND t.id >= {since}
+            LEFT JOIN public.usage_ledger l
+                ON l.turn_id = t.id AND l.kind = 'post' AND l.account = 'tenant' AND {posted}
+            WHERE t.answered_usd IS NOT NULL AND t.id >= {since}
             GROUP BY t.id
-            HAVING (t.response::jsonb ->> 'cost_usd')::numeric <> coalesce(sum(l.amount_usd), 0)""",
+            HAVING t.answered_usd::numeric <> coalesce(sum(l.amount_usd), 0)""",
         "the text of a posted call has left the journal": """
-            SELECT call_id FROM public.llm_calls WHERE posted_at IS NOT NULL AND output IS NOT NULL AND turn_id >= {since}""",
+            SELECT call_id FROM public.llm_calls WHERE posted_at IS NOT NULL AND has_output AND turn_id >= {since}""",
         "of a deleted session no text is left once its turns have ended": """
             SELECT s.id
             FROM public.sessions s
             WHERE s.deleted_at >= coalesce(uuid_extract_timestamp({since}), '-infinity') AND (
-                s.title <> ''
+                s.has_title
                 OR EXISTS (SELECT FROM public.summaries m WHERE m.session_id = s.id)
                 OR EXISTS (
                     SELECT FROM public.turns t
                     WHERE t.session_id = s.id AND (t.deleted_at IS NULL OR t.status NOT IN ('accepted', 'running') AND (
-                        t.message <> ''
-                        OR t.response IS NOT NULL
-                        OR EXISTS (SELECT FROM public.replies r WHERE r.turn_id = t.id AND r.text IS NOT NULL)
+                        t.has_text
+                        OR EXISTS (SELECT FROM public.replies r WHERE r.turn_id = t.id AND r.has_text)
                     ))
                 ))""",
         # Every minute, of the last hours and days only: what is posted late comes by a transaction of minutes.
@@ -240,6 +244,19 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             SELECT id, status, dispatch_after
             FROM public.turns
             WHERE status IN ('accepted', 'running') AND dispatch_after < clock_timestamp() - interval '5 minutes'""",
+        # A role may change its own settings, and Postgres cannot forbid it.
+        "a role has the settings that a migration gave it": f"""
+            SELECT given.role, array_agg(kept.setting) AS settings
+            FROM (VALUES {_SETTINGS}) given (role, setting)
+            LEFT JOIN (
+                SELECT r.rolname::text AS role, s.setdatabase <> 0 AS here, unnest(s.setconfig) AS setting
+                FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_db_role_setting s ON s.setrole = r.oid
+                JOIN pg_catalog.pg_database d ON d.datname = current_database() AND s.setdatabase IN (0, d.oid)
+            ) kept USING (role)
+            GROUP BY given.role, given.setting
+            HAVING count(*) > 1 OR NOT coalesce(bool_and(kept.here AND kept.setting = given.setting), false)""",  # noqa: S608
+        # Row-level security does not cover large objects, and only a superuser can take the functions away.
+        "there is no large object": "SELECT oid, lomowner FROM pg_catalog.pg_largeobject_metadata",
     }
 )
 

@@ -9,15 +9,20 @@ WHERE id = :b_id AND deleted_at IS NULL AND (:b_days::integer IS NULL
     AND NOT EXISTS (SELECT FROM public.turns WHERE session_id = s.id AND status IN ('accepted', 'running')))
 RETURNING true AS scrubbed;
 
+-- part active
+-- The publish that ends an active turn scrubs it. A turn that ends while this part waits for it is left to the next part.
+UPDATE public.turns t SET deleted_at = clock_timestamp()
+FROM public.sessions s
+WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.id
+    AND t.status IN ('accepted', 'running');
+
 -- part turns
--- The publish that ends an active turn scrubs it.
+-- Operations write `message` and `response`, and read neither.
 UPDATE public.turns t
-SET deleted_at = clock_timestamp(),
-    message = CASE WHEN t.status IN ('accepted', 'running') THEN t.message ELSE '' END,
-    response = NULL,
-    plan = CASE WHEN t.status IN ('accepted', 'running') THEN t.plan
-                ELSE jsonb_set(t.plan, '{unknown_tags}', '[]') END
-FROM public.sessions s WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.id;
+SET deleted_at = clock_timestamp(), message = '', response = NULL, plan = jsonb_set(t.plan, '{unknown_tags}', '[]')
+FROM public.sessions s
+WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.id
+    AND t.status NOT IN ('accepted', 'running');
 
 -- part calls
 UPDATE public.llm_calls c SET output = NULL
