@@ -19,14 +19,12 @@ from sqlalchemy import text
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
+from shared.db.operations.database_invariants import OF_DATABASE
 from shared.db.operations.time_limit import read_within
-from shared.names import LONGEST_TRANSACTION
 
 EVER = UUID(int=0)
 
 SPENT = "spent is the sum of the payer's posts and adjustments"
-
-_SETTINGS = ", ".join(f"('{role}', 'transaction_timeout={longest}')" for role, longest in LONGEST_TRANSACTION.items())
 
 _QUERIES: Mapping[str, str] = MappingProxyType(
     {
@@ -244,19 +242,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             SELECT id, status, dispatch_after
             FROM public.turns
             WHERE status IN ('accepted', 'running') AND dispatch_after < clock_timestamp() - interval '5 minutes'""",
-        # A role may change its own settings, and Postgres cannot forbid it.
-        "a role has the settings that a migration gave it": f"""
-            SELECT given.role, array_agg(kept.setting) AS settings
-            FROM (VALUES {_SETTINGS}) given (role, setting)
-            LEFT JOIN (
-                SELECT r.rolname::text AS role, s.setdatabase <> 0 AS here, unnest(s.setconfig) AS setting
-                FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_db_role_setting s ON s.setrole = r.oid
-                JOIN pg_catalog.pg_database d ON d.datname = current_database() AND s.setdatabase IN (0, d.oid)
-            ) kept USING (role)
-            GROUP BY given.role, given.setting
-            HAVING count(*) > 1 OR NOT coalesce(bool_and(kept.here AND kept.setting = given.setting), false)""",  # noqa: S608
-        # Row-level security does not cover large objects, and only a superuser can take the functions away.
-        "there is no large object": "SELECT oid, lomowner FROM pg_catalog.pg_largeobject_metadata",
+        **OF_DATABASE,
     }
 )
 

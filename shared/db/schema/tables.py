@@ -10,7 +10,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Computed,
     Date,
     ForeignKeyConstraint,
     Identity,
@@ -36,7 +35,7 @@ from shared.db.schema.budget_tables import (
     budgets,
     platform_months,
 )
-from shared.db.schema.columns import Time, counts, metadata, now, tokens
+from shared.db.schema.columns import Time, counts, derived, metadata, now, tokens
 from shared.db.schema.invocation_log_tables import invocation_log_hours
 from shared.db.schema.key_tables import api_keys
 from shared.db.schema.tenant_tables import tenants, waits
@@ -82,12 +81,6 @@ __all__ = [
 # The revision that this code was written for; a test holds it against the migrations.
 MIGRATION_HEAD = "0016"
 
-
-def _derived(name: str, of_type: type[Boolean] | type[Text], expression: str) -> Column[object]:
-    """A column that Postgres computes when it is read. Operations read it instead of the text behind it."""
-    return Column(name, of_type, Computed(expression, persisted=False))
-
-
 sessions = Table(
     "sessions",
     metadata,
@@ -104,7 +97,7 @@ sessions = Table(
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
     # A private session is seen by the user who made it, and by admins.
     Column("visibility", Text, nullable=False, server_default=text("'tenant'")),
-    _derived("has_title", Boolean, "title <> ''::text"),
+    derived("has_title", Boolean, "title <> ''::text"),
     CheckConstraint("visibility IN ('private', 'tenant')", name="sessions_visibility_check"),
     # The one list that is read by tenant; and a turn names its session with its tenant.
     Index("sessions_tenant_id_id_key", "tenant_id", "id", unique=True),
@@ -149,8 +142,8 @@ turns = Table(
     Column("completed_at", Time),
     # The API key that posted the turn. No foreign key: each turn would lock its key's row.
     Column("api_key_id", Uuid),
-    _derived("has_text", Boolean, "message <> ''::text OR response IS NOT NULL"),
-    _derived(
+    derived("has_text", Boolean, "message <> ''::text OR response IS NOT NULL"),
+    derived(
         "answered_usd",
         Text,
         "CASE WHEN response IS JSON OBJECT THEN response::jsonb ->> 'cost_usd'::text ELSE NULL::text END",
@@ -228,7 +221,7 @@ llm_calls = Table(
     now(),
     Column("finished_at", Time),
     Column("posted_at", Time),
-    _derived("has_output", Boolean, "output IS NOT NULL"),
+    derived("has_output", Boolean, "output IS NOT NULL"),
     CheckConstraint("status IN ('intent', 'succeeded', 'unbilled', 'unknown')", name="llm_calls_status_check"),
     CheckConstraint("verdict IN ('reply', 'failed')", name="llm_calls_verdict_check"),
     CheckConstraint("reserve_usd >= 0 AND cost_usd >= 0", name="llm_calls_money_check"),
@@ -253,7 +246,7 @@ replies = Table(
     Column("model_alias", Text),
     *tokens(),
     Column("cost_usd", Numeric, nullable=False),
-    _derived("has_text", Boolean, "text IS NOT NULL"),
+    derived("has_text", Boolean, "text IS NOT NULL"),
     CheckConstraint("status IN ('completed', 'failed', 'skipped')", name="replies_status_check"),
     PrimaryKeyConstraint("turn_id", "position"),
     _of_a_turn("replies"),
