@@ -102,6 +102,8 @@ class Database(Construct):
                 # What is slower than this is named; its parameters, which may hold text of tenants, are not.
                 "log_min_duration_statement": "1000",
                 "log_error_verbosity": "terse",
+                # A refused hold is an error, too. Its statement says nothing that its message does not.
+                "log_min_error_statement": "panic",
                 "log_parameter_max_length": "0",
                 "log_parameter_max_length_on_error": "0",
                 "idle_in_transaction_session_timeout": "60000",

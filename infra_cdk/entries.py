@@ -58,7 +58,7 @@ class Entry:
         return self.name.title()
 
 
-ADMIN: Final = Entry("admin", Role.OPS, HTTP_SECONDS, serves=True, reads_budgets=True, snap_start=False)
+ADMIN: Final = Entry("admin", Role.OPERATOR, HTTP_SECONDS, serves=True, reads_budgets=True, snap_start=False)
 API: Final = Entry("api", Role.APP, HTTP_SECONDS, serves=True, reads_budgets=True)
 TURNS: Final = Entry("turns", Role.APP, HTTP_SECONDS, serves=True, sends=True, asks=True, reads_budgets=True)
 AUTHORIZER: Final = Entry("authorizer", Role.AUTH, 10, reads_keys=True)

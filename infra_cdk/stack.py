@@ -151,6 +151,8 @@ class PantheonStack(Stack):
         values |= self._identity(entry)
         if entry.role is Role.OPS:
             values |= {Env.OPS_DATABASE_URL: self.database.url(Role.OPS)}
+        if entry.role is Role.OPERATOR:
+            values |= {Env.OPERATOR_DATABASE_URL: self.database.url(Role.OPERATOR)}
         if entry is entries.SWEEPER and self.stage.retention_days is not None:
             values |= {Env.RETENTION_DAYS: str(self.stage.retention_days)}
         if entry.sends:

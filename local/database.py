@@ -8,15 +8,18 @@ import psycopg
 from psycopg import sql
 
 import migrations
+from migrations.roles import reset_settings
 from shared.names import Role
 
 
 @dataclass(frozen=True)
 class RoleUrls:
-    """`app` is what functions connect with, one tenant at a time; `ops` sees every tenant; `auth` looks up API keys."""
+    """`app` serves one tenant at a time. `ops` sweeps and reconciles. `operator` sets limits and reads usage. `auth`
+    looks up API keys."""
 
     app: str
     ops: str
+    operator: str
     auth: str
 
 
@@ -30,8 +33,9 @@ def prepare(owner_url: str) -> RoleUrls:
 def admit(owner_url: str) -> None:
     """Give each role its password, unless the owner has none. Raises psycopg.Error."""
     parts = urlsplit(owner_url)
-    if parts.password:
-        with psycopg.connect(owner_url, autocommit=True) as connection:
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        reset_settings(connection)
+        if parts.password:
             for role in Role:
                 # Hashed here, so that no log of the server can show it.
                 hashed = connection.pgconn.encrypt_password(
@@ -43,7 +47,7 @@ def admit(owner_url: str) -> None:
 def role_urls(owner_url: str) -> RoleUrls:
     """Where the roles reach the database that `prepare` has let them into."""
     parts = urlsplit(owner_url)
-    return RoleUrls(app=_url(parts, Role.APP), ops=_url(parts, Role.OPS), auth=_url(parts, Role.AUTH))
+    return RoleUrls(**{role.name.lower(): _url(parts, role) for role in Role})
 
 
 def role_url(owner_url: str, role: Role) -> str:

@@ -29,10 +29,10 @@ Connection = psycopg.Connection[dict[str, Any]]
 _SHOWN: Final = 5
 _CONNECT_S: Final = 5
 _COUNTS: Final = """
-    SELECT (SELECT count(*) FROM sessions) AS sessions, count(*) AS turns,
+    SELECT (SELECT count(*) FROM public.sessions) AS sessions, count(*) AS turns,
            count(*) FILTER (WHERE status IN ('accepted', 'running')) AS active,
-           (SELECT count(*) FROM llm_calls) AS calls, (SELECT count(*) FROM usage_ledger) AS entries
-    FROM turns"""
+           (SELECT count(*) FROM public.llm_calls) AS calls, (SELECT count(*) FROM public.usage_ledger) AS entries
+    FROM public.turns"""
 _COUNTED: Final = "sessions {sessions}, turns {turns} (active {active}), calls {calls}, ledger entries {entries}"
 
 
@@ -96,9 +96,9 @@ def _is_closed(data_dir: Path, say: Say) -> bool:
 
 
 def _is_of_this_release(connection: Connection, say: Say) -> bool:
-    if connection.execute("SELECT to_regclass('alembic_version') AS made").fetchall() == [{"made": None}]:
+    if connection.execute("SELECT to_regclass('public.alembic_version') AS made").fetchall() == [{"made": None}]:
         raise DoctorError("The database has no schema yet; `pantheon run` makes it.")
-    found = [row["version_num"] for row in connection.execute("SELECT version_num FROM alembic_version")]
+    found = [row["version_num"] for row in connection.execute("SELECT version_num FROM public.alembic_version")]
     if found == [MIGRATION_HEAD]:
         say(f"ok      migration {MIGRATION_HEAD}")
         return True

@@ -24,7 +24,10 @@ _Part = TypeVar("_Part", bound=BaseModel)
 
 _PREFIX: Final = "PANTHEON_"
 # The local run makes these itself. It tells each function only its own.
-_MADE: Final = frozenset((Env.APP_DATABASE_URL.value, Env.OPS_DATABASE_URL.value, Env.AUTH_DATABASE_URL.value))
+_MADE: Final = frozenset(
+    name.value
+    for name in (Env.APP_DATABASE_URL, Env.OPS_DATABASE_URL, Env.OPERATOR_DATABASE_URL, Env.AUTH_DATABASE_URL)
+)
 # Only the authorizer is told these, as on AWS.
 _AUTHORIZERS: Final = frozenset(
     name.value

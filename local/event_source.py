@@ -33,7 +33,7 @@ _DUE = """
     SELECT id, tenant_id FROM (
         SELECT id, tenant_id, dispatch_after,
                row_number() OVER (PARTITION BY tenant_id ORDER BY dispatch_after) AS place
-        FROM turns
+        FROM public.turns
         WHERE status IN ('accepted', 'running') AND (status = 'accepted' OR lease_expires_at < clock_timestamp())
             AND id <> ALL (%s)
     ) waiting

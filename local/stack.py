@@ -45,8 +45,10 @@ _TURN_MARGIN_S: Final = 4.0
 _AUTHORIZER_S: Final = 10.0
 _CONNECT_S: Final = 5
 # Each process of each function keeps a connection, and there may be 32 of each. Errors are logged without their
-# details, which are the values of a row.
-_POSTGRES: Final = MappingProxyType({"max_connections": "200", "log_error_verbosity": "terse"})
+# details, which are the values of a row, and without their statement.
+_POSTGRES: Final = MappingProxyType(
+    {"max_connections": "200", "log_error_verbosity": "terse", "log_min_error_statement": "panic"}
+)
 
 Say = Callable[[str], None]
 
@@ -198,8 +200,9 @@ def _model(log_dir: Path, resources: ExitStack, say: Say) -> str:
 
 
 def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:
-    """Each function knows the database in one role: the application's, that of operations, or the authorizer's."""
+    """Tell each function the address of one database role."""
     app, operations = {Env.APP_DATABASE_URL.value: urls.app}, {Env.OPS_DATABASE_URL.value: urls.ops}
+    operator = {Env.OPERATOR_DATABASE_URL.value: urls.operator}
     authorizer = {**settings.authorizer, Env.AUTH_DATABASE_URL.value: urls.auth}
     return (
         Function(AUTHORIZER, "functions.authorizer.handler:handler", _AUTHORIZER_S, authorizer),
@@ -207,7 +210,7 @@ def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:
         Function("turns", "functions.turns.handler:handler", settings.turn_seconds + _TURN_MARGIN_S, app),
         replace(WORKER, environ=app),
         replace(SWEEPER, environ=operations),
-        Function("admin", "functions.admin.handler:handler", _API_S, operations),
+        Function("admin", "functions.admin.handler:handler", _API_S, operator),
     )
 
 

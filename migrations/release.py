@@ -16,6 +16,7 @@ from psycopg import sql
 from sqlalchemy.exc import SQLAlchemyError
 
 import migrations
+from migrations.roles import reset_settings
 from shared.names import Role
 
 # RDS's own role: who is a member signs in by a token, and by nothing else.
@@ -62,6 +63,7 @@ def _bring_up(url: str) -> Release:
         if found is not None and found not in known:
             return Release(found, found)
         migrations.upgrade(url)
+        reset_settings(connection)
         _let_roles_sign_in(connection)
         left = _revision(connection)
         assert left is not None
@@ -69,9 +71,9 @@ def _bring_up(url: str) -> Release:
 
 
 def _revision(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
-    if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+    if connection.execute("SELECT to_regclass('public.alembic_version')").fetchone() == (None,):
         return None
-    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    row = connection.execute("SELECT version_num FROM public.alembic_version").fetchone()
     return None if row is None else str(row[0])
 
 

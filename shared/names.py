@@ -4,6 +4,7 @@ Standard library only and no logic: the stack that deploys Pantheon reads this f
 """
 
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 SERVICE: Final = "pantheon"
@@ -53,6 +54,7 @@ class Env(StrEnum):
     STAGE = "PANTHEON_STAGE"
     APP_DATABASE_URL = "PANTHEON_APP_DATABASE_URL"
     OPS_DATABASE_URL = "PANTHEON_OPS_DATABASE_URL"
+    OPERATOR_DATABASE_URL = "PANTHEON_OPERATOR_DATABASE_URL"
     AUTH_DATABASE_URL = "PANTHEON_AUTH_DATABASE_URL"
     INVOCATION_LOG = "PANTHEON_INVOCATION_LOG"
     # Only the migration is told these: nothing else knows how to become the owner.
@@ -121,9 +123,19 @@ class Role(StrEnum):
     """Database roles. The owner, who migrates, is whoever the deployment made the database with."""
 
     APP = "pantheon_app"
+    # Sweeps and reconciles, across tenants.
     OPS = "pantheon_ops"
+    # Sets limits and reads usage for the operator, across tenants.
+    OPERATOR = "pantheon_operator"
     # Looks up API keys, one by its hash, and nothing else.
     AUTH = "pantheon_auth"
+
+
+# After so long Postgres ends a transaction of the role. A role has no other setting. The roll-up counts on this:
+# after a quarter of an hour, no transaction posts into an hour any more.
+LONGEST_TRANSACTION: Final = MappingProxyType(
+    {Role.APP: "1min", Role.OPS: "10min", Role.OPERATOR: "1min", Role.AUTH: "1min"}
+)
 
 
 class Metric(StrEnum):

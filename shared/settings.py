@@ -111,6 +111,12 @@ class OperationsSettings(Environment):
     retention_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
 
 
+class OperatorSettings(Environment):
+    """What the operator's function needs to know: its role sets limits and reads usage across tenants."""
+
+    operator_database_url: str
+
+
 class InvocationLogSettings(Environment):
     """Where Bedrock writes its invocation log, `s3://bucket/AWSLogs/<account>/BedrockModelInvocationLogs/<region>` with
     a prefix before `AWSLogs` if it has one; and whose calls in it are ours."""
@@ -190,6 +196,12 @@ def quota_settings() -> QuotaSettings:
 def operations_settings() -> OperationsSettings:
     """The same for a function of operations."""
     return _read(OperationsSettings)
+
+
+@cache
+def operator_settings() -> OperatorSettings:
+    """The same for the operator's function."""
+    return _read(OperatorSettings)
 
 
 @cache

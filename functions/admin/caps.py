@@ -8,7 +8,7 @@ from functions.budget import CapBody, CapView, budget_view, caps_of
 from functions.schemas import ProblemView
 from functions.strict_route import StrictRoute
 from shared.db.api.budgets import load_budget, record_caps
-from shared.db.engine import operations_database
+from shared.db.engine import operator_database
 from shared.domain.identifier import is_identifier
 from shared.errors import NotFound
 from shared.names import API_PREFIX
@@ -30,11 +30,11 @@ TenantId = Annotated[str, Depends(_tenant_id)]
 @router.get("", response_model=CapView, responses={403: {"model": ProblemView}})
 async def read_cap(tenant_id: TenantId) -> dict[str, Any]:
     """A tenant's month as its administrator sees it. An unknown tenant has the default cap and spent nothing."""
-    return {"tenant_id": tenant_id, **budget_view(load_budget(operations_database(), tenant_id))}
+    return {"tenant_id": tenant_id, **budget_view(load_budget(operator_database(), tenant_id))}
 
 
 @router.put("", response_model=CapView, responses={403: {"model": ProblemView}})
 async def set_cap(tenant_id: TenantId, body: CapBody) -> dict[str, Any]:
     """Set a tenant's cap, null for the default. It binds from the next call on, even if the tenant's limit
     is above it. Set the tenant's allowance, too, if it is given."""
-    return {"tenant_id": tenant_id, **budget_view(record_caps(operations_database(), tenant_id, caps_of(body)))}
+    return {"tenant_id": tenant_id, **budget_view(record_caps(operator_database(), tenant_id, caps_of(body)))}

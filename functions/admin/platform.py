@@ -8,7 +8,7 @@ from functions.budget import LimitBody, MonthView, limit_of, month_view
 from functions.schemas import ProblemView
 from functions.strict_route import StrictRoute
 from shared.db.api.budgets import load_platform_budget, record_platform_limit
-from shared.db.engine import operations_database
+from shared.db.engine import operator_database
 from shared.names import API_PREFIX
 
 router = APIRouter(prefix=f"{API_PREFIX}/admin/platform/budget", route_class=StrictRoute)
@@ -17,11 +17,11 @@ router = APIRouter(prefix=f"{API_PREFIX}/admin/platform/budget", route_class=Str
 @router.get("", response_model=MonthView, responses={403: {"model": ProblemView}})
 async def read_platform_budget() -> dict[str, Any]:
     """The platform's month, over all tenants."""
-    return month_view(load_platform_budget(operations_database()))
+    return month_view(load_platform_budget(operator_database()))
 
 
 @router.put("", response_model=MonthView, responses={403: {"model": ProblemView}})
 async def set_platform_budget(body: LimitBody) -> dict[str, Any]:
     """Set the platform's limit, null for none. Zero stops its spending at once: tenants then pay for routing, summaries
     and failed attempts. Any other limit is compared with the month's spending, which is measured every minute."""
-    return month_view(record_platform_limit(operations_database(), limit_of(body)))
+    return month_view(record_platform_limit(operator_database(), limit_of(body)))

@@ -9,7 +9,7 @@ from functions.requests import RequestedPage
 from functions.schemas import PageOf, ProblemView
 from functions.strict_route import StrictRoute
 from functions.usage import GroupBy, RequestedPeriod, UsageTotalView, amounts, read_groups, total_view
-from shared.db.engine import operations_database
+from shared.db.engine import operator_database
 from shared.db.usage.totals import OPERATOR_GROUPS, load_totals
 from shared.names import API_PREFIX
 
@@ -45,7 +45,7 @@ async def read_all_usage(period: RequestedPeriod, page: RequestedPage, group_by:
     reason; one total without. Sorted by the groups in this order. Days are those of UTC. The period is 400 days at
     most, by session_id 92 days, and 422 otherwise."""
     groups = read_groups(group_by, OPERATOR_GROUPS)
-    found = load_totals(operations_database(), None, period, groups, page)
+    found = load_totals(operator_database(), None, period, groups, page)
     shares = tuple(PlatformShareView.model_fields)
     items = [total_view(row, groups) | {"platform_share": amounts(row, shares)} for row in found.items]
     return {"items": items, "next_cursor": found.next_cursor}

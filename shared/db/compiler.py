@@ -24,11 +24,13 @@ class _Compiler(PGCompiler_psycopg):
 # Numbered parameters, as Postgres has them: psycopg would search the whole text for named ones at each run.
 _DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _DIALECT.statement_compiler = _Compiler
+# Every table is named with its schema, so that no search_path can put another one in its place.
+_SCHEMAS: dict[str | None, str | None] = {None: "public"}
 
 
 def compiled(clause: ClauseElement) -> Statement:
     """The statement of `clause`, whose parameters are its `bindparam`s."""
-    result: Any = clause.compile(dialect=_DIALECT)
+    result: Any = clause.compile(dialect=_DIALECT, schema_translate_map=_SCHEMAS, render_schema_translate=True)
     return Statement(Part("statement", str(result), tuple(result.positiontup or ())))
 
 

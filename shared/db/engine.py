@@ -19,9 +19,18 @@ from shared.db.address import Address
 from shared.db.pipeline import NoAnswer, Pipeline
 from shared.db.statement import Params, Row, Statement
 from shared.errors import DatabaseUnavailable
-from shared.settings import authorizer_settings, operations_settings, settings
+from shared.settings import authorizer_settings, operations_settings, operator_settings, settings
 
-__all__ = ["Database", "Params", "Row", "Statement", "database", "key_database", "operations_database"]
+__all__ = [
+    "Database",
+    "Params",
+    "Row",
+    "Statement",
+    "database",
+    "key_database",
+    "operations_database",
+    "operator_database",
+]
 
 _SET_TENANT = "SELECT set_config('app.tenant_id', $1, true)"
 # If the connection dies during a turn, the turn waits 8 s for an answer. Recording the outcome then takes up to six
@@ -140,6 +149,12 @@ def database() -> Database:
 def operations_database() -> Database:
     """The same in the role for operations, which sees every tenant."""
     return Database(operations_settings().ops_database_url)
+
+
+@cache
+def operator_database() -> Database:
+    """The same in the operator's role, which sets limits and reads usage of every tenant."""
+    return Database(operator_settings().operator_database_url)
 
 
 @cache

@@ -131,8 +131,14 @@ def prepare(before: Path, now: Path, name: str, say: Callable[[str], None]) -> I
         # The schema moves below it.
         world.owner.prepare_threshold = None
         environ = world.environ(
-            # A release before the authorizer compares claims with these.
-            {Env.OWNER_DATABASE_URL: world.owner_url, Env.JWT_ISSUER: ISSUER, Env.JWT_AUDIENCE: AUDIENCE}
+            {
+                Env.OWNER_DATABASE_URL: world.owner_url,
+                # A release before the authorizer compares claims with these.
+                Env.JWT_ISSUER: ISSUER,
+                Env.JWT_AUDIENCE: AUDIENCE,
+                # While the schema moves, more turns are active than a tenant may have by default.
+                Env.TENANT_ACTIVE_TURNS: "0",
+            }
         )
         log = Path(directory) / "handlers.log"
         older, newer = Release(name, before, environ, log), Release("this release", now, environ, log)

@@ -12,7 +12,14 @@ from local.stack import Stack
 from tests.e2e.tenant import Tenant
 
 WORD, KEY = f"said-{uuid4()}", f"key-{uuid4()}"
-COPY: LiteralString = "INSERT INTO turns SELECT (jsonb_populate_record(t, %s::jsonb)).* FROM turns t WHERE id = %s"
+COPY: LiteralString = """
+    INSERT INTO turns (id, tenant_id, session_id, user_id, turn_index, status, idempotency_key, fingerprint, message,
+                       mode, fan_out, roster, lease_epoch)
+    SELECT (%s::jsonb ->> 'id')::uuid, tenant_id, session_id, user_id, 9, status, idempotency_key, fingerprint, message,
+           mode, fan_out, roster, lease_epoch
+    FROM turns WHERE id = %s"""
+# All that the code raises itself.
+CODES = ("PN001", "PN002", "PN003", "PN004", "PN005")
 # What a client of the database might do wrong, and what Postgres says then.
 FAILURES: dict[str, tuple[LiteralString, tuple[object, ...]]] = {
     "null value in column": ("UPDATE turns SET message = %s, fingerprint = NULL", (WORD,)),
@@ -35,7 +42,7 @@ def test_a_row_that_breaks_a_rule_is_not_in_the_log(stack: Stack, tenant: Tenant
         app.execute("SELECT set_config('app.tenant_id', %s, false)", [tenant.id])
         for said, (statement, params) in FAILURES.items():
             with pytest.raises(psycopg.Error, match=said):
-                app.execute(statement, params or (f'{{"id": "{uuid4()}", "turn_index": 9}}', turn["id"]))
+                app.execute(statement, params or (f'{{"id": "{uuid4()}"}}', turn["id"]))
     logged = log.read_text()[before:]
     # Otherwise the log would prove nothing.
     assert [said for said in FAILURES if said not in logged] == []
@@ -48,6 +55,21 @@ def test_a_turn_that_is_refused_for_want_of_money_leaves_no_word_in_the_log(
     assert tenant.http.put("budget", json={"limit_usd": "0"}).status_code == 200
     assert tenant.post(session_id, f"{WORD} {KEY}", key=KEY).status_code == 402
     assert [word for word in (WORD, KEY) if word in log.read_text()] == []
+    logged = log.read_text()
+    assert [word for word in ("STATEMENT", "INSERT INTO", "UPDATE public", "PN00") if word in logged] == []
+    assert "ERROR:  the budget does not cover" in logged
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_refusal_writes_its_reason_and_no_statement(stack: Stack, log: Path, code: str) -> None:
+    before = len(log.read_text())
+    with psycopg.connect(stack.app_url, autocommit=True) as app:
+        with pytest.raises(psycopg.Error, match="no more of it") as raised:
+            app.execute("SELECT public.refuse(%s, 'no more of it') WHERE %s <> ''", (code, WORD))
+        assert raised.value.sqlstate == code
+    logged = log.read_text()[before:]
+    assert "ERROR:  no more of it" in logged
+    assert [word for word in ("STATEMENT", "SELECT", "CONTEXT", WORD) if word in logged] == []
 
 
 def test_a_password_is_sent_to_the_server_as_a_hash(

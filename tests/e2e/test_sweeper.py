@@ -38,9 +38,10 @@ def test_a_function_has_the_address_of_one_role(stack: Stack) -> None:
         variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
         environment = dict(variable.split("=", 1) for variable in variables if "=" in variable)
         if function := environment.get("AWS_LAMBDA_FUNCTION_NAME"):
-            roles = (Env.APP_DATABASE_URL, Env.OPS_DATABASE_URL, Env.AUTH_DATABASE_URL)
+            roles = (Env.APP_DATABASE_URL, Env.OPS_DATABASE_URL, Env.OPERATOR_DATABASE_URL, Env.AUTH_DATABASE_URL)
             addresses = {"PANTHEON_DATABASE_URL", *(name.value for name in roles)}
             found.setdefault(function, set()).update(addresses & environment.keys())
     app, ops = {Env.APP_DATABASE_URL.value}, {Env.OPS_DATABASE_URL.value}
+    operator, auth = {Env.OPERATOR_DATABASE_URL.value}, {Env.AUTH_DATABASE_URL.value}
     tenants = {"api": app, "turns": app, "worker": app}
-    assert found == {**tenants, "sweeper": ops, "admin": ops, "authorizer": {Env.AUTH_DATABASE_URL.value}}
+    assert found == {**tenants, "sweeper": ops, "admin": operator, "authorizer": auth}

@@ -71,7 +71,7 @@ class World:
     def _connect(self) -> None:
         self._server = postgres.start(self._directory / "postgres", settings=_SETTINGS)
         urls = database.prepare(self._server.url)
-        self._app_url, self._ops_url = urls.app, urls.ops
+        self._app_url, self._ops_url, self._operator_url = urls.app, urls.ops, urls.operator
         self.owner = psycopg.connect(self._server.url, autocommit=True, row_factory=dict_row)
         self.app, self.ops = Database(urls.app), Database(urls.ops)
 
@@ -188,6 +188,7 @@ class World:
         return {
             Env.APP_DATABASE_URL: self._app_url,
             Env.OPS_DATABASE_URL: self._ops_url,
+            Env.OPERATOR_DATABASE_URL: self._operator_url,
             Env.LLM_PROVIDER: "openai",
             Env.LLM_BASE_URL: self._provider_url,
             # Time is told by the events' contexts.

@@ -95,6 +95,7 @@ def served(directory: Path) -> Iterator[dict[str, str]]:
             **os.environ,
             Env.APP_DATABASE_URL: urls.app,
             Env.OPS_DATABASE_URL: urls.ops,
+            Env.OPERATOR_DATABASE_URL: urls.operator,
             Env.OPERATOR_ROLE: "operator",
             Env.LLM_PROVIDER: "scripted",
             Env.MAX_CALL_S: "1",

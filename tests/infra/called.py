@@ -172,6 +172,7 @@ def account(folder: Path) -> Iterator[Account]:
                 Env.LLM_PROVIDER: "bedrock",
                 Env.APP_DATABASE_URL: roles.app,
                 Env.OPS_DATABASE_URL: roles.ops,
+                Env.OPERATOR_DATABASE_URL: roles.operator,
                 Env.OWNER_DATABASE_URL: server.url,
                 Env.OWNER_SECRET_ARN: secret,
                 Env.QUEUE_URL: queue,

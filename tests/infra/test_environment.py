@@ -23,6 +23,7 @@ from shared.settings import (
     IssuerSettings,
     MigrationSettings,
     OperationsSettings,
+    OperatorSettings,
     QueueSettings,
     QuotaSettings,
     Settings,
@@ -34,7 +35,7 @@ from tests.infra.template import Template, text
 # The parts of the environment that a function reads, whatever it is asked.
 READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
     {
-        "admin": (StageSettings, HttpSettings, BudgetSettings, OperationsSettings),
+        "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
         "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, Settings),
         "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
         "authorizer": (StageSettings, AuthorizerSettings),

@@ -21,8 +21,8 @@ ONE, TWO = Decimal(1), Decimal(2)
 
 
 @pytest.fixture
-def operations(database_urls: DatabaseUrls) -> Iterator[Database]:
-    db = Database(database_urls.of(Role.OPS))
+def operator(database_urls: DatabaseUrls) -> Iterator[Database]:
+    db = Database(database_urls.of(Role.OPERATOR))
     yield db
     db.close()
 
@@ -35,10 +35,10 @@ def test_of_two_limits_set_at_once_one_stands_and_both_are_answered(room: Counci
 
 
 def test_a_limit_that_waits_for_a_cap_is_held_against_it(
-    room: CouncilRoom, other: OtherProcess, operations: Database
+    room: CouncilRoom, other: OtherProcess, operator: Database
 ) -> None:
     """The first row is being made by the operator: what the administrator saw before knew of no cap."""
-    with ThreadPoolExecutor() as pool, transaction(operations, room.tenant_id) as execute:
+    with ThreadPoolExecutor() as pool, transaction(operator, room.tenant_id) as execute:
         execute(budgets._SET_CAP, {"b_payer": f"tenant:{room.tenant_id}", "b_usd": ONE}, lambda _: None)
         waiting = pool.submit(budgets.record_limit, other.db, room.tenant_id, TWO)
         room.wait_until_blocked()
@@ -57,9 +57,9 @@ def test_a_limit_is_set_while_a_hold_is_not_yet_committed_and_binds_the_next(
         room.take("@writer hello")
 
 
-def test_a_cap_is_lowered_under_a_running_turn(room: CouncilRoom, operations: Database) -> None:
+def test_a_cap_is_lowered_under_a_running_turn(room: CouncilRoom, operator: Database) -> None:
     def lower(_: Request) -> str:
-        cap = budgets.record_caps(operations, room.tenant_id, {"tenant": Decimal(0)})
+        cap = budgets.record_caps(operator, room.tenant_id, {"tenant": Decimal(0)})
         assert (cap.held_usd,) == room.calls("reserve_usd")[0]
         return "Roses."
 
@@ -70,16 +70,16 @@ def test_a_cap_is_lowered_under_a_running_turn(room: CouncilRoom, operations: Da
     assert budgets.load_budget(room.db, room.tenant_id).binding_usd == 0
 
 
-def test_the_operator_sees_any_payer_and_sets_the_platforms_limit(room: CouncilRoom, operations: Database) -> None:
+def test_the_operator_sees_any_payer_and_sets_the_platforms_limit(room: CouncilRoom, operator: Database) -> None:
     room.take("@writer hello")
-    shown = budgets.load_budget(operations, room.tenant_id)
+    shown = budgets.load_budget(operator, room.tenant_id)
     assert shown == budgets.load_budget(room.db, room.tenant_id)
     assert shown.spent_usd > 0
-    assert budgets.record_platform_limit(operations, ONE).limit_usd == ONE
+    assert budgets.record_platform_limit(operator, ONE).limit_usd == ONE
     assert room.rows("SELECT * FROM budget_limits") == [{"payer": "platform", "limit_usd": ONE, "cap_usd": None}]
 
 
-def test_a_month_is_its_payers_and_that_of_the_clock(room: CouncilRoom, operations: Database) -> None:
+def test_a_month_is_its_payers_and_that_of_the_clock(room: CouncilRoom, operator: Database) -> None:
     room.take("@writer hello")
     for table in ("llm_calls", "usage_ledger", "budgets"):
         room.owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
@@ -87,20 +87,20 @@ def test_a_month_is_its_payers_and_that_of_the_clock(room: CouncilRoom, operatio
     other.provider.enqueue(answer())
     with other.databases:
         other.take("@writer hello")
-    budgets.record_caps(operations, "tenant-2", {"tenant": ONE})
-    mine, theirs = (budgets.load_budget(operations, tenant) for tenant in ("tenant-1", "tenant-2"))
+    budgets.record_caps(operator, "tenant-2", {"tenant": ONE})
+    mine, theirs = (budgets.load_budget(operator, tenant) for tenant in ("tenant-1", "tenant-2"))
     assert [mine.binding_usd, mine.held_usd, mine.spent_usd] == [budget_settings().default_cap_usd, 0, 0]
     assert [theirs.binding_usd, theirs.held_usd, theirs.spent_usd] == [ONE, 0, FAST_COST]
     assert (mine.period.day, mine.period) == (1, theirs.period)
 
 
-def test_a_limit_is_the_cap_at_most_or_none(room: CouncilRoom, operations: Database) -> None:
-    budgets.record_caps(operations, room.tenant_id, {"tenant": ONE})
+def test_a_limit_is_the_cap_at_most_or_none(room: CouncilRoom, operator: Database) -> None:
+    budgets.record_caps(operator, room.tenant_id, {"tenant": ONE})
     for usd in (ONE, None, Decimal(0)):
         assert budgets.record_limit(room.db, room.tenant_id, usd).limit_usd == usd
     with pytest.raises(AboveCap) as refused:
         budgets.record_limit(room.db, room.tenant_id, ONE + Decimal("0.000001"))
     assert refused.value.extra == {"cap_usd": "1"}
     assert budgets.load_budget(room.db, room.tenant_id).limit_usd == 0
-    assert budgets.record_caps(operations, room.tenant_id, {"tenant": None}).binding_usd == 0
+    assert budgets.record_caps(operator, room.tenant_id, {"tenant": None}).binding_usd == 0
     assert budgets.record_limit(room.db, room.tenant_id, TWO).binding_usd == TWO

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 import migrations
 from local import doctor, postgres
 from local.postgres_access import OWNER
+from migrations.roles import reset_settings
 from shared.db.operations.invariants import INVARIANTS
 from shared.names import LocalEnv, Role
 from tests.broken import BREAKS, take_turns
@@ -35,6 +36,9 @@ def patient(postgres_server: postgres.Server, template: str, scripted_settings: 
     with psycopg.connect(postgres_server.url, autocommit=True) as administrator:
         administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
         urls = DatabaseUrls(postgres_server.url.removesuffix("postgres") + name)
+        # A copy of a database has none of its roles' settings.
+        with psycopg.connect(urls.owner, autocommit=True) as copied:
+            reset_settings(copied)
         with psycopg.connect(urls.owner, autocommit=True, row_factory=dict_row) as owner:
             room = CouncilRoom(owner, urls.of(Role.APP))
             with room.databases:

@@ -32,13 +32,31 @@ STRUCTURE: dict[str, LiteralString] = {
 # What only a migration makes.
 SECURITY: dict[str, LiteralString] = {
     "tables": """
-        SELECT relname, relkind::text, relrowsecurity, relforcerowsecurity, relacl::text
+        SELECT relname, relkind::text, relrowsecurity, relforcerowsecurity
         FROM pg_class WHERE relnamespace = 'public'::regnamespace""",
     "policies": """
         SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check
         FROM pg_policies WHERE schemaname = 'public'""",
     "functions": "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
     "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+}
+# What roles may do, one row for each right: a step down lists them in another order.
+GRANTS: dict[str, LiteralString] = {
+    "grants": """
+        SELECT relname, grantee::regrole::text, privilege_type FROM pg_class, aclexplode(relacl)
+        WHERE relnamespace = 'public'::regnamespace""",
+    "columns' grants": """
+        SELECT attrelid::regclass::text, attname, grantee::regrole::text, privilege_type
+        FROM pg_attribute, aclexplode(attacl)""",
+    "database's grants": """
+        SELECT grantee::regrole::text, privilege_type
+        FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE datname = current_database()""",
+    "functions' grants": """
+        SELECT oid::regprocedure::text, grantee::regrole::text
+        FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE starts_with(proname, 'lo_')""",
+    "settings": """
+        SELECT setrole::regrole::text, setconfig FROM pg_db_role_setting
+        WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())""",
 }
 
 
@@ -69,7 +87,7 @@ def test_the_way_down_leaves_nothing_and_the_way_up_again_leads_to_the_same_sche
     url = empty_database.owner
     bare = dump(url, STRUCTURE | SECURITY)
     migrations.upgrade(url)
-    first = dump(url, STRUCTURE | SECURITY)
+    first = dump(url, STRUCTURE | SECURITY | GRANTS)
     command.downgrade(migrations.config(url), "base")
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == []
@@ -78,7 +96,7 @@ def test_the_way_down_leaves_nothing_and_the_way_up_again_leads_to_the_same_sche
         connection.execute("DROP TABLE alembic_version")
     assert dump(url, STRUCTURE | SECURITY) == bare
     migrations.upgrade(url)
-    assert dump(url, STRUCTURE | SECURITY) == first
+    assert dump(url, STRUCTURE | SECURITY | GRANTS) == first
 
 
 def test_the_code_names_the_newest_revision() -> None:
@@ -132,3 +150,13 @@ def upgrade():
     with psycopg.connect(empty_database.owner) as connection:
         index = connection.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = 'turns_user_id_idx'::regclass")
         assert index.fetchall() == [(True,)]
+
+
+def test_a_step_down_leaves_the_schema_and_the_grants_of_the_release_before(empty_database: DatabaseUrls) -> None:
+    url = empty_database.owner
+    newest = ScriptDirectory.from_config(migrations.config(url)).get_revision(MIGRATION_HEAD)
+    migrations.upgrade(url, str(newest.down_revision))
+    before = dump(url, STRUCTURE | SECURITY | GRANTS)
+    migrations.upgrade(url)
+    command.downgrade(migrations.config(url), "-1")
+    assert dump(url, STRUCTURE | SECURITY | GRANTS) == before

@@ -10,9 +10,9 @@ import pytest
 from functions.admin import usage
 from functions.http import create_app, lambda_handler
 from local.gateway.worker import LambdaContext
-from shared.db.engine import operations_database
+from shared.db.engine import operator_database
 from shared.names import API_PREFIX, Env, Role
-from shared.settings import operations_settings, settings
+from shared.settings import operator_settings, settings
 from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, DatabaseUrls, answer, body, unknown
 from tests.ledger_rows import entry, hours_ago, insert
 from tests.unit.gateway import body_of, problem_of, request
@@ -27,7 +27,7 @@ Ask = Callable[..., dict[str, Any]]
 @pytest.fixture
 def ask(room: CouncilRoom, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
     """GET /admin/usage with a query, without the check of roles, which is the application's."""
-    monkeypatch.setenv(Env.OPS_DATABASE_URL, database_urls.of(Role.OPS))
+    monkeypatch.setenv(Env.OPERATOR_DATABASE_URL, database_urls.of(Role.OPERATOR))
     app = create_app("Pantheon operations")
     app.include_router(usage.router)
     handler = lambda_handler(app)
@@ -36,11 +36,11 @@ def ask(room: CouncilRoom, database_urls: DatabaseUrls, monkeypatch: pytest.Monk
         context = LambdaContext("admin", "invocation", 1e12)
         return handler(request("GET", f"{API_PREFIX}/admin/usage", query=query), context)
 
-    for known in (operations_settings, operations_database):
+    for known in (operator_settings, operator_database):
         known.cache_clear()
     yield asked
-    operations_database().close()
-    for known in (operations_settings, operations_database):
+    operator_database().close()
+    for known in (operator_settings, operator_database):
         known.cache_clear()
 
 

@@ -1,17 +1,14 @@
-"""The `.sql` files against the migrated schema: a wrong table, column or type is found before anything runs."""
-
-from pathlib import Path
+"""The statements against the migrated schema: a wrong table, column or type is found before anything runs."""
 
 import psycopg
 import pytest
 
 import migrations
-from shared import db
 from shared.db.schema.tables import metadata
 from shared.db.statement import load, read_sql
 from tests.council_room import DatabaseUrls
+from tests.known_statements import FILES, of_files, of_local, of_modules, of_usage
 
-FILES = sorted(path.stem for path in (Path(db.__file__).parent / "sql").glob("*.sql"))
 PARTS = [(name, part) for name in FILES if "-- part " in read_sql(name) for part in load(name).parts]
 
 
@@ -19,6 +16,37 @@ PARTS = [(name, part) for name in FILES if "-- part " in read_sql(name) for part
 def test_postgres_prepares_every_part(owner: psycopg.Connection, name: str, part: object) -> None:
     owner.execute(f"PREPARE part AS {part.text}".encode())  # type: ignore[attr-defined]
     owner.execute("DEALLOCATE part")
+
+
+def test_every_statement_names_its_schema(owner: psycopg.Connection) -> None:
+    """No search_path of a role or a connection, and no temporary table, puts another table in the place of ours."""
+    statements = [*of_files(), *of_modules(), *of_usage(), *of_local()]
+    assert len(statements) > 200
+    unnamed = []
+    with owner.transaction(force_rollback=True):
+        owner.execute("SET LOCAL search_path = ''")
+        for name, text in statements:
+            try:
+                with owner.transaction(force_rollback=True):
+                    owner.execute(f"PREPARE each AS {text}".encode())
+                    owner.execute("DEALLOCATE each")
+            except psycopg.Error as error:
+                unnamed.append((name, str(error)))
+    assert unnamed == []
+
+
+@pytest.mark.parametrize("path", ["''", "odd, pg_catalog", "pg_temp, public"])
+def test_the_functions_of_the_schema_find_their_tables_by_any_search_path(owner: psycopg.Connection, path: str) -> None:
+    with owner.transaction(force_rollback=True):
+        owner.execute("CREATE SCHEMA odd")
+        owner.execute("CREATE TABLE odd.turns (created_at timestamptz)")
+        owner.execute("CREATE TEMP TABLE turns (created_at timestamptz)")
+        owner.execute(f"SET LOCAL search_path = {path}".encode())
+        newest = "SELECT public.nth_newest_turn_at('tenant-1', '-infinity', 1) IS NULL AS none"
+        assert [dict(row) for row in owner.execute(newest)] == [{"none": True}]
+        with pytest.raises(psycopg.Error, match="too much") as raised, owner.transaction():
+            owner.execute("SELECT public.refuse('PN001', 'too much')")
+        assert raised.value.sqlstate == "PN001"
 
 
 def test_no_statement_breaks_when_a_table_gets_another_column(empty_database: DatabaseUrls) -> None:

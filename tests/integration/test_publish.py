@@ -162,9 +162,11 @@ def test_a_publish_that_fails_again_and_again_costs_nothing_more(room: CouncilRo
 def write_a_strange_call(room: CouncilRoom, status: str) -> None:
     """Beside that of the turn, and without an outcome."""
     room.owner.execute(
-        """INSERT INTO llm_calls SELECT (jsonb_populate_record(call, jsonb_build_object('call_id', gen_random_uuid(),
-            'attempt', 9, 'status', %s::text, 'verdict', null, 'finished_at', null, 'cost_usd', 0
-        ))).* FROM llm_calls AS call""",
+        """INSERT INTO llm_calls (call_id, attempt, status, tenant_id, session_id, turn_id, step, purpose, agent_key,
+            agent_version, model_alias, provider, model_id, request_hash, payer, period, reserve_usd, rates)
+        SELECT gen_random_uuid(), 9, %s, tenant_id, session_id, turn_id, step, purpose, agent_key,
+            agent_version, model_alias, provider, model_id, request_hash, payer, period, reserve_usd, rates
+        FROM llm_calls""",
         (status,),
     )
 

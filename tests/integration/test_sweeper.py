@@ -98,12 +98,19 @@ def copies(room: CouncilRoom, turn_id: UUID, number: int) -> Iterator[None]:
     """So many more turns like this one, each in a session of its own and due a millisecond before the last."""
     room.owner.execute(
         """WITH made AS (
-            INSERT INTO sessions SELECT copy.* FROM turns t JOIN sessions s ON s.id = t.session_id,
+            INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys, next_turn_index)
+            SELECT copy.id, copy.tenant_id, copy.user_id, copy.title, copy.mode, copy.fan_out, copy.agent_keys,
+                   copy.next_turn_index
+            FROM turns t JOIN sessions s ON s.id = t.session_id,
                 generate_series(1, %(number)s) AS n,
                 jsonb_populate_record(s, jsonb_build_object('id', md5(s.id::text || n))) AS copy
             WHERE t.id = %(id)s RETURNING id
         )
-        INSERT INTO turns SELECT copy.*
+        INSERT INTO turns (id, tenant_id, session_id, user_id, turn_index, status, fingerprint, message, mode, fan_out,
+                           roster, plan, lease_epoch, lease_expires_at, dispatch_after, created_at)
+        SELECT copy.id, copy.tenant_id, copy.session_id, copy.user_id, copy.turn_index, copy.status, copy.fingerprint,
+               copy.message, copy.mode, copy.fan_out, copy.roster, copy.plan, copy.lease_epoch, copy.lease_expires_at,
+               copy.dispatch_after, copy.created_at
         FROM turns t, (SELECT id, row_number() OVER () AS n FROM made) made,
             jsonb_populate_record(t, jsonb_build_object('id', made.id, 'session_id', made.id,
                 'dispatch_after', t.dispatch_after - n * interval '1 ms')) AS copy

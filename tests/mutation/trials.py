@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from local import database, postgres
+from migrations.roles import reset_settings
 from tests import council_room, other_process
 from tests.mutation import graft
 from tests.mutation.forks import in_fork
@@ -122,6 +123,9 @@ class Trials:
         with psycopg.connect(self.server.url, autocommit=True) as administrator:
             administrator.execute("DROP DATABASE IF EXISTS mutants WITH (FORCE)")
             administrator.execute("CREATE DATABASE mutants TEMPLATE migrated")
+        # A copy of a database has none of its roles' settings.
+        with psycopg.connect(self.database_url, autocommit=True) as copied:
+            reset_settings(copied)
 
     def _record(self, tests: Sequence[str], digests: dict[str, str]) -> tuple[frozenset[str], dict[str, Reached]]:
         recorder = Recorder()

@@ -79,6 +79,7 @@ class Lambdas:
             Env.STAGE.value: "rie",
             Env.APP_DATABASE_URL.value: urls[Role.APP],
             Env.OPS_DATABASE_URL.value: urls[Role.OPS],
+            Env.OPERATOR_DATABASE_URL.value: urls[Role.OPERATOR],
             Env.AUTH_DATABASE_URL.value: urls[Role.AUTH],
             Env.JWT_ISSUER.value: ISSUER,
             Env.JWT_AUDIENCE.value: AUDIENCE,

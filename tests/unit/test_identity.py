@@ -44,7 +44,7 @@ def test_the_name_of_the_operators_role_is_a_setting(
     environment.setenv(Env.OPERATOR_ROLE, operator_role)
     asked = request("GET", "/api/v1/admin/platform/budget")
     asked["requestContext"]["authorizer"]["roles"] = f'["{operator_role}"]'
-    environment.setenv(Env.OPS_DATABASE_URL, "postgresql://pantheon_ops@127.0.0.1:1/none")
+    environment.setenv(Env.OPERATOR_DATABASE_URL, "postgresql://pantheon_operator@127.0.0.1:1/none")
     # The test has no database: the request got past the role.
     problem_of(admin(asked, context), 503, "database_unavailable")
 

@@ -17,6 +17,7 @@ from shared.settings import (
     issuer_settings,
     migration_settings,
     operations_settings,
+    operator_settings,
     queue_settings,
     quota_settings,
     settings,
@@ -69,6 +70,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     of_quotas = {Env.MAX_AGENTS: "3", Env.MAX_SESSIONS: "4", Env.MAX_API_KEYS: "5"}
     of_operations = {
         Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
+        Env.OPERATOR_DATABASE_URL: "postgresql://operator@db/pantheon",
         Env.RETENTION_DAYS: "30",
         Env.INVOCATION_LOG: "s3://logs/council/AWSLogs/123456789012/BedrockModelInvocationLogs/eu-central-1",
         Env.QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/turns",
@@ -95,6 +97,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert read == {**given, **counts, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, Env.TURN_MAX_USD: Decimal("2.5")}
     assert operations_settings().ops_database_url == of_operations[Env.OPS_DATABASE_URL]
     assert operations_settings().retention_days == 30
+    assert operator_settings().operator_database_url == of_operations[Env.OPERATOR_DATABASE_URL]
     budgets = budget_settings()
     assert (budgets.default_cap_usd, budgets.platform_allowance_usd) == (Decimal(250), Decimal("7.5"))
     quotas = {f"PANTHEON_{name.upper()}": str(value) for name, value in quota_settings().model_dump().items()}
@@ -111,7 +114,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert (issuer_settings().jwt_issuer, issuer_settings().jwks_url) == ("https://issuer", "s3://keys/jwks.json")
 
 
-@pytest.mark.parametrize("read", [operations_settings, invocation_log_settings, migration_settings])
+@pytest.mark.parametrize("read", [operations_settings, operator_settings, invocation_log_settings, migration_settings])
 def test_what_works_across_tenants_needs_nothing_of_what_serves_them(
     environment: pytest.MonkeyPatch, read: Callable[[], Environment]
 ) -> None:

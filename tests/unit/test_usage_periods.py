@@ -18,7 +18,7 @@ Refused = Callable[..., dict[str, Any]]
 @pytest.fixture
 def refused(api: Handler, admin: Handler, environment: pytest.MonkeyPatch, context: LambdaContext) -> Refused:
     """The problem that a query of usage is refused with, where no database can be reached."""
-    environment.setenv(Env.OPS_DATABASE_URL, "postgresql://pantheon_ops@127.0.0.1:1/none")
+    environment.setenv(Env.OPERATOR_DATABASE_URL, "postgresql://pantheon_operator@127.0.0.1:1/none")
 
     def ask(path: str, query: str, accept: str = "application/json") -> dict[str, Any]:
         asked = request("GET", path, query=query, headers={"Accept": accept})

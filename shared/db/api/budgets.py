@@ -59,7 +59,8 @@ class Budget:
 
 
 def load_budget(db: Database, tenant_id: str) -> Budget:
-    """The tenant's month; of an unknown tenant, an unused one under the default cap. `db` is in either role."""
+    """The tenant's month; of an unknown tenant, an unused one under the default cap. `db` is the application's
+    or the operator's."""
     return _of_tenant(db.read(tenant_id, _LOAD, {"b_tenant_id": tenant_id})[0])
 
 
@@ -75,27 +76,27 @@ def record_limit(db: Database, tenant_id: str, usd: Decimal | None) -> Budget:
     return budget
 
 
-def record_caps(operations: Database, tenant_id: str, caps: Mapping[CappedPayer, Decimal | None]) -> Budget:
+def record_caps(operator: Database, tenant_id: str, caps: Mapping[CappedPayer, Decimal | None]) -> Budget:
     """Set the cap of the tenant's own limit, or of the platform's share for it, None for the default. A limit above the
     cap stays, and does not count."""
     changes = [(_SET_CAP, _params(f"{payer}:{tenant_id}", usd)) for payer, usd in caps.items()]
-    return _of_tenant(operations.run_all(None, *changes, (_LOAD, {"b_tenant_id": tenant_id}))[-1][0])
+    return _of_tenant(operator.run_all(None, *changes, (_LOAD, {"b_tenant_id": tenant_id}))[-1][0])
 
 
-def load_platform_budget(operations: Database) -> Budget:
-    """The whole platform's month. `operations` is in the role for operations, here and below."""
-    return Budget(**_money(operations.read(None, _LOAD_PLATFORM, {})[0]))
+def load_platform_budget(operator: Database) -> Budget:
+    """The whole platform's month. `operator` is in the operator's role."""
+    return Budget(**_money(operator.read(None, _LOAD_PLATFORM, {})[0]))
 
 
-def record_platform_limit(operations: Database, usd: Decimal | None) -> Budget:
+def record_platform_limit(operator: Database, usd: Decimal | None) -> Budget:
     """Set the platform's limit, None for none. Once it is spent, the platform pays for no routing and no summary."""
     set_limit = (_SET_LIMIT, _params(PLATFORM, usd))
-    return Budget(**_money(operations.run_all(None, set_limit, (_LOAD_PLATFORM, {}))[1][0]))
+    return Budget(**_money(operator.run_all(None, set_limit, (_LOAD_PLATFORM, {}))[1][0]))
 
 
 def record_platform_month(operations: Database, seconds: float) -> None:
-    """Measure what the platform has spent this month, for the holds to see. Raises DatabaseUnavailable after
-    `seconds`."""
+    """Measure what the platform has spent this month, for the holds to see. `operations` is in the role for operations,
+    here and below. Raises DatabaseUnavailable after `seconds`."""
     run_within(operations, seconds, (_MEASURE_PLATFORM, {}))
 
 

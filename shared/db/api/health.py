@@ -8,15 +8,15 @@ from shared.db.engine import Database
 from shared.db.schema.tables import MIGRATION_HEAD
 from shared.errors import DatabaseUnavailable
 
-_REVISION = compiled(select(column("version_num", Text)).select_from(table("alembic_version")))
+_REVISION = compiled(select(column("version_num", Text)).select_from(table("alembic_version", schema="public")))
 _JOURNAL = compiled(
     select(
         and_(
             func.current_setting("transaction_read_only") == "off",
             ~func.pg_is_in_recovery(),
-            func.has_table_privilege(literal("llm_calls"), literal("INSERT")),
-            func.has_table_privilege(literal("llm_calls"), literal("UPDATE")),
-            func.has_table_privilege(literal("usage_ledger"), literal("INSERT")),
+            func.has_any_column_privilege(literal("public.llm_calls"), literal("INSERT")),
+            func.has_any_column_privilege(literal("public.llm_calls"), literal("UPDATE")),
+            func.has_any_column_privilege(literal("public.usage_ledger"), literal("INSERT")),
         ).label("writable")
     )
 )

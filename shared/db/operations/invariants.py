@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
+from shared.db.operations.database_invariants import OF_DATABASE
 from shared.db.operations.time_limit import read_within
 
 EVER = UUID(int=0)
@@ -29,7 +30,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
     {
         "an ended turn has one reply row per planned step": """
             SELECT t.id, t.plan -> 'selected_agent_keys' AS planned, count(r.turn_id) AS replies
-            FROM turns t LEFT JOIN replies r ON r.turn_id = t.id
+            FROM public.turns t LEFT JOIN public.replies r ON r.turn_id = t.id
             WHERE t.status NOT IN ('accepted', 'running') AND t.id >= {since}
             GROUP BY t.id
             HAVING coalesce(jsonb_agg(r.agent_key ORDER BY r.position) FILTER (WHERE r.turn_id IS NOT NULL), '[]')
@@ -37,25 +38,25 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 OR max(r.position) <> count(r.turn_id) - 1""",
         "a turn that has not ended has no reply row": """
             SELECT t.id, r.position
-            FROM turns t JOIN replies r ON r.turn_id = t.id
+            FROM public.turns t JOIN public.replies r ON r.turn_id = t.id
             WHERE t.status IN ('accepted', 'running')""",
         "a call has exactly one post once its turn has ended, and none before": """
             SELECT c.call_id, t.status, count(l.id) AS posts
-            FROM llm_calls c
-            JOIN turns t ON t.id = c.turn_id
-            LEFT JOIN usage_ledger l ON l.call_id = c.call_id AND l.kind = 'post' AND {posted}
+            FROM public.llm_calls c
+            JOIN public.turns t ON t.id = c.turn_id
+            LEFT JOIN public.usage_ledger l ON l.call_id = c.call_id AND l.kind = 'post' AND {posted}
             WHERE t.id >= {since} AND c.turn_id >= {since}
             GROUP BY c.call_id, t.id
             HAVING count(l.id) <> (t.status NOT IN ('accepted', 'running'))::int
                 OR count(l.id) <> (c.posted_at IS NOT NULL)::int""",
         "no call of an ended turn is still an intent": """
             SELECT c.call_id
-            FROM llm_calls c JOIN turns t ON t.id = c.turn_id
+            FROM public.llm_calls c JOIN public.turns t ON t.id = c.turn_id
             WHERE c.status = 'intent' AND t.status NOT IN ('accepted', 'running')
                 AND t.id >= {since} AND c.turn_id >= {since}""",
         "a step has at most one tenant post of a reply": """
             SELECT turn_id, step, count(*) AS posts
-            FROM usage_entries l
+            FROM public.usage_entries l
             WHERE kind = 'post' AND account = 'tenant' AND reason IN ('reply', 'review')
                 AND turn_id >= {since} AND {posted}
             GROUP BY turn_id, step
@@ -63,7 +64,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
         # A row of the release before has no reason of its own, and stands by that release's rules.
         "a post's account and reason follow from its call": """
             SELECT l.id, l.account, l.reason, c.payer, c.verdict
-            FROM usage_ledger l JOIN llm_calls c ON c.call_id = l.call_id
+            FROM public.usage_ledger l JOIN public.llm_calls c ON c.call_id = l.call_id
             WHERE l.turn_id >= {since} AND c.turn_id >= {since} AND {posted} AND l.kind = 'post'
                 AND (l.account, l.reason) NOT IN (
                     ('suspense', 'unknown_outcome'),
@@ -78,42 +79,42 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 )""",
         "the tenant pays for its agents' replies what the turn's replies cost": """
             SELECT t.id, r.cost, l.posted
-            FROM turns t
+            FROM public.turns t
             LEFT JOIN (
-                SELECT turn_id, sum(cost_usd) AS cost FROM replies WHERE turn_id >= {since} GROUP BY turn_id
+                SELECT turn_id, sum(cost_usd) AS cost FROM public.replies WHERE turn_id >= {since} GROUP BY turn_id
             ) r ON r.turn_id = t.id
             LEFT JOIN (
                 SELECT turn_id, sum(amount_usd) AS posted
-                FROM usage_entries l
+                FROM public.usage_entries l
                 WHERE account = 'tenant' AND reason = 'reply' AND turn_id >= {since} AND {posted}
                 GROUP BY turn_id
             ) l ON l.turn_id = t.id
             WHERE t.id >= {since} AND coalesce(r.cost, 0) <> coalesce(l.posted, 0)""",
         "a posted call's ledger entries add up to its cost": """
             SELECT c.call_id, c.cost_usd, sum(l.amount_usd) AS entries
-            FROM llm_calls c JOIN usage_ledger l ON l.call_id = c.call_id
+            FROM public.llm_calls c JOIN public.usage_ledger l ON l.call_id = c.call_id
             WHERE c.turn_id >= {since} AND l.turn_id >= {since} AND {posted}
             GROUP BY c.call_id
             HAVING sum(l.amount_usd) <> c.cost_usd""",
         "only a call of unknown outcome is in suspense": """
             SELECT c.call_id, c.status, sum(l.amount_usd) AS suspended
-            FROM llm_calls c JOIN usage_ledger l ON l.call_id = c.call_id AND l.account = 'suspense'
+            FROM public.llm_calls c JOIN public.usage_ledger l ON l.call_id = c.call_id AND l.account = 'suspense'
             WHERE c.turn_id >= {since} AND l.turn_id >= {since} AND {posted}
             GROUP BY c.call_id
             HAVING sum(l.amount_usd) <> CASE WHEN c.status = 'unknown' THEN c.reserve_usd ELSE 0 END""",
         # By the turns that are active, which an index knows: that the calls of the others are posted is said above.
         "held is the reserves of calls that are not posted, and the other holds": """
             SELECT payer, period, b.held_usd, c.reserved
-            FROM budgets b
+            FROM public.budgets b
             FULL JOIN (
                 SELECT payer, period, sum(reserve_usd) AS reserved
                 FROM (
                     SELECT CASE c.payer WHEN 'platform' THEN 'platform:' || c.tenant_id ELSE c.payer END AS payer,
                            c.period, c.reserve_usd
-                    FROM turns t JOIN llm_calls c ON c.turn_id = t.id
+                    FROM public.turns t JOIN public.llm_calls c ON c.turn_id = t.id
                     WHERE t.status IN ('accepted', 'running') AND c.posted_at IS NULL
                     UNION ALL
-                    SELECT payer, period, held_usd FROM budget_holds
+                    SELECT payer, period, held_usd FROM public.budget_holds
                 ) m
                 GROUP BY 1, 2
             ) c USING (payer, period)
@@ -121,9 +122,10 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
         # By a scalar subquery. The planner would read all calls for an EXISTS, to hash them.
         "a turn holds what accepting held until its first agent is asked": """
             SELECT h.id, t.status
-            FROM budget_holds h LEFT JOIN turns t ON t.id = h.id
+            FROM public.budget_holds h LEFT JOIN public.turns t ON t.id = h.id
             WHERE h.reason = 'accepted' AND (t.status IN ('accepted', 'running') AND (
-                SELECT true FROM llm_calls c WHERE c.turn_id = h.id AND c.purpose = 'agent' AND c.period = h.period
+                SELECT true FROM public.llm_calls c
+                WHERE c.turn_id = h.id AND c.purpose = 'agent' AND c.period = h.period
                 LIMIT 1
             ) IS NULL) IS NOT TRUE""",
         "an unknown outcome holds its reserve where its payer is": """
@@ -131,41 +133,41 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             FROM (
                 SELECT c.call_id, c.period, c.reserve_usd,
                        CASE c.payer WHEN 'platform' THEN 'platform:' || c.tenant_id ELSE c.payer END AS payer
-                FROM usage_ledger l JOIN llm_calls c ON c.call_id = l.call_id
+                FROM public.usage_ledger l JOIN public.llm_calls c ON c.call_id = l.call_id
                 WHERE l.kind = 'post' AND l.account = 'suspense' AND l.reason = 'unknown_outcome'
                     AND c.status = 'unknown' AND l.turn_id >= {since} AND {posted}
             ) c
             FULL JOIN (
-                SELECT id AS call_id, payer, period, held_usd FROM budget_holds
+                SELECT id AS call_id, payer, period, held_usd FROM public.budget_holds
                 WHERE reason = 'suspense' AND EXISTS (
-                    SELECT FROM llm_calls k WHERE k.call_id = budget_holds.id AND k.turn_id >= {since}
+                    SELECT FROM public.llm_calls k WHERE k.call_id = budget_holds.id AND k.turn_id >= {since}
                 )
             ) h USING (call_id)
             WHERE (c.payer, c.period, c.reserve_usd) IS DISTINCT FROM (h.payer, h.period, h.held_usd)""",
         SPENT: """
             SELECT payer, period, b.spent_usd, l.posted
-            FROM (SELECT payer, period, spent_usd FROM budgets WHERE period >= {month}) b
+            FROM (SELECT payer, period, spent_usd FROM public.budgets WHERE period >= {month}) b
             FULL JOIN (
                 SELECT payer, period, sum(amount_usd) AS posted
                 FROM (
                     SELECT account || ':' || tenant_id AS payer, account, {posted_in} AS period, amount_usd
                     FROM (
-                        SELECT account, tenant_id, start AS created_at, amount_usd FROM usage_daily
-                        WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM usage_progress)
+                        SELECT account, tenant_id, start AS created_at, amount_usd FROM public.usage_daily
+                        WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM public.usage_progress)
                             AND start >= timezone('UTC', {month}::timestamp)
                         UNION ALL
-                        SELECT account, tenant_id, start, amount_usd FROM usage_hourly
-                        WHERE start >= (SELECT date_trunc('day', max(until), 'UTC') FROM usage_progress)
-                            AND start < (SELECT max(until) FROM usage_progress)
+                        SELECT account, tenant_id, start, amount_usd FROM public.usage_hourly
+                        WHERE start >= (SELECT date_trunc('day', max(until), 'UTC') FROM public.usage_progress)
+                            AND start < (SELECT max(until) FROM public.usage_progress)
                         UNION ALL
-                        SELECT account, tenant_id, created_at, amount_usd FROM usage_ledger
-                        WHERE created_at >= (SELECT coalesce(max(until), '-infinity') FROM usage_progress)
+                        SELECT account, tenant_id, created_at, amount_usd FROM public.usage_ledger
+                        WHERE created_at >= (SELECT coalesce(max(until), '-infinity') FROM public.usage_progress)
                     ) by_time
                     UNION ALL
-                    SELECT account || ':' || tenant_id, account, period, amount_usd FROM usage_ledger
+                    SELECT account || ':' || tenant_id, account, period, amount_usd FROM public.usage_ledger
                     WHERE period <> {posted_in}
                     UNION ALL
-                    SELECT account || ':' || tenant_id, account, {posted_in}, -amount_usd FROM usage_ledger
+                    SELECT account || ':' || tenant_id, account, {posted_in}, -amount_usd FROM public.usage_ledger
                     WHERE period <> {posted_in}
                 ) m
                 WHERE account <> 'suspense' AND period >= {month}
@@ -174,38 +176,38 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             WHERE coalesce(b.spent_usd, 0) <> coalesce(l.posted, 0)""",
         "a session has at most one active turn": """
             SELECT session_id, count(*) AS active
-            FROM turns WHERE status IN ('accepted', 'running')
+            FROM public.turns WHERE status IN ('accepted', 'running')
             GROUP BY session_id
             HAVING count(*) > 1""",
         "a session's turns are numbered from 1 without a gap": """
             SELECT s.id, s.next_turn_index
-            FROM sessions s LEFT JOIN turns t ON t.session_id = s.id
+            FROM public.sessions s LEFT JOIN public.turns t ON t.session_id = s.id
             WHERE {since} = '00000000-0000-0000-0000-000000000000'
-                OR s.id IN (SELECT session_id FROM turns WHERE id >= {since})
+                OR s.id IN (SELECT session_id FROM public.turns WHERE id >= {since})
             GROUP BY s.id
             HAVING coalesce(array_agg(t.turn_index ORDER BY t.turn_index) FILTER (WHERE t.id IS NOT NULL), '{}')
                    <> ARRAY(SELECT generate_series(1, s.next_turn_index - 1))""",
         "the stored response says what the tenant pays": """
-            SELECT t.id, t.response::jsonb ->> 'cost_usd' AS answered, sum(l.amount_usd) AS posted
-            FROM turns t
-            LEFT JOIN usage_ledger l ON l.turn_id = t.id AND l.kind = 'post' AND l.account = 'tenant' AND {posted}
-            WHERE t.response IS NOT NULL AND t.id >= {since}
+            SELECT t.id, t.answered_usd, sum(l.amount_usd) AS posted
+            FROM public.turns t
+            LEFT JOIN public.usage_ledger l
+                ON l.turn_id = t.id AND l.kind = 'post' AND l.account = 'tenant' AND {posted}
+            WHERE t.answered_usd IS NOT NULL AND t.id >= {since}
             GROUP BY t.id
-            HAVING (t.response::jsonb ->> 'cost_usd')::numeric <> coalesce(sum(l.amount_usd), 0)""",
+            HAVING t.answered_usd::numeric <> coalesce(sum(l.amount_usd), 0)""",
         "the text of a posted call has left the journal": """
-            SELECT call_id FROM llm_calls WHERE posted_at IS NOT NULL AND output IS NOT NULL AND turn_id >= {since}""",
+            SELECT call_id FROM public.llm_calls WHERE posted_at IS NOT NULL AND has_output AND turn_id >= {since}""",
         "of a deleted session no text is left once its turns have ended": """
             SELECT s.id
-            FROM sessions s
+            FROM public.sessions s
             WHERE s.deleted_at >= coalesce(uuid_extract_timestamp({since}), '-infinity') AND (
-                s.title <> ''
-                OR EXISTS (SELECT FROM summaries m WHERE m.session_id = s.id)
+                s.has_title
+                OR EXISTS (SELECT FROM public.summaries m WHERE m.session_id = s.id)
                 OR EXISTS (
-                    SELECT FROM turns t
+                    SELECT FROM public.turns t
                     WHERE t.session_id = s.id AND (t.deleted_at IS NULL OR t.status NOT IN ('accepted', 'running') AND (
-                        t.message <> ''
-                        OR t.response IS NOT NULL
-                        OR EXISTS (SELECT FROM replies r WHERE r.turn_id = t.id AND r.text IS NOT NULL)
+                        t.has_text
+                        OR EXISTS (SELECT FROM public.replies r WHERE r.turn_id = t.id AND r.has_text)
                     ))
                 ))""",
         # Every minute, of the last hours and days only: what is posted late comes by a transaction of minutes.
@@ -213,23 +215,23 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             SELECT span, start, tenant_id, agent_key, model_alias, purpose, account, kind, reason, user_id, api_key_id,
                    sum(amount_usd) AS too_much
             FROM (
-                SELECT 'hour' AS span, h.* FROM usage_hourly h, usage_progress r
+                SELECT 'hour' AS span, h.* FROM public.usage_hourly h, public.usage_progress r
                 WHERE start < until AND start >= {hours}
                 UNION ALL
                 SELECT 'hour', tenant_id, date_trunc('hour', created_at, 'UTC'), agent_key, model_alias, purpose,
                        account, kind, reason, user_id, api_key_id, -(kind = 'post')::int, -input_tokens, -output_tokens,
                        -cache_read_tokens, -cache_write_tokens, -reasoning_tokens, -amount_usd
-                FROM usage_entries, usage_progress
+                FROM public.usage_entries, public.usage_progress
                 WHERE created_at < until AND created_at >= {hours}
                 UNION ALL
-                SELECT 'day', d.* FROM usage_daily d, usage_progress r
+                SELECT 'day', d.* FROM public.usage_daily d, public.usage_progress r
                 WHERE start < date_trunc('day', until, 'UTC')
                     AND start >= {days}
                 UNION ALL
                 SELECT 'day', tenant_id, date_trunc('day', start, 'UTC'), agent_key, model_alias, purpose, account,
                        kind, reason, user_id, api_key_id, -calls, -input_tokens, -output_tokens, -cache_read_tokens,
                        -cache_write_tokens, -reasoning_tokens, -amount_usd
-                FROM usage_hourly, usage_progress
+                FROM public.usage_hourly, public.usage_progress
                 WHERE start < date_trunc('day', until, 'UTC')
                     AND start >= {days}
             ) compared
@@ -238,8 +240,9 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                     sum(reasoning_tokens), sum(amount_usd)) <> (0, 0, 0, 0, 0, 0, 0)""",
         "an active turn is dispatched within five minutes of its time": """
             SELECT id, status, dispatch_after
-            FROM turns
+            FROM public.turns
             WHERE status IN ('accepted', 'running') AND dispatch_after < clock_timestamp() - interval '5 minutes'""",
+        **OF_DATABASE,
     }
 )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, Column, DateTime, MetaData, func, text
+from sqlalchemy import BigInteger, Boolean, Column, Computed, DateTime, MetaData, Text, func, text
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 # What a price depends on: the classes, and how many of those written to a cache it is to keep for an hour.
@@ -15,6 +15,11 @@ metadata = MetaData()
 def now() -> Column[object]:
     """`created_at`, by the database's clock."""
     return Column("created_at", Time, nullable=False, server_default=func.clock_timestamp())
+
+
+def derived(name: str, of_type: type[Boolean] | type[Text], expression: str) -> Column[object]:
+    """A column that Postgres computes when it is read. Operations read it instead of the text behind it."""
+    return Column(name, of_type, Computed(expression, persisted=False))
 
 
 def tokens() -> list[Column[int]]:

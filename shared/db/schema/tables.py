@@ -7,6 +7,7 @@ tenant; and no column that changes while a turn runs is indexed, so that its upd
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -34,11 +35,12 @@ from shared.db.schema.budget_tables import (
     budgets,
     platform_months,
 )
-from shared.db.schema.columns import Time, counts, metadata, now, tokens
+from shared.db.schema.columns import Time, counts, derived, metadata, now, tokens
 from shared.db.schema.invocation_log_tables import invocation_log_hours
 from shared.db.schema.key_tables import api_keys
 from shared.db.schema.tenant_tables import tenants, waits
 from shared.db.schema.usage_tables import (
+    operator_entries,
     usage_daily,
     usage_days,
     usage_entries,
@@ -62,6 +64,7 @@ __all__ = [
     "budgets",
     "invocation_log_hours",
     "metadata",
+    "operator_entries",
     "platform_months",
     "tenants",
     "usage_daily",
@@ -76,7 +79,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0015"
+MIGRATION_HEAD = "0016"
 
 sessions = Table(
     "sessions",
@@ -94,6 +97,7 @@ sessions = Table(
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
     # A private session is seen by the user who made it, and by admins.
     Column("visibility", Text, nullable=False, server_default=text("'tenant'")),
+    derived("has_title", Boolean, "title <> ''::text"),
     CheckConstraint("visibility IN ('private', 'tenant')", name="sessions_visibility_check"),
     # The one list that is read by tenant; and a turn names its session with its tenant.
     Index("sessions_tenant_id_id_key", "tenant_id", "id", unique=True),
@@ -138,6 +142,12 @@ turns = Table(
     Column("completed_at", Time),
     # The API key that posted the turn. No foreign key: each turn would lock its key's row.
     Column("api_key_id", Uuid),
+    derived("has_text", Boolean, "message <> ''::text OR response IS NOT NULL"),
+    derived(
+        "answered_usd",
+        Text,
+        "CASE WHEN response IS JSON OBJECT THEN response::jsonb ->> 'cost_usd'::text ELSE NULL::text END",
+    ),
     CheckConstraint("status IN ('accepted', 'running', 'completed', 'failed', 'cancelled')", name="turns_status_check"),
     CheckConstraint("(status IN ('accepted', 'running')) = (dispatch_after IS NOT NULL)", name="turns_dispatch_check"),
     CheckConstraint("(status = 'running') = (lease_expires_at IS NOT NULL)", name="turns_lease_check"),
@@ -211,6 +221,7 @@ llm_calls = Table(
     now(),
     Column("finished_at", Time),
     Column("posted_at", Time),
+    derived("has_output", Boolean, "output IS NOT NULL"),
     CheckConstraint("status IN ('intent', 'succeeded', 'unbilled', 'unknown')", name="llm_calls_status_check"),
     CheckConstraint("verdict IN ('reply', 'failed')", name="llm_calls_verdict_check"),
     CheckConstraint("reserve_usd >= 0 AND cost_usd >= 0", name="llm_calls_money_check"),
@@ -235,6 +246,7 @@ replies = Table(
     Column("model_alias", Text),
     *tokens(),
     Column("cost_usd", Numeric, nullable=False),
+    derived("has_text", Boolean, "text IS NOT NULL"),
     CheckConstraint("status IN ('completed', 'failed', 'skipped')", name="replies_status_check"),
     PrimaryKeyConstraint("turn_id", "position"),
     _of_a_turn("replies"),

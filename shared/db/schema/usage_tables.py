@@ -93,6 +93,17 @@ usage_entries = Table(
     ),
 )
 
+# The same for the operator, who sees neither users nor keys.
+_OPERATOR = ("tenant_id", "session_id", "agent_key", "model_alias", "purpose", "account", "kind", "reason", *TOKENS)
+operator_entries = Table(
+    "operator_entries",
+    MetaData(),
+    *(
+        Column(name, usage_ledger.c[name].type, nullable=name == "agent_key")
+        for name in ("created_at", *_OPERATOR, "amount_usd")
+    ),
+)
+
 
 def _spans(name: str, *dimensions: Column[object]) -> Table:
     """The ledger's rows of a span of time and everything else that they have in common, as one row."""

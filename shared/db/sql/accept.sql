@@ -5,9 +5,9 @@
 -- The index is taken only if it is still the one that was loaded, and the actor still sees the session. The row stays
 -- locked until the commit. A tenant's first turn inserts the tenant.
 WITH tenant AS (
-    INSERT INTO tenants (tenant_id) VALUES (:t_tenant_id) ON CONFLICT DO NOTHING
+    INSERT INTO public.tenants (tenant_id) VALUES (:t_tenant_id) ON CONFLICT DO NOTHING
 )
-UPDATE sessions s SET next_turn_index = next_turn_index + 1, updated_at = clock_timestamp()
+UPDATE public.sessions s SET next_turn_index = next_turn_index + 1, updated_at = clock_timestamp()
 WHERE id = :t_session_id AND deleted_at IS NULL AND next_turn_index = :t_turn_index AND
 -- include visible
 RETURNING true AS moved;
@@ -15,27 +15,27 @@ RETURNING true AS moved;
 -- part tenant
 -- Lock the tenant's row until the commit. The next part then counts all of its turns, because they were accepted one by
 -- one.
-SELECT FROM tenants WHERE tenant_id = :t_tenant_id FOR NO KEY UPDATE;
+SELECT FROM public.tenants WHERE tenant_id = :t_tenant_id FOR NO KEY UPDATE;
 
 -- part bounds
 SELECT CASE
-    WHEN :t_turns_per_minute::integer > 0 AND nth_newest_turn_at(
+    WHEN :t_turns_per_minute::integer > 0 AND public.nth_newest_turn_at(
         :t_tenant_id, clock_timestamp() - interval '1 minute', :t_turns_per_minute::integer
-    ) IS NOT NULL THEN refuse('PN003', 'the tenant has posted its turns of this minute')
+    ) IS NOT NULL THEN public.refuse('PN003', 'the tenant has posted its turns of this minute')
     WHEN :t_active_turns::integer > 0 AND (
-        SELECT count(*) FROM turns
+        SELECT count(*) FROM public.turns
         WHERE tenant_id = :t_tenant_id COLLATE "POSIX" AND completed_at IS NULL
-    ) >= :t_active_turns::integer THEN refuse('PN004', 'the tenant has as many active turns as it may have')
+    ) >= :t_active_turns::integer THEN public.refuse('PN004', 'the tenant has as many active turns as it may have')
 END
-FROM sessions WHERE id = :t_session_id AND xmin = pg_current_xact_id()::xid; -- moved by this transaction
+FROM public.sessions WHERE id = :t_session_id AND xmin = pg_current_xact_id()::xid; -- moved by this transaction
 
 -- part pinned ? t_unpinned
 -- A version that a turn has pinned is never deleted. As a rule all versions were pinned when they were loaded, and this
 -- part and the next are left out. It locks versions in the order of their keys, after the tenant's row.
-UPDATE agent_versions v SET pinned = true
+UPDATE public.agent_versions v SET pinned = true
 FROM (
     SELECT tenant_id, key, version
-    FROM agent_versions u JOIN jsonb_to_recordset(:t_roster::jsonb) AS roster (key text, version integer)
+    FROM public.agent_versions u JOIN jsonb_to_recordset(:t_roster::jsonb) AS roster (key text, version integer)
         USING (key, version)
     WHERE NOT u.pinned
     ORDER BY key FOR NO KEY UPDATE OF u
@@ -44,19 +44,19 @@ WHERE v.tenant_id = unpinned.tenant_id AND v.key = unpinned.key AND v.version = 
 
 -- part present ? t_unpinned
 -- A change of an agent may have deleted a version since it was loaded. The caller loads again.
-SELECT refuse('PN005', 'a version of the roster was deleted')
+SELECT public.refuse('PN005', 'a version of the roster was deleted')
 WHERE EXISTS (
     SELECT FROM jsonb_to_recordset(:t_roster::jsonb) AS roster (key text, version integer)
     WHERE NOT EXISTS (
-        SELECT FROM agent_versions v WHERE v.key = roster.key AND v.version = roster.version AND v.pinned
+        SELECT FROM public.agent_versions v WHERE v.key = roster.key AND v.version = roster.version AND v.pinned
     )
 );
 
 -- part turn
 -- Without a lease the turn waits for the worker, which the sweeper wakes in a minute if the queue does not.
-INSERT INTO turns (id, tenant_id, session_id, user_id, turn_index, status, idempotency_key, fingerprint, message, mode,
-                   fan_out, requested_agent_keys, roster, plan, lease_epoch, lease_expires_at, dispatch_after,
-                   api_key_id)
+INSERT INTO public.turns (id, tenant_id, session_id, user_id, turn_index, status, idempotency_key, fingerprint, message,
+                          mode, fan_out, requested_agent_keys, roster, plan, lease_epoch, lease_expires_at,
+                          dispatch_after, api_key_id)
 SELECT :t_id, :t_tenant_id, id, :t_user_id, :t_turn_index,
        CASE WHEN :t_lease_s::float8 IS NULL THEN 'accepted' ELSE 'running' END,
        :t_idempotency_key, :t_fingerprint, :t_message, :t_mode, :t_fan_out, :t_requested_agent_keys::text[],
@@ -64,7 +64,7 @@ SELECT :t_id, :t_tenant_id, id, :t_user_id, :t_turn_index,
        CASE WHEN :t_lease_s::float8 IS NULL THEN 0 ELSE 1 END,
        clock_timestamp() + make_interval(secs => :t_lease_s::float8),
        clock_timestamp() + make_interval(secs => coalesce(:t_lease_s::float8, 60)), :t_api_key_id
-FROM sessions
+FROM public.sessions
 WHERE id = :t_session_id AND xmin = pg_current_xact_id()::xid
 RETURNING created_at, clock_timestamp() AS now;
 
@@ -72,28 +72,28 @@ RETURNING created_at, clock_timestamp() AS now;
 
 -- part refused_call ? t_needs_call
 -- A turn is not accepted without the first call of its first agent.
-SELECT refuse('PN001', 'the budget does not cover the first call')
-FROM turns t
-WHERE t.id = :t_id AND NOT EXISTS (SELECT FROM llm_calls WHERE turn_id = t.id);
+SELECT public.refuse('PN001', 'the budget does not cover the first call')
+FROM public.turns t
+WHERE t.id = :t_id AND NOT EXISTS (SELECT FROM public.llm_calls WHERE turn_id = t.id);
 
 -- part first_agent ? t_hold_usd
 -- The first agent is not asked in this step. Hold the highest reserve of the roster until it is.
 WITH due AS (
     SELECT t.tenant_id, date_trunc('month', timezone('UTC', now()))::date AS period,
            least(l.limit_usd, coalesce(l.cap_usd, :p_cap_usd)) AS most
-    FROM turns t LEFT JOIN budget_limits l ON l.payer = 'tenant:' || t.tenant_id
+    FROM public.turns t LEFT JOIN public.budget_limits l ON l.payer = 'tenant:' || t.tenant_id
     WHERE t.id = :t_id
 ), held AS (
-    INSERT INTO budgets AS b (payer, period, held_usd)
+    INSERT INTO public.budgets AS b (payer, period, held_usd)
     SELECT 'tenant:' || tenant_id, period, :t_hold_usd FROM due WHERE :t_hold_usd <= most
     ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd + excluded.held_usd
     WHERE b.spent_usd + b.held_usd + excluded.held_usd <= (SELECT most FROM due)
     RETURNING payer, period
 )
-INSERT INTO budget_holds (id, tenant_id, reason, payer, period, held_usd)
+INSERT INTO public.budget_holds (id, tenant_id, reason, payer, period, held_usd)
 SELECT :t_id, :t_tenant_id, 'accepted', payer, period, :t_hold_usd FROM held;
 
 -- part refused_agent ? t_hold_usd
-SELECT refuse('PN002', 'the budget does not cover the first agent')
-FROM turns t
-WHERE t.id = :t_id AND NOT EXISTS (SELECT FROM budget_holds WHERE id = t.id);
+SELECT public.refuse('PN002', 'the budget does not cover the first agent')
+FROM public.turns t
+WHERE t.id = :t_id AND NOT EXISTS (SELECT FROM public.budget_holds WHERE id = t.id);

@@ -1,10 +1,10 @@
 -- Delete an agent. Rosters keep its key, and treat it as disabled.
 
 -- part deleted
-UPDATE agents SET deleted_at = clock_timestamp() WHERE key = :b_key AND deleted_at IS NULL RETURNING key;
+UPDATE public.agents SET deleted_at = clock_timestamp() WHERE key = :b_key AND deleted_at IS NULL RETURNING key;
 
 -- part forgotten
 -- Exports name a deleted agent as its last version does. The other versions stay if a turn has pinned them.
-DELETE FROM agent_versions v USING agents a
+DELETE FROM public.agent_versions v USING public.agents a
 WHERE a.key = :b_key AND a.xmin = pg_current_xact_id()::xid
     AND v.tenant_id = a.tenant_id AND v.key = a.key AND v.version < a.version AND NOT v.pinned;

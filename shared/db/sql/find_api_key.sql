@@ -10,11 +10,11 @@ SELECT set_config('app.key_hash', encode(:b_key_hash::bytea, 'hex'), true) IS NO
 WITH key AS (
     SELECT id, tenant_id, created_by, role,
            last_used_at IS NULL OR last_used_at < date_trunc('minute', now(), 'UTC') AS is_due
-    FROM api_keys
+    FROM public.api_keys
     WHERE key_hash = :b_key_hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 ),
 used AS (
-    UPDATE api_keys SET last_used_at = now()
+    UPDATE public.api_keys SET last_used_at = now()
     WHERE id = (SELECT id FROM key WHERE is_due)
         AND (last_used_at IS NULL OR last_used_at < date_trunc('minute', now(), 'UTC'))
 )

@@ -3,8 +3,8 @@
 
 -- part months
 -- Lock the months before their holds, as publish does.
-INSERT INTO budgets AS b (payer, period)
-SELECT DISTINCT h.payer, h.period FROM budget_holds h
+INSERT INTO public.budgets AS b (payer, period)
+SELECT DISTINCT h.payer, h.period FROM public.budget_holds h
 WHERE
 -- include leftover
 ORDER BY 1, 2
@@ -12,7 +12,7 @@ ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd;
 
 -- part freed
 WITH freed AS (
-    DELETE FROM budget_holds h USING budgets b
+    DELETE FROM public.budget_holds h USING public.budgets b
     WHERE b.payer = h.payer AND b.period = h.period AND b.xmin = pg_current_xact_id()::xid -- locked above
         AND (
 -- include leftover
@@ -21,6 +21,6 @@ WITH freed AS (
 ), moves AS (
     SELECT payer, period, -sum(held_usd) AS held FROM freed GROUP BY payer, period
 )
-INSERT INTO budgets AS b (payer, period, held_usd)
+INSERT INTO public.budgets AS b (payer, period, held_usd)
 SELECT payer, period, held FROM moves ORDER BY payer, period
 ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd + excluded.held_usd;

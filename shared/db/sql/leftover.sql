@@ -1,12 +1,12 @@
 -- By scalar subqueries. The planner would read all calls for an EXISTS, to hash them.
 CASE h.reason
-    WHEN 'suspense' THEN (SELECT c.status <> 'unknown' FROM llm_calls c WHERE c.call_id = h.id)
+    WHEN 'suspense' THEN (SELECT c.status <> 'unknown' FROM public.llm_calls c WHERE c.call_id = h.id)
     WHEN 'accepted' THEN (
         SELECT t.status NOT IN ('accepted', 'running') OR coalesce((
-            SELECT true FROM llm_calls c
+            SELECT true FROM public.llm_calls c
             WHERE c.turn_id = t.id AND c.purpose = 'agent' AND c.period = h.period
             LIMIT 1
         ), false)
-        FROM turns t WHERE t.id = h.id
+        FROM public.turns t WHERE t.id = h.id
     )
 END

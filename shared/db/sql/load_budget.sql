@@ -6,11 +6,11 @@ FROM (
     SELECT date_trunc('month', timezone('UTC', now()))::date AS period,
            'tenant:' || :b_tenant_id::text AS payer, 'platform:' || :b_tenant_id::text AS share
 ) now
-LEFT JOIN budget_limits l ON l.payer = now.payer
-LEFT JOIN budget_limits s ON s.payer = now.share
-LEFT JOIN budgets m ON m.payer = now.payer AND m.period = now.period
-LEFT JOIN budgets p ON p.payer = now.share AND p.period = now.period
+LEFT JOIN public.budget_limits l ON l.payer = now.payer
+LEFT JOIN public.budget_limits s ON s.payer = now.share
+LEFT JOIN public.budgets m ON m.payer = now.payer AND m.period = now.period
+LEFT JOIN public.budgets p ON p.payer = now.share AND p.period = now.period
 CROSS JOIN LATERAL (
-    SELECT sum(held_usd) AS usd FROM budget_holds h
+    SELECT sum(held_usd) AS usd FROM public.budget_holds h
     WHERE h.payer = now.share AND h.period = now.period AND h.reason = 'suspense'
 ) suspense;

@@ -3,5 +3,5 @@
 SELECT call_id, step, attempt, purpose, model_alias, payer, reserve_usd, rates, status, verdict, input_tokens,
        output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cache_write_1h_tokens, cost_usd, output,
        stop_reason, error_code, finished_at
-FROM llm_calls WHERE turn_id = :b_id
+FROM public.llm_calls WHERE turn_id = :b_id
 ORDER BY step, attempt;

@@ -5,7 +5,7 @@
 -- Rate and active turns are counted again when the turn is accepted.
 WITH found AS (
     SELECT id, title, mode, fan_out, agent_keys, next_turn_index, deleted_at
-    FROM sessions s WHERE id = :b_session_id AND
+    FROM public.sessions s WHERE id = :b_session_id AND
 -- include visible
 ), session AS (
     SELECT id, title, mode, fan_out, agent_keys, next_turn_index FROM found WHERE deleted_at IS NULL
@@ -16,7 +16,7 @@ SELECT
     SELECT json_agg(roster) FROM (
         SELECT v.key, v.version, v.name, v.role_prompt, v.model_alias, v.max_output_tokens, v.temperature, v.enabled,
                NOT v.pinned AS unpinned
-        FROM agents a JOIN agent_versions v USING (tenant_id, key, version)
+        FROM public.agents a JOIN public.agent_versions v USING (tenant_id, key, version)
         WHERE a.deleted_at IS NULL AND a.key IN (SELECT unnest(agent_keys) FROM session)
     ) roster
 ) AS agents,
@@ -25,7 +25,7 @@ SELECT
 (
     SELECT row_to_json(active) FROM (
         SELECT id, extract(epoch FROM dispatch_after - clock_timestamp()) AS retry_after_s
-        FROM turns WHERE session_id = :b_session_id AND status IN ('accepted', 'running')
+        FROM public.turns WHERE session_id = :b_session_id AND status IN ('accepted', 'running')
     ) active
 ) AS active,
 (
@@ -33,17 +33,17 @@ SELECT
         -- The key may have been used in a session that the actor does not see.
         SELECT id, status, fingerprint, here AND deleted_at IS NOT NULL AS deleted,
                CASE WHEN here THEN response END AS response
-        FROM turns, LATERAL (SELECT session_id IN (SELECT id FROM found) AS here) place
+        FROM public.turns, LATERAL (SELECT session_id IN (SELECT id FROM found) AS here) place
         WHERE idempotency_key = :b_idempotency_key
     ) used
 ) AS used,
 -- The rate allows another turn when the oldest of the newest N turns is a minute old. No more than N turns are read.
 CASE WHEN :b_turns_per_minute::integer > 0 THEN extract(epoch FROM
-    nth_newest_turn_at(:b_tenant_id, now() - interval '1 minute', :b_turns_per_minute::integer)
+    public.nth_newest_turn_at(:b_tenant_id, now() - interval '1 minute', :b_turns_per_minute::integer)
     + interval '1 minute' - now()
 ) END AS rate_limited_s,
 (
-    SELECT coalesce(extract(epoch FROM min(dispatch_after) - clock_timestamp()), 0) FROM turns
+    SELECT coalesce(extract(epoch FROM min(dispatch_after) - clock_timestamp()), 0) FROM public.turns
     WHERE tenant_id = :b_tenant_id COLLATE "POSIX" AND completed_at IS NULL AND :b_active_turns::integer > 0
     HAVING count(*) >= nullif(:b_active_turns::integer, 0)
 ) AS too_many_active_s;

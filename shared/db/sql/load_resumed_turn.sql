@@ -7,7 +7,7 @@ SELECT
 (
     SELECT json_agg(roster) FROM (
         SELECT v.key, v.version, v.name, v.role_prompt, v.model_alias, v.max_output_tokens, v.temperature, v.enabled
-        FROM agent_versions v JOIN jsonb_to_recordset(:b_roster::jsonb) AS pinned (key text, version integer)
+        FROM public.agent_versions v JOIN jsonb_to_recordset(:b_roster::jsonb) AS pinned (key text, version integer)
             USING (key, version)
     ) roster
 ) AS agents,

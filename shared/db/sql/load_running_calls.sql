@@ -7,7 +7,7 @@ SELECT c.step, c.purpose, c.agent_key, c.agent_version, c.model_alias, c.verdict
     WHEN c.status = 'unknown' THEN 'suspense'
     ELSE 'platform'
 END AS account
-FROM llm_calls c
-LEFT JOIN agent_versions v ON v.tenant_id = c.tenant_id AND v.key = c.agent_key AND v.version = c.agent_version
+FROM public.llm_calls c
+LEFT JOIN public.agent_versions v ON v.tenant_id = c.tenant_id AND v.key = c.agent_key AND v.version = c.agent_version
 WHERE c.turn_id = :b_id AND c.posted_at IS NULL
 ORDER BY c.step, c.attempt;

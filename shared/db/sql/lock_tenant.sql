@@ -1,8 +1,8 @@
 -- Let the tenant's requests that add to a quota pass one by one, so that what they count is exact.
 
 -- part tenant
-INSERT INTO tenants (tenant_id) VALUES (:b_tenant_id) ON CONFLICT DO NOTHING;
+INSERT INTO public.tenants (tenant_id) VALUES (:b_tenant_id) ON CONFLICT DO NOTHING;
 
 -- part locked
 -- The lock order is sessions, tenants, agents, agent_versions, turns.
-SELECT true AS locked FROM tenants WHERE tenant_id = :b_tenant_id FOR NO KEY UPDATE;
+SELECT true AS locked FROM public.tenants WHERE tenant_id = :b_tenant_id FOR NO KEY UPDATE;

@@ -2,7 +2,7 @@
 
 -- part fence
 -- Only the runner with the newest claim passes. Locks the turn and renews its lease.
-UPDATE turns
+UPDATE public.turns
 SET lease_expires_at = greatest(lease_expires_at, clock_timestamp() + make_interval(secs => :t_lease_s)),
     dispatch_after = greatest(lease_expires_at, clock_timestamp() + make_interval(secs => :t_lease_s)),
     plan = coalesce(plan, :t_plan::jsonb)
@@ -16,10 +16,13 @@ RETURNING cancel_requested_at IS NULL AND deleted_at IS NULL AS wanted;
 -- part replaced ? i_replaces
 -- The first agent's reserve takes the place of the hold from accepting. A hold of an earlier month stays until publish.
 WITH replaced AS (
-    DELETE FROM budget_holds
+    DELETE FROM public.budget_holds
     WHERE id = :t_id AND period = date_trunc('month', timezone('UTC', now()))::date
-        AND EXISTS (SELECT FROM llm_calls WHERE turn_id = :t_id AND xmin = pg_current_xact_id()::xid AND status = 'intent')
+        AND EXISTS (
+            SELECT FROM public.llm_calls
+            WHERE turn_id = :t_id AND xmin = pg_current_xact_id()::xid AND status = 'intent'
+        )
     RETURNING payer, period, held_usd
 )
-UPDATE budgets b SET held_usd = b.held_usd - r.held_usd
+UPDATE public.budgets b SET held_usd = b.held_usd - r.held_usd
 FROM replaced r WHERE b.payer = r.payer AND b.period = r.period;

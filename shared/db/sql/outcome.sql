@@ -2,7 +2,7 @@
 -- This part runs even if the fence failed, because a runner that lost its turn must still record its cost. Only the
 -- verdict needs the fence. If this transaction publishes the turn, `output` stays NULL, because `replies` stores the
 -- text. A posted call is left alone: its late outcome needs an adjustment (record.sql).
-UPDATE llm_calls
+UPDATE public.llm_calls
 SET status = :o_status,
     verdict = CASE own.turns WHEN 1 THEN :o_verdict END,
     input_tokens = :o_input_tokens,
@@ -19,7 +19,7 @@ SET status = :o_status,
     finished_at = clock_timestamp()
 FROM (
     SELECT count(*) AS turns, count(*) FILTER (WHERE status <> 'running') AS published
-    FROM turns
+    FROM public.turns
     WHERE id = :t_id AND lease_epoch = :t_epoch AND (status = 'running' OR xmin = pg_current_xact_id()::xid)
 ) own
 WHERE call_id = :o_call_id AND status IN ('intent', 'unknown') AND posted_at IS NULL

@@ -2,10 +2,10 @@
     SELECT json_agg(newest ORDER BY newest.turn_index) FROM (
         SELECT t.turn_index, t.message, (
             SELECT json_agg(said ORDER BY said.position) FROM (
-                SELECT position, agent_key, name, text FROM replies WHERE turn_id = t.id AND status = 'completed'
+                SELECT position, agent_key, name, text FROM public.replies WHERE turn_id = t.id AND status = 'completed'
             ) said
         ) AS replies
-        FROM turns t
+        FROM public.turns t
         -- Indexes are dense, so these are all. The planner does not know that, and would sort the whole session.
         WHERE t.session_id = :b_session_id AND t.turn_index < (SELECT next_turn_index FROM session)
             AND t.turn_index >= (SELECT next_turn_index FROM session) - :b_history_turns
@@ -19,7 +19,7 @@
         SELECT s.through_turn_index, s.text, s.items, s.key_facts, s.decisions, s.open_questions, s.action_items,
                -- A release before 0011 gave no ids: they go on from the newest summary that has some.
                coalesce(s.last_numbers, (
-                   SELECT older.last_numbers FROM summaries older
+                   SELECT older.last_numbers FROM public.summaries older
                    WHERE older.session_id = s.session_id AND older.through_turn_index < s.through_turn_index
                        AND older.last_numbers IS NOT NULL
                    ORDER BY older.through_turn_index DESC
@@ -28,13 +28,13 @@
         -- Older summaries are looked at only if the last turns have none: the planner would read them all.
         FROM (
             (
-                SELECT * FROM summaries
+                SELECT * FROM public.summaries
                 WHERE session_id = :b_session_id AND through_turn_index < (SELECT next_turn_index FROM session)
                     AND through_turn_index >= (SELECT next_turn_index FROM session) - :b_history_turns
                 ORDER BY through_turn_index DESC
                 LIMIT 1
             ) UNION ALL (
-                SELECT * FROM summaries
+                SELECT * FROM public.summaries
                 WHERE session_id = :b_session_id
                     AND through_turn_index < (SELECT next_turn_index FROM session) - :b_history_turns
                 ORDER BY through_turn_index DESC

@@ -4,16 +4,16 @@
 
 -- part fence
 SELECT cancel_requested_at IS NOT NULL AS cancelled, deleted_at IS NOT NULL AS deleted
-FROM turns WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running'
+FROM public.turns WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running'
 FOR NO KEY UPDATE;
 
 -- part lost
 -- Lock and count the calls that an earlier runner left without an outcome. A late outcome waits for this lock and
 -- becomes an adjustment.
 SELECT count(*) AS lost FROM (
-    SELECT FROM llm_calls c
+    SELECT FROM public.llm_calls c
     WHERE turn_id = :t_id AND status = 'unknown' AND finished_at IS NULL AND EXISTS (
-        SELECT FROM turns WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running'
+        SELECT FROM public.turns WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running'
     )
     ORDER BY step, attempt
     FOR UPDATE
@@ -21,7 +21,7 @@ SELECT count(*) AS lost FROM (
 
 -- part ended
 -- The parts below, except `outcome`, write only if this part ended the turn.
-UPDATE turns
+UPDATE public.turns
 SET status = :t_status,
     plan = CASE WHEN deleted_at IS NULL THEN coalesce(plan, :t_plan::jsonb)
                 ELSE jsonb_set(coalesce(plan, :t_plan::jsonb), '{unknown_tags}', '[]') END,
@@ -33,17 +33,19 @@ SET status = :t_status,
 WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running'
     AND (cancel_requested_at IS NOT NULL) = :t_saw_cancel
     AND (deleted_at IS NOT NULL) = :t_saw_delete
-    AND (SELECT count(*) FROM llm_calls WHERE turn_id = :t_id AND status = 'unknown' AND finished_at IS NULL) = :t_saw_lost
+    AND (
+        SELECT count(*) FROM public.llm_calls WHERE turn_id = :t_id AND status = 'unknown' AND finished_at IS NULL
+    ) = :t_saw_lost
 RETURNING true AS published;
 
 -- include outcome
 
 -- part replies
-INSERT INTO replies (turn_id, tenant_id, position, agent_key, agent_version, name, status, text, stop_reason, error_code,
-                     model_alias, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-                     cost_usd)
+INSERT INTO public.replies (turn_id, tenant_id, position, agent_key, agent_version, name, status, text, stop_reason,
+                            error_code, model_alias, input_tokens, output_tokens, cache_read_tokens,
+                            cache_write_tokens, reasoning_tokens, cost_usd)
 SELECT t.id, t.tenant_id, r.*
-FROM turns t, jsonb_to_recordset(:t_replies::jsonb) AS r (
+FROM public.turns t, jsonb_to_recordset(:t_replies::jsonb) AS r (
     position integer, agent_key text, agent_version integer, name text, status text, text text, stop_reason text,
     error_code text, model_alias text, input_tokens bigint, output_tokens bigint, cache_read_tokens bigint,
     cache_write_tokens bigint, reasoning_tokens bigint, cost_usd numeric
@@ -51,31 +53,31 @@ FROM turns t, jsonb_to_recordset(:t_replies::jsonb) AS r (
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid;
 
 -- part summary ? t_summary
-INSERT INTO summaries (turn_id, tenant_id, session_id, id, through_turn_index, text, key_facts, decisions,
-                       open_questions, action_items, archived, fallbacks, items, archive, last_numbers)
+INSERT INTO public.summaries (turn_id, tenant_id, session_id, id, through_turn_index, text, key_facts, decisions,
+                              open_questions, action_items, archived, fallbacks, items, archive, last_numbers)
 SELECT t.id, t.tenant_id, t.session_id, s.*
-FROM turns t, jsonb_to_record(:t_summary::jsonb) AS s (
+FROM public.turns t, jsonb_to_record(:t_summary::jsonb) AS s (
     id uuid, through_turn_index integer, text text, key_facts jsonb, decisions jsonb, open_questions jsonb,
     action_items jsonb, archived jsonb, fallbacks jsonb, items jsonb, archive jsonb, last_numbers jsonb
 )
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND t.deleted_at IS NULL;
 
 -- part audit
-INSERT INTO audit_events (turn_id, tenant_id, session_id, user_id, event, detail)
+INSERT INTO public.audit_events (turn_id, tenant_id, session_id, user_id, event, detail)
 SELECT id, tenant_id, session_id, user_id, 'turn_published', :t_audit::jsonb
-FROM turns WHERE id = :t_id AND xmin = pg_current_xact_id()::xid;
+FROM public.turns WHERE id = :t_id AND xmin = pg_current_xact_id()::xid;
 
 -- part share ? t_undecided
 -- Lock all months that the parts below change: the share's before the tenant's, older months first. `moved` alone would
 -- lock a month of the tenant before `money` locks an older one.
-INSERT INTO budgets AS b (payer, period)
+INSERT INTO public.budgets AS b (payer, period)
 SELECT m.payer, c.period
-FROM turns t JOIN llm_calls c ON c.turn_id = t.id,
+FROM public.turns t JOIN public.llm_calls c ON c.turn_id = t.id,
     LATERAL (VALUES ('platform:' || c.tenant_id), ('tenant:' || c.tenant_id)) m (payer)
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND c.posted_at IS NULL
 UNION
 SELECT h.payer, h.period
-FROM turns t JOIN budget_holds h ON h.id = t.id
+FROM public.turns t JOIN public.budget_holds h ON h.id = t.id
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid
 ORDER BY 1, 2
 ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd;
@@ -87,7 +89,7 @@ WITH RECURSIVE calls AS (
     SELECT c.call_id, c.tenant_id, c.period, c.reserve_usd,
            CASE WHEN c.status IN ('intent', 'unknown') THEN c.reserve_usd ELSE c.cost_usd END AS amount,
            c.payer = 'platform' AS shared, c.verdict = 'reply' AS replied, c.step, c.attempt
-    FROM turns t JOIN llm_calls c ON c.turn_id = t.id
+    FROM public.turns t JOIN public.llm_calls c ON c.turn_id = t.id
     WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND c.posted_at IS NULL
 ), failed AS (
     SELECT call_id, tenant_id, period, reserve_usd, amount,
@@ -97,7 +99,7 @@ WITH RECURSIVE calls AS (
     SELECT due.period, 0::bigint AS number, NULL::uuid AS call_id, allowance.most - b.spent_usd - b.held_usd
         + coalesce((SELECT sum(reserve_usd - amount) FROM calls WHERE shared AND period = due.period), 0) AS room
     FROM (SELECT DISTINCT tenant_id, period FROM failed) due
-    JOIN budgets b ON b.payer = 'platform:' || due.tenant_id AND b.period = due.period, LATERAL (
+    JOIN public.budgets b ON b.payer = 'platform:' || due.tenant_id AND b.period = due.period, LATERAL (
 -- include share_limit
     ) allowance
     UNION ALL
@@ -105,14 +107,14 @@ WITH RECURSIVE calls AS (
            CASE WHEN f.amount <= w.room THEN w.room - f.amount ELSE w.room END
     FROM walk w JOIN failed f ON f.period = w.period AND f.number = w.number + 1
 ), moved AS (
-    UPDATE llm_calls c SET payer = 'platform' FROM walk w WHERE c.call_id = w.call_id
+    UPDATE public.llm_calls c SET payer = 'platform' FROM walk w WHERE c.call_id = w.call_id
     RETURNING c.tenant_id, c.period, c.reserve_usd
 ), moves AS (
     SELECT 'platform:' || tenant_id AS payer, period, reserve_usd AS held FROM moved
     UNION ALL
     SELECT 'tenant:' || tenant_id, period, -reserve_usd FROM moved
 )
-INSERT INTO budgets AS b (payer, period, held_usd)
+INSERT INTO public.budgets AS b (payer, period, held_usd)
 SELECT payer, period, sum(held) FROM moves GROUP BY payer, period ORDER BY payer, period
 ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd + excluded.held_usd;
 
@@ -121,12 +123,12 @@ ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd + excluded.held_
 -- outcome stays held. Text leaves the journal, because the replies hold it now. The months' rows are locked from here to
 -- the commit: the share's before the tenant's, older months first.
 WITH posted AS (
-    UPDATE llm_calls c
+    UPDATE public.llm_calls c
     SET posted_at = clock_timestamp(),
         output = NULL,
         cost_usd = CASE c.status WHEN 'intent' THEN c.reserve_usd ELSE c.cost_usd END,
         status = CASE c.status WHEN 'intent' THEN 'unknown' ELSE c.status END
-    FROM turns t
+    FROM public.turns t
     WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND c.turn_id = t.id AND c.posted_at IS NULL
     RETURNING c.*, t.user_id, t.api_key_id,
         CASE c.payer WHEN 'platform' THEN 'platform:' || c.tenant_id ELSE c.payer END AS month_of,
@@ -139,20 +141,20 @@ WITH posted AS (
             ELSE 'helper'
         END AS reason
 ), entries AS (
-    INSERT INTO usage_ledger (kind, account, reason, amount_usd, tenant_id, session_id, turn_id, user_id, api_key_id,
-                              call_id, step, attempt, period, purpose, agent_key, model_alias, rates, input_tokens,
-                              output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
-                              cache_write_1h_tokens)
+    INSERT INTO public.usage_ledger (kind, account, reason, amount_usd, tenant_id, session_id, turn_id, user_id,
+                                     api_key_id, call_id, step, attempt, period, purpose, agent_key, model_alias, rates,
+                                     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+                                     reasoning_tokens, cache_write_1h_tokens)
     SELECT 'post', account, reason, cost_usd, tenant_id, session_id, turn_id, user_id, api_key_id,
            call_id, step, attempt, period, purpose, agent_key, model_alias, rates, input_tokens,
            output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
            cache_write_1h_tokens
     FROM posted
 ), suspended AS (
-    INSERT INTO budget_holds (id, tenant_id, reason, payer, period, held_usd)
+    INSERT INTO public.budget_holds (id, tenant_id, reason, payer, period, held_usd)
     SELECT call_id, tenant_id, 'suspense', month_of, period, reserve_usd FROM posted WHERE account = 'suspense'
 ), accepted AS (
-    DELETE FROM budget_holds h USING turns t
+    DELETE FROM public.budget_holds h USING public.turns t
     WHERE h.id = :t_id AND t.id = h.id AND t.xmin = pg_current_xact_id()::xid
     RETURNING h.payer, h.period, h.held_usd
 ), moves AS (
@@ -164,12 +166,12 @@ WITH posted AS (
 
 -- part response ? t_undecided
 -- The end of the response says who bears the failed attempts. Only now is it known.
-UPDATE turns t
+UPDATE public.turns t
 SET response = :t_response_head || ',"cost_usd":"' || c.tenant_usd || '","platform_cost_usd":"' || c.platform_usd || '"}'
 FROM (
     SELECT trim_scale(coalesce(sum(cost_usd) FILTER (WHERE payer <> 'platform'), 0))::text AS tenant_usd,
            trim_scale(coalesce(sum(cost_usd) FILTER (WHERE payer = 'platform'), 0))::text AS platform_usd
-    FROM llm_calls WHERE turn_id = :t_id AND status <> 'unknown'
+    FROM public.llm_calls WHERE turn_id = :t_id AND status <> 'unknown'
 ) c
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid
 RETURNING c.tenant_usd, c.platform_usd;

@@ -9,7 +9,7 @@ WITH current AS (
            (name, role_prompt, model_alias, max_output_tokens, temperature, enabled) IS NOT DISTINCT FROM
            (:b_name::text, :b_role_prompt::text, :b_model_alias::text, :b_max_output_tokens::integer,
             :b_temperature::float8, :b_enabled::boolean) AS is_identical
-    FROM agents a JOIN agent_versions v USING (tenant_id, key, version)
+    FROM public.agents a JOIN public.agent_versions v USING (tenant_id, key, version)
     WHERE key = :b_key AND a.deleted_at IS NULL
 ),
 verdict AS (
@@ -20,15 +20,15 @@ verdict AS (
         WHEN :b_only_new::boolean AND EXISTS (SELECT FROM current) THEN 'exists'
         WHEN EXISTS (SELECT FROM current WHERE is_identical) THEN 'identical'
         WHEN EXISTS (SELECT FROM current) THEN 'changed'
-        WHEN (SELECT count(*) FROM agents WHERE deleted_at IS NULL) >= :b_max_agents::integer THEN 'too_many'
-        WHEN NOT EXISTS (SELECT FROM agents WHERE key = :b_key)
-            AND (SELECT count(*) FROM agents) >= :b_max_keys::integer THEN 'too_many_keys'
+        WHEN (SELECT count(*) FROM public.agents WHERE deleted_at IS NULL) >= :b_max_agents::integer THEN 'too_many'
+        WHEN NOT EXISTS (SELECT FROM public.agents WHERE key = :b_key)
+            AND (SELECT count(*) FROM public.agents) >= :b_max_keys::integer THEN 'too_many_keys'
         ELSE 'made'
     END AS verdict
 ),
 agent AS (
     -- A deleted agent's key can be used again. Its versions go on, because old turns have pinned them.
-    INSERT INTO agents AS a (tenant_id, key, version)
+    INSERT INTO public.agents AS a (tenant_id, key, version)
     SELECT :b_tenant_id, :b_key, 1 FROM verdict WHERE verdict IN ('changed', 'made')
     ON CONFLICT (tenant_id, key) DO UPDATE
     SET version = a.version + 1, deleted_at = NULL,
@@ -36,7 +36,7 @@ agent AS (
     RETURNING tenant_id, key, version
 ),
 written AS (
-    INSERT INTO agent_versions (tenant_id, key, version, name, role_prompt, model_alias, max_output_tokens,
+    INSERT INTO public.agent_versions (tenant_id, key, version, name, role_prompt, model_alias, max_output_tokens,
                                 temperature, enabled, pinned)
     SELECT tenant_id, key, version, :b_name, :b_role_prompt, :b_model_alias, :b_max_output_tokens::integer,
            :b_temperature::float8, :b_enabled::boolean, false
@@ -47,6 +47,6 @@ SELECT verdict, coalesce((SELECT version FROM written), (SELECT version FROM cur
 
 -- part forgotten
 -- The newest versions stay, and those that a turn has pinned.
-DELETE FROM agent_versions v USING agents a
+DELETE FROM public.agent_versions v USING public.agents a
 WHERE a.key = :b_key AND a.xmin = pg_current_xact_id()::xid
     AND v.tenant_id = a.tenant_id AND v.key = a.key AND v.version <= a.version - :b_kept::integer AND NOT v.pinned;

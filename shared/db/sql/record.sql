@@ -3,7 +3,7 @@
 
 -- part fence
 -- Locks are taken in one order: the turn comes before its calls, for a runner that lost it, too.
-SELECT FROM turns WHERE id = :t_id FOR SHARE;
+SELECT FROM public.turns WHERE id = :t_id FOR SHARE;
 
 -- include outcome
 

@@ -1,17 +1,17 @@
 -- Give the turn back to the queue, with the last outcome.
 
 -- part fence
-SELECT FROM turns WHERE id = :t_id FOR NO KEY UPDATE;
+SELECT FROM public.turns WHERE id = :t_id FOR NO KEY UPDATE;
 
 -- include outcome
 
 -- part release
 -- If no call has finished since the claim, this hand-over counts as a fruitless claim.
-UPDATE turns
+UPDATE public.turns
 SET status = 'accepted',
     lease_expires_at = NULL,
     dispatch_after = clock_timestamp() + interval '60 seconds',
     expired_claims = expired_claims
-        + ((SELECT count(finished_at) FROM llm_calls WHERE turn_id = :t_id) = outcomes_at_claim)::integer
+        + ((SELECT count(finished_at) FROM public.llm_calls WHERE turn_id = :t_id) = outcomes_at_claim)::integer
 WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running'
 RETURNING true AS released;

@@ -2,35 +2,40 @@
 
 -- part session
 -- With a number of days, only a session that was not touched for that long and has no active turn.
-UPDATE sessions s SET deleted_at = clock_timestamp(), title = ''
+UPDATE public.sessions s SET deleted_at = clock_timestamp(), title = ''
 WHERE id = :b_id AND deleted_at IS NULL AND
 -- include owned
 AND (:b_days::integer IS NULL
     OR created_at < now() - make_interval(hours => :b_days::integer * 24)
     AND updated_at < now() - make_interval(hours => :b_days::integer * 24)
-    AND NOT EXISTS (SELECT FROM turns WHERE session_id = s.id AND status IN ('accepted', 'running')))
+    AND NOT EXISTS (SELECT FROM public.turns WHERE session_id = s.id AND status IN ('accepted', 'running')))
 RETURNING true AS scrubbed;
 
+-- part active
+-- The publish that ends an active turn scrubs it. A turn that ends while this part waits for it is left to the next part.
+UPDATE public.turns t SET deleted_at = clock_timestamp()
+FROM public.sessions s
+WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.id
+    AND t.status IN ('accepted', 'running');
+
 -- part turns
--- The publish that ends an active turn scrubs it.
-UPDATE turns t
-SET deleted_at = clock_timestamp(),
-    message = CASE WHEN t.status IN ('accepted', 'running') THEN t.message ELSE '' END,
-    response = NULL,
-    plan = CASE WHEN t.status IN ('accepted', 'running') THEN t.plan
-                ELSE jsonb_set(t.plan, '{unknown_tags}', '[]') END
-FROM sessions s WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.id;
+-- Operations write `message` and `response`, and read neither.
+UPDATE public.turns t
+SET deleted_at = clock_timestamp(), message = '', response = NULL, plan = jsonb_set(t.plan, '{unknown_tags}', '[]')
+FROM public.sessions s
+WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.id
+    AND t.status NOT IN ('accepted', 'running');
 
 -- part calls
-UPDATE llm_calls c SET output = NULL
-FROM turns t
+UPDATE public.llm_calls c SET output = NULL
+FROM public.turns t
 WHERE t.session_id = :b_id AND t.xmin = pg_current_xact_id()::xid AND t.status NOT IN ('accepted', 'running')
     AND c.turn_id = t.id;
 
 -- part replies
-UPDATE replies r SET text = NULL
-FROM turns t WHERE t.session_id = :b_id AND t.xmin = pg_current_xact_id()::xid AND r.turn_id = t.id;
+UPDATE public.replies r SET text = NULL
+FROM public.turns t WHERE t.session_id = :b_id AND t.xmin = pg_current_xact_id()::xid AND r.turn_id = t.id;
 
 -- part summaries
-DELETE FROM summaries m
-USING sessions s WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND m.session_id = s.id;
+DELETE FROM public.summaries m
+USING public.sessions s WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND m.session_id = s.id;

@@ -1,3 +1,3 @@
 -- part cap
-INSERT INTO budget_limits (payer, cap_usd) VALUES (:b_payer, :b_usd::numeric)
+INSERT INTO public.budget_limits (payer, cap_usd) VALUES (:b_payer, :b_usd::numeric)
 ON CONFLICT (payer) DO UPDATE SET cap_usd = excluded.cap_usd;

@@ -1,15 +1,15 @@
 -- Take one of the tenant's slots for a wait. No row is returned when all of them are taken.
 
 -- part slots
-INSERT INTO waits (tenant_id, slot, ends_at)
+INSERT INTO public.waits (tenant_id, slot, ends_at)
 SELECT :b_tenant_id, slot, clock_timestamp() FROM generate_series(1, :b_slots::integer) AS slot
 ON CONFLICT DO NOTHING;
 
 -- part taken
 -- A slot whose lease ended is free, so a function that was killed keeps none.
-UPDATE waits SET ends_at = clock_timestamp() + make_interval(secs => :b_lease_s::float8)
+UPDATE public.waits SET ends_at = clock_timestamp() + make_interval(secs => :b_lease_s::float8)
 WHERE tenant_id = :b_tenant_id AND slot = (
-    SELECT slot FROM waits
+    SELECT slot FROM public.waits
     WHERE tenant_id = :b_tenant_id AND slot <= :b_slots::integer AND ends_at <= clock_timestamp()
     ORDER BY slot LIMIT 1
     FOR UPDATE SKIP LOCKED

@@ -1,13 +1,5 @@
 """The columns by which the ledger is summed into hours and days. Rows that agree in all of them become one sum."""
 
-DIMENSIONS = (
-    "tenant_id",
-    "agent_key",
-    "model_alias",
-    "purpose",
-    "account",
-    "kind",
-    "reason",
-    "user_id",
-    "api_key_id",
-)
+# Those that the operator sees.
+OPERATOR_DIMENSIONS = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind", "reason")
+DIMENSIONS = (*OPERATOR_DIMENSIONS, "user_id", "api_key_id")

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     Boolean,
+    Column,
     CompoundSelect,
     Date,
     FromClause,
@@ -31,9 +32,11 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    true,
     tuple_,
     union_all,
 )
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
@@ -42,15 +45,22 @@ from shared.db.api.sight import acts_for
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.schema.columns import TOKENS, Time
-from shared.db.schema.tables import PLATFORM, usage_daily, usage_entries, usage_hourly, usage_progress
-from shared.db.usage.dimensions import DIMENSIONS
+from shared.db.schema.tables import (
+    PLATFORM,
+    operator_entries,
+    usage_daily,
+    usage_entries,
+    usage_hourly,
+    usage_progress,
+)
+from shared.db.usage.dimensions import DIMENSIONS, OPERATOR_DIMENSIONS
 from shared.domain.actor import Actor
 from shared.errors import InvalidRequest
 
 _GROUPS = ("session_id", "agent_key", "model_alias", "purpose", "account", "reason")
 # In the order in which totals are sorted.
 GROUPS = ("day", *_GROUPS, "user_id", "api_key_id")
-# Operations see all tenants, and may tell them apart.
+# The operator sees all tenants, and may tell them apart.
 OPERATOR_GROUPS = ("day", "tenant_id", *_GROUPS)
 # Hours and days do not tell sessions apart. The ledger does, and is read row by row, so the period is limited.
 SESSION_DAYS = 92
@@ -116,32 +126,49 @@ _KEYS: Mapping[str, Callable[[Any], object]] = {
 }
 
 
-def _posted(since: ColumnElement[Any], until: ColumnElement[Any]) -> Select[Any]:
-    entry = usage_entries.c
-    columns = [entry.created_at.label("at"), entry.session_id, *(entry[name] for name in DIMENSIONS)]
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The ledger as its reader sees it: the view of its rows, and their dimensions."""
+
+    entries: Table
+    dimensions: Sequence[str]
+
+    def theirs(self, columns: ReadOnlyColumnCollection[str, Column[Any]]) -> ColumnElement[bool]:
+        """Whether a row is the reader's to see. The operator sees all of them, and no user."""
+        return acts_for(columns.user_id) if "user_id" in self.dimensions else true()
+
+
+_TENANTS = _View(usage_entries, DIMENSIONS)
+_OPERATORS = _View(operator_entries, OPERATOR_DIMENSIONS)
+
+
+def _posted(view: _View, since: ColumnElement[Any], until: ColumnElement[Any]) -> Select[Any]:
+    entry = view.entries.c
+    columns = [entry.created_at.label("at"), entry.session_id, *(entry[name] for name in view.dimensions)]
     calls = case((entry.kind == "post", 1), else_=0).label("calls")
     posted = select(*columns, calls, *(entry[name] for name in _MEASURES[1:]))
-    return posted.where(entry.created_at >= since, entry.created_at < until, acts_for(entry.user_id))
+    return posted.where(entry.created_at >= since, entry.created_at < until, view.theirs(entry))
 
 
-def _rolled_up(spans: Table, since: ColumnElement[Any], until: ColumnElement[Any]) -> Select[Any]:
+def _rolled_up(view: _View, spans: Table, since: ColumnElement[Any], until: ColumnElement[Any]) -> Select[Any]:
     span = spans.c
-    columns = [span.start.label("at"), cast(null(), Uuid).label("session_id"), *(span[name] for name in DIMENSIONS)]
+    dimensions = [span[name] for name in view.dimensions]
+    columns = [span.start.label("at"), cast(null(), Uuid).label("session_id"), *dimensions]
     rows = select(*columns, *(span[name] for name in _MEASURES))
-    return rows.where(span.start >= since, span.start < until, acts_for(span.user_id))
+    return rows.where(span.start >= since, span.start < until, view.theirs(span))
 
 
-def _rolled_up_and_posted() -> CompoundSelect[Any]:
+def _rolled_up_and_posted(view: _View) -> CompoundSelect[Any]:
     """The period as five stretches, one after the other: ledger, hours, days, hours, ledger. Each may be empty."""
     rolled_up = func.max(usage_progress.c.until)
     first_hour, hours_end = _stretch("hour", rolled_up)
     first_day, days_end = _stretch("day", func.date_trunc("day", rolled_up, "UTC"))
     return union_all(
-        _posted(_from, func.least(first_hour, _to)),
-        _rolled_up(usage_hourly, first_hour, func.least(first_day, hours_end)),
-        _rolled_up(usage_daily, first_day, days_end),
-        _rolled_up(usage_hourly, func.greatest(first_hour, days_end), hours_end),
-        _posted(func.greatest(hours_end, _from), _to),
+        _posted(view, _from, func.least(first_hour, _to)),
+        _rolled_up(view, usage_hourly, first_hour, func.least(first_day, hours_end)),
+        _rolled_up(view, usage_daily, first_day, days_end),
+        _rolled_up(view, usage_hourly, func.greatest(first_hour, days_end), hours_end),
+        _posted(view, func.greatest(hours_end, _from), _to),
     )
 
 
@@ -201,15 +228,16 @@ def _lowest(group: str) -> ColumnElement[Any]:
 @cache
 def _statement(groups: Sequence[str], order: Order, *, from_ledger: bool) -> Statement:
     """Compiled when it is first used, because eight forms would slow each cold start."""
-    entries = _posted(_from, _to) if from_ledger else _rolled_up_and_posted()
+    view = _OPERATORS if groups == OPERATOR_GROUPS else _TENANTS
+    entries = _posted(view, _from, _to) if from_ledger else _rolled_up_and_posted(view)
     return _totals(entries.subquery("entries"), groups, order)
 
 
 def load_totals(db: Database, actor: Actor | None, period: Period, groups: Sequence[str], request: PageRequest) -> Page:
     """Sums by those of GROUPS that are asked for, in the order of GROUPS: per group `calls`, tokens by class and
     `cost_usd` (what tenants pay), `platform_cost_usd` and `suspense_usd`, in USD. Without groups it is one row. An
-    admin's are the tenant's, a member's those of its own turns. Without an actor, as `pantheon_ops`, every tenant's, by
-    OPERATOR_GROUPS, and with what the platform bore by its reasons.
+    admin's are the tenant's, a member's those of its own turns. Without an actor, as `pantheon_operator`, every
+    tenant's, by OPERATOR_GROUPS, and with what the platform bore by its reasons.
 
     Raises InvalidRequest for a cursor of another list, and for session_id over more than SESSION_DAYS.
     """

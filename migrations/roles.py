@@ -1,0 +1,35 @@
+"""Give each database role its settings back, and no others.
+
+A role may change its own settings, and Postgres cannot forbid it. Each release undoes that, and the sweeper tells of it
+until then.
+"""
+
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from shared.names import LONGEST_TRANSACTION
+
+# The settings of a role in this database, and those that it has in every database.
+_KEPT: Final = """
+    SELECT s.setdatabase <> 0 AS here, s.setconfig
+    FROM pg_catalog.pg_db_role_setting s
+    JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+    JOIN pg_catalog.pg_database d ON d.datname = current_database() AND s.setdatabase IN (0, d.oid)
+    WHERE r.rolname = %s"""
+
+
+def reset_settings(connection: psycopg.Connection[Any]) -> None:
+    """Set the settings of all roles as the migrations do. `connection` is the owner's, in autocommit."""
+    database = sql.Identifier(connection.info.dbname)
+    for role, longest in LONGEST_TRANSACTION.items():
+        kept = dict(connection.execute(_KEPT, [role]).fetchall())
+        name = sql.Identifier(role)
+        # Roles belong to the cluster, where another database's release may be changing them: write only what differs.
+        if False in kept:
+            connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(name))
+        if kept.get(True) != [f"transaction_timeout={longest}"]:
+            here = sql.SQL("ALTER ROLE {} IN DATABASE {} ").format(name, database)
+            connection.execute(here + sql.SQL("RESET ALL"))
+            connection.execute(here + sql.SQL("SET transaction_timeout = {}").format(sql.Literal(longest)))
