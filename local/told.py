@@ -15,6 +15,7 @@ from shared.settings import (
     Environment,
     HttpSettings,
     OperationsSettings,
+    OperatorSettings,
     QueueSettings,
     QuotaSettings,
     Settings,
@@ -24,7 +25,7 @@ from shared.settings import (
 # By function: the parts of the environment that it reads. A test compares this with the functions on AWS.
 READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
     {
-        "admin": (StageSettings, HttpSettings, BudgetSettings, OperationsSettings),
+        "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
         "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, Settings),
         "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
         "authorizer": (StageSettings, AuthorizerSettings),

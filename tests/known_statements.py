@@ -57,7 +57,7 @@ def of_operations() -> Iterator[Named]:
         "measure": budgets._MEASURE_PLATFORM,
         "leftovers": budgets._FREE_LEFTOVERS,
         "reconcile": RECONCILE,
-        "scrub": SCRUB,
+        "scrub": Statement(*(part for part in SCRUB.parts if part.needs != "a_user_id")),
         "forget": sessions._FORGET,
         "untouched": sessions._UNTOUCHED,
         "keys": api_keys._REMOVE,

@@ -20,7 +20,7 @@ ROLES = {
     "turns": Role.APP,
     "worker": Role.APP,
     "sweeper": Role.OPS,
-    "admin": Role.OPS,
+    "admin": Role.OPERATOR,
 }
 ASK = {"turns", "worker"}
 

@@ -55,7 +55,8 @@ def age(room: CouncilRoom, session_id: UUID, *, created: int = DAYS + 1, updated
 
 
 def scrub(room: CouncilRoom, session_id: UUID, days: int | None = None) -> bool:
-    params = {"b_id": session_id, "b_days": days, **room.actor.params}
+    actor = room.actor.params if days is None else dict.fromkeys(room.actor.params)
+    params = {"b_id": session_id, "b_days": days, **actor}
     return "scrubbed" in room.db.run(room.tenant_id, SCRUB, params)[0]
 
 

@@ -128,8 +128,10 @@ def check_session_owned(db: Database, actor: Actor, session_id: UUID) -> None:
 def record_session_deletion(db: Database, actor: Actor, session_id: UUID) -> None:
     """Mark the session and its turns as deleted, and take the text away. A session without a turn is removed. Raises
     NotFound, Forbidden."""
-    scrubbed, found = _scrub(db, actor, session_id, None)
-    if not scrubbed:
+    params = {**about(actor, session_id), "b_days": None}
+    work = [(statement, params) for statement in (SCRUB, _FORGET, FIND_SESSION)]
+    scrubbed, _, found = db.run_all(actor.tenant_id, *work, answer_s=LONG_ANSWER_S)
+    if "scrubbed" not in scrubbed[0]:
         check_owned(found)
 
 
@@ -142,12 +144,6 @@ def load_untouched_sessions(db: Database, days: int, limit: int) -> list[Row]:
 
 def record_session_expiry(db: Database, tenant_id: str, session_id: UUID, days: int) -> bool:
     """Delete the session as a client would, unless somebody has touched it by now. Returns whether it is gone."""
-    return _scrub(db, Actor.service(tenant_id), session_id, days)[0]
-
-
-def _scrub(db: Database, actor: Actor, session_id: UUID, days: int | None) -> tuple[bool, list[Row]]:
-    """Delete the session if the actor may. Returns whether it is gone, and what FIND_SESSION finds afterwards."""
-    params = {**about(actor, session_id), "b_days": days}
-    work = [(statement, params) for statement in (SCRUB, _FORGET, FIND_SESSION)]
-    scrubbed, _, found = db.run_all(actor.tenant_id, *work, answer_s=LONG_ANSWER_S)
-    return "scrubbed" in scrubbed[0], found
+    params = {"b_id": session_id, "b_days": days, "a_user_id": None}
+    scrubbed, _ = db.run_all(tenant_id, (SCRUB, params), (_FORGET, params), answer_s=LONG_ANSWER_S)
+    return "scrubbed" in scrubbed[0]

@@ -2,7 +2,9 @@
     SELECT json_agg(newest ORDER BY newest.turn_index) FROM (
         SELECT t.turn_index, t.message, (
             SELECT json_agg(said ORDER BY said.position) FROM (
-                SELECT position, agent_key, name, text FROM public.replies WHERE turn_id = t.id AND status = 'completed'
+                SELECT position, agent_key, name, text FROM public.replies
+                -- A deleted session has no text any more.
+                WHERE turn_id = t.id AND status = 'completed' AND text IS NOT NULL
             ) said
         ) AS replies
         FROM public.turns t

@@ -1,14 +1,19 @@
 -- Take the text of a session away. The session is marked first; the ledger keeps its rows.
 
--- part session
--- With a number of days, only a session that was not touched for that long and has no active turn.
+-- part session ? a_user_id
+-- A user deletes the session.
 UPDATE public.sessions s SET deleted_at = clock_timestamp(), title = ''
 WHERE id = :b_id AND deleted_at IS NULL AND
 -- include owned
-AND (:b_days::integer IS NULL
-    OR created_at < now() - make_interval(hours => :b_days::integer * 24)
+RETURNING true AS scrubbed;
+
+-- part expired ? b_days
+-- Operations delete a session that was not touched for so many days and has no active turn.
+UPDATE public.sessions s SET deleted_at = clock_timestamp(), title = ''
+WHERE id = :b_id AND deleted_at IS NULL
+    AND created_at < now() - make_interval(hours => :b_days::integer * 24)
     AND updated_at < now() - make_interval(hours => :b_days::integer * 24)
-    AND NOT EXISTS (SELECT FROM public.turns WHERE session_id = s.id AND status IN ('accepted', 'running')))
+    AND NOT EXISTS (SELECT FROM public.turns WHERE session_id = s.id AND status IN ('accepted', 'running'))
 RETURNING true AS scrubbed;
 
 -- part active
