@@ -1,0 +1,28 @@
+"""Each threat on the page about security names a test, and the test is there."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "security.md").read_text()
+
+
+def test_each_threat_names_a_test_that_is_there() -> None:
+    table = PAGE.split("## Threats, and the tests that hold\n")[1].split("\n## ")[0]
+    threats = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    named = [re.findall(r"`(tests/[\w/]+\.py)`", line) for line in threats]
+    assert len(threats) > 20
+    assert [line for line, tests in zip(threats, named, strict=True) if len(tests) != 1] == []
+    assert [test for tests in named for test in tests if "def test_" not in (ROOT / test).read_text()] == []
+
+
+def test_each_section_about_power_is_there() -> None:
+    sections = set(re.findall(r"^## (.+)$", PAGE, re.MULTILINE))
+    assert {
+        "Who is calling",
+        "Who sees what",
+        "Text of models",
+        "Money",
+        "What is not promised",
+        "Report a hole",
+    } <= sections
