@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from local.gateway import tokens
 from local.gateway.tokens import ClaimNames
-from shared import catalog
+from shared.catalog import Catalog, build
 from shared.domain.origins import origin_pattern
 from shared.errors import ConfigurationError
-from shared.llm.openai_compatible import OpenAICompatibleProvider
+from shared.llm.providers import connect
 from shared.names import Env, LocalEnv
 from shared.settings import AuthorizerSettings, Settings
 
@@ -49,7 +49,7 @@ class Environment:
     Attributes:
         database_url: The owner's; None for the embedded server.
         turn_seconds: How long a posted turn may take.
-        needs_model: Whether a local model has to be started. Then its address is missing in `functions`.
+        catalog: The models. A local provider's address is missing where the model has to be started.
         functions: The environment of every function, without its database.
         authorizer: What only the authorizer is told, without its database.
         claim_names: How local tokens name their claims.
@@ -60,11 +60,19 @@ class Environment:
     data_dir: Path
     database_url: str | None
     turn_seconds: float
-    needs_model: bool
+    catalog: Catalog
     functions: Mapping[str, str]
     authorizer: Mapping[str, str]
     claim_names: ClaimNames
     origins: str | None
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a local model has to be started."""
+        used = {model.provider for model in self.catalog.values()}
+        return any(
+            each.kind == "local" and not each.base_url for name, each in self.catalog.providers.items() if name in used
+        )
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
@@ -96,13 +104,13 @@ def read(environ: Mapping[str, str]) -> Environment:
     _check(AuthorizerSettings, {**functions, **authorizer, Env.AUTH_DATABASE_URL: ""})
     # Whoever names an address and nothing else means an OpenAI-compatible server there.
     functions.setdefault(Env.LLM_PROVIDER, "openai" if Env.LLM_BASE_URL in functions else "local")
-    settings = _settings(functions)
+    settings = _check(Settings, {**functions, Env.APP_DATABASE_URL: ""})
     return Environment(
         port=_port(given[LocalEnv.PORT]),
         data_dir=data_dir(environ),
         database_url=given.get(LocalEnv.DATABASE_URL),
         turn_seconds=settings.turn_seconds,
-        needs_model=settings.llm_provider == "local" and settings.llm_base_url is None,
+        catalog=_catalog(settings),
         functions=functions,
         authorizer=authorizer,
         claim_names=claim_names(environ),
@@ -122,13 +130,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _settings(functions: Mapping[str, str]) -> Settings:
-    """What the functions will read. Check also what they read only when a turn needs it."""
-    settings = _check(Settings, {**functions, Env.APP_DATABASE_URL: ""})
-    catalog.build(settings)
-    if settings.llm_provider == "openai" or settings.llm_base_url:
-        OpenAICompatibleProvider.from_settings(settings)
-    return settings
+def _catalog(settings: Settings) -> Catalog:
+    """The models, checked as far as the functions check them before a turn: addresses and keys."""
+    catalog = build(settings)
+    # The model that is started later has no address yet.
+    connect(build(settings.model_copy(update={"local_model_url": "http://127.0.0.1"})))
+    return catalog
 
 
 def _check(part: type[_Part], functions: Mapping[str, str]) -> _Part:

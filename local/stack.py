@@ -93,7 +93,7 @@ class Stack:
             urls, session_id = _prepare(owner_url, say)
             everywhere = dict(settings.functions)
             if settings.needs_model:
-                everywhere[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
+                everywhere[Env.LOCAL_MODEL_URL.value] = _model(log_dir, resources, say)
             source = partial(_deliver, urls.ops)
             gateway = Gateway(listener, _functions(settings, urls), everywhere, log_dir, source, settings.origins)
             with _step("Starting the functions and the gateway", say):
