@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from local import keys
+from local import keys, models
 from shared.names import API_PREFIX, Env, LocalEnv
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ _VARIABLES: Final = {
     LocalEnv.PORT: "where to listen on 127.0.0.1 (8000)",
     LocalEnv.DATA_DIR: "where the database, the key and the logs are kept (.pantheon)",
     LocalEnv.DATABASE_URL: "an owner's URL of a PostgreSQL 18; unset: a server of our own",
-    Env.LLM_PROVIDER: "local, openai or scripted; openai where a base URL is given (local)",
+    Env.CATALOG: "a TOML file with models of your own; it wins over the three below",
+    Env.LLM_PROVIDER: "local, openai, bedrock or scripted; openai where a base URL is given (local)",
     Env.LLM_BASE_URL: "any OpenAI-compatible endpoint, ending in /v1",
     Env.LLM_API_KEY: "its key",
     Env.TURN_SECONDS: "seconds that a posted turn may take before it is handed over (25)",
@@ -58,6 +59,8 @@ def main() -> int:
         return _reconcile(arguments)
     if arguments.command == "keys":
         return _keys(arguments)
+    if arguments.command == "models":
+        return _models(arguments)
     if arguments.command in ("cost", "status"):
         return _figures(arguments.command)
     return _doctor() if arguments.command == "doctor" else _run()
@@ -111,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ttl", type=_duration, default="8h", metavar="D", help="how long it is good for, as in 30m, 8h, 7d (8h)"
     )
     keys.add_parser(commands, _duration)
+    models.add_parser(commands)
     reconcile = commands.add_parser(
         "reconcile",
         help="correct what is in suspense by a provider's own record",
@@ -165,6 +169,15 @@ def _keys(arguments: argparse.Namespace) -> int:
     except keys.KeysError as error:
         return _fail(error)
     return 0
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    try:
+        return 0 if models.run(arguments, os.environ, Console()) else 1
+    except models.MODELS_ERRORS as error:
+        return _fail(error)
 
 
 def _reconcile(arguments: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from shared.domain.origins import origin_pattern
 from shared.errors import ConfigurationError
 from shared.llm.providers import connect
 from shared.names import Env, LocalEnv
-from shared.settings import AuthorizerSettings, Settings
+from shared.settings import AuthorizerSettings, CatalogSettings, Settings
 
 _Part = TypeVar("_Part", bound=BaseModel)
 
@@ -128,6 +128,11 @@ def _port(text: str) -> int:
     if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
         raise ConfigurationError(f"{LocalEnv.PORT}: not a port; it takes a number from 0 (any that is free) to 65535.")
     return int(text)
+
+
+def catalog_settings(functions: Mapping[str, str]) -> CatalogSettings:
+    """The part of the functions' environment that chooses the catalog."""
+    return _check(CatalogSettings, functions)
 
 
 def _catalog(settings: Settings) -> Catalog:

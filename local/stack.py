@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import SQLAlchemyError
 
-from local import database, demo, environment, model, postgres
+from local import database, demo, environment, model, models, postgres
 from local.database import RoleUrls
 from local.environment import Environment
 from local.event_source import SWEEPER, WORKER, EventSource
@@ -86,6 +86,8 @@ class Stack:
         """Start everything and return once requests are accepted. `say` gets a line about each step. Call it from
         the main thread: the processes are tied to the thread that starts them. Raises one of START_ERRORS."""
         settings = environment.read(environ)
+        for line in models.warnings(settings.catalog):
+            say(line)
         with ExitStack() as resources:
             listener = resources.enter_context(reserve(settings.port))
             log_dir, key = _open_data_dir(settings)
