@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from local.gateway import tokens
 from local.gateway.tokens import ClaimNames
 from shared.catalog import Catalog, build
+from shared.catalog.chosen import overruled
 from shared.domain.origins import origin_pattern
 from shared.errors import ConfigurationError
 from shared.llm.providers import connect
@@ -49,6 +50,7 @@ class Environment:
     Attributes:
         database_url: The owner's; None for the embedded server.
         turn_seconds: How long a posted turn may take.
+        ignored: Variables that mean nothing beside PANTHEON_CATALOG.
         catalog: The models. A local provider's address is missing where the model has to be started.
         functions: The environment of every function, without its database.
         authorizer: What only the authorizer is told, without its database.
@@ -61,6 +63,7 @@ class Environment:
     database_url: str | None
     turn_seconds: float
     catalog: Catalog
+    ignored: tuple[str, ...]
     functions: Mapping[str, str]
     authorizer: Mapping[str, str]
     claim_names: ClaimNames
@@ -102,15 +105,20 @@ def read(environ: Mapping[str, str]) -> Environment:
         Env.JWKS_URL.value: (data_dir(environ) / _KEYS).absolute().as_uri(),
     }
     _check(AuthorizerSettings, {**functions, **authorizer, Env.AUTH_DATABASE_URL: ""})
-    # Whoever names an address and nothing else means an OpenAI-compatible server there.
-    functions.setdefault(Env.LLM_PROVIDER, "openai" if Env.LLM_BASE_URL in functions else "local")
+    ignored = overruled(_check(CatalogSettings, functions))
+    for name in ignored:
+        del functions[name]
+    if Env.CATALOG not in functions:
+        # An address alone means an OpenAI-compatible server there.
+        functions.setdefault(Env.LLM_PROVIDER, "openai" if Env.LLM_BASE_URL in functions else "local")
     settings = _check(Settings, {**functions, Env.APP_DATABASE_URL: ""})
     return Environment(
         port=_port(given[LocalEnv.PORT]),
         data_dir=data_dir(environ),
         database_url=given.get(LocalEnv.DATABASE_URL),
         turn_seconds=settings.turn_seconds,
-        catalog=_catalog(settings),
+        catalog=_catalog(settings, functions),
+        ignored=tuple(ignored),
         functions=functions,
         authorizer=authorizer,
         claim_names=claim_names(environ),
@@ -135,11 +143,11 @@ def catalog_settings(functions: Mapping[str, str]) -> CatalogSettings:
     return _check(CatalogSettings, functions)
 
 
-def _catalog(settings: Settings) -> Catalog:
+def _catalog(settings: Settings, functions: Mapping[str, str]) -> Catalog:
     """The models, checked as far as the functions check them before a turn: addresses and keys."""
     catalog = build(settings)
     # The model that is started later has no address yet.
-    connect(build(settings.model_copy(update={"local_model_url": "http://127.0.0.1"})))
+    connect(build(settings.model_copy(update={"local_model_url": "http://127.0.0.1"})), functions.get)
     return catalog
 
 

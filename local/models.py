@@ -68,7 +68,7 @@ def run(given: argparse.Namespace, environ: Mapping[str, str], console: "Console
     if given.action == "check":
         return _check(settings, given.alias, console)
     _list(settings.catalog, console)
-    for line in warnings(settings.catalog):
+    for line in warnings(settings):
         console.out(line, highlight=False)
     return True
 
@@ -88,8 +88,12 @@ def _row(each: Model) -> tuple[str, ...]:
     return (each.alias, each.provider, each.model_id, *sizes, *prices, each.fallback_alias or "-")
 
 
-def warnings(catalog: Catalog) -> Iterator[str]:
-    """One line for each provider that cannot work, as far as that can be told without a call."""
+def warnings(settings: environment.Environment) -> Iterator[str]:
+    """One line for variables that are ignored, and one for each provider that cannot work, as far as that can be told
+    without a call."""
+    catalog = settings.catalog
+    if settings.ignored:
+        yield f"Warning: {Env.CATALOG} decides; {' and '.join(settings.ignored)} is ignored."
     for name, provider in catalog.providers.items():
         aliases = ", ".join(each.alias for each in catalog.values() if each.provider == name)
         for fault in _faults(provider) if aliases else ():
@@ -151,7 +155,7 @@ def _providers(settings: environment.Environment) -> Iterator[tuple[Providers, C
             folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
             values[Env.LOCAL_MODEL_URL] = resources.enter_context(model.start(folder / "model.log")).base_url
         catalog = build(environment.catalog_settings(values))
-        yield connect(catalog), catalog
+        yield connect(catalog, values.get), catalog
 
 
 def _question(alias: Model) -> Request:

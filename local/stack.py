@@ -86,7 +86,7 @@ class Stack:
         """Start everything and return once requests are accepted. `say` gets a line about each step. Call it from
         the main thread: the processes are tied to the thread that starts them. Raises one of START_ERRORS."""
         settings = environment.read(environ)
-        for line in models.warnings(settings.catalog):
+        for line in models.warnings(settings):
             say(line)
         with ExitStack() as resources:
             listener = resources.enter_context(reserve(settings.port))

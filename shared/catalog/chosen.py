@@ -23,12 +23,23 @@ logger = logging.getLogger(__name__)
 @cache
 def catalog() -> Catalog:
     """The catalog of this process's settings. Raises ConfigurationError."""
-    return build(catalog_settings())
+    values = catalog_settings()
+    if ignored := overruled(values):
+        logger.warning("%s decides; %s is ignored.", Env.CATALOG, " and ".join(ignored))
+    return build(values)
+
+
+def overruled(values: CatalogSettings) -> list[str]:
+    """The variables that are set and mean nothing beside PANTHEON_CATALOG."""
+    if not values.catalog:
+        return []
+    names = (Env.LLM_PROVIDER, Env.LLM_BASE_URL, Env.LLM_API_KEY)
+    return [name for name in names if name.removeprefix("PANTHEON_").lower() in values.model_fields_set]
 
 
 def build(values: CatalogSettings) -> Catalog:
     """The catalog that the settings choose. Raises ConfigurationError, one line that names the mistake."""
-    chosen = _file(values) if values.catalog else _packaged(values)
+    chosen = read_catalog(Path(values.catalog)) if values.catalog else _packaged(values)
     providers = {name: _with_local_model(each, values) for name, each in chosen.providers.items()}
     for name, alias in ((Env.ROUTING_ALIAS, values.routing_alias), (Env.SUMMARY_ALIAS, values.summary_alias)):
         if alias not in chosen:
@@ -41,18 +52,6 @@ def models_behind(provider: str, model_id: str) -> tuple[Model, ...]:
     neither any more."""
     catalogs = [catalog(), *map(_read_packaged, get_args(LlmProvider))]
     return tuple(chain.from_iterable(each.behind(provider, model_id) for each in catalogs))
-
-
-def _file(values: CatalogSettings) -> Catalog:
-    assert values.catalog is not None
-    given = [name for name in (Env.LLM_PROVIDER, Env.LLM_BASE_URL, Env.LLM_API_KEY) if _is_given(values, name)]
-    if given:
-        logger.warning("%s decides; %s is ignored.", Env.CATALOG, " and ".join(given))
-    return read_catalog(Path(values.catalog))
-
-
-def _is_given(values: CatalogSettings, name: Env) -> bool:
-    return name.removeprefix("PANTHEON_").lower() in values.model_fields_set
 
 
 def _packaged(values: CatalogSettings) -> Catalog:

@@ -4,7 +4,7 @@ A client library is imported only if the catalog has a provider that needs it. C
 accepted, so a provider that cannot be used costs no call.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from shared.catalog import Catalog, Provider, catalog
@@ -31,14 +31,14 @@ def provider() -> Providers:
     return connect(catalog())
 
 
-def connect(known: Catalog) -> Providers:
-    """A client for each provider that an alias of the catalog uses. Raises ConfigurationError, one line that names the
-    provider and its key."""
+def connect(known: Catalog, look_up: Callable[[str], str | None] = variable) -> Providers:
+    """A client for each provider that an alias of the catalog uses. `look_up` is asked for environment variables. Raises
+    ConfigurationError, one line that names the provider and its key."""
     used = {model.provider for model in known.values()}
-    return Providers({name: _client(each) for name, each in known.providers.items() if name in used})
+    return Providers({name: _client(each, look_up) for name, each in known.providers.items() if name in used})
 
 
-def _client(provider: Provider) -> port.Provider:
+def _client(provider: Provider, look_up: Callable[[str], str | None]) -> port.Provider:
     if provider.kind == "scripted":
         from shared.llm.scripted import ScriptedProvider
 
@@ -52,12 +52,12 @@ def _client(provider: Provider) -> port.Provider:
     if provider.base_url is None:
         raise ConfigurationError(f"[providers.{provider.name}] base_url is missing.")
     try:
-        return OpenAICompatibleProvider(provider.base_url, _key(provider.api_key))
+        return OpenAICompatibleProvider(provider.base_url, _key(provider.api_key, look_up))
     except ConfigurationError as error:
         raise ConfigurationError(f"[providers.{provider.name}] {error}") from None
 
 
-def _key(source: str | None) -> str | None:
+def _key(source: str | None, look_up: Callable[[str], str | None]) -> str | None:
     """The key that `env:NAME` or `secret:NAME` names."""
     if source is None:
         return None
@@ -66,7 +66,7 @@ def _key(source: str | None) -> str | None:
         from shared.aws.secrets import load_api_key
 
         return load_api_key(name)
-    key = variable(name)
+    key = look_up(name)
     if key is None:
         raise ConfigurationError(f"api_key: the variable {name} is not set.")
     return key
