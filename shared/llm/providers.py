@@ -32,8 +32,8 @@ def provider() -> Providers:
 
 
 def connect(known: Catalog, look_up: Callable[[str], str | None] = variable) -> Providers:
-    """A client for each provider that an alias of the catalog uses. `look_up` is asked for environment variables. Raises
-    ConfigurationError, one line that names the provider and its key."""
+    """A client for each provider that an alias of the catalog uses. `look_up` is asked for environment variables.
+    Raises ConfigurationError, one line that names the provider and its key."""
     used = {model.provider for model in known.values()}
     return Providers({name: _client(each, look_up) for name, each in known.providers.items() if name in used})
 
