@@ -1,5 +1,6 @@
 """A catalog file: what it may say, and one line for each mistake."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -137,3 +138,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"# gr\xfc\xdfe\n")
     with pytest.raises(ConfigurationError, match=r"latin\.toml: is not UTF-8\."):
         read_catalog(tmp_path / "latin.toml")
+
+
+def test_the_example_in_the_docs_is_a_catalog(file: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    file.write_text(example)
+    read = read_catalog(file)
+    assert {model.provider for model in read.values()} == set(read.providers)
+    assert {provider.kind for provider in read.providers.values()} == {"openai_compatible", "bedrock"}
