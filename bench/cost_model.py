@@ -1,6 +1,6 @@
 """What a month costs and needs, by stage and by how many turns there are: stated prices, sizes and measurements.
 
-The rule this file protects: prices are those of `infra_cdk/rates.py` and `shared/catalog.py`, sizes those of
+The rule this file protects: prices are those of `infra_cdk/rates.py` and `shared/catalog/files`, sizes those of
 `infra_cdk/stages.py`, and what a turn takes is measured (`bench/footprint.py`). What is neither is in `Assumed`, and
 stands in the page.
 """

@@ -119,7 +119,7 @@ def _prices() -> str:
             found += [rate for rate in several if isinstance(rate, Rate)]
     rows = [[one.per, f"{one.usd:.10f}".rstrip("0").rstrip("."), one.source] for one in found]
     models = [
-        [f"million tokens of {model.alias} ({model.model_id}), {name}", f"{rate}", "shared/catalog.py"]
+        [f"million tokens of {model.alias} ({model.model_id}), {name}", f"{rate}", "shared/catalog/files"]
         for model in catalog().values()
         if model.alias in ASSUMED.agent_aliases
         for name, rate in (("input", model.rates.input), ("output", model.rates.output))

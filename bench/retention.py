@@ -187,7 +187,7 @@ def _scorers(resources: ExitStack) -> Mapping[str, Callable[[PlantedConversation
         from local import model as local_model
 
         folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
-        os.environ[Env.LLM_BASE_URL] = resources.enter_context(local_model.start(folder / "model.log")).base_url
+        os.environ[Env.LOCAL_MODEL_URL] = resources.enter_context(local_model.start(folder / "model.log")).base_url
     from shared.catalog import catalog
     from shared.llm.providers import provider
     from shared.settings import settings

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from local import keys
+from local import keys, models
 from local.variables import VARIABLES
 from shared.names import API_PREFIX
 
@@ -38,7 +38,8 @@ def main() -> int:
     arguments = _parser().parse_args()
     # Other users of this machine get no access to what a command writes.
     os.umask(0o077)
-    with_arguments = {"token": _token, "reconcile": _reconcile, "keys": _keys, "cost": _figures, "status": _figures}
+    with_arguments = {"token": _token, "reconcile": _reconcile, "keys": _keys, "models": _models}
+    with_arguments |= {"cost": _figures, "status": _figures}
     if arguments.command in with_arguments:
         return with_arguments[arguments.command](arguments)
     return {"doctor": _doctor, "psql": _psql, "run": _run}[arguments.command]()
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ttl", type=_duration, default="8h", metavar="D", help="how long it is good for, as in 30m, 8h, 7d (8h)"
     )
     keys.add_parser(commands, _duration)
+    models.add_parser(commands)
     reconcile = commands.add_parser(
         "reconcile",
         help="correct what is in suspense by a provider's own record",
@@ -162,6 +164,15 @@ def _keys(arguments: argparse.Namespace) -> int:
     except keys.KeysError as error:
         return _fail(error)
     return 0
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    try:
+        return 0 if models.run(arguments, os.environ, Console()) else 1
+    except models.MODELS_ERRORS as error:
+        return _fail(error)
 
 
 def _reconcile(arguments: argparse.Namespace) -> int:

@@ -13,12 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from local.gateway import hosts, tokens
 from local.gateway.tokens import ClaimNames
-from shared import catalog
+from shared.catalog import Catalog, build
+from shared.catalog.chosen import overruled
 from shared.domain.origins import origin_pattern
 from shared.errors import ConfigurationError
-from shared.llm.openai_compatible import OpenAICompatibleProvider
+from shared.llm.providers import connect
 from shared.names import Env, LocalEnv
-from shared.settings import AuthorizerSettings, Settings
+from shared.settings import AuthorizerSettings, CatalogSettings, Settings
 
 _Part = TypeVar("_Part", bound=BaseModel)
 
@@ -52,7 +53,8 @@ class Environment:
     Attributes:
         database_url: The owner's; None for the embedded server.
         turn_seconds: How long a posted turn may take.
-        needs_model: Whether a local model has to be started. Then its address is missing in `functions`.
+        ignored: Variables that mean nothing beside PANTHEON_CATALOG.
+        catalog: The models. A local provider's address is missing where the model has to be started.
         functions: The user's environment and our defaults. Each function is told its part of it.
         authorizer: What only the authorizer is told, without its database.
         claim_names: How local tokens name their claims.
@@ -64,12 +66,18 @@ class Environment:
     data_dir: Path
     database_url: str | None
     turn_seconds: float
-    needs_model: bool
+    catalog: Catalog
+    ignored: tuple[str, ...]
     functions: Mapping[str, str]
     authorizer: Mapping[str, str]
     claim_names: ClaimNames
     origins: str | None
     hosts: tuple[str, ...]
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a local model has to be started."""
+        return any(each.kind == "local" and not each.base_url for each in self.catalog.used().values())
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
@@ -99,15 +107,20 @@ def read(environ: Mapping[str, str]) -> Environment:
         Env.JWKS_URL.value: (data_dir(environ) / KEYS).absolute().as_uri(),
     }
     _check(AuthorizerSettings, {**functions, **authorizer, Env.AUTH_DATABASE_URL: ""})
-    # Whoever names an address and nothing else means an OpenAI-compatible server there.
-    functions.setdefault(Env.LLM_PROVIDER, "openai" if Env.LLM_BASE_URL in functions else "local")
-    settings = _settings(functions)
+    ignored = overruled(_check(CatalogSettings, functions))
+    for name in ignored:
+        del functions[name]
+    if Env.CATALOG not in functions:
+        # An address alone means an OpenAI-compatible server there.
+        functions.setdefault(Env.LLM_PROVIDER, "openai" if Env.LLM_BASE_URL in functions else "local")
+    settings = _check(Settings, {**functions, Env.APP_DATABASE_URL: ""})
     return Environment(
         port=_port(given[LocalEnv.PORT]),
         data_dir=data_dir(environ),
         database_url=given.get(LocalEnv.DATABASE_URL),
         turn_seconds=settings.turn_seconds,
-        needs_model=settings.llm_provider == "local" and settings.llm_base_url is None,
+        catalog=_catalog(settings, functions),
+        ignored=tuple(ignored),
         functions=functions,
         authorizer=authorizer,
         claim_names=claim_names(environ),
@@ -135,13 +148,17 @@ def _hosts(text: str) -> tuple[str, ...]:
         raise ConfigurationError(f"{LocalEnv.HOSTS}: '{error}' is no host; give names without a port.") from None
 
 
-def _settings(functions: Mapping[str, str]) -> Settings:
-    """What the functions will read. Check also what they read only when a turn needs it."""
-    settings = _check(Settings, {**functions, Env.APP_DATABASE_URL: ""})
-    catalog.build(settings)
-    if settings.llm_provider == "openai" or settings.llm_base_url:
-        OpenAICompatibleProvider.from_settings(settings)
-    return settings
+def catalog_settings(functions: Mapping[str, str]) -> CatalogSettings:
+    """The part of the functions' environment that chooses the catalog."""
+    return _check(CatalogSettings, functions)
+
+
+def _catalog(settings: Settings, functions: Mapping[str, str]) -> Catalog:
+    """The models, checked as far as the functions check them before a turn: addresses and keys."""
+    catalog = build(settings)
+    # The model that is started later has no address yet.
+    connect(build(settings.model_copy(update={"local_model_url": "http://127.0.0.1"})), functions.get)
+    return catalog
 
 
 def _check(part: type[_Part], functions: Mapping[str, str]) -> _Part:

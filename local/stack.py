@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import SQLAlchemyError
 
-from local import database, demo, environment, model, postgres, private
+from local import database, demo, environment, model, models, postgres, private
 from local.database import RoleUrls
 from local.environment import Environment
 from local.event_source import SWEEPER, WORKER, EventSource
@@ -89,6 +89,8 @@ class Stack:
         """Start everything and return once requests are accepted. `say` gets a line about each step. Call it from
         the main thread: the processes are tied to the thread that starts them. Raises one of START_ERRORS."""
         settings = environment.read(environ)
+        for line in models.warnings(settings):
+            say(line)
         with ExitStack() as resources:
             listener = resources.enter_context(reserve(settings.port))
             log_dir, key = _open_data_dir(settings)
@@ -96,10 +98,10 @@ class Stack:
             urls, session_id = _prepare(owner_url, say)
             given = dict(settings.functions)
             if settings.needs_model:
-                given[Env.LLM_BASE_URL.value] = _model(log_dir, resources, say)
+                given[Env.LOCAL_MODEL_URL.value] = _model(log_dir, resources, say)
             source = partial(_deliver, urls.ops)
             functions = [
-                replace(function, environ={**told(function.name, given), **function.environ})
+                replace(function, environ={**told(function.name, given, settings.catalog), **function.environ})
                 for function in _functions(settings, urls)
             ]
             gateway = Gateway(listener, functions, {}, log_dir, source, settings.origins, settings.hosts)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from shared.catalog import Catalog
 from shared.names import Env
 from shared.settings import (
     AuthorizerSettings,
@@ -35,7 +36,7 @@ READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
 )
 ASKS: Final = frozenset(("turns", "worker"))
 # `Settings` is also read by a function that asks no model.
-TO_ASK: Final = frozenset((Env.LLM_BASE_URL.value, Env.LLM_API_KEY.value))
+TO_ASK: Final = frozenset((Env.LLM_BASE_URL.value, Env.LLM_API_KEY.value, Env.LOCAL_MODEL_URL.value))
 # The stack itself says which database a function sees, in which role.
 _DATABASE: Final = re.compile(r"PANTHEON_\w*DATABASE_URL")
 # A Python process needs these to start, and to find its home and the time zone.
@@ -45,9 +46,9 @@ _NETWORK: Final = re.compile(r"SSL_CERT_(FILE|DIR)|(?i:(https?|all|no)_proxy)")
 _AWS: Final = re.compile(r"AWS_\w+")
 
 
-def told(function: str, given: Mapping[str, str]) -> dict[str, str]:
+def told(function: str, given: Mapping[str, str], catalog: Catalog) -> dict[str, str]:
     """The part of `given`, the user's environment and ours, that the function is told. Its database is not in it."""
-    return {name: value for name, value in given.items() if _is_told(function, name, given)}
+    return {name: value for name, value in given.items() if _is_told(function, name, catalog)}
 
 
 def variables(function: str) -> frozenset[str]:
@@ -57,10 +58,13 @@ def variables(function: str) -> frozenset[str]:
     return frozenset(name for name in read - kept_from_it if not _DATABASE.fullmatch(name))
 
 
-def _is_told(function: str, name: str, given: Mapping[str, str]) -> bool:
+def _is_told(function: str, name: str, catalog: Catalog) -> bool:
     if function in ASKS:
-        if _NETWORK.fullmatch(name):
+        providers = catalog.used().values()
+        keys = {each.api_key for each in providers if each.api_key}
+        if _NETWORK.fullmatch(name) or f"env:{name}" in keys:
             return True
-        if given.get(Env.LLM_PROVIDER) == "bedrock" and _AWS.fullmatch(name):
+        needs_aws = any(each.kind == "bedrock" for each in providers) or any(key.startswith("secret:") for key in keys)
+        if needs_aws and _AWS.fullmatch(name):
             return True
     return name in variables(function) or bool(_PROCESS.fullmatch(name))

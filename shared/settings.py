@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from shared.errors import ConfigurationError
 
-Provider = Literal["local", "openai", "bedrock", "scripted"]
+LlmProvider = Literal["local", "openai", "bedrock", "scripted"]
 
 Seconds = Annotated[float, Field(gt=0, le=900, allow_inf_nan=False)]
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -62,20 +62,29 @@ class AuthorizerSettings(IssuerSettings):
     tenant_of_one: bool = False
 
 
-class Settings(Environment):
+class CatalogSettings(Environment):
+    """Which models there are: `catalog` is the path of a TOML file. Without one, `llm_provider` names a packaged file,
+    and `llm_base_url` and `llm_api_key` its endpoint and key. `local_model_url` is where `pantheon run` has started a
+    model."""
+
+    catalog: str | None = None
+    llm_provider: LlmProvider = "local"
+    llm_base_url: Annotated[str | None, Field(pattern=r"^https?://[^/?#]")] = None
+    llm_api_key: str | None = Field(None, repr=False)
+    local_model_url: str | None = None
+    max_call_s: Seconds | None = None
+    routing_alias: str = "fast"
+    summary_alias: str = "fast"
+
+
+class Settings(CatalogSettings):
     """What a function needs to know that serves tenants or runs their turns."""
 
     stage: str = "local"
     app_database_url: str
-    llm_provider: Provider = "local"
-    llm_base_url: str | None = None
-    llm_api_key: str | None = None
     turn_seconds: Seconds = 25.0
-    max_call_s: Seconds | None = None
-    routing_alias: str = "fast"
     routing_max_tokens: Annotated[int, Field(ge=16, le=8192)] = 256
     routing_max_agents: Annotated[int, Field(ge=1, le=32)] = 4
-    summary_alias: str = "fast"
     summary_max_tokens: Annotated[int, Field(ge=16, le=8192)] = 512
     # A summary is due after so many turns, or about so many tokens, that none covers yet.
     summary_after_turns: Annotated[int, Field(ge=2, le=40)] = 12
@@ -162,6 +171,11 @@ def settings() -> Settings:
     return _read(Settings)
 
 
+def catalog_settings() -> CatalogSettings:
+    """The same for whoever builds the catalog, which is kept itself."""
+    return _read(CatalogSettings)
+
+
 @cache
 def http_settings() -> HttpSettings:
     """The same for functions that answer HTTP."""
@@ -214,6 +228,11 @@ def invocation_log_settings() -> InvocationLogSettings:
 def migration_settings() -> MigrationSettings:
     """The same for the migration."""
     return _read(MigrationSettings)
+
+
+def variable(name: str) -> str | None:
+    """A variable that the catalog names. None where it is not set or empty."""
+    return os.environ.get(name) or None
 
 
 def aws_environment() -> AwsEnvironment:

@@ -1,4 +1,4 @@
-"""Secrets Manager: the database owner's name and password, which RDS keeps there and changes."""
+"""Secrets Manager: the database owner's name and password, which RDS changes, and keys of model providers."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,6 +6,9 @@ from typing import Final
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.errors import ConfigurationError
 
 # A deployment waits for this, and tries again itself.
 _CONFIG: Final = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
@@ -19,6 +22,22 @@ class Credentials:
 
 def load_credentials(arn: str) -> Credentials:
     """The secret as it is now. Raises botocore's errors."""
-    client = boto3.session.Session().client("secretsmanager", config=_CONFIG)
-    secret = json.loads(client.get_secret_value(SecretId=arn)["SecretString"])
+    secret = json.loads(_load(arn))
     return Credentials(secret["username"], secret["password"])
+
+
+def load_api_key(name: str) -> str:
+    """The whole text of the secret with this name or ARN. Raises ConfigurationError where it cannot be read."""
+    try:
+        return _load(name).strip()
+    except (BotoCoreError, ClientError, KeyError) as error:
+        raise ConfigurationError(f"api_key: the secret {name} cannot be read ({_reason(error)}).") from None
+
+
+def _load(name: str) -> str:
+    client = boto3.session.Session().client("secretsmanager", config=_CONFIG)
+    return str(client.get_secret_value(SecretId=name)["SecretString"])
+
+
+def _reason(error: Exception) -> str:
+    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else type(error).__name__

@@ -19,7 +19,6 @@ from botocore.config import Config
 from shared.llm.converse import read_response, write_request
 from shared.llm.exchange import Dialect, Exchanges, Post
 from shared.llm.port import Completion, Request
-from shared.settings import Settings
 
 # Parameters are not validated: they are ours, and it takes a quarter of boto3's time.
 _CONFIG: Final = Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False)
@@ -27,19 +26,17 @@ _DIALECT: Final = Dialect("x-amzn-requestid", read_response)
 
 
 class BedrockProvider:
-    """Blocking, and safe to call from any number of threads. Region, credentials and the endpoint come from AWS's
-    own variables and files."""
+    """Blocking, and safe to call from any number of threads. Credentials and the endpoint come from AWS's own variables
+    and files."""
 
-    def __init__(self, stage: str) -> None:
-        """`stage` goes along with every call, into Bedrock's invocation log."""
+    def __init__(self, stage: str, region: str | None = None) -> None:
+        """`stage` goes along with every call, into Bedrock's invocation log. Without a region, AWS's own variables and
+        files name it."""
         self._stage = stage
+        self._region = region
         self._exchanges = Exchanges(_DIALECT)
         self._lock = threading.Lock()
         self._client: Any = None
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> "BedrockProvider":
-        return cls(settings.stage)
 
     def complete(self, request: Request) -> Completion:
         """Send `request` once. Returns within `request.model.max_call_s` seconds and does not raise."""
@@ -72,7 +69,7 @@ class BedrockProvider:
             if self._client is None:
                 # Its lines have the prompt and the headers in them.
                 logging.getLogger("botocore").setLevel(logging.WARNING)
-                client = boto3.session.Session().client("bedrock-runtime", config=_CONFIG)
+                client = boto3.session.Session(region_name=self._region).client("bedrock-runtime", config=_CONFIG)
                 client.meta.events.register("before-send.bedrock-runtime.Converse", _take)
                 self._client = client
             return self._client

@@ -6,8 +6,6 @@ makes the outcome unknown; nothing about the text ever does, since it is billed 
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -29,28 +27,6 @@ _MOST_METADATA: Final = 256
 
 # Strict: neither true nor 12.0 is a count. The upper bound is what Postgres can keep as bigint.
 _Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Manner:
-    """What a model takes of Converse's common fields, for it refuses the others, and its own fields that it needs.
-
-    Thinking is off wherever a model lets it be: it would be taken from the answer's own cap.
-    """
-
-    temperature: bool = True
-    schema: bool = True
-    fields: Mapping[str, Any] = field(default_factory=dict)
-
-
-# By the id of the model, whatever profile leads to it. A model that is not here takes everything.
-_MANNERS: Final = {
-    "anthropic.claude-haiku-5-5": _Manner(temperature=False, schema=False, fields={"thinking": {"type": "disabled"}}),
-    "anthropic.claude-sonnet-5-5": _Manner(
-        temperature=False, schema=False, fields={"thinking": {"type": "between_tools"}}
-    ),
-    "amazon.nova-2-lite-v1:0": _Manner(schema=False),
-}
 
 
 class _CacheDetail(BaseModel):
@@ -90,10 +66,10 @@ class Counts(BaseModel):
 
 def write_request(request: Request, stage: str) -> dict[str, Any]:
     """The arguments of boto3's `converse`. Its invocation log repeats `requestMetadata`."""
-    manner = _MANNERS.get(request.model.model_id.partition(".")[2], _Manner())
+    dialect = request.model.dialect
     metadata = {"call_id": request.call_id, "turn_id": request.turn_id, "stage": stage}
     inference: dict[str, Any] = {"maxTokens": request.max_output_tokens}
-    if request.temperature is not None and manner.temperature:
+    if request.temperature is not None and dialect.temperature is not False:
         inference["temperature"] = request.temperature
     converse: dict[str, Any] = {
         "modelId": request.model.model_id,
@@ -103,9 +79,11 @@ def write_request(request: Request, stage: str) -> dict[str, Any]:
     }
     if system := [_block(message.text) for message in request.messages if message.role == "system"]:
         converse["system"] = system
-    if manner.fields:
-        converse["additionalModelRequestFields"] = manner.fields
-    if request.response_schema is not None and manner.schema:
+    if dialect.thinking is False or isinstance(dialect.thinking, str):
+        # Thinking is taken from the answer's own cap.
+        kind = dialect.thinking or "disabled"
+        converse["additionalModelRequestFields"] = {"thinking": {"type": kind}}
+    if request.response_schema is not None and dialect.json_schema is not False:
         definition = {"name": "answer", "schema": json.dumps(without_bounds(request.response_schema))}
         structure = {"type": "json_schema", "structure": {"jsonSchema": definition}}
         converse["outputConfig"] = {"textFormat": structure}

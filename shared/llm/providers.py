@@ -1,22 +1,71 @@
-"""Which provider answers. Each is imported when it is first needed, because each brings a client library of its own."""
+"""Send each call to the provider of its alias.
 
+A client library is imported only if the catalog has a provider that needs it. Clients are made before the first turn is
+accepted, so a provider that cannot be used costs no call.
+"""
+
+from collections.abc import Callable, Mapping
 from functools import cache
 
-from shared.llm.port import Provider
-from shared.settings import settings
+from shared.catalog import Catalog, Provider, catalog
+from shared.errors import ConfigurationError
+from shared.llm import port
+from shared.llm.port import Completion, Request
+from shared.settings import stage_settings, variable
+
+
+class Providers:
+    """The providers of a catalog, by their names. `clients` may be called from any number of threads."""
+
+    def __init__(self, clients: Mapping[str, port.Provider]) -> None:
+        self.clients = clients
+
+    def complete(self, request: Request) -> Completion:
+        """Send `request` once. Returns within `request.model.max_call_s` seconds and does not raise."""
+        return self.clients[request.model.provider].complete(request)
 
 
 @cache
-def provider() -> Provider:
-    """The provider of this process's settings, with one client for the life of the process."""
-    if settings().llm_provider == "scripted":
+def provider() -> Providers:
+    """Those of this process's catalog, with one client each for the life of the process. Raises ConfigurationError."""
+    return connect(catalog())
+
+
+def connect(known: Catalog, look_up: Callable[[str], str | None] = variable) -> Providers:
+    """A client for each provider that an alias of the catalog uses. `look_up` is asked for environment variables.
+    Raises ConfigurationError, one line that names the provider and its key."""
+    return Providers({name: _client(each, look_up) for name, each in known.used().items()})
+
+
+def _client(provider: Provider, look_up: Callable[[str], str | None]) -> port.Provider:
+    if provider.kind == "scripted":
         from shared.llm.scripted import ScriptedProvider
 
         return ScriptedProvider()
-    if settings().llm_provider == "bedrock":
+    if provider.kind == "bedrock":
         from shared.llm.bedrock import BedrockProvider
 
-        return BedrockProvider.from_settings(settings())
+        return BedrockProvider(stage_settings().stage, provider.region)
     from shared.llm.openai_compatible import OpenAICompatibleProvider
 
-    return OpenAICompatibleProvider.from_settings(settings())
+    if provider.base_url is None:
+        raise ConfigurationError(f"[providers.{provider.name}] base_url is missing.")
+    try:
+        return OpenAICompatibleProvider(provider.base_url, _key(provider.api_key, look_up))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"[providers.{provider.name}] {error}") from None
+
+
+def _key(source: str | None, look_up: Callable[[str], str | None]) -> str | None:
+    """The key that `env:NAME` or `secret:NAME` names."""
+    if source is None:
+        return None
+    where, _, name = source.partition(":")
+    if where == "secret":
+        from shared.aws.secrets import load_api_key
+
+        return load_api_key(name)
+    key = look_up(name)
+    if key is None:
+        raise ConfigurationError(f"api_key: the variable {name} is not set.")
+    return key

@@ -14,7 +14,7 @@ import pytest
 
 from shared.db.engine import Statement
 from shared.names import Env, LocalEnv
-from shared.settings import AuthorizerSettings, Environment
+from shared.settings import AuthorizerSettings, Environment, Settings
 
 ROOT = Path(__file__).parents[2]
 LAMBDA = ("functions", "shared")
@@ -223,7 +223,7 @@ class TestEnvironment:
     )
 
     def test_every_setting_has_its_variable_and_every_variable_its_setting(self) -> None:
-        parts: list[type[Environment]] = [*Environment.__subclasses__(), AuthorizerSettings]
+        parts: list[type[Environment]] = [*Environment.__subclasses__(), AuthorizerSettings, Settings]
         fields: dict[str, Any] = {
             f"PANTHEON_{name.upper()}": field.alias for part in parts for name, field in part.model_fields.items()
         }

@@ -10,7 +10,7 @@ from typing import Any
 from shared.catalog import Model, build
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, Message, Request
-from shared.settings import Provider, Settings
+from shared.settings import LlmProvider, Settings
 
 API_KEY = "sk-not-for-the-log"
 PROMPT = (Message("system", "You are the Writer."), Message("user", "hello there"))
@@ -19,12 +19,12 @@ LIMIT_S = 1.0
 STUCK_S = 10.0
 
 
-def settings(provider: Provider = "local", **values: Any) -> Settings:
+def settings(provider: LlmProvider = "local", **values: Any) -> Settings:
     unset = {"llm_base_url": None, "llm_api_key": None, "max_call_s": None}
     return Settings.model_construct(**{"llm_provider": provider, **unset, **values})
 
 
-def model(provider: Provider = "local", max_call_s: float = STUCK_S) -> Model:
+def model(provider: LlmProvider = "local", max_call_s: float = STUCK_S) -> Model:
     return build(settings(provider, max_call_s=max_call_s))["fast"]
 
 

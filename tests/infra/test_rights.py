@@ -7,8 +7,9 @@ import pytest
 from infra_cdk.entries import ENTRIES, JWKS, MIGRATE, Entry
 from infra_cdk.function import INTERFACE_ACTIONS
 from infra_cdk.stages import Stage
-from shared import catalog
-from shared.names import BedrockModel
+from shared.catalog import build
+from shared.names import BedrockModel, Env
+from shared.settings import CatalogSettings
 from tests.infra.template import Statement, Template
 
 INTERFACES = "Lambda gives a function its network interface with these; they know no resource."
@@ -143,8 +144,8 @@ def test_models_are_named_one_by_one(template: Template, stage: Stage) -> None:
 
 
 def test_what_may_be_asked_is_what_the_catalog_asks() -> None:
-    models = catalog._CATALOGS["bedrock"]
-    assert {model.model_id for model in models} == {model.value for model in BedrockModel}
+    models = build(CatalogSettings.model_validate({Env.LLM_PROVIDER: "bedrock"}))
+    assert {model.model_id for model in models.values()} == {model.value for model in BedrockModel}
 
 
 def test_only_the_migration_reads_the_owners_secret_and_nobody_any_other(template: Template) -> None:

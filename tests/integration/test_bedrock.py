@@ -5,16 +5,17 @@ import logging
 
 import pytest
 
+from shared.catalog import build
 from shared.domain.money import Usage
 from shared.llm import providers
 from shared.llm.bedrock import BedrockProvider
-from shared.settings import Settings
+from shared.settings import StageSettings
 from tests.fake_bedrock import FakeBedrock
 from tests.fake_bedrock.calls import complete, request
 from tests.fake_bedrock.environment import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from tests.fake_bedrock.moods import exception, thinking
 from tests.fake_provider import Mood, moods
-from tests.fake_provider.calls import LIMIT_S
+from tests.fake_provider.calls import LIMIT_S, settings
 
 pytest_plugins = ["tests.fake_bedrock.fixtures"]
 
@@ -171,12 +172,12 @@ def test_the_body_of_an_exception_is_not_waited_for(fake_bedrock: FakeBedrock, b
 
 
 def test_settings_choose_it_and_name_its_stage(fake_bedrock: FakeBedrock, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = Settings.model_construct(llm_provider="bedrock", stage="prod")
-    monkeypatch.setattr(providers, "settings", lambda: chosen)
-    provider = providers.provider.__wrapped__()
+    monkeypatch.setattr(providers, "stage_settings", lambda: StageSettings.model_validate({"PANTHEON_STAGE": "prod"}))
+    chosen = providers.connect(build(settings("bedrock")))
+    provider = chosen.clients["bedrock"]
     assert isinstance(provider, BedrockProvider)
     with contextlib.closing(provider):
-        provider.complete(request())
+        chosen.complete(request())
     assert fake_bedrock.rows[0].parameters["requestMetadata"]["stage"] == "prod"
 
 

@@ -106,7 +106,9 @@ def test_a_json_schema_is_kept(client: httpx.Client) -> None:
     keys = {"type": "array", "items": {"enum": ["writer", "critic"]}, "minItems": 1, "maxItems": 2}
     schema = {"type": "object", "properties": {"keys": keys}, "required": ["keys"], "additionalProperties": False}
     wanted = {"type": "json_schema", "json_schema": {"name": "plan", "strict": True, "schema": schema}}
-    answer = json.loads(text_of(ask(client, "Who should answer?", max_tokens=64, response_format=wanted)))
+    answer = json.loads(
+        text_of(ask(client, "Who should answer?", max_tokens=64, temperature=0, response_format=wanted))
+    )
     assert set(answer) == {"keys"}
     assert set(answer["keys"]) <= {"writer", "critic"}
 

@@ -6,10 +6,12 @@ import socket
 
 import pytest
 
+from shared.catalog import build
 from shared.domain.money import Usage
 from shared.errors import ConfigurationError
-from shared.llm.openai_compatible import OPENAI_BASE_URL, OpenAICompatibleProvider
+from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, Message
+from shared.llm.providers import connect
 from tests.fake_provider import FakeProvider, Mood, moods
 from tests.fake_provider.calls import API_KEY, LIMIT_S, PROMPT, complete, complete_elsewhere, model, request, settings
 
@@ -222,30 +224,35 @@ def test_the_body_of_an_error_is_not_waited_for(
 
 
 def test_openai_has_a_default_and_a_local_model_has_none() -> None:
-    with pytest.raises(ConfigurationError, match="PANTHEON_LLM_BASE_URL"):
-        OpenAICompatibleProvider.from_settings(settings("local"))
-    openai = OpenAICompatibleProvider.from_settings(settings("openai", llm_api_key=API_KEY))
-    assert str(openai._url) == f"{OPENAI_BASE_URL}/chat/completions"
+    with pytest.raises(ConfigurationError, match=r"\[providers\.local\] base_url is missing"):
+        connect(build(settings("local")))
+    assert build(settings("openai")).providers["openai"].base_url == "https://api.openai.com/v1"
 
 
 @pytest.mark.parametrize("base", ["{}", "{}/", "{}//"])
-def test_settings_name_the_server_and_the_key(fake_provider: FakeProvider, base: str) -> None:
+def test_settings_name_the_server_and_the_key(
+    fake_provider: FakeProvider, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PANTHEON_LLM_API_KEY", API_KEY)
     chosen = settings("local", llm_base_url=base.format(fake_provider.url), llm_api_key=API_KEY)
-    with contextlib.closing(OpenAICompatibleProvider.from_settings(chosen)) as provider:
-        assert provider.complete(request()).status == "succeeded"
+    providers = connect(build(chosen))
+    client = providers.clients["local"]
+    assert isinstance(client, OpenAICompatibleProvider)
+    with contextlib.closing(client):
+        assert providers.complete(request()).status == "succeeded"
     assert fake_provider.rows[0].path == "/v1/chat/completions"
     assert fake_provider.rows[0].authorization == f"Bearer {API_KEY}"
 
 
 @pytest.mark.parametrize("base_url", ["", "model", "127.0.0.1:80", "ftp://model.test", "http://", "http://[::1"])
 def test_a_base_url_that_cannot_be_called_is_a_configuration_error(base_url: str) -> None:
-    with pytest.raises(ConfigurationError, match="PANTHEON_LLM_BASE_URL"):
+    with pytest.raises(ConfigurationError, match="base_url: not a URL"):
         OpenAICompatibleProvider(base_url)
 
 
 @pytest.mark.parametrize("api_key", ["sk-secret\n", "sk-secret\x00", "sk-sécret", "sk secret", ""])
 def test_a_key_that_no_header_can_carry_is_a_configuration_error_that_does_not_tell_it(api_key: str) -> None:
-    with pytest.raises(ConfigurationError, match="PANTHEON_LLM_API_KEY") as raised:
+    with pytest.raises(ConfigurationError, match="api_key: holds") as raised:
         OpenAICompatibleProvider("http://model.test", api_key)
     assert "cret" not in str(raised.value)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from shared.settings import Provider
+from shared.settings import LlmProvider
 from tests.fake_provider import FakeProvider
 from tests.fake_provider.calls import model, request
 
@@ -12,7 +12,7 @@ UNBOUNDED = {"type": "object", "properties": {"reason": {"type": "string"}}, "re
 
 
 @pytest.mark.parametrize(("provider", "expected"), [("openai", UNBOUNDED), ("local", SCHEMA)])
-def test_a_hosted_model_gets_it_without_bounds_and_a_grammar_with_them(provider: Provider, expected: object) -> None:
+def test_a_hosted_model_gets_it_without_bounds_and_a_grammar_with_them(provider: LlmProvider, expected: object) -> None:
     with FakeProvider() as server:
         client = OpenAICompatibleProvider(server.url)
         client.complete(request(model=model(provider), response_schema=SCHEMA))

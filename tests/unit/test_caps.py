@@ -14,7 +14,7 @@ from shared.turns.call import Call, new_call
 from shared.turns.caps import Caps
 
 # A dollar for a million tokens, and a message of which about 300 tokens are estimated, and 1000 are held.
-MODEL = Model("fast", "scripted", "fast", 8000, 1000, 10.0, Rates(*[Decimal(1)] * 5))
+MODEL = Model("fast", "scripted", "scripted", "fast", 8000, 1000, 10.0, Rates(*[Decimal(1)] * 5))
 MESSAGES = (Message("user", "x" * (1000 - 16 - 64)),)
 ESTIMATED, RESERVED = 323, Decimal("0.001100")
 

@@ -123,7 +123,7 @@ class TestUnexpected:
         self, api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch
     ) -> None:
         environment.delenv(Env.APP_DATABASE_URL)
-        problem = problem_of(api(event("api_get"), context), 500, "misconfigured")
+        problem = problem_of(api(request("GET", "/api/v1/sessions"), context), 500, "misconfigured")
         assert Env.APP_DATABASE_URL in problem["detail"]
 
     def test_a_refusal_is_not_logged(self, api: Handler, context: LambdaContext, log_lines: LogLines) -> None:

@@ -48,9 +48,11 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     given = {
         Env.STAGE: "prod",
         Env.APP_DATABASE_URL: "postgresql://app@db/pantheon",
+        Env.CATALOG: "models.toml",
         Env.LLM_PROVIDER: "openai",
         Env.LLM_BASE_URL: "https://models/v1",
         Env.LLM_API_KEY: "key",
+        Env.LOCAL_MODEL_URL: "http://127.0.0.1:1/v1",
         Env.TURN_SECONDS: "12.5",
         Env.MAX_CALL_S: "3",
         Env.ROUTING_ALIAS: "deep",

@@ -17,7 +17,7 @@ from shared.catalog import build
 from shared.db.engine import Row
 from shared.db.usage.totals import Period
 from shared.domain.turn import Account, Purpose
-from shared.settings import Provider, Settings
+from shared.settings import LlmProvider, Settings
 from tests.ledger_rows import RATES, entry
 
 ROWS = [{**entry(datetime(2026, 11, 1, tzinfo=UTC), call_id=UUID(int=number)), "rates": RATES} for number in range(50)]
@@ -50,7 +50,7 @@ def test_a_page_of_csv_has_one_row_at_least_and_none_where_there_is_none() -> No
 def test_no_text_of_a_row_can_be_taken_for_a_formula() -> None:
     pattern = get_args(AgentKey)[1].metadata[0].pattern
     assert pattern.startswith("^[a-z]")
-    aliases = {alias for name in get_args(Provider) for alias in build(Settings.model_construct(llm_provider=name))}
+    aliases = {alias for name in get_args(LlmProvider) for alias in build(Settings.model_construct(llm_provider=name))}
     for word in (*aliases, *get_args(Purpose), *get_args(Account)):
         assert re.fullmatch(r"[a-z][a-z0-9_-]*", word)
 

@@ -1,0 +1,195 @@
+"""`pantheon models`: list the models of the catalog, try each, and look up what one costs."""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from local import environment, model
+from shared.catalog import Catalog, Model, Provider, build
+from shared.domain.money import cost, format_usd
+from shared.errors import ConfigurationError
+from shared.llm.port import Completion, Message, Request
+from shared.llm.providers import Providers, connect
+from shared.names import Env
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_QUESTION: Final = "Answer with the one word: ready"
+# Enough for a model that thinks first.
+_MOST_TOKENS: Final = 512
+_WORD: Final = 40
+
+
+class ModelsError(Exception):
+    """The price list does not know the model. The text is one line."""
+
+
+# What `run` raises, each with a text for a person.
+MODELS_ERRORS: Final = (ModelsError, ConfigurationError, model.ModelError)
+
+
+def add_parser(commands: Any) -> None:
+    """The command and its options."""
+    models = commands.add_parser(
+        "models",
+        help="list the models of the catalog, try them, look up a price",
+        description="List the models of the catalog: the file of PANTHEON_CATALOG, or the packaged one of "
+        "PANTHEON_LLM_PROVIDER.",
+    )
+    actions = models.add_subparsers(dest="action", metavar="action")
+    check = actions.add_parser(
+        "check",
+        help="ask each alias for one word, and show what came, what it cost and what the provider said",
+        description="Ask each alias for one word. The calls cost money, and no tenant is charged. The exit code is 1 "
+        "where an alias does not answer.",
+    )
+    check.add_argument("alias", nargs="*", help="the aliases to ask (all)")
+    price = actions.add_parser(
+        "price",
+        help="look up what a model costs",
+        description="Look up a model in the price list of genai-prices, and print lines for a catalog.",
+    )
+    price.add_argument("model", help="the provider's id of the model, such as gpt-5-mini")
+    price.add_argument("--provider", help="the provider in the price list, such as openai or aws")
+
+
+def run(given: argparse.Namespace, environ: Mapping[str, str], console: "Console") -> bool:
+    """Do what the command says. Returns whether every alias that was asked answered. Raises one of MODELS_ERRORS."""
+    if given.action == "price":
+        console.out(price(given.model, given.provider), highlight=False)
+        return True
+    settings = environment.read(environ)
+    if given.action == "check":
+        return _check(settings, given.alias, console)
+    _list(settings.catalog, console)
+    for line in warnings(settings):
+        console.out(line, highlight=False)
+    return True
+
+
+def _list(catalog: Catalog, console: "Console") -> None:
+    heads = ("alias", "provider", "model", "window", "most output", "input", "output", "fallback")
+    rows = [heads, *(_row(each) for each in catalog.values())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        console.out("  ".join(map(str.ljust, row, widths)).rstrip(), highlight=False)
+    console.out("Windows are in tokens, prices in USD per million tokens.", highlight=False)
+
+
+def _row(each: Model) -> tuple[str, ...]:
+    sizes = (str(each.context_window), str(each.max_output_tokens))
+    prices = (format_usd(each.rates.input), format_usd(each.rates.output))
+    return (each.alias, each.provider, each.model_id, *sizes, *prices, each.fallback_alias or "-")
+
+
+def warnings(settings: environment.Environment) -> Iterator[str]:
+    """One line for variables that are ignored, and one for each provider that cannot work, as far as that can be told
+    without a call."""
+    catalog = settings.catalog
+    if settings.ignored:
+        yield f"Warning: {Env.CATALOG} decides; {' and '.join(settings.ignored)} is ignored."
+    for name, provider in catalog.providers.items():
+        aliases = ", ".join(each.alias for each in catalog.values() if each.provider == name)
+        for fault in _faults(provider) if aliases else ():
+            yield f"Warning: [providers.{name}] {fault}. Aliases: {aliases}."
+
+
+def _faults(provider: Provider) -> Iterator[str]:
+    if provider.kind == "bedrock":
+        import boto3
+
+        session = boto3.session.Session(region_name=provider.region)
+        if session.region_name is None:
+            yield "there is no AWS Region: set region in the catalog, or AWS_REGION"
+        if session.get_credentials() is None:
+            yield "there are no AWS credentials"
+    if provider.kind == "openai_compatible" and provider.base_url is not None:
+        if "/v1" not in provider.base_url:
+            yield "base_url has no /v1, which most servers want"
+        if provider.api_key is None and provider.base_url.startswith("https://"):
+            yield "there is no api_key"
+
+
+@dataclass(frozen=True)
+class _Said:
+    alias: Model
+    completion: Completion
+
+    @property
+    def answered(self) -> bool:
+        return self.completion.error is None and bool(self.completion.text.strip())
+
+    def line(self) -> str:
+        """What came, what it cost, and what the provider said."""
+        usage, said = self.completion.usage, self.completion
+        text = f'"{" ".join(said.text.split())[:_WORD]}"' if self.answered else said.error or "an empty answer"
+        tokens = f"{usage.prompt_tokens} + {usage.output_tokens + usage.reasoning_tokens} tokens"
+        usd = format_usd(cost(self.alias.rates, usage))
+        return f"{'ok    ' if self.answered else 'FAILED'}  {self.alias.alias}: {text}, {tokens}, {usd} USD"
+
+
+def _check(settings: environment.Environment, wanted: list[str], console: "Console") -> bool:
+    if unknown := [alias for alias in wanted if alias not in settings.catalog]:
+        raise ConfigurationError(f"There is no alias '{unknown[0]}'; there are {', '.join(settings.catalog)}.")
+    answered = True
+    with _providers(settings) as (providers, catalog):
+        for alias in wanted or catalog:
+            said = _Said(catalog[alias], providers.complete(_question(catalog[alias])))
+            answered = answered and said.answered
+            console.out(said.line(), highlight=False)
+    return answered
+
+
+@contextmanager
+def _providers(settings: environment.Environment) -> Iterator[tuple[Providers, Catalog]]:
+    """The providers, with a local model that is started for as long as this lasts."""
+    with ExitStack() as resources:
+        values = dict(settings.functions)
+        if settings.needs_model:
+            folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
+            values[Env.LOCAL_MODEL_URL] = resources.enter_context(model.start(folder / "model.log")).base_url
+        catalog = build(environment.catalog_settings(values))
+        yield connect(catalog, values.get), catalog
+
+
+def _question(alias: Model) -> Request:
+    tokens = min(_MOST_TOKENS, alias.max_output_tokens)
+    return Request(str(uuid4()), str(uuid4()), alias, (Message("user", _QUESTION),), tokens)
+
+
+def price(model_id: str, provider_id: str | None) -> str:
+    """Lines for a catalog with the model's window and rates. Raises ModelsError."""
+    import genai_prices
+    from genai_prices import data_snapshot
+
+    try:
+        provider, found = data_snapshot.get_snapshot().find_provider_model(model_id, None, provider_id, None)
+    except LookupError:
+        raise ModelsError(f"The price list has no model '{model_id}'; --provider names where to look.") from None
+    prices = found.prices if not isinstance(found.prices, list) else found.prices[-1].prices
+    rates = {
+        "input": prices.input_mtok,
+        "output": prices.output_mtok,
+        "cache_read": prices.cache_read_mtok or prices.input_mtok,
+        "cache_write": prices.cache_write_mtok or prices.input_mtok,
+        "cache_write_1h": getattr(prices, "cache_write_1h_mtok", None),
+    }
+    tiered = [name for name, rate in rates.items() if hasattr(rate, "base")]
+    lines = [
+        f"# {provider.id}, {found.id}, by genai-prices {genai_prices.__version__}; USD per million tokens.",
+        *([f"# A longer prompt costs more: {', '.join(tiered)}. These are the lowest rates."] if tiered else []),
+        f'model_id = "{model_id}"',
+        *([f"context_window = {found.context_window}"] if found.context_window else []),
+        f"rates = {{ {', '.join(_written(name, rate) for name, rate in rates.items() if rate is not None)} }}",
+    ]
+    return "\n".join(lines)
+
+
+def _written(name: str, rate: Any) -> str:
+    return f'{name} = "{getattr(rate, "base", rate)}"'

@@ -1,0 +1,20 @@
+"""The model aliases: what an agent names, and what answers behind each. Catalogs are TOML files.
+
+An agent names an alias and never a model, so that a model can be replaced without touching an agent.
+"""
+
+from shared.catalog.chosen import build, catalog
+from shared.catalog.models import CALL_MARGIN_S, WORKER_SECONDS, Catalog, Dialect, Kind, Model, Provider, Rates
+
+__all__ = [
+    "CALL_MARGIN_S",
+    "WORKER_SECONDS",
+    "Catalog",
+    "Dialect",
+    "Kind",
+    "Model",
+    "Provider",
+    "Rates",
+    "build",
+    "catalog",
+]

@@ -1,0 +1,86 @@
+"""The catalog of this deployment: the file of PANTHEON_CATALOG, or the packaged one of PANTHEON_LLM_PROVIDER."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, get_args
+
+from shared.catalog.file import read_catalog
+from shared.catalog.models import CALL_MARGIN_S, WORKER_SECONDS, Catalog, Model, Provider
+from shared.errors import ConfigurationError
+from shared.names import Env
+from shared.settings import CatalogSettings, LlmProvider, catalog_settings
+
+_PACKAGED: Final = Path(__file__).with_name("files")
+
+logger = logging.getLogger(__name__)
+
+
+@cache
+def catalog() -> Catalog:
+    """The catalog of this process's settings. Raises ConfigurationError."""
+    values = catalog_settings()
+    if ignored := overruled(values):
+        logger.warning("%s decides; %s is ignored.", Env.CATALOG, " and ".join(ignored))
+    return build(values)
+
+
+def overruled(values: CatalogSettings) -> list[str]:
+    """The variables that are set and mean nothing beside PANTHEON_CATALOG."""
+    if not values.catalog:
+        return []
+    names = (Env.LLM_PROVIDER, Env.LLM_BASE_URL, Env.LLM_API_KEY)
+    return [name for name in names if name.removeprefix("PANTHEON_").lower() in values.model_fields_set]
+
+
+def build(values: CatalogSettings) -> Catalog:
+    """The catalog that the settings choose. Raises ConfigurationError, one line that names the mistake."""
+    chosen = read_catalog(Path(values.catalog)) if values.catalog else _packaged(values)
+    providers = {name: _with_local_model(each, values) for name, each in chosen.providers.items()}
+    for name, alias in ((Env.ROUTING_ALIAS, values.routing_alias), (Env.SUMMARY_ALIAS, values.summary_alias)):
+        if alias not in chosen:
+            raise ConfigurationError(f"{name}: there is no alias '{alias}' in the catalog.")
+    return Catalog(_timed(chosen, values.max_call_s), MappingProxyType(providers))
+
+
+def models_behind(provider: str, model_id: str) -> tuple[Model, ...]:
+    """The aliases that stand for a provider's model, here or in a packaged catalog. None for a model that is in
+    neither any more."""
+    catalogs = [catalog(), *map(_read_packaged, get_args(LlmProvider))]
+    return tuple(chain.from_iterable(each.behind(provider, model_id) for each in catalogs))
+
+
+def _packaged(values: CatalogSettings) -> Catalog:
+    """The packaged catalog. Its one provider is told the endpoint and the key of the settings."""
+    packaged = _read_packaged(values.llm_provider)
+    key = None if values.llm_api_key is None else f"env:{Env.LLM_API_KEY}"
+    told = {
+        name: replace(each, base_url=values.llm_base_url or each.base_url, api_key=key or each.api_key)
+        for name, each in packaged.providers.items()
+    }
+    return replace(packaged, providers=told)
+
+
+@cache
+def _read_packaged(provider: LlmProvider) -> Catalog:
+    return read_catalog(_PACKAGED / f"{provider}.toml")
+
+
+def _with_local_model(provider: Provider, values: CatalogSettings) -> Provider:
+    """The model that `pantheon run` starts answers where a local provider names no address."""
+    if provider.kind == "local" and provider.base_url is None:
+        return replace(provider, base_url=values.local_model_url)
+    return provider
+
+
+def _timed(chosen: Catalog, max_call_s: float | None) -> Mapping[str, Model]:
+    """The aliases with one wall clock for all of them, where the settings say so."""
+    if max_call_s is None:
+        return chosen.aliases
+    if max_call_s + CALL_MARGIN_S > WORKER_SECONDS:
+        raise ConfigurationError(f"{Env.MAX_CALL_S}: a call may take {WORKER_SECONDS - CALL_MARGIN_S:.0f} s at most.")
+    return MappingProxyType({alias: replace(model, max_call_s=max_call_s) for alias, model in chosen.items()})

@@ -1,0 +1,102 @@
+"""Providers, aliases and their prices as values."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, Literal
+
+# What must be left of the function's time, beyond the call itself, to record and publish its outcome.
+CALL_MARGIN_S: Final = 3.0
+# Lambda's own limit, and so the longest that the worker can run.
+WORKER_SECONDS: Final = 900.0
+
+Kind = Literal["bedrock", "openai_compatible", "local", "scripted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """USD per million tokens of each class. `cache_write_1h` is for what the cache is to keep for an hour, where the
+    provider prices that apart; None where it does not."""
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal
+    cache_write: Decimal
+    reasoning: Decimal
+    cache_write_1h: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Which optional parts of a request a model takes. None: the file does not say, and the provider's refusals tell.
+
+    Attributes:
+        stream: Whether the answer can be streamed.
+        thinking: Whether the model thinks before it answers; a text is the kind of thinking that is asked for.
+        temperature: False: it takes none. A number: the highest that it takes.
+        reasoning_effort: The effort that agents' calls ask for.
+        json_schema: Whether an answer can be held to a schema.
+        max_tokens_parameter: The name of the output cap.
+    """
+
+    stream: bool | None = None
+    thinking: bool | str | None = None
+    temperature: bool | float | None = None
+    reasoning_effort: str | None = None
+    json_schema: bool | None = None
+    max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A service that answers calls. `api_key` names where the key is: `env:NAME` or `secret:NAME`. `region` is AWS's;
+    None for the function's own."""
+
+    name: str
+    kind: Kind
+    base_url: str | None = None
+    api_key: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One alias. `provider` is its provider's name. Windows and caps are in tokens; `max_call_s` is the wall clock of
+    one provider call in seconds."""
+
+    alias: str
+    provider: str
+    kind: Kind
+    model_id: str
+    context_window: int
+    max_output_tokens: int
+    max_call_s: float
+    rates: Rates
+    fallback_alias: str | None = None
+    dialect: Dialect = field(default=Dialect())
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog(Mapping[str, Model]):
+    """The aliases of a deployment by their names, in the order of the file, and the providers behind them."""
+
+    aliases: Mapping[str, Model]
+    providers: Mapping[str, Provider]
+
+    def __getitem__(self, alias: str) -> Model:
+        return self.aliases[alias]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.aliases)
+
+    def __len__(self) -> int:
+        return len(self.aliases)
+
+    def used(self) -> Mapping[str, Provider]:
+        """The providers that an alias uses, by their names."""
+        names = {model.provider for model in self.aliases.values()}
+        return {name: provider for name, provider in self.providers.items() if name in names}
+
+    def behind(self, provider: str, model_id: str) -> tuple[Model, ...]:
+        """The aliases that stand for a provider's model."""
+        return tuple(m for m in self.aliases.values() if (m.provider, m.model_id) == (provider, model_id))
