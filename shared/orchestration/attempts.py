@@ -1,9 +1,18 @@
-"""One step of a turn, in as many attempts as it is worth: ask, and decide what the answer means.
+"""Settle one step of a turn in several attempts: ask, and decide from the outcome whether and whom to ask again.
 
-Every attempt is written down before it is sent, and each is a row of its own. Only a throttled, unknown or empty one
-is tried again, once, and one whose prompt was too long, with half of it; then, or at once where the provider cannot be
-reached, the alias's fallback is asked, once.
-What was tried before a process died is known from the journal; attempts that died with it do not count.
+Every attempt is written down before it is sent, and each is a row of its own. The journal keeps the attempts of a
+process that died; attempts that had no outcome by then do not count.
+
+| outcome | next |
+| --- | --- |
+| throttled, unknown, empty, or cut off by an error | the alias once more, then its fallback alias |
+| throttled, and told to wait longer than LONGEST_PAUSE_S | the fallback alias |
+| a prompt that is too long | the alias once more with half of the history, then the fallback alias |
+| a parameter that the next request leaves out | the alias again, MOST_ADAPTIONS times at most, beside the above |
+| unreachable, no right or quota, no such model, thinking only | the fallback alias |
+| refused, filtered | none |
+
+The fallback alias is asked once, and again for a parameter.
 """
 
 import time
@@ -25,13 +34,26 @@ from shared.llm.tokens import TokenEstimates, estimate_tokens
 
 # A throttled provider is given a moment, within what is left of the turn's time.
 THROTTLE_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 2.0
+# A caller waits no longer for one alias.
+LONGEST_PAUSE_S = 30.0
+# A lease covers a call and this pause before it.
+LEASED_PAUSE_S = 2.0
+# A request has four optional parts.
+MOST_ADAPTIONS = 4
 
 _OVERFLOW = "context_overflow"
+_PARAMETER = "invalid_parameter"
 _AGAIN = frozenset(
     {"throttled", "provider_error", "timeout", "connection_lost", "malformed_response", "empty_reply", _OVERFLOW}
 )
-_ELSEWHERE = _AGAIN | {"unavailable"}
+_ELSEWHERE = _AGAIN | {
+    "unavailable",
+    "provider_unauthorized",
+    "provider_quota",
+    "model_unavailable",
+    "thinking_only",
+    _PARAMETER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +187,17 @@ class Asker:
         return opened
 
     def _attempt(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | Refused:
-        pause = _pause(tried)
+        pause = _pause(model.alias, tried)
         self._check_time(pause + model.max_call_s)
         request = self._request(ask, model, tried)
+        if pause > LEASED_PAUSE_S:
+            # The lease may end during the pause. Then opening the intent fails, and nothing is sent.
+            self.journal.flush()
+            time.sleep(pause)
         if refused := self.journal.open([(ask, request)]).refused:
             return refused
-        # After the intent, so that the pause costs no commit; the lease covers it.
-        if pause:
+        # A short pause comes after the intent, so that it costs no commit.
+        if 0 < pause <= LEASED_PAUSE_S:
             time.sleep(pause)
         return self._close(ask, request, self.provider.complete(request), tried)
 
@@ -205,11 +231,16 @@ class Asker:
 
     def _learn(self, request: Request, completion: Completion) -> None:
         """Correct the estimates by the provider's own count, or by its word that it was too long for the window."""
-        counted = completion.usage.prompt_tokens
+        model, cap = request.model, request.max_output_tokens
+        estimated, counted = estimate_tokens(request.messages), completion.usage.prompt_tokens
         if completion.error == _OVERFLOW:
-            counted = request.model.context_window - request.max_output_tokens
+            if completion.context_window is not None:
+                self.estimates.learn_window(model, completion.context_window, cap)
+            # The prompt has more tokens than this. So an estimate that is as high was right.
+            at_least = self.estimates.window(model) - cap
+            counted = at_least if at_least > estimated else 0
         if counted:
-            self.estimates.learn(request.model.alias, estimate_tokens(request.messages), counted)
+            self.estimates.learn(model.alias, estimated, counted)
 
 
 def next_alias(model: Model, tried: Sequence[Attempt]) -> str | None:
@@ -217,15 +248,36 @@ def next_alias(model: Model, tried: Sequence[Attempt]) -> str | None:
     if not tried:
         return model.alias
     last = tried[-1]
+    if last.error == _PARAMETER and _adapts(tried):
+        return last.model_alias
     if last.error is None or last.model_alias != model.alias:
         return None
-    if last.error in _AGAIN and sum(attempt.model_alias == model.alias for attempt in tried) == 1:
+    if last.error in _AGAIN and not _is_long(last) and sum(_counts(attempt, model.alias) for attempt in tried) == 1:
         return model.alias
     return model.fallback_alias if last.error in _ELSEWHERE else None
 
 
-def _pause(tried: Sequence[Attempt]) -> float:
-    if not tried or tried[-1].error != "throttled":
+def _adapts(tried: Sequence[Attempt]) -> bool:
+    """Whether the next request to the last alias differs from the refused one. The journal does not tell, so that an
+    attempt of another process counts as one that differs."""
+    last = tried[-1]
+    refused = sum(attempt.error == _PARAMETER and attempt.model_alias == last.model_alias for attempt in tried)
+    return last.completion.adapted is not False and refused <= MOST_ADAPTIONS
+
+
+def _counts(attempt: Attempt, alias: str) -> bool:
+    return attempt.model_alias == alias and attempt.error != _PARAMETER
+
+
+def _is_long(attempt: Attempt) -> bool:
+    return (attempt.completion.retry_after_s or 0.0) > LONGEST_PAUSE_S
+
+
+def _pause(alias: str, tried: Sequence[Attempt]) -> float:
+    """The seconds to wait before `alias` is asked. Only the provider that asked for it is waited for."""
+    if not tried or tried[-1].model_alias != alias:
+        return 0.0
+    if tried[-1].error != "throttled":
         return 0.0
     return min(tried[-1].completion.retry_after_s or THROTTLE_PAUSE_S, LONGEST_PAUSE_S)
 
