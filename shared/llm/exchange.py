@@ -61,7 +61,8 @@ class Exchanges:
             completion = outcome(answer, self._dialect, request, Sent(post.optional, self._secrets, learn))
             cause = f"status {answer.status}"
         except Exception as error:  # noqa: BLE001 - the port promises an outcome, whatever goes wrong
-            completion, cause = _failure(error), type(error.__cause__ or error).__name__
+            cause = type(error.__cause__ or error).__name__
+            completion = _failure(error, cause)
         _log(request, completion, cause)
         return completion
 
@@ -126,11 +127,11 @@ def _log(request: Request, completion: Completion, cause: str) -> None:
     )
 
 
-def _failure(error: Exception) -> Completion:
-    """What an exception means for the bill."""
+def _failure(error: Exception, cause: str) -> Completion:
+    """What an exception means for the bill. Its text may have secrets in it, so only its class is told."""
     match error:
         case NotSent():
-            return Completion("unbilled", error="unavailable")
+            return Completion("unbilled", error="unavailable", provider_message=f"Nothing was sent ({cause}).")
         case TimeoutError():
             return Completion("unknown", error="timeout")
     return Completion("unknown", error="connection_lost")

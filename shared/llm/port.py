@@ -71,8 +71,8 @@ class Completion:
         text: The answer, storable: no NUL, no lone surrogate.
         stop_reason: One of ours (`end_turn`, `max_tokens`, `content_filtered`) or the provider's own word.
         retry_after_s: The seconds that the provider asked us to wait.
-        provider_message: The provider's own words about an error, for the operator: one storable line without secrets
-            and without the prompt.
+        provider_message: The provider's own words about an error, or ours where it has none, for the operator: one
+            storable line without secrets and without the prompt.
         context_window: The window in tokens that a `context_overflow` named.
         adapted: Whether the alias's next request leaves out the parameter of an `invalid_parameter`. None: not known.
     """
