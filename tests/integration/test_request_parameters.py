@@ -41,6 +41,7 @@ THINKS = Dialect(reasoning_effort="high")
         (error("Structured outputs are not supported by this model."), {"response_format"}),
         (error("Unsupported value: 'temperature' does not support 0.5 with this model."), {"temperature"}),
         (error("No.", param="temperature", code="unsupported_value"), {"temperature"}),
+        (error("Model m is not supported with this.", param="response_format"), {"response_format"}),
         (error("Unrecognized request argument supplied: reasoning_effort"), {"reasoning_effort"}),
         (
             Mood(
