@@ -99,7 +99,8 @@ def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sen
         status = refusal.status
     if 200 <= status < 300:
         return Completion("unknown", provider_request_id=request_id, error="malformed_response")
-    told = tell(refusal.message, _said(request), sent.secrets, (request.model.model_id,))
+    known = (request.model.model_id, *sent.optional)
+    told = tell(refusal.message, [message.text for message in request.messages], sent.secrets, known)
     named = Completion(
         "unbilled",
         provider_request_id=request_id,
@@ -128,10 +129,6 @@ def _explained(completion: Completion, request: Request) -> Completion:
         f"of the agent and of [aliases.{request.model.alias}], or lower its thinking."
     )
     return replace(completion, provider_message=message)
-
-
-def _said(request: Request) -> list[str]:
-    return [message.text for message in request.messages]
 
 
 def _refused(named: Completion, status: int, refusal: Refusal, sent: Sent) -> Completion:

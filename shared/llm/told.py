@@ -41,6 +41,8 @@ _SECRETS: Final = (
 _WORD: Final = re.compile(r"[^\s,;\"'()]+")
 # Keys that are shown in part.
 _MASK: Final = re.compile(r"\*{2}|•{2}|[A-Za-z0-9_-]{2}(?:\.{3}|…)\.{0,9}[A-Za-z0-9_-]{2}")
+# A short text that is told in quotes, or alone.
+_IN_QUOTES: Final = re.compile(r"(?<=[\"'`«“‘(\[])[^\"'`»”’)\]]{6,19}(?=[\"'`»”’)\]])")
 _HOLES: Final = re.compile(f"{_HOLE}[ {_HOLE}]*{_HOLE}|{_HOLE}")
 _LONG_WORD: Final = re.compile(r"[A-Za-z0-9_+/=.~-]{20,}")
 _DIGIT_AND_LETTER: Final = re.compile(r"[0-9][^0-9]*[A-Za-z]|[A-Za-z][^A-Za-z]*[0-9]")
@@ -48,10 +50,13 @@ _DIGIT_AND_LETTER: Final = re.compile(r"[0-9][^0-9]*[A-Za-z]|[A-Za-z][^A-Za-z]*[
 
 def tell(message: str, prompts: Iterable[str], secrets: Sequence[str] = (), known: Sequence[str] = ()) -> str | None:
     """The message as one storable line of at most MAX_CHARACTERS, without secrets and without quotations from the
-    prompts. `known` are long names, such as the model's id, that are no secrets. None if nothing is left."""
+    prompts. `known` are names, such as the model's id, that are neither. None if nothing is left."""
     line = _one_line(message[:_READ])
-    line = _without_parts(line, map(_one_line, secrets), SECRET_PART)
-    line = _without_parts(line, map(_one_line, prompts), QUOTED)
+    said = [_folded(_one_line(prompt)) for prompt in prompts]
+    quoted = [part for part in (line, *_IN_QUOTES.findall(line)) if part not in known and _is_in(part, said)]
+    line = _without_parts(line, [_one_line(secret) for secret in secrets], SECRET_PART)
+    line = _without_parts(line, quoted, QUOTED)
+    line = _without_parts(line, said, QUOTED)
     line = _URL.sub(_plain_url, line)
     for pattern in _SECRETS:
         line = pattern.sub(lambda found: f"{found[1]} {_HOLE}" if found[1] else _HOLE, line)
@@ -91,6 +96,10 @@ def _without_parts(line: str, texts: Iterable[str], run: int) -> str:
             if any(part in text for text in long):
                 hidden[start : start + run] = b"\x01" * run
     return "".join(_shown(line, hidden)) if any(hidden) else line
+
+
+def _is_in(part: str, folded: Sequence[str]) -> bool:
+    return len(part) >= _SHORTEST and any(_folded(part) in text for text in folded)
 
 
 def _folded(text: str) -> str:

@@ -94,6 +94,9 @@ def test_anything_that_looks_like_a_secret_is_hidden(message: str, secret: str) 
         "Invalid messages: " + PROMPT[17:40],
         "Invalid messages: " + PROMPT[20:60] + " and " + PROMPT[30:],
         "Invalid messages: hello there",
+        "Invalid messages: 'red house' is not allowed",
+        "Invalid messages: [by the lake]",
+        "Invalid messages: “Anderswo.”",
     ],
 )
 def test_a_quotation_of_the_prompt_is_hidden(message: str) -> None:
@@ -116,6 +119,6 @@ def test_a_line_is_bounded_storable_and_one_line() -> None:
     assert line.isprintable()
 
 
-@pytest.mark.parametrize("message", ["", "  \n", KEY, f"{KEY} {KEY}", PROMPT, "***"])
+@pytest.mark.parametrize("message", ["", "  \n", KEY, f"{KEY} {KEY}", PROMPT, "The Red House", "red house", "***"])
 def test_nothing_is_told_when_nothing_is_left(message: str) -> None:
     assert told(message) is None
