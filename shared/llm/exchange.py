@@ -128,7 +128,7 @@ def _log(request: Request, completion: Completion, cause: str) -> None:
 
 
 def _failure(error: Exception, cause: str) -> Completion:
-    """What an exception means for the bill. Its text may have secrets in it, so only its class is told."""
+    """Tell the outcome of a call that raised. The text may have secrets in it, so only the class is told."""
     match error:
         case NotSent():
             return Completion("unbilled", error="unavailable", provider_message=f"Nothing was sent ({cause}).")

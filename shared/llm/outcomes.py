@@ -72,7 +72,7 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was sent beside the request itself.
+    """The facts about a sent request that are not in the request itself.
 
     Attributes:
         optional: The names of the parts that another request could leave out.

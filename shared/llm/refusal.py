@@ -35,7 +35,7 @@ _STATUS_OF: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What an error says.
+    """The parts of an error.
 
     Attributes:
         message: The text for people, at most MAX_MESSAGE characters.
