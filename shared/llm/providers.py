@@ -4,7 +4,7 @@ A client library is imported only if the catalog has a provider that needs it. C
 accepted, so a provider that cannot be used costs no call.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 
 from shared.catalog import Catalog, Provider, catalog
@@ -44,29 +44,20 @@ def _client(provider: Provider) -> port.Provider:
 
         return ScriptedProvider()
     if provider.kind == "bedrock":
-        return _named(provider, lambda: _bedrock(provider))
-    return _named(provider, lambda: _openai_compatible(provider))
+        from shared.llm.bedrock import BedrockProvider
 
-
-def _named(provider: Provider, make: Callable[[], port.Provider]) -> port.Provider:
-    try:
-        return make()
-    except ConfigurationError as error:
-        raise ConfigurationError(f"[providers.{provider.name}] {error}") from None
-
-
-def _bedrock(provider: Provider) -> port.Provider:
-    from shared.llm.bedrock import BedrockProvider
-
-    return BedrockProvider(stage_settings().stage, provider.region)
-
-
-def _openai_compatible(provider: Provider) -> port.Provider:
+        try:
+            return BedrockProvider(stage_settings().stage, provider.region)
+        except ConfigurationError as error:
+            raise _named(provider, error) from None
     from shared.llm.openai_compatible import OpenAICompatibleProvider
 
     if provider.base_url is None:
-        raise ConfigurationError("base_url is missing.")
-    return OpenAICompatibleProvider(provider.base_url, _key(provider.api_key))
+        raise ConfigurationError(f"[providers.{provider.name}] base_url is missing.")
+    try:
+        return OpenAICompatibleProvider(provider.base_url, _key(provider.api_key))
+    except ConfigurationError as error:
+        raise _named(provider, error) from None
 
 
 def _key(source: str | None) -> str | None:
@@ -82,3 +73,7 @@ def _key(source: str | None) -> str | None:
     if key is None:
         raise ConfigurationError(f"api_key: the variable {name} is not set.")
     return key
+
+
+def _named(provider: Provider, error: ConfigurationError) -> ConfigurationError:
+    return ConfigurationError(f"[providers.{provider.name}] {error}")
