@@ -18,7 +18,7 @@ _DETAILS: Mapping[str, str] = {
     "unavailable": "The provider could not be reached. Nothing was sent to it.",
     "provider_unauthorized": "The provider refused the key of this deployment. Its operator has to replace the key.",
     "provider_quota": "The provider's quota or credit is used up. The operator of this deployment has to raise it.",
-    "model_unavailable": "The provider does not have this model. The operator has to correct the alias in the catalog.",
+    "model_unavailable": "The provider has no such model at this address. The operator has to correct the catalog.",
     "invalid_parameter": "The provider refused a part of the request. The operator can leave it out in the catalog.",
     "thinking_only": (
         "The model used its whole output cap for thinking. Raise max_output_tokens of the agent, or of its alias."
