@@ -29,8 +29,8 @@ class Answer:
     reason: str | None = None
 
 
-def said(text: str, reason: str | None = None, stop_reason: str = "end_turn") -> Answer:
-    return Answer((Completion("succeeded", text, stop_reason),), reason)
+def said(text: str, reason: str | None = None, stop_reason: str = "end_turn", error: CallError | None = None) -> Answer:
+    return Answer((Completion("succeeded", text, stop_reason, error=error),), reason)
 
 
 def _tried_twice(completion: Completion, reason: str) -> Answer:
@@ -49,6 +49,16 @@ FAILURES: Mapping[str, Answer] = {
     "filtered": said("I cannot say that.", "content_filtered", "content_filtered"),
     "throttled": _tried_twice(Completion("unbilled", error="throttled", retry_after_s=0.001), "throttled"),
     "refused": Answer((Completion("unbilled", error="refused"),), "refused"),
+    "no right to ask": Answer((Completion("unbilled", error="provider_unauthorized"),), "provider_unauthorized"),
+    "no quota": Answer((Completion("unbilled", error="provider_quota"),), "provider_quota"),
+    "no such model": Answer((Completion("unbilled", error="model_unavailable"),), "model_unavailable"),
+    "a refused parameter": Answer(
+        (Completion("unbilled", error="invalid_parameter", adapted=False),), "invalid_parameter"
+    ),
+    "nothing but thinking": said("", "thinking_only", "max_tokens", "thinking_only"),
+    "broken in the middle": _tried_twice(
+        Completion("succeeded", "Half of", "error", error="provider_error"), "provider_error"
+    ),
     "down": Answer((Completion("unbilled", error="unavailable"),), "unavailable"),
     "broken": _unknown("provider_error"),
     "timed out": _unknown("timeout"),

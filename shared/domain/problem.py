@@ -14,11 +14,18 @@ class Problem:
 
 
 _DETAILS: Mapping[str, str] = {
-    "throttled": "The provider asked us to slow down, and did so again.",
-    "unavailable": "The provider could not be reached.",
+    "throttled": "The provider asked us to slow down. Send the message again later.",
+    "unavailable": "The provider could not be reached. Nothing was sent to it.",
+    "provider_unauthorized": "The provider refused the key of this deployment. Its operator has to replace the key.",
+    "provider_quota": "The provider's quota or credit is used up. The operator of this deployment has to raise it.",
+    "model_unavailable": "The provider has no such model at this address. The operator has to correct the catalog.",
+    "invalid_parameter": "The provider refused a part of the request. The operator can leave it out in the catalog.",
+    "thinking_only": (
+        "The model used its whole output cap for thinking. Raise max_output_tokens of the agent, or of its alias."
+    ),
     "refused": "The provider refused the request.",
     "context_overflow": "The prompt is too long for the model, even without the history.",
-    "provider_error": "The provider failed, and failed again.",
+    "provider_error": "The provider failed. Send the message again later.",
     "timeout": "The provider did not answer in time.",
     "connection_lost": "The connection to the provider was lost before it answered.",
     "malformed_response": "The provider's answer could not be read.",

@@ -1,13 +1,13 @@
 """Amazon Bedrock, over boto3's Converse.
 
-The rule this file protects: boto3 writes and signs a request, and never sends one. What it takes to get it there
-is told by its exceptions too late and too little, and its timeouts run anew with every read; a wire of ours, with
-one wall clock, carries it.
+boto3 writes and signs a request, and never sends one. Its exceptions do not tell whether a request was sent, and its
+timeouts start anew with every read. A wire of ours, with one wall clock, sends the request.
 """
 
 import logging
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Final
 
@@ -16,8 +16,9 @@ import httpx
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.config import Config
 
-from shared.llm.converse import read_response, write_request
-from shared.llm.exchange import Dialect, Exchanges, Post
+from shared.llm.converse import optional_parts, read_response, write_request
+from shared.llm.exchange import Exchanges, Post
+from shared.llm.outcomes import Dialect
 from shared.llm.port import Completion, Request
 
 # Parameters are not validated: they are ours, and it takes a quarter of boto3's time.
@@ -31,7 +32,7 @@ class BedrockProvider:
 
     def __init__(self, stage: str, region: str | None = None) -> None:
         """`stage` goes along with every call, into Bedrock's invocation log. Without a region, AWS's own variables and
-        files name it."""
+        files name it. Raises ConfigurationError for an environment that allows for no HTTP client."""
         self._stage = stage
         self._region = region
         self._exchanges = Exchanges(_DIALECT)
@@ -55,10 +56,12 @@ class BedrockProvider:
         return signed.result(deadline - monotonic())
 
     def _sign(self, request: Request, signed: Future[Post]) -> None:
+        written: dict[str, Any] = {}
         try:
-            self._running_client().converse(**write_request(request, self._stage))
+            written = write_request(request, self._stage, self._exchanges.dialects.refused(request.model.alias))
+            self._running_client().converse(**written)
         except _Signed as departing:
-            signed.set_result(departing.post)
+            signed.set_result(replace(departing.post, optional=optional_parts(written)))
         except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits
             signed.set_exception(error)
         else:

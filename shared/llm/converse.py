@@ -1,18 +1,21 @@
-"""Bedrock's Converse: the request, written, and the response, read.
+"""Write a request of Bedrock's Converse, and read its response: tokens strictly, text leniently.
 
-The rule this file protects: tokens are read strictly and text leniently. A count that cannot be believed
-makes the outcome unknown; nothing about the text ever does, since it is billed whatever it looks like.
+A count that cannot be believed, or that contradicts itself, makes the outcome unknown. The form of the text never does,
+because any text is billed.
 """
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from itertools import groupby
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
 from shared.domain.money import Usage
-from shared.llm.chat_completions import word
+from shared.llm.body import read_document
+from shared.llm.chat_completions import counts_output, thinking_only, word
+from shared.llm.dialects import OPTIONAL, schema, temperature
 from shared.llm.port import Completion, Request, storable
 from shared.llm.schema import without_bounds
 
@@ -44,11 +47,19 @@ class Counts(BaseModel):
     cacheReadInputTokens: _Tokens | None = None
     cacheWriteInputTokens: _Tokens | None = None
     cacheDetails: list[_CacheDetail] | None = None
+    totalTokens: _Tokens | None = None
 
     @model_validator(mode="after")
-    def _details_are_of_the_whole(self) -> Self:
+    def _counts_agree(self) -> Self:
         if self._kept_an_hour() > (self.cacheWriteInputTokens or 0):
             raise ValueError("more is kept for an hour than was written")
+        cached = (self.cacheReadInputTokens or 0) + (self.cacheWriteInputTokens or 0)
+        # Some models leave the cache out of the total.
+        counted = self.inputTokens + self.outputTokens
+        if self.totalTokens not in (None, counted, counted + cached):
+            raise ValueError("the total is not the sum of its parts")
+        if self.inputTokens + cached == 0:
+            raise ValueError("no prompt has no tokens")
         return self
 
     def _kept_an_hour(self) -> int:
@@ -64,13 +75,14 @@ class Counts(BaseModel):
         )
 
 
-def write_request(request: Request, stage: str) -> dict[str, Any]:
-    """The arguments of boto3's `converse`. Its invocation log repeats `requestMetadata`."""
+def write_request(request: Request, stage: str, refused: Collection[str] = ()) -> dict[str, Any]:
+    """The arguments of boto3's `converse`, without the parts that were refused. Its invocation log repeats
+    `requestMetadata`."""
     dialect = request.model.dialect
     metadata = {"call_id": request.call_id, "turn_id": request.turn_id, "stage": stage}
     inference: dict[str, Any] = {"maxTokens": request.max_output_tokens}
-    if request.temperature is not None and dialect.temperature is not False:
-        inference["temperature"] = request.temperature
+    if (degrees := temperature(request, refused)) is not None:
+        inference["temperature"] = degrees
     converse: dict[str, Any] = {
         "modelId": request.model.model_id,
         "messages": _conversation(request),
@@ -79,32 +91,43 @@ def write_request(request: Request, stage: str) -> dict[str, Any]:
     }
     if system := [_block(message.text) for message in request.messages if message.role == "system"]:
         converse["system"] = system
-    if dialect.thinking is False or isinstance(dialect.thinking, str):
+    if "thinking" not in refused and (dialect.thinking is False or isinstance(dialect.thinking, str)):
         # Thinking is taken from the answer's own cap.
         kind = dialect.thinking or "disabled"
         converse["additionalModelRequestFields"] = {"thinking": {"type": kind}}
-    if request.response_schema is not None and dialect.json_schema is not False:
-        definition = {"name": "answer", "schema": json.dumps(without_bounds(request.response_schema))}
+    if (wanted := schema(request, refused, "outputConfig")) is not None:
+        definition = {"name": "answer", "schema": json.dumps(without_bounds(wanted))}
         structure = {"type": "json_schema", "structure": {"jsonSchema": definition}}
         converse["outputConfig"] = {"textFormat": structure}
     return converse
+
+
+def optional_parts(converse: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the parts of a written request that another one could leave out."""
+    inside = {**converse["inferenceConfig"], **converse.get("additionalModelRequestFields", {})}
+    return OPTIONAL & (converse.keys() | inside.keys())
 
 
 def read_response(body: bytes, request_id: str | None = None) -> Completion:
     """The outcome of a 200 with this body: `unknown` without a readable count. `request_id` is what the headers
     called the response."""
     try:
-        document = json.loads(body.decode("utf-8", "replace"), strict=False)
+        document = read_document(body)
         usage = Counts.model_validate(document["usage"]).usage()
     except (ValueError, TypeError, KeyError, RecursionError):  # pydantic's ValidationError is a ValueError
         return Completion("unknown", provider_request_id=request_id, error="malformed_response")
-    stop_reason = word(document.get("stopReason"))
+    text = storable(_text(document))
+    if text.strip() and not counts_output(usage):
+        return Completion("unknown", provider_request_id=request_id, error="malformed_response")
+    said = word(document.get("stopReason"))
+    stop_reason = _STOP_REASONS.get(said, said) if said else None
     return Completion(
         "succeeded",
-        text=storable(_text(document)),
-        stop_reason=_STOP_REASONS.get(stop_reason, stop_reason) if stop_reason else None,
+        text=text,
+        stop_reason=stop_reason,
         usage=usage,
         provider_request_id=request_id,
+        error=thinking_only(text, stop_reason, _thought(document)),
     )
 
 
@@ -129,6 +152,13 @@ def _text(document: object) -> str:
         case {"output": {"message": {"content": [*blocks]}}}:
             return "".join(map(_block_text, blocks))
     return ""
+
+
+def _thought(document: object) -> bool:
+    match document:
+        case {"output": {"message": {"content": [*blocks]}}}:
+            return any(isinstance(block, dict) and "reasoningContent" in block for block in blocks)
+    return False
 
 
 def _block_text(block: object) -> str:

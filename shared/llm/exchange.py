@@ -1,72 +1,69 @@
-"""One call to a provider over HTTP, from the request that is written to what its outcome means for the bill.
+"""Make one call to a provider over HTTP: write the request, send it once, and tell its outcome.
 
-The rule this file protects: one call is one request, and what became of it is told honestly. An outcome is
-`unbilled` only if the provider refused the request, or if nothing of it was sent.
+One call is one request. An outcome is `unbilled` only if the provider refused the request, or if nothing of it was
+sent. An exception before the first byte means that nothing was sent, whatever its class. A later one leaves the outcome
+unknown.
 """
 
 import logging
-import os
-import re
+import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv6Address
 from typing import Final
 
 import httpx
 
-from shared.catalog import WORKER_SECONDS
-from shared.llm.chat_completions import word
+from shared.errors import ConfigurationError
+from shared.llm.dialects import Dialects
+from shared.llm.outcomes import Dialect, Sent, outcome
 from shared.llm.port import Completion, Request
-from shared.llm.tokens import is_credible
-from shared.llm.wire import Answer, NotSent, Wire
+from shared.llm.wire import NotSent, Wire
 
-_THIS_MACHINE: Final = ("127.0.0.1", "::1", "localhost")
-# How OpenAI, llama.cpp, vLLM, and the models behind Bedrock say that a prompt is too long. Taken for that by mistake, a
-# refusal costs one more request, which is not billed either.
-_OVERFLOW: Final = re.compile(
-    rb"context_length_exceeded|exceed_context_size|(maximum )?context (length|window|limit|size)"
-    rb"|(prompt|input) is too long|too many (input )?tokens|input token count",
-    re.IGNORECASE,
-)
+_LOOPBACK: Final = 127
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
+    """A request, written. `optional` names the parts of it that another request could leave out."""
+
     url: httpx.URL
     headers: Mapping[str, str]
     body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a provider answers: the header in which it names a response, and how the body of a 200 is read."""
-
-    request_id_header: str
-    read: Callable[[bytes, str | None], Completion]
+    optional: frozenset[str] = frozenset()
 
 
 class Exchanges:
     """Calls over one wire per process. Blocking, and safe to use from any number of threads."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, host: str | None = None, secrets: Sequence[str] = ()) -> None:
+        """`host` is the provider's, if it is known already. No log line has one of the `secrets`. Raises
+        ConfigurationError if the environment does not allow for an HTTP client."""
+        self.dialects = Dialects()
         self._dialect = dialect
+        self._secrets = secrets
         self._lock = threading.Lock()
-        self._wire: Wire | None = None
+        self._wire: Wire | None = _checked_wire(trust_env=not (host and is_this_machine(host)))
 
     def complete(self, request: Request, write: Callable[[float], Post]) -> Completion:
         """Send what `write` makes of the deadline, once. Returns within `request.model.max_call_s` seconds, if
         `write` keeps the deadline, by `time.monotonic()`, and does not raise."""
         deadline = time.monotonic() + request.model.max_call_s
         try:
-            answer = self._send(_written(write, deadline), deadline)
-            completion, cause = outcome(answer, self._dialect, request), f"status {answer.status}"
+            post, wire = self._prepared(write, deadline)
+            answer = wire.post(post.url, post.headers, post.body, deadline)
+            learn = partial(self.dialects.learn, request.model.alias)
+            completion = outcome(answer, self._dialect, request, Sent(post.optional, self._secrets, learn))
+            cause = f"status {answer.status}"
         except Exception as error:  # noqa: BLE001 - the port promises an outcome, whatever goes wrong
-            completion, cause = _failure(error), type(error.__cause__ or error).__name__
-        if completion.status != "succeeded":
-            logger.warning("Call %s is %s: %s (%s)", request.call_id, completion.status, completion.error, cause)
+            cause = type(error.__cause__ or error).__name__
+            completion = _failure(error, cause)
+        _log(request, completion, cause)
         return completion
 
     def close(self) -> None:
@@ -76,69 +73,65 @@ class Exchanges:
         if wire is not None:
             wire.close()
 
-    def _send(self, post: Post, deadline: float) -> Answer:
-        # The environment's proxy leads away from this machine, and a local model is on it.
-        wire = self._running_wire(trust_env=post.url.host not in _THIS_MACHINE)
-        return wire.post(post.url, post.headers, post.body, deadline)
+    def _prepared(self, write: Callable[[float], Post], deadline: float) -> tuple[Post, Wire]:
+        """The request and the wire. Raises NotSent, whatever goes wrong."""
+        try:
+            post = write(deadline)
+            return post, self._running_wire(trust_env=not is_this_machine(post.url.host))
+        except Exception as error:
+            raise NotSent(type(error).__name__) from error
 
     def _running_wire(self, *, trust_env: bool) -> Wire:
         with self._lock:
-            # A fork takes no threads along: a child would wait for its parent's wire for ever.
-            if self._wire is None or self._wire.pid != os.getpid():
-                self._wire = Wire(trust_env=trust_env)
-            return self._wire
+            wire = self._wire
+            # The first request tells the host where settings do not. A child must not use its parent's wire.
+            if wire is None or wire.is_of_another_process or (wire.trust_env != trust_env and not wire.started):
+                wire = self._wire = Wire(trust_env=trust_env)
+            if not wire.started:
+                wire.start()
+            return wire
 
 
-def _written(write: Callable[[float], Post], deadline: float) -> Post:
+def is_this_machine(host: str) -> bool:
+    """Whether a host is a loopback address. The environment's proxy leads away from this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
     try:
-        return write(deadline)
+        # inet_aton also reads the short forms, such as 127.1.
+        return IPv6Address(host).is_loopback if ":" in host else socket.inet_aton(host)[0] == _LOOPBACK
+    except (OSError, ValueError):
+        return False
+
+
+def _checked_wire(*, trust_env: bool) -> Wire:
+    try:
+        return Wire(trust_env=trust_env)
     except Exception as error:
-        raise NotSent(type(error).__name__) from error
+        # The exception's text may have a proxy's password in it.
+        raise ConfigurationError(
+            f"no HTTP client can be made ({type(error).__name__}). Check the environment: HTTP_PROXY, HTTPS_PROXY, "
+            "ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR."
+        ) from error
 
 
-def outcome(answer: Answer, dialect: Dialect, request: Request) -> Completion:
-    """What a status means for the bill of `request`, whatever else came with it."""
-    request_id = word(answer.headers.get(dialect.request_id_header))
-    match answer.status:
-        case 200:
-            return _believed(dialect.read(answer.body, request_id), request)
-        case 429:
-            return Completion(
-                "unbilled",
-                provider_request_id=request_id,
-                error="throttled",
-                retry_after_s=_retry_after(answer.headers),
-            )
-        case 400 | 413 if _OVERFLOW.search(answer.body):
-            return Completion("unbilled", provider_request_id=request_id, error="context_overflow")
-        case status if 300 <= status < 500 and status not in (408, 424):
-            return Completion("unbilled", provider_request_id=request_id, error="refused")
-        case status if 200 < status < 300:
-            return Completion("unknown", provider_request_id=request_id, error="malformed_response")
-    return Completion("unknown", provider_request_id=request_id, error="provider_error")
+def _log(request: Request, completion: Completion, cause: str) -> None:
+    if completion.status == "succeeded" and completion.error is None:
+        return
+    logger.warning(
+        "Call %s is %s: %s (%s)",
+        request.call_id,
+        completion.status,
+        completion.error,
+        cause,
+        extra={"provider_message": completion.provider_message, "model_alias": request.model.alias},
+    )
 
 
-def _believed(completion: Completion, request: Request) -> Completion:
-    """A count that `request` cannot have taken is none."""
-    if is_credible(completion.usage, request):
-        return completion
-    return Completion("unknown", provider_request_id=completion.provider_request_id, error="malformed_response")
-
-
-def _failure(error: Exception) -> Completion:
-    """What an exception means for the bill. One that nobody foresaw may have come after the sending."""
+def _failure(error: Exception, cause: str) -> Completion:
+    """Tell the outcome of a call that raised. The text may have secrets in it, so only the class is told."""
     match error:
         case NotSent():
-            return Completion("unbilled", error="unavailable")
+            return Completion("unbilled", error="unavailable", provider_message=f"Nothing was sent ({cause}).")
         case TimeoutError():
             return Completion("unknown", error="timeout")
     return Completion("unknown", error="connection_lost")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, at most as many as any function lives; None for a date or for nonsense."""
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return min(seconds, WORKER_SECONDS) if seconds >= 0 else None

@@ -2,17 +2,21 @@
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import httpx
 
 from shared.errors import ConfigurationError
 from shared.llm.chat_completions import read_completion
-from shared.llm.exchange import Dialect, Exchanges, Post
+from shared.llm.dialects import OPTIONAL, cap_name, reasoning_effort, schema, temperature
+from shared.llm.exchange import Exchanges, Post
+from shared.llm.outcomes import Dialect
 from shared.llm.port import Completion, Request
 from shared.llm.schema import without_bounds
 
 _DIALECT: Final = Dialect("x-request-id", read_completion)
+_MAX_PORT: Final = 65535
 
 
 class OpenAICompatibleProvider:
@@ -20,37 +24,43 @@ class OpenAICompatibleProvider:
 
     def __init__(self, base_url: str, api_key: str | None = None) -> None:
         """`base_url` ends where `/chat/completions` begins. Raises ConfigurationError for a URL or a key that
-        no request can carry."""
+        no request can carry, and for an environment that allows for no HTTP client."""
         self._url = _endpoint(base_url)
         self._headers = {"Content-Type": "application/json"} | _authorization(api_key)
-        self._exchanges = Exchanges(_DIALECT)
+        secrets = (api_key, self._url.password, self._url.query.decode("ascii", "replace"))
+        self._exchanges = Exchanges(_DIALECT, self._url.host, tuple(filter(None, secrets)))
 
     def complete(self, request: Request) -> Completion:
         """Send `request` once. Returns within `request.model.max_call_s` seconds and does not raise."""
         headers = self._headers | {"X-Client-Request-Id": request.call_id}
-        return self._exchanges.complete(request, lambda _: Post(self._url, headers, _body(request)))
+        return self._exchanges.complete(request, lambda _: self._post(request, headers))
+
+    def _post(self, request: Request, headers: Mapping[str, str]) -> Post:
+        body = _body(request, self._exchanges.dialects.refused(request.model.alias))
+        sent = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        return Post(self._url, headers, sent, OPTIONAL & body.keys())
 
     def close(self) -> None:
         """Close the connections. Calls in flight end with an unknown outcome; the next call connects anew."""
         self._exchanges.close()
 
 
-def _body(request: Request) -> bytes:
+def _body(request: Request, refused: Collection[str]) -> dict[str, object]:
     body: dict[str, object] = {
         "model": request.model.model_id,
         "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+        cap_name(request, refused): request.max_output_tokens,
     }
-    dialect = request.model.dialect
-    body[dialect.max_tokens_parameter or "max_tokens"] = request.max_output_tokens
-    if request.temperature is not None and dialect.temperature is not False:
-        body["temperature"] = request.temperature
-    if request.response_schema is not None and dialect.json_schema is not False:
-        wanted = request.response_schema
+    if (degrees := temperature(request, refused)) is not None:
+        body["temperature"] = degrees
+    if (effort := reasoning_effort(request, refused)) is not None:
+        body["reasoning_effort"] = effort
+    if (wanted := schema(request, refused, "response_format")) is not None:
         # Hosted models refuse bounds in a schema. The local one keeps to them.
         kept = wanted if request.model.kind == "local" else without_bounds(wanted)
-        schema = {"name": "answer", "schema": kept, "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        answer = {"name": "answer", "schema": kept, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": answer}
+    return body
 
 
 def _endpoint(base_url: str) -> httpx.URL:
@@ -60,6 +70,8 @@ def _endpoint(base_url: str) -> httpx.URL:
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError("base_url: not a URL that begins with http:// or https://.")
+    if url.port is not None and not 0 < url.port <= _MAX_PORT:
+        raise ConfigurationError(f"base_url: {url.port} is no port; it takes a number from 1 to {_MAX_PORT}.")
     return url.copy_with(path=url.path.rstrip("/") + "/chat/completions")
 
 

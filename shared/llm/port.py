@@ -1,7 +1,8 @@
 """The port that every provider implements: one request in, one outcome out, never an exception.
 
-The rule this file protects: what may have been billed is told apart from what was not. Every 200 with a
-readable count is `succeeded`, whatever its text; what may have reached the provider without one is `unknown`.
+The status tells what may have been billed. Every 200 with a readable count is `succeeded`, whatever its text. A request
+that may have reached the provider without a readable count is `unknown`. A request that was refused, or that was not
+sent, is `unbilled`.
 """
 
 from collections.abc import Mapping
@@ -15,13 +16,19 @@ from shared.domain.money import Usage
 MAX_TEXT_BYTES: Final = 256 * 1024
 
 CallStatus = Literal["succeeded", "unbilled", "unknown"]
-# Why a call gave no answer. `refused` is final; anything else is worth another attempt.
+# Why a call gave no answer. `shared.orchestration.attempts` decides which of them are worth another attempt.
 CallError = Literal[
     "throttled",  # 429, unbilled
     "unavailable",  # nothing was sent: no address, no connection, no TLS; unbilled
-    "context_overflow",  # a 400 or 413 that says that the prompt is too long, unbilled
+    "provider_unauthorized",  # 401, 403: the provider refused the key; unbilled
+    "provider_quota",  # 402, or another refusal that says that quota or credit is used up; unbilled
+    "model_unavailable",  # 404, or another refusal that says that there is no such model; unbilled
+    "context_overflow",  # 413, or another refusal that says that the prompt is too long; unbilled
+    "content_filtered",  # a refusal that says that the content is not allowed; unbilled
+    "invalid_parameter",  # a refusal that names a parameter of the request; unbilled
     "refused",  # any other 3xx or 4xx, unbilled
-    "provider_error",  # 408, 424, 5xx: unknown
+    "provider_error",  # 408, 424, 5xx: unknown. An error within a counted answer: succeeded, and billed
+    "thinking_only",  # thinking used up the output cap: succeeded, and billed
     "timeout",  # the wall clock ran out: unknown
     "connection_lost",  # it broke after the request was, or may have been, sent: unknown
     "malformed_response",  # a 200 without a readable count: unknown
@@ -52,12 +59,23 @@ class Request:
     temperature: float | None = None
     # A JSON schema that the answer must follow, where the provider can see to that.
     response_schema: Mapping[str, object] | None = None
+    # "low": the answer needs little thinking. None: the effort that the catalog says.
+    effort: Literal["low"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came of a call. `text` is storable: no NUL, no lone surrogate. `stop_reason` is one of ours
-    (`end_turn`, `max_tokens`, `content_filtered`) or the provider's own word."""
+    """The outcome of a call.
+
+    Attributes:
+        text: The answer, storable: no NUL, no lone surrogate.
+        stop_reason: One of ours (`end_turn`, `max_tokens`, `content_filtered`) or the provider's own word.
+        retry_after_s: The seconds that the provider asked us to wait.
+        provider_message: The provider's own words about an error, or ours where it has none, for the operator: one
+            storable line without secrets and without the prompt.
+        context_window: The window in tokens that a `context_overflow` named.
+        adapted: Whether the alias's next request leaves out the parameter of an `invalid_parameter`. None: not known.
+    """
 
     status: CallStatus
     text: str = ""
@@ -66,6 +84,9 @@ class Completion:
     provider_request_id: str | None = None
     error: CallError | None = None
     retry_after_s: float | None = None
+    provider_message: str | None = None
+    context_window: int | None = None
+    adapted: bool | None = None
 
 
 class Provider(Protocol):

@@ -45,7 +45,10 @@ def _client(provider: Provider, look_up: Callable[[str], str | None]) -> port.Pr
     if provider.kind == "bedrock":
         from shared.llm.bedrock import BedrockProvider
 
-        return BedrockProvider(stage_settings().stage, provider.region)
+        try:
+            return BedrockProvider(stage_settings().stage, provider.region)
+        except ConfigurationError as error:
+            raise _named(provider, error) from None
     from shared.llm.openai_compatible import OpenAICompatibleProvider
 
     if provider.base_url is None:
@@ -53,7 +56,7 @@ def _client(provider: Provider, look_up: Callable[[str], str | None]) -> port.Pr
     try:
         return OpenAICompatibleProvider(provider.base_url, _key(provider.api_key, look_up))
     except ConfigurationError as error:
-        raise ConfigurationError(f"[providers.{provider.name}] {error}") from None
+        raise _named(provider, error) from None
 
 
 def _key(source: str | None, look_up: Callable[[str], str | None]) -> str | None:
@@ -69,3 +72,7 @@ def _key(source: str | None, look_up: Callable[[str], str | None]) -> str | None
     if key is None:
         raise ConfigurationError(f"api_key: the variable {name} is not set.")
     return key
+
+
+def _named(provider: Provider, error: ConfigurationError) -> ConfigurationError:
+    return ConfigurationError(f"[providers.{provider.name}] {error}")

@@ -57,15 +57,25 @@ def are_within(usage: Usage, input_tokens: int, output_tokens: int) -> bool:
 
 
 class TokenEstimates:
-    """What the estimate of each alias has to be multiplied by."""
+    """The factor that corrects the estimates of each alias, and the windows that providers named."""
 
     def __init__(self) -> None:
         self._factors: dict[str, float] = {}
+        self._windows: dict[str, int] = {}
+
+    def window(self, model: Model) -> int:
+        """The model's window in tokens: the catalog's, or a smaller one that its provider named."""
+        return min(model.context_window, self._windows.get(model.alias, model.context_window))
 
     def room(self, model: Model, max_output_tokens: int) -> int:
-        """What the messages of a call may take, by `estimate_tokens`: the window less the output cap."""
-        tokens = model.context_window - max_output_tokens - REQUEST_OVERHEAD
+        """The estimated tokens that the messages of a call may take: the window less the output cap."""
+        tokens = self.window(model) - max_output_tokens - REQUEST_OVERHEAD
         return int(tokens / self._factors.get(model.alias, 1.0))
+
+    def learn_window(self, model: Model, window: int, max_output_tokens: int) -> None:
+        """Take the window that a provider named. A number that leaves no room for a prompt is not a window."""
+        if window - max_output_tokens - REQUEST_OVERHEAD >= _TELLING_TOKENS:
+            self._windows[model.alias] = window
 
     def learn(self, alias: str, estimated: int, counted: int) -> None:
         """A provider counted so many tokens in a prompt that was estimated at `estimated`."""

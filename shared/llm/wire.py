@@ -1,9 +1,8 @@
 """One POST, sent once, within one wall clock.
 
-The rule this file protects: whoever calls knows whether anything was sent. Nothing is retried, no redirect
-is followed, and the clock runs over everything from the name look-up to the answer's last byte. Timeouts of
-client libraries run anew with every read, so each exchange is a task that a deadline cancels; and as the task
-has ended before its outcome is told, nothing can leave after `NotSent`.
+The caller learns whether anything was sent. Nothing is retried, and no redirect is followed. The clock runs from the
+name look-up to the answer's last byte. Timeouts of client libraries start anew with every read, so each exchange is a
+task that a deadline cancels. The task has ended before its outcome is told, so nothing can leave after `NotSent`.
 """
 
 import asyncio
@@ -14,15 +13,15 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import httpx
+from httpcore import LocalProtocolError
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
-# Of a refusal no more is read than it takes to say why, and not for long: its status has said the rest.
+# The status of an error has said the most. Its body explains, so little of it is read, and not for long.
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 REFUSAL_S: Final = 1.0
-_EXPLAINED: Final = (400, 413)
 # Long enough for the calls of one turn to share a connection, shorter than servers keep an idle one: one that
 # is closed just as it is used again costs an unknown outcome.
 KEEPALIVE_S: Final = 2.0
@@ -37,8 +36,9 @@ class NotSent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is read for a 200, and empty if it was longer than MAX_BODY_BYTES; of a 400 or 413 it is what came within
-    MAX_REFUSAL_BYTES and REFUSAL_S; for any other status it is empty."""
+    """`body` is as it came, in the encoding of the headers. It is read for a 200, and empty if it was longer than
+    MAX_BODY_BYTES. Of a 4xx or 5xx it is the part that came within MAX_REFUSAL_BYTES and REFUSAL_S. For any other
+    status it is empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,37 +46,67 @@ class Answer:
 
 
 class Wire:
-    """An event loop in a daemon thread, and the HTTP client that lives on it for as long as the process."""
+    """An HTTP client, and the event loop in a daemon thread that it lives on from the first request to `close`."""
 
     def __init__(self, *, trust_env: bool) -> None:
-        """`trust_env` lets the environment name a proxy and certificates."""
+        """`trust_env` lets the environment name a proxy and certificates. Raises what the client raises for those that
+        cannot be used."""
         # Its line for every request has the whole URL: a password in it, and the query.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        self.pid = os.getpid()
+        self.trust_env = trust_env
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": "identity"},
             limits=httpx.Limits(keepalive_expiry=KEEPALIVE_S),
             trust_env=trust_env,
         )
+        self._pid: int | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether the thread was started, in this process or in one that it was forked from."""
+        return self._pid is not None
+
+    @property
+    def is_of_another_process(self) -> bool:
+        """Whether the thread is that of a parent. A fork takes no threads along: a child would wait for ever."""
+        return self._pid not in (None, os.getpid())
+
+    def start(self) -> None:
+        """Start the thread. It is not started with the client, so that a process can be forked before its first
+        request."""
         self._closing = asyncio.Event()
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._thread = threading.Thread(target=self._serve, name="llm-wire", daemon=True)
         self._thread.start()
+        self._pid = os.getpid()
 
     def post(self, url: httpx.URL, headers: Mapping[str, str], content: bytes, deadline: float) -> Answer:
         """Block until `deadline`, by `time.monotonic()`, at the latest. Safe from any thread but its own.
 
-        Raises NotSent when the server could not be reached. Once the request was, or may have been, sent:
-        TimeoutError when the deadline passed, httpx.TransportError when the connection broke.
+        Raises NotSent if no byte of the request was sent, whatever the reason. Once the request was, or may have been,
+        sent: TimeoutError when the deadline passed, and otherwise the client's own exception.
         """
-        exchange = self._exchange(url, headers, content, deadline)
-        return asyncio.run_coroutine_threadsafe(exchange, self._loop).result()
+        sending = _Sending()
+        exchange = self._exchange(url, headers, content, deadline, sending)
+        try:
+            running = asyncio.run_coroutine_threadsafe(exchange, self._loop)
+        except RuntimeError as error:
+            # The loop has been closed.
+            exchange.close()
+            raise NotSent(type(error).__name__) from error
+        try:
+            return running.result()
+        except Exception as error:
+            if sending.began:
+                raise
+            raise NotSent(type(error).__name__) from error
 
     def close(self) -> None:
         """Close the connections and end the thread. Exchanges in flight are broken off."""
-        self._loop.call_soon_threadsafe(self._closing.set)
-        self._thread.join()
+        if self.started and not self.is_of_another_process:
+            self._loop.call_soon_threadsafe(self._closing.set)
+            self._thread.join()
 
     def _serve(self) -> None:
         with self._runner:
@@ -86,36 +116,46 @@ class Wire:
         async with self._client:
             await self._closing.wait()
 
-    async def _exchange(self, url: httpx.URL, headers: Mapping[str, str], content: bytes, deadline: float) -> Answer:
+    async def _exchange(
+        self, url: httpx.URL, headers: Mapping[str, str], content: bytes, deadline: float, sending: "_Sending"
+    ) -> Answer:
         connect_s = (deadline - time.monotonic()) * CONNECT_SHARE
-        sent = False
-
-        async def trace(event: str, _: Mapping[str, object]) -> None:
-            nonlocal sent
-            sent = sent or event.endswith("send_request_headers.started")
-
-        post = self._client.stream(
-            "POST",
-            url,
-            content=content,
-            headers=headers,
-            timeout=httpx.Timeout(None, connect=connect_s),
-            extensions={"trace": trace},
-        )
         told: Answer | None = None
         try:
+            post = self._client.stream(
+                "POST",
+                url,
+                content=content,
+                headers=headers,
+                timeout=httpx.Timeout(None, connect=connect_s),
+                extensions={"trace": sending.trace},
+            )
             async with asyncio.timeout_at(deadline), post as response:
                 if response.status_code == 200:
                     return Answer(200, response.headers, await _bounded_body(response))
                 told = Answer(response.status_code, response.headers)
                 return replace(told, body=await _explanation(response))
-        except (TimeoutError, httpx.TransportError) as error:
+        except Exception:
             # Whatever happens to the rest of it, a status that came stands.
             if told is not None:
                 return told
-            if sent:
-                raise
-            raise NotSent(type(error).__name__) from error
+            raise
+
+
+class _Sending:
+    """Whether the request itself, or a part of it, may have left."""
+
+    def __init__(self) -> None:
+        self.began = False
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of an event of httpcore."""
+        if event.endswith("send_request_headers.started"):
+            # Before it there may be a CONNECT, which a proxy answers. It has nothing of the request's body.
+            self.began = self.began or info["request"].method != b"CONNECT"
+        elif event.endswith("send_request_headers.failed") and isinstance(info["exception"], LocalProtocolError):
+            # The headers could not be written down, so they were not sent.
+            self.began = False
 
 
 async def _bounded_body(response: httpx.Response) -> bytes:
@@ -128,9 +168,9 @@ async def _bounded_body(response: httpx.Response) -> bytes:
 
 
 async def _explanation(response: httpx.Response) -> bytes:
-    """What a refusal says beside its status, as far as it is worth waiting for."""
+    """The beginning of an error's body, read for a bounded time."""
     body = bytearray()
-    if response.status_code in _EXPLAINED:
+    if response.status_code >= 400:
         with suppress(TimeoutError, httpx.TransportError):
             async with asyncio.timeout(REFUSAL_S):
                 async for chunk in response.aiter_raw():

@@ -1,9 +1,7 @@
-"""One step of a turn, in as many attempts as it is worth: ask, and decide what the answer means.
+"""Settle one step of a turn in several attempts: ask, and decide from the outcome whether and whom to ask again.
 
-Every attempt is written down before it is sent, and each is a row of its own. Only a throttled, unknown or empty one
-is tried again, once, and one whose prompt was too long, with half of it; then, or at once where the provider cannot be
-reached, the alias's fallback is asked, once.
-What was tried before a process died is known from the journal; attempts that died with it do not count.
+Every attempt is written down before it is sent, and each is a row of its own. The journal keeps the attempts of a
+process that died; attempts that had no outcome by then do not count.
 """
 
 import time
@@ -22,16 +20,11 @@ from shared.domain.money import ZERO
 from shared.domain.turn import SIZE_LIMIT, Plan, Purpose, Verdict
 from shared.llm.port import Completion, Message, Provider, Request, cut, storable
 from shared.llm.tokens import TokenEstimates, estimate_tokens
-
-# A throttled provider is given a moment, within what is left of the turn's time.
-THROTTLE_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 2.0
+from shared.orchestration.next_alias import next_alias, pause_before
 
 _OVERFLOW = "context_overflow"
-_AGAIN = frozenset(
-    {"throttled", "provider_error", "timeout", "connection_lost", "malformed_response", "empty_reply", _OVERFLOW}
-)
-_ELSEWHERE = _AGAIN | {"unavailable"}
+# A lease covers a call and this pause before it.
+LEASED_PAUSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +158,17 @@ class Asker:
         return opened
 
     def _attempt(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | Refused:
-        pause = _pause(tried)
+        pause = pause_before(model.alias, tried)
         self._check_time(pause + model.max_call_s)
         request = self._request(ask, model, tried)
+        if pause > LEASED_PAUSE_S:
+            # The lease may end during the pause. Then opening the intent fails, and nothing is sent.
+            self.journal.flush()
+            time.sleep(pause)
         if refused := self.journal.open([(ask, request)]).refused:
             return refused
-        # After the intent, so that the pause costs no commit; the lease covers it.
-        if pause:
+        # A short pause comes after the intent, so that it costs no commit.
+        if 0 < pause <= LEASED_PAUSE_S:
             time.sleep(pause)
         return self._close(ask, request, self.provider.complete(request), tried)
 
@@ -205,29 +202,16 @@ class Asker:
 
     def _learn(self, request: Request, completion: Completion) -> None:
         """Correct the estimates by the provider's own count, or by its word that it was too long for the window."""
-        counted = completion.usage.prompt_tokens
+        model, cap = request.model, request.max_output_tokens
+        estimated, counted = estimate_tokens(request.messages), completion.usage.prompt_tokens
         if completion.error == _OVERFLOW:
-            counted = request.model.context_window - request.max_output_tokens
+            if completion.context_window is not None:
+                self.estimates.learn_window(model, completion.context_window, cap)
+            # The prompt has more tokens than this. So an estimate that is as high was right.
+            at_least = self.estimates.window(model) - cap
+            counted = at_least if at_least > estimated else 0
         if counted:
-            self.estimates.learn(request.model.alias, estimate_tokens(request.messages), counted)
-
-
-def next_alias(model: Model, tried: Sequence[Attempt]) -> str | None:
-    """Which alias to ask next for a step that wants `model` and was tried so far; None when it is over."""
-    if not tried:
-        return model.alias
-    last = tried[-1]
-    if last.error is None or last.model_alias != model.alias:
-        return None
-    if last.error in _AGAIN and sum(attempt.model_alias == model.alias for attempt in tried) == 1:
-        return model.alias
-    return model.fallback_alias if last.error in _ELSEWHERE else None
-
-
-def _pause(tried: Sequence[Attempt]) -> float:
-    if not tried or tried[-1].error != "throttled":
-        return 0.0
-    return min(tried[-1].completion.retry_after_s or THROTTLE_PAUSE_S, LONGEST_PAUSE_S)
+            self.estimates.learn(model.alias, estimated, counted)
 
 
 def _kept(completion: Completion) -> Completion:

@@ -1,19 +1,22 @@
-"""What a provider answers with a 200: Converse and chat completions. Tokens are believed or not, text is always read.
+"""The body of a provider's answer, Converse or chat completion, and of its errors.
 
-An input is the body.
+Tokens are believed or not, text is always read, and an operator's line can always be stored. An input is the body.
 """
 
 from dataclasses import asdict
 
 from shared.llm import chat_completions, converse
-from shared.llm.exchange import Dialect, outcome
+from shared.llm.outcomes import Dialect, outcome
 from shared.llm.port import Completion, storable
+from shared.llm.provider_message import MAX_CHARACTERS
 from shared.llm.wire import Answer
 from tests.fake_provider.calls import request
 
 WORDS = (
     *('"usage"', '"prompt_tokens"', '"completion_tokens"', '"prompt_tokens_details"', '"cached_tokens"', '"choices"'),
     *('"message"', '"content"', '"finish_reason"', '"refusal"', '"inputTokens"', '"outputTokens"', '"output"'),
+    *('"total_tokens"', '"completion_tokens_details"', '"reasoning_tokens"', '"totalTokens"', '"delta"', "data: "),
+    *('"error"', '"code"', '"param"', '"detail"', '"errors"', '"reasoning_content"', "\\u0000", "[DONE]", "\x1f\x8b"),
     *('"cacheReadInputTokens"', '"stopReason"', '"text"', "null", "true", "-1", "1.0", "9223372036854775807", "{", "["),
 )
 
@@ -28,19 +31,34 @@ def attempt(data: bytes) -> None:
         named = read(data, "request-1")
         assert named.provider_request_id == "request-1"
         believed = outcome(Answer(200, {}, data), Dialect("x-request-id", read), _ASKED)
-        _check(believed)
+        _check_outcome(believed)
         assert max(asdict(believed.usage).values()) <= _MOST
+        for status in (400, 403, 429, 500):
+            _check_outcome(outcome(Answer(status, {"retry-after": "1"}, data), Dialect("x-request-id", read), _ASKED))
 
 
 def _check(completion: Completion) -> None:
     assert completion.status in ("succeeded", "unknown")
     assert (completion.error == "malformed_response") == (completion.status == "unknown")
+    _check_parts(completion)
+
+
+def _check_outcome(completion: Completion) -> None:
+    """An error that a body names is as good as a status."""
+    assert (completion.status == "succeeded") or completion.error
+    line = completion.provider_message
+    assert line is None or (line == storable(line) and line.isprintable() and 0 < len(line) <= MAX_CHARACTERS)
+    assert completion.retry_after_s is None or completion.retry_after_s >= 0
+    _check_parts(completion)
+
+
+def _check_parts(completion: Completion) -> None:
     for text in (completion.text, completion.stop_reason or "", completion.provider_request_id or ""):
         assert storable(text) == text
     assert len(completion.stop_reason or "") <= chat_completions.MAX_WORD
     for tokens in asdict(completion.usage).values():
         assert type(tokens) is int
         assert 0 <= tokens < 2**63
-    if completion.status == "unknown":
+    if completion.status != "succeeded":
         assert not completion.text
         assert not any(asdict(completion.usage).values())

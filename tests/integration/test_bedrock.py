@@ -2,10 +2,11 @@
 
 import contextlib
 import logging
+from dataclasses import replace
 
 import pytest
 
-from shared.catalog import build
+from shared.catalog import Dialect, build
 from shared.domain.money import Usage
 from shared.llm import providers
 from shared.llm.bedrock import BedrockProvider
@@ -72,6 +73,42 @@ def test_what_the_cache_served_and_took_in_is_counted_apart(
     assert usage == Usage(5, 2, cache_read_tokens=7, cache_write_tokens=3, cache_write_1h_tokens=2)
 
 
+@pytest.mark.parametrize("total", [7, 17])
+def test_the_total_has_the_cache_in_it_or_not(fake_bedrock: FakeBedrock, bedrock: BedrockProvider, total: int) -> None:
+    counts = {"inputTokens": 5, "outputTokens": 2, "totalTokens": total, "cacheReadInputTokens": 10}
+    fake_bedrock.add(moods.ok("So.", usage=counts))
+    assert bedrock.complete(request()).usage == Usage(5, 2, cache_read_tokens=10)
+
+
+def test_thinking_that_used_up_the_cap_is_named(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
+    fake_bedrock.add(replace(thinking(""), finish_reason="length", usage={"inputTokens": 5, "outputTokens": 256}))
+    completion = bedrock.complete(request())
+    assert (completion.status, completion.error) == ("succeeded", "thinking_only")
+    assert "All 256 output tokens went into thinking" in (completion.provider_message or "")
+
+
+@pytest.mark.parametrize(
+    ("message", "part"),
+    [
+        ("The model returned the following errors: temperature is deprecated for this model.", "temperature"),
+        ("This model doesn't support the outputConfig.textFormat field.", "outputConfig"),
+        ("This model does not support thinking.type disabled.", "additionalModelRequestFields"),
+    ],
+)
+def test_a_parameter_that_is_refused_is_left_out_from_then_on(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, message: str, part: str
+) -> None:
+    fake_bedrock.add(moods.too_long(message))
+    dialect = Dialect(thinking=False)
+    asked = request(temperature=0.5, response_schema={"type": "object", "properties": {}})
+    asked = replace(asked, model=replace(asked.model, dialect=dialect))
+    refused = bedrock.complete(asked)
+    assert (refused.status, refused.error, refused.adapted) == ("unbilled", "invalid_parameter", True)
+    assert bedrock.complete(asked).status == "succeeded"
+    first, second = (row.parameters.keys() | row.parameters["inferenceConfig"].keys() for row in fake_bedrock.rows)
+    assert first - second == {part}
+
+
 COUNTS = {"inputTokens": 5, "outputTokens": 2}
 
 
@@ -97,6 +134,10 @@ COUNTS = {"inputTokens": 5, "outputTokens": 2}
                 {"cacheWriteInputTokens": 3, "cacheDetails": [{"ttl": "1h", "inputTokens": 4}]},
                 {"cacheWriteInputTokens": 3, "cacheDetails": [{"ttl": "1h", "inputTokens": True}]},
                 {"cacheWriteInputTokens": 3, "cacheDetails": [{"ttl": "24h", "inputTokens": 3}]},
+                {"totalTokens": 900},
+                {"totalTokens": 11, "cacheReadInputTokens": 3},
+                {"outputTokens": 0, "totalTokens": 5},
+                {"inputTokens": 0, "totalTokens": 2},
             )
         ),
         moods.ok("So.", usage={"inputTokens": 5}),
@@ -118,10 +159,11 @@ def test_a_2xx_that_cannot_be_counted_is_unknown(
     ("name", "code", "status", "error"),
     [
         ("ValidationException", 400, "unbilled", "refused"),
-        ("ServiceQuotaExceededException", 400, "unbilled", "refused"),
-        ("AccessDeniedException", 403, "unbilled", "refused"),
-        ("ExpiredTokenException", 403, "unbilled", "refused"),
-        ("ResourceNotFoundException", 404, "unbilled", "refused"),
+        ("ServiceQuotaExceededException", 400, "unbilled", "provider_quota"),
+        ("AccessDeniedException", 403, "unbilled", "provider_unauthorized"),
+        ("ExpiredTokenException", 403, "unbilled", "provider_unauthorized"),
+        ("ExpiredTokenException", 400, "unbilled", "provider_unauthorized"),
+        ("ResourceNotFoundException", 404, "unbilled", "model_unavailable"),
         ("ThrottlingException", 429, "unbilled", "throttled"),
         ("ModelNotReadyException", 429, "unbilled", "throttled"),
         ("ModelTimeoutException", 408, "unknown", "provider_error"),

@@ -169,14 +169,15 @@ def test_nothing_was_sent_while_credentials_did_not_come(
 
 
 def test_a_server_on_this_machine_is_not_behind_the_proxy(
-    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, monkeypatch: pytest.MonkeyPatch
+    fake_bedrock: FakeBedrock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{nobody.getsockname()[1]}")
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
-        assert bedrock.complete(request()).status == "succeeded"
+        with contextlib.closing(BedrockProvider(STAGE)) as bedrock:
+            assert bedrock.complete(request()).status == "succeeded"
 
 
 FORK = """

@@ -136,13 +136,24 @@ def test_an_error_of_the_provider_is_unknown(
     assert len(fake_provider.rows) == 1
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 403, 404, 409, 413, 422, 499])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        *((status, "refused") for status in (301, 302, 307, 308, 400, 405, 407, 409, 422, 499)),
+        (401, "provider_unauthorized"),
+        (402, "provider_quota"),
+        (403, "provider_unauthorized"),
+        (404, "model_unavailable"),
+        (410, "model_unavailable"),
+        (413, "context_overflow"),
+    ],
+)
 def test_a_refusal_is_unbilled_and_no_redirect_is_followed(
-    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, status: int
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, status: int, error: str
 ) -> None:
     fake_provider.add(moods.status(status, headers={"Location": f"{fake_provider.url}/chat/completions"}))
     completion = openai_compatible.complete(request())
-    assert (completion.status, completion.error) == ("unbilled", "refused")
+    assert (completion.status, completion.error) == ("unbilled", error)
     assert completion.provider_request_id == fake_provider.rows[0].request_id
     assert len(fake_provider.rows) == 1
 
@@ -158,7 +169,8 @@ def test_a_refusal_is_unbilled_and_no_redirect_is_followed(
         ("inf", 900.0),
         ("-1", None),
         ("nan", None),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2026 07:28:06 GMT", 6.0),
+        ("on Wednesday", None),
     ],
 )
 def test_throttling_is_unbilled_and_says_when_to_come_again(
@@ -167,7 +179,7 @@ def test_throttling_is_unbilled_and_says_when_to_come_again(
     retry_after: str | None,
     seconds: float | None,
 ) -> None:
-    fake_provider.add(moods.status(429, retry_after))
+    fake_provider.add(moods.status(429, retry_after, {"Date": "Wed, 21 Oct 2026 07:28:00 GMT"}))
     completion = openai_compatible.complete(request())
     assert (completion.status, completion.error) == ("unbilled", "throttled")
     assert completion.retry_after_s == seconds
@@ -187,7 +199,7 @@ def test_throttling_is_unbilled_and_says_when_to_come_again(
         "context_length_exceeded",
     ],
 )
-@pytest.mark.parametrize("status", [400, 413])
+@pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
     fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, message: str, status: int
 ) -> None:
@@ -196,12 +208,19 @@ def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
     assert (completion.status, completion.error) == ("unbilled", "context_overflow")
 
 
-@pytest.mark.parametrize("message", ["No such model.", "max_tokens must be positive", "Invalid key in context."])
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("No such model.", "model_unavailable"),
+        ("max_tokens must be positive", "invalid_parameter"),
+        ("Invalid key in context.", "refused"),
+    ],
+)
 def test_another_refusal_is_not_taken_for_it(
-    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, message: str
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, message: str, error: str
 ) -> None:
     fake_provider.add(moods.too_long(message))
-    assert openai_compatible.complete(request()).error == "refused"
+    assert openai_compatible.complete(request()).error == error
 
 
 def test_of_an_endless_explanation_only_the_beginning_is_read(

@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 
-import httpx
 import pytest
 
 from shared.llm.openai_compatible import OpenAICompatibleProvider
@@ -108,14 +107,30 @@ def test_nothing_was_sent_when_the_name_look_up_hung(monkeypatch: pytest.MonkeyP
     assert (completion.status, completion.error) == ("unbilled", "unavailable")
 
 
-def test_what_nobody_foresaw_is_unknown_and_only_its_type_is_logged(
-    openai_compatible: OpenAICompatibleProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("hello there")
+def fail(*_: object, **__: object) -> None:
+    raise ZeroDivisionError("hello there")
 
-    monkeypatch.setattr(httpx.AsyncClient, "stream", fail)
+
+@pytest.mark.parametrize(
+    ("place", "status", "error"),
+    [
+        ("httpx.AsyncClient.stream", "unbilled", "unavailable"),
+        ("shared.llm.openai_compatible.json.dumps", "unbilled", "unavailable"),
+        ("httpx.Response.aiter_raw", "unknown", "connection_lost"),
+        ("shared.llm.exchange.outcome", "unknown", "connection_lost"),
+    ],
+)
+def test_an_exception_that_nobody_foresaw_is_told_by_what_was_sent_before_it(
+    openai_compatible: OpenAICompatibleProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    place: str,
+    status: str,
+    error: str,
+) -> None:
+    monkeypatch.setattr(place, fail)
     completion = complete(openai_compatible, request())
-    assert (completion.status, completion.error) == ("unknown", "connection_lost")
+    monkeypatch.undo()
+    assert (completion.status, completion.error) == (status, error)
     assert "ZeroDivisionError" in caplog.text
     assert "hello there" not in caplog.text

@@ -86,6 +86,28 @@ def test_a_forked_child_gets_a_client_of_its_own(fake_provider: FakeProvider) ->
     assert len(fake_provider.rows) == 3
 
 
+FORK_FIRST = """
+import os, signal, sys
+from shared.llm.openai_compatible import OpenAICompatibleProvider
+from tests.fake_provider.calls import request
+provider = OpenAICompatibleProvider(sys.argv[1])
+children = []
+for _ in range(2):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        os._exit(0 if provider.complete(request()).status == "succeeded" else 1)
+    children.append(child)
+assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+"""
+
+
+def test_children_use_the_client_that_was_made_before_the_fork(fake_provider: FakeProvider) -> None:
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", FORK_FIRST, fake_provider.url], timeout=60, check=False)
+    assert ran.returncode == 0
+    assert len(fake_provider.rows) == 2
+
+
 IMPORT = """
 import sys, threading
 import shared.llm.openai_compatible, shared.llm.scripted

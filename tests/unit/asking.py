@@ -30,12 +30,21 @@ AGAIN = (
     "empty_reply",
     "context_overflow",
 )
-ELSEWHERE = ("unavailable",)
+ELSEWHERE = (
+    "unavailable",
+    "provider_unauthorized",
+    "provider_quota",
+    "model_unavailable",
+    "thinking_only",
+    # Where no other request would do better.
+    "invalid_parameter",
+)
 FINAL = ("refused", "content_filtered")
 ERRORS = (*AGAIN, *ELSEWHERE, *FINAL)
 
 _STATUS: Mapping[str, CallStatus] = dict.fromkeys(
-    ("throttled", "unavailable", "refused", "context_overflow"), "unbilled"
+    (*(error for error in ELSEWHERE if error != "thinking_only"), "throttled", "refused", "context_overflow"),
+    "unbilled",
 )
 # What the messages of each alias may take: the window less the agent's cap, or the model's own, and the overhead.
 ROOMS = {"deep": 8192 - 300 - REQUEST_OVERHEAD, "fast": 8192 - 256 - REQUEST_OVERHEAD}
@@ -50,6 +59,10 @@ def completion(error: str | None) -> Completion:
             return Completion("succeeded", " \n", "end_turn")
         case "content_filtered":
             return Completion("succeeded", "An ans", "content_filtered")
+        case "thinking_only":
+            return Completion("succeeded", "", "max_tokens", error="thinking_only")
+        case "invalid_parameter":
+            return Completion("unbilled", error="invalid_parameter", adapted=False)
     return Completion(_STATUS.get(error, "unknown"), error=error)  # type: ignore[arg-type]
 
 

@@ -39,6 +39,24 @@ class TestOverflow:
         stage.asker.settle(short)
         assert stage.asker.estimates.room(DEEP, 300) < ROOMS["deep"] / 2
 
+    def test_a_window_that_the_provider_names_bounds_later_prompts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch)
+        stage.provider.enqueue(Completion("unbilled", error="context_overflow", context_window=4000))
+        stage.answers(None)
+        stage.asker.settle(ASK)
+        assert stage.asker.estimates.window(DEEP) == 4000
+        assert stage.asker.estimates.room(DEEP, 300) <= 4000 - 300
+        assert stage.asker.estimates.window(FAST) == FAST.context_window
+
+    @pytest.mark.parametrize("named", [10_000_000, 8193, 300, 0])
+    def test_a_number_that_is_no_smaller_window_changes_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, named: int
+    ) -> None:
+        stage = Stage(monkeypatch)
+        stage.provider.enqueue(Completion("unbilled", error="context_overflow", context_window=named))
+        stage.asker.settle(ASK)
+        assert stage.asker.estimates.window(DEEP) == DEEP.context_window
+
     def test_a_count_corrects_the_estimate_of_its_alias(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch)
         counted = Usage(input_tokens=10_000, cache_read_tokens=1000, cache_write_tokens=745)
@@ -49,7 +67,7 @@ class TestOverflow:
 
 
 class TestPause:
-    @pytest.mark.parametrize(("retry_after", "pause"), [(None, 0.5), (0.0, 0.5), (0.25, 0.25), (2.0, 2.0), (60.0, 2.0)])
+    @pytest.mark.parametrize(("retry_after", "pause"), [(None, 0.5), (0.0, 0.5), (0.25, 0.25), (2.0, 2.0)])
     def test_a_throttled_provider_is_given_a_moment_after_the_intent(
         self, monkeypatch: pytest.MonkeyPatch, retry_after: float | None, pause: float
     ) -> None:
@@ -60,6 +78,38 @@ class TestPause:
         assert stage.slept == [pause]
         # The scripted outcome itself leaves no mark.
         assert stage.journal.log == ["open", "close", "open", "sleep", "complete", "close"]
+
+    @pytest.mark.parametrize("retry_after", [2.1, 6.0, 30.0])
+    def test_a_long_pause_comes_before_the_intent_and_after_the_outcome_is_written(
+        self, monkeypatch: pytest.MonkeyPatch, retry_after: float
+    ) -> None:
+        stage = Stage(monkeypatch)
+        stage.provider.enqueue(Completion("unbilled", error="throttled", retry_after_s=retry_after))
+        stage.answers(None)
+        stage.asker.settle(ASK)
+        assert stage.asked == ["deep", "deep"]
+        assert stage.slept == [retry_after]
+        assert stage.journal.log == ["open", "close", "flush", "sleep", "open", "complete", "close"]
+
+    def test_the_fallback_is_asked_at_once_when_the_pause_is_too_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch)
+        stage.provider.enqueue(Completion("unbilled", error="throttled", retry_after_s=30.1))
+        stage.answers(None)
+        settled = stage.asker.settle(ASK)
+        assert isinstance(settled, Attempt)
+        assert (stage.asked, stage.slept, settled.verdict) == (["deep", "fast"], [], "reply")
+
+    def test_a_pause_that_is_too_long_ends_the_step_without_a_fallback(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, deep=replace(DEEP, fallback_alias=None))
+        stage.provider.enqueue(Completion("unbilled", error="throttled", retry_after_s=30.1))
+        settled = stage.asker.settle(ASK)
+        assert isinstance(settled, Attempt)
+        assert (stage.asked, settled.error, settled.verdict) == (["deep"], "throttled", "failed")
+
+    def test_the_fallback_does_not_wait_for_the_alias_before_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch).answers("throttled", "throttled", None)
+        stage.asker.settle(ASK)
+        assert (stage.asked, stage.slept) == (["deep", "deep", "fast"], [0.5])
 
     @pytest.mark.parametrize("error", [error for error in ERRORS if error != "throttled"])
     def test_nothing_else_is_waited_for(self, monkeypatch: pytest.MonkeyPatch, error: str) -> None:

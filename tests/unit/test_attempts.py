@@ -9,12 +9,13 @@ from shared.catalog import Model
 from shared.domain.money import Usage, cost
 from shared.domain.turn import SIZE_LIMIT, Verdict
 from shared.llm.port import MAX_TEXT_BYTES, CallError, Completion
-from shared.orchestration.attempts import Attempt, next_alias
-from tests.unit.asking import AGAIN, ASK, DEEP, ERRORS, FAST, FINAL, ROOMS, Stage, attempt
+from shared.orchestration.attempts import Attempt
+from shared.orchestration.next_alias import MOST_ADAPTIONS, next_alias
+from tests.unit.asking import AGAIN, ASK, DEEP, ELSEWHERE, ERRORS, FAST, FINAL, ROOMS, Stage, attempt
 
 
 def test_every_error_of_the_port_is_in_one_of_the_tables() -> None:
-    assert set(ERRORS) == {*get_args(CallError), "empty_reply", "content_filtered"}
+    assert set(ERRORS) == {*get_args(CallError), "empty_reply"}
     assert len(set(ERRORS)) == len(ERRORS)
 
 
@@ -35,10 +36,21 @@ class TestNextAlias:
         assert next_alias(FAST, [attempt(FAST, error)]) == "fast"
         assert next_alias(FAST, [attempt(FAST, error)] * 2) is None
 
-    def test_who_cannot_be_reached_is_not_asked_again(self) -> None:
-        assert next_alias(DEEP, [attempt(DEEP, "unavailable")]) == "fast"
-        assert next_alias(DEEP, [attempt(DEEP, "timeout"), attempt(DEEP, "unavailable")]) == "fast"
-        assert next_alias(FAST, [attempt(FAST, "unavailable")]) is None
+    @pytest.mark.parametrize("error", ELSEWHERE)
+    def test_an_alias_that_would_fail_again_is_not_asked_again(self, error: str) -> None:
+        assert next_alias(DEEP, [attempt(DEEP, error)]) == "fast"
+        assert next_alias(DEEP, [attempt(DEEP, "timeout"), attempt(DEEP, error)]) == "fast"
+        assert next_alias(FAST, [attempt(FAST, error)]) is None
+
+    @pytest.mark.parametrize("adapted", [True, None], ids=["here", "in another process"])
+    def test_an_adapted_request_is_no_second_try(self, adapted: bool | None) -> None:
+        refused = adaption(DEEP, adapted)
+        assert next_alias(DEEP, [refused]) == "deep"
+        assert next_alias(DEEP, [refused, attempt(DEEP, "timeout")]) == "deep"
+        assert next_alias(DEEP, [attempt(DEEP, "timeout"), refused]) == "deep"
+        assert next_alias(DEEP, [refused] * MOST_ADAPTIONS) == "deep"
+        assert next_alias(DEEP, [refused] * (MOST_ADAPTIONS + 1)) == "fast"
+        assert next_alias(DEEP, [attempt(DEEP, "unavailable"), adaption(FAST, adapted)]) == "fast"
 
     @pytest.mark.parametrize("error", FINAL)
     def test_a_refusal_is_final(self, error: str) -> None:
@@ -49,6 +61,11 @@ class TestNextAlias:
     @pytest.mark.parametrize("error", ERRORS)
     def test_the_fallback_is_asked_once(self, error: str) -> None:
         assert next_alias(DEEP, [attempt(DEEP, "unavailable"), attempt(FAST, error)]) is None
+
+
+def adaption(model: Model, adapted: bool | None) -> Attempt:
+    refused = Completion("unbilled", error="invalid_parameter", adapted=adapted)
+    return replace(attempt(model, "invalid_parameter"), completion=refused)
 
 
 class TestSettle:

@@ -45,7 +45,7 @@ def test_the_bodys_own_id_is_taken_when_the_headers_had_none() -> None:
             Usage(input_tokens=10, output_tokens=1, reasoning_tokens=3),
         ),
         (
-            {**COUNTED, "prompt_tokens_details": {"cached_tokens": 11}},
+            {**COUNTED, "prompt_tokens_details": {"cached_tokens": 10}},
             Usage(input_tokens=0, cache_read_tokens=10, output_tokens=4),
         ),
         (
@@ -53,13 +53,26 @@ def test_the_bodys_own_id_is_taken_when_the_headers_had_none() -> None:
             Usage(input_tokens=3, cache_read_tokens=2, cache_write_tokens=5, output_tokens=4),
         ),
         (
-            {**COUNTED, "prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 5}},
-            Usage(input_tokens=0, cache_read_tokens=7, cache_write_tokens=3, output_tokens=4),
+            {**COUNTED, "completion_tokens_details": {"reasoning_tokens": 4}},
+            Usage(input_tokens=10, output_tokens=0, reasoning_tokens=4),
         ),
         (
             {**COUNTED, "completion_tokens_details": {"reasoning_tokens": 5}},
-            Usage(input_tokens=10, output_tokens=0, reasoning_tokens=4),
+            Usage(input_tokens=10, output_tokens=4, reasoning_tokens=5),
         ),
+        (
+            {**COUNTED, "total_tokens": 14, "completion_tokens_details": {"reasoning_tokens": 3}},
+            Usage(input_tokens=10, output_tokens=1, reasoning_tokens=3),
+        ),
+        (
+            {**COUNTED, "total_tokens": 17, "completion_tokens_details": {"reasoning_tokens": 3}},
+            Usage(input_tokens=10, output_tokens=4, reasoning_tokens=3),
+        ),
+        (
+            {**COUNTED, "total_tokens": 23, "completion_tokens_details": {"reasoning_tokens": 9}},
+            Usage(input_tokens=10, output_tokens=4, reasoning_tokens=9),
+        ),
+        ({**COUNTED, "total_tokens": None}, Usage(10, 4)),
         (
             {
                 **COUNTED,
@@ -68,7 +81,6 @@ def test_the_bodys_own_id_is_taken_when_the_headers_had_none() -> None:
             },
             Usage(input_tokens=10, output_tokens=4),
         ),
-        ({"prompt_tokens": 0, "completion_tokens": 0}, Usage()),
         ({"prompt_tokens": BIGINT_MAX, "completion_tokens": 1}, Usage(BIGINT_MAX, 1)),
     ],
 )
@@ -100,6 +112,19 @@ def test_tokens_are_split_into_classes_that_keep_the_sum(usage: object, expected
         {**COUNTED, "prompt_tokens_details": {"cache_write_tokens": 1.0}},
         {**COUNTED, "prompt_tokens_details": 3},
         {**COUNTED, "completion_tokens_details": {"reasoning_tokens": 1.5}},
+        # Contradictions.
+        {**COUNTED, "total_tokens": 900},
+        {**COUNTED, "total_tokens": 0},
+        {**COUNTED, "total_tokens": 13, "completion_tokens_details": {"reasoning_tokens": 3}},
+        {**COUNTED, "total_tokens": 14, "completion_tokens_details": {"reasoning_tokens": 5}},
+        {**COUNTED, "total_tokens": "14"},
+        {**COUNTED, "prompt_tokens_details": {"cached_tokens": 11}},
+        {**COUNTED, "prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 5}},
+        # Zero tokens for a text.
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        {"prompt_tokens": 10, "completion_tokens": 0, "total_tokens": 10},
+        {"prompt_tokens": 0, "completion_tokens": 4, "total_tokens": 4},
     ],
 )
 def test_a_count_that_cannot_be_believed_makes_the_outcome_unknown(usage: object) -> None:
@@ -151,6 +176,20 @@ def test_what_is_no_completion_is_malformed(document: bytes) -> None:
             },
             "Hello",
         ),
+        ({"content": [{"type": "output_text", "text": "fine", "annotations": [{"type": "url_citation"}]}]}, "fine"),
+        ({"content": [{"type": "input_text", "text": "fine"}, {"type": "citation", "text": "no"}]}, "fine"),
+        ({"content": "fine", "reasoning_content": "no", "reasoning": "no", "thinking": "no"}, "fine"),
+        (
+            {
+                "content": [
+                    {"type": "thinking", "thinking": "no", "text": "no"},
+                    {"type": "reasoning", "text": "no"},
+                    {"type": "text", "text": "fine"},
+                ]
+            },
+            "fine",
+        ),
+        ({"content": "", "reasoning_content": "Let me think."}, ""),
     ],
 )
 def test_any_text_is_an_answer_once_it_is_counted(message: object, text: str) -> None:
@@ -172,8 +211,15 @@ def test_bare_control_characters_and_bytes_that_are_no_utf8_become_storable() ->
     assert read_completion(raw).text == "a\ufffdb\nc\ufffdé"
 
 
-def test_a_refusal_has_no_text() -> None:
-    completion = read_completion(body(message={"content": "Well, ", "refusal": "No."}))
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "Well, ", "refusal": "No."},
+        {"content": [{"type": "text", "text": "Well, "}, {"type": "refusal", "refusal": "No."}]},
+    ],
+)
+def test_a_refusal_has_no_text(message: object) -> None:
+    completion = read_completion(body(message=message))
     assert (completion.text, completion.stop_reason) == ("", "content_filtered")
 
 
@@ -183,7 +229,12 @@ def test_a_refusal_has_no_text() -> None:
         ("stop", "end_turn"),
         ("length", "max_tokens"),
         ("content_filter", "content_filtered"),
+        ("STOP", "end_turn"),
+        ("eos", "end_turn"),
+        ("max_tokens", "max_tokens"),
+        ("MAX_TOKENS", "max_tokens"),
         ("tool_calls", "tool_calls"),
+        ("function_call", "function_call"),
         ("w\x00rd" + "x" * 9999, "w\ufffdrd" + "x" * (MAX_WORD - 4)),
         ("", None),
         (None, None),
@@ -193,3 +244,49 @@ def test_a_refusal_has_no_text() -> None:
 def test_stop_reasons_are_ours_or_the_providers_own_word(finish_reason: object, stop_reason: str | None) -> None:
     choice = {"message": {"content": "Hello."}, "finish_reason": finish_reason}
     assert read_completion(body(choices=[choice])).stop_reason == stop_reason
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"choices": [{"message": {"content": "Half of"}, "finish_reason": "error"}]},
+        {"choices": [{"message": {"content": "Half of"}, "finish_reason": "stop", "error": {"code": 502}}]},
+        {"error": {"code": 502, "message": "upstream"}},
+    ],
+)
+def test_an_error_within_a_counted_answer_is_a_failed_attempt_that_is_billed(members: dict[str, Any]) -> None:
+    completion = read_completion(body(**members))
+    assert (completion.status, completion.error) == ("succeeded", "provider_error")
+    assert completion.usage == Usage(10, 4)
+
+
+THOUGHT = {**COUNTED, "completion_tokens_details": {"reasoning_tokens": 4}}
+
+
+@pytest.mark.parametrize(
+    ("usage", "message"),
+    [
+        (THOUGHT, {"content": ""}),
+        (THOUGHT, {"content": None}),
+        (THOUGHT, {"content": " \n"}),
+        (COUNTED, {"content": "", "reasoning_content": "Let me think."}),
+        (COUNTED, {"content": None, "reasoning": "Let me think."}),
+        (COUNTED, {"content": [{"type": "thinking", "thinking": "Let me think."}]}),
+    ],
+)
+def test_an_answer_that_thinking_used_up_is_told_from_an_empty_one(usage: object, message: object) -> None:
+    cut = {"message": message, "finish_reason": "length"}
+    completion = read_completion(body(usage, choices=[cut]))
+    assert (completion.status, completion.error, completion.text.strip()) == ("succeeded", "thinking_only", "")
+    # A model that ends by itself may answer when it is asked again.
+    assert read_completion(body(usage, choices=[cut | {"finish_reason": "stop"}])).error is None
+
+
+def test_an_answer_that_was_cut_after_thinking_has_its_text() -> None:
+    cut = {"message": {"content": "So, "}, "finish_reason": "length"}
+    assert read_completion(body(THOUGHT, choices=[cut])).error is None
+
+
+def test_an_empty_answer_may_have_no_tokens() -> None:
+    completion = read_completion(body({"prompt_tokens": 10, "completion_tokens": 0}, {"content": ""}))
+    assert (completion.status, completion.usage) == ("succeeded", Usage(10, 0))

@@ -9,7 +9,7 @@ import pytest
 
 from shared.domain.money import TOKEN_CLASSES
 from shared.llm import chat_completions, converse
-from shared.llm.exchange import Dialect, outcome
+from shared.llm.outcomes import Dialect, outcome
 from shared.llm.port import Completion, Message, Request
 from shared.llm.tokens import most_input_tokens
 from shared.llm.wire import Answer

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -36,7 +37,7 @@ from shared.identity.key_set import KeySet
 from shared.identity.token import InvalidToken, verify
 from shared.llm.chat_completions import read_completion
 from shared.llm.converse import metadata_value, read_response
-from shared.llm.exchange import Dialect, outcome
+from shared.llm.outcomes import Dialect, Sent, outcome
 from shared.llm.port import Completion, Message, Request, cut, storable
 from shared.llm.structured import parse
 from shared.llm.tokens import estimate_text
@@ -139,6 +140,18 @@ def _refusal(text: str) -> object:
     return outcome(Answer(400, httpx.Headers({"retry-after": "1"}), text.encode()), CHAT, REQUEST)
 
 
+def _told(text: str) -> object:
+    """The text as an error's message, while the prompt has it too."""
+    asked = replace(REQUEST, messages=(Message("user", text),))
+    body = json.dumps({"error": {"message": text, "param": text, "code": text}}).encode()
+    return outcome(Answer(400, {}, body), CHAT, asked, Sent(("temperature", "response_format"), (text[:100],)))
+
+
+def _streamed(text: str) -> object:
+    event = json.dumps({"choices": [{"delta": {"content": text}}]})
+    return read_completion(f"data: {event}\n\ndata: {text}".encode())
+
+
 def _throttled(text: str) -> object:
     return outcome(Answer(429, {"retry-after": text, "x-request-id": text}), CHAT, REQUEST)
 
@@ -161,6 +174,8 @@ PARSERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "body of Converse": lambda text: read_response(text.encode()),
         "text of Converse": _converse,
         "refusal of a provider": _refusal,
+        "words of a provider": _told,
+        "streamed chat completion": _streamed,
         "headers of a provider": _throttled,
         "metadata": metadata_value,
         "storable text": storable,

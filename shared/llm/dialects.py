@@ -1,0 +1,123 @@
+"""The optional parts of requests, and which of them an alias's model has refused.
+
+The catalog says which parts a model takes. Where a provider refuses a part, later requests of the process leave it out.
+"""
+
+import re
+import threading
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from shared.llm.port import Request
+from shared.llm.refusal import Refusal
+
+_CAPS: Final = ("max_tokens", "max_completion_tokens")
+# How refusals name each part, in both of our providers' protocols.
+_NAMES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
+    {
+        name: re.compile(rf"(?<![A-Za-z0-9_])(?:{pattern})(?![A-Za-z0-9_])", re.IGNORECASE)
+        for name, pattern in {
+            "max_tokens": "max_tokens",
+            "max_completion_tokens": "max_completion_tokens",
+            "temperature": r"temperature|inferenceConfig\.temperature",
+            "reasoning_effort": r"reasoning_effort|reasoning\.effort|reasoning effort",
+            "response_format": r"response_format(?:[._]\w{1,40}){0,4}|json_(?:schema|object|mode)|json (?:schema|mode)"
+            r"|structured[ _]outputs?|guided_json",
+            "outputConfig": r"output_?config(?:[._]\w{1,40}){0,4}|json_?schema|structured[ _]outputs?|text_?format",
+            "thinking": r"thinking(?:[._]\w{1,40}){0,4}|budget_tokens",
+        }.items()
+    }
+)
+OPTIONAL: Final = frozenset(_NAMES)
+# An output cap is only renamed. A refusal of its value would come again under the other name.
+_UNKNOWN_NAME: Final = re.compile(
+    r"unrecogni[sz]ed|unsupported|not supported|does(?: not|n't) support|unknown|unexpected|extra (?:inputs?|fields?)"
+    r"|not (?:permitted|allowed)|deprecated|instead|no such|invalid (?:parameter|argument|field)",
+    re.IGNORECASE,
+)
+_PARAMETER_CODES: Final = frozenset(
+    {
+        "unsupported_parameter",
+        "unknown_parameter",
+        "invalid_parameter",
+        "missing_required_parameter",
+        "unsupported_value",
+        "extra_forbidden",
+        "value_error.extra",
+    }
+)
+_PARAMETER_WORDS: Final = re.compile(
+    r"(?:unrecogni[sz]ed|unsupported|unknown|unexpected|invalid) (?:request )?"
+    r"(?:parameter|argument|field|property|keyword)"
+    r"|extra (?:inputs|fields) (?:are )?not permitted",
+    re.IGNORECASE,
+)
+
+
+class Dialects:
+    """Which optional parts each alias has refused in this process. Safe to use from any number of threads."""
+
+    def __init__(self) -> None:
+        self._refused: dict[str, frozenset[str]] = {}
+        self._lock = threading.Lock()
+
+    def refused(self, alias: str) -> frozenset[str]:
+        """The parts that the alias's requests leave out."""
+        return self._refused.get(alias, frozenset())
+
+    def learn(self, alias: str, part: str) -> bool:
+        """Leave `part` out of the alias's requests. Returns whether the next one differs from the refused one."""
+        with self._lock:
+            refused = self._refused[alias] = self.refused(alias) | {part}
+        # A request always has an output cap, which has two names.
+        return not refused.issuperset(_CAPS) if part in _CAPS else True
+
+
+def cap_name(request: Request, refused: Collection[str]) -> str:
+    """The name under which a chat completion is told its output cap."""
+    said = request.model.dialect.max_tokens_parameter or "max_tokens"
+    other = _CAPS[1 - _CAPS.index(said)]
+    return other if said in refused and other not in refused else said
+
+
+def temperature(request: Request, refused: Collection[str]) -> float | None:
+    """The temperature to send, if any."""
+    takes_none = request.model.dialect.temperature is False or "temperature" in refused
+    return None if takes_none else request.temperature
+
+
+def schema(request: Request, refused: Collection[str], name: str) -> Mapping[str, object] | None:
+    """The schema to send in the part `name`, if any."""
+    takes_none = request.model.dialect.json_schema is False or name in refused
+    return None if takes_none else request.response_schema
+
+
+def reasoning_effort(request: Request, refused: Collection[str]) -> str | None:
+    """The effort to send, if any. An alias that does not think is not told one."""
+    dialect = request.model.dialect
+    if "reasoning_effort" in refused or dialect.thinking is False:
+        return None
+    if request.effort is None or dialect.reasoning_effort in ("none", "minimal"):
+        return dialect.reasoning_effort
+    return request.effort if dialect.thinking or dialect.reasoning_effort else None
+
+
+def named_part(refusal: Refusal, sent: Collection[str]) -> str | None:
+    """Which of the optional parts that were sent a refusal is about. None if it is about none of them."""
+    if refusal.parameter:
+        return next((name for name in sorted(sent) if _NAMES[name].search(refusal.parameter)), None)
+    places = {name: found.start() for name in sent if (found := _NAMES[name].search(refusal.message))}
+    return min(places, key=lambda name: places[name]) if places else None
+
+
+def is_droppable(part: str, refusal: Refusal) -> bool:
+    """Whether the alias may answer once `part` is left out or renamed."""
+    return part not in _CAPS or bool(_UNKNOWN_NAME.search(f"{refusal.message} {' '.join(refusal.codes)}"))
+
+
+def is_about_parameter(refusal: Refusal) -> bool:
+    """Whether a refusal names a parameter, be it optional or not."""
+    if refusal.parameter or refusal.codes & _PARAMETER_CODES:
+        return True
+    return _PARAMETER_WORDS.search(refusal.message) is not None

@@ -1,0 +1,99 @@
+"""Decide which alias to ask next for a step, and after which pause.
+
+| outcome | next |
+| --- | --- |
+| throttled, unknown, empty, or cut off by an error | the alias once more, then its fallback alias |
+| throttled, and told to wait longer than LONGEST_PAUSE_S | the fallback alias |
+| a prompt that is too long | the alias once more with half of the history, then the fallback alias |
+| a parameter that the next request leaves out | the alias again, MOST_ADAPTIONS times at most, beside the above |
+| unreachable, no right or quota, no such model, thinking only | the fallback alias |
+| refused, filtered | none |
+
+The fallback alias is asked once, and again for a parameter.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from shared.catalog import Model
+from shared.llm.port import Completion
+
+# A throttled provider is given a moment, within what is left of the turn's time.
+THROTTLE_PAUSE_S = 0.5
+# A caller waits no longer for one alias.
+LONGEST_PAUSE_S = 30.0
+# A request has four optional parts.
+MOST_ADAPTIONS = 4
+
+_PARAMETER = "invalid_parameter"
+_AGAIN = frozenset(
+    {
+        "throttled",
+        "provider_error",
+        "timeout",
+        "connection_lost",
+        "malformed_response",
+        "empty_reply",
+        "context_overflow",
+    }
+)
+_ELSEWHERE = _AGAIN | {
+    "unavailable",
+    "provider_unauthorized",
+    "provider_quota",
+    "model_unavailable",
+    "thinking_only",
+    _PARAMETER,
+}
+
+
+class Tried(Protocol):
+    """An attempt that has an outcome."""
+
+    @property
+    def model_alias(self) -> str: ...
+
+    @property
+    def completion(self) -> Completion: ...
+
+    @property
+    def error(self) -> str | None: ...
+
+
+def next_alias(model: Model, tried: Sequence[Tried]) -> str | None:
+    """Which alias to ask next for a step that wants `model` and was tried so far; None when it is over."""
+    if not tried:
+        return model.alias
+    last = tried[-1]
+    if last.error == _PARAMETER and _adapts(tried):
+        return last.model_alias
+    if last.error is None or last.model_alias != model.alias:
+        return None
+    if last.error in _AGAIN and not _is_long(last) and sum(_counts(attempt, model.alias) for attempt in tried) == 1:
+        return model.alias
+    return model.fallback_alias if last.error in _ELSEWHERE else None
+
+
+def _adapts(tried: Sequence[Tried]) -> bool:
+    """Whether the next request to the last alias differs from the refused one. The journal does not tell, so that an
+    attempt of another process counts as one that differs."""
+    last = tried[-1]
+    refused = sum(attempt.error == _PARAMETER and attempt.model_alias == last.model_alias for attempt in tried)
+    return last.completion.adapted is not False and refused <= MOST_ADAPTIONS
+
+
+def _counts(attempt: Tried, alias: str) -> bool:
+    return attempt.model_alias == alias and attempt.error != _PARAMETER
+
+
+def _is_long(attempt: Tried) -> bool:
+    return (attempt.completion.retry_after_s or 0.0) > LONGEST_PAUSE_S
+
+
+def pause_before(alias: str, tried: Sequence[Tried]) -> float:
+    """The seconds to wait before `alias` is asked. Only the provider that asked for it is waited for."""
+    if not tried or tried[-1].model_alias != alias:
+        return 0.0
+    if tried[-1].error != "throttled":
+        return 0.0
+    return min(tried[-1].completion.retry_after_s or THROTTLE_PAUSE_S, LONGEST_PAUSE_S)
