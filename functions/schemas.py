@@ -1,14 +1,18 @@
 """Request and response bodies, as the OpenAPI document shows them. Strict: wrong types and unknown fields are 422."""
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from shared.domain.identifier import is_visible
+
 Item = TypeVar("Item")
 
 MAX_MESSAGE_CHARACTERS = 32_000
+MAX_NAME_CHARACTERS = 64
 MAX_PROMPT_BYTES = 32 * 1024
 
 
@@ -20,7 +24,29 @@ def _storable(text: str) -> str:
     return text
 
 
-def _not_blank(text: str) -> str:
+def visible_name(text: str) -> str:
+    """A name as it is stored: in NFC, so that names that look the same are the same. Bound its length first, because
+    NFC takes time quadratic in a run of combining marks."""
+    text = unicodedata.normalize("NFC", text)
+    if hidden := next((character for character in text if not is_visible(character)), None):
+        raise PydanticCustomError(
+            "not_visible",
+            "Input holds {character}, which cannot be seen; a name has visible characters and spaces only",
+            {"character": f"U+{ord(hidden):04X}"},
+        )
+    return text
+
+
+def _still_a_line(text: str) -> str:
+    """Check what NFC can change: it makes some letters longer, and a backtick of a Greek accent."""
+    if len(text) > MAX_NAME_CHARACTERS or "`" in text:
+        raise PydanticCustomError(
+            "not_a_line", "Input should have at most 64 characters in Unicode's form NFC, and no backtick among them"
+        )
+    return text
+
+
+def not_blank(text: str) -> str:
     if not text.strip():
         raise PydanticCustomError("blank", "Input should hold more than blanks")
     return text
@@ -39,7 +65,13 @@ def _bounds(least: int, most: int, pattern: str | None = None) -> Any:
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-Line = Annotated[Text, _bounds(1, 64, r"^[^\x00-\x1f\x7f-\x9f@`]*$"), AfterValidator(_not_blank)]
+Line = Annotated[
+    Text,
+    _bounds(1, MAX_NAME_CHARACTERS, r"^[^\x00-\x1f\x7f-\x9f@`]*$"),
+    AfterValidator(visible_name),
+    AfterValidator(_still_a_line),
+    AfterValidator(not_blank),
+]
 # A character has one byte at least.
 Prompt = Annotated[Text, _bounds(1, MAX_PROMPT_BYTES), AfterValidator(_within_bytes)]
 Title = Annotated[Text, _bounds(0, 200)]

@@ -49,7 +49,7 @@ def delete(room: CouncilRoom) -> None:
 def say(request: Request) -> Completion:
     """What each model says: the word, in the form that it was asked for."""
     if "You extract" in prompt(request):
-        said = {name: [f"It is {WORD}, {len(request.messages[0].text)}."] for name in LISTS}
+        said = {name: [f"It is {WORD}, {len(request.messages[-1].text)}."] for name in LISTS}
         return answer(json.dumps({"add": said, "close": [{"id": "F1", "reason": "outdated"}]}))
     if "writer" in prompt(request) and "selected" in prompt(request):
         return answer(json.dumps({"selected_agent_keys": ["writer"], "reason": WORD}))

@@ -12,6 +12,7 @@ from shared.db.engine import Row
 from shared.db.protocol import HISTORY_TURNS, LOAD_NEW_TURN
 from shared.llm.tokens import token_estimates
 from tests.council_room import CouncilRoom, body
+from tests.quoted import voices
 
 # A summary every twelve turns, and in both sessions two turns since.
 FEW, MANY = 50, 10_010
@@ -88,7 +89,7 @@ def test_the_newest_summary_is_found_however_many_turns_have_brought_none_since(
     assert (summary["through_turn_index"], summary["key_facts"]) == (36, ["Roses it is."])
     turn = body(room.take("@writer go on", session_id=session_id))
     assert turn["status"] == "completed"
-    assert "Roses it is." in room.provider.requests[0].messages[0].text
+    assert ("user", "key_facts", "Roses it is.") in voices(room.provider.requests[0].messages)
 
 
 def nodes(plan: Row) -> list[Row]:

@@ -23,6 +23,7 @@ from tests.council_room import (
     unbilled,
     unknown,
 )
+from tests.quoted import quoted
 
 ROUTED = answer(json.dumps({"selected_agent_keys": ["researcher", "writer"]}))
 ROSES, VIOLETS = answer("Roses."), answer("Violets.")
@@ -80,7 +81,7 @@ def test_of_three_that_are_routed_the_second_fails_and_the_third_hears_the_first
     ]
     heard = prompt(room.provider.requests[-1])
     assert "You are the critic." in heard
-    assert "Writer: Roses." in heard
+    assert quoted("Writer", "Roses.") in heard
     failure = turn["replies"][1]["error"]
     assert not any(word in heard for word in ("esearcher", failure["code"], failure["detail"], "timeout", "error"))
     posts = room.rows("SELECT step, attempt, agent_key, model_alias, account FROM usage_ledger ORDER BY step, attempt")

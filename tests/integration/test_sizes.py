@@ -13,6 +13,7 @@ from shared.db.turns import load_turn
 from shared.domain.turn import MAX_TURN_BYTES, SIZE_LIMIT
 from shared.llm.port import MAX_TEXT_BYTES, Request
 from tests.council_room import ALIASES, CouncilRoom, Killed, answer, body, broken_invariants
+from tests.quoted import quoted
 
 ASKED = "@writer @researcher @critic hello"
 # In JSON each of them takes more bytes than in UTF-8, except the last one.
@@ -70,7 +71,7 @@ def test_the_next_agent_and_the_journal_get_the_reply_as_it_was_cut(room: Counci
     turn_id = room.take_until_killed("@writer @critic hello")
     kept = "Roses. " + "😀" * ((MAX_TEXT_BYTES - 7) // 4)
     heard = room.provider.requests[1].messages[-1].text
-    assert heard.endswith(f"Writer: {kept}")
+    assert heard.endswith(quoted("Writer", kept))
     assert room.row("SELECT output, stop_reason FROM llm_calls WHERE step = 0") == {
         "output": kept,
         "stop_reason": SIZE_LIMIT,
