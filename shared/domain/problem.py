@@ -23,6 +23,7 @@ _DETAILS: Mapping[str, str] = {
     "connection_lost": "The connection to the provider was lost before it answered.",
     "malformed_response": "The provider's answer could not be read.",
     "empty_reply": "The agent answered with nothing.",
+    "thinking_only": "The model used the whole answer for thinking. Raise the output cap of the agent, or its alias.",
     "content_filtered": "The provider withheld the answer.",
     "unknown_model_alias": "The agent's model alias is not in this deployment's catalog.",
     "no_reply": "No agent answered.",

@@ -22,6 +22,7 @@ from shared.domain.money import ZERO
 from shared.domain.turn import SIZE_LIMIT, Plan, Purpose, Verdict
 from shared.llm.port import Completion, Message, Provider, Request, cut, storable
 from shared.llm.tokens import TokenEstimates, estimate_tokens
+from shared.orchestration.spoken import spoken
 
 # A throttled provider is given a moment, within what is left of the turn's time.
 THROTTLE_PAUSE_S = 0.5
@@ -195,7 +196,7 @@ class Asker:
         )
 
     def _close(self, ask: Ask, request: Request, completion: Completion, tried: Sequence[Attempt]) -> Attempt:
-        completion = _kept(completion)
+        completion = _kept(spoken(completion, ask.agent))
         self._learn(request, completion)
         call_id, error = UUID(request.call_id), _error(completion)
         attempt = Attempt(call_id, request.model.alias, completion, error)

@@ -39,10 +39,12 @@ from shared.llm.converse import metadata_value, read_response
 from shared.llm.exchange import Dialect, outcome
 from shared.llm.port import Completion, Message, Request, cut, storable
 from shared.llm.structured import parse
+from shared.llm.thinking import without_thinking
 from shared.llm.tokens import estimate_text
 from shared.llm.wire import Answer
 from shared.orchestration.context import Context
 from shared.orchestration.routing import read_decision
+from shared.orchestration.spoken import spoken
 from shared.orchestration.tags import parse_tags
 from shared.reconciliation.bedrock_log import read_invocation_log
 from shared.reconciliation.plain_log import read_plain_log
@@ -155,6 +157,9 @@ PARSERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "summary": _summarised,
         "id of an item": read_id,
         "text of an item": lambda text: same(short(text)),
+        "thinking": without_thinking,
+        "thinking behind a mark": lambda text: without_thinking(f"a <think> {text}"),
+        "own name": lambda text: spoken(said(text), ROSTER["writer"]),
         "tags": lambda text: parse_tags("@" + text, ROSTER),
         "body of a chat completion": lambda text: read_completion(text.encode()),
         "text of a chat completion": _chat,
