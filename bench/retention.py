@@ -77,8 +77,8 @@ class Recorder:
         return step, answer
 
     def record(self, answer: Completion) -> None:
-        read = parse(Changes, answer, STRUCTURE, 0)
-        if not isinstance(read, Fallback):
+        read, _ = parse(Changes, answer, STRUCTURE, 0)
+        if read is not None:
             self.answers.append(read)
 
 

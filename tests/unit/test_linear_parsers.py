@@ -30,7 +30,6 @@ from shared.domain.message import TurnMessage
 from shared.domain.origins import origin_pattern
 from shared.domain.quotation import escape
 from shared.domain.summary import Item, Summary
-from shared.domain.turn import Fallback
 from shared.errors import PantheonError
 from shared.identity.key_set import KeySet
 from shared.identity.token import InvalidToken, verify
@@ -87,8 +86,8 @@ def said(text: str) -> Completion:
 
 
 def _merged(text: str) -> None:
-    changes = parse(Changes, said(text), "summary_structure", 1)
-    if not isinstance(changes, Fallback):
+    changes, _ = parse(Changes, said(text), "summary_structure", 1)
+    if changes is not None:
         merge(SUMMARY, changes, 2, Limits())
 
 
