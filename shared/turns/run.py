@@ -116,9 +116,10 @@ def _hold(header: Header, journal: TurnJournal, council: Council, mode: Callable
     what interrupted an ask."""
     error = _run_own(council, partial(mode, council))
     if journal.accepted is None:
-        # No agent was asked, so the turn is not stored yet.
+        # No call was opened, so the turn is not stored yet. Agents of another catalog are skipped without a call.
         journal.accept_without_call(run_here=True)
-        error = error or AssertionError("The mode asked no agent.")
+        if error is None and not council.replies:
+            error = AssertionError("The mode asked no agent.")
     if error is not None:
         return [(MODE_FAILED, error)]
     error = _run_own(council, partial(_summarise, header, council))

@@ -18,7 +18,7 @@ from shared.orchestration.routing import Routed, build_routing_messages, read_de
 from tests.injections import ORDERS, REPLIES
 from tests.quoted import speakers
 from tests.unit.memory_journal import MemoryJournal
-from tests.unit.test_council import REFUSED, ROSTER, Sitting
+from tests.unit.test_council import REFUSED, ROSTER, Sitting, statuses
 
 
 def conversation(
@@ -159,6 +159,19 @@ class TestOrchestrator:
         MODES["orchestrator"](sitting.council)
         assert sitting.council.current_plan == Plan(("critic",), "fallback")
         assert [fallback.reason for fallback in sitting.council.fallbacks] == ["thinking_only"]
+
+    def test_a_manager_does_not_choose_an_agent_of_another_catalog(self) -> None:
+        sitting = Sitting(agents=[replace(ROSTER["critic"], model_alias="gone")])
+        sitting.provider.enqueue(chosen("critic", "writer"), "Here.")
+        MODES["orchestrator"](sitting.council)
+        assert sitting.council.current_plan == Plan(("writer",), "routing")
+        assert "- critic:" not in sitting.provider.requests[0].messages[0].text
+
+    def test_agents_of_another_catalog_are_skipped_if_there_are_no_others(self) -> None:
+        sitting = Sitting(agents=[replace(agent, model_alias="gone") for agent in ROSTER.values()])
+        sitting.provider.enqueue(chosen("critic"))
+        MODES["orchestrator"](sitting.council)
+        assert statuses(sitting.council.replies) == [(0, "critic", "skipped", "unknown_model_alias")]
 
     def test_a_manager_that_is_refused_is_done_without(self) -> None:
         sitting = Sitting("@critic?")
