@@ -65,10 +65,17 @@ def test_the_last_object_that_fits_is_the_answer() -> None:
         '{"note": none, "rejected": {"selected_agent_keys": ["a"]}}',
         '{ // comment\n"rejected": {"selected_agent_keys": ["a"]}}',
         '{"rejected":{"selected_agent_keys": ["a"]}, "chosen": [',
+        '{"rejected": [{"selected_agent_keys": ["a"]}, none]}',
     ],
 )
 def test_a_part_of_a_broken_object_is_no_answer(text: str) -> None:
     assert read(Completion("succeeded", text, "end_turn")) == "invalid_json"
+
+
+@pytest.mark.parametrize(("broken", "is_read"), [(63, True), (64, False)])
+def test_an_answer_behind_many_broken_objects_is_not_looked_for(broken: int, *, is_read: bool) -> None:
+    found = read(Completion("succeeded", '{"a" b} ' * broken + DECISION, "end_turn"))
+    assert isinstance(found, Decision) == is_read
 
 
 def test_a_comma_too_many_within_a_text_stays() -> None:

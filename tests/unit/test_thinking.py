@@ -13,6 +13,8 @@ HONEST = [
     "I think <b>so</b>. Think! [think] about it.",
     "The `<think>` tag begins a thought, and `</think>` ends it.",
     "A literal `` ` `` and `a <think> b` on one line.",
+    "Write `so. <think>plan</think> and` on one line.",
+    "``` <think>plan</think> ``` is code, too.",
     "```xml\n<think>\nFirst the plan.\n</think>\n<answer>Yes.</answer>\n```",
     "Like this:\n\n~~~\n<think>plan</think>\n~~~\n\nand then the answer.",
     "> ```\n> <think>plan</think>\n> ```",
