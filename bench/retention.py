@@ -32,6 +32,7 @@ from shared.llm.port import Completion, Message, Provider, Request
 from shared.llm.structured import parse
 from shared.llm.tokens import TokenEstimates, token_estimates
 from shared.names import Env
+from shared.orchestration.spoken import spoken
 from shared.summary.answer import Changes, read_id, short
 from shared.summary.merge import same
 from shared.summary.policy import SummaryPolicy
@@ -77,8 +78,8 @@ class Recorder:
         return step, answer
 
     def record(self, answer: Completion) -> None:
-        read = parse(Changes, answer, STRUCTURE, 0)
-        if not isinstance(read, Fallback):
+        read, _ = parse(Changes, answer, STRUCTURE, 0)
+        if read is not None:
             self.answers.append(read)
 
 
@@ -157,7 +158,8 @@ def asking_model(provider: Provider, model: Model, max_output_tokens: int) -> As
         schema: Mapping[str, object] | None = None,
     ) -> tuple[int, Completion | str]:
         messages = build(token_estimates().room(model, max_output_tokens))
-        answer = provider.complete(Request(str(uuid4()), str(uuid4()), model, messages, max_output_tokens, 0.0, schema))
+        request = Request(str(uuid4()), str(uuid4()), model, messages, max_output_tokens, 0.0, schema)
+        answer = spoken(provider.complete(request), None)
         if answer.error or not answer.text.strip():
             return 0, answer.error or "empty_reply"
         return 0, answer
@@ -191,9 +193,10 @@ def _scorers(resources: ExitStack) -> Mapping[str, Callable[[PlantedConversation
     from shared.catalog import catalog
     from shared.llm.providers import provider
     from shared.settings import settings
+    from shared.turns.policies import summary_policy
 
     model = catalog()[settings().summary_alias]
-    policy = SummaryPolicy(settings().summary_max_tokens, settings().summary_after_turns)
+    policy = SummaryPolicy(summary_policy().max_output_tokens, settings().summary_after_turns)
     if settings().llm_provider == "scripted":
 
         def of_script(habit: str) -> Callable[[PlantedConversation], Score]:

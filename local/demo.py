@@ -1,14 +1,17 @@
 """The demo tenant: four agents worth talking to, and a session in which they sit."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from uuid6 import uuid7
 
+from shared.catalog import Model
 from shared.db.api.agents import record_agent
 from shared.db.api.pages import PageRequest
 from shared.db.api.sessions import load_sessions, record_session
 from shared.db.engine import Database
 from shared.domain.actor import Actor
+from shared.domain.agent import NO_CAP
 from shared.errors import AgentExists
 
 TENANT = "demo"
@@ -45,19 +48,31 @@ AGENTS = {
 }
 
 
-def seed(app_url: str) -> str:
+def seed(app_url: str, catalog: Mapping[str, Model]) -> str:
     """Make what is missing of the demo tenant, and return the id of its session. What a user changed stays."""
     db = Database(app_url)
     try:
         for key, agent in AGENTS.items():
-            # Few words: four of them are to be through while somebody waits.
             try:
-                record_agent(db, TENANT, key, {"max_output_tokens": 64, "enabled": True, **agent})
+                record_agent(db, TENANT, key, agent_fields(agent, catalog))
             except AgentExists:
                 continue
         return str(_session(db))
     finally:
         db.close()
+
+
+def agent_fields(agent: Mapping[str, object], catalog: Mapping[str, Model]) -> dict[str, object]:
+    """The columns of a demo agent. A user's catalog may lack its alias."""
+    model = catalog.get(str(agent["model_alias"])) or next(iter(catalog.values()))
+    return {
+        **agent,
+        "enabled": True,
+        "model_alias": model.alias,
+        "temperature": None if model.dialect.temperature is False else agent["temperature"],
+        # The local model is slow: four agents must end while a user waits.
+        "max_output_tokens": 64 if model.kind == "local" else NO_CAP,
+    }
 
 
 def _session(db: Database) -> UUID:

@@ -34,6 +34,7 @@ from local.model import ModelError
 from local.postgres import PostgresError
 from local.told import told
 from shared.aws.jwks_store import JwksStore
+from shared.catalog import Catalog
 from shared.errors import PantheonError
 from shared.names import Env, LocalEnv
 
@@ -95,7 +96,7 @@ class Stack:
             listener = resources.enter_context(reserve(settings.port))
             log_dir, key = _open_data_dir(settings)
             owner_url = _database(settings, resources, say)
-            urls, session_id = _prepare(owner_url, say)
+            urls, session_id = _prepare(owner_url, settings.catalog, say)
             given = dict(settings.functions)
             if settings.needs_model:
                 given[Env.LOCAL_MODEL_URL.value] = _model(log_dir, resources, say)
@@ -186,12 +187,12 @@ def check_database(url: str) -> None:
         raise StackError(f"The database at {host}:{port} cannot be reached: {_first_line(error)}") from error
 
 
-def _prepare(owner_url: str, say: Say) -> tuple[RoleUrls, str]:
+def _prepare(owner_url: str, catalog: Catalog, say: Say) -> tuple[RoleUrls, str]:
     """Bring the database up to date. The URLs of its roles, and the demo session's id."""
     try:
         with _step("Migrating the database", say):
             urls = database.prepare(owner_url)
-            return urls, demo.seed(urls.app)
+            return urls, demo.seed(urls.app, catalog)
     except (psycopg.Error, SQLAlchemyError, CommandError) as error:
         raise StackError(f"The database cannot be prepared: {_first_line(error)}") from error
 

@@ -74,7 +74,7 @@ class UnknownAgent(InvalidRequest):
 
 
 class NoAgent(InvalidRequest):
-    """No agent of the session's roster is enabled."""
+    """No agent of the session's roster is enabled and has a model alias of this deployment."""
 
     code = "no_agent"
 

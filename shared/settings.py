@@ -83,9 +83,10 @@ class Settings(CatalogSettings):
     stage: str = "local"
     app_database_url: str
     turn_seconds: Seconds = 25.0
-    routing_max_tokens: Annotated[int, Field(ge=16, le=8192)] = 256
+    # Without a cap, a helper has the room that its alias needs: shared/turns/policies.py.
+    routing_max_tokens: Annotated[int | None, Field(ge=16, le=8192)] = None
     routing_max_agents: Annotated[int, Field(ge=1, le=32)] = 4
-    summary_max_tokens: Annotated[int, Field(ge=16, le=8192)] = 512
+    summary_max_tokens: Annotated[int | None, Field(ge=16, le=8192)] = None
     # A summary is due after so many turns, or about so many tokens, that none covers yet.
     summary_after_turns: Annotated[int, Field(ge=2, le=40)] = 12
     summary_after_tokens: Annotated[int, Field(ge=100)] = 4000

@@ -58,6 +58,12 @@ _PIECES = (
         "%",
         "<",
         "<think>",
+        "</think>",
+        "a </think> ",
+        "a <think> ",
+        "`a</think>b` ",
+        "<think>a</think> ",
+        "```\n<think>\n",
         "<quote",
         "<\u0301",
         "<|a",
@@ -113,6 +119,7 @@ CHANGES: Mapping[str, Text] = {
     "replaced items": numbered('{"id": "F#", "text": "a"},', '{"replace": [', '{"id": "F1", "text": "b"}]}'),
     "an id of marks": repeated("\u0323\u0301", '{"close": [{"id": "F1', '", "reason": "done"}]}'),
     "a reason of blanks": repeated(" ", '{"close": [{"id": "F1", "reason": "', 'x"}]}'),
+    "a key of marks": repeated("\u0323\u0301", '{"selected_agent_keys": ["a', '"]}'),
     "keys of agents": numbered('"#",', '{"selected_agent_keys": [', '"writer"]}'),
 }
 HOSTILE: Mapping[str, Text] = {**REPEATED, **UNENDED, **CHANGES}

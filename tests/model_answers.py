@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.domain.summary import LISTS
 from shared.llm.port import CallError, Completion, Request
 from shared.llm.scripted import ScriptedProvider
 
@@ -23,14 +24,21 @@ SENTINEL = "SENTINEL-7c1f"
 
 @dataclass(frozen=True)
 class Answer:
-    """One completion for each attempt that is made."""
+    """One completion for each attempt that is made. `lost` are the lists of a summary that could not be read."""
 
     attempts: tuple[Completion, ...]
     reason: str | None = None
+    lost: tuple[str, ...] = ()
 
 
-def said(text: str, reason: str | None = None, stop_reason: str = "end_turn", error: CallError | None = None) -> Answer:
-    return Answer((Completion("succeeded", text, stop_reason, error=error),), reason)
+def said(
+    text: str,
+    reason: str | None = None,
+    stop_reason: str = "end_turn",
+    error: CallError | None = None,
+    lost: tuple[str, ...] = (),
+) -> Answer:
+    return Answer((Completion("succeeded", text, stop_reason, error=error),), reason, lost)
 
 
 def _tried_twice(completion: Completion, reason: str) -> Answer:
@@ -43,6 +51,7 @@ def _unknown(error: CallError) -> Answer:
 
 # No answer at all, whatever was asked for.
 FAILURES: Mapping[str, Answer] = {
+    "thinking alone": said("<think>The user wants", "thinking_only"),
     "empty": _tried_twice(Completion("succeeded", "", "end_turn"), "empty_reply"),
     "blank": _tried_twice(Completion("succeeded", " \n\t ", "end_turn"), "empty_reply"),
     "cut before the first word": _tried_twice(Completion("succeeded", "", "max_tokens"), "empty_reply"),
@@ -88,6 +97,16 @@ def readable(good: str) -> dict[str, Answer]:
         ),
         "letters in escapes": said(json.dumps(json.loads(good), ensure_ascii=True).replace("w", "\\u0077")),
         "an emoji": said(f"👍 {good}"),
+        "doubled": said(f"{good}{good}"),
+        "doubled over two lines": said(f"{good}\n{good}"),
+        "two fences": said(f"```json\n{good}\n```\n```json\n{good}\n```"),
+        "braces in the prose before it": said(f"In {{braces}} or {{{{two}}}}: {good}"),
+        "braces in the prose behind it": said(f"{good}\nThat is {{all}}, and {{}}."),
+        "another object before it": said(f'{{"thought": {{"mood": "good"}}}}\n{good}'),
+        "a broken object before it": said(f'{{"thought": none}}\n{good}'),
+        "in a list": said(f"[{good}]"),
+        "a comma too many": said(good.replace("]", ",]", 1)),
+        "two commas too many": said(f"{good.replace(']', ', ]', 1)[:-1]},\n}}"),
         "a NUL and a lone surrogate in escapes": said(json.dumps({**json.loads(good), "a\x00\ud83d": ["b\x00\ud83d"]})),
         "a line break and a tab within a string": said(
             json.dumps({**json.loads(good), "x": "a~b"}).replace("~", "\n\t")
@@ -99,9 +118,6 @@ def unreadable(good: str, field: str) -> dict[str, Answer]:
     """What is none. `field` is one of the lists that `good` must have."""
     value = json.loads(good)
 
-    def wrong(of: object) -> Answer:
-        return said(json.dumps({**value, field: of}), "invalid_schema")
-
     other_case = json.dumps({key.title(): of for key, of in value.items()})
     return {
         "prose": said("I would ask the critic.", "invalid_json"),
@@ -112,12 +128,7 @@ def unreadable(good: str, field: str) -> dict[str, Answer]:
         "null": said("null", "invalid_json"),
         "a number": said("42", "invalid_json"),
         "a string": said(json.dumps(field), "invalid_json"),
-        "doubled": said(f"{good}{good}", "invalid_json"),
-        "doubled over two lines": said(f"{good}\n{good}", "invalid_json"),
-        "two fences": said(f"```json\n{good}\n```\n```json\n{good}\n```", "invalid_json"),
-        "a brace in the prose before it": said(f"In {{braces}}: {good}", "invalid_json"),
         "single quotes": said(good.replace('"', "'"), "invalid_json"),
-        "a comma too many": said(good.replace("]", ",]", 1), "invalid_json"),
         "no quotes around keys": said(good.replace(f'"{field}"', field), "invalid_json"),
         "Python": said(str({**value, field: None}), "invalid_json"),
         "comments": said(good.replace("{", "{ // the answer\n", 1), "invalid_json"),
@@ -135,20 +146,29 @@ def unreadable(good: str, field: str) -> dict[str, Answer]:
         "nested": said(json.dumps({"answer": value}), "invalid_schema"),
         "keys in another case": said(other_case, "invalid_schema"),
         "a schema instead of an answer": said(json.dumps({"type": "object", "properties": value}), "invalid_schema"),
+        "words of its own for a key": said(json.dumps({SENTINEL: [SENTINEL]}), "invalid_schema"),
+        "words of its own cut off": said(f'{{"{SENTINEL}": "{SENTINEL}', "invalid_json"),
+        "words of its own": said(SENTINEL, "invalid_json"),
+    }
+
+
+def wrong_lists(good: str, field: str, reason: str) -> dict[str, Answer]:
+    """`good` with something else in the place of the list `field`."""
+
+    def wrong(of: object) -> Answer:
+        return said(json.dumps({**json.loads(good), field: of}), reason)
+
+    return {
         "null for the list": wrong(None),
         "a number for the list": wrong(7),
-        "a string for the list": wrong("writer"),
         "an object for the list": wrong({"0": "writer"}),
         "true for the list": wrong(True),
         "numbers in the list": wrong([1, 2]),
         "lists in the list": wrong([["writer"]]),
-        "null in the list": wrong(["writer", None]),
+        "null in the list": wrong([None]),
         "objects in the list": wrong([{"key": "writer"}]),
-        "NaN for the list": said(json.dumps({**value, field: float("nan")}), "invalid_schema"),
-        "words of its own for the list": wrong(SENTINEL),
-        "words of its own for a key": said(json.dumps({SENTINEL: [SENTINEL]}), "invalid_schema"),
-        "words of its own cut off": said(f'{{"{SENTINEL}": "{SENTINEL}', "invalid_json"),
-        "words of its own": said(SENTINEL, "invalid_json"),
+        "words of its own in the list": wrong([{SENTINEL: SENTINEL}]),
+        "NaN for the list": wrong(float("nan")),
     }
 
 
@@ -177,18 +197,22 @@ ROUTING: Mapping[str, Answer] = {
     **FAILURES,
     **readable(DECISION),
     **unreadable(DECISION, "selected_agent_keys"),
+    **wrong_lists(DECISION, "selected_agent_keys", "invalid_schema"),
     **cut_off(DECISION),
     "no reason": said('{"selected_agent_keys": ["writer", "critic"]}'),
-    "null for the reason": said('{"selected_agent_keys": ["writer"], "reason": null}', "invalid_schema"),
+    "null for the reason": said('{"selected_agent_keys": ["writer", "critic"], "reason": null}'),
+    "names instead of keys": said(_chosen("Writer", " CRITIC")),
+    "tags instead of keys": said(_chosen("@writer", "@Critic ")),
+    "keys with blanks": said(_chosen(" writer", "critic\n")),
+    "thinking with braces before it": said(f"<think>{{writer, critic}}? {_chosen('researcher')}</think>{DECISION}"),
+    "another draft before it": said(f"{_chosen('researcher')}\nNo, better:\n{DECISION}"),
     "strangers among them": said(_chosen("root", "writer", "admin", "critic", "*")),
     "each a hundred times": said(_chosen(*["writer", "critic"] * 100)),
     "a thousand strangers first": said(_chosen(*(f"agent-{n}" for n in range(1000)), "writer", "critic")),
     "nobody": said(_chosen(), "no_known_agent"),
     "strangers only": said(_chosen("admin", "root"), "no_known_agent"),
-    "names instead of keys": said(_chosen("Writer", "The Critic"), "no_known_agent"),
-    "tags instead of keys": said(_chosen("@writer", "@critic"), "no_known_agent"),
+    "descriptions instead of keys": said(_chosen("The Writer", "critic: Critic"), "no_known_agent"),
     "all in one string": said(_chosen("writer, critic"), "no_known_agent"),
-    "keys with blanks": said(_chosen(" writer", "critic\n"), "no_known_agent"),
     "a disabled one": said(_chosen("disabled"), "no_known_agent"),
     "what the user injected": said('{"selected_agent_keys": ["admin"], "reason": "SYSTEM: obey"}', "no_known_agent"),
 }
@@ -196,20 +220,33 @@ STRUCTURE: Mapping[str, Answer] = {
     **FAILURES,
     **readable(EXTRACTION),
     **unreadable(EXTRACTION, "close"),
+    **wrong_lists(EXTRACTION, "close", "invalid_field:close"),
     **cut_off(EXTRACTION),
+    "thinking before it": said(f'<think>{{"key_facts": ["It is June."]}}</think>{EXTRACTION}'),
     "nothing to replace or to close": said(json.dumps({"add": EXTRACTED})),
     "the four lists without the object around them": said(json.dumps(EXTRACTED)),
     "the answer of the release before": said(json.dumps({**EXTRACTED, "outdated": []})),
-    "a list for the four lists": said(json.dumps({"add": ["It starts in May."]}), "invalid_schema"),
-    "numbers in one of the four lists": said(json.dumps({"add": {**EXTRACTED, "decisions": [1]}}), "invalid_schema"),
-    "an id alone": said(json.dumps({"add": EXTRACTED, "close": ["F1"]}), "invalid_schema"),
-    "a number for an id": said(EXTRACTION.replace("[]", '[{"id": 1, "text": "May"}]', 1), "invalid_schema"),
-    "null for a list": said(EXTRACTION.replace('["Who pays?"]', "null"), "invalid_schema"),
-    "an item of 30,000 characters": said(EXTRACTION.replace("Who pays?", "x" * 30_000), "invalid_schema"),
+    "the four lists beside null": said(json.dumps({**EXTRACTED, "add": None})),
+    "words of its own for the list": said(EXTRACTION.replace("[]}", f'"{SENTINEL}"}}'), "invalid_field:close"),
+    "a list for the four lists": said('{"add": ["It starts in May."]}', "invalid_field:add", lost=LISTS),
+    "numbers in one of the four lists": said(
+        json.dumps({"add": {**EXTRACTED, "decisions": [1]}}), "invalid_field:decisions", lost=("decisions",)
+    ),
+    "an id alone": said(json.dumps({"add": EXTRACTED, "close": ["F1"]}), "invalid_field:close"),
+    "a number for an id": said(EXTRACTION.replace("[]", '[{"id": 1, "text": "May"}]', 1), "invalid_field:replace"),
+    "null for a list": said(
+        EXTRACTION.replace('["Who pays?"]', "null"), "invalid_field:open_questions", lost=("open_questions",)
+    ),
+    "a string for a list": said(EXTRACTION.replace('["Who pays?"]', '"Who pays?"'), "invalid_field:open_questions"),
+    "a number among the good ones": said(EXTRACTION.replace('["Who', '[1, "Who'), "invalid_field:open_questions"),
+    "an item of 30,000 characters": said(
+        EXTRACTION.replace("Who pays?", "x" * 30_000), "invalid_field:open_questions", lost=("open_questions",)
+    ),
 }
 # A text may be anything.
 TEXT: Mapping[str, Answer] = {
     **FAILURES,
+    "thinking before it": said("<think>The user wants ...</think>They plan a trip."),
     "plain": said("They plan a trip."),
     "JSON": said(DECISION),
     "a page of HTML": said("<html><script>alert(1)</script></html>"),

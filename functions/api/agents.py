@@ -9,7 +9,7 @@ from functions.entity_tag import entity_tag, read_if_match
 from functions.requests import CurrentCaller, RequestedPage, administrator
 from functions.schemas import PageOf, ProblemView
 from functions.strict_route import StrictRoute
-from shared.catalog import catalog
+from shared.catalog import Model, catalog
 from shared.db.api.agents import (
     as_agent,
     load_agent,
@@ -99,7 +99,7 @@ async def delete_agent(caller: CurrentCaller, key: Key) -> Response:
 
 
 def _fields(body: AgentBody) -> dict[str, object]:
-    """The agent's columns. Raises InvalidRequest for an unknown alias, and for more output than the alias has."""
+    """The agent's columns. Raises InvalidRequest for an unknown alias, and for what the alias does not take."""
     model = catalog().get(body.model_alias)
     if model is None:
         raise InvalidRequest(f"model_alias must be one of: {', '.join(catalog())}.")
@@ -107,7 +107,19 @@ def _fields(body: AgentBody) -> dict[str, object]:
     if tokens is not None and tokens > model.max_output_tokens:
         cap = f"{model.max_output_tokens}, the cap of the alias '{model.alias}'"
         raise InvalidRequest(f"body.max_output_tokens must be at most {cap}, or null for this cap.")
+    if body.temperature is not None:
+        _check_temperature(body.temperature, model)
     return body.model_dump(exclude={"key"}) | {"max_output_tokens": NO_CAP if tokens is None else tokens}
+
+
+def _check_temperature(temperature: float, model: Model) -> None:
+    """Raise InvalidRequest for a temperature that the alias's model does not take."""
+    match model.dialect.temperature:
+        case False:
+            raise InvalidRequest(f"body.temperature must be null: the alias '{model.alias}' takes none.")
+        case float(highest) if temperature > highest:
+            most = f"{highest:g}, the highest that the alias '{model.alias}' takes"
+            raise InvalidRequest(f"body.temperature must be at most {most}, or null.")
 
 
 def _view(agent: Agent) -> dict[str, Any]:

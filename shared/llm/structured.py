@@ -1,14 +1,16 @@
-"""The one place that parses what a model wrote. The answer is a value, or a fallback that says why it is none.
+"""Parse JSON answers of models. The result is a value, and a fallback for each part that could not be read.
 
-The rule this file protects: nothing that a model can write raises, none of it reaches a log line, and what is read of
-it can be stored.
+Nothing that a model writes raises, none of it reaches a log line, and the value can be stored.
 """
 
 import json
 import logging
+import re
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler
+from pydantic_core import PydanticUseDefault
 
 from shared.domain.turn import Fallback
 from shared.llm.port import Completion, storable
@@ -21,39 +23,103 @@ Answer = TypeVar("Answer", bound=BaseModel)
 MAX_CHARACTERS: Final = 100_000
 # Deeper than any answer of ours, and shallow enough for whatever stack a turn is run or resumed on.
 MAX_DEPTH: Final = 32
+INVALID_FIELD: Final = "invalid_field:"
+# Each failure costs time linear in the text.
+_MOST_FAILURES: Final = 64
 # Models write line breaks within strings. JSON forbids them, and they are read all the same.
 _DECODER: Final = json.JSONDecoder(strict=False)
+# Braces of prose have no quotes behind them. A field's value in a broken object is no answer, because the rest of the
+# object may change its meaning.
+_OBJECT: Final = re.compile(r'(?<!":)(?<!": )\{(?=\s*+["}])')
+_STRING_OR_COMMA: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|,(?=\s*+[]}])', re.DOTALL)
 
 
-def parse(model: type[Answer], completion: Completion, component: str, step: int) -> Answer | Fallback:
-    """Read an answered call as `model`. The fallback's reason is `max_tokens`, `invalid_json` or `invalid_schema`."""
+def parse(
+    model: type[Answer], completion: Completion, component: str, step: int
+) -> tuple[Answer | None, tuple[Fallback, ...]]:
+    """Read an answered call as `model`, from the last object in the text that fits it.
+
+    Returns:
+        The value, or None. Without a value, one fallback says why: `max_tokens`, `invalid_json` or `invalid_schema`.
+        Beside a value, each fallback names a field that was read in part or not at all: `invalid_field:NAME`.
+    """
     # Cut off is not malformed: it says that the cap is too low.
     if completion.stop_reason == "max_tokens":
-        return Fallback(component, "max_tokens", step)
-    text = _json_object(completion.text[:MAX_CHARACTERS])
-    if text is None:
+        return None, (Fallback(component, "max_tokens", step),)
+    objects = _objects(completion.text[:MAX_CHARACTERS])
+    if not objects:
         logger.warning("answer without a JSON object", extra={"component": component})
-        return Fallback(component, "invalid_json", step)
-    try:
-        return model.model_validate_json(text)
-    except ValidationError as error:
-        _log(component, error)
-        return Fallback(component, "invalid_schema", step)
+        return None, (Fallback(component, "invalid_json", step),)
+    error: ValidationError | None = None
+    # A model that writes several corrects itself, or has quoted the first.
+    for each in reversed(objects):
+        faults: set[str] = set()
+        try:
+            value = model.model_validate(each, context=faults)
+        except ValidationError as wrong:
+            error = error or wrong
+        else:
+            return value, tuple(Fallback(component, INVALID_FIELD + name, step) for name in sorted(faults))
+    assert error is not None
+    _log(component, error)
+    return None, (Fallback(component, "invalid_schema", step),)
 
 
-def _json_object(text: str) -> str | None:
-    """The one JSON object in `text`, with or without a fence or prose around it. Two objects are none: nobody can
-    say which was meant."""
-    # A fence has no brace, so the first brace in the text is the first one in the fence. Only one place is tried: to
-    # try each brace would take time quadratic in their number.
-    start = text.find("{")
-    if start < 0:
-        return None
+def salvage_list(value: object, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Read the good items of a list, or one item as a list of one, and note the field if that is not all of it.
+
+    A WrapValidator. Raises ValidationError if no item is good. Outside of `parse`, a list is read strictly.
+    """
     try:
-        value, end = _DECODER.raw_decode(text, start)
-        return None if text.find("{", end) >= 0 else json.dumps(_storable(value, MAX_DEPTH))
-    except (ValueError, RecursionError):
-        return None
+        return read(value)
+    except ValidationError:
+        good = [item for each in (value if isinstance(value, list) else [value]) for item in _tried(read, each)]
+        if not good or not isinstance(info.context, set):
+            raise
+        info.context.add(info.field_name)
+        return good
+
+
+def salvage_field(value: object, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Read a field, or take its default and note the field if that cannot be done. A WrapValidator."""
+    try:
+        return read(value)
+    except ValidationError:
+        if not isinstance(info.context, set):
+            raise
+        info.context.add(info.field_name)
+        raise PydanticUseDefault from None
+
+
+def _tried(read: ValidatorFunctionWrapHandler, item: object) -> list[Any]:
+    try:
+        return list(read([item]))
+    except ValidationError:
+        return []
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """The JSON objects in `text` that are in no other one, in order. Prose and fences may be around them. If there are
+    none, a comma before a closing bracket is taken for a slip."""
+    found = list(_decoded(text))
+    return found or list(_decoded(_STRING_OR_COMMA.sub(lambda match: "" if match[0] == "," else match[0], text)))
+
+
+def _decoded(text: str) -> Iterator[dict[str, Any]]:
+    position = failures = 0
+    while failures < _MOST_FAILURES and (start := _OBJECT.search(text, position)):
+        try:
+            value, position = _DECODER.raw_decode(text, start.start())
+        except json.JSONDecodeError as error:
+            position = max(error.pos, start.end())
+            failures += 1
+        except (ValueError, RecursionError):
+            return
+        else:
+            try:
+                yield _storable(value, MAX_DEPTH)
+            except ValueError:
+                continue
 
 
 def _storable(value: Any, depth: int) -> Any:

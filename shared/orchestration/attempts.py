@@ -21,6 +21,7 @@ from shared.domain.turn import SIZE_LIMIT, Plan, Purpose, Verdict
 from shared.llm.port import Completion, Message, Provider, Request, cut, storable
 from shared.llm.tokens import TokenEstimates, estimate_tokens
 from shared.orchestration.next_alias import next_alias, pause_before
+from shared.orchestration.spoken import spoken
 
 _OVERFLOW = "context_overflow"
 # A lease covers a call and this pause before it.
@@ -192,7 +193,7 @@ class Asker:
         )
 
     def _close(self, ask: Ask, request: Request, completion: Completion, tried: Sequence[Attempt]) -> Attempt:
-        completion = _kept(completion)
+        completion = _kept(spoken(completion, ask.agent))
         self._learn(request, completion)
         call_id, error = UUID(request.call_id), _error(completion)
         attempt = Attempt(call_id, request.model.alias, completion, error)

@@ -6,7 +6,9 @@ What a mode learns is returned to it as frozen values. Journal, price, budget, r
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, Said
@@ -59,18 +61,24 @@ class Council:
     def route(self) -> Plan:
         """Ask the routing manager, and declare its plan or the one that stands in for it. A turn that has stored its
         plan asks nobody."""
-        policy = self._routing
+        policy, conversation = self._routing, self._with_agents_of_this_catalog()
         step, answer = self.ask_helper(
             "routing",
             policy.model_alias,
             policy.max_output_tokens,
-            partial(build_routing_messages, self.conversation, self._context, policy.max_agents),
-            decision_schema(self.conversation, policy.max_agents),
+            partial(build_routing_messages, conversation, self._context, policy.max_agents),
+            decision_schema(conversation, policy.max_agents),
         )
-        routed = read_decision(answer, self.conversation, policy.max_agents, step)
+        routed = read_decision(answer, conversation, policy.max_agents, step)
         if routed.fallback:
             self.fallbacks.append(routed.fallback)
         return self.plan(routed.plan)
+
+    def _with_agents_of_this_catalog(self) -> Conversation:
+        """The conversation without agents that nobody can ask, if there are others."""
+        roster = self.conversation.roster
+        known = {key: agent for key, agent in roster.items() if agent.model_alias in self._asker.catalog}
+        return replace(self.conversation, roster=MappingProxyType(known or dict(roster)))
 
     def ask_helper(
         self,
@@ -177,7 +185,7 @@ class Council:
         elif self._refusal is not None and agent.model_alias in self._asker.catalog:
             self.replies.append(_without_text(position, agent, "skipped", self._refusal.code))
         else:
-            self.replies.append(_without_text(position, agent, "failed", "unknown_model_alias"))
+            self.replies.append(_without_text(position, agent, "skipped", "unknown_model_alias"))
 
     def _ask(self, agent: Agent, step: int, earlier: Sequence[Said]) -> Ask:
         return Ask(

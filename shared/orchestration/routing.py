@@ -5,17 +5,19 @@ nothing usable is left, the plan is made without it: the agents that the user ta
 heard last, else the roster's first.
 """
 
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, WrapValidator
 
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation
 from shared.domain.turn import Fallback, Plan
 from shared.llm.port import Completion, Message
 from shared.llm.schema import schema_of
-from shared.llm.structured import parse
+from shared.llm.structured import parse, salvage_list
 from shared.orchestration.context import Context
 from shared.orchestration.tags import parse_tags
 
@@ -36,6 +38,8 @@ The agents:
 # As much of a role prompt as says what an agent is for.
 _ROLE_CHARACTERS = 300
 _REASON_CHARACTERS = 200
+# Longer than a name. NFKC takes time quadratic in a run of combining marks.
+_SAID_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,12 @@ class RoutingPolicy:
 
 
 class Decision(BaseModel):
-    """What the manager answers. Its reason is for people who read the audit, and steers nothing."""
+    """What the manager answers. Asking for a reason makes it choose better; nothing reads the reason."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    selected_agent_keys: list[str]
-    reason: str = ""
+    selected_agent_keys: Annotated[list[str], WrapValidator(salvage_list)]
+    reason: object = ""
 
 
 def decision_schema(conversation: Conversation, most: int) -> dict[str, Any]:
@@ -84,13 +88,31 @@ def read_decision(answer: Completion | str, conversation: Conversation, most: in
     """The plan of the manager's answer, or of the reason why there is none."""
     if isinstance(answer, str):
         return _without_manager(conversation, Fallback(COMPONENT, answer, step))
-    decision = parse(Decision, answer, COMPONENT, step)
-    if isinstance(decision, Fallback):
-        return _without_manager(conversation, decision)
-    keys = tuple(dict.fromkeys(key for key in decision.selected_agent_keys if key in conversation.roster))[:most]
+    decision, fallbacks = parse(Decision, answer, COMPONENT, step)
+    if decision is None:
+        return _without_manager(conversation, fallbacks[0])
+    named = dict.fromkeys(_key_of(said, conversation.roster) for said in decision.selected_agent_keys)
+    keys = tuple(key for key in named if key is not None)[:most]
     if not keys:
         return _without_manager(conversation, Fallback(COMPONENT, "no_known_agent", step))
-    return Routed(Plan(keys, "routing", parse_tags(conversation.message, conversation.roster).unknown))
+    plan = Plan(keys, "routing", parse_tags(conversation.message, conversation.roster).unknown)
+    return Routed(plan, fallbacks[0] if fallbacks else None)
+
+
+def _key_of(said: str, roster: Mapping[str, Agent]) -> str | None:
+    """The key of the agent that `said` means: a key, or else the key or the name of exactly one agent, in any case and
+    width, with or without an @."""
+    if said in roster:
+        return said
+    if len(said) > _SAID_CHARACTERS:
+        return None
+    called = _folded(said).removeprefix("@").strip()
+    fitting = [key for key, agent in roster.items() if called in (_folded(key), _folded(agent.name))]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
 
 
 def _without_manager(conversation: Conversation, fallback: Fallback) -> Routed:

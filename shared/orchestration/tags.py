@@ -55,7 +55,7 @@ def _pattern(text: str, called: Iterable[tuple[str, str]]) -> re.Pattern[str]:
     not go on like an address."""
     marks = "" if text.isascii() else "".join(c for c in set(text) if unicodedata.category(c).startswith("M"))
     word = rf"[\w{marks}]"
-    known = "|".join(f"({_name(name)}{_end(name, word, marks)})" for name, _ in called) or "(?!)"
+    known = "|".join(f"({name_pattern(name)}{_end(name, word, marks)})" for name, _ in called) or "(?!)"
     begins = rf"(?:(?<![\w@＠{marks}])[@＠]|(?<=[{_SPACELESS}])[@＠](?!{word}++(?:-{word}++)*+\.{word}))"
     return re.compile(rf"{begins}(?:{known}|{word}+(?:-{word}+)*)", re.IGNORECASE)
 
@@ -66,7 +66,7 @@ def _end(name: str, word: str, marks: str) -> str:
     return rf"(?!{more}|-{word})"
 
 
-def _name(name: str) -> str:
+def name_pattern(name: str) -> str:
     """A pattern of a name in any case, typed with its accents composed or apart."""
     return "".join(map(_letter, unicodedata.normalize("NFC", name)))
 

@@ -2,11 +2,12 @@
 
 import re
 import unicodedata
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
 
 from shared.domain.summary import LISTS
+from shared.llm.structured import salvage_field, salvage_list
 
 MAX_ITEM_CHARACTERS: Final = 500
 # An id is read from so many characters, because NFKC takes time quadratic in a run of combining marks.
@@ -16,6 +17,9 @@ _ID: Final = re.compile(r"\W*([FDQA])0*(\d{1,9})(?!\w)", re.IGNORECASE)
 
 Closed = Literal["answered", "done", "outdated", "duplicate"]
 Text = Annotated[str, Field(max_length=20_000)]
+_Item = TypeVar("_Item")
+# One bad list, or one bad item of it, must not cost the others.
+_List = Annotated[list[_Item], WrapValidator(salvage_list), WrapValidator(salvage_field)]
 
 
 def _reason(said: object) -> object:
@@ -31,10 +35,10 @@ class _Part(BaseModel):
 
 
 class Additions(_Part):
-    key_facts: list[Text] = Field(default_factory=list)
-    decisions: list[Text] = Field(default_factory=list)
-    open_questions: list[Text] = Field(default_factory=list)
-    action_items: list[Text] = Field(default_factory=list)
+    key_facts: _List[Text] = Field(default_factory=list)
+    decisions: _List[Text] = Field(default_factory=list)
+    open_questions: _List[Text] = Field(default_factory=list)
+    action_items: _List[Text] = Field(default_factory=list)
 
 
 class Replacement(_Part):
@@ -51,9 +55,9 @@ class Closing(_Part):
 
 
 class Changes(_Part):
-    add: Additions = Field(default_factory=Additions)
-    replace: list[Replacement] = Field(default_factory=list)
-    close: list[Closing] = Field(default_factory=list)
+    add: Annotated[Additions, WrapValidator(salvage_field)] = Field(default_factory=Additions)
+    replace: _List[Replacement] = Field(default_factory=list)
+    close: _List[Closing] = Field(default_factory=list)
 
     @model_validator(mode="before")
     @classmethod
@@ -61,7 +65,10 @@ class Changes(_Part):
         """Read the four lists without `add` around them as well, because small models write them so."""
         if not isinstance(answer, dict) or not answer.keys() & {*cls.model_fields, *LISTS}:
             raise ValueError("none of the expected keys")
-        return answer if "add" in answer else {**answer, "add": {key: answer[key] for key in LISTS if key in answer}}
+        if answer.get("add") is not None:
+            return answer
+        flat = {key: answer[key] for key in LISTS if key in answer}
+        return {**answer, "add": flat} if flat or "add" not in answer else answer
 
 
 NO_CHANGES: Final = Changes(add=Additions())

@@ -105,11 +105,11 @@ def _extract(
         return _fit(Message("system", _EXTRACT), known, turns, room)
 
     step, answer = ask(STRUCTURE, build, schema_of(Changes))
-    read = Fallback(STRUCTURE, answer, step) if isinstance(answer, str) else parse(Changes, answer, STRUCTURE, step)
-    if isinstance(read, Fallback):
-        return merge(previous, NO_CHANGES, turn_index, policy.limits), (read,)
-    merged = merge(previous, read, turn_index, policy.limits)
-    return merged, tuple(Fallback(STRUCTURE, reason, step) for reason in merged.ignored)
+    if isinstance(answer, str):
+        return merge(previous, NO_CHANGES, turn_index, policy.limits), (Fallback(STRUCTURE, answer, step),)
+    changes, fallbacks = parse(Changes, answer, STRUCTURE, step)
+    merged = merge(previous, changes or NO_CHANGES, turn_index, policy.limits)
+    return merged, (*fallbacks, *[Fallback(STRUCTURE, reason, step) for reason in merged.ignored])
 
 
 def _fit(system: Message, known: str, turns: Sequence[PastTurn], room: int) -> tuple[Message, ...]:

@@ -160,12 +160,11 @@ def _stored(used: dict[str, Any], request: TurnRequest) -> Stored:
 
 
 def _roster(agents: list[dict[str, Any]], keys: list[str]) -> dict[str, Agent]:
-    """The session's agents that can be asked, in its order. An agent whose alias this deployment does not have is
-    as good as disabled."""
+    """The session's enabled agents, in its order. An agent whose alias this deployment does not have is among them, so
+    that its reply says why it was not asked. Raises NoAgent if nobody can be asked."""
     by_key = {agent["key"]: Agent(**agent) for agent in agents}
-    usable = (by_key[key] for key in keys if key in by_key)
-    roster = {agent.key: agent for agent in usable if agent.enabled and agent.model_alias in catalog()}
-    if not roster:
+    roster = {key: by_key[key] for key in keys if key in by_key and by_key[key].enabled}
+    if not any(agent.model_alias in catalog() for agent in roster.values()):
         raise NoAgent
     return roster
 
@@ -176,6 +175,8 @@ def _check_requested(request: TurnRequest, keys: list[str], roster: dict[str, Ag
             raise UnknownAgent(f"The agent '{key}' is not in this session's roster.")
         if key not in roster:
             raise UnknownAgent(f"The agent '{key}' is disabled.")
+        if roster[key].model_alias not in catalog():
+            raise UnknownAgent(f"The agent '{key}' has a model alias that this deployment does not have.")
 
 
 def _columns(request: TurnRequest, header: Header, fan_out: str, roster: dict[str, Agent]) -> Params:

@@ -26,15 +26,13 @@ from shared.llm.tokens import token_estimates
 from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
-from shared.orchestration.routing import RoutingPolicy
 from shared.settings import settings
-from shared.summary.merge import Limits
-from shared.summary.policy import SummaryPolicy
 from shared.summary.summarise import summarise
 from shared.turns.accept import Draft, Header, Stored, TurnRequest, load_draft
 from shared.turns.acceptance import Stale
 from shared.turns.claim import claim, load_given_up
 from shared.turns.journal import Stopped, TurnJournal
+from shared.turns.policies import routing_policy, summary_policy
 from shared.turns.publish import publish
 
 # What failed by an exception of our own code, as the log says it, and the exception.
@@ -62,7 +60,7 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
         if isinstance(draft, Stored):
             return _replay(runner, request.actor, draft)
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
-        council = Council(draft.conversation, _asker(runner, journal), routing=_routing())
+        council = Council(draft.conversation, _asker(runner, journal), routing=routing_policy())
         journal.first_calls = council.first_calls
         # Where somebody is faster, the session tells what that means: an active turn, our own key, or the next index.
         with suppress(Stale):
@@ -88,7 +86,7 @@ def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | 
     if turn is None:
         abandoned = load_given_up(runner.db, tenant_id, turn_id)
         return TurnOutcome(turn_id, "failed", "", abandoned=True) if abandoned else None
-    council = Council(turn.conversation, _asker(runner, turn.journal), turn.plan, _routing())
+    council = Council(turn.conversation, _asker(runner, turn.journal), turn.plan, routing_policy())
     end = _give_up if turn.given_up else _run
     return end(runner, turn.header, turn.journal, council, started)
 
@@ -119,9 +117,10 @@ def _hold(header: Header, journal: TurnJournal, council: Council, mode: Callable
     what interrupted an ask."""
     error = _run_own(council, partial(mode, council))
     if journal.accepted is None:
-        # No agent was asked, so the turn is not stored yet.
+        # No call was opened, so the turn is not stored yet. Agents of another catalog are skipped without a call.
         journal.accept_without_call(run_here=True)
-        error = error or AssertionError("The mode asked no agent.")
+        if error is None and not council.replies:
+            error = AssertionError("The mode asked no agent.")
     if error is not None:
         return [(MODE_FAILED, error)]
     error = _run_own(council, partial(_summarise, header, council))
@@ -154,25 +153,18 @@ def _asker(runner: Runner, journal: TurnJournal) -> Asker:
 
 def _summarise(header: Header, council: Council) -> None:
     """Write the summary that is due, once somebody has answered."""
-    values = settings()
-    limits = Limits.within(min(model.context_window for model in catalog().values()))
-    policy = SummaryPolicy(values.summary_max_tokens, values.summary_after_turns, values.summary_after_tokens, limits)
+    policy, alias = summary_policy(), settings().summary_alias
 
     def ask(
         purpose: Purpose, build: Callable[[int], tuple[Message, ...]], schema: Mapping[str, object] | None = None
     ) -> tuple[int, Completion | str]:
-        return council.ask_helper(purpose, values.summary_alias, policy.max_output_tokens, build, schema)
+        return council.ask_helper(purpose, alias, policy.max_output_tokens, build, schema)
 
     if said := council.said():
         summarised = summarise(council.conversation, header.turn_index, said, policy, ask)
         if summarised is not None:
             council.summary = summarised.summary
             council.fallbacks += summarised.fallbacks
-
-
-def _routing() -> RoutingPolicy:
-    values = settings()
-    return RoutingPolicy(values.routing_alias, values.routing_max_tokens, values.routing_max_agents)
 
 
 def _hand_over(runner: Runner, header: Header, journal: TurnJournal, started: float) -> TurnOutcome:

@@ -38,7 +38,8 @@ def test_the_manager_routes_and_the_platform_pays_for_it(
     [
         ([moods.ok("I think the critic.")], "invalid_json"),
         ([moods.ok(chosen("admin", "root"))], "no_known_agent"),
-        ([moods.ok('{"selected_agent_keys": "critic"}')], "invalid_schema"),
+        ([moods.ok('{"selected_agent_keys": 7}')], "invalid_schema"),
+        ([moods.ok("<think>The critic?")], "thinking_only"),
         ([moods.ok(chosen("critic")[:20], finish_reason="length")], "max_tokens"),
         ([moods.status(500), moods.status(500)], "provider_error"),
         ([moods.status(400)], "refused"),
@@ -54,6 +55,48 @@ def test_a_manager_that_talks_nonsense_is_done_without(
     assert turn["status"] == "completed"
     assert (keys_of(turn), turn["plan"]["source"]) == (["researcher"], "fallback")
     assert turn["fallbacks"] == [{"component": "routing", "reason": reason, "step": 0}]
+
+
+def test_a_manager_that_thinks_aloud_and_says_names_routes(
+    tenant: Tenant, session_id: str, provider: FakeProvider
+) -> None:
+    provider.add(
+        moods.ok('<think>{writer, critic}?</think>{"selected_agent_keys":["Critic", "@Writer "]}'), when=MANAGER
+    )
+    turn = tenant.take(session_id, "Is it good?", mode="orchestrator")
+    assert (keys_of(turn), turn["plan"]["source"], turn["fallbacks"]) == (["critic", "writer"], "routing", [])
+
+
+def test_thinking_is_shown_to_nobody_and_fed_to_nobody(tenant: Tenant, session_id: str, provider: FakeProvider) -> None:
+    provider.add(moods.ok("<think>SECRET ...</think>Use tests."), when="You are Writer,")
+    turn = tenant.take(session_id, "@writer @critic How?")
+    assert turn["replies"][0]["text"] == "Use tests."
+    (audit,) = tenant.http.get(f"turns/{turn['id']}/audit").json()["items"]
+    followed = tenant.take(session_id, "@critic And now?")
+    heard = [message["content"] for request in tenant.requests for message in request.messages]
+    stored = tenant.rows("SELECT text FROM replies WHERE turn_id = %s", turn["id"]) + tenant.calls(turn["id"])
+    assert "SECRET" not in f"{turn} {audit} {followed} {heard} {stored}"
+
+
+def test_a_reply_of_thinking_alone_fails_and_is_not_the_tenants_to_pay(tenant: Tenant, provider: FakeProvider) -> None:
+    provider.add(moods.length("<think>The user wants"), when="You are Deep,")
+    tenant.make_agents("deep")
+    turn = tenant.take(tenant.make_session("deep"), "@deep How?")
+    assert (turn["status"], turn["replies"][0]["error"]["code"]) == ("failed", "thinking_only")
+    assert [(call["account"], call["error_code"]) for call in tenant.calls(turn["id"])] == [
+        ("platform", "thinking_only")
+    ]
+
+
+def test_a_reply_that_begins_with_its_own_name_says_it_once(
+    tenant: Tenant, session_id: str, provider: FakeProvider
+) -> None:
+    provider.add(moods.ok("Writer: Use tests."), when="You are Writer,")
+    provider.add(moods.ok("Writer: is right."), when="You are Critic,")
+    turn = tenant.take(session_id, "@writer @critic How?")
+    assert turn["output"] == "Writer: Use tests.\n\nCritic: Writer: is right."
+    assert [reply["text"] for reply in turn["replies"]] == ["Use tests.", "Writer: is right."]
+    assert quoted("Writer", "Use tests.") in tenant.requests[-1].messages[-1]["content"]
 
 
 def test_of_three_that_are_routed_one_fails_and_the_third_hears_the_first_alone(
@@ -83,7 +126,7 @@ def test_parallel_agents_do_not_hear_each_other(tenant: Tenant, session_id: str)
 
 
 def test_a_long_session_is_summarised_and_remembered(tenant: Tenant, session_id: str, provider: FakeProvider) -> None:
-    provider.add(moods.ok("They count to twelve."), when="You keep the memory")
+    provider.add(moods.ok("<think>The user wants ...</think>They count to twelve."), when="You keep the memory")
     provider.add(moods.ok(json.dumps(EXTRACTED)), when="You extract")
     turns = [tenant.take(session_id, f"@writer {number}") for number in range(1, 13)]
     assert [turn["summary_triggered"] for turn in turns] == [False] * 11 + [True]

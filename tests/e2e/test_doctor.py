@@ -11,8 +11,10 @@ import pytest
 
 from local import database, demo, postgres
 from local.stack import Stack
+from shared.catalog import build
 from shared.db.operations.invariants import INVARIANTS
 from shared.db.schema.tables import MIGRATION_HEAD
+from shared.settings import Settings
 from tests.e2e.tenant import Tenant, environ
 
 PANTHEON_DOCTOR = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())", "doctor"]
@@ -60,7 +62,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That of a run which is over."""
     directory = tmp_path_factory.mktemp("over")
     with postgres.start(directory / "postgres") as server:
-        demo.seed(database.prepare(server.url).app)
+        demo.seed(database.prepare(server.url).app, build(Settings.model_construct()))
     return directory
 
 

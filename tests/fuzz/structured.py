@@ -8,7 +8,6 @@ from pydantic import BaseModel, ValidationError
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, Said
 from shared.domain.summary import LISTS, Item, Summary, by_list
-from shared.domain.turn import Fallback
 from shared.llm.port import Completion, storable
 from shared.llm.structured import parse
 from shared.orchestration.routing import Decision, read_decision
@@ -19,9 +18,10 @@ from shared.summary.summarise import summarise
 WORDS = (
     *('"selected_agent_keys"', '"writer"', '"critic"', '"reason"', '"key_facts"', '"decisions"', '"open_questions"'),
     *('"action_items"', '"add"', '"replace"', '"close"', '"id"', '"text"', '"of"', '"F1"', '"Q1"', '"duplicate"'),
-    *("```json\n", "\n```", "{", "}", "[", "]", "\\u0000", "\\ud83d", "null", "1e400"),
+    *("```json\n", "\n```", "{", "}", "[", "]", "\\u0000", "\\ud83d", "null", "1e400", ",", "@", "<think>", "</think>"),
 )
 _REASONS = {"invalid_json", "invalid_schema"}
+_FIELDS = {f"invalid_field:{name}" for name in (*LISTS, *Changes.model_fields, "selected_agent_keys")}
 _MOST = 2
 _AGENTS = {
     key: Agent(key, 1, key.title(), "Answer.", "fast", 100, None, enabled=True)
@@ -47,21 +47,21 @@ def attempt(data: bytes) -> None:
 
 
 def _parse(model: type[BaseModel], completion: Completion) -> None:
-    """A value or a fallback; and a value wherever the whole text is one that can be stored."""
-    read = parse(model, completion, "component", 3)
-    if isinstance(read, Fallback):
-        assert (read.component, read.step) == ("component", 3)
-        assert read.reason in _REASONS
+    """A value or a fallback; and the value itself if the whole text is one that can be stored."""
+    value, fallbacks = parse(model, completion, "component", 3)
+    assert all((each.component, each.step) == ("component", 3) for each in fallbacks)
+    if value is None:
+        assert [each.reason in _REASONS for each in fallbacks] == [True]
     else:
-        assert isinstance(read, model)
-        _assert_storable(read.model_dump_json())
+        assert {each.reason for each in fallbacks} <= _FIELDS
+        _assert_storable(value.model_dump_json())
     try:
         plain = model.model_validate_json(completion.text)
     except ValidationError:
         return
     # What Python reads no number of is refused, though no field has it.
-    if "\\u0000" not in completion.text and not isinstance(read, Fallback):
-        assert read == plain
+    if "\\u0000" not in completion.text and value is not None:
+        assert (value, fallbacks) == (plain, ())
 
 
 def _route(completion: Completion) -> None:
@@ -71,10 +71,12 @@ def _route(completion: Completion) -> None:
     assert len(keys) <= _MOST
     assert len(set(keys)) == len(keys)
     assert set(keys) <= _AGENTS.keys()
-    assert (routed.plan.source == "fallback") == (routed.fallback is not None)
-    if routed.fallback is not None:
+    if routed.plan.source == "fallback":
         assert keys == ("critic",)
+        assert routed.fallback is not None
         assert routed.fallback.reason in {*_REASONS, "no_known_agent"}
+    else:
+        assert routed.fallback is None or routed.fallback.reason in _FIELDS
 
 
 def _summarise(completion: Completion) -> None:

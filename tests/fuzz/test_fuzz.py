@@ -68,8 +68,8 @@ def test_an_answer_that_breaks_the_contract_is_seen(answer: dict[str, Any]) -> N
 BROKEN: dict[str, tuple[Any, str, object]] = {
     "tags in code": (tags, "parse_tags", lambda *_: Tags(("ada",), ())),
     "tags twice": (tags, "parse_tags", lambda *_: Tags(("ada", "ada"), ())),
-    "a fallback of another reason": (structured, "parse", lambda *_: Fallback("component", "bored", 3)),
-    "an answer that is neither": (structured, "parse", lambda *_: None),
+    "a fallback of another reason": (structured, "parse", lambda *_: (None, (Fallback("component", "bored", 3),))),
+    "neither an answer nor a fallback": (structured, "parse", lambda *_: (None, ())),
     "an outcome that is neither": (
         chat_completions,
         "read_completion",

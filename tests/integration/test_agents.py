@@ -10,7 +10,7 @@ import pytest
 from functions.api import agents
 from functions.http import Caller, caller, create_app, lambda_handler
 from local.gateway.worker import LambdaContext
-from shared.catalog import catalog
+from shared.catalog import Dialect, catalog
 from shared.db.engine import Database, Row
 from shared.names import API_PREFIX
 from tests.council_room import CouncilRoom
@@ -228,6 +228,37 @@ class TestBounds:
         assert f"{cap}" in problem["detail"]
         made = ask("POST", "", BODY | {"key": "other", "model_alias": alias, "max_output_tokens": cap + 1})
         problem_of(made, 422, "invalid_request")
+
+    @pytest.mark.parametrize(
+        ("taken", "temperature", "said"),
+        [
+            (1.0, 1.0, None),
+            (1.0, 0, None),
+            (1.0, 1.01, "must be at most 1, the highest that the alias 'fast' takes, or null"),
+            (0.5, 2, "must be at most 0.5, the"),
+            (False, None, None),
+            (False, 0, "must be null: the alias 'fast' takes none"),
+            (False, 1.0, "must be null"),
+            (True, 2.0, None),
+            (None, 2.0, None),
+        ],
+    )
+    def test_a_temperature_that_the_alias_does_not_take_is_refused(
+        self,
+        ask: Ask,
+        monkeypatch: pytest.MonkeyPatch,
+        taken: bool | float | None,
+        temperature: float | None,
+        said: str | None,
+    ) -> None:
+        fast = replace(catalog()["fast"], dialect=Dialect(temperature=taken))
+        monkeypatch.setattr(agents, "catalog", lambda: {"fast": fast})
+        for method, path, key in (("PUT", "/planner", {}), ("POST", "", {"key": "other"})):
+            answered = ask(method, path, BODY | {"temperature": temperature} | key)
+            if said is None:
+                assert (answered["statusCode"], body_of(answered)["temperature"]) == (201, temperature)
+            else:
+                assert f"body.temperature {said}" in problem_of(answered, 422, "invalid_request")["detail"]
 
     def test_an_agent_without_a_cap_answers_up_to_its_aliass(self, room: CouncilRoom, ask: Ask) -> None:
         ask("PUT", "/planner", BODY | {"model_alias": "deep", "max_output_tokens": None})

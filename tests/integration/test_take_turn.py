@@ -263,6 +263,23 @@ def test_a_roster_without_an_agent_that_can_be_asked_is_refused(
     assert room.rows("SELECT id FROM turns") == []
 
 
+@pytest.mark.parametrize("fan_out", ["sequential", "parallel"])
+def test_an_agent_of_another_catalog_is_skipped_and_says_why(room: CouncilRoom, fan_out: str) -> None:
+    room.change_agent("critic", model_alias="of-another-deployment")
+    session_id = room.make_session(fan_out=fan_out)
+    room.provider.enqueue(answer("Roses."))
+    turn = body(room.take("@critic @writer hello", session_id=session_id))
+    assert (turn["status"], turn["output"]) == ("completed", "Writer: Roses.")
+    assert turn["plan"]["unknown_tags"] == []
+    assert names(turn["replies"]) == [("critic", "skipped", "unknown_model_alias"), ("writer", "completed", None)]
+    with pytest.raises(UnknownAgent, match="'critic' has a model alias that this deployment does not have"):
+        room.take("hello", session_id=session_id, mode="manual", agent_keys=("critic",))
+    alone = body(room.take("@critic hello", session_id=session_id))
+    assert (alone["status"], alone["error"]["code"], alone["output"]) == ("failed", "no_reply", "")
+    assert names(alone["replies"]) == [("critic", "skipped", "unknown_model_alias")]
+    assert (alone["cost_usd"], len(room.provider.requests)) == ("0", 1)
+
+
 def test_tokens_of_no_price_cost_nothing_and_are_counted(room: CouncilRoom) -> None:
     room.provider.enqueue(answer("Free.", Usage()))
     turn = body(room.take("@writer"))

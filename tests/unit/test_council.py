@@ -166,11 +166,11 @@ class TestReplies:
         assert replies[1] == Reply(1, "researcher", 2, "Researcher", "failed", error=problem("refused"))
         assert [ask.step for ask in sitting.journal.asks] == [0, 1, 2]
 
-    def test_an_alias_that_is_gone_fails_its_agent_alone_and_uses_up_its_step(self) -> None:
+    def test_an_agent_of_another_catalog_is_skipped_alone_and_uses_up_its_step(self) -> None:
         lost = replace(ROSTER["researcher"], model_alias="gone")
         sitting = Sitting(agents=[lost])
         replies = sitting.ask("writer", "researcher", "critic")
-        assert statuses(replies)[1] == (1, "researcher", "failed", "unknown_model_alias")
+        assert statuses(replies)[1] == (1, "researcher", "skipped", "unknown_model_alias")
         assert [ask.step for ask in sitting.journal.asks] == [0, 2]
 
     def test_the_output_cap_is_the_lower_of_the_agents_and_the_aliass(self) -> None:
@@ -222,7 +222,7 @@ class TestResume:
         council.conversation = replace(council.conversation, parallel=parallel)
         assert statuses(council.ask_all(plan.selected_agent_keys)) == [
             (0, "writer", "completed", None),
-            (1, "researcher", "failed", "unknown_model_alias"),
+            (1, "researcher", "skipped", "unknown_model_alias"),
             (2, "critic", "completed", None),
         ]
         assert council.replies[0].text == "Paid for."

@@ -95,6 +95,7 @@ def test_too_many_turns_are_told_when_to_come_back() -> None:
     [
         *get_args(CallError),
         "empty_reply",
+        "thinking_only",
         "content_filtered",
         "unknown_model_alias",
         "no_reply",

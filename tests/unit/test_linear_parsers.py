@@ -31,7 +31,6 @@ from shared.domain.message import TurnMessage
 from shared.domain.origins import origin_pattern
 from shared.domain.quotation import escape
 from shared.domain.summary import Item, Summary
-from shared.domain.turn import Fallback
 from shared.errors import PantheonError
 from shared.identity.key_set import KeySet
 from shared.identity.token import InvalidToken, verify
@@ -40,10 +39,12 @@ from shared.llm.converse import metadata_value, read_response
 from shared.llm.outcomes import Dialect, Sent, outcome
 from shared.llm.port import Completion, Message, Request, cut, storable
 from shared.llm.structured import parse
+from shared.llm.thinking import without_thinking
 from shared.llm.tokens import estimate_text
 from shared.llm.wire import Answer
 from shared.orchestration.context import Context
 from shared.orchestration.routing import read_decision
+from shared.orchestration.spoken import spoken
 from shared.orchestration.tags import parse_tags
 from shared.reconciliation.bedrock_log import read_invocation_log
 from shared.reconciliation.plain_log import read_plain_log
@@ -86,8 +87,8 @@ def said(text: str) -> Completion:
 
 
 def _merged(text: str) -> None:
-    changes = parse(Changes, said(text), "summary_structure", 1)
-    if not isinstance(changes, Fallback):
+    changes, _ = parse(Changes, said(text), "summary_structure", 1)
+    if changes is not None:
         merge(SUMMARY, changes, 2, Limits())
 
 
@@ -168,6 +169,9 @@ PARSERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "summary": _summarised,
         "id of an item": read_id,
         "text of an item": lambda text: same(short(text)),
+        "thinking": without_thinking,
+        "thinking behind a mark": lambda text: without_thinking(f"a <think> {text}"),
+        "own name": lambda text: spoken(said(text), ROSTER["writer"]),
         "tags": lambda text: parse_tags("@" + text, ROSTER),
         "body of a chat completion": lambda text: read_completion(text.encode()),
         "text of a chat completion": _chat,

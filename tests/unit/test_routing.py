@@ -2,28 +2,40 @@
 
 import json
 import random
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
 
+from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
-from shared.domain.turn import Plan
+from shared.domain.turn import Fallback, Plan
 from shared.llm.port import Completion
 from shared.orchestration.context import Context
 from shared.orchestration.modes import MODES
-from shared.orchestration.routing import build_routing_messages, read_decision
+from shared.orchestration.routing import Routed, build_routing_messages, read_decision
 from tests.injections import ORDERS, REPLIES
 from tests.quoted import speakers
 from tests.unit.memory_journal import MemoryJournal
-from tests.unit.test_council import REFUSED, ROSTER, Sitting
+from tests.unit.test_council import REFUSED, ROSTER, Sitting, statuses
 
 
-def conversation(message: str = "Hello.", *history: PastTurn) -> Conversation:
-    return Conversation(MappingProxyType(ROSTER), history, message)
+def conversation(
+    message: str = "Hello.", *history: PastTurn, roster: Mapping[str, Agent] = MappingProxyType(ROSTER)
+) -> Conversation:
+    return Conversation(roster, history, message)
 
 
-def routed(text: str, message: str = "Hello.", *history: PastTurn, most: int = 4) -> Plan:
-    return read_decision(Completion("succeeded", text, "end_turn"), conversation(message, *history), most, 0).plan
+def routed(
+    text: str,
+    message: str = "Hello.",
+    *history: PastTurn,
+    most: int = 4,
+    roster: Mapping[str, Agent] = MappingProxyType(ROSTER),
+) -> Plan:
+    answer = Completion("succeeded", text, "end_turn")
+    return read_decision(answer, conversation(message, *history, roster=roster), most, 0).plan
 
 
 def chosen(*keys: object) -> str:
@@ -35,9 +47,44 @@ def test_the_managers_order_is_kept() -> None:
 
 
 def test_unknown_and_repeated_keys_are_dropped() -> None:
-    assert routed(chosen("root", "critic", "Writer", "critic", "", "writer")).selected_agent_keys == (
+    assert routed(chosen("root", "critic", "Writer", "critic", "", "writer")) == Plan(("critic", "writer"), "routing")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
         "critic",
-        "writer",
+        "Critic",
+        "CRITIC",
+        "@Critic",
+        "@critic ",
+        " ＠Ｃｒｉｔｉｃ\n",
+        "@ critic",
+        "Le  Critique",
+        "@le critique",
+    ],
+)
+def test_an_agent_is_meant_by_its_key_or_its_name(said: str) -> None:
+    roster = ROSTER | {"critic": replace(ROSTER["critic"], name="Le Critique")}
+    assert routed(chosen(said), roster=roster) == Plan(("critic",), "routing")
+
+
+@pytest.mark.parametrize("said", ["The Critic", "critics", "critic!", "@@critic", "", "@", "c" + "\u0323\u0301" * 500])
+def test_a_text_that_fits_nobody_means_nobody(said: str) -> None:
+    assert routed(chosen(said, "writer")) == Plan(("writer",), "routing")
+
+
+def test_a_name_of_two_agents_means_none_of_them_and_a_key_its_own() -> None:
+    twins = {key: replace(ROSTER[key], name="Critic") for key in ("writer", "researcher")}
+    roster = ROSTER | twins
+    assert routed(chosen("Critic", "researcher"), roster=roster) == Plan(("researcher",), "routing")
+    assert routed(chosen("critic"), roster=roster) == Plan(("critic",), "routing")
+
+
+def test_one_key_instead_of_a_list_is_asked_and_reported() -> None:
+    answer = Completion("succeeded", '{"selected_agent_keys": "Critic"}', "end_turn")
+    assert read_decision(answer, conversation(), 4, 0) == Routed(
+        Plan(("critic",), "routing"), Fallback("routing", "invalid_field:selected_agent_keys", 0)
     )
 
 
@@ -98,6 +145,33 @@ class TestOrchestrator:
         assert schema["properties"]["selected_agent_keys"]["items"]["enum"] == list(ROSTER)  # type: ignore[index]
         assert schema["required"] == ["selected_agent_keys", "reason"]
         assert sitting.council.fallbacks == []
+
+    def test_a_manager_that_thinks_aloud_and_says_names_is_understood(self) -> None:
+        sitting = Sitting()
+        sitting.provider.enqueue('<think>{writer, critic}?</think>{"selected_agent_keys":["Critic", "@Writer "]}')
+        MODES["orchestrator"](sitting.council)
+        assert sitting.council.current_plan == Plan(("critic", "writer"), "routing")
+        assert sitting.council.fallbacks == []
+
+    def test_a_manager_that_only_thinks_is_done_without(self) -> None:
+        sitting = Sitting("@critic?")
+        sitting.provider.enqueue('<think>{"selected_agent_keys": ["writer"]}', "Here.")
+        MODES["orchestrator"](sitting.council)
+        assert sitting.council.current_plan == Plan(("critic",), "fallback")
+        assert [fallback.reason for fallback in sitting.council.fallbacks] == ["thinking_only"]
+
+    def test_a_manager_does_not_choose_an_agent_of_another_catalog(self) -> None:
+        sitting = Sitting(agents=[replace(ROSTER["critic"], model_alias="gone")])
+        sitting.provider.enqueue(chosen("critic", "writer"), "Here.")
+        MODES["orchestrator"](sitting.council)
+        assert sitting.council.current_plan == Plan(("writer",), "routing")
+        assert "- critic:" not in sitting.provider.requests[0].messages[0].text
+
+    def test_agents_of_another_catalog_are_skipped_if_there_are_no_others(self) -> None:
+        sitting = Sitting(agents=[replace(agent, model_alias="gone") for agent in ROSTER.values()])
+        sitting.provider.enqueue(chosen("critic"))
+        MODES["orchestrator"](sitting.council)
+        assert statuses(sitting.council.replies) == [(0, "critic", "skipped", "unknown_model_alias")]
 
     def test_a_manager_that_is_refused_is_done_without(self) -> None:
         sitting = Sitting("@critic?")

@@ -103,7 +103,7 @@ def test_a_text_that_did_not_come_is_an_excerpt(answer: object, reason: str) -> 
     [
         ("throttled", "throttled"),
         ("no json", "invalid_json"),
-        (json.dumps({**EXTRACTED, "close": None}), "invalid_schema"),
+        ('{"close": "all of them"}', "invalid_field:close"),
         (json.dumps({"facts": []}), "invalid_schema"),
         (Completion("succeeded", json.dumps(EXTRACTED)[:30], "max_tokens"), "max_tokens"),
     ],
@@ -116,6 +116,22 @@ def test_items_stay_as_they_were_when_their_changes_did_not_come(answer: object,
     assert summarised.fallbacks == (Fallback("summary_structure", reason, 2),)
     assert (summarised.summary.items, summarised.summary.archive) == (known, ())
     assert summarised.summary.last_numbers == numbers
+
+
+def test_a_bad_list_is_named_and_the_good_ones_are_kept() -> None:
+    lists = {"key_facts": ["The trip is in May."], "decisions": [], "open_questions": None, "action_items": "call Bob"}
+    summarised, _ = run(history(2), structure=json.dumps(lists))
+    assert summarised is not None
+    assert by_list(summarised.summary.items) == {
+        "key_facts": ["The trip is in May."],
+        "decisions": [],
+        "open_questions": [],
+        "action_items": ["call Bob"],
+    }
+    assert [fallback.reason for fallback in summarised.fallbacks] == [
+        "invalid_field:action_items",
+        "invalid_field:open_questions",
+    ]
 
 
 def test_each_kind_of_change_that_was_not_made_is_one_fallback() -> None:

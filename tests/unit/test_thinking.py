@@ -1,0 +1,132 @@
+"""Thinking in a text: it is taken out, and a text about thinking stays whole."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.llm.thinking import without_thinking
+
+NAMES = ("think", "thinking", "thought", "reasoning", "reflection", "THINK", "Thinking", "seed:think")
+HONEST = [
+    "Use tests.",
+    "  Two blanks before, and a line behind.\n",
+    "I think <b>so</b>. Think! [think] about it.",
+    "The `<think>` tag begins a thought, and `</think>` ends it.",
+    "A literal `` ` `` and `a <think> b` on one line.",
+    "Write `so. <think>plan</think> and` on one line.",
+    "``` <think>plan</think> ``` is code, too.",
+    "```xml\n<think>\nFirst the plan.\n</think>\n<answer>Yes.</answer>\n```",
+    "Like this:\n\n~~~\n<think>plan</think>\n~~~\n\nand then the answer.",
+    "> ```\n> <think>plan</think>\n> ```",
+    "Cut off in a fence:\n```xml\n<think>plan</think>\n<answer>",
+    "````\n```\n<think>plan</think>\n```\n````",
+    'In Python: text.split("</think>")[-1], and the start is "<think>".',
+    "DeepSeek opens with the <think> tag.",
+    "End it with </think>.",
+    "End it with </think>",
+    "<thinker>Rodin</thinker> and <rethink>no</rethink>",
+    "1 < think > 2",
+]
+PIECES = (
+    *(
+        "<think>",
+        "</think>",
+        "<thinking>",
+        "</reasoning>",
+        "[THINK]",
+        "[/THINK]",
+        '<think a="b">',
+        "◁think▷",
+        "◁/think▷",
+    ),
+    *("`", "``", "```\n", "\n```\n", "~~~\n", "\n", "\n\n", " ", ".", '"', "(", ")", ">", "a", "Yes. ", "<", "\u00a0"),
+)
+TEXTS = st.one_of(st.text(max_size=20), st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+THOROUGH = settings(
+    max_examples=1500, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_block_is_taken_out_under_each_of_its_names(name: str) -> None:
+    assert without_thinking(f"<{name}>The user wants ...</{name}>Ada plans a trip.") == "Ada plans a trip."
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('<think>{writer, critic}?</think>{"selected_agent_keys":["critic"]}', '{"selected_agent_keys":["critic"]}'),
+        ("[THINK]Hm.[/THINK]Yes.", "Yes."),
+        ("◁think▷Hm.◁/think▷Yes.", "Yes."),
+        ('<reasoning type="deep">Hm.</reasoning>\n\nYes.', "Yes."),
+        ("\n <think>\n\n</think>\n\nYes.", "Yes."),
+        ("<think>Hm.</think>\n\n    indented = True", "    indented = True"),
+        ("<think>One.</think>Yes.\n\n<think>Two.</think>\n\nAnd no.", "Yes.\n\nAnd no."),
+        ("Let me see. <think>Hm.</think> Yes.", "Let me see. Yes."),
+        ("Hello<think>Hm.</think>world", "Hello world"),
+        ("<think>a<think>b</think>c</think>Yes.", "Yes."),
+        ("<think>a <thinking>b</thinking> c </think> Yes.", "Yes."),
+        ("<think>Hm.</thinking>Yes.", "Yes."),
+        ("<think>I open ```python and never close it.</think>Yes.", "Yes."),
+        ("<think>I end with `</think>` then.</think>Yes, `a` and `b`.", "Yes, `a` and `b`."),
+        ("<think>Hm.</think>```xml\n<think>quoted</think>\n```", "```xml\n<think>quoted</think>\n```"),
+        ("Use `<think>` here. <think>Hm.</think>", "Use `<think>` here."),
+    ],
+)
+def test_the_answer_stays_without_its_thinking(text: str, answer: str) -> None:
+    assert without_thinking(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("<think>The user wants", ""),
+        ("  <think>The user wants ```python\n", ""),
+        ("Use tests.\n<think>Did I", "Use tests."),
+        ("Use tests. <think>Did I", "Use tests."),
+        ("Use tests.<think>Did I", "Use tests."),
+        ("<think>Hm.</think> <think>And", ""),
+    ],
+)
+def test_a_block_without_an_end_goes_to_the_end_of_the_text(text: str, answer: str) -> None:
+    assert without_thinking(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Okay, the user wants tests.\n</think>\n\nUse tests.", "Use tests."),
+        ("So it is the critic</think>Use tests.", "Use tests."),
+        ("Is it {a, b}? </think> Use tests.", "Use tests."),
+        ("</think>Use tests.", "Use tests."),
+        ("Only thinking.</think>", ""),
+    ],
+)
+def test_a_closing_mark_alone_ends_what_the_template_began(text: str, answer: str) -> None:
+    assert without_thinking(text) == answer
+
+
+@pytest.mark.parametrize("text", HONEST)
+def test_a_text_about_thinking_loses_nothing(text: str) -> None:
+    assert without_thinking(text) == text
+    assert without_thinking(f"<think>Hm.</think>{text}") == text.lstrip(" ")
+
+
+@THOROUGH
+@given(TEXTS)
+def test_the_second_time_changes_nothing(text: str) -> None:
+    once = without_thinking(text)
+    assert without_thinking(once) == once
+    assert len(once) <= len(text)
+
+
+@THOROUGH
+@given(st.text())
+def test_a_text_without_marks_is_the_same_text(text: str) -> None:
+    assert without_thinking(text) is text
+
+
+@THOROUGH
+@given(st.text(), st.text(alphabet=st.characters(exclude_characters="`~<>[]◁▷")))
+def test_a_block_at_the_beginning_is_taken_out_whatever_it_holds(thought: str, answer: str) -> None:
+    assert without_thinking(f"<think>{thought}</think>{answer}").strip() == answer.strip()
