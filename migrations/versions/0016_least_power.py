@@ -122,7 +122,9 @@ WRITES = {
     "budget_holds": (HELD, OWN),
 }
 BY_FUNCTIONS = "current_user IN ('pantheon_app', 'pantheon_ops')"
-WRONG = "NEW.held_usd < 0 OR NOT NEW.held_usd < 'Infinity' OR NOT NEW.spent_usd < 'Infinity'"
+WRONG = "NOT NEW.held_usd < 'Infinity' OR NOT NEW.spent_usd < 'Infinity'"
+# Operations may: one month that somebody changed by hand must not keep them from settling the others.
+OVERDRAWN = "NEW.held_usd < 0 AND current_user = 'pantheon_app'"
 FIXED = (
     "call_id, tenant_id, session_id, turn_id, step, attempt, purpose, agent_key, agent_version, model_alias, provider, "
     "model_id, request_hash, period, reserve_usd, rates, created_at"
@@ -130,9 +132,9 @@ FIXED = (
 # Not a check: the row that an upsert proposes may well be negative, and only the row that it leaves counts.
 TRIGGERS = {
     "budgets_spent_never_falls": f"""BEFORE UPDATE ON budgets FOR EACH ROW
-        WHEN ((NEW.spent_usd < OLD.spent_usd OR {WRONG}) AND {BY_FUNCTIONS})""",
+        WHEN (((NEW.spent_usd < OLD.spent_usd OR {WRONG}) AND {BY_FUNCTIONS}) OR ({OVERDRAWN}))""",
     "budgets_begin_at_zero": f"""AFTER INSERT ON budgets FOR EACH ROW
-        WHEN ((NEW.spent_usd < 0 OR {WRONG}) AND {BY_FUNCTIONS})""",
+        WHEN (((NEW.spent_usd < 0 OR {WRONG}) AND {BY_FUNCTIONS}) OR ({OVERDRAWN}))""",
     "llm_calls_keep_what_was_asked": f"""BEFORE UPDATE OF {FIXED} ON llm_calls FOR EACH STATEMENT
         WHEN ({BY_FUNCTIONS})""",
 }

@@ -130,7 +130,7 @@ REFUSED: dict[Role, tuple[str, ...]] = {
         "DELETE FROM turns",
         "DELETE FROM budgets",
         "UPDATE budgets SET spent_usd = 0",
-        "UPDATE budgets SET held_usd = -1",
+        "UPDATE budgets SET held_usd = 'NaN'",
         "UPDATE usage_ledger SET amount_usd = 0",
         "INSERT INTO usage_ledger (created_at) VALUES (now())",
     ),
