@@ -122,11 +122,19 @@ WRITES = {
     "budget_holds": (HELD, OWN),
 }
 BY_FUNCTIONS = "current_user IN ('pantheon_app', 'pantheon_ops')"
+BY_OPERATIONS = "current_user = 'pantheon_ops'"
 WRONG = "NEW.held_usd < 0 OR NOT NEW.held_usd < 'Infinity' OR NOT NEW.spent_usd < 'Infinity'"
 FIXED = (
     "call_id, tenant_id, session_id, turn_id, step, attempt, purpose, agent_key, agent_version, model_alias, provider, "
     "model_id, request_hash, period, reserve_usd, rates, created_at"
 )
+
+
+def _put(column: str) -> str:
+    """Whether an update puts another value there."""
+    return f"(NEW.{column} IS NOT NULL AND NEW.{column} IS DISTINCT FROM OLD.{column})"
+
+
 # Not a check: the row that an upsert proposes may well be negative, and only the row that it leaves counts.
 TRIGGERS = {
     "budgets_spent_never_falls": f"""BEFORE UPDATE ON budgets FOR EACH ROW
@@ -135,6 +143,17 @@ TRIGGERS = {
         WHEN ((NEW.spent_usd < 0 OR {WRONG}) AND {BY_FUNCTIONS})""",
     "llm_calls_keep_what_was_asked": f"""BEFORE UPDATE OF {FIXED} ON llm_calls FOR EACH STATEMENT
         WHEN ({BY_FUNCTIONS})""",
+    # Operations delete text of every tenant. They must not put another text in its place.
+    "turns_text_only_goes": f"""BEFORE UPDATE OF message, response, plan ON turns FOR EACH ROW
+        WHEN ({BY_OPERATIONS} AND (NEW.message NOT IN ('', OLD.message) OR {_put("response")}
+            OR NEW.plan IS DISTINCT FROM OLD.plan
+            AND NEW.plan IS DISTINCT FROM jsonb_set(OLD.plan, '{{unknown_tags}}', '[]')))""",
+    "llm_calls_text_only_goes": f"""BEFORE UPDATE OF output ON llm_calls FOR EACH ROW
+        WHEN ({BY_OPERATIONS} AND {_put("output")})""",
+    "replies_text_only_goes": f"""BEFORE UPDATE OF text ON replies FOR EACH ROW
+        WHEN ({BY_OPERATIONS} AND {_put("text")})""",
+    "sessions_text_only_goes": f"""BEFORE UPDATE OF title ON sessions FOR EACH ROW
+        WHEN ({BY_OPERATIONS} AND NEW.title NOT IN ('', OLD.title))""",
 }
 MAKE_LARGE_OBJECTS = "lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)"
 
@@ -212,7 +231,8 @@ def downgrade() -> None:
     op.execute(f"GRANT EXECUTE ON FUNCTION {MAKE_LARGE_OBJECTS} TO PUBLIC")
     _in_this_database("GRANT TEMPORARY ON DATABASE %I TO PUBLIC")
     for name, when in TRIGGERS.items():
-        op.execute(f"DROP TRIGGER {name} ON {'llm_calls' if 'llm_calls' in when else 'budgets'}")
+        table = when.partition(" ON ")[2].split()[0]
+        op.execute(f"DROP TRIGGER {name} ON {table}")
     op.execute("DROP FUNCTION forbid")
     for table, (_, written) in WRITES.items():
         op.execute(f"ALTER POLICY tenant ON {table} TO pantheon_app WITH CHECK ({written})")
