@@ -125,7 +125,8 @@ class TestEvent:
     def test_an_address_of_ipv6_is_named_because_functions_cannot_read_it(self, host: str, named: str) -> None:
         built = event(scope(headers={"host": host}))
         assert (built["headers"]["host"], built["requestContext"]["domainName"]) == (named, "localhost")
-        assert Mangum(FastAPI(), lifespan="off")(built, LambdaContext("api", "request-1", 1.0))["statusCode"] == 404
+        context: Any = LambdaContext("api", "request-1", 1.0)
+        assert Mangum(FastAPI(), lifespan="off")(built, context)["statusCode"] == 404
 
     @pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream", "image/png", ""])
     @pytest.mark.parametrize(("sent", "arrived"), [("{'ü'}".encode(), "{'ü'}"), (b"a\xff\xfeb\x00", "a��b\x00")])
