@@ -154,6 +154,8 @@ TRIGGERS = {
         WHEN ({BY_OPERATIONS} AND {_put("text")})""",
     "sessions_text_only_goes": f"""BEFORE UPDATE OF title ON sessions FOR EACH ROW
         WHEN ({BY_OPERATIONS} AND NEW.title NOT IN ('', OLD.title))""",
+    "api_keys_stay_revoked": f"""BEFORE UPDATE OF revoked_at ON api_keys FOR EACH ROW
+        WHEN (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NULL AND {BY_FUNCTIONS})""",
 }
 MAKE_LARGE_OBJECTS = "lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)"
 
