@@ -128,6 +128,15 @@ FIXED = (
     "call_id, tenant_id, session_id, turn_id, step, attempt, purpose, agent_key, agent_version, model_alias, provider, "
     "model_id, request_hash, period, reserve_usd, rates, created_at"
 )
+# Who asked and who spoke. No function changes them.
+ASKED = (
+    "id, tenant_id, session_id, user_id, api_key_id, turn_index, idempotency_key, fingerprint, mode, fan_out, "
+    "requested_agent_keys, roster, created_at"
+)
+SPOKEN = (
+    "turn_id, position, tenant_id, agent_key, agent_version, name, status, stop_reason, error_code, model_alias, "
+    f"{TOKENS}, cost_usd"
+)
 
 
 def _put(column: str) -> str:
@@ -143,15 +152,24 @@ TRIGGERS = {
         WHEN ((NEW.spent_usd < 0 OR {WRONG}) AND {BY_FUNCTIONS})""",
     "llm_calls_keep_what_was_asked": f"""BEFORE UPDATE OF {FIXED} ON llm_calls FOR EACH STATEMENT
         WHEN ({BY_FUNCTIONS})""",
-    # Operations delete text of every tenant. They must not put another text in its place.
-    "turns_text_only_goes": f"""BEFORE UPDATE OF message, response, plan ON turns FOR EACH ROW
-        WHEN ({BY_OPERATIONS} AND (NEW.message NOT IN ('', OLD.message) OR {_put("response")}
+    "turns_keep_who_asked": f"""BEFORE UPDATE OF {ASKED} ON turns FOR EACH STATEMENT
+        WHEN ({BY_FUNCTIONS})""",
+    "replies_keep_who_spoke": f"""BEFORE UPDATE OF {SPOKEN} ON replies FOR EACH STATEMENT
+        WHEN ({BY_FUNCTIONS})""",
+    "sessions_keep_their_creator": f"""BEFORE UPDATE OF id, tenant_id, user_id, created_at ON sessions
+        FOR EACH STATEMENT WHEN ({BY_FUNCTIONS})""",
+    # A message and a reply stay or go. Nobody puts another text in their place.
+    "turns_keep_their_message": f"""BEFORE UPDATE OF message ON turns FOR EACH ROW
+        WHEN (NEW.message NOT IN ('', OLD.message) AND {BY_FUNCTIONS})""",
+    "replies_keep_their_text": f"""BEFORE UPDATE OF text ON replies FOR EACH ROW
+        WHEN ({_put("text")} AND {BY_FUNCTIONS})""",
+    # Operations delete the other texts of every tenant, too.
+    "turns_text_only_goes": f"""BEFORE UPDATE OF response, plan ON turns FOR EACH ROW
+        WHEN ({BY_OPERATIONS} AND ({_put("response")}
             OR NEW.plan IS DISTINCT FROM OLD.plan
             AND NEW.plan IS DISTINCT FROM jsonb_set(OLD.plan, '{{unknown_tags}}', '[]')))""",
     "llm_calls_text_only_goes": f"""BEFORE UPDATE OF output ON llm_calls FOR EACH ROW
         WHEN ({BY_OPERATIONS} AND {_put("output")})""",
-    "replies_text_only_goes": f"""BEFORE UPDATE OF text ON replies FOR EACH ROW
-        WHEN ({BY_OPERATIONS} AND {_put("text")})""",
     "sessions_text_only_goes": f"""BEFORE UPDATE OF title ON sessions FOR EACH ROW
         WHEN ({BY_OPERATIONS} AND NEW.title NOT IN ('', OLD.title))""",
     "api_keys_stay_revoked": f"""BEFORE UPDATE OF revoked_at ON api_keys FOR EACH ROW
