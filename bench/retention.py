@@ -189,7 +189,8 @@ def _scorers(resources: ExitStack) -> Mapping[str, Callable[[PlantedConversation
         from local import model as local_model
 
         folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
-        os.environ[Env.LOCAL_MODEL_URL] = resources.enter_context(local_model.start(folder / "model.log")).base_url
+        started = resources.enter_context(local_model.start(folder / "model.log"))
+        os.environ |= {Env.LOCAL_MODEL_URL: started.base_url, Env.LOCAL_MODEL_KEY: started.api_key}
     from shared.catalog import catalog
     from shared.llm.providers import provider
     from shared.settings import settings

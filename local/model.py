@@ -6,6 +6,7 @@ model's process neither outlives the one that started it nor takes it along.
 
 import http.client
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from local import private, process
-from local.model_server import READY
+from local.model_server import KEY_VARIABLE, READY
 
 _SERVER = Path(__file__).with_name("model_server.py")
 _ADDRESS = re.compile(rf"{READY}http://127\.0\.0\.1:(\d+)\n")
@@ -32,9 +33,11 @@ class ModelError(Exception):
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A running model. `base_url` ends in `/v1`. As a context manager it stops at the end."""
+    """A running model. `base_url` ends in `/v1`, and callers present `api_key`. As a context manager it stops at the
+    end."""
 
     base_url: str
+    api_key: str = field(repr=False)
     pid: int
     _process: subprocess.Popen[bytes] = field(repr=False)
 
@@ -58,11 +61,12 @@ def start(log_path: Path) -> LocalModel:
     private.make_file(log_path)
     # -P: the directory of the script is no place to import from.
     command: list[str | Path] = [sys.executable, "-P", _SERVER, model]
+    key = secrets.token_hex(32)
     with log_path.open("wb") as log:
-        server = process.spawn(command, output=log, cwd=Path("/"))
+        server = process.spawn(command, output=log, cwd=Path("/"), env={**process.CLEAN, KEY_VARIABLE: key})
     with process.ended_on_error(server):
         port = _wait_until_ready(server, log_path)
-    return LocalModel(f"http://127.0.0.1:{port}/v1", server.pid, server)
+    return LocalModel(f"http://127.0.0.1:{port}/v1", key, server.pid, server)
 
 
 def _find_model() -> Path:

@@ -16,6 +16,8 @@ SLOTS = 2
 PROMPT_CACHE_MIB = 512
 # Between batches of a prompt the server sees that a caller has hung up or that another waits: every 2 s or so.
 BATCH = 256
+# The variable of the key that callers present.
+KEY_VARIABLE = "LOCAL_MODEL_KEY"
 # What stands before the address in the line that tells that the model is loaded.
 READY = "The local model serves "
 
@@ -38,6 +40,8 @@ def serve(path: str) -> None:
     parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
     parameters.fit_params = False  # it would shrink the window on a machine that is short of memory
     parameters.endpoint_slots = False  # it would show the prompts
+    # Other users of this machine could learn a prompt: an answer tells how much of a guess was in the cache.
+    parameters.api_keys = [os.environ[KEY_VARIABLE]]
     parameters.ui = False
     parameters.cors_origins = ""  # no page in a browser may use it
     server = xllamacpp.Server(parameters)

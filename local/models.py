@@ -153,7 +153,8 @@ def _providers(settings: environment.Environment) -> Iterator[tuple[Providers, C
         values = dict(settings.functions)
         if settings.needs_model:
             folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
-            values[Env.LOCAL_MODEL_URL] = resources.enter_context(model.start(folder / "model.log")).base_url
+            started = resources.enter_context(model.start(folder / "model.log"))
+            values |= {Env.LOCAL_MODEL_URL: started.base_url, Env.LOCAL_MODEL_KEY: started.api_key}
         catalog = build(environment.catalog_settings(values))
         yield connect(catalog, values.get), catalog
 

@@ -30,7 +30,7 @@ from local.gateway.pool import Function, Pool
 from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
 from local.gateway.template import FunctionStartError
 from local.gateway.tokens import KEY_FILE, ClaimNames, TokenKey, TokenKeyError
-from local.model import ModelError
+from local.model import LocalModel, ModelError
 from local.postgres import PostgresError
 from local.told import told
 from shared.aws.jwks_store import JwksStore
@@ -99,7 +99,9 @@ class Stack:
             urls, session_id = _prepare(owner_url, settings.catalog, say)
             given = dict(settings.functions)
             if settings.needs_model:
-                given[Env.LOCAL_MODEL_URL.value] = _model(log_dir, resources, say)
+                local_model = _model(log_dir, resources, say)
+                given[Env.LOCAL_MODEL_URL.value] = local_model.base_url
+                given[Env.LOCAL_MODEL_KEY.value] = local_model.api_key
             source = partial(_deliver, urls.ops)
             functions = [
                 replace(function, environ={**told(function.name, given, settings.catalog), **function.environ})
@@ -197,9 +199,9 @@ def _prepare(owner_url: str, catalog: Catalog, say: Say) -> tuple[RoleUrls, str]
         raise StackError(f"The database cannot be prepared: {_first_line(error)}") from error
 
 
-def _model(log_dir: Path, resources: ExitStack, say: Say) -> str:
+def _model(log_dir: Path, resources: ExitStack, say: Say) -> LocalModel:
     with _step("Loading the local model", say):
-        return resources.enter_context(model.start(log_dir / "model.log")).base_url
+        return resources.enter_context(model.start(log_dir / "model.log"))
 
 
 def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:

@@ -36,7 +36,9 @@ READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
 )
 ASKS: Final = frozenset(("turns", "worker"))
 # `Settings` is also read by a function that asks no model.
-TO_ASK: Final = frozenset((Env.LLM_BASE_URL.value, Env.LLM_API_KEY.value, Env.LOCAL_MODEL_URL.value))
+TO_ASK: Final = frozenset(
+    (Env.LLM_BASE_URL.value, Env.LLM_API_KEY.value, Env.LOCAL_MODEL_URL.value, Env.LOCAL_MODEL_KEY.value)
+)
 # The stack itself says which database a function sees, in which role.
 _DATABASE: Final = re.compile(r"PANTHEON_\w*DATABASE_URL")
 # A Python process needs these to start, and to find its home and the time zone.

@@ -73,8 +73,9 @@ class Env(StrEnum):
     LLM_PROVIDER = "PANTHEON_LLM_PROVIDER"
     LLM_BASE_URL = "PANTHEON_LLM_BASE_URL"
     LLM_API_KEY = "PANTHEON_LLM_API_KEY"
-    # `pantheon run` sets this for the functions.
+    # `pantheon run` sets these for the functions.
     LOCAL_MODEL_URL = "PANTHEON_LOCAL_MODEL_URL"
+    LOCAL_MODEL_KEY = "PANTHEON_LOCAL_MODEL_KEY"
     TURN_SECONDS = "PANTHEON_TURN_SECONDS"
     MAX_CALL_S = "PANTHEON_MAX_CALL_S"
     ROUTING_ALIAS = "PANTHEON_ROUTING_ALIAS"

@@ -64,14 +64,15 @@ class AuthorizerSettings(IssuerSettings):
 
 class CatalogSettings(Environment):
     """Which models there are: `catalog` is the path of a TOML file. Without one, `llm_provider` names a packaged file,
-    and `llm_base_url` and `llm_api_key` its endpoint and key. `local_model_url` is where `pantheon run` has started a
-    model."""
+    and `llm_base_url` and `llm_api_key` its endpoint and key. `local_model_url` and `local_model_key` are those of
+    the model that `pantheon run` has started."""
 
     catalog: str | None = None
     llm_provider: LlmProvider = "local"
     llm_base_url: Annotated[str | None, Field(pattern=r"^https?://[^/?#]")] = None
     llm_api_key: str | None = Field(None, repr=False)
     local_model_url: str | None = None
+    local_model_key: str | None = Field(None, repr=False)
     max_call_s: Seconds | None = None
     routing_alias: str = "fast"
     summary_alias: str = "fast"

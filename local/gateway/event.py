@@ -16,6 +16,7 @@ from shared.names import API_STAGE, Route
 
 API_ID: Final = "local"
 ACCOUNT: Final = "000000000000"
+_IPV6: Final = re.compile(r"\[[0-9A-Fa-f:.]+\]")
 _HEADER_NAME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # These are meant for the connection, which ends here.
@@ -127,6 +128,8 @@ def _context(
 
 def _headers(scope: Scope) -> dict[str, list[str]]:
     pairs = ((name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in scope["headers"])
+    # API Gateway has no address for a name, and functions cannot read one.
+    pairs = ((name, _IPV6.sub("localhost", value) if name == "host" else value) for name, value in pairs)
     # The client's own word on this does not count.
     forwarded = {
         "x-forwarded-for": [scope["client"][0]],

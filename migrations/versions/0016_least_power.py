@@ -122,19 +122,60 @@ WRITES = {
     "budget_holds": (HELD, OWN),
 }
 BY_FUNCTIONS = "current_user IN ('pantheon_app', 'pantheon_ops')"
-WRONG = "NEW.held_usd < 0 OR NOT NEW.held_usd < 'Infinity' OR NOT NEW.spent_usd < 'Infinity'"
+BY_OPERATIONS = "current_user = 'pantheon_ops'"
+WRONG = "NOT NEW.held_usd < 'Infinity' OR NOT NEW.spent_usd < 'Infinity'"
+# Operations may: one month that somebody changed by hand must not keep them from settling the others.
+OVERDRAWN = "NEW.held_usd < 0 AND current_user = 'pantheon_app'"
 FIXED = (
     "call_id, tenant_id, session_id, turn_id, step, attempt, purpose, agent_key, agent_version, model_alias, provider, "
     "model_id, request_hash, period, reserve_usd, rates, created_at"
 )
+# Who asked and who spoke. No function changes them.
+ASKED = (
+    "id, tenant_id, session_id, user_id, api_key_id, turn_index, idempotency_key, fingerprint, mode, fan_out, "
+    "requested_agent_keys, roster, created_at"
+)
+SPOKEN = (
+    "turn_id, position, tenant_id, agent_key, agent_version, name, status, stop_reason, error_code, model_alias, "
+    f"{TOKENS}, cost_usd"
+)
+
+
+def _put(column: str) -> str:
+    """Whether an update puts another value there."""
+    return f"(NEW.{column} IS NOT NULL AND NEW.{column} IS DISTINCT FROM OLD.{column})"
+
+
 # Not a check: the row that an upsert proposes may well be negative, and only the row that it leaves counts.
 TRIGGERS = {
     "budgets_spent_never_falls": f"""BEFORE UPDATE ON budgets FOR EACH ROW
-        WHEN ((NEW.spent_usd < OLD.spent_usd OR {WRONG}) AND {BY_FUNCTIONS})""",
+        WHEN (((NEW.spent_usd < OLD.spent_usd OR {WRONG}) AND {BY_FUNCTIONS}) OR ({OVERDRAWN}))""",
     "budgets_begin_at_zero": f"""AFTER INSERT ON budgets FOR EACH ROW
-        WHEN ((NEW.spent_usd < 0 OR {WRONG}) AND {BY_FUNCTIONS})""",
+        WHEN (((NEW.spent_usd < 0 OR {WRONG}) AND {BY_FUNCTIONS}) OR ({OVERDRAWN}))""",
     "llm_calls_keep_what_was_asked": f"""BEFORE UPDATE OF {FIXED} ON llm_calls FOR EACH STATEMENT
         WHEN ({BY_FUNCTIONS})""",
+    "turns_keep_who_asked": f"""BEFORE UPDATE OF {ASKED} ON turns FOR EACH STATEMENT
+        WHEN ({BY_FUNCTIONS})""",
+    "replies_keep_who_spoke": f"""BEFORE UPDATE OF {SPOKEN} ON replies FOR EACH STATEMENT
+        WHEN ({BY_FUNCTIONS})""",
+    "sessions_keep_their_creator": f"""BEFORE UPDATE OF id, tenant_id, user_id, created_at ON sessions
+        FOR EACH STATEMENT WHEN ({BY_FUNCTIONS})""",
+    # A message and a reply stay or go. Nobody puts another text in their place.
+    "turns_keep_their_message": f"""BEFORE UPDATE OF message ON turns FOR EACH ROW
+        WHEN (NEW.message NOT IN ('', OLD.message) AND {BY_FUNCTIONS})""",
+    "replies_keep_their_text": f"""BEFORE UPDATE OF text ON replies FOR EACH ROW
+        WHEN ({_put("text")} AND {BY_FUNCTIONS})""",
+    # Operations delete the other texts of every tenant, too.
+    "turns_text_only_goes": f"""BEFORE UPDATE OF response, plan ON turns FOR EACH ROW
+        WHEN ({BY_OPERATIONS} AND ({_put("response")}
+            OR NEW.plan IS DISTINCT FROM OLD.plan
+            AND NEW.plan IS DISTINCT FROM jsonb_set(OLD.plan, '{{unknown_tags}}', '[]')))""",
+    "llm_calls_text_only_goes": f"""BEFORE UPDATE OF output ON llm_calls FOR EACH ROW
+        WHEN ({BY_OPERATIONS} AND {_put("output")})""",
+    "sessions_text_only_goes": f"""BEFORE UPDATE OF title ON sessions FOR EACH ROW
+        WHEN ({BY_OPERATIONS} AND NEW.title NOT IN ('', OLD.title))""",
+    "api_keys_stay_revoked": f"""BEFORE UPDATE OF revoked_at ON api_keys FOR EACH ROW
+        WHEN (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NULL AND {BY_FUNCTIONS})""",
 }
 MAKE_LARGE_OBJECTS = "lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)"
 
@@ -212,7 +253,8 @@ def downgrade() -> None:
     op.execute(f"GRANT EXECUTE ON FUNCTION {MAKE_LARGE_OBJECTS} TO PUBLIC")
     _in_this_database("GRANT TEMPORARY ON DATABASE %I TO PUBLIC")
     for name, when in TRIGGERS.items():
-        op.execute(f"DROP TRIGGER {name} ON {'llm_calls' if 'llm_calls' in when else 'budgets'}")
+        table = when.partition(" ON ")[2].split()[0]
+        op.execute(f"DROP TRIGGER {name} ON {table}")
     op.execute("DROP FUNCTION forbid")
     for table, (_, written) in WRITES.items():
         op.execute(f"ALTER POLICY tenant ON {table} TO pantheon_app WITH CHECK ({written})")

@@ -73,7 +73,8 @@ def _read_packaged(provider: LlmProvider) -> Catalog:
 def _with_local_model(provider: Provider, values: CatalogSettings) -> Provider:
     """The model that `pantheon run` starts answers where a local provider names no address."""
     if provider.kind == "local" and provider.base_url is None:
-        return replace(provider, base_url=values.local_model_url)
+        key = None if values.local_model_key is None else f"env:{Env.LOCAL_MODEL_KEY}"
+        return replace(provider, base_url=values.local_model_url, api_key=key or provider.api_key)
     return provider
 
 

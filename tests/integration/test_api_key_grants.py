@@ -50,6 +50,13 @@ def app(app_url: str) -> Iterator[psycopg.Connection[Row]]:
 def test_the_application_sees_and_revokes_its_tenants_keys(app: psycopg.Connection[Row], key_id: UUID) -> None:
     assert app.execute("SELECT id FROM api_keys").fetchall() == [{"id": key_id}]
     assert app.execute("UPDATE api_keys SET revoked_at = now()").rowcount == 1
+    assert app.execute("UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())").rowcount == 1
+
+
+def test_the_application_cannot_take_a_revocation_back(app: psycopg.Connection[Row], key_id: UUID) -> None:
+    app.execute("UPDATE api_keys SET revoked_at = now()")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute("UPDATE api_keys SET revoked_at = NULL")
 
 
 @pytest.mark.parametrize(

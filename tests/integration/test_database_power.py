@@ -57,6 +57,15 @@ def entry(usd: str, account: str = "tenant", more: str = "", value: str = "") ->
     return ENTRY.format(usd=usd, account=account, more=more, value=value)
 
 
+ASKED = (
+    *("id", "tenant_id", "session_id", "user_id", "api_key_id", "turn_index", "idempotency_key", "fingerprint"),
+    *("mode", "fan_out", "requested_agent_keys", "roster", "created_at"),
+)
+SPOKEN = (
+    *("turn_id", "position", "tenant_id", "agent_key", "agent_version", "name", "status", "stop_reason", "error_code"),
+    *("model_alias", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
+    "cost_usd",
+)
 # Of each role, statements that Postgres refuses with 42501.
 REFUSED: dict[Role, tuple[str, ...]] = {
     Role.APP: (
@@ -109,6 +118,12 @@ REFUSED: dict[Role, tuple[str, ...]] = {
         "UPDATE llm_calls SET cost_usd = 'NaN'",
         "UPDATE llm_calls SET cost_usd = 'Infinity'",
         "DELETE FROM llm_calls",
+        # Who asked and who spoke.
+        *(f"UPDATE turns SET {column} = {column}" for column in ASKED),
+        *(f"UPDATE replies SET {column} = {column}" for column in SPOKEN),
+        *(f"UPDATE sessions SET {column} = {column}" for column in ("id", "tenant_id", "user_id", "created_at")),
+        "UPDATE turns SET message = 'forged'",
+        "UPDATE replies SET text = 'forged'",
     ),
     Role.OPS: (
         "CREATE TEMP TABLE turns ()",
@@ -124,13 +139,20 @@ REFUSED: dict[Role, tuple[str, ...]] = {
         "SELECT * FROM turns",
         "UPDATE turns SET status = 'failed'",
         "UPDATE turns SET user_id = ''",
+        "UPDATE turns SET message = 'forged'",
+        "UPDATE turns SET response = '{}'",
+        """UPDATE turns SET plan = '{"selected_agent_keys": []}'""",
+        """UPDATE turns SET plan = jsonb_set(plan, '{unknown_tags}', '["forged"]')""",
+        "UPDATE llm_calls SET output = 'forged'",
+        "UPDATE replies SET text = 'forged'",
+        "UPDATE sessions SET title = 'forged'",
         "UPDATE llm_calls SET payer = 'platform'",
         "UPDATE llm_calls SET reserve_usd = 0",
         "UPDATE sessions SET visibility = 'tenant'",
         "DELETE FROM turns",
         "DELETE FROM budgets",
         "UPDATE budgets SET spent_usd = 0",
-        "UPDATE budgets SET held_usd = -1",
+        "UPDATE budgets SET held_usd = 'NaN'",
         "UPDATE usage_ledger SET amount_usd = 0",
         "INSERT INTO usage_ledger (created_at) VALUES (now())",
     ),
@@ -170,10 +192,17 @@ ALLOWED: dict[Role, tuple[str, ...]] = {
         "INSERT INTO budgets (payer, period) VALUES ('platform:tenant-1', '2020-01-01')",
         entry("0.1"),
         entry("-0.1", "suspense"),
+        "UPDATE turns SET message = ''",
+        "UPDATE replies SET text = NULL",
         "UPDATE llm_calls SET cost_usd = 1, payer = 'platform', posted_at = now()",
     ),
     Role.OPS: (
-        "UPDATE turns SET message = '', response = NULL, deleted_at = now() WHERE id = gen_random_uuid()",
+        "UPDATE turns SET message = '', response = NULL, plan = jsonb_set(plan, '{unknown_tags}', '[]')",
+        # The release before keeps an active turn's message.
+        "UPDATE turns SET message = message, response = NULL, plan = plan",
+        "UPDATE llm_calls SET output = NULL",
+        "UPDATE replies SET text = NULL",
+        "UPDATE sessions SET title = ''",
         "SELECT has_text, answered_usd FROM turns",
         "SELECT has_title FROM sessions",
     ),

@@ -178,7 +178,7 @@ def test_a_tenant_without_money_makes_no_call(hostile: CouncilRoom, way: str) ->
 @pytest.mark.parametrize("way", WAYS)
 def test_a_tenant_pays_and_holds_no_more_than_its_limit(hostile: CouncilRoom, way: str) -> None:
     allow(hostile)
-    limit = Decimal("0.0009")
+    limit = Decimal("0.001")
     hostile.limit(limit)
     assert 0 < len(take_turns(hostile, way, turns=100)) < 100
     month = hostile.budget(TENANT)

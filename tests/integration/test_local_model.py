@@ -50,7 +50,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalModel]:
 
 @pytest.fixture
 def client(running: LocalModel) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=running.base_url, timeout=DEADLINE_S, trust_env=False) as client:
+    headers = {"Authorization": f"Bearer {running.api_key}"}
+    with httpx.Client(base_url=running.base_url, headers=headers, timeout=DEADLINE_S, trust_env=False) as client:
         yield client
 
 
@@ -129,7 +130,7 @@ def test_a_prompt_beyond_the_window_is_refused_and_not_cut(client: httpx.Client)
 def test_our_client_knows_that_refusal_for_what_it_is(running: LocalModel) -> None:
     entry = build(Settings.model_validate(SETTINGS))["fast"]
     asked = Request("call", "turn", entry, (Message("user", "word " * 9000),), 4)
-    with contextlib.closing(OpenAICompatibleProvider(running.base_url)) as provider:
+    with contextlib.closing(OpenAICompatibleProvider(running.base_url, running.api_key)) as provider:
         completion = provider.complete(asked)
     assert (completion.status, completion.error) == ("unbilled", "context_overflow")
 
@@ -142,11 +143,25 @@ def test_a_long_answer_does_not_hold_up_another(client: httpx.Client) -> None:
         assert ask(client, "Name a colour.", max_tokens=2)["usage"]["completion_tokens"] == 2
 
 
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer other"}], ids=["no key", "another key"])
+def test_it_answers_nobody_without_its_key_because_the_cache_tells_prompts(
+    running: LocalModel, headers: dict[str, str]
+) -> None:
+    address = running.base_url.removesuffix("/v1")
+    for path in ("/v1/chat/completions", "/v1/completions", "/completion", "/chat/completions", "/infill", "/tokenize"):
+        answer = httpx.post(f"{address}{path}", json=body("Guess."), headers=headers, trust_env=False)
+        assert answer.status_code == 401, path
+    assert httpx.get(f"{address}/props", headers=headers, trust_env=False).status_code == 401
+    title = Path(f"/proc/{running.pid}/cmdline").read_text()
+    assert running.api_key not in title + repr(running)
+
+
 def test_no_page_of_another_origin_may_use_it_and_nobody_sees_the_prompts(running: LocalModel) -> None:
     address = running.base_url.removesuffix("/v1")
+    known = {"Authorization": f"Bearer {running.api_key}"}
     listed = httpx.get(f"{address}/v1/models", headers={"Origin": "http://elsewhere.example"}, trust_env=False)
     assert listed.headers["access-control-allow-origin"] == ""
-    assert httpx.get(f"{address}/slots", trust_env=False).status_code == 501
+    assert httpx.get(f"{address}/slots", headers=known, trust_env=False).status_code == 501
 
 
 def test_sigint_does_not_end_it(running: LocalModel, client: httpx.Client) -> None:

@@ -40,7 +40,8 @@ def test_replies_are_counted_from_the_plans_first_agent_whether_or_not_the_manag
         return "Violets."
 
     if refused:
-        # Room for the three agents, and for no helper.
+        # Room for three agents with short answers, and for no helper beside the first of them.
+        room.owner.execute("UPDATE agent_versions SET max_output_tokens = 16")
         room.limit(0, "platform")
         room.take(ALL, session_id=room.make_session())
         room.limit_to(f"spent_usd + {sum(reserve for (reserve,) in room.calls('reserve_usd'))}")

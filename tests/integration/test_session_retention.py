@@ -38,16 +38,17 @@ def living(room: CouncilRoom) -> set[UUID]:
 
 
 def rows_of(room: CouncilRoom, session_id: UUID) -> list[Any]:
-    """Whatever is stored of a session, but for ids and times."""
+    """Whatever is stored of a session, but for ids and times. Publish inserts the rows of a ledger in any order."""
     tables = {"sessions": "id", "turns": "session_id", "llm_calls": "session_id", "summaries": "session_id"}
     tables |= {"usage_ledger": "session_id", "audit_events": "session_id"}
     found = [room.rows(f"SELECT * FROM {name} WHERE {key} = %s ORDER BY 1", session_id) for name, key in tables.items()]
     query = "SELECT r.* FROM replies r JOIN turns t ON t.id = r.turn_id WHERE t.session_id = %s ORDER BY position"
-    return [
+    shown = [
         {name: bool(value) if name.endswith("_at") else value for name, value in row.items() if name not in VOLATILE}
         for rows in (*found, room.rows(query, session_id))
         for row in rows
     ]
+    return sorted(shown, key=str)
 
 
 def test_an_untouched_session_goes_as_if_its_client_had_deleted_it(room: CouncilRoom, ops: WatchedDatabase) -> None:
@@ -192,8 +193,10 @@ def test_no_role_removes_a_session_that_lives_or_had_a_turn(
 def test_untouched_sessions_are_found_by_an_index(room: CouncilRoom, ops: WatchedDatabase) -> None:
     """Those that were deleted stay as rows, and must not be looked at each time."""
     room.owner.execute(
-        """INSERT INTO sessions SELECT gen_random_uuid(), tenant_id, user_id, title, mode, fan_out, agent_keys, 1,
-        now(), created_at - interval '1 year', updated_at FROM sessions, generate_series(1, 5000)"""
+        """INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys, deleted_at, created_at)
+        SELECT gen_random_uuid(), tenant_id, user_id, '', mode, fan_out, agent_keys, now(),
+               created_at - interval '1 year'
+        FROM sessions, generate_series(1, 5000)"""
     )
     room.owner.execute("ANALYZE sessions")
     plan = room.rows(

@@ -121,6 +121,13 @@ class TestEvent:
             assert built["headers"][f"x-forwarded-{name}"] == value
             assert built["multiValueHeaders"][f"x-forwarded-{name}"] == [value]
 
+    @pytest.mark.parametrize(("host", "named"), [("[::1]:8000", "localhost:8000"), ("[::1]", "localhost")])
+    def test_an_address_of_ipv6_is_named_because_functions_cannot_read_it(self, host: str, named: str) -> None:
+        built = event(scope(headers={"host": host}))
+        assert (built["headers"]["host"], built["requestContext"]["domainName"]) == (named, "localhost")
+        context: Any = LambdaContext("api", "request-1", 1.0)
+        assert Mangum(FastAPI(), lifespan="off")(built, context)["statusCode"] == 404
+
     @pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream", "image/png", ""])
     @pytest.mark.parametrize(("sent", "arrived"), [("{'ü'}".encode(), "{'ü'}"), (b"a\xff\xfeb\x00", "a��b\x00")])
     def test_a_body_is_text_whatever_its_type(self, content_type: str, sent: bytes, arrived: str) -> None:

@@ -53,6 +53,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.LLM_BASE_URL: "https://models/v1",
         Env.LLM_API_KEY: "key",
         Env.LOCAL_MODEL_URL: "http://127.0.0.1:1/v1",
+        Env.LOCAL_MODEL_KEY: "key",
         Env.TURN_SECONDS: "12.5",
         Env.MAX_CALL_S: "3",
         Env.ROUTING_ALIAS: "deep",
