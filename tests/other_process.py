@@ -75,10 +75,10 @@ class OtherProcess:
         return self.room.resume(turn_id, self.room.runner(db=self.db, provider=self.provider))
 
     def cancel(self) -> None:
-        record_cancel(self.db, self.room.tenant_id, self.room.row("SELECT id FROM turns")["id"])
+        record_cancel(self.db, self.room.actor, self.room.row("SELECT id FROM turns")["id"])
 
     def delete(self) -> None:
-        sessions.record_session_deletion(self.db, self.room.tenant_id, self.room.session_id)
+        sessions.record_session_deletion(self.db, self.room.actor, self.room.session_id)
 
     def take(self, message: str, **request: Any) -> Any:
         return self.room.take(message, runner=self.room.runner(db=self.db, provider=self.provider), **request)

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from uuid6 import uuid7
 
 from functions.moments import read_time
+from functions.names import not_blank, visible_name
 from functions.requests import CurrentCaller, RequestedPage, SessionId
 from functions.schemas import Body, PageOf, ProblemView
 from functions.strict_route import StrictRoute
@@ -36,12 +37,6 @@ router = APIRouter(
 )
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable() or not text.strip():
-        raise PydanticCustomError("not_printable", "Input should hold printable characters, and not only blanks")
-    return text
-
-
 def _time(written: object) -> datetime | None:
     if written is None:
         return None
@@ -55,7 +50,10 @@ def _time(written: object) -> datetime | None:
 _MOMENT = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}
 _BOUNDS: dict[str, Any] = {"minLength": 1, "maxLength": 200}
 Name = Annotated[
-    str, Field(min_length=1, max_length=200, json_schema_extra=_BOUNDS | {"pattern": r"\S"}), AfterValidator(_printable)
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra=_BOUNDS | {"pattern": r"\S"}),
+    AfterValidator(visible_name),
+    AfterValidator(not_blank),
 ]
 
 

@@ -37,7 +37,7 @@ async def export_session(
 ) -> Response:
     """The session, its agents, its turns that have ended, and its summaries. A page ends at 4 MB; the next one is at
     `next_cursor`, and in the header `Link`."""
-    page = load_export(database(), caller.tenant_id, session_id, cursor)
+    page = load_export(database(), caller.actor, session_id, cursor)
     media_type, suffix = _TYPES[format]
     part = "" if page.after is None else f"-after-{page.after}"
     headers = {"Content-Disposition": f'attachment; filename="session-{session_id}{part}.{suffix}"'}

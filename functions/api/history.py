@@ -16,6 +16,7 @@ from shared.db.api.summaries import load_archive, load_audit, load_summaries
 from shared.db.api.waits import wait_slot
 from shared.db.engine import Row, database
 from shared.db.turns import StoredTurn, load_turn
+from shared.domain.actor import Actor
 from shared.domain.summary import stored_items
 from shared.domain.turn import format_time
 from shared.names import API_PREFIX
@@ -37,11 +38,11 @@ async def read_turn(
     """An ended turn as it was answered, a running one with the replies that are finished. `wait` holds the answer for
     so many seconds, or until the turn has ended or more than `after` of its steps have finished. A tenant has at most 8
     waits at once; a further one answers at once."""
-    turn = load_turn(database(), caller.tenant_id, turn_id)
+    turn = load_turn(database(), caller.actor, turn_id)
     if wait and not _has_news(turn, after):
         with wait_slot(database(), caller.tenant_id) as waits:
             if waits:
-                turn = _wait_for_news(caller.tenant_id, turn, wait, after)
+                turn = _wait_for_news(caller.actor, turn, wait, after)
     return Response(turn.body, media_type="application/json")
 
 
@@ -49,20 +50,20 @@ def _has_news(turn: StoredTurn, after: int | None) -> bool:
     return turn.ended or (after is not None and turn.steps_finished > after)
 
 
-def _wait_for_news(tenant_id: str, turn: StoredTurn, seconds: float, after: int | None) -> StoredTurn:
+def _wait_for_news(actor: Actor, turn: StoredTurn, seconds: float, after: int | None) -> StoredTurn:
     """The turn once it has news, or after so many seconds. No transaction is open while this sleeps."""
     began = time.monotonic()
     while not _has_news(turn, after) and (waited := time.monotonic() - began) < seconds:
         # One process serves one request: nobody else waits while this one sleeps.
         time.sleep(min(max(_POLL_S, waited / 10), _POLL_AT_MOST_S, seconds - waited))
-        turn = load_turn(database(), tenant_id, turn.id)
+        turn = load_turn(database(), actor, turn.id)
     return turn
 
 
 @router.get("/sessions/{session_id}/turns", response_model=PageOf[TurnView])
 async def list_turns(caller: CurrentCaller, session_id: SessionId, page: RequestedPage) -> Response:
     """The session's turns by index. A page ends at 4 MB."""
-    bodies, next_cursor = load_turns(database(), caller.tenant_id, session_id, page)
+    bodies, next_cursor = load_turns(database(), caller.actor, session_id, page)
     text = f'{{"items":[{",".join(bodies)}],"next_cursor":{json.dumps(next_cursor)}}}'
     return Response(text, media_type="application/json")
 
@@ -70,14 +71,14 @@ async def list_turns(caller: CurrentCaller, session_id: SessionId, page: Request
 @router.get("/sessions/{session_id}/summaries", response_model=PageOf[SummaryView])
 async def list_summaries(caller: CurrentCaller, session_id: SessionId, page: RequestedPage) -> dict[str, Any]:
     """The session's summaries, each with the items that were in memory then."""
-    found = load_summaries(database(), caller.tenant_id, session_id, page)
+    found = load_summaries(database(), caller.actor, session_id, page)
     return {"items": [summary_view(row) for row in found.items], "next_cursor": found.next_cursor}
 
 
 @router.get("/sessions/{session_id}/archive", response_model=PageOf[ArchivedView])
 async def list_archive(caller: CurrentCaller, session_id: SessionId, page: RequestedPage) -> dict[str, Any]:
     """The items that left memory. `successor` is the item that took the place of a replaced or duplicate one."""
-    found = load_archive(database(), caller.tenant_id, session_id, page)
+    found = load_archive(database(), caller.actor, session_id, page)
     items = [{**row["item"], "archived_at": format_time(row["created_at"])} for row in found.items]
     return {"items": items, "next_cursor": found.next_cursor}
 
@@ -85,7 +86,7 @@ async def list_archive(caller: CurrentCaller, session_id: SessionId, page: Reque
 @router.get("/turns/{turn_id}/audit", response_model=PageOf[AuditView])
 async def list_audit(caller: CurrentCaller, turn_id: TurnId) -> dict[str, Any]:
     """Who asked, who answered and why those, and every attempt that it took."""
-    events = load_audit(database(), caller.tenant_id, turn_id)
+    events = load_audit(database(), caller.actor, turn_id)
     items = [{**event, "created_at": format_time(event["created_at"])} for event in events]
     return {"items": items, "next_cursor": None}
 
@@ -95,7 +96,7 @@ async def list_audit(caller: CurrentCaller, turn_id: TurnId) -> dict[str, Any]:
 )
 async def cancel_turn(request: Request, caller: CurrentCaller, turn_id: TurnId) -> Response:
     """No further call starts; replies that are finished are kept, and paid."""
-    turn = record_cancel(database(), caller.tenant_id, turn_id)
+    turn = record_cancel(database(), caller.actor, turn_id)
     headers = {"Location": f"{base_path(request.scope)}{API_PREFIX}/turns/{turn_id}"}
     return Response(turn.body, 202, headers, "application/json")
 

@@ -43,6 +43,8 @@ def _session(page: ExportPage) -> Iterator[str]:
         [
             f"- Session: {session['id']}",
             f"- Made: {format_time(session['created_at'])}",
+            f"- Made by: {_line(session['created_by'])}",
+            f"- Visibility: {session['visibility']}",
             f"- Mode: {session['mode']}, {session['fan_out']}",
             *(f"- Agent: {_line(page.names[key])} ({_line(key)})" for key in session["agent_keys"]),
         ]

@@ -1,5 +1,6 @@
 """Sessions: a roster and a mode, and the turns that belong to them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -10,6 +11,7 @@ from functions.schemas import NewSession, PageOf, SessionChange, SessionView
 from functions.strict_route import StrictRoute
 from shared.db.api.agents import load_unknown_keys
 from shared.db.api.sessions import (
+    check_session_owned,
     load_session,
     load_sessions,
     record_session,
@@ -23,46 +25,53 @@ from shared.names import API_PREFIX
 
 router = APIRouter(prefix=f"{API_PREFIX}/sessions", route_class=StrictRoute)
 
+_SHOWN = ("title", "mode", "agent_keys", "fan_out", "created_by", "visibility")
+
 
 @router.get("", response_model=PageOf[SessionView])
 async def list_sessions(caller: CurrentCaller, page: RequestedPage) -> dict[str, Any]:
-    found = load_sessions(database(), caller.tenant_id, page)
+    """The caller's sessions and those that are visible to the tenant; all of the tenant's for an admin."""
+    found = load_sessions(database(), caller.actor, page)
     return {"items": [session_view(row) for row in found.items], "next_cursor": found.next_cursor}
 
 
 @router.post("", status_code=201, response_model=SessionView)
 async def create_session(caller: CurrentCaller, body: NewSession) -> dict[str, Any]:
-    _check_known(caller.tenant_id, body.agent_keys)
+    """Make a session. A `private` one is for its creator and admins, a `tenant` one for every member of the tenant."""
+    if unknown := load_unknown_keys(database(), caller.tenant_id, body.agent_keys):
+        raise _unknown_agents(unknown)
     return session_view(record_session(database(), caller.tenant_id, caller.user_id, uuid7(), body.model_dump()))
 
 
 @router.get("/{session_id}", response_model=SessionView)
 async def read_session(caller: CurrentCaller, session_id: SessionId) -> dict[str, Any]:
-    return session_view(load_session(database(), caller.tenant_id, session_id))
+    return session_view(load_session(database(), caller.actor, session_id))
 
 
 @router.patch("/{session_id}", response_model=SessionView)
 async def change_session(caller: CurrentCaller, session_id: SessionId, body: SessionChange) -> dict[str, Any]:
-    """Change what is given. A turn that runs keeps the roster and the mode that it started with."""
-    if body.agent_keys is not None:
-        _check_known(caller.tenant_id, body.agent_keys)
-    return session_view(record_session_change(database(), caller.tenant_id, session_id, body.model_dump()))
+    """Change what is given. Only the session's creator and admins can change it. A turn that runs keeps the roster and
+    the mode that it started with."""
+    if body.agent_keys and (unknown := load_unknown_keys(database(), caller.tenant_id, body.agent_keys)):
+        # 404 and 403 come first.
+        check_session_owned(database(), caller.actor, session_id)
+        raise _unknown_agents(unknown)
+    return session_view(record_session_change(database(), caller.actor, session_id, body.model_dump()))
 
 
 @router.delete("/{session_id}", status_code=204)
 async def delete_session(caller: CurrentCaller, session_id: SessionId) -> Response:
-    """All text goes; what was spent stays on the ledger."""
-    record_session_deletion(database(), caller.tenant_id, session_id)
+    """All text goes; what was spent stays on the ledger. Only the session's creator and admins can delete it."""
+    record_session_deletion(database(), caller.actor, session_id)
     return Response(status_code=204)
 
 
-def _check_known(tenant_id: str, keys: list[str]) -> None:
+def _unknown_agents(keys: Sequence[str]) -> UnknownAgent:
     """A disabled agent may be listed, an unknown one may not."""
-    if unknown := load_unknown_keys(database(), tenant_id, keys):
-        raise UnknownAgent(f"There is no agent {', '.join(repr(key) for key in unknown)}.")
+    return UnknownAgent(f"There is no agent {', '.join(repr(key) for key in keys)}.")
 
 
 def session_view(row: Row) -> dict[str, Any]:
     """A session as clients see it."""
     times = {name: format_time(row[name]) for name in ("created_at", "updated_at")}
-    return {name: row[name] for name in ("title", "mode", "agent_keys", "fan_out")} | {"id": str(row["id"])} | times
+    return {name: row[name] for name in _SHOWN} | {"id": str(row["id"])} | times

@@ -101,7 +101,7 @@ async def read_usage(
     total without. Sorted by the groups in this order. Days are those of UTC. The period is 400 days at most, by
     session_id 92 days, and 422 otherwise."""
     groups = read_groups(group_by, GROUPS)
-    found = load_totals(database(), caller.tenant_id, period, groups, page)
+    found = load_totals(database(), caller.actor, period, groups, page)
     return {"items": [total_view(row, groups) for row in found.items], "next_cursor": found.next_cursor}
 
 
@@ -123,7 +123,7 @@ async def list_calls(
     The period is 400 days at most, and 422 otherwise."""
     as_csv = prefers_csv(request.headers.get("accept", ""))
     page = PageRequest(limit or (_CSV_ROWS if as_csv else 20), cursor, order)
-    found = load_ledger(database(), caller.tenant_id, period, page)
+    found = load_ledger(database(), caller.actor, period, page)
     if not as_csv:
         body = {"items": [_view(row) for row in found.items], "next_cursor": found.next_cursor}
         return JSONResponse(body, headers={"Vary": "Accept"})

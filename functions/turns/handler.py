@@ -53,6 +53,7 @@ async def post_turn(
     posted = TurnRequest(
         tenant_id=caller.tenant_id,
         user_id=caller.user_id,
+        is_admin=caller.actor.is_admin,
         session_id=session_id,
         message=body.message,
         mode=body.mode,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from shared.db.engine import Database, Row
 from shared.db.statement import load
+from shared.domain.actor import Actor
 from shared.domain.money import COUNTS, ZERO, Usage
 from shared.domain.problem import problem
 from shared.domain.turn import Charge, Plan, Reply, Turn, TurnStatus, charged
@@ -30,11 +31,11 @@ class StoredTurn:
         return self.status not in ("accepted", "running")
 
 
-def load_turn(db: Database, tenant_id: str, turn_id: UUID) -> StoredTurn:
-    """Raises NotFound."""
-    params = {"b_id": turn_id}
+def load_turn(db: Database, actor: Actor, turn_id: UUID) -> StoredTurn:
+    """Raises NotFound, also for a turn in a session that the actor does not see."""
+    params = {"b_id": turn_id, **actor.params}
     # The calls are read first. Then a turn that ends in between is returned complete.
-    calls, turns = db.read_all(tenant_id, (_CALLS, params), (_LOAD, params))
+    calls, turns = db.read_all(actor.tenant_id, (_CALLS, params), (_LOAD, params))
     if not turns:
         raise NotFound("There is no such turn.")
     return _stored(turns[0], calls)

@@ -1,7 +1,8 @@
 """Tags: @key or @Name in the user's message, and nowhere else.
 
 A tag begins where no word and no @ comes before it, so that an e-mail address is none, and nothing inside backticks
-is one. Reading takes time linear in the message, whatever is in it.
+is one. Scripts that put no spaces between words may go on before and behind it. Reading takes time linear in the
+message, whatever is in it.
 """
 
 import re
@@ -14,6 +15,12 @@ from shared.domain.agent import Agent
 _FENCE = re.compile(r"`+")
 # To a pattern that ignores case each of these is any other of them; to a reader only two are.
 _IS = {"i": "(?-i:[iI])", "I": "(?-i:[iI])", "\u0131": "(?-i:\u0131)", "\u0130": "(?-i:\u0130)"}
+# Han, kana, Thai, Lao, Burmese and Khmer: scripts without spaces between words.
+_SPACELESS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_ENDS_SPACELESS = re.compile(f"[{_SPACELESS}]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Tags:
 
 def parse_tags(message: str, roster: Mapping[str, Agent]) -> Tags:
     """Find the tags of `roster`'s agents, by key or by name, in any case."""
-    if "@" not in message:
+    if "@" not in message and "＠" not in message:
         return Tags((), ())
     text = _without_code(message)
     called = _called(roster.values())
@@ -44,11 +51,24 @@ def parse_tags(message: str, roster: Mapping[str, Agent]) -> Tags:
 def _pattern(text: str, called: Iterable[tuple[str, str]]) -> re.Pattern[str]:
     r"""What a tag looks like in `text`: one group for each way to call an agent, and none for a tag of nobody. To `re`
     a combining mark is no part of a word, so those that occur are added to \w. A name ends where no further word goes
-    on: "@writers" is not "@writer", and "@writer-in-chief" neither."""
+    on: "@writers" is not "@writer", and "@writer-in-chief" neither. Behind a letter of a spaceless script, a tag must
+    not go on like an address."""
     marks = "" if text.isascii() else "".join(c for c in set(text) if unicodedata.category(c).startswith("M"))
     word = rf"[\w{marks}]"
-    known = "|".join(f"({''.join(map(_letter, name))})" for name, _ in called) or "(?!)"
-    return re.compile(rf"(?<![\w@{marks}])@(?:(?:{known})(?!{word}|-{word})|{word}+(?:-{word}+)*)", re.IGNORECASE)
+    known = "|".join(f"({_name(name)}{_end(name, word, marks)})" for name, _ in called) or "(?!)"
+    begins = rf"(?:(?<![\w@＠{marks}])[@＠]|(?<=[{_SPACELESS}])[@＠](?!{word}++(?:-{word}++)*+\.{word}))"
+    return re.compile(rf"{begins}(?:{known}|{word}+(?:-{word}+)*)", re.IGNORECASE)
+
+
+def _end(name: str, word: str, marks: str) -> str:
+    """Where a name ends. Letters of spaceless scripts may go on behind a name of their own."""
+    more = rf"(?![{_SPACELESS}]){word}{f'|[{marks}]' if marks else ''}" if _ENDS_SPACELESS.search(name) else word
+    return rf"(?!{more}|-{word})"
+
+
+def _name(name: str) -> str:
+    """A pattern of a name in any case, typed with its accents composed or apart."""
+    return "".join(map(_letter, unicodedata.normalize("NFC", name)))
 
 
 def _called(agents: Iterable[Agent]) -> list[tuple[str, str]]:
@@ -60,10 +80,14 @@ def _called(agents: Iterable[Agent]) -> list[tuple[str, str]]:
 
 
 def _letter(letter: str) -> str:
-    """A pattern of a name's letter in any case; that of some has more letters, as "ß" has "SS"."""
-    folded = letter.casefold()
-    one = _IS.get(letter, re.escape(letter))
-    return one if len(folded) == 1 else f"(?:{one}|{''.join(_IS.get(part, re.escape(part)) for part in folded)})"
+    """A pattern of a name's letter in any case and form; some have more letters, as "ß" has "SS"."""
+    forms = [_IS.get(letter, re.escape(letter))]
+    folded, apart = letter.casefold(), unicodedata.normalize("NFD", letter)
+    if len(folded) > 1:
+        forms.append("".join(_IS.get(part, re.escape(part)) for part in folded))
+    if apart != letter:
+        forms.append("".join(_IS.get(part, re.escape(part)) for part in apart))
+    return forms[0] if len(forms) == 1 else f"(?:{'|'.join(forms)})"
 
 
 def _without_code(message: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.conversation import Conversation, PastTurn, Said
+from shared.domain.quotation import quote_agent, quote_user
 from shared.llm.port import Message
 from shared.llm.tokens import estimate_text
 from shared.summary.merge import Limits
@@ -37,4 +38,5 @@ def transcript(turns: Sequence[PastTurn]) -> tuple[Message, ...]:
 
 
 def _spoken(turn: PastTurn) -> str:
-    return "\n".join([f"User: {turn.message}", *[f"{said.name}: {said.text}" for said in turn.replies]])
+    said = [quote_user(turn.message), *[quote_agent(said.name, said.text) for said in turn.replies]]
+    return "\n".join([quotation.element for quotation in said])

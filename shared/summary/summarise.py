@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from shared.domain.conversation import Conversation, PastTurn, Said
+from shared.domain.quotation import MATERIAL, quote_lines, quote_part
 from shared.domain.summary import Summary
 from shared.domain.turn import Fallback, Purpose
 from shared.llm.port import Completion, Message
@@ -24,12 +25,15 @@ STRUCTURE: Final = "summary_structure"
 # What the text falls back to keeps so many characters of each turn, and so many in all.
 _EXCERPT, _LONGEST_EXCERPT = 200, 4000
 
-_WRITE = """\
+_WRITE = f"""\
 You keep the memory of a conversation between a user and a council of agents. Write one summary that replaces the one \
 before it: who wants what and why, what was found out, what was decided, what is still open. Keep names, numbers and \
-dates as they were said. Leave out small talk. Plain sentences, no headings."""
+dates as they were said. Leave out small talk. Plain sentences, no headings, none of the marks.
 
-_EXTRACT = """\
+{MATERIAL}"""
+
+_EXTRACT = (
+    """\
 You extract what must not be forgotten from a conversation. Answer with one JSON object and nothing else:
 {"add": {"key_facts": ["..."], "decisions": [], "open_questions": [], "action_items": []},
 "replace": [{"id": "F1", "text": "..."}], "close": [{"id": "Q2", "reason": "answered", "of": null}]}
@@ -39,7 +43,11 @@ replace: a known item whose value these turns change, with the whole new sentenc
 close: a known item that these turns end. The reason is "answered", "done", "outdated", or "duplicate". For a \
 duplicate, "of" is the id of the other item that says the same; otherwise it is null.
 A known item that you do not name stays as it is. Items about different things are no duplicates, even if they have \
-most words in common."""
+most words in common.
+
+"""
+    + MATERIAL
+)
 
 
 class AskHelper(Protocol):
@@ -77,8 +85,8 @@ def _write(
     previous: Summary, turns: Sequence[PastTurn], policy: SummaryPolicy, ask: AskHelper
 ) -> tuple[str, tuple[Fallback, ...]]:
     def build(room: int) -> tuple[Message, ...]:
-        known = f"The summary so far:\n{previous.text}" if previous.text else "There is no summary yet."
-        return _fit(Message("system", f"{_WRITE}\n\n{known}"), turns, room)
+        known = quote_part("summary", previous.text).element if previous.text else "There is no summary yet."
+        return _fit(Message("system", _WRITE), known, turns, room)
 
     step, answer = ask(TEXT, build)
     if isinstance(answer, str):
@@ -92,8 +100,9 @@ def _extract(
     previous: Summary, turns: Sequence[PastTurn], turn_index: int, policy: SummaryPolicy, ask: AskHelper
 ) -> tuple[Merged, tuple[Fallback, ...]]:
     def build(room: int) -> tuple[Message, ...]:
-        known = "\n".join(f"[{item.id}] {item.text}" for item in previous.items)
-        return _fit(Message("system", f"{_EXTRACT}\n\nKnown items:\n{known or '(none)'}"), turns, room)
+        items = [f"[{item.id}] {item.text}" for item in previous.items]
+        known = quote_lines("known_items", items).element if items else "There are no known items yet."
+        return _fit(Message("system", _EXTRACT), known, turns, room)
 
     step, answer = ask(STRUCTURE, build, schema_of(Changes))
     read = Fallback(STRUCTURE, answer, step) if isinstance(answer, str) else parse(Changes, answer, STRUCTURE, step)
@@ -103,20 +112,25 @@ def _extract(
     return merged, tuple(Fallback(STRUCTURE, reason, step) for reason in merged.ignored)
 
 
-def _fit(system: Message, turns: Sequence[PastTurn], room: int) -> tuple[Message, ...]:
-    """The newest turns that there is room for, as one message; the ending one always."""
-    room -= estimate_tokens((system,))
+def _fit(system: Message, known: str, turns: Sequence[PastTurn], room: int) -> tuple[Message, ...]:
+    """What is known, and the newest turns that there is room for, as one message; the ending turn always."""
+    room -= estimate_tokens((system, Message("user", known)))
     said: list[str] = []
     for message in reversed(transcript(turns)):
         room -= estimate_tokens((message,))
         if room < 0 and said:
             break
         said.append(message.text)
-    return system, Message("user", "The turns:\n\n" + "\n\n".join(reversed(said)))
+    return system, Message("user", "\n\n".join([known, "The turns:", *reversed(said)]))
 
 
 def _excerpt(previous: Summary, turns: Sequence[PastTurn], policy: SummaryPolicy) -> str:
     """The old text, and the beginning of what was said since, as much as there is room for."""
-    said = [" ".join(message.text.split())[:_EXCERPT] for message in transcript(turns)]
-    text = "\n".join([*([previous.text] if previous.text else []), *said])
+    text = "\n".join([*([previous.text] if previous.text else []), *[_beginning(turn) for turn in turns]])
     return text[-min(_LONGEST_EXCERPT, policy.limits.characters) :]
+
+
+def _beginning(turn: PastTurn) -> str:
+    """The beginning of a turn, a line for each who spoke, so that no text can begin another one's line."""
+    spoken = [("User", turn.message), *[(said.name, said.text) for said in turn.replies]]
+    return "\n".join([" ".join(f"{name}: {text}".split()) for name, text in spoken])[:_EXCERPT]

@@ -15,6 +15,7 @@ from uuid import UUID
 from shared.catalog import catalog
 from shared.db.engine import Database, Params, Row
 from shared.db.protocol import HISTORY_TURNS, LOAD_NEW_TURN
+from shared.domain.actor import Actor
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.json_text import json_text
@@ -38,7 +39,7 @@ from shared.settings import settings
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
     """A posted turn. `mode` None means the session's; `later` leaves the running to the worker. `api_key_id` is the key
-    that posted it, if it was one."""
+    that posted it, if it was one. `is_admin` lets the user post in every session of the tenant."""
 
     tenant_id: str
     user_id: str
@@ -49,6 +50,11 @@ class TurnRequest:
     idempotency_key: str | None = None
     later: bool = False
     api_key_id: UUID | None = None
+    is_admin: bool = False
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.tenant_id, self.user_id, is_admin=self.is_admin)
 
     def fingerprint(self) -> str:
         """What a key stands for: the same session and the same body."""
@@ -96,13 +102,16 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         "b_turns_per_minute": settings().turns_per_minute,
         "b_active_turns": settings().tenant_active_turns,
         "b_history_turns": HISTORY_TURNS,
+        **request.actor.params,
     }
     loaded = db.read(request.tenant_id, LOAD_NEW_TURN, params)[0]
-    if loaded["used"]:
-        return _stored(loaded["used"], request)
-    session = loaded["session"]
+    session, used = loaded["session"], loaded["used"]
+    if used and used["deleted"]:
+        raise SessionDeleted
     if session is None:
         raise NotFound("There is no such session.")
+    if used:
+        return _stored(used, request)
     mode = request.mode or session["mode"]
     if request.agent_keys is not None and mode != "manual":
         raise InvalidRequest("agent_keys can be given in mode 'manual' only.")
@@ -145,8 +154,6 @@ def _summary(row: dict[str, Any]) -> Summary:
 
 
 def _stored(used: dict[str, Any], request: TurnRequest) -> Stored:
-    if used["deleted"]:
-        raise SessionDeleted
     if used["fingerprint"] != request.fingerprint():
         raise IdempotencyKeyReused
     return Stored(UUID(used["id"]), used["status"], used["response"])
@@ -189,4 +196,5 @@ def _columns(request: TurnRequest, header: Header, fan_out: str, roster: dict[st
         "t_api_key_id": request.api_key_id,
         "t_turns_per_minute": settings().turns_per_minute,
         "t_active_turns": settings().tenant_active_turns,
+        **request.actor.params,
     }

@@ -16,6 +16,7 @@ from uuid6 import uuid7
 from shared.catalog import catalog
 from shared.db.engine import Database
 from shared.db.turns import StoredTurn, load_turn
+from shared.domain.actor import Actor
 from shared.domain.money import ZERO
 from shared.domain.outcome import Bill, TurnOutcome
 from shared.domain.turn import Purpose, Turn
@@ -59,7 +60,7 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
     for _ in range(_MOST_LOADS):
         draft = _load(runner.db, request, turn_id)
         if isinstance(draft, Stored):
-            return _replay(runner, request.tenant_id, draft)
+            return _replay(runner, request.actor, draft)
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
         council = Council(draft.conversation, _asker(runner, journal), routing=_routing())
         journal.first_calls = council.first_calls
@@ -205,22 +206,22 @@ def _standing(
     runner: Runner, header: Header, journal: TurnJournal, started: float, *, handed_over: bool = False
 ) -> TurnOutcome:
     """The answer of a runner that did not publish: the turn as it stands."""
-    stored = _load_stored(runner, header.tenant_id, header.turn_id)
+    stored = _load_stored(runner, Actor.service(header.tenant_id), header.turn_id)
     seconds = time.monotonic() - started
     return TurnOutcome(stored.id, stored.status, stored.body, journal.figures(), (), seconds, handed_over=handed_over)
 
 
-def _replay(runner: Runner, tenant_id: str, found: Stored) -> TurnOutcome:
+def _replay(runner: Runner, actor: Actor, found: Stored) -> TurnOutcome:
     """Answer from what was loaded with the key; a turn that has not ended is read from its journal."""
     if found.response is not None:
         return TurnOutcome(found.turn_id, found.status, found.response, replayed=True)
-    stored = _load_stored(runner, tenant_id, found.turn_id)
+    stored = _load_stored(runner, actor, found.turn_id)
     return TurnOutcome(stored.id, stored.status, stored.body, replayed=stored.ended)
 
 
-def _load_stored(runner: Runner, tenant_id: str, turn_id: UUID) -> StoredTurn:
+def _load_stored(runner: Runner, actor: Actor, turn_id: UUID) -> StoredTurn:
     """A turn that was there a moment ago. Raises SessionDeleted."""
     try:
-        return load_turn(runner.db, tenant_id, turn_id)
+        return load_turn(runner.db, actor, turn_id)
     except NotFound as error:
         raise SessionDeleted from error

@@ -24,7 +24,9 @@ TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA, DRAWING)
 CHECKOV = "infra_cdk/checkov.txt"
 EMULATOR = "local/emulator.txt"
 FUZZ = "tests/fuzz.txt"
-LOCKS = (*TOGETHER, CHECKOV, EMULATOR, FUZZ)
+PEERS = ("bench/peers/langgraph.txt", "bench/peers/openai_agents.txt")
+LOCKS = (*TOGETHER, CHECKOV, EMULATOR, FUZZ, *PEERS)
+NPM, NPM_LOCK, NPM_SETTINGS = "infra_cdk/package.json", "infra_cdk/package-lock.json", "infra_cdk/.npmrc"
 
 _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+")
 
@@ -84,6 +86,35 @@ def test_a_lock_file_holds_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text
     assert not re.search(r"^\s*(-i|-f|-e|--index|--extra-index|--find-links|--trusted-host)", text, re.MULTILINE)
+
+
+def test_every_lock_file_is_among_those_that_are_checked() -> None:
+    packages = ("bench", "functions", "infra_cdk", "local", "migrations", "shared", "tests")
+    found = [path for package in packages for path in (ROOT / package).rglob("*.txt") if "--hash=" in path.read_text()]
+    assert {str(path.relative_to(ROOT)) for path in found} == set(LOCKS)
+
+
+def test_the_npm_lock_has_a_hash_of_every_package_and_no_address() -> None:
+    lock = json.loads((ROOT / NPM_LOCK).read_text())
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert packages
+    hashes = {name: package.get("integrity", "") for name, package in packages.items()}
+    assert {name: found for name, found in hashes.items() if not re.fullmatch(r"sha512-[\w+/]{86}==", found)} == {}
+    assert [name for name, package in packages.items() if "resolved" in package or package.get("link")] == []
+    assert "://" not in (ROOT / NPM_LOCK).read_text()
+
+
+def test_the_npm_lock_has_the_versions_that_are_asked_for() -> None:
+    asked: dict[str, str] = json.loads((ROOT / NPM).read_text())["dependencies"]
+    packages = json.loads((ROOT / NPM_LOCK).read_text())["packages"]
+    assert packages[""]["dependencies"] == asked
+    assert {name: packages[f"node_modules/{name}"]["version"] for name in asked} == asked
+
+
+def test_npm_runs_no_script_and_writes_no_address() -> None:
+    lines = (ROOT / NPM_SETTINGS).read_text().splitlines()
+    settings = {line for line in lines if not line.startswith(";")}
+    assert settings == {"omit-lockfile-registry-resolved=true", "ignore-scripts=true"}
 
 
 def test_every_dependency_is_locked_where_it_is_needed() -> None:

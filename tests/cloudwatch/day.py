@@ -48,7 +48,7 @@ def wait_conflict_and_cancel(service: Service) -> None:
     assert waiting["statusCode"] == 202
     assert service.post("@writer hello", session_id=session_id)["statusCode"] == 409
     turn_id = UUID(json.loads(waiting["body"])["id"])
-    record_cancel(service.room.db, service.room.tenant_id, turn_id)
+    record_cancel(service.room.db, service.room.actor, turn_id)
     service.deliver(turn_id)
     assert service.room.row("SELECT status FROM turns WHERE id = %s", turn_id) == {"status": "cancelled"}
 

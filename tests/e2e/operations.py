@@ -25,6 +25,7 @@ EXAMPLES: Final = {
     "mode": "manual",
     "agent_keys": ["writer"],
     "fan_out": "sequential",
+    "visibility": "private",
     "message": "hello",
     "limit_usd": "12.50",
     "allowance_usd": "2.50",

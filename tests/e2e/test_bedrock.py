@@ -125,8 +125,9 @@ def check_agents(requests: list[Row], keys: list[str], fan_out: str) -> None:
     for position, (key, request) in enumerate(by_key.items()):
         assert request.model == (DEEP if key == "researcher" else FAST)
         assert "outputConfig" not in request.parameters
-        heard = request.messages[-1]["content"][0]["text"]  # type: ignore[index]
-        assert [other.title() for other in keys if f"{other.title()}: " in heard] == [
+        # Behind the newest message; before it stands a reply of the turn before.
+        _, _, heard = request.messages[-1]["content"][0]["text"].rpartition("<quoted user>")  # type: ignore[index]
+        assert [other.title() for other in keys if f'<quoted agent="{other.title()}">' in heard] == [
             other.title() for other in keys[:position] if fan_out == "sequential"
         ]
 

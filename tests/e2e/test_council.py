@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.tenant import Tenant
 from tests.fake_provider import FakeProvider, moods
+from tests.quoted import quoted, speakers
 
 MANAGER = "You route messages"
 EXTRACTED = {"add": {"key_facts": ["It is May"]}, "replace": [], "close": []}
@@ -63,7 +64,7 @@ def test_of_three_that_are_routed_one_fails_and_the_third_hears_the_first_alone(
     turn = tenant.take(session_id, "Go.", mode="orchestrator")
     assert [reply["status"] for reply in turn["replies"]] == ["completed", "failed", "completed"]
     heard = tenant.requests[-1].messages[-1]["content"]
-    assert "Writer: You said: Go." in heard
+    assert quoted("Writer", "You said: Go.") in heard
     assert "Researcher" not in heard
     (audit,) = tenant.http.get(f"turns/{turn['id']}/audit").json()["items"]
     assert [attempt["status"] for attempt in audit["detail"]["attempts"]] == [
@@ -92,7 +93,9 @@ def test_a_long_session_is_summarised_and_remembered(tenant: Tenant, session_id:
     assert summary["items"] == [{"id": "F1", "list": "key_facts", "text": "It is May", "turn_index": 12}]
     assert tenant.http.get(f"sessions/{session_id}/archive").json() == {"items": [], "next_cursor": None}
     tenant.take(session_id, "@writer go on")
-    system, *said = tenant.requests[-1].messages
-    assert "They count to twelve." in system["content"]
-    assert "- It is May" in system["content"]
-    assert [message["content"] for message in said] == ["@writer go on"]
+    _, heard = tenant.requests[-1].messages
+    assert speakers(heard["content"]) == [
+        ("summary", "They count to twelve."),
+        ("key_facts", "It is May"),
+        ("user", "@writer go on"),
+    ]

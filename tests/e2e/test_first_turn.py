@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.tenant import Tenant
 from tests.fake_provider import FakeProvider, moods
+from tests.quoted import council
 
 
 def echo(text: str) -> str:
@@ -23,7 +24,7 @@ class TestOrder:
     ) -> None:
         turn = tenant.take(session_id, "@writer @researcher hello")
         first = echo("@writer @researcher hello")
-        second = echo(f"Writer: {first}")
+        second = echo(first)
         assert spoken(turn) == [("writer", first), ("researcher", second)]
         assert turn["output"] == f"Writer: {first}\n\nResearcher: {second}"
         assert turn["plan"] == {
@@ -36,7 +37,7 @@ class TestOrder:
         turn = tenant.take(session_id, "@researcher @writer hello")
         assert [key for key, _ in spoken(turn)] == ["researcher", "writer"]
         assert turn["output"].startswith("Researcher: You said: @researcher")
-        assert "\n\nWriter: You said: Researcher: " in turn["output"]
+        assert "\n\nWriter: You said: You said: @researcher" in turn["output"]
 
     def test_an_address_tags_nobody_and_the_first_of_the_roster_answers(self, tenant: Tenant, session_id: str) -> None:
         turn = tenant.take(session_id, "mail bob@writer.org")
@@ -69,10 +70,13 @@ class TestContext:
         tenant.take(session_id, "@critic one")
         tenant.take(session_id, "@writer two")
         assert [(m["role"], m["content"]) for m in tenant.requests[1].messages] == [
-            ("system", "You are Writer, one of several agents in a council.\n\nYou do what a writer does."),
-            ("user", "@critic one"),
-            ("assistant", "Critic: You said: @critic one"),
-            ("user", "@writer two"),
+            ("system", f"{council('Writer')}\n\nYou do what a writer does."),
+            (
+                "user",
+                "<quoted user>\n@critic one\n</quoted>\n\n"
+                '<quoted agent="Critic">\nYou said: @critic one\n</quoted>\n\n'
+                "<quoted user>\n@writer two\n</quoted>",
+            ),
         ]
 
     def test_a_turn_is_answered_with_the_version_that_an_agent_has_now(self, tenant: Tenant, session_id: str) -> None:

@@ -101,14 +101,14 @@ def test_what_one_of_three_agents_gets_is_on_the_ledger_and_its_siblings_answer(
     assert turn["status"] == writer["status"] == critic["status"] == "completed"
     if case.error is None:
         assert (researcher["status"], researcher["error"]) == ("completed", None)
-        assert researcher["text"] == (case.text or f"You said: Writer: {writer['text']}")
+        assert researcher["text"] == (case.text or f"You said: {writer['text']}")
         assert researcher["stop_reason"] == (case.stop_reason or "end_turn")
-        assert f"Researcher: {researcher['text']}" in critic["text"]
+        assert critic["text"] == f"You said: {researcher['text']}"
     else:
         assert (researcher["status"], researcher["error"]["code"]) == ("failed", case.error)
         assert (researcher["text"], researcher["cost_usd"]) == (None, "0")
         # Neither the failed agent nor its error is told to the next one.
-        assert critic["text"] == f"You said: Writer: {writer['text']}"
+        assert critic["text"] == f"You said: {writer['text']}"
         assert turn["output"] == f"Writer: {writer['text']}\n\nCritic: {critic['text']}"
     assert tenant.http.get(f"turns/{turn['id']}").json() == turn
 

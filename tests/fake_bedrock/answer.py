@@ -50,7 +50,7 @@ def _charge(usage: Mapping[str, Any], counted: Mapping[str, int]) -> dict[str, i
 
 def _message(mood: Mood, received: Received) -> Mapping[str, Any]:
     """The mood's message, whose content may be blocks already; without one, an echo."""
-    heard = received.text_of("user").rpartition("\n")[2]
+    heard = received.text_of("user").removesuffix("\n</quoted>").rpartition("\n")[2]
     said = mood.message["content"] if mood.message else f"You said: {heard[:200]}"
     return {"role": "assistant", "content": [{"text": said}] if isinstance(said, str) else said}
 

@@ -83,7 +83,7 @@ def _completion(mood: Mood, received: Received, usage: Mapping[str, Any] | None,
 def _message(mood: Mood, received: Received) -> Mapping[str, Any]:
     if mood.message is not None:
         return mood.message
-    heard = received.text_of("user").rpartition("\n")[2]
+    heard = received.text_of("user").removesuffix("\n</quoted>").rpartition("\n")[2]
     return {"role": "assistant", "content": f"You said: {heard[:200]}"}
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.db.engine import database
 from shared.db.turns import load_turn
+from shared.domain.actor import Actor
 from tests import sqs
 from tests.fuzz.stage import invoke, stage
 
@@ -32,7 +33,7 @@ def attempt(data: bytes) -> None:
     named = [_named_turn(body) for body in bodies]
     assert back == [number for number, turn in enumerate(named) if turn is None], (back, named)
     if (met.tenant, met.waiting) in named:
-        assert load_turn(database(), met.tenant, met.waiting).ended
+        assert load_turn(database(), Actor.service(met.tenant), met.waiting).ended
         met.waiting = met.post_later()
 
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from functions.schemas import AgentKey, Line
 from shared.domain.agent import Agent
-from shared.orchestration.tags import Tags, parse_tags
+from shared.orchestration.tags import _SPACELESS, Tags, parse_tags
 
 WORDS = (
     "@",
@@ -24,6 +24,10 @@ WORDS = (
     "_",
     "\n\n",
     "=",
+    "作家",
+    "＠",
+    ".",
+    "e\u0301",
     "\u0301",
     "\u0130",
     "\u0131",
@@ -65,10 +69,9 @@ def by_the_letter(message: str, roster: Mapping[str, Agent]) -> Tags:
     keys: list[str] = []
     unknown: dict[str, str] = {}
     place = 0
-    while (place := text.find("@", place)) >= 0:
-        begins = place == 0 or not (_is_word(text[place - 1]) or text[place - 1] == "@")
-        place += 1
-        if not begins:
+    while (sign := re.compile("[@＠]").search(text, place)) is not None:
+        place = sign.end()
+        if not _begins(text, sign.start()):
             continue
         fitting = [(name, key, end) for name, key in called if (end := _end(text, place, name))]
         if fitting:
@@ -81,27 +84,49 @@ def by_the_letter(message: str, roster: Mapping[str, Agent]) -> Tags:
     return Tags(tuple(keys), tuple(unknown.values()))
 
 
+def _begins(text: str, sign: int) -> bool:
+    """Whether a tag can begin with the sign there. Behind a script without spaces it must not look like an address."""
+    before = text[:sign][-1:]
+    if not before or not (_is_word(before) or before in "@＠"):
+        return True
+    typed = _word(text, sign + 1)
+    rest = text[sign + 1 + len(typed) :]
+    address = typed and rest.startswith(".") and len(rest) > 1 and _is_word(rest[1])
+    return _is_spaceless(before) and not address
+
+
+def _is_spaceless(letter: str) -> bool:
+    return re.match(f"[{_SPACELESS}]", letter) is not None
+
+
 def _is_word(letter: str) -> bool:
-    return letter.isalnum() or letter == "_" or unicodedata.category(letter).startswith("M")
+    return letter.isalnum() or letter == "_" or _is_mark(letter)
 
 
 def _end(text: str, place: int, name: str) -> int | None:
-    """Where `name` ends if it is what is said at `place`, in any case."""
-    for letter in name:
-        folded = letter.casefold()
+    """Where `name` ends if it is what is said at `place`, in any case, with its accents composed or apart."""
+    for letter in unicodedata.normalize("NFC", name):
+        folded, apart = letter.casefold(), unicodedata.normalize("NFD", letter).casefold()
         if text[place : place + 1].casefold() == folded:
             place += 1
         elif text[place : place + len(folded)].casefold() == folded:
             place += len(folded)
+        elif text[place : place + len(apart)].casefold() == apart:
+            place += len(apart)
         else:
             return None
-    return place if _ends(text, place) else None
+    goes_on = _is_spaceless(name[-1]) and _is_spaceless(text[place : place + 1]) and not _is_mark(text[place])
+    return place if goes_on or _ends(text, place) else None
 
 
 def _ends(text: str, place: int) -> bool:
     """Whether a name that ends before `place` is not the beginning of a longer word."""
     rest = text[place : place + 2]
     return not (rest and (_is_word(rest[0]) or (len(rest) == 2 and rest[0] == "-" and _is_word(rest[1]))))
+
+
+def _is_mark(letter: str) -> bool:
+    return unicodedata.category(letter).startswith("M")
 
 
 def _word(text: str, place: int) -> str:

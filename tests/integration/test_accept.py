@@ -204,7 +204,7 @@ def test_a_limit_that_was_lifted_stays_lifted(room: CouncilRoom) -> None:
 @pytest.mark.parametrize("later", [False, True], ids=["here", "later"])
 def test_a_session_that_is_deleted_meanwhile_takes_no_turn(room: CouncilRoom, later: bool) -> None:
     def delete() -> None:
-        sessions.record_session_deletion(room.open_database(), room.tenant_id, room.session_id)
+        sessions.record_session_deletion(room.open_database(), room.actor, room.session_id)
 
     room.db.before(ACCEPT, delete)
     with pytest.raises(NotFound):

@@ -150,6 +150,8 @@ class TestMaking:
             {"name": "\x00"},
             {"name": "\ud800"},
             {"name": "\u202e"},
+            {"name": "C\u3164I"},
+            {"name": "C\ufe0fI"},
             {"name": None},
             {"name": 1},
             {"role": "operator"},
@@ -181,6 +183,9 @@ class TestMaking:
 
     def test_without_a_name_it_is_422(self, ask: Ask) -> None:
         problem_of(ask("POST", ADMIN, {}), 422, "invalid_request")
+
+    def test_a_name_is_stored_in_nfc(self, ask: Ask) -> None:
+        assert make(ask, name="Jose\u0301")["name"] == "José"
 
     def test_the_longest_name_is_taken(self, ask: Ask) -> None:
         assert make(ask, name="ß" * 200)["name"] == "ß" * 200

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from shared.db.api.pages import Order, PageRequest
 from shared.db.api.sessions import record_session_deletion
 from shared.db.api.summaries import load_archive
+from shared.domain.actor import Actor
 from shared.errors import InvalidRequest, NotFound
 from tests.council_room import CouncilRoom
 
@@ -48,7 +49,7 @@ def filled(room: CouncilRoom) -> CouncilRoom:
 def pages(room: CouncilRoom, order: Order, limit: int) -> list[list[str]]:
     found, cursor = [], None
     while True:
-        page = load_archive(room.db, room.tenant_id, room.session_id, PageRequest(limit, cursor, order))
+        page = load_archive(room.db, room.actor, room.session_id, PageRequest(limit, cursor, order))
         found.append([row["item"]["id"] for row in page.items])
         cursor = page.next_cursor
         if cursor is None:
@@ -63,20 +64,20 @@ def test_the_archive_is_read_in_pages_of_any_size_newest_or_oldest_first(filled:
 
 
 def test_an_archived_item_is_as_it_was_stored(filled: CouncilRoom) -> None:
-    page = load_archive(filled.db, filled.tenant_id, filled.session_id, PageRequest())
+    page = load_archive(filled.db, filled.actor, filled.session_id, PageRequest())
     assert [row["item"] for row in page.items] == [archived(id_) for id_ in ("Q2", "F3", "Q1", "F2", "F1")]
     newest = filled.row("SELECT created_at FROM summaries ORDER BY through_turn_index DESC LIMIT 1")
     assert page.items[0]["created_at"] == newest["created_at"]
 
 
 def test_items_that_leave_between_two_pages_do_not_move_those_before(filled: CouncilRoom) -> None:
-    first = load_archive(filled.db, filled.tenant_id, filled.session_id, PageRequest(2))
+    first = load_archive(filled.db, filled.actor, filled.session_id, PageRequest(2))
     filled.owner.execute(
         "UPDATE summaries SET through_turn_index = 9, archive = %s WHERE through_turn_index = 2",
         (Jsonb([archived("Q1")]),),
     )
     request = PageRequest(2, first.next_cursor)
-    second = load_archive(filled.db, filled.tenant_id, filled.session_id, request)
+    second = load_archive(filled.db, filled.actor, filled.session_id, request)
     assert [row["item"]["id"] for row in (*first.items, *second.items)] == ["Q2", "F3", "Q1", "F2"]
 
 
@@ -84,14 +85,15 @@ def test_items_that_leave_between_two_pages_do_not_move_those_before(filled: Cou
 def test_a_cursor_of_another_list_is_refused(filled: CouncilRoom, key: object) -> None:
     cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
     with pytest.raises(InvalidRequest):
-        load_archive(filled.db, filled.tenant_id, filled.session_id, PageRequest(2, cursor))
+        load_archive(filled.db, filled.actor, filled.session_id, PageRequest(2, cursor))
 
 
 def test_nobody_else_reads_an_archive_and_a_deleted_one_is_gone(filled: CouncilRoom) -> None:
-    for tenant_id, session_id in (("tenant-2", filled.session_id), (filled.tenant_id, uuid4())):
+    stranger = Actor("tenant-2", filled.actor.user_id)
+    for actor, session_id in ((stranger, filled.session_id), (filled.actor, uuid4())):
         with pytest.raises(NotFound):
-            load_archive(filled.db, tenant_id, session_id, PageRequest())
-    record_session_deletion(filled.db, filled.tenant_id, filled.session_id)
+            load_archive(filled.db, actor, session_id, PageRequest())
+    record_session_deletion(filled.db, filled.actor, filled.session_id)
     with pytest.raises(NotFound):
-        load_archive(filled.db, filled.tenant_id, filled.session_id, PageRequest())
+        load_archive(filled.db, filled.actor, filled.session_id, PageRequest())
     assert filled.rows("SELECT id FROM summaries") == []

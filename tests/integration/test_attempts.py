@@ -8,6 +8,7 @@ import pytest
 from shared.domain.money import Usage
 from shared.llm.port import Completion, Request
 from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, prompt, unbilled, unknown
+from tests.quoted import quoted
 
 OK = answer("An answer.")
 EMPTY = answer(" \n")
@@ -179,7 +180,7 @@ def test_any_text_can_be_stored_and_heard(room: CouncilRoom, text: str, stored: 
     turn = body(room.take("@writer @critic hello"))
     assert [reply["text"] for reply in turn["replies"]] == [stored, "Lilies."]
     assert room.row("SELECT text FROM replies WHERE position = 0") == {"text": stored}
-    assert f"Writer: {stored}" in room.provider.requests[1].messages[-1].text
+    assert quoted("Writer", stored) in room.provider.requests[1].messages[-1].text
 
 
 def test_the_journal_knows_the_call_before_the_provider_does(room: CouncilRoom) -> None:

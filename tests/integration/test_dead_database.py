@@ -88,7 +88,7 @@ def test_a_turn_whose_database_dies_answers_503_in_time_and_loses_nothing(
     room.expire_lease()
     turn_id = room.row("SELECT id FROM turns")["id"]
     room.resume(turn_id)
-    turn = load_turn(room.db, room.tenant_id, turn_id)
+    turn = load_turn(room.db, room.actor, turn_id)
     assert (turn.status, '"Roses."' in turn.body) == ("completed", True)
     assert room.row("SELECT count(*) AS posts FROM usage_ledger WHERE step = 0") == {"posts": 1}
 
@@ -104,7 +104,7 @@ def test_a_turn_that_cannot_be_loaded_is_loaded_over_a_new_connection(
 def test_a_read_is_sent_once_more_over_a_new_connection(room: CouncilRoom, mortal: Mortal) -> None:
     turn_id = room.take("@writer hello", runner=room.runner(db=mortal.db)).turn_id
     mortal.die()
-    assert load_turn(mortal.db, room.tenant_id, turn_id).status == "completed"
+    assert load_turn(mortal.db, room.actor, turn_id).status == "completed"
 
 
 def test_a_report_without_an_answer_is_not_sent_again(room: CouncilRoom, mortal: Mortal) -> None:

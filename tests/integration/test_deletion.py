@@ -43,13 +43,13 @@ def dump(room: CouncilRoom) -> dict[str, int]:
 
 
 def delete(room: CouncilRoom) -> None:
-    record_session_deletion(room.open_database(), room.tenant_id, room.session_id)
+    record_session_deletion(room.open_database(), room.actor, room.session_id)
 
 
 def say(request: Request) -> Completion:
     """What each model says: the word, in the form that it was asked for."""
     if "You extract" in prompt(request):
-        said = {name: [f"It is {WORD}, {len(request.messages[0].text)}."] for name in LISTS}
+        said = {name: [f"It is {WORD}, {len(request.messages[-1].text)}."] for name in LISTS}
         return answer(json.dumps({"add": said, "close": [{"id": "F1", "reason": "outdated"}]}))
     if "writer" in prompt(request) and "selected" in prompt(request):
         return answer(json.dumps({"selected_agent_keys": ["writer"], "reason": WORD}))
@@ -85,7 +85,7 @@ def failed(room: CouncilRoom) -> None:
 
 def cancelled(room: CouncilRoom) -> None:
     def cancel(request: Request) -> Completion:
-        record_cancel(room.open_database(), room.tenant_id, room.row("SELECT id FROM turns")["id"])
+        record_cancel(room.open_database(), room.actor, room.row("SELECT id FROM turns")["id"])
         return say(request)
 
     room.provider = ScriptedProvider()

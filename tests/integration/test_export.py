@@ -10,6 +10,7 @@ from functions.api.markdown import render
 from shared.db.api.export import ExportPage, load_export
 from shared.db.api.history import PAGE_BYTES
 from shared.db.api.sessions import record_session_deletion
+from shared.domain.actor import Actor
 from shared.errors import NotFound
 from tests.council_room import CouncilRoom, answer, body
 
@@ -27,9 +28,9 @@ def take(room: CouncilRoom, text: str) -> None:
 
 
 def pages(room: CouncilRoom) -> list[ExportPage]:
-    found = [load_export(room.db, room.tenant_id, room.session_id, None)]
+    found = [load_export(room.db, room.actor, room.session_id, None)]
     while found[-1].next_cursor is not None:
-        found.append(load_export(room.db, room.tenant_id, room.session_id, found[-1].next_cursor))
+        found.append(load_export(room.db, room.actor, room.session_id, found[-1].next_cursor))
     return found
 
 
@@ -90,9 +91,9 @@ def test_a_page_has_a_hundred_turns(room: CouncilRoom) -> None:
 def test_turns_that_are_made_between_two_pages_come_at_the_end(room: CouncilRoom) -> None:
     for text in (LARGE, LARGE):
         take(room, text)
-    first = load_export(room.db, room.tenant_id, room.session_id, None)
+    first = load_export(room.db, room.actor, room.session_id, None)
     room.take("@writer hello")
-    second = load_export(room.db, room.tenant_id, room.session_id, first.next_cursor)
+    second = load_export(room.db, room.actor, room.session_id, first.next_cursor)
     assert (list(first.turns), list(second.turns), second.next_cursor) == ([1], [2, 3], None)
 
 
@@ -132,13 +133,13 @@ def test_a_failed_turn_is_in_it(room: CouncilRoom) -> None:
 @pytest.mark.parametrize("other", ["nobody's", "another tenant's", "deleted"])
 def test_a_session_that_is_not_there_is_not_found(room: CouncilRoom, other: str) -> None:
     room.take("@writer hello")
-    tenant_id, session_id = room.tenant_id, room.session_id
+    actor, session_id = room.actor, room.session_id
     match other:
         case "nobody's":
             session_id = uuid4()
         case "another tenant's":
-            tenant_id = "tenant-2"
+            actor = Actor("tenant-2", room.actor.user_id)
         case "deleted":
-            record_session_deletion(room.db, tenant_id, session_id)
+            record_session_deletion(room.db, actor, session_id)
     with pytest.raises(NotFound):
-        load_export(room.db, tenant_id, session_id, None)
+        load_export(room.db, actor, session_id, None)

@@ -12,6 +12,7 @@ from shared.db.engine import Row
 from shared.db.protocol import HISTORY_TURNS, LOAD_NEW_TURN
 from shared.llm.tokens import token_estimates
 from tests.council_room import CouncilRoom, body
+from tests.quoted import voices
 
 # A summary every twelve turns, and in both sessions two turns since.
 FEW, MANY = 50, 10_010
@@ -46,7 +47,12 @@ def long_session(room: CouncilRoom, count: int, *, summarised: bool = True) -> U
 
 def params(room: CouncilRoom, session_id: UUID, turns_per_minute: int = 0) -> dict[str, object]:
     rate = {"b_tenant_id": room.tenant_id, "b_turns_per_minute": turns_per_minute, "b_active_turns": 20}
-    return {"b_session_id": session_id, "b_idempotency_key": "key-1", "b_history_turns": HISTORY_TURNS, **rate}
+    return {
+        "b_session_id": session_id,
+        "b_idempotency_key": "key-1",
+        "b_history_turns": HISTORY_TURNS,
+        **rate,
+    } | room.actor.params
 
 
 def load(room: CouncilRoom, session_id: UUID) -> Row:
@@ -88,7 +94,7 @@ def test_the_newest_summary_is_found_however_many_turns_have_brought_none_since(
     assert (summary["through_turn_index"], summary["key_facts"]) == (36, ["Roses it is."])
     turn = body(room.take("@writer go on", session_id=session_id))
     assert turn["status"] == "completed"
-    assert "Roses it is." in room.provider.requests[0].messages[0].text
+    assert ("user", "key_facts", "Roses it is.") in voices(room.provider.requests[0].messages)
 
 
 def nodes(plan: Row) -> list[Row]:

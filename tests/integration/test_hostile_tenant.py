@@ -126,7 +126,7 @@ def take_turns(room: CouncilRoom, way: str, turns: int = TURNS) -> list[dict[str
 
 def _cancel(room: CouncilRoom) -> None:
     turn_id: UUID = room.row("SELECT id FROM turns WHERE status = 'running'")["id"]
-    record_cancel(room.open_database(), room.tenant_id, turn_id)
+    record_cancel(room.open_database(), room.actor, turn_id)
 
 
 def borne(room: CouncilRoom) -> Decimal:

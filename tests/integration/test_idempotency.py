@@ -38,8 +38,8 @@ def test_a_key_is_answered_with_the_stored_bytes_and_without_a_call(room: Counci
     assert [outcome.body for outcome in again] == [first.body, first.body]
     assert [outcome.replayed for outcome in (first, *again)] == [False, True, True]
     assert len(room.provider.requests) == asked
-    assert load_turn(room.db, room.tenant_id, first.turn_id).body == first.body
-    assert load_turns(room.db, room.tenant_id, room.session_id, PageRequest()) == ([first.body], None)
+    assert load_turn(room.db, room.actor, first.turn_id).body == first.body
+    assert load_turns(room.db, room.actor, room.session_id, PageRequest()) == ([first.body], None)
 
 
 def test_a_key_in_use_is_answered_with_the_turn_as_it_stands(room: CouncilRoom) -> None:
@@ -110,7 +110,7 @@ def test_a_refused_turn_leaves_its_key_free(room: CouncilRoom) -> None:
 
 def test_a_key_whose_session_was_deleted_is_gone(room: CouncilRoom) -> None:
     room.take("@writer hello", idempotency_key="key-1")
-    sessions.record_session_deletion(room.db, room.tenant_id, room.session_id)
+    sessions.record_session_deletion(room.db, room.actor, room.session_id)
     for message in ("@writer hello", "@writer and another"):
         with pytest.raises(SessionDeleted):
             room.take(message, idempotency_key="key-1")

@@ -23,11 +23,11 @@ NONE_ANSWERED: list[Fate] = [("writer", "skipped", "cancelled"), ("critic", "ski
 
 
 def cancel(room: CouncilRoom) -> None:
-    record_cancel(room.open_database(), room.tenant_id, room.row("SELECT id FROM turns")["id"])
+    record_cancel(room.open_database(), room.actor, room.row("SELECT id FROM turns")["id"])
 
 
 def delete(room: CouncilRoom) -> None:
-    sessions.record_session_deletion(room.open_database(), room.tenant_id, room.session_id)
+    sessions.record_session_deletion(room.open_database(), room.actor, room.session_id)
 
 
 Mark = Callable[[CouncilRoom], None]
@@ -139,7 +139,7 @@ def test_deleting_a_session_takes_the_words_of_ended_turns(room: CouncilRoom) ->
     assert words_left(room, "sesame") == {}
     assert room.accounts() == {"tenant": FAST_COST * 2}
     with pytest.raises(NotFound):
-        record_cancel(room.db, room.tenant_id, outcome.turn_id)
+        record_cancel(room.db, room.actor, outcome.turn_id)
 
 
 def test_marks_that_follow_one_another_are_all_heeded(room: CouncilRoom) -> None:

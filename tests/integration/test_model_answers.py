@@ -180,7 +180,7 @@ def test_ids_go_on_after_the_release_before_wrote_a_summary(short_memory: Counci
     short_memory.owner.execute(
         b"UPDATE summaries SET items = NULL, archive = NULL, last_numbers = NULL WHERE through_turn_index = 4"
     )
-    (legacy, _) = load_summaries(short_memory.db, short_memory.tenant_id, session_id, PageRequest()).items
+    (legacy, _) = load_summaries(short_memory.db, short_memory.actor, session_id, PageRequest()).items
     assert summary_view(legacy)["items"] == [{"id": "F3", "list": "key_facts", "text": "It is May.", "turn_index": 4}]
     summarise({"add": {"key_facts": ["It is July."]}})
     newest = short_memory.row("SELECT items, last_numbers FROM summaries WHERE through_turn_index = 6")

@@ -26,7 +26,7 @@ def ask_in_parallel(room: CouncilRoom, *, writer: Reply) -> None:
 
 def test_a_cancel_before_another_attempt_keeps_what_was_answered(room: CouncilRoom) -> None:
     def cancel() -> Completion:
-        record_cancel(room.open_database(), room.tenant_id, room.row("SELECT id FROM turns")["id"])
+        record_cancel(room.open_database(), room.actor, room.row("SELECT id FROM turns")["id"])
         return unbilled("throttled")
 
     ask_in_parallel(room, writer=cancel)

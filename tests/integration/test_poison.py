@@ -162,7 +162,7 @@ def test_its_journal_says_which_answers_were_taken_away(
 @pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
 def test_until_it_is_given_up_what_was_answered_can_be_read(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
     deliver(room, worker, poisoned)
-    assert load_turn(room.db, room.tenant_id, poisoned).steps_finished == 1
+    assert load_turn(room.db, room.actor, poisoned).steps_finished == 1
 
 
 @pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
@@ -172,11 +172,11 @@ def test_between_forfeiting_and_publishing_it_can_be_read_as_well(
     fails(PUBLISH, times=1)(room)
     for _ in range(GIVEN_UP_BARE):
         deliver(room, worker, poisoned)
-    turn = load_turn(room.db, room.tenant_id, poisoned)
+    turn = load_turn(room.db, room.actor, poisoned)
     assert (turn.status, '"turn_abandoned"' in turn.body) == ("running", True)
     # Giving it up is tried again with every message.
     deliver(room, worker, poisoned)
-    assert load_turn(room.db, room.tenant_id, poisoned).status == "failed"
+    assert load_turn(room.db, room.actor, poisoned).status == "failed"
 
 
 def cancel_mark(room: CouncilRoom) -> None:

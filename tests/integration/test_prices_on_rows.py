@@ -129,6 +129,6 @@ def test_a_turn_costs_what_its_rows_add_up_to(room: CouncilRoom, price: Pricing)
 def _totals(room: CouncilRoom) -> Decimal:
     """What the tenant pays, as the usage API has it."""
     period = Period(hours_ago(24), hours_ago(-24))
-    (total,) = load_totals(room.db, room.tenant_id, period, (), PageRequest()).items
+    (total,) = load_totals(room.db, room.actor, period, (), PageRequest()).items
     cost: Decimal = total["cost_usd"]
     return cost

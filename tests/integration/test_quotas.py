@@ -23,6 +23,7 @@ from shared.db.api.api_keys import record_api_key
 from shared.db.api.quotas import LOCK_TENANT
 from shared.db.api.sessions import record_session, record_session_deletion
 from shared.db.engine import Database, Row
+from shared.domain.actor import Actor
 from shared.domain.api_key import hash_key, new_key, prefix_of
 from shared.errors import InvalidRequest, QuotaExceeded
 from shared.names import Env, Role
@@ -167,7 +168,7 @@ def test_a_tenant_uses_ten_times_as_many_keys_of_agents_and_then_old_ones(
 def test_a_deleted_session_makes_room(db: Database, limit: Callable[[Env, int], None]) -> None:
     limit(Env.MAX_SESSIONS, 1)
     made: Any = add_session(db)
-    record_session_deletion(db, TENANT, made)
+    record_session_deletion(db, Actor(TENANT, "user-1"), made)
     add_session(db)
 
 
@@ -220,6 +221,7 @@ def test_living_sessions_are_counted_by_their_index(room: CouncilRoom, mode: str
     room.owner.execute("ANALYZE sessions")
     params = {f"b_{name}": value for name, value in SESSION.items()}
     params |= {"b_id": uuid7(), "b_tenant_id": TENANT, "b_user_id": "user-1", "b_most": 100}
+    params["b_visibility"] = "private"
     ((text, values),) = sessions._INSERT.sent(params)
     with psycopg.connect(room.app_url, autocommit=True, row_factory=dict_row) as connection:
         connection.execute(f"SET plan_cache_mode = {mode}".encode())

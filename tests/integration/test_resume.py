@@ -14,6 +14,7 @@ from shared.llm.port import Request
 from shared.names import Env
 from shared.settings import settings
 from tests.council_room import FAST_COST, CouncilRoom, Killed, answer, body, names, prompt, unbilled, unknown
+from tests.quoted import quoted, voices
 
 
 def die(_: Request) -> str:
@@ -99,7 +100,7 @@ def test_what_was_answered_is_replayed_and_only_the_rest_is_asked(room: CouncilR
         (2, 1, "fast", "unknown", None, None),
         (2, 2, "fast", "succeeded", "reply", None),
     ]
-    assert "Writer: Roses." in prompt(room.provider.requests[3])
+    assert quoted("Writer", "Roses.") in prompt(room.provider.requests[3])
     # What others had asked was counted by them, and is on the audit trail.
     assert outcome is not None
     assert [(call.model_alias, call.status) for call in outcome.calls] == [("fast", "succeeded")]
@@ -168,7 +169,7 @@ def test_a_resumed_turn_keeps_its_plan_its_agents_and_its_history(room: CouncilR
     assert [reply["agent_version"] for reply in turn["replies"]] == [1, 2]
     asked = room.provider.requests[-1]
     assert "You are the researcher." in asked.messages[0].text
-    assert asked.messages[1].text == "@critic before"
+    assert voices(asked.messages)[0] == ("user", "user", "@critic before")
 
 
 @pytest.mark.parametrize(("answered", "deaths"), [(0, 3), (1, 4)])

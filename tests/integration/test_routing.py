@@ -23,6 +23,7 @@ from tests.council_room import (
     unbilled,
     unknown,
 )
+from tests.quoted import quoted
 
 ROUTED = answer(json.dumps({"selected_agent_keys": ["researcher", "writer"]}))
 ROSES, VIOLETS = answer("Roses."), answer("Violets.")
@@ -80,7 +81,7 @@ def test_of_three_that_are_routed_the_second_fails_and_the_third_hears_the_first
     ]
     heard = prompt(room.provider.requests[-1])
     assert "You are the critic." in heard
-    assert "Writer: Roses." in heard
+    assert quoted("Writer", "Roses.") in heard
     failure = turn["replies"][1]["error"]
     assert not any(word in heard for word in ("esearcher", failure["code"], failure["detail"], "timeout", "error"))
     posts = room.rows("SELECT step, attempt, agent_key, model_alias, account FROM usage_ledger ORDER BY step, attempt")
@@ -123,7 +124,7 @@ def test_a_routed_turn_that_is_given_up_keeps_its_replies_and_shows_none_of_the_
 
 def test_a_cancel_while_the_manager_thinks_ends_the_turn_with_its_plan(room: CouncilRoom) -> None:
     def cancel(_: Request) -> Completion:
-        record_cancel(room.open_database(), room.tenant_id, room.row("SELECT id FROM turns")["id"])
+        record_cancel(room.open_database(), room.actor, room.row("SELECT id FROM turns")["id"])
         return ROUTED
 
     room.provider.enqueue(cancel)

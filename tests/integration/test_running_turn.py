@@ -17,7 +17,7 @@ def test_replies_keep_their_positions_when_the_first_agents_alias_is_unknown(roo
     seen: list[Any] = []
 
     def look(_: Request) -> str:
-        seen.append(json.loads(load_turn(room.open_database(), room.tenant_id, turn_id).body)["replies"])
+        seen.append(json.loads(load_turn(room.open_database(), room.actor, turn_id).body)["replies"])
         return "Violets."
 
     turn_id = room.take(ALL, later=True).turn_id
@@ -36,7 +36,7 @@ def test_replies_are_counted_from_the_plans_first_agent_whether_or_not_the_manag
 
     def look(_: Request) -> str:
         turn_id = room.row("SELECT id FROM turns ORDER BY id DESC LIMIT 1")["id"]
-        seen.append(json.loads(load_turn(room.open_database(), room.tenant_id, turn_id).body)["replies"])
+        seen.append(json.loads(load_turn(room.open_database(), room.actor, turn_id).body)["replies"])
         return "Violets."
 
     if refused:

@@ -55,7 +55,8 @@ def age(room: CouncilRoom, session_id: UUID, *, created: int = DAYS + 1, updated
 
 
 def scrub(room: CouncilRoom, session_id: UUID, days: int | None = None) -> bool:
-    return "scrubbed" in room.db.run(room.tenant_id, SCRUB, {"b_id": session_id, "b_days": days})[0]
+    params = {"b_id": session_id, "b_days": days, **room.actor.params}
+    return "scrubbed" in room.db.run(room.tenant_id, SCRUB, params)[0]
 
 
 def state(room: CouncilRoom) -> dict[str, list[Any]]:

@@ -57,7 +57,7 @@ def test_an_untouched_session_goes_as_if_its_client_had_deleted_it(room: Council
         room.take("@writer @critic sesame @sesame", session_id=session_id, idempotency_key=f"key-{session_id}")
     age(room, session_id=sessions[0])
     assert delete_untouched(ops, DAYS, AMPLE_S) == 1
-    record_session_deletion(room.db, room.tenant_id, sessions[1])
+    record_session_deletion(room.db, room.actor, sessions[1])
     assert rows_of(room, sessions[0]) == rows_of(room, sessions[1])
     assert words_left(room, "sesame") == {}
     with pytest.raises(SessionDeleted):
@@ -88,7 +88,7 @@ def test_a_session_that_was_touched_stays_however_old_it_is(
     if touch == "a turn":
         room.take("@writer hello")
     else:
-        record_session_change(room.db, room.tenant_id, room.session_id, {"title": "New"})
+        record_session_change(room.db, room.actor, room.session_id, {"title": "New"})
     assert delete_untouched(ops, DAYS, AMPLE_S) == 0
     assert living(room) == {room.session_id}
 
@@ -169,8 +169,8 @@ def test_operations_may_change_no_more_of_a_session_than_its_deletion_does(
 def test_a_session_that_is_deleted_before_its_first_turn_leaves_no_row(room: CouncilRoom, ops: WatchedDatabase) -> None:
     asked = room.make_session()
     room.take("@writer hello", session_id=asked)
-    record_session_deletion(room.db, room.tenant_id, room.session_id)
-    record_session_deletion(room.db, room.tenant_id, asked)
+    record_session_deletion(room.db, room.actor, room.session_id)
+    record_session_deletion(room.db, room.actor, asked)
     untouched = room.make_session()
     age(room, session_id=untouched)
     assert delete_untouched(ops, DAYS, AMPLE_S) == 1

@@ -13,6 +13,7 @@ from shared.db.turns import load_turn
 from shared.domain.turn import MAX_TURN_BYTES, SIZE_LIMIT
 from shared.llm.port import MAX_TEXT_BYTES, Request
 from tests.council_room import ALIASES, CouncilRoom, Killed, answer, body, broken_invariants
+from tests.quoted import quoted
 
 ASKED = "@writer @researcher @critic hello"
 # In JSON each of them takes more bytes than in UTF-8, except the last one.
@@ -50,9 +51,9 @@ def test_a_turn_of_huge_replies_is_stored_within_its_limit_and_read_back(room: C
     assert stored_texts(room, outcome.turn_id) == texts(turn)
     assert turn["output"] == "\n\n".join(f"{reply['name']}: {reply['text']}" for reply in turn["replies"])
     assert room.take(ASKED, idempotency_key="key-1").body == outcome.body
-    assert load_turn(room.db, room.tenant_id, outcome.turn_id).body == outcome.body
-    assert load_turns(room.db, room.tenant_id, room.session_id, PageRequest())[0] == [outcome.body]
-    assert load_export(room.db, room.tenant_id, room.session_id, None).turns == {1: outcome.body}
+    assert load_turn(room.db, room.actor, outcome.turn_id).body == outcome.body
+    assert load_turns(room.db, room.actor, room.session_id, PageRequest())[0] == [outcome.body]
+    assert load_export(room.db, room.actor, room.session_id, None).turns == {1: outcome.body}
     assert broken_invariants(room.owner) == {}
 
 
@@ -61,7 +62,7 @@ def test_a_huge_turn_with_a_failed_attempt_is_answered_with_its_stored_bytes(roo
     room.provider.enqueue(answer(""), *[answer("\x01" * 100_000)] * len(ALIASES))
     outcome = room.take(ASKED)
     assert SIZE_LIMIT in {reason for _, reason in texts(body(outcome))}
-    assert load_turn(room.db, room.tenant_id, outcome.turn_id).body == outcome.body
+    assert load_turn(room.db, room.actor, outcome.turn_id).body == outcome.body
     assert stored_texts(room, outcome.turn_id) == texts(body(outcome))
 
 
@@ -70,7 +71,7 @@ def test_the_next_agent_and_the_journal_get_the_reply_as_it_was_cut(room: Counci
     turn_id = room.take_until_killed("@writer @critic hello")
     kept = "Roses. " + "😀" * ((MAX_TEXT_BYTES - 7) // 4)
     heard = room.provider.requests[1].messages[-1].text
-    assert heard.endswith(f"Writer: {kept}")
+    assert heard.endswith(quoted("Writer", kept))
     assert room.row("SELECT output, stop_reason FROM llm_calls WHERE step = 0") == {
         "output": kept,
         "stop_reason": SIZE_LIMIT,
@@ -95,7 +96,7 @@ def test_a_running_turn_is_shown_within_the_limit(room: CouncilRoom) -> None:
 
     def look(_: Request) -> str:
         reader = room.open_database()
-        shown.append(load_turn(reader, room.tenant_id, room.row("SELECT id FROM turns")["id"]).body)
+        shown.append(load_turn(reader, room.actor, room.row("SELECT id FROM turns")["id"]).body)
         return "Roses."
 
     room.provider.enqueue(*(answer("\x01" * 3_000_000) for _ in range(2)), look)

@@ -17,6 +17,7 @@ from shared.errors import InvalidRequest, NoAgent, NotFound, UnknownAgent
 from shared.llm.port import Request
 from shared.turns.accept import Draft, load_draft
 from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, prompt, unbilled
+from tests.quoted import speakers, voices
 
 MESSAGE = "@researcher, then @Writer; not @nobody, and mail bob@critic.org"
 
@@ -121,13 +122,14 @@ def test_an_agent_sees_the_replies_before_it_and_the_next_turn_sees_the_session(
     room.take("@writer why?")
     first, second, _, fourth = room.provider.requests
     assert [m.role for m in first.messages] == ["system", "user"]
-    assert "Writer: Roses." in second.messages[-1].text
-    assert [(m.role, m.text) for m in fourth.messages[1:]] == [
-        ("user", "@writer @researcher what flowers?"),
-        ("assistant", "Writer: Roses.\n\nResearcher: Violets."),
-        ("user", "@critic which is best?"),
-        ("assistant", "Critic: Lilies."),
-        ("user", "@writer why?"),
+    assert speakers(second.messages[-1].text)[1:] == [("agent:Writer", "Roses.")]
+    assert voices(fourth.messages) == [
+        ("user", "", "@writer @researcher what flowers?"),
+        ("assistant", "", "Roses."),
+        ("user", "agent:Researcher", "Violets."),
+        ("user", "user", "@critic which is best?"),
+        ("user", "agent:Critic", "Lilies."),
+        ("user", "user", "@writer why?"),
     ]
 
 

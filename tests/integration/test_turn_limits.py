@@ -209,6 +209,7 @@ def rows_read(room: CouncilRoom, session_id: UUID, mode: str, most: int) -> int:
         "b_turns_per_minute": most,
         "b_active_turns": 0,
         "b_history_turns": 50,
+        **room.actor.params,
     }
     ((load, values),) = LOAD_NEW_TURN.sent(params)
     counted = """

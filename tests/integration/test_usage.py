@@ -18,6 +18,7 @@ from shared.db.usage import totals as usage
 from shared.db.usage.ledger import load_ledger
 from shared.db.usage.roll_up import roll_up
 from shared.db.usage.totals import GROUPS, OPERATOR_GROUPS, Period, load_totals
+from shared.domain.actor import Actor
 from shared.errors import InvalidRequest
 from shared.names import Role
 from tests.council_room import DatabaseUrls
@@ -35,6 +36,7 @@ from tests.ledger_rows import (
 )
 
 TENANTS = ("tenant-1", "tenant-2")
+ADMINS = tuple(Actor(tenant_id, "admin", is_admin=True) for tenant_id in TENANTS)
 START = hours_ago(100).replace(minute=0, second=0, microsecond=0)
 NOW = hours_ago(0)
 ALL = Period(START, NOW + timedelta(hours=1))
@@ -75,10 +77,17 @@ def within(rows: Sequence[Row], period: Period, tenant_id: str | None = None) ->
 def totals(
     db: Database, tenant_id: str | None, period: Period, groups: Sequence[str], limit: int = 100, order: Order = "desc"
 ) -> list[tuple[tuple[Any, ...], Sums]]:
-    """All pages of a list of totals."""
+    """All pages of a list of totals, as an admin sees them, or as operations do."""
+    actor = Actor(tenant_id, "admin", is_admin=True) if tenant_id else None
+    return pages_of_totals(db, actor, period, groups, limit, order)
+
+
+def pages_of_totals(
+    db: Database, actor: Actor | None, period: Period, groups: Sequence[str], limit: int = 100, order: Order = "desc"
+) -> list[tuple[tuple[Any, ...], Sums]]:
     found, cursor = [], None
     while True:
-        page = load_totals(db, tenant_id, period, groups, PageRequest(limit, cursor, order))
+        page = load_totals(db, actor, period, groups, PageRequest(limit, cursor, order))
         found += [(tuple(row[name] for name in groups), Sums.of_row(row)) for row in page.items]
         cursor = page.next_cursor
         if cursor is None:
@@ -111,6 +120,19 @@ class TestExactness:
             assert dict(totals(ops, None, ALL, groups)) == sums(ledger, groups)
 
 
+@pytest.mark.parametrize("hours", [0, 48, 1000], ids=lambda hours: f"{hours}-rolled-up")
+def test_a_member_is_shown_its_own_turns_in_any_combination_of_groups(
+    db: Database, ops: Database, ledger: list[Row], hours: int
+) -> None:
+    roll_up(ops, hours)
+    for user_id in ("user-1", "user-2", "nobody"):
+        own = [row for row in within(ledger, ALL, TENANTS[0]) if row["user_id"] == user_id]
+        for number in range(1, len(GROUPS) + 1):
+            for groups in combinations(GROUPS, number):
+                shown = pages_of_totals(db, Actor(TENANTS[0], user_id), ALL, groups)
+                assert dict(shown) == sums(own, groups), groups
+
+
 def test_without_groups_it_is_one_total_and_nothing_adds_up_to_nothing(db: Database, ledger: list[Row]) -> None:
     assert totals(db, TENANTS[0], ALL, ()) == list(sums(within(ledger, ALL, TENANTS[0]), ()).items())
     nothing = Sums(0, (0,) * 5, Decimal(0), Decimal(0), Decimal(0))
@@ -135,10 +157,10 @@ def test_pages_of_totals_show_each_group_once_in_one_order(
 
 
 def test_a_cursor_belongs_to_its_groups(db: Database, ledger: list[Row]) -> None:
-    cursor = load_totals(db, TENANTS[0], ALL, ["agent_key"], PageRequest(1)).next_cursor
+    cursor = load_totals(db, ADMINS[0], ALL, ["agent_key"], PageRequest(1)).next_cursor
     assert cursor is not None
     with pytest.raises(InvalidRequest):
-        load_totals(db, TENANTS[0], ALL, ["model_alias"], PageRequest(1, cursor))
+        load_totals(db, ADMINS[0], ALL, ["model_alias"], PageRequest(1, cursor))
 
 
 @pytest.mark.parametrize("groups", [["session_id"], ["day", "session_id"], ["session_id", "user_id"]])
@@ -174,7 +196,7 @@ def test_a_page_is_bounded_when_every_row_is_a_group_of_its_own(
     rows = [entry(hours_ago(5), user_id=f"user-{number}", api_key_id=UUID(int=number)) for number in range(1, 251)]
     insert(owner, rows)
     roll_up(ops, hours)
-    first = load_totals(db, TENANTS[0], ALL, GROUPS if not hours else GROUPS[:1] + GROUPS[2:], PageRequest(100))
+    first = load_totals(db, ADMINS[0], ALL, GROUPS if not hours else GROUPS[:1] + GROUPS[2:], PageRequest(100))
     assert len(first.items) == 100
     assert first.next_cursor is not None
     assert len(totals(db, TENANTS[0], ALL, ("user_id", "api_key_id"))) == len(rows)
@@ -196,7 +218,7 @@ class TestRows:
         found: list[Row] = []
         cursor = None
         while True:
-            page = load_ledger(db, TENANTS[0], ALL, PageRequest(limit, cursor, order))
+            page = load_ledger(db, ADMINS[0], ALL, PageRequest(limit, cursor, order))
             assert len(page.items) <= limit
             found += page.items
             cursor = page.next_cursor
@@ -228,9 +250,26 @@ class TestRows:
         assert {(user_id, key_id) for _, user_id, key_id in expected.values()} == set(POSTERS)
         assert {reason for reason, *_ in expected.values()} == set(REASONS)
 
+    @pytest.mark.parametrize("order", ["asc", "desc"])
+    @pytest.mark.parametrize("user_id", ["user-1", "user-2", "nobody"])
+    def test_a_members_rows_are_those_of_its_own_turns_on_full_pages(
+        self, db: Database, ledger: list[Row], user_id: str, order: Order
+    ) -> None:
+        own = {row["call_id"] for row in within(ledger, ALL, TENANTS[0]) if row["user_id"] == user_id}
+        shown, cursor = list[Row](), None
+        while True:
+            page = load_ledger(db, Actor(TENANTS[0], user_id), ALL, PageRequest(7, cursor, order))
+            shown += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+            assert len(page.items) == 7
+        assert len(shown) == len(own)
+        assert {row["call_id"] for row in shown} == own
+
     def test_a_page_is_the_rows_of_its_period_and_tenant(self, db: Database, ledger: list[Row]) -> None:
         period = PERIODS["parts of hours"]
-        page = load_ledger(db, TENANTS[1], period, PageRequest(1000))
+        page = load_ledger(db, ADMINS[1], period, PageRequest(1000))
         assert page.next_cursor is None
         assert {row["call_id"] for row in page.items} == {r["call_id"] for r in within(ledger, period, TENANTS[1])}
 
@@ -244,15 +283,20 @@ def plan_of(app_url: str, statement: Statement, params: dict[str, object], *, se
         return [line for (line,) in connection.execute(f"EXPLAIN {text}".encode(), values)]
 
 
+MEMBER = Actor(TENANTS[0], "user-1")
+ACTORS = {"an admin": ADMINS[0], "a member": MEMBER}
+
+
 def totals_params(groups: Sequence[str]) -> dict[str, object]:
     params: dict[str, object] = {f"u_by_{name}": True for name in groups} | ALL.params()
     return params | {f"u_after_{name}": None for name in groups} | {"u_first_page": True, "u_limit": 100}
 
 
-def test_what_is_read_is_found_by_its_time_within_the_tenant(app_url: str) -> None:
+@pytest.mark.parametrize("actor", ACTORS.values(), ids=ACTORS)
+def test_what_is_read_is_found_by_its_time_within_the_tenant(app_url: str, actor: Actor) -> None:
     """A bound that the planner does not trust is looked at row by row, behind the tenant: a month takes seconds."""
     statement = usage._statement(GROUPS, "desc", from_ledger=False)
-    plan = plan_of(app_url, statement, totals_params(GROUPS), seqscan=False)
+    plan = plan_of(app_url, statement, totals_params(GROUPS) | actor.params, seqscan=False)
     bounds = [line for line in plan if "created_at" in line or "start" in line]
     assert len([line for line in bounds if "Index Cond" in line]) == 5
     assert [line for line in bounds if "Filter" in line] == []
@@ -267,16 +311,19 @@ LEDGER_STATEMENTS: dict[str, tuple[Statement, dict[str, object]]] = {
 }
 
 
+@pytest.mark.parametrize(("actor", "lookups"), [(ADMINS[0], 2), (MEMBER, 3)], ids=ACTORS)
 @pytest.mark.parametrize("name", LEDGER_STATEMENTS)
 def test_a_rows_turn_is_found_by_its_id_however_many_turns_there_are(
-    owner: psycopg.Connection[Row], app_url: str, ledger: list[Row], name: str
+    owner: psycopg.Connection[Row], app_url: str, ledger: list[Row], name: str, actor: Actor, lookups: int
 ) -> None:
-    """The view of the ledger looks them up for rows of the release before, once for the user and once for the key."""
+    """The view of the ledger looks them up for rows of the release before, once for the user and once for the key. For
+    a member it does so once more, to leave out other users' rows."""
     insert_turns(owner, [entry(NOW, "tenant-3") for _ in range(2000)])
     owner.execute("ANALYZE turns, usage_ledger")
-    plan = plan_of(app_url, *LEDGER_STATEMENTS[name])
+    statement, params = LEDGER_STATEMENTS[name]
+    plan = plan_of(app_url, statement, params | actor.params)
     turns = [number for number, line in enumerate(plan) if " on turns" in line]
-    assert len(turns) == 2
+    assert len(turns) == lookups
     for number in turns:
         assert re.search(r"Index Scan using \w+ on turns", plan[number])
         assert re.search(r"Index Cond: \(.*\bid = usage_ledger\.turn_id\b", plan[number + 1])

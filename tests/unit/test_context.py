@@ -12,6 +12,7 @@ from shared.llm.port import Message
 from shared.llm.tokens import MESSAGE_OVERHEAD, REQUEST_OVERHEAD, TokenEstimates, estimate_tokens, most_input_tokens
 from shared.orchestration.context import Context
 from shared.settings import Settings
+from tests.quoted import quoted, speakers
 
 MODEL = build(Settings.model_construct(llm_provider="scripted", max_call_s=None))["fast"]
 CAP = 256
@@ -23,7 +24,7 @@ def past(number: int, *, length: int = 0) -> PastTurn:
 
 
 # What `past(10, length=300)` takes.
-EXCHANGE = estimate_tokens((Message("user", "question 10 " + "x" * 300), Message("assistant", "Writer: answer 10")))
+EXCHANGE = estimate_tokens((Message("user", "question 10 " + "x" * 300), Message("assistant", "answer 10")))
 
 
 def conversation(*history: PastTurn, message: str = "And now?") -> Conversation:
@@ -39,29 +40,39 @@ def questions(messages: tuple[Message, ...]) -> list[str]:
     return [message.text.split()[1] for message in messages if message.text.startswith("question ")]
 
 
-def test_a_call_is_role_history_and_message_in_turns() -> None:
+def test_a_call_is_role_history_and_message_by_turns() -> None:
     two = PastTurn("Hello?", (Said("writer", "Writer", "Hi."), Said("critic", "Critic", "Really?")))
-    messages = build_for(8192, conversation(two, PastTurn("Nobody there?", ())))
+    own = PastTurn("Writer?", (Said("writer", "Author", "Yes."), Said("writer", "Writer", "I am.")))
+    messages = build_for(8192, conversation(two, PastTurn("Nobody there?", ()), own))
     assert [message.role for message in messages] == ["system", "user", "assistant", "user", "assistant", "user"]
     assert "You are Writer" in messages[0].text
     assert "Write it down." in messages[0].text
-    assert [message.text for message in messages[1:]] == [
-        "Hello?",
-        "Writer: Hi.\n\nCritic: Really?",
-        "Nobody there?",
-        "(nobody answered)",
+    assert [messages[n].text for n in (1, 2, 4, 5)] == ["Hello?", "Hi.", "Yes.\n\nI am.", "And now?"]
+    assert speakers(messages[3].text) == [
+        ("agent:Critic", "Really?"),
+        ("user", "Nobody there?"),
+        ("user", "Writer?"),
+    ]
+
+
+def test_a_reply_between_two_of_the_agents_own_is_quoted_although_it_stands_alone() -> None:
+    said = (Said("writer", "Writer", "One."), Said("critic", "Critic", "Two."), Said("writer", "Writer", "Three."))
+    assert [message.text for message in build_for(8192, conversation(PastTurn("Count.", said)))[1:]] == [
+        "Count.",
+        "One.",
+        quoted("Critic", "Two."),
+        "Three.",
         "And now?",
     ]
 
 
-def test_replies_of_this_turn_stand_in_the_question_with_their_names() -> None:
+def test_replies_of_this_turn_stand_behind_the_message_with_their_names() -> None:
     messages = build_for(
         8192, conversation(), WRITER, Said("critic", "Critic", "No."), Said("planner", "Planner", "Maybe.")
     )
     question = messages[-1]
     assert question.role == "user"
-    assert question.text.startswith("And now?\n\n")
-    assert question.text.endswith("Critic: No.\n\nPlanner: Maybe.")
+    assert speakers(question.text) == [("user", "And now?"), ("agent:Critic", "No."), ("agent:Planner", "Maybe.")]
     assert len(messages) == 2
 
 

@@ -19,6 +19,7 @@ from shared.orchestration.attempts import Asker, Attempt, OutOfTime
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
 from shared.settings import Settings
+from tests.quoted import quoted
 from tests.unit.memory_journal import MemoryJournal
 
 CATALOG = build(Settings.model_construct(llm_provider="scripted", max_call_s=None))
@@ -148,8 +149,8 @@ class TestReplies:
         sitting.provider.enqueue("First.", REFUSED, "Third.")
         sitting.ask("writer", "researcher", "critic")
         assert sitting.heard(0) == "Hello."
-        assert sitting.heard(1).endswith("Writer: First.")
-        assert sitting.heard(2).endswith("Writer: First.")
+        assert sitting.heard(1).endswith(quoted("Writer", "First."))
+        assert sitting.heard(2).endswith(quoted("Writer", "First."))
         assert "refused" not in sitting.heard(2)
         assert "Researcher" not in sitting.heard(2)
 
@@ -209,7 +210,7 @@ class TestResume:
         assert [reply.text for reply in replies][:2] == ["First.", None]
         assert statuses(replies)[1] == (1, "researcher", "failed", "refused")
         assert [ask.step for ask in journal.asks] == [2]
-        assert sitting.heard(0).endswith("Writer: First.")
+        assert sitting.heard(0).endswith(quoted("Writer", "First."))
 
     @pytest.mark.parametrize("parallel", [False, True])
     def test_what_was_answered_counts_even_if_this_release_knows_the_alias_no_more(self, *, parallel: bool) -> None:

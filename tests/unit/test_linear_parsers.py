@@ -28,6 +28,7 @@ from shared.domain.identifier import is_identifier
 from shared.domain.json_text import cut_json
 from shared.domain.message import TurnMessage
 from shared.domain.origins import origin_pattern
+from shared.domain.quotation import escape
 from shared.domain.summary import Item, Summary
 from shared.domain.turn import Fallback
 from shared.errors import PantheonError
@@ -167,6 +168,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "cut JSON": lambda text: cut_json(storable(text), len(text) // 2),
         "tokens": estimate_text,
         "prompt": _fitted,
+        "quotation": escape,
         "Markdown of texts": lambda text: render(page("", turns={1: turn(text, "Writer")}, summaries={})),
         "Markdown of a line": lambda text: render(page(text, names={"writer": "Writer"}, turns={}, summaries={})),
         "cursor": lambda text: PageRequest(cursor=text).after(as_index),

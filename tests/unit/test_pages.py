@@ -14,10 +14,12 @@ from shared.db.api.history import load_turns
 from shared.db.api.pages import PageRequest, encode_cursor, page
 from shared.db.api.sessions import load_sessions
 from shared.db.engine import Database
+from shared.domain.actor import Actor
 from shared.errors import InvalidRequest
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
 SESSION_ID = UUID(int=7)
+ACTOR = Actor("acme", "ada")
 
 
 class Reached(Exception):
@@ -45,8 +47,8 @@ def ask(noun: str, cursor: str | None) -> dict[str, Any]:
     database = NoDatabase()
     lists: dict[str, Callable[[Database, PageRequest], object]] = {
         "agents": lambda db, request: load_agents(db, "acme", request),
-        "sessions": lambda db, request: load_sessions(db, "acme", request),
-        "turns": lambda db, request: load_turns(db, "acme", SESSION_ID, request),
+        "sessions": lambda db, request: load_sessions(db, ACTOR, request),
+        "turns": lambda db, request: load_turns(db, ACTOR, SESSION_ID, request),
     }
     with pytest.raises(Reached):
         lists[noun](cast(Database, database), PageRequest(7, cursor))

@@ -13,6 +13,7 @@ from shared.orchestration.context import Context
 from shared.orchestration.modes import MODES
 from shared.orchestration.routing import build_routing_messages, read_decision
 from tests.injections import ORDERS, REPLIES
+from tests.quoted import speakers
 from tests.unit.memory_journal import MemoryJournal
 from tests.unit.test_council import REFUSED, ROSTER, Sitting
 
@@ -77,11 +78,11 @@ def test_injected_words_never_bring_in_an_unlisted_agent() -> None:
 def test_the_manager_reads_the_roster_the_history_and_the_message() -> None:
     said = PastTurn("What is new?", (Said("writer", "Writer", "Nothing."),))
     talk = conversation("And today?", said)
-    system, *past, question = build_routing_messages(talk, Context(talk), 3, 1000)
+    system, heard = build_routing_messages(talk, Context(talk), 3, 1000)
     assert all(f"- {key}: {agent.name}. {agent.role_prompt}" in system.text for key, agent in ROSTER.items())
     assert "at most 3" in system.text
-    assert [message.text for message in past] == ["What is new?", "Writer: Nothing."]
-    assert question.text == "And today?"
+    assert (system.role, heard.role) == ("system", "user")
+    assert speakers(heard.text) == [("user", "What is new?"), ("agent:Writer", "Nothing."), ("user", "And today?")]
 
 
 class TestOrchestrator:

@@ -26,6 +26,12 @@ SESSION = {"agent_keys": ["writer"]}
 TURN = {"message": "Hello."}
 WHOLE: dict[type[Body], dict[str, Any]] = {NewAgent: AGENT, NewSession: SESSION, NewTurn: TURN, SessionChange: {}}
 
+# One of each category that is refused, then marks and letters without a shape.
+HIDDEN = [
+    *("\u202e", "\u2066", "\u200b", "\u200c", "\u200d", "\u00ad", "\ufeff", "\U000e0041", "\ue000", "\u0378"),
+    *("\ufdd0", "\U0010ffff", "\u2028", "\u2029", "\u00a0", "\u3000", "\u034f", "\u115f", "\u17b4", "\u180b"),
+    *("\u2800", "\u3164", "\ufe0f", "\uffa0", "\U000e0100"),
+]
 UNSTORABLE = ["\x00", "a\x00b", "\ud800", "\udfff", "a\ud83d!", "😀\udc00"]
 
 
@@ -186,6 +192,24 @@ class TestName:
         control = [chr(code) for code in range(256) if unicodedata.category(chr(code)) == "Cc"]
         assert len(control) == 65
         assert [character for character in control if not places(NewAgent, name=f"a{character}b")] == []
+
+    @pytest.mark.parametrize("character", HIDDEN)
+    def test_a_character_that_cannot_be_seen_is_refused_and_named(self, character: str) -> None:
+        assert refused(NewAgent, name=f"Cri{character}tic") == [("name", "not_visible")]
+        with pytest.raises(ValidationError, match=f"U\\+{ord(character):04X}"):
+            NewAgent.model_validate(AGENT | {"name": f"Cri{character}tic"})
+
+    @pytest.mark.parametrize(
+        ("typed", "stored"),
+        [("Jose\u0301", "José"), ("\u212aarl", "Karl"), ("\u1100\u1161\u11a8", "각"), ("\u0958", "क़")],
+    )
+    def test_a_name_is_stored_in_nfc(self, typed: str, stored: str) -> None:
+        assert NewAgent.model_validate(AGENT | {"name": typed}).name == stored
+        assert NewAgent.model_validate(AGENT | {"name": stored}).name == stored
+
+    @pytest.mark.parametrize("name", ["a\u1fef", "\u0958" * 33])
+    def test_a_name_is_refused_if_nfc_makes_it_too_long_or_gives_it_a_backtick(self, name: str) -> None:
+        assert refused(NewAgent, name=name) == [("name", "not_a_line")]
 
     @pytest.mark.parametrize("name", [" ", "\u00a0 \u3000"])
     def test_blanks_alone_are_no_name(self, name: str) -> None:

@@ -44,6 +44,49 @@ def test_an_agent_is_called_by_key_or_name_in_any_case_in_order_and_once(message
     assert parse_tags(message, COUNCIL) == Tags(tuple(keys), ())
 
 
+SPACELESS = {"作家": "作家", "作家协会": "作家协会", "書き手": "書き手", "นักเขียน": "นักเขียน"}
+
+
+@pytest.mark.parametrize(
+    ("message", "keys"),
+    [
+        ("你好@writer 请回答", ["writer"]),
+        ("你好@Writer，请回答", ["writer"]),
+        ("你好@writer-x 请回答", []),
+        ("これは@researcher。@writer", ["researcher", "writer"]),
+        ("สวัสดี@writer", ["writer"]),
+        ("＠writer hello", ["writer"]),
+        ("你好＠writer", ["writer"]),
+        ("@作家请介绍一下", ["作家"]),
+        ("请@作家协会介绍一下", ["作家协会"]),
+        ("@書き手さん", ["書き手"]),
+        ("@นักเขียนช่วยตอบ", ["นักเขียน"]),
+        ("@作家x", []),
+        ("@作家-x", []),
+        ("@書き手\u3099", []),
+    ],
+)
+def test_a_script_without_spaces_may_go_on_before_a_tag_and_behind_a_name_of_its_own(
+    message: str, keys: list[str]
+) -> None:
+    assert called(message, {**COUNCIL, **roster(**SPACELESS)}) == keys
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["你好bob@writer.org", "写信给王@writer.org", "王@mail.writer-x.org", "王@writer.org。", "a＠writer", "王@@writer"],
+)
+def test_an_address_in_a_script_without_spaces_is_no_tag(message: str) -> None:
+    assert parse_tags(message, COUNCIL) == Tags((), ())
+
+
+@pytest.mark.parametrize("name", ["José", "Jose\u0301"])
+@pytest.mark.parametrize("typed", ["José", "Jose\u0301", "JOSÉ", "JOSE\u0301"])
+def test_an_accent_may_be_typed_as_a_character_of_its_own(name: str, typed: str) -> None:
+    assert called(f"@{typed}, hello", roster(jose=name)) == ["jose"]
+    assert called(f"@{typed}s", roster(jose=name)) == []
+
+
 @pytest.mark.parametrize("before", ["", " ", "\n", "(", "[", "¿", "…", "!", "-", ",", "“", "/"])
 @pytest.mark.parametrize("after", ["", " ", "\n", ")", ".", ",", "?", "!", ":", "'s view", "’s view", "”", "/", " - x"])
 def test_punctuation_is_a_boundary_on_either_side(before: str, after: str) -> None:
@@ -241,6 +284,8 @@ class TestWork:
             "@a-",
             "@writer",
             "@writer-",
+            "王@a-",
+            "王＠",
             "@Devil's ",
             "a-",
             "`",

@@ -121,7 +121,7 @@ def test_a_tenant_of_one_has_a_name_that_an_operator_can_cap() -> None:
 @pytest.mark.parametrize(
     "tenant",
     [
-        *("user:eve", "user:", "x" * 256, "acme\n", "ac\x00me", "acme\x85", "acme\u2028", " \t"),
+        *("user:eve", "user:", "x" * 256, "acme\n", "ac\x00me", "acme\x85", "acme\u2028", "acme\u3164", " \t"),
         *(["acme"], {"id": "acme"}, 7, True),
     ],
     ids=ascii,
@@ -130,7 +130,9 @@ def test_a_tenant_that_is_no_name_is_refused(tenant: object, alone: str) -> None
     assert refusal({"PANTHEON_TENANT_OF_ONE": alone}, tenant_id=tenant) == "The token names no tenant."
 
 
-@pytest.mark.parametrize("user", ["", "x" * 256, "ada\n", "a\x00da", "ada\x7f", "ada\x9b", "ada\u2028", "ada\u202e"])
+@pytest.mark.parametrize(
+    "user", ["", "x" * 256, "ada\n", "a\x00da", "ada\x7f", "ada\x9b", "ada\u2028", "ada\u202e", "ada\ufe0f"]
+)
 def test_a_user_that_is_no_name_is_refused(user: str) -> None:
     assert refusal(sub=user) == "The token names no user."
 

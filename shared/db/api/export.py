@@ -14,12 +14,13 @@ from sqlalchemy import Text, bindparam, case, cast, func, literal, or_, select
 from shared.db.api.history import PAGE_BYTES
 from shared.db.api.pages import PageRequest, as_index, encode_cursor
 from shared.db.api.sessions import LOAD_SESSION
+from shared.db.api.sight import about, check_seen
 from shared.db.api.summaries import SUMMARY_COLUMNS, last_numbers
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
 from shared.db.schema.tables import agent_versions, agents, sessions, summaries, turns
+from shared.domain.actor import Actor
 from shared.domain.summary import LISTS
-from shared.errors import NotFound
 
 PAGE_TURNS = 100
 # Beside turns and summaries a page holds the session, its roster, and the names of fields.
@@ -86,17 +87,16 @@ class ExportPage:
     next_cursor: str | None
 
 
-def load_export(db: Database, tenant_id: str, session_id: UUID, cursor: str | None) -> ExportPage:
+def load_export(db: Database, actor: Actor, session_id: UUID, cursor: str | None) -> ExportPage:
     """A page of at most 100 turns and 4 MB. Raises NotFound, InvalidRequest for a bad cursor."""
     after = PageRequest(PAGE_TURNS, cursor, "asc").after(as_index)
     session, named, rows = db.read_all(
-        tenant_id,
-        (LOAD_SESSION, {"b_id": session_id}),
+        actor.tenant_id,
+        (LOAD_SESSION, about(actor, session_id)),
         (_ROSTER, {"b_id": session_id}),
         (_PAGE, {"b_id": session_id, "b_after": after, "b_limit": PAGE_TURNS + 1}),
     )
-    if not session:
-        raise NotFound("There is no such session.")
+    check_seen(session)
     shown = [row for row in rows[:PAGE_TURNS] if row["fits"]]
     ended = [row for row in shown if row["response"] is not None]
     return ExportPage(

@@ -2,21 +2,22 @@
 
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
 
 from shared.db.api.pages import Order, PageRequest, as_index, encode_cursor
+from shared.db.api.sight import FIND_SESSION, about, acts_for, check_seen, owned, visible
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
 from shared.db.schema.tables import active, sessions, turns
 from shared.db.turns import StoredTurn, load_turn
-from shared.errors import NotFound, TurnEnded
+from shared.domain.actor import Actor
+from shared.errors import Forbidden, TurnEnded
 
 # A page of turns ends here even below its limit, because the size of a function's response is capped.
 PAGE_BYTES = 4 * 1024 * 1024
 
 _columns = [turns.c[name] for name in ("id", "turn_index")]
 _id = bindparam("b_id", type_=turns.c.id.type)
-_SESSION = compiled(select(sessions.c.id).where(sessions.c.id == _id, sessions.c.deleted_at.is_(None)))
 
 
 def _list(order: Order) -> Statement:
@@ -37,30 +38,40 @@ def _list(order: Order) -> Statement:
     return compiled(select(rows.c.id, rows.c.turn_index, kept, fits.label("fits")).order_by(rows.c.number))
 
 
+_cancelled = (turns.c.id == _id, turns.c.deleted_at.is_(None), sessions.c.id == turns.c.session_id)
+# A member cancels the turns that it posted, and every turn of its own sessions.
+_may_cancel = and_(visible, or_(owned, acts_for(turns.c.user_id)))
+_MAY_CANCEL = compiled(select(turns.c.id).where(*_cancelled, _may_cancel))
 CANCEL = compiled(
     update(turns)
-    .where(turns.c.id == _id, turns.c.deleted_at.is_(None), active)
+    .where(*_cancelled, _may_cancel, active)
     .values(cancel_requested_at=func.coalesce(turns.c.cancel_requested_at, func.clock_timestamp()))
     .returning(turns.c.id)
 )
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 
 
-def load_turns(db: Database, tenant_id: str, session_id: UUID, request: PageRequest) -> tuple[list[str], str | None]:
+def load_turns(db: Database, actor: Actor, session_id: UUID, request: PageRequest) -> tuple[list[str], str | None]:
     """A session's turns as JSON, by index, and the next cursor. Raises NotFound, InvalidRequest for a bad cursor."""
     params = {"b_id": session_id, "b_after": request.after(as_index), "b_limit": request.limit + 1}
-    found, rows = db.read_all(tenant_id, (_SESSION, {"b_id": session_id}), (_LIST[request.order], params))
-    if not found:
-        raise NotFound("There is no such session.")
+    found, rows = db.read_all(actor.tenant_id, (FIND_SESSION, about(actor, session_id)), (_LIST[request.order], params))
+    check_seen(found)
     shown = [row for row in rows[: request.limit] if row["fits"]]
-    bodies = [row["response"] or load_turn(db, tenant_id, row["id"]).body for row in shown]
+    bodies = [row["response"] or load_turn(db, actor, row["id"]).body for row in shown]
     return bodies, encode_cursor(shown[-1]["turn_index"]) if len(shown) < len(rows) else None
 
 
-def record_cancel(db: Database, tenant_id: str, turn_id: UUID) -> StoredTurn:
-    """Ask the runner of the turn, or its next one, to end it before its next call. Raises NotFound, TurnEnded."""
-    marked = db.run(tenant_id, CANCEL, {"b_id": turn_id})
-    turn = load_turn(db, tenant_id, turn_id)
+def record_cancel(db: Database, actor: Actor, turn_id: UUID) -> StoredTurn:
+    """Ask the runner of the turn, or its next one, to end it before its next call. Raises NotFound, Forbidden,
+    TurnEnded."""
+    params = about(actor, turn_id)
+    marked, allowed = db.run_all(actor.tenant_id, (CANCEL, params), (_MAY_CANCEL, params))
+    turn = load_turn(db, actor, turn_id)
+    if not allowed:
+        raise Forbidden(
+            "Only the user who posted this turn, the user who created its session, and admins of the tenant can cancel"
+            " it."
+        )
     if not marked:
         raise TurnEnded
     return turn

@@ -8,46 +8,54 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.api.pages import Order, Page, PageRequest, page
 from shared.db.api.quotas import LOCK_TENANT, quota_exceeded
+from shared.db.api.sight import FIND_SESSION, about, check_owned, check_seen, owned, this_session, visible
 from shared.db.compiler import compiled, typed
 from shared.db.engine import LONG_ANSWER_S, Database, Row, Statement
 from shared.db.protocol import SCRUB
 from shared.db.schema.tables import active, sessions, turns
-from shared.errors import NotFound
+from shared.domain.actor import Actor
 from shared.names import Env
 from shared.settings import quota_settings
 
-_FIELDS = ("title", "mode", "agent_keys", "fan_out")
-_columns = [sessions.c[name] for name in ("id", *_FIELDS, "next_turn_index", "created_at", "updated_at")]
-_this = (sessions.c.id == bindparam("b_id"), sessions.c.deleted_at.is_(None))
+_FIELDS = ("title", "mode", "agent_keys", "fan_out", "visibility")
+_NAMES = ("id", *_FIELDS, "next_turn_index", "created_at", "updated_at")
+_columns = (*(sessions.c[name] for name in _NAMES), sessions.c.user_id.label("created_by"))
 
 
 def _field(name: str) -> ColumnElement[Any]:
     return bindparam(f"b_{name}", type_=sessions.c[name].type)
 
 
+# By an index in this collation, because a policy's own condition would read the deleted sessions, too.
+_living = (
+    sessions.c.tenant_id == bindparam("b_tenant_id", type_=sessions.c.tenant_id.type).collate("C"),
+    sessions.c.deleted_at.is_(None),
+)
+
+
 def _list(order: Order) -> Statement:
     after = bindparam("b_after", type_=sessions.c.id.type)
     beyond = sessions.c.id < after if order == "desc" else sessions.c.id > after
-    by = sessions.c.id.desc() if order == "desc" else sessions.c.id.asc()
-    living = select(*_columns).where(sessions.c.deleted_at.is_(None), or_(after.is_(None), beyond))
-    return compiled(living.order_by(by).limit(bindparam("b_limit")))
+    # Materialized: ordered by the primary key, the planner would read the sessions of every tenant.
+    seen = select(*_columns).where(*_living, visible, or_(after.is_(None), beyond)).cte("seen")
+    seen = seen.prefix_with("MATERIALIZED")
+    by = seen.c.id.desc() if order == "desc" else seen.c.id.asc()
+    return compiled(select(seen).order_by(by).limit(bindparam("b_limit")))
 
 
 def _insert() -> Statement:
     values = {name: typed(f"b_{name}", sessions.c[name]) for name in ("id", "tenant_id", "user_id", *_FIELDS)}
-    # By an index in this collation, because a policy's own condition would read the deleted sessions, too.
-    theirs = sessions.c.tenant_id == bindparam("b_tenant_id", type_=sessions.c.tenant_id.type).collate("C")
-    living = select(func.count()).select_from(sessions).where(theirs, sessions.c.deleted_at.is_(None))
+    living = select(func.count()).select_from(sessions).where(*_living)
     source = select(*values.values()).where(living.scalar_subquery() < bindparam("b_most", type_=Integer()))
     return compiled(insert(sessions).from_select(list(values), source, include_defaults=False).returning(*_columns))
 
 
 _INSERT = _insert()
-LOAD_SESSION = compiled(select(*_columns).where(*_this))
+LOAD_SESSION = compiled(select(*_columns).where(*this_session))
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 _CHANGE = compiled(
     update(sessions)
-    .where(*_this)
+    .where(sessions.c.id == bindparam("b_id"), sessions.c.deleted_at.is_(None), owned)
     # A field that is not given stays as it is.
     .values({name: func.coalesce(_field(name), sessions.c[name]) for name in _FIELDS})
     .values(updated_at=func.clock_timestamp())
@@ -77,9 +85,10 @@ _UNTOUCHED = compiled(
 
 
 def record_session(db: Database, tenant_id: str, user_id: str, session_id: UUID, fields: dict[str, object]) -> Row:
-    """Make a session of `fields` title, mode, agent_keys and fan_out. Raises QuotaExceeded."""
+    """Make a session of `fields` title, mode, agent_keys, fan_out and visibility, which is private by default. Raises
+    QuotaExceeded."""
     limit = quota_settings().max_sessions
-    params = {f"b_{name}": fields[name] for name in _FIELDS}
+    params = {f"b_{name}": value for name, value in ({"visibility": "private"} | fields).items()}
     params |= {"b_id": session_id, "b_tenant_id": tenant_id, "b_user_id": user_id, "b_most": limit}
     rows = db.run_all(tenant_id, (LOCK_TENANT, params), (_INSERT, params))[1]
     if not rows:
@@ -87,28 +96,41 @@ def record_session(db: Database, tenant_id: str, user_id: str, session_id: UUID,
     return rows[0]
 
 
-def load_sessions(db: Database, tenant_id: str, request: PageRequest) -> Page:
-    """Sessions by the time they were made. Raises InvalidRequest for a bad cursor."""
-    rows = db.read(tenant_id, _LIST[request.order], {"b_after": request.after(UUID), "b_limit": request.limit + 1})
+def load_sessions(db: Database, actor: Actor, request: PageRequest) -> Page:
+    """The sessions that the actor sees, by the time they were made. Raises InvalidRequest for a bad cursor."""
+    params = {"b_after": request.after(UUID), "b_limit": request.limit + 1, "b_tenant_id": actor.tenant_id}
+    rows = db.read(actor.tenant_id, _LIST[request.order], params | actor.params)
     return page(rows, request, lambda row: str(row["id"]))
 
 
-def load_session(db: Database, tenant_id: str, session_id: UUID) -> Row:
+def load_session(db: Database, actor: Actor, session_id: UUID) -> Row:
     """Raises NotFound."""
-    return _one(db.read(tenant_id, LOAD_SESSION, {"b_id": session_id}))
+    rows = db.read(actor.tenant_id, LOAD_SESSION, about(actor, session_id))
+    check_seen(rows)
+    return rows[0]
 
 
-def record_session_change(db: Database, tenant_id: str, session_id: UUID, fields: dict[str, object]) -> Row:
-    """Change those of title, mode, agent_keys and fan_out that are given. Raises NotFound."""
-    params = {f"b_{name}": fields.get(name) for name in _FIELDS}
-    return _one(db.run(tenant_id, _CHANGE, params | {"b_id": session_id}))
+def record_session_change(db: Database, actor: Actor, session_id: UUID, fields: dict[str, object]) -> Row:
+    """Change those of title, mode, agent_keys, fan_out and visibility that are given. Raises NotFound, Forbidden."""
+    params = about(actor, session_id)
+    change = {**params, **{f"b_{name}": fields.get(name) for name in _FIELDS}}
+    changed, found = db.run_all(actor.tenant_id, (_CHANGE, change), (FIND_SESSION, params))
+    if not changed:
+        check_owned(found)
+    return changed[0]
 
 
-def record_session_deletion(db: Database, tenant_id: str, session_id: UUID) -> None:
+def check_session_owned(db: Database, actor: Actor, session_id: UUID) -> None:
+    """Raises NotFound, Forbidden for an actor that may not change the session."""
+    check_owned(db.read(actor.tenant_id, FIND_SESSION, about(actor, session_id)))
+
+
+def record_session_deletion(db: Database, actor: Actor, session_id: UUID) -> None:
     """Mark the session and its turns as deleted, and take the text away. A session without a turn is removed. Raises
-    NotFound."""
-    if not _scrubbed(db, tenant_id, session_id, None):
-        raise NotFound("There is no such session.")
+    NotFound, Forbidden."""
+    scrubbed, found = _scrub(db, actor, session_id, None)
+    if not scrubbed:
+        check_owned(found)
 
 
 def load_untouched_sessions(db: Database, days: int, limit: int) -> list[Row]:
@@ -120,15 +142,12 @@ def load_untouched_sessions(db: Database, days: int, limit: int) -> list[Row]:
 
 def record_session_expiry(db: Database, tenant_id: str, session_id: UUID, days: int) -> bool:
     """Delete the session as a client would, unless somebody has touched it by now. Returns whether it is gone."""
-    return _scrubbed(db, tenant_id, session_id, days)
+    return _scrub(db, Actor.service(tenant_id), session_id, days)[0]
 
 
-def _scrubbed(db: Database, tenant_id: str, session_id: UUID, days: int | None) -> bool:
-    params = {"b_id": session_id, "b_days": days}
-    return "scrubbed" in db.run_all(tenant_id, (SCRUB, params), (_FORGET, params), answer_s=LONG_ANSWER_S)[0][0]
-
-
-def _one(rows: list[Row]) -> Row:
-    if not rows:
-        raise NotFound("There is no such session.")
-    return rows[0]
+def _scrub(db: Database, actor: Actor, session_id: UUID, days: int | None) -> tuple[bool, list[Row]]:
+    """Delete the session if the actor may. Returns whether it is gone, and what FIND_SESSION finds afterwards."""
+    params = {**about(actor, session_id), "b_days": days}
+    work = [(statement, params) for statement in (SCRUB, _FORGET, FIND_SESSION)]
+    scrubbed, _, found = db.run_all(actor.tenant_id, *work, answer_s=LONG_ANSWER_S)
+    return "scrubbed" in scrubbed[0], found

@@ -7,9 +7,11 @@ from sqlalchemy import Integer, Label, and_, bindparam, cast, func, or_, select,
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.db.api.pages import Order, Page, PageRequest, as_index, page
+from shared.db.api.sight import FIND_SESSION, about, check_seen, visible
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
 from shared.db.schema.tables import audit_events, sessions, summaries, turns
+from shared.domain.actor import Actor
 from shared.errors import NotFound
 
 SUMMARY_COLUMNS = (
@@ -26,14 +28,17 @@ SUMMARY_COLUMNS = (
     "created_at",
 )
 _id = bindparam("b_id", type_=sessions.c.id.type)
-_SESSION = compiled(select(sessions.c.id).where(sessions.c.id == _id, sessions.c.deleted_at.is_(None)))
 _AUDIT = compiled(
     select(*(audit_events.c[name] for name in ("event", "user_id", "detail", "created_at")))
     .join(turns, turns.c.id == audit_events.c.turn_id)
     .where(audit_events.c.turn_id == _id, turns.c.deleted_at.is_(None))
     .order_by(audit_events.c.id)
 )
-_TURN = compiled(select(turns.c.id).where(turns.c.id == _id, turns.c.deleted_at.is_(None)))
+_TURN = compiled(
+    select(turns.c.id)
+    .join(sessions, sessions.c.id == turns.c.session_id)
+    .where(turns.c.id == _id, turns.c.deleted_at.is_(None), visible)
+)
 
 
 def last_numbers() -> Label[Any]:
@@ -81,23 +86,23 @@ _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 _ARCHIVE = {"desc": _archive("desc"), "asc": _archive("asc")}
 
 
-def load_summaries(db: Database, tenant_id: str, session_id: UUID, request: PageRequest) -> Page:
+def load_summaries(db: Database, actor: Actor, session_id: UUID, request: PageRequest) -> Page:
     """A session's summaries by the turn that they go through. Raises NotFound, InvalidRequest for a bad cursor."""
     params = {"b_id": session_id, "b_after": request.after(as_index), "b_limit": request.limit + 1}
-    found, rows = db.read_all(tenant_id, (_SESSION, {"b_id": session_id}), (_LIST[request.order], params))
-    if not found:
-        raise NotFound("There is no such session.")
+    found, rows = db.read_all(actor.tenant_id, (FIND_SESSION, about(actor, session_id)), (_LIST[request.order], params))
+    check_seen(found)
     return page(rows, request, lambda row: row["through_turn_index"])
 
 
-def load_archive(db: Database, tenant_id: str, session_id: UUID, request: PageRequest) -> Page:
+def load_archive(db: Database, actor: Actor, session_id: UUID, request: PageRequest) -> Page:
     """A session's archived items, as `item`, by the summary with which they left memory. Raises NotFound,
     InvalidRequest for a bad cursor."""
     after, position = request.after(_as_place) or (None, None)
     params = {"b_id": session_id, "b_after": after, "b_after_position": position, "b_limit": request.limit + 1}
-    found, rows = db.read_all(tenant_id, (_SESSION, {"b_id": session_id}), (_ARCHIVE[request.order], params))
-    if not found:
-        raise NotFound("There is no such session.")
+    found, rows = db.read_all(
+        actor.tenant_id, (FIND_SESSION, about(actor, session_id)), (_ARCHIVE[request.order], params)
+    )
+    check_seen(found)
     return page(rows, request, lambda row: [row["through_turn_index"], row["position"]])
 
 
@@ -107,9 +112,9 @@ def _as_place(key: Any) -> tuple[int, int]:
     return as_index(index), as_index(position)
 
 
-def load_audit(db: Database, tenant_id: str, turn_id: UUID) -> list[Row]:
+def load_audit(db: Database, actor: Actor, turn_id: UUID) -> list[Row]:
     """The events of a turn. There are none until it is published. Raises NotFound."""
-    found, events = db.read_all(tenant_id, (_TURN, {"b_id": turn_id}), (_AUDIT, {"b_id": turn_id}))
+    found, events = db.read_all(actor.tenant_id, (_TURN, about(actor, turn_id)), (_AUDIT, {"b_id": turn_id}))
     if not found:
         raise NotFound("There is no such turn.")
     return events

@@ -2,13 +2,14 @@
 -- agent. Nothing is written where the session moved on since it was loaded; the caller loads again.
 
 -- part session
--- The index is taken only if it is still the one that was loaded. The row stays locked until the commit. A tenant's
--- first turn inserts the tenant.
+-- The index is taken only if it is still the one that was loaded, and the actor still sees the session. The row stays
+-- locked until the commit. A tenant's first turn inserts the tenant.
 WITH tenant AS (
     INSERT INTO tenants (tenant_id) VALUES (:t_tenant_id) ON CONFLICT DO NOTHING
 )
-UPDATE sessions SET next_turn_index = next_turn_index + 1, updated_at = clock_timestamp()
-WHERE id = :t_session_id AND deleted_at IS NULL AND next_turn_index = :t_turn_index
+UPDATE sessions s SET next_turn_index = next_turn_index + 1, updated_at = clock_timestamp()
+WHERE id = :t_session_id AND deleted_at IS NULL AND next_turn_index = :t_turn_index AND
+-- include visible
 RETURNING true AS moved;
 
 -- part tenant

@@ -1,10 +1,14 @@
 -- part load
 -- All that a posted turn needs: the session, its living agents, its past, a turn that is active in it, the turn that
 -- used the key, for how many seconds the tenant's rate refuses another turn, and when its first active turn may end.
+-- A session that the actor does not see is as one that does not exist.
 -- Rate and active turns are counted again when the turn is accepted.
-WITH session AS (
-    SELECT id, title, mode, fan_out, agent_keys, next_turn_index
-    FROM sessions WHERE id = :b_session_id AND deleted_at IS NULL
+WITH found AS (
+    SELECT id, title, mode, fan_out, agent_keys, next_turn_index, deleted_at
+    FROM sessions s WHERE id = :b_session_id AND
+-- include visible
+), session AS (
+    SELECT id, title, mode, fan_out, agent_keys, next_turn_index FROM found WHERE deleted_at IS NULL
 )
 SELECT
 (SELECT row_to_json(session) FROM session) AS session,
@@ -26,8 +30,11 @@ SELECT
 ) AS active,
 (
     SELECT row_to_json(used) FROM (
-        SELECT id, session_id, status, fingerprint, response, deleted_at IS NOT NULL AS deleted
-        FROM turns WHERE idempotency_key = :b_idempotency_key
+        -- The key may have been used in a session that the actor does not see.
+        SELECT id, status, fingerprint, here AND deleted_at IS NOT NULL AS deleted,
+               CASE WHEN here THEN response END AS response
+        FROM turns, LATERAL (SELECT session_id IN (SELECT id FROM found) AS here) place
+        WHERE idempotency_key = :b_idempotency_key
     ) used
 ) AS used,
 -- The rate allows another turn when the oldest of the newest N turns is a minute old. No more than N turns are read.

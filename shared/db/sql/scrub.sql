@@ -3,7 +3,9 @@
 -- part session
 -- With a number of days, only a session that was not touched for that long and has no active turn.
 UPDATE sessions s SET deleted_at = clock_timestamp(), title = ''
-WHERE id = :b_id AND deleted_at IS NULL AND (:b_days::integer IS NULL
+WHERE id = :b_id AND deleted_at IS NULL AND
+-- include owned
+AND (:b_days::integer IS NULL
     OR created_at < now() - make_interval(hours => :b_days::integer * 24)
     AND updated_at < now() - make_interval(hours => :b_days::integer * 24)
     AND NOT EXISTS (SELECT FROM turns WHERE session_id = s.id AND status IN ('accepted', 'running')))

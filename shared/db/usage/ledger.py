@@ -10,11 +10,13 @@ from typing import Any
 from sqlalchemy import bindparam, select, tuple_
 
 from shared.db.api.pages import Order, Page, PageRequest, page
+from shared.db.api.sight import acts_for
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.schema.columns import COUNTS, Time
 from shared.db.schema.tables import usage_entries
 from shared.db.usage.totals import Period
+from shared.domain.actor import Actor
 
 _NAMES = ("id", "created_at", "kind", "account", "reason", "call_id", "session_id", "turn_id", "step", "attempt")
 _ABOUT = ("purpose", "agent_key", "model_alias", "user_id", "api_key_id", *COUNTS, "rates", "amount_usd")
@@ -29,21 +31,22 @@ def _list(order: Order) -> Statement:
     by = [column.desc() if order == "desc" else column.asc() for column in (at, number)]
     of_period = (at >= bindparam("u_from", type_=Time), at < bindparam("u_to", type_=Time))
     # No "or": whatever the plan, a page is read from where the page before ended.
-    rows = select(*_columns).where(*of_period, beyond)
+    rows = select(*_columns).where(*of_period, beyond, acts_for(usage_entries.c.user_id))
     return compiled(rows.order_by(*by).limit(bindparam("u_limit")))
 
 
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 
 
-def load_ledger(db: Database, tenant_id: str, period: Period, request: PageRequest) -> Page:
-    """The tenant's rows by the time they were posted: posts and adjustments of every account, each with its reason, and
-    the user and the API key that posted the turn. Amounts are in USD, rates in USD per million tokens. Raises
-    InvalidRequest for a cursor of another list."""
+def load_ledger(db: Database, actor: Actor, period: Period, request: PageRequest) -> Page:
+    """The rows of a member's own turns, or for an admin the tenant's, by the time they were posted: posts and
+    adjustments of every account, each with its reason, and the user and the API key that posted the turn. Amounts are
+    in USD, rates in USD per million tokens. Raises InvalidRequest for a cursor of another list."""
     # No row has the number 0: the first page begins at the period's end, or at its start.
     at, number = request.after(_position) or (period.end if request.order == "desc" else period.start, 0)
     params = {"u_from": period.start, "u_to": period.end, "u_after_at": at, "u_after_id": number}
-    rows = db.read(tenant_id, _LIST[request.order], params | {"u_limit": request.limit + 1}, answer_s=LONG_ANSWER_S)
+    params |= {"u_limit": request.limit + 1, **actor.params}
+    rows = db.read(actor.tenant_id, _LIST[request.order], params, answer_s=LONG_ANSWER_S)
     return page(rows, request, position)
 
 

@@ -38,11 +38,13 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from shared.db.api.pages import Order, Page, PageRequest, page
+from shared.db.api.sight import acts_for
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.schema.columns import TOKENS, Time
 from shared.db.schema.tables import PLATFORM, usage_daily, usage_entries, usage_hourly, usage_progress
 from shared.db.usage.dimensions import DIMENSIONS
+from shared.domain.actor import Actor
 from shared.errors import InvalidRequest
 
 _GROUPS = ("session_id", "agent_key", "model_alias", "purpose", "account", "reason")
@@ -68,6 +70,8 @@ _RESULTS = (
     "summaries_usd",
     "unknown_usd",
 )
+# Operations ask for every user of every tenant.
+_EVERYBODY: Final[Mapping[str, object]] = {"a_user_id": "", "a_is_admin": True}
 _Span = Literal["hour", "day"]
 _LENGTHS: Final[Mapping[_Span, timedelta]] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 _from, _to = bindparam("u_from", type_=Time), bindparam("u_to", type_=Time)
@@ -117,13 +121,14 @@ def _posted(since: ColumnElement[Any], until: ColumnElement[Any]) -> Select[Any]
     columns = [entry.created_at.label("at"), entry.session_id, *(entry[name] for name in DIMENSIONS)]
     calls = case((entry.kind == "post", 1), else_=0).label("calls")
     posted = select(*columns, calls, *(entry[name] for name in _MEASURES[1:]))
-    return posted.where(entry.created_at >= since, entry.created_at < until)
+    return posted.where(entry.created_at >= since, entry.created_at < until, acts_for(entry.user_id))
 
 
 def _rolled_up(spans: Table, since: ColumnElement[Any], until: ColumnElement[Any]) -> Select[Any]:
     span = spans.c
     columns = [span.start.label("at"), cast(null(), Uuid).label("session_id"), *(span[name] for name in DIMENSIONS)]
-    return select(*columns, *(span[name] for name in _MEASURES)).where(span.start >= since, span.start < until)
+    rows = select(*columns, *(span[name] for name in _MEASURES))
+    return rows.where(span.start >= since, span.start < until, acts_for(span.user_id))
 
 
 def _rolled_up_and_posted() -> CompoundSelect[Any]:
@@ -200,12 +205,11 @@ def _statement(groups: Sequence[str], order: Order, *, from_ledger: bool) -> Sta
     return _totals(entries.subquery("entries"), groups, order)
 
 
-def load_totals(
-    db: Database, tenant_id: str | None, period: Period, groups: Sequence[str], request: PageRequest
-) -> Page:
+def load_totals(db: Database, actor: Actor | None, period: Period, groups: Sequence[str], request: PageRequest) -> Page:
     """Sums by those of GROUPS that are asked for, in the order of GROUPS: per group `calls`, tokens by class and
-    `cost_usd` (what tenants pay), `platform_cost_usd` and `suspense_usd`, in USD. Without groups it is one row. Without
-    a tenant, as `pantheon_ops`, by OPERATOR_GROUPS, and with what the platform bore by its reasons.
+    `cost_usd` (what tenants pay), `platform_cost_usd` and `suspense_usd`, in USD. Without groups it is one row. An
+    admin's are the tenant's, a member's those of its own turns. Without an actor, as `pantheon_ops`, every tenant's, by
+    OPERATOR_GROUPS, and with what the platform bore by its reasons.
 
     Raises InvalidRequest for a cursor of another list, and for session_id over more than SESSION_DAYS.
     """
@@ -215,7 +219,7 @@ def load_totals(
             f"query.group_by=session_id takes {SESSION_DAYS} days at most; ask for a shorter period.",
             longest_days=SESSION_DAYS,
         )
-    known = OPERATOR_GROUPS if tenant_id is None else GROUPS
+    known = OPERATOR_GROUPS if actor is None else GROUPS
     asked = [name for name in known if name in groups]
     key = request.after(_key_of(asked))
     params: dict[str, object] = {
@@ -224,9 +228,10 @@ def load_totals(
         **{f"u_after_{name}": (key or {}).get(name, _KEYS[name](None)) for name in known},
         "u_first_page": key is None,
         "u_limit": request.limit + 1,
+        **(actor.params if actor else _EVERYBODY),
     }
     statement = _statement(known, request.order, from_ledger=by_session)
-    rows = db.read(tenant_id, statement, params, answer_s=LONG_ANSWER_S)
+    rows = db.read(actor.tenant_id if actor else None, statement, params, answer_s=LONG_ANSWER_S)
     if not rows and not asked and key is None:
         rows = [dict.fromkeys(_RESULTS, 0)]
     return page(rows, request, lambda row: [asked, [row[name] and str(row[name]) for name in asked]])

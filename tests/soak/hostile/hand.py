@@ -8,6 +8,7 @@ import psycopg
 from shared.db.api.history import record_cancel
 from shared.db.api.sessions import record_session_deletion
 from shared.db.engine import Database
+from shared.domain.actor import Actor
 from shared.errors import NotFound, TurnEnded
 
 
@@ -21,14 +22,14 @@ class Hand:
     def cancel(self, tenant: str, turn_id: UUID) -> None:
         with self._lock:
             try:
-                record_cancel(self._db, tenant, turn_id)
+                record_cancel(self._db, Actor.service(tenant), turn_id)
             except (NotFound, TurnEnded):
                 return
 
     def delete(self, tenant: str, session_id: UUID) -> None:
         with self._lock:
             try:
-                record_session_deletion(self._db, tenant, session_id)
+                record_session_deletion(self._db, Actor.service(tenant), session_id)
             except NotFound:
                 return
 
