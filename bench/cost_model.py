@@ -26,6 +26,8 @@ ENDPOINTS: Final = 3
 DASHBOARDS: Final = 2
 ALARM_METRICS: Final = 42
 ACL_RULES: Final = 1
+# The topics of the alarms have a key, beside the stage's own.
+ALARM_KEYS: Final = 1
 # The issuer's keys are copied so often, and each process of the authorizer reads them so often.
 COPY_S: Final = 300
 # Connections for those who do not serve.
@@ -215,7 +217,8 @@ class Month:
 
     def _watching(self) -> float:
         alarms = ALARM_METRICS * rates.ALARM_MONTH.usd + rates.COMPOSITE_MONTH.usd
-        fixed = DASHBOARDS * rates.DASHBOARD_MONTH.usd + rates.SECRET_MONTH.usd + rates.KEY_MONTH.usd
+        fixed = DASHBOARDS * rates.DASHBOARD_MONTH.usd + rates.SECRET_MONTH.usd
+        fixed += (ALARM_KEYS + int(self.stage.customer_key)) * rates.KEY_MONTH.usd
         return self.assumed.series * rates.METRIC_MONTH.usd + alarms + fixed
 
 

@@ -9,6 +9,7 @@ from aws_cdk import Duration, RemovalPolicy, SecretValue
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_rds as rds
 from constructs import Construct
 
@@ -24,6 +25,8 @@ OWNER: Final = "pantheon_owner"
 # one of which has signed the proxy's.
 RDS_AUTHORITIES: Final = "/opt/rds-ca.pem"
 PUBLIC_AUTHORITIES: Final = "/opt/python/certifi/cacert.pem"
+# Another name would replace the proxy of a stage that exists.
+_PROXY: Final = "Proxy"
 _EXPORTS: Final = ("postgresql", "upgrade")
 _VERSION: Final = rds.PostgresEngineVersion.of("18", "18")
 
@@ -31,17 +34,19 @@ _VERSION: Final = rds.PostgresEngineVersion.of("18", "18")
 class Database(Construct):
     """`host` is where the functions connect: the proxy where there is one."""
 
-    def __init__(self, scope: Construct, id: str, *, network: Network, stage: Stage, logs: Logs) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, network: Network, stage: Stage, logs: Logs, key: kms.IKey | None
+    ) -> None:
         super().__init__(scope, id)
         self._network = network
         self.group = network.group(self, "The database")
-        self.instance = self._make(stage, logs)
-        self.proxy = self._make_proxy() if stage.proxy else None
-        entry = self.proxy_group if self.proxy else self.group
-        network.allow(network.functions, entry, POSTGRES, "Functions to the database")
-        if self.proxy:
-            # The owner migrates past the proxy, which cannot sign for him.
-            network.allow(network.functions, self.group, POSTGRES, "Migrations to the database")
+        self.instance = self._make(stage, logs, key)
+        self.proxy = self._make_proxy(logs) if stage.proxy else None
+
+    @property
+    def entrance(self) -> ec2.SecurityGroup:
+        """The security group of what functions connect to."""
+        return self.proxy_group if self.proxy else self.group
 
     @property
     def secret_arn(self) -> str:
@@ -77,9 +82,9 @@ class Database(Construct):
         else:
             self.instance.grant_connect(grantee, role.value)
 
-    def _make(self, stage: Stage, logs: Logs) -> rds.DatabaseInstance:
+    def _make(self, stage: Stage, logs: Logs, key: kms.IKey | None) -> rds.DatabaseInstance:
         # RDS would make these groups itself, and keep them for ever.
-        name = f"pantheon-{stage.name}"
+        name = stage.database_snapshot or f"pantheon-{stage.name}"
         groups = [logs.group(self, export.title(), f"/aws/rds/instance/{name}/{export}") for export in _EXPORTS]
         instance = rds.DatabaseInstance(
             self,
@@ -108,6 +113,9 @@ class Database(Construct):
             multi_az=stage.multi_az,
             storage_type=rds.StorageType.GP3,
             storage_encrypted=True,
+            # The storage, its backups, and the statements that Performance Insights keeps.
+            storage_encryption_key=key,
+            performance_insight_encryption_key=key,
             allocated_storage=stage.storage_gib,
             max_allocated_storage=stage.storage_limit_gib,
             backup_retention=Duration.days(stage.backup_days),
@@ -126,19 +134,22 @@ class Database(Construct):
         assert isinstance(cfn, rds.CfnDBInstance)
         cfn.master_user_password = None
         cfn.manage_master_user_password = True
+        if stage.database_snapshot is not None:
+            _restore(cfn, stage.database_snapshot)
         return instance
 
-    def _make_proxy(self) -> rds.DatabaseProxy:
-        self.proxy_group = ec2.SecurityGroup(
-            self, "ProxyGroup", vpc=self._network.vpc, description="The proxy", allow_all_outbound=False
-        )
+    def _make_proxy(self, logs: Logs) -> rds.DatabaseProxy:
+        self.proxy_group = self._network.group(self, "The proxy", "ProxyGroup")
         self._network.allow(self.proxy_group, self.group, POSTGRES, "The proxy to the database")
         role = iam.Role(self, "ProxyRole", assumed_by=iam.ServicePrincipal("rds.amazonaws.com"))
         for name in Role:
             self.instance.grant_connect(role, name.value)
-        return rds.DatabaseProxy(
+        # RDS would make this group itself, too.
+        group = logs.group(self, "ProxyLog", f"/aws/rds/proxy/{_PROXY}")
+        proxy = rds.DatabaseProxy(
             self,
-            "Proxy",
+            _PROXY,
+            db_proxy_name=_PROXY,
             proxy_target=rds.ProxyTarget.from_instance(self.instance),
             vpc=self._network.vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
@@ -151,3 +162,13 @@ class Database(Construct):
             max_connections_percent=PROXY_PER_CENT,
             borrow_timeout=Duration.seconds(5),
         )
+        proxy.node.add_dependency(group)
+        return proxy
+
+
+def _restore(cfn: rds.CfnDBInstance, snapshot: str) -> None:
+    """Make the instance from `snapshot`, whose database, owner and key it takes over."""
+    cfn.db_snapshot_identifier = snapshot
+    cfn.db_name = None
+    cfn.master_username = None
+    cfn.kms_key_id = None

@@ -1,8 +1,8 @@
 """Every Lambda function, built once and the same way.
 
-The rule this file protects: arm64, Python 3.13, in the network unless its entry says otherwise, its own log group and
-its own role with nothing but what that takes; callers invoke the alias, which moves to a new version only when the
-deployment says so.
+The rule this file protects: arm64, Python 3.13, in the network unless its entry says otherwise, its own log group,
+security group and role with nothing but what that takes; callers invoke the alias, which moves to a new version only
+when the deployment says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ INTERFACE_ACTIONS: Final = (
 
 
 class Function(Construct):
-    """One function of the table. `alias` is what others invoke."""
+    """One function of the table. `alias` is what others invoke. `group` is its security group in the network."""
 
     def __init__(
         self,
@@ -53,7 +53,9 @@ class Function(Construct):
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
         self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[log_group.log_group_arn]))
+        self.group: ec2.SecurityGroup | None = None
         if entry.in_network:
+            self.group = network.group(self, f"The function {entry.name}")
             self._let_lambda_connect_it(name)
         # Only the version that is published is snapshotted, and it connects after it was restored.
         snap_start = lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if entry.snap_start else None
@@ -72,7 +74,7 @@ class Function(Construct):
             environment=dict(environment),
             role=self.role,
             log_group=log_group,
-            **_place(network if entry.in_network else None),
+            **_place(network, self.group),
             reserved_concurrent_executions=stage.reserved.get(entry.name),
         )
         self.function.node.add_dependency(self.role)
@@ -99,9 +101,9 @@ class Function(Construct):
         )
 
 
-def _place(network: Network | None) -> dict[str, Any]:
-    """Where a function runs: in the network, or in Lambda's own, from which it reaches the internet."""
-    if network is None:
+def _place(network: Network, group: ec2.SecurityGroup | None) -> dict[str, Any]:
+    """Say where a function runs: in the network, or in Lambda's own, from which it reaches the internet."""
+    if group is None:
         return {}
     subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
-    return {"vpc": network.vpc, "vpc_subnets": subnets, "security_groups": [network.functions]}
+    return {"vpc": network.vpc, "vpc_subnets": subnets, "security_groups": [group]}

@@ -1,18 +1,14 @@
-"""One stage of Pantheon, and all rights that anything in it has.
-
-The rule this file protects: whoever wants to know what a function may do reads the bottom of this file.
-"""
+"""One stage of Pantheon. `infra_cdk/rights.py` has all rights of its functions."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from aws_cdk import CfnOutput, Environment, Stack, Tags
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra_cdk import entries, identity
-from infra_cdk.account_stack import LOG_PREFIX, log_bucket_name, log_url
+from infra_cdk.account_stack import log_url
 from infra_cdk.alarms import Alarms
 from infra_cdk.api import Api
 from infra_cdk.assets import Assets
@@ -28,10 +24,12 @@ from infra_cdk.network import Network
 from infra_cdk.notifications import Notifications
 from infra_cdk.queue import Queue
 from infra_cdk.release import Release
+from infra_cdk.rights import Rights
 from infra_cdk.schedules import Schedules
 from infra_cdk.spending import Spending
 from infra_cdk.stages import Stage
-from shared.names import SERVICE, BedrockModel, Env, Role
+from infra_cdk.text_key import TextKey
+from shared.names import SERVICE, Env, Role
 
 
 class PantheonStack(Stack):
@@ -49,20 +47,24 @@ class PantheonStack(Stack):
         )
         self.stage = stage
         self._tag()
-        logs = Logs(stage.log_days, stage.protected)
+        key = TextKey(self, "TextKey", stage=stage.name).key if stage.customer_key else None
+        logs = Logs(stage.log_days, stage.protected, key)
         self.network = Network(self, "Network", zones=stage.zones, endpoint_zones=stage.endpoint_zones, logs=logs)
-        self.database = Database(self, "Database", network=self.network, stage=stage, logs=logs)
+        self.database = Database(self, "Database", network=self.network, stage=stage, logs=logs, key=key)
         self.queue = Queue(self, "Queue")
         self.issuer = self._issuer()
         self.issuer_keys = IssuerKeys(self, "IssuerKeys")
         self.functions = self._functions(assets, logs)
         released = [self.functions[entry.name] for entry in RELEASED]
-        self._grant()
+        rights = Rights(self.network, self.database, self.queue, self.issuer_keys)
+        for function in self.functions.values():
+            rights.grant(function)
         Migration(
             self,
             "Migration",
             migrate=self.functions[MIGRATE.name],
-            after=[self.database, self.network],
+            # With the rules of every security group, so that a function that is called can reach what it needs.
+            after=[self.database, self.network, *(f.group for f in self.functions.values() if f.group is not None)],
             released=released,
         )
         release = Release(self, "Release", functions=released, stage=stage)
@@ -78,6 +80,7 @@ class PantheonStack(Stack):
             logs=logs,
         )
         self._watch(release)
+        logs.keep_cdks_own(self)
         CfnOutput(self, "Url", value=self.api.url, description="Where the API is")
         CfnOutput(self, "Token", value=self.issuer.how, description="How to get a token")
 
@@ -194,44 +197,3 @@ class PantheonStack(Stack):
         for id, name in (("CostDashboard", cost.name), ("HealthDashboard", health.name)):
             console = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home?region={self.region}"
             CfnOutput(self, id, value=f"{console}#dashboards/dashboard/{name}", description="A dashboard")
-
-    def _grant(self) -> None:
-        """Every right of every function, beside those that let it run and write its own log."""
-        for function in self.functions.values():
-            entry = function.entry
-            if entry.role is not None:
-                self.database.grant_connect(function.role, entry.role)
-            if entry.sends:
-                _allow(function, ["sqs:SendMessage"], [self.queue.queue.queue_arn])
-            if entry.asks:
-                for model in BedrockModel:
-                    self._allow_model(function, model)
-            if entry.reads_log:
-                bucket = f"arn:{self.partition}:s3:::{log_bucket_name(self)}"
-                _allow(function, ["s3:ListBucket"], [bucket], {"StringLike": {"s3:prefix": f"{LOG_PREFIX}*"}})
-                _allow(function, ["s3:GetObject"], [f"{bucket}/{LOG_PREFIX}*"])
-            if entry.writes_keys:
-                _allow(function, ["s3:PutObject"], [self.issuer_keys.arn])
-            if entry.reads_keys:
-                _allow(function, ["s3:GetObject"], [self.issuer_keys.arn])
-        _allow(self.functions[MIGRATE.name], ["secretsmanager:GetSecretValue"], [self.database.secret_arn])
-
-    def _allow_model(self, function: Function, model: BedrockModel) -> None:
-        """A global profile needs three: itself, the model in this Region, and the model in none, through it."""
-        region, actions = self.stage.region, ["bedrock:InvokeModel"]
-        profile = f"arn:{self.partition}:bedrock:{region}:{self.account}:inference-profile/{model}"
-        foundation = model.removeprefix("global.")
-        here = {"aws:RequestedRegion": region}
-        _allow(function, actions, [profile], {"StringEquals": here})
-        through = {"bedrock:InferenceProfileArn": profile}
-        local = f"arn:{self.partition}:bedrock:{region}::foundation-model/{foundation}"
-        _allow(function, actions, [local], {"StringEquals": {**here, **through}})
-        anywhere = f"arn:{self.partition}:bedrock:::foundation-model/{foundation}"
-        _allow(function, actions, [anywhere], {"StringEquals": {"aws:RequestedRegion": "unspecified", **through}})
-
-
-def _allow(
-    function: Function, actions: list[str], resources: list[str], conditions: Mapping[str, object] | None = None
-) -> None:
-    statement = iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
-    function.role.add_to_policy(statement)

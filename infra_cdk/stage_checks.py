@@ -1,5 +1,6 @@
 """Check that the limits of a stage fit each other, its account and its database."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
@@ -9,6 +10,8 @@ from infra_cdk.entries import ENTRIES, WORKER
 # An account runs so many invocations at the same time by default. Lambda refuses to reserve its last hundred.
 ACCOUNT_CONCURRENCY: Final = 1000
 UNRESERVED: Final = 100
+# RDS's limit for the name of an instance.
+_LONGEST_NAME: Final = 63
 
 
 def check_money(
@@ -57,3 +60,14 @@ def check_reserved(stage: str, reserved: Mapping[str, int], workers: int, connec
         )
     if at_once[WORKER.name] < workers:
         raise ValueError(f"Stage {stage} runs {workers} workers at once and must reserve as many.")
+
+
+def check_snapshot(stage: str, snapshot: str | None) -> None:
+    """Raise ValueError unless the database can be called by the snapshot's name, which the stage's key allows logs."""
+    if snapshot is None:
+        return
+    if len(snapshot) > _LONGEST_NAME or not re.fullmatch(rf"pantheon-{stage}(-[a-z0-9]+)+", snapshot):
+        raise ValueError(
+            f"Stage {stage}: {snapshot!r} names no snapshot for it. Copy the snapshot as pantheon-{stage}-2 or the "
+            f"like, of at most {_LONGEST_NAME} characters."
+        )

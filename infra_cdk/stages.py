@@ -10,7 +10,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
-from infra_cdk.stage_checks import check_money, check_reserved
+from infra_cdk.stage_checks import check_money, check_reserved, check_snapshot
 
 _NONE: Mapping[str, int] = MappingProxyType({})
 # What the server keeps for superusers and itself, and what migrating, sweeping and reconciling take.
@@ -30,7 +30,9 @@ class Stage:
     always has, by its name; a new account has too little to reserve any.
     `canary` is CodeDeploy's name of a way to shift traffic. `page_email` and `ticket_email` are who is told of alarms.
     `retention_days` is after how many days the words of a session that nobody touches are deleted; without it they are
-    kept.
+    kept. `customer_key` encrypts the database and the logs with a key of the stage. A stage that was deployed without
+    must set False, because the key of a database cannot change. `database_snapshot` is the snapshot that the database
+    was restored from, and its name; a stage that has one keeps it.
 
     `budget_usd` is what a month of the stage may cost before alarms ring: the models by the ledger, AWS by its bill.
     `default_cap_usd` is what a tenant may spend in a month until the operator sets its cap. `platform_allowance_usd` is
@@ -91,6 +93,8 @@ class Stage:
     page_email: str | None = None
     ticket_email: str | None = None
     retention_days: int | None = None
+    customer_key: bool = True
+    database_snapshot: str | None = None
 
     def __post_init__(self) -> None:
         for one, other in (("domain", "certificate_arn"), ("issuer", "audience")):
@@ -100,6 +104,7 @@ class Stage:
             # API Gateway's preflight compares an origin letter by letter.
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"Stage {self.name}: {origin!r} is not an origin, https://host or https://host:port.")
+        check_snapshot(self.name, self.database_snapshot)
         check_money(
             self.name,
             budget_usd=Decimal(self.budget_usd),

@@ -20,7 +20,7 @@ def test_it_counts_what_there_is(assembly: Assembly) -> None:
     assert endpoints.count("Interface") == cost_model.ENDPOINTS
     assert len(template.resources("AWS::CloudWatch::Dashboard")) == cost_model.DASHBOARDS
     assert sum(len(list(alarm.metrics())) for alarm in alarms_of(template).values()) == cost_model.ALARM_METRICS
-    assert len(template.resources("AWS::KMS::Key")) == 1
+    assert len(template.resources("AWS::KMS::Key")) == cost_model.ALARM_KEYS + int(PROD.customer_key)
     assert not template.resources("AWS::EC2::NatGateway")
     (acl,) = template.resources("AWS::WAFv2::WebACL").values()
     assert len(acl["Rules"]) == cost_model.ACL_RULES

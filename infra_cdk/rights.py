@@ -1,0 +1,98 @@
+"""Every right of every function, beside those that let it run and write its own log.
+
+A right on a service comes with its way there: the function's role, the endpoint's policy and the security groups of
+both. A function without a right on a service cannot reach it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aws_cdk import Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+
+from infra_cdk.account_stack import LOG_PREFIX, log_bucket_name
+from infra_cdk.database import Database
+from infra_cdk.endpoints import Service
+from infra_cdk.entries import MIGRATE
+from infra_cdk.function import Function
+from infra_cdk.issuer_keys import IssuerKeys
+from infra_cdk.network import POSTGRES, Network
+from infra_cdk.queue import Queue
+from shared.names import BedrockModel
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What functions may have a right on."""
+
+    network: Network
+    database: Database
+    queue: Queue
+    issuer_keys: IssuerKeys
+
+    def grant(self, function: Function) -> None:
+        """Give `function` what its entry says."""
+        entry = function.entry
+        if entry.role is not None:
+            self.database.grant_connect(function.role, entry.role)
+            self.network.allow(_group(function), self.database.entrance, POSTGRES, "The database")
+        if entry is MIGRATE:
+            self._allow(function, Service.SECRETS, "secretsmanager:GetSecretValue", self.database.secret_arn)
+            # The owner goes past the proxy, which cannot sign for him.
+            self.network.allow(_group(function), self.database.group, POSTGRES, "The database itself")
+        if entry.sends:
+            self._allow(function, Service.QUEUE, "sqs:SendMessage", self.queue.queue.queue_arn)
+        if entry.asks:
+            for model in BedrockModel:
+                self._allow_model(function, model)
+        if entry.reads_log:
+            self._allow_log(function)
+        if entry.writes_keys:
+            self._allow(function, Service.STORAGE, "s3:PutObject", self.issuer_keys.arn)
+        if entry.reads_keys:
+            self._allow(function, Service.STORAGE, "s3:GetObject", self.issuer_keys.arn)
+
+    def _allow_log(self, function: Function) -> None:
+        stack = Stack.of(function)
+        bucket = f"arn:{stack.partition}:s3:::{log_bucket_name(stack)}"
+        below = {"StringLike": {"s3:prefix": f"{LOG_PREFIX}*"}}
+        self._allow(function, Service.STORAGE, "s3:ListBucket", bucket, below)
+        self._allow(function, Service.STORAGE, "s3:GetObject", f"{bucket}/{LOG_PREFIX}*")
+
+    def _allow_model(self, function: Function, model: BedrockModel) -> None:
+        """Allow a global profile, which takes three: itself, the model in this Region, and the model in none."""
+        stack = Stack.of(function)
+        action, region, partition = "bedrock:InvokeModel", stack.region, stack.partition
+        profile = f"arn:{partition}:bedrock:{region}:{stack.account}:inference-profile/{model}"
+        foundation = model.removeprefix("global.")
+        here = {"aws:RequestedRegion": region}
+        self._allow(function, Service.BEDROCK, action, profile, {"StringEquals": here})
+        through = {"bedrock:InferenceProfileArn": profile}
+        local = f"arn:{partition}:bedrock:{region}::foundation-model/{foundation}"
+        self._allow(function, Service.BEDROCK, action, local, {"StringEquals": {**here, **through}})
+        anywhere = f"arn:{partition}:bedrock:::foundation-model/{foundation}"
+        nowhere = {"aws:RequestedRegion": "unspecified"}
+        self._allow(function, Service.BEDROCK, action, anywhere, {"StringEquals": {**nowhere, **through}})
+
+    def _allow(
+        self,
+        function: Function,
+        service: Service,
+        action: str,
+        resource: str,
+        conditions: Mapping[str, object] | None = None,
+    ) -> None:
+        """Grant `action` on `resource`, and open the way to the service if the function is in the network."""
+        statement = iam.PolicyStatement(actions=[action], resources=[resource], conditions=conditions)
+        function.role.add_to_policy(statement)
+        if function.group is not None:
+            endpoint = self.network.endpoints[service]
+            endpoint.let_in(function.group, f"The endpoint {service}")
+            endpoint.allow([action], [resource], owned=service is not Service.BEDROCK)
+
+
+def _group(function: Function) -> ec2.SecurityGroup:
+    if function.group is None:
+        raise ValueError(f"The function {function.entry.name} needs the database and is not in the network.")
+    return function.group

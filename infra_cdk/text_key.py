@@ -1,0 +1,40 @@
+"""The stage's own KMS key, for what may hold text of tenants: the database, its backups and the logs."""
+
+from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from shared.names import SERVICE
+
+
+class TextKey(Construct):
+    """`key` rotates every year. It outlives its stage, because snapshots cannot be read without it.
+
+    RDS uses it by grants, which it makes with the rights of the person who deploys. No function has a right on it.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, stage: str) -> None:
+        super().__init__(scope, id)
+        self.key = kms.Key(
+            self,
+            "Key",
+            description=f"Text of Pantheon's tenants, {stage}",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+        stack = Stack.of(self)
+        groups = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:"
+        name = f"{SERVICE}-{stage}"
+        # Functions, the database, its proxy, and groups that CloudFormation names after the stack.
+        names = (f"/aws/lambda/{name}-", f"/aws/rds/instance/{name}", "/aws/rds/proxy/", f"{name}-")
+        self.key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal(f"logs.{stack.region}.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+                resources=["*"],
+                conditions={
+                    "ArnLike": {"kms:EncryptionContext:aws:logs:arn": [f"{groups}{begins}*" for begins in names]}
+                },
+            )
+        )
