@@ -20,6 +20,8 @@ from infra_cdk.stages import STAGES, Stage
 _CONTEXT: Final = {
     # What the CDK itself holds to be wrong in a template is an error, not a warning.
     "@aws-cdk/core:validateAgainstDefaultRules": True,
+    # A layer that changes makes a new version of each function with it. Without this, aliases would keep the old layer.
+    "@aws-cdk/aws-lambda:recognizeLayerVersion": True,
     # SAM CLI finds a function's files by these.
     "aws:cdk:enable-asset-metadata": True,
     "aws:cdk:enable-path-metadata": True,

@@ -1,10 +1,14 @@
 """What each stage is made of: who can reach what, what is kept, what is shifted how, and what each function is told."""
 
 import importlib.util
+import json
 import re
+from pathlib import Path
 
 import pytest
 
+from infra_cdk import app
+from infra_cdk.assets import Assets
 from infra_cdk.entries import (
     ENTRIES,
     INTEGRATION_SECONDS,
@@ -170,6 +174,17 @@ class TestRelease:
         aliases = template.all("AWS::Lambda::Alias")
         waiting = {id_ for id_, alias in aliases.items() if trigger in alias.get("DependsOn", [])}
         assert {re.sub(r"Alias\w{8}$", "", id_) for id_ in waiting} == {entry.title for entry in RELEASED}
+
+    def test_a_layer_that_changes_makes_a_new_version_of_each_function_with_it(self, tmp_path: Path) -> None:
+        def versions(folder: Path, source: str) -> set[str]:
+            assets = Assets.empty(folder / "build")
+            (assets.core / "module.py").write_text(source)
+            app.build(folder / "out", [DEV], assets).synth()
+            made = Template(json.loads((folder / "out" / "pantheon-dev.template.json").read_text()))
+            return set(made.resources("AWS::Lambda::Version"))
+
+        changed = versions(tmp_path / "first", "1") - versions(tmp_path / "second", "2")
+        assert {id_.partition("Function")[0] for id_ in changed} == {entry.title for entry in ENTRIES}
 
     def test_the_migration_waits_for_the_database_and_the_way_to_its_secret(self, template: Template) -> None:
         (trigger,) = triggers(template, "Migration").values()
