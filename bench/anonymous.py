@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from bench.cost_model import ASSUMED, GB, Assumed, logged_byte_usd, request_usd
+from bench.assumed import ASSUMED, Assumed
+from bench.cost_model import GB, logged_byte_usd, request_usd
 from infra_cdk import rates
 from infra_cdk.stages import Stage
 

@@ -1,28 +1,31 @@
 """What a month costs and needs, by stage and by how many turns there are: stated prices, sizes and measurements.
 
-The rule this file protects: prices are those of `infra_cdk/rates.py` and `shared/catalog/files`, sizes those of
-`infra_cdk/stages.py`, and what a turn takes is measured (`bench/footprint.py`). What is neither is in `Assumed`, and
-stands in the page.
+The rule this file protects: prices are those of `infra_cdk/rates.py` and of the stage's catalog, sizes those of
+`infra_cdk/stages.py`, and what a turn takes is measured (`bench/footprint.py`). Everything else is in
+`bench/assumed.py`, and stands in the page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-from bench.footprint import AGENTS, Footprint
+from bench.assumed import ASSUMED, Assumed
+from bench.footprint import Footprint
 from infra_cdk import rates
 from infra_cdk.entries import ENTRIES, TURNS
+from infra_cdk.stage_catalog import StageCatalog, read
 from infra_cdk.stage_checks import ACCOUNT_CONCURRENCY
 from infra_cdk.stages import Stage
-from shared.catalog import Model, build
-from shared.names import Env
-from shared.settings import Settings
+from shared.catalog import Kind, Model
 
 MONTH_S: Final = rates.HOURS_A_MONTH * 3600
 GB: Final = 1e9
 GIB: Final = 2**30
-# What the stack has, whatever its size; a test counts them in the template.
-ENDPOINTS: Final = 3
+# Routing and summaries ask it.
+HELPER_ALIAS: Final = "fast"
+# What the stack has, whatever its size; a test counts them in the template. Models on Bedrock have one more endpoint.
+ENDPOINTS: Final = 2
 DASHBOARDS: Final = 2
 ALARM_METRICS: Final = 42
 ACL_RULES: Final = 1
@@ -36,58 +39,7 @@ SET_ASIDE: Final = 20
 LEDGER_ROWS: Final = 50_000_000
 
 
-@dataclass(frozen=True)
-class Assumed:
-    """What nobody has measured. Tokens are of one call; shares are of 1; seconds are wall clock."""
-
-    agent_aliases: tuple[str, ...] = ("fast", "fast", "deep")
-    agent_prompt: int = 2500
-    agent_answer: int = 300
-    helper_prompt: int = 1200
-    helper_answer: int = 60
-    # A summary, in two calls, after so many turns.
-    turns_a_summary: int = 12
-    first_token_s: float = 0.6
-    tokens_a_second: float = 90.0
-    reads_a_turn: float = 3.0
-    read_s: float = 0.03
-    read_response_bytes: int = 4000
-    handed_over: float = 0.05
-    # Of an invocation, START, END and REPORT, and a request's line in the access log.
-    lambda_log_bytes: int = 350
-    access_log_bytes: int = 420
-    # API Gateway keeps the authorizer's answer for a minute: for a turn and the reads that follow it.
-    authorizations_a_turn: float = 1.0
-    authorizer_s: float = 0.006
-    # Processes of the authorizer that run at the same time, and what a copy of the issuer's keys takes.
-    authorizers: int = 3
-    copy_s: float = 0.5
-    # Of an anonymous request: the authorizer's time for a malformed token and for an unknown key, the API's for
-    # /health, and the bytes of an answer.
-    malformed_s: float = 0.002
-    unknown_key_s: float = 0.006
-    health_s: float = 0.010
-    anonymous_response_bytes: int = 500
-    # Bytes of a token, the copies of an answer that are kept (journal, reply, response), and what is sent to a model.
-    token_bytes: int = 4
-    copies: int = 3
-    database_wire_bytes: int = 40_000
-    # Pollers ask for 20 seconds each, whether there is a message or not.
-    pollers: int = 5
-    series: int = 87
-    packed_logs: float = 0.15
-    cold_share: float = 0.005
-    # How many times the mean there is at the peak.
-    peak: float = 5.0
-
-
-ASSUMED: Final = Assumed()
 PARTS: Final = ("models", "Lambda", "database", "queue", "network", "front door", "logs and metrics")
-
-
-def catalog() -> Mapping[str, Model]:
-    """The aliases on Bedrock."""
-    return build(Settings.model_validate({Env.APP_DATABASE_URL: "", Env.LLM_PROVIDER: "bedrock"}))
 
 
 @dataclass(frozen=True)
@@ -98,6 +50,10 @@ class Month:
     turns: int
     footprint: Footprint
     assumed: Assumed = ASSUMED
+
+    @cached_property
+    def catalog(self) -> StageCatalog:
+        return read(self.stage)
 
     def costs(self) -> Mapping[str, float]:
         found = (
@@ -112,11 +68,16 @@ class Month:
         return dict(zip(PARTS, found, strict=True))
 
     def models_a_turn(self) -> float:
-        known, a = catalog(), self.assumed
-        agents = sum(_call(known[alias], a.agent_prompt, a.agent_answer) for alias in a.agent_aliases)
-        manager = _call(known["fast"], a.helper_prompt, a.helper_answer)
-        summary = 2 * _call(known["fast"], a.agent_prompt, a.agent_answer) / a.turns_a_summary
-        return agents + manager + summary
+        return self._each_call(_call)
+
+    def _each_call(self, amount: Callable[[Model, int, int], float]) -> float:
+        """Add up `amount` over the calls of a turn, of a model and its tokens of prompt and answer. An alias that the
+        catalog does not have is the one of helpers."""
+        known, a = self.catalog.known, self.assumed
+        helper = known[HELPER_ALIAS]
+        agents = sum(amount(known.get(alias, helper), a.agent_prompt, a.agent_answer) for alias in a.agent_aliases)
+        manager = amount(helper, a.helper_prompt, a.helper_answer)
+        return agents + manager + 2 * amount(helper, a.agent_prompt, a.agent_answer) / a.turns_a_summary
 
     def calls_a_turn(self) -> float:
         return len(self.assumed.agent_aliases) + 1 + 2 / self.assumed.turns_a_summary
@@ -185,13 +146,30 @@ class Month:
 
     def _network(self) -> float:
         a = self.assumed
-        endpoints = ENDPOINTS * self.stage.endpoint_zones * rates.HOURS_A_MONTH * rates.ENDPOINT_HOUR.usd
-        prompts = len(a.agent_aliases) * (a.agent_prompt + a.agent_answer) + a.helper_prompt + a.helper_answer
-        through = self.turns * prompts * a.token_bytes / GB * rates.ENDPOINT_GB.usd
+        number = ENDPOINTS + int(bool(self.catalog.models))
+        endpoints = number * self.stage.endpoint_zones * rates.HOURS_A_MONTH * rates.ENDPOINT_HOUR.usd
+        through = self._sent_gb("bedrock", answers=True) * rates.ENDPOINT_GB.usd
         answers = self.footprint.response_bytes + a.reads_a_turn * a.read_response_bytes
         egress = self.turns * answers / GB * rates.EGRESS_GB.usd
         between = self.turns * a.database_wire_bytes / 2 / GB * rates.ZONE_GB.usd
-        return endpoints + through + egress + between
+        return endpoints + through + self.providers_usd() + egress + between
+
+    def providers_usd(self) -> float:
+        """The way to providers on the internet: gateways, and what goes through them."""
+        sent = self._sent_gb("openai_compatible", answers=False) * rates.EGRESS_GB.usd
+        if self.stage.egress != "nat":
+            return sent
+        hour = rates.NAT_HOUR.usd + rates.ADDRESS_HOUR.usd
+        gateways = self.stage.endpoint_zones * rates.HOURS_A_MONTH * hour
+        return sent + gateways + self._sent_gb("openai_compatible", answers=True) * rates.NAT_GB.usd
+
+    def _sent_gb(self, kind: Kind, *, answers: bool) -> float:
+        """The text of prompts to providers of a kind, with or without their answers."""
+
+        def tokens(model: Model, prompt: int, answer: int) -> float:
+            return float(model.kind == kind) * (prompt + answers * answer)
+
+        return self.turns * self._each_call(tokens) * self.assumed.token_bytes / GB
 
     def _front_door(self) -> float:
         """API Gateway, the web ACL before it, and the bucket with the issuer's keys."""
@@ -217,7 +195,8 @@ class Month:
 
     def _watching(self) -> float:
         alarms = ALARM_METRICS * rates.ALARM_MONTH.usd + rates.COMPOSITE_MONTH.usd
-        fixed = DASHBOARDS * rates.DASHBOARD_MONTH.usd + rates.SECRET_MONTH.usd
+        # The owner's secret, and those with the keys of providers.
+        fixed = DASHBOARDS * rates.DASHBOARD_MONTH.usd + (1 + len(self.catalog.secrets)) * rates.SECRET_MONTH.usd
         fixed += (ALARM_KEYS + int(self.stage.customer_key)) * rates.KEY_MONTH.usd
         return self.assumed.series * rates.METRIC_MONTH.usd + alarms + fixed
 
@@ -243,6 +222,3 @@ def first_limits(stage: Stage, footprint: Footprint) -> tuple[int, list[str]]:
 
 def _call(model: Model, prompt: int, answer: int) -> float:
     return float(prompt * model.rates.input + answer * model.rates.output) / 1e6
-
-
-assert len(ASSUMED.agent_aliases) == AGENTS, "what is measured and what is priced is the same turn"

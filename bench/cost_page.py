@@ -8,19 +8,23 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
 
 from bench import report
 from bench.anonymous import kinds, million_usd
-from bench.cost_model import ASSUMED, GIB, PARTS, Month, catalog, first_limits
+from bench.assumed import ASSUMED
+from bench.cost_model import GIB, PARTS, Month, first_limits
 from bench.footprint import Footprint
 from infra_cdk import rates
 from infra_cdk.rates import Rate
-from infra_cdk.stages import STAGES
+from infra_cdk.stage_catalog import ROOT, read
+from infra_cdk.stages import STAGES, Stage
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "deploy.md"
+# What a stage with all of its models on the internet would have.
+_AWAY: Final = "shared/catalog/files/openai.toml"
 SIZES: Final = {0: "at rest", 10_000: "10 k", 1_000_000: "1 M", 100_000_000: "100 M"}
 
 
@@ -33,6 +37,7 @@ def sections() -> Mapping[str, str]:
     """Each section's text by its mark."""
     return {
         "costs": _costs(),
+        "egress": _egress(),
         "anonymous": _anonymous(),
         "limits": _limits(),
         "held": _held(),
@@ -56,6 +61,18 @@ def _costs() -> str:
         amounts = [_usd(costs[part]) for part in PARTS]
         rows.append([month.stage.name, SIZES[month.turns], *amounts, _usd(sum(costs.values()))])
     return report.table(["stage", "turns a month", *PARTS, "total"], rows)
+
+
+def _egress() -> str:
+    """The network's cost by where the models are and how they are reached."""
+    rows = []
+    for stage in STAGES.values():
+        ways: list[Stage] = [stage, *(replace(stage, catalog=_AWAY, egress=way) for way in ("nat", "ipv6"))]
+        for turns, size in SIZES.items():
+            costs = [Month(each, turns, Footprint.kept()).costs()["network"] for each in ways]
+            rows.append([stage.name, size, *map(_usd, costs)])
+    columns = ("models on Bedrock, no egress", "on the internet, by NAT", "on the internet, by IPv6")
+    return report.table(["stage", "turns a month", *columns], rows)
 
 
 def _anonymous() -> str:
@@ -118,9 +135,11 @@ def _prices() -> str:
             several = value.values() if isinstance(value, Mapping) else [value]
             found += [rate for rate in several if isinstance(rate, Rate)]
     rows = [[one.per, f"{one.usd:.10f}".rstrip("0").rstrip("."), one.source] for one in found]
+    catalogs = {stage.catalog: read(stage) for stage in STAGES.values()}
     models = [
-        [f"million tokens of {model.alias} ({model.model_id}), {name}", f"{rate}", "shared/catalog/files"]
-        for model in catalog().values()
+        [f"million tokens of {model.alias} ({model.model_id}), {name}", f"{rate}", f"{one.file.relative_to(ROOT)}"]
+        for one in catalogs.values()
+        for model in one.known.values()
         if model.alias in ASSUMED.agent_aliases
         for name, rate in (("input", model.rates.input), ("output", model.rates.output))
     ]

@@ -20,7 +20,7 @@ from infra_cdk.metrics import FIVE_MINUTES, HOUR, MINUTE, QUARTER, TOTAL, Metric
 from infra_cdk.notifications import Notifications
 from infra_cdk.queue import Queue
 from infra_cdk.stages import Stage
-from shared.names import BedrockModel, Metric
+from shared.names import Metric
 
 # A turn may be handed over once or twice, a quarter of an hour each.
 OLDEST_TURN_S: Final = 45 * 60
@@ -33,6 +33,8 @@ FORECAST_FROM_PER_CENT: Final = 10
 RUNAWAY_PER_CENT: Final = 300
 THROTTLES: Final = 10
 ALL_PER_CENT: Final = 100
+# CloudWatch takes no more.
+METRICS_AN_ALARM: Final = 10
 # Of fewer in an hour, a share says nothing.
 FEWEST_CALLS: Final = 50
 FEWEST_TURNS: Final = 20
@@ -42,7 +44,8 @@ _LESS: Final = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 
 
 class Alarms(Construct):
-    """An alarm's id is its section's title in the runbook. `released` are the alarms that a release watches."""
+    """An alarm's id is its section's title in the runbook. `models` are the ids of those on Bedrock. `released` are the
+    alarms that a release watches."""
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Alarms(Construct):
         functions: Mapping[str, Function],
         database: Database,
         queue: Queue,
+        models: Sequence[str],
         notifications: Notifications,
         released: Sequence[cloudwatch.IAlarm],
     ) -> None:
@@ -62,6 +66,7 @@ class Alarms(Construct):
         self._pages(queue, notifications.page)
         self._cost(notifications.page, notifications.ticket)
         self._tickets(functions, notifications.ticket)
+        self._throttles(functions, models, notifications.ticket)
         if database.proxy:
             most = max(1, stage.connections // 2)
             pinned = database.pinned(FIVE_MINUTES)
@@ -130,13 +135,12 @@ class Alarms(Construct):
             "fallbacks of 100 turns",
         )
         self._alarm("FallbackRate", fallback, FALLBACK_PER_CENT, ticket)
-        self._alarm("Throttles", self._throttles(functions), THROTTLES, ticket)
         self._alarm("IssuerKeys", self._keys_not_copied(functions[JWKS.name]), ALL_PER_CENT, ticket)
         used = one(Metric.PLATFORM_BUDGET_USED, "Maximum", FIVE_MINUTES)
         self._alarm("PlatformBudget", used, BUDGET_PER_CENT, ticket)
 
-    def _throttles(self, functions: Mapping[str, Function]) -> cloudwatch.IMetric:
-        """Of what somebody waits for: an alarm takes ten metrics at most."""
+    def _throttles(self, functions: Mapping[str, Function], models: Sequence[str], ticket: sns.Topic) -> None:
+        """Of what somebody waits for. An alarm takes ten metrics at most, so more of them make a second one."""
         entries = {name: f.entry for name, f in functions.items()}
         waited_for = {name for name, entry in entries.items() if entry.serves or entry.asks or entry.reads_keys}
         serving = {name: f for name, f in functions.items() if name in waited_for}
@@ -144,10 +148,14 @@ class Alarms(Construct):
             name: aws("Lambda", "Throttles", "Sum", FIVE_MINUTES, {"FunctionName": f.function.function_name})
             for name, f in serving.items()
         }
-        for number, model in enumerate(BedrockModel):
-            here = {"ModelId": model.value}
+        for number, model_id in enumerate(models):
+            here = {"ModelId": model_id}
             using[f"model{number}"] = aws("Bedrock", "InvocationThrottles", "Sum", FIVE_MINUTES, here)
-        return math("+".join(f"FILL({name},0)" for name in using), using, FIVE_MINUTES, "throttles")
+        for start in range(0, len(using), METRICS_AN_ALARM):
+            part = dict(list(using.items())[start : start + METRICS_AN_ALARM])
+            total = math("+".join(f"FILL({name},0)" for name in part), part, FIVE_MINUTES, "throttles")
+            part_number = "" if start == 0 else str(start // METRICS_AN_ALARM + 1)
+            self._alarm("Throttles", total, THROTTLES, ticket, number=part_number)
 
     def _keys_not_copied(self, function: Function) -> cloudwatch.IMetric:
         """How many runs of a quarter of an hour failed, in per cent. Lambda repeats a run that failed."""
@@ -181,11 +189,12 @@ class Alarms(Construct):
         periods: int = 1,
         operator: cloudwatch.ComparisonOperator = _AT_LEAST,
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
+        number: str = "",
     ) -> None:
         alarm = cloudwatch.Alarm(
             self,
-            id,
-            alarm_name=f"pantheon-{self._stage.name}-{id}",
+            f"{id}{number}",
+            alarm_name=f"pantheon-{self._stage.name}-{id}{number}",
             metric=metric,
             alarm_description=_runbook(id),
             threshold=threshold,

@@ -16,10 +16,13 @@ from infra_cdk.account_stack import AccountStack
 from infra_cdk.assets import Assets
 from infra_cdk.stack import PantheonStack
 from infra_cdk.stages import STAGES, Stage
+from shared.errors import ConfigurationError
 
 _CONTEXT: Final = {
     # What the CDK itself holds to be wrong in a template is an error, not a warning.
     "@aws-cdk/core:validateAgainstDefaultRules": True,
+    # A layer that changes makes a new version of each function with it. Without this, aliases would keep the old layer.
+    "@aws-cdk/aws-lambda:recognizeLayerVersion": True,
     # SAM CLI finds a function's files by these.
     "aws:cdk:enable-asset-metadata": True,
     "aws:cdk:enable-path-metadata": True,
@@ -43,7 +46,11 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=Path("build"), help="what was bundled (build)")
     parser.add_argument("--out", type=Path, default=Path("cdk.out"), help="where templates are written (cdk.out)")
     given = parser.parse_args()
-    app = build(given.out, [STAGES[name] for name in given.stages], Assets.of(given.build))
+    try:
+        app = build(given.out, [STAGES[name] for name in given.stages], Assets.of(given.build))
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 1
     nag.check(app)
     app.synth()
     return 0

@@ -92,7 +92,7 @@ class Database(Construct):
             engine=rds.DatabaseInstanceEngine.postgres(version=_VERSION),
             instance_type=ec2.InstanceType(stage.instance_type),
             vpc=self._network.vpc,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+            vpc_subnets=self._network.isolated,
             security_groups=[self.group],
             database_name=NAME,
             credentials=rds.Credentials.from_password(OWNER, SecretValue.unsafe_plain_text("made by RDS")),
@@ -154,7 +154,7 @@ class Database(Construct):
             db_proxy_name=_PROXY,
             proxy_target=rds.ProxyTarget.from_instance(self.instance),
             vpc=self._network.vpc,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+            vpc_subnets=self._network.isolated,
             security_groups=[self.proxy_group],
             role=role,
             # The proxy signs for the client's role in its turn: nobody has a password.

@@ -24,10 +24,12 @@ DEPENDENCIES, VERIFICATION = "dependencies", "verification"
 class Entry:
     """A function. `name` is the package under `functions`. It connects to the database as `role`, if it has one.
 
-    `serves`: it answers HTTP. `sends`: it writes to the queue. `asks`: it calls models. `reads_log`: it reads the
+    `serves`: it answers HTTP. `sends`: it writes to the queue. `asks`: it calls models. `reads_catalog`: it knows the
+    models. `reads_log`: it reads the
     provider's log. `reads_budgets`: it holds against budgets, settles or shows them. `reads_keys` and `writes_keys`: it
     reads or writes the issuer's keys. `schedule` is how often it is invoked. `in_network`: it runs in the network, from
-    which nothing reaches the internet. `snap_start` is worth its price where somebody waits."""
+    which only those that ask reach the internet, if the stage lets them. `snap_start` is worth its price where somebody
+    waits."""
 
     name: str
     role: Role | None
@@ -35,6 +37,7 @@ class Entry:
     serves: bool = False
     sends: bool = False
     asks: bool = False
+    reads_catalog: bool = False
     reads_log: bool = False
     reads_budgets: bool = False
     reads_keys: bool = False
@@ -59,15 +62,26 @@ class Entry:
 
 
 ADMIN: Final = Entry("admin", Role.OPERATOR, HTTP_SECONDS, serves=True, reads_budgets=True, snap_start=False)
-API: Final = Entry("api", Role.APP, HTTP_SECONDS, serves=True, reads_budgets=True)
-TURNS: Final = Entry("turns", Role.APP, HTTP_SECONDS, serves=True, sends=True, asks=True, reads_budgets=True)
+API: Final = Entry("api", Role.APP, HTTP_SECONDS, serves=True, reads_catalog=True, reads_budgets=True)
+TURNS: Final = Entry(
+    "turns", Role.APP, HTTP_SECONDS, serves=True, sends=True, asks=True, reads_catalog=True, reads_budgets=True
+)
 AUTHORIZER: Final = Entry("authorizer", Role.AUTH, 10, reads_keys=True)
-WORKER: Final = Entry("worker", Role.APP, LONGEST_SECONDS, sends=True, asks=True, reads_budgets=True)
+WORKER: Final = Entry(
+    "worker", Role.APP, LONGEST_SECONDS, sends=True, asks=True, reads_catalog=True, reads_budgets=True
+)
 SWEEPER: Final = Entry("sweeper", Role.OPS, 55, sends=True, schedule="rate(1 minute)", snap_start=False)
 RECONCILER: Final = Entry(
-    "reconciler", Role.OPS, 600, reads_log=True, reads_budgets=True, schedule="rate(1 hour)", snap_start=False
+    "reconciler",
+    Role.OPS,
+    600,
+    reads_catalog=True,
+    reads_log=True,
+    reads_budgets=True,
+    schedule="rate(1 hour)",
+    snap_start=False,
 )
-# The one function that reaches the internet. It has no right on the database.
+# It reaches the internet from outside the network. It has no right on the database.
 JWKS: Final = Entry("jwks", None, 30, writes_keys=True, schedule="rate(5 minutes)", in_network=False, snap_start=False)
 # It connects as the owner, whose password RDS keeps.
 MIGRATE: Final = Entry("migrate", None, LONGEST_SECONDS, snap_start=False)

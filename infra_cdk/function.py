@@ -74,7 +74,7 @@ class Function(Construct):
             environment=dict(environment),
             role=self.role,
             log_group=log_group,
-            **_place(network, self.group),
+            **_place(network, entry, self.group),
             reserved_concurrent_executions=stage.reserved.get(entry.name),
         )
         self.function.node.add_dependency(self.role)
@@ -101,9 +101,11 @@ class Function(Construct):
         )
 
 
-def _place(network: Network, group: ec2.SecurityGroup | None) -> dict[str, Any]:
+def _place(network: Network, entry: Entry, group: ec2.SecurityGroup | None) -> dict[str, Any]:
     """Say where a function runs: in the network, or in Lambda's own, from which it reaches the internet."""
     if group is None:
         return {}
-    subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
-    return {"vpc": network.vpc, "vpc_subnets": subnets, "security_groups": [group]}
+    place = {"vpc": network.vpc, "vpc_subnets": network.subnets(asks=entry.asks), "security_groups": [group]}
+    if entry.asks and network.egress == "ipv6":
+        place["ipv6_allowed_for_dual_stack"] = True
+    return place

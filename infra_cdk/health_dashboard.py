@@ -12,7 +12,7 @@ from infra_cdk.function import Function
 from infra_cdk.metrics import FIVE_MINUTES, HOUR, MINUTE, Metrics, aws, graph, row
 from infra_cdk.queue import Queue
 from infra_cdk.stages import Stage
-from shared.names import BedrockModel, Dimension, Metric
+from shared.names import Dimension, Metric
 
 _PERCENTILES: Final = ("p50", "p95", "p99")
 _BY_CALL: Final = (Dimension.MODEL_ALIAS, Dimension.PURPOSE)
@@ -24,7 +24,7 @@ _STARTS: Final = (
 
 
 class HealthDashboard(Construct):
-    """`name` is the dashboard's. `functions` are by name."""
+    """`name` is the dashboard's. `functions` are by name, `models` the names of models on Bedrock by their ids."""
 
     def __init__(
         self,
@@ -35,11 +35,13 @@ class HealthDashboard(Construct):
         functions: Mapping[str, Function],
         database: Database,
         queue: Queue,
+        models: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id)
         self.name = f"pantheon-{stage.name}-health"
         self._metrics = Metrics(stage.name)
         self._functions = functions
+        self._models = models
         widgets = [self._turns(), self._ends(), self._calls(), self._waiting(queue), self._truth()]
         cloudwatch.Dashboard(
             self,
@@ -115,8 +117,8 @@ class HealthDashboard(Construct):
             ]
 
         refused = [
-            aws("Bedrock", "InvocationThrottles", "Sum", FIVE_MINUTES, {"ModelId": model.value}, model.name.lower())
-            for model in BedrockModel
+            aws("Bedrock", "InvocationThrottles", "Sum", FIVE_MINUTES, {"ModelId": model_id}, name)
+            for model_id, name in self._models.items()
         ]
         starts = cloudwatch.LogQueryWidget(
             title="Cold starts",

@@ -11,8 +11,11 @@ from typing import Final
 import cdk_nag
 from aws_cdk import Acknowledgment, App, Stack, Validations
 
+from infra_cdk.stack import PantheonStack
+
 _MANAGED: Final = "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
 _WILDCARD: Final = "AwsSolutions::AwsSolutions-IAM5[Resource::"
+_MODEL: Final = "<model>"
 _FUNCTION: Final = r"pantheon-\w+/\w+/Function/Resource"
 _METHOD: Final = r"pantheon-\w+/FrontDoor/Rest/Default"
 _INSTANCE: Final = r"pantheon-\w+/Database/Instance/Resource"
@@ -38,6 +41,11 @@ REASONS: Final = (
         f"{_WILDCARD}arn:<AWS::Partition>:s3:::pantheon-invocations-<AWS::AccountId>-<region>/bedrock/*]",
         r"pantheon-\w+/Reconciler/Role/DefaultPolicy/Resource",
         "The log is many objects, whose names Bedrock chooses, under one prefix.",
+    ),
+    Reason(
+        f"{_WILDCARD}arn:<AWS::Partition>:bedrock:*::foundation-model/{_MODEL}]",
+        r"pantheon-\w+/(Turns|Worker)/Role/DefaultPolicy/Resource",
+        "Bedrock chooses the Region for a profile's call. The right holds for calls through that profile alone.",
     ),
     Reason(
         f"{_WILDCARD}*]",
@@ -175,11 +183,20 @@ REASONS: Final = (
 )
 
 
+def _rules(reason: Reason, stack: Stack) -> list[str]:
+    """The ids of what a reason accepts in `stack`: one, or one for each model that a profile of it leads to."""
+    rule = reason.rule.replace("<region>", stack.region)
+    if _MODEL not in rule or not isinstance(stack, PantheonStack):
+        return [rule]
+    reached = {model.destinations for _, model in stack.catalog.models.values()}
+    return [rule.replace(_MODEL, name) for name in sorted(name for name in reached if name is not None)]
+
+
 def check(app: App) -> None:
     """Let synthesising fail for whatever the rules find, and nobody has given a reason for."""
     for construct in app.node.find_all():
         for reason in REASONS:
             if re.fullmatch(reason.path, construct.node.path):
-                rule = reason.rule.replace("<region>", Stack.of(construct).region)
-                Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason.why))
+                for rule in _rules(reason, Stack.of(construct)):
+                    Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason.why))
     Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app), cdk_nag.ServerlessChecks(app))

@@ -43,6 +43,10 @@ BACKUP_GIB_MONTH: Final = Rate(0.103, "GiB and month of backups beyond the datab
 PROXY_HOUR: Final = Rate(2 * 0.018, "hour of an RDS Proxy for two virtual CPUs", ASSUMED)
 ENDPOINT_HOUR: Final = Rate(0.012, "hour of an interface endpoint, each zone", LIST)
 ENDPOINT_GB: Final = Rate(0.01, "GB through an interface endpoint", LIST)
+# A gateway also has a public address. An egress-only internet gateway of IPv6 has no price.
+NAT_HOUR: Final = Rate(0.052, "hour of a NAT gateway, each endpoint zone", ASSUMED)
+NAT_GB: Final = Rate(0.052, "GB through a NAT gateway, both ways", ASSUMED)
+ADDRESS_HOUR: Final = Rate(0.005, "hour of a public IPv4 address", ASSUMED)
 ZONE_GB: Final = Rate(0.02, "GB between zones, both ways", ASSUMED)
 EGRESS_GB: Final = Rate(0.09, "GB to the internet", ASSUMED)
 REST_REQUEST: Final = Rate(0.0000037, "request to a REST API", LIST_AUGUST)

@@ -19,7 +19,7 @@ from infra_cdk.function import Function
 from infra_cdk.issuer_keys import IssuerKeys
 from infra_cdk.network import POSTGRES, Network
 from infra_cdk.queue import Queue
-from shared.names import BedrockModel
+from infra_cdk.stage_catalog import StageCatalog
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Rights:
     database: Database
     queue: Queue
     issuer_keys: IssuerKeys
+    catalog: StageCatalog
 
     def grant(self, function: Function) -> None:
         """Give `function` what its entry says."""
@@ -44,9 +45,8 @@ class Rights:
         if entry.sends:
             self._allow(function, Service.QUEUE, "sqs:SendMessage", self.queue.queue.queue_arn)
         if entry.asks:
-            for model in BedrockModel:
-                self._allow_model(function, model)
-        if entry.reads_log:
+            self._allow_models(function)
+        if entry.reads_log and self.catalog.models:
             self._allow_log(function)
         if entry.writes_keys:
             self._allow(function, Service.STORAGE, "s3:PutObject", self.issuer_keys.arn)
@@ -60,20 +60,16 @@ class Rights:
         self._allow(function, Service.STORAGE, "s3:ListBucket", bucket, below)
         self._allow(function, Service.STORAGE, "s3:GetObject", f"{bucket}/{LOG_PREFIX}*")
 
-    def _allow_model(self, function: Function, model: BedrockModel) -> None:
-        """Allow a global profile, which takes three: itself, the model in this Region, and the model in none."""
+    def _allow_models(self, function: Function) -> None:
+        """Allow what the catalog names: models on Bedrock, the secrets with keys, and providers on the internet."""
         stack = Stack.of(function)
-        action, region, partition = "bedrock:InvokeModel", stack.region, stack.partition
-        profile = f"arn:{partition}:bedrock:{region}:{stack.account}:inference-profile/{model}"
-        foundation = model.removeprefix("global.")
-        here = {"aws:RequestedRegion": region}
-        self._allow(function, Service.BEDROCK, action, profile, {"StringEquals": here})
-        through = {"bedrock:InferenceProfileArn": profile}
-        local = f"arn:{partition}:bedrock:{region}::foundation-model/{foundation}"
-        self._allow(function, Service.BEDROCK, action, local, {"StringEquals": {**here, **through}})
-        anywhere = f"arn:{partition}:bedrock:::foundation-model/{foundation}"
-        nowhere = {"aws:RequestedRegion": "unspecified"}
-        self._allow(function, Service.BEDROCK, action, anywhere, {"StringEquals": {**nowhere, **through}})
+        for _, model in self.catalog.models.values():
+            for resource, conditions in model.needs(stack):
+                self._allow(function, Service.BEDROCK, "bedrock:InvokeModel", resource, conditions)
+        for arn in self.catalog.secret_arns(stack):
+            self._allow(function, Service.SECRETS, "secretsmanager:GetSecretValue", arn)
+        if self.catalog.ports:
+            self.network.open_internet(_group(function), self.catalog.ports)
 
     def _allow(
         self,
@@ -94,5 +90,5 @@ class Rights:
 
 def _group(function: Function) -> ec2.SecurityGroup:
     if function.group is None:
-        raise ValueError(f"The function {function.entry.name} needs the database and is not in the network.")
+        raise ValueError(f"The function {function.entry.name} is not in the network, and must be.")
     return function.group

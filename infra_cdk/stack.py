@@ -7,13 +7,14 @@ from aws_cdk import CfnOutput, Environment, Stack, Tags
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra_cdk import entries, identity
+from infra_cdk import entries, identity, stage_catalog
 from infra_cdk.account_stack import log_url
 from infra_cdk.alarms import Alarms
 from infra_cdk.api import Api
 from infra_cdk.assets import Assets
 from infra_cdk.cost_dashboard import CostDashboard
 from infra_cdk.database import Database
+from infra_cdk.endpoints import Service
 from infra_cdk.entries import ENTRIES, MIGRATE, RELEASED, Entry
 from infra_cdk.function import Function
 from infra_cdk.health_dashboard import HealthDashboard
@@ -33,9 +34,10 @@ from shared.names import SERVICE, Env, Role
 
 
 class PantheonStack(Stack):
-    """Everything of one stage. `functions` are by name."""
+    """Everything of one stage. `functions` are by name. Raises ConfigurationError for a catalog that it cannot use."""
 
     def __init__(self, scope: Construct, stage: Stage, assets: Assets) -> None:
+        catalog = stage_catalog.read(stage)
         name = f"{SERVICE}-{stage.name}"
         super().__init__(
             scope,
@@ -45,18 +47,18 @@ class PantheonStack(Stack):
             description=f"Pantheon, stage {stage.name}",
             termination_protection=stage.protected,
         )
-        self.stage = stage
+        self.stage, self.catalog = stage, catalog
         self._tag()
         key = TextKey(self, "TextKey", stage=stage.name).key if stage.customer_key else None
         logs = Logs(stage.log_days, stage.protected, key)
-        self.network = Network(self, "Network", zones=stage.zones, endpoint_zones=stage.endpoint_zones, logs=logs)
+        self.network = Network(self, "Network", stage=stage, services=self._services(), logs=logs)
         self.database = Database(self, "Database", network=self.network, stage=stage, logs=logs, key=key)
         self.queue = Queue(self, "Queue")
         self.issuer = self._issuer()
         self.issuer_keys = IssuerKeys(self, "IssuerKeys")
         self.functions = self._functions(assets, logs)
         released = [self.functions[entry.name] for entry in RELEASED]
-        rights = Rights(self.network, self.database, self.queue, self.issuer_keys)
+        rights = Rights(self.network, self.database, self.queue, self.issuer_keys, self.catalog)
         for function in self.functions.values():
             rights.grant(function)
         Migration(
@@ -84,6 +86,10 @@ class PantheonStack(Stack):
         CfnOutput(self, "Url", value=self.api.url, description="Where the API is")
         CfnOutput(self, "Token", value=self.issuer.how, description="How to get a token")
 
+    def _services(self) -> set[Service]:
+        """Return the services that functions of this stage call."""
+        return set(Service) if self.catalog.models else set(Service) - {Service.BEDROCK}
+
     def _tag(self) -> None:
         """For the allocation of cost."""
         for key, value in (("project", SERVICE), ("stage", self.stage.name)):
@@ -99,14 +105,14 @@ class PantheonStack(Stack):
 
     def _functions(self, assets: Assets, logs: Logs) -> dict[str, Function]:
         libraries = {name: self._layer(name.title(), folder) for name, folder in assets.libraries.items()}
-        core = self._layer("Core", assets.core)
+        core, models = self._layer("Core", assets.core), self.catalog.layer(self)
         return {
             entry.name: Function(
                 self,
                 entry=entry,
                 stage=self.stage,
                 code=lambda_.Code.from_asset(str(assets.function(entry.name))),
-                layers=[libraries[entry.libraries], core],
+                layers=[libraries[entry.libraries], core, *([models] if entry.reads_catalog else [])],
                 network=self.network,
                 environment=self._environment(entry),
                 logs=logs,
@@ -133,12 +139,13 @@ class PantheonStack(Stack):
         values: dict[str, str] = {Env.STAGE: self.stage.name}
         if entry.role is Role.APP:
             values |= {
-                Env.LLM_PROVIDER: "bedrock",
                 Env.APP_DATABASE_URL: self.database.url(Role.APP),
                 Env.TURN_SECONDS: str(entries.TURN_SECONDS),
                 Env.TURN_MAX_USD: str(self.stage.turn_usd),
                 Env.TURNS_PER_MINUTE: str(self.stage.turns_per_minute),
             }
+        if entry.reads_catalog:
+            values |= {Env.CATALOG: stage_catalog.DEPLOYED}
         if entry.reads_budgets:
             values |= {
                 Env.DEFAULT_CAP_USD: str(self.stage.default_cap_usd),
@@ -157,7 +164,7 @@ class PantheonStack(Stack):
             values |= {Env.RETENTION_DAYS: str(self.stage.retention_days)}
         if entry.sends:
             values |= {Env.QUEUE_URL: self.queue.queue.queue_url}
-        if entry.reads_log:
+        if entry.reads_log and self.catalog.models:
             values |= {Env.INVOCATION_LOG: log_url(self)}
         return {str(name): value for name, value in values.items()}
 
@@ -187,6 +194,7 @@ class PantheonStack(Stack):
             functions=self.functions,
             database=self.database,
             queue=self.queue,
+            models=list(self.catalog.models),
             notifications=notifications,
             released=release.alarms,
         )
@@ -194,7 +202,13 @@ class PantheonStack(Stack):
         database, functions = self.database, self.functions
         cost = CostDashboard(self, "Cost", stage=self.stage, functions=functions, instance=database.instance)
         health = HealthDashboard(
-            self, "Health", stage=self.stage, functions=functions, database=database, queue=self.queue
+            self,
+            "Health",
+            stage=self.stage,
+            functions=functions,
+            database=database,
+            queue=self.queue,
+            models={model_id: alias for model_id, (alias, _) in self.catalog.models.items()},
         )
         for id, name in (("CostDashboard", cost.name), ("HealthDashboard", health.name)):
             console = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home?region={self.region}"

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal, get_args
 
 from infra_cdk.stage_checks import check_money, check_reserved, check_snapshot
 
+# How functions that ask models reach the internet.
+Egress = Literal["none", "nat", "ipv6"]
 _NONE: Mapping[str, int] = MappingProxyType({})
 # What the server keeps for superusers and itself, and what migrating, sweeping and reconciling take.
 _SET_ASIDE: Final = 20
@@ -33,6 +35,10 @@ class Stage:
     kept. `customer_key` encrypts the database and the logs with a key of the stage. A stage that was deployed without
     must set False, because the key of a database cannot change. `database_snapshot` is the snapshot that the database
     was restored from, and its name; a stage that has one keeps it.
+
+    `catalog` is the path of the file with the stage's models, from the root of the repository. `egress` is how
+    functions that ask models reach providers on the internet. `nat` is one NAT gateway in each endpoint zone. `ipv6`
+    has no price, and reaches only providers with an IPv6 address.
 
     `budget_usd` is what a month of the stage may cost before alarms ring: the models by the ledger, AWS by its bill.
     `default_cap_usd` is what a tenant may spend in a month until the operator sets its cap. `platform_allowance_usd` is
@@ -95,6 +101,8 @@ class Stage:
     retention_days: int | None = None
     customer_key: bool = True
     database_snapshot: str | None = None
+    catalog: str = "shared/catalog/files/bedrock.toml"
+    egress: Egress = "none"
 
     def __post_init__(self) -> None:
         for one, other in (("domain", "certificate_arn"), ("issuer", "audience")):
@@ -104,6 +112,8 @@ class Stage:
             # API Gateway's preflight compares an origin letter by letter.
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"Stage {self.name}: {origin!r} is not an origin, https://host or https://host:port.")
+        if self.egress not in get_args(Egress):
+            raise ValueError(f"Stage {self.name} needs an egress of {', '.join(get_args(Egress))}.")
         check_snapshot(self.name, self.database_snapshot)
         check_money(
             self.name,

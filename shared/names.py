@@ -114,15 +114,6 @@ class CliEnv(StrEnum):
     TOKEN = "PANTHEON_TOKEN"  # noqa: S105 the name of a variable
 
 
-class BedrockModel(StrEnum):
-    """The inference profiles behind the aliases on Bedrock: what the catalog asks, and what may be asked."""
-
-    HAIKU_5_5 = "global.anthropic.claude-haiku-5-5"
-    SONNET_5_5 = "global.anthropic.claude-sonnet-5-5"
-    HAIKU_4_5 = "global.anthropic.claude-haiku-4-5-20251001-v1:0"
-    NOVA_2_LITE = "global.amazon.nova-2-lite-v1:0"
-
-
 class Role(StrEnum):
     """Database roles. The owner, who migrates, is whoever the deployment made the database with."""
 

@@ -12,8 +12,16 @@ from datetime import datetime
 from typing import Final
 
 from shared.aws.invocation_log import InvocationLog
+from shared.catalog import catalog
 from shared.db.engine import Database
-from shared.db.operations.log_hours import load_due_hours, load_silent_in_log, record_end, record_object, record_reading
+from shared.db.operations.log_hours import (
+    BEDROCK,
+    load_due_hours,
+    load_silent_in_log,
+    record_end,
+    record_object,
+    record_reading,
+)
 from shared.domain.provider_record import ProviderRecord
 from shared.reconciliation.bedrock_log import read_invocation_log
 from shared.reconciliation.reconcile import SILENT_AFTER, Reconciler
@@ -27,12 +35,19 @@ def reconcile_invocation_log(
 ) -> bool:
     """Read what is due of the log with `reconciler`, whose findings grow meanwhile. False where the time was too short
     for all of it. Raises what the database and S3 raise; what was done by then stays done."""
-    age_s = SILENT_AFTER.total_seconds()
-    for hour in load_due_hours(db, age_s):
+    age_s, providers = SILENT_AFTER.total_seconds(), _providers()
+    for hour in load_due_hours(db, age_s, providers):
         if seconds_left() < _MARGIN_S or not _read_hour(reconciler, db, log, stage, seconds_left, hour):
             return False
-    reconciler.settle_silent(load_silent_in_log(db, age_s))
+    reconciler.settle_silent(load_silent_in_log(db, age_s, providers))
     return True
+
+
+def _providers() -> list[str]:
+    """The names of the providers on Bedrock, and the one of the packaged catalog, which may have calls from before."""
+    known = catalog().providers
+    names = [name for name, provider in known.items() if provider.kind == "bedrock"]
+    return names if BEDROCK in known else [*names, BEDROCK]
 
 
 def _read_hour(

@@ -63,7 +63,7 @@ PLANTS = [
     Plant("Powertools", "shared/db/api/pages.py", "import aws_lambda_powertools"),
     Plant("Powertools", "shared/aws/invocation_log.py", "import aws_lambda_powertools"),
     Plant("Whatever runs on Lambda", "functions/http.py", "import aws_cdk"),
-    Plant("The stack knows", "infra_cdk/entries.py", "import shared.catalog"),
+    Plant("The stack knows", "infra_cdk/entries.py", "import shared.domain.money"),
     Plant("The stack knows", "infra_cdk/bundle.py", "import local.process"),
     Plant("Nothing knows the stack", "local/process.py", "import infra_cdk.stages"),
     Plant("boto3", "shared/turns/call.py", "import botocore.session"),

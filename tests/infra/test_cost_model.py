@@ -1,9 +1,14 @@
 """What the cost model counts of the stack is what the stack has."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from bench import cost_model
-from bench.cost_model import ASSUMED
+from bench.assumed import ASSUMED
+from bench.cost_model import Month
+from bench.footprint import Footprint
 from infra_cdk import rates
 from infra_cdk.access_log import FIELDS
 from infra_cdk.entries import JWKS
@@ -11,13 +16,14 @@ from infra_cdk.stages import PROD, STAGES
 from shared.identity.key_set import REFRESH_S
 from shared.names import ROUTES
 from tests.cloudwatch.alarms import alarms_of
-from tests.infra.assembly import Assembly
+from tests.infra.assembly import Assembly, synthesised
+from tests.infra.catalogs import AWAY, with_catalog
 
 
 def test_it_counts_what_there_is(assembly: Assembly) -> None:
     template = assembly.templates[PROD.name]
     endpoints = [one["VpcEndpointType"] for one in template.resources("AWS::EC2::VPCEndpoint").values()]
-    assert endpoints.count("Interface") == cost_model.ENDPOINTS
+    assert endpoints.count("Interface") == cost_model.ENDPOINTS + 1
     assert len(template.resources("AWS::CloudWatch::Dashboard")) == cost_model.DASHBOARDS
     assert sum(len(list(alarm.metrics())) for alarm in alarms_of(template).values()) == cost_model.ALARM_METRICS
     assert len(template.resources("AWS::KMS::Key")) == cost_model.ALARM_KEYS + int(PROD.customer_key)
@@ -47,3 +53,13 @@ def test_a_line_of_the_access_log_is_as_long_as_it_says() -> None:
 
 def test_every_stages_database_has_its_rate() -> None:
     assert {stage.instance_type for stage in STAGES.values()} <= set(rates.DATABASE_HOUR)
+
+
+def test_it_counts_the_gateways_of_a_stage_with_egress(tmp_path: Path) -> None:
+    stage = with_catalog(AWAY, tmp_path, "nat", PROD)
+    template = synthesised(stage, tmp_path)
+    endpoints = [one["VpcEndpointType"] for one in template.resources("AWS::EC2::VPCEndpoint").values()]
+    assert endpoints.count("Interface") == cost_model.ENDPOINTS
+    gateways, addresses = (len(template.resources(f"AWS::EC2::{kind}")) for kind in ("NatGateway", "EIP"))
+    hours = 730 * (gateways * rates.NAT_HOUR.usd + addresses * rates.ADDRESS_HOUR.usd)
+    assert Month(stage, 0, Footprint.kept()).providers_usd() == pytest.approx(hours)

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from infra_cdk.entries import AUTHORIZER, ENTRIES, JWKS, SWEEPER, Entry
+from infra_cdk.stage_catalog import DEPLOYED, ROOT
 from infra_cdk.stages import DEV, Stage
 from shared.catalog import build
 from shared.db.address import Address
@@ -17,6 +18,7 @@ from shared.names import Env
 from shared.settings import (
     AuthorizerSettings,
     BudgetSettings,
+    CatalogSettings,
     Environment,
     HttpSettings,
     InvocationLogSettings,
@@ -42,13 +44,14 @@ READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
         "jwks": (StageSettings, IssuerSettings),
         "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),
         "sweeper": (StageSettings, OperationsSettings, QueueSettings),
-        "reconciler": (StageSettings, BudgetSettings, OperationsSettings, InvocationLogSettings),
+        "reconciler": (StageSettings, BudgetSettings, OperationsSettings, CatalogSettings, InvocationLogSettings),
         "migrate": (MigrationSettings,),
     }
 )
 # What a function may do without and is told all the same; without these it would work on something else.
 EXPECTED = {
-    Settings: {Env.STAGE, Env.LLM_PROVIDER, Env.TURN_MAX_USD, Env.TURNS_PER_MINUTE},
+    Settings: {Env.STAGE, Env.CATALOG, Env.TURN_MAX_USD, Env.TURNS_PER_MINUTE},
+    CatalogSettings: {Env.CATALOG},
     BudgetSettings: {Env.DEFAULT_CAP_USD, Env.PLATFORM_ALLOWANCE_USD},
     QueueSettings: {Env.QUEUE_URL},
     StageSettings: {Env.STAGE},
@@ -151,4 +154,7 @@ def test_every_function_is_here() -> None:
 
 @pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.asks], ids=lambda entry: entry.name)
 def test_who_asks_models_has_them(template: Template, entry: Entry) -> None:
-    assert set(build(Settings.model_validate(told(template, entry)))) >= {"fast", "deep"}
+    settings = Settings.model_validate(told(template, entry))
+    assert settings.catalog == DEPLOYED
+    here = settings.model_copy(update={"catalog": str(ROOT / DEV.catalog)})
+    assert set(build(here)) >= {"fast", "deep"}

@@ -11,14 +11,21 @@ from aws_cdk import Validations
 from infra_cdk import app, nag
 from infra_cdk.assets import Assets
 from infra_cdk.nag import Reason
-from infra_cdk.stages import STAGES
+from infra_cdk.stages import DEV, PROD, STAGES, STAGING
+from tests.infra import catalogs
+from tests.infra.catalogs import with_catalog
+
+MODEL = "amazon.nova-2-lite-v1:0"
+BOTH = catalogs.BOTH.replace(catalogs.PROFILE, f"eu.{MODEL}")
 
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
     """Rule and construct's path of all that is found where no reason is given."""
     folder = tmp_path_factory.mktemp("nag")
-    made = app.build(folder / "out", STAGES.values(), Assets.empty(folder / "build"))
+    # The other two have what a catalog can add: profiles of a geography, secrets, and each way to the internet.
+    stages = [with_catalog(BOTH, folder, "ipv6", DEV), with_catalog(BOTH, folder, "nat", STAGING), PROD]
+    made = app.build(folder / "out", stages, Assets.empty(folder / "build"))
     Validations.of(made).add_plugins(cdk_nag.AwsSolutionsChecks(made), cdk_nag.ServerlessChecks(made))
     with pytest.raises(RuntimeError):
         made.synth()
@@ -33,7 +40,7 @@ def _read(report: Path) -> set[tuple[str, str]]:
 def _names(reason: Reason, finding: tuple[str, str]) -> bool:
     rule, path = finding
     region = next(iter(STAGES.values())).region
-    expected = reason.rule.partition("::")[2].replace("<region>", region)
+    expected = reason.rule.partition("::")[2].replace("<region>", region).replace("<model>", MODEL)
     return rule == expected and re.fullmatch(reason.path, path) is not None
 
 
@@ -46,3 +53,10 @@ def test_every_reason_is_one_for_something_that_is_found(findings: set[tuple[str
 def test_every_finding_has_one_reason(findings: set[tuple[str, str]]) -> None:
     given = {finding: [r for r in nag.REASONS if _names(r, finding)] for finding in findings}
     assert {finding: len(reasons) for finding, reasons in given.items() if len(reasons) != 1} == {}
+
+
+def test_a_stage_with_a_catalog_of_its_own_passes(tmp_path: Path) -> None:
+    stages = [with_catalog(BOTH, tmp_path, "ipv6", DEV), with_catalog(BOTH, tmp_path, "nat", STAGING)]
+    made = app.build(tmp_path / "out", stages, Assets.empty(tmp_path / "build"))
+    nag.check(made)
+    made.synth()

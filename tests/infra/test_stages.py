@@ -1,10 +1,14 @@
 """What each stage is made of: who can reach what, what is kept, what is shifted how, and what each function is told."""
 
 import importlib.util
+import json
 import re
+from pathlib import Path
 
 import pytest
 
+from infra_cdk import app
+from infra_cdk.assets import Assets
 from infra_cdk.entries import (
     ENTRIES,
     INTEGRATION_SECONDS,
@@ -15,11 +19,22 @@ from infra_cdk.entries import (
     WORKER,
     Entry,
 )
+from infra_cdk.stage_catalog import DEPLOYED
 from infra_cdk.stages import DEV, PROD, STAGES, Stage
-from shared.catalog import CALL_MARGIN_S, build
+from shared.catalog import CALL_MARGIN_S
 from shared.names import Env, Role
 from shared.settings import Settings
 from tests.infra.template import Properties, Template, text
+
+# What only a stage with egress has.
+WAYS_OUT = {
+    "AWS::EC2::InternetGateway",
+    "AWS::EC2::NatGateway",
+    "AWS::EC2::EIP",
+    "AWS::EC2::Route",
+    "AWS::EC2::VPCCidrBlock",
+    "AWS::EC2::EgressOnlyInternetGateway",
+}
 
 
 def variables(function: Properties) -> dict[str, str]:
@@ -76,7 +91,7 @@ class TestDatabase:
 class TestNetwork:
     def test_there_is_no_way_out_and_none_in(self, template: Template) -> None:
         kinds = {resource["Type"] for resource in template.body["Resources"].values()}
-        assert not kinds & {"AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::EIP"}
+        assert not kinds & WAYS_OUT
         assert all(not s.get("MapPublicIpOnLaunch") for s in template.resources("AWS::EC2::Subnet").values())
 
     def test_no_group_lets_in_any_address(self, template: Template) -> None:
@@ -108,7 +123,7 @@ class TestFunctions:
             function = template.functions()[entry.name]
             assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
             assert (function["Handler"], function["Timeout"]) == (entry.handler, entry.seconds)
-            assert len(function["Layers"]) == 2
+            assert len(function["Layers"]) == 2 + entry.reads_catalog
             assert function.get("ReservedConcurrentExecutions") == stage.reserved.get(entry.name)
             assert ("SnapStart" in function) is entry.snap_start
             assert len(function.get("VpcConfig", {}).get("SubnetIds", ())) == (stage.zones if entry.in_network else 0)
@@ -139,8 +154,7 @@ class TestEnvironment:
     @pytest.mark.parametrize("entry", [entry for entry in RELEASED if entry.role is Role.APP], ids=lambda e: e.name)
     def test_what_a_function_is_told_are_its_settings(self, template: Template, stage: Stage, entry: Entry) -> None:
         settings = Settings.model_validate(variables(template.functions()[entry.name]))
-        assert (settings.stage, settings.llm_provider) == (stage.name, "bedrock")
-        assert set(build(settings)) >= {"fast", "deep"}
+        assert (settings.stage, settings.catalog) == (stage.name, DEPLOYED)
 
     def test_every_variable_of_ours_is_known(self, template: Template) -> None:
         told = {name for function in template.functions().values() for name in variables(function)}
@@ -170,6 +184,17 @@ class TestRelease:
         aliases = template.all("AWS::Lambda::Alias")
         waiting = {id_ for id_, alias in aliases.items() if trigger in alias.get("DependsOn", [])}
         assert {re.sub(r"Alias\w{8}$", "", id_) for id_ in waiting} == {entry.title for entry in RELEASED}
+
+    def test_a_layer_that_changes_makes_a_new_version_of_each_function_with_it(self, tmp_path: Path) -> None:
+        def versions(folder: Path, source: str) -> set[str]:
+            assets = Assets.empty(folder / "build")
+            (assets.core / "module.py").write_text(source)
+            app.build(folder / "out", [DEV], assets).synth()
+            made = Template(json.loads((folder / "out" / "pantheon-dev.template.json").read_text()))
+            return set(made.resources("AWS::Lambda::Version"))
+
+        changed = versions(tmp_path / "first", "1") - versions(tmp_path / "second", "2")
+        assert {id_.partition("Function")[0] for id_ in changed} == {entry.title for entry in ENTRIES}
 
     def test_the_migration_waits_for_the_database_and_the_way_to_its_secret(self, template: Template) -> None:
         (trigger,) = triggers(template, "Migration").values()

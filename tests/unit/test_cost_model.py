@@ -7,7 +7,8 @@ import pytest
 
 from bench import cost_page
 from bench.anonymous import by_kind
-from bench.cost_model import ASSUMED, PARTS, Month, first_limits
+from bench.assumed import ASSUMED
+from bench.cost_model import PARTS, Month, first_limits
 from bench.footprint import Footprint
 from infra_cdk.stages import PROD, STAGES, Stage
 
@@ -35,6 +36,37 @@ def test_a_turns_models_are_priced_by_the_catalog() -> None:
     agents = 2 * (2500 * 0.10 + 300 * 0.50) + (2500 * 2 + 300 * 10)
     helpers = 1200 * 0.10 + 60 * 0.50 + 2 * (2500 * 0.10 + 300 * 0.50) / 12
     assert Month(PROD, 1, FOOTPRINT).models_a_turn() == pytest.approx((agents + helpers) / 1e6)
+
+
+AWAY = "shared/catalog/files/openai.toml"
+
+
+def test_a_stages_models_are_priced_by_its_own_catalog() -> None:
+    # fast at 0.25 and 2.00, deep at 1.25 and 10 USD a million.
+    agents = 2 * (2500 * 0.25 + 300 * 2) + (2500 * 1.25 + 300 * 10)
+    helpers = 1200 * 0.25 + 60 * 2 + 2 * (2500 * 0.25 + 300 * 2) / 12
+    month = Month(replace(PROD, catalog=AWAY, egress="nat"), 1, FOOTPRINT)
+    assert month.models_a_turn() == pytest.approx((agents + helpers) / 1e6)
+
+
+def test_the_way_to_providers_costs_what_is_sent_and_a_gateway_also_its_hours_and_answers() -> None:
+    none, nat, ipv6 = (
+        Month(stage, 1_000_000, FOOTPRINT)
+        for stage in (
+            PROD,
+            replace(PROD, catalog=AWAY, egress="nat"),
+            replace(PROD, catalog=AWAY, egress="ipv6"),
+        )
+    )
+    # Four bytes a token: three agents, the manager, and a twelfth of two calls for a summary.
+    prompts = (3 * 2500 + 1200 + 2 * 2500 / 12) * 4 / 1000
+    answers = (3 * 300 + 60 + 2 * 300 / 12) * 4 / 1000
+    assert none.providers_usd() == 0
+    assert ipv6.providers_usd() == pytest.approx(prompts * 0.09)
+    hours = 2 * 730 * (0.052 + 0.005)
+    assert nat.providers_usd() == pytest.approx(prompts * 0.09 + hours + (prompts + answers) * 0.052)
+    bedrock = 2 * 730 * 0.012 + (prompts + answers) * 0.01
+    assert none.costs()["network"] - ipv6.costs()["network"] == pytest.approx(bedrock - prompts * 0.09)
 
 
 def test_a_second_zone_doubles_what_the_database_costs_at_rest() -> None:

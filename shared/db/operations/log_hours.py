@@ -6,7 +6,7 @@ believed only of readings that began after both, that came to their end and coul
 have its record; and only where other calls of its model were found that were made in its hour.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,8 +36,8 @@ from shared.db.operations.suspense import in_suspense
 from shared.db.schema.tables import invocation_log_hours as hours
 from shared.db.schema.tables import llm_calls, usage_ledger
 
-# The provider whose log this is.
-_PROVIDER = "bedrock"
+# The name of the provider whose log this is, in the packaged catalog.
+BEDROCK = "bedrock"
 # What is older is not looked for in the log any more.
 _LOOK_BACK_DAYS = 14
 # A log's objects come some minutes after the calls that they are about.
@@ -63,8 +63,8 @@ def _hour_of(moment: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _suspended() -> CTE:
-    """The provider's calls in suspense: when they were `made`, the `first` and `last` hour that may have their record,
-    and from when on a reading of those has it (`posted`), or knows that there is none (`silent`)."""
+    """The calls in suspense of the providers in the log: when they were `made`, the `first` and `last` hour that may
+    have their record, and from when on a reading of those has it (`posted`), or knows that there is none (`silent`)."""
     silent = llm_calls.c.created_at + func.make_interval(0, 0, 0, 0, 0, 0, cast(bindparam("b_age_s"), Double))
     posted = llm_calls.c.posted_at + _interval(minutes=_COMMIT_MINUTES)
     return (
@@ -81,7 +81,7 @@ def _suspended() -> CTE:
         .select_from(usage_ledger, llm_calls)
         .where(
             in_suspense,
-            llm_calls.c.provider == _PROVIDER,
+            llm_calls.c.provider == func.any(cast(bindparam("b_providers"), ARRAY(Text))),
             usage_ledger.c.created_at > _now - _interval(days=_LOOK_BACK_DAYS),
         )
         .cte("suspended")
@@ -168,9 +168,10 @@ class Reading:
     last_key: str | None
 
 
-def load_due_hours(db: Database, age_s: float) -> list[datetime]:
-    """The hours that are to be read now, oldest first. At `age_s` seconds, a call's record will not come any more."""
-    return [row["hour"] for row in db.read(None, _DUE, {"b_age_s": age_s})]
+def load_due_hours(db: Database, age_s: float, providers: Sequence[str] = (BEDROCK,)) -> list[datetime]:
+    """The hours that are to be read now, oldest first. At `age_s` seconds, a call's record will not come any more.
+    `providers` are the names of those in the log."""
+    return [row["hour"] for row in db.read(None, _DUE, {"b_age_s": age_s, "b_providers": list(providers)})]
 
 
 def record_reading(db: Database, hour: datetime) -> Reading:
@@ -191,9 +192,9 @@ def record_end(db: Database, reading: Reading) -> None:
     db.run(None, _END, _params(reading))
 
 
-def load_silent_in_log(db: Database, age_s: float) -> list[Row]:
+def load_silent_in_log(db: Database, age_s: float, providers: Sequence[str] = (BEDROCK,)) -> list[Row]:
     """The calls in suspense that are not in the log, and of which that is known: `call_id` and `reserve_usd`."""
-    return db.read(None, _SILENT, {"b_age_s": age_s})
+    return db.read(None, _SILENT, {"b_age_s": age_s, "b_providers": list(providers)})
 
 
 def _params(reading: Reading) -> dict[str, object]:
