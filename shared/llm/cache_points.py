@@ -23,7 +23,7 @@ def add_cache_points(converse: dict[str, Any], minimum: int, *, continues: bool)
     wanted = {0, *users[-_NEWEST_PROMPTS:]} if continues else {0}
     sizes = list(accumulate(sum(estimate_text(block["text"]) for block in blocks) for blocks in places))
     for place, (blocks, size) in enumerate(zip(places, sizes, strict=True)):
-        if place in wanted and blocks and size >= minimum:
+        if place in wanted and size >= minimum:
             blocks.append(_POINT)
 
 

@@ -124,11 +124,12 @@ def test_cache_points_that_a_model_refuses_are_left_out_from_then_on(
     assert points == [2, 0]
 
 
-def test_a_right_that_is_missing_is_none_about_cache_points(
+def test_a_missing_right_is_not_taken_for_a_refused_parameter(
     fake_bedrock: FakeBedrock, bedrock: BedrockProvider
 ) -> None:
-    asked = request(messages=(Message("system", "x" * 4000), Message("user", "hello there")))
-    for words in ("You are not authorized.", "temperature"):
+    messages = (Message("system", "x" * 13_000), Message("user", "hello there"))
+    asked = request("strict", messages=messages, temperature=0.5)
+    for words in ("You are not authorized.", "You may not set the temperature."):
         fake_bedrock.add(replace(moods.too_long(words), status=403))
         assert bedrock.complete(asked).error == "provider_unauthorized"
     assert str(fake_bedrock.rows[-1].parameters).count("cachePoint") == 1

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -115,6 +116,14 @@ def test_a_gap_in_the_history_is_never_made() -> None:
     """A turn that is too long ends the history, even where an older one would fit."""
     talk = conversation(past(0), past(1, length=50_000), past(2), past(3))
     assert questions(build_for(8192, talk)) == ["2", "3"]
+
+
+def test_the_oldest_turn_moves_in_steps_where_older_ones_were_not_loaded() -> None:
+    oldest = []
+    for first in range(1, 81):
+        talk = conversation(*(past(number) for number in range(first, first + 50)))
+        oldest.append(questions(build_for(100_000, talk))[0])
+    assert sum(one != other for one, other in pairwise(oldest)) <= 6
 
 
 @pytest.mark.parametrize("what", ["role prompt", "message", "earlier replies", "output cap"])
