@@ -89,6 +89,8 @@ class _Alias(_Table):
     reasoning_effort: _Text | None = None
     json_schema: bool | None = None
     max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
+    prompt_cache_key: bool | None = None
+    cache_minimum: _Tokens | None = None
 
     def as_model(self, alias: str, kind: Kind) -> Model:
         dialect = Dialect(**{name: getattr(self, name) for name in Dialect.__dataclass_fields__})
@@ -159,7 +161,10 @@ class _Reader:
             raise self._error(where, f"provider: there is no [providers.{read.provider[:64]}]")
         if read.max_output_tokens >= read.context_window:
             raise self._error(where, "max_output_tokens must be less than context_window")
-        model: Model = read.as_model(name, providers[read.provider].kind)
+        kind = providers[read.provider].kind
+        if read.cache_minimum is not None and kind != "bedrock":
+            raise self._error(where, f"cache_minimum means nothing to the kind '{kind}'")
+        model: Model = read.as_model(name, kind)
         return model
 
     def _check_fallbacks(self, model: Model, aliases: Mapping[str, Model]) -> None:

@@ -37,6 +37,8 @@ class Dialect:
         reasoning_effort: The effort that agents' calls ask for.
         json_schema: Whether an answer can be held to a schema.
         max_tokens_parameter: The name of the output cap.
+        prompt_cache_key: Whether a server takes a key for prompts that begin alike.
+        cache_minimum: The tokens from which on Bedrock caches a prefix. None: requests have no cache points.
     """
 
     stream: bool | None = None
@@ -45,6 +47,8 @@ class Dialect:
     reasoning_effort: str | None = None
     json_schema: bool | None = None
     max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
+    prompt_cache_key: bool | None = None
+    cache_minimum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,12 @@ class Said(NamedTuple):
 
 
 class PastTurn(NamedTuple):
+    """`together`: its agents were asked at the same time, and none saw another's reply."""
+
     message: str
     replies: tuple[Said, ...]
     turn_index: int = 0
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,12 @@ class Conversation:
     parallel: bool = False
     summary: Summary | None = None
 
+    @property
+    def summarised_turns(self) -> int:
+        """The number of turns that the summary stands for."""
+        return self.summary.through_turn_index if self.summary else 0
+
     def unsummarised(self) -> tuple[PastTurn, ...]:
         """The turns of `history` that the summary does not stand for."""
-        through = self.summary.through_turn_index if self.summary else 0
+        through = self.summarised_turns
         return tuple(turn for turn in self.history if turn.turn_index > through or not through)

@@ -14,8 +14,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from shared.domain.money import Usage
 from shared.llm.body import read_document
+from shared.llm.cache_points import add_cache_points, has_cache_points
 from shared.llm.chat_completions import counts_output, thinking_only, word
-from shared.llm.dialects import OPTIONAL, schema, temperature
+from shared.llm.dialects import OPTIONAL, cache_minimum, schema, temperature
 from shared.llm.port import Completion, Request, storable
 from shared.llm.schema import without_bounds
 
@@ -91,6 +92,8 @@ def write_request(request: Request, stage: str, refused: Collection[str] = ()) -
     }
     if system := [_block(message.text) for message in request.messages if message.role == "system"]:
         converse["system"] = system
+    if (minimum := cache_minimum(request, refused)) is not None:
+        add_cache_points(converse, minimum, continues=request.continues)
     if "thinking" not in refused and (dialect.thinking is False or isinstance(dialect.thinking, str)):
         # Thinking is taken from the answer's own cap.
         kind = dialect.thinking or "disabled"
@@ -105,7 +108,8 @@ def write_request(request: Request, stage: str, refused: Collection[str] = ()) -
 def optional_parts(converse: Mapping[str, Any]) -> frozenset[str]:
     """The names of the parts of a written request that another one could leave out."""
     inside = {**converse["inferenceConfig"], **converse.get("additionalModelRequestFields", {})}
-    return OPTIONAL & (converse.keys() | inside.keys())
+    points = {"cachePoint"} if has_cache_points(converse) else set()
+    return OPTIONAL & (converse.keys() | inside.keys() | points)
 
 
 def read_response(body: bytes, request_id: str | None = None) -> Completion:

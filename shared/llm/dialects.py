@@ -26,10 +26,14 @@ _NAMES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
             r"|structured[ _]outputs?|guided_json",
             "outputConfig": r"output_?config(?:[._]\w{1,40}){0,4}|json_?schema|structured[ _]outputs?|text_?format",
             "thinking": r"thinking(?:[._]\w{1,40}){0,4}|budget_tokens",
+            "prompt_cache_key": "prompt_cache_key",
+            "cachePoint": r"cache_?points?|cache_?control|prompt[ _-]caching",
         }.items()
     }
 )
 OPTIONAL: Final = frozenset(_NAMES)
+# Bedrock refuses a cache point to a model that caches nothing, and calls that a right that is missing.
+_REFUSED_AS_RIGHT: Final = frozenset({"cachePoint"})
 # An output cap is only renamed. A refusal of its value would come again under the other name.
 _UNKNOWN_NAME: Final = re.compile(
     r"unrecogni[sz]ed|unsupported|not supported|does(?: not|n't) support|unknown|unexpected|extra (?:inputs?|fields?)"
@@ -101,6 +105,24 @@ def reasoning_effort(request: Request, refused: Collection[str]) -> str | None:
     if request.effort is None or dialect.reasoning_effort in ("none", "minimal"):
         return dialect.reasoning_effort
     return request.effort if dialect.thinking or dialect.reasoning_effort else None
+
+
+def cache_key(request: Request, refused: Collection[str]) -> str | None:
+    """The key to send for prompts that begin alike, if any. The local server caches without one."""
+    takes_none = request.model.dialect.prompt_cache_key is False or "prompt_cache_key" in refused
+    return None if takes_none or request.model.kind == "local" else request.cache_key
+
+
+def cache_minimum(request: Request, refused: Collection[str]) -> int | None:
+    """The tokens from which on a prefix gets a cache point. None: no cache points."""
+    return None if "cachePoint" in refused else request.model.dialect.cache_minimum
+
+
+def refusable_parts(status: int, sent: Collection[str]) -> Collection[str]:
+    """Which of the optional parts that were sent a refusal with this status can be about."""
+    if status in (400, 422):
+        return sent
+    return _REFUSED_AS_RIGHT.intersection(sent) if status == 403 else ()
 
 
 def named_part(refusal: Refusal, sent: Collection[str]) -> str | None:

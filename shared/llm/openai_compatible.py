@@ -9,7 +9,7 @@ import httpx
 
 from shared.errors import ConfigurationError
 from shared.llm.chat_completions import read_completion
-from shared.llm.dialects import OPTIONAL, cap_name, reasoning_effort, schema, temperature
+from shared.llm.dialects import OPTIONAL, cache_key, cap_name, reasoning_effort, schema, temperature
 from shared.llm.exchange import Exchanges, Post
 from shared.llm.outcomes import Dialect
 from shared.llm.port import Completion, Request
@@ -36,7 +36,7 @@ class OpenAICompatibleProvider:
         return self._exchanges.complete(request, lambda _: self._post(request, headers))
 
     def _post(self, request: Request, headers: Mapping[str, str]) -> Post:
-        body = _body(request, self._exchanges.dialects.refused(request.model.alias))
+        body = write_body(request, self._exchanges.dialects.refused(request.model.alias))
         sent = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         return Post(self._url, headers, sent, OPTIONAL & body.keys())
 
@@ -45,7 +45,8 @@ class OpenAICompatibleProvider:
         self._exchanges.close()
 
 
-def _body(request: Request, refused: Collection[str]) -> dict[str, object]:
+def write_body(request: Request, refused: Collection[str] = ()) -> dict[str, object]:
+    """The JSON of a chat completion's request, without the parts that were refused."""
     body: dict[str, object] = {
         "model": request.model.model_id,
         "messages": [{"role": message.role, "content": message.text} for message in request.messages],
@@ -55,6 +56,8 @@ def _body(request: Request, refused: Collection[str]) -> dict[str, object]:
         body["temperature"] = degrees
     if (effort := reasoning_effort(request, refused)) is not None:
         body["reasoning_effort"] = effort
+    if (key := cache_key(request, refused)) is not None:
+        body["prompt_cache_key"] = key
     if (wanted := schema(request, refused, "response_format")) is not None:
         # Hosted models refuse bounds in a schema. The local one keeps to them.
         kept = wanted if request.model.kind == "local" else without_bounds(wanted)

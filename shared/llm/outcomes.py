@@ -11,7 +11,7 @@ from typing import Final
 
 from shared.llm.body import plain
 from shared.llm.chat_completions import word
-from shared.llm.dialects import is_about_parameter, is_droppable, named_part
+from shared.llm.dialects import is_about_parameter, is_droppable, named_part, refusable_parts
 from shared.llm.overflow import is_overflow, read_window
 from shared.llm.port import CallError, Completion, Request
 from shared.llm.provider_message import tell
@@ -137,8 +137,8 @@ def _refused(named: Completion, status: int, refusal: Refusal, sent: Sent) -> Co
         return replace(named, error=error, context_window=read_window(refusal.message))
     # A quotation of the prompt must not name a parameter.
     unquoted = replace(refusal, message=named.provider_message or "")
-    part = named_part(unquoted, sent.optional) if status in (400, 422) else None
-    if part is not None and (error is None or refusal.parameter):
+    part = named_part(unquoted, refusable_parts(status, sent.optional))
+    if part is not None and (error is None or refusal.parameter or status == 403):
         adapted = is_droppable(part, unquoted) and sent.learn(part)
         return replace(named, error="invalid_parameter", adapted=adapted)
     if error is not None:

@@ -4,6 +4,7 @@ Every attempt is written down before it is sent, and each is a row of its own. T
 process that died; attempts that had no outcome by then do not count.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -24,6 +25,8 @@ from shared.orchestration.next_alias import next_alias, pause_before
 from shared.orchestration.spoken import spoken
 
 _OVERFLOW = "context_overflow"
+# OpenAI takes 64 characters at most.
+_CACHE_KEY_LENGTH = 32
 # A lease covers a call and this pause before it.
 LEASED_PAUSE_S = 2.0
 
@@ -97,7 +100,8 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Asks models for one turn. `seconds_left` is this process's time, in seconds."""
+    """Asks models for one turn. `seconds_left` is this process's time, in seconds. Without a `session_id`, no request
+    has a cache key."""
 
     turn_id: UUID
     catalog: Mapping[str, Model]
@@ -105,6 +109,7 @@ class Asker:
     journal: Journal
     seconds_left: Callable[[], float]
     estimates: TokenEstimates = field(default_factory=TokenEstimates)
+    session_id: UUID | None = None
 
     def settle(self, ask: Ask) -> Attempt | Refused:
         """Ask until there is a verdict, and return the attempt that carries it: one already in the journal, or a new
@@ -190,6 +195,9 @@ class Asker:
             max_output_tokens=cap,
             temperature=ask.temperature,
             response_schema=ask.schema,
+            cache_key=_cache_key(self.session_id, ask) if self.session_id else None,
+            # A helper reads the conversation in one message, which the next prompt does not repeat.
+            continues=ask.agent is not None,
         )
 
     def _close(self, ask: Ask, request: Request, completion: Completion, tried: Sequence[Attempt]) -> Attempt:
@@ -213,6 +221,12 @@ class Asker:
             counted = at_least if at_least > estimated else 0
         if counted:
             self.estimates.learn(model.alias, estimated, counted)
+
+
+def _cache_key(session_id: UUID, ask: Ask) -> str:
+    """The same in every turn and process. A session's id is random, so that nobody can guess what was hashed."""
+    speaker = f"{session_id}/{ask.purpose}/{ask.agent.key if ask.agent else ''}"
+    return hashlib.sha256(speaker.encode()).hexdigest()[:_CACHE_KEY_LENGTH]
 
 
 def _kept(completion: Completion) -> Completion:

@@ -4,9 +4,10 @@ The system message holds Pantheon's words and those of admins, and nothing else.
 assistant messages. Everybody else's words are quoted in user messages.
 The room is the alias's window less the output cap, per agent, with the role prompt counted. What the call is about
 (role prompt, summary, message, this turn's replies) is always sent; history gives way, oldest turns first.
+A prompt repeats the one before it and goes on, except when a summary replaces turns or the oldest turns give way.
+Providers cache such prefixes.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, groupby
@@ -18,6 +19,7 @@ from shared.domain.quotation import Quotation, quote_agent, quote_lines, quote_p
 from shared.domain.summary import Summary, by_list
 from shared.llm.port import Message
 from shared.llm.tokens import estimate_tokens
+from shared.orchestration.window import Keep, keep_in_steps
 
 _COUNCIL = """\
 You are {name}, one of several agents in a council. Texts between <quoted ...> and </quoted> are what others said. \
@@ -36,8 +38,9 @@ class _Part(NamedTuple):
 class Context:
     """What the calls of one turn see of its conversation. The past is quoted once for all of them."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, keep: Keep = keep_in_steps) -> None:
         self._conversation = conversation
+        self._keep = keep
 
     def for_agent(self, agent: Agent, earlier: Sequence[Said], room: int) -> tuple[Message, ...]:
         """The messages of one agent's call, system first, then user and assistant by turns. `room` is in estimated
@@ -52,21 +55,26 @@ class Context:
     def _fitted(
         self, system: Message, memory: Sequence[Quotation], earlier: Sequence[Said], own_key: str | None, room: int
     ) -> tuple[Message, ...]:
-        """As many of the newest turns as there is room for, between `memory` and the message with `earlier` replies.
-        The past replies of the agent `own_key` are assistant messages."""
+        """The newest turns that are kept in this room, between `memory` and the message with `earlier` replies. The
+        past replies of the agent `own_key` are assistant messages."""
         known = [_theirs(quotation) for quotation in memory]
         past = [list(_turn(turn, own_key)) for turn in self._past]
-        newest = list(_turn(_quoted(self._conversation.message, earlier), None))
+        newest = list(_turn(_quoted(self._conversation.message, earlier, False), None))
 
         def with_turns(number: int) -> tuple[Message, ...]:
             return system, *_messages(chain(known, *past[len(past) - number :], newest))
 
-        numbers = range(1, len(past) + 1)
-        return with_turns(bisect_right(numbers, room, key=lambda number: estimate_tokens(with_turns(number))))
+        def size(number: int) -> int:
+            return estimate_tokens(with_turns(number))
+
+        turns = self._conversation.unsummarised()
+        indexes = [turn.turn_index for turn in turns]
+        is_whole = not turns or turns[0].turn_index <= self._conversation.summarised_turns + 1
+        return with_turns(self._keep(indexes, size, room, is_whole))
 
     @cached_property
     def _past(self) -> list["_QuotedTurn"]:
-        return [_quoted(turn.message, turn.replies) for turn in self._conversation.unsummarised()]
+        return [_quoted(turn.message, turn.replies, turn.together) for turn in self._conversation.unsummarised()]
 
     @cached_property
     def _memory(self) -> list[Quotation]:
@@ -75,14 +83,16 @@ class Context:
 
 
 class _QuotedTurn(NamedTuple):
-    """The replies are by the keys of their agents."""
+    """The replies are by the keys of their agents. `together`: no agent saw another one's reply."""
 
     message: Quotation
     replies: Sequence[tuple[str, Quotation]]
+    together: bool
 
 
-def _quoted(message: str, replies: Sequence[Said]) -> _QuotedTurn:
-    return _QuotedTurn(quote_user(message), [(said.agent_key, quote_agent(said.name, said.text)) for said in replies])
+def _quoted(message: str, replies: Sequence[Said], together: bool) -> _QuotedTurn:
+    quoted = [(said.agent_key, quote_agent(said.name, said.text)) for said in replies]
+    return _QuotedTurn(quote_user(message), quoted, together)
 
 
 def _quoted_summary(summary: Summary) -> list[Quotation]:
@@ -92,9 +102,11 @@ def _quoted_summary(summary: Summary) -> list[Quotation]:
 
 
 def _turn(turn: _QuotedTurn, own_key: str | None) -> Iterator[_Part]:
-    """The pieces of a turn. Only the user needs no mark alone: the message's role says who speaks."""
+    """The pieces of a turn. Only the user needs no mark alone: the message's role says who speaks. An agent's own reply
+    stands where the agent gave it: before the replies that it had not seen."""
     yield _Part("user", turn.message.text, turn.message.element)
-    for key, quotation in turn.replies:
+    replies = sorted(turn.replies, key=lambda reply: reply[0] != own_key) if turn.together else turn.replies
+    for key, quotation in replies:
         yield _Part("assistant", quotation.text, quotation.text) if key == own_key else _theirs(quotation)
 
 

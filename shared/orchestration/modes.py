@@ -68,3 +68,5 @@ def _ask_all(council: Council, plan: Plan) -> None:
 MODES: Mapping[str, Callable[[Council], None]] = MappingProxyType(
     {"manual": manual, "tag": tag, "roundtable": roundtable, "orchestrator": orchestrator}
 )
+# Those that ask their agents at the same time where the session's fan-out is parallel.
+FANNED_OUT = frozenset({"manual", "tag"})

@@ -22,8 +22,8 @@ from shared.llm.port import Completion
 THROTTLE_PAUSE_S = 0.5
 # A caller waits no longer for one alias.
 LONGEST_PAUSE_S = 30.0
-# A request has four optional parts.
-MOST_ADAPTIONS = 4
+# A request has five optional parts.
+MOST_ADAPTIONS = 5
 
 _PARAMETER = "invalid_parameter"
 _AGAIN = frozenset(

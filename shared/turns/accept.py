@@ -32,7 +32,7 @@ from shared.errors import (
     TurnConflict,
     UnknownAgent,
 )
-from shared.orchestration.modes import MODES, check_roster
+from shared.orchestration.modes import FANNED_OUT, MODES, check_roster
 from shared.settings import settings
 
 
@@ -142,6 +142,7 @@ def conversation_of(
             turn["message"],
             tuple(Said(reply["agent_key"], reply["name"], reply["text"]) for reply in turn["replies"] or ()),
             turn["turn_index"],
+            turn["fan_out"] == "parallel" and turn["mode"] in FANNED_OUT,
         )
         for turn in loaded["history"] or ()
     )

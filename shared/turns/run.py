@@ -60,7 +60,7 @@ def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
         if isinstance(draft, Stored):
             return _replay(runner, request.actor, draft)
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
-        council = Council(draft.conversation, _asker(runner, journal), routing=routing_policy())
+        council = Council(draft.conversation, _asker(runner, journal, draft.header), routing=routing_policy())
         journal.first_calls = council.first_calls
         # Where somebody is faster, the session tells what that means: an active turn, our own key, or the next index.
         with suppress(Stale):
@@ -86,7 +86,7 @@ def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | 
     if turn is None:
         abandoned = load_given_up(runner.db, tenant_id, turn_id)
         return TurnOutcome(turn_id, "failed", "", abandoned=True) if abandoned else None
-    council = Council(turn.conversation, _asker(runner, turn.journal), turn.plan, routing_policy())
+    council = Council(turn.conversation, _asker(runner, turn.journal, turn.header), turn.plan, routing_policy())
     end = _give_up if turn.given_up else _run
     return end(runner, turn.header, turn.journal, council, started)
 
@@ -147,8 +147,16 @@ def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Coun
     return _published(header, turn, body, journal, started, abandoned=turn.status == "failed")
 
 
-def _asker(runner: Runner, journal: TurnJournal) -> Asker:
-    return Asker(journal.turn_id, catalog(), runner.provider, journal, runner.seconds_left, token_estimates())
+def _asker(runner: Runner, journal: TurnJournal, header: Header) -> Asker:
+    return Asker(
+        header.turn_id,
+        catalog(),
+        runner.provider,
+        journal,
+        runner.seconds_left,
+        token_estimates(),
+        header.session_id,
+    )
 
 
 def _summarise(header: Header, council: Council) -> None:

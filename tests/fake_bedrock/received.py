@@ -12,6 +12,11 @@ class Received(moods.Received):
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        """A message a block, the system's first."""
+        """A message a block of text, the system's first."""
         said = [{"role": "system", "content": self.body.get("system", [])}, *self.body.get("messages", [])]
-        return [{"role": message["role"], "content": block["text"]} for message in said for block in message["content"]]
+        return [
+            {"role": message["role"], "content": block["text"]}
+            for message in said
+            for block in message["content"]
+            if "text" in block
+        ]

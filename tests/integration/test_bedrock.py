@@ -10,6 +10,7 @@ from shared.catalog import Dialect, build
 from shared.domain.money import Usage
 from shared.llm import providers
 from shared.llm.bedrock import BedrockProvider
+from shared.llm.port import Message
 from shared.settings import StageSettings
 from tests.fake_bedrock import FakeBedrock
 from tests.fake_bedrock.calls import complete, request
@@ -107,6 +108,31 @@ def test_a_parameter_that_is_refused_is_left_out_from_then_on(
     assert bedrock.complete(asked).status == "succeeded"
     first, second = (row.parameters.keys() | row.parameters["inferenceConfig"].keys() for row in fake_bedrock.rows)
     assert first - second == {part}
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_cache_points_that_a_model_refuses_are_left_out_from_then_on(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, status: int
+) -> None:
+    words = "You invoked an unsupported model or your request did not allow prompt caching. See the documentation."
+    fake_bedrock.add(replace(moods.too_long(words), status=status))
+    asked = request(messages=(Message("system", "x" * 4000), Message("user", "hello there")), continues=True)
+    refused = bedrock.complete(asked)
+    assert (refused.status, refused.error, refused.adapted) == ("unbilled", "invalid_parameter", True)
+    assert bedrock.complete(asked).status == "succeeded"
+    points = [str((row.messages, row.parameters)).count("cachePoint") for row in fake_bedrock.rows]
+    assert points == [2, 0]
+
+
+def test_a_missing_right_is_not_taken_for_a_refused_parameter(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider
+) -> None:
+    messages = (Message("system", "x" * 13_000), Message("user", "hello there"))
+    asked = request("strict", messages=messages, temperature=0.5)
+    for words in ("You are not authorized.", "You may not set the temperature."):
+        fake_bedrock.add(replace(moods.too_long(words), status=403))
+        assert bedrock.complete(asked).error == "provider_unauthorized"
+    assert str(fake_bedrock.rows[-1].parameters).count("cachePoint") == 1
 
 
 COUNTS = {"inputTokens": 5, "outputTokens": 2}

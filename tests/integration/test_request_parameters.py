@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.catalog import Dialect
+from shared.catalog import Dialect, Model
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Message, Request
 from tests.fake_provider import FakeProvider, Mood, moods
@@ -128,6 +128,41 @@ def test_a_quotation_of_the_prompt_names_no_parameter(
     assert openai_compatible.complete(asked(messages=(Message("user", prompt),))).error == "refused"
     openai_compatible.complete(asked())
     assert all("temperature" in sent for sent in parameters(fake_provider))
+
+
+REMOTE = replace(model(), kind="openai_compatible", dialect=UNSAID)
+
+
+@pytest.mark.parametrize(
+    "mood",
+    [
+        error("Unrecognized request argument supplied: prompt_cache_key", type="invalid_request_error"),
+        error("Extra inputs are not permitted", param="prompt_cache_key", status=422),
+        error("property 'prompt_cache_key' is unsupported"),
+        error('Invalid JSON payload received. Unknown name "prompt_cache_key": Cannot find field.'),
+    ],
+)
+def test_a_cache_key_that_a_server_refuses_is_left_out_from_then_on(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, mood: Mood
+) -> None:
+    fake_provider.add(mood)
+    asking = asked(model=REMOTE, cache_key="abc", temperature=None, response_schema=None)
+    assert openai_compatible.complete(asking).adapted is True
+    assert openai_compatible.complete(asking).status == "succeeded"
+    sent = [row.parameters for row in fake_provider.rows]
+    assert sent == [{"max_tokens": 256, "prompt_cache_key": "abc"}, {"max_tokens": 256}]
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    [replace(REMOTE, kind="local"), replace(REMOTE, dialect=Dialect(prompt_cache_key=False))],
+    ids=["the local server", "the file says no"],
+)
+def test_no_cache_key_is_sent_to_a_server_that_takes_none(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, spoken: Model
+) -> None:
+    openai_compatible.complete(asked(model=spoken, cache_key="abc"))
+    assert "prompt_cache_key" not in fake_provider.rows[0].parameters
 
 
 def test_another_alias_keeps_its_parameters(

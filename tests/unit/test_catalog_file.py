@@ -61,6 +61,9 @@ WRONG = {
     "temperature = 'hot'": "temperature must",
     "json_schema = 'yes'": "json_schema must be a valid boolean",
     "max_tokens_parameter = 'tokens'": "max_tokens_parameter must be 'max_tokens' or 'max_completion_tokens'",
+    "prompt_cache_key = 'x'": "prompt_cache_key must be a valid boolean",
+    "cache_minimum = 0": "cache_minimum must be greater than or equal to 1",
+    "cache_minimum = 1024": "cache_minimum means nothing to the kind 'openai_compatible'",
     "color = 'red'": "color is no key of this table",
 }
 
@@ -105,6 +108,9 @@ def test_an_alias_says_which_parts_of_a_request_its_model_takes(file: Path) -> N
     file.write_text(WHOLE + "temperature = false\nthinking = 'between_tools'\n")
     dialect = read_catalog(file)["deep"].dialect
     assert (dialect.temperature, dialect.thinking) == (False, "between_tools")
+    file.write_text(WHOLE.replace('"here"', '"aws"') + "cache_minimum = 1_024\nprompt_cache_key = false\n")
+    dialect = read_catalog(file)["deep"].dialect
+    assert (dialect.cache_minimum, dialect.prompt_cache_key) == (1024, False)
 
 
 @pytest.mark.parametrize("right", MISTAKES)

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -11,6 +12,7 @@ from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.llm.port import Message
 from shared.llm.tokens import MESSAGE_OVERHEAD, REQUEST_OVERHEAD, TokenEstimates, estimate_tokens, most_input_tokens
 from shared.orchestration.context import Context
+from shared.orchestration.window import Keep, keep_full, keep_in_steps
 from shared.settings import Settings
 from tests.quoted import quoted, speakers
 
@@ -20,7 +22,8 @@ WRITER = Agent("writer", 1, "Writer", "Write it down.", "fast", CAP, None, enabl
 
 
 def past(number: int, *, length: int = 0) -> PastTurn:
-    return PastTurn(f"question {number} " + "x" * length, (Said("writer", "Writer", f"answer {number}"),))
+    said = (Said("writer", "Writer", f"answer {number}"),)
+    return PastTurn(f"question {number} " + "x" * length, said, turn_index=number + 1)
 
 
 # What `past(10, length=300)` takes.
@@ -31,8 +34,11 @@ def conversation(*history: PastTurn, message: str = "And now?") -> Conversation:
     return Conversation({WRITER.key: WRITER}, history, message)
 
 
-def build_for(window: int, talk: Conversation, agent: Agent = WRITER, *earlier: Said) -> tuple[Message, ...]:
-    return Context(talk).for_agent(agent, earlier, TokenEstimates().room(replace(MODEL, context_window=window), CAP))
+def build_for(
+    window: int, talk: Conversation, agent: Agent = WRITER, *earlier: Said, keep: Keep = keep_in_steps
+) -> tuple[Message, ...]:
+    room = TokenEstimates().room(replace(MODEL, context_window=window), CAP)
+    return Context(talk, keep).for_agent(agent, earlier, room)
 
 
 def questions(messages: tuple[Message, ...]) -> list[str]:
@@ -66,6 +72,14 @@ def test_a_reply_between_two_of_the_agents_own_is_quoted_although_it_stands_alon
     ]
 
 
+def test_an_own_reply_stands_before_those_that_the_agent_had_not_seen() -> None:
+    said = (Said("critic", "Critic", "One."), Said("writer", "Writer", "Two."), Said("planner", "Planner", "Three."))
+    messages = build_for(8192, conversation(PastTurn("Count.", said, together=True)))
+    assert [message.text for message in messages[1:3]] == ["Count.", "Two."]
+    heard = [("agent:Critic", "One."), ("agent:Planner", "Three."), ("user", "And now?")]
+    assert speakers(messages[3].text) == heard
+
+
 def test_replies_of_this_turn_stand_behind_the_message_with_their_names() -> None:
     messages = build_for(
         8192, conversation(), WRITER, Said("critic", "Critic", "No."), Said("planner", "Planner", "Maybe.")
@@ -89,13 +103,13 @@ def test_of_a_long_history_the_newest_turns_stay() -> None:
     assert questions(whole) == [str(number) for number in range(50)]
 
 
-def test_what_is_kept_fills_the_window_and_not_more() -> None:
+def test_what_is_kept_fills_more_than_half_of_the_room_for_history_and_not_more_than_all_of_it() -> None:
     talk = conversation(*(past(number, length=300) for number in range(50)))
     for window in range(600, 4000, 37):
-        messages = build_for(window, talk)
-        used = estimate_tokens(messages) + REQUEST_OVERHEAD + CAP
+        alone = estimate_tokens(build_for(window, conversation())) + REQUEST_OVERHEAD + CAP
+        used = estimate_tokens(build_for(window, talk)) + REQUEST_OVERHEAD + CAP
         assert used <= window
-        assert window - used < EXCHANGE
+        assert window - used < max((window - alone) / 2 + 1, EXCHANGE)
 
 
 def test_a_gap_in_the_history_is_never_made() -> None:
@@ -104,21 +118,28 @@ def test_a_gap_in_the_history_is_never_made() -> None:
     assert questions(build_for(8192, talk)) == ["2", "3"]
 
 
+def test_the_oldest_turn_moves_in_steps_where_older_ones_were_not_loaded() -> None:
+    oldest = []
+    for first in range(1, 81):
+        talk = conversation(*(past(number) for number in range(first, first + 50)))
+        oldest.append(questions(build_for(100_000, talk))[0])
+    assert sum(one != other for one, other in pairwise(oldest)) <= 6
+
+
 @pytest.mark.parametrize("what", ["role prompt", "message", "earlier replies", "output cap"])
 def test_everything_that_must_be_sent_takes_room_from_the_history(what: str) -> None:
     history = [past(number, length=300) for number in range(50)]
     text = "y" * 3000
-    before = len(questions(build_for(4000, conversation(*history))))
+    before = len(questions(build_for(4000, conversation(*history), keep=keep_full)))
     match what:
         case "role prompt":
-            messages = build_for(4000, conversation(*history), replace(WRITER, role_prompt=text))
+            messages = build_for(4000, conversation(*history), replace(WRITER, role_prompt=text), keep=keep_full)
         case "message":
-            messages = build_for(4000, conversation(*history, message=text))
+            messages = build_for(4000, conversation(*history, message=text), keep=keep_full)
         case "earlier replies":
-            messages = build_for(4000, conversation(*history), WRITER, Said("critic", "Critic", text))
+            messages = build_for(4000, conversation(*history), WRITER, Said("critic", "Critic", text), keep=keep_full)
         case _:
-            room = TokenEstimates().room(replace(MODEL, context_window=4000), CAP + 1000)
-            messages = Context(conversation(*history)).for_agent(WRITER, (), room)
+            messages = build_for(3000, conversation(*history), keep=keep_full)
     assert before - len(questions(messages)) in (1000 // EXCHANGE, 1000 // EXCHANGE + 1)
 
 

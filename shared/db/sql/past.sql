@@ -1,6 +1,6 @@
 (
     SELECT json_agg(newest ORDER BY newest.turn_index) FROM (
-        SELECT t.turn_index, t.message, (
+        SELECT t.turn_index, t.message, t.mode, t.fan_out, (
             SELECT json_agg(said ORDER BY said.position) FROM (
                 SELECT position, agent_key, name, text FROM public.replies
                 -- A deleted session has no text any more.
