@@ -22,8 +22,9 @@ COPY: LiteralString = """
 CODES = ("PN001", "PN002", "PN003", "PN004", "PN005")
 # What a client of the database might do wrong, and what Postgres says then.
 FAILURES: dict[str, tuple[LiteralString, tuple[object, ...]]] = {
-    "null value in column": ("UPDATE turns SET message = %s, fingerprint = NULL", (WORD,)),
-    "violates check constraint": ("UPDATE turns SET message = %s, status = 'odd'", (WORD,)),
+    "null value in column": ("UPDATE turns SET response = %s, status = NULL", (WORD,)),
+    "violates check constraint": ("UPDATE turns SET response = %s, status = 'odd'", (WORD,)),
+    "permission denied by trigger": ("UPDATE turns SET message = %s", (f"{WORD}.",)),
     "duplicate key value": (COPY, ()),
     "invalid input syntax for type json": ("SELECT %s::text::jsonb", (f'{{"text": "{WORD}", }}',)),
     "unsupported Unicode escape sequence": ("SELECT %s::text::jsonb", (f'{{"text": "{WORD}\\u0000"}}',)),

@@ -191,12 +191,11 @@ def test_no_role_removes_a_session_that_lives_or_had_a_turn(
 
 
 def test_untouched_sessions_are_found_by_an_index(room: CouncilRoom, ops: WatchedDatabase) -> None:
-    """Those that were deleted stay as rows, and must not be looked at each time."""
+    """Those that were deleted stay as rows, and must not be looked at each time, nor those that were touched lately."""
     room.owner.execute(
         """INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys, deleted_at, created_at)
-        SELECT gen_random_uuid(), tenant_id, user_id, '', mode, fan_out, agent_keys, now(),
-               created_at - interval '1 year'
-        FROM sessions, generate_series(1, 5000)"""
+        SELECT gen_random_uuid(), tenant_id, user_id, '', mode, fan_out, agent_keys, gone, created_at - age
+        FROM sessions, generate_series(1, 5000), (VALUES (now(), interval '1 year'), (NULL, '0')) kinds (gone, age)"""
     )
     room.owner.execute("ANALYZE sessions")
     plan = room.rows(
@@ -204,4 +203,4 @@ def test_untouched_sessions_are_found_by_an_index(room: CouncilRoom, ops: Watche
         ORDER BY created_at LIMIT 100"""
     )
     assert "sessions_living_created_at_idx" in str(plan)
-    room.owner.execute("DELETE FROM sessions WHERE deleted_at IS NOT NULL")
+    room.owner.execute("DELETE FROM sessions WHERE title = ''")
