@@ -26,6 +26,7 @@ from shared.llm.tokens import token_estimates
 from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
+from shared.orchestration.next_alias import LONGEST_PAUSE_S
 from shared.orchestration.routing import RoutingPolicy
 from shared.settings import settings
 from shared.summary.merge import Limits
@@ -46,11 +47,13 @@ _MOST_LOADS = 100
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """What a process brings to a turn: its database, its provider, and how many seconds it has left."""
+    """What a process brings to a turn: its database, its provider, how many seconds it has left, and for how many it
+    waits where a provider asks it to."""
 
     db: Database
     provider: Provider
     seconds_left: Callable[[], float]
+    longest_pause_s: float = LONGEST_PAUSE_S
 
 
 def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
@@ -103,8 +106,8 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
                 raise
         failure = "mode_error" if MODE_FAILED in dict(faults) else None
         turn, body = publish(runner.db, header, journal, council, failure=failure)
-    except OutOfTime:
-        return _hand_over(runner, header, journal, started)
+    except OutOfTime as late:
+        return _hand_over(runner, header, journal, started, late.wait_s)
     except Stopped:
         return _standing(runner, header, journal, started)
     except Exception:
@@ -149,7 +152,8 @@ def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Coun
 
 
 def _asker(runner: Runner, journal: TurnJournal) -> Asker:
-    return Asker(journal.turn_id, catalog(), runner.provider, journal, runner.seconds_left, token_estimates())
+    estimates, pause_s = token_estimates(), runner.longest_pause_s
+    return Asker(journal.turn_id, catalog(), runner.provider, journal, runner.seconds_left, estimates, pause_s)
 
 
 def _summarise(header: Header, council: Council) -> None:
@@ -175,14 +179,17 @@ def _routing() -> RoutingPolicy:
     return RoutingPolicy(values.routing_alias, values.routing_max_tokens, values.routing_max_agents)
 
 
-def _hand_over(runner: Runner, header: Header, journal: TurnJournal, started: float) -> TurnOutcome:
+def _hand_over(
+    runner: Runner, header: Header, journal: TurnJournal, started: float, wait_s: float = 0.0
+) -> TurnOutcome:
     """Give the turn to the queue; where not even its first call was begun, it is accepted for the queue."""
     released = True
     if journal.accepted is None:
         journal.accept_without_call(run_here=False)
     else:
-        released = journal.release()
-    return _standing(runner, header, journal, started, handed_over=released)
+        released = journal.release(wait_s)
+    standing = _standing(runner, header, journal, started, handed_over=released)
+    return replace(standing, wait_s=wait_s)
 
 
 def _published(
