@@ -13,9 +13,17 @@ from typing import Final
 
 from shared.aws.invocation_log import InvocationLog
 from shared.db.engine import Database
-from shared.db.operations.log_hours import load_due_hours, load_silent_in_log, record_end, record_object, record_reading
+from shared.db.operations.log_hours import (
+    covered_model,
+    load_due_hours,
+    load_silent_in_log,
+    record_end,
+    record_object,
+    record_reading,
+)
 from shared.domain.provider_record import ProviderRecord
 from shared.reconciliation.bedrock_log import read_invocation_log
+from shared.reconciliation.kinds import invocation_log_providers
 from shared.reconciliation.reconcile import SILENT_AFTER, Reconciler
 
 # What is left for the object in hand when no further one is begun.
@@ -27,11 +35,11 @@ def reconcile_invocation_log(
 ) -> bool:
     """Read what is due of the log with `reconciler`, whose findings grow meanwhile. False where the time was too short
     for all of it. Raises what the database and S3 raise; what was done by then stays done."""
-    age_s = SILENT_AFTER.total_seconds()
-    for hour in load_due_hours(db, age_s):
+    age_s, providers = SILENT_AFTER.total_seconds(), invocation_log_providers()
+    for hour in load_due_hours(db, age_s, providers):
         if seconds_left() < _MARGIN_S or not _read_hour(reconciler, db, log, stage, seconds_left, hour):
             return False
-    reconciler.settle_silent(load_silent_in_log(db, age_s))
+    reconciler.settle_silent(load_silent_in_log(db, age_s, providers))
     return True
 
 
@@ -50,7 +58,7 @@ def _read_hour(
             return False
         before = findings.unreadable
         reconciler.read(_records(log, key, stage))
-        models = sorted(model for _, model, made in findings.covered if made == hour)
+        models = sorted(covered_model(provider, model) for provider, model, made in findings.covered if made == hour)
         if not record_object(db, reading, key, models, findings.unreadable - before):
             # Somebody else reads this hour, from its beginning.
             return True
