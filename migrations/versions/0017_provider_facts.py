@@ -29,6 +29,7 @@ LEDGER = (
     "id, tenant_id, session_id, turn_id, call_id, step, attempt, kind, account, period, purpose, agent_key,"
     f" model_alias, {', '.join(TOKENS)}, cache_write_1h_tokens, amount_usd, rates, created_at"
 )
+CALLED = "SELECT c.provider FROM public.llm_calls c WHERE c.call_id = usage_ledger.call_id"
 
 
 def upgrade() -> None:
@@ -43,7 +44,8 @@ def upgrade() -> None:
     _forget_messages()
     op.execute("ALTER TABLE usage_ledger ADD COLUMN provider text")
     op.execute("GRANT INSERT (provider) ON usage_ledger TO pantheon_ops")
-    op.execute(f"CREATE OR REPLACE {_entries(', coalesce(provider, (' + CALLED + ')) AS provider')}")
+    provider = f", coalesce(provider, ({CALLED})) AS provider"
+    op.execute(f"CREATE OR REPLACE {_entries(provider)}")
     _empty()
     for table in SPANS:
         op.execute(f"-- squawk-ignore ban-drop-constraint\nALTER TABLE {table} DROP CONSTRAINT {table}_key")
@@ -54,9 +56,6 @@ def upgrade() -> None:
     for table, granted in OPS.items():
         op.execute(f"GRANT {granted} ON {table} TO pantheon_ops")
     _move_operator(OPERATOR_BEFORE, OPERATOR)
-
-
-CALLED = "SELECT c.provider FROM public.llm_calls c WHERE c.call_id = usage_ledger.call_id"
 
 
 def _entries(more: str = "") -> str:
@@ -99,7 +98,7 @@ def _empty() -> None:
 
 def _make_unique(table: str, key: str) -> None:
     op.execute(f"""
-        -- squawk-ignore constraint-missing-not-valid
+        -- squawk-ignore constraint-missing-not-valid, disallowed-unique-constraint
         ALTER TABLE {table} ADD CONSTRAINT {table}_key UNIQUE NULLS NOT DISTINCT ({key})""")
 
 
