@@ -136,9 +136,9 @@ def _report(owner: psycopg.Connection[Any], urls: RoleUrls, end: datetime) -> No
     while roll_up(ops, 1):
         hours += 1
     took = time.monotonic() - started
-    owner.execute("VACUUM ANALYZE usage_hourly, usage_daily")
+    owner.execute("VACUUM ANALYZE usage_hours, usage_days")
     print(f"{hours} hours rolled up in {took:.1f} s, {took / hours * 1000:.0f} ms each")
-    for table in ("usage_hourly", "usage_daily"):
+    for table in ("usage_hours", "usage_days"):
         kept = _value(owner, f"SELECT count(*) FROM {table}")
         print(f"{table}: {kept:,} rows, " + _value(owner, f"SELECT pg_size_pretty(pg_total_relation_size('{table}'))"))
     assert totals(app, BIG_TENANT, "day", "model_alias") == before, "rolling up has changed a total"

@@ -256,6 +256,8 @@ class ExportView(BaseModel):
 
 
 class AttemptView(BaseModel):
+    """`provider_message` is the provider's own words about an error, up to 500 characters. Only admins see it."""
+
     call_id: str
     step: int
     attempt: int
@@ -264,6 +266,7 @@ class AttemptView(BaseModel):
     status: Literal["intent", "succeeded", "unbilled", "unknown"]
     verdict: Literal["reply", "failed"] | None
     error: str | None
+    provider_message: str | None
 
 
 class PinnedAgentView(BaseModel):

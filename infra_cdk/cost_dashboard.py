@@ -26,6 +26,7 @@ _BY: Final[Mapping[Dimension, str]] = {
     Dimension.PURPOSE: "purpose",
     Dimension.ACCOUNT: "account",
     Dimension.REASON: "reason",
+    Dimension.PROVIDER: "provider",
 }
 _BILLED: Final = "filter ispresent(total_usd)"
 # A log group of the sweeper has these lines. Of each tenant and month the newest one counts.
@@ -100,7 +101,6 @@ class CostDashboard(Construct):
                 graph(
                     f"Cost this month by {name} (USD)",
                     each(Metric.MONTH_USD, "Maximum", HOUR, [by]),
-                    width=6,
                     stacked=True,
                 )
                 for by, name in _BY.items()
@@ -112,9 +112,7 @@ class CostDashboard(Construct):
         each = self._metrics.each
         return row(
             *(
-                graph(
-                    f"Cost per hour by {name} (USD)", each(Metric.MONTH_USD, "Maximum", HOUR, [by], "DIFF({})"), width=6
-                )
+                graph(f"Cost per hour by {name} (USD)", each(Metric.MONTH_USD, "Maximum", HOUR, [by], "DIFF({})"))
                 for by, name in _BY.items()
             )
         )

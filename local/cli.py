@@ -105,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     reconcile.add_argument("file", type=Path, metavar="FILE", help="the record: a JSON object a line")
+    reconcile.add_argument(
+        "--provider",
+        metavar="NAME",
+        help="whose record it is, by the name in the catalog; calls of other providers are left as they are",
+    )
     reconcile.add_argument("--check", action="store_true", help="say what would be done, and change nothing")
     reconcile.add_argument(
         "--silent-after",
@@ -179,7 +184,9 @@ def _reconcile(arguments: argparse.Namespace) -> int:
     from local.reconcile import RECONCILE_ERRORS, reconcile_file
 
     try:
-        reconcile_file(arguments.file, os.environ, arguments.silent_after, _say, check=arguments.check)
+        reconcile_file(
+            arguments.file, os.environ, arguments.provider, arguments.silent_after, _say, check=arguments.check
+        )
     except RECONCILE_ERRORS as error:
         return _fail(error)
     return 0

@@ -34,6 +34,13 @@ class FiguresError(Exception):
 FIGURES_ERRORS: Final = (FiguresError, PantheonError, StackError, PostgresError)
 # Nobody waits for a terminal as the sweeper's minute does.
 _STATEMENT_S: Final = 30.0
+_SHOWN: Final = (
+    Dimension.ACCOUNT,
+    Dimension.REASON,
+    Dimension.PROVIDER,
+    Dimension.MODEL_ALIAS,
+    Dimension.PURPOSE,
+)
 # Widths, in characters.
 _NAME, _VALUE, _SHARE, _BAR = 30, 14, 5, 24
 # As the alarm has it.
@@ -61,11 +68,12 @@ def _operations(environ: Mapping[str, str]) -> Iterator[Database]:
 
 
 def show_costs(environ: Mapping[str, str], console: Console) -> None:
-    """The month so far in USD, by account, reason, alias and purpose, and in tokens. Raises one of FIGURES_ERRORS."""
+    """The month so far in USD, by account, reason, provider, alias and purpose, and in tokens. Raises one of
+    FIGURES_ERRORS."""
     with _operations(environ) as db:
         month = load_month(db, _STATEMENT_S)
     console.print(_list(f"{month.moment:%B %Y} (UTC), USD", _summary(month)))
-    for dimension in (Dimension.ACCOUNT, Dimension.REASON, Dimension.MODEL_ALIAS, Dimension.PURPOSE):
+    for dimension in _SHOWN:
         console.print(_chart(f"By {dimension.value.removeprefix('model_')}, USD", totals(month, dimension)))
     counts = {name.removesuffix("_tokens"): Decimal(n) for name, n in tokens(month).as_dict().items()}
     console.print(_chart("By class, tokens", counts, places=0))

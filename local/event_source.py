@@ -28,7 +28,8 @@ POLL_S = 0.3
 _RECONNECT_S = 2.0
 # Turns that go wrong again and again are delivered ever more rarely, up to this many seconds apart.
 _LONGEST_PAUSE_S = 60.0
-# Each tenant's oldest turn, then each tenant's second. Turns that must not be delivered now take no place.
+# Each tenant's oldest turn, then each tenant's second. Turns that must not be delivered now take no place: SQS delivers
+# them later (DelaySeconds). For a longer wait nobody waits: the fallback alias is asked.
 _DUE = """
     SELECT id, tenant_id FROM (
         SELECT id, tenant_id, dispatch_after,
@@ -36,6 +37,11 @@ _DUE = """
         FROM public.turns
         WHERE status IN ('accepted', 'running') AND (status = 'accepted' OR lease_expires_at < clock_timestamp())
             AND id <> ALL (%s)
+            AND NOT EXISTS (
+                SELECT FROM public.llm_calls c
+                WHERE c.turn_id = turns.id AND c.error_code = 'throttled' AND c.retry_at > clock_timestamp()
+                    AND c.retry_at <= c.finished_at + interval '30 seconds'
+            )
     ) waiting
     ORDER BY place, dispatch_after LIMIT 100"""
 

@@ -1,6 +1,7 @@
 """`pantheon models`: list the models of the catalog, try each, and look up what one costs."""
 
 import argparse
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -127,17 +128,28 @@ class _Said:
 
     def line(self) -> str:
         """What came, what it cost, and what the provider said."""
-        usage, said = self.completion.usage, self.completion
-        text = f'"{" ".join(said.text.split())[:_WORD]}"' if self.answered else said.error or "an empty answer"
+        if self.answered:
+            word = " ".join(self.completion.text.split())[:_WORD]
+            return f'ok      {self.alias.alias}: "{word}", {self._cost()}'
+        reason = self.completion.error or "an empty answer"
+        billed = "" if self.completion.status == "unbilled" else f" ({self._cost()})"
+        said = f": {self.completion.provider_message}" if self.completion.provider_message else ""
+        return f"FAILED  {self.alias.alias}: {reason}{billed}{said}"
+
+    def _cost(self) -> str:
+        if self.completion.status == "unknown":
+            return "the cost is unknown"
+        usage = self.completion.usage
         tokens = f"{usage.prompt_tokens} + {usage.output_tokens + usage.reasoning_tokens} tokens"
-        usd = format_usd(cost(self.alias.rates, usage))
-        return f"{'ok    ' if self.answered else 'FAILED'}  {self.alias.alias}: {text}, {tokens}, {usd} USD"
+        return f"{tokens}, {format_usd(cost(self.alias.rates, usage))} USD"
 
 
 def _check(settings: environment.Environment, wanted: list[str], console: "Console") -> bool:
     if unknown := [alias for alias in wanted if alias not in settings.catalog]:
         raise ConfigurationError(f"There is no alias '{unknown[0]}'; there are {', '.join(settings.catalog)}.")
     answered = True
+    # The provider's message is in the line that is printed here.
+    logging.getLogger("shared").addHandler(logging.NullHandler())
     with _providers(settings) as (providers, catalog):
         for alias in wanted or catalog:
             said = _Said(catalog[alias], providers.complete(_question(catalog[alias])))

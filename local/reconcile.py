@@ -20,6 +20,7 @@ from shared.db.engine import Database, Row
 from shared.db.operations.suspense import load_left
 from shared.domain.money import format_usd
 from shared.errors import PantheonError
+from shared.reconciliation.kinds import check_plain_log
 from shared.reconciliation.plain_log import read_plain_log
 from shared.reconciliation.reconcile import Findings, Settlement, reconcile
 
@@ -36,16 +37,24 @@ RECONCILE_ERRORS: Final = (ReconciliationError, PantheonError, PostgresError, ps
 
 
 def reconcile_file(
-    path: Path, environ: Mapping[str, str], silent_after: timedelta, say: Callable[[str], None], *, check: bool
+    path: Path,
+    environ: Mapping[str, str],
+    provider: str | None,
+    silent_after: timedelta,
+    say: Callable[[str], None],
+    *,
+    check: bool,
 ) -> None:
-    """Reconcile, and `say` line by line what was done. Raises one of RECONCILE_ERRORS, ReconciliationError after all
-    is done and said."""
+    """Reconcile with the record of one `provider`, or of any, and `say` line by line what was done. Raises one of
+    RECONCILE_ERRORS, ReconciliationError after all is done and said."""
     # What is found is said here, once.
     logging.getLogger("shared").addHandler(logging.NullHandler())
+    if provider is not None:
+        check_plain_log(provider)
     with path.open("rb") as log, operations_url(environ) as url:
         db = Database(url)
         try:
-            findings = reconcile(db, read_plain_log(log), silent_after=silent_after, check=check)
+            findings = reconcile(db, read_plain_log(log), provider=provider, silent_after=silent_after, check=check)
             left = load_left(db)
         finally:
             db.close()
@@ -56,6 +65,7 @@ def reconcile_file(
         for what, calls in (
             ("not in the journal", findings.unjournaled),
             ("with other tokens than the journal has", findings.drifted),
+            (f"of another provider than {provider}", findings.foreign),
         )
         if calls
     ]:

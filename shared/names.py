@@ -176,4 +176,5 @@ class Dimension(StrEnum):
     COMPONENT = "component"
     ACCOUNT = "account"
     REASON = "reason"
+    PROVIDER = "provider"
     TOKEN_CLASS = "token_class"  # noqa: S105 a dimension

@@ -36,7 +36,7 @@ BREAKS: Mapping[str, LiteralString] = {
     "the text of a posted call has left the journal": "UPDATE llm_calls SET output = 'Roses.' WHERE step = 1",
     "of a deleted session no text is left once its turns have ended": "UPDATE sessions SET deleted_at = now()",
     "what is rolled up is what the ledger says": """
-        INSERT INTO usage_progress VALUES (true, date_trunc('hour', now(), 'UTC') + interval '1 hour')""",
+        INSERT INTO usage_rolled_up VALUES (true, date_trunc('hour', now(), 'UTC') + interval '1 hour')""",
     "an active turn is dispatched within five minutes of its time": """UPDATE turns
         SET status = 'accepted', dispatch_after = now() - interval '6 minutes' WHERE turn_index = 2""",
     "a role has the settings that a migration gave it": """DO $$ BEGIN

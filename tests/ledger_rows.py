@@ -22,10 +22,11 @@ SESSIONS = (UUID(int=1), UUID(int=2**127))
 POSTERS = (("user-1", None), ("user-1", UUID(int=3)), ("user-2", None), ("user-2", UUID(int=2**127 + 3)))
 AGENTS = (("writer", "agent"), ("critic", "agent"), (None, "routing"), (None, "summary_text"))
 REASONS = ("reply", "review", "helper", "failed_attempt", "unknown_outcome")
+PROVIDERS = ("scripted", "openai")
 KINDS = tuple(product(("fast", "deep"), ("tenant", "platform", "suspense"), ("post", "adjustment")))
 _COLUMNS = ("tenant_id", "session_id", "turn_id", "call_id", "step", "attempt", "kind", "account", "period", "purpose")
 # The release before leaves these NULL.
-_ADDED = ("reason", "user_id", "api_key_id")
+_ADDED = ("reason", "user_id", "api_key_id", "provider")
 _ALL = (*_COLUMNS, "agent_key", "model_alias", *COUNTS, "amount_usd", "rates", "created_at", *_ADDED)
 
 
@@ -52,7 +53,7 @@ def entry(at: datetime, tenant_id: str = "tenant-1", **changes: object) -> Row:
         **{"attempt": 1, "kind": "post", "account": "tenant", "period": at.date().replace(day=1), "purpose": "agent"},
         **{"agent_key": "writer", "model_alias": "fast", **dict.fromkeys(COUNTS, 1), "amount_usd": Decimal("0.1")},
         **{"rates": json.dumps(RATES), "created_at": at, "user_id": "user-1", "api_key_id": None},
-        **{"reason": "reply"},
+        **{"reason": "reply", "provider": "scripted"},
     }
     return row | changes
 
@@ -74,6 +75,7 @@ def entries(
         row |= {"purpose": purpose, "model_alias": model_alias, "account": account, "kind": kind, "amount_usd": odd}
         row |= dict(zip(("user_id", "api_key_id"), POSTERS[len(rows) % len(POSTERS)], strict=True))
         row["reason"] = REASONS[len(rows) % len(REASONS)]
+        row["provider"] = PROVIDERS[len(rows) % len(PROVIDERS)]
         rows.append(row | {name: chance.randrange(10_000) for name in TOKENS})
     return rows
 
@@ -88,10 +90,11 @@ def insert(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> None:
 
 
 def insert_as_before(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> list[Row]:
-    """As the release before does, without reason, user and key; and the turns, which say who posted. Returns the rows
-    as readers see them."""
+    """As earlier releases did, without reason, user, key and provider; the turns, which say who posted; and the calls,
+    which say to whom they went. Returns the rows as readers see them."""
     seen = [row | {"reason": _reason(row)} for row in rows]
     insert_turns(owner, seen)
+    insert_calls(owner, seen)
     insert(owner, [row | dict.fromkeys(_ADDED) for row in seen])
     return seen
 
@@ -110,6 +113,17 @@ def insert_turns(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> None:
             message, mode, fan_out, roster, lease_epoch)
         VALUES (%(turn_id)s, %(tenant_id)s, gen_random_uuid(), %(user_id)s, %(api_key_id)s, 1, 'completed', '', '',
             'tag', 'sequential', '[]', 1)"""
+    with owner.transaction(), owner.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.executemany(query, list(rows))
+
+
+def insert_calls(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> None:
+    """The calls of these rows, in turns that there are not."""
+    query = b"""INSERT INTO llm_calls (call_id, tenant_id, session_id, turn_id, step, attempt, purpose, model_alias,
+            provider, model_id, request_hash, payer, period, reserve_usd, rates, status)
+        VALUES (%(call_id)s, %(tenant_id)s, %(session_id)s, %(turn_id)s, %(step)s, %(attempt)s, %(purpose)s,
+            %(model_alias)s, %(provider)s, '', '', 'platform', %(period)s, 0, '{}', 'succeeded')"""
     with owner.transaction(), owner.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.executemany(query, list(rows))

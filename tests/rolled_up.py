@@ -6,7 +6,7 @@ from shared.db.engine import Row
 from shared.db.schema.columns import TOKENS
 
 _SUMS = ", ".join(f"sum({name})" for name in (*TOKENS, "amount_usd"))
-_GROUPS = "tenant_id, agent_key, model_alias, purpose, account, kind, reason, api_key_id"
+_GROUPS = "tenant_id, agent_key, model_alias, purpose, account, kind, reason, api_key_id, provider"
 _COLUMNS = f"start, user_id, {_GROUPS}, calls, {', '.join(TOKENS)}, amount_usd"
 
 
@@ -22,8 +22,8 @@ def _span(table: str, span: str) -> str:
 
 def finish(owner: psycopg.Connection[Row]) -> None:
     """Fill the tables of this release up to the last whole hour, unless `roll_up` has filled them."""
-    if owner.execute("SELECT FROM usage_progress").rowcount:
+    if owner.execute("SELECT FROM usage_rolled_up").rowcount:
         return
-    for table, span in (("usage_hourly", "hour"), ("usage_daily", "day")):
+    for table, span in (("usage_hours", "hour"), ("usage_days", "day")):
         owner.execute(_span(table, span).encode())
-    owner.execute("INSERT INTO usage_progress VALUES (true, date_trunc('hour', now() - interval '15 minutes', 'UTC'))")
+    owner.execute("INSERT INTO usage_rolled_up VALUES (true, date_trunc('hour', now() - interval '15 minutes', 'UTC'))")

@@ -51,18 +51,19 @@ _NAMES = (
 _CSV_HEADER = (
     *("created_at", *_NAMES, *TOKEN_CLASSES),
     *(*(f"{name}_rate" for name in _RATES), "amount_usd", f"{_HOUR}_tokens", f"{_HOUR}_rate"),
-    *("user_id", "api_key_id", "reason"),
+    *("user_id", "api_key_id", "reason", "provider"),
 )
 # How a formula begins, in spreadsheets of East Asia too. Of two apostrophes, a reader takes one away.
 _FORMULA = re.compile(r"\s*['=+\-@＇＝＋－＠]")
 
 
 class TenantTotalView(UsageTotalView):
-    """As UsageTotalView, where they were asked for with `user_id`, who posted the turns, and `api_key_id`, the API key
-    that did; null is a token."""
+    """As UsageTotalView, where they were asked for with `user_id`, who posted the turns, `api_key_id`, the API key
+    that did (null is a token), and `provider`, the provider's name in the catalog."""
 
     user_id: str | None = None
     api_key_id: str | None = None
+    provider: str | None = None
 
 
 class LedgerRowView(BaseModel):
@@ -71,7 +72,8 @@ class LedgerRowView(BaseModel):
     `cache_write_1h_tokens` says how many of the usage's `cache_write_tokens` were at the rate for an hour. The user
     `user_id` posted the turn, with the API key `api_key_id` or, where that is null, with a token. `reason` says why the
     row was posted: for a `reply`, a `review`, a `helper` (routing and summaries), a `failed_attempt` that became no
-    reply, or an `unknown_outcome`, where the answer of the provider was lost."""
+    reply, or an `unknown_outcome`, where the answer of the provider was lost. `provider` is the provider's name in the
+    catalog."""
 
     created_at: datetime
     kind: Literal["post", "adjustment"]
@@ -91,15 +93,16 @@ class LedgerRowView(BaseModel):
     user_id: str
     api_key_id: str | None
     reason: Literal["reply", "review", "helper", "failed_attempt", "unknown_outcome"]
+    provider: str
 
 
 @router.get("", response_model=PageOf[TenantTotalView], response_model_exclude_unset=True)
 async def read_usage(
     caller: CurrentCaller, period: RequestedPeriod, page: RequestedPage, group_by: GroupBy = None
 ) -> dict[str, Any]:
-    """Totals by any of day, session_id, agent_key, model_alias, purpose, account, reason, user_id and api_key_id; one
-    total without. Sorted by the groups in this order. Days are those of UTC. The period is 400 days at most, by
-    session_id 92 days, and 422 otherwise."""
+    """Totals by any of day, session_id, agent_key, model_alias, purpose, account, reason, user_id, api_key_id and
+    provider; one total without. Sorted by the groups in this order. Days are those of UTC. The period is 400 days at
+    most, by session_id 92 days, and 422 otherwise."""
     groups = read_groups(group_by, GROUPS)
     found = load_totals(database(), caller.actor, period, groups, page)
     return {"items": [total_view(row, groups) for row in found.items], "next_cursor": found.next_cursor}
@@ -160,7 +163,8 @@ def write_csv(rows: Sequence[Row], most_bytes: int) -> tuple[str, int]:
         named = [view[name] for name in ("created_at", *_NAMES)]
         of_an_hour = [view[f"{_HOUR}_tokens"], view["rates"].get(_HOUR)]
         user_id = neutralised(view["user_id"])
-        writer.writerow([*named, *counts, view["amount_usd"], *of_an_hour, user_id, view["api_key_id"], view["reason"]])
+        posted_for = [user_id, view["api_key_id"], view["reason"], view["provider"]]
+        writer.writerow([*named, *counts, view["amount_usd"], *of_an_hour, *posted_for])
         # All but the user id is ASCII, where a character is a byte.
         size += file.tell() - end + len(user_id.encode()) - len(user_id)
         if size > most_bytes and written:
@@ -191,4 +195,5 @@ def _view(row: Mapping[str, Any]) -> dict[str, Any]:
         "user_id": row["user_id"],
         "api_key_id": row["api_key_id"] and str(row["api_key_id"]),
         "reason": row["reason"],
+        "provider": row["provider"],
     }

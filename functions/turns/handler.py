@@ -65,7 +65,7 @@ async def post_turn(
     outcome = take_turn(Runner(database(), provider(), _seconds_left(request)), posted)
     telemetry.emit(outcome)
     if outcome.handed_over:
-        dispatch([TurnMessage(outcome.turn_id, caller.tenant_id)])
+        dispatch([TurnMessage(outcome.turn_id, caller.tenant_id)], outcome.wait_s)
     headers = {"Location": f"{base_path(request.scope)}{API_PREFIX}/turns/{outcome.turn_id}"}
     if outcome.replayed:
         headers["Idempotency-Replayed"] = "true"

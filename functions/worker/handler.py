@@ -19,6 +19,7 @@ with importing():
     from shared.domain.message import TurnMessage
     from shared.errors import SessionDeleted
     from shared.llm.providers import provider
+    from shared.orchestration.attempts import LEASED_PAUSE_S
     from shared.turns.run import Runner, resume_turn
 
 _processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
@@ -30,7 +31,8 @@ class TurnGivenUp(Exception):
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     telemetry.begin(context.aws_request_id, context)
-    runner = Runner(database(), provider(), lambda: context.get_remaining_time_in_millis() / 1000)
+    # Nobody waits for an answer here. A longer wait is the queue's: a claim's lease would end in it.
+    runner = Runner(database(), provider(), lambda: context.get_remaining_time_in_millis() / 1000, LEASED_PAUSE_S)
 
     def run(record: SQSRecord) -> None:
         try:
@@ -52,6 +54,6 @@ def _run(runner: Runner, message: TurnMessage) -> None:
         return
     telemetry.emit(outcome)
     if outcome.handed_over:
-        dispatch([message])
+        dispatch([message], outcome.wait_s)
     if outcome.abandoned:
         raise TurnGivenUp

@@ -30,25 +30,27 @@ class Queue:
         self._url = url
         self._client: Any = None
 
-    def send(self, messages: Sequence[TurnMessage]) -> int:
-        """Send each once. Returns how many were not sent, and does not raise; where the queue refuses a request, the
-        rest is not tried."""
+    def send(self, messages: Sequence[TurnMessage], wait_s: float = 0.0) -> int:
+        """Send each once, to be delivered in `wait_s` seconds. Returns how many were not sent, and does not raise;
+        where the queue refuses a request, the rest is not tried."""
         if self._url is None:
             return 0
         unsent = 0
         for start in range(0, len(messages), _BATCH):
             batch = messages[start : start + _BATCH]
             try:
-                unsent += self._send(batch)
+                unsent += self._send(batch, wait_s)
             except Exception as error:  # noqa: BLE001 - whatever it is: the turns' rows still say that they wait
                 logger.warning("turns not sent", extra={"error": type(error).__name__, "code": _code(error)})
                 return unsent + len(messages) - start
         return unsent
 
-    def _send(self, batch: Sequence[TurnMessage]) -> int:
+    def _send(self, batch: Sequence[TurnMessage], wait_s: float) -> int:
+        # Whole seconds. The worker waits for the fraction that is left.
+        delay = {"DelaySeconds": int(wait_s)} if wait_s >= 1 else {}
         # On a standard queue, a group makes SQS deliver the messages of quiet tenants first. It keeps no order.
         entries = [
-            {"Id": str(number), "MessageBody": message.as_json(), "MessageGroupId": message.group}
+            {"Id": str(number), "MessageBody": message.as_json(), "MessageGroupId": message.group, **delay}
             for number, message in enumerate(batch)
         ]
         answer = self._running_client().send_message_batch(QueueUrl=self._url, Entries=entries)

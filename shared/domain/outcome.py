@@ -35,9 +35,9 @@ class Bill:
 @dataclass(frozen=True, slots=True)
 class TurnOutcome:
     """`body` is the turn as JSON, `seconds` this process's share of its time. `replayed`: the answer had been stored
-    before. `handed_over`: the turn is to be sent to the queue. `published`: this process ended it. `abandoned`: it was
-    given up, because nobody could finish it. `bill` is there where it was published. `faults` are exceptions of our own
-    code that it survived, each with what failed."""
+    before. `handed_over`: the turn is to be sent to the queue, and run on in `wait_s` seconds. `published`: this
+    process ended it. `abandoned`: it was given up, because nobody could finish it. `bill` is there where it was
+    published. `faults` are exceptions of our own code that it survived, each with what failed."""
 
     turn_id: UUID
     status: TurnStatus
@@ -47,6 +47,7 @@ class TurnOutcome:
     seconds: float = 0.0
     replayed: bool = False
     handed_over: bool = False
+    wait_s: float = 0.0
     published: bool = False
     abandoned: bool = False
     bill: Bill | None = None

@@ -1,8 +1,8 @@
 """Emit the cost of the month and of the hour as gauges. They are read from the ledger, so a killed process loses none.
 
 A gauge has at most one dimension besides `service`. Its values add up to the whole. There are as few series as there
-are aliases, purposes, accounts, reasons and classes of tokens. There are too many tenants for a dimension: the most
-expensive ones are log lines.
+are aliases, providers, purposes, accounts, reasons and classes of tokens. There are too many tenants for a dimension:
+the most expensive ones are log lines.
 """
 
 import calendar
@@ -38,6 +38,7 @@ KEYS: Final[Mapping[Dimension, Callable[[Entry], str]]] = {
     Dimension.PURPOSE: lambda entry: entry.purpose,
     Dimension.ACCOUNT: lambda entry: entry.account,
     Dimension.REASON: lambda entry: entry.reason,
+    Dimension.PROVIDER: lambda entry: entry.provider,
 }
 
 
@@ -106,7 +107,7 @@ def hour_gauge(hours: Hours) -> Gauge:
 
 
 def totals(month: Month, dimension: Dimension) -> dict[str, Decimal]:
-    """USD of the month so far, by alias, purpose, account or reason."""
+    """USD of the month so far, by alias, purpose, account, reason or provider."""
     found = dict.fromkeys(_ACCOUNTS, ZERO) if dimension is Dimension.ACCOUNT else {}
     for entry in month.entries:
         name = KEYS[dimension](entry)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 from uuid6 import uuid7
@@ -21,7 +21,7 @@ from shared.domain.money import ZERO
 from shared.domain.turn import SIZE_LIMIT, Plan, Purpose, Verdict
 from shared.llm.port import Completion, Message, Provider, Request, cut, storable
 from shared.llm.tokens import TokenEstimates, estimate_tokens
-from shared.orchestration.next_alias import next_alias, pause_before
+from shared.orchestration.next_alias import LONGEST_PAUSE_S, next_alias, pause_before
 from shared.orchestration.spoken import spoken
 
 _OVERFLOW = "context_overflow"
@@ -44,11 +44,14 @@ class Ask:
     plan: Plan | None = None
     agent: Agent | None = None
     schema: Mapping[str, object] | None = None
+    # "low": the answer needs little thinking.
+    effort: Literal["low"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One recorded attempt. `error` is None where it gave an answer."""
+    """One recorded attempt. `error` is None where it gave an answer. `ended` is the moment of its outcome on this
+    process's monotonic clock, also if another process recorded it."""
 
     call_id: UUID
     model_alias: str
@@ -56,6 +59,7 @@ class Attempt:
     error: str | None
     verdict: Verdict | None = None
     cost_usd: Decimal = ZERO
+    ended: float = field(default_factory=time.monotonic, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +99,18 @@ class Journal(Protocol):
 
 
 class OutOfTime(Exception):
-    """The next call does not fit into what is left of this process's time. Nothing was sent or written for it."""
+    """The next call does not fit into what is left of this process's time, or has to wait for longer than this process
+    waits. Nothing was sent or written for it. `wait_s` are the seconds before which the provider must not be asked."""
+
+    def __init__(self, wait_s: float = 0.0) -> None:
+        super().__init__()
+        self.wait_s = wait_s
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Asks models for one turn. `seconds_left` is this process's time, in seconds. Without a `session_id`, no request
-    has a cache key."""
+    """Asks models for one turn. `seconds_left` is this process's time, in seconds, and `longest_pause_s` how long it
+    waits for a provider that asked it to. Without a `session_id`, no request has a cache key."""
 
     turn_id: UUID
     catalog: Mapping[str, Model]
@@ -110,6 +119,7 @@ class Asker:
     seconds_left: Callable[[], float]
     estimates: TokenEstimates = field(default_factory=TokenEstimates)
     session_id: UUID | None = None
+    longest_pause_s: float = LONGEST_PAUSE_S
 
     def settle(self, ask: Ask) -> Attempt | Refused:
         """Ask until there is a verdict, and return the attempt that carries it: one already in the journal, or a new
@@ -165,7 +175,9 @@ class Asker:
 
     def _attempt(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | Refused:
         pause = pause_before(model.alias, tried)
-        self._check_time(pause + model.max_call_s)
+        if pause > self.longest_pause_s:
+            raise OutOfTime(pause)
+        self._check_time(model.max_call_s, pause)
         request = self._request(ask, model, tried)
         if pause > LEASED_PAUSE_S:
             # The lease may end during the pause. Then opening the intent fails, and nothing is sent.
@@ -178,9 +190,9 @@ class Asker:
             time.sleep(pause)
         return self._close(ask, request, self.provider.complete(request), tried)
 
-    def _check_time(self, seconds: float) -> None:
-        if self.seconds_left() < seconds + CALL_MARGIN_S:
-            raise OutOfTime
+    def _check_time(self, call_s: float, pause_s: float = 0.0) -> None:
+        if self.seconds_left() < pause_s + call_s + CALL_MARGIN_S:
+            raise OutOfTime(pause_s)
 
     def _request(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Request:
         cap = min(ask.max_output_tokens, model.max_output_tokens)
@@ -195,6 +207,7 @@ class Asker:
             max_output_tokens=cap,
             temperature=ask.temperature,
             response_schema=ask.schema,
+            effort=ask.effort,
             cache_key=_cache_key(self.session_id, ask) if self.session_id else None,
             # A helper reads the conversation in one message, which the next prompt does not repeat.
             continues=ask.agent is not None,

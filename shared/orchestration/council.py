@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
+from typing import Literal
 
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, Said
@@ -90,7 +91,9 @@ class Council:
     ) -> tuple[int, Completion | str]:
         """Ask a model on the council's own behalf. Returns the step, and what was answered or why there is no answer.
         If the plan is stored already, routing is over and nobody is asked."""
-        ask = Ask(self._step, purpose, model_alias, max_output_tokens, 0.0, build, schema=schema)
+        model = self._asker.catalog.get(model_alias)
+        effort: Literal["low"] | None = "low" if model and model.dialect.thinking else None
+        ask = Ask(self._step, purpose, model_alias, max_output_tokens, 0.0, build, schema=schema, effort=effort)
         decided = purpose == "routing" and self.current_plan is not None
         with self._asking():
             attempt = self._asker.stored(ask.step) or _UNWRITTEN if decided else self._asker.settle(ask)

@@ -12,6 +12,7 @@
 The fallback alias is asked once, and again for a parameter.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -59,6 +60,9 @@ class Tried(Protocol):
     @property
     def error(self) -> str | None: ...
 
+    @property
+    def ended(self) -> float: ...
+
 
 def next_alias(model: Model, tried: Sequence[Tried]) -> str | None:
     """Which alias to ask next for a step that wants `model` and was tried so far; None when it is over."""
@@ -91,9 +95,12 @@ def _is_long(attempt: Tried) -> bool:
 
 
 def pause_before(alias: str, tried: Sequence[Tried]) -> float:
-    """The seconds to wait before `alias` is asked. Only the provider that asked for it is waited for."""
+    """The seconds to wait before `alias` is asked. Only the provider that asked for it is waited for. The wait begins
+    with its answer, in whatever process that came."""
     if not tried or tried[-1].model_alias != alias:
         return 0.0
-    if tried[-1].error != "throttled":
+    last = tried[-1]
+    if last.error != "throttled":
         return 0.0
-    return min(tried[-1].completion.retry_after_s or THROTTLE_PAUSE_S, LONGEST_PAUSE_S)
+    wait = min(last.completion.retry_after_s or THROTTLE_PAUSE_S, LONGEST_PAUSE_S)
+    return min(max(last.ended + wait - time.monotonic(), 0.0), wait)

@@ -12,10 +12,9 @@ from datetime import datetime
 from typing import Final
 
 from shared.aws.invocation_log import InvocationLog
-from shared.catalog import catalog
 from shared.db.engine import Database
 from shared.db.operations.log_hours import (
-    BEDROCK,
+    covered_model,
     load_due_hours,
     load_silent_in_log,
     record_end,
@@ -24,6 +23,7 @@ from shared.db.operations.log_hours import (
 )
 from shared.domain.provider_record import ProviderRecord
 from shared.reconciliation.bedrock_log import read_invocation_log
+from shared.reconciliation.kinds import invocation_log_providers
 from shared.reconciliation.reconcile import SILENT_AFTER, Reconciler
 
 # What is left for the object in hand when no further one is begun.
@@ -35,19 +35,12 @@ def reconcile_invocation_log(
 ) -> bool:
     """Read what is due of the log with `reconciler`, whose findings grow meanwhile. False where the time was too short
     for all of it. Raises what the database and S3 raise; what was done by then stays done."""
-    age_s, providers = SILENT_AFTER.total_seconds(), _providers()
+    age_s, providers = SILENT_AFTER.total_seconds(), invocation_log_providers()
     for hour in load_due_hours(db, age_s, providers):
         if seconds_left() < _MARGIN_S or not _read_hour(reconciler, db, log, stage, seconds_left, hour):
             return False
     reconciler.settle_silent(load_silent_in_log(db, age_s, providers))
     return True
-
-
-def _providers() -> list[str]:
-    """The names of the providers on Bedrock, and the one of the packaged catalog, which may have calls from before."""
-    known = catalog().providers
-    names = [name for name, provider in known.items() if provider.kind == "bedrock"]
-    return names if BEDROCK in known else [*names, BEDROCK]
 
 
 def _read_hour(
@@ -65,7 +58,7 @@ def _read_hour(
             return False
         before = findings.unreadable
         reconciler.read(_records(log, key, stage))
-        models = sorted(model for _, model, made in findings.covered if made == hour)
+        models = sorted(covered_model(provider, model) for provider, model, made in findings.covered if made == hour)
         if not record_object(db, reading, key, models, findings.unreadable - before):
             # Somebody else reads this hour, from its beginning.
             return True

@@ -52,7 +52,8 @@ class Settlement:
 class Findings:
     """What reconciling found. `unreadable` are lines that nobody could read, price or believe. `early` are calls whose
     outcome is still their turn's to post, `drifted` those of a known outcome with other tokens than in the record,
-    `unjournaled` those that the journal does not have. `covered` is where calls of ours were found."""
+    `unjournaled` those that the journal does not have, `foreign` those of another provider than the record's. `covered`
+    is where calls of ours were found."""
 
     records: int = 0
     unreadable: int = 0
@@ -60,6 +61,7 @@ class Findings:
     early: set[UUID] = field(default_factory=set)
     drifted: set[UUID] = field(default_factory=set)
     unjournaled: set[UUID] = field(default_factory=set)
+    foreign: set[UUID] = field(default_factory=set)
     covered: set[Covered] = field(default_factory=set)
 
 
@@ -67,13 +69,15 @@ def reconcile(
     db: Database,
     records: Iterable[ProviderRecord | None],
     *,
+    provider: str | None = None,
     silent_after: timedelta = SILENT_AFTER,
     check: bool = False,
 ) -> Findings:
-    """Reconcile with a whole record, in which None stands for a line that could not be read. With `check`, find out
-    what would be done and change nothing. `db` is the operations' role's. Raises DatabaseUnavailable; what was moved
-    by then stays moved, and the next time goes on."""
-    reconciler = Reconciler(db, check=check)
+    """Reconcile with a whole record, in which None stands for a line that could not be read. With `provider`, the
+    record decides about calls of that provider only. With `check`, find out what would be done and change nothing. `db`
+    is the operations' role's. Raises DatabaseUnavailable; what was moved by then stays moved, and the next time goes
+    on."""
+    reconciler = Reconciler(db, provider=provider, check=check)
     reconciler.read(records)
     findings = reconciler.findings
     if not findings.unreadable:
@@ -84,9 +88,10 @@ def reconcile(
 class Reconciler:
     """One run over a record, a part at a time. `findings` are those of all parts so far."""
 
-    def __init__(self, db: Database, *, check: bool = False) -> None:
+    def __init__(self, db: Database, *, provider: str | None = None, check: bool = False) -> None:
         self.findings = Findings()
         self._db = db
+        self._provider = provider
         self._check = check
 
     def read(self, records: Iterable[ProviderRecord | None]) -> None:
@@ -110,6 +115,9 @@ class Reconciler:
     def _read(self, record: ProviderRecord, row: Row | None) -> None:
         if row is None:
             self._tell(self.findings.unjournaled, record.call_id, "a provider's record of a call without a journal row")
+            return
+        if self._provider not in (None, row["provider"]):
+            self._tell(self.findings.foreign, record.call_id, "a provider's record of another provider's call")
             return
         self.findings.covered.add((row["provider"], row["model_id"], row["hour"]))
         if row["status"] == "unknown" and row["posted"]:

@@ -126,6 +126,8 @@ class Call:
             "stop_reason": completion.stop_reason,
             "error_code": attempt.error,
             "provider_request_id": completion.provider_request_id,
+            "provider_message": completion.provider_message,
+            "retry_after_s": completion.retry_after_s,
         }
         return {f"o_{name}": value for name, value in fields.items()}
 
@@ -170,6 +172,11 @@ def call_from_row(row: Row) -> Call:
         text=row["output"] or "",
         stop_reason=row["stop_reason"],
         usage=Usage(**{name: row[name] for name in COUNTS}),
+        retry_after_s=row["retry_after_s"],
     )
-    attempt = Attempt(call.call_id, call.model_alias, completion, row["error_code"], row["verdict"], row["cost_usd"])
+    # The row's age is by the database's clock, because clocks of processes differ.
+    ended = time.monotonic() - row["age_s"]
+    attempt = Attempt(
+        call.call_id, call.model_alias, completion, row["error_code"], row["verdict"], row["cost_usd"], ended
+    )
     return replace(call, attempt=attempt)

@@ -38,6 +38,8 @@ _UNSAID: Row = {
     "output": None,
     "stop_reason": None,
     "error_code": None,
+    "retry_after_s": None,
+    "age_s": 0.0,
     "rates": rates_as_dict(Rates(ZERO, ZERO, ZERO, ZERO, ZERO)),
 }
 

@@ -203,11 +203,12 @@ class TurnJournal:
         """Accept the turn without a call: to be run by this process, or for the queue. Raises what `open` raises."""
         self._accept({"i_calls": None, "t_lease_s": LEASE_MARGIN_S if run_here else None, **limits()})
 
-    def release(self) -> bool:
-        """Give the turn back to the queue, with the outcome in hand. False where another runner has it already: then
-        only the outcome is written."""
+    def release(self, wait_s: float = 0.0) -> bool:
+        """Give the turn back to the queue, with the outcome in hand; a provider has asked not to be asked again within
+        `wait_s` seconds. False where another runner has it already: then only the outcome is written."""
+        params = {**self.fence(), **self.outcome(), "t_wait_s": wait_s}
         try:
-            row = self._db.run(self._tenant_id, RELEASE, {**self.fence(), **self.outcome()})[0]
+            row = self._db.run(self._tenant_id, RELEASE, params)[0]
         except (psycopg.Error, DatabaseUnavailable) as error:
             self.flush()
             raise JournalUnavailable from error

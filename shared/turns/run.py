@@ -26,6 +26,7 @@ from shared.llm.tokens import token_estimates
 from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
+from shared.orchestration.next_alias import LONGEST_PAUSE_S
 from shared.settings import settings
 from shared.summary.summarise import summarise
 from shared.turns.accept import Draft, Header, Stored, TurnRequest, load_draft
@@ -44,11 +45,13 @@ _MOST_LOADS = 100
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """What a process brings to a turn: its database, its provider, and how many seconds it has left."""
+    """What a process brings to a turn: its database, its provider, how many seconds it has left, and for how many it
+    waits where a provider asks it to."""
 
     db: Database
     provider: Provider
     seconds_left: Callable[[], float]
+    longest_pause_s: float = LONGEST_PAUSE_S
 
 
 def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
@@ -101,8 +104,8 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
                 raise
         failure = "mode_error" if MODE_FAILED in dict(faults) else None
         turn, body = publish(runner.db, header, journal, council, failure=failure)
-    except OutOfTime:
-        return _hand_over(runner, header, journal, started)
+    except OutOfTime as late:
+        return _hand_over(runner, header, journal, started, late.wait_s)
     except Stopped:
         return _standing(runner, header, journal, started)
     except Exception:
@@ -156,6 +159,7 @@ def _asker(runner: Runner, journal: TurnJournal, header: Header) -> Asker:
         runner.seconds_left,
         token_estimates(),
         header.session_id,
+        runner.longest_pause_s,
     )
 
 
@@ -175,14 +179,17 @@ def _summarise(header: Header, council: Council) -> None:
             council.fallbacks += summarised.fallbacks
 
 
-def _hand_over(runner: Runner, header: Header, journal: TurnJournal, started: float) -> TurnOutcome:
+def _hand_over(
+    runner: Runner, header: Header, journal: TurnJournal, started: float, wait_s: float = 0.0
+) -> TurnOutcome:
     """Give the turn to the queue; where not even its first call was begun, it is accepted for the queue."""
     released = True
     if journal.accepted is None:
         journal.accept_without_call(run_here=False)
     else:
-        released = journal.release()
-    return _standing(runner, header, journal, started, handed_over=released)
+        released = journal.release(wait_s)
+    standing = _standing(runner, header, journal, started, handed_over=released)
+    return replace(standing, wait_s=wait_s)
 
 
 def _published(

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,47 @@ def test_a_check_asks_each_alias_and_tells_tokens_and_cost(
     assert ended.stdout.splitlines() == [
         'ok      fast: "Ready.", 1000 + 500 tokens, 0.002 USD',
         'ok      deep: "Ready.", 1000 + 500 tokens, 0.02 USD',
+    ]
+
+
+def refusal(status: int, message: str) -> moods.Mood:
+    return replace(moods.raw({"error": {"message": message}}), status=status)
+
+
+def test_a_check_says_in_one_line_what_a_provider_has_against_a_key_or_a_model(
+    providers: dict[str, FakeProvider], variables: dict[str, str]
+) -> None:
+    providers["north"].add(refusal(401, f"Incorrect API key provided: {KEYS['north']}. See http://keys.test."))
+    providers["south"].add(refusal(404, "The model `penguin` does not exist."))
+    ended = models(variables, "check")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout.splitlines() == [
+        "FAILED  fast: provider_unauthorized: Incorrect API key *** See http://keys.test.",
+        "FAILED  deep: model_unavailable: The model `penguin` does not exist.",
+    ]
+
+
+def test_a_check_of_a_dead_host_is_one_line_and_the_other_aliases_are_asked(
+    providers: dict[str, FakeProvider], variables: dict[str, str]
+) -> None:
+    catalog = Path(variables["PANTHEON_CATALOG"])
+    catalog.write_text(catalog.read_text().replace(providers["north"].url, "http://127.0.0.1:1/v1"))
+    ended = models(variables, "check")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    dead, alive = ended.stdout.splitlines()
+    assert dead == "FAILED  fast: unavailable: Nothing was sent (ConnectError)."
+    assert alive.startswith("ok      deep: ")
+
+
+def test_a_check_tells_what_a_failed_call_cost(providers: dict[str, FakeProvider], variables: dict[str, str]) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 500}
+    providers["north"].add(moods.ok("", usage=usage))
+    providers["south"].add(moods.status(500))
+    ended = models(variables, "check")
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines() == [
+        "FAILED  fast: an empty answer (1000 + 500 tokens, 0.002 USD)",
+        "FAILED  deep: provider_error (the cost is unknown): No.",
     ]
 
 

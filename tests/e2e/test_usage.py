@@ -18,7 +18,18 @@ from tests.fake_provider import FakeProvider, moods
 
 CSV = {"Accept": "text/csv"}
 MANAGER = "You route messages"
-GROUPS = ["day", "session_id", "agent_key", "model_alias", "purpose", "account", "reason", "user_id", "api_key_id"]
+GROUPS = [
+    "day",
+    "session_id",
+    "agent_key",
+    "model_alias",
+    "purpose",
+    "account",
+    "reason",
+    "user_id",
+    "api_key_id",
+    "provider",
+]
 MOST_PAGES = 50
 
 

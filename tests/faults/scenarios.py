@@ -48,6 +48,9 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         "sequential": Scenario("@writer @critic hello"),
         "after a failed step": Scenario("@writer @critic hello", rules=(Rule(moods.status(400), WRITER, None),)),
         "after a retry": Scenario("@writer @critic hello", rules=(Rule(moods.status(500), WRITER),)),
+        "after a throttled call": Scenario(
+            "@writer @critic hello", rules=(Rule(moods.status(429, retry_after=0.05), WRITER),)
+        ),
         "after a fallback": Scenario("@researcher @writer hello", rules=(Rule(moods.status(500), RESEARCHER, 2),)),
         "every step fails": Scenario("@writer @critic hello", rules=(Rule(moods.status(400), "You are", None),)),
         "roundtable": Scenario("hello", "roundtable"),

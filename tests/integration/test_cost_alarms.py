@@ -129,7 +129,7 @@ def test_a_cost_that_is_not_read_for_a_quarter_of_an_hour_is_a_ticket(
         patched.setattr(costs, "_STATEMENT_S", 0.05)
         patched.setattr(sweep, "_INVARIANTS_S", 0.0)
         patched.setattr(sweep, "_PATIENCE_S", 0.05)
-        busy.execute("LOCK TABLE usage_progress IN ACCESS EXCLUSIVE MODE")
+        busy.execute("LOCK TABLE usage_rolled_up IN ACCESS EXCLUSIVE MODE")
         for _ in range(4):
             service.now += 300
             service.sweep()

@@ -77,13 +77,15 @@ def by(room: CouncilRoom, column: str) -> dict[str, float]:
     return {row["name"]: float(row["usd"]) for row in room.rows(query)}
 
 
-def test_they_are_the_ledgers_sums_by_alias_purpose_account_and_reason(
+def test_they_are_the_ledgers_sums_by_alias_purpose_account_reason_and_provider(
     sweep: Callable[[], Series], room: CouncilRoom
 ) -> None:
     room.provider.enqueue(unknown(), answer(), answer())
     room.take("@writer @researcher hello")
+    room.owner.execute("UPDATE usage_ledger SET provider = 'openai' WHERE model_alias = 'deep'")
     found = sweep()
-    for dimension in (Dimension.MODEL_ALIAS, Dimension.PURPOSE, Dimension.REASON):
+    assert set(of(found, Metric.MONTH_USD, Dimension.PROVIDER)) == {"scripted", "openai"}
+    for dimension in (Dimension.MODEL_ALIAS, Dimension.PURPOSE, Dimension.REASON, Dimension.PROVIDER):
         assert of(found, Metric.MONTH_USD, dimension) == by(room, dimension)
     assert set(of(found, Metric.MONTH_USD, Dimension.REASON)) == {"reply", "unknown_outcome"}
     accounts = of(found, Metric.MONTH_USD, Dimension.ACCOUNT)

@@ -66,11 +66,16 @@ def test_everything_that_is_read_is_emitted_and_everything_emitted_is_read(emitt
         ("Cost this month by account (USD)", "account"),
         ("Cost this month by purpose (USD)", "purpose"),
         ("Cost this month by model (USD)", "model_alias"),
+        ("Cost this month by provider (USD)", "provider"),
     ],
 )
 def test_the_cost_of_the_month_is_the_ledgers(
     lived: Service, bill: Callable[[str], Widget], title: str, column: str
 ) -> None:
+    # The day has one provider. A value of the next hour is no maximum with those before.
+    lived.now += 3600
+    lived.room.owner.execute("UPDATE usage_ledger SET provider = 'openai' WHERE purpose <> 'agent'")
+    lived.sweep()
     rows = lived.room.rows(f"SELECT {column} AS name, sum(amount_usd)::float AS usd FROM usage_entries GROUP BY 1")
     assert newest(lived, bill(title)) == {row["name"]: row["usd"] for row in rows}
     assert len(rows) > 1

@@ -93,6 +93,14 @@ def cancelled(room: CouncilRoom) -> None:
     assert room.take(MESSAGE).status == "cancelled"
 
 
+def told_why(room: CouncilRoom) -> None:
+    room.provider = ScriptedProvider()
+    refusal = Completion("unbilled", error="refused", provider_message=f"Not about {WORD}.")
+    room.provider.enqueue(refusal, say)
+    assert room.take(MESSAGE).status == "completed"
+    assert room.row("SELECT provider_message FROM llm_calls WHERE step = 0")["provider_message"] is not None
+
+
 def routed(room: CouncilRoom) -> None:
     assert room.take(f"{WORD}?", mode="orchestrator").status == "completed"
 
@@ -115,6 +123,7 @@ PASTS: dict[str, Callable[[CouncilRoom], None]] = {
     "a summarised session, whose first memory is archived": summarised,
     "a failed turn": failed,
     "a cancelled turn": cancelled,
+    "a turn with a message of its provider": told_why,
     "a routed turn": routed,
     "a turn whose routing could not be read": unreadably_routed,
     "a turn that was resumed, with calls of unknown outcome": resumed,
@@ -146,11 +155,12 @@ def test_what_was_said_is_in_tables_only_and_never_in_samples_of_them(said: Coun
 
 def late(room: CouncilRoom, call_id: UUID) -> None:
     """The first attempt's process still learns what became of its call."""
-    said_not = ("verdict", "stop_reason", "error_code", "provider_request_id")
+    said_not = ("verdict", "stop_reason", "error_code", "provider_request_id", "retry_after_s")
     outcome: dict[str, object] = dict.fromkeys((f"o_{name}" for name in said_not), None)
     outcome |= (
         limits() | {f"o_{name}": 1 for name in COUNTS} | {"o_status": "succeeded", "o_cost_usd": 0, "o_output": WORD}
     )
+    outcome["o_provider_message"] = WORD
     turn_id = room.row("SELECT id FROM turns")["id"]
     room.open_database().run(room.tenant_id, RECORD, {**outcome, "o_call_id": call_id, "t_id": turn_id, "t_epoch": 1})
 

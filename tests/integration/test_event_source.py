@@ -10,6 +10,7 @@ import psycopg
 from local.event_source import EventSource
 from local.gateway.pool import InvocationResult, Pool
 from shared.domain.message import TurnMessage
+from shared.llm.port import Completion
 from tests.council_room import CouncilRoom
 
 
@@ -78,3 +79,36 @@ def test_the_tenant_with_the_fewest_turns_in_flight_gets_the_next_worker(room: C
 
     with second.databases, third.databases:
         asyncio.run(scenario())
+
+
+def test_a_turn_whose_provider_asked_to_wait_is_delivered_when_that_is_over(room: CouncilRoom, ops_url: str) -> None:
+    workers = Workers(4)
+
+    def hand_over(alias: str, retry_after_s: float) -> None:
+        """A turn that has no time for a second call."""
+        room.provider.enqueue(Completion("unbilled", error="throttled", retry_after_s=retry_after_s))
+        left = iter([30.0])
+        runner = room.runner(seconds_left=lambda: next(left, 0.0))
+        assert room.take(f"@{alias} hello", runner=runner, session_id=room.make_session()).handed_over
+
+    async def scenario() -> None:
+        source = EventSource(cast("Pool", workers), ops_url)
+        async with await psycopg.AsyncConnection.connect(ops_url, autocommit=True) as connection:
+            await source._deliver(connection)
+            await asyncio.sleep(0)
+            assert workers.tenants == []
+            # A longer wait is nobody's: its fallback alias is asked.
+            hand_over("researcher", 31.0)
+            await source._deliver(connection)
+            await asyncio.sleep(0)
+            assert len(workers.tenants) == 1
+            room.owner.execute("UPDATE llm_calls SET retry_at = clock_timestamp() WHERE model_alias = 'fast'")
+            await source._deliver(connection)
+            await asyncio.sleep(0)
+            assert len(workers.tenants) == 2
+            for _, end in workers.busy:
+                end.set()
+            await asyncio.sleep(0.01)
+
+    hand_over("writer", 20.0)
+    asyncio.run(scenario())

@@ -61,7 +61,7 @@ def test_an_hour_is_compared_with_the_same_hour_of_the_days_before(
     if days_rolled_up:
         finish(owner)
         # An hour that is rolled up beyond `until` does not count twice.
-        owner.execute("UPDATE usage_progress SET until = until - %s * interval '24 hours'", (DAYS - days_rolled_up,))
+        owner.execute("UPDATE usage_rolled_up SET until = until - %s * interval '24 hours'", (DAYS - days_rolled_up,))
     found = load_hours(ops, SECONDS)
     assert found == Hours(Decimal(9), [Decimal(day) for day in range(1, DAYS + 1)])
     assert found.usual_usd == 4

@@ -101,9 +101,9 @@ def test_an_hour_is_read_again_where_a_call_of_it_was_posted_since(log: Log) -> 
     log.room.owner.execute("UPDATE llm_calls SET posted_at = now() - interval '10 minutes'")
     log.remember(hour - timedelta(days=20), hour + timedelta(hours=3), ago="11 minutes")
     log.write(hour, record(found), record(lost))
-    assert load_due_hours(operations_database(), AGE_S) == [hour, hour + timedelta(hours=1)]
+    assert load_due_hours(operations_database(), AGE_S, {"bedrock"}) == [hour, hour + timedelta(hours=1)]
     assert invoke()["settled"] == 1
-    assert load_due_hours(operations_database(), AGE_S) == []
+    assert load_due_hours(operations_database(), AGE_S, {"bedrock"}) == []
 
 
 class CountingLog(InvocationLog):

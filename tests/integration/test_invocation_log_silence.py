@@ -1,17 +1,39 @@
 """Calls that are not in Bedrock's log: when that means that they cost nothing, and when it says nothing."""
 
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from shared.catalog.chosen import catalog
 from shared.db.engine import Database
 from shared.db.operations.log_hours import load_due_hours, load_silent_in_log
+from shared.names import Env
+from shared.reconciliation.kinds import invocation_log_providers
 from tests.bedrock_log import AGE_S, Log, invoke, record
 from tests.council_room import FAST_COST
 from tests.invocation_records import packed
 
 pytest_plugins = ["tests.bedrock_log.fixtures"]
+OURS = {"bedrock"}
+# The name that the release before stored is another provider's here.
+CATALOG = """
+[providers.eu]
+kind = "bedrock"
+region = "eu-central-1"
+
+[providers.bedrock]
+kind = "openai_compatible"
+base_url = "http://127.0.0.1:1/v1"
+
+[aliases.fast]
+provider = "eu"
+model_id = "scripted-fast"
+context_window = 8192
+max_output_tokens = 256
+rates = { input = "0.1", output = "0.4", cache_read = "0.01", cache_write = "0.125" }
+"""
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
@@ -96,16 +118,45 @@ class TestSilence:
     def test_says_nothing_where_an_hour_was_read(self, log: Log, ops: Database, later: int, flaw: str) -> None:
         lost, _, hour = log.lose_a_call(hours_ago=50)
         log.remember(hour, hour + timedelta(hours=1), models="{scripted-fast}")
-        assert [row["call_id"] for row in load_silent_in_log(ops, AGE_S)] == [lost]
+        assert [row["call_id"] for row in load_silent_in_log(ops, AGE_S, OURS)] == [lost]
         change = f"UPDATE invocation_log_hours SET {flaw} WHERE hour = %s"
         log.room.owner.execute(change.encode(), (hour + timedelta(hours=later),))
-        assert load_silent_in_log(ops, AGE_S) == []
+        assert load_silent_in_log(ops, AGE_S, OURS) == []
+
+    @pytest.mark.parametrize(
+        ("known", "silent"), [("", False), ("eu ", True)], ids=["of its model elsewhere", "of its own"]
+    )
+    def test_of_one_provider_says_nothing_of_another_with_the_same_model(
+        self, log: Log, ops: Database, known: str, silent: bool
+    ) -> None:
+        """A log is one Region's. The provider `eu` is Bedrock too."""
+        lost, _, hour = log.lose_a_call(hours_ago=50)
+        log.room.owner.execute("UPDATE llm_calls SET provider = 'eu'")
+        log.remember(hour, hour + timedelta(hours=1), models=f'{{"{known}scripted-fast"}}')
+        found = load_silent_in_log(ops, AGE_S, OURS | {"eu"})
+        assert [row["call_id"] for row in found] == ([lost] if silent else [])
+        # Nor of one that is no provider of this log.
+        assert load_silent_in_log(ops, AGE_S, OURS) == []
+
+    def test_is_known_of_every_provider_of_the_kind_by_its_name(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "models.toml").write_text(CATALOG)
+        monkeypatch.setenv(Env.CATALOG, str(tmp_path / "models.toml"))
+        catalog.cache_clear()
+        lost, found, hour = log.lose_a_call(hours_ago=50)
+        log.room.owner.execute("UPDATE llm_calls SET provider = 'eu'")
+        log.write(hour, record(found))
+        assert invoke()["settled"] == 1
+        assert log.status(lost) == "unbilled"
+        assert {models for (models,) in log.hours("models::text")} == {'{"eu scripted-fast"}'}
+        assert invocation_log_providers() == {"eu"}
 
     def test_says_nothing_where_the_call_was_posted_since(self, log: Log, ops: Database) -> None:
         _, _, hour = log.lose_a_call(hours_ago=50)
         log.remember(hour, hour + timedelta(hours=1), models="{scripted-fast}")
         log.room.owner.execute("UPDATE llm_calls SET posted_at = now() - interval '30 seconds'")
-        assert load_silent_in_log(ops, AGE_S) == []
+        assert load_silent_in_log(ops, AGE_S, OURS) == []
 
     @pytest.mark.parametrize(("minute", "hours"), [(0, (0, 1, -1)), (5, (1, 0)), (59, (0, 1))])
     def test_needs_every_hour_that_may_have_the_record(
@@ -114,8 +165,8 @@ class TestSilence:
         lost, _, hour = log.lose_a_call(hours_ago=50)
         made = "UPDATE llm_calls SET created_at = %s WHERE call_id = %s"
         log.room.owner.execute(made, (hour + timedelta(minutes=minute), lost))
-        assert load_due_hours(ops, AGE_S) == [hour + timedelta(hours=each) for each in (-1, 0, 1)]
+        assert load_due_hours(ops, AGE_S, OURS) == [hour + timedelta(hours=each) for each in (-1, 0, 1)]
         for number in hours:
-            assert load_silent_in_log(ops, AGE_S) == []
+            assert load_silent_in_log(ops, AGE_S, OURS) == []
             log.remember(hour + timedelta(hours=number), hour + timedelta(hours=number), models="{scripted-fast}")
-        assert len(load_silent_in_log(ops, AGE_S)) == 1
+        assert len(load_silent_in_log(ops, AGE_S, OURS)) == 1

@@ -216,9 +216,12 @@ _FILLED: Final = {
         now() FROM turns""",
     "tenants": "SELECT DISTINCT tenant_id FROM sessions ON CONFLICT DO NOTHING",
     "waits": "SELECT DISTINCT tenant_id, 1, now() FROM sessions ON CONFLICT DO NOTHING",
-    **dict.fromkeys(("usage_hours", "usage_days"), f"SELECT {_SPANS}, {_SUMS} FROM usage_entries"),
     **dict.fromkeys(
         ("usage_hourly", "usage_daily"), f"SELECT {_SPANS}, reason, user_id, api_key_id, {_SUMS} FROM usage_entries"
+    ),
+    **dict.fromkeys(
+        ("usage_hours", "usage_days"),
+        f"SELECT {_SPANS}, {_SUMS}, reason, user_id, api_key_id, provider FROM usage_entries",
     ),
 }
 

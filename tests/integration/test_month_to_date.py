@@ -21,10 +21,10 @@ from tests.rolled_up import finish
 SECONDS = 60.0
 SUMS = ", ".join(f"coalesce(sum({name}) FILTER (WHERE of_month), 0)::bigint AS {name}" for name in TOKEN_CLASSES)
 PLAIN = f"""
-    SELECT model_alias, purpose, account, reason, coalesce(sum(amount_usd) FILTER (WHERE of_month), 0) AS usd,
+    SELECT model_alias, purpose, account, reason, provider, coalesce(sum(amount_usd) FILTER (WHERE of_month), 0) AS usd,
         coalesce(sum(amount_usd) FILTER (WHERE account = 'suspense'), 0) AS suspense_usd, {SUMS}
     FROM (SELECT *, period = date_trunc('month', timezone('UTC', now())) AS of_month FROM usage_entries) rows
-    WHERE of_month OR account = 'suspense' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"""
+    WHERE of_month OR account = 'suspense' GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""
 BUDGETS: LiteralString = """
     INSERT INTO budgets (payer, period, spent_usd)
     SELECT account || ':' || tenant_id, period, sum(amount_usd)
@@ -53,7 +53,7 @@ def ledger(owner: psycopg.Connection[Row]) -> list[Row]:
 def month(ops: Database) -> list[tuple[object, ...]]:
     found = load_month(ops, SECONDS).entries
     return [
-        (e.model_alias, e.purpose, e.account, e.reason, e.usd, e.suspense_usd, *e.usage.as_dict().values())
+        (e.model_alias, e.purpose, e.account, e.reason, e.provider, e.usd, e.suspense_usd, *e.usage.as_dict().values())
         for e in found
     ]
 
@@ -90,7 +90,7 @@ def test_what_is_rolled_up_is_not_read_of_the_ledger(owner: psycopg.Connection[R
 
 
 @pytest.mark.usefixtures("ledger")
-@pytest.mark.parametrize("table", ["usage_hourly", "usage_daily", "usage_ledger"])
+@pytest.mark.parametrize("table", ["usage_hours", "usage_days", "usage_ledger"])
 def test_all_that_is_rolled_up_is_held_against_the_ledger_when_everything_is(
     owner: psycopg.Connection[Row], ops: Database, table: str
 ) -> None:

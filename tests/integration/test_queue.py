@@ -16,7 +16,7 @@ from uuid6 import uuid7
 from local.gateway.worker import LambdaContext
 from shared.aws.queue import Queue, queue
 from shared.domain.message import TurnMessage
-from shared.llm.port import Request
+from shared.llm.port import Completion, Request
 from shared.names import MAX_RECEIVES
 from tests import sqs
 from tests.council_room import CouncilRoom, Killed, body
@@ -44,6 +44,18 @@ class TestSend:
         assert Queue(moto.url).send([sent]) == 0
         (received,) = moto.receive()
         assert json.loads(received["Body"]) == {"turn_id": str(sent.turn_id), "tenant_id": "tenant-0"}
+
+    @pytest.mark.parametrize("wait_s", [1.0, 1.9])
+    def test_a_message_is_seen_when_its_wait_is_over(self, moto: sqs.MotoQueue, wait_s: float) -> None:
+        sent, began = messages(1), time.monotonic()
+        assert Queue(moto.url).send(sent, wait_s) == 0
+        assert moto.receive() == []
+        while not (received := moto.receive()):
+            assert time.monotonic() - began < 10
+            time.sleep(0.05)
+        # A part of a second is left to the worker.
+        assert time.monotonic() - began >= 0.9
+        assert read(received) == set(sent)
 
     @pytest.mark.parametrize("count", [0, 10, 11, 25])
     def test_any_number_can_be_sent_at_once(self, moto: sqs.MotoQueue, count: int) -> None:
@@ -171,6 +183,18 @@ class TestWorker:
         assert deployed.poll(hurried) == 1
         assert room.row("SELECT status FROM turns") == {"status": "accepted"}
         assert read(deployed.receive()) == {TurnMessage(outcome.turn_id, room.tenant_id)}
+
+    def test_a_turn_that_has_to_wait_for_its_provider_comes_later(
+        self, deployed: sqs.MotoQueue, room: CouncilRoom, context: LambdaContext
+    ) -> None:
+        room.provider.enqueue(Completion("unbilled", error="throttled", retry_after_s=20.0))
+        outcome = room.take("@writer hello", later=True)
+        queue().send([TurnMessage(outcome.turn_id, room.tenant_id)])
+        assert deployed.poll(context) == 1
+        assert room.row("SELECT status FROM turns") == {"status": "accepted"}
+        counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed")
+        found = deployed.client.get_queue_attributes(QueueUrl=deployed.url, AttributeNames=list(counts))["Attributes"]
+        assert [found[name] for name in counts] == ["0", "1"]
 
     def test_a_turn_that_nobody_can_finish_leaves_a_dead_letter_and_its_session_goes_on(
         self, deployed: sqs.MotoQueue, room: CouncilRoom, context: LambdaContext

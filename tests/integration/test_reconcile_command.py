@@ -135,6 +135,33 @@ def test_after_reconciliation_suspense_is_empty_and_amounts_equal_the_providers_
     assert room.rows("SELECT * FROM usage_ledger ORDER BY id") == ledger
 
 
+def test_a_record_of_one_provider_decides_about_its_calls_alone(
+    room: CouncilRoom, provider: FakeProvider, mortal: Mortal, log: Path, pantheon: Command
+) -> None:
+    for dies in ("after", "before"):
+        take(room, mortal, dies)
+    room.rows("UPDATE llm_calls SET created_at = created_at - interval '49 hours' RETURNING 1")
+    before = room.rows("SELECT * FROM usage_ledger ORDER BY id")
+    code, printed, complaints = pantheon("reconcile", "--provider", "north", log)
+    assert (code, "of another provider than north" in complaints) == (1, True)
+    assert len(provider.rows) > 0
+    assert room.rows("SELECT * FROM usage_ledger ORDER BY id") == before
+    assert "moved to what they cost                0" in printed
+    assert "set to zero, not recorded              0" in printed
+    room.rows("UPDATE llm_calls SET provider = 'north' RETURNING 1")
+    code, printed, complaints = pantheon("reconcile", "--provider", "north", log)
+    assert (code, complaints, printed.splitlines()[-1]) == (0, "", "Nothing is in suspense.")
+
+
+def test_calls_in_bedrocks_own_log_have_no_file(log: Path, pantheon: Command) -> None:
+    log.write_text("")
+    code, _, complaints = pantheon("reconcile", "--provider", "bedrock", log)
+    assert code == 1
+    assert complaints == (
+        "pantheon: Calls of the provider 'bedrock' are in Bedrock's invocation log. The reconciler function reads it.\n"
+    )
+
+
 def test_a_check_prints_what_would_be_done_and_what_is_in_suspense(
     room: CouncilRoom, mortal: Mortal, log: Path, pantheon: Command
 ) -> None:

@@ -312,3 +312,10 @@ def test_a_record_longer_than_a_batch_is_read_to_its_end(room: CouncilRoom, ops:
     call_id = lose_a_call(room)
     findings = reconcile(ops, (billed(each) for each in [*(uuid4() for _ in range(1200)), call_id]))
     assert (findings.records, len(findings.unjournaled), set(findings.settled)) == (1201, 1200, {call_id})
+
+
+def test_every_row_of_the_ledger_says_which_provider_was_asked(room: CouncilRoom, ops: WatchedDatabase) -> None:
+    lost = lose_a_call(room)
+    reconcile(ops, [billed(lost)])
+    rows = room.rows("SELECT kind, provider, count(*) AS rows FROM usage_ledger GROUP BY 1, 2 ORDER BY 1")
+    assert [tuple(row.values()) for row in rows] == [("adjustment", "scripted", 2), ("post", "scripted", 2)]

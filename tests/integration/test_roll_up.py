@@ -32,12 +32,12 @@ def hour_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def spans(owner: psycopg.Connection[Row], table: str = "usage_hourly") -> list[Row]:
+def spans(owner: psycopg.Connection[Row], table: str = "usage_hours") -> list[Row]:
     return owner.execute(f"SELECT * FROM {table} ORDER BY {table}".encode()).fetchall()
 
 
 def until(owner: psycopg.Connection[Row]) -> datetime | None:
-    rows = owner.execute("SELECT until FROM usage_progress").fetchall()
+    rows = owner.execute("SELECT until FROM usage_rolled_up").fetchall()
     return rows[0]["until"] if rows else None
 
 
@@ -59,20 +59,31 @@ def test_it_begins_with_the_oldest_hour_and_ends_with_the_last_that_is_settled(
     assert sum(row["calls"] for row in spans(owner)) == 3
 
 
-def test_rows_of_both_releases_become_one_hour_by_reason_user_and_key(
+def test_rows_of_both_releases_become_one_hour_by_reason_user_key_and_provider(
     owner: psycopg.Connection[Row], ops: Database
 ) -> None:
     at, key = hours_ago(3), UUID(int=1)
     insert(owner, [entry(at, reason=reason) for reason in ("reply", "failed_attempt")])
     insert_as_before(owner, [entry(at), entry(at, user_id="user-2", api_key_id=key), entry(at, purpose="routing")])
+    insert_as_before(owner, [entry(at, provider="openai")])
     roll_up(ops)
-    shown = {(row["reason"], row["user_id"], row["api_key_id"]): row["calls"] for row in spans(owner)}
-    assert shown == {
-        ("reply", "user-1", None): 2,
-        ("failed_attempt", "user-1", None): 1,
-        ("reply", "user-2", key): 1,
-        ("helper", "user-1", None): 1,
+    names = ("reason", "user_id", "api_key_id", "provider")
+    assert {tuple(row[name] for name in names): row["calls"] for row in spans(owner)} == {
+        ("reply", "user-1", None, "scripted"): 2,
+        ("failed_attempt", "user-1", None, "scripted"): 1,
+        ("reply", "user-2", key, "scripted"): 1,
+        ("helper", "user-1", None, "scripted"): 1,
+        ("reply", "user-1", None, "openai"): 1,
     }
+
+
+def test_the_release_before_rolls_up_tables_of_its_own(owner: psycopg.Connection[Row], ops: Database) -> None:
+    """It says neither reasons nor users of the hours that this release reads."""
+    insert(owner, [entry(hours_ago(30))])
+    owner.execute("INSERT INTO usage_progress VALUES (true, now())")
+    roll_up(ops, 100)
+    assert len(spans(owner)) == 1
+    assert spans(owner, "usage_hourly") == spans(owner, "usage_daily") == []
 
 
 def test_the_longest_ids_fit_into_an_hour(owner: psycopg.Connection[Row], ops: Database) -> None:
@@ -81,7 +92,7 @@ def test_the_longest_ids_fit_into_an_hour(owner: psycopg.Connection[Row], ops: D
     tenant_id, user_id = ("".join(chr(chance.randrange(0x20000, 0x2A000)) for _ in range(255)) for _ in range(2))
     insert(owner, [entry(hours_ago(30), tenant_id, user_id=user_id, api_key_id=uuid4(), agent_key="a" * 64)])
     roll_up(ops, 100)
-    for table in ("usage_hourly", "usage_daily"):
+    for table in ("usage_hours", "usage_days"):
         assert [row["user_id"] for row in spans(owner, table)] == [user_id]
 
 
@@ -119,7 +130,7 @@ def test_days_are_made_of_their_hours_once_they_are_over(owner: psycopg.Connecti
     today = hour_of(hours_ago(0.25)).replace(hour=0)
     while roll_up(ops, 1):
         assert broken_invariants(owner).keys() <= UNPOSTED
-    days = {row["start"] for row in spans(owner, "usage_daily")}
+    days = {row["start"] for row in spans(owner, "usage_days")}
     assert days == {row["start"].replace(hour=0) for row in spans(owner)} - {today}
     assert len(days) in (2, 3)
 
@@ -130,31 +141,33 @@ def test_a_session_in_another_zone_rolls_up_the_same(
     """On Lord Howe hours begin at half past, and this Sunday had 23 and a half of them."""
     insert(owner, entries(4, 300, datetime(2024, 10, 4, 13, tzinfo=UTC), datetime(2024, 10, 8, tzinfo=UTC)))
     roll_up(ops, 72)
-    expected = spans(owner), spans(owner, "usage_daily"), until(owner)
-    owner.execute("DELETE FROM usage_progress")
+    expected = spans(owner), spans(owner, "usage_days"), until(owner)
+    owner.execute("DELETE FROM usage_rolled_up")
     elsewhere = Database(database_urls.of(Role.OPS) + "?options=-cTimeZone%3DAustralia/Lord_Howe")
     roll_up(elsewhere, 72)
     elsewhere.close()
-    assert (spans(owner), spans(owner, "usage_daily"), until(owner)) == expected
+    assert (spans(owner), spans(owner, "usage_days"), until(owner)) == expected
     assert len({row["start"] for row in expected[1]}) == 3
 
 
 def test_what_is_beyond_is_made_again(owner: psycopg.Connection[Row], ops: Database) -> None:
     insert(owner, entries(6, 200, hours_ago(60), hours_ago(1)))
     roll_up(ops, 100)
-    expected = spans(owner), spans(owner, "usage_daily")
-    owner.execute("UPDATE usage_hourly SET calls = 99")
-    owner.execute("UPDATE usage_daily SET calls = 99")
-    owner.execute("DELETE FROM usage_progress")
+    expected = spans(owner), spans(owner, "usage_days")
+    owner.execute("UPDATE usage_hours SET calls = 99")
+    owner.execute("UPDATE usage_days SET calls = 99")
+    owner.execute("DELETE FROM usage_rolled_up")
     roll_up(ops, 1)
-    assert not [row for row in spans(owner) + spans(owner, "usage_daily") if row["calls"] == 99]
+    assert not [row for row in spans(owner) + spans(owner, "usage_days") if row["calls"] == 99]
     roll_up(ops, 100)
-    assert (spans(owner), spans(owner, "usage_daily")) == expected
+    assert (spans(owner), spans(owner, "usage_days")) == expected
 
 
-@pytest.mark.parametrize("change", ["reason = 'review'", "user_id = 'user-2'", "api_key_id = gen_random_uuid()"])
-@pytest.mark.parametrize("table", ["usage_hourly", "usage_daily"])
-def test_a_sum_of_another_reason_user_or_key_breaks_the_invariant(
+@pytest.mark.parametrize(
+    "change", ["reason = 'review'", "user_id = 'user-2'", "api_key_id = gen_random_uuid()", "provider = 'openai'"]
+)
+@pytest.mark.parametrize("table", ["usage_hours", "usage_days"])
+def test_a_sum_of_another_reason_user_key_or_provider_breaks_the_invariant(
     owner: psycopg.Connection[Row], ops: Database, table: str, change: str
 ) -> None:
     insert(owner, [entry(hours_ago(30))])
@@ -169,7 +182,7 @@ def test_two_at_a_time_take_turns(owner: psycopg.Connection[Row], ops: Database,
     roll_up(ops, 1)
     other = Database(database_urls.of(Role.OPS))
     with psycopg.connect(database_urls.owner) as lock, ThreadPoolExecutor() as pool:
-        lock.execute("SELECT FROM usage_progress FOR UPDATE")
+        lock.execute("SELECT FROM usage_rolled_up FOR UPDATE")
         both = [pool.submit(roll_up, database, 2) for database in (ops, other)]
         wait_for(lambda: blocked(owner) == 2)
         lock.rollback()
@@ -191,7 +204,7 @@ def test_one_that_is_ended_in_the_middle_leaves_nothing(
     before = until(owner), spans(owner)
     with psycopg.connect(database_urls.owner) as lock, ThreadPoolExecutor() as pool:
         # The rows are written, and `until` cannot be.
-        lock.execute("LOCK TABLE usage_daily IN SHARE MODE")
+        lock.execute("LOCK TABLE usage_days IN SHARE MODE")
         future = pool.submit(roll_up, ops)
         wait_for(lambda: blocked(owner))
         owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (Role.OPS,))
@@ -202,7 +215,7 @@ def test_one_that_is_ended_in_the_middle_leaves_nothing(
     assert "what is rolled up is what the ledger says" not in broken_invariants(owner)
 
 
-@pytest.mark.parametrize("table", ["usage_ledger", "usage_hourly", "usage_progress"])
+@pytest.mark.parametrize("table", ["usage_ledger", "usage_hours", "usage_rolled_up"])
 def test_a_table_that_somebody_holds_is_not_waited_for_and_the_hour_is_left_for_the_next_time(
     owner: psycopg.Connection[Row], ops: Database, database_urls: DatabaseUrls, table: str
 ) -> None:

@@ -12,6 +12,7 @@ from uuid6 import uuid7
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
+from shared.db.schema.columns import TOKENS
 from shared.db.schema.tables import metadata
 from shared.names import Role
 from tests.council_room import CouncilRoom, DatabaseUrls, answer
@@ -22,7 +23,7 @@ OPERATIONS = {"invocation_log_hours"}
 # What the operator reads, and of these tables changes the limits.
 OPERATOR = {
     *("budgets", "budget_holds", "budget_limits", "usage_ledger"),
-    *("usage_hourly", "usage_daily", "usage_progress"),
+    *("usage_hours", "usage_days", "usage_rolled_up"),
 }
 # Whose policies a table has, where they are not the application's and operations'.
 ROLES = {
@@ -102,16 +103,24 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
             date_trunc('month', timezone('UTC', now())), 0 FROM sessions"""
         )
         room.owner.execute("INSERT INTO waits SELECT tenant_id, 1, now() FROM sessions")
-        for spans in ("usage_hourly", "usage_daily"):
-            made = "tenant_id, timestamptz '2026-01-01', NULL, 'fast', 'agent', 'tenant', 'post', 'reply', 'user-1'"
-            room.owner.execute(f"INSERT INTO {spans} SELECT {made}, NULL, 1, 1, 1, 1, 1, 1, 1 FROM sessions".encode())
-        room.owner.execute("INSERT INTO usage_progress VALUES (true, '2026-01-01T00:00:00Z')")
-        for spans in ("usage_hours", "usage_days"):
-            made = "tenant_id, timestamptz '2026-01-01', NULL, 'fast', 'agent', 'tenant', 'post', 1, 1, 1, 1, 1, 1, 1"
-            room.owner.execute(f"INSERT INTO {spans} SELECT {made} FROM sessions".encode())
-        room.owner.execute("INSERT INTO usage_rolled_up VALUES (true, '2026-01-01T00:00:00Z')")
+        for spans in ("usage_hourly", "usage_daily", "usage_hours", "usage_days"):
+            room.owner.execute(f"INSERT INTO {spans} {_sums_of(spans)} FROM sessions".encode())
+        for progress in ("usage_progress", "usage_rolled_up"):
+            room.owner.execute(f"INSERT INTO {progress} VALUES (true, '2026-01-01T00:00:00Z')".encode())
         room.owner.execute("INSERT INTO platform_months VALUES ('2026-01-01', 1)")
         yield room
+
+
+def _sums_of(spans: str) -> str:
+    """The columns of a table of sums, and the query of a sum for each session."""
+    more = {"provider": "'openai'"} if spans in ("usage_hours", "usage_days") else {}
+    values = {
+        **{"tenant_id": "tenant_id", "start": "timestamptz '2026-01-01'", "agent_key": "NULL", "model_alias": "'fast'"},
+        **{"purpose": "'agent'", "account": "'tenant'", "kind": "'post'", "reason": "'reply'", "user_id": "'user-1'"},
+        **dict.fromkeys(("calls", *TOKENS, "amount_usd"), "1"),
+        **more,
+    }
+    return f"({', '.join(values)}) SELECT {', '.join(values.values())}"
 
 
 @pytest.fixture
@@ -382,7 +391,7 @@ def test_the_ledgers_view_shows_what_its_reader_may_see(
 # A column of tables of which operations do not see all, and None where they see nothing.
 OPERATIONS_SEE = {
     **dict.fromkeys(("agents", "agent_versions", "audit_events", "tenants", "waits", "summaries", "replies")),
-    **dict.fromkeys(("usage_hours", "usage_days", "usage_rolled_up", "budget_settlements")),
+    "budget_settlements": None,
     **dict.fromkeys(("sessions", "turns", "llm_calls"), "tenant_id"),
     **dict.fromkeys(("budget_holds", "budgets"), "payer"),
 }

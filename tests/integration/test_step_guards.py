@@ -25,7 +25,7 @@ def leave_running(room: CouncilRoom) -> UUID:
 
 
 def run(room: CouncilRoom, statement: Statement, turn_id: UUID, epoch: int) -> list[Any]:
-    params = {"t_id": turn_id, "t_epoch": epoch, "o_call_id": None}
+    params = {"t_id": turn_id, "t_epoch": epoch, "o_call_id": None, "t_wait_s": 0.0}
     return room.db.run(room.tenant_id, statement, params)
 
 

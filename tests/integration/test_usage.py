@@ -24,6 +24,7 @@ from shared.names import Role
 from tests.council_room import DatabaseUrls
 from tests.ledger_rows import (
     POSTERS,
+    PROVIDERS,
     REASONS,
     Sums,
     entries,
@@ -185,12 +186,12 @@ def test_all_but_sessions_is_told_apart_over_any_period(db: Database, ops: Datab
     assert dict(totals(db, TENANTS[0], ever, groups)) == sums(within(ledger, ALL, TENANTS[0]), groups)
 
 
-@pytest.mark.parametrize("groups", [["reason"], ["user_id", "api_key_id"]])
-def test_reason_user_and_key_are_read_from_what_is_rolled_up(
+@pytest.mark.parametrize("groups", [["reason"], ["user_id", "api_key_id"], ["provider"]])
+def test_reason_user_key_and_provider_are_read_from_what_is_rolled_up(
     owner: psycopg.Connection[Row], db: Database, ops: Database, ledger: list[Row], groups: list[str]
 ) -> None:
     roll_up(ops, 1000)
-    reached = owner.execute("SELECT until FROM usage_progress").fetchall()[0]["until"]
+    reached = owner.execute("SELECT until FROM usage_rolled_up").fetchall()[0]["until"]
     owner.execute("DELETE FROM usage_ledger")
     period = Period(START, reached)
     assert dict(totals(db, TENANTS[0], period, groups)) == sums(within(ledger, period, TENANTS[0]), groups)
@@ -248,14 +249,18 @@ class TestRows:
         times = [row["created_at"] for row in shown]
         assert times == sorted(times, reverse=order == "desc")
 
-    def test_a_row_says_why_it_was_posted_and_who_posted_its_turn(self, db: Database, ledger: list[Row]) -> None:
+    def test_a_row_says_why_it_was_posted_to_which_provider_it_went_and_who_posted_its_turn(
+        self, db: Database, ledger: list[Row]
+    ) -> None:
         def told(rows: Sequence[Row]) -> dict[object, tuple[object, ...]]:
-            return {row["call_id"]: (row["reason"], row["user_id"], row["api_key_id"]) for row in rows}
+            names = ("reason", "provider", "user_id", "api_key_id")
+            return {row["call_id"]: tuple(row[name] for name in names) for row in rows}
 
         expected = told(within(ledger, ALL, TENANTS[0]))
         assert told(self.pages(db, 100, "asc")) == expected
-        assert {(user_id, key_id) for _, user_id, key_id in expected.values()} == set(POSTERS)
+        assert {(user_id, key_id) for *_, user_id, key_id in expected.values()} == set(POSTERS)
         assert {reason for reason, *_ in expected.values()} == set(REASONS)
+        assert {provider for _, provider, *_ in expected.values()} == set(PROVIDERS)
 
     @pytest.mark.parametrize("order", ["asc", "desc"])
     @pytest.mark.parametrize("user_id", ["user-1", "user-2", "nobody"])

@@ -90,7 +90,10 @@ class Stage:
         self.asker = Asker(
             uuid4(), {"fast": FAST, "deep": deep}, self.provider, self.journal, lambda: seconds_left - sum(self.slept)
         )
+        # The clock of waits stands still, unless a test sets it: before every outcome, so that each wait is whole.
+        self.now = 0.0
         monkeypatch.setattr("shared.orchestration.attempts.time", SimpleNamespace(sleep=self._sleep))
+        monkeypatch.setattr("shared.orchestration.next_alias.time", SimpleNamespace(monotonic=lambda: self.now))
 
     def _sleep(self, seconds: float) -> None:
         self.journal.log.append("sleep")

@@ -9,7 +9,7 @@ from shared.domain.money import Usage
 from shared.llm.port import Completion, Message
 from shared.llm.tokens import estimate_tokens
 from shared.orchestration.attempts import Attempt, OutOfTime, Refused
-from tests.unit.asking import ASK, DEEP, ERRORS, FAST, ROOMS, Stage, attempt
+from tests.unit.asking import ASK, DEEP, ERRORS, FAST, ROOMS, Stage, attempt, completion
 
 
 class TestOverflow:
@@ -111,6 +111,25 @@ class TestPause:
         stage.asker.settle(ASK)
         assert (stage.asked, stage.slept) == (["deep", "deep", "fast"], [0.5])
 
+    @pytest.mark.parametrize(("passed", "pause"), [(0.0, 6.0), (4.0, 2.0), (5.5, 0.5), (6.0, None), (60.0, None)])
+    def test_a_wait_begins_with_the_answer_in_whatever_process_that_came(
+        self, monkeypatch: pytest.MonkeyPatch, passed: float, pause: float | None
+    ) -> None:
+        answer = replace(completion("throttled"), retry_after_s=6.0)
+        stage = Stage(monkeypatch, replace(attempt(DEEP, "throttled"), completion=answer, ended=100.0))
+        stage.now = 100.0 + passed
+        stage.asker.settle(ASK)
+        assert stage.slept == ([] if pause is None else [pause])
+
+    def test_a_process_that_does_not_wait_so_long_says_when_to_go_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        answer = replace(completion("throttled"), retry_after_s=6.0)
+        stage = Stage(monkeypatch, replace(attempt(DEEP, "throttled"), completion=answer))
+        with pytest.raises(OutOfTime) as caught:
+            replace(stage.asker, longest_pause_s=5.9).settle(ASK)
+        assert (caught.value.wait_s, stage.slept, stage.journal.log) == (6.0, [], [])
+        replace(stage.asker, longest_pause_s=6.0).settle(ASK)
+        assert stage.slept == [6.0]
+
     @pytest.mark.parametrize("error", [error for error in ERRORS if error != "throttled"])
     def test_nothing_else_is_waited_for(self, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
         stage = Stage(monkeypatch).answers(error, error, None)
@@ -136,9 +155,9 @@ class TestTime:
         throttled = attempt(DEEP, "throttled")
         assert isinstance(Stage(monkeypatch, throttled, seconds_left=self.NEEDED + 0.5).asker.settle(ASK), Attempt)
         stage = Stage(monkeypatch, throttled, seconds_left=self.NEEDED + 0.499)
-        with pytest.raises(OutOfTime):
+        with pytest.raises(OutOfTime) as caught:
             stage.asker.settle(ASK)
-        assert stage.journal.log == []
+        assert (stage.journal.log, caught.value.wait_s) == ([], 0.5)
 
     def test_the_clock_of_the_alias_that_is_asked_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         slow = replace(DEEP, max_call_s=100.0)

@@ -39,6 +39,10 @@ def ended(error: str | None, verdict: Verdict | None, payer: str = TENANT) -> Ca
     return opened(payer).finished(replace(came, usage=usage), error, verdict)
 
 
+def throttled() -> Call:
+    return opened().finished(replace(completion("throttled"), retry_after_s=6.0), "throttled", None)
+
+
 RESERVE = opened().reserve_usd
 
 
@@ -84,10 +88,11 @@ def test_what_is_told_of_a_call_is_how_long_it_took_and_when_it_began(monkeypatc
 
 
 @pytest.mark.parametrize(
-    "call", [ended(None, "reply"), ended("empty_reply", "failed"), ended("timeout", None), opened()]
+    "call",
+    [ended(None, "reply"), ended("empty_reply", "failed"), ended("timeout", None), opened(), throttled()],
 )
 def test_a_call_that_is_read_from_the_journal_is_the_one_that_was_written(call: Call) -> None:
-    """But for what the journal does not keep: how long it took, and what only its retry wanted to know."""
+    """But for what the journal does not keep: how long it took, and what nobody reads again."""
     written = json.loads(json_text(call.intent(ASK, REQUEST, "hash")))
     row: dict[str, Any] = {**written, "call_id": call.call_id, "payer": call.payer, "finished_at": None}
     row["reserve_usd"] = Decimal(row["reserve_usd"])
@@ -95,14 +100,14 @@ def test_a_call_that_is_read_from_the_journal_is_the_one_that_was_written(call: 
     if call.attempt:
         row |= {name.removeprefix("o_"): value for name, value in call.outcome_params().items()}
         # No text is NULL where it was taken away.
-        row |= {"finished_at": datetime.now(UTC), "output": row["output"] or None}
+        row |= {"finished_at": datetime.now(UTC), "output": row["output"] or None, "age_s": 0.0}
         came = call.attempt.completion
         kept = replace(kept, attempt=replace(call.attempt, completion=_as_kept(came)))
     assert call_from_row(row) == kept
 
 
 def _as_kept(came: Completion) -> Completion:
-    return Completion(came.status, came.text, came.stop_reason, came.usage)
+    return Completion(came.status, came.text, came.stop_reason, came.usage, retry_after_s=came.retry_after_s)
 
 
 @pytest.mark.parametrize(

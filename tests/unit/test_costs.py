@@ -12,7 +12,7 @@ from shared.operations import costs
 
 def month(moment: datetime, limit_usd: Decimal | None = None, used_usd: str = "0") -> Month:
     entries = [
-        Entry("fast", "agent", account, "reply", usd, Decimal(0), Usage())
+        Entry("fast", "agent", account, "reply", "scripted", usd, Decimal(0), Usage())
         for account, usd in (("tenant", Decimal(3)), ("platform", Decimal(used_usd)))
     ]
     return Month(moment, entries, limit_usd, Decimal(0))

@@ -1,19 +1,19 @@
 """The council: a plan, its agents asked in order, and what becomes of those who cannot answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from uuid import uuid4
 
 import pytest
 
-from shared.catalog import build
+from shared.catalog import Dialect, Model, build
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation
 from shared.domain.money import ZERO, Usage, cost
 from shared.domain.problem import problem
 from shared.domain.turn import Plan, Reply
-from shared.llm.port import Completion
+from shared.llm.port import Completion, Message
 from shared.llm.scripted import ScriptedProvider
 from shared.orchestration.attempts import Asker, Attempt, OutOfTime
 from shared.orchestration.council import Council
@@ -42,11 +42,12 @@ class Sitting:
         stored_plan: Plan | None = None,
         agents: Sequence[Agent] = (),
         seconds_left: float = 900.0,
+        catalog: Mapping[str, Model] = CATALOG,
     ) -> None:
         self.journal = journal or MemoryJournal()
         self.provider = ScriptedProvider()
         self.roster = ROSTER | {agent.key: agent for agent in agents}
-        asker = Asker(uuid4(), CATALOG, self.provider, self.journal, lambda: seconds_left)
+        asker = Asker(uuid4(), catalog, self.provider, self.journal, lambda: seconds_left)
         conversation = Conversation(MappingProxyType(self.roster), (), message, requested)
         self.council = Council(conversation, asker, stored_plan)
 
@@ -183,6 +184,18 @@ class TestReplies:
 
 
 class TestBudget:
+    @pytest.mark.parametrize(
+        ("dialect", "effort"),
+        [(Dialect(thinking=True), "low"), (Dialect(thinking="adaptive"), "low"), (Dialect(), None)],
+    )
+    def test_helpers_ask_for_little_effort_where_an_alias_thinks_and_agents_for_the_files(
+        self, dialect: Dialect, effort: str | None
+    ) -> None:
+        sitting = Sitting(catalog={**CATALOG, "fast": replace(CATALOG["fast"], dialect=dialect)})
+        sitting.council.ask_helper("summary_text", "fast", 256, lambda _: (Message("user", "?"),))
+        sitting.ask("writer")
+        assert [request.effort for request in sitting.provider.requests] == [effort, None]
+
     def test_a_spent_budget_skips_the_rest_of_the_plan_and_keeps_what_was_answered(self) -> None:
         sitting = Sitting(journal=MemoryJournal(holds=1))
         replies = sitting.ask("writer", "researcher", "critic")

@@ -1,11 +1,13 @@
 """The turns function's real handler around a turn that is handed over to the queue."""
 
 import json
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
 
 from local.gateway.worker import LambdaContext
+from shared.domain.message import TurnMessage
 from shared.domain.outcome import TurnOutcome
 from shared.names import Env
 from shared.turns.accept import TurnRequest
@@ -24,7 +26,7 @@ def handed_over(turns: Handler, environment: pytest.MonkeyPatch) -> Taken:
 
     def take_turn(_: Runner, posted: TurnRequest) -> TurnOutcome:
         taken.append(posted)
-        return TurnOutcome(TURN_ID, "accepted", '{"status":"accepted"}', handed_over=True)
+        return TurnOutcome(TURN_ID, "accepted", '{"status":"accepted"}', handed_over=True, wait_s=4.5)
 
     environment.setattr("functions.turns.handler.take_turn", take_turn)
     return taken
@@ -55,6 +57,15 @@ def test_a_client_that_does_not_want_to_wait_says_so_as_http_has_it(
 ) -> None:
     assert post(turns, context, prefer=prefer) == 202
     assert [posted.later for posted in handed_over] == [later]
+
+
+def test_the_queue_is_told_when_the_turn_goes_on(
+    turns: Handler, handed_over: Taken, context: LambdaContext, environment: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[Sequence[TurnMessage], float]] = []
+    environment.setattr("functions.turns.handler.dispatch", lambda *message: sent.append(message))
+    assert post(turns, context) == 202
+    assert sent == [([TurnMessage(TURN_ID, "acme")], 4.5)]
 
 
 def test_a_queue_that_cannot_be_reached_costs_the_client_nothing(

@@ -3,14 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Label, and_, bindparam, cast, func, or_, select, true, tuple_
+from sqlalchemy import Boolean, Integer, Label, and_, bindparam, cast, func, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.db.api.pages import Order, Page, PageRequest, as_index, page
 from shared.db.api.sight import FIND_SESSION, about, check_seen, visible
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
-from shared.db.schema.tables import audit_events, sessions, summaries, turns
+from shared.db.schema.tables import audit_events, llm_calls, sessions, summaries, turns
 from shared.domain.actor import Actor
 from shared.errors import NotFound
 
@@ -33,6 +33,13 @@ _AUDIT = compiled(
     .join(turns, turns.c.id == audit_events.c.turn_id)
     .where(audit_events.c.turn_id == _id, turns.c.deleted_at.is_(None))
     .order_by(audit_events.c.id)
+)
+# Read at the call, and not kept in the event: it goes with the text of the session.
+_MESSAGES = compiled(
+    select(llm_calls.c.call_id, llm_calls.c.provider_message)
+    .join(turns, turns.c.id == llm_calls.c.turn_id)
+    .where(llm_calls.c.turn_id == _id, llm_calls.c.provider_message.is_not(None), turns.c.deleted_at.is_(None))
+    .where(bindparam("a_is_admin", type_=Boolean))
 )
 _TURN = compiled(
     select(turns.c.id)
@@ -113,8 +120,14 @@ def _as_place(key: Any) -> tuple[int, int]:
 
 
 def load_audit(db: Database, actor: Actor, turn_id: UUID) -> list[Row]:
-    """The events of a turn. There are none until it is published. Raises NotFound."""
-    found, events = db.read_all(actor.tenant_id, (_TURN, about(actor, turn_id)), (_AUDIT, {"b_id": turn_id}))
+    """The events of a turn, each attempt with the provider's own message, which only admins see. There are none until
+    it is published. Raises NotFound."""
+    params = about(actor, turn_id)
+    found, events, calls = db.read_all(actor.tenant_id, *((each, params) for each in (_TURN, _AUDIT, _MESSAGES)))
     if not found:
         raise NotFound("There is no such turn.")
+    messages = {str(call["call_id"]): call["provider_message"] for call in calls}
+    for event in events:
+        for attempt in event["detail"]["attempts"]:
+            attempt["provider_message"] = messages.get(attempt["call_id"])
     return events

@@ -21,6 +21,8 @@ from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
 from shared.db.operations.database_invariants import OF_DATABASE
 from shared.db.operations.time_limit import read_within
+from shared.db.schema.columns import TOKENS
+from shared.db.usage.dimensions import DIMENSIONS
 
 EVER = UUID(int=0)
 
@@ -152,16 +154,16 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 FROM (
                     SELECT account || ':' || tenant_id AS payer, account, {posted_in} AS period, amount_usd
                     FROM (
-                        SELECT account, tenant_id, start AS created_at, amount_usd FROM public.usage_daily
-                        WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM public.usage_progress)
+                        SELECT account, tenant_id, start AS created_at, amount_usd FROM public.usage_days
+                        WHERE start < (SELECT date_trunc('day', max(until), 'UTC') FROM public.usage_rolled_up)
                             AND start >= timezone('UTC', {month}::timestamp)
                         UNION ALL
-                        SELECT account, tenant_id, start, amount_usd FROM public.usage_hourly
-                        WHERE start >= (SELECT date_trunc('day', max(until), 'UTC') FROM public.usage_progress)
-                            AND start < (SELECT max(until) FROM public.usage_progress)
+                        SELECT account, tenant_id, start, amount_usd FROM public.usage_hours
+                        WHERE start >= (SELECT date_trunc('day', max(until), 'UTC') FROM public.usage_rolled_up)
+                            AND start < (SELECT max(until) FROM public.usage_rolled_up)
                         UNION ALL
                         SELECT account, tenant_id, created_at, amount_usd FROM public.usage_ledger
-                        WHERE created_at >= (SELECT coalesce(max(until), '-infinity') FROM public.usage_progress)
+                        WHERE created_at >= (SELECT coalesce(max(until), '-infinity') FROM public.usage_rolled_up)
                     ) by_time
                     UNION ALL
                     SELECT account || ':' || tenant_id, account, period, amount_usd FROM public.usage_ledger
@@ -208,34 +210,35 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                     WHERE t.session_id = s.id AND (t.deleted_at IS NULL OR t.status NOT IN ('accepted', 'running') AND (
                         t.has_text
                         OR EXISTS (SELECT FROM public.replies r WHERE r.turn_id = t.id AND r.has_text)
+                        OR EXISTS (SELECT FROM public.llm_calls c WHERE c.turn_id = t.id AND c.has_provider_message)
                     ))
                 ))""",
         # Every minute, of the last hours and days only: what is posted late comes by a transaction of minutes.
         "what is rolled up is what the ledger says": """
-            SELECT span, start, tenant_id, agent_key, model_alias, purpose, account, kind, reason, user_id, api_key_id,
-                   sum(amount_usd) AS too_much
+            SELECT span, start, {dimensions}, sum(amount_usd) AS too_much
             FROM (
-                SELECT 'hour' AS span, h.* FROM public.usage_hourly h, public.usage_progress r
+                SELECT 'hour' AS span, start, {dimensions}, {sums}
+                FROM public.usage_hours, public.usage_rolled_up
                 WHERE start < until AND start >= {hours}
                 UNION ALL
-                SELECT 'hour', tenant_id, date_trunc('hour', created_at, 'UTC'), agent_key, model_alias, purpose,
-                       account, kind, reason, user_id, api_key_id, -(kind = 'post')::int, -input_tokens, -output_tokens,
-                       -cache_read_tokens, -cache_write_tokens, -reasoning_tokens, -amount_usd
-                FROM public.usage_entries, public.usage_progress
+                SELECT 'hour', date_trunc('hour', created_at, 'UTC'), {dimensions}, -(kind = 'post')::int,
+                       -input_tokens, -output_tokens, -cache_read_tokens, -cache_write_tokens, -reasoning_tokens,
+                       -amount_usd
+                FROM public.usage_entries, public.usage_rolled_up
                 WHERE created_at < until AND created_at >= {hours}
                 UNION ALL
-                SELECT 'day', d.* FROM public.usage_daily d, public.usage_progress r
+                SELECT 'day', start, {dimensions}, {sums}
+                FROM public.usage_days, public.usage_rolled_up
                 WHERE start < date_trunc('day', until, 'UTC')
                     AND start >= {days}
                 UNION ALL
-                SELECT 'day', tenant_id, date_trunc('day', start, 'UTC'), agent_key, model_alias, purpose, account,
-                       kind, reason, user_id, api_key_id, -calls, -input_tokens, -output_tokens, -cache_read_tokens,
-                       -cache_write_tokens, -reasoning_tokens, -amount_usd
-                FROM public.usage_hourly, public.usage_progress
+                SELECT 'day', date_trunc('day', start, 'UTC'), {dimensions}, -calls, -input_tokens, -output_tokens,
+                       -cache_read_tokens, -cache_write_tokens, -reasoning_tokens, -amount_usd
+                FROM public.usage_hours, public.usage_rolled_up
                 WHERE start < date_trunc('day', until, 'UTC')
                     AND start >= {days}
             ) compared
-            GROUP BY span, start, tenant_id, agent_key, model_alias, purpose, account, kind, reason, user_id, api_key_id
+            GROUP BY span, start, {dimensions}
             HAVING (sum(calls), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
                     sum(reasoning_tokens), sum(amount_usd)) <> (0, 0, 0, 0, 0, 0, 0)""",
         "an active turn is dispatched within five minutes of its time": """
@@ -254,6 +257,8 @@ _TERMS: Mapping[str, str] = {
     "{posted_in}": "date_trunc('month', timezone('UTC', created_at))::date",
     "{month}": f"(date_trunc('month', timezone('UTC', {_SINCE})) - interval '1 month')::date",
     "{hours}": "date_trunc('hour', least(until - interval '6 hours', {all}), 'UTC')",
+    "{dimensions}": ", ".join(DIMENSIONS),
+    "{sums}": ", ".join(("calls", *TOKENS, "amount_usd")),
     "{days}": "date_trunc('day', least(until - interval '24 hours', {all}), 'UTC')",
 }
 

@@ -6,7 +6,7 @@ believed only of readings that began after both, that came to their end and coul
 have its record; and only where other calls of its model were found that were made in its hour.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,8 +36,9 @@ from shared.db.operations.suspense import in_suspense
 from shared.db.schema.tables import invocation_log_hours as hours
 from shared.db.schema.tables import llm_calls, usage_ledger
 
-# The name of the provider whose log this is, in the packaged catalog.
-BEDROCK = "bedrock"
+# The name of the provider in the packaged catalog. The release before stored the kind, which is the same word, so both
+# releases write and read the same `models` there.
+_PACKAGED = "bedrock"
 # What is older is not looked for in the log any more.
 _LOOK_BACK_DAYS = 14
 # A log's objects come some minutes after the calls that they are about.
@@ -62,16 +63,27 @@ def _hour_of(moment: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.date_trunc("hour", moment, "UTC")
 
 
+def covered_model(provider: str, model_id: str) -> str:
+    """A provider's model as `models` has it. Providers in other Regions have the same model ids and other logs."""
+    return model_id if provider == _PACKAGED else f"{provider} {model_id}"
+
+
+# The same of a call.
+_covered = case(
+    (llm_calls.c.provider == _PACKAGED, llm_calls.c.model_id), else_=llm_calls.c.provider + " " + llm_calls.c.model_id
+)
+
+
 def _suspended() -> CTE:
-    """The calls in suspense of the providers in the log: when they were `made`, the `first` and `last` hour that may
-    have their record, and from when on a reading of those has it (`posted`), or knows that there is none (`silent`)."""
+    """The calls in suspense of the log's providers: when they were `made`, the `first` and `last` hour that may have
+    their record, and from when on a reading of those has it (`posted`), or knows that there is none (`silent`)."""
     silent = llm_calls.c.created_at + func.make_interval(0, 0, 0, 0, 0, 0, cast(bindparam("b_age_s"), Double))
     posted = llm_calls.c.posted_at + _interval(minutes=_COMMIT_MINUTES)
     return (
         select(
             llm_calls.c.call_id,
             llm_calls.c.reserve_usd,
-            llm_calls.c.model_id,
+            _covered.label("model"),
             _hour_of(llm_calls.c.created_at).label("made"),
             _hour_of(llm_calls.c.created_at - _interval(minutes=_CLOCKS_MINUTES)).label("first"),
             _hour_of(llm_calls.c.created_at + _interval(minutes=_RECORD_MINUTES)).label("last"),
@@ -133,7 +145,7 @@ def _silent() -> Statement:
         .scalar_subquery()
     )
     needed = extract("epoch", suspended.c.last - suspended.c.first) / 3600 + 1
-    there = exists().where(hours.c.hour == suspended.c.made, suspended.c.model_id == func.any(hours.c.models))
+    there = exists().where(hours.c.hour == suspended.c.made, suspended.c.model == func.any(hours.c.models))
     return compiled(
         select(suspended.c.call_id, suspended.c.reserve_usd)
         .where(whole == cast(needed, Integer), there)
@@ -168,9 +180,9 @@ class Reading:
     last_key: str | None
 
 
-def load_due_hours(db: Database, age_s: float, providers: Sequence[str] = (BEDROCK,)) -> list[datetime]:
-    """The hours that are to be read now, oldest first. At `age_s` seconds, a call's record will not come any more.
-    `providers` are the names of those in the log."""
+def load_due_hours(db: Database, age_s: float, providers: Collection[str]) -> list[datetime]:
+    """The hours that are to be read now, oldest first, for calls of these providers. At `age_s` seconds, a call's
+    record will not come any more."""
     return [row["hour"] for row in db.read(None, _DUE, {"b_age_s": age_s, "b_providers": list(providers)})]
 
 
@@ -181,8 +193,8 @@ def record_reading(db: Database, hour: datetime) -> Reading:
 
 
 def record_object(db: Database, reading: Reading, key: str, models: Iterable[str], unreadable: int) -> bool:
-    """An object was read: of which models it had calls of this hour, and how many lines could not be read. False where
-    somebody else has begun the hour anew."""
+    """An object was read: of which models (`covered_model`) it had calls of this hour, and how many lines could not be
+    read. False where somebody else has begun the hour anew."""
     found = {"b_key": key, "b_models": list(models), "b_unreadable": unreadable}
     return bool(db.run(None, _ADVANCE, {**_params(reading), **found}))
 
@@ -192,8 +204,9 @@ def record_end(db: Database, reading: Reading) -> None:
     db.run(None, _END, _params(reading))
 
 
-def load_silent_in_log(db: Database, age_s: float, providers: Sequence[str] = (BEDROCK,)) -> list[Row]:
-    """The calls in suspense that are not in the log, and of which that is known: `call_id` and `reserve_usd`."""
+def load_silent_in_log(db: Database, age_s: float, providers: Collection[str]) -> list[Row]:
+    """The calls of these providers in suspense that are not in the log, and of which that is known: `call_id` and
+    `reserve_usd`."""
     return db.read(None, _SILENT, {"b_age_s": age_s, "b_providers": list(providers)})
 
 

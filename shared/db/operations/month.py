@@ -36,14 +36,15 @@ from shared.db.operations.time_limit import read_within
 from shared.db.schema.tables import (
     PLATFORM,
     budget_limits,
-    usage_daily,
+    usage_days,
     usage_entries,
-    usage_hourly,
-    usage_progress,
+    usage_hours,
+    usage_rolled_up,
 )
 from shared.domain.money import TOKEN_CLASSES, ZERO, Usage
 
 _SUSPENSE = "suspense"
+_KEYS = ("model_alias", "purpose", "account", "reason", "provider")
 _now = func.timezone("UTC", func.now())
 _month = cast(func.date_trunc("month", _now), Date)
 
@@ -54,17 +55,17 @@ def _ledger() -> FromClause:
     Days and hours are read as far as they are rolled up, and the ledger's rows beyond. The few rows of another month
     than they were posted in are read once more: out of that month and into their own.
     """
-    rolled_up = select(func.max(usage_progress.c.until)).scalar_subquery()
-    today = select(func.date_trunc("day", func.max(usage_progress.c.until), "UTC")).scalar_subquery()
-    known = select(func.coalesce(func.max(usage_progress.c.until), literal_column("'-infinity'::timestamptz")))
-    day, hour, row = usage_daily.c.start, usage_hourly.c.start, usage_entries.c.created_at
+    rolled_up = select(func.max(usage_rolled_up.c.until)).scalar_subquery()
+    today = select(func.date_trunc("day", func.max(usage_rolled_up.c.until), "UTC")).scalar_subquery()
+    known = select(func.coalesce(func.max(usage_rolled_up.c.until), literal_column("'-infinity'::timestamptz")))
+    day, hour, row = usage_days.c.start, usage_hours.c.start, usage_entries.c.created_at
     month = func.date_trunc("month", func.now(), "UTC")
     moved = usage_entries.c.period != _posted_in(row)
     entries = union_all(
-        _sums(usage_daily, _posted_in(day)).where(day < today, day >= month),
+        _sums(usage_days, _posted_in(day)).where(day < today, day >= month),
         # Of the months before, for what is still in suspense.
-        _sums(usage_daily, _posted_in(day)).where(day < today, day < month, usage_daily.c.account == _SUSPENSE),
-        _sums(usage_hourly, _posted_in(hour)).where(hour >= today, hour < rolled_up),
+        _sums(usage_days, _posted_in(day)).where(day < today, day < month, usage_days.c.account == _SUSPENSE),
+        _sums(usage_hours, _posted_in(hour)).where(hour >= today, hour < rolled_up),
         _sums(usage_entries, _posted_in(row)).where(row >= known.scalar_subquery()),
         _sums(usage_entries, _posted_in(row), sign=-1).where(moved),
         _sums(usage_entries, usage_entries.c.period).where(moved),
@@ -73,7 +74,7 @@ def _ledger() -> FromClause:
 
 
 def _sums(of: Table, period: ColumnElement[date], sign: int = 1) -> Select[Any]:
-    names = (of.c.model_alias, of.c.purpose, of.c.account, of.c.reason, period.label("period"))
+    names = (*(of.c[name] for name in _KEYS), period.label("period"))
     return select(*names, *((of.c[name] * sign).label(name) for name in ("amount_usd", *TOKEN_CLASSES)))
 
 
@@ -86,21 +87,19 @@ def _entries() -> Statement:
     """This month's, and whatever is still in suspense of the months before."""
     ledger = _ledger()
     row = ledger.c
+    keys = [row[name] for name in _KEYS]
     of_month = row.period == _month
     zero = literal(0)
     return compiled(
         select(
-            row.model_alias,
-            row.purpose,
-            row.account,
-            row.reason,
+            *keys,
             func.coalesce(func.sum(row.amount_usd).filter(of_month), zero).label("usd"),
             func.coalesce(func.sum(row.amount_usd).filter(row.account == _SUSPENSE), zero).label("suspense_usd"),
             *(func.coalesce(func.sum(row[name]).filter(of_month), zero).label(name) for name in TOKEN_CLASSES),
         )
         .where(or_(of_month, row.account == _SUSPENSE))
-        .group_by(row.model_alias, row.purpose, row.account, row.reason)
-        .order_by(row.model_alias, row.purpose, row.account, row.reason)
+        .group_by(*keys)
+        .order_by(*keys)
     )
 
 
@@ -122,13 +121,14 @@ _DRIFT = compiled(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The cost of one alias, purpose, account and reason. `suspense_usd` is of all months, and zero in other
+    """The cost of one alias, purpose, account, reason and provider. `suspense_usd` is of all months, and zero in other
     accounts."""
 
     model_alias: str
     purpose: str
     account: str
     reason: str
+    provider: str
     usd: Decimal
     suspense_usd: Decimal
     usage: Usage
@@ -155,13 +155,8 @@ def load_month(db: Database, seconds: float) -> Month:
     rows, (clock,), drift = read_within(db, seconds, (_ENTRIES, {}), (_CLOCK, {}), (_DRIFT, lately))
     entries = [
         Entry(
-            row["model_alias"],
-            row["purpose"],
-            row["account"],
-            row["reason"],
-            row["usd"],
-            row["suspense_usd"],
-            Usage(**{name: int(row[name]) for name in TOKEN_CLASSES}),
+            **{name: row[name] for name in (*_KEYS, "usd", "suspense_usd")},
+            usage=Usage(**{name: int(row[name]) for name in TOKEN_CLASSES}),
         )
         for row in rows
     ]

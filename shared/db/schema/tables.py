@@ -79,7 +79,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0016"
+MIGRATION_HEAD = "0017"
 
 sessions = Table(
     "sessions",
@@ -177,8 +177,7 @@ turns = Table(
     ),
 )
 
-# A turn that has not ended.
-active = turns.c.status.in_(("accepted", "running"))
+active = turns.c.status.in_(("accepted", "running"))  # turns that have not ended
 
 
 def _of_a_turn(table: str) -> ForeignKeyConstraint:
@@ -221,7 +220,10 @@ llm_calls = Table(
     now(),
     Column("finished_at", Time),
     Column("posted_at", Time),
+    Column("retry_at", Time),  # before it, the provider asked not to be asked again
+    Column("provider_message", Text),  # the provider's own words about an error; it goes with the session's text
     derived("has_output", Boolean, "output IS NOT NULL"),
+    derived("has_provider_message", Boolean, "provider_message IS NOT NULL"),
     CheckConstraint("status IN ('intent', 'succeeded', 'unbilled', 'unknown')", name="llm_calls_status_check"),
     CheckConstraint("verdict IN ('reply', 'failed')", name="llm_calls_verdict_check"),
     CheckConstraint("reserve_usd >= 0 AND cost_usd >= 0", name="llm_calls_money_check"),

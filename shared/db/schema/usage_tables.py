@@ -49,6 +49,8 @@ usage_ledger = Table(
     # Who posted the turn, and with which API key, if it was one.
     Column("user_id", Text),
     Column("api_key_id", Uuid),
+    # The provider's name in the catalog. NULL where a release before 0017 posted the row: then the call has it.
+    Column("provider", Text),
     CheckConstraint("kind IN ('post', 'adjustment')", name="usage_ledger_kind_check"),
     CheckConstraint("account IN ('tenant', 'platform', 'suspense')", name="usage_ledger_account_check"),
     CheckConstraint(
@@ -83,7 +85,7 @@ usage_ledger = Table(
 )
 
 
-# The view of the ledger that readers use: reason, user and key of every row, whichever release posted it.
+# The view of the ledger that readers use: reason, user, key and provider of every row, whichever release posted it.
 usage_entries = Table(
     "usage_entries",
     MetaData(),
@@ -93,7 +95,7 @@ usage_entries = Table(
     ),
 )
 
-# The same for the operator, who sees neither users nor keys.
+# The same for the operator, who sees neither users nor keys nor calls, and so not the provider of every row.
 _OPERATOR = ("tenant_id", "session_id", "agent_key", "model_alias", "purpose", "account", "kind", "reason", *TOKENS)
 operator_entries = Table(
     "operator_entries",
@@ -159,12 +161,16 @@ def _rolled_up(name: str) -> Table:
     )
 
 
-usage_hourly = _spans("usage_hourly", *_reasons_and_users())
+def _provider() -> Column[object]:
+    return Column("provider", Text, nullable=False)
+
+
+usage_hours = _spans("usage_hours", *_reasons_and_users(), _provider())
 # Days of UTC. The hours stay: a period may begin or end within a day.
+usage_days = _spans("usage_days", *_reasons_and_users(), _provider())
+usage_rolled_up = _rolled_up("usage_rolled_up")
+
+# Only the release before 0017 rolls these up and reads them.
+usage_hourly = _spans("usage_hourly", *_reasons_and_users())
 usage_daily = _spans("usage_daily", *_reasons_and_users())
 usage_progress = _rolled_up("usage_progress")
-
-# Only the release before 0014 rolls these up and reads them.
-usage_hours = _spans("usage_hours")
-usage_days = _spans("usage_days")
-usage_rolled_up = _rolled_up("usage_rolled_up")

@@ -5,11 +5,11 @@
 SELECT hours.days_ago, coalesce(rolled.usd, 0) + coalesce(posted.usd, 0) AS usd
 FROM (
     SELECT days_ago, date_trunc('hour', now(), 'UTC') - days_ago * interval '24 hours' AS start,
-           (SELECT coalesce(max(until), '-infinity') FROM public.usage_progress) AS until
+           (SELECT coalesce(max(until), '-infinity') FROM public.usage_rolled_up) AS until
     FROM generate_series(0, 7) AS days_ago
 ) hours
 CROSS JOIN LATERAL (
-    SELECT sum(amount_usd) AS usd FROM public.usage_hourly h
+    SELECT sum(amount_usd) AS usd FROM public.usage_hours h
     WHERE h.start = hours.start AND h.start < hours.until AND h.kind = 'post'
 ) rolled
 CROSS JOIN LATERAL (

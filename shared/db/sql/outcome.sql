@@ -1,7 +1,8 @@
 -- part outcome ? o_call_id
 -- This part runs even if the fence failed, because a runner that lost its turn must still record its cost. Only the
 -- verdict needs the fence. If this transaction publishes the turn, `output` stays NULL, because `replies` stores the
--- text. A posted call is left alone: its late outcome needs an adjustment (record.sql).
+-- text. A posted call is left alone: its late outcome needs an adjustment (record.sql). `finished_at` and `retry_at` are
+-- made of the same clock reading. Their difference is the wait that the provider asked for.
 UPDATE public.llm_calls
 SET status = :o_status,
     verdict = CASE own.turns WHEN 1 THEN :o_verdict END,
@@ -16,9 +17,11 @@ SET status = :o_status,
     stop_reason = :o_stop_reason,
     error_code = :o_error_code,
     provider_request_id = :o_provider_request_id,
-    finished_at = clock_timestamp()
+    provider_message = :o_provider_message,
+    finished_at = own.now,
+    retry_at = own.now + make_interval(secs => :o_retry_after_s::float8)
 FROM (
-    SELECT count(*) AS turns, count(*) FILTER (WHERE status <> 'running') AS published
+    SELECT count(*) AS turns, count(*) FILTER (WHERE status <> 'running') AS published, clock_timestamp() AS now
     FROM public.turns
     WHERE id = :t_id AND lease_epoch = :t_epoch AND (status = 'running' OR xmin = pg_current_xact_id()::xid)
 ) own

@@ -142,11 +142,11 @@ WITH posted AS (
         END AS reason
 ), entries AS (
     INSERT INTO public.usage_ledger (kind, account, reason, amount_usd, tenant_id, session_id, turn_id, user_id,
-                                     api_key_id, call_id, step, attempt, period, purpose, agent_key, model_alias, rates,
-                                     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-                                     reasoning_tokens, cache_write_1h_tokens)
+                                     api_key_id, call_id, step, attempt, period, purpose, agent_key, model_alias,
+                                     provider, rates, input_tokens, output_tokens, cache_read_tokens,
+                                     cache_write_tokens, reasoning_tokens, cache_write_1h_tokens)
     SELECT 'post', account, reason, cost_usd, tenant_id, session_id, turn_id, user_id, api_key_id,
-           call_id, step, attempt, period, purpose, agent_key, model_alias, rates, input_tokens,
+           call_id, step, attempt, period, purpose, agent_key, model_alias, provider, rates, input_tokens,
            output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
            cache_write_1h_tokens
     FROM posted

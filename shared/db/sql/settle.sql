@@ -30,9 +30,9 @@ ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd;
 -- tenant. The reserve is released where it was held. The release before 0014 held none after publish.
 WITH due AS (
     SELECT c.call_id, c.tenant_id, c.session_id, c.turn_id, c.step, c.attempt, c.period, c.purpose, c.agent_key,
-           c.model_alias, c.rates, c.reserve_usd, c.cost_usd, c.input_tokens, c.output_tokens, c.cache_read_tokens,
-           c.cache_write_tokens, c.reasoning_tokens, c.cache_write_1h_tokens, t.user_id, t.api_key_id,
-           h.payer AS held_by, h.held_usd
+           c.model_alias, c.provider, c.rates, c.reserve_usd, c.cost_usd, c.input_tokens, c.output_tokens,
+           c.cache_read_tokens, c.cache_write_tokens, c.reasoning_tokens, c.cache_write_1h_tokens, t.user_id,
+           t.api_key_id, h.payer AS held_by, h.held_usd
     FROM public.llm_calls c
     JOIN public.turns t ON t.id = c.turn_id
     LEFT JOIN public.budget_holds h ON h.id = c.call_id
@@ -50,17 +50,17 @@ WITH due AS (
     ) allowance
 ), adjusted AS (
     INSERT INTO public.usage_ledger (kind, reason, account, amount_usd, tenant_id, session_id, turn_id, user_id,
-                                     api_key_id, call_id, step, attempt, period, purpose, agent_key, model_alias, rates,
-                                     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-                                     reasoning_tokens, cache_write_1h_tokens)
+                                     api_key_id, call_id, step, attempt, period, purpose, agent_key, model_alias,
+                                     provider, rates, input_tokens, output_tokens, cache_read_tokens,
+                                     cache_write_tokens, reasoning_tokens, cache_write_1h_tokens)
     SELECT 'adjustment', 'unknown_outcome', 'suspense', -reserve_usd, tenant_id, session_id, turn_id, user_id, api_key_id,
-           call_id, step, attempt, period, purpose, agent_key, model_alias, rates, 0,
+           call_id, step, attempt, period, purpose, agent_key, model_alias, provider, rates, 0,
            0, 0, 0, 0,
            0
     FROM known
     UNION ALL
     SELECT 'adjustment', 'unknown_outcome', account, cost_usd, tenant_id, session_id, turn_id, user_id, api_key_id,
-           call_id, step, attempt, period, purpose, agent_key, model_alias, rates, input_tokens,
+           call_id, step, attempt, period, purpose, agent_key, model_alias, provider, rates, input_tokens,
            output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
            cache_write_1h_tokens
     FROM known

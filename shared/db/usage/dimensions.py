@@ -2,4 +2,4 @@
 
 # Those that the operator sees.
 OPERATOR_DIMENSIONS = ("tenant_id", "agent_key", "model_alias", "purpose", "account", "kind", "reason")
-DIMENSIONS = (*OPERATOR_DIMENSIONS, "user_id", "api_key_id")
+DIMENSIONS = (*OPERATOR_DIMENSIONS, "user_id", "api_key_id", "provider")

@@ -19,7 +19,7 @@ from shared.db.usage.totals import Period
 from shared.domain.actor import Actor
 
 _NAMES = ("id", "created_at", "kind", "account", "reason", "call_id", "session_id", "turn_id", "step", "attempt")
-_ABOUT = ("purpose", "agent_key", "model_alias", "user_id", "api_key_id", *COUNTS, "rates", "amount_usd")
+_ABOUT = ("purpose", "agent_key", "model_alias", "user_id", "api_key_id", "provider", *COUNTS, "rates", "amount_usd")
 _columns = [usage_entries.c[name] for name in (*_NAMES, *_ABOUT)]
 
 

@@ -7,7 +7,7 @@ the migration). So what is a quarter of an hour old is either seen or will never
 
 Rows and `until` change together, in one transaction, and whoever reads takes from them what is before `until`, and
 everything else from the ledger. So a total is exact at any moment, whatever has been rolled up by then. What stands
-beyond `until` is nobody's and is made again: to have everything made again, take the row of `usage_progress` away.
+beyond `until` is nobody's and is made again: to have everything made again, take the row of `usage_rolled_up` away.
 """
 
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ from sqlalchemy.sql.elements import ColumnClause, ColumnElement
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
 from shared.db.schema.columns import TOKENS
-from shared.db.schema.tables import usage_daily, usage_entries, usage_hourly, usage_ledger, usage_progress
+from shared.db.schema.tables import usage_days, usage_entries, usage_hours, usage_ledger, usage_rolled_up
 from shared.db.usage.dimensions import DIMENSIONS
 
 _STATEMENT_S = 20.0
@@ -47,7 +47,7 @@ SETTLED_AFTER: ColumnClause[timedelta] = literal_column("interval '15 minutes'")
 _DAY: ColumnElement[timedelta] = literal_column("interval '24 hours'")
 _HOUR: ColumnElement[timedelta] = literal_column("interval '1 hour'")
 
-until = usage_progress.c.until
+until = usage_rolled_up.c.until
 # The transaction's clock, which no snapshot of it is older than: each statement of a batch means the same hour, and
 # sees all that was posted in it.
 _settled = func.date_trunc("hour", func.now() - SETTLED_AFTER, "UTC")
@@ -60,8 +60,8 @@ def _start() -> Statement:
     """The first time, begin with the oldest hour of the ledger. All of the ledger is looked at for that, and only
     then."""
     oldest = select(func.date_trunc("hour", func.min(usage_ledger.c.created_at), "UTC")).scalar_subquery()
-    first = select(literal(True), func.least(oldest, _settled)).where(~exists(select(usage_progress)))
-    return compiled(upsert(usage_progress).from_select(["only_row", "until"], first).on_conflict_do_nothing())
+    first = select(literal(True), func.least(oldest, _settled)).where(~exists(select(usage_rolled_up)))
+    return compiled(upsert(usage_rolled_up).from_select(["only_row", "until"], first).on_conflict_do_nothing())
 
 
 def _hour() -> Statement:
@@ -69,17 +69,17 @@ def _hour() -> Statement:
     dimensions = [entry[name] for name in DIMENSIONS]
     sums = [func.count().filter(entry.kind == "post"), *(func.sum(entry[name]) for name in _sums)]
     rolled = select(_if_due(until), *dimensions, *sums).group_by(*dimensions)
-    return compiled(_into(usage_hourly, rolled.where(*_within(entry.created_at, until, _next))))
+    return compiled(_into(usage_hours, rolled.where(*_within(entry.created_at, until, _next))))
 
 
 def _day() -> Statement:
     """The day that ends with this hour, if one does."""
-    hours, day = usage_hourly.c, _next - _DAY
+    hours, day = usage_hours.c, _next - _DAY
     dimensions = [hours[name] for name in DIMENSIONS]
     sums = [func.sum(hours[name]) for name in ("calls", *_sums)]
     ends = _midnight(_next) == _next
     rolled = select(_if_due(day), *dimensions, *sums).group_by(*dimensions)
-    return compiled(_into(usage_daily, rolled.where(*_within(hours.start, day, _next, ends))))
+    return compiled(_into(usage_days, rolled.where(*_within(hours.start, day, _next, ends))))
 
 
 def _within(
@@ -122,11 +122,11 @@ _LIMITS = compiled(
 _BATCH = (
     _start(),
     compiled(select(until).where(_due).with_for_update()),
-    _clear(usage_hourly, until),
-    _clear(usage_daily, _midnight(until)),
+    _clear(usage_hours, until),
+    _clear(usage_days, _midnight(until)),
     _hour(),
     _day(),
-    compiled(update(usage_progress).where(_due).values(until=_next).returning(until)),
+    compiled(update(usage_rolled_up).where(_due).values(until=_next).returning(until)),
 )
 
 

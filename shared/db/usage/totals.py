@@ -48,10 +48,10 @@ from shared.db.schema.columns import TOKENS, Time
 from shared.db.schema.tables import (
     PLATFORM,
     operator_entries,
-    usage_daily,
+    usage_days,
     usage_entries,
-    usage_hourly,
-    usage_progress,
+    usage_hours,
+    usage_rolled_up,
 )
 from shared.db.usage.dimensions import DIMENSIONS, OPERATOR_DIMENSIONS
 from shared.domain.actor import Actor
@@ -59,7 +59,7 @@ from shared.errors import InvalidRequest
 
 _GROUPS = ("session_id", "agent_key", "model_alias", "purpose", "account", "reason")
 # In the order in which totals are sorted.
-GROUPS = ("day", *_GROUPS, "user_id", "api_key_id")
+GROUPS = ("day", *_GROUPS, "user_id", "api_key_id", "provider")
 # The operator sees all tenants, and may tell them apart.
 OPERATOR_GROUPS = ("day", "tenant_id", *_GROUPS)
 # Hours and days do not tell sessions apart. The ledger does, and is read row by row, so the period is limited.
@@ -122,7 +122,9 @@ def _text(written: Any) -> str:
 _KEYS: Mapping[str, Callable[[Any], object]] = {
     "day": lambda written: date.fromisoformat(written) if written else date.min,
     **dict.fromkeys(("session_id", "api_key_id"), lambda written: UUID(written) if written else UUID(int=0)),
-    **dict.fromkeys(("tenant_id", "agent_key", "model_alias", "purpose", "account", "reason", "user_id"), _text),
+    **dict.fromkeys(
+        ("tenant_id", "agent_key", "model_alias", "purpose", "account", "reason", "user_id", "provider"), _text
+    ),
 }
 
 
@@ -160,14 +162,14 @@ def _rolled_up(view: _View, spans: Table, since: ColumnElement[Any], until: Colu
 
 def _rolled_up_and_posted(view: _View) -> CompoundSelect[Any]:
     """The period as five stretches, one after the other: ledger, hours, days, hours, ledger. Each may be empty."""
-    rolled_up = func.max(usage_progress.c.until)
+    rolled_up = func.max(usage_rolled_up.c.until)
     first_hour, hours_end = _stretch("hour", rolled_up)
     first_day, days_end = _stretch("day", func.date_trunc("day", rolled_up, "UTC"))
     return union_all(
         _posted(view, _from, func.least(first_hour, _to)),
-        _rolled_up(view, usage_hourly, first_hour, func.least(first_day, hours_end)),
-        _rolled_up(view, usage_daily, first_day, days_end),
-        _rolled_up(view, usage_hourly, func.greatest(first_hour, days_end), hours_end),
+        _rolled_up(view, usage_hours, first_hour, func.least(first_day, hours_end)),
+        _rolled_up(view, usage_days, first_day, days_end),
+        _rolled_up(view, usage_hours, func.greatest(first_hour, days_end), hours_end),
         _posted(view, func.greatest(hours_end, _from), _to),
     )
 
