@@ -103,6 +103,6 @@ def _put_together(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
                     piece = part["delta"].get(name) if isinstance(part.get("delta"), dict) else None
                     if isinstance(piece, str):
                         pieces.append(piece)
-    if "message" not in choice:
+    if choice and "message" not in choice:
         choice["message"] = {name: "".join(pieces) for name, pieces in said.items()}
-    return whole | {"choices": [choice]}
+    return whole | {"choices": [choice] if choice else []}

@@ -1,7 +1,7 @@
 """Tell from a provider's answer what a call means for the bill, and why it gave no answer.
 
 An outcome is `unbilled` only if the provider refused the request. A 200 without a readable count is `unknown`, except
-if its body is an error that names a status: then that status counts.
+if its body is an error that names a status, and nothing of an answer: then that status counts.
 """
 
 import re
@@ -93,9 +93,9 @@ def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sen
         completion = _believed(dialect.read(body, request_id), request)
         if completion.status == "succeeded":
             return _explained(completion, request)
-    refusal = read_refusal(body, answer.headers.get("x-amzn-errortype"))
     status = answer.status
-    if status == 200 and refusal.status:
+    refusal = read_refusal(body, answer.headers.get("x-amzn-errortype"))
+    if status == 200 and refusal.status and not refusal.is_answer:
         status = refusal.status
     if 200 <= status < 300:
         return Completion("unknown", provider_request_id=request_id, error="malformed_response")
