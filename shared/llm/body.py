@@ -21,6 +21,8 @@ _CHARSET: Final = re.compile(r"charset=[\"']?([A-Za-z0-9_.:-]{1,40})")
 _DECODER: Final = json.JSONDecoder(strict=False)
 _DONE: Final = "[DONE]"
 _LINE_END: Final = re.compile("\r\n|\r|\n")
+# An event of a real stream has some 200 bytes. Millions of tiny ones would take seconds beyond the call's clock.
+_MOST_LINES: Final = 100_000
 
 
 def plain(body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -81,7 +83,10 @@ def _in_utf8(body: bytes, charset: str) -> bytes:
 
 def _events(text: str) -> Iterator[dict[str, Any]]:
     # str.splitlines would also split at characters that JSON may hold.
-    for line in _LINE_END.split(text):
+    lines = _LINE_END.split(text, _MOST_LINES)
+    if len(lines) > _MOST_LINES:
+        raise ValueError("too many events")
+    for line in lines:
         name, _, data = line.partition(":")
         if name == "data" and data.strip() not in ("", _DONE):
             event = _DECODER.decode(data.strip())

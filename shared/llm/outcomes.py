@@ -95,6 +95,8 @@ def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sen
             return _explained(completion, request)
     status = answer.status
     refusal = read_refusal(body, answer.headers.get("x-amzn-errortype"))
+    if 300 <= status < 400:
+        refusal = Refusal(_redirected(answer.headers.get("location", "")))
     if status == 200 and refusal.status and not refusal.is_answer:
         status = refusal.status
     if 200 <= status < 300:
@@ -110,6 +112,14 @@ def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sen
     if not 300 <= status < 500 or status in _TRIED:
         return replace(named, status="unknown", error="provider_error")
     return _refused(named, status, refusal, sent)
+
+
+def _redirected(location: str) -> str:
+    """Say where a redirect leads, without a user or a path, which may hold a secret."""
+    place = re.match(r"(https?://)(?:[^/?#@]*@)?([^/?#@:]{1,200})", location)
+    return (
+        f"Redirected to {place[1] + place[2] if place else 'another path'}. Redirects are not followed: see base_url."
+    )
 
 
 def _believed(completion: Completion, request: Request) -> Completion:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import httpx
@@ -56,6 +57,8 @@ class Wire:
         self.trust_env = trust_env
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": "identity"},
+            # A cookie would join the calls of tenants, and cookies that grow would have every later call refused.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             limits=httpx.Limits(keepalive_expiry=KEEPALIVE_S),
             trust_env=trust_env,
         )

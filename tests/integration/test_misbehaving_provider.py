@@ -1,18 +1,22 @@
 """A provider that misbehaves can neither have a call paid for twice nor change the calls that come later."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 
+from shared.catalog import CALL_MARGIN_S
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from tests.fake_provider import FakeProvider, Mood, moods
+from tests.fake_provider import FakeProvider, Mood, Received, moods
 from tests.fake_provider.calls import request
 
 pytest_plugins = ["tests.fake_provider.fixtures"]
 
 HALF: Any = {"choices": [{"message": {"role": "assistant", "content": "Half of an"}}]}
 LIMITED: Any = {"error": {"message": "Rate limit reached", "code": 429}}
+
+COUNT: Any = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 
 
 def events(*parts: object) -> Mood:
@@ -44,3 +48,46 @@ def test_an_error_alone_is_unbilled_when_it_names_a_refusal(
     fake_provider.add(mood)
     completion = openai_compatible.complete(request())
     assert (completion.status, completion.error) == ("unbilled", "throttled")
+
+
+def test_a_cookie_is_not_sent_back(fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider) -> None:
+    heard: list[list[str]] = []
+
+    def answer(received: Received) -> Mood:
+        heard.append([name for name in received.headers if name.lower() == "cookie"])
+        return Mood(headers={"Set-Cookie": f"c{len(heard)}={'x' * 3000}; Path=/"})
+
+    fake_provider.answer_with(answer)
+    for _ in range(2):
+        assert openai_compatible.complete(request()).status == "succeeded"
+    assert heard == [[], []]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_told_and_takes_no_key_along(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, status: int
+) -> None:
+    with FakeProvider() as other:
+        location = f"{other.url.replace('//', '//user:password@')}/chat/completions?key=secret"
+        fake_provider.add(Mood(status=status, headers={"Location": location}))
+        completion = openai_compatible.complete(request())
+        assert other.rows == []
+    assert (completion.status, completion.error) == ("unbilled", "refused")
+    assert completion.provider_message == "Redirected to http://127.0.0.1. Redirects are not followed: see base_url."
+
+
+def test_a_stream_of_a_million_empty_events_is_given_up_in_time(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider
+) -> None:
+    fake_provider.add(Mood(body=b"data: {}\n" * 900_000))
+    started = time.process_time()
+    completion = openai_compatible.complete(request())
+    assert (completion.status, completion.error) == ("unknown", "malformed_response")
+    assert time.process_time() - started < CALL_MARGIN_S / 4
+
+
+def test_content_that_is_one_part_is_read(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider
+) -> None:
+    fake_provider.add(Mood({"role": "assistant", "content": {"type": "text", "text": "fine"}}, usage=COUNT))
+    assert openai_compatible.complete(request()).text == "fine"
