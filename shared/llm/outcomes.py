@@ -11,7 +11,7 @@ from typing import Final
 
 from shared.llm.body import plain
 from shared.llm.chat_completions import word
-from shared.llm.dialects import is_about_parameter, is_droppable, named_part, refusable_parts
+from shared.llm.dialects import is_about_parameter, is_droppable, learnt_as, named_part, refusable_parts
 from shared.llm.overflow import is_overflow, read_window
 from shared.llm.port import CallError, Completion, Request
 from shared.llm.provider_message import tell
@@ -111,7 +111,7 @@ def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sen
     )
     if not 300 <= status < 500 or status in _TRIED:
         return replace(named, status="unknown", error="provider_error")
-    return _refused(named, status, refusal, sent)
+    return _refused(named, status, refusal, request, sent)
 
 
 def _redirected(location: str) -> str:
@@ -141,15 +141,15 @@ def _explained(completion: Completion, request: Request) -> Completion:
     return replace(completion, provider_message=message)
 
 
-def _refused(named: Completion, status: int, refusal: Refusal, sent: Sent) -> Completion:
+def _refused(named: Completion, status: int, refusal: Refusal, request: Request, sent: Sent) -> Completion:
     error = _error(status, refusal, named.retry_after_s)
+    # A quotation of the prompt must name no window and no parameter, which other tenants' calls would keep to.
     if error == "context_overflow":
-        return replace(named, error=error, context_window=read_window(refusal.message))
-    # A quotation of the prompt must not name a parameter.
+        return replace(named, error=error, context_window=read_window(named.provider_message or ""))
     unquoted = replace(refusal, message=named.provider_message or "")
     part = named_part(unquoted, refusable_parts(status, sent.optional))
     if part is not None and (error is None or refusal.parameter or status == 403):
-        adapted = is_droppable(part, unquoted) and sent.learn(part)
+        adapted = is_droppable(part, unquoted) and sent.learn(learnt_as(part, unquoted, request))
         return replace(named, error="invalid_parameter", adapted=adapted)
     if error is not None:
         return replace(named, error=error)

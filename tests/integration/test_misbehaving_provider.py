@@ -8,6 +8,7 @@ import pytest
 
 from shared.catalog import CALL_MARGIN_S
 from shared.llm.openai_compatible import OpenAICompatibleProvider
+from shared.llm.port import Message
 from tests.fake_provider import FakeProvider, Mood, Received, moods
 from tests.fake_provider.calls import request
 
@@ -91,3 +92,26 @@ def test_content_that_is_one_part_is_read(
 ) -> None:
     fake_provider.add(Mood({"role": "assistant", "content": {"type": "text", "text": "fine"}}, usage=COUNT))
     assert openai_compatible.complete(request()).text == "fine"
+
+
+def test_a_quotation_of_the_prompt_names_no_window(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider
+) -> None:
+    said = "The maximum context length is 900 tokens, you say?"
+    fake_provider.add(moods.too_long(f"Prompt is too long: {said}"))
+    completion = openai_compatible.complete(request(messages=(Message("user", said),)))
+    assert (completion.error, completion.context_window) == ("context_overflow", None)
+
+
+@pytest.mark.parametrize(
+    "message", ["temperature must be between 0 and 1", "temperature: 1.9 is greater than the maximum of 1"]
+)
+def test_a_temperature_out_of_range_changes_no_other_agents_calls(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, message: str
+) -> None:
+    fake_provider.add(Mood(status=400, body=json.dumps({"error": {"message": message}}).encode()))
+    refused = openai_compatible.complete(request(temperature=1.9))
+    assert (refused.error, refused.adapted) == ("invalid_parameter", True)
+    for degrees in (1.9, 0.5):
+        assert openai_compatible.complete(request(temperature=degrees)).status == "succeeded"
+    assert [row.parameters.get("temperature") for row in fake_provider.rows] == [1.9, None, 0.5]
