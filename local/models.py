@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from local import environment, model
@@ -65,12 +66,11 @@ def run(given: argparse.Namespace, environ: Mapping[str, str], console: "Console
         console.out(price(given.model, given.provider), highlight=False)
         return True
     settings = environment.read(environ)
-    if given.action == "check":
-        return _check(settings, given.alias, console)
-    _list(settings.catalog, console)
+    if given.action != "check":
+        _list(settings.catalog, console)
     for line in warnings(settings):
         console.out(line, highlight=False)
-    return True
+    return given.action != "check" or _check(settings, given.alias, console)
 
 
 def _list(catalog: Catalog, console: "Console") -> None:
@@ -110,7 +110,9 @@ def _faults(provider: Provider) -> Iterator[str]:
         if session.get_credentials() is None:
             yield "there are no AWS credentials"
     if provider.kind == "openai_compatible" and provider.base_url is not None:
-        if "/v1" not in provider.base_url:
+        if provider.base_url.rstrip("/").endswith("/chat/completions"):
+            yield "base_url must end before /chat/completions, which every request adds"
+        elif "/v1" not in provider.base_url:
             yield "base_url has no /v1, which most servers want"
         if provider.api_key is None and provider.base_url.startswith("https://"):
             yield "there is no api_key"
@@ -119,6 +121,7 @@ def _faults(provider: Provider) -> Iterator[str]:
 @dataclass(frozen=True)
 class _Said:
     alias: Model
+    provider: Provider
     completion: Completion
 
     @property
@@ -131,7 +134,18 @@ class _Said:
         text = f'"{" ".join(said.text.split())[:_WORD]}"' if self.answered else said.error or "an empty answer"
         tokens = f"{usage.prompt_tokens} + {usage.output_tokens + usage.reasoning_tokens} tokens"
         usd = format_usd(cost(self.alias.rates, usage))
-        return f"{'ok    ' if self.answered else 'FAILED'}  {self.alias.alias}: {text}, {tokens}, {usd} USD"
+        line = f"{'ok    ' if self.answered else 'FAILED'}  {self.alias.alias}: {text}, {tokens}, {usd} USD"
+        told = [said.provider_message, self._place() if said.error == "unavailable" else None]
+        return line if self.answered else ". ".join([line, *(text.rstrip(".") for text in told if text)])
+
+    def _place(self) -> str | None:
+        """The server's address, without a user or a path, which may hold a secret."""
+        url = urlsplit(self.provider.base_url or "")
+        return (
+            f"[providers.{self.provider.name}] is at {url.scheme}://{url.netloc.rpartition('@')[2]}"
+            if url.netloc
+            else None
+        )
 
 
 def _check(settings: environment.Environment, wanted: list[str], console: "Console") -> bool:
@@ -140,7 +154,8 @@ def _check(settings: environment.Environment, wanted: list[str], console: "Conso
     answered = True
     with _providers(settings) as (providers, catalog):
         for alias in wanted or catalog:
-            said = _Said(catalog[alias], providers.complete(_question(catalog[alias])))
+            asked = catalog[alias]
+            said = _Said(asked, catalog.providers[asked.provider], providers.complete(_question(asked)))
             answered = answered and said.answered
             console.out(said.line(), highlight=False)
     return answered

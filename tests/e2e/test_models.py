@@ -1,5 +1,6 @@
 """Models of several providers in one council, and `pantheon models` beside it."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,25 @@ def test_a_check_asks_each_alias_and_tells_tokens_and_cost(
         'ok      fast: "Ready.", 1000 + 500 tokens, 0.002 USD',
         'ok      deep: "Ready.", 1000 + 500 tokens, 0.02 USD',
     ]
+
+
+def test_a_check_tells_the_words_of_the_provider_and_the_address_of_a_dead_one(
+    providers: dict[str, FakeProvider], variables: dict[str, str]
+) -> None:
+    refusal = {"error": {"message": f"No model aurora for {KEYS['north']}; pull it first.", "code": 404}}
+    providers["north"].add(moods.Mood(status=404, body=json.dumps(refusal).encode()))
+    file = Path(variables["PANTHEON_CATALOG"])
+    file.write_text(file.read_text().replace(providers["south"].url, "http://me:pass@127.0.0.1:1"))
+    ended = models(variables, "check")
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines() == [
+        "Warning: [providers.south] base_url has no /v1, which most servers want. Aliases: deep.",
+        "FAILED  fast: model_unavailable, 0 + 0 tokens, 0 USD. No model aurora for ***; pull it first",
+        "FAILED  deep: unavailable, 0 + 0 tokens, 0 USD. Nothing was sent (ConnectError). "
+        "[providers.south] is at http://127.0.0.1:1",
+    ]
+    assert "pass" not in ended.stderr
+    assert KEYS["north"] not in ended.stderr
 
 
 def test_a_missing_key_is_one_line_and_starts_nothing(variables: dict[str, str]) -> None:
