@@ -17,6 +17,7 @@ from shared.errors import ConfigurationError
 from shared.llm.port import Completion, Message, Request
 from shared.llm.providers import Providers, connect
 from shared.names import Env
+from shared.settings import aws_environment
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,7 +105,7 @@ def _faults(provider: Provider) -> Iterator[str]:
     if provider.kind == "bedrock":
         import boto3
 
-        session = boto3.session.Session(region_name=provider.region)
+        session = boto3.session.Session(region_name=provider.region or aws_environment().region)
         if session.region_name is None:
             yield "there is no AWS Region: set region in the catalog, or AWS_REGION"
         if session.get_credentials() is None:

@@ -8,6 +8,8 @@ from local import environment, models
 from shared.errors import ConfigurationError
 from shared.names import Env
 
+pytest_plugins = ["tests.fake_bedrock.fixtures"]
+
 KEY = "sk-not-for-the-log"
 CATALOG = """
 [providers.here]
@@ -103,3 +105,14 @@ def test_the_key_of_a_run_without_a_catalog_serves_where_the_catalog_names_it(fi
 def test_an_address_with_a_wrong_end_is_a_warning(file: Path, end: str, warning: list[str]) -> None:
     file.write_text(CATALOG.replace("11434/v1", f"11434{end}"))
     assert list(models.warnings(read(file))) == warning
+
+
+def test_a_region_is_missing_only_when_neither_the_file_nor_a_variable_names_it(
+    file: Path, aws_environment: pytest.MonkeyPatch
+) -> None:
+    file.write_text('[providers.here]\nkind = "bedrock"\n' + CATALOG[CATALOG.index("[aliases") :])
+    aws_environment.delenv("AWS_DEFAULT_REGION")
+    (warning,) = models.warnings(read(file))
+    assert "there is no AWS Region: set region in the catalog, or AWS_REGION." in warning
+    aws_environment.setenv("AWS_REGION", "eu-central-1")
+    assert list(models.warnings(read(file))) == []
