@@ -144,6 +144,11 @@ CASES: dict[str, tuple[Mood, list[str], str | None]] = {
         "thinking_only",
     ),
     "blanks": (Mood({"role": "assistant", "content": " \n\t "}), [WASTED] * 2, "empty_reply"),
+    "marks that nobody sees": (
+        moods.ok("\ufeff\u200b\u2060\u00a0", usage={"prompt_tokens": 9, "completion_tokens": 4}),
+        [WASTED] * 2,
+        "empty_reply",
+    ),
     "a call of a tool": (
         Mood({"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}, finish_reason="tool_calls"),
         [WASTED] * 2,
