@@ -41,7 +41,7 @@ def read_document(body: bytes) -> Any:
     ValueError or RecursionError for anything else."""
     text = body.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if text.startswith(("data:", "event:", ":", "id:", "retry:")):
-        return _put_together(_events(text))
+        return _put_together(_events(text), ended=text.rstrip().endswith(_DONE))
     document, end = _DECODER.raw_decode(text)
     rest = text[end:].strip()
     if rest and rest.removeprefix("data:").strip() != _DONE:
@@ -94,8 +94,9 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
                 yield event
 
 
-def _put_together(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """Parts of a streamed completion as one. A whole completion among them stands for itself."""
+def _put_together(events: Iterator[dict[str, Any]], *, ended: bool) -> dict[str, Any]:
+    """Parts of a streamed completion as one. A whole completion among them stands for itself. Raises ValueError for a
+    stream that breaks off, because its last count is not that of the call."""
     whole: dict[str, Any] = {}
     said: dict[str, list[str]] = {"content": [], "refusal": [], "reasoning_content": [], "reasoning": []}
     choice: dict[str, Any] = {}
@@ -109,5 +110,7 @@ def _put_together(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
                     if isinstance(piece, str):
                         pieces.append(piece)
     if choice and "message" not in choice:
+        if not (ended or choice.get("finish_reason") or "error" in whole):
+            raise ValueError("the stream breaks off")
         choice["message"] = {name: "".join(pieces) for name, pieces in said.items()}
     return whole | {"choices": [choice] if choice else []}

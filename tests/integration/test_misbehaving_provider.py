@@ -19,6 +19,8 @@ LIMITED: Any = {"error": {"message": "Rate limit reached", "code": 429}}
 
 COUNT: Any = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 
+ANSWER = json.dumps({"choices": [{"message": {"content": "Once."}}], "usage": COUNT}).encode()
+
 
 def events(*parts: object) -> Mood:
     return Mood(body=b"".join(f"data: {json.dumps(part)}\n\n".encode() for part in parts))
@@ -115,3 +117,24 @@ def test_a_temperature_out_of_range_changes_no_other_agents_calls(
     for degrees in (1.9, 0.5):
         assert openai_compatible.complete(request(temperature=degrees)).status == "succeeded"
     assert [row.parameters.get("temperature") for row in fake_provider.rows] == [1.9, None, 0.5]
+
+
+@pytest.mark.parametrize("first", [ANSWER, b'{"error": {"message": "No."}}'], ids=["answer", "refusal"])
+def test_a_second_answer_is_not_taken_for_the_next_calls(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, first: bytes
+) -> None:
+    second = f"HTTP/1.1 200 OK\r\nContent-Length: {len(ANSWER)}\r\n\r\n".encode() + ANSWER
+    status = 200 if first == ANSWER else 400
+    fake_provider.add(Mood(status=status, body=first + second, headers={"Content-Length": str(len(first))}))
+    fake_provider.add(moods.ok("The next one."))
+    openai_compatible.complete(request())
+    assert openai_compatible.complete(request()).text == "The next one."
+    assert len(fake_provider.rows) == 2
+
+
+def test_a_stream_that_breaks_off_is_no_answer(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider
+) -> None:
+    fake_provider.add(events({"choices": [{"delta": {"content": "Half of an"}}], "usage": COUNT}))
+    completion = openai_compatible.complete(request())
+    assert (completion.status, completion.error) == ("unknown", "malformed_response")
