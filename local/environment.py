@@ -107,7 +107,8 @@ def read(environ: Mapping[str, str]) -> Environment:
         Env.JWKS_URL.value: (data_dir(environ) / KEYS).absolute().as_uri(),
     }
     _check(AuthorizerSettings, {**functions, **authorizer, Env.AUTH_DATABASE_URL: ""})
-    ignored = overruled(_check(CatalogSettings, functions))
+    chosen = _check(CatalogSettings, functions)
+    ignored = overruled(chosen, build(chosen))
     for name in ignored:
         del functions[name]
     if Env.CATALOG not in functions:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from local import environment, model
@@ -17,6 +18,7 @@ from shared.errors import ConfigurationError
 from shared.llm.port import Completion, Message, Request
 from shared.llm.providers import Providers, connect
 from shared.names import Env
+from shared.settings import aws_environment
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,12 +68,11 @@ def run(given: argparse.Namespace, environ: Mapping[str, str], console: "Console
         console.out(price(given.model, given.provider), highlight=False)
         return True
     settings = environment.read(environ)
-    if given.action == "check":
-        return _check(settings, given.alias, console)
-    _list(settings.catalog, console)
+    if given.action != "check":
+        _list(settings.catalog, console)
     for line in warnings(settings):
         console.out(line, highlight=False)
-    return True
+    return given.action != "check" or _check(settings, given.alias, console)
 
 
 def _list(catalog: Catalog, console: "Console") -> None:
@@ -105,13 +106,15 @@ def _faults(provider: Provider) -> Iterator[str]:
     if provider.kind == "bedrock":
         import boto3
 
-        session = boto3.session.Session(region_name=provider.region)
+        session = boto3.session.Session(region_name=provider.region or aws_environment().region)
         if session.region_name is None:
             yield "there is no AWS Region: set region in the catalog, or AWS_REGION"
         if session.get_credentials() is None:
             yield "there are no AWS credentials"
     if provider.kind == "openai_compatible" and provider.base_url is not None:
-        if "/v1" not in provider.base_url:
+        if provider.base_url.rstrip("/").endswith("/chat/completions"):
+            yield "base_url must end before /chat/completions, which every request adds"
+        elif "/v1" not in provider.base_url:
             yield "base_url has no /v1, which most servers want"
         if provider.api_key is None and provider.base_url.startswith("https://"):
             yield "there is no api_key"
@@ -120,6 +123,7 @@ def _faults(provider: Provider) -> Iterator[str]:
 @dataclass(frozen=True)
 class _Said:
     alias: Model
+    provider: Provider
     completion: Completion
 
     @property
@@ -134,7 +138,8 @@ class _Said:
         reason = self.completion.error or "an empty answer"
         billed = "" if self.completion.status == "unbilled" else f" ({self._cost()})"
         said = f": {self.completion.provider_message}" if self.completion.provider_message else ""
-        return f"FAILED  {self.alias.alias}: {reason}{billed}{said}"
+        place = self._place() if reason == "unavailable" and self.provider.base_url else ""
+        return f"FAILED  {self.alias.alias}: {reason}{billed}{said}{place}"
 
     def _cost(self) -> str:
         if self.completion.status == "unknown":
@@ -142,6 +147,11 @@ class _Said:
         usage = self.completion.usage
         tokens = f"{usage.prompt_tokens} + {usage.output_tokens + usage.reasoning_tokens} tokens"
         return f"{tokens}, {format_usd(cost(self.alias.rates, usage))} USD"
+
+    def _place(self) -> str:
+        """The server's address, without a user or a path, which may hold a secret."""
+        url = urlsplit(self.provider.base_url or "")
+        return f" [providers.{self.provider.name}] is at {url.scheme}://{url.netloc.rpartition('@')[2]}."
 
 
 def _check(settings: environment.Environment, wanted: list[str], console: "Console") -> bool:
@@ -152,7 +162,8 @@ def _check(settings: environment.Environment, wanted: list[str], console: "Conso
     logging.getLogger("shared").addHandler(logging.NullHandler())
     with _providers(settings) as (providers, catalog):
         for alias in wanted or catalog:
-            said = _Said(catalog[alias], providers.complete(_question(catalog[alias])))
+            asked = catalog[alias]
+            said = _Said(asked, catalog.providers[asked.provider], providers.complete(_question(asked)))
             answered = answered and said.answered
             console.out(said.line(), highlight=False)
     return answered

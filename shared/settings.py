@@ -150,7 +150,7 @@ class MigrationSettings(Environment):
 
 
 class AwsEnvironment(BaseModel):
-    """What Lambda tells a function about its credentials: field `x_y` is AWS's own variable `AWS_X_Y`."""
+    """AWS's own variables for credentials and the Region: field `x_y` is `AWS_X_Y`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=lambda name: f"AWS_{name.upper()}")
 
@@ -159,6 +159,7 @@ class AwsEnvironment(BaseModel):
     session_token: str | None = Field(None, repr=False)
     container_credentials_full_uri: str | None = None
     container_authorization_token: str | None = Field(None, repr=False)
+    region: str | None = None
 
 
 class QueueSettings(Environment):

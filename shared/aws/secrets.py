@@ -9,6 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import ConfigurationError
+from shared.settings import aws_environment
 
 # A deployment waits for this, and tries again itself.
 _CONFIG: Final = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
@@ -35,7 +36,9 @@ def load_api_key(name: str) -> str:
 
 
 def _load(name: str) -> str:
-    client = boto3.session.Session().client("secretsmanager", config=_CONFIG)
+    # boto3 itself does not read AWS_REGION.
+    session = boto3.session.Session(region_name=aws_environment().region)
+    client = session.client("secretsmanager", config=_CONFIG)
     return str(client.get_secret_value(SecretId=name)["SecretString"])
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -24,26 +25,31 @@ logger = logging.getLogger(__name__)
 def catalog() -> Catalog:
     """The catalog of this process's settings. Raises ConfigurationError."""
     values = catalog_settings()
-    if ignored := overruled(values):
+    built = build(values)
+    if ignored := overruled(values, built):
         logger.warning("%s decides; %s is ignored.", Env.CATALOG, " and ".join(ignored))
-    return build(values)
+    return built
 
 
-def overruled(values: CatalogSettings) -> list[str]:
-    """The variables that are set and mean nothing beside PANTHEON_CATALOG."""
+def overruled(values: CatalogSettings, chosen: Catalog) -> list[str]:
+    """The variables that are set and mean nothing beside PANTHEON_CATALOG, which chose this catalog."""
     if not values.catalog:
         return []
+    keys = {provider.api_key for provider in chosen.providers.values()}
     names = (Env.LLM_PROVIDER, Env.LLM_BASE_URL, Env.LLM_API_KEY)
-    return [name for name in names if name.removeprefix("PANTHEON_").lower() in values.model_fields_set]
+    given = [name for name in names if name.removeprefix("PANTHEON_").lower() in values.model_fields_set]
+    return [name for name in given if f"env:{name}" not in keys]
 
 
 def build(values: CatalogSettings) -> Catalog:
     """The catalog that the settings choose. Raises ConfigurationError, one line that names the mistake."""
-    chosen = read_catalog(Path(values.catalog)) if values.catalog else _packaged(values)
+    chosen = _own(values.catalog) if values.catalog else _packaged(values)
     providers = {name: _with_local_model(each, values) for name, each in chosen.providers.items()}
     for name, alias in ((Env.ROUTING_ALIAS, values.routing_alias), (Env.SUMMARY_ALIAS, values.summary_alias)):
         if alias not in chosen:
-            raise ConfigurationError(f"{name}: there is no alias '{alias}' in the catalog.")
+            raise ConfigurationError(
+                f"{name}: there is no alias '{alias}' in the catalog; there are {', '.join(chosen)}."
+            )
     return Catalog(_timed(chosen, values.max_call_s), MappingProxyType(providers))
 
 
@@ -52,6 +58,19 @@ def models_behind(provider: str, model_id: str) -> tuple[Model, ...]:
     neither any more."""
     catalogs = [catalog(), *map(_read_packaged, get_args(LlmProvider))]
     return tuple(chain.from_iterable(each.behind(provider, model_id) for each in catalogs))
+
+
+def _own(file: str) -> Catalog:
+    """The catalog in the user's file. A shell leaves `~` as it is behind some words."""
+    path = Path(file)
+    with suppress(RuntimeError):
+        path = path.expanduser()
+    try:
+        return read_catalog(path)
+    except ConfigurationError as error:
+        if isinstance(error.__cause__, OSError):
+            raise ConfigurationError(f"{Env.CATALOG}: {path.absolute()}: {error.__cause__.strerror}.") from error
+        raise
 
 
 def _packaged(values: CatalogSettings) -> Catalog:

@@ -111,7 +111,8 @@ class _Alias(_Table):
 def read_catalog(path: Path) -> Catalog:
     """The catalog in a file. Raises ConfigurationError, one line that names file, table and key."""
     try:
-        document = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+        # Editors on Windows begin a file with a byte order mark.
+        document = tomllib.loads(path.read_text("utf-8-sig"), parse_float=Decimal)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:

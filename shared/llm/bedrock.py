@@ -20,6 +20,7 @@ from shared.llm.converse import optional_parts, read_response, write_request
 from shared.llm.exchange import Exchanges, Post
 from shared.llm.outcomes import Dialect
 from shared.llm.port import Completion, Request
+from shared.settings import aws_environment
 
 # Parameters are not validated: they are ours, and it takes a quarter of boto3's time.
 _CONFIG: Final = Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False)
@@ -72,7 +73,9 @@ class BedrockProvider:
             if self._client is None:
                 # Its lines have the prompt and the headers in them.
                 logging.getLogger("botocore").setLevel(logging.WARNING)
-                client = boto3.session.Session(region_name=self._region).client("bedrock-runtime", config=_CONFIG)
+                # boto3 itself does not read AWS_REGION.
+                session = boto3.session.Session(region_name=self._region or aws_environment().region)
+                client = session.client("bedrock-runtime", config=_CONFIG)
                 client.meta.events.register("before-send.bedrock-runtime.Converse", _take)
                 self._client = client
             return self._client

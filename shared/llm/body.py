@@ -21,6 +21,8 @@ _CHARSET: Final = re.compile(r"charset=[\"']?([A-Za-z0-9_.:-]{1,40})")
 _DECODER: Final = json.JSONDecoder(strict=False)
 _DONE: Final = "[DONE]"
 _LINE_END: Final = re.compile("\r\n|\r|\n")
+# An event of a real stream has some 200 bytes. Millions of tiny ones would take seconds beyond the call's clock.
+_MOST_LINES: Final = 100_000
 
 
 def plain(body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -39,7 +41,7 @@ def read_document(body: bytes) -> Any:
     ValueError or RecursionError for anything else."""
     text = body.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if text.startswith(("data:", "event:", ":", "id:", "retry:")):
-        return _put_together(_events(text))
+        return _put_together(_events(text), ended=text.rstrip().endswith(_DONE))
     document, end = _DECODER.raw_decode(text)
     rest = text[end:].strip()
     if rest and rest.removeprefix("data:").strip() != _DONE:
@@ -81,7 +83,10 @@ def _in_utf8(body: bytes, charset: str) -> bytes:
 
 def _events(text: str) -> Iterator[dict[str, Any]]:
     # str.splitlines would also split at characters that JSON may hold.
-    for line in _LINE_END.split(text):
+    lines = _LINE_END.split(text, _MOST_LINES)
+    if len(lines) > _MOST_LINES:
+        raise ValueError("too many events")
+    for line in lines:
         name, _, data = line.partition(":")
         if name == "data" and data.strip() not in ("", _DONE):
             event = _DECODER.decode(data.strip())
@@ -89,8 +94,9 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
                 yield event
 
 
-def _put_together(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """Parts of a streamed completion as one. A whole completion among them stands for itself."""
+def _put_together(events: Iterator[dict[str, Any]], *, ended: bool) -> dict[str, Any]:
+    """Parts of a streamed completion as one. A whole completion among them stands for itself. Raises ValueError for a
+    stream that breaks off, because its last count is not that of the call."""
     whole: dict[str, Any] = {}
     said: dict[str, list[str]] = {"content": [], "refusal": [], "reasoning_content": [], "reasoning": []}
     choice: dict[str, Any] = {}
@@ -103,6 +109,8 @@ def _put_together(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
                     piece = part["delta"].get(name) if isinstance(part.get("delta"), dict) else None
                     if isinstance(piece, str):
                         pieces.append(piece)
-    if "message" not in choice:
+    if choice and "message" not in choice:
+        if not (ended or choice.get("finish_reason") or "error" in whole):
+            raise ValueError("the stream breaks off")
         choice["message"] = {name: "".join(pieces) for name, pieces in said.items()}
-    return whole | {"choices": [choice]}
+    return whole | {"choices": [choice] if choice else []}

@@ -149,6 +149,8 @@ def _text(message: object) -> str:
             return text
         case {"content": [*parts]}:
             return "".join(map(_part, parts))
+        case {"content": dict(part)}:
+            return _part(part)
     return ""
 
 

@@ -1,11 +1,13 @@
 """The optional parts of requests, and which of them an alias's model has refused.
 
-The catalog says which parts a model takes. Where a provider refuses a part, later requests of the process leave it out.
+The catalog says which parts a model takes. Where a provider refuses a part, the process's requests leave it out for an
+hour. So a refusal that was a mistake does not last for ever.
 """
 
 import re
 import threading
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -13,6 +15,8 @@ from shared.llm.port import Request
 from shared.llm.refusal import Refusal
 
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
+# A part that is wanted again costs one refused request, which is not billed.
+KNOWN_S: Final = 3600.0
 # How refusals name each part, in both of our providers' protocols.
 _NAMES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
@@ -40,6 +44,11 @@ _UNKNOWN_NAME: Final = re.compile(
     r"|not (?:permitted|allowed)|deprecated|instead|no such|invalid (?:parameter|argument|field)",
     re.IGNORECASE,
 )
+_ABOUT_VALUE: Final = re.compile(
+    r"between|range|at (?:most|least)|(?:less|greater|more|higher|lower|larger|smaller) than|[<>]=?|[≤≥]"
+    r"|exceeds?|too (?:high|low|large|small)|(?:max|min)imum",
+    re.IGNORECASE,
+)
 _PARAMETER_CODES: Final = frozenset(
     {
         "unsupported_parameter",
@@ -62,20 +71,27 @@ _PARAMETER_WORDS: Final = re.compile(
 class Dialects:
     """Which optional parts each alias has refused in this process. Safe to use from any number of threads."""
 
-    def __init__(self) -> None:
-        self._refused: dict[str, frozenset[str]] = {}
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` tells seconds."""
+        self._clock = clock
+        self._refused: dict[str, Mapping[str, float]] = {}
         self._lock = threading.Lock()
 
     def refused(self, alias: str) -> frozenset[str]:
         """The parts that the alias's requests leave out."""
-        return self._refused.get(alias, frozenset())
+        return frozenset(self._known(alias))
+
+    def _known(self, alias: str) -> Mapping[str, float]:
+        """The refused parts, each with the moment until which it is left out."""
+        now = self._clock()
+        return {part: until for part, until in self._refused.get(alias, {}).items() if until > now}
 
     def learn(self, alias: str, part: str) -> bool:
         """Leave `part` out of the alias's requests. Returns whether the next one differs from the refused one."""
         with self._lock:
-            refused = self._refused[alias] = self.refused(alias) | {part}
+            refused = self._refused[alias] = {**self._known(alias), part: self._clock() + KNOWN_S}
         # A request always has an output cap, which has two names.
-        return not refused.issuperset(_CAPS) if part in _CAPS else True
+        return not refused.keys() >= set(_CAPS) if part in _CAPS else True
 
 
 def cap_name(request: Request, refused: Collection[str]) -> str:
@@ -86,9 +102,16 @@ def cap_name(request: Request, refused: Collection[str]) -> str:
 
 
 def temperature(request: Request, refused: Collection[str]) -> float | None:
-    """The temperature to send, if any."""
-    takes_none = request.model.dialect.temperature is False or "temperature" in refused
-    return None if takes_none else request.temperature
+    """The temperature to send, if any: at most the highest that the model takes. A fallback alias may take less than
+    the agent's own."""
+    highest, wanted = request.model.dialect.temperature, request.temperature
+    if wanted is None or highest is False or "temperature" in refused or _degrees(wanted) in refused:
+        return None
+    return min(wanted, highest) if isinstance(highest, float) else wanted
+
+
+def _degrees(temperature: float) -> str:
+    return f"temperature {temperature}"
 
 
 def schema(request: Request, refused: Collection[str], name: str) -> Mapping[str, object] | None:
@@ -136,6 +159,14 @@ def named_part(refusal: Refusal, sent: Collection[str]) -> str | None:
 def is_droppable(part: str, refusal: Refusal) -> bool:
     """Whether the alias may answer once `part` is left out or renamed."""
     return part not in _CAPS or bool(_UNKNOWN_NAME.search(f"{refusal.message} {' '.join(refusal.codes)}"))
+
+
+def learnt_as(part: str, refusal: Refusal, request: Request) -> str:
+    """The name under which a refused part is left out. A temperature out of range is left out alone, because those of
+    other agents may be within it."""
+    if part == "temperature" and request.temperature is not None and _ABOUT_VALUE.search(refusal.message):
+        return _degrees(request.temperature)
+    return part
 
 
 def is_about_parameter(refusal: Refusal) -> bool:

@@ -1,7 +1,7 @@
 """Tell from a provider's answer what a call means for the bill, and why it gave no answer.
 
 An outcome is `unbilled` only if the provider refused the request. A 200 without a readable count is `unknown`, except
-if its body is an error that names a status: then that status counts.
+if its body is an error that names a status, and nothing of an answer: then that status counts.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final
 
 from shared.llm.body import plain
 from shared.llm.chat_completions import word
-from shared.llm.dialects import is_about_parameter, is_droppable, named_part, refusable_parts
+from shared.llm.dialects import is_about_parameter, is_droppable, learnt_as, named_part, refusable_parts
 from shared.llm.overflow import is_overflow, read_window
 from shared.llm.port import CallError, Completion, Request
 from shared.llm.provider_message import tell
@@ -93,9 +93,11 @@ def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sen
         completion = _believed(dialect.read(body, request_id), request)
         if completion.status == "succeeded":
             return _explained(completion, request)
-    refusal = read_refusal(body, answer.headers.get("x-amzn-errortype"))
     status = answer.status
-    if status == 200 and refusal.status:
+    refusal = read_refusal(body, answer.headers.get("x-amzn-errortype"))
+    if 300 <= status < 400:
+        refusal = Refusal(_redirected(answer.headers.get("location", "")))
+    if status == 200 and refusal.status and not refusal.is_answer:
         status = refusal.status
     if 200 <= status < 300:
         return Completion("unknown", provider_request_id=request_id, error="malformed_response")
@@ -109,7 +111,15 @@ def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sen
     )
     if not 300 <= status < 500 or status in _TRIED:
         return replace(named, status="unknown", error="provider_error")
-    return _refused(named, status, refusal, sent)
+    return _refused(named, status, refusal, request, sent)
+
+
+def _redirected(location: str) -> str:
+    """Say where a redirect leads, without a user or a path, which may hold a secret."""
+    place = re.match(r"(https?://)(?:[^/?#@]*@)?([^/?#@:]{1,200})", location)
+    return (
+        f"Redirected to {place[1] + place[2] if place else 'another path'}. Redirects are not followed: see base_url."
+    )
 
 
 def _believed(completion: Completion, request: Request) -> Completion:
@@ -131,15 +141,15 @@ def _explained(completion: Completion, request: Request) -> Completion:
     return replace(completion, provider_message=message)
 
 
-def _refused(named: Completion, status: int, refusal: Refusal, sent: Sent) -> Completion:
+def _refused(named: Completion, status: int, refusal: Refusal, request: Request, sent: Sent) -> Completion:
     error = _error(status, refusal, named.retry_after_s)
+    # A quotation of the prompt must name no window and no parameter, which other tenants' calls would keep to.
     if error == "context_overflow":
-        return replace(named, error=error, context_window=read_window(refusal.message))
-    # A quotation of the prompt must not name a parameter.
+        return replace(named, error=error, context_window=read_window(named.provider_message or ""))
     unquoted = replace(refusal, message=named.provider_message or "")
     part = named_part(unquoted, refusable_parts(status, sent.optional))
     if part is not None and (error is None or refusal.parameter or status == 403):
-        adapted = is_droppable(part, unquoted) and sent.learn(part)
+        adapted = is_droppable(part, unquoted) and sent.learn(learnt_as(part, unquoted, request))
         return replace(named, error="invalid_parameter", adapted=adapted)
     if error is not None:
         return replace(named, error=error)

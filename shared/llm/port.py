@@ -5,6 +5,7 @@ that may have reached the provider without a readable count is `unknown`. A requ
 sent, is `unbilled`.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
@@ -14,6 +15,8 @@ from shared.domain.money import Usage
 
 # So many bytes of an answer, in UTF-8, are kept and shown.
 MAX_TEXT_BYTES: Final = 256 * 1024
+# Unicode's controls, formats such as a zero-width space, and blanks.
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 
 CallStatus = Literal["succeeded", "unbilled", "unknown"]
 # Why a call gave no answer. `shared.orchestration.attempts` decides which of them are worth another attempt.
@@ -116,3 +119,8 @@ def cut(text: str, most_bytes: int = MAX_TEXT_BYTES) -> str:
         return text
     # Decoding leaves out a character whose last bytes are missing.
     return text.encode()[:most_bytes].decode("utf-8", "ignore")
+
+
+def is_visible(text: str) -> bool:
+    """Whether a reader sees anything of `text`."""
+    return any(unicodedata.category(character) not in _INVISIBLE for character in text)

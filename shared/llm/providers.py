@@ -69,7 +69,7 @@ def _key(source: str | None, look_up: Callable[[str], str | None]) -> str | None
 
         return load_api_key(name)
     key = look_up(name)
-    if key is None:
+    if not key:
         raise ConfigurationError(f"api_key: the variable {name} is not set.")
     return key
 

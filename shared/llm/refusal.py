@@ -42,6 +42,7 @@ class Refusal:
         codes: The words for programs, in small letters.
         parameter: The parameter of the request that the error is about.
         status: The HTTP status that the body names.
+        is_answer: Whether the body also has a part of an answer, or a count of tokens.
         retry_delay: The body's own word for the time to wait, as in "35s".
     """
 
@@ -50,6 +51,7 @@ class Refusal:
     parameter: str | None = None
     status: int | None = None
     retry_delay: str | None = None
+    is_answer: bool = False
 
 
 def read_refusal(body: bytes, error_type: str | None = None) -> Refusal:
@@ -57,7 +59,8 @@ def read_refusal(body: bytes, error_type: str | None = None) -> Refusal:
     own message."""
     named = frozenset() if error_type is None else frozenset({error_type.partition(":")[0].lower()[:200]})
     try:
-        errors = list(_errors(read_document(body)))
+        document = read_document(body)
+        errors = list(_errors(document))
     except (ValueError, RecursionError):
         return Refusal(body[: 4 * MAX_MESSAGE].decode("utf-8", "replace")[:MAX_MESSAGE], named)
     codes = named | {code for error in errors for code in _codes(error)}
@@ -69,7 +72,18 @@ def read_refusal(body: bytes, error_type: str | None = None) -> Refusal:
         status=next((status for error in errors if (status := _status(error))), None)
         or next((_STATUS_OF[code] for code in sorted(codes) if code in _STATUS_OF), None),
         retry_delay=next((delay for error in errors for delay in _delays(error)), None),
+        is_answer=_is_answer(document),
     )
+
+
+def _is_answer(document: Any) -> bool:
+    """Whether a model may have worked for this body. Chat completions have choices, and Converse has an output."""
+    match document:
+        case {"choices": [_, *_]} | {"output": {"message": _}}:
+            return True
+        case {"usage": dict(usage)}:
+            return any(count for count in usage.values() if not isinstance(count, dict))
+    return False
 
 
 def _errors(document: Any) -> Iterator[Mapping[str, Any]]:

@@ -7,7 +7,8 @@ starts without one, on the safe side, and where that was not safe enough a provi
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from shared.catalog import Model
@@ -25,6 +26,9 @@ _TELLING_TOKENS = 256
 _LEAST, _MOST = 0.5, 3.0
 # An estimate that proved too low is put right at once, one that proved too high little by little.
 _EASE = 0.125
+# A provider may name a wrong window, so it is forgotten after this time. Then a prompt that is too long costs a refused
+# call, which is not billed.
+WINDOW_KNOWN_S = 900.0
 
 
 def estimate_tokens(messages: Iterable[Message]) -> int:
@@ -59,13 +63,17 @@ def are_within(usage: Usage, input_tokens: int, output_tokens: int) -> bool:
 class TokenEstimates:
     """The factor that corrects the estimates of each alias, and the windows that providers named."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` tells seconds."""
+        self._clock = clock
         self._factors: dict[str, float] = {}
-        self._windows: dict[str, int] = {}
+        # Each window with the moment until which it counts.
+        self._windows: dict[str, tuple[int, float]] = {}
 
     def window(self, model: Model) -> int:
-        """The model's window in tokens: the catalog's, or a smaller one that its provider named."""
-        return min(model.context_window, self._windows.get(model.alias, model.context_window))
+        """The model's window in tokens: the catalog's, or a smaller one that its provider named lately."""
+        named, until = self._windows.get(model.alias, (model.context_window, 0.0))
+        return min(model.context_window, named) if until > self._clock() else model.context_window
 
     def room(self, model: Model, max_output_tokens: int) -> int:
         """The estimated tokens that the messages of a call may take: the window less the output cap."""
@@ -75,7 +83,7 @@ class TokenEstimates:
     def learn_window(self, model: Model, window: int, max_output_tokens: int) -> None:
         """Take the window that a provider named. A number that leaves no room for a prompt is not a window."""
         if window - max_output_tokens - REQUEST_OVERHEAD >= _TELLING_TOKENS:
-            self._windows[model.alias] = window
+            self._windows[model.alias] = window, self._clock() + WINDOW_KNOWN_S
 
     def learn(self, alias: str, estimated: int, counted: int) -> None:
         """A provider counted so many tokens in a prompt that was estimated at `estimated`."""

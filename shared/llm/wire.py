@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import httpx
@@ -56,6 +57,8 @@ class Wire:
         self.trust_env = trust_env
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": "identity"},
+            # A cookie would join the calls of tenants, and cookies that grow would have every later call refused.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             limits=httpx.Limits(keepalive_expiry=KEEPALIVE_S),
             trust_env=trust_env,
         )
@@ -130,16 +133,27 @@ class Wire:
                 timeout=httpx.Timeout(None, connect=connect_s),
                 extensions={"trace": sending.trace},
             )
-            async with asyncio.timeout_at(deadline), post as response:
-                if response.status_code == 200:
-                    return Answer(200, response.headers, await _bounded_body(response))
-                told = Answer(response.status_code, response.headers)
-                return replace(told, body=await _explanation(response))
+            async with asyncio.timeout_at(deadline):
+                await self._drop_surplus()
+                async with post as response:
+                    if response.status_code == 200:
+                        return Answer(200, response.headers, await _bounded_body(response))
+                    told = Answer(response.status_code, response.headers)
+                    return replace(told, body=await _explanation(response))
         except Exception:
             # Whatever happens to the rest of it, a status that came stands.
             if told is not None:
                 return told
             raise
+
+    async def _drop_surplus(self) -> None:
+        """Close idle connections on which more than one answer came. httpx would take the rest for the next one."""
+        for transport in (self._client._transport, *self._client._mounts.values()):
+            for connection in (
+                list(transport._pool.connections) if isinstance(transport, httpx.AsyncHTTPTransport) else ()
+            ):
+                if connection.is_idle() and _surplus(connection):
+                    await connection.aclose()
 
 
 class _Sending:
@@ -156,6 +170,15 @@ class _Sending:
         elif event.endswith("send_request_headers.failed") and isinstance(info["exception"], LocalProtocolError):
             # The headers could not be written down, so they were not sent.
             self.began = False
+
+
+def _surplus(connection: object) -> bytes:
+    """The bytes that were read from a connection and belong to no answer yet."""
+    while (inner := getattr(connection, "_connection", None)) is not None:
+        connection = inner
+    state: Any = getattr(connection, "_h11_state", None)
+    surplus: bytes = b"" if state is None else state.trailing_data[0]
+    return surplus
 
 
 async def _bounded_body(response: httpx.Response) -> bytes:

@@ -19,7 +19,7 @@ from shared.catalog import CALL_MARGIN_S, Model
 from shared.domain.agent import Agent
 from shared.domain.money import ZERO
 from shared.domain.turn import SIZE_LIMIT, Plan, Purpose, Verdict
-from shared.llm.port import Completion, Message, Provider, Request, cut, storable
+from shared.llm.port import Completion, Message, Provider, Request, cut, is_visible, storable
 from shared.llm.tokens import TokenEstimates, estimate_tokens
 from shared.orchestration.next_alias import LONGEST_PAUSE_S, next_alias, pause_before
 from shared.orchestration.spoken import spoken
@@ -258,4 +258,4 @@ def _error(completion: Completion) -> str | None:
         return completion.error
     if completion.stop_reason == "content_filtered":
         return "content_filtered"
-    return None if completion.text.strip() else "empty_reply"
+    return None if is_visible(completion.text) else "empty_reply"

@@ -126,11 +126,13 @@ def test_a_check_of_a_dead_host_is_one_line_and_the_other_aliases_are_asked(
     providers: dict[str, FakeProvider], variables: dict[str, str]
 ) -> None:
     catalog = Path(variables["PANTHEON_CATALOG"])
-    catalog.write_text(catalog.read_text().replace(providers["north"].url, "http://127.0.0.1:1/v1"))
+    catalog.write_text(catalog.read_text().replace(providers["north"].url, "http://me:pass@127.0.0.1:1/v1"))
     ended = models(variables, "check")
     assert (ended.returncode, ended.stderr) == (1, "")
     dead, alive = ended.stdout.splitlines()
-    assert dead == "FAILED  fast: unavailable: Nothing was sent (ConnectError)."
+    assert dead == (
+        "FAILED  fast: unavailable: Nothing was sent (ConnectError). [providers.north] is at http://127.0.0.1:1."
+    )
     assert alive.startswith("ok      deep: ")
 
 

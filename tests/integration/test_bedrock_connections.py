@@ -18,7 +18,7 @@ from shared.llm.bedrock import BedrockProvider
 from shared.llm.port import Message
 from tests.fake_bedrock import FakeBedrock
 from tests.fake_bedrock.calls import complete, request
-from tests.fake_bedrock.environment import STAGE
+from tests.fake_bedrock.environment import REGION, STAGE
 from tests.fake_provider import Mood, moods
 from tests.fake_provider.calls import LIMIT_S, STUCK_S, wait_until
 
@@ -150,6 +150,15 @@ def test_nothing_was_sent_without_credentials_or_a_region(
     assert (completion.status, completion.error) == ("unbilled", "unavailable")
     assert f"({cause})" in caplog.text
     assert fake_bedrock.rows == []
+
+
+def test_the_region_is_that_of_aws_region_when_nothing_else_names_one(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, aws_environment: pytest.MonkeyPatch
+) -> None:
+    aws_environment.delenv("AWS_DEFAULT_REGION")
+    aws_environment.setenv("AWS_REGION", REGION)
+    assert complete(bedrock, request()).status == "succeeded"
+    assert len(fake_bedrock.rows) == 1
 
 
 def test_nothing_was_sent_while_credentials_did_not_come(

@@ -107,6 +107,14 @@ class TestSettle:
         assert isinstance(settled, Attempt)
         assert (settled.verdict, settled.error) == ("reply", None)
 
+    @pytest.mark.parametrize("text", ["", " \n\t\r", "\u00a0\u2003\u2028", "\ufeff\u200b\u2060\u00ad", "\x01\x1b"])
+    def test_a_text_that_nobody_sees_is_no_answer(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+        stage = Stage(monkeypatch)
+        stage.provider.enqueue(Completion("succeeded", text, "end_turn"))
+        stage.answers(None)
+        stage.asker.settle(ASK)
+        assert [closed.error for closed in stage.journal.closed] == ["empty_reply", None]
+
     def test_each_call_is_a_new_one_and_is_what_the_journal_was_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch).answers("timeout", "timeout", None)
         stage.asker.settle(ASK)

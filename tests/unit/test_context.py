@@ -10,7 +10,14 @@ from shared.catalog import build
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.llm.port import Message
-from shared.llm.tokens import MESSAGE_OVERHEAD, REQUEST_OVERHEAD, TokenEstimates, estimate_tokens, most_input_tokens
+from shared.llm.tokens import (
+    MESSAGE_OVERHEAD,
+    REQUEST_OVERHEAD,
+    WINDOW_KNOWN_S,
+    TokenEstimates,
+    estimate_tokens,
+    most_input_tokens,
+)
 from shared.orchestration.context import Context
 from shared.orchestration.window import Keep, keep_full, keep_in_steps
 from shared.settings import Settings
@@ -206,3 +213,11 @@ class TestTokenEstimates:
         for _ in range(200):
             estimates.learn("fast", 1000, counted)
         assert estimates.room(MODEL, CAP) == pytest.approx(self.ROOM / factor, rel=0.001)
+
+    def test_a_named_window_is_forgotten_after_a_while(self) -> None:
+        now = [0.0]
+        estimates = TokenEstimates(lambda: now[0])
+        estimates.learn_window(MODEL, 4096, CAP)
+        assert estimates.window(MODEL) == 4096
+        now[0] = WINDOW_KNOWN_S
+        assert estimates.window(MODEL) == MODEL.context_window
