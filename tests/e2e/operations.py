@@ -19,7 +19,7 @@ EXAMPLES: Final = {
     "role_prompt": "You edit.",
     "model_alias": "fast",
     "max_output_tokens": 16,
-    "temperature": 0.5,
+    "temperature": None,
     "enabled": True,
     "title": "Edited",
     "mode": "manual",

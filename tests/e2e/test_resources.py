@@ -26,7 +26,7 @@ def pages(tenant: Tenant, path: str, **query: Any) -> Iterator[list[dict[str, An
 
 class TestAgents:
     def test_an_agent_is_made_read_replaced_and_deleted(self, tenant: Tenant) -> None:
-        body = agent("writer", max_output_tokens=64, temperature=0.5, enabled=False)
+        body = agent("writer", max_output_tokens=64, temperature=None, enabled=False)
         made = tenant.http.post("agents", json=body)
         assert (made.status_code, made.json()) == (201, {**body, "version": 1})
         assert tenant.http.get("agents/writer").json() == made.json()

@@ -7,13 +7,11 @@ from decimal import Decimal, localcontext
 
 import pytest
 
-from shared import catalog as catalogs
-from shared.catalog import Rates
+from shared.catalog import Rates, catalog, chosen
 from shared.db.api.pages import PageRequest
 from shared.db.usage.totals import Period, load_totals
 from shared.domain.money import COUNTS, TOKEN_CLASSES, Usage
 from shared.llm.port import Request
-from shared.settings import settings
 from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, Killed, answer, body, unknown
 from tests.ledger_rows import hours_ago
 
@@ -25,13 +23,14 @@ def price(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pricing]:
     """Changes every alias's rates, as a release with new prices does."""
 
     def change(rates: Callable[[Rates], Rates]) -> None:
-        models = tuple(replace(model, rates=rates(model.rates)) for model in catalogs.build(settings()).values())
-        monkeypatch.setattr(catalogs, "_CATALOGS", {"scripted": models})
-        catalogs.catalog.cache_clear()
+        known = catalog()
+        priced = {alias: replace(model, rates=rates(model.rates)) for alias, model in known.items()}
+        monkeypatch.setattr(chosen, "_read_packaged", lambda _: replace(known, aliases=priced))
+        catalog.cache_clear()
 
     yield change
     monkeypatch.undo()
-    catalogs.catalog.cache_clear()
+    catalog.cache_clear()
 
 
 def times(factor: int) -> Callable[[Rates], Rates]:
