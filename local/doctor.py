@@ -54,10 +54,13 @@ def examine(environ: Mapping[str, str], say: Say) -> bool:
             say(f"Looking at the database {info.dbname} at {info.host}:{info.port}.")
             if not _is_of_this_release(connection, say):
                 return False
+            encoding = info.parameter_status("server_encoding")
+            if encoding != "UTF8":
+                say(f"BROKEN  encoding {encoding}; texts of some scripts cannot be stored")
             (counts,) = connection.execute(_COUNTS).fetchall()
             say(_COUNTED.format(**counts))
             holding = [_holds(connection, name, say) for name in INVARIANTS]
-            return closed and all(holding)
+            return closed and encoding == "UTF8" and all(holding)
     except psycopg.Error as error:
         raise DoctorError(f"The database does not answer: {_first_line(error)}") from error
 
@@ -70,7 +73,7 @@ def _connect(environ: Mapping[str, str]) -> Iterator[Connection]:
         check_database(owner_url)
     with operations_url(environ) as url:
         try:
-            connection = psycopg.connect(url, connect_timeout=_CONNECT_S, row_factory=dict_row)
+            connection = psycopg.connect(url, connect_timeout=_CONNECT_S, client_encoding="utf8", row_factory=dict_row)
         except psycopg.OperationalError as error:
             raise DoctorError(f"The role {Role.OPS} is not let into the database: {_first_line(error)}") from error
         with connection:

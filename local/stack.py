@@ -174,8 +174,8 @@ def _database(settings: Environment, resources: ExitStack, say: Say) -> str:
 
 
 def check_database(url: str) -> None:
-    """Raise StackError unless the database answers. No part of the password gets into the text, not even when it
-    was misread as part of the host for want of quoting."""
+    """Raise StackError unless the database answers and stores every script. No part of the password gets into the text,
+    not even when it was misread as part of the host for want of quoting."""
     try:
         parts = conninfo_to_dict(url) if url.startswith(("postgresql://", "postgres://")) else {"host": "?"}
     except psycopg.ProgrammingError:
@@ -184,9 +184,12 @@ def check_database(url: str) -> None:
     if not (re.fullmatch(r"[\w./:,-]+", host) and re.fullmatch(r"[0-9,]+", port)):
         raise StackError(f"{LocalEnv.DATABASE_URL}: not a PostgreSQL URL; %-encode special characters in its password.")
     try:
-        psycopg.connect(url, connect_timeout=_CONNECT_S).close()
+        with psycopg.connect(url, connect_timeout=_CONNECT_S) as connection:
+            encoding = connection.info.parameter_status("server_encoding")
     except psycopg.OperationalError as error:
         raise StackError(f"The database at {host}:{port} cannot be reached: {_first_line(error)}") from error
+    if encoding != "UTF8":
+        raise StackError(f"The database at {host}:{port} has the encoding {encoding}. Make one with ENCODING 'UTF8'.")
 
 
 def _prepare(owner_url: str, catalog: Catalog, say: Say) -> tuple[RoleUrls, str]:

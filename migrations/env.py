@@ -7,7 +7,9 @@ import migrations
 
 
 def run() -> None:
-    engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
+    # Whatever PGCLIENTENCODING says.
+    utf8 = {"client_encoding": "utf8"}
+    engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool, connect_args=utf8)
     try:
         with engine.connect() as connection:
             with connection.begin():

@@ -129,6 +129,8 @@ class Database:
                     password=self._address.password(),
                     autocommit=True,
                     connect_timeout=_CONNECT_S,
+                    # Whatever PGCLIENTENCODING says: the texts of models and users are of every script.
+                    client_encoding="utf8",
                     **_KEEPALIVE,
                 )
             except (psycopg.OperationalError, CredentialsUnavailable) as error:

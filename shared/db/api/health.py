@@ -17,13 +17,15 @@ _JOURNAL = compiled(
             func.has_any_column_privilege(literal("public.llm_calls"), literal("INSERT")),
             func.has_any_column_privilege(literal("public.llm_calls"), literal("UPDATE")),
             func.has_any_column_privilege(literal("public.usage_ledger"), literal("INSERT")),
-        ).label("writable")
+        ).label("writable"),
+        func.current_setting("server_encoding").label("encoding"),
     )
 )
 
 
 def load_checks(db: Database) -> dict[str, str]:
-    """`database`, `migration` and `journal`: "ok", the revision, or "failing: ..." with what is wrong."""
+    """`database`, `migration` and `journal`: "ok", the revision, or "failing: ..." with what is wrong. The database
+    must store every script."""
     try:
         rows, journal = db.read_all(None, (_REVISION, {}), (_JOURNAL, {}))
     except DatabaseUnavailable:
@@ -32,5 +34,7 @@ def load_checks(db: Database) -> dict[str, str]:
         return {"database": "ok"} | dict.fromkeys(("migration", "journal"), "failing: the schema is not there")
     revision = rows[0]["version_num"] if rows else "none"
     migration = revision if revision == MIGRATION_HEAD else f"failing: at {revision}, needs {MIGRATION_HEAD}"
+    encoding = journal[0]["encoding"]
+    stores = "ok" if encoding == "UTF8" else f"failing: the database has the encoding {encoding}, needs UTF8"
     writable = "ok" if journal[0]["writable"] else "failing: the journal cannot be written"
-    return {"database": "ok", "migration": migration, "journal": writable}
+    return {"database": stores, "migration": migration, "journal": writable}
