@@ -17,29 +17,12 @@ from local.stack import Stack
 from shared.db.engine import Row
 from tests.council_room import broken_invariants
 from tests.e2e.tenant import agent, environ, open_client
+from tests.e2e.two_providers import CATALOG, KEYS
 from tests.fake_provider import FakeProvider, Mood, Received, moods
 
-KEYS = {"north": "sk-of-the-north-4711", "south": "sk-of-the-south-0815"}
 MESSAGE = "Tell nobody that the treasure lies under the old lighthouse."
 MAX_CALL_S = 2
-CATALOG = """
-[providers.north]
-kind = "openai_compatible"
-base_url = "{north}"
-api_key = "env:NORTH_KEY"
-
-[providers.south]
-kind = "openai_compatible"
-base_url = "{south}"
-api_key = "env:SOUTH_KEY"
-
-[aliases.fast]
-provider = "north"
-model_id = "aurora"
-context_window = 8192
-max_output_tokens = 512
-rates = {{ input = "1", output = "2", cache_read = "0", cache_write = "1" }}
-
+SPARED = """
 [aliases.spared]
 provider = "north"
 model_id = "aurora"
@@ -47,13 +30,6 @@ context_window = 8192
 max_output_tokens = 512
 rates = {{ input = "1", output = "2", cache_read = "0", cache_write = "1" }}
 fallback_alias = "deep"
-
-[aliases.deep]
-provider = "south"
-model_id = "penguin"
-context_window = 8192
-max_output_tokens = 512
-rates = {{ input = "10", output = "20", cache_read = "0", cache_write = "10" }}
 """
 
 
@@ -75,7 +51,7 @@ def council(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Council]:
     folder = tmp_path_factory.mktemp("council")
     with FakeProvider() as north, FakeProvider() as south:
         file = folder / "models.toml"
-        file.write_text(CATALOG.format(north=north.url, south=south.url))
+        file.write_text((CATALOG + SPARED).format(north=north.url, south=south.url))
         keys = {f"{name.upper()}_KEY": key for name, key in KEYS.items()}
         variables = environ(folder / "data", catalog=file, max_call_s=MAX_CALL_S, turn_seconds=20) | keys
         with (

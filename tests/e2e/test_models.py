@@ -10,36 +10,11 @@ import pytest
 
 from local.stack import Stack
 from tests.e2e.tenant import agent, environ, open_client
+from tests.e2e.two_providers import CATALOG, KEYS
 from tests.fake_provider import FakeProvider, moods
 
 PANTHEON = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())"]
 TIMEOUT_S = 60.0
-KEYS = {"north": "sk-of-the-north", "south": "sk-of-the-south"}
-CATALOG = """
-[providers.north]
-kind = "openai_compatible"
-base_url = "{north}"
-api_key = "env:NORTH_KEY"
-
-[providers.south]
-kind = "openai_compatible"
-base_url = "{south}"
-api_key = "env:SOUTH_KEY"
-
-[aliases.fast]
-provider = "north"
-model_id = "aurora"
-context_window = 8192
-max_output_tokens = 512
-rates = {{ input = "1", output = "2", cache_read = "0", cache_write = "1" }}
-
-[aliases.deep]
-provider = "south"
-model_id = "penguin"
-context_window = 8192
-max_output_tokens = 512
-rates = {{ input = "10", output = "20", cache_read = "0", cache_write = "10" }}
-"""
 
 
 @pytest.fixture
