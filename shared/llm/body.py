@@ -7,8 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from shared.llm.wire import MAX_BODY_BYTES
-
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 _BARE_DEFLATE: Final = -zlib.MAX_WBITS

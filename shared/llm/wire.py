@@ -19,7 +19,8 @@ from typing import Any, Final
 import httpx
 from httpcore import LocalProtocolError
 
-MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+from shared.llm.body import MAX_BODY_BYTES
+
 # The status of an error has said the most. Its body explains, so little of it is read, and not for long.
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 REFUSAL_S: Final = 1.0

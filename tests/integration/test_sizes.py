@@ -59,7 +59,7 @@ def test_a_turn_of_huge_replies_is_stored_within_its_limit_and_read_back(room: C
 
 def test_a_huge_turn_with_a_failed_attempt_is_answered_with_its_stored_bytes(room: CouncilRoom) -> None:
     """Publish adds the end of its response. Replies that only the turn's limit cut are not cut once more."""
-    room.provider.enqueue(answer(""), *[answer("\x01" * 100_000)] * len(ALIASES))
+    room.provider.enqueue(answer(""), *[answer("0" + "\x01" * 100_000)] * len(ALIASES))
     outcome = room.take(ASKED)
     assert SIZE_LIMIT in {reason for _, reason in texts(body(outcome))}
     assert load_turn(room.db, room.actor, outcome.turn_id).body == outcome.body
@@ -99,7 +99,7 @@ def test_a_running_turn_is_shown_within_the_limit(room: CouncilRoom) -> None:
         shown.append(load_turn(reader, room.actor, room.row("SELECT id FROM turns")["id"]).body)
         return "Roses."
 
-    room.provider.enqueue(*(answer("\x01" * 3_000_000) for _ in range(2)), look)
+    room.provider.enqueue(*(answer("0" + "\x01" * 3_000_000) for _ in range(2)), look)
     room.take(ASKED)
     assert len(json.loads(shown[0])["replies"]) == 2
     assert len(shown[0].encode()) <= MAX_TURN_BYTES

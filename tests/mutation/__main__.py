@@ -74,7 +74,9 @@ def main() -> int:
 
 def _collect(tests: Collection[str], work: Callable[[Trials], None]) -> None:
     with tempfile.TemporaryDirectory() as folder, postgres.start(Path(folder), settings=_SETTINGS) as server:
-        pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[Trials(server, work)])
+        # What is tried has imported anyio, whose plugin for pytest is not ours.
+        options = ["-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+        pytest.main([*options, *tests], plugins=[Trials(server, work)])
 
 
 def _try_all(trials: Trials, results: Results, mutants: Sequence[Mutant], options: argparse.Namespace) -> None:

@@ -6,8 +6,7 @@ import zlib
 
 import pytest
 
-from shared.llm.body import plain, read_document
-from shared.llm.wire import MAX_BODY_BYTES
+from shared.llm.body import MAX_BODY_BYTES, plain, read_document
 
 TEXT = '{"text": "Grüße 👋"}'
 BODY = TEXT.encode()

@@ -160,7 +160,7 @@ def test_what_is_no_completion_is_malformed(document: bytes) -> None:
         ({"content": ""}, ""),
         ({"content": None, "tool_calls": []}, ""),
         ({"content": 7}, ""),
-        ({"content": {"type": "text", "text": "no"}}, ""),
+        ({"content": {"type": "text", "text": "fine"}}, "fine"),
         ("no", ""),
         ({"content": "nul \x00 and surrogate \ud83d!"}, "nul \ufffd and surrogate \ufffd!"),
         ({"content": "a pair \ud83d\ude00"}, "a pair \U0001f600"),
