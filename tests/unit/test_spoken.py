@@ -106,6 +106,7 @@ def test_a_name_behind_thinking_is_left_out_for_agents_alone() -> None:
         ("So.", "<think>Hm.</think>Use tests.", "So.\n\nHm."),
         ("So.", "", "So."),
         (None, "<think>nul \x00 and surrogate \ud83d!", "nul \ufffd and surrogate \ufffd!"),
+        (" \n", "<think>Hm.</think>Use tests.", "Hm."),
         (" \n", "<think>\n\n</think>Use tests.", None),
         (None, "Use tests.", None),
     ],
