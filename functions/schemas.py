@@ -256,7 +256,8 @@ class ExportView(BaseModel):
 
 
 class AttemptView(BaseModel):
-    """`provider_message` is the provider's own words about an error, up to 500 characters. Only admins see it."""
+    """`provider_message` is the provider's own words about an error, up to 500 characters. `thinking` is the model's
+    thinking, up to 16 KiB. Only admins see them, until the session is deleted."""
 
     call_id: str
     step: int
@@ -267,6 +268,7 @@ class AttemptView(BaseModel):
     verdict: Literal["reply", "failed"] | None
     error: str | None
     provider_message: str | None
+    thinking: str | None
 
 
 class PinnedAgentView(BaseModel):

@@ -1,4 +1,4 @@
-"""Keep until when a provider asked to wait, what it said about an error, and by which provider each row was spent.
+"""Keep until when a provider asked to wait, its words about an error, a model's thinking, and each row's provider.
 
 The release before neither reads nor writes the new columns. It goes on rolling up `usage_hourly` and `usage_daily`;
 this release rolls up `usage_hours` and `usage_days` again, which the release before does not use. Their old sums are
@@ -10,6 +10,8 @@ revision = "0017"
 down_revision = "0016"
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+# The words of a provider about an error, and those of a model before its answer.
+WORDS = ("provider_message", "thinking")
 SPANS = ("usage_hours", "usage_days")
 PROGRESS = "usage_rolled_up"
 OLD_KEY = "tenant_id, start, agent_key, model_alias, purpose, account, kind"
@@ -33,15 +35,17 @@ CALLED = "SELECT c.provider FROM public.llm_calls c WHERE c.call_id = usage_ledg
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE llm_calls ADD COLUMN retry_at timestamptz, ADD COLUMN provider_message text")
-    # A virtual column rewrites nothing.
-    present = "boolean GENERATED ALWAYS AS (provider_message IS NOT NULL) VIRTUAL"
-    op.execute(
-        f"-- squawk-ignore adding-field-with-default\nALTER TABLE llm_calls ADD COLUMN has_provider_message {present}"
-    )
-    # Operations see whether there is a message, and never read it.
-    op.execute("GRANT SELECT (retry_at, has_provider_message) ON llm_calls TO pantheon_ops")
-    _forget_messages()
+    op.execute("ALTER TABLE llm_calls ADD COLUMN retry_at timestamptz")
+    for name in WORDS:
+        op.execute(f"ALTER TABLE llm_calls ADD COLUMN {name} text")
+        # A sample that ANALYZE keeps would outlive a deleted session.
+        op.execute(f"ALTER TABLE llm_calls ALTER COLUMN {name} SET STATISTICS 0")
+        # A virtual column rewrites nothing.
+        present = f"has_{name} boolean GENERATED ALWAYS AS ({name} IS NOT NULL) VIRTUAL"
+        op.execute(f"-- squawk-ignore adding-field-with-default\nALTER TABLE llm_calls ADD COLUMN {present}")
+    # Operations see whether there are words, and never read them.
+    op.execute(f"GRANT SELECT (retry_at, {', '.join(f'has_{name}' for name in WORDS)}) ON llm_calls TO pantheon_ops")
+    _forget_words()
     op.execute("ALTER TABLE usage_ledger ADD COLUMN provider text")
     op.execute("GRANT INSERT (provider) ON usage_ledger TO pantheon_ops")
     provider = f", coalesce(provider, ({CALLED})) AS provider"
@@ -74,21 +78,22 @@ def _entries(more: str = "") -> str:
         FROM usage_ledger"""  # noqa: S608
 
 
-def _forget_messages() -> None:
-    """A message goes with the text of its session, whichever release deletes that: deleting a session and publishing a
+def _forget_words() -> None:
+    """The words go with the text of their session, whichever release deletes that: deleting a session and publishing a
     turn both set `output`, and so does an outcome of a deleted turn."""
     op.execute("""
-        CREATE FUNCTION forget_provider_message() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+        CREATE FUNCTION forget_words() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
         BEGIN
             IF OLD.posted_at IS NOT NULL
                 OR EXISTS (SELECT FROM public.turns t WHERE t.id = NEW.turn_id AND t.deleted_at IS NOT NULL) THEN
                 NEW.provider_message := NULL;
+                NEW.thinking := NULL;
             END IF;
             RETURN NEW;
         END $$""")
     op.execute("""
-        CREATE TRIGGER llm_calls_forget_provider_message BEFORE UPDATE OF output ON llm_calls FOR EACH ROW
-        WHEN (NEW.provider_message IS NOT NULL) EXECUTE FUNCTION forget_provider_message()""")
+        CREATE TRIGGER llm_calls_forget_words BEFORE UPDATE OF output ON llm_calls FOR EACH ROW
+        WHEN (NEW.provider_message IS NOT NULL OR NEW.thinking IS NOT NULL) EXECUTE FUNCTION forget_words()""")
 
 
 def _empty() -> None:
@@ -125,7 +130,7 @@ def downgrade() -> None:
     op.execute(f"CREATE {_entries()}")
     op.execute("GRANT SELECT ON usage_entries TO pantheon_app, pantheon_ops")
     op.execute("ALTER TABLE usage_ledger DROP COLUMN provider")
-    op.execute("DROP TRIGGER llm_calls_forget_provider_message ON llm_calls")
-    op.execute("DROP FUNCTION forget_provider_message")
-    dropped = ("has_provider_message", "provider_message", "retry_at")
+    op.execute("DROP TRIGGER llm_calls_forget_words ON llm_calls")
+    op.execute("DROP FUNCTION forget_words")
+    dropped = (*(f"has_{name}" for name in WORDS), *WORDS, "retry_at")
     op.execute(f"ALTER TABLE llm_calls {', '.join(f'DROP COLUMN {name}' for name in dropped)}")

@@ -117,6 +117,7 @@ def read_completion(body: bytes, request_id: str | None = None) -> Completion:
         stop_reason=stop_reason,
         usage=usage,
         provider_request_id=request_id or word(document.get("id")),
+        thinking=storable(_thinking(message)) or None,
         error=_error(document, choice) or thinking_only(text, stop_reason, usage.reasoning_tokens or _thought(message)),
     )
 
@@ -178,6 +179,36 @@ def _thought(message: object) -> bool:
         case dict():
             return any(message.get(name) for name in _THINKING)
     return False
+
+
+def _thinking(message: object) -> str:
+    """The text of the thinking that the message holds beside its own."""
+    if not isinstance(message, dict):
+        return ""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    within = [part for part in parts if isinstance(part, dict) and part.get("type") in _THINKING]
+    # Some providers send one thought under several names.
+    thoughts = (within, *(message.get(name) for name in _THINKING))
+    return next(filter(None, map(_thought_text, thoughts)), "")
+
+
+def _thought_text(thought: object) -> str:
+    match thought:
+        case str():
+            return thought
+        case [*parts]:
+            return "".join(map(_thought_part, parts))
+    return ""
+
+
+def _thought_part(part: object) -> str:
+    match part:
+        case {"thinking": str(text)} | {"text": str(text)} | {"summary": str(text)}:
+            return text
+        case {"thinking": [*parts]}:
+            return "".join(map(_part, parts))
+    return ""
 
 
 def _error(document: Mapping[str, object], choice: Mapping[str, object]) -> Literal["provider_error"] | None:

@@ -131,6 +131,7 @@ def read_response(body: bytes, request_id: str | None = None) -> Completion:
         stop_reason=stop_reason,
         usage=usage,
         provider_request_id=request_id,
+        thinking=storable(_thinking(document)) or None,
         error=thinking_only(text, stop_reason, _thought(document)),
     )
 
@@ -163,6 +164,20 @@ def _thought(document: object) -> bool:
         case {"output": {"message": {"content": [*blocks]}}}:
             return any(isinstance(block, dict) and "reasoningContent" in block for block in blocks)
     return False
+
+
+def _thinking(document: object) -> str:
+    match document:
+        case {"output": {"message": {"content": [*blocks]}}}:
+            return "".join(map(_block_thinking, blocks))
+    return ""
+
+
+def _block_thinking(block: object) -> str:
+    match block:
+        case {"reasoningContent": {"reasoningText": {"text": str(text)}}}:
+            return text
+    return ""
 
 
 def _block_text(block: object) -> str:

@@ -15,6 +15,8 @@ from shared.domain.money import Usage
 
 # So many bytes of an answer, in UTF-8, are kept and shown.
 MAX_TEXT_BYTES: Final = 256 * 1024
+# So many bytes of an answer's thinking, in UTF-8 and as JSON, are kept. An audit shows all attempts of a turn at once.
+MAX_THINKING_BYTES: Final = 16 * 1024
 # Unicode's controls, formats such as a zero-width space, and blanks.
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 
@@ -80,6 +82,7 @@ class Completion:
         retry_after_s: The seconds that the provider asked us to wait.
         provider_message: The provider's own words about an error, or ours where it has none, for the operator: one
             storable line without secrets and without the prompt.
+        thinking: The model's thinking, storable. Only the journal keeps it, for the audit.
         context_window: The window in tokens that a `context_overflow` named.
         adapted: Whether the alias's next request leaves out the parameter of an `invalid_parameter`. None: not known.
     """
@@ -92,6 +95,7 @@ class Completion:
     error: CallError | None = None
     retry_after_s: float | None = None
     provider_message: str | None = None
+    thinking: str | None = None
     context_window: int | None = None
     adapted: bool | None = None
 

@@ -1,4 +1,4 @@
-"""Take the thinking out of a text in which a model wrote it between marks, such as `<think>...</think>Answer`.
+"""Split the thinking from a text in which a model wrote it between marks, such as `<think>...</think>Answer`.
 
 A text without marks stays as it is, and a mark in code or in quotes is text. Outside of both:
 
@@ -34,22 +34,25 @@ _BLANKS: Final = re.compile(r"(?:[^\S\n]*+\n)++|[^\S\n]++")
 _MOST_PASSES: Final = 4
 
 
-def without_thinking(text: str) -> str:
-    """Return `text` without its thinking, in time linear in its length."""
+def split_thinking(text: str) -> tuple[str, str]:
+    """Return `text` without its thinking, and the thinking without its outer marks, in time linear in its length."""
     if not _MARK.search(text):
-        return text
+        return text, ""
+    thinking: list[str] = []
     for _ in range(_MOST_PASSES):
-        parts = _parts(text)
-        if len(parts) == 1:
+        parts, thoughts = _parts(text)
+        if not thoughts:
             break
+        thinking += thoughts
         text = _joined(parts)
-    return text
+    return text, "\n\n".join(filter(None, map(str.strip, thinking)))
 
 
-def _parts(text: str) -> list[str]:
-    """The parts of `text` before, between and behind its thinking."""
+def _parts(text: str) -> tuple[list[str], list[str]]:
+    """The parts of `text` before, between and behind its thinking, and the thoughts between them."""
     opening, closing = (_Marks(text, mark) for mark in (_OPENING, _CLOSING))
     parts: list[str] = []
+    thoughts: list[str] = []
     begin = position = nested = 0
     while match := _TOKEN.search(text, position):
         position = match.end()
@@ -60,16 +63,18 @@ def _parts(text: str) -> list[str]:
             continue
         alone = _stands_alone(text, match.start(), begin)
         if match.lastgroup == "open":
-            end = closing.end_behind(position) or (len(text) if alone else 0)
+            start, end = closing.first_behind(position) or ((len(text), len(text)) if alone else (0, 0))
             if end:
                 nested = opening.count(position, end)
                 parts.append(text[begin : match.start()])
+                thoughts.append(text[position:start])
                 begin = position = end
         elif nested or alone:
             nested = max(0, nested - 1)
             parts.append("")
+            thoughts.append(text[begin : match.start()])
             begin = position
-    return [*parts, text[begin:]]
+    return [*parts, text[begin:]], thoughts
 
 
 class _Marks:
@@ -78,10 +83,10 @@ class _Marks:
     def __init__(self, text: str, mark: re.Pattern[str]) -> None:
         self._spans = [match.span() for match in mark.finditer(text) if not _is_quoted(text, match)]
 
-    def end_behind(self, position: int) -> int:
-        """The end of the first mark behind `position`, 0 if there is none."""
+    def first_behind(self, position: int) -> tuple[int, int] | None:
+        """Where the first mark behind `position` starts and ends."""
         index = bisect_left(self._spans, (position, 0))
-        return self._spans[index][1] if index < len(self._spans) else 0
+        return self._spans[index] if index < len(self._spans) else None
 
     def count(self, start: int, end: int) -> int:
         return bisect_left(self._spans, (end, 0)) - bisect_left(self._spans, (start, 0))

@@ -1,7 +1,7 @@
 """Read an answer as the one text that is stored, shown and sent to other models.
 
-Every answer passes here before the journal keeps it. So thinking is stored nowhere, and a resumed turn reads the same
-text.
+Every answer passes here before the journal keeps it, so a resumed turn reads the same text. The journal keeps the
+thinking apart from the text, for the audit.
 """
 
 import re
@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Final
 
 from shared.domain.agent import Agent
-from shared.llm.port import Completion
-from shared.llm.thinking import without_thinking
+from shared.domain.json_text import cut_json
+from shared.llm.port import MAX_THINKING_BYTES, Completion, storable
+from shared.llm.thinking import split_thinking
 from shared.orchestration.tags import name_pattern
 
 # The answer was thinking and nothing else.
@@ -20,14 +21,14 @@ _COLON: Final = r"(?:：|:(?!(?-i:[a-z])|[/:]))"
 
 
 def spoken(completion: Completion, agent: Agent | None) -> Completion:
-    """The completion without thinking and, if `agent` gave it, without its name as a speaker's at the beginning."""
-    text = without_thinking(completion.text)
+    """The completion with its thinking apart from its text and, if `agent` gave it, without its name as a speaker's at
+    the beginning."""
+    text, thinking = split_thinking(completion.text)
+    apart = replace(completion, text=text, thinking=_joined(completion.thinking, thinking))
     if completion.text.strip() and not text.strip():
         known = completion.error or (None if completion.stop_reason == "content_filtered" else THINKING_ONLY)
-        return replace(completion, text="", error=known)
-    if agent is not None:
-        text = without_own_name(text, agent)
-    return completion if text == completion.text else replace(completion, text=text)
+        return replace(apart, text="", error=known)
+    return apart if agent is None else replace(apart, text=without_own_name(text, agent))
 
 
 def without_own_name(text: str, agent: Agent) -> str:
@@ -36,6 +37,12 @@ def without_own_name(text: str, agent: Agent) -> str:
     rest = text[found.end() :] if found else ""
     # A text that is nothing but the name is the answer.
     return rest if rest.strip() else text
+
+
+def _joined(*thoughts: str | None) -> str | None:
+    """As much of these thoughts as the journal keeps. None if there is none."""
+    thinking = "\n\n".join(thought.strip() for thought in thoughts if thought and thought.strip())
+    return cut_json(storable(thinking), MAX_THINKING_BYTES) or None
 
 
 def _speaker(agent: Agent) -> re.Pattern[str]:

@@ -127,6 +127,7 @@ class Call:
             "error_code": attempt.error,
             "provider_request_id": completion.provider_request_id,
             "provider_message": completion.provider_message,
+            "thinking": completion.thinking,
             "retry_after_s": completion.retry_after_s,
         }
         return {f"o_{name}": value for name, value in fields.items()}

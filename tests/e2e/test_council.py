@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.tenant import Tenant
+from local.stack import Stack
+from tests.e2e.tenant import Tenant, open_client
 from tests.fake_provider import FakeProvider, moods
 from tests.quoted import quoted, speakers
 
@@ -67,14 +68,22 @@ def test_a_manager_that_thinks_aloud_and_says_names_routes(
     assert (keys_of(turn), turn["plan"]["source"], turn["fallbacks"]) == (["critic", "writer"], "routing", [])
 
 
-def test_thinking_is_shown_to_nobody_and_fed_to_nobody(tenant: Tenant, session_id: str, provider: FakeProvider) -> None:
+def test_thinking_is_shown_to_admins_alone_and_fed_to_nobody(
+    stack: Stack, tenant: Tenant, session_id: str, provider: FakeProvider
+) -> None:
     provider.add(moods.ok("<think>SECRET ...</think>Use tests."), when="You are Writer,")
     turn = tenant.take(session_id, "@writer @critic How?")
     assert turn["replies"][0]["text"] == "Use tests."
-    (audit,) = tenant.http.get(f"turns/{turn['id']}/audit").json()["items"]
+    (known,) = tenant.http.get(f"turns/{turn['id']}/audit").json()["items"]
+    assert [attempt["thinking"] for attempt in known["detail"]["attempts"]] == ["SECRET ...", None]
+    with open_client(stack.url, stack.token(tenant=tenant.id, roles=("member",))) as member:
+        (audit,) = member.get(f"turns/{turn['id']}/audit").json()["items"]
+    assert [attempt["thinking"] for attempt in audit["detail"]["attempts"]] == [None, None]
     followed = tenant.take(session_id, "@critic And now?")
     heard = [message["content"] for request in tenant.requests for message in request.messages]
-    stored = tenant.rows("SELECT text FROM replies WHERE turn_id = %s", turn["id"]) + tenant.calls(turn["id"])
+    calls = tenant.calls(turn["id"])
+    assert [call.pop("thinking") for call in calls] == ["SECRET ...", None]
+    stored = tenant.rows("SELECT text FROM replies WHERE turn_id = %s", turn["id"]) + calls
     assert "SECRET" not in f"{turn} {audit} {followed} {heard} {stored}"
 
 

@@ -53,12 +53,19 @@ def _check_outcome(completion: Completion) -> None:
 
 
 def _check_parts(completion: Completion) -> None:
-    for text in (completion.text, completion.stop_reason or "", completion.provider_request_id or ""):
+    for text in (
+        completion.text,
+        completion.thinking or "",
+        completion.stop_reason or "",
+        completion.provider_request_id or "",
+    ):
         assert storable(text) == text
+    assert completion.thinking != ""
     assert len(completion.stop_reason or "") <= chat_completions.MAX_WORD
     for tokens in asdict(completion.usage).values():
         assert type(tokens) is int
         assert 0 <= tokens < 2**63
     if completion.status != "succeeded":
         assert not completion.text
+        assert completion.thinking is None
         assert not any(asdict(completion.usage).values())

@@ -64,6 +64,14 @@ def test_a_counted_200_succeeded_whatever_its_text(
     assert completion.usage == Usage(row.usage["inputTokens"], row.usage["outputTokens"])
 
 
+def test_thinking_is_read_apart_from_the_text(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
+    redacted = {"reasoningContent": {"redactedContent": "AAAA"}}
+    fake_bedrock.add(thinking("So."))
+    fake_bedrock.add(moods.ok(message={"content": [redacted, {"text": "So."}]}))
+    completions = [bedrock.complete(request()) for _ in range(2)]
+    assert [(each.text, each.thinking) for each in completions] == [("So.", "Let me see."), ("So.", None)]
+
+
 def test_what_the_cache_served_and_took_in_is_counted_apart(
     fake_bedrock: FakeBedrock, bedrock: BedrockProvider
 ) -> None:

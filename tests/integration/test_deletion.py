@@ -95,10 +95,18 @@ def cancelled(room: CouncilRoom) -> None:
 
 def told_why(room: CouncilRoom) -> None:
     room.provider = ScriptedProvider()
-    refusal = Completion("unbilled", error="refused", provider_message=f"Not about {WORD}.")
-    room.provider.enqueue(refusal, say)
+    said = (f"Not about {WORD} {number}." for number in range(2))
+    room.provider.enqueue(*(Completion("unbilled", error="refused", provider_message=each) for each in said), say)
+    assert room.take(f"{MESSAGE} @researcher").status == "completed"
+    assert room.row("SELECT count(*) AS rows FROM llm_calls WHERE has_provider_message")["rows"] == 2
+
+
+def thought(room: CouncilRoom) -> None:
+    """Two thoughts that differ, because the planner's samples begin with the second value of a column."""
+    room.provider = ScriptedProvider()
+    room.provider.enqueue(*(answer(f"<think>Is it {WORD} {number}?</think>So.") for number in range(2)))
     assert room.take(MESSAGE).status == "completed"
-    assert room.row("SELECT provider_message FROM llm_calls WHERE step = 0")["provider_message"] is not None
+    assert room.row("SELECT count(*) AS rows FROM llm_calls WHERE has_thinking")["rows"] == 2
 
 
 def routed(room: CouncilRoom) -> None:
@@ -124,6 +132,7 @@ PASTS: dict[str, Callable[[CouncilRoom], None]] = {
     "a failed turn": failed,
     "a cancelled turn": cancelled,
     "a turn with a message of its provider": told_why,
+    "a turn with thinking": thought,
     "a routed turn": routed,
     "a turn whose routing could not be read": unreadably_routed,
     "a turn that was resumed, with calls of unknown outcome": resumed,
@@ -151,6 +160,9 @@ def test_what_was_said_is_gone_with_the_session(said: CouncilRoom, past: str) ->
 def test_what_was_said_is_in_tables_only_and_never_in_samples_of_them(said: CouncilRoom) -> None:
     summarised(said)
     assert dump(said).keys() == {"sessions", "turns", "replies", "summaries"}
+    told_why(said)
+    thought(said)
+    assert dump(said).keys() == {"sessions", "turns", "replies", "summaries", "llm_calls"}
 
 
 def late(room: CouncilRoom, call_id: UUID) -> None:
@@ -160,7 +172,7 @@ def late(room: CouncilRoom, call_id: UUID) -> None:
     outcome |= (
         limits() | {f"o_{name}": 1 for name in COUNTS} | {"o_status": "succeeded", "o_cost_usd": 0, "o_output": WORD}
     )
-    outcome["o_provider_message"] = WORD
+    outcome |= {"o_provider_message": WORD, "o_thinking": WORD}
     turn_id = room.row("SELECT id FROM turns")["id"]
     room.open_database().run(room.tenant_id, RECORD, {**outcome, "o_call_id": call_id, "t_id": turn_id, "t_epoch": 1})
 

@@ -282,6 +282,40 @@ def test_an_answer_that_thinking_used_up_is_told_from_an_empty_one(usage: object
     assert read_completion(body(usage, choices=[cut | {"finish_reason": "stop"}])).error is None
 
 
+@pytest.mark.parametrize(
+    ("message", "thinking"),
+    [
+        ({"reasoning_content": "Let me think."}, "Let me think."),
+        ({"reasoning": "Let me think."}, "Let me think."),
+        ({"thinking": "Let me think."}, "Let me think."),
+        ({"reasoning_content": "", "reasoning": "Let me think."}, "Let me think."),
+        ({"reasoning": "Once.", "reasoning_details": [{"type": "reasoning.text", "text": "Once."}]}, "Once."),
+        ({"reasoning_details": [{"type": "reasoning.text", "text": "Let "}, {"summary": "me."}]}, "Let me."),
+        ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "AAAA"}]}, None),
+        (
+            {"content": [{"type": "thinking", "thinking": "Let me "}, {"type": "thinking", "text": "think."}]},
+            "Let me think.",
+        ),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Let"}, 7]}]}, "Let"),
+        ({"content": [{"type": "text", "text": "So."}, "no"]}, None),
+        ({"reasoning_content": "nul \x00 and surrogate \ud83d!"}, "nul \ufffd and surrogate \ufffd!"),
+        ({"reasoning_content": 7, "reasoning": {"text": "no"}, "thinking": True}, None),
+        ({"content": "So."}, None),
+        (None, None),
+    ],
+)
+def test_thinking_is_read_apart_from_the_text(message: object, thinking: str | None) -> None:
+    assert read_completion(body(message=message)).thinking == thinking
+
+
+def test_thinking_of_a_stream_is_put_together() -> None:
+    deltas = ({"reasoning_content": "Let "}, {"reasoning_content": "me."}, {"content": "So."})
+    events: list[object] = [{"choices": [{"delta": delta}]} for delta in deltas]
+    events.append({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": COUNTED})
+    completion = read_completion("".join(f"data: {json.dumps(event)}\n\n" for event in events).encode())
+    assert (completion.text, completion.thinking) == ("So.", "Let me.")
+
+
 def test_an_answer_that_was_cut_after_thinking_has_its_text() -> None:
     cut = {"message": {"content": "So, "}, "finish_reason": "length"}
     assert read_completion(body(THOUGHT, choices=[cut])).error is None

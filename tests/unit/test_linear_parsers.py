@@ -39,7 +39,7 @@ from shared.llm.converse import metadata_value, read_response
 from shared.llm.outcomes import Dialect, Sent, outcome
 from shared.llm.port import Completion, Message, Request, cut, storable
 from shared.llm.structured import parse
-from shared.llm.thinking import without_thinking
+from shared.llm.thinking import split_thinking
 from shared.llm.tokens import estimate_text
 from shared.llm.wire import Answer
 from shared.orchestration.context import Context
@@ -169,8 +169,8 @@ PARSERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "summary": _summarised,
         "id of an item": read_id,
         "text of an item": lambda text: same(short(text)),
-        "thinking": without_thinking,
-        "thinking behind a mark": lambda text: without_thinking(f"a <think> {text}"),
+        "thinking": split_thinking,
+        "thinking behind a mark": lambda text: split_thinking(f"a <think> {text}"),
         "own name": lambda text: spoken(said(text), ROSTER["writer"]),
         "tags": lambda text: parse_tags("@" + text, ROSTER),
         "body of a chat completion": lambda text: read_completion(text.encode()),

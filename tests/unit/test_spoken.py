@@ -1,11 +1,13 @@
 """The text of an answer: without thinking, and without the agent's own name before it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.agent import Agent
-from shared.llm.port import Completion
+from shared.llm.port import MAX_THINKING_BYTES, Completion
 from shared.orchestration.spoken import THINKING_ONLY, spoken, without_own_name
 from tests.unit.test_council import Sitting, statuses
 
@@ -92,8 +94,30 @@ def test_whatever_is_left_out_the_rest_is_the_end_of_the_text(text: str, name: s
 
 
 def test_a_name_behind_thinking_is_left_out_for_agents_alone() -> None:
-    assert spoken(said("<think>Hm.</think>Writer: Use tests."), agent()) == said("Use tests.")
-    assert spoken(said("<think>Hm.</think>Writer: Use tests."), None) == said("Writer: Use tests.")
+    assert spoken(said("<think>Hm.</think>Writer: Use tests."), agent()).text == "Use tests."
+    assert spoken(said("<think>Hm.</think>Writer: Use tests."), None).text == "Writer: Use tests."
+
+
+@pytest.mark.parametrize(
+    ("apart", "text", "thinking"),
+    [
+        (None, "<think>Hm.</think>Use tests.", "Hm."),
+        ("So. ", "Use tests.", "So."),
+        ("So.", "<think>Hm.</think>Use tests.", "So.\n\nHm."),
+        ("So.", "", "So."),
+        (None, "<think>nul \x00 and surrogate \ud83d!", "nul \ufffd and surrogate \ufffd!"),
+        (" \n", "<think>Hm.</think>Use tests.", "Hm."),
+        (" \n", "<think>\n\n</think>Use tests.", None),
+        (None, "Use tests.", None),
+    ],
+)
+def test_thinking_is_kept_apart_from_the_text(apart: str | None, text: str, thinking: str | None) -> None:
+    assert spoken(replace(said(text), thinking=apart), agent()).thinking == thinking
+
+
+def test_thinking_that_a_provider_sends_apart_is_cut_at_its_bound() -> None:
+    long = replace(said("Use tests."), thinking="x" * 300_000)
+    assert spoken(long, agent()).thinking == "x" * MAX_THINKING_BYTES
 
 
 @pytest.mark.parametrize("text", ["<think>Hm.", "<think>Hm.</think>", "<think>Hm.</think>\n ", "Hm.\n</think>"])
@@ -119,12 +143,13 @@ def test_an_answer_without_marks_stays_as_it_is(text: str) -> None:
     assert spoken(said(text), agent()) == said(text)
 
 
-def test_thinking_reaches_neither_the_journal_nor_the_next_agent() -> None:
+def test_thinking_reaches_neither_the_reply_nor_the_next_agent() -> None:
     sitting = Sitting()
     sitting.provider.enqueue("<think>Secret.</think>Writer: Use tests.", "I agree.")
     replies = sitting.ask("writer", "critic")
     assert replies[0].text == "Use tests."
-    assert [closed.completion.text for closed in sitting.journal.closed] == ["Use tests.", "I agree."]
+    told = [(closed.completion.text, closed.completion.thinking) for closed in sitting.journal.closed]
+    assert told == [("Use tests.", "Secret."), ("I agree.", None)]
     assert "Use tests." in sitting.heard(1)
     assert "Secret" not in sitting.heard(1)
 

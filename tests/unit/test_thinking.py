@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.llm.thinking import without_thinking
+from shared.llm.thinking import split_thinking
 
 NAMES = ("think", "thinking", "thought", "reasoning", "reflection", "THINK", "Thinking", "seed:think")
 HONEST = [
@@ -45,6 +45,10 @@ TEXTS = st.one_of(st.text(max_size=20), st.lists(st.sampled_from(PIECES), max_si
 THOROUGH = settings(
     max_examples=1500, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+def without_thinking(text: str) -> str:
+    return split_thinking(text)[0]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,6 +110,26 @@ def test_a_closing_mark_alone_ends_what_the_template_began(text: str, answer: st
     assert without_thinking(text) == answer
 
 
+@pytest.mark.parametrize(
+    ("text", "thinking"),
+    [
+        ("<think>\nThe user wants ...\n</think>\nUse tests.", "The user wants ..."),
+        ("<think>One.</think>Yes.\n\n[THINK]Two.[/THINK]\n\nAnd no.", "One.\n\nTwo."),
+        ("<think>a <thinking>b</thinking> c </think> Yes.", "a <thinking>b\n\nc"),
+        ("Use tests.\n<think>Did I", "Did I"),
+        ("So it is the critic</think>Use tests.", "So it is the critic"),
+        ("<think>\n\n</think>Use tests.", ""),
+        ("</think>Use tests.", ""),
+        # The marks of the second pass stood in code in the first.
+        ("`<think>`a<think>b</think>", "b"),
+        ("Use tests.", ""),
+        ("The `<think>` tag.", ""),
+    ],
+)
+def test_the_thinking_is_told_apart_without_its_outer_marks(text: str, thinking: str) -> None:
+    assert split_thinking(text)[1] == thinking
+
+
 @pytest.mark.parametrize("text", HONEST)
 def test_a_text_about_thinking_loses_nothing(text: str) -> None:
     assert without_thinking(text) == text
@@ -130,3 +154,10 @@ def test_a_text_without_marks_is_the_same_text(text: str) -> None:
 @given(st.text(), st.text(alphabet=st.characters(exclude_characters="`~<>[]◁▷")))
 def test_a_block_at_the_beginning_is_taken_out_whatever_it_holds(thought: str, answer: str) -> None:
     assert without_thinking(f"<think>{thought}</think>{answer}").strip() == answer.strip()
+
+
+@THOROUGH
+@given(TEXTS)
+def test_a_letter_is_in_the_answer_or_in_the_thinking(text: str) -> None:
+    answer, thinking = split_thinking(text)
+    assert answer.count("Y") + thinking.count("Y") == text.count("Y")

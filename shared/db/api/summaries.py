@@ -34,11 +34,13 @@ _AUDIT = compiled(
     .where(audit_events.c.turn_id == _id, turns.c.deleted_at.is_(None))
     .order_by(audit_events.c.id)
 )
-# Read at the call, and not kept in the event: it goes with the text of the session.
-_MESSAGES = compiled(
-    select(llm_calls.c.call_id, llm_calls.c.provider_message)
+# Read from the calls, because these words go with the text of the session, and the events stay.
+_FOR_ADMINS = ("provider_message", "thinking")
+_ATTEMPTS = compiled(
+    select(llm_calls.c.call_id, *(llm_calls.c[name] for name in _FOR_ADMINS))
     .join(turns, turns.c.id == llm_calls.c.turn_id)
-    .where(llm_calls.c.turn_id == _id, llm_calls.c.provider_message.is_not(None), turns.c.deleted_at.is_(None))
+    .where(llm_calls.c.turn_id == _id, turns.c.deleted_at.is_(None))
+    .where(or_(*(llm_calls.c[name].is_not(None) for name in _FOR_ADMINS)))
     .where(bindparam("a_is_admin", type_=Boolean))
 )
 _TURN = compiled(
@@ -120,14 +122,14 @@ def _as_place(key: Any) -> tuple[int, int]:
 
 
 def load_audit(db: Database, actor: Actor, turn_id: UUID) -> list[Row]:
-    """The events of a turn, each attempt with the provider's own message, which only admins see. There are none until
-    it is published. Raises NotFound."""
+    """The events of a turn, each attempt with the provider's own message and the model's thinking, which only admins
+    see. There are none until it is published. Raises NotFound."""
     params = about(actor, turn_id)
-    found, events, calls = db.read_all(actor.tenant_id, *((each, params) for each in (_TURN, _AUDIT, _MESSAGES)))
+    found, events, calls = db.read_all(actor.tenant_id, *((each, params) for each in (_TURN, _AUDIT, _ATTEMPTS)))
     if not found:
         raise NotFound("There is no such turn.")
-    messages = {str(call["call_id"]): call["provider_message"] for call in calls}
+    known = {str(call["call_id"]): call for call in calls}
     for event in events:
         for attempt in event["detail"]["attempts"]:
-            attempt["provider_message"] = messages.get(attempt["call_id"])
+            attempt |= {name: known.get(attempt["call_id"], {}).get(name) for name in _FOR_ADMINS}
     return events

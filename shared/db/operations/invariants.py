@@ -210,7 +210,10 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                     WHERE t.session_id = s.id AND (t.deleted_at IS NULL OR t.status NOT IN ('accepted', 'running') AND (
                         t.has_text
                         OR EXISTS (SELECT FROM public.replies r WHERE r.turn_id = t.id AND r.has_text)
-                        OR EXISTS (SELECT FROM public.llm_calls c WHERE c.turn_id = t.id AND c.has_provider_message)
+                        OR EXISTS (
+                            SELECT FROM public.llm_calls c
+                            WHERE c.turn_id = t.id AND (c.has_provider_message OR c.has_thinking)
+                        )
                     ))
                 ))""",
         # Every minute, of the last hours and days only: what is posted late comes by a transaction of minutes.

@@ -222,8 +222,10 @@ llm_calls = Table(
     Column("posted_at", Time),
     Column("retry_at", Time),  # before it, the provider asked not to be asked again
     Column("provider_message", Text),  # the provider's own words about an error; it goes with the session's text
+    Column("thinking", Text),  # the model's, for the audit alone; it goes with the session's text
     derived("has_output", Boolean, "output IS NOT NULL"),
     derived("has_provider_message", Boolean, "provider_message IS NOT NULL"),
+    derived("has_thinking", Boolean, "thinking IS NOT NULL"),
     CheckConstraint("status IN ('intent', 'succeeded', 'unbilled', 'unknown')", name="llm_calls_status_check"),
     CheckConstraint("verdict IN ('reply', 'failed')", name="llm_calls_verdict_check"),
     CheckConstraint("reserve_usd >= 0 AND cost_usd >= 0", name="llm_calls_money_check"),

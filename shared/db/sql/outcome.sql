@@ -18,6 +18,7 @@ SET status = :o_status,
     error_code = :o_error_code,
     provider_request_id = :o_provider_request_id,
     provider_message = :o_provider_message,
+    thinking = :o_thinking,
     finished_at = own.now,
     retry_at = own.now + make_interval(secs => :o_retry_after_s::float8)
 FROM (

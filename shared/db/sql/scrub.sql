@@ -32,7 +32,7 @@ WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.i
     AND t.status NOT IN ('accepted', 'running');
 
 -- part calls
--- A trigger takes `provider_message` away wherever the output of a posted call is set (migration 0017).
+-- A trigger takes `provider_message` and `thinking` away wherever the output of a posted call is set (migration 0017).
 UPDATE public.llm_calls c SET output = NULL
 FROM public.turns t
 WHERE t.session_id = :b_id AND t.xmin = pg_current_xact_id()::xid AND t.status NOT IN ('accepted', 'running')
