@@ -54,14 +54,14 @@ def build(values: CatalogSettings) -> Catalog:
 
 
 def models_behind(provider: str, model_id: str) -> tuple[Model, ...]:
-    """The aliases that stand for a provider's model, here or in a packaged catalog. None for a model that is in
-    neither any more."""
+    """The aliases of a provider's model, in this catalog or in a packaged one. Empty if no catalog has the model any
+    more."""
     catalogs = [catalog(), *map(_read_packaged, get_args(LlmProvider))]
     return tuple(chain.from_iterable(each.behind(provider, model_id) for each in catalogs))
 
 
 def _own(file: str) -> Catalog:
-    """The catalog in the user's file. A shell leaves `~` as it is behind some words."""
+    """The catalog in the user's file. `~` is expanded here, because a shell does not always expand it."""
     path = Path(file)
     with suppress(RuntimeError):
         path = path.expanduser()
@@ -90,7 +90,7 @@ def _read_packaged(provider: LlmProvider) -> Catalog:
 
 
 def _with_local_model(provider: Provider, values: CatalogSettings) -> Provider:
-    """The model that `pantheon run` starts answers where a local provider names no address."""
+    """Give a local provider without an address the model that `pantheon run` starts."""
     if provider.kind == "local" and provider.base_url is None:
         key = None if values.local_model_key is None else f"env:{Env.LOCAL_MODEL_KEY}"
         return replace(provider, base_url=values.local_model_url, api_key=key or provider.api_key)
@@ -98,7 +98,7 @@ def _with_local_model(provider: Provider, values: CatalogSettings) -> Provider:
 
 
 def _timed(chosen: Catalog, max_call_s: float | None) -> Mapping[str, Model]:
-    """The aliases with one wall clock for all of them, where the settings say so."""
+    """The aliases. If the settings have a time for calls, it replaces `max_call_s` of each."""
     if max_call_s is None:
         return chosen.aliases
     if max_call_s + CALL_MARGIN_S > WORKER_SECONDS:
