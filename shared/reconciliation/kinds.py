@@ -23,7 +23,8 @@ def invocation_log_providers() -> frozenset[str]:
 
 
 def check_plain_log(provider: str) -> None:
-    """Raises ConfigurationError for a provider that has no plain log. One that left the catalog may have had one."""
+    """Raises ConfigurationError for a provider without a plain log. A provider that is no longer in the catalog is
+    accepted."""
     if provider in invocation_log_providers():
         raise ConfigurationError(
             f"Calls of the provider '{provider}' are in Bedrock's invocation log. The reconciler function reads it."

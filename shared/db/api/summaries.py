@@ -34,7 +34,7 @@ _AUDIT = compiled(
     .where(audit_events.c.turn_id == _id, turns.c.deleted_at.is_(None))
     .order_by(audit_events.c.id)
 )
-# Read at the call, and not kept in the event: it goes with the text of the session.
+# Read from the call and not stored in the event, because deleting the session deletes it.
 _MESSAGES = compiled(
     select(llm_calls.c.call_id, llm_calls.c.provider_message)
     .join(turns, turns.c.id == llm_calls.c.turn_id)

@@ -220,7 +220,7 @@ llm_calls = Table(
     now(),
     Column("finished_at", Time),
     Column("posted_at", Time),
-    Column("retry_at", Time),  # before it, the provider asked not to be asked again
+    Column("retry_at", Time),  # the provider asked for no call before this time
     Column("provider_message", Text),  # the provider's own words about an error; it goes with the session's text
     derived("has_output", Boolean, "output IS NOT NULL"),
     derived("has_provider_message", Boolean, "provider_message IS NOT NULL"),
