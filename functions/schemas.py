@@ -82,7 +82,8 @@ class SessionChange(Body):
 
 
 class SessionView(BaseModel):
-    """`created_by` is a user id. That user and admins see a `private` session, every member sees a `tenant` one."""
+    """`created_by` is a user id. Only that user and admins see a `private` session. Every member sees a `tenant`
+    session."""
 
     id: str
     title: str

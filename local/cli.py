@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_operation(
         commands,
         "status",
-        "print how turns are doing, what waits and what is broken",
+        "print the state of turns, waiting turns and broken invariants",
         "Print the turns of the last 24 hours by status, what waits, and the invariants that do not hold. "
         "The exit code is 1 if something is broken.",
     )

@@ -32,7 +32,7 @@ def catalog() -> Catalog:
 
 
 def overruled(values: CatalogSettings, chosen: Catalog) -> list[str]:
-    """The variables that are set and mean nothing beside PANTHEON_CATALOG, which chose this catalog."""
+    """The variables that are set and have no effect, because PANTHEON_CATALOG chose this catalog."""
     if not values.catalog:
         return []
     keys = {provider.api_key for provider in chosen.providers.values()}
@@ -74,7 +74,7 @@ def _own(file: str) -> Catalog:
 
 
 def _packaged(values: CatalogSettings) -> Catalog:
-    """The packaged catalog. Its one provider is told the endpoint and the key of the settings."""
+    """The packaged catalog. Its only provider gets the endpoint and the key of the settings."""
     packaged = _read_packaged(values.llm_provider)
     key = None if values.llm_api_key is None else f"env:{Env.LLM_API_KEY}"
     told = {

@@ -50,7 +50,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One recorded attempt. `error` is None where it gave an answer. `ended` is the moment of its outcome on this
+    """One recorded attempt. `error` is None if it gave an answer. `ended` is the moment of its outcome on this
     process's monotonic clock, also if another process recorded it."""
 
     call_id: UUID
@@ -237,7 +237,8 @@ class Asker:
 
 
 def _cache_key(session_id: UUID, ask: Ask) -> str:
-    """The same in every turn and process. A session's id is random, so that nobody can guess what was hashed."""
+    """Return a key that is the same in every turn and process. A session's id is random, so nobody can guess the hashed
+    text."""
     speaker = f"{session_id}/{ask.purpose}/{ask.agent.key if ask.agent else ''}"
     return hashlib.sha256(speaker.encode()).hexdigest()[:_CACHE_KEY_LENGTH]
 

@@ -1,6 +1,6 @@
-"""Which record tells what the calls of a provider cost, by the provider's kind.
+"""Choose the record that tells the cost of a provider's calls, by the provider's kind.
 
-Bedrock's invocation log is in S3, and the reconciler function reads it. Of every other kind a plain log is read.
+Bedrock's invocation log is in S3, and the reconciler function reads it. For every other kind, a plain log is read.
 """
 
 from typing import Final
