@@ -9,8 +9,8 @@ from shared.names import Metric
 
 
 def dispatch(messages: Sequence[TurnMessage], wait_s: float = 0.0) -> bool:
-    """Send each, after the commit by which its turn waits, to arrive in `wait_s` seconds. Returns whether all were
-    sent."""
+    """Send each message so that it arrives in `wait_s` seconds. Call this after the commit that queues its turn.
+    Returns whether all were sent."""
     unsent = queue().send(messages, wait_s)
     if unsent:
         telemetry.count(Metric.UNSENT_TURNS, unsent)

@@ -45,7 +45,7 @@ class Caller:
 
     @property
     def actor(self) -> Actor:
-        """The caller as the database knows it. The operator's role gives no sight inside a tenant."""
+        """The caller for the database. The operator's role sees no session of a tenant."""
         return Actor(self.tenant_id, self.user_id, is_admin="admin" in self.roles)
 
 

@@ -1,4 +1,4 @@
-"""Check the names of agents and API keys: names that look the same are the same, and all of a name can be seen."""
+"""Check the names of agents and API keys. Names that look the same are equal, and every character is visible."""
 
 import unicodedata
 from typing import Final
@@ -11,20 +11,20 @@ MAX_NAME_CHARACTERS: Final = 64
 
 
 def visible_name(text: str) -> str:
-    """A name as it is stored: in NFC, so that names that look the same are the same. Bound its length first, because
-    NFC takes time quadratic in a run of combining marks."""
+    """Return the name in NFC, the stored form, so that names that look the same are equal. Limit the length first,
+    because NFC takes time quadratic in a run of combining marks."""
     text = unicodedata.normalize("NFC", text)
     if hidden := next((character for character in text if not is_visible(character)), None):
         raise PydanticCustomError(
             "not_visible",
-            "Input holds {character}, which cannot be seen; a name has visible characters and spaces only",
+            "Input has the invisible character {character}; use only visible characters and spaces",
             {"character": f"U+{ord(hidden):04X}"},
         )
     return text
 
 
 def still_a_line(text: str) -> str:
-    """Check what NFC can change: it makes some letters longer, and a backtick of a Greek accent."""
+    """Check the name again after NFC, which makes some letters longer and turns a Greek accent into a backtick."""
     if len(text) > MAX_NAME_CHARACTERS or "`" in text:
         raise PydanticCustomError(
             "not_a_line", "Input should have at most 64 characters in Unicode's form NFC, and no backtick among them"

@@ -60,23 +60,23 @@ def _parser() -> argparse.ArgumentParser:
     _add_operation(
         commands,
         "doctor",
-        "hold what is stored against its invariants, and check who can read it",
-        "Hold what is stored against every invariant, whether `pantheon run` is running or not, and check that its "
-        "files are closed to other users. At most five faults are shown of each. The exit code is 1 where one is.",
+        "check the stored data against its invariants, and who can read the files",
+        "Check the stored data against every invariant, whether `pantheon run` is running or not, and check that its "
+        "files are closed to other users. Shows at most five faults of each. The exit code is 1 if there is a fault.",
     )
     _add_operation(
         commands,
         "cost",
-        "print what this month has cost so far, by account, alias and purpose",
+        "print the cost of this month so far, by account, reason, provider, alias and purpose",
         "Print what this month has cost so far by the ledger, over all tenants: by account, alias and "
         "purpose, in tokens, and the forecast. The same figures as on the cost dashboard.",
     )
     _add_operation(
         commands,
         "status",
-        "print how turns are doing, what waits and what is broken",
+        "print the state of turns, waiting turns and broken invariants",
         "Print the turns of the last 24 hours by status, what waits, and the invariants that do not hold. "
-        "The exit code is 1 where something is broken.",
+        "The exit code is 1 if something is broken.",
     )
     commands.add_parser(
         "psql",
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     reconcile.add_argument(
         "--provider",
         metavar="NAME",
-        help="whose record it is, by the name in the catalog; calls of other providers are left as they are",
+        help="the name in the catalog of the record's provider; calls of other providers do not change",
     )
     reconcile.add_argument("--check", action="store_true", help="say what would be done, and change nothing")
     reconcile.add_argument(

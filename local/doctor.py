@@ -1,7 +1,7 @@
-"""`pantheon doctor`: does what is stored hold to its invariants, and is it closed to other users?
+"""`pantheon doctor`: check the stored data against its invariants, and that other users cannot read the files.
 
-The rule this file protects: it looks and changes nothing, at one moment of the database, in the role for operations;
-and it never says that all is well of a database that it could not see.
+It only reads, in one snapshot of the database, in the role for operations. If it cannot read the database, it never
+reports success.
 """
 
 import shlex

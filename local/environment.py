@@ -48,17 +48,17 @@ _DEFAULTS: Final = {
 
 @dataclass(frozen=True)
 class Environment:
-    """What the local run was told.
+    """The settings of the local run.
 
     Attributes:
         database_url: The owner's; None for the embedded server.
         turn_seconds: How long a posted turn may take.
-        ignored: Variables that mean nothing beside PANTHEON_CATALOG.
-        catalog: The models. A local provider's address is missing where the model has to be started.
-        functions: The user's environment and our defaults. Each function is told its part of it.
-        authorizer: What only the authorizer is told, without its database.
+        ignored: Variables that have no effect beside PANTHEON_CATALOG.
+        catalog: The models. A local provider has no address if its model must be started.
+        functions: The user's environment and our defaults. Each function gets only its part.
+        authorizer: The settings that only the authorizer gets, without its database.
         claim_names: How local tokens name their claims.
-        origins: A regular expression of the origins whose pages may read answers.
+        origins: A regular expression of the origins whose web pages may read answers.
         hosts: Names of a proxy in front of the gateway.
     """
 
@@ -146,7 +146,7 @@ def _hosts(text: str) -> tuple[str, ...]:
     try:
         return hosts.parse(text)
     except ValueError as error:
-        raise ConfigurationError(f"{LocalEnv.HOSTS}: '{error}' is no host; give names without a port.") from None
+        raise ConfigurationError(f"{LocalEnv.HOSTS}: '{error}' is not a host; give names without a port.") from None
 
 
 def catalog_settings(functions: Mapping[str, str]) -> CatalogSettings:
@@ -155,7 +155,7 @@ def catalog_settings(functions: Mapping[str, str]) -> CatalogSettings:
 
 
 def _catalog(settings: Settings, functions: Mapping[str, str]) -> Catalog:
-    """The models, checked as far as the functions check them before a turn: addresses and keys."""
+    """The models. Their addresses and keys are checked, as the functions do before a turn."""
     catalog = build(settings)
     # The model that is started later has no address yet.
     connect(build(settings.model_copy(update={"local_model_url": "http://127.0.0.1"})), functions.get)

@@ -28,8 +28,8 @@ POLL_S = 0.3
 _RECONNECT_S = 2.0
 # Turns that go wrong again and again are delivered ever more rarely, up to this many seconds apart.
 _LONGEST_PAUSE_S = 60.0
-# Each tenant's oldest turn, then each tenant's second. Turns that must not be delivered now take no place: SQS delivers
-# them later (DelaySeconds). For a longer wait nobody waits: the fallback alias is asked.
+# Each tenant's oldest turn, then each tenant's second. Turns that wait for a provider are left out, because SQS
+# delivers them later (DelaySeconds). Above 30 s no turn waits: it asks the fallback alias.
 _DUE = """
     SELECT id, tenant_id FROM (
         SELECT id, tenant_id, dispatch_after,

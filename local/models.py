@@ -33,7 +33,7 @@ class ModelsError(Exception):
     """The price list does not know the model. The text is one line."""
 
 
-# What `run` raises, each with a text for a person.
+# The exceptions of `run`. Each text is written for the user.
 MODELS_ERRORS: Final = (ModelsError, ConfigurationError, model.ModelError)
 
 
@@ -48,9 +48,9 @@ def add_parser(commands: Any) -> None:
     actions = models.add_subparsers(dest="action", metavar="action")
     check = actions.add_parser(
         "check",
-        help="ask each alias for one word, and show what came, what it cost and what the provider said",
+        help="ask each alias for one word, and show its answer, its cost and the provider's message",
         description="Ask each alias for one word. The calls cost money, and no tenant is charged. The exit code is 1 "
-        "where an alias does not answer.",
+        "if an alias does not answer.",
     )
     check.add_argument("alias", nargs="*", help="the aliases to ask (all)")
     price = actions.add_parser(
@@ -91,11 +91,10 @@ def _row(each: Model) -> tuple[str, ...]:
 
 
 def warnings(settings: environment.Environment) -> Iterator[str]:
-    """One line for variables that are ignored, and one for each provider that cannot work, as far as that can be told
-    without a call."""
+    """Yield one line for ignored variables, and one for each fault of a provider that shows without a call."""
     catalog = settings.catalog
     if settings.ignored:
-        yield f"Warning: {Env.CATALOG} decides; {' and '.join(settings.ignored)} is ignored."
+        yield f"Warning: {Env.CATALOG} decides, beside which these are ignored: {', '.join(settings.ignored)}."
     for name, provider in catalog.providers.items():
         aliases = ", ".join(each.alias for each in catalog.values() if each.provider == name)
         for fault in _faults(provider) if aliases else ():
@@ -131,7 +130,7 @@ class _Said:
         return self.completion.error is None and bool(self.completion.text.strip())
 
     def line(self) -> str:
-        """What came, what it cost, and what the provider said."""
+        """The answer with its cost, or the error with the provider's message."""
         if self.answered:
             word = " ".join(self.completion.text.split())[:_WORD]
             return f'ok      {self.alias.alias}: "{word}", {self._cost()}'

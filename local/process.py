@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Final, NamedTuple
 
 _PR_SET_PDEATHSIG = 1
-# A child that needs more is told more: the user's environment has secrets, and settings that are not meant for it.
+# A child gets other variables only explicitly, because the user's environment has secrets and unrelated settings.
 CLEAN: Final[Mapping[str, str]] = MappingProxyType({"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"})
 
 

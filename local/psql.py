@@ -15,7 +15,7 @@ class PsqlError(Exception):
     """There is no server to connect to. The text is one line."""
 
 
-# What `run` raises, each with a text for a person.
+# The exceptions of `run`. Each text is written for the user.
 PSQL_ERRORS = (PsqlError, postgres.PostgresError, PantheonError)
 
 

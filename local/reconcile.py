@@ -45,7 +45,7 @@ def reconcile_file(
     *,
     check: bool,
 ) -> None:
-    """Reconcile with the record of one `provider`, or of any, and `say` line by line what was done. Raises one of
+    """Reconcile with the record of one `provider`, or of all, and report each step by `say`. Raises one of
     RECONCILE_ERRORS, ReconciliationError after all is done and said."""
     # What is found is said here, once.
     logging.getLogger("shared").addHandler(logging.NullHandler())

@@ -49,12 +49,12 @@ _AWS: Final = re.compile(r"AWS_\w+")
 
 
 def told(function: str, given: Mapping[str, str], catalog: Catalog) -> dict[str, str]:
-    """The part of `given`, the user's environment and ours, that the function is told. Its database is not in it."""
+    """The variables of `given` (the user's environment and ours) that the function gets, without its database."""
     return {name: value for name, value in given.items() if _is_told(function, name, catalog)}
 
 
 def variables(function: str) -> frozenset[str]:
-    """The settings that the function is told where they are set, without its database."""
+    """The settings that the function gets if they are set, without its database."""
     read = {field.alias or "" for part in READS[function] for field in part.model_fields.values()}
     kept_from_it = frozenset() if function in ASKS else TO_ASK
     return frozenset(name for name in read - kept_from_it if not _DATABASE.fullmatch(name))

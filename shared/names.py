@@ -126,8 +126,8 @@ class Role(StrEnum):
     AUTH = "pantheon_auth"
 
 
-# After so long Postgres ends a transaction of the role. A role has no other setting. The roll-up counts on this:
-# after a quarter of an hour, no transaction posts into an hour any more.
+# Postgres ends a transaction of the role after this time. A role has no other setting. The roll-up depends on this: 15
+# minutes after an hour, no transaction posts into it any more.
 LONGEST_TRANSACTION: Final = MappingProxyType(
     {Role.APP: "1min", Role.OPS: "10min", Role.OPERATOR: "1min", Role.AUTH: "1min"}
 )

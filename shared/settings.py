@@ -63,9 +63,9 @@ class AuthorizerSettings(IssuerSettings):
 
 
 class CatalogSettings(Environment):
-    """Which models there are: `catalog` is the path of a TOML file. Without one, `llm_provider` names a packaged file,
-    and `llm_base_url` and `llm_api_key` its endpoint and key. `local_model_url` and `local_model_key` are those of
-    the model that `pantheon run` has started."""
+    """The source of the catalog: `catalog` is the path of a TOML file. Without it, `llm_provider` names a packaged
+    file, and `llm_base_url` and `llm_api_key` set its endpoint and key. `local_model_url` and `local_model_key` belong
+    to the model that `pantheon run` has started."""
 
     catalog: str | None = None
     llm_provider: LlmProvider = "local"
@@ -84,7 +84,7 @@ class Settings(CatalogSettings):
     stage: str = "local"
     app_database_url: str
     turn_seconds: Seconds = 25.0
-    # Without a cap, a helper has the room that its alias needs: shared/turns/policies.py.
+    # Without a cap, shared/turns/policies.py chooses one that fits the alias.
     routing_max_tokens: Annotated[int | None, Field(ge=16, le=8192)] = None
     routing_max_agents: Annotated[int, Field(ge=1, le=32)] = 4
     summary_max_tokens: Annotated[int | None, Field(ge=16, le=8192)] = None
@@ -175,7 +175,7 @@ def settings() -> Settings:
 
 
 def catalog_settings() -> CatalogSettings:
-    """The same for whoever builds the catalog, which is kept itself."""
+    """The same for the catalog. It is not cached here, because the catalog itself is cached."""
     return _read(CatalogSettings)
 
 

@@ -1,7 +1,7 @@
 """The operator's application: one router per noun.
 
-The rule this file protects: whoever is not an operator gets nothing here, on any route. It works across tenants in the
-operator's database role, and no other function does that over HTTP.
+Every route requires the operator's role. The routes work across tenants, in the operator's database role. No other
+function does that over HTTP.
 """
 
 from fastapi import Depends

@@ -99,7 +99,8 @@ async def delete_agent(caller: CurrentCaller, key: Key) -> Response:
 
 
 def _fields(body: AgentBody) -> dict[str, object]:
-    """The agent's columns. Raises InvalidRequest for an unknown alias, and for what the alias does not take."""
+    """The agent's columns. Raises InvalidRequest for an unknown alias, and for a value that the alias does not
+    accept."""
     model = catalog().get(body.model_alias)
     if model is None:
         raise InvalidRequest(f"model_alias must be one of: {', '.join(catalog())}.")

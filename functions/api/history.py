@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from functions.audit_schemas import AuditView
 from functions.http import base_path
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
-from functions.schemas import ArchivedView, AuditView, PageOf, ProblemView, SummaryView, TurnView
+from functions.schemas import ArchivedView, PageOf, ProblemView, SummaryView, TurnView
 from functions.strict_route import StrictRoute
 from shared.db.api.history import load_turns, record_cancel
 from shared.db.api.summaries import load_archive, load_audit, load_summaries

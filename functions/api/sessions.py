@@ -30,14 +30,15 @@ _SHOWN = ("title", "mode", "agent_keys", "fan_out", "created_by", "visibility")
 
 @router.get("", response_model=PageOf[SessionView])
 async def list_sessions(caller: CurrentCaller, page: RequestedPage) -> dict[str, Any]:
-    """The caller's sessions and those that are visible to the tenant; all of the tenant's for an admin."""
+    """List the caller's sessions and those that are visible to the tenant. An admin sees all sessions of the tenant."""
     found = load_sessions(database(), caller.actor, page)
     return {"items": [session_view(row) for row in found.items], "next_cursor": found.next_cursor}
 
 
 @router.post("", status_code=201, response_model=SessionView)
 async def create_session(caller: CurrentCaller, body: NewSession) -> dict[str, Any]:
-    """Make a session. A `private` one is for its creator and admins, a `tenant` one for every member of the tenant."""
+    """Make a session. Only its creator and admins see a `private` session. Every member of the tenant sees a `tenant`
+    session."""
     if unknown := load_unknown_keys(database(), caller.tenant_id, body.agent_keys):
         raise _unknown_agents(unknown)
     return session_view(record_session(database(), caller.tenant_id, caller.user_id, uuid7(), body.model_dump()))
@@ -50,8 +51,8 @@ async def read_session(caller: CurrentCaller, session_id: SessionId) -> dict[str
 
 @router.patch("/{session_id}", response_model=SessionView)
 async def change_session(caller: CurrentCaller, session_id: SessionId, body: SessionChange) -> dict[str, Any]:
-    """Change what is given. Only the session's creator and admins can change it. A turn that runs keeps the roster and
-    the mode that it started with."""
+    """Change the given fields. Only the session's creator and admins can change it. A running turn keeps its roster and
+    its mode."""
     if body.agent_keys and (unknown := load_unknown_keys(database(), caller.tenant_id, body.agent_keys)):
         # 404 and 403 come first.
         check_session_owned(database(), caller.actor, session_id)
@@ -61,7 +62,7 @@ async def change_session(caller: CurrentCaller, session_id: SessionId, body: Ses
 
 @router.delete("/{session_id}", status_code=204)
 async def delete_session(caller: CurrentCaller, session_id: SessionId) -> Response:
-    """All text goes; what was spent stays on the ledger. Only the session's creator and admins can delete it."""
+    """Delete the session with all its text. The ledger keeps its costs. Only its creator and admins can delete it."""
     record_session_deletion(database(), caller.actor, session_id)
     return Response(status_code=204)
 

@@ -58,8 +58,8 @@ _FORMULA = re.compile(r"\s*['=+\-@＇＝＋－＠]")
 
 
 class TenantTotalView(UsageTotalView):
-    """As UsageTotalView, where they were asked for with `user_id`, who posted the turns, `api_key_id`, the API key
-    that did (null is a token), and `provider`, the provider's name in the catalog."""
+    """A UsageTotalView with three more groups. `user_id` is the user who posted the turns. `api_key_id` is the API key
+    of the request, or null for a token. `provider` is the provider's name in the catalog."""
 
     user_id: str | None = None
     api_key_id: str | None = None
@@ -67,13 +67,12 @@ class TenantTotalView(UsageTotalView):
 
 
 class LedgerRowView(BaseModel):
-    """One row of the ledger. A `post` is what a call cost when its turn was published; an `adjustment` moves a call out
-    of suspense, by two rows. `rates` are USD per million tokens, as they were when the call was made;
-    `cache_write_1h_tokens` says how many of the usage's `cache_write_tokens` were at the rate for an hour. The user
-    `user_id` posted the turn, with the API key `api_key_id` or, where that is null, with a token. `reason` says why the
-    row was posted: for a `reply`, a `review`, a `helper` (routing and summaries), a `failed_attempt` that became no
-    reply, or an `unknown_outcome`, where the answer of the provider was lost. `provider` is the provider's name in the
-    catalog."""
+    """One row of the ledger. A `post` is the cost of a call when its turn was published. An `adjustment` moves a call
+    out of suspense, with two rows. `rates` are the USD per million tokens at the time of the call.
+    `cache_write_1h_tokens` counts the `cache_write_tokens` that cost the rate for an hour. `user_id` is the user who
+    posted the turn. `api_key_id` is the API key of that request, or null for a token. `reason` says why the row was
+    posted: for a `reply`, a `review`, a `helper` (routing and summaries), a `failed_attempt` that gave no reply, or an
+    `unknown_outcome`, if the provider's answer was lost. `provider` is the provider's name in the catalog."""
 
     created_at: datetime
     kind: Literal["post", "adjustment"]
@@ -100,9 +99,9 @@ class LedgerRowView(BaseModel):
 async def read_usage(
     caller: CurrentCaller, period: RequestedPeriod, page: RequestedPage, group_by: GroupBy = None
 ) -> dict[str, Any]:
-    """Totals by any of day, session_id, agent_key, model_alias, purpose, account, reason, user_id, api_key_id and
-    provider; one total without. Sorted by the groups in this order. Days are those of UTC. The period is 400 days at
-    most, by session_id 92 days, and 422 otherwise."""
+    """Return totals by any of day, session_id, agent_key, model_alias, purpose, account, reason, user_id, api_key_id
+    and provider. Without groups, return one total. The totals are sorted by the groups in this order. Days are UTC
+    days. The period has at most 400 days, or 92 days by session_id. A longer period is 422."""
     groups = read_groups(group_by, GROUPS)
     found = load_totals(database(), caller.actor, period, groups, page)
     return {"items": [total_view(row, groups) for row in found.items], "next_cursor": found.next_cursor}

@@ -1,7 +1,7 @@
-"""Lambda entry point of the reconciler, every hour: what was in suspense is what the provider's own log says it cost.
+"""Lambda entry point of the reconciler: every hour, it settles calls in suspense by the provider's own log.
 
-Bedrock alone has such a log. A stage without models on Bedrock is told none, and only counts the calls in suspense.
-What it found is counted whatever happens to it, and zeros too: an alarm on what should never be must see them.
+Only Bedrock has such a log. Without models on Bedrock, the reconciler only counts the calls in suspense. It counts its
+findings even if it fails, and also counts zeros, because alarms need a value every time.
 """
 
 from typing import Any
@@ -41,12 +41,12 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _has_log() -> bool:
-    """Whether there is a log to read. A stage that asks Bedrock must be told where its log is."""
+    """Whether there is a log to read. A stage with models on Bedrock must set the place of the log."""
     return variable(Env.INVOCATION_LOG) is not None or any(model.kind == "bedrock" for model in catalog().values())
 
 
 def _reconcile(reconciler: Reconciler, db: Database, context: Any) -> bool:
-    """Read what is new in the log. False where the time was too short for all of it."""
+    """Read the new part of the log. Returns False if the time was too short to read all of it."""
     stage = invocation_log_settings().stage
     return reconcile_invocation_log(
         reconciler, db, invocation_log(), stage, lambda: context.get_remaining_time_in_millis() / 1000

@@ -31,7 +31,7 @@ class TurnGivenUp(Exception):
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     telemetry.begin(context.aws_request_id, context)
-    # Nobody waits for an answer here. A longer wait is the queue's: a claim's lease would end in it.
+    # No client waits here. The queue does longer waits, because a claim's lease would end meanwhile.
     runner = Runner(database(), provider(), lambda: context.get_remaining_time_in_millis() / 1000, LEASED_PAUSE_S)
 
     def run(record: SQSRecord) -> None:

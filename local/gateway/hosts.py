@@ -37,7 +37,7 @@ def split(host: str) -> tuple[str, int | None] | None:
 
 
 def parse(text: str) -> tuple[str, ...]:
-    """Names with commas between them. Raises ValueError with the one that is no name."""
+    """Split names at commas. Raises ValueError with the name that is not valid."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if not re.fullmatch(_NAME, name):

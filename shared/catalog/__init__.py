@@ -1,6 +1,6 @@
-"""The model aliases: what an agent names, and what answers behind each. Catalogs are TOML files.
+"""Read the catalog: it maps each alias to a provider, a model and prices. Catalogs are TOML files.
 
-An agent names an alias and never a model, so that a model can be replaced without touching an agent.
+An agent names an alias and never a model, so that a model can be replaced without changing an agent.
 """
 
 from shared.catalog.chosen import build, catalog

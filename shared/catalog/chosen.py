@@ -27,12 +27,12 @@ def catalog() -> Catalog:
     values = catalog_settings()
     built = build(values)
     if ignored := overruled(values, built):
-        logger.warning("%s decides; %s is ignored.", Env.CATALOG, " and ".join(ignored))
+        logger.warning("%s decides, beside which these are ignored: %s.", Env.CATALOG, ", ".join(ignored))
     return built
 
 
 def overruled(values: CatalogSettings, chosen: Catalog) -> list[str]:
-    """The variables that are set and mean nothing beside PANTHEON_CATALOG, which chose this catalog."""
+    """The variables that are set and have no effect, because PANTHEON_CATALOG chose this catalog."""
     if not values.catalog:
         return []
     keys = {provider.api_key for provider in chosen.providers.values()}
@@ -54,14 +54,14 @@ def build(values: CatalogSettings) -> Catalog:
 
 
 def models_behind(provider: str, model_id: str) -> tuple[Model, ...]:
-    """The aliases that stand for a provider's model, here or in a packaged catalog. None for a model that is in
-    neither any more."""
+    """The aliases of a provider's model, in this catalog or in a packaged one. Empty if no catalog has the model any
+    more."""
     catalogs = [catalog(), *map(_read_packaged, get_args(LlmProvider))]
     return tuple(chain.from_iterable(each.behind(provider, model_id) for each in catalogs))
 
 
 def _own(file: str) -> Catalog:
-    """The catalog in the user's file. A shell leaves `~` as it is behind some words."""
+    """The catalog in the user's file. `~` is expanded here, because a shell does not always expand it."""
     path = Path(file)
     with suppress(RuntimeError):
         path = path.expanduser()
@@ -74,7 +74,7 @@ def _own(file: str) -> Catalog:
 
 
 def _packaged(values: CatalogSettings) -> Catalog:
-    """The packaged catalog. Its one provider is told the endpoint and the key of the settings."""
+    """The packaged catalog. Its only provider gets the endpoint and the key of the settings."""
     packaged = _read_packaged(values.llm_provider)
     key = None if values.llm_api_key is None else f"env:{Env.LLM_API_KEY}"
     told = {
@@ -90,7 +90,7 @@ def _read_packaged(provider: LlmProvider) -> Catalog:
 
 
 def _with_local_model(provider: Provider, values: CatalogSettings) -> Provider:
-    """The model that `pantheon run` starts answers where a local provider names no address."""
+    """Give a local provider without an address the model that `pantheon run` starts."""
     if provider.kind == "local" and provider.base_url is None:
         key = None if values.local_model_key is None else f"env:{Env.LOCAL_MODEL_KEY}"
         return replace(provider, base_url=values.local_model_url, api_key=key or provider.api_key)
@@ -98,7 +98,7 @@ def _with_local_model(provider: Provider, values: CatalogSettings) -> Provider:
 
 
 def _timed(chosen: Catalog, max_call_s: float | None) -> Mapping[str, Model]:
-    """The aliases with one wall clock for all of them, where the settings say so."""
+    """The aliases. If the settings have a time for calls, it replaces `max_call_s` of each."""
     if max_call_s is None:
         return chosen.aliases
     if max_call_s + CALL_MARGIN_S > WORKER_SECONDS:

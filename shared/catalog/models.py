@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
 
-# What must be left of the function's time, beyond the call itself, to record and publish its outcome.
+# Seconds of the function's time that must remain after a call, to record and publish its outcome.
 CALL_MARGIN_S: Final = 3.0
 # Lambda's own limit, and so the longest that the worker can run.
 WORKER_SECONDS: Final = 900.0
@@ -15,8 +15,8 @@ Kind = Literal["bedrock", "openai_compatible", "local", "scripted"]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """USD per million tokens of each class. `cache_write_1h` is for what the cache is to keep for an hour, where the
-    provider prices that apart; None where it does not."""
+    """USD per million tokens of each class. `cache_write_1h` is the rate for a prefix that the cache keeps for an hour.
+    None if the provider has no such rate."""
 
     input: Decimal
     output: Decimal

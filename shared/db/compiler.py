@@ -24,7 +24,7 @@ class _Compiler(PGCompiler_psycopg):
 # Numbered parameters, as Postgres has them: psycopg would search the whole text for named ones at each run.
 _DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _DIALECT.statement_compiler = _Compiler
-# Every table is named with its schema, so that no search_path can put another one in its place.
+# Each statement names the schema of a table, so that search_path cannot select another table.
 _SCHEMAS: dict[str | None, str | None] = {None: "public"}
 
 

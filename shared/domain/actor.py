@@ -1,4 +1,4 @@
-"""Who asks for a session or a turn. The database decides by it what is seen and what may be changed."""
+"""The actor of a request. The database uses it to decide which sessions are visible and may be changed."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -17,7 +17,7 @@ class Said(NamedTuple):
 
 
 class PastTurn(NamedTuple):
-    """`together`: its agents were asked at the same time, and none saw another's reply."""
+    """`together`: the agents were asked at the same time, and none saw another's reply."""
 
     message: str
     replies: tuple[Said, ...]

@@ -34,10 +34,10 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class TurnOutcome:
-    """`body` is the turn as JSON, `seconds` this process's share of its time. `replayed`: the answer had been stored
-    before. `handed_over`: the turn is to be sent to the queue, and run on in `wait_s` seconds. `published`: this
-    process ended it. `abandoned`: it was given up, because nobody could finish it. `bill` is there where it was
-    published. `faults` are exceptions of our own code that it survived, each with what failed."""
+    """`body` is the turn as JSON, `seconds` this process's share of its time. `replayed`: the answer was stored before.
+    `handed_over`: the caller must send the turn to the queue, to continue in `wait_s` seconds. `published`: this
+    process ended the turn. `abandoned`: the turn ended because nobody could finish it. `bill` is set if the turn was
+    published. `faults` are exceptions of our own code that the turn survived, each with the part that failed."""
 
     turn_id: UUID
     status: TurnStatus

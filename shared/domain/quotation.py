@@ -22,7 +22,7 @@ _OTHER_FORMS: Final = (
     *((0xAA, 0x250), (0x1D2C, 0x1D6B), (0x1E00, 0x1F00), (0x2071, 0x209D), (0x2100, 0x2190), (0x24B6, 0x24EA)),
     *((0xFF21, 0xFF5B), (0x1D400, 0x1D6A4), (0x1F130, 0x1F14A)),
 )
-# Nobody sees these copies of ASCII, and models read them. Flags have them behind an emoji.
+# These copies of ASCII are invisible, but models read them. Flag emoji contain them.
 _TAGS: Final = r"\U000e0000-\U000e007f"
 
 

@@ -94,8 +94,8 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _put_together(events: Iterator[dict[str, Any]], *, ended: bool) -> dict[str, Any]:
-    """Parts of a streamed completion as one. A whole completion among them stands for itself. Raises ValueError for a
-    stream that breaks off, because its last count is not that of the call."""
+    """Join the parts of a streamed completion. If one part is a complete completion, return that part. Raises
+    ValueError for an incomplete stream, because its last count is not the count of the call."""
     whole: dict[str, Any] = {}
     said: dict[str, list[str]] = {"content": [], "refusal": [], "reasoning_content": [], "reasoning": []}
     choice: dict[str, Any] = {}

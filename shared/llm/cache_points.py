@@ -1,8 +1,8 @@
 """Mark where Bedrock is to cache a prompt of Converse.
 
-A cache point caches all that stands before it. The first follows the system prompt, which stays when history changes.
-The others follow the last two messages of the user: the prompt of this call, which the next one repeats, and the prompt
-of the call before it, which is read from the cache. Converse takes four points at most; these are three.
+A cache point caches everything before it. The first point follows the system prompt, which stays the same when history
+changes. The other two follow the last two user messages. The last one ends this prompt, which the next call repeats.
+The one before ends the previous prompt, which is read from the cache. Converse takes at most four points.
 """
 
 from collections.abc import Mapping

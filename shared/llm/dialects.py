@@ -1,7 +1,7 @@
 """The optional parts of requests, and which of them an alias's model has refused.
 
-The catalog says which parts a model takes. Where a provider refuses a part, the process's requests leave it out for an
-hour. So a refusal that was a mistake does not last for ever.
+The catalog says which parts a model takes. If a provider refuses a part, the requests of this process leave it out for
+an hour. After that it is sent again, because a refusal can be a mistake.
 """
 
 import re
@@ -15,7 +15,7 @@ from shared.llm.port import Request
 from shared.llm.refusal import Refusal
 
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
-# A part that is wanted again costs one refused request, which is not billed.
+# After this time, the part costs one refused request again, which is not billed.
 KNOWN_S: Final = 3600.0
 # How refusals name each part, in both of our providers' protocols.
 _NAMES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
@@ -131,7 +131,7 @@ def reasoning_effort(request: Request, refused: Collection[str]) -> str | None:
 
 
 def cache_key(request: Request, refused: Collection[str]) -> str | None:
-    """The key to send for prompts that begin alike, if any. The local server caches without one."""
+    """The key to send for prompts with the same beginning, if any. The local server caches without a key."""
     takes_none = request.model.dialect.prompt_cache_key is False or "prompt_cache_key" in refused
     return None if takes_none or request.model.kind == "local" else request.cache_key
 

@@ -74,7 +74,7 @@ def _endpoint(base_url: str) -> httpx.URL:
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError("base_url: not a URL that begins with http:// or https://.")
     if url.port is not None and not 0 < url.port <= _MAX_PORT:
-        raise ConfigurationError(f"base_url: {url.port} is no port; it takes a number from 1 to {_MAX_PORT}.")
+        raise ConfigurationError(f"base_url: {url.port} is not a port; use a number from 1 to {_MAX_PORT}.")
     return url.copy_with(path=url.path.rstrip("/") + "/chat/completions")
 
 

@@ -1,7 +1,7 @@
-"""Tell from a provider's answer what a call means for the bill, and why it gave no answer.
+"""Read from a provider's answer whether a call is billed, and why it failed.
 
-An outcome is `unbilled` only if the provider refused the request. A 200 without a readable count is `unknown`, except
-if its body is an error that names a status, and nothing of an answer: then that status counts.
+An outcome is `unbilled` only if the provider refused the request. A 200 without a readable count is `unknown`. If its
+body is only an error with a status, that status decides instead.
 """
 
 import re
@@ -123,7 +123,7 @@ def _redirected(location: str) -> str:
 
 
 def _believed(completion: Completion, request: Request) -> Completion:
-    """A count that `request` cannot have taken is none."""
+    """Make the outcome unknown if its count is too high for `request`."""
     if is_credible(completion.usage, request):
         return completion
     return Completion("unknown", provider_request_id=completion.provider_request_id, error="malformed_response")

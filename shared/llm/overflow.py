@@ -21,7 +21,8 @@ _OVERFLOW: Final = re.compile(
     re.IGNORECASE,
 )
 _NUMBER: Final = r"([0-9][0-9,_]{2,12})"
-# The limit is what something is greater than, what stands before its name, or what stands behind it.
+# A number is the limit if a text says that something is greater than it, or if it comes before or after the limit's
+# name.
 _LIMITS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (

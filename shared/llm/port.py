@@ -66,7 +66,7 @@ class Request:
     response_schema: Mapping[str, object] | None = None
     # "low": the answer needs little thinking. None: the effort that the catalog says.
     effort: Literal["low"] | None = None
-    # Names the prompts that begin alike, for a provider that keeps them together. It holds no text and no id.
+    # Groups prompts with the same beginning in the provider's cache. It holds no text and no id.
     cache_key: str | None = None
     # Whether the next prompt under this key begins with all of `messages`.
     continues: bool = False

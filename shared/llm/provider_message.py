@@ -11,13 +11,13 @@ from shared.llm.port import storable
 
 MAX_CHARACTERS: Final = 500
 HIDDEN: Final = "***"
-# So many characters in a row that a message shares with the prompt are a quotation, and with a secret a part of it.
+# Characters in a row that a message must share with the prompt to be a quotation, or with a secret to be a part of it.
 QUOTED: Final = 20
 SECRET_PART: Final = 8
 _SHORTEST: Final = 6
-# Stands for what is hidden while the rest is searched. No line has a NUL of its own.
+# Replaces hidden text while the rest is searched. No line has a NUL of its own.
 _HOLE: Final = "\x00"
-# Longer than what is kept, because what is hidden becomes shorter.
+# More than MAX_CHARACTERS, because hidden text becomes shorter.
 _READ: Final = 1500
 
 _NESTED: Final = 3

@@ -55,8 +55,8 @@ class Refusal:
 
 
 def read_refusal(body: bytes, error_type: str | None = None) -> Refusal:
-    """Read an error's body. `error_type` is the header in which AWS names the exception. A body that is no JSON is its
-    own message."""
+    """Read an error's body. `error_type` is the header in which AWS names the exception. If the body is not JSON, the
+    whole body is the message."""
     named = frozenset() if error_type is None else frozenset({error_type.partition(":")[0].lower()[:200]})
     try:
         document = read_document(body)

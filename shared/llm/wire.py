@@ -51,8 +51,8 @@ class Wire:
     """An HTTP client, and the event loop in a daemon thread that it lives on from the first request to `close`."""
 
     def __init__(self, *, trust_env: bool) -> None:
-        """`trust_env` lets the environment name a proxy and certificates. Raises what the client raises for those that
-        cannot be used."""
+        """With `trust_env`, the environment can set a proxy and certificates. Raises the client's exception if it
+        cannot use them."""
         # Its line for every request has the whole URL: a password in it, and the query.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         self.trust_env = trust_env

@@ -1,8 +1,8 @@
 """Emit the cost of the month and of the hour as gauges. They are read from the ledger, so a killed process loses none.
 
-A gauge has at most one dimension besides `service`. Its values add up to the whole. There are as few series as there
-are aliases, providers, purposes, accounts, reasons and classes of tokens. There are too many tenants for a dimension:
-the most expensive ones are log lines.
+A gauge has at most one dimension besides `service`, and its values add up to the total. Each alias, provider, purpose,
+account, reason and class of tokens is one series. Tenants are no dimension, because there are too many. The most
+expensive tenants are log lines.
 """
 
 import calendar

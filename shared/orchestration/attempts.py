@@ -50,7 +50,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One recorded attempt. `error` is None where it gave an answer. `ended` is the moment of its outcome on this
+    """One recorded attempt. `error` is None if it gave an answer. `ended` is the moment of its outcome on this
     process's monotonic clock, also if another process recorded it."""
 
     call_id: UUID
@@ -99,8 +99,8 @@ class Journal(Protocol):
 
 
 class OutOfTime(Exception):
-    """The next call does not fit into what is left of this process's time, or has to wait for longer than this process
-    waits. Nothing was sent or written for it. `wait_s` are the seconds before which the provider must not be asked."""
+    """The next call does not fit into the rest of this process's time, or must wait longer than this process waits.
+    Nothing was sent or stored for it. The provider must not be asked for `wait_s` seconds."""
 
     def __init__(self, wait_s: float = 0.0) -> None:
         super().__init__()
@@ -109,8 +109,8 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Asks models for one turn. `seconds_left` is this process's time, in seconds, and `longest_pause_s` how long it
-    waits for a provider that asked it to. Without a `session_id`, no request has a cache key."""
+    """Asks models for one turn. `seconds_left` returns the rest of this process's time. `longest_pause_s` is the
+    longest wait that a provider may ask for. Without a `session_id`, no request has a cache key."""
 
     turn_id: UUID
     catalog: Mapping[str, Model]
@@ -229,7 +229,7 @@ class Asker:
         if completion.error == _OVERFLOW:
             if completion.context_window is not None:
                 self.estimates.learn_window(model, completion.context_window, cap)
-            # The prompt has more tokens than this. So an estimate that is as high was right.
+            # The prompt has more tokens than this. So an estimate of at least this size was right.
             at_least = self.estimates.window(model) - cap
             counted = at_least if at_least > estimated else 0
         if counted:
@@ -237,7 +237,8 @@ class Asker:
 
 
 def _cache_key(session_id: UUID, ask: Ask) -> str:
-    """The same in every turn and process. A session's id is random, so that nobody can guess what was hashed."""
+    """Return a key that is the same in every turn and process. A session's id is random, so nobody can guess the hashed
+    text."""
     speaker = f"{session_id}/{ask.purpose}/{ask.agent.key if ask.agent else ''}"
     return hashlib.sha256(speaker.encode()).hexdigest()[:_CACHE_KEY_LENGTH]
 

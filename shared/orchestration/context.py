@@ -1,10 +1,11 @@
-"""What one call sees: instructions, the newest summary, as much history as fits, the message, and this turn's replies.
+"""Build the prompt of a call: instructions, the newest summary, history that fits, the message, and this turn's
+replies.
 
-The system message holds Pantheon's words and those of admins, and nothing else. An agent's own past replies are its
-assistant messages. Everybody else's words are quoted in user messages.
+The system message holds only text of Pantheon and of admins. An agent's own past replies are its assistant messages.
+All other texts are quoted in user messages.
 The room is the alias's window less the output cap, per agent, with the role prompt counted. What the call is about
 (role prompt, summary, message, this turn's replies) is always sent; history gives way, oldest turns first.
-A prompt repeats the one before it and goes on, except when a summary replaces turns or the oldest turns give way.
+A prompt begins with the agent's previous prompt, unless a summary replaces turns or the oldest turns are dropped.
 Providers cache such prefixes.
 """
 
@@ -28,7 +29,7 @@ write such marks yourself."""
 
 
 class _Part(NamedTuple):
-    """A piece of a message: its text where it is the whole message, and where it stands beside other pieces."""
+    """A piece of a message. `alone` is its text if it is the whole message, `beside` its text next to other pieces."""
 
     role: Literal["user", "assistant"]
     alone: str
@@ -36,7 +37,7 @@ class _Part(NamedTuple):
 
 
 class Context:
-    """What the calls of one turn see of its conversation. The past is quoted once for all of them."""
+    """Builds the prompts of one turn from its conversation. The past is quoted once for all calls."""
 
     def __init__(self, conversation: Conversation, keep: Keep = keep_in_steps) -> None:
         self._conversation = conversation

@@ -76,7 +76,7 @@ class Council:
         return self.plan(routed.plan)
 
     def _with_agents_of_this_catalog(self) -> Conversation:
-        """The conversation without agents that nobody can ask, if there are others."""
+        """The conversation without agents that cannot be asked, if the roster has others."""
         roster = self.conversation.roster
         known = {key: agent for key, agent in roster.items() if agent.model_alias in self._asker.catalog}
         return replace(self.conversation, roster=MappingProxyType(known or dict(roster)))

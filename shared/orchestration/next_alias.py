@@ -21,7 +21,7 @@ from shared.llm.port import Completion
 
 # A throttled provider is given a moment, within what is left of the turn's time.
 THROTTLE_PAUSE_S = 0.5
-# A caller waits no longer for one alias.
+# Above this wait, the fallback alias is asked.
 LONGEST_PAUSE_S = 30.0
 # A request has five optional parts.
 MOST_ADAPTIONS = 5
@@ -79,8 +79,8 @@ def next_alias(model: Model, tried: Sequence[Tried]) -> str | None:
 
 
 def _adapts(tried: Sequence[Tried]) -> bool:
-    """Whether the next request to the last alias differs from the refused one. The journal does not tell, so that an
-    attempt of another process counts as one that differs."""
+    """Whether the next request to the last alias differs from the refused one. The journal does not store this. So the
+    answer for an attempt of another process is yes."""
     last = tried[-1]
     refused = sum(attempt.error == _PARAMETER and attempt.model_alias == last.model_alias for attempt in tried)
     return last.completion.adapted is not False and refused <= MOST_ADAPTIONS
@@ -95,8 +95,8 @@ def _is_long(attempt: Tried) -> bool:
 
 
 def pause_before(alias: str, tried: Sequence[Tried]) -> float:
-    """The seconds to wait before `alias` is asked. Only the provider that asked for it is waited for. The wait begins
-    with its answer, in whatever process that came."""
+    """The seconds to wait before `alias` is asked. Only an alias whose provider throttled us waits. The wait starts at
+    the provider's answer, even if another process received it."""
     if not tried or tried[-1].model_alias != alias:
         return 0.0
     last = tried[-1]

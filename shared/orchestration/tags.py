@@ -1,8 +1,8 @@
 """Tags: @key or @Name in the user's message, and nowhere else.
 
-A tag begins where no word and no @ comes before it, so that an e-mail address is none, and nothing inside backticks
-is one. Scripts that put no spaces between words may go on before and behind it. Reading takes time linear in the
-message, whatever is in it.
+A tag has no word and no @ before it, so an e-mail address is not a tag. Text inside backticks is not a tag. In scripts
+without spaces between words, letters may come directly before and after a tag. Reading takes time linear in the
+message.
 """
 
 import re

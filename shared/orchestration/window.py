@@ -1,22 +1,22 @@
 """Choose how many of the newest turns a prompt keeps, so that the oldest one stays the same for many turns.
 
-Providers cache what two prompts begin with. If each turn pushed out the oldest one, no two prompts would begin alike.
-So history gives way in steps: when it has outgrown the room, up to half of it leaves at once.
+Providers cache the common beginning of two prompts. If each turn removed the oldest turn, no two prompts would begin
+with the same text. So history is cut in steps: if it does not fit, up to half of it is removed at once.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
-# How many of the newest turns to keep, of turns with these indexes (oldest first), in so much room. `size` tells the
-# size of a prompt with so many of them. `is_whole`: no turn before them is missing.
+# Returns the number of newest turns to keep. Its arguments: the indexes of the turns (oldest first); a function from a
+# number of turns to the prompt's size; the room; and whether no earlier turn is missing.
 Keep = Callable[[Sequence[int], Callable[[int], int], int, bool], int]
 
 
 def keep_in_steps(indexes: Sequence[int], size: Callable[[int], int], room: int, is_whole: bool) -> int:
-    """Keep all turns where they fit, else between half a room and a full one.
+    """Keep all turns if they fit. Otherwise keep turns that fill between half of the room and all of it.
 
-    The oldest kept turn is the one of these whose index has the highest power of two as a factor. It depends on no
-    earlier choice, and a room that grows or shrinks a little does not move it.
+    Among these choices, the oldest kept turn is the one whose index has the highest power of two as a factor. It does
+    not depend on an earlier choice, and rarely changes if the room grows or shrinks a little.
     """
     if is_whole and size(len(indexes)) <= room:
         return len(indexes)

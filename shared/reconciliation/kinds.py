@@ -1,6 +1,6 @@
-"""Which record tells what the calls of a provider cost, by the provider's kind.
+"""Choose the record that tells the cost of a provider's calls, by the provider's kind.
 
-Bedrock's invocation log is in S3, and the reconciler function reads it. Of every other kind a plain log is read.
+Bedrock's invocation log is in S3, and the reconciler function reads it. For every other kind, a plain log is read.
 """
 
 from typing import Final
@@ -23,7 +23,8 @@ def invocation_log_providers() -> frozenset[str]:
 
 
 def check_plain_log(provider: str) -> None:
-    """Raises ConfigurationError for a provider that has no plain log. One that left the catalog may have had one."""
+    """Raises ConfigurationError for a provider without a plain log. A provider that is no longer in the catalog is
+    accepted."""
     if provider in invocation_log_providers():
         raise ConfigurationError(
             f"Calls of the provider '{provider}' are in Bedrock's invocation log. The reconciler function reads it."

@@ -50,10 +50,16 @@ class Settlement:
 
 @dataclass(slots=True)
 class Findings:
-    """What reconciling found. `unreadable` are lines that nobody could read, price or believe. `early` are calls whose
-    outcome is still their turn's to post, `drifted` those of a known outcome with other tokens than in the record,
-    `unjournaled` those that the journal does not have, `foreign` those of another provider than the record's. `covered`
-    is where calls of ours were found."""
+    """The findings of a reconciliation.
+
+    Attributes:
+        unreadable: Lines without a readable, priced and credible count.
+        early: Calls that their turn still has to post.
+        drifted: Calls with a known outcome and other tokens than in the record.
+        unjournaled: Calls that the journal lacks.
+        foreign: Calls of another provider than the record's.
+        covered: Where calls of ours were found.
+    """
 
     records: int = 0
     unreadable: int = 0
@@ -73,10 +79,9 @@ def reconcile(
     silent_after: timedelta = SILENT_AFTER,
     check: bool = False,
 ) -> Findings:
-    """Reconcile with a whole record, in which None stands for a line that could not be read. With `provider`, the
-    record decides about calls of that provider only. With `check`, find out what would be done and change nothing. `db`
-    is the operations' role's. Raises DatabaseUnavailable; what was moved by then stays moved, and the next time goes
-    on."""
+    """Reconcile with a whole record. None stands for a line that could not be read. With `provider`, the record decides
+    about calls of that provider only. With `check`, find the changes and make none. `db` has the role for operations.
+    Raises DatabaseUnavailable. Calls that were settled before stay settled, and the next run continues."""
     reconciler = Reconciler(db, provider=provider, check=check)
     reconciler.read(records)
     findings = reconciler.findings

@@ -113,7 +113,7 @@ def _extract(
 
 
 def _fit(system: Message, known: str, turns: Sequence[PastTurn], room: int) -> tuple[Message, ...]:
-    """What is known, and the newest turns that there is room for, as one message; the ending turn always."""
+    """Put the known text or items and the newest turns that fit into one message. The ending turn is always in it."""
     room -= estimate_tokens((system, Message("user", known)))
     said: list[str] = []
     for message in reversed(transcript(turns)):

@@ -38,8 +38,8 @@ from shared.settings import settings
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """A posted turn. `mode` None means the session's; `later` leaves the running to the worker. `api_key_id` is the key
-    that posted it, if it was one. `is_admin` lets the user post in every session of the tenant."""
+    """A posted turn. `mode` None means the session's mode. With `later`, the worker runs the turn. `api_key_id` is the
+    API key of the request, if any. `is_admin` lets the user post in every session of the tenant."""
 
     tenant_id: str
     user_id: str
@@ -161,8 +161,8 @@ def _stored(used: dict[str, Any], request: TurnRequest) -> Stored:
 
 
 def _roster(agents: list[dict[str, Any]], keys: list[str]) -> dict[str, Agent]:
-    """The session's enabled agents, in its order. An agent whose alias this deployment does not have is among them, so
-    that its reply says why it was not asked. Raises NoAgent if nobody can be asked."""
+    """The session's enabled agents, in its order. It contains agents whose alias the catalog lacks, so that their
+    replies say why they were not asked. Raises NoAgent if no agent can be asked."""
     by_key = {agent["key"]: Agent(**agent) for agent in agents}
     roster = {key: by_key[key] for key in keys if key in by_key and by_key[key].enabled}
     if not any(agent.model_alias in catalog() for agent in roster.values()):

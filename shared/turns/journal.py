@@ -204,8 +204,8 @@ class TurnJournal:
         self._accept({"i_calls": None, "t_lease_s": LEASE_MARGIN_S if run_here else None, **limits()})
 
     def release(self, wait_s: float = 0.0) -> bool:
-        """Give the turn back to the queue, with the outcome in hand; a provider has asked not to be asked again within
-        `wait_s` seconds. False where another runner has it already: then only the outcome is written."""
+        """Give the turn back to the queue, and store the newest outcome. `wait_s` are the seconds that a provider asked
+        us to wait. Returns False if another runner has the turn already. Then only the outcome is stored."""
         params = {**self.fence(), **self.outcome(), "t_wait_s": wait_s}
         try:
             row = self._db.run(self._tenant_id, RELEASE, params)[0]

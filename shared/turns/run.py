@@ -45,8 +45,8 @@ _MOST_LOADS = 100
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """What a process brings to a turn: its database, its provider, how many seconds it has left, and for how many it
-    waits where a provider asks it to."""
+    """The resources of a process for a turn: database, provider, seconds left, and the longest wait that a provider may
+    ask for, in seconds."""
 
     db: Database
     provider: Provider

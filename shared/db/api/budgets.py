@@ -59,8 +59,8 @@ class Budget:
 
 
 def load_budget(db: Database, tenant_id: str) -> Budget:
-    """The tenant's month; of an unknown tenant, an unused one under the default cap. `db` is the application's
-    or the operator's."""
+    """Load the tenant's month. An unknown tenant has an unused month under the default cap. `db` has the application's
+    or the operator's role."""
     return _of_tenant(db.read(tenant_id, _LOAD, {"b_tenant_id": tenant_id})[0])
 
 
@@ -84,7 +84,7 @@ def record_caps(operator: Database, tenant_id: str, caps: Mapping[CappedPayer, D
 
 
 def load_platform_budget(operator: Database) -> Budget:
-    """The whole platform's month. `operator` is in the operator's role."""
+    """Load the whole platform's month. `operator` has the operator's role."""
     return Budget(**_money(operator.read(None, _LOAD_PLATFORM, {})[0]))
 
 
@@ -95,8 +95,8 @@ def record_platform_limit(operator: Database, usd: Decimal | None) -> Budget:
 
 
 def record_platform_month(operations: Database, seconds: float) -> None:
-    """Measure what the platform has spent this month, for the holds to see. `operations` is in the role for operations,
-    here and below. Raises DatabaseUnavailable after `seconds`."""
+    """Store the platform's spending of this month, which each hold compares with the limit. `operations` has the role
+    for operations, here and below. Raises DatabaseUnavailable after `seconds`."""
     run_within(operations, seconds, (_MEASURE_PLATFORM, {}))
 
 

@@ -62,7 +62,7 @@ def load_turns(db: Database, actor: Actor, session_id: UUID, request: PageReques
 
 
 def record_cancel(db: Database, actor: Actor, turn_id: UUID) -> StoredTurn:
-    """Ask the runner of the turn, or its next one, to end it before its next call. Raises NotFound, Forbidden,
+    """Ask the current or next runner of the turn to end it before its next call. Raises NotFound, Forbidden,
     TurnEnded."""
     params = about(actor, turn_id)
     marked, allowed = db.run_all(actor.tenant_id, (CANCEL, params), (_MAY_CANCEL, params))

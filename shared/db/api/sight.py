@@ -1,4 +1,4 @@
-"""Which sessions an actor sees, and which it may change.
+"""Build the predicates of the sessions that an actor sees and may change.
 
 `visible.sql` and `owned.sql` are the same predicates for `.sql` files."""
 
@@ -33,13 +33,13 @@ def about(actor: Actor, object_id: UUID) -> Params:
 
 
 def check_seen(found: list[Row]) -> None:
-    """Raises NotFound where FIND_SESSION found nothing: the session is not there, or not the actor's to see."""
+    """Raises NotFound if FIND_SESSION found nothing: the session does not exist, or the actor may not see it."""
     if not found:
         raise NotFound("There is no such session.")
 
 
 def check_owned(found: list[Row]) -> None:
-    """Raises NotFound, and Forbidden where the actor sees the session and may not change it."""
+    """Raises NotFound. Raises Forbidden if the actor sees the session and may not change it."""
     check_seen(found)
     if not found[0]["owned"]:
         raise Forbidden("Only the user who created this session and admins of the tenant can change or delete it.")

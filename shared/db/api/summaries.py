@@ -34,7 +34,7 @@ _AUDIT = compiled(
     .where(audit_events.c.turn_id == _id, turns.c.deleted_at.is_(None))
     .order_by(audit_events.c.id)
 )
-# Read from the calls, because these words go with the text of the session, and the events stay.
+# Read from the calls and not stored in the event, because deleting the session deletes them.
 _FOR_ADMINS = ("provider_message", "thinking")
 _ATTEMPTS = compiled(
     select(llm_calls.c.call_id, *(llm_calls.c[name] for name in _FOR_ADMINS))

@@ -20,6 +20,7 @@ from sqlalchemy import text
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
 from shared.db.operations.database_invariants import OF_DATABASE
+from shared.db.operations.text_invariants import OF_TEXT
 from shared.db.operations.time_limit import read_within
 from shared.db.schema.columns import TOKENS
 from shared.db.usage.dimensions import DIMENSIONS
@@ -197,25 +198,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             WHERE t.answered_usd IS NOT NULL AND t.id >= {since}
             GROUP BY t.id
             HAVING t.answered_usd::numeric <> coalesce(sum(l.amount_usd), 0)""",
-        "the text of a posted call has left the journal": """
-            SELECT call_id FROM public.llm_calls WHERE posted_at IS NOT NULL AND has_output AND turn_id >= {since}""",
-        "of a deleted session no text is left once its turns have ended": """
-            SELECT s.id
-            FROM public.sessions s
-            WHERE s.deleted_at >= coalesce(uuid_extract_timestamp({since}), '-infinity') AND (
-                s.has_title
-                OR EXISTS (SELECT FROM public.summaries m WHERE m.session_id = s.id)
-                OR EXISTS (
-                    SELECT FROM public.turns t
-                    WHERE t.session_id = s.id AND (t.deleted_at IS NULL OR t.status NOT IN ('accepted', 'running') AND (
-                        t.has_text
-                        OR EXISTS (SELECT FROM public.replies r WHERE r.turn_id = t.id AND r.has_text)
-                        OR EXISTS (
-                            SELECT FROM public.llm_calls c
-                            WHERE c.turn_id = t.id AND (c.has_provider_message OR c.has_thinking)
-                        )
-                    ))
-                ))""",
+        **OF_TEXT,
         # Every minute, of the last hours and days only: what is posted late comes by a transaction of minutes.
         "what is rolled up is what the ledger says": """
             SELECT span, start, {dimensions}, sum(amount_usd) AS too_much

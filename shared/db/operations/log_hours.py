@@ -36,8 +36,8 @@ from shared.db.operations.suspense import in_suspense
 from shared.db.schema.tables import invocation_log_hours as hours
 from shared.db.schema.tables import llm_calls, usage_ledger
 
-# The name of the provider in the packaged catalog. The release before stored the kind, which is the same word, so both
-# releases write and read the same `models` there.
+# The name of the provider in the packaged catalog. The previous release stored the kind, which is the same word. So
+# both releases use the same text in `models`.
 _PACKAGED = "bedrock"
 # What is older is not looked for in the log any more.
 _LOOK_BACK_DAYS = 14
@@ -64,19 +64,22 @@ def _hour_of(moment: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def covered_model(provider: str, model_id: str) -> str:
-    """A provider's model as `models` has it. Providers in other Regions have the same model ids and other logs."""
+    """The text for a provider's model in `models`. It has the provider's name, because providers in other Regions have
+    the same model ids and other logs."""
     return model_id if provider == _PACKAGED else f"{provider} {model_id}"
 
 
-# The same of a call.
+# The same text, computed from a call's row.
 _covered = case(
     (llm_calls.c.provider == _PACKAGED, llm_calls.c.model_id), else_=llm_calls.c.provider + " " + llm_calls.c.model_id
 )
 
 
 def _suspended() -> CTE:
-    """The calls in suspense of the log's providers: when they were `made`, the `first` and `last` hour that may have
-    their record, and from when on a reading of those has it (`posted`), or knows that there is none (`silent`)."""
+    """The calls in suspense of the log's providers.
+
+    `made` is the hour of the call. `first` and `last` are the hours that may have its record. A reading that
+    starts after `posted` can settle the call. If one that starts after `silent` finds no record, there is none."""
     silent = llm_calls.c.created_at + func.make_interval(0, 0, 0, 0, 0, 0, cast(bindparam("b_age_s"), Double))
     posted = llm_calls.c.posted_at + _interval(minutes=_COMMIT_MINUTES)
     return (
@@ -181,8 +184,8 @@ class Reading:
 
 
 def load_due_hours(db: Database, age_s: float, providers: Collection[str]) -> list[datetime]:
-    """The hours that are to be read now, oldest first, for calls of these providers. At `age_s` seconds, a call's
-    record will not come any more."""
+    """The hours that must be read now for calls of these providers, oldest first. After `age_s` seconds, no record of a
+    call arrives any more."""
     return [row["hour"] for row in db.read(None, _DUE, {"b_age_s": age_s, "b_providers": list(providers)})]
 
 
@@ -193,8 +196,8 @@ def record_reading(db: Database, hour: datetime) -> Reading:
 
 
 def record_object(db: Database, reading: Reading, key: str, models: Iterable[str], unreadable: int) -> bool:
-    """An object was read: of which models (`covered_model`) it had calls of this hour, and how many lines could not be
-    read. False where somebody else has begun the hour anew."""
+    """Record that an object was read. `models` (`covered_model`) are those with calls in this hour. `unreadable` counts
+    the lines that could not be read. Returns False if another reader has started the hour again."""
     found = {"b_key": key, "b_models": list(models), "b_unreadable": unreadable}
     return bool(db.run(None, _ADVANCE, {**_params(reading), **found}))
 
@@ -205,8 +208,7 @@ def record_end(db: Database, reading: Reading) -> None:
 
 
 def load_silent_in_log(db: Database, age_s: float, providers: Collection[str]) -> list[Row]:
-    """The calls of these providers in suspense that are not in the log, and of which that is known: `call_id` and
-    `reserve_usd`."""
+    """The calls in suspense of these providers that are proven not to be in the log: `call_id` and `reserve_usd`."""
     return db.read(None, _SILENT, {"b_age_s": age_s, "b_providers": list(providers)})
 
 

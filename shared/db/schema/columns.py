@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, Boolean, Column, Computed, DateTime, MetaData, Text, func, text
+from sqlalchemy import BigInteger, Boolean, Column, Computed, DateTime, ForeignKeyConstraint, MetaData, Text, func, text
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 # What a price depends on: the classes, and how many of those written to a cache it is to keep for an hour.
@@ -34,3 +34,10 @@ def counts() -> list[Column[int]]:
 
 def _numbers(names: Sequence[str]) -> list[Column[int]]:
     return [Column(name, BigInteger, nullable=False, server_default=text("0")) for name in names]
+
+
+def of_a_turn(table: str) -> ForeignKeyConstraint:
+    """With the tenant: row-level security does not hide a turn from its foreign key."""
+    return ForeignKeyConstraint(
+        ["turn_id", "tenant_id"], ["turns.id", "turns.tenant_id"], name=f"{table}_turn_id_tenant_id_fkey"
+    )

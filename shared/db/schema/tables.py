@@ -35,9 +35,10 @@ from shared.db.schema.budget_tables import (
     budgets,
     platform_months,
 )
-from shared.db.schema.columns import Time, counts, derived, metadata, now, tokens
+from shared.db.schema.columns import Time, counts, derived, metadata, now, of_a_turn, tokens
 from shared.db.schema.invocation_log_tables import invocation_log_hours
 from shared.db.schema.key_tables import api_keys
+from shared.db.schema.summary_tables import summaries
 from shared.db.schema.tenant_tables import tenants, waits
 from shared.db.schema.usage_tables import (
     operator_entries,
@@ -66,6 +67,7 @@ __all__ = [
     "metadata",
     "operator_entries",
     "platform_months",
+    "summaries",
     "tenants",
     "usage_daily",
     "usage_days",
@@ -180,13 +182,6 @@ turns = Table(
 active = turns.c.status.in_(("accepted", "running"))  # turns that have not ended
 
 
-def _of_a_turn(table: str) -> ForeignKeyConstraint:
-    """With the tenant: row-level security does not hide a turn from its foreign key."""
-    return ForeignKeyConstraint(
-        ["turn_id", "tenant_id"], ["turns.id", "turns.tenant_id"], name=f"{table}_turn_id_tenant_id_fkey"
-    )
-
-
 llm_calls = Table(
     "llm_calls",
     metadata,
@@ -220,7 +215,7 @@ llm_calls = Table(
     now(),
     Column("finished_at", Time),
     Column("posted_at", Time),
-    Column("retry_at", Time),  # before it, the provider asked not to be asked again
+    Column("retry_at", Time),  # the provider asked for no call before this time
     Column("provider_message", Text),  # the provider's own words about an error; it goes with the session's text
     Column("thinking", Text),  # the model's, for the audit alone; it goes with the session's text
     derived("has_output", Boolean, "output IS NOT NULL"),
@@ -230,7 +225,7 @@ llm_calls = Table(
     CheckConstraint("verdict IN ('reply', 'failed')", name="llm_calls_verdict_check"),
     CheckConstraint("reserve_usd >= 0 AND cost_usd >= 0", name="llm_calls_money_check"),
     CheckConstraint("payer IN ('platform', 'tenant:' || tenant_id)", name="llm_calls_payer_check"),
-    _of_a_turn("llm_calls"),
+    of_a_turn("llm_calls"),
     UniqueConstraint("turn_id", "step", "attempt", name="llm_calls_turn_id_step_attempt_key"),
 )
 
@@ -253,37 +248,7 @@ replies = Table(
     derived("has_text", Boolean, "text IS NOT NULL"),
     CheckConstraint("status IN ('completed', 'failed', 'skipped')", name="replies_status_check"),
     PrimaryKeyConstraint("turn_id", "position"),
-    _of_a_turn("replies"),
-)
-
-summaries = Table(
-    "summaries",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("tenant_id", Text, nullable=False),
-    Column("session_id", Uuid, nullable=False),
-    Column("turn_id", Uuid, nullable=False),
-    Column("through_turn_index", Integer, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("key_facts", JSONB, nullable=False),
-    Column("decisions", JSONB, nullable=False),
-    Column("open_questions", JSONB, nullable=False),
-    Column("action_items", JSONB, nullable=False),
-    # The texts of `archive` by list. Only the release before reads them.
-    Column("archived", JSONB, nullable=False),
-    Column("fallbacks", JSONB, nullable=False),
-    now(),
-    # [{"id", "list", "text", "turn_index"}] in memory, oldest first. NULL where a release before 0011 wrote the row.
-    Column("items", JSONB),
-    # The items that left memory with this summary: the same fields, and "reason" and "successor".
-    Column("archive", JSONB),
-    # {list: the highest number that any id of it ever had}.
-    Column("last_numbers", JSONB),
-    UniqueConstraint("session_id", "through_turn_index", name="summaries_session_id_through_turn_index_key"),
-    _of_a_turn("summaries"),
-    ForeignKeyConstraint(
-        ["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"], name="summaries_tenant_id_session_id_fkey"
-    ),
+    of_a_turn("replies"),
 )
 
 audit_events = Table(
@@ -298,5 +263,5 @@ audit_events = Table(
     Column("detail", JSONB, nullable=False),
     now(),
     Index("audit_events_turn_id_idx", "turn_id"),
-    _of_a_turn("audit_events"),
+    of_a_turn("audit_events"),
 )

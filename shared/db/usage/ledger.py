@@ -39,9 +39,9 @@ _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 
 
 def load_ledger(db: Database, actor: Actor, period: Period, request: PageRequest) -> Page:
-    """The rows of a member's own turns, or for an admin the tenant's, by the time they were posted: posts and
-    adjustments of every account, each with its reason, and the user and the API key that posted the turn. Amounts are
-    in USD, rates in USD per million tokens. Raises InvalidRequest for a cursor of another list."""
+    """Load the rows of a member's own turns, or for an admin of all turns of the tenant, in the order of posting. They
+    are posts and adjustments of every account. Each has its reason, and the user and the API key of the turn. Amounts
+    are in USD, rates in USD per million tokens. Raises InvalidRequest for a cursor of another list."""
     # No row has the number 0: the first page begins at the period's end, or at its start.
     at, number = request.after(_position) or (period.end if request.order == "desc" else period.start, 0)
     params = {"u_from": period.start, "u_to": period.end, "u_after_at": at, "u_after_id": number}

@@ -1,13 +1,13 @@
-"""Rolling the ledger up into hours, and hours into days, as `pantheon_ops`.
+"""Roll up the ledger into hours, and hours into days, as `pantheon_ops`.
 
-The rule this file protects: an hour is rolled up once nothing can be posted into it any more, and then all of it is. A
-row of the ledger bears the time at which it was inserted, and is seen once its transaction has committed. No
-transaction of a role that posts can last longer than ten minutes, for Postgres ends it (`transaction_timeout`, set by
-the migration). So what is a quarter of an hour old is either seen or will never be.
+An hour is rolled up completely, and only when nothing can be posted into it any more. A row of the ledger has the time
+of its insert, and is visible after its transaction has committed. Postgres ends each transaction of a role that posts
+after ten minutes at the latest (`transaction_timeout`, set by the migration). So after 15 minutes, a row is visible or
+was rolled back.
 
-Rows and `until` change together, in one transaction, and whoever reads takes from them what is before `until`, and
-everything else from the ledger. So a total is exact at any moment, whatever has been rolled up by then. What stands
-beyond `until` is nobody's and is made again: to have everything made again, take the row of `usage_rolled_up` away.
+One transaction changes the rows and `until`. A reader takes the time before `until` from these rows, and everything
+else from the ledger. So a total is exact at any moment. Rows after `until` are ignored and made again. To make all rows
+again, delete the row of `usage_rolled_up`.
 """
 
 from datetime import datetime, timedelta

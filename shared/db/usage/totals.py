@@ -130,13 +130,13 @@ _KEYS: Mapping[str, Callable[[Any], object]] = {
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The ledger as its reader sees it: the view of its rows, and their dimensions."""
+    """A reader's view of the ledger: its rows and their dimensions."""
 
     entries: Table
     dimensions: Sequence[str]
 
     def theirs(self, columns: ReadOnlyColumnCollection[str, Column[Any]]) -> ColumnElement[bool]:
-        """Whether a row is the reader's to see. The operator sees all of them, and no user."""
+        """Whether the reader may see a row. The operator sees all rows, without users."""
         return acts_for(columns.user_id) if "user_id" in self.dimensions else true()
 
 
@@ -236,7 +236,7 @@ def _statement(groups: Sequence[str], order: Order, *, from_ledger: bool) -> Sta
 
 
 def load_totals(db: Database, actor: Actor | None, period: Period, groups: Sequence[str], request: PageRequest) -> Page:
-    """Sums by those of GROUPS that are asked for, in the order of GROUPS: per group `calls`, tokens by class and
+    """Return sums by the requested GROUPS, in the order of GROUPS: per group `calls`, tokens by class and
     `cost_usd` (what tenants pay), `platform_cost_usd` and `suspense_usd`, in USD. Without groups it is one row. An
     admin's are the tenant's, a member's those of its own turns. Without an actor, as `pantheon_operator`, every
     tenant's, by OPERATOR_GROUPS, and with what the platform bore by its reasons.
