@@ -1,14 +1,14 @@
 """Give each role the least power: the operator a role of its own, and operations single columns.
 
 The release before survives this migration. Its operator's function and its sweeper use `pantheon_ops`, and that role
-keeps all that they need. The next migration revokes from `pantheon_ops`:
+keeps all that they need. The next release revokes from `pantheon_ops`:
 
 - SELECT on `turns.message`, `turns.response`, `sessions.title`, `replies.text` and `llm_calls.output`: the invariants,
   the deletion of sessions and the settlement of the release before read them;
 - SELECT on `llm_calls.agent_version` and `llm_calls.request_hash`: its settlement reads whole rows;
 - INSERT and UPDATE on `budget_limits`: its operator's function sets caps and the platform's limit.
 
-The next migration also gives `pantheon_app` single columns of `llm_calls` and `usage_ledger`. The health check of the
+The next release also gives `pantheon_app` single columns of `llm_calls` and `usage_ledger`. The health check of the
 release before asks for the right to change the whole tables, so a trigger and policies guard them until then."""
 
 from alembic import op

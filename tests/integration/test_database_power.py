@@ -38,7 +38,7 @@ TEXT = {
     "turns": ("MESSAGE", "RESPONSE", "fingerprint", "idempotency_key"),
     "api_keys": ("name", "prefix", "key_hash"),
 }
-# What the next migration revokes from `pantheon_ops`.
+# The next release revokes from `pantheon_ops`.
 REVOKED_NEXT = (
     "REVOKE SELECT (message, response) ON turns FROM pantheon_ops",
     "REVOKE SELECT (title) ON sessions FROM pantheon_ops",
