@@ -10,7 +10,7 @@ Providers cache such prefixes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain, groupby
 from typing import Literal, NamedTuple
 
@@ -62,6 +62,7 @@ class Context:
         past = [list(_turn(turn, own_key)) for turn in self._past]
         newest = list(_turn(_quoted(self._conversation.message, earlier, False), None))
 
+        @cache
         def with_turns(number: int) -> tuple[Message, ...]:
             return system, *_messages(chain(known, *past[len(past) - number :], newest))
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from shared.domain.agent import Agent
 
@@ -66,6 +67,7 @@ def _end(name: str, word: str, marks: str) -> str:
     return rf"(?!{more}|-{word})"
 
 
+@lru_cache(maxsize=1024)
 def name_pattern(name: str) -> str:
     """A pattern of a name in any case, typed with its accents composed or apart."""
     return "".join(map(_letter, unicodedata.normalize("NFC", name)))
