@@ -15,7 +15,7 @@ class Actor:
 
     @classmethod
     def service(cls, tenant_id: str) -> Self:
-        """Pantheon itself, which runs and deletes what belongs to any user of the tenant. Never for a request."""
+        """Pantheon itself, which reads the turns that it runs for any user of the tenant. Never for a request."""
         return cls(tenant_id, "", is_admin=True)
 
     @property

@@ -38,6 +38,13 @@ def connect(known: Catalog, look_up: Callable[[str], str | None] = variable) -> 
 
 
 def _client(provider: Provider, look_up: Callable[[str], str | None]) -> port.Provider:
+    try:
+        return _made(provider, look_up)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"[providers.{provider.name}] {error}") from None
+
+
+def _made(provider: Provider, look_up: Callable[[str], str | None]) -> port.Provider:
     if provider.kind == "scripted":
         from shared.llm.scripted import ScriptedProvider
 
@@ -45,18 +52,12 @@ def _client(provider: Provider, look_up: Callable[[str], str | None]) -> port.Pr
     if provider.kind == "bedrock":
         from shared.llm.bedrock import BedrockProvider
 
-        try:
-            return BedrockProvider(stage_settings().stage, provider.region)
-        except ConfigurationError as error:
-            raise _named(provider, error) from None
+        return BedrockProvider(stage_settings().stage, provider.region)
     from shared.llm.openai_compatible import OpenAICompatibleProvider
 
     if provider.base_url is None:
-        raise ConfigurationError(f"[providers.{provider.name}] base_url is missing.")
-    try:
-        return OpenAICompatibleProvider(provider.base_url, _key(provider.api_key, look_up))
-    except ConfigurationError as error:
-        raise _named(provider, error) from None
+        raise ConfigurationError("base_url is missing.")
+    return OpenAICompatibleProvider(provider.base_url, _key(provider.api_key, look_up))
 
 
 def _key(source: str | None, look_up: Callable[[str], str | None]) -> str | None:
@@ -72,7 +73,3 @@ def _key(source: str | None, look_up: Callable[[str], str | None]) -> str | None
     if not key:
         raise ConfigurationError(f"api_key: the variable {name} is not set.")
     return key
-
-
-def _named(provider: Provider, error: ConfigurationError) -> ConfigurationError:
-    return ConfigurationError(f"[providers.{provider.name}] {error}")

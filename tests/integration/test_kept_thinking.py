@@ -3,19 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from shared.db.api.export import load_export
-from shared.db.api.sessions import record_session_deletion
 from shared.db.api.summaries import load_audit
 from shared.domain.actor import Actor
-from shared.errors import SessionDeleted
 from shared.llm.port import MAX_THINKING_BYTES, Completion
-from shared.names import Role
-from shared.operations.retention import delete_untouched
-from tests.council_room import AMPLE_S, CouncilRoom, DatabaseUrls, Killed, answer, body, broken_invariants, words_left
-from tests.watched_database import WatchedDatabase
+from tests.council_room import CouncilRoom, Killed, answer, body, words_left
 
 ADMIN = Actor("tenant-1", "root", is_admin=True)
 THOUGHT = answer("<think>A sesame?</think>Use tests.")
@@ -45,12 +39,6 @@ def test_the_journal_keeps_thinking_apart_from_the_reply(room: CouncilRoom, said
     assert room.calls("thinking, has_thinking") == [("A sesame?", True), (None, False)]
     assert turn["replies"][0]["text"] == "Use tests."
     assert words_left(room, "sesame") == {"llm_calls": 1}
-
-
-def test_admins_read_thinking_with_its_attempt_and_members_do_not(room: CouncilRoom, turn_id: UUID) -> None:
-    assert told(room, ADMIN, turn_id) == ["A sesame?", None]
-    # The member who posted the turn does not, either.
-    assert told(room, room.actor, turn_id) == [None, None]
 
 
 def test_thinking_is_in_no_prompt_and_no_export(room: CouncilRoom, turn_id: UUID) -> None:
@@ -96,50 +84,3 @@ def test_a_resumed_turn_keeps_the_thinking_of_the_process_before(room: CouncilRo
     room.resume(turn_id)
     assert told(room, ADMIN, turn_id) == ["A sesame?", None, "Another sesame."]
     assert "sesame" not in str([request.messages for request in room.provider.requests])
-
-
-@pytest.mark.usefixtures("turn_id")
-def test_thinking_goes_when_its_session_is_deleted(room: CouncilRoom) -> None:
-    record_session_deletion(room.db, room.actor, room.session_id)
-    assert words_left(room, "sesame") == {}
-
-
-@pytest.mark.usefixtures("turn_id")
-def test_thinking_goes_when_the_retention_of_its_session_ends(room: CouncilRoom, ops: WatchedDatabase) -> None:
-    room.owner.execute(
-        "UPDATE sessions SET created_at = now() - interval '40 days', updated_at = now() - interval '40 days'"
-    )
-    assert delete_untouched(ops, 30, AMPLE_S) == 1
-    assert words_left(room, "sesame") == {}
-
-
-@pytest.mark.parametrize("role", [Role.APP, Role.OPS])
-@pytest.mark.usefixtures("turn_id")
-def test_thinking_goes_when_the_release_before_deletes_its_session(
-    room: CouncilRoom, database_urls: DatabaseUrls, role: Role
-) -> None:
-    """That release sets the output of the session's calls, and knows no thinking."""
-    with psycopg.connect(database_urls.of(role)) as connection:
-        connection.execute("SELECT set_config('app.tenant_id', 'tenant-1', true)")
-        connection.execute("UPDATE llm_calls SET output = NULL")
-    assert words_left(room, "sesame") == {}
-
-
-def test_thinking_goes_when_the_session_is_deleted_while_its_turn_runs(room: CouncilRoom) -> None:
-    def delete(_: object) -> Completion:
-        record_session_deletion(room.open_database(), room.actor, room.session_id)
-        return THOUGHT
-
-    room.provider.enqueue(THOUGHT, delete)
-    with pytest.raises(SessionDeleted):
-        room.take("@writer @critic hello")
-    assert words_left(room, "sesame") == {}
-
-
-def test_thinking_that_is_left_in_a_deleted_session_breaks_an_invariant(
-    room: CouncilRoom, turn_id: UUID, ops: WatchedDatabase
-) -> None:
-    record_session_deletion(room.db, room.actor, room.session_id)
-    room.owner.execute("UPDATE llm_calls SET thinking = 'x' WHERE step = 0")
-    assert set(broken_invariants(room.owner)) == {"of a deleted session no text is left once its turns have ended"}
-    room.owner.execute("UPDATE llm_calls SET thinking = NULL")
