@@ -1,4 +1,4 @@
-"""What the cost model assumes, because nobody has measured it."""
+"""The figures of the cost model that are assumed and not measured."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,14 +8,14 @@ from bench.footprint import AGENTS
 
 @dataclass(frozen=True)
 class Assumed:
-    """What nobody has measured. Tokens are of one call; shares are of 1; seconds are wall clock."""
+    """Assumed figures. Tokens are of one call; shares are of 1; seconds are wall clock."""
 
     agent_aliases: tuple[str, ...] = ("fast", "fast", "deep")
     agent_prompt: int = 2500
     agent_answer: int = 300
     helper_prompt: int = 1200
     helper_answer: int = 60
-    # A summary, in two calls, after so many turns.
+    # The number of turns between two summaries. A summary takes two calls.
     turns_a_summary: int = 12
     first_token_s: float = 0.6
     tokens_a_second: float = 90.0

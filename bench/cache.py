@@ -126,7 +126,7 @@ def _agent(key: str) -> Agent:
 
 def _ask_helper(
     purpose: Purpose,
-    build: object,  # noqa: ARG001 nobody reads the prompt
+    build: object,  # noqa: ARG001 the prompt is not read
     schema: Mapping[str, object] | None = None,  # noqa: ARG001
 ) -> tuple[int, Completion]:
     answer = _SUMMARY if purpose == TEXT else '{"add": {"key_facts": ["The launch is on the third of May."]}}'

@@ -14,7 +14,7 @@ TOKEN_BYTES: Final = 4
 # OpenAI caches from the first number of tokens on, in steps of the second. Without a key, the beginning of a prompt
 # decides which cache is asked.
 OPENAI_MINIMUM, OPENAI_STEP, _ROUTED_TOKENS = 1024, 128, 256
-# Bedrock keeps a prefix for so many seconds after its last use, and takes so many cache points in a request.
+# Seconds for which Bedrock keeps a prefix after its last use, and the most cache points in a request.
 BEDROCK_SECONDS, BEDROCK_POINTS = 300.0, 4
 
 

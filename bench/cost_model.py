@@ -24,7 +24,8 @@ GB: Final = 1e9
 GIB: Final = 2**30
 # Routing and summaries ask it.
 HELPER_ALIAS: Final = "fast"
-# What the stack has, whatever its size; a test counts them in the template. Models on Bedrock have one more endpoint.
+# The stack has these numbers of each at any size. A test counts them in the template. Models on Bedrock have one more
+# endpoint.
 ENDPOINTS: Final = 2
 DASHBOARDS: Final = 2
 ALARM_METRICS: Final = 42

@@ -23,7 +23,7 @@ from infra_cdk.stage_catalog import ROOT, read
 from infra_cdk.stages import STAGES, Stage
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "deploy.md"
-# What a stage with all of its models on the internet would have.
+# A stage with all of its models on the internet has these.
 _AWAY: Final = "shared/catalog/files/openai.toml"
 SIZES: Final = {0: "at rest", 10_000: "10 k", 1_000_000: "1 M", 100_000_000: "100 M"}
 
