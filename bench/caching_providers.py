@@ -8,7 +8,7 @@ from typing import Any, Final
 from shared.domain.money import Usage
 from shared.llm.converse import write_request
 from shared.llm.openai_compatible import write_body
-from shared.llm.port import Completion, Request, size_of
+from shared.llm.port import Completion, OnText, Request, size_of
 
 TOKEN_BYTES: Final = 4
 # OpenAI caches from the first number of tokens on, in steps of the second. Without a key, the beginning of a prompt
@@ -25,7 +25,7 @@ class CachingOpenAI:
         self._answer = answer
         self._kept: defaultdict[object, set[bytes]] = defaultdict(set)
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
         body = write_body(request)
         prompt = _rendered(body["messages"]).encode()
         kept = self._kept[body.get("prompt_cache_key", prompt[: _ROUTED_TOKENS * TOKEN_BYTES])]
@@ -45,7 +45,7 @@ class CachingBedrock:
         # When each prefix is dropped.
         self._kept: dict[bytes, float] = {}
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
         points, total = _points(write_request(request, "bench"))
         if len(points) > BEDROCK_POINTS:
             return Completion("unbilled", error="refused")

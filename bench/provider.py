@@ -4,7 +4,7 @@ import json
 import time
 
 from shared.domain.money import Usage
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 
 _TEXT = "I would first find out who needs it and by when, and write that down before anything else is decided. " * 3
 _USAGE = Usage(input_tokens=420, output_tokens=70)
@@ -27,7 +27,7 @@ class BenchProvider:
         self._decision = json.dumps({"selected_agent_keys": route, "reason": "They know."})
         self._wait_s = wait_s
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
         if self._wait_s:
             time.sleep(self._wait_s)
         return Completion("succeeded", self._text(request), "end_turn", _USAGE, "bench")

@@ -15,7 +15,7 @@ from uuid import UUID
 from shared.db.engine import Database
 from shared.domain.money import Usage
 from shared.errors import BudgetExceeded
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.settings import settings
 from shared.turns.accept import TurnRequest
 from shared.turns.run import Runner, take_turn
@@ -30,7 +30,7 @@ class _Provider:
     def __init__(self) -> None:
         self._asked = False
 
-    def complete(self, _: Request) -> Completion:
+    def complete(self, _: Request, _on_text: OnText | None = None) -> Completion:
         if self._asked:
             _say("asked")
             signal.pause()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.summary import LISTS
-from shared.llm.port import CallError, Completion, Request
+from shared.llm.port import CallError, Completion, OnText, Request
 from shared.llm.scripted import ScriptedProvider
 
 # What the system prompt of each helper begins with.
@@ -271,7 +271,7 @@ class Helpers(ScriptedProvider):
     def answer(self, helper: str, answer: Answer) -> None:
         self.script[helper].extend(answer.attempts)
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
         for name, beginning in HELPERS.items():
             if request.messages[0].text.startswith(beginning) and self.script[name]:
                 self.enqueue(self.script[name].popleft())

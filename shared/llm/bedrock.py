@@ -19,7 +19,7 @@ from botocore.config import Config
 from shared.llm.converse import optional_parts, read_response, write_request
 from shared.llm.exchange import Exchanges, Post
 from shared.llm.outcomes import Dialect
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.settings import aws_environment
 
 # Parameters are not validated: they are ours, and it takes a quarter of boto3's time.
@@ -40,9 +40,9 @@ class BedrockProvider:
         self._lock = threading.Lock()
         self._client: Any = None
 
-    def complete(self, request: Request) -> Completion:
-        """Send `request` once. Returns within `request.model.max_call_s` seconds and does not raise."""
-        return self._exchanges.complete(request, lambda deadline: self._signed_in_time(request, deadline))
+    def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
+        """Send `request` once. Returns within `request.limit_s` seconds and does not raise."""
+        return self._exchanges.complete(request, lambda deadline: self._signed_in_time(request, deadline), on_text)
 
     def close(self) -> None:
         """Close the connections. Calls in flight end with an unknown outcome; the next call connects anew."""

@@ -20,7 +20,7 @@ import httpx
 from shared.errors import ConfigurationError
 from shared.llm.dialects import Dialects
 from shared.llm.outcomes import Dialect, Sent, outcome
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.llm.wire import NotSent, Wire
 
 _LOOPBACK: Final = 127
@@ -50,10 +50,10 @@ class Exchanges:
         self._lock = threading.Lock()
         self._wire: Wire | None = _checked_wire(trust_env=not (host and is_this_machine(host)))
 
-    def complete(self, request: Request, write: Callable[[float], Post]) -> Completion:
-        """Send what `write` makes of the deadline, once. Returns within `request.model.max_call_s` seconds, if
+    def complete(self, request: Request, write: Callable[[float], Post], on_text: OnText | None = None) -> Completion:
+        """Send what `write` makes of the deadline, once. Returns within `request.limit_s` seconds, if
         `write` keeps the deadline, by `time.monotonic()`, and does not raise."""
-        deadline = time.monotonic() + request.model.max_call_s
+        deadline = time.monotonic() + request.limit_s
         try:
             post, wire = self._prepared(write, deadline)
             answer = wire.post(post.url, post.headers, post.body, deadline)
@@ -64,6 +64,9 @@ class Exchanges:
             cause = type(error.__cause__ or error).__name__
             completion = _failure(error, cause)
         _log(request, completion, cause)
+        # The answer's text comes in one piece.
+        if on_text is not None and completion.text:
+            on_text(completion.text)
         return completion
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from shared.llm.chat_completions import read_completion
 from shared.llm.dialects import OPTIONAL, cache_key, cap_name, reasoning_effort, schema, temperature
 from shared.llm.exchange import Exchanges, Post
 from shared.llm.outcomes import Dialect
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.llm.schema import without_bounds
 
 _DIALECT: Final = Dialect("x-request-id", read_completion)
@@ -30,10 +30,10 @@ class OpenAICompatibleProvider:
         secrets = (api_key, self._url.password, self._url.query.decode("ascii", "replace"))
         self._exchanges = Exchanges(_DIALECT, self._url.host, tuple(filter(None, secrets)))
 
-    def complete(self, request: Request) -> Completion:
-        """Send `request` once. Returns within `request.model.max_call_s` seconds and does not raise."""
+    def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
+        """Send `request` once. Returns within `request.limit_s` seconds and does not raise."""
         headers = self._headers | {"X-Client-Request-Id": request.call_id}
-        return self._exchanges.complete(request, lambda _: self._post(request, headers))
+        return self._exchanges.complete(request, lambda _: self._post(request, headers), on_text)
 
     def _post(self, request: Request, headers: Mapping[str, str]) -> Post:
         body = write_body(request, self._exchanges.dialects.refused(request.model.alias))

@@ -6,7 +6,7 @@ sent, is `unbilled`.
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -19,6 +19,10 @@ MAX_TEXT_BYTES: Final = 256 * 1024
 MAX_THINKING_BYTES: Final = 16 * 1024
 # Unicode's controls, formats such as a zero-width space, and blanks.
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+
+# Takes a piece of an answer's text as soon as it has come, storable. It may be called from any thread, but for one call
+# from one at a time. It neither blocks nor raises.
+OnText = Callable[[str], None]
 
 CallStatus = Literal["succeeded", "unbilled", "unknown"]
 # Why a call gave no answer. `shared.orchestration.attempts` decides which of them are worth another attempt.
@@ -70,6 +74,13 @@ class Request:
     cache_key: str | None = None
     # Whether the next prompt under this key begins with all of `messages`.
     continues: bool = False
+    # The wall clock of this call in seconds, at most the model's own. None: the model's own.
+    timeout_s: float | None = None
+
+    @property
+    def limit_s(self) -> float:
+        """The wall clock of this call in seconds."""
+        return self.model.max_call_s if self.timeout_s is None else self.timeout_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +112,13 @@ class Completion:
 
 
 class Provider(Protocol):
-    def complete(self, request: Request) -> Completion:
-        """Send `request` once. Returns within `request.model.max_call_s` seconds and does not raise."""
+    def complete(self, request: Request, on_text: OnText | None = None, /) -> Completion:
+        """Send `request` once. Returns within `request.limit_s` seconds and does not raise.
+
+        `on_text` takes the answer's text in pieces while it comes. All pieces together are a beginning of the
+        completion's text, and the whole of it if the call succeeded without an error. The outcome is the same without
+        `on_text`.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from shared.catalog import Catalog, Provider, catalog
 from shared.errors import ConfigurationError
 from shared.llm import port
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.settings import stage_settings, variable
 
 
@@ -20,9 +20,9 @@ class Providers:
     def __init__(self, clients: Mapping[str, port.Provider]) -> None:
         self.clients = clients
 
-    def complete(self, request: Request) -> Completion:
-        """Send `request` once. Returns within `request.model.max_call_s` seconds and does not raise."""
-        return self.clients[request.model.provider].complete(request)
+    def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
+        """Send `request` once. Returns within `request.limit_s` seconds and does not raise."""
+        return self.clients[request.model.provider].complete(request, on_text)
 
 
 @cache

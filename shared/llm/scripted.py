@@ -4,15 +4,17 @@ The rule this file protects: the same prompt always gets the same text and the s
 knows what a turn costs before it runs one.
 """
 
+import re
 import threading
 from collections import deque
 from collections.abc import Callable
 
 from shared.domain.money import Usage
-from shared.llm.port import Completion, Request, storable
+from shared.llm.port import Completion, OnText, Request, storable
 
 Reply = str | Completion
 ECHO_CHARACTERS = 200
+_WORD = re.compile(r"\s*\S+\s*\Z|\s*\S+|\s+")
 
 
 class ScriptedProvider:
@@ -29,14 +31,19 @@ class ScriptedProvider:
         with self._lock:
             self._script.extend(replies)
 
-    def complete(self, request: Request) -> Completion:
-        """The next reply of the script; once it has run out, an echo of the last user message."""
+    def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
+        """The next reply of the script; once it has run out, an echo of the last user message. A text is streamed word
+        by word."""
         with self._lock:
             self.requests.append(request)
             reply = self._script.popleft() if self._script else _echo
         if callable(reply):
             reply = reply(request)
-        return reply if isinstance(reply, Completion) else _completion(request, reply)
+        completion = reply if isinstance(reply, Completion) else _completion(request, reply)
+        if on_text is not None:
+            for piece in _WORD.findall(completion.text):
+                on_text(piece)
+        return completion
 
 
 def _echo(request: Request) -> str:

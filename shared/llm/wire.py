@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -85,14 +85,22 @@ class Wire:
         self._thread.start()
         self._pid = os.getpid()
 
-    def post(self, url: httpx.URL, headers: Mapping[str, str], content: bytes, deadline: float) -> Answer:
-        """Block until `deadline`, by `time.monotonic()`, at the latest. Safe from any thread but its own.
+    def post(
+        self,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: bytes,
+        deadline: float,
+        on_chunk: Callable[[bytes], None] | None = None,
+    ) -> Answer:
+        """Block until `deadline`, by `time.monotonic()`, at the latest. Safe from any thread but its own. `on_chunk`
+        takes the body of a 200 as it comes.
 
         Raises NotSent if no byte of the request was sent, whatever the reason. Once the request was, or may have been,
         sent: TimeoutError when the deadline passed, and otherwise the client's own exception.
         """
         sending = _Sending()
-        exchange = self._exchange(url, headers, content, deadline, sending)
+        exchange = self._exchange(url, headers, content, deadline, sending, on_chunk)
         try:
             running = asyncio.run_coroutine_threadsafe(exchange, self._loop)
         except RuntimeError as error:
@@ -121,7 +129,13 @@ class Wire:
             await self._closing.wait()
 
     async def _exchange(
-        self, url: httpx.URL, headers: Mapping[str, str], content: bytes, deadline: float, sending: "_Sending"
+        self,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: bytes,
+        deadline: float,
+        sending: "_Sending",
+        on_chunk: Callable[[bytes], None] | None,
     ) -> Answer:
         connect_s = (deadline - time.monotonic()) * CONNECT_SHARE
         told: Answer | None = None
@@ -138,7 +152,7 @@ class Wire:
                 await self._drop_surplus()
                 async with post as response:
                     if response.status_code == 200:
-                        return Answer(200, response.headers, await _bounded_body(response))
+                        return Answer(200, response.headers, await _bounded_body(response, on_chunk))
                     told = Answer(response.status_code, response.headers)
                     return replace(told, body=await _explanation(response))
         except Exception:
@@ -182,9 +196,11 @@ def _surplus(connection: object) -> bytes:
     return surplus
 
 
-async def _bounded_body(response: httpx.Response) -> bytes:
+async def _bounded_body(response: httpx.Response, on_chunk: Callable[[bytes], None] | None) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_raw():
+        if on_chunk is not None:
+            on_chunk(chunk)
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             return b""

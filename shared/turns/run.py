@@ -20,6 +20,7 @@ from shared.domain.actor import Actor
 from shared.domain.money import ZERO
 from shared.domain.outcome import Bill, TurnOutcome
 from shared.domain.turn import Purpose, Turn
+from shared.domain.turn_events import Listener
 from shared.errors import DatabaseUnavailable, JournalUnavailable, NotFound, SessionDeleted
 from shared.llm.port import Completion, Message, Provider
 from shared.llm.tokens import token_estimates
@@ -54,8 +55,11 @@ class Runner:
     longest_pause_s: float = LONGEST_PAUSE_S
 
 
-def take_turn(runner: Runner, request: TurnRequest) -> TurnOutcome:
-    """Run a posted turn to its end, or as far as this process's time goes. Raises the errors that API.md names."""
+def take_turn(runner: Runner, request: TurnRequest, _listener: Listener | None = None) -> TurnOutcome:
+    """Run a posted turn to its end, or as far as this process's time goes. Raises the errors that API.md names.
+
+    `listener` hears the turn's events. The last one is `turn.ended` or `turn.handed_over`, unless this raises.
+    """
     started = time.monotonic()
     turn_id = uuid7()
     for _ in range(_MOST_LOADS):

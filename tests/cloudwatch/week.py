@@ -17,7 +17,7 @@ import pytest
 from functions.worker import handler as worker
 from infra_cdk.stages import PROD
 from shared.domain.money import Usage
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from tests.cloudwatch import day
 from tests.cloudwatch.metrics import Metrics, Named
 from tests.cloudwatch.service import Service
@@ -35,7 +35,7 @@ class Models:
 
     chance: random.Random = field(default_factory=lambda: random.Random(20261125))
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
         time.sleep(self.chance.uniform(0.002, 0.012))
         dice = self.chance.random()
         if dice < 0.006:

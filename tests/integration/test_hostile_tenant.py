@@ -14,7 +14,7 @@ from shared.db.protocol import PUBLISH
 from shared.db.statement import Statement
 from shared.domain.money import Usage
 from shared.errors import BudgetExceeded
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.names import Env
 from shared.settings import settings
 from tests.council_room import CouncilRoom, answer, body, unknown
@@ -45,7 +45,7 @@ class Always:
     def __post_init__(self) -> None:
         self.asked: list[Request] = []
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
         self.asked.append(request)
         self.first()
         return self.completion

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.llm.scripted import ScriptedProvider
 from shared.settings import settings
 from tests.council_room import CouncilRoom, body
@@ -30,7 +30,7 @@ class Infected(ScriptedProvider):
         self._infected = infected
         self._words: Iterator[str] = cycle(REPLIES)
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
         helper = next((name for name, start in HELPERS.items() if request.messages[0].text.startswith(start)), "agent")
         self.enqueue(DECISION if helper == "routing" and helper not in self._infected else next(self._words))
         return super().complete(request)

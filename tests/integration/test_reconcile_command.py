@@ -15,7 +15,7 @@ from local import cli, operations, postgres
 from local.database import role_urls
 from shared.errors import ConfigurationError
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.names import Env, LocalEnv
 from tests.council_room import CouncilRoom, Killed
 from tests.fake_provider import FakeProvider, moods
@@ -40,7 +40,7 @@ class Mortal:
     provider: OpenAICompatibleProvider
     dies: str = ""
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
         dies, self.dies = self.dies, ""
         if dies == "before":
             raise Killed

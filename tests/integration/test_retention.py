@@ -7,7 +7,7 @@ from bench.planted import conversations
 from bench.retention import Recorder, asking_script, score
 from bench.summarisers import ScriptedSummariser
 from shared.domain.summary import Archived, Summary, stored_items
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.llm.scripted import ScriptedProvider
 from tests.council_room import CouncilRoom, body
 from tests.model_answers import HELPERS
@@ -26,7 +26,7 @@ class Talking(ScriptedProvider):
         self._replies = iter(["\n".join(said.text for said in turn.replies) for turn in turns])
         self.recorder = Recorder(asking_script(summariser, CATALOG["fast"]))
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
         self.requests.append(request)
         if request.messages[0].text.startswith(HELPERS["summary_text"]):
             return self._summariser.write(request.messages)

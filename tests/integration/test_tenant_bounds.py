@@ -8,7 +8,7 @@ import pytest
 
 from shared.db.protocol import ACCEPT
 from shared.errors import BudgetExceeded, PantheonError, RateLimited, TooManyActiveTurns
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.names import Env
 from shared.settings import settings
 from tests.council_room import CouncilRoom, answer, wait_for
@@ -25,7 +25,7 @@ class Crowd:
     completion: Completion = field(default_factory=answer)
     refused: list[PantheonError] = field(default_factory=list)
 
-    def complete(self, _: Request) -> Completion:
+    def complete(self, _: Request, _on_text: OnText | None = None) -> Completion:
         wait_for(lambda: len(self.refused) >= self.number - self.expected)
         return self.completion
 

@@ -11,7 +11,7 @@ from typing import Literal
 from uuid import UUID
 
 from shared.domain.money import Usage
-from shared.llm.port import CallError, Completion, Request
+from shared.llm.port import CallError, Completion, OnText, Request
 
 CALL_S = 0.03
 _NONSENSE = "I would rather not say."
@@ -79,7 +79,7 @@ class MeteredProvider:
     helped: Callable[[], bool] = lambda: True
     meanwhile: Callable[[Request], None] = field(default=lambda _: None)
 
-    def complete(self, request: Request) -> Completion:
+    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
         helper = _helper_text(request)
         mood = MOODS[self.choose()] if helper is None else Mood(helper if self.helped() else _NONSENSE)
         # Output is billed up to the cap, whatever the text is.

@@ -1,0 +1,86 @@
+"""The events of a turn, as a client that follows it sees them, and the opaque id by which it goes on later."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+EventName = Literal[
+    "turn",
+    "plan",
+    "reply.started",
+    "reply.reset",
+    "reply.completed",
+    "turn.ended",
+    "turn.handed_over",
+    "error",
+]
+
+_ENDED: Final = "end"
+_ID: Final = re.compile(r"[01](?:\.[0-9]{1,4}c?){0,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`data` is one line of JSON. `id` is what the client has seen up to here, None for a reset. `position` is that of
+    the reply that the event is about."""
+
+    name: EventName
+    data: str
+    id: str | None
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of the text of the reply at `position`, provisional."""
+
+    position: int
+    text: str
+
+
+# Takes the events of one turn in order. It may be called from any thread, but from one at a time. It neither blocks nor
+# raises.
+Listener = Callable[[Event | Delta], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a client has heard of one reply: the number of its newest attempt, and whether it is completed."""
+
+    attempt: int = 0
+    completed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a client has seen of a turn. `replies` are by position."""
+
+    planned: bool = False
+    replies: tuple[Heard, ...] = ()
+    ended: bool = False
+
+    def heard(self, position: int) -> Heard:
+        return self.replies[position] if position < len(self.replies) else Heard()
+
+    def with_reply(self, position: int, heard: Heard) -> "Progress":
+        """The progress once `heard` is what the client has seen of the reply at `position`."""
+        replies = [self.heard(each) for each in range(max(position + 1, len(self.replies)))]
+        replies[position] = heard
+        return replace(self, replies=tuple(replies))
+
+    def as_id(self) -> str:
+        if self.ended:
+            return _ENDED
+        heard = (f".{each.attempt}{'c' if each.completed else ''}" for each in self.replies)
+        return f"{int(self.planned)}{''.join(heard)}"
+
+    @classmethod
+    def from_id(cls, text: str) -> "Progress":
+        """Raises ValueError for a text that is no id of ours."""
+        if text == _ENDED:
+            return cls(planned=True, ended=True)
+        if not _ID.fullmatch(text):
+            raise ValueError("not an event id")
+        planned, *replies = text.split(".")
+        return cls(planned == "1", tuple(Heard(int(each.rstrip("c")), each.endswith("c")) for each in replies))
