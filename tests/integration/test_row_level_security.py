@@ -29,6 +29,7 @@ OPERATOR = {
 ROLES = {
     "invocation_log_hours": [Role.OPS],
     "api_keys": [Role.APP, Role.AUTH, Role.OPS],
+    "councils": [Role.APP],
     **{name: [Role.APP, Role.OPERATOR, Role.OPS] for name in OPERATOR},
 }
 TENANT_TABLES = {name: table for name, table in metadata.tables.items() if name not in OPERATIONS}
@@ -49,6 +50,8 @@ ALLOWED = {
     "api_keys": set(),
     # Those that no turn has pinned; and the mark that one has, by a grant of that column.
     "agent_versions": {"DELETE"},
+    # All but its key, by a grant of these columns.
+    "councils": set(),
     "sessions": {"UPDATE", "DELETE"},
     "turns": {"UPDATE"},
     "llm_calls": {"UPDATE"},
@@ -101,6 +104,10 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
         room.owner.execute(
             """INSERT INTO budget_holds SELECT gen_random_uuid(), tenant_id, 'suspense', 'tenant:' || tenant_id,
             date_trunc('month', timezone('UTC', now())), 0 FROM sessions"""
+        )
+        room.owner.execute(
+            """INSERT INTO councils (tenant_id, key, name, mode, agent_keys, fan_out, version)
+            SELECT tenant_id, 'panel', 'Panel', 'council', agent_keys, fan_out, 1 FROM sessions"""
         )
         room.owner.execute("INSERT INTO waits SELECT tenant_id, 1, now() FROM sessions")
         for spans in ("usage_hourly", "usage_daily", "usage_hours", "usage_days"):
@@ -391,7 +398,7 @@ def test_the_ledgers_view_shows_what_its_reader_may_see(
 # A column of tables of which operations do not see all, and None where they see nothing.
 OPERATIONS_SEE = {
     **dict.fromkeys(("agents", "agent_versions", "audit_events", "tenants", "waits", "summaries", "replies")),
-    "budget_settlements": None,
+    **dict.fromkeys(("budget_settlements", "councils")),
     **dict.fromkeys(("sessions", "turns", "llm_calls"), "tenant_id"),
     **dict.fromkeys(("budget_holds", "budgets"), "payer"),
 }

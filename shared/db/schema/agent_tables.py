@@ -1,6 +1,7 @@
-"""Agents. The text of a version never changes, and a turn pins the versions that it uses."""
+"""Agents and councils. The text of an agent's version never changes, and a turn pins the versions that it uses."""
 
 from sqlalchemy import Boolean, Column, Double, Integer, PrimaryKeyConstraint, Table, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from shared.db.schema.columns import Time, metadata, now
 
@@ -31,4 +32,21 @@ agent_versions = Table(
     # Whether a turn has pinned it. Such a version is never deleted.
     Column("pinned", Boolean, nullable=False, server_default=text("true")),
     PrimaryKeyConstraint("tenant_id", "key", "version"),
+)
+
+councils = Table(
+    "councils",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("agent_keys", ARRAY(Text), nullable=False),
+    Column("fan_out", Text, nullable=False),
+    # Who concludes in mode `council`. NULL: the first of `agent_keys`.
+    Column("chair_key", Text),
+    Column("version", Integer, nullable=False),
+    Column("deleted_at", Time),
+    now(),
+    PrimaryKeyConstraint("tenant_id", "key"),
 )

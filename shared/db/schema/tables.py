@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from shared.db.schema.agent_tables import agent_versions, agents
+from shared.db.schema.agent_tables import agent_versions, agents, councils
 from shared.db.schema.budget_tables import (
     PLATFORM,
     budget_holds,
@@ -63,6 +63,7 @@ __all__ = [
     "budget_limits",
     "budget_settlements",
     "budgets",
+    "councils",
     "invocation_log_hours",
     "metadata",
     "operator_entries",
@@ -81,7 +82,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0017"
+MIGRATION_HEAD = "0018"
 
 sessions = Table(
     "sessions",
@@ -99,6 +100,8 @@ sessions = Table(
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
     # A private session is seen by the user who made it, and by admins.
     Column("visibility", Text, nullable=False, server_default=text("'tenant'")),
+    # Who concludes in mode `council`. NULL: the first of `agent_keys`.
+    Column("chair_key", Text),
     derived("has_title", Boolean, "title <> ''::text"),
     CheckConstraint("visibility IN ('private', 'tenant')", name="sessions_visibility_check"),
     # The one list that is read by tenant; and a turn names its session with its tenant.
@@ -144,6 +147,8 @@ turns = Table(
     Column("completed_at", Time),
     # The API key that posted the turn. No foreign key: each turn would lock its key's row.
     Column("api_key_id", Uuid),
+    # Who concludes in mode `council`. NULL: the first of the roster.
+    Column("chair_key", Text),
     derived("has_text", Boolean, "message <> ''::text OR response IS NOT NULL"),
     derived(
         "answered_usd",
@@ -245,6 +250,8 @@ replies = Table(
     Column("model_alias", Text),
     *tokens(),
     Column("cost_usd", Numeric, nullable=False),
+    # Whether later turns see it.
+    Column("is_heard", Boolean, nullable=False, server_default=text("true")),
     derived("has_text", Boolean, "text IS NOT NULL"),
     CheckConstraint("status IN ('completed', 'failed', 'skipped')", name="replies_status_check"),
     PrimaryKeyConstraint("turn_id", "position"),
