@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from functions.schemas import FallbackView
+from shared.domain.turn import Purpose
 
 
 class AttemptView(BaseModel):
@@ -15,7 +16,7 @@ class AttemptView(BaseModel):
     call_id: str
     step: int
     attempt: int
-    purpose: Literal["agent", "routing", "summary_text", "summary_structure"]
+    purpose: Purpose
     model_alias: str
     status: Literal["intent", "succeeded", "unbilled", "unknown"]
     verdict: Literal["reply", "failed"] | None

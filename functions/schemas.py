@@ -46,7 +46,7 @@ Line = Annotated[
 Prompt = Annotated[Text, _bounds(1, MAX_PROMPT_BYTES), AfterValidator(_within_bytes)]
 Title = Annotated[Text, _bounds(0, 200)]
 AgentKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-Mode = Literal["manual", "tag", "roundtable", "orchestrator"]
+Mode = Literal["manual", "tag", "roundtable", "orchestrator", "council"]
 
 
 def _distinct(keys: list[str]) -> list[str]:
@@ -190,7 +190,24 @@ class FallbackView(BaseModel):
     step: int
 
 
+class ReviewView(BaseModel):
+    """The keys of the agents whose answers the agent `agent_key` ranked, best first."""
+
+    agent_key: str
+    ranking: list[str]
+
+
+class StandingView(BaseModel):
+    """The mean rank of an agent's answer, with two decimals; 1.00 is the best."""
+
+    agent_key: str
+    average_rank: str
+
+
 class TurnView(BaseModel):
+    """`reviews` and `standings` (best first) are null in other modes than `council`. They are empty if fewer than three
+    agents answered."""
+
     id: str
     session_id: str
     turn_index: int
@@ -201,6 +218,8 @@ class TurnView(BaseModel):
     plan: PlanView | None
     replies: list[ReplyView]
     output: str
+    reviews: list[ReviewView] | None
+    standings: list[StandingView] | None
     model_alias_used: str | None
     model_aliases_used: list[str]
     summary_triggered: bool

@@ -7,6 +7,7 @@ them into problem+json, and no route holds a try/except.
     │   ├── InvalidMessage       422 invalid_message
     │   ├── UnknownAgent         422 unknown_agent
     │   ├── NoAgent              422 no_agent
+    │   ├── NoChair              422 no_chair
     │   ├── RosterRefused        422 roster_refused
     │   ├── IdempotencyKeyReused 422 idempotency_key_reused
     │   ├── TurnLimitExceeded    422 turn_limit_exceeded
@@ -16,6 +17,7 @@ them into problem+json, and no route holds a try/except.
     ├── Forbidden                403 forbidden
     ├── NotFound                 404 not_found
     ├── AgentExists              409 agent_exists
+    ├── KeyExists                409 key_exists
     ├── VersionMismatch          412 version_mismatch
     ├── TurnConflict             409 turn_conflict
     ├── TurnEnded                409 turn_ended
@@ -79,6 +81,12 @@ class NoAgent(InvalidRequest):
     code = "no_agent"
 
 
+class NoChair(InvalidRequest):
+    """The chair of this session is disabled, deleted, or has a model alias that this deployment does not have."""
+
+    code = "no_chair"
+
+
 class RosterRefused(InvalidRequest):
     """The turn's mode cannot work with the enabled agents of this session."""
 
@@ -135,6 +143,13 @@ class AgentExists(PantheonError):
 
     status = 409
     code = "agent_exists"
+
+
+class KeyExists(PantheonError):
+    """An agent and a council cannot have the same key."""
+
+    status = 409
+    code = "key_exists"
 
 
 class VersionMismatch(PantheonError):

@@ -27,7 +27,7 @@ from shared.db.engine import Row, database
 from shared.db.usage.ledger import load_ledger, position
 from shared.db.usage.totals import GROUPS, Period, load_totals
 from shared.domain.money import TOKEN_CLASSES, format_usd
-from shared.domain.turn import format_time
+from shared.domain.turn import Purpose, format_time
 from shared.names import API_PREFIX
 
 router = APIRouter(prefix=f"{API_PREFIX}/usage", route_class=StrictRoute)
@@ -82,7 +82,7 @@ class LedgerRowView(BaseModel):
     turn_id: str
     step: int
     attempt: int
-    purpose: Literal["agent", "routing", "summary_text", "summary_structure"]
+    purpose: Purpose
     agent_key: str | None
     model_alias: str
     usage: UsageView

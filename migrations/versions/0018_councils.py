@@ -38,9 +38,13 @@ def upgrade() -> None:
     op.execute("ALTER TABLE sessions ADD COLUMN chair_key text")
     op.execute("ALTER TABLE turns ADD COLUMN chair_key text")
     op.execute("ALTER TABLE replies ADD COLUMN is_heard boolean NOT NULL DEFAULT true")
+    # The invariants read them.
+    op.execute("GRANT SELECT (mode) ON turns TO pantheon_ops")
+    op.execute("GRANT SELECT (is_heard) ON replies TO pantheon_ops")
 
 
 def downgrade() -> None:
+    op.execute("REVOKE SELECT (mode) ON turns FROM pantheon_ops")
     op.execute("ALTER TABLE replies DROP COLUMN is_heard")
     op.execute("ALTER TABLE turns DROP COLUMN chair_key")
     op.execute("ALTER TABLE sessions DROP COLUMN chair_key")

@@ -29,7 +29,7 @@ class PastTurn(NamedTuple):
 class Conversation:
     """`roster` holds the enabled agents by key, in the session's order; `history` is oldest first.
     `parallel`: agents that do not depend on each other are asked at the same time. `summary` is the newest,
-    and stands for the turns up to its index."""
+    and stands for the turns up to its index. `chair_key` is who concludes in mode `council`; None: the first."""
 
     roster: Mapping[str, Agent]
     history: tuple[PastTurn, ...]
@@ -37,6 +37,12 @@ class Conversation:
     requested_agent_keys: tuple[str, ...] | None = None
     parallel: bool = False
     summary: Summary | None = None
+    chair_key: str | None = None
+
+    @property
+    def chair(self) -> str:
+        """The key of the agent that concludes."""
+        return self.chair_key or next(iter(self.roster))
 
     @property
     def summarised_turns(self) -> int:

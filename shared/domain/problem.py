@@ -33,6 +33,7 @@ _DETAILS: Mapping[str, str] = {
     "content_filtered": "The provider withheld the answer.",
     "unknown_model_alias": "The agent's model alias is not in this deployment's catalog.",
     "no_reply": "No agent answered.",
+    "no_answers": "No member answered, so there was nothing to conclude.",
     "cancelled": "The turn was ended before this agent was asked.",
     "turn_abandoned": "The turn was given up after three attempts to finish it had brought nothing.",
     "mode_error": "The turn's mode failed. No agent was asked after that.",

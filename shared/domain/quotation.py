@@ -68,6 +68,11 @@ def quote_agent(name: str, text: str) -> Quotation:
     return _quotation(f'agent="{_attribute(name)}"', text)
 
 
+def quote_answer(letter: str, text: str) -> Quotation:
+    """Quote an answer without its agent."""
+    return _quotation(f'answer="{letter}"', text)
+
+
 def quote_part(kind: str, text: str) -> Quotation:
     """Quote a part of a summary. `kind` is a word of Pantheon's."""
     return _quotation(kind, text)

@@ -14,11 +14,13 @@ from shared.domain.problem import Problem
 TurnStatus = Literal["accepted", "running", "completed", "failed", "cancelled"]
 PlanSource = Literal["tags", "request", "default", "roster", "routing", "fallback"]
 ReplyStatus = Literal["completed", "failed", "skipped"]
-Purpose = Literal["agent", "routing", "summary_text", "summary_structure"]
+Purpose = Literal["agent", "review", "routing", "summary_text", "summary_structure"]
 Account = Literal["tenant", "platform", "suspense"]
 CallStatus = Literal["intent", "succeeded", "unbilled", "unknown"]
 Verdict = Literal["reply", "failed"]
 
+# The mode whose members rank each other's answers, and whose chair concludes.
+COUNCIL: Final = "council"
 # The stop reason of a reply that was cut because it, or its turn, is too long.
 SIZE_LIMIT: Final = "size_limit"
 # The JSON of a turn has at most so many bytes in UTF-8.
@@ -99,6 +101,28 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """The keys of the agents whose answers the agent `agent_key` ranked, best first."""
+
+    agent_key: str
+    ranking: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"agent_key": self.agent_key, "ranking": list(self.ranking)}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The mean rank of an agent's answer over the reviews that ranked it; 1 is the best."""
+
+    agent_key: str
+    average_rank: Decimal
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"agent_key": self.agent_key, "average_rank": f"{self.average_rank:.2f}"}
+
+
+@dataclass(frozen=True, slots=True)
 class Charge:
     """One provider call as the ledger sees it: whose it is, and how much."""
 
@@ -114,7 +138,8 @@ def charged(charges: Iterable[Charge], account: Account) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as a client sees it, running or ended. The tenant pays `cost_usd`, the platform `platform_cost_usd`."""
+    """A turn as a client sees it, running or ended. The tenant pays `cost_usd`, the platform `platform_cost_usd`. Its
+    output is the reply at the position `conclusion`. None: all replies."""
 
     id: UUID
     session_id: UUID
@@ -133,6 +158,9 @@ class Turn:
     fallbacks: Sequence[Fallback] = ()
     summary_triggered: bool = False
     steps_finished: int = 0
+    reviews: Sequence[Review] = ()
+    standings: Sequence[Standing] = ()
+    conclusion: int | None = None
 
     def __post_init__(self) -> None:
         if sum(len(reply.text or "") for reply in self.replies) > _FEW_CHARACTERS:
@@ -159,6 +187,8 @@ class Turn:
     @property
     def output(self) -> str:
         """One agent's text alone, several as `Name: text` with a blank line between; failures are left out."""
+        if self.conclusion is not None:
+            return self.replies[self.conclusion].text or ""
         answered = [reply for reply in self.replies if reply.status == "completed"]
         planned = len(self.plan.selected_agent_keys) if self.plan else len(self.replies)
         if planned == 1:
@@ -187,6 +217,8 @@ class Turn:
             "plan": self.plan and self.plan.as_dict(),
             "replies": [reply.as_dict() for reply in self.replies],
             "output": self.output,
+            "reviews": [review.as_dict() for review in self.reviews] if self.mode == COUNCIL else None,
+            "standings": [standing.as_dict() for standing in self.standings] if self.mode == COUNCIL else None,
             **self.aliases(),
             "summary_triggered": self.summary_triggered,
             "fallbacks": [fallback.as_dict() for fallback in self.fallbacks],

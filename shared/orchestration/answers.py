@@ -12,9 +12,9 @@ from shared.orchestration.steps import Ask, Audience
 
 def send(provider: Provider, ask: Ask, request: Request, audience: Audience | None) -> Completion:
     """Send the request once. An agent's answer is streamed to the audience."""
-    if audience is None or ask.agent is None:
-        return _kept(spoken(provider.complete(request), ask.agent))
-    return _streamed(provider, ask, ask.agent, request, audience)
+    if audience is None or ask.speaker is None:
+        return _kept(spoken(provider.complete(request), ask.speaker))
+    return _streamed(provider, ask, ask.speaker, request, audience)
 
 
 def _kept(completion: Completion) -> Completion:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID
 
 from uuid6 import uuid7
@@ -134,7 +135,8 @@ class Asker:
         return None if left >= model.max_call_s else left
 
     def _open(self, calls: Sequence[tuple[Ask, Request]]) -> Opened:
-        opened = self.journal.open(calls)
+        held_for = calls[0][0].held_for
+        opened = self.journal.open(calls, None if held_for is None else partial(self.first_call, held_for))
         if self.audience is not None:
             self.audience.opened(calls[: opened.count])
         return opened
@@ -162,8 +164,8 @@ class Asker:
             response_schema=ask.schema,
             effort=ask.effort,
             cache_key=_cache_key(self.session_id, ask) if self.session_id else None,
-            # A helper reads the conversation in one message, which the next prompt does not repeat.
-            continues=ask.agent is not None,
+            # A helper and a review read everything in one message, which the next prompt does not repeat.
+            continues=ask.speaker is not None,
             timeout_s=limit_s,
         )
 
@@ -174,7 +176,7 @@ class Asker:
         over = next_alias(self.catalog[ask.model_alias], [*tried, attempt]) is None
         verdict: Verdict | None = "reply" if error is None else "failed" if over else None
         closed = self.journal.close(call_id, completion, error, verdict)
-        if self.audience is not None and verdict is not None and ask.agent is not None:
+        if self.audience is not None and verdict is not None and ask.speaker is not None:
             self.audience.settled(ask, closed)
         return closed
 

@@ -14,12 +14,13 @@ from typing import Literal
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, Said
 from shared.domain.summary import Summary
-from shared.domain.turn import Fallback, Plan, Purpose, Reply
+from shared.domain.turn import Fallback, Plan, Purpose, Reply, Review, Standing
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Message, Request
 from shared.orchestration.attempts import Asker
 from shared.orchestration.context import Context
 from shared.orchestration.replies import reply_of, reply_without_text
+from shared.orchestration.reviews import assign, longest_answers, standings
 from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
 from shared.orchestration.steps import Ask, Attempt, Refused
 
@@ -43,12 +44,17 @@ class Council:
         self.replies: list[Reply] = []
         self.fallbacks: list[Fallback] = []
         self.summary: Summary | None = None
+        self.reviews: list[Review] = []
+        self.standings: list[Standing] = []
+        # The position of the reply that concludes the turn. None: all replies do.
+        self.conclusion: int | None = None
         # What ended an ask, such as OutOfTime. It passes through the mode, and is not the mode's own exception.
         self.interruption: Exception | None = None
         self._asker = asker
         self._context = Context(conversation)
         self._routing = routing
-        self._step = 0
+        # The number of steps behind those of the plan.
+        self._behind_plan = 0
         # Why nobody else is asked, once a call was refused.
         self._refusal: Refused | None = None
 
@@ -94,49 +100,94 @@ class Council:
         If the plan is stored already, routing is over and nobody is asked."""
         model = self._asker.catalog.get(model_alias)
         effort: Literal["low"] | None = "low" if model and model.dialect.thinking else None
-        ask = Ask(self._step, purpose, model_alias, max_output_tokens, 0.0, build, schema=schema, effort=effort)
+        step = 0 if purpose == "routing" else self._take_steps(1)
+        ask = Ask(step, purpose, model_alias, max_output_tokens, 0.0, build, schema=schema, effort=effort)
         decided = purpose == "routing" and self.current_plan is not None
         with self._asking():
-            attempt = self._asker.stored(ask.step) or _UNWRITTEN if decided else self._asker.settle(ask)
-        self._step += 1
-        if isinstance(attempt, Refused):
-            return ask.step, attempt.code
-        return ask.step, attempt.error or attempt.completion
+            attempt = self._asker.stored(step) or _UNWRITTEN if decided else self._asker.settle(ask)
+        return step, _answer(attempt)
 
     def ask(self, key: str) -> Reply:
         """Ask the next agent of the plan; it sees the completed replies before it. Raises OutOfTime, or what the
         journal raises when this runner must stop."""
-        agent = self._next(0, key)
+        agent, position = self._next(0, key), len(self.replies)
         if self._refused(agent):
-            self._conclude(agent, self._asker.stored(self._step))
+            self._conclude(agent, self._asker.stored(self._step_of(position)))
         else:
-            with self._asking():
-                attempt = self._asker.settle(self._ask(agent, len(self.replies), self._step, self.said()))
-            self._conclude(agent, attempt)
+            self._settle(agent, self._ask(agent, position, self.said()))
         return self.replies[-1]
 
     def ask_all(self, keys: Sequence[str]) -> Sequence[Reply]:
         """Ask the next agents of the plan: one after the other, or at the same time where the session's fan-out is
         parallel, and then none sees the others. Raises what `ask` raises."""
+        return self.ask_together(keys) if self.conversation.parallel else [self.ask(key) for key in keys]
+
+    def ask_together(self, keys: Sequence[str], chair: str | None = None) -> Sequence[Reply]:
+        """Ask the next agents of the plan at the same time. None sees the others. With them, the money is held for the
+        `chair`, who is to conclude. Raises what `ask` raises."""
         first = len(self.replies)
-        if not self.conversation.parallel:
-            return [self.ask(key) for key in keys]
         agents = [self._next(offset, key) for offset, key in enumerate(keys)]
+        held_for = None
+        if chair is not None:
+            held_for = self._chair_ask(self.conversation.roster[chair], first + len(keys), longest_answers(agents))
         asks = {
-            offset: self._ask(agent, first + offset, self._step + offset, ())
-            for offset, agent in enumerate(agents)
+            position: replace(self._ask(agent, position, ()), held_for=held_for)
+            for position, agent in enumerate(agents, first)
             if not self._refused(agent)
         }
         with self._asking():
             settled = dict(zip(asks, self._asker.settle_all(list(asks.values())), strict=True))
-        for offset, agent in enumerate(agents):
-            self._conclude(agent, settled[offset] if offset in settled else self._asker.stored(self._step))
+        for position, agent in enumerate(agents, first):
+            self._conclude(
+                agent, settled[position] if position in settled else self._asker.stored(self._step_of(position))
+            )
         return self.replies[first:]
+
+    def rank(self) -> None:
+        """Let each agent that answered rank the others' answers, without their names. With fewer than three answers
+        nobody ranks. Raises what `ask` raises."""
+        first = self._take_steps(len(self.replies))
+        catalog, roster = self._asker.catalog, self.conversation.roster
+        models = [catalog[agent.model_alias] for agent in roster.values() if agent.model_alias in catalog]
+        papers = assign(self._asker.turn_id, self.conversation, self.said(), models)
+        asks = [
+            papers[reply.agent_key].ask(first + reply.position, roster[reply.agent_key], catalog, self.current_plan)
+            for reply in self.replies
+            if reply.agent_key in papers and roster[reply.agent_key].model_alias in catalog
+        ]
+        with self._asking():
+            settled = self._asker.settle_all(asks)
+        for ask, attempt in zip(asks, settled, strict=True):
+            assert ask.agent is not None
+            read = papers[ask.agent.key].read(_answer(attempt), ask.agent.key, ask.step)
+            if isinstance(read, Review):
+                self.reviews.append(read)
+            else:
+                self.fallbacks.append(read)
+        self.standings = standings(self.reviews, list(roster))
+
+    def close(self, chair: str) -> Reply:
+        """Ask the chair, the last of the plan, to conclude from all answers. If it fails, the best-ranked answer is the
+        turn's output. Raises what `ask` raises."""
+        agent, position, answers = self._next(0, chair), len(self.replies), self.said()
+        if not answers:
+            self.replies.append(reply_without_text(position, agent, "skipped", "no_answers"))
+            return self.replies[-1]
+        self._settle(agent, self._chair_ask(agent, position, answers))
+        reply = self.replies[-1]
+        if reply.status == "completed":
+            self.conclusion = position
+        else:
+            assert reply.error is not None
+            self.fallbacks.append(Fallback("chair", reply.error.code, self._step_of(position)))
+            best = self.standings[0].agent_key if self.standings else answers[0].agent_key
+            self.conclusion = next(each.position for each in self.replies if each.agent_key == best)
+        return reply
 
     def first_calls(self) -> list[tuple[Ask, Request]]:
         """The call of each agent of the roster, as the first of the turn."""
         agents = [agent for agent in self.conversation.roster.values() if agent.model_alias in self._asker.catalog]
-        return [self._asker.first_call(self._ask(agent, 0, self._step, ())) for agent in agents]
+        return [self._asker.first_call(self._ask(agent, 0, ())) for agent in agents]
 
     def conclude(self, code: str) -> None:
         """Make the plan's remaining replies without asking anybody: what the journal has a verdict for, and `skipped`
@@ -146,8 +197,7 @@ class Council:
             return
         for position in range(len(self.replies), len(plan.selected_agent_keys)):
             agent = self.conversation.roster[plan.selected_agent_keys[position]]
-            self._step = plan.first_step + position
-            attempt = self._asker.stored(self._step)
+            attempt = self._asker.stored(self._step_of(position))
             if attempt is None:
                 self.replies.append(reply_without_text(position, agent, "skipped", code))
             else:
@@ -157,6 +207,13 @@ class Council:
         """The completed replies so far."""
         return tuple(Said(r.agent_key, r.name, r.text or "") for r in self.replies if r.status == "completed")
 
+    def heard(self) -> tuple[Said, ...]:
+        """The replies that later turns see."""
+        if self.conclusion is None:
+            return self.said()
+        reply = self.replies[self.conclusion]
+        return (Said(reply.agent_key, reply.name, reply.text or ""),)
+
     @contextmanager
     def _asking(self) -> Iterator[None]:
         try:
@@ -164,6 +221,22 @@ class Council:
         except Exception as error:
             self.interruption = error
             raise
+
+    def _step_of(self, position: int) -> int:
+        """The step of an entry of the plan."""
+        return position + (self.current_plan.first_step if self.current_plan else 0)
+
+    def _take_steps(self, count: int) -> int:
+        """Take steps behind those of the plan, and return the first of them."""
+        planned = len(self.current_plan.selected_agent_keys) if self.current_plan else 0
+        first = self._step_of(planned) + self._behind_plan
+        self._behind_plan += count
+        return first
+
+    def _settle(self, agent: Agent, ask: Ask) -> None:
+        with self._asking():
+            attempt = self._asker.settle(ask)
+        self._conclude(agent, attempt)
 
     def _next(self, offset: int, key: str) -> Agent:
         position = len(self.replies) + offset
@@ -178,8 +251,8 @@ class Council:
 
     def _conclude(self, agent: Agent, attempt: Attempt | Refused | None) -> None:
         """Make the next reply of what came of a step. None: nobody was asked."""
-        position, step = len(self.replies), self._step
-        self._step += 1
+        position = len(self.replies)
+        step = self._step_of(position)
         if isinstance(attempt, Refused):
             self._refusal = self._refusal or attempt
         if isinstance(attempt, Attempt):
@@ -191,9 +264,9 @@ class Council:
         else:
             self.replies.append(reply_without_text(position, agent, "skipped", "unknown_model_alias"))
 
-    def _ask(self, agent: Agent, position: int, step: int, earlier: Sequence[Said]) -> Ask:
+    def _ask(self, agent: Agent, position: int, earlier: Sequence[Said]) -> Ask:
         return Ask(
-            step=step,
+            step=self._step_of(position),
             purpose="agent",
             model_alias=agent.model_alias,
             max_output_tokens=agent.max_output_tokens,
@@ -204,6 +277,15 @@ class Council:
             position=position,
         )
 
+    def _chair_ask(self, agent: Agent, position: int, answers: Sequence[Said]) -> Ask:
+        build = partial(self._context.for_chair, agent, answers, self.standings)
+        return replace(self._ask(agent, position, ()), build=build, uses_hold=True)
+
     def _first_error(self, step: int) -> str:
         """Why the alias that the agent names did not answer."""
         return self._asker.journal.attempts(step)[0].error or "unknown"
+
+
+def _answer(attempt: Attempt | Refused) -> Completion | str:
+    """The answer, or the code of why there is none."""
+    return attempt.code if isinstance(attempt, Refused) else attempt.error or attempt.completion

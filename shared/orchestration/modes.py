@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from shared.domain.agent import Agent
-from shared.domain.turn import Plan
+from shared.catalog import catalog
+from shared.domain.conversation import Conversation
+from shared.domain.turn import COUNCIL, Plan
+from shared.errors import NoChair, RosterRefused
 from shared.orchestration.council import Council
+from shared.orchestration.reviews import MOST_MEMBERS
 from shared.orchestration.tags import parse_tags
 
 
@@ -44,21 +47,38 @@ def orchestrator(council: Council) -> None:
         council.ask(key)
 
 
+def council(council: Council) -> None:
+    """All agents answer at the same time, each ranks the others' answers blindly, and the chair concludes."""
+    plan = Plan((*council.conversation.roster, council.conversation.chair), "roster")
+    *members, chair = council.plan(plan).selected_agent_keys
+    council.ask_together(members, chair)
+    council.rank()
+    council.close(chair)
+
+
+def _check_council(conversation: Conversation) -> None:
+    agent = conversation.roster.get(conversation.chair)
+    if agent is None or agent.model_alias not in catalog():
+        raise NoChair
+    if len(conversation.roster) > MOST_MEMBERS:
+        raise RosterRefused(f"In mode 'council' at most {MOST_MEMBERS} agents of a session can be enabled.")
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A mode that refuses some rosters. `check` raises RosterRefused for the enabled agents of a session, by key."""
+    """A mode that refuses some sessions. `check` raises RosterRefused for the enabled agents of a conversation."""
 
     mode: Callable[[Council], None]
-    check: Callable[[Mapping[str, Agent]], None]
+    check: Callable[[Conversation], None]
 
     def __call__(self, council: Council) -> None:
         self.mode(council)
 
 
-def check_roster(mode: Callable[[Council], None], roster: Mapping[str, Agent]) -> None:
-    """Let `mode` refuse the roster before its turn is accepted. Raises RosterRefused."""
+def check_roster(mode: Callable[[Council], None], conversation: Conversation) -> None:
+    """Let `mode` refuse the roster before its turn is accepted. Raises RosterRefused and NoChair."""
     if isinstance(mode, Checked):
-        mode.check(roster)
+        mode.check(conversation)
 
 
 def _ask_all(council: Council, plan: Plan) -> None:
@@ -66,7 +86,13 @@ def _ask_all(council: Council, plan: Plan) -> None:
 
 
 MODES: Mapping[str, Callable[[Council], None]] = MappingProxyType(
-    {"manual": manual, "tag": tag, "roundtable": roundtable, "orchestrator": orchestrator}
+    {
+        "manual": manual,
+        "tag": tag,
+        "roundtable": roundtable,
+        "orchestrator": orchestrator,
+        COUNCIL: Checked(council, _check_council),
+    }
 )
 # Those that ask their agents at the same time where the session's fan-out is parallel.
 FANNED_OUT = frozenset({"manual", "tag"})

@@ -30,6 +30,20 @@ class Ask:
     effort: Literal["low"] | None = None
     # The entry of the plan that an agent's ask is for, from 0.
     position: int = 0
+    # A later ask, whose reserve is held with this one's if this is the turn's first ask of an agent.
+    held_for: "Ask | None" = None
+    # Whether the turn's hold for this ask is released with its first call.
+    uses_hold: bool = False
+
+    @property
+    def speaker(self) -> Agent | None:
+        """The agent whose reply is asked for."""
+        return self.agent if self.purpose == "agent" else None
+
+    @property
+    def is_helper(self) -> bool:
+        """Whether the council asks on its own behalf."""
+        return self.agent is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +82,9 @@ class Journal(Protocol):
         """What the journal knows of this step, oldest first, without attempts that died with their process."""
         ...
 
-    def open(self, asks: Sequence[tuple[Ask, Request]]) -> Opened:
+    def open(
+        self, asks: Sequence[tuple[Ask, Request]], held_for: Callable[[], tuple[Ask, Request]] | None = None
+    ) -> Opened:
         """Write the intents of calls that start together, with the last outcome. Only the first calls are opened that
         the turn's caps and the budget cover."""
         ...

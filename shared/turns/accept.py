@@ -119,7 +119,10 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
     unpinned = [agent.pop("unpinned") for agent in agents]
     roster = _roster(agents, session["agent_keys"])
     _check_requested(request, session["agent_keys"], roster)
-    check_roster(MODES[mode], roster)
+    conversation = conversation_of(
+        loaded, roster, request.message, request.agent_keys, session["fan_out"], session["chair_key"]
+    )
+    check_roster(MODES[mode], conversation)
     if loaded["active"]:
         active = loaded["active"]
         raise TurnConflict(active["id"], retry_after_s=max(1, math.ceil(active["retry_after_s"])))
@@ -127,14 +130,18 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         raise RateLimited(retry_after_s=math.ceil(loaded["rate_limited_s"]))
     if loaded["too_many_active_s"] is not None:
         raise TooManyActiveTurns(retry_after_s=max(1, math.ceil(loaded["too_many_active_s"])))
-    conversation = conversation_of(loaded, roster, request.message, request.agent_keys, session["fan_out"])
     header = Header(turn_id, request.tenant_id, request.session_id, session["next_turn_index"], mode, request.message)
-    columns = _columns(request, header, session["fan_out"], roster)
+    columns = _columns(request, header, session["fan_out"], roster, session["chair_key"])
     return Draft(header, conversation, {**columns, "t_unpinned": any(unpinned) or None})
 
 
 def conversation_of(
-    loaded: Row, roster: dict[str, Agent], message: str, requested: tuple[str, ...] | None, fan_out: str
+    loaded: Row,
+    roster: dict[str, Agent],
+    message: str,
+    requested: tuple[str, ...] | None,
+    fan_out: str,
+    chair_key: str | None,
 ) -> Conversation:
     """What was loaded for a turn, as the council knows it."""
     history = tuple(
@@ -147,7 +154,9 @@ def conversation_of(
         for turn in loaded["history"] or ()
     )
     summary = _summary(loaded["summary"]) if loaded["summary"] else None
-    return Conversation(MappingProxyType(roster), history, message, requested, fan_out == "parallel", summary)
+    return Conversation(
+        MappingProxyType(roster), history, message, requested, fan_out == "parallel", summary, chair_key
+    )
 
 
 def _summary(row: dict[str, Any]) -> Summary:
@@ -180,7 +189,9 @@ def _check_requested(request: TurnRequest, keys: list[str], roster: dict[str, Ag
             raise UnknownAgent(f"The agent '{key}' has a model alias that this deployment does not have.")
 
 
-def _columns(request: TurnRequest, header: Header, fan_out: str, roster: dict[str, Agent]) -> Params:
+def _columns(
+    request: TurnRequest, header: Header, fan_out: str, roster: dict[str, Agent], chair_key: str | None
+) -> Params:
     return {
         "t_id": header.turn_id,
         "t_tenant_id": request.tenant_id,
@@ -196,6 +207,7 @@ def _columns(request: TurnRequest, header: Header, fan_out: str, roster: dict[st
         "t_roster": json_text([{"key": agent.key, "version": agent.version} for agent in roster.values()]),
         "t_plan": None,
         "t_api_key_id": request.api_key_id,
+        "t_chair_key": chair_key,
         "t_turns_per_minute": settings().turns_per_minute,
         "t_active_turns": settings().tenant_active_turns,
         **request.actor.params,

@@ -123,7 +123,7 @@ def _claimed(
     return Claimed(
         header=Header(*(turn[name] for name in ("id", "tenant_id", "session_id", "turn_index", "mode", "message"))),
         journal=TurnJournal.resumed(db, turn, calls),
-        conversation=conversation_of(loaded, roster, turn["message"], requested, turn["fan_out"]),
+        conversation=conversation_of(loaded, roster, turn["message"], requested, turn["fan_out"], turn["chair_key"]),
         plan=plan,
         given_up=turn["expired_claims"] >= FRUITLESS_CLAIMS,
     )

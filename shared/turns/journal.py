@@ -76,32 +76,42 @@ class TurnJournal:
     def attempts(self, step: int) -> Sequence[Attempt]:
         return [call.answered() for call in self._calls if call.step == step and call.counts]
 
-    def open(self, asks: Sequence[tuple[Ask, Request]]) -> Opened:
+    def open(
+        self, asks: Sequence[tuple[Ask, Request]], held_for: Callable[[], tuple[Ask, Request]] | None = None
+    ) -> Opened:
         """Write down the intents of calls that start together, and the last outcome, in one commit. Only the first
-        calls are opened that the turn's caps and the budget cover. Raises TurnLimitExceeded if the turn's first call
-        does not fit its caps."""
+        calls are opened that the turn's caps and the budget cover. With the turn's first call of an agent, the tenant
+        holds the reserve of `held_for`, too. Raises TurnLimitExceeded if the turn's first call does not fit its
+        caps."""
         planned = [(new_call(ask, request, self._next_attempt(ask.step)), request) for ask, request in asks]
         fitting = caps().fitting(self._calls, planned)
         refused = TURN_LIMIT if fitting < len(asks) else None
-        if not fitting and self.accepted is None and asks[0][0].purpose == "agent":
+        if not fitting and self.accepted is None and not asks[0][0].is_helper:
             raise TurnLimitExceeded
+        kept_usd = None if held_for is None or self._has_asked else new_call(*held_for(), 1).reserve_usd
         for count in range(fitting, 0, -1):
-            if self._open(asks[:count], [call for call, _ in planned[:count]]):
+            if self._open(asks[:count], [call for call, _ in planned[:count]], kept_usd):
                 return Opened(count, refused)
             refused = BUDGET
         return Opened(0, refused)
 
-    def _open(self, asks: Sequence[tuple[Ask, Request]], calls: Sequence[Call]) -> bool:
+    @property
+    def _has_asked(self) -> bool:
+        """Whether an agent was asked."""
+        return any(call.purpose == "agent" for call in self._calls)
+
+    def _open(self, asks: Sequence[tuple[Ask, Request]], calls: Sequence[Call], kept_usd: Decimal | None) -> bool:
         written = [call.intent(ask, request, _hash(request)) for call, (ask, request) in zip(calls, asks, strict=True)]
-        helper, plan = asks[0][0].purpose != "agent", asks[0][0].plan
-        asked = any(call.purpose == "agent" for call in self._calls)
+        first = asks[0][0]
+        replaces = not first.is_helper and (first.uses_hold or not self._has_asked)
         params = {
             "i_calls": json_text(written),
-            "i_helper": helper,
+            "i_helper": first.is_helper,
             "i_reserve_usd": sum(call.reserve_usd for call in calls),
-            "i_beside_usd": ZERO,
-            "i_replaces": None if helper or asked else True,
-            "t_plan": plan and json_text(plan.as_dict()),
+            "i_beside_usd": kept_usd or ZERO,
+            "i_replaces": replaces or None,
+            "i_kept_usd": kept_usd,
+            "t_plan": first.plan and json_text(first.plan.as_dict()),
             "t_lease_s": max(request.limit_s for _, request in asks) + LEASE_MARGIN_S,
             **limits(),
         }
@@ -230,7 +240,9 @@ class TurnJournal:
             return self._accept(params)
         try:
             self.accepted = accept(
-                self._db, self._tenant_id, {**self._new, **params, "t_needs_call": True, "t_hold_usd": None}
+                self._db,
+                self._tenant_id,
+                {**self._new, **params, "t_needs_call": True, "t_hold_usd": params["i_kept_usd"]},
             )
         except RefusedHold as error:
             if needed:

@@ -57,9 +57,9 @@ class Live:
             self._tell_started(ask, request, attempt=self._progress.heard(ask.position).attempt)
 
     def settled(self, ask: Ask, attempt: Attempt) -> None:
-        assert ask.agent is not None
+        assert ask.speaker is not None
         with self._lock:
-            self._answered.append(reply_of(ask.position, ask.agent, attempt))
+            self._answered.append(reply_of(ask.position, ask.speaker, attempt))
 
     def flushed(self) -> None:
         with self._lock:
@@ -107,12 +107,12 @@ class Live:
             self._tell("plan", json_text(plan.as_dict()))
 
     def _tell_started(self, ask: Ask, request: Request, attempt: int) -> None:
-        if ask.agent is None:
+        if ask.speaker is None:
             return
         started = {
             "position": ask.position,
-            "agent_key": ask.agent.key,
-            "name": ask.agent.name,
+            "agent_key": ask.speaker.key,
+            "name": ask.speaker.name,
             "model_alias": request.model.alias,
             "attempt": attempt,
         }

@@ -94,6 +94,9 @@ def build_turn(
         fallbacks=council.fallbacks,
         summary_triggered=council.summary is not None,
         steps_finished=journal.steps_finished,
+        reviews=council.reviews,
+        standings=council.standings,
+        conclusion=council.conclusion,
     )
 
 
@@ -122,7 +125,10 @@ def _run(db: Database, tenant_id: str, journal: TurnJournal, params: Params) -> 
 
 
 def _params(turn: Turn, journal: TurnJournal, summary: Summary | None, *, deleted: bool) -> dict[str, Any]:
-    replies = [_reply_row(reply, deleted=deleted) for reply in turn.replies]
+    replies = [
+        _reply_row(reply, deleted=deleted) | {"is_heard": turn.conclusion in (None, reply.position)}
+        for reply in turn.replies
+    ]
     audit = {
         "status": turn.status,
         # Without the unknown tags: they are the user's text, which deleting takes away.

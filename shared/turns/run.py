@@ -188,7 +188,7 @@ def _summarise(header: Header, council: Council) -> None:
     ) -> tuple[int, Completion | str]:
         return council.ask_helper(purpose, alias, policy.max_output_tokens, build, schema)
 
-    if said := council.said():
+    if said := council.heard():
         summarised = summarise(council.conversation, header.turn_index, said, policy, ask)
         if summarised is not None:
             council.summary = summarised.summary

@@ -2,12 +2,12 @@
 before the turn is accepted, and nothing is stored."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 
-from shared.domain.agent import Agent
+from shared.domain.conversation import Conversation
 from shared.domain.turn import Plan
 from shared.errors import RosterRefused
 from shared.llm.port import Completion, Request
@@ -99,8 +99,8 @@ def test_a_mode_that_fails_before_it_asked_anybody_ends_its_turn_as_failed(
     assert post_turn(room, monkeypatch, "@writer hello").body["status"] == "completed"
 
 
-def four_agents(roster: Mapping[str, Agent]) -> None:
-    if len(roster) < 4:
+def four_agents(conversation: Conversation) -> None:
+    if len(conversation.roster) < 4:
         raise RosterRefused("This mode takes four agents.")
 
 

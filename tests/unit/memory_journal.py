@@ -1,6 +1,6 @@
 """A journal without a database, for tests of what stands above it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
@@ -14,7 +14,8 @@ _NOTHING: Mapping[int, Sequence[Attempt]] = MappingProxyType({})
 
 class MemoryJournal:
     """`known` are the attempts of each step that another process has left; `holds` is how many calls the budget
-    covers. `asks` and `opened` are the intents, `closed` their outcomes, and `log` has all that happened, in order."""
+    covers. `asks` and `opened` are the intents, `closed` their outcomes, and `log` has all that happened, in order.
+    `held_for` are the later calls for which money was held."""
 
     def __init__(self, known: Mapping[int, Sequence[Attempt]] = _NOTHING, *, holds: int = 99) -> None:
         self.known = known
@@ -23,6 +24,7 @@ class MemoryJournal:
         self.opened: list[Request] = []
         self.closed: list[Attempt] = []
         self.log: list[str] = []
+        self.held_for: list[tuple[Ask, Request]] = []
         # How many of `closed` would survive this process.
         self._written = 0
 
@@ -36,8 +38,12 @@ class MemoryJournal:
         calls = {request.call_id for ask, request in zip(self.asks, self.opened, strict=True) if ask.step == step}
         return [*self.known.get(step, ()), *(attempt for attempt in self.closed if str(attempt.call_id) in calls)]
 
-    def open(self, asks: Sequence[tuple[Ask, Request]]) -> Opened:
+    def open(
+        self, asks: Sequence[tuple[Ask, Request]], held_for: Callable[[], tuple[Ask, Request]] | None = None
+    ) -> Opened:
         self.log.append("open")
+        if held_for is not None:
+            self.held_for.append(held_for())
         self._written = len(self.closed)
         covered = asks[: self.holds - len(self.opened)]
         self.asks += [ask for ask, _ in covered]

@@ -193,9 +193,9 @@ class TestBudget:
         self, dialect: Dialect, effort: str | None
     ) -> None:
         sitting = Sitting(catalog={**CATALOG, "fast": replace(CATALOG["fast"], dialect=dialect)})
-        sitting.council.ask_helper("summary_text", "fast", 256, lambda _: (Message("user", "?"),))
         sitting.ask("writer")
-        assert [request.effort for request in sitting.provider.requests] == [effort, None]
+        sitting.council.ask_helper("summary_text", "fast", 256, lambda _: (Message("user", "?"),))
+        assert [request.effort for request in sitting.provider.requests] == [None, effort]
 
     def test_a_spent_budget_skips_the_rest_of_the_plan_and_keeps_what_was_answered(self) -> None:
         sitting = Sitting(journal=MemoryJournal(holds=1))

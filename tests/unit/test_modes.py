@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from shared.domain.agent import Agent
+from shared.domain.conversation import Conversation
 from shared.domain.turn import Plan
-from shared.errors import RosterRefused
+from shared.errors import NoChair, RosterRefused
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES, Checked, check_roster, roundtable
 from tests.unit.test_council import ROSTER, Sitting
@@ -43,21 +46,41 @@ def test_every_mode_of_the_document_is_registered_and_the_other_way_round() -> N
     assert set(re.findall(r"^\| `([a-z]+)` \|", DOCUMENT.read_text(), re.MULTILINE)) == set(MODES)
 
 
-def three_agents(roster: Mapping[str, Agent]) -> None:
-    if len(roster) < 3:
+def conversation(roster: Mapping[str, Agent], chair_key: str | None = None) -> Conversation:
+    return Conversation(MappingProxyType(dict(roster)), (), "hello", chair_key=chair_key)
+
+
+def three_agents(conversation: Conversation) -> None:
+    if len(conversation.roster) < 3:
         raise RosterRefused("A debate takes three agents.")
 
 
 def test_a_checked_mode_refuses_a_roster_and_runs_with_another_one() -> None:
     debate = Checked(roundtable, three_agents)
     with pytest.raises(RosterRefused, match="three agents"):
-        check_roster(debate, {"writer": ROSTER["writer"]})
-    check_roster(debate, ROSTER)
+        check_roster(debate, conversation({"writer": ROSTER["writer"]}))
+    check_roster(debate, conversation(ROSTER))
     sitting = Sitting()
     debate(sitting.council)
     assert [reply.agent_key for reply in sitting.council.replies] == list(ROSTER)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_mode_of_ours_refuses_no_roster(mode: str) -> None:
-    check_roster(MODES[mode], {"writer": ROSTER["writer"]})
+def test_a_mode_of_ours_refuses_no_small_roster(mode: str) -> None:
+    check_roster(MODES[mode], conversation({"writer": ROSTER["writer"]}))
+
+
+@pytest.mark.parametrize("missing", ["editor", "critic"])
+def test_a_council_refuses_a_chair_that_cannot_be_asked(missing: str) -> None:
+    roster = {**ROSTER, "critic": replace(ROSTER["critic"], model_alias="gone")}
+    with pytest.raises(NoChair):
+        check_roster(MODES["council"], conversation(roster, missing))
+    check_roster(MODES["council"], conversation(roster, "researcher"))
+
+
+def test_a_council_refuses_more_members_than_there_are_letters() -> None:
+    roster = {f"agent-{number}": replace(ROSTER["writer"], key=f"agent-{number}") for number in range(27)}
+    with pytest.raises(RosterRefused, match="26"):
+        check_roster(MODES["council"], conversation(roster))
+    del roster["agent-26"]
+    check_roster(MODES["council"], conversation(roster))

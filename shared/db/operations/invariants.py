@@ -31,6 +31,21 @@ SPENT = "spent is the sum of the payer's posts and adjustments"
 
 _QUERIES: Mapping[str, str] = MappingProxyType(
     {
+        "later turns see the one reply that concludes": """
+            SELECT t.id, count(*) AS heard
+            FROM public.turns t JOIN public.replies r ON r.turn_id = t.id AND r.is_heard
+            WHERE t.mode = 'council' AND t.status = 'completed' AND t.id >= {since}
+            GROUP BY t.id
+            HAVING count(*) <> 1""",
+        "only members of a council that answered review, once each": """
+            SELECT c.turn_id, c.step
+            FROM public.llm_calls c JOIN public.turns t ON t.id = c.turn_id
+            WHERE c.purpose = 'review' AND t.id >= {since} AND c.turn_id >= {since} AND NOT EXISTS (
+                SELECT FROM public.llm_calls a
+                WHERE a.turn_id = c.turn_id AND a.purpose = 'agent' AND a.verdict = 'reply'
+                    AND a.agent_key = c.agent_key
+                    AND a.step = c.step - jsonb_array_length(t.plan -> 'selected_agent_keys')
+            )""",
         "an ended turn has one reply row per planned step": """
             SELECT t.id, t.plan -> 'selected_agent_keys' AS planned, count(r.turn_id) AS replies
             FROM public.turns t LEFT JOIN public.replies r ON r.turn_id = t.id
@@ -76,6 +91,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                         CASE
                             WHEN c.verdict IS DISTINCT FROM 'reply' THEN 'failed_attempt'
                             WHEN c.purpose = 'agent' THEN 'reply'
+                            WHEN c.purpose = 'review' THEN 'review'
                             ELSE 'helper'
                         END
                     )
@@ -123,12 +139,14 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             ) c USING (payer, period)
             WHERE coalesce(b.held_usd, 0) <> coalesce(c.reserved, 0)""",
         # By a scalar subquery. The planner would read all calls for an EXISTS, to hash them.
-        "a turn holds what accepting held until its first agent is asked": """
+        # In mode `council`, the agent is the chair.
+        "a turn holds what accepting held until the agent is asked that it was held for": """
             SELECT h.id, t.status
             FROM public.budget_holds h LEFT JOIN public.turns t ON t.id = h.id
             WHERE h.reason = 'accepted' AND (t.status IN ('accepted', 'running') AND (
                 SELECT true FROM public.llm_calls c
                 WHERE c.turn_id = h.id AND c.purpose = 'agent' AND c.period = h.period
+                    AND (t.mode <> 'council' OR c.step = jsonb_array_length(t.plan -> 'selected_agent_keys') - 1)
                 LIMIT 1
             ) IS NULL) IS NOT TRUE""",
         "an unknown outcome holds its reserve where its payer is": """

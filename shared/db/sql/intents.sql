@@ -1,8 +1,8 @@
 -- part intents ? i_calls
 -- Hold the reserve of the calls and insert them, both or neither. An agent's calls are held in the tenant's month. A
 -- helper's call is held in the platform's share for the tenant, or, if that is refused, in the tenant's month. The rows
--- stay locked until the commit: the share's before the tenant's. A hold of the tenant leaves room for `i_beside_usd`,
--- and an agent's may use the room of the turn's own hold from accepting, which `replaced` releases.
+-- stay locked until the commit: the share's before the tenant's. A hold of the tenant leaves room for `i_beside_usd`.
+-- With `i_replaces` it may use the room of the turn's own hold, which `replaced` releases.
 WITH due AS (
     SELECT t.id, t.tenant_id, t.session_id, date_trunc('month', timezone('UTC', now()))::date AS period
     FROM public.turns t
@@ -27,7 +27,7 @@ WITH due AS (
         + coalesce(h.held_usd, 0) AS most
     FROM due
     LEFT JOIN public.budget_limits l ON l.payer = 'tenant:' || due.tenant_id
-    LEFT JOIN public.budget_holds h ON h.id = due.id AND h.period = due.period AND NOT :i_helper
+    LEFT JOIN public.budget_holds h ON h.id = due.id AND h.period = due.period AND :i_replaces::boolean
     WHERE NOT EXISTS (SELECT FROM share)
 ), own AS (
     INSERT INTO public.budgets AS b (payer, period, held_usd)

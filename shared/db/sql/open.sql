@@ -14,7 +14,7 @@ RETURNING cancel_requested_at IS NULL AND deleted_at IS NULL AS wanted;
 -- include intents
 
 -- part replaced ? i_replaces
--- The first agent's reserve takes the place of the hold from accepting. A hold of an earlier month stays until publish.
+-- The call's reserve takes the place of the turn's own hold. A hold of an earlier month stays until publish.
 WITH replaced AS (
     DELETE FROM public.budget_holds
     WHERE id = :t_id AND period = date_trunc('month', timezone('UTC', now()))::date
@@ -26,3 +26,20 @@ WITH replaced AS (
 )
 UPDATE public.budgets b SET held_usd = b.held_usd - r.held_usd
 FROM replaced r WHERE b.payer = r.payer AND b.period = r.period;
+
+-- part kept ? i_kept_usd
+-- Hold the reserve of the call that will conclude the turn. A hold of an earlier month stays in its place.
+WITH kept AS (
+    INSERT INTO public.budget_holds (id, tenant_id, reason, payer, period, held_usd)
+    SELECT id, tenant_id, 'accepted', 'tenant:' || tenant_id, date_trunc('month', timezone('UTC', now()))::date,
+           :i_kept_usd
+    FROM public.turns
+    WHERE id = :t_id AND EXISTS (
+        SELECT FROM public.llm_calls
+        WHERE turn_id = :t_id AND xmin = pg_current_xact_id()::xid AND status = 'intent'
+    )
+    ON CONFLICT (id) DO NOTHING
+    RETURNING payer, period, held_usd
+)
+UPDATE public.budgets b SET held_usd = b.held_usd + k.held_usd
+FROM kept k WHERE b.payer = k.payer AND b.period = k.period;

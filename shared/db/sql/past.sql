@@ -4,7 +4,7 @@
             SELECT json_agg(said ORDER BY said.position) FROM (
                 SELECT position, agent_key, name, text FROM public.replies
                 -- A deleted session has no text any more.
-                WHERE turn_id = t.id AND status = 'completed' AND text IS NOT NULL
+                WHERE turn_id = t.id AND status = 'completed' AND text IS NOT NULL AND is_heard
             ) said
         ) AS replies
         FROM public.turns t

@@ -43,12 +43,12 @@ RETURNING true AS published;
 -- part replies
 INSERT INTO public.replies (turn_id, tenant_id, position, agent_key, agent_version, name, status, text, stop_reason,
                             error_code, model_alias, input_tokens, output_tokens, cache_read_tokens,
-                            cache_write_tokens, reasoning_tokens, cost_usd)
+                            cache_write_tokens, reasoning_tokens, cost_usd, is_heard)
 SELECT t.id, t.tenant_id, r.*
 FROM public.turns t, jsonb_to_recordset(:t_replies::jsonb) AS r (
     position integer, agent_key text, agent_version integer, name text, status text, text text, stop_reason text,
     error_code text, model_alias text, input_tokens bigint, output_tokens bigint, cache_read_tokens bigint,
-    cache_write_tokens bigint, reasoning_tokens bigint, cost_usd numeric
+    cache_write_tokens bigint, reasoning_tokens bigint, cost_usd numeric, is_heard boolean
 )
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid;
 
@@ -138,6 +138,7 @@ WITH posted AS (
             WHEN c.status = 'unknown' THEN 'unknown_outcome'
             WHEN c.verdict IS DISTINCT FROM 'reply' THEN 'failed_attempt'
             WHEN c.purpose = 'agent' THEN 'reply'
+            WHEN c.purpose = 'review' THEN 'review'
             ELSE 'helper'
         END AS reason
 ), entries AS (
