@@ -164,8 +164,7 @@ class Asker:
             response_schema=ask.schema,
             effort=ask.effort,
             cache_key=_cache_key(self.session_id, ask) if self.session_id else None,
-            # A helper and a review read everything in one message, which the next prompt does not repeat.
-            continues=ask.speaker is not None,
+            continues=ask.continues,
             timeout_s=limit_s,
         )
 
@@ -197,5 +196,5 @@ class Asker:
 def _cache_key(session_id: UUID, ask: Ask) -> str:
     """Return a key that is the same in every turn and process. A session's id is random, so nobody can guess the hashed
     text."""
-    speaker = f"{session_id}/{ask.purpose}/{ask.agent.key if ask.agent else ''}"
+    speaker = f"{session_id}/{ask.purpose}/{ask.agent.key if ask.agent else ''}{'/chair' if ask.uses_hold else ''}"
     return hashlib.sha256(speaker.encode()).hexdigest()[:_CACHE_KEY_LENGTH]

@@ -131,7 +131,7 @@ class Council:
         if chair is not None:
             held_for = self._chair_ask(self.conversation.roster[chair], first + len(keys), longest_answers(agents))
         asks = {
-            position: replace(self._ask(agent, position, ()), held_for=held_for)
+            position: replace(self._ask(agent, position, ()), held_for=held_for, continues=chair is None)
             for position, agent in enumerate(agents, first)
             if not self._refused(agent)
         }
@@ -275,11 +275,13 @@ class Council:
             plan=self.current_plan,
             agent=agent,
             position=position,
+            # Helpers read everything in one message, which the next prompt does not repeat.
+            continues=True,
         )
 
     def _chair_ask(self, agent: Agent, position: int, answers: Sequence[Said]) -> Ask:
         build = partial(self._context.for_chair, agent, answers, self.standings)
-        return replace(self._ask(agent, position, ()), build=build, uses_hold=True)
+        return replace(self._ask(agent, position, ()), build=build, continues=False, uses_hold=True)
 
     def _first_error(self, step: int) -> str:
         """Why the alias that the agent names did not answer."""

@@ -30,6 +30,8 @@ class Ask:
     effort: Literal["low"] | None = None
     # The entry of the plan that an agent's ask is for, from 0.
     position: int = 0
+    # Whether the next prompt for this purpose and agent begins with all messages of this one.
+    continues: bool = False
     # A later ask, whose reserve is held with this one's if this is the turn's first ask of an agent.
     held_for: "Ask | None" = None
     # Whether the turn's hold for this ask is released with its first call.

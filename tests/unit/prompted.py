@@ -1,6 +1,7 @@
 """A long session, and every prompt that a turn of it sends."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
@@ -44,10 +45,19 @@ def captured(mode: str, talk: Conversation, reply: str = "Fine.", reason: str = 
     if mode == "orchestrator":
         provider.enqueue(json.dumps({"selected_agent_keys": ["writer", "critic"], "reason": reason}))
     provider.enqueue(reply, "Second.", "Third.")
-    asker = Asker(UUID(int=7), CATALOG, provider, MemoryJournal(), lambda: 900.0)
+    if mode == "council":
+        # Threads take these in any order.
+        provider.enqueue(lambda request: reply if "You are the writer." in request.messages[0].text else "Second.")
+        provider._script = deque(provider._script[-1] for _ in range(3))
+        provider.enqueue(*["Reviewed."] * 3, "Fourth.")
+    asker = Asker(UUID(int=7), CATALOG, provider, MemoryJournal(), lambda: 900.0, session_id=UUID(int=8))
     table = Council(talk, asker)
     MODES[mode](table)
-    seen = [request.messages for request in provider.requests]
+    # Reviews show answers without names, and are tried by themselves.
+    asked = [request for request in provider.requests if "You judge answers" not in request.messages[0].text]
+    if mode == "council":
+        asked[:3] = sorted(asked[:3], key=lambda request: request.cache_key or "")
+    seen = [request.messages for request in asked]
 
     def ask(
         purpose: Purpose, build: Callable[[int], Prompt], schema: Mapping[str, object] | None = None
@@ -55,7 +65,7 @@ def captured(mode: str, talk: Conversation, reply: str = "Fine.", reason: str = 
         seen.append(build(100_000))
         return 0, "throttled"
 
-    assert summarise(talk, 7, table.said(), POLICY, ask)
+    assert summarise(talk, 7, table.heard(), POLICY, ask)
     return seen
 
 

@@ -84,6 +84,8 @@ def test_a_turn_has_exactly_these_members_in_this_order() -> None:
             }
         ],
         "output": "Hi.",
+        "reviews": None,
+        "standings": None,
         "model_alias_used": "fast",
         "model_aliases_used": ["fast"],
         "summary_triggered": False,
