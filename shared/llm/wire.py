@@ -94,7 +94,7 @@ class Wire:
         on_chunk: Callable[[bytes], None] | None = None,
     ) -> Answer:
         """Block until `deadline`, by `time.monotonic()`, at the latest. Safe from any thread but its own. `on_chunk`
-        takes the body of a 200 as it comes.
+        takes the body of a 200 as it comes; `Answer.body` is then empty.
 
         Raises NotSent if no byte of the request was sent, whatever the reason. Once the request was, or may have been,
         sent: TimeoutError when the deadline passed, and otherwise the client's own exception.
@@ -200,7 +200,9 @@ async def _bounded_body(response: httpx.Response, on_chunk: Callable[[bytes], No
     body = bytearray()
     async for chunk in response.aiter_raw():
         if on_chunk is not None:
+            # The taker keeps what it needs. A stream of a long answer has more bytes than a body may have.
             on_chunk(chunk)
+            continue
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             return b""

@@ -35,7 +35,9 @@ from shared.errors import PantheonError
 from shared.identity.key_set import KeySet
 from shared.identity.token import InvalidToken, verify
 from shared.llm.chat_completions import read_completion
+from shared.llm.chat_stream import ChatStream
 from shared.llm.converse import metadata_value, read_response
+from shared.llm.live_answer import LiveAnswer
 from shared.llm.outcomes import Dialect, Sent, outcome
 from shared.llm.port import Completion, Message, Request, cut, storable
 from shared.llm.structured import parse
@@ -79,7 +81,7 @@ KEYS = KeySet(lambda: Issuer("first").key_set)
 SUMMARY = Summary(1, "", tuple(Item(f"F{n}", "key_facts", f"Fact {n}.", 1) for n in range(1, 41)), {"key_facts": 40})
 TALK = Conversation(ROSTER, (), "Hello.", summary=SUMMARY)
 REQUEST = Request("1", "2", CATALOG["fast"], (Message("user", "Hello."),), 100)
-CHAT = Dialect("x-request-id", read_completion)
+CHAT = Dialect("x-request-id", read_completion, ChatStream)
 
 
 def said(text: str) -> Completion:
@@ -153,6 +155,15 @@ def _streamed(text: str) -> object:
     return read_completion(f"data: {event}\n\ndata: {text}".encode())
 
 
+def _live(text: str) -> object:
+    """As it comes, a byte at a time."""
+    live = LiveAnswer(ChatStream(), lambda _: None)
+    event = json.dumps({"choices": [{"delta": {"content": text}, "message": {"content": text}}]})
+    for byte in f"data: {event}\n\ndata: {text}\ndata: {text}".encode():
+        live.take(bytes([byte]))
+    return live.body()
+
+
 def _throttled(text: str) -> object:
     return outcome(Answer(429, {"retry-after": text, "x-request-id": text}), CHAT, REQUEST)
 
@@ -180,6 +191,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "refusal of a provider": _refusal,
         "words of a provider": _told,
         "streamed chat completion": _streamed,
+        "live chat completion": _live,
         "headers of a provider": _throttled,
         "metadata": metadata_value,
         "storable text": storable,
