@@ -114,6 +114,7 @@ def test_the_answer_is_bounded() -> None:
     completion, pieces = read([long] * 5 + [STOP, COUNTED])
     assert len(completion.text) == len("".join(pieces)) == 5_000_000
     assert read([long] * 9 + [STOP, COUNTED])[0] == MALFORMED
+    assert read([event("ping", "x" * 9_000_000), text("So."), STOP, COUNTED])[0] == MALFORMED
 
 
 def test_a_response_without_a_stream_is_read_at_its_end() -> None:
