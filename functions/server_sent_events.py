@@ -13,7 +13,7 @@ COMMENT: Final = b":\n\n"
 
 
 def encode(event: Event | Delta) -> bytes:
-    """The event with the empty line that ends it. Raises ValueError if its data is not one line."""
+    """Write an event and the empty line that ends it. Raises ValueError if its data is not one line."""
     if isinstance(event, Delta):
         # ASCII, because a piece may hold one half of a surrogate pair. The next piece holds the other half.
         return _written("reply.delta", json.dumps({"position": event.position, "text": event.text}), None)
@@ -21,7 +21,7 @@ def encode(event: Event | Delta) -> bytes:
 
 
 def retry(milliseconds: int) -> bytes:
-    """The pause before a client connects again."""
+    """Write the pause before a client connects again."""
     return f"retry: {milliseconds}\n\n".encode()
 
 

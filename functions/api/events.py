@@ -1,4 +1,4 @@
-"""Follow a turn by its events, a few at a time, from whichever process runs it."""
+"""Follow a turn by its events, whatever process runs it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from shared.names import API_PREFIX
 router = APIRouter(prefix=API_PREFIX, route_class=StrictRoute)
 
 _WAIT_S = 20.0
-# A client comes back after so many milliseconds: at once for more, later where the tenant has no slot to wait in.
+# After so many milliseconds a client asks again. Without a slot it cannot wait here, so it asks later.
 _RETRY_MS, _RETRY_WITHOUT_SLOT_MS = 200, 2_000
 
 
@@ -80,7 +80,7 @@ def _progress(last_event_id: str | None) -> Progress | None:
 
 
 def _within(events: Sequence[Event]) -> bytes:
-    """As many events as an answer may hold, and one at least. The next request gets the others."""
+    """Write as many events as an answer may hold, and one at least. The next request gets the others."""
     text = b""
     for written in map(encode, events):
         if text and len(text) + len(written) > PAGE_BYTES:

@@ -17,8 +17,8 @@ _POLL_S, _POLL_AT_MOST_S = 0.2, 1.0
 def read_news(
     tenant_id: str, read: Callable[[], Found], has_news: Callable[[Found], bool], seconds: float
 ) -> tuple[Found, bool]:
-    """What `read` returns once it has news, or after so many seconds. False if it has none and the tenant has no slot
-    to wait in."""
+    """Read until there is news, or for so many seconds. Returns the last read. False means that it has no news and the
+    tenant has no slot to wait in."""
     found = read()
     if not seconds or has_news(found):
         return found, True
@@ -29,7 +29,7 @@ def read_news(
 
 
 def _poll(found: Found, read: Callable[[], Found], has_news: Callable[[Found], bool], seconds: float) -> Found:
-    """No transaction is open while this sleeps."""
+    """Read again and again. No transaction is open while this sleeps."""
     began = time.monotonic()
     while not has_news(found) and (waited := time.monotonic() - began) < seconds:
         # One process serves one request: nobody else waits while this one sleeps.

@@ -45,7 +45,7 @@ def load_turn(db: Database, actor: Actor, turn_id: UUID) -> StoredTurn:
 
 
 def load_standing(db: Database, actor: Actor, turn_id: UUID) -> Standing:
-    """The turn for a client that follows it. Raises what `load_turn` raises."""
+    """Load the turn for a client that follows it. Raises what `load_turn` raises."""
     params = {"b_id": turn_id, **actor.params}
     # Posted calls are read last. Then every call of a turn that ends in between is read.
     running, turns, posted = db.read_all(

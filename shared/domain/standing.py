@@ -1,4 +1,4 @@
-"""A turn as it is stored at one moment, and the events of it that a client has not seen yet."""
+"""Derive the events that a client has not seen from a turn as it is stored at one moment."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -32,7 +32,7 @@ class Standing:
 
 
 def events_after(seen: Progress | None, standing: Standing) -> list[Event]:
-    """The events that tell the turn to a client that has seen so much of it, or nothing (None)."""
+    """Return the events that a client has not seen. `seen` is None if it has seen nothing."""
     if seen is not None and seen.ended:
         return []
     news = _News(seen or Progress())
@@ -51,7 +51,7 @@ def events_after(seen: Progress | None, standing: Standing) -> list[Event]:
 
 @dataclass(slots=True)
 class _News:
-    """The events so far. `seen` is what their reader has seen after them."""
+    """Collects events. `seen` is the progress of a client that has read them."""
 
     seen: Progress
     events: list[Event] = field(default_factory=list)
