@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from infra_cdk.assets import Assets
-from infra_cdk.entries import ENTRIES, MIGRATE
+from infra_cdk.entries import ENTRIES, MIGRATE, TURNS
 from local import database, postgres
 from local.emulator import Emulator, Function, emulate
 from local.event_source import build_sqs_event
@@ -67,6 +67,7 @@ class Lambdas:
                 self._environment(name),
                 TOOLS,
                 PYTHON,
+                loop="functions.runtime" if entry == TURNS else "awslambdaric",
             )
             self._running[name] = self._resources.enter_context(emulate(function, self._folder / f"{name}.log"))
         return self._running[name]
