@@ -251,7 +251,7 @@ class TestQueue:
     def test_workers_are_as_many_as_the_database_can_bear(self, template: Template, stage: Stage) -> None:
         mapping = template.one("AWS::Lambda::EventSourceMapping")
         assert mapping["ScalingConfig"]["MaximumConcurrency"] == stage.worker_concurrency
-        assert 2 <= stage.worker_concurrency <= stage.connections // 3
+        assert 2 <= stage.worker_concurrency <= stage.connections // 4
         assert (mapping["BatchSize"], mapping["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
 
     def test_dead_letters_ring(self, template: Template) -> None:
