@@ -9,7 +9,8 @@ from shared.db.engine import Database, Params, Row, Statement
 from shared.db.protocol import LOAD_NEW_TURN
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, Request
-from shared.orchestration.attempts import Ask, Asker, Attempt, Refused
+from shared.orchestration.attempts import Asker
+from shared.orchestration.steps import Ask, Attempt, Refused
 from shared.turns import journal
 from tests.sql_edits import apply, edited
 
