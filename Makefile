@@ -112,6 +112,7 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 	@$(BIN)/python -m bench.growth
 	@$(BIN)/python -m bench.throughput
 	@$(BIN)/python -m bench.tenants
+	@$(BIN)/python -m bench.handed_over
 	@$(BIN)/python -m bench.read
 	@$(BIN)/python -m bench.authorizer
 	@$(BIN)/python -m bench.cache
