@@ -14,7 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.llm import wire
 from shared.llm.body import MAX_BODY_BYTES
 from shared.llm.wire import Answer, NotSent, Wire
 from tests.fake_provider import FakeProvider
@@ -128,7 +127,7 @@ def test_an_idle_connection_is_used_for_two_seconds_at_most(plain: Wire, monkeyp
 
     now = time.monotonic
     with listening(serve) as port:
-        for later in (0.0, wire.KEEPALIVE_S - 0.5, 2 * wire.KEEPALIVE_S):
+        for later in (0.0, 1.5, 4.0):
             monkeypatch.setattr(time, "monotonic", lambda later=later: now() + later)
             post(plain, f"http://127.0.0.1:{port}/")
     assert used == [0, 0, 1]
@@ -203,6 +202,12 @@ def test_closing_breaks_off_a_call_that_connects(monkeypatch: pytest.MonkeyPatch
         with pytest.raises(NotSent):
             call.result(1.0)
     answered.set()
+
+
+def test_closing_leaves_no_connection_behind_when_an_answer_ends_after_it(plain: Wire) -> None:
+    with listening(answering) as port:
+        answer = post(plain, f"http://127.0.0.1:{port}/", lambda _: plain.close())
+    assert (answer.body, plain._idle) == (b"{}", [])
 
 
 def test_nothing_is_sent_after_closing(plain: Wire) -> None:

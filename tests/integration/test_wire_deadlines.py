@@ -17,6 +17,8 @@ from tests.tls_front import make_certificate
 
 LIMIT_S = 0.6
 LATE_S = 0.3
+# More than the sockets of both sides hold.
+MUCH = b"x" * 20_000_000
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
 DRIPS = {
     "status line": dripping(b"HTTP/1.1 200 "),
@@ -93,17 +95,17 @@ def test_a_server_that_reads_nothing_is_given_up_at_the_deadline(plain: Wire, re
         if reused:
             post(plain, url)
         with taking(LIMIT_S), pytest.raises(TimeoutError):
-            post(plain, url, content=b"x" * 50_000_000)
+            post(plain, url, content=MUCH)
         stopped.set()
 
 
 def test_a_server_that_reads_slowly_is_given_up_at_the_deadline(plain: Wire) -> None:
     def serve(connection: socket.socket) -> None:
-        while connection.recv(300_000):
+        while connection.recv(100_000):
             time.sleep(0.02)
 
     with listening(serve) as port, taking(LIMIT_S), pytest.raises(TimeoutError):
-        post(plain, f"http://127.0.0.1:{port}/", content=b"x" * 50_000_000)
+        post(plain, f"http://127.0.0.1:{port}/", content=MUCH)
 
 
 def test_a_refusal_that_drips_is_told_by_its_status(plain: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +114,19 @@ def test_a_refusal_that_drips_is_told_by_its_status(plain: Wire, monkeypatch: py
     with listening(refusal) as port, taking(0.3):
         answer = post(plain, f"http://127.0.0.1:{port}/", limit_s=5.0)
     assert (answer.status, answer.body[:4]) == (429, b"No.x")
+
+
+def test_a_refusal_without_end_is_told_by_its_beginning(plain: Wire) -> None:
+    said = b"x" * (2 * wire.MAX_REFUSAL_BYTES)
+
+    def serve(connection: socket.socket) -> None:
+        heard(connection)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 1000000\r\n\r\n" + said)
+        connection.recv(1)
+
+    with listening(serve) as port, taking(0.0):
+        answer = post(plain, f"http://127.0.0.1:{port}/", limit_s=5.0)
+    assert answer.body == b"x" * wire.MAX_REFUSAL_BYTES
 
 
 def test_nothing_is_sent_after_the_deadline(plain: Wire) -> None:

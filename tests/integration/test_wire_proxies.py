@@ -39,6 +39,15 @@ def post(url: str, times: int = 1, limit_s: float = LIMIT_S) -> Answer:
     return answers[-1]
 
 
+def failing(error: type[Exception], url: str, limit_s: float) -> float:
+    """The seconds after which a call raises the error. Reading certificates is not in them."""
+    with closing(Wire(trust_env=True)) as made:
+        started = time.monotonic()
+        with pytest.raises(error):
+            made.post(httpx.URL(url), {}, b"{}", started + limit_s)
+        return time.monotonic() - started
+
+
 def recording(requests: list[bytes], serve: Serve = answering) -> Serve:
     """Serve, and keep what each connection says first."""
 
@@ -116,10 +125,7 @@ def test_an_answer_that_drips_through_a_tunnel_is_cut_at_the_deadline(
     slow = dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
     with listening(slow, pair) as server, listening(forwarding(server), pair if scheme == "https" else None) as port:
         environment.setenv("HTTPS_PROXY", f"{scheme}://127.0.0.1:{port}")
-        started = time.monotonic()
-        with pytest.raises(TimeoutError):
-            post(f"https://127.0.0.1:{server}/", limit_s=0.6)
-    assert 0.6 <= time.monotonic() - started < 1.0
+        assert 0.6 <= failing(TimeoutError, f"https://127.0.0.1:{server}/", 0.6) < 0.9
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -145,10 +151,7 @@ def test_a_proxy_that_makes_no_tunnel_has_sent_nothing(
 def test_a_proxy_whose_answer_drips_has_sent_nothing(environment: pytest.MonkeyPatch) -> None:
     with listening(dripping(b"HTTP/1.1 200 OK\r\nX-Slow: ")) as port:
         environment.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-        started = time.monotonic()
-        with pytest.raises(NotSent):
-            post("https://model.test/", limit_s=0.6)
-    assert time.monotonic() - started < 0.6
+        assert failing(NotSent, "https://model.test/", 0.6) < 0.6
 
 
 def test_a_request_has_the_headers_of_its_url_and_its_own() -> None:
