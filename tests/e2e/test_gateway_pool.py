@@ -81,7 +81,7 @@ class TestPool:
 
         fits, too_long, never_sent = run(scenario, function("large"))
         assert (fits.status, len(fits.payload)) == ("succeeded", MAX_PAYLOAD - 2)
-        assert (too_long.status, too_long.payload["errorType"]) == ("failed", "ResponseSizeTooLarge")
+        assert (too_long.status, too_long.payload["errorType"]) == ("failed", "Function.ResponseSizeTooLarge")
         assert never_sent.status == "too_large"
 
     def test_a_result_that_is_no_json_is_the_functions_failure(self, run: Callable[..., Any]) -> None:
