@@ -5,9 +5,10 @@ The body is always read to its end, because the work behind it goes on when nobo
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
+from types import MappingProxyType
 from typing import Final
 
 from functions.stream import Stream
@@ -27,15 +28,17 @@ _HEADERS: Final = {
     "Connection": "close",
 }
 _LAST_CHUNK: Final = b"0\r\n"
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def send(stream: Stream, address: str, invocation_id: str) -> bool:
+def send(stream: Stream, address: str, invocation_id: str, headers: Mapping[str, str] = _NONE) -> bool:
     """Answer an invocation with `stream`, and close its body.
 
-    `address` is the value of AWS_LAMBDA_RUNTIME_API: `host:port`, or `host:port/prefix`. Returns whether the Runtime
-    API took the whole response. Raises the exception of the body, after the Runtime API was told of it.
+    `address` is the value of AWS_LAMBDA_RUNTIME_API: `host:port`, or `host:port/prefix`. `headers` are further ones for
+    the Runtime API. Returns whether it took the whole response. Raises the exception of the body, after the Runtime API
+    was told of it.
     """
-    writer = _Writer(address, invocation_id)
+    writer = _Writer(address, invocation_id, {**_HEADERS, **headers})
     with closing(_Pieces(stream.body)) as pieces, closing(writer):
         writer.write(_prelude(stream))
         try:
@@ -65,7 +68,7 @@ class _Pieces:
 class _Writer:
     """A chunked request that goes silent at its first error."""
 
-    def __init__(self, address: str, invocation_id: str) -> None:
+    def __init__(self, address: str, invocation_id: str, headers: Mapping[str, str]) -> None:
         host, _, prefix = address.partition("/")
         # It sets TCP_NODELAY.
         self._connection = HTTPConnection(host, timeout=STALL_S)
@@ -73,7 +76,7 @@ class _Writer:
         path = f"{'/' if prefix else ''}{prefix}{_RESPONSE.format(id=invocation_id)}"
         try:
             self._connection.putrequest("POST", path, skip_accept_encoding=True)
-            for name, value in _HEADERS.items():
+            for name, value in headers.items():
                 self._connection.putheader(name, value)
             self._connection.endheaders()
         except (OSError, HTTPException):
@@ -119,8 +122,9 @@ def _slices(data: bytes) -> Iterable[memoryview]:
 
 
 def _prelude(stream: Stream) -> bytes:
-    """Status and headers, as API Gateway reads them before a streamed body."""
-    told = {"statusCode": stream.status, "headers": dict(stream.headers), "cookies": list(stream.cookies)}
+    """Status and headers, as API Gateway reads them before a streamed body. The client gets chunks, and no length."""
+    headers = {name: value for name, value in stream.headers.items() if name.lower() != "content-length"}
+    told = {"statusCode": stream.status, "headers": headers, "cookies": list(stream.cookies)}
     return json.dumps(told, separators=(",", ":")).encode() + bytes(8)
 
 

@@ -30,7 +30,18 @@ LIMIT_MB: Final = 80
 # The distributions that a layer leaves out, because no function with that layer imports them.
 _LEFT_OUT: Final = {
     DEPENDENCIES: ("cffi", "cryptography", "pycparser", "pyjwt"),
-    VERIFICATION: ("alembic", "fastapi", "mako", "mangum", "markupsafe", "sqlalchemy", "starlette"),
+    VERIFICATION: (
+        "alembic",
+        "awslambdaric",
+        "fastapi",
+        "mako",
+        "mangum",
+        "markupsafe",
+        "simplejson",
+        "snapshot_restore_py",
+        "sqlalchemy",
+        "starlette",
+    ),
 }
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako")
 _UV: Final = Path(sys.executable).with_name("uv")

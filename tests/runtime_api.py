@@ -126,6 +126,7 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
             headers = {
                 "Content-Type": "application/json",
                 "Lambda-Runtime-Aws-Request-Id": invocation_id,
+                "Lambda-Runtime-Invocation-Id": f"{invocation_id} of the platform",
                 "Lambda-Runtime-Deadline-Ms": deadline,
                 "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:eu-central-1:123456789012:function:f",
             }

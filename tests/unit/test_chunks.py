@@ -44,10 +44,12 @@ class Body:
 def test_send_writes_the_prelude_and_one_chunk_a_piece() -> None:
     body = Body(b"one", b"", "zwei ü".encode())
     with RuntimeApi() as api:
-        assert send(Stream(201, HEADERS, body, ["a=1", "b=2"]), api.address, "id-1")
+        headers = {**HEADERS, "Content-Length": "9"}
+        assert send(Stream(201, headers, body, ["a=1", "b=2"]), api.address, "id-1", {"X-More": "m"})
         answer = api.answer(0)
     assert answer.path == "invocation/id-1/response"
     assert answer.headers["lambda-runtime-function-response-mode"] == "streaming"
+    assert answer.headers["x-more"] == "m"
     assert answer.headers["content-type"] == "application/vnd.awslambda.http-integration-response"
     prelude, *pieces = answer.chunks
     assert json.loads(prelude.removesuffix(bytes(8))) == {
