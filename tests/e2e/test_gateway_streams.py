@@ -119,10 +119,11 @@ def test_a_head_is_checked_as_that_of_a_buffered_answer(client: httpx.Client) ->
     assert "content-length" not in response.headers
 
 
-def test_two_streams_and_a_buffered_answer_come_from_one_process(client: httpx.Client) -> None:
+def test_two_streams_and_a_buffered_answer_come_from_one_process(client: httpx.Client, tmp_path: Path) -> None:
     answers = [client.post(path(action), content="x") for action in ("greet", "greet", "buffered", "greet")]
     assert [answer.text for answer in answers] == ["hello world", "hello world", "x", "hello world"]
     assert len({answer.headers["x-pid"] for answer in answers}) == 1
+    assert "Traceback" not in (tmp_path / "turns.log").read_text()
 
 
 def test_five_megabytes_arrive_as_they_were_written(client: httpx.Client) -> None:

@@ -204,6 +204,15 @@ def test_an_invocation_for_a_process_that_is_gone_was_not_delivered() -> None:
     run(scenario)
 
 
+def test_an_invocation_for_a_process_that_never_came_was_not_delivered() -> None:
+    async def scenario(desk: Desk) -> None:
+        invocation = desk.session.begin("id-1", b"1", 5.0)
+        assert await invocation.answered is None
+        assert not invocation.was_delivered
+
+    run(scenario)
+
+
 def test_an_invocation_is_not_delivered_to_a_connection_that_has_ended() -> None:
     async def scenario(desk: Desk) -> None:
         waiting, other = desk.client(), desk.client()
@@ -280,21 +289,23 @@ class TestStreams:
         run(scenario)
 
     @pytest.mark.parametrize(
-        ("rest", "is_over"),
+        ("rest", "closes", "is_over"),
         [
-            (b"0\r\nLambda-Runtime-Function-Error-Type: ValueError\r\n\r\n", True),
-            (b"zz\r\n", False),
-            (b"-1\r\n", False),
-            (b"1\r\nabc", False),
-            (None, False),
+            (b"0\r\nLambda-Runtime-Function-Error-Type: ValueError\r\n\r\n", False, True),
+            (b"zz\r\n", False, False),
+            (b"-1\r\n", False, False),
+            (b"1\r\nabc", False, False),
+            (b"", True, False),
+            (b"5\r\nabc", True, False),
+            (b"0\r\n", True, False),
         ],
         ids=ascii,
     )
-    def test_an_early_end_breaks_the_stream(self, rest: bytes | None, is_over: bool) -> None:
+    def test_an_early_end_breaks_the_stream(self, rest: bytes, closes: bool, is_over: bool) -> None:
         async def scenario(desk: Desk) -> None:
             client, invocation, streamed = await self.begun(desk)
-            client.writer.write(b"2\r\nab\r\n" + (rest or b""))
-            if rest is None:
+            client.writer.write(b"2\r\nab\r\n" + rest)
+            if closes:
                 client.writer.close()
             with pytest.raises(StreamBroken):
                 assert b"".join([piece async for piece in streamed])
