@@ -106,8 +106,8 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
     return handler
 
 
-def streaming_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any] | Stream]:
-    """The same of an application that streams some of its responses."""
+def streaming_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], Any]:
+    """The same of an application that streams some of its responses: a dict or a Stream, as the request asked."""
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | Stream:
         return answer(app, _begun(event, context), context, _TEXT_TYPES)

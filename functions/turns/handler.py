@@ -11,12 +11,13 @@ from functions.start import importing
 with importing():
     from fastapi import Header, Request, Response
 
+    from functions.accept import prefers
     from functions.dispatch import dispatch
     from functions.http import base_path, create_app, streaming_handler
     from functions.requests import CurrentCaller, SessionId
     from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, Text, TurnView
+    from functions.server_sent_events import MEDIA_TYPE
     from functions.turns.live import LiveTurn, answer_live
-    from functions.turns.preferences import wants_events, wants_later
     from shared import telemetry
     from shared.db.engine import database
     from shared.domain.message import TurnMessage
@@ -87,13 +88,13 @@ async def post_turn(
         mode=body.mode,
         agent_keys=tuple(body.agent_keys) if body.agent_keys is not None else None,
         idempotency_key=idempotency_key,
-        later=wants_later(prefer or ""),
+        later=_wants_later(prefer or ""),
         api_key_id=UUID(caller.key_id) if caller.key_id else None,
     )
     take = partial(take_turn, Runner(database(), provider(), _seconds_left(request)), posted)
     conclude = partial(_conclude, caller.tenant_id)
     headers = partial(_headers, f"{base_path(request.scope)}{API_PREFIX}/turns")
-    if wants_events(request.headers.get("accept", "")) and not posted.later:
+    if prefers(MEDIA_TYPE, request.headers.get("accept", "")) and not posted.later:
         return answer_live(LiveTurn(take, conclude), headers)
     outcome = take()
     conclude(outcome)
@@ -114,6 +115,11 @@ def _headers(turns: str, turn_id: UUID, replayed: bool) -> dict[str, str]:
     if replayed:
         headers["Idempotency-Replayed"] = "true"
     return headers
+
+
+def _wants_later(prefer: str) -> bool:
+    """Whether one of the preferences, which may have parameters, is not to wait."""
+    return "respond-async" in {preference.partition(";")[0].strip().lower() for preference in prefer.split(",")}
 
 
 def _seconds_left(request: Request) -> Callable[[], float]:

@@ -3,6 +3,7 @@
 import base64
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -126,6 +127,32 @@ def test_send_reads_the_body_on_when_the_connection_is_refused(error: Exception 
         with pytest.raises(LookupError):
             send(Stream(200, {}, body), address, "id-1")
     assert (body.read, body.closed) == (2, True)
+
+
+def test_send_opens_no_second_connection_when_the_first_one_breaks() -> None:
+    """Whoever took it would read pieces of a body as a request."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            connection, _ = server.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        hanging_up = threading.Thread(target=hang_up)
+        read = list[bytes]()
+
+        def body() -> Iterator[bytes]:
+            hanging_up.join()
+            for piece in [b"x" * 10_000] * 50:
+                read.append(piece)
+                yield piece
+
+        hanging_up.start()
+        assert not send(Stream(200, {}, body()), f"127.0.0.1:{server.getsockname()[1]}", "id-1")
+        server.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert len(read) == 50
 
 
 def test_send_does_not_call_a_response_taken_when_it_is_refused() -> None:

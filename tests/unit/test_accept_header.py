@@ -1,8 +1,9 @@
-"""How a client says whether it wants a posted turn as JSON or as events."""
+"""How a client says whether it wants events or JSON."""
 
 import pytest
 
-from functions.turns.preferences import wants_events
+from functions.accept import prefers
+from functions.server_sent_events import MEDIA_TYPE
 
 EVENTS, JSON = True, False
 
@@ -43,10 +44,10 @@ EVENTS, JSON = True, False
         # The most specific range has the quality.
         ("text/*;q=0.1, text/event-stream, application/json;q=0.5", EVENTS),
         # Qualities that nobody can read.
-        ("text/event-stream;q=high", JSON),
-        ("text/event-stream;q=nan", JSON),
-        ("text/event-stream;q=2", JSON),
-        ("text/event-stream;q=", JSON),
+        ("text/event-stream;q=high", EVENTS),
+        ("text/event-stream;q=nan, application/json;q=0.9", EVENTS),
+        ("text/event-stream;q=0.5, application/json;q=2", JSON),
+        ("text/event-stream;q=", EVENTS),
         ("text/event-stream;q=1.000", EVENTS),
         # What a browser sends for a page.
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", JSON),
@@ -55,4 +56,4 @@ EVENTS, JSON = True, False
     ],
 )
 def test_client_gets_events_when_it_prefers_them(accept: str, events: bool) -> None:
-    assert wants_events(accept) is events
+    assert prefers(MEDIA_TYPE, accept) is events
