@@ -20,6 +20,7 @@ from shared.db.schema.tables import metadata
 from shared.domain.actor import Actor
 from shared.domain.money import Usage
 from shared.domain.outcome import TurnOutcome
+from shared.domain.turn_events import Listener
 from shared.llm.port import CallError, Completion, Provider, Request
 from shared.llm.scripted import ScriptedProvider
 from shared.names import Role
@@ -115,8 +116,10 @@ class CouncilRoom:
         mine: dict[str, Any] = {"tenant_id": self.tenant_id, "user_id": "user-1", "session_id": self.session_id}
         return TurnRequest(message=message, **mine | fields)
 
-    def take(self, *message: str, runner: Runner | None = None, **fields: Any) -> TurnOutcome:
-        return take_turn(runner or self.runner(), self.request(*message, **fields))
+    def take(
+        self, *message: str, runner: Runner | None = None, listener: Listener | None = None, **fields: Any
+    ) -> TurnOutcome:
+        return take_turn(runner or self.runner(), self.request(*message, **fields), listener)
 
     def resume(self, turn_id: UUID, runner: Runner | None = None) -> TurnOutcome | None:
         return resume_turn(runner or self.runner(), self.tenant_id, turn_id)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from shared.domain.money import Usage
-from shared.domain.turn import CallStatus, Fallback, Purpose, TurnStatus
+from shared.domain.turn import CallStatus, Fallback, Purpose, Turn, TurnStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Bill:
 class TurnOutcome:
     """`body` is the turn as JSON, `seconds` this process's share of its time. `replayed`: the answer was stored before.
     `handed_over`: the caller must send the turn to the queue, to continue in `wait_s` seconds. `published`: this
-    process ended the turn. `abandoned`: the turn ended because nobody could finish it. `bill` is set if the turn was
-    published. `faults` are exceptions of our own code that the turn survived, each with the part that failed."""
+    process ended the turn. `abandoned`: the turn ended because nobody could finish it. `bill` and `turn` are set if the
+    turn was published. `faults` are exceptions of our own code that the turn survived, each with the failed part."""
 
     turn_id: UUID
     status: TurnStatus
@@ -52,6 +52,7 @@ class TurnOutcome:
     abandoned: bool = False
     bill: Bill | None = None
     faults: Sequence[tuple[str, Exception]] = ()
+    turn: Turn | None = None
 
     @property
     def ended(self) -> bool:

@@ -17,9 +17,9 @@ from typing import Final
 _TAG: Final = r"(?i:(?:[a-z]{1,16}:)?(?:think(?:ing)?|thought|reasoning|reflection))"
 _OPEN: Final = rf"<{_TAG}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷"
 _CLOSE: Final = rf"</{_TAG}\s{{0,20}}>|\[/THINK\]|◁/think▷"
-_MARK: Final = re.compile(f"{_OPEN}|{_CLOSE}")
-_OPENING: Final = re.compile(_OPEN)
-_CLOSING: Final = re.compile(_CLOSE)
+MARK: Final = re.compile(f"{_OPEN}|{_CLOSE}")
+OPENING: Final = re.compile(_OPEN)
+CLOSING: Final = re.compile(_CLOSE)
 _TOKEN: Final = re.compile(f"(?P<code>`+|~{{3,}})|(?P<open>{_OPEN})|(?P<close>{_CLOSE})")
 # Code within a line goes to the line's next backticks.
 _INLINE_END: Final = re.compile(r"[^`\n]*+`++")
@@ -36,7 +36,7 @@ _MOST_PASSES: Final = 4
 
 def split_thinking(text: str) -> tuple[str, str]:
     """Return `text` without its thinking, and the thinking without its outer marks, in time linear in its length."""
-    if not _MARK.search(text):
+    if not MARK.search(text):
         return text, ""
     thinking: list[str] = []
     for _ in range(_MOST_PASSES):
@@ -48,9 +48,15 @@ def split_thinking(text: str) -> tuple[str, str]:
     return text, "\n\n".join(filter(None, map(str.strip, thinking)))
 
 
+def without_first_blanks(text: str) -> str:
+    """`text` without the blanks that separate it from the thinking before it."""
+    blanks = _BLANKS.match(text)
+    return text[blanks.end() :] if blanks else text
+
+
 def _parts(text: str) -> tuple[list[str], list[str]]:
     """The parts of `text` before, between and behind its thinking, and the thoughts between them."""
-    opening, closing = (_Marks(text, mark) for mark in (_OPENING, _CLOSING))
+    opening, closing = (_Marks(text, mark) for mark in (OPENING, CLOSING))
     parts: list[str] = []
     thoughts: list[str] = []
     begin = position = nested = 0
@@ -138,8 +144,7 @@ def _joined(parts: Sequence[str]) -> str:
     for part in parts:
         rest = part
         if not joined or joined[-1][-1].isspace():
-            blanks = _BLANKS.match(part)
-            rest = part[blanks.end() :] if blanks else part
+            rest = without_first_blanks(part)
         elif part and not part[0].isspace():
             joined.append(" ")
         if rest and (joined or rest.strip()):

@@ -9,93 +9,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from typing import Literal, Protocol
 from uuid import UUID
 
 from uuid6 import uuid7
 
 from shared.catalog import CALL_MARGIN_S, Model
-from shared.domain.agent import Agent
-from shared.domain.money import ZERO
-from shared.domain.turn import SIZE_LIMIT, Plan, Purpose, Verdict
-from shared.llm.port import Completion, Message, Provider, Request, cut, is_visible, storable
+from shared.domain.turn import Verdict
+from shared.llm.port import Completion, Provider, Request
 from shared.llm.tokens import TokenEstimates, estimate_tokens
+from shared.orchestration.answers import error_of, send
 from shared.orchestration.next_alias import LONGEST_PAUSE_S, next_alias, pause_before
-from shared.orchestration.spoken import spoken
+from shared.orchestration.steps import Ask, Attempt, Audience, Journal, Opened, Refused
 
 _OVERFLOW = "context_overflow"
 # OpenAI takes 64 characters at most.
 _CACHE_KEY_LENGTH = 32
+# A call starts only if this share of its model's own wall clock is left.
+_LEAST_SHARE = 0.5
 # A lease covers a call and this pause before it.
 LEASED_PAUSE_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a step asks: `build` makes the messages for so many estimated tokens as there is room for."""
-
-    step: int
-    purpose: Purpose
-    model_alias: str
-    max_output_tokens: int
-    temperature: float | None
-    build: Callable[[int], tuple[Message, ...]]
-    plan: Plan | None = None
-    agent: Agent | None = None
-    schema: Mapping[str, object] | None = None
-    # "low": the answer needs little thinking.
-    effort: Literal["low"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One recorded attempt. `error` is None if it gave an answer. `ended` is the moment of its outcome on this
-    process's monotonic clock, also if another process recorded it."""
-
-    call_id: UUID
-    model_alias: str
-    completion: Completion
-    error: str | None
-    verdict: Verdict | None = None
-    cost_usd: Decimal = ZERO
-    ended: float = field(default_factory=time.monotonic, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The turn's caps or the budget refused a call. `code` says which of them."""
-
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The first `count` calls may be sent. `refused` says why the others may not, and is None if there are none."""
-
-    count: int
-    refused: Refused | None = None
-
-
-class Journal(Protocol):
-    """Where calls are written down. Raises what ends the runner's part in the turn; never loses an outcome."""
-
-    def attempts(self, step: int) -> Sequence[Attempt]:
-        """What the journal knows of this step, oldest first, without attempts that died with their process."""
-        ...
-
-    def open(self, asks: Sequence[tuple[Ask, Request]]) -> Opened:
-        """Write the intents of calls that start together, with the last outcome. Only the first calls are opened that
-        the turn's caps and the budget cover."""
-        ...
-
-    def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
-        """Keep the outcome, to be written with the next intent or with the turn's end."""
-        ...
-
-    def flush(self) -> None:
-        """Write the kept outcome now."""
-        ...
 
 
 class OutOfTime(Exception):
@@ -110,7 +42,8 @@ class OutOfTime(Exception):
 @dataclass(frozen=True, slots=True)
 class Asker:
     """Asks models for one turn. `seconds_left` returns the rest of this process's time. `longest_pause_s` is the
-    longest wait that a provider may ask for. Without a `session_id`, no request has a cache key."""
+    longest wait that a provider may ask for. Without a `session_id`, no request has a cache key. With an `audience`,
+    agents' answers are streamed."""
 
     turn_id: UUID
     catalog: Mapping[str, Model]
@@ -120,6 +53,7 @@ class Asker:
     estimates: TokenEstimates = field(default_factory=TokenEstimates)
     session_id: UUID | None = None
     longest_pause_s: float = LONGEST_PAUSE_S
+    audience: Audience | None = None
 
     def settle(self, ask: Ask) -> Attempt | Refused:
         """Ask until there is a verdict, and return the attempt that carries it: one already in the journal, or a new
@@ -154,19 +88,21 @@ class Asker:
 
     def _together(self, asks: Sequence[Ask]) -> Opened:
         models = [self.catalog[ask.model_alias] for ask in asks]
-        self._check_time(max(model.max_call_s for model in models))
-        calls = [(ask, self._request(ask, model, ())) for ask, model in zip(asks, models, strict=True)]
-        opened = self.journal.open(calls)
+        limits = [self._limit(model) for model in models]
+        calls = [
+            (ask, self._request(ask, model, (), limit)) for ask, model, limit in zip(asks, models, limits, strict=True)
+        ]
+        opened = self._open(calls)
         failures: list[Exception] = []
         with ThreadPoolExecutor(max_workers=opened.count or 1) as threads:
             sent = calls[: opened.count]
-            waiting = {threads.submit(self.provider.complete, request): (ask, request) for ask, request in sent}
+            waiting = {threads.submit(self._send, ask, request): (ask, request) for ask, request in sent}
             # The journal is this thread's alone. One outcome that cannot be written must not cost the others.
             for future in as_completed(waiting):
                 try:
                     self._close(*waiting.pop(future), future.result(), [])
                     if waiting:
-                        self.journal.flush()
+                        self._flush()
                 except Exception as error:  # noqa: BLE001 raised below
                     failures.append(error)
         if failures:
@@ -177,24 +113,41 @@ class Asker:
         pause = pause_before(model.alias, tried)
         if pause > self.longest_pause_s:
             raise OutOfTime(pause)
-        self._check_time(model.max_call_s, pause)
-        request = self._request(ask, model, tried)
+        request = self._request(ask, model, tried, self._limit(model, pause))
         if pause > LEASED_PAUSE_S:
             # The lease may end during the pause. Then opening the intent fails, and nothing is sent.
-            self.journal.flush()
+            self._flush()
             time.sleep(pause)
-        if refused := self.journal.open([(ask, request)]).refused:
+        if refused := self._open([(ask, request)]).refused:
             return refused
         # A short pause comes after the intent, so that it costs no commit.
         if 0 < pause <= LEASED_PAUSE_S:
             time.sleep(pause)
-        return self._close(ask, request, self.provider.complete(request), tried)
+        return self._close(ask, request, self._send(ask, request), tried)
 
-    def _check_time(self, call_s: float, pause_s: float = 0.0) -> None:
-        if self.seconds_left() < pause_s + call_s + CALL_MARGIN_S:
+    def _limit(self, model: Model, pause_s: float = 0.0) -> float | None:
+        """Return the wall clock of a call after a pause, in seconds. None: the model's own. Raises OutOfTime if less
+        than half of the model's own is left."""
+        left = self.seconds_left() - pause_s - CALL_MARGIN_S
+        if left < model.max_call_s * _LEAST_SHARE:
             raise OutOfTime(pause_s)
+        return None if left >= model.max_call_s else left
 
-    def _request(self, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Request:
+    def _open(self, calls: Sequence[tuple[Ask, Request]]) -> Opened:
+        opened = self.journal.open(calls)
+        if self.audience is not None:
+            self.audience.opened(calls[: opened.count])
+        return opened
+
+    def _flush(self) -> None:
+        self.journal.flush()
+        if self.audience is not None:
+            self.audience.flushed()
+
+    def _send(self, ask: Ask, request: Request) -> Completion:
+        return send(self.provider, ask, request, self.audience)
+
+    def _request(self, ask: Ask, model: Model, tried: Sequence[Attempt], limit_s: float | None = None) -> Request:
         cap = min(ask.max_output_tokens, model.max_output_tokens)
         messages = ask.build(self.estimates.room(model, cap))
         if any(attempt.error == _OVERFLOW and attempt.model_alias == model.alias for attempt in tried):
@@ -211,16 +164,19 @@ class Asker:
             cache_key=_cache_key(self.session_id, ask) if self.session_id else None,
             # A helper reads the conversation in one message, which the next prompt does not repeat.
             continues=ask.agent is not None,
+            timeout_s=limit_s,
         )
 
     def _close(self, ask: Ask, request: Request, completion: Completion, tried: Sequence[Attempt]) -> Attempt:
-        completion = _kept(spoken(completion, ask.agent))
         self._learn(request, completion)
-        call_id, error = UUID(request.call_id), _error(completion)
+        call_id, error = UUID(request.call_id), error_of(completion)
         attempt = Attempt(call_id, request.model.alias, completion, error)
         over = next_alias(self.catalog[ask.model_alias], [*tried, attempt]) is None
         verdict: Verdict | None = "reply" if error is None else "failed" if over else None
-        return self.journal.close(call_id, completion, error, verdict)
+        closed = self.journal.close(call_id, completion, error, verdict)
+        if self.audience is not None and verdict is not None and ask.agent is not None:
+            self.audience.settled(ask, closed)
+        return closed
 
     def _learn(self, request: Request, completion: Completion) -> None:
         """Correct the estimates by the provider's own count, or by its word that it was too long for the window."""
@@ -241,22 +197,3 @@ def _cache_key(session_id: UUID, ask: Ask) -> str:
     text."""
     speaker = f"{session_id}/{ask.purpose}/{ask.agent.key if ask.agent else ''}"
     return hashlib.sha256(speaker.encode()).hexdigest()[:_CACHE_KEY_LENGTH]
-
-
-def _kept(completion: Completion) -> Completion:
-    """The completion with the text that the journal keeps and that the next agent is sent."""
-    whole = storable(completion.text)
-    text = cut(whole)
-    if text == completion.text:
-        return completion
-    # A withheld answer stays one, however long its beginning is.
-    was_cut = text != whole and completion.stop_reason != "content_filtered"
-    return replace(completion, text=text, stop_reason=SIZE_LIMIT if was_cut else completion.stop_reason)
-
-
-def _error(completion: Completion) -> str | None:
-    if completion.error is not None:
-        return completion.error
-    if completion.stop_reason == "content_filtered":
-        return "content_filtered"
-    return None if is_visible(completion.text) else "empty_reply"

@@ -13,14 +13,15 @@ from typing import Literal
 
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, Said
-from shared.domain.problem import problem
 from shared.domain.summary import Summary
-from shared.domain.turn import Fallback, Plan, Purpose, Reply, ReplyStatus
+from shared.domain.turn import Fallback, Plan, Purpose, Reply
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Message, Request
-from shared.orchestration.attempts import Ask, Asker, Attempt, Refused
+from shared.orchestration.attempts import Asker
 from shared.orchestration.context import Context
+from shared.orchestration.replies import reply_of, reply_without_text
 from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
+from shared.orchestration.steps import Ask, Attempt, Refused
 
 # A stored plan without a verdict on routing: the budget or the turn's caps refused the manager, and the journal keeps
 # no row of a refused call.
@@ -110,7 +111,7 @@ class Council:
             self._conclude(agent, self._asker.stored(self._step))
         else:
             with self._asking():
-                attempt = self._asker.settle(self._ask(agent, self._step, self.said()))
+                attempt = self._asker.settle(self._ask(agent, len(self.replies), self._step, self.said()))
             self._conclude(agent, attempt)
         return self.replies[-1]
 
@@ -122,7 +123,7 @@ class Council:
             return [self.ask(key) for key in keys]
         agents = [self._next(offset, key) for offset, key in enumerate(keys)]
         asks = {
-            offset: self._ask(agent, self._step + offset, ())
+            offset: self._ask(agent, first + offset, self._step + offset, ())
             for offset, agent in enumerate(agents)
             if not self._refused(agent)
         }
@@ -135,7 +136,7 @@ class Council:
     def first_calls(self) -> list[tuple[Ask, Request]]:
         """The call of each agent of the roster, as the first of the turn."""
         agents = [agent for agent in self.conversation.roster.values() if agent.model_alias in self._asker.catalog]
-        return [self._asker.first_call(self._ask(agent, self._step, ())) for agent in agents]
+        return [self._asker.first_call(self._ask(agent, 0, self._step, ())) for agent in agents]
 
     def conclude(self, code: str) -> None:
         """Make the plan's remaining replies without asking anybody: what the journal has a verdict for, and `skipped`
@@ -148,7 +149,7 @@ class Council:
             self._step = plan.first_step + position
             attempt = self._asker.stored(self._step)
             if attempt is None:
-                self.replies.append(_without_text(position, agent, "skipped", code))
+                self.replies.append(reply_without_text(position, agent, "skipped", code))
             else:
                 self._conclude(agent, attempt)
 
@@ -184,13 +185,13 @@ class Council:
         if isinstance(attempt, Attempt):
             if attempt.model_alias != agent.model_alias:
                 self.fallbacks.append(Fallback("model_alias", self._first_error(step), step))
-            self.replies.append(_reply(position, agent, attempt))
+            self.replies.append(reply_of(position, agent, attempt))
         elif self._refusal is not None and agent.model_alias in self._asker.catalog:
-            self.replies.append(_without_text(position, agent, "skipped", self._refusal.code))
+            self.replies.append(reply_without_text(position, agent, "skipped", self._refusal.code))
         else:
-            self.replies.append(_without_text(position, agent, "skipped", "unknown_model_alias"))
+            self.replies.append(reply_without_text(position, agent, "skipped", "unknown_model_alias"))
 
-    def _ask(self, agent: Agent, step: int, earlier: Sequence[Said]) -> Ask:
+    def _ask(self, agent: Agent, position: int, step: int, earlier: Sequence[Said]) -> Ask:
         return Ask(
             step=step,
             purpose="agent",
@@ -200,36 +201,9 @@ class Council:
             build=partial(self._context.for_agent, agent, earlier),
             plan=self.current_plan,
             agent=agent,
+            position=position,
         )
 
     def _first_error(self, step: int) -> str:
         """Why the alias that the agent names did not answer."""
         return self._asker.journal.attempts(step)[0].error or "unknown"
-
-
-def _reply(position: int, agent: Agent, attempt: Attempt) -> Reply:
-    if attempt.verdict == "failed":
-        return _without_text(position, agent, "failed", attempt.error or "provider_error")
-    return Reply(
-        position=position,
-        agent_key=agent.key,
-        agent_version=agent.version,
-        name=agent.name,
-        status="completed",
-        text=attempt.completion.text,
-        stop_reason=attempt.completion.stop_reason,
-        model_alias=attempt.model_alias,
-        usage=attempt.completion.usage,
-        cost_usd=attempt.cost_usd,
-    )
-
-
-def _without_text(position: int, agent: Agent, status: ReplyStatus, code: str) -> Reply:
-    return Reply(
-        position=position,
-        agent_key=agent.key,
-        agent_version=agent.version,
-        name=agent.name,
-        status=status,
-        error=problem(code),
-    )

@@ -13,7 +13,7 @@ from shared.domain.outcome import CallFigures
 from shared.domain.turn import Account, CallStatus, Charge, Purpose, Verdict
 from shared.llm.port import Completion, Request
 from shared.llm.tokens import most_input_tokens
-from shared.orchestration.attempts import Ask, Attempt
+from shared.orchestration.steps import Ask, Attempt
 
 PLATFORM_PAYER = "platform"
 

@@ -24,7 +24,7 @@ from shared.domain.outcome import CallFigures
 from shared.domain.turn import Charge, Verdict
 from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable, TurnLimitExceeded
 from shared.llm.port import Completion, Request
-from shared.orchestration.attempts import Ask, Attempt, Opened, Refused
+from shared.orchestration.steps import Ask, Attempt, Opened, Refused
 from shared.settings import budget_settings
 from shared.turns.acceptance import Accepted, RefusedHold, accept
 from shared.turns.call import NO_OUTCOME, Call, call_from_row, new_call
@@ -102,7 +102,7 @@ class TurnJournal:
             "i_beside_usd": ZERO,
             "i_replaces": None if helper or asked else True,
             "t_plan": plan and json_text(plan.as_dict()),
-            "t_lease_s": max(request.model.max_call_s for _, request in asks) + LEASE_MARGIN_S,
+            "t_lease_s": max(request.limit_s for _, request in asks) + LEASE_MARGIN_S,
             **limits(),
         }
         held_by = self._advance(params) if self.accepted else self._accept_and_open(params, needed=len(asks) == 1)
@@ -168,6 +168,11 @@ class TurnJournal:
     def outcome(self) -> Params:
         """The parameters of the last pending outcome. Without one `o_call_id` is None: steps leave that part out."""
         return self._pending[-1].outcome_params() if self._pending else NO_OUTCOME
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether an outcome in hand is not written yet."""
+        return bool(self._pending)
 
     def written(self) -> None:
         """The outcome went through with another statement."""

@@ -34,6 +34,7 @@ from shared.turns.accept import Draft, Header, Stored, TurnRequest, load_draft
 from shared.turns.acceptance import Stale
 from shared.turns.claim import claim, load_given_up
 from shared.turns.journal import Stopped, TurnJournal
+from shared.turns.live import Live
 from shared.turns.policies import routing_policy, summary_policy
 from shared.turns.publish import publish
 
@@ -55,11 +56,19 @@ class Runner:
     longest_pause_s: float = LONGEST_PAUSE_S
 
 
-def take_turn(runner: Runner, request: TurnRequest, _listener: Listener | None = None) -> TurnOutcome:
+def take_turn(runner: Runner, request: TurnRequest, listener: Listener | None = None) -> TurnOutcome:
     """Run a posted turn to its end, or as far as this process's time goes. Raises the errors that API.md names.
 
     `listener` hears the turn's events. The last one is `turn.ended` or `turn.handed_over`, unless this raises.
     """
+    live = Live(listener) if listener is not None else None
+    outcome = _take(runner, request, live)
+    if live is not None:
+        live.finish(outcome)
+    return outcome
+
+
+def _take(runner: Runner, request: TurnRequest, live: Live | None) -> TurnOutcome:
     started = time.monotonic()
     turn_id = uuid7()
     for _ in range(_MOST_LOADS):
@@ -67,7 +76,9 @@ def take_turn(runner: Runner, request: TurnRequest, _listener: Listener | None =
         if isinstance(draft, Stored):
             return _replay(runner, request.actor, draft)
         journal = TurnJournal(runner.db, request.tenant_id, turn_id, draft.columns)
-        council = Council(draft.conversation, _asker(runner, journal, draft.header), routing=routing_policy())
+        if live is not None:
+            live.follow(draft.header, journal)
+        council = Council(draft.conversation, _asker(runner, journal, draft.header, live), routing=routing_policy())
         journal.first_calls = council.first_calls
         # Where somebody is faster, the session tells what that means: an active turn, our own key, or the next index.
         with suppress(Stale):
@@ -154,7 +165,7 @@ def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Coun
     return _published(header, turn, body, journal, started, abandoned=turn.status == "failed")
 
 
-def _asker(runner: Runner, journal: TurnJournal, header: Header) -> Asker:
+def _asker(runner: Runner, journal: TurnJournal, header: Header, live: Live | None = None) -> Asker:
     return Asker(
         header.turn_id,
         catalog(),
@@ -164,6 +175,7 @@ def _asker(runner: Runner, journal: TurnJournal, header: Header) -> Asker:
         token_estimates(),
         header.session_id,
         runner.longest_pause_s,
+        live,
     )
 
 
@@ -210,6 +222,7 @@ def _published(
         published=True,
         abandoned=abandoned,
         bill=Bill(header.tenant_id, turn.session_id, total_usd, turn.cost_usd),
+        turn=turn,
     )
 
 

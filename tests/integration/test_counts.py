@@ -8,9 +8,11 @@ import pytest
 from shared.db.api.health import load_checks
 from shared.db.engine import Database
 from shared.domain.turn import Turn
+from shared.domain.turn_events import Listener
 from shared.llm.port import Request
 from shared.settings import settings
 from tests.council_room import CouncilRoom, body
+from tests.heard import Heard
 from tests.model_answers import Helpers, said
 from tests.wiretap import Wiretap
 
@@ -32,8 +34,9 @@ def tapped(room: CouncilRoom) -> Iterator[tuple[Wiretap, Database]]:
 
 @pytest.mark.parametrize("calls", [1, 3, 5])
 @pytest.mark.parametrize("prepared", [False, True], ids=["first", "later"])
+@pytest.mark.parametrize("listener", [None, Heard()], ids=["silent", "live"])
 def test_a_turn_of_n_calls_takes_n_plus_two_round_trips_and_n_plus_one_commits(
-    room: CouncilRoom, tapped: tuple[Wiretap, Database], calls: int, prepared: bool
+    room: CouncilRoom, tapped: tuple[Wiretap, Database], calls: int, prepared: bool, listener: Listener | None
 ) -> None:
     tap, db = tapped
     message = " ".join(f"@{key}" for key in KEYS[:calls])
@@ -43,7 +46,7 @@ def test_a_turn_of_n_calls_takes_n_plus_two_round_trips_and_n_plus_one_commits(
         room.take(message, runner=runner, session_id=sessions[0])
     tap.reset()
     before = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
-    room.take(message, runner=runner, session_id=sessions[1])
+    room.take(message, runner=runner, session_id=sessions[1], listener=listener)
     after = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
     assert len(room.provider.requests) == calls * (1 + prepared)
     # Loading; the session, the tenant and its bounds, the turn, the hold and the check of accepting; fence, outcome and

@@ -11,8 +11,8 @@ from shared.db.protocol import RECORD, RELEASE
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from tests.council_room import AMPLE_S, FAST_COST, CouncilRoom, answer, body, names
 
-# What a call of the scripted aliases needs.
-ENOUGH_S = 20.0 + CALL_MARGIN_S
+# A call of the scripted aliases needs half of its own time.
+ENOUGH_S = 10.0 + CALL_MARGIN_S
 
 
 def for_calls(number: int) -> Callable[[], float]:

@@ -14,9 +14,10 @@ from shared.domain.conversation import Conversation
 from shared.domain.turn import Plan, Purpose, Verdict
 from shared.llm.port import Completion, Message, Request
 from shared.llm.scripted import ScriptedProvider
-from shared.orchestration.attempts import Ask, Asker, Journal, Opened, Refused
+from shared.orchestration.attempts import Asker
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
+from shared.orchestration.steps import Ask, Journal, Opened, Refused
 from shared.turns.accept import Draft, load_draft
 from shared.turns.call import new_call
 from shared.turns.claim import claim

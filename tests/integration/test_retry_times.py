@@ -13,8 +13,8 @@ from shared.orchestration.attempts import LEASED_PAUSE_S
 from shared.turns.run import Runner
 from tests.council_room import AMPLE_S, CouncilRoom, Killed, answer, body, names
 
-# What a call of the scripted aliases needs.
-CALL_S = 20.0 + CALL_MARGIN_S
+# A call of the scripted aliases needs half of its own time.
+CALL_S = 10.0 + CALL_MARGIN_S
 
 
 def throttled(retry_after_s: float | None) -> Completion:

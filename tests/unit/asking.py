@@ -12,7 +12,8 @@ from shared.domain.turn import Verdict
 from shared.llm.port import CallStatus, Completion, Message, Request
 from shared.llm.scripted import ScriptedProvider
 from shared.llm.tokens import REQUEST_OVERHEAD
-from shared.orchestration.attempts import Ask, Asker, Attempt
+from shared.orchestration.attempts import Asker
+from shared.orchestration.steps import Ask, Attempt
 from shared.settings import Settings
 from tests.unit.memory_journal import MemoryJournal
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from shared.domain.money import cost
 from shared.domain.turn import Verdict
 from shared.llm.port import Completion, Request
-from shared.orchestration.attempts import Ask, Attempt, Opened, Refused
+from shared.orchestration.steps import Ask, Attempt, Opened, Refused
 
 _NOTHING: Mapping[int, Sequence[Attempt]] = MappingProxyType({})
 

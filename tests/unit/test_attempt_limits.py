@@ -8,7 +8,8 @@ from shared.catalog import CALL_MARGIN_S
 from shared.domain.money import Usage
 from shared.llm.port import Completion, Message
 from shared.llm.tokens import estimate_tokens
-from shared.orchestration.attempts import Attempt, OutOfTime, Refused
+from shared.orchestration.attempts import OutOfTime
+from shared.orchestration.steps import Attempt, Refused
 from tests.unit.asking import ASK, DEEP, ERRORS, FAST, ROOMS, Stage, attempt, completion
 
 
@@ -138,7 +139,8 @@ class TestPause:
 
 
 class TestTime:
-    NEEDED = DEEP.max_call_s + CALL_MARGIN_S
+    # At least half of a call's own time.
+    NEEDED = DEEP.max_call_s / 2 + CALL_MARGIN_S
 
     def test_a_call_that_just_fits_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, seconds_left=self.NEEDED)
@@ -151,6 +153,23 @@ class TestTime:
         assert stage.journal.log == []
         assert stage.provider.requests == []
 
+    @pytest.mark.parametrize(
+        ("left", "limit"),
+        [
+            (DEEP.max_call_s + 100.0, None),
+            (DEEP.max_call_s, None),
+            (DEEP.max_call_s - 0.001, DEEP.max_call_s - 0.001),
+            (DEEP.max_call_s / 2, DEEP.max_call_s / 2),
+        ],
+    )
+    def test_a_call_gets_the_time_that_is_left_at_most(
+        self, monkeypatch: pytest.MonkeyPatch, left: float, limit: float | None
+    ) -> None:
+        stage = Stage(monkeypatch, seconds_left=left + CALL_MARGIN_S)
+        stage.asker.settle(ASK)
+        assert [request.timeout_s for request in stage.provider.requests] == [pytest.approx(limit) if limit else None]
+        assert [request.limit_s for request in stage.provider.requests] == [pytest.approx(limit or DEEP.max_call_s)]
+
     def test_the_pause_has_to_fit_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         throttled = attempt(DEEP, "throttled")
         assert isinstance(Stage(monkeypatch, throttled, seconds_left=self.NEEDED + 0.5).asker.settle(ASK), Attempt)
@@ -162,7 +181,7 @@ class TestTime:
     def test_the_clock_of_the_alias_that_is_asked_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         slow = replace(DEEP, max_call_s=100.0)
         stage = Stage(
-            monkeypatch, attempt(slow, "unavailable"), deep=slow, seconds_left=FAST.max_call_s + CALL_MARGIN_S
+            monkeypatch, attempt(slow, "unavailable"), deep=slow, seconds_left=FAST.max_call_s / 2 + CALL_MARGIN_S
         )
         settled = stage.asker.settle(ASK)
         assert isinstance(settled, Attempt)

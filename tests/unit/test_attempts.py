@@ -9,8 +9,8 @@ from shared.catalog import Model
 from shared.domain.money import Usage, cost
 from shared.domain.turn import SIZE_LIMIT, Verdict
 from shared.llm.port import MAX_TEXT_BYTES, CallError, Completion
-from shared.orchestration.attempts import Attempt
 from shared.orchestration.next_alias import MOST_ADAPTIONS, next_alias
+from shared.orchestration.steps import Attempt
 from tests.unit.asking import AGAIN, ASK, DEEP, ELSEWHERE, ERRORS, FAST, FINAL, ROOMS, Stage, attempt
 
 

@@ -11,7 +11,7 @@ from shared.domain.money import Usage, cost
 from shared.llm.converse import optional_parts, write_request
 from shared.llm.port import Message, Request
 from shared.llm.tokens import MESSAGE_OVERHEAD, most_input_tokens
-from shared.orchestration.attempts import Ask
+from shared.orchestration.steps import Ask
 from shared.settings import Settings
 from shared.turns.call import new_call
 

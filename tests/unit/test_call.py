@@ -15,7 +15,7 @@ from shared.domain.money import ZERO, Usage
 from shared.domain.outcome import CallFigures
 from shared.domain.turn import Charge, Verdict
 from shared.llm.port import Completion, Message, Request
-from shared.orchestration.attempts import Ask
+from shared.orchestration.steps import Ask
 from shared.turns.call import PLATFORM_PAYER, Call, call_from_row, new_call
 from shared.turns.journal import _hash
 from tests.unit.asking import FAST, completion

@@ -9,7 +9,7 @@ import pytest
 from shared.catalog import Model, Rates
 from shared.domain.money import Usage
 from shared.llm.port import Completion, Message, Request
-from shared.orchestration.attempts import Ask
+from shared.orchestration.steps import Ask
 from shared.turns.call import Call, new_call
 from shared.turns.caps import Caps
 

@@ -15,9 +15,10 @@ from shared.domain.problem import problem
 from shared.domain.turn import Plan, Reply
 from shared.llm.port import Completion, Message
 from shared.llm.scripted import ScriptedProvider
-from shared.orchestration.attempts import Asker, Attempt, OutOfTime
+from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
+from shared.orchestration.steps import Attempt
 from shared.settings import Settings
 from tests.quoted import quoted
 from tests.unit.memory_journal import MemoryJournal

@@ -14,8 +14,9 @@ from shared.domain.conversation import Conversation
 from shared.domain.turn import Plan, Reply
 from shared.llm.port import Completion, Message, Request
 from shared.llm.scripted import ScriptedProvider
-from shared.orchestration.attempts import Ask, Asker, Attempt, OutOfTime, Refused
+from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
+from shared.orchestration.steps import Ask, Attempt, Refused
 from shared.settings import Settings
 from tests.unit.memory_journal import MemoryJournal
 
@@ -108,11 +109,11 @@ def test_where_it_covers_none_nobody_is_asked() -> None:
 def test_time_for_the_longest_of_them_is_needed_before_anything_is_written() -> None:
     journal, provider = MemoryJournal(), ScriptedProvider()
     slow = {"fast": CATALOG["fast"], "deep": replace(CATALOG["deep"], max_call_s=50.0)}
-    short = replace(asker(journal, provider, 50.0 + CALL_MARGIN_S - 0.001), catalog=slow)
+    short = replace(asker(journal, provider, 25.0 + CALL_MARGIN_S - 0.001), catalog=slow)
     with pytest.raises(OutOfTime):
         short.settle_all([ask(0), ask(1, "deep")])
     assert journal.log == []
-    enough = replace(short, seconds_left=lambda: 50.0 + CALL_MARGIN_S)
+    enough = replace(short, seconds_left=lambda: 25.0 + CALL_MARGIN_S)
     assert verdicts(enough.settle_all([ask(0), ask(1, "deep")])) == ["reply", "reply"]
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -15,9 +16,9 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
+from functions.accept import prefers
 from functions.agent_schemas import NewAgent
 from functions.api.markdown import render
-from functions.api.usage import prefers_csv
 from functions.moments import read_day, read_time
 from functions.requests import SessionId
 from functions.schemas import NewSession, NewTurn
@@ -111,7 +112,6 @@ def _allowed(text: str) -> None:
 
 
 def _preferred(text: str) -> None:
-    # Its module makes an event loop when it is imported.
     from functions.turns import handler
 
     handler._wants_later(text)
@@ -212,7 +212,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "day": read_day,
         "time": read_time,
         "groups": lambda text: read_groups([text], ["day"]),
-        "Accept": prefers_csv,
+        "Accept": partial(prefers, "text/csv"),
         "Prefer": _preferred,
         "message of the queue": TurnMessage.from_json,
         "turn": _body(NewTurn),

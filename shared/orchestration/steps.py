@@ -1,0 +1,110 @@
+"""The steps of a turn and their attempts, and those who take note of them: the journal, and the turn's audience."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal, Protocol
+from uuid import UUID
+
+from shared.domain.agent import Agent
+from shared.domain.money import ZERO
+from shared.domain.turn import Plan, Purpose, Verdict
+from shared.llm.port import Completion, Message, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a step asks: `build` makes the messages for so many estimated tokens as there is room for."""
+
+    step: int
+    purpose: Purpose
+    model_alias: str
+    max_output_tokens: int
+    temperature: float | None
+    build: Callable[[int], tuple[Message, ...]]
+    plan: Plan | None = None
+    agent: Agent | None = None
+    schema: Mapping[str, object] | None = None
+    # "low": the answer needs little thinking.
+    effort: Literal["low"] | None = None
+    # The entry of the plan that an agent's ask is for, from 0.
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One recorded attempt. `error` is None if it gave an answer. `ended` is the moment of its outcome on this
+    process's monotonic clock, also if another process recorded it."""
+
+    call_id: UUID
+    model_alias: str
+    completion: Completion
+    error: str | None
+    verdict: Verdict | None = None
+    cost_usd: Decimal = ZERO
+    ended: float = field(default_factory=time.monotonic, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The turn's caps or the budget refused a call. `code` says which of them."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The first `count` calls may be sent. `refused` says why the others may not, and is None if there are none."""
+
+    count: int
+    refused: Refused | None = None
+
+
+class Journal(Protocol):
+    """Where calls are written down. Raises what ends the runner's part in the turn; never loses an outcome."""
+
+    def attempts(self, step: int) -> Sequence[Attempt]:
+        """What the journal knows of this step, oldest first, without attempts that died with their process."""
+        ...
+
+    def open(self, asks: Sequence[tuple[Ask, Request]]) -> Opened:
+        """Write the intents of calls that start together, with the last outcome. Only the first calls are opened that
+        the turn's caps and the budget cover."""
+        ...
+
+    def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
+        """Keep the outcome, to be written with the next intent or with the turn's end."""
+        ...
+
+    def flush(self) -> None:
+        """Write the kept outcome now."""
+        ...
+
+
+class Audience(Protocol):
+    """Follows the calls of a turn. It neither blocks nor raises. `said` may come from any thread."""
+
+    def opened(self, calls: Sequence[tuple[Ask, Request]]) -> None:
+        """The journal has the calls, and every outcome before them. They are sent next."""
+        ...
+
+    def said(self, ask: Ask, text: str) -> None:
+        """A piece of the text of the ask's reply has come."""
+        ...
+
+    def unsaid(self, ask: Ask) -> None:
+        """All pieces so far are none of the reply."""
+        ...
+
+    def repeated(self, ask: Ask, request: Request) -> None:
+        """The same call begins its text anew."""
+        ...
+
+    def settled(self, ask: Ask, attempt: Attempt) -> None:
+        """The attempt has the verdict. The journal may not have its outcome yet."""
+        ...
+
+    def flushed(self) -> None:
+        """The journal has every outcome so far, unless it says otherwise."""
+        ...
