@@ -112,9 +112,11 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 	@$(BIN)/python -m bench.growth
 	@$(BIN)/python -m bench.throughput
 	@$(BIN)/python -m bench.tenants
+	@$(BIN)/python -m bench.handed_over
 	@$(BIN)/python -m bench.read
 	@$(BIN)/python -m bench.authorizer
 	@$(BIN)/python -m bench.cache
+	@$(BIN)/python -m bench.wire
 
 PEERS := $(patsubst bench/peers/%.txt,build/peers/%/ok,$(wildcard bench/peers/*.txt))
 bench-peers: $(VENV)/run.ok $(PEERS) ## Measure the same turn by what people would use instead; writes docs/performance.md.

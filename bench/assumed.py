@@ -22,10 +22,16 @@ class Assumed:
     reads_a_turn: float = 3.0
     read_s: float = 0.03
     read_response_bytes: int = 4000
-    handed_over: float = 0.05
+    # The share of turns that are posted with `Prefer: respond-async`. The worker runs them.
+    posted_for_later: float = 0.01
+    # The share of turns that a client reads as a stream, the bytes of an event around each token of it, and the bytes
+    # that a provider sends around each token of a streamed answer.
+    streamed: float = 1.0
+    event_bytes: int = 52
+    chunk_bytes: int = 250
     # Of an invocation, START, END and REPORT, and a request's line in the access log.
     lambda_log_bytes: int = 350
-    access_log_bytes: int = 420
+    access_log_bytes: int = 440
     # API Gateway keeps the authorizer's answer for a minute: for a turn and the reads that follow it.
     authorizations_a_turn: float = 1.0
     authorizer_s: float = 0.006

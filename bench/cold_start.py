@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from infra_cdk.entries import ENTRIES
+from infra_cdk.entries import ENTRIES, TURNS
 from local.emulator import Function, emulate
 
 PYTHON = os.environ["PYTHON313"]
@@ -78,8 +78,9 @@ def _write_bare(folder: Path, name: str, paths: list[Path], alike: bool) -> Path
 
 def _measure(name: str, bare: Path, paths: list[Path], tools: Path, starts: int) -> tuple[float, float]:
     """Medians in milliseconds, of the function and of the bare handler."""
+    loop = "functions.runtime" if name == TURNS.name else "awslambdaric"
     cases = [
-        Function(f"functions.{name}.handler.handler", paths, {}, tools, PYTHON),
+        Function(f"functions.{name}.handler.handler", paths, {}, tools, PYTHON, loop),
         Function("bare.handler", [bare, *paths[1:]], {}, tools, PYTHON),
     ]
     times: list[list[float]] = [[], []]

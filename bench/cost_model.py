@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from bench.answers import mean_bytes, mean_requests
 from bench.assumed import ASSUMED, Assumed
 from bench.footprint import Footprint
 from infra_cdk import rates
@@ -18,6 +19,7 @@ from infra_cdk.stage_catalog import StageCatalog, read
 from infra_cdk.stage_checks import ACCOUNT_CONCURRENCY
 from infra_cdk.stages import Stage
 from shared.catalog import Kind, Model
+from shared.settings import Settings
 
 MONTH_S: Final = rates.HOURS_A_MONTH * 3600
 GB: Final = 1e9
@@ -89,6 +91,11 @@ class Month:
         tokens = len(a.agent_aliases) * a.agent_answer + a.helper_answer + 2 * a.agent_answer / a.turns_a_summary
         return self.calls_a_turn() * a.first_token_s + tokens / a.tokens_a_second + self.footprint.cpu_ms / 1000
 
+    def handed_over(self) -> float:
+        """The share of turns that the worker runs: those posted for later, and all if a turn outlasts its time."""
+        outlasts = self.turn_s() > Settings.model_fields["turn_seconds"].default
+        return max(float(outlasts), self.assumed.posted_for_later)
+
     def stored_bytes(self) -> float:
         """What the month adds to the database: rows and indexes as measured, and the text of longer answers."""
         a = self.assumed
@@ -125,7 +132,7 @@ class Month:
         seconds = self.turns * (self.turn_s() + a.reads_a_turn * a.read_s)
         seconds += sweeps * self.footprint.sweep_cpu_ms * 2 / 1000 + reconciliations
         seconds += self._authorizations() * a.authorizer_s + MONTH_S / COPY_S * a.copy_s
-        invocations = self._requests() + self.turns * a.handed_over + sweeps + reconciliations
+        invocations = self._invocations() + self.turns * self.handed_over() + sweeps + reconciliations
         invocations += self._authorizations() + MONTH_S / COPY_S
         restored = invocations * a.cold_share * gb * rates.RESTORED_GB.usd
         kept = sum(entry.snap_start for entry in ENTRIES) * gb * MONTH_S * rates.SNAPSHOT_GB_SECOND.usd
@@ -143,14 +150,14 @@ class Month:
     def _queue(self) -> float:
         """Send, receive, delete; and the polling of a queue in which nothing is."""
         polling = self.assumed.pollers * MONTH_S / 20
-        return (3 * self.turns * self.assumed.handed_over + polling) * rates.QUEUE_REQUEST.usd
+        return (3 * self.turns * self.handed_over() + polling) * rates.QUEUE_REQUEST.usd
 
     def _network(self) -> float:
         a = self.assumed
         number = ENDPOINTS + int(bool(self.catalog.models))
         endpoints = number * self.stage.endpoint_zones * rates.HOURS_A_MONTH * rates.ENDPOINT_HOUR.usd
         through = self._sent_gb("bedrock", answers=True) * rates.ENDPOINT_GB.usd
-        answers = self.footprint.response_bytes + a.reads_a_turn * a.read_response_bytes
+        answers = mean_bytes(a, self.footprint) + a.reads_a_turn * a.read_response_bytes
         egress = self.turns * answers / GB * rates.EGRESS_GB.usd
         between = self.turns * a.database_wire_bytes / 2 / GB * rates.ZONE_GB.usd
         return endpoints + through + self.providers_usd() + egress + between
@@ -170,7 +177,14 @@ class Month:
         def tokens(model: Model, prompt: int, answer: int) -> float:
             return float(model.kind == kind) * (prompt + answers * answer)
 
-        return self.turns * self._each_call(tokens) * self.assumed.token_bytes / GB
+        text = self._each_call(tokens) * self.assumed.token_bytes
+        return self.turns * (text + (self._chunk_bytes(kind) if answers else 0.0)) / GB
+
+    def _chunk_bytes(self, kind: Kind) -> float:
+        """What providers of a kind send around the tokens of a turn. Only agents' answers are streamed."""
+        known, a = self.catalog.known, self.assumed
+        agents = sum(known.get(alias, known[HELPER_ALIAS]).kind == kind for alias in a.agent_aliases)
+        return a.streamed * agents * a.agent_answer * a.chunk_bytes
 
     def _front_door(self) -> float:
         """API Gateway, the web ACL before it, and the bucket with the issuer's keys."""
@@ -185,12 +199,18 @@ class Month:
         return self.turns * self.assumed.authorizations_a_turn
 
     def _requests(self) -> float:
+        """The requests that API Gateway charges."""
+        return self.turns * (mean_requests(self.assumed, self.footprint) + self.assumed.reads_a_turn)
+
+    def _invocations(self) -> float:
+        """The requests that reach a function."""
         return self.turns * (1 + self.assumed.reads_a_turn)
 
     def _logs(self) -> float:
         a, f = self.assumed, self.footprint
         written = self.turns * f.logged_bytes + MONTH_S / 60 * (f.sweep_logged_bytes + a.lambda_log_bytes)
-        written += self._requests() * (a.lambda_log_bytes + a.access_log_bytes)
+        written += self._invocations() * (a.lambda_log_bytes + a.access_log_bytes)
+        written += self.turns * self.handed_over() * a.lambda_log_bytes
         written += (self._authorizations() + MONTH_S / COPY_S) * a.lambda_log_bytes
         return written * logged_byte_usd(self.stage, a)
 

@@ -27,10 +27,13 @@ class BenchProvider:
         self._decision = json.dumps({"selected_agent_keys": route, "reason": "They know."})
         self._wait_s = wait_s
 
-    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
+    def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
         if self._wait_s:
             time.sleep(self._wait_s)
-        return Completion("succeeded", self._text(request), "end_turn", _USAGE, "bench")
+        text = self._text(request)
+        if on_text is not None:
+            on_text(text)
+        return Completion("succeeded", text, "end_turn", _USAGE, "bench")
 
     def _text(self, request: Request) -> str:
         match request.response_schema:

@@ -18,8 +18,10 @@ from mangum import Mangum
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from functions.asgi import answer
+from functions.stream import Stream
 from functions.strict_route import StrictRoute
 from shared import telemetry
 from shared.domain.actor import Actor
@@ -29,7 +31,9 @@ from shared.names import CALLER_FIELDS, CORS_RESPONSE_HEADERS, VERSION, Metric
 from shared.settings import http_settings
 
 PROBLEM_JSON = "application/problem+json"
+_TEXT_TYPES = ("text/", "application/json", PROBLEM_JSON)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_UNEXPECTED = "Something went wrong on our side; the request id finds it in the log."
 _STATUS_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -94,22 +98,52 @@ def create_app(title: str, elsewhere: Sequence[BaseRoute] = ()) -> FastAPI:
 
 def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """The Lambda entry point of an application. Logs of an invocation carry its request id."""
-    adapter = Mangum(app, lifespan="off", text_mime_types=["text/", "application/json", PROBLEM_JSON])
+    adapter = Mangum(app, lifespan="off", text_mime_types=[*_TEXT_TYPES])
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        telemetry.begin(event["requestContext"]["requestId"], context)
-        # `path` depends on how a domain is mapped; this one is always the path as it was asked for.
-        if asked := event["requestContext"].get("path"):
-            event = {**event, "path": asked.removeprefix(base_path({"aws.event": event})) or "/"}
-        return adapter(event, context)
+        return adapter(_begun(event, context), context)
 
     return handler
+
+
+def streaming_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], Any]:
+    """The same of an application that streams some of its responses: a dict or a Stream, as the request asked."""
+
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | Stream:
+        return answer(app, _begun(event, context), context, _TEXT_TYPES)
+
+    return handler
+
+
+def _begun(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """The event for the application, once the log knows of it."""
+    telemetry.begin(event["requestContext"]["requestId"], context)
+    # `path` depends on how a domain is mapped; this one is always the path as it was asked for.
+    if asked := event["requestContext"].get("path"):
+        return {**event, "path": asked.removeprefix(base_path({"aws.event": event})) or "/"}
+    return event
 
 
 def problem_response(
     scope: Scope, status: int, code: str, detail: str, extra: Mapping[str, object], headers: Mapping[str, str]
 ) -> Response:
     """A problem document by RFC 9457."""
+    return Response(_problem(scope, status, code, detail, extra), status, dict(headers), PROBLEM_JSON)
+
+
+def problem_of(scope: Scope, error: Exception) -> str:
+    """The problem document of any error, on one line. The log and the metrics are told of the error."""
+    if isinstance(error, PantheonError):
+        if error.status >= 500:
+            telemetry.report("request failed", error, code=error.code)
+        telemetry.count_error(error)
+        return _problem(scope, error.status, error.code, error.detail, error.extra)
+    telemetry.report("unexpected error", error)
+    telemetry.count(Metric.UNEXPECTED_ERRORS)
+    return _problem(scope, 500, "internal_error", _UNEXPECTED, {})
+
+
+def _problem(scope: Scope, status: int, code: str, detail: str, extra: Mapping[str, object]) -> str:
     body = {
         "type": f"urn:pantheon:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -120,15 +154,12 @@ def problem_response(
         **extra,
     }
     # ASCII, so that a lone surrogate in what the client sent cannot break the answer.
-    return Response(json.dumps(body), status, dict(headers), PROBLEM_JSON)
+    return json.dumps(body)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PantheonError)
-    if error.status >= 500:
-        telemetry.report("request failed", error, code=error.code)
-    telemetry.count_error(error)
-    return problem_response(request.scope, error.status, error.code, error.detail, error.extra, error.headers)
+    return Response(problem_of(request.scope, error), error.status, error.headers, PROBLEM_JSON)
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
@@ -202,10 +233,18 @@ class _Unexpected:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 the last resort: whatever it is, the client gets an answer
-            telemetry.report("unexpected error", error)
-            telemetry.count(Metric.UNEXPECTED_ERRORS)
-            detail = "Something went wrong on our side; the request id finds it in the log."
-            await problem_response(scope, 500, "internal_error", detail, {}, {})(scope, receive, send)
+            await self._app(scope, receive, watch)
+        except Exception as error:
+            text = problem_of(scope, error)
+            if started:
+                # The client sees a response that ends too early.
+                raise
+            await Response(text, 500, media_type=PROBLEM_JSON)(scope, receive, send)

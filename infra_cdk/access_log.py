@@ -24,6 +24,8 @@ FIELDS: Final = {
     # The status of Lambda's API, then the status that the function returned.
     "lambda_status": "$context.integrationStatus",
     "function_status": "$context.integration.status",
+    # Until the function's first byte, and until its last one. An answer that is streamed may take minutes for that.
+    "first_content_ms": "$context.integration.timeToFirstContent",
     "integration_ms": "$context.integrationLatency",
     "web_acl": "$context.wafResponseCode",
 }

@@ -13,7 +13,7 @@ from constructs import Construct
 
 from infra_cdk import access_log
 from infra_cdk.domain import Domain
-from infra_cdk.entries import INTEGRATION_SECONDS
+from infra_cdk.entries import INTEGRATION_SECONDS, STREAM_SECONDS
 from infra_cdk.gateway_responses import add_answers
 from infra_cdk.logs import Logs
 from infra_cdk.stages import Stage
@@ -98,13 +98,14 @@ class Api(Construct):
             identity_sources=[apigateway.IdentitySource.header("Authorization")],
             results_cache_ttl=_KEPT,
         )
-        backends = {name: self._backend(alias) for name, alias in functions.items()}
+        behind = {(route.function, route.is_streamed) for route in ROUTES}
+        backends = {(name, streamed): _backend(functions[name], streamed=streamed) for name, streamed in sorted(behind)}
         for path, routes in resources(ROUTES).items():
             resource = self.rest.root.resource_for_path(path)
             if not self._stage.cors_origins:
                 _let_ask(resource)
             for method, route in routes.items():
-                resource.add_method(method, backends[route.function], **_access(route, asked))
+                resource.add_method(method, backends[route.function, route.is_streamed], **_access(route, asked))
         self._limit_to_stage()
 
     def _limit_to_stage(self) -> None:
@@ -114,16 +115,6 @@ class Api(Construct):
             if isinstance(made, lambda_.CfnPermission):
                 made.source_arn = self.rest.arn_for_execute_api("*", "/*", API_STAGE)
 
-    def _backend(self, alias: lambda_.Alias) -> apigateway.LambdaIntegration:
-        """A function behind methods. One permission for the whole API keeps the function's policy small."""
-        return apigateway.LambdaIntegration(
-            alias,
-            proxy=True,
-            timeout=Duration.seconds(INTEGRATION_SECONDS),
-            allow_test_invoke=False,
-            scope_permission_to_method=False,
-        )
-
     def _name(self) -> str:
         if self._stage.domain is not None and self._stage.certificate_arn is not None:
             name, certificate_arn = self._stage.domain, self._stage.certificate_arn
@@ -132,6 +123,19 @@ class Api(Construct):
             return f"https://{name}"
         stack = Stack.of(self)
         return f"https://{self.rest.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}/{API_STAGE}"
+
+
+def _backend(alias: lambda_.Alias, *, streamed: bool) -> apigateway.LambdaIntegration:
+    """A function behind methods. One permission for the whole API keeps the function's policy small."""
+    mode = apigateway.ResponseTransferMode
+    return apigateway.LambdaIntegration(
+        alias,
+        proxy=True,
+        response_transfer_mode=mode.STREAM if streamed else mode.BUFFERED,
+        timeout=Duration.seconds(STREAM_SECONDS if streamed else INTEGRATION_SECONDS),
+        allow_test_invoke=False,
+        scope_permission_to_method=False,
+    )
 
 
 def _let_ask(resource: apigateway.IResource) -> None:

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from infra_cdk.entries import DEPENDENCIES, ENTRIES, VERIFICATION
 
 CORE, FUNCTIONS = "core", "functions"
+# What starts the loop of a function that streams, in its folder and on Lambda.
+LOOP: Final = "functions/runtime.sh"
+TASK: Final = "/var/task"
+WRAPPER: Final = f"{TASK}/{LOOP}"
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ import csv
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from infra_cdk.assets import CORE, FUNCTIONS, Assets
+from infra_cdk.assets import CORE, FUNCTIONS, LOOP, TASK, Assets
 from infra_cdk.authorities import UnreviewedAuthorities, keep
 from infra_cdk.entries import DEPENDENCIES, ENTRIES, VERIFICATION, Entry
 
@@ -30,13 +31,26 @@ LIMIT_MB: Final = 80
 # The distributions that a layer leaves out, because no function with that layer imports them.
 _LEFT_OUT: Final = {
     DEPENDENCIES: ("cffi", "cryptography", "pycparser", "pyjwt"),
-    VERIFICATION: ("alembic", "fastapi", "mako", "mangum", "markupsafe", "sqlalchemy", "starlette"),
+    VERIFICATION: (
+        "alembic",
+        "awslambdaric",
+        "fastapi",
+        "mako",
+        "mangum",
+        "markupsafe",
+        "simplejson",
+        "snapshot_restore_py",
+        "sqlalchemy",
+        "starlette",
+    ),
 }
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako")
 _UV: Final = Path(sys.executable).with_name("uv")
 # The services whose clients are made here. boto3 brings descriptions of four hundred.
 SERVICES: Final = ("bedrock-runtime", "s3", "secretsmanager", "sqs")
-_LAYER, _TASK = "/opt", "/var/task"
+_LAYER: Final = "/opt"
+# A program that Lambda starts must be executable, whatever the checkout or the umask says.
+_EXECUTABLE: Final = 0o755
 
 
 def bundle(out: Path, machine: str, authorities: Path | None, python: str | None) -> Assets:
@@ -64,7 +78,7 @@ def bundle(out: Path, machine: str, authorities: Path | None, python: str | None
         for folder in (*assets.libraries.values(), assets.core):
             _compile(python, folder, _LAYER)
         for entry in ENTRIES:
-            _compile(python, assets.function(entry.name), _TASK)
+            _compile(python, assets.function(entry.name), TASK)
     return assets
 
 
@@ -106,6 +120,9 @@ def _copy_function(entry: Entry, target: Path) -> None:
     # What they have in common.
     for path in source.glob("*.py"):
         shutil.copy(path, package)
+    if entry.streams:
+        shutil.copy(ROOT / LOOP, target / LOOP)
+        (target / LOOP).chmod(_EXECUTABLE)
 
 
 def _compile(python: str, folder: Path, unpacked_at: str) -> None:
@@ -125,11 +142,11 @@ def is_lambdas(python: str) -> bool:
 
 
 def digest(folder: Path) -> str:
-    """One hash of all names and contents."""
+    """One hash of all names, contents and which files are executable."""
     whole = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        whole.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
+        content, executable = path.read_bytes(), bool(path.stat().st_mode & stat.S_IXUSR)
+        whole.update(f"{path.relative_to(folder)}\0{len(content)}\0{executable:d}\0".encode() + content)
     return whole.hexdigest()
 
 

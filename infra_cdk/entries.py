@@ -8,8 +8,11 @@ from shared.names import Role
 # API Gateway answers 504 after 29 seconds. Lambda ends a function a second earlier, so that its log says why.
 INTEGRATION_SECONDS: Final = 29
 HTTP_SECONDS: Final = INTEGRATION_SECONDS - 1
-# What a posted turn may take before it is handed over. The rest of the function's time is for publishing it.
-TURN_SECONDS: Final = 25
+# A streamed answer may take 15 minutes.
+STREAM_SECONDS: Final = 900
+# A posted turn has 240 of these seconds: the default of PANTHEON_TURN_SECONDS, which the stack does not set. The rest
+# is for publishing the turn, also while the database does not answer.
+TURNS_SECONDS: Final = 300
 # Lambda's longest.
 LONGEST_SECONDS: Final = 900
 # For as long a message is hidden: longer than a worker can run, so that it is never with two while one is at it.
@@ -24,8 +27,8 @@ DEPENDENCIES, VERIFICATION = "dependencies", "verification"
 class Entry:
     """A function. `name` is the package under `functions`. It connects to the database as `role`, if it has one.
 
-    `serves`: it answers HTTP. `sends`: it writes to the queue. `asks`: it calls models. `reads_catalog`: it knows the
-    models. `reads_log`: it reads the
+    `serves`: it answers HTTP. `streams`: it streams its answers, so it runs the loop of functions/runtime.py. `sends`:
+    it writes to the queue. `asks`: it calls models. `reads_catalog`: it knows the models. `reads_log`: it reads the
     provider's log. `reads_budgets`: it holds against budgets, settles or shows them. `reads_keys` and `writes_keys`: it
     reads or writes the issuer's keys. `schedule` is how often it is invoked. `in_network`: it runs in the network, from
     which only those that ask reach the internet, if the stage lets them. `snap_start` is worth its price where somebody
@@ -35,6 +38,7 @@ class Entry:
     role: Role | None
     seconds: int
     serves: bool = False
+    streams: bool = False
     sends: bool = False
     asks: bool = False
     reads_catalog: bool = False
@@ -64,7 +68,15 @@ class Entry:
 ADMIN: Final = Entry("admin", Role.OPERATOR, HTTP_SECONDS, serves=True, reads_budgets=True, snap_start=False)
 API: Final = Entry("api", Role.APP, HTTP_SECONDS, serves=True, reads_catalog=True, reads_budgets=True)
 TURNS: Final = Entry(
-    "turns", Role.APP, HTTP_SECONDS, serves=True, sends=True, asks=True, reads_catalog=True, reads_budgets=True
+    "turns",
+    Role.APP,
+    TURNS_SECONDS,
+    serves=True,
+    streams=True,
+    sends=True,
+    asks=True,
+    reads_catalog=True,
+    reads_budgets=True,
 )
 AUTHORIZER: Final = Entry("authorizer", Role.AUTH, 10, reads_keys=True)
 WORKER: Final = Entry(

@@ -38,9 +38,11 @@ CONDITIONS: Final = {
 }
 # Licences of packages whose metadata has no SPDX expression, as the files in them say.
 _STATED: Final = {
+    "awslambdaric": "Apache-2.0",
     "mangum": "MIT",
     "python-dateutil": "Apache-2.0 OR BSD-3-Clause",
     "s3transfer": "Apache-2.0",
+    "snapshot-restore-py": "Apache-2.0",
 }
 _COPYRIGHT: Final = re.compile(r"(portions |modifications )?copyright (\(c\)|©|\d)", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r" <\S+@\S+>")

@@ -50,6 +50,8 @@ ADDRESS_HOUR: Final = Rate(0.005, "hour of a public IPv4 address", ASSUMED)
 ZONE_GB: Final = Rate(0.02, "GB between zones, both ways", ASSUMED)
 EGRESS_GB: Final = Rate(0.09, "GB to the internet", ASSUMED)
 REST_REQUEST: Final = Rate(0.0000037, "request to a REST API", LIST_AUGUST)
+# A streamed answer counts as one request for each of these that it begins. The price is the same.
+STREAMED_REQUEST_BYTES: Final = 10_000_000
 ACL_MONTH: Final = Rate(5.0, "web ACL and month", ASSUMED)
 ACL_RULE_MONTH: Final = Rate(1.0, "rule of a web ACL and month", ASSUMED)
 ACL_REQUEST: Final = Rate(0.0000006, "request that a web ACL sees", ASSUMED)

@@ -4,8 +4,9 @@ A right on a service comes with its way there: the function's role, the endpoint
 both. A function without a right on a service cannot reach it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
@@ -20,6 +21,10 @@ from infra_cdk.issuer_keys import IssuerKeys
 from infra_cdk.network import POSTGRES, Network
 from infra_cdk.queue import Queue
 from infra_cdk.stage_catalog import StageCatalog
+
+ASK_MODEL: Final = "bedrock:InvokeModel"
+# Of a streamed answer. Only a function that serves HTTP has a reader for one.
+STREAM_MODEL: Final = "bedrock:InvokeModelWithResponseStream"
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,11 @@ class Rights:
     def _allow_models(self, function: Function) -> None:
         """Allow what the catalog names: models on Bedrock, the secrets with keys, and providers on the internet."""
         stack = Stack.of(function)
+        both = (ASK_MODEL, STREAM_MODEL)
+        actions = both if function.entry.serves else (ASK_MODEL,)
         for _, model in self.catalog.models.values():
             for resource, conditions in model.needs(stack):
-                self._allow(function, Service.BEDROCK, "bedrock:InvokeModel", resource, conditions)
+                self._allow(function, Service.BEDROCK, actions, resource, conditions, through=both)
         for arn in self.catalog.secret_arns(stack):
             self._allow(function, Service.SECRETS, "secretsmanager:GetSecretValue", arn)
         if self.catalog.ports:
@@ -75,17 +82,20 @@ class Rights:
         self,
         function: Function,
         service: Service,
-        action: str,
+        actions: str | Sequence[str],
         resource: str,
         conditions: Mapping[str, object] | None = None,
+        through: Sequence[str] = (),
     ) -> None:
-        """Grant `action` on `resource`, and open the way to the service if the function is in the network."""
-        statement = iam.PolicyStatement(actions=[action], resources=[resource], conditions=conditions)
+        """Grant `actions` on `resource`, and open the way to the service if the function is in the network. The
+        endpoint lets `through` pass, or else `actions`: its policy, which all functions share, has a bound."""
+        named = [actions] if isinstance(actions, str) else list(actions)
+        statement = iam.PolicyStatement(actions=named, resources=[resource], conditions=conditions)
         function.role.add_to_policy(statement)
         if function.group is not None:
             endpoint = self.network.endpoints[service]
             endpoint.let_in(function.group, f"The endpoint {service}")
-            endpoint.allow([action], [resource], owned=service is not Service.BEDROCK)
+            endpoint.allow(through or named, [resource], owned=service is not Service.BEDROCK)
 
 
 def _group(function: Function) -> ec2.SecurityGroup:

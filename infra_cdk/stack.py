@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from aws_cdk import CfnOutput, Environment, Stack, Tags
 from aws_cdk import aws_lambda as lambda_
@@ -11,7 +12,7 @@ from infra_cdk import entries, identity, stage_catalog
 from infra_cdk.account_stack import log_url
 from infra_cdk.alarms import Alarms
 from infra_cdk.api import Api
-from infra_cdk.assets import Assets
+from infra_cdk.assets import WRAPPER, Assets
 from infra_cdk.cost_dashboard import CostDashboard
 from infra_cdk.database import Database
 from infra_cdk.endpoints import Service
@@ -31,6 +32,9 @@ from infra_cdk.spending import Spending
 from infra_cdk.stages import Stage
 from infra_cdk.text_key import TextKey
 from shared.names import SERVICE, Env, Role
+
+# Lambda runs this program instead of its own loop. The program gets the command of Lambda's loop as arguments.
+_EXEC_WRAPPER: Final = "AWS_LAMBDA_EXEC_WRAPPER"
 
 
 class PantheonStack(Stack):
@@ -140,7 +144,6 @@ class PantheonStack(Stack):
         if entry.role is Role.APP:
             values |= {
                 Env.APP_DATABASE_URL: self.database.url(Role.APP),
-                Env.TURN_SECONDS: str(entries.TURN_SECONDS),
                 Env.TURN_MAX_USD: str(self.stage.turn_usd),
                 Env.TURNS_PER_MINUTE: str(self.stage.turns_per_minute),
             }
@@ -155,6 +158,8 @@ class PantheonStack(Stack):
             values |= {Env.OPERATOR_ROLE: self.stage.operator_role}
             if self.stage.cors_origins:
                 values |= {Env.CORS_ORIGINS: ",".join(self.stage.cors_origins)}
+        if entry.streams:
+            values |= {_EXEC_WRAPPER: WRAPPER}
         values |= self._identity(entry)
         if entry.role is Role.OPS:
             values |= {Env.OPS_DATABASE_URL: self.database.url(Role.OPS)}

@@ -10,6 +10,8 @@ from infra_cdk.entries import ENTRIES, WORKER
 # An account runs so many invocations at the same time by default. Lambda refuses to reserve its last hundred.
 ACCOUNT_CONCURRENCY: Final = 1000
 UNRESERVED: Final = 100
+# The seconds of a turn: the cost model's, rounded up. A test compares both.
+TURN_S: Final = 14
 # RDS's limit for the name of an instance.
 _LONGEST_NAME: Final = 63
 
@@ -34,6 +36,21 @@ def check_money(
 def _check_order(stage: str, name: str, usd: Decimal, larger_name: str, larger_usd: Decimal) -> None:
     if not (usd.is_finite() and 0 < usd <= larger_usd):
         raise ValueError(f"Stage {stage} needs a {name} above 0 and at most its {larger_name}.")
+
+
+def check_turns(stage: str, turns: int, others: int, connections: int) -> None:
+    """Raise ValueError unless each of the turns that run at the same time gets a connection.
+
+    Args:
+        turns: turns at the same time. Each keeps a process until it ends, and a process opens one connection.
+        others: invocations of other functions that run beside them.
+        connections: the database's connections for functions.
+    """
+    if turns + others > connections:
+        raise ValueError(
+            f"Stage {stage} lets {turns} turns run at once beside {others} other invocations, and the database has "
+            f"{connections} connections for them. Lower turn_rate and turn_burst, or what it reserves."
+        )
 
 
 def check_reserved(stage: str, reserved: Mapping[str, int], workers: int, connections: int) -> None:

@@ -10,7 +10,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
-from infra_cdk.stage_checks import check_money, check_reserved, check_snapshot
+from infra_cdk.entries import TURNS
+from infra_cdk.stage_checks import TURN_S, check_money, check_reserved, check_snapshot, check_turns
 
 # How functions that ask models reach the internet.
 Egress = Literal["none", "nat", "ipv6"]
@@ -46,7 +47,7 @@ class Stage:
     how many turns a tenant may post in 60 seconds.
 
     `throttle_rate` and `throttle_burst` bound each route, `turn_rate` and `turn_burst` each route that runs turns,
-    `open_rate` and `open_burst` each route that takes no token.
+    `open_rate` and `open_burst` each route that takes no token. A turn occupies a process of `turns` until it ends.
     `waf_rate` is how many requests one address may send in five minutes; without it there is no web ACL.
     `cors_origins` are the origins whose pages may call. `domain` is the API's own name and `certificate_arn` its
     certificate in the same Region; without them AWS gives a name.
@@ -125,11 +126,19 @@ class Stage:
         )
         if self.reserved:
             check_reserved(self.name, self.reserved, self.worker_concurrency, self.shared_connections)
+        others = self.worker_concurrency + self.open_burst
+        check_turns(self.name, self.turns_at_once, others, self.shared_connections)
 
     @property
     def worker_concurrency(self) -> int:
-        """How many workers run at once: a third of the connections. The others are for those who wait for an answer."""
-        return max(_FEWEST, min(_MOST, (self.connections - _SET_ASIDE) // 3))
+        """How many workers run at once: a quarter of the connections. The others are for those who wait for an answer,
+        because a posted turn runs in the function that answers."""
+        return max(_FEWEST, min(_MOST, (self.connections - _SET_ASIDE) // 4))
+
+    @property
+    def turns_at_once(self) -> int:
+        """How many turns of `TURN_S` run at the same time: as many as are reserved, or else as one route lets in."""
+        return self.reserved.get(TURNS.name, self.turn_burst + self.turn_rate * TURN_S)
 
     @property
     def shared_connections(self) -> int:
@@ -156,8 +165,9 @@ DEV: Final = Stage(
     canary="CodeDeployDefault.LambdaAllAtOnce",
     throttle_rate=20,
     throttle_burst=30,
-    turn_rate=10,
-    turn_burst=20,
+    # 10 + 1 a second x 14 s = 24 turns at once, beside 15 workers and a burst of 5 open requests, on 60 connections.
+    turn_rate=1,
+    turn_burst=10,
     open_rate=5,
     open_burst=5,
     budget_usd=100,
@@ -188,8 +198,9 @@ STAGING: Final = Stage(
     canary="CodeDeployDefault.LambdaCanary10Percent5Minutes",
     throttle_rate=50,
     throttle_burst=100,
-    turn_rate=25,
-    turn_burst=50,
+    # 20 + 4 a second x 14 s = 76 turns at once, beside 35 workers and a burst of 10 open requests, on 144 connections.
+    turn_rate=4,
+    turn_burst=20,
     open_rate=5,
     open_burst=10,
     budget_usd=300,
@@ -219,6 +230,7 @@ PROD: Final = Stage(
     canary="CodeDeployDefault.LambdaCanary10Percent10Minutes",
     throttle_rate=500,
     throttle_burst=1000,
+    # These bound requests, also those that a function refuses at once. `reserved` bounds the turns that run.
     turn_rate=100,
     turn_burst=200,
     open_rate=20,
@@ -231,14 +243,15 @@ PROD: Final = Stage(
     turn_usd=Decimal(5),
     turns_per_minute=60,
     # Each function that somebody waits for keeps its own, whatever the worker or an attack on another one takes.
+    # A turn occupies a process of `turns` until it ends: 208 run at once, or 14 begin each second if one takes 14 s.
     # Anonymous clients reach the authorizer, and reach the API by its open routes, which have a throttle of their own.
     reserved=MappingProxyType(
         {
-            "turns": 160,
+            "turns": 208,
             "api": 130,
             "authorizer": 50,
             "admin": 5,
-            "worker": 193,
+            "worker": 145,
             "sweeper": 1,
             "reconciler": 1,
             "migrate": 1,

@@ -22,6 +22,7 @@ from local import process
 
 _PROGRAMS: Final = {"x86_64": "aws-lambda-rie-x86_64", "aarch64": "aws-lambda-rie-arm64"}
 _INVOKE: Final = "http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+_END_OF_PRELUDE: Final = bytes(8)
 _READY_S: Final = 10.0
 _STOP_S: Final = 5.0
 _INIT: Final = re.compile(r"INIT REPORT\(durationMs: ([0-9.]+)\)")
@@ -30,13 +31,14 @@ _INIT: Final = re.compile(r"INIT REPORT\(durationMs: ([0-9.]+)\)")
 @dataclass(frozen=True)
 class Function:
     """`paths` are where its modules are found, the first one first; `tools` has the emulator and Lambda's runtime
-    client; `python` is an interpreter of Lambda's version."""
+    client; `python` is an interpreter of Lambda's version; `loop` is the module that runs the handler."""
 
     handler: str
     paths: Sequence[Path]
     environment: Mapping[str, str]
     tools: Path
     python: str
+    loop: str = "awslambdaric"
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,15 @@ class Emulator:
     log: Path
 
     def invoke(self, event: object, patience_s: float = 60.0) -> Any:
-        """What the function returns; where it raises, a mapping with `errorType`."""
+        """What the function returns; where it raises, a mapping with `errorType`.
+
+        The emulator passes a streamed response on as it was written. It is returned like one that was not streamed."""
         url = _INVOKE.format(port=self.port)
         request = urllib.request.Request(url, json.dumps(event).encode())  # noqa: S310
         with urllib.request.urlopen(request, timeout=patience_s) as response:  # noqa: S310
-            return json.loads(response.read() or b"null")
+            answer, streamed, body = response.read().partition(_END_OF_PRELUDE)
+        found = json.loads(answer or b"null")
+        return {**found, "body": body.decode()} if streamed else found
 
     @property
     def init_ms(self) -> float:
@@ -85,7 +91,7 @@ def emulate(function: Function, log: Path) -> Iterator[Emulator]:
         f"127.0.0.1:{api_port}",
         function.python,
         "-m",
-        "awslambdaric",
+        function.loop,
         function.handler,
     ]
     with log.open("wb") as output:

@@ -52,7 +52,6 @@ class Environment:
 
     Attributes:
         database_url: The owner's; None for the embedded server.
-        turn_seconds: How long a posted turn may take.
         ignored: Variables that have no effect beside PANTHEON_CATALOG.
         catalog: The models. A local provider has no address if its model must be started.
         functions: The user's environment and our defaults. Each function gets only its part.
@@ -65,7 +64,6 @@ class Environment:
     port: int
     data_dir: Path
     database_url: str | None
-    turn_seconds: float
     catalog: Catalog
     ignored: tuple[str, ...]
     functions: Mapping[str, str]
@@ -119,7 +117,6 @@ def read(environ: Mapping[str, str]) -> Environment:
         port=_port(given[LocalEnv.PORT]),
         data_dir=data_dir(environ),
         database_url=given.get(LocalEnv.DATABASE_URL),
-        turn_seconds=settings.turn_seconds,
         catalog=_catalog(settings, functions),
         ignored=tuple(ignored),
         functions=functions,

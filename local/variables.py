@@ -16,7 +16,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         Env.LLM_PROVIDER: "local, openai, bedrock or scripted (local, or openai if a base URL is set)",
         Env.LLM_BASE_URL: "any OpenAI-compatible endpoint, ending in /v1",
         Env.LLM_API_KEY: "its key",
-        Env.TURN_SECONDS: "seconds that a posted turn may take before the worker continues it (25)",
+        Env.TURN_SECONDS: "seconds that a posted turn may take before the worker continues it (240)",
         Env.MAX_CALL_S: "seconds that one call of a model may take, for every alias",
         Env.TENANT_CLAIM: "the claim of a token that names the tenant (tenant_id)",
         Env.ROLES_CLAIM: "the claim of a token that lists the roles (roles)",

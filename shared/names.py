@@ -44,7 +44,14 @@ API_STAGE: Final = "live"
 # empty. A refusal has a `reason` for people and a `challenge`, the value of WWW-Authenticate.
 CALLER_FIELDS: Final = ("user", "tenant", "roles", "key_id", "email")
 # Headers of CORS: those that a page of another origin may send, and those that it may read.
-CORS_REQUEST_HEADERS: Final = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Prefer")
+CORS_REQUEST_HEADERS: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "Last-Event-ID",
+    "Prefer",
+)
 CORS_RESPONSE_HEADERS: Final = ("Location", "Link", "Retry-After", "ETag", "Idempotency-Replayed")
 
 

@@ -83,7 +83,7 @@ class Settings(CatalogSettings):
 
     stage: str = "local"
     app_database_url: str
-    turn_seconds: Seconds = 25.0
+    turn_seconds: Seconds = 240.0
     # Without a cap, shared/turns/policies.py chooses one that fits the alias.
     routing_max_tokens: Annotated[int | None, Field(ge=16, le=8192)] = None
     routing_max_agents: Annotated[int, Field(ge=1, le=32)] = 4

@@ -271,8 +271,8 @@ class Helpers(ScriptedProvider):
     def answer(self, helper: str, answer: Answer) -> None:
         self.script[helper].extend(answer.attempts)
 
-    def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
+    def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
         for name, beginning in HELPERS.items():
             if request.messages[0].text.startswith(beginning) and self.script[name]:
                 self.enqueue(self.script[name].popleft())
-        return super().complete(request)
+        return super().complete(request, on_text)

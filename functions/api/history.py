@@ -1,12 +1,12 @@
 """History: turns as they are stored, one by one and by session."""
 
 import json
-import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from functions.api.waiting import read_news
 from functions.audit_schemas import AuditView
 from functions.http import base_path
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
@@ -14,19 +14,13 @@ from functions.schemas import ArchivedView, PageOf, ProblemView, SummaryView, Tu
 from functions.strict_route import StrictRoute
 from shared.db.api.history import load_turns, record_cancel
 from shared.db.api.summaries import load_archive, load_audit, load_summaries
-from shared.db.api.waits import wait_slot
 from shared.db.engine import Row, database
 from shared.db.turns import StoredTurn, load_turn
-from shared.domain.actor import Actor
 from shared.domain.summary import stored_items
 from shared.domain.turn import format_time
 from shared.names import API_PREFIX
 
 router = APIRouter(prefix=API_PREFIX, route_class=StrictRoute)
-
-# A waiting request reads its turn again after a tenth of the time that it has waited, between these bounds in seconds.
-# So it reads 40 times at most in 20 s.
-_POLL_S, _POLL_AT_MOST_S = 0.2, 1.0
 
 
 @router.get("/turns/{turn_id}", response_model=TurnView)
@@ -39,26 +33,17 @@ async def read_turn(
     """An ended turn as it was answered, a running one with the replies that are finished. `wait` holds the answer for
     so many seconds, or until the turn has ended or more than `after` of its steps have finished. A tenant has at most 8
     waits at once; a further one answers at once."""
-    turn = load_turn(database(), caller.actor, turn_id)
-    if wait and not _has_news(turn, after):
-        with wait_slot(database(), caller.tenant_id) as waits:
-            if waits:
-                turn = _wait_for_news(caller.actor, turn, wait, after)
+    turn, _ = read_news(
+        caller.tenant_id,
+        lambda: load_turn(database(), caller.actor, turn_id),
+        lambda turn: _has_news(turn, after),
+        wait,
+    )
     return Response(turn.body, media_type="application/json")
 
 
 def _has_news(turn: StoredTurn, after: int | None) -> bool:
     return turn.ended or (after is not None and turn.steps_finished > after)
-
-
-def _wait_for_news(actor: Actor, turn: StoredTurn, seconds: float, after: int | None) -> StoredTurn:
-    """The turn once it has news, or after so many seconds. No transaction is open while this sleeps."""
-    began = time.monotonic()
-    while not _has_news(turn, after) and (waited := time.monotonic() - began) < seconds:
-        # One process serves one request: nobody else waits while this one sleeps.
-        time.sleep(min(max(_POLL_S, waited / 10), _POLL_AT_MOST_S, seconds - waited))
-        turn = load_turn(database(), actor, turn.id)
-    return turn
 
 
 @router.get("/sessions/{session_id}/turns", response_model=PageOf[TurnView])

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from functions.accept import prefers
 from functions.http import base_path
 from functions.requests import CurrentCaller, RequestedPage
 from functions.schemas import PageOf, RatesView, UsageView
@@ -123,7 +124,7 @@ async def list_calls(
     """The ledger's rows by the time they were posted, what the platform bore included. With `Accept: text/csv` a page
     is a CSV file with a header line, and the next page is at the address in the header `Link`. A page ends at 4 MB.
     The period is 400 days at most, and 422 otherwise."""
-    as_csv = prefers_csv(request.headers.get("accept", ""))
+    as_csv = prefers("text/csv", request.headers.get("accept", ""))
     page = PageRequest(limit or (_CSV_ROWS if as_csv else 20), cursor, order)
     found = load_ledger(database(), caller.actor, period, page)
     if not as_csv:
@@ -136,17 +137,6 @@ async def list_calls(
         address = base_path(request.scope) + _address(period, after, order, limit)
         headers["Link"] = f'<{address}>; rel="next"'
     return Response(text, headers=headers, media_type="text/csv; header=present")
-
-
-def prefers_csv(accept: str) -> bool:
-    """Whether an Accept header names text/csv, and does not rather want JSON. Anything else is JSON."""
-    wanted = {"text/csv": 0.0, "application/json": 0.0}
-    for part in accept.lower().split(","):
-        kind, *parameters = (piece.strip() for piece in part.split(";"))
-        weights = [piece.removeprefix("q=") for piece in parameters if re.fullmatch(r"q=[01](\.\d{0,3})?", piece)]
-        if kind in wanted:
-            wanted[kind] = float(weights[0]) if weights else 1.0
-    return wanted["text/csv"] > wanted["application/json"]
 
 
 def write_csv(rows: Sequence[Row], most_bytes: int) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -10,13 +11,17 @@ from functions.start import importing
 with importing():
     from fastapi import Header, Request, Response
 
+    from functions.accept import prefers
     from functions.dispatch import dispatch
-    from functions.http import base_path, create_app, lambda_handler
+    from functions.http import base_path, create_app, streaming_handler
     from functions.requests import CurrentCaller, SessionId
     from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, Text, TurnView
+    from functions.server_sent_events import MEDIA_TYPE
+    from functions.turns.live import LiveTurn, answer_live
     from shared import telemetry
     from shared.db.engine import database
     from shared.domain.message import TurnMessage
+    from shared.domain.outcome import TurnOutcome
     from shared.errors import InvalidMessage
     from shared.llm.providers import provider
     from shared.names import API_PREFIX
@@ -24,10 +29,33 @@ with importing():
     from shared.turns.accept import TurnRequest
     from shared.turns.run import Runner, take_turn
 
+# The end of an invocation, in seconds: after the turn, its last bytes go to the client.
+_AFTER_S = 2.0
+
 app = create_app("Pantheon turns")
 
 _PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {"model": ProblemView} for status in (400, 402, 404, 409, 410, 422, 429, 503)
+}
+_EVENTS = """The turn's events as they happen, if `Accept` prefers `text/event-stream`. Each has one line of JSON.
+
+- `turn`: the turn as it stands, first of all. `plan`: its plan.
+- `reply.started`: `position`, `agent_key`, `name`, `model_alias`, `attempt`.
+- `reply.delta`: `position` and `text`, a provisional piece of the reply's text.
+- `reply.reset`: `position`. Forget the text of this attempt.
+- `reply.completed`: the reply as in the turn, also a failed or skipped one.
+- `turn.ended`: the turn as stored. `turn.handed_over`: the turn as a 202 has it. The stream ends.
+- `error`: a problem. The stream ends. Post the turn again with its key.
+
+All but `reply.delta` and `reply.reset` have an `id`."""
+_STREAM: dict[str, object] = {
+    "description": _EVENTS,
+    "content": {
+        "text/event-stream": {
+            "schema": {"type": "string"},
+            "example": 'event: reply.delta\ndata: {"position": 0, "text": "Hello"}\n\n',
+        }
+    },
 }
 
 
@@ -35,7 +63,7 @@ _PROBLEMS: dict[int | str, dict[str, object]] = {
     f"{API_PREFIX}/sessions/{{session_id}}/turns",
     status_code=201,
     response_model=TurnView,
-    responses={202: {"model": TurnView}, **_PROBLEMS},
+    responses={200: _STREAM, 202: {"model": TurnView}, **_PROBLEMS},
 )
 async def post_turn(
     request: Request,
@@ -45,7 +73,8 @@ async def post_turn(
     idempotency_key: Annotated[Text | None, Header(min_length=1, max_length=255)] = None,
     prefer: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Ask the council. 201 with the ended turn, or 202 with the turn as it stands where another process runs it."""
+    """Ask the council. 201 with the ended turn, or 202 with the turn as it stands where another process runs it. With
+    `Accept: text/event-stream`, 200 with its events."""
     if not body.message.strip():
         raise InvalidMessage("The message is empty.")
     if len(body.message) > MAX_MESSAGE_CHARACTERS:
@@ -62,14 +91,30 @@ async def post_turn(
         later=_wants_later(prefer or ""),
         api_key_id=UUID(caller.key_id) if caller.key_id else None,
     )
-    outcome = take_turn(Runner(database(), provider(), _seconds_left(request)), posted)
+    take = partial(take_turn, Runner(database(), provider(), _seconds_left(request)), posted)
+    conclude = partial(_conclude, caller.tenant_id)
+    headers = partial(_headers, f"{base_path(request.scope)}{API_PREFIX}/turns")
+    if prefers(MEDIA_TYPE, request.headers.get("accept", "")) and not posted.later:
+        return answer_live(LiveTurn(take, conclude), headers)
+    outcome = take()
+    conclude(outcome)
+    status = 201 if outcome.ended else 202
+    return Response(outcome.body, status, headers(outcome.turn_id, outcome.replayed), "application/json")
+
+
+def _conclude(tenant_id: str, outcome: TurnOutcome) -> None:
+    """Tell metrics and queue of the turn's outcome."""
     telemetry.emit(outcome)
     if outcome.handed_over:
-        dispatch([TurnMessage(outcome.turn_id, caller.tenant_id)], outcome.wait_s)
-    headers = {"Location": f"{base_path(request.scope)}{API_PREFIX}/turns/{outcome.turn_id}"}
-    if outcome.replayed:
+        dispatch([TurnMessage(outcome.turn_id, tenant_id)], outcome.wait_s)
+
+
+def _headers(turns: str, turn_id: UUID, replayed: bool) -> dict[str, str]:
+    """The headers of an answer. `turns` is the address below which turns are."""
+    headers = {"Location": f"{turns}/{turn_id}"}
+    if replayed:
         headers["Idempotency-Replayed"] = "true"
-    return Response(outcome.body, 201 if outcome.ended else 202, headers, "application/json")
+    return headers
 
 
 def _wants_later(prefer: str) -> bool:
@@ -78,14 +123,15 @@ def _wants_later(prefer: str) -> bool:
 
 
 def _seconds_left(request: Request) -> Callable[[], float]:
-    """What a posted turn may still take here: the setting, and never more than this invocation has."""
+    """What a posted turn may still take here: the setting, and never more than this invocation has for it."""
     started, context = time.monotonic(), request.scope["aws.context"]
     limit = settings().turn_seconds
 
     def seconds_left() -> float:
-        return min(limit - (time.monotonic() - started), float(context.get_remaining_time_in_millis()) / 1000)
+        invocation_s = float(context.get_remaining_time_in_millis()) / 1000 - _AFTER_S
+        return min(limit - (time.monotonic() - started), invocation_s)
 
     return seconds_left
 
 
-handler = lambda_handler(app)
+handler = streaming_handler(app)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import uuid4
@@ -15,13 +16,14 @@ from uuid import uuid4
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local.gateway.authorizer import Authorizer, AuthorizerFailure, Refused
 from local.gateway.event import InvalidResponse, build_event, build_response, path_of
 from local.gateway.hosts import Hosts, split
-from local.gateway.pool import Pool, Status
+from local.gateway.pool import InvocationResult, Pool, Status
 from local.gateway.routes import find
+from local.gateway.streaming import pass_on
 from shared.names import CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS, Route
 
 MAX_BODY: Final = 10 * 1024 * 1024
@@ -91,7 +93,7 @@ class GatewayApp:
         else:
             await response(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
         headers = Headers(scope=scope)
         if _size(scope) > MAX_HEADERS:
             return self._refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -111,7 +113,7 @@ class GatewayApp:
 
     async def _authorize_and_invoke(
         self, scope: Scope, receive: Receive, route: Route, parameters: Mapping[str, str]
-    ) -> Response:
+    ) -> ASGIApp:
         headers, request_id, caller = Headers(scope=scope), str(uuid4()), None
         if not route.is_open:
             try:
@@ -124,15 +126,35 @@ class GatewayApp:
                 logger.warning("%s", failure)
                 return self._refusal(HTTPStatus.SERVICE_UNAVAILABLE, {"retry-after": str(_RETRY_AFTER_S)})
         body = await _read_body(headers, receive)
-        return await self._invoke(route, build_event(scope, body, route, parameters, caller, request_id))
+        event = build_event(scope, body, route, parameters, caller, request_id)
+        return partial(self._stream, route, event) if route.is_streamed else await self._invoke(route, event)
 
     async def _invoke(self, route: Route, event: Mapping[str, Any]) -> Response:
         try:
             # Lambda would go on after the gateway gave up. Here the timeout ends the process, too.
-            async with asyncio.timeout(STREAMED_S if route.is_streamed else self._buffered_s):
+            async with asyncio.timeout(self._buffered_s):
                 result = await self._pool.invoke(route.function, event)
         except TimeoutError:
             return self._refusal(HTTPStatus.GATEWAY_TIMEOUT)
+        return self._response(result)
+
+    async def _stream(self, route: Route, event: Mapping[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the answer on while the function writes it."""
+        deadline = asyncio.get_running_loop().time() + STREAMED_S
+        try:
+            async with asyncio.timeout_at(deadline):
+                result = await self._pool.open(route.function, event)
+            if result.stream is not None:
+                await pass_on(result.stream, send, deadline)
+                return
+            response = self._response(result)
+        except TimeoutError:
+            response = self._refusal(HTTPStatus.GATEWAY_TIMEOUT)
+        except InvalidResponse:
+            response = self._refusal(HTTPStatus.BAD_GATEWAY)
+        await response(scope, receive, send)
+
+    def _response(self, result: InvocationResult) -> Response:
         if result.status != "succeeded":
             return self._refusal(_REFUSALS[result.status])
         try:

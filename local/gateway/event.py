@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Message, Scope
 
 from shared.names import API_STAGE, Route
 
@@ -24,6 +24,7 @@ _CONNECTION: Final = frozenset(("connection", "keep-alive", "te", "trailer", "tr
 # A REST API renames these headers of a function's answer: it sets them itself.
 _RENAMED: Final = frozenset(("date", "proxy-authenticate", "server", "www-authenticate"))
 _ANSWER: Final = frozenset(("statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"))
+_PRELUDE: Final = frozenset(("statusCode", "headers", "multiValueHeaders", "cookies"))
 # The rest of `identity` belongs to ways of signing in that the API does not have.
 _NO_IDENTITY: Final = dict.fromkeys(
     (
@@ -70,13 +71,10 @@ def build_event(
     }
 
 
-def build_response(result: object) -> Response:
+def build_response(result: Any) -> Response:
     """Return the HTTP response that a function's result stands for. Raises InvalidResponse."""
-    if not isinstance(result, dict) or not result.keys() <= _ANSWER:
-        raise InvalidResponse("not an object of the known members")
-    status, body = result.get("statusCode"), result.get("body") or ""
-    if not isinstance(status, int) or not 200 <= status <= 599:
-        raise InvalidResponse("statusCode")
+    status, headers = _head(result, _ANSWER)
+    body = result.get("body") or ""
     # Without binary media types, API Gateway would send the base64 text itself.
     if not isinstance(body, str) or result.get("isBase64Encoded"):
         raise InvalidResponse("body")
@@ -84,10 +82,19 @@ def build_response(result: object) -> Response:
         content = body.encode()
     except UnicodeEncodeError as error:
         raise InvalidResponse("body") from error
-    headers = _response_headers(result)
-    response = Response(b"" if status in (204, 304) else content, status)
-    response.raw_headers.extend((name.encode(), value.encode("latin-1")) for name, value in headers)
+    response = Response(content if has_body(status) else b"", status)
+    response.raw_headers.extend(headers)
     return response
+
+
+def build_start(prelude: Any) -> Message:
+    """Return ASGI's start of the response whose head a function streamed. Raises InvalidResponse."""
+    status, headers = _head(prelude, _PRELUDE)
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def has_body(status: int) -> bool:
+    return status not in (204, 304)
 
 
 def path_of(scope: Scope) -> str:
@@ -151,15 +158,29 @@ def _last(values: Mapping[str, list[str]]) -> dict[str, str]:
     return {name: several[-1] for name, several in values.items()}
 
 
+def _head(told: Any, members: frozenset[str]) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """Status and headers of an answer that has none but these members. Raises InvalidResponse."""
+    if not isinstance(told, dict) or not told.keys() <= members:
+        raise InvalidResponse("not an object of the known members")
+    status = told.get("statusCode")
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise InvalidResponse("statusCode")
+    return status, [(name.encode(), value.encode("latin-1")) for name, value in _response_headers(told)]
+
+
 def _response_headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Merge the function's two kinds of headers. The gateway counts the length itself."""
+    """Merge the function's kinds of headers. The gateway counts the length itself."""
     single, multi = result.get("headers") or {}, result.get("multiValueHeaders") or {}
     if not isinstance(single, dict) or not isinstance(multi, dict):
         raise InvalidResponse("headers")
+    cookies = result.get("cookies") or []
+    if not isinstance(cookies, list):
+        raise InvalidResponse("cookies")
     if not all(isinstance(values, list) for values in multi.values()):
         raise InvalidResponse("multiValueHeaders")
     pairs = [(name.lower(), value) for name, values in multi.items() for value in values]
     pairs += [pair for name, value in single.items() if (pair := (name.lower(), value)) not in pairs]
+    pairs += [("set-cookie", cookie) for cookie in cookies]
     for name, value in pairs:
         if not _HEADER_NAME.fullmatch(name) or not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             raise InvalidResponse("headers")

@@ -21,6 +21,7 @@ from local import private
 from local.gateway.app import GatewayApp
 from local.gateway.hosts import Hosts
 from local.gateway.pool import Function, Pool
+from local.gateway.protocol import HttpProtocol
 from shared.names import LocalEnv
 
 HOST: Final = "127.0.0.1"
@@ -142,7 +143,7 @@ class Gateway:
 def _config(app: GatewayApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
         loop="asyncio",

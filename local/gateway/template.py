@@ -4,12 +4,10 @@ The rule this file protects: every process can be killed until it is reaped, who
 """
 
 import asyncio
-import json
 import os
 import socket
 import subprocess
 import sys
-from asyncio import StreamReader, StreamWriter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +15,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from local import private
-from local.gateway.worker import CONTROL, FORK, KILL, READY, REPLY, REQUEST
+from local.gateway.runtime_api import RuntimeApi
+from local.gateway.session import Session
+from local.gateway.worker import CONTROL, FORK, KILL, READY, LambdaContext
 
 _IMPORT_S: Final = 60.0
 _ANSWER_S: Final = 10.0
@@ -33,28 +33,14 @@ class Worker:
     """One process that serves one invocation at a time."""
 
     pid: int
-    reader: StreamReader
-    writer: StreamWriter
-
-    @property
-    def alive(self) -> bool:
-        return not self.reader.at_eof() and self.reader.exception() is None
-
-    async def call(self, request: bytes) -> tuple[bool, bytes]:
-        """Send one request and wait for its answer: whether the handler succeeded, and its JSON.
-
-        Raises EOFError or ConnectionError when the process dies before it has answered.
-        """
-        self.writer.write(REQUEST.pack(len(request)) + request)
-        await self.writer.drain()
-        succeeded, length = REPLY.unpack(await self.reader.readexactly(REPLY.size))
-        return succeeded, await self.reader.readexactly(length)
+    session: Session
 
 
 class Template:
     """A process that has imported one handler and forks workers. Made with `start`, ended with `close`."""
 
-    def __init__(self, name: str, handler: str, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(self, name: str, handler: str, environ: Mapping[str, str], log: Path, api: RuntimeApi) -> None:
+        self._api = api
         self._name = name
         self._handler = handler
         self._environ = {**environ, "AWS_LAMBDA_FUNCTION_NAME": name}
@@ -64,31 +50,37 @@ class Template:
         self._control: socket.socket
 
     @classmethod
-    async def start(cls, name: str, handler: str, environ: Mapping[str, str], log: Path) -> Self:
-        """Start the process and wait until `handler` ("module:attribute") is imported. It writes to `log`.
+    async def start(cls, name: str, handler: str, environ: Mapping[str, str], log: Path, api: RuntimeApi) -> Self:
+        """Start the process and wait until `handler` ("module:attribute") is imported. It writes to `log`. Its workers
+        get their invocations from `api`.
 
         Must run in a thread that lives as long as the pool: Linux ties the process to the thread that started
         it. Raises FunctionStartError.
         """
-        template = cls(name, handler, environ, log)
+        template = cls(name, handler, environ, log, api)
         await template._launch()
         return template
 
     async def fork(self) -> Worker:
-        """A new worker. Raises FunctionStartError when the template had died and cannot be started again."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                pid = await self._fork_with(theirs)
-            except BaseException:
-                ours.close()
-                raise
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
-        return Worker(pid, reader, writer)
+        """A new worker, once it asks for its first invocation. Raises FunctionStartError when the template had died
+        and cannot be started again, and TimeoutError when the worker does not ask."""
+        session = self._api.open(LambdaContext(self._name, "", 0.0).invoked_function_arn)
+        try:
+            worker = Worker(await self._fork_with(self._api.address(session)), session)
+        except BaseException:
+            self._api.close(session)
+            raise
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await session.asked.wait()
+        except BaseException:
+            await self.end(worker)
+            raise
+        return worker
 
     async def end(self, worker: Worker) -> None:
         """Kill `worker` and wait until it is gone."""
-        worker.writer.close()
+        self._api.close(worker.session)
         async with self._lock:
             # A template that is gone took its workers along.
             with suppress(EOFError, OSError):
@@ -128,16 +120,15 @@ class Template:
             await self._close()
             raise FunctionStartError(f"The function '{self._name}' does not start; see {self._log}.") from None
 
-    async def _fork_with(self, connection: socket.socket) -> int:
+    async def _fork_with(self, address: str) -> int:
         async with self._lock:
             if self._process.poll() is not None:
                 self._control.close()
                 await self._launch()
-            return await self._ask(FORK, 0, connection)
+            return await self._ask(FORK, 0, address)
 
-    async def _ask(self, operation: bytes, pid: int, connection: socket.socket | None = None) -> int:
-        attached = [connection.fileno()] if connection else []
-        socket.send_fds(self._control, [CONTROL.pack(operation, pid)], attached)
+    async def _ask(self, operation: bytes, pid: int, address: str = "") -> int:
+        self._control.sendall(CONTROL.pack(operation, pid, address.encode()))
         return await self._answer(operation, _ANSWER_S)
 
     async def _answer(self, operation: bytes, patience_s: float) -> int:
@@ -151,11 +142,6 @@ class Template:
             raise
         if not message:
             raise EOFError(f"The template of '{self._name}' is gone.")
-        answered, pid = CONTROL.unpack(message)
+        answered, pid, _ = CONTROL.unpack(message)
         assert answered == operation
         return int(pid)
-
-
-def encode_request(event: object, request_id: str, timeout_s: float) -> bytes:
-    """One invocation, as a worker reads it."""
-    return json.dumps({"event": event, "request_id": request_id, "timeout_s": timeout_s}).encode()

@@ -4,7 +4,7 @@ The rule this file protects: a worker serves one invocation at a time, and nothi
 Forking a process that has imported everything stands in for SnapStart: a new worker costs milliseconds. The
 template imports and never calls, so nothing is connected, and no thread runs, when it forks.
 
-Standard library only, so that the handler finds the process as its own imports made it.
+Little more than the standard library, so that the handler finds the process as its own imports made it.
 Run as `python -m local.gateway.worker FD PARENT_PID FUNCTION_NAME MODULE:ATTRIBUTE`.
 """
 
@@ -25,17 +25,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+from functions import chunks
+from functions.stream import Stream
+from local.gateway.runtime_client import RuntimeClient
+
 Handler = Callable[[Any, "LambdaContext"], Any]
 
-# Between gateway and template: an operation and a process id, and the same again as the answer.
-CONTROL: Final = struct.Struct("!cq")
+# Between gateway and template: an operation, a process id, and for a new worker its address of the Runtime API. The
+# answer has the same form.
+CONTROL: Final = struct.Struct("!cq64s")
 READY: Final = b"r"  # the template's first word, once the handler is imported
-FORK: Final = b"f"  # with one end of the new worker's connection attached
+FORK: Final = b"f"
 KILL: Final = b"k"  # answered when the process is gone and reaped
-
-# Between gateway and worker: a length and as many bytes of JSON; the answer has a verdict before its length.
-REQUEST: Final = struct.Struct("!Q")
-REPLY: Final = struct.Struct("!?Q")
 
 # Lambda's limit for what a function is given, and for what it returns, in bytes.
 MAX_PAYLOAD: Final = 6 * 1024 * 1024 + 100
@@ -65,19 +66,16 @@ def run_template(control: socket.socket, name: str, handler: Handler) -> None:
     """Fork and kill workers as the gateway says, until it is gone. Then no worker is left."""
     workers: set[int] = set()
     try:
-        control.sendall(CONTROL.pack(READY, os.getpid()))
-        while True:
-            message, descriptors, _, _ = socket.recv_fds(control, CONTROL.size, 1)
-            if not message:
-                return
-            operation, pid = CONTROL.unpack(message)
+        control.sendall(CONTROL.pack(READY, os.getpid(), b""))
+        while message := control.recv(CONTROL.size):
+            operation, pid, address = CONTROL.unpack(message)
             if operation == FORK:
-                pid = _fork(control, descriptors[0], name, handler)
+                pid = _fork(control, address.rstrip(b"\0").decode(), name, handler)
                 workers.add(pid)
             elif pid in workers:
                 _kill(pid)
                 workers.remove(pid)
-            control.sendall(CONTROL.pack(operation, pid))
+            control.sendall(CONTROL.pack(operation, pid, b""))
     except ConnectionError:
         return
     finally:
@@ -85,7 +83,7 @@ def run_template(control: socket.socket, name: str, handler: Handler) -> None:
             _kill(pid)
 
 
-def _fork(control: socket.socket, descriptor: int, name: str, handler: Handler) -> int:
+def _fork(control: socket.socket, address: str, name: str, handler: Handler) -> int:
     template = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -94,14 +92,13 @@ def _fork(control: socket.socket, descriptor: int, name: str, handler: Handler) 
             control.close()
             # Made before the fork, an event loop would be one for all workers: they would take each other's wake-ups.
             asyncio.set_event_loop(asyncio.new_event_loop())
-            with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as stream:
-                _serve(stream, name, handler)
+            with RuntimeClient(address) as runtime:
+                _serve(runtime, name, handler)
         except ConnectionError:
             pass
         finally:
             # Lambda ends a process without its exit hooks, and the template's own are not ours to run.
             os._exit(0)
-    os.close(descriptor)
     return pid
 
 
@@ -111,30 +108,22 @@ def _kill(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def _serve(stream: io.BufferedRWPair, name: str, handler: Handler) -> None:
-    """Answer one request after the other, until the gateway closes the connection."""
-    while len(header := stream.read(REQUEST.size)) == REQUEST.size:
-        request = json.loads(stream.read(*REQUEST.unpack(header)))
-        context = LambdaContext(name, request["request_id"], time.monotonic() + request["timeout_s"])
-        succeeded, payload = _invoke(handler, request["event"], context)
-        stream.write(REPLY.pack(succeeded, len(payload)) + payload)
-        stream.flush()
-
-
-def _invoke(handler: Handler, event: object, context: LambdaContext) -> tuple[bool, bytes]:
-    """Whether the handler returned something that Lambda would pass on, and that or its error, as JSON."""
-    try:
-        payload = json.dumps(handler(event, context)).encode()
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer, and the process lives on
-        traceback.print_exc()
-        return _failure(type(error).__name__, str(error))
-    if len(payload) > MAX_PAYLOAD:
-        return _failure("ResponseSizeTooLarge", f"The response has {len(payload)} bytes; {MAX_PAYLOAD} are allowed.")
-    return True, payload
-
-
-def _failure(kind: str, message: str) -> tuple[bool, bytes]:
-    return False, json.dumps({"errorType": kind, "errorMessage": message}).encode()
+def _serve(runtime: RuntimeClient, name: str, handler: Handler) -> None:
+    """Answer one invocation after the other, until the gateway closes the connection."""
+    while True:
+        invocation = runtime.next()
+        try:
+            context = LambdaContext(name, invocation.id, invocation.deadline)
+            answer = handler(json.loads(invocation.event), context)
+            if isinstance(answer, Stream):
+                chunks.send(answer, runtime.address, invocation.id)
+                continue
+            payload = json.dumps(answer).encode()
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer, and the process lives on
+            traceback.print_exc()
+            runtime.fail(invocation.id, error)
+        else:
+            runtime.answer(invocation.id, payload)
 
 
 def _die_with(parent: int) -> None:

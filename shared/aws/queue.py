@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 # As many as SQS takes in one request.
 _BATCH: Final = 10
-# A client waits for its 202 meanwhile, and API Gateway for no longer than 30 seconds.
+# A client waits for its 202 meanwhile.
 _CONNECT_S: Final = 1.0
 _READ_S: Final = 2.0
 

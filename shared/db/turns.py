@@ -1,6 +1,7 @@
 """Read one turn: an ended one as its stored response, an active one as the journal has it at this moment."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,12 +10,14 @@ from shared.db.statement import load
 from shared.domain.actor import Actor
 from shared.domain.money import COUNTS, ZERO, Usage
 from shared.domain.problem import problem
+from shared.domain.standing import Standing, Started
 from shared.domain.turn import Charge, Plan, Reply, Turn, TurnStatus, charged
 from shared.errors import NotFound
 
 _NAMES = ("id", "session_id", "turn_index", "status", "mode", "message", "plan", "created_at")
 _LOAD = load("load_turn")
 _CALLS = load("load_running_calls")
+_POSTED_CALLS = load("load_posted_calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,51 @@ def load_turn(db: Database, actor: Actor, turn_id: UUID) -> StoredTurn:
     return _stored(turns[0], calls)
 
 
+def load_standing(db: Database, actor: Actor, turn_id: UUID) -> Standing:
+    """Load the turn for a client that follows it. Raises what `load_turn` raises."""
+    params = {"b_id": turn_id, **actor.params}
+    # Posted calls are read last. Then every call of a turn that ends in between is read.
+    running, turns, posted = db.read_all(
+        actor.tenant_id, (_CALLS, params), (_LOAD, params), (_POSTED_CALLS, {"b_id": turn_id})
+    )
+    if not turns:
+        raise NotFound("There is no such turn.")
+    (row,) = turns
+    plan = _plan(row)
+    if row["response"] is not None:
+        replies = {reply["position"]: reply for reply in json.loads(row["response"])["replies"]}
+        return Standing(row["response"], True, plan, _started(plan, posted), replies)
+    turn = _running(row, running)
+    replies = {reply.position: reply.as_dict() for reply in turn.replies}
+    return Standing(turn.as_json(), False, plan, _started(plan, running), replies)
+
+
 def _stored(row: Row, calls: Sequence[Row]) -> StoredTurn:
     if row["response"] is not None:
         return StoredTurn(row["id"], row["status"], row["response"], 0)
-    plan = Plan.from_dict(row["plan"]) if row["plan"] else None
+    turn = _running(row, calls)
+    return StoredTurn(turn.id, turn.status, turn.as_json(), turn.steps_finished)
+
+
+def _plan(row: Row) -> Plan | None:
+    return Plan.from_dict(row["plan"]) if row["plan"] else None
+
+
+def _started(plan: Plan | None, calls: Sequence[Row]) -> Mapping[int, Started]:
+    """The newest call of each position. `calls` are by step and attempt."""
+    if plan is None:
+        return {}
+    agents = [(call["step"] - plan.first_step, call) for call in calls if call["purpose"] == "agent"]
+    return {
+        position: Started(position, call["agent_key"], call["name"], call["model_alias"], call["attempt"])
+        for position, call in agents
+    }
+
+
+def _running(row: Row, calls: Sequence[Row]) -> Turn:
+    plan = _plan(row)
     charges = [Charge(call["account"], _usage(call), call["cost_usd"]) for call in calls if call["finished_at"]]
-    turn = Turn(
+    return Turn(
         **{name: row[name] for name in _NAMES if name != "plan"},
         plan=plan,
         replies=_finished(plan, calls) if plan else (),
@@ -55,7 +97,6 @@ def _stored(row: Row, calls: Sequence[Row]) -> StoredTurn:
         platform_cost_usd=charged(charges, "platform"),
         steps_finished=sum(call["verdict"] is not None for call in calls),
     )
-    return StoredTurn(turn.id, turn.status, turn.as_json(), turn.steps_finished)
 
 
 def _finished(plan: Plan, calls: Sequence[Row]) -> list[Reply]:

@@ -10,7 +10,8 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from shared.domain.money import Usage
-from shared.llm.body import read_document
+from shared.llm.chat_message import has_thought, is_refused, text_of, thinking_of
+from shared.llm.document import read_document
 from shared.llm.port import Completion, storable
 
 MAX_WORD: Final = 200
@@ -26,9 +27,6 @@ _STOP_REASONS: Final = {
     "safety": "content_filtered",
     "sensitive": "content_filtered",
 }
-# Parts of other kinds are citations, images, calls of tools or thinking.
-_TEXT_PARTS: Final = ("text", "output_text", "input_text")
-_THINKING: Final = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
 
 # Strict: neither true nor 12.0 is a count. The upper bound is what Postgres can keep as bigint.
 _Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
@@ -106,10 +104,10 @@ def read_completion(body: bytes, request_id: str | None = None) -> Completion:
         return Completion("unknown", provider_request_id=request_id, error="malformed_response")
     choice = _first_choice(document)
     message = choice.get("message")
-    text = storable(_text(message))
+    text = storable(text_of(message))
     if text.strip() and not counts_output(usage):
         return Completion("unknown", provider_request_id=request_id, error="malformed_response")
-    refused = _refused(message)
+    refused = is_refused(message)
     stop_reason = "content_filtered" if refused else _stop_reason(choice.get("finish_reason"))
     return Completion(
         "succeeded",
@@ -117,8 +115,9 @@ def read_completion(body: bytes, request_id: str | None = None) -> Completion:
         stop_reason=stop_reason,
         usage=usage,
         provider_request_id=request_id or word(document.get("id")),
-        thinking=storable(_thinking(message)) or None,
-        error=_error(document, choice) or thinking_only(text, stop_reason, usage.reasoning_tokens or _thought(message)),
+        thinking=storable(thinking_of(message)) or None,
+        error=_error(document, choice)
+        or thinking_only(text, stop_reason, usage.reasoning_tokens or has_thought(message)),
     )
 
 
@@ -142,73 +141,6 @@ def _first_choice(document: dict[str, object]) -> dict[str, object]:
         case {"choices": [dict(choice), *_]}:
             return choice
     return {}
-
-
-def _text(message: object) -> str:
-    match message:
-        case {"content": str(text)}:
-            return text
-        case {"content": [*parts]}:
-            return "".join(map(_part, parts))
-        case {"content": dict(part)}:
-            return _part(part)
-    return ""
-
-
-def _part(part: object) -> str:
-    match part:
-        case {"type": str(kind), "text": str(text)} if kind in _TEXT_PARTS:
-            return text
-    return ""
-
-
-def _refused(message: object) -> bool:
-    match message:
-        case {"content": [*parts]} if any(isinstance(part, dict) and part.get("refusal") for part in parts):
-            return True
-        case {"refusal": refusal}:
-            return bool(refusal)
-    return False
-
-
-def _thought(message: object) -> bool:
-    """Whether the message holds thinking beside its text, or in place of it."""
-    match message:
-        case {"content": [*parts]} if any(isinstance(part, dict) and part.get("type") in _THINKING for part in parts):
-            return True
-        case dict():
-            return any(message.get(name) for name in _THINKING)
-    return False
-
-
-def _thinking(message: object) -> str:
-    """The text of the thinking that the message holds beside its own."""
-    if not isinstance(message, dict):
-        return ""
-    content = message.get("content")
-    parts = content if isinstance(content, list) else []
-    within = [part for part in parts if isinstance(part, dict) and part.get("type") in _THINKING]
-    # Some providers send one thought under several names.
-    thoughts = (within, *(message.get(name) for name in _THINKING))
-    return next(filter(None, map(_thought_text, thoughts)), "")
-
-
-def _thought_text(thought: object) -> str:
-    match thought:
-        case str():
-            return thought
-        case [*parts]:
-            return "".join(map(_thought_part, parts))
-    return ""
-
-
-def _thought_part(part: object) -> str:
-    match part:
-        case {"thinking": str(text)} | {"text": str(text)} | {"summary": str(text)}:
-            return text
-        case {"thinking": [*parts]}:
-            return "".join(map(_part, parts))
-    return ""
 
 
 def _error(document: Mapping[str, object], choice: Mapping[str, object]) -> Literal["provider_error"] | None:

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from shared.domain.money import Usage
-from shared.llm.body import read_document
 from shared.llm.cache_points import add_cache_points, has_cache_points
 from shared.llm.chat_completions import counts_output, thinking_only, word
 from shared.llm.dialects import OPTIONAL, cache_minimum, schema, temperature
+from shared.llm.document import read_document
 from shared.llm.port import Completion, Request, storable
 from shared.llm.schema import without_bounds
 
@@ -132,7 +132,7 @@ def read_response(body: bytes, request_id: str | None = None) -> Completion:
         usage=usage,
         provider_request_id=request_id,
         thinking=storable(_thinking(document)) or None,
-        error=thinking_only(text, stop_reason, _thought(document)),
+        error="provider_error" if document.get("error") else thinking_only(text, stop_reason, _thought(document)),
     )
 
 

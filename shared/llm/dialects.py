@@ -4,6 +4,7 @@ The catalog says which parts a model takes. If a provider refuses a part, the re
 an hour. After that it is sent again, because a refusal can be a mistake.
 """
 
+import math
 import re
 import threading
 import time
@@ -17,6 +18,8 @@ from shared.llm.refusal import Refusal
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
 # After this time, the part costs one refused request again, which is not billed.
 KNOWN_S: Final = 3600.0
+# Both of the parts that ask for a stream: `stream` and `stream_options`.
+STREAM: Final = "stream"
 # How refusals name each part, in both of our providers' protocols.
 _NAMES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
@@ -31,13 +34,16 @@ _NAMES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
             "outputConfig": r"output_?config(?:[._]\w{1,40}){0,4}|json_?schema|structured[ _]outputs?|text_?format",
             "thinking": r"thinking(?:[._]\w{1,40}){0,4}|budget_tokens",
             "prompt_cache_key": "prompt_cache_key",
+            STREAM: r"stream(?:ing|ed|_options)?(?:[._]\w{1,40}){0,4}|include_usage|ConverseStream"
+            r"|InvokeModelWithResponseStream",
             "cachePoint": r"cache_?points?|cache_?control|prompt[ _-]caching",
         }.items()
     }
 )
 OPTIONAL: Final = frozenset(_NAMES)
-# Bedrock refuses a cache point to a model that caches nothing, and calls that a right that is missing.
-_REFUSED_AS_RIGHT: Final = frozenset({"cachePoint"})
+# Bedrock refuses a cache point to a model that caches nothing, and calls that a right that is missing. A stream takes a
+# right of its own.
+_REFUSED_AS_RIGHT: Final = frozenset({"cachePoint", STREAM})
 # An output cap is only renamed. A refusal of its value would come again under the other name.
 _UNKNOWN_NAME: Final = re.compile(
     r"unrecogni[sz]ed|unsupported|not supported|does(?: not|n't) support|unknown|unexpected|extra (?:inputs?|fields?)"
@@ -88,10 +94,24 @@ class Dialects:
 
     def learn(self, alias: str, part: str) -> bool:
         """Leave `part` out of the alias's requests. Returns whether the next one differs from the refused one."""
-        with self._lock:
-            refused = self._refused[alias] = {**self._known(alias), part: self._clock() + KNOWN_S}
+        refused = self._learn(alias, part, self._clock() + KNOWN_S)
         # A request always has an output cap, which has two names.
         return not refused.keys() >= set(_CAPS) if part in _CAPS else True
+
+    def learn_for_good(self, alias: str, part: str) -> None:
+        """Leave `part` out as long as this process lives. To try it again would cost an unknown outcome."""
+        self._learn(alias, part, math.inf)
+
+    def _learn(self, alias: str, part: str, until: float) -> Mapping[str, float]:
+        with self._lock:
+            known = self._known(alias)
+            self._refused[alias] = {**known, part: max(until, known.get(part, until))}
+            return self._refused[alias]
+
+
+def is_streamed(request: Request, refused: Collection[str]) -> bool:
+    """Whether to ask for a stream where one is wanted."""
+    return request.model.dialect.stream is not False and STREAM not in refused
 
 
 def cap_name(request: Request, refused: Collection[str]) -> str:

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import IPv6Address
 from typing import Final
@@ -18,10 +18,11 @@ from typing import Final
 import httpx
 
 from shared.errors import ConfigurationError
-from shared.llm.dialects import Dialects
+from shared.llm.dialects import STREAM, Dialects
+from shared.llm.live_answer import LiveAnswer
 from shared.llm.outcomes import Dialect, Sent, outcome
 from shared.llm.port import Completion, OnText, Request
-from shared.llm.wire import NotSent, Wire
+from shared.llm.wire import Answer, NotSent, Wire
 
 _LOOPBACK: Final = 127
 
@@ -54,19 +55,21 @@ class Exchanges:
         """Send what `write` makes of the deadline, once. Returns within `request.limit_s` seconds, if
         `write` keeps the deadline, by `time.monotonic()`, and does not raise."""
         deadline = time.monotonic() + request.limit_s
+        live = None if on_text is None else LiveAnswer(self._dialect.stream(), on_text)
         try:
             post, wire = self._prepared(write, deadline)
-            answer = wire.post(post.url, post.headers, post.body, deadline)
+            answer = _answer(wire, post, deadline, live)
             learn = partial(self.dialects.learn, request.model.alias)
             completion = outcome(answer, self._dialect, request, Sent(post.optional, self._secrets, learn))
             cause = f"status {answer.status}"
+            if live is not None and live.is_stream and completion.error == "malformed_response":
+                self.dialects.learn_for_good(request.model.alias, STREAM)
         except Exception as error:  # noqa: BLE001 - the port promises an outcome, whatever goes wrong
             cause = type(error.__cause__ or error).__name__
             completion = _failure(error, cause)
         _log(request, completion, cause)
-        # The answer's text comes in one piece.
-        if on_text is not None and completion.text:
-            on_text(completion.text)
+        if live is not None:
+            live.finish(completion)
         return completion
 
     def close(self) -> None:
@@ -93,6 +96,20 @@ class Exchanges:
             if not wire.started:
                 wire.start()
             return wire
+
+
+def _answer(wire: Wire, post: Post, deadline: float, live: LiveAnswer | None) -> Answer:
+    """Send the request once. `live` reads the body of a 200 while it comes. Raises as the wire does."""
+    if live is None:
+        return wire.post(post.url, post.headers, post.body, deadline)
+    try:
+        answer = wire.post(post.url, post.headers, post.body, deadline, live.take)
+    except Exception:
+        # Some servers keep the connection open behind the end of a stream, or break it off there.
+        if not live.is_complete:
+            raise
+        answer = Answer(200, {})
+    return replace(answer, body=live.body()) if answer.status == 200 else answer
 
 
 def is_this_machine(host: str) -> bool:

@@ -9,13 +9,14 @@ import httpx
 
 from shared.errors import ConfigurationError
 from shared.llm.chat_completions import read_completion
-from shared.llm.dialects import OPTIONAL, cache_key, cap_name, reasoning_effort, schema, temperature
+from shared.llm.chat_stream import ChatStream
+from shared.llm.dialects import OPTIONAL, cache_key, cap_name, is_streamed, reasoning_effort, schema, temperature
 from shared.llm.exchange import Exchanges, Post
 from shared.llm.outcomes import Dialect
 from shared.llm.port import Completion, OnText, Request
 from shared.llm.schema import without_bounds
 
-_DIALECT: Final = Dialect("x-request-id", read_completion)
+_DIALECT: Final = Dialect("x-request-id", read_completion, ChatStream)
 _MAX_PORT: Final = 65535
 
 
@@ -33,10 +34,13 @@ class OpenAICompatibleProvider:
     def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
         """Send `request` once. Returns within `request.limit_s` seconds and does not raise."""
         headers = self._headers | {"X-Client-Request-Id": request.call_id}
-        return self._exchanges.complete(request, lambda _: self._post(request, headers), on_text)
+        return self._exchanges.complete(request, lambda _: self._post(request, headers, on_text), on_text)
 
-    def _post(self, request: Request, headers: Mapping[str, str]) -> Post:
-        body = write_body(request, self._exchanges.dialects.refused(request.model.alias))
+    def _post(self, request: Request, headers: Mapping[str, str], on_text: OnText | None) -> Post:
+        refused = self._exchanges.dialects.refused(request.model.alias)
+        body = write_body(request, refused)
+        if on_text is not None and is_streamed(request, refused):
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         sent = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         return Post(self._url, headers, sent, OPTIONAL & body.keys())
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from shared.llm.body import plain
 from shared.llm.chat_completions import word
-from shared.llm.dialects import is_about_parameter, is_droppable, learnt_as, named_part, refusable_parts
+from shared.llm.dialects import STREAM, is_about_parameter, is_droppable, learnt_as, named_part, refusable_parts
+from shared.llm.live_answer import Stream
 from shared.llm.overflow import is_overflow, read_window
 from shared.llm.port import CallError, Completion, Request
 from shared.llm.provider_message import tell
@@ -64,10 +65,12 @@ _FILTER: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a provider answers: the header in which it names a response, and how the body of a 200 is read."""
+    """How a provider answers: the header in which it names a response, how the body of a 200 is read, and how one that
+    is streamed is put together."""
 
     request_id_header: str
     read: Callable[[bytes, str | None], Completion]
+    stream: Callable[[], Stream]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sen
         refusal = Refusal(_redirected(answer.headers.get("location", "")))
     if status == 200 and refusal.status and not refusal.is_answer:
         status = refusal.status
-    if 200 <= status < 300:
+    if 200 <= status < 300 and not refusal.broke_off:
         return Completion("unknown", provider_request_id=request_id, error="malformed_response")
     known = (request.model.model_id, *sent.optional)
     told = tell(refusal.message, [message.text for message in request.messages], sent.secrets, known)
@@ -148,7 +151,9 @@ def _refused(named: Completion, status: int, refusal: Refusal, request: Request,
         return replace(named, error=error, context_window=read_window(named.provider_message or ""))
     unquoted = replace(refusal, message=named.provider_message or "")
     part = named_part(unquoted, refusable_parts(status, sent.optional))
-    if part is not None and (error is None or refusal.parameter or status == 403):
+    # Some providers say that a model is not supported, and mean its streaming.
+    is_named = error is None or refusal.parameter or status == 403
+    if part is not None and (is_named or (part == STREAM and error == "model_unavailable")):
         adapted = is_droppable(part, unquoted) and sent.learn(learnt_as(part, unquoted, request))
         return replace(named, error="invalid_parameter", adapted=adapted)
     if error is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.llm.body import read_document
+from shared.llm.document import read_document
 
 MAX_MESSAGE: Final = 2000
 _MAX_WORDS: Final = 8
@@ -43,6 +43,7 @@ class Refusal:
         parameter: The parameter of the request that the error is about.
         status: The HTTP status that the body names.
         is_answer: Whether the body also has a part of an answer, or a count of tokens.
+        broke_off: Whether the error came after the answer had begun.
         retry_delay: The body's own word for the time to wait, as in "35s".
     """
 
@@ -52,6 +53,7 @@ class Refusal:
     status: int | None = None
     retry_delay: str | None = None
     is_answer: bool = False
+    broke_off: bool = False
 
 
 def read_refusal(body: bytes, error_type: str | None = None) -> Refusal:
@@ -73,6 +75,7 @@ def read_refusal(body: bytes, error_type: str | None = None) -> Refusal:
         or next((_STATUS_OF[code] for code in sorted(codes) if code in _STATUS_OF), None),
         retry_delay=next((delay for error in errors for delay in _delays(error)), None),
         is_answer=_is_answer(document),
+        broke_off=_broke_off(document),
     )
 
 
@@ -83,6 +86,17 @@ def _is_answer(document: Any) -> bool:
             return True
         case {"usage": dict(usage)}:
             return any(count for count in usage.values() if not isinstance(count, dict))
+    return False
+
+
+def _broke_off(document: Any) -> bool:
+    match document:
+        case {"choices": [{"error": error}, *_]} if error:
+            return True
+        case {"choices": [{"finish_reason": "error"}, *_]}:
+            return True
+        case {"error": error, "choices": _} | {"error": error, "output": _}:
+            return bool(error)
     return False
 
 

@@ -1,25 +1,23 @@
 """One POST, sent once, within one wall clock.
 
 The caller learns whether anything was sent. Nothing is retried, and no redirect is followed. The clock runs from the
-name look-up to the answer's last byte. Timeouts of client libraries start anew with every read, so each exchange is a
-task that a deadline cancels. The task has ended before its outcome is told, so nothing can leave after `NotSent`.
+name look-up to the answer's last byte. Everything happens in the caller's thread, so nothing can leave after `NotSent`.
 """
 
-import asyncio
-import logging
 import os
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from dataclasses import dataclass
 from typing import Any, Final
 
+import httpcore
 import httpx
-from httpcore import LocalProtocolError
 
 from shared.llm.body import MAX_BODY_BYTES
+from shared.llm.sockets import Clock, Sockets, keeping
 
 # The status of an error has said the most. Its body explains, so little of it is read, and not for long.
 MAX_REFUSAL_BYTES: Final = 64 * 1024
@@ -27,9 +25,6 @@ REFUSAL_S: Final = 1.0
 # Long enough for the calls of one turn to share a connection, shorter than servers keep an idle one: one that
 # is closed just as it is used again costs an unknown outcome.
 KEEPALIVE_S: Final = 2.0
-# What connecting, and then the TLS handshake, may take of the time left. A handshake that times out closes
-# its socket; one that the deadline cancels leaves it to the garbage collector.
-CONNECT_SHARE: Final = 0.5
 
 
 class NotSent(Exception):
@@ -48,41 +43,36 @@ class Answer:
 
 
 class Wire:
-    """An HTTP client, and the event loop in a daemon thread that it lives on from the first request to `close`."""
+    """A blocking HTTP client with connections that are used again. Safe from any number of threads."""
 
     def __init__(self, *, trust_env: bool) -> None:
         """With `trust_env`, the environment can set a proxy and certificates. Raises the client's exception if it
         cannot use them."""
-        # Its line for every request has the whole URL: a password in it, and the query.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
         self.trust_env = trust_env
-        self._client = httpx.AsyncClient(
+        # It chooses proxies, certificates and headers. It never sends, so it follows no redirect and keeps no cookie.
+        self._client = httpx.Client(
             headers={"Accept-Encoding": "identity"},
-            # A cookie would join the calls of tenants, and cookies that grow would have every later call refused.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             limits=httpx.Limits(keepalive_expiry=KEEPALIVE_S),
             trust_env=trust_env,
         )
+        self._defaults = {name.decode().lower(): (name, value) for name, value in self._client.headers.raw}
+        self._sockets = Sockets()
+        self._lock = threading.Lock()
+        self._idle: list[httpcore.ConnectionInterface] = []
         self._pid: int | None = None
 
     @property
     def started(self) -> bool:
-        """Whether the thread was started, in this process or in one that it was forked from."""
+        """Whether it may have connections, of this process or of one that it was forked from."""
         return self._pid is not None
 
     @property
     def is_of_another_process(self) -> bool:
-        """Whether the thread is that of a parent. A fork takes no threads along: a child would wait for ever."""
+        """Whether the connections are those of a parent. Two processes would read each other's answers."""
         return self._pid not in (None, os.getpid())
 
     def start(self) -> None:
-        """Start the thread. It is not started with the client, so that a process can be forked before its first
-        request."""
-        self._closing = asyncio.Event()
-        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        self._loop = self._runner.get_loop()
-        self._thread = threading.Thread(target=self._serve, name="llm-wire", daemon=True)
-        self._thread.start()
+        """Let this process make connections. A process can be forked before its first request."""
         self._pid = os.getpid()
 
     def post(
@@ -93,98 +83,92 @@ class Wire:
         deadline: float,
         on_chunk: Callable[[bytes], None] | None = None,
     ) -> Answer:
-        """Block until `deadline`, by `time.monotonic()`, at the latest. Safe from any thread but its own. `on_chunk`
-        takes the body of a 200 as it comes.
+        """Block until `deadline`, by `time.monotonic()`, at the latest. `on_chunk` takes the body of a 200 as it
+        comes; `Answer.body` is then empty.
 
         Raises NotSent if no byte of the request was sent, whatever the reason. Once the request was, or may have been,
         sent: TimeoutError when the deadline passed, and otherwise the client's own exception.
         """
-        sending = _Sending()
-        exchange = self._exchange(url, headers, content, deadline, sending, on_chunk)
+        clock = Clock(deadline)
         try:
-            running = asyncio.run_coroutine_threadsafe(exchange, self._loop)
-        except RuntimeError as error:
-            # The loop has been closed.
-            exchange.close()
-            raise NotSent(type(error).__name__) from error
-        try:
-            return running.result()
+            with keeping(clock):
+                request = self._request(url, headers, content)
+                connection = self._connection(url, request.url.origin)
+                try:
+                    return _exchange(connection, request, clock, on_chunk)
+                finally:
+                    self._put_back(connection)
         except Exception as error:
-            if sending.began:
-                raise
-            raise NotSent(type(error).__name__) from error
-
-    def close(self) -> None:
-        """Close the connections and end the thread. Exchanges in flight are broken off."""
-        if self.started and not self.is_of_another_process:
-            self._loop.call_soon_threadsafe(self._closing.set)
-            self._thread.join()
-
-    def _serve(self) -> None:
-        with self._runner:
-            self._runner.run(self._until_closing())
-
-    async def _until_closing(self) -> None:
-        async with self._client:
-            await self._closing.wait()
-
-    async def _exchange(
-        self,
-        url: httpx.URL,
-        headers: Mapping[str, str],
-        content: bytes,
-        deadline: float,
-        sending: "_Sending",
-        on_chunk: Callable[[bytes], None] | None,
-    ) -> Answer:
-        connect_s = (deadline - time.monotonic()) * CONNECT_SHARE
-        told: Answer | None = None
-        try:
-            post = self._client.stream(
-                "POST",
-                url,
-                content=content,
-                headers=headers,
-                timeout=httpx.Timeout(None, connect=connect_s),
-                extensions={"trace": sending.trace},
-            )
-            async with asyncio.timeout_at(deadline):
-                await self._drop_surplus()
-                async with post as response:
-                    if response.status_code == 200:
-                        return Answer(200, response.headers, await _bounded_body(response, on_chunk))
-                    told = Answer(response.status_code, response.headers)
-                    return replace(told, body=await _explanation(response))
-        except Exception:
-            # Whatever happens to the rest of it, a status that came stands.
-            if told is not None:
-                return told
+            if not clock.began:
+                raise NotSent(type(error).__name__) from error
+            if isinstance(error, httpcore.TimeoutException):
+                raise TimeoutError from error
             raise
 
-    async def _drop_surplus(self) -> None:
-        """Close idle connections on which more than one answer came. httpx would take the rest for the next one."""
-        for transport in (self._client._transport, *self._client._mounts.values()):
-            for connection in (
-                list(transport._pool.connections) if isinstance(transport, httpx.AsyncHTTPTransport) else ()
-            ):
-                if connection.is_idle() and _surplus(connection):
-                    await connection.aclose()
+    def close(self) -> None:
+        """Close the connections. Exchanges in flight are broken off."""
+        if self.is_of_another_process:
+            return
+        self._sockets.close()
+        with self._lock:
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+
+    def _request(self, url: httpx.URL, headers: Mapping[str, str], content: bytes) -> httpcore.Request:
+        # By name in lower case: a header that the caller sets takes the place of one of these.
+        written: dict[str, tuple[str | bytes, str | bytes]] = {
+            "host": (b"Host", url.netloc),
+            **self._defaults,
+            "content-length": ("Content-Length", str(len(content))),
+            **{name.lower(): (name, value) for name, value in headers.items()},
+        }
+        if url.userinfo:
+            userinfo = f"{url.username}:{url.password}".encode()
+            written["authorization"] = (b"Authorization", b"Basic " + b64encode(userinfo))
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        return httpcore.Request("POST", target, headers=list(written.values()), content=content)
+
+    def _connection(self, url: httpx.URL, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
+        """Take an idle connection, or make one that connects with its first request."""
+        with self._lock:
+            for connection in list(self._idle):
+                if connection.has_expired():
+                    self._idle.remove(connection)
+                    connection.close()
+            for connection in self._idle:
+                if connection.can_handle_request(origin):
+                    self._idle.remove(connection)
+                    return connection
+        pool: Any = self._client._transport_for_url(url)._pool  # type: ignore[attr-defined]
+        pool._network_backend = self._sockets
+        made: httpcore.ConnectionInterface = pool.create_connection(origin)
+        return made
+
+    def _put_back(self, connection: httpcore.ConnectionInterface) -> None:
+        """Keep the connection for the next request, unless more came than its answer: that would be taken for the
+        next one."""
+        with self._lock:
+            if connection.is_available() and not _surplus(connection) and not self._sockets.closed:
+                self._idle.append(connection)
+                return
+        connection.close()
 
 
-class _Sending:
-    """Whether the request itself, or a part of it, may have left."""
-
-    def __init__(self) -> None:
-        self.began = False
-
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take note of an event of httpcore."""
-        if event.endswith("send_request_headers.started"):
-            # Before it there may be a CONNECT, which a proxy answers. It has nothing of the request's body.
-            self.began = self.began or info["request"].method != b"CONNECT"
-        elif event.endswith("send_request_headers.failed") and isinstance(info["exception"], LocalProtocolError):
-            # The headers could not be written down, so they were not sent.
-            self.began = False
+def _exchange(
+    connection: httpcore.ConnectionInterface,
+    request: httpcore.Request,
+    clock: Clock,
+    on_chunk: Callable[[bytes], None] | None,
+) -> Answer:
+    response = connection.handle_request(request)
+    try:
+        headers = httpx.Headers(response.headers)
+        if response.status == 200:
+            return Answer(200, headers, _bounded_body(response, on_chunk))
+        return Answer(response.status, headers, _explanation(response, clock))
+    finally:
+        response.close()
 
 
 def _surplus(connection: object) -> bytes:
@@ -196,25 +180,28 @@ def _surplus(connection: object) -> bytes:
     return surplus
 
 
-async def _bounded_body(response: httpx.Response, on_chunk: Callable[[bytes], None] | None) -> bytes:
+def _bounded_body(response: httpcore.Response, on_chunk: Callable[[bytes], None] | None) -> bytes:
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    for chunk in response.iter_stream():
         if on_chunk is not None:
+            # The taker keeps what it needs. A stream of a long answer has more bytes than a body may have.
             on_chunk(chunk)
+            continue
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             return b""
     return bytes(body)
 
 
-async def _explanation(response: httpx.Response) -> bytes:
+def _explanation(response: httpcore.Response, clock: Clock) -> bytes:
     """The beginning of an error's body, read for a bounded time."""
     body = bytearray()
-    if response.status_code >= 400:
-        with suppress(TimeoutError, httpx.TransportError):
-            async with asyncio.timeout(REFUSAL_S):
-                async for chunk in response.aiter_raw():
-                    body += chunk
-                    if len(body) > MAX_REFUSAL_BYTES:
-                        break
+    if response.status >= 400:
+        clock.until = min(clock.deadline, time.monotonic() + REFUSAL_S)
+        # Whatever happens to the rest of it, a status that came stands.
+        with suppress(Exception):
+            for chunk in response.iter_stream():
+                body += chunk
+                if len(body) > MAX_REFUSAL_BYTES:
+                    break
     return bytes(body[:MAX_REFUSAL_BYTES])

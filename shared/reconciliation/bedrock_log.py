@@ -36,11 +36,11 @@ class _Metadata(BaseModel):
 
 
 class _Record(BaseModel):
-    """Of Converse, in the first version of the log's schema, which later ones of that number only add to."""
+    """Of Converse or ConverseStream. Later versions of the log's schema with the number 1 only add to the first one."""
 
     schemaType: Literal["ModelInvocationLog"]
     schemaVersion: str
-    operation: Literal["Converse"]
+    operation: Literal["Converse", "ConverseStream"]
     requestMetadata: _Metadata
     errorCode: str | None = None
     input: Any = None
@@ -84,8 +84,8 @@ def _usage(record: _Record) -> Usage | None:
     """What can be believed of the tokens."""
     try:
         output = _Output.model_validate(record.output)
-        if isinstance(output.outputBodyJson, dict) and output.outputBodyJson.get("usage") is not None:
-            return Counts.model_validate(output.outputBodyJson["usage"]).usage()
+        if (counts := _counts(output.outputBodyJson)) is not None:
+            return Counts.model_validate(counts).usage()
         given = _Input.model_validate(record.input)
     except ValidationError:
         return None
@@ -97,3 +97,13 @@ def _usage(record: _Record) -> Usage | None:
         cache_read_tokens=given.cacheReadInputTokenCount or 0,
         cache_write_tokens=given.cacheWriteInputTokenCount or 0,
     )
+
+
+def _counts(answer: Any) -> Any:
+    """The counts of an answer: a whole response, as most records of streams have it too, or the events of a stream."""
+    match answer:
+        case dict():
+            return answer.get("usage")
+        case [*_, {"metadata": {"usage": counts}}]:
+            return counts
+    return None

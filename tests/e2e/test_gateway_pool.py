@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from local.gateway.pool import Function, InvocationResult, Pool
+from local.gateway.session import Session
 from local.gateway.template import FunctionStartError
 from local.gateway.worker import MAX_PAYLOAD
 from tests.e2e.misbehaving import function, pid_in
-from tests.processes import eventually, runs
+from tests.processes import DEADLINE_S, eventually, runs
 
 
 class TestPool:
@@ -81,7 +82,7 @@ class TestPool:
 
         fits, too_long, never_sent = run(scenario, function("large"))
         assert (fits.status, len(fits.payload)) == ("succeeded", MAX_PAYLOAD - 2)
-        assert (too_long.status, too_long.payload["errorType"]) == ("failed", "ResponseSizeTooLarge")
+        assert (too_long.status, too_long.payload["errorType"]) == ("failed", "Function.ResponseSizeTooLarge")
         assert never_sent.status == "too_large"
 
     def test_a_result_that_is_no_json_is_the_functions_failure(self, run: Callable[..., Any]) -> None:
@@ -107,6 +108,45 @@ class TestPool:
         pid, result = run(scenario, function("echo"))
         assert result.status == "succeeded"
         assert int(result.payload["headers"]["x-pid"]) != pid
+
+    def test_a_process_that_dies_unnoticed_while_it_is_idle_costs_no_invocation(
+        self, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def scenario(pool: Pool) -> InvocationResult:
+            pid = int((await pool.invoke("echo", {})).payload["headers"]["x-pid"])
+            # Long enough for the process to ask for its next invocation.
+            await asyncio.sleep(0.1)
+            monkeypatch.setattr(Session, "is_alive", True)
+            os.kill(pid, signal.SIGKILL)
+            await asyncio.to_thread(eventually, lambda: not runs(pid))
+            return await pool.invoke("echo", {})
+
+        assert run(scenario, function("echo")).status == "succeeded"
+
+    def test_a_caller_who_gives_up_ends_the_process(self, run: Callable[..., Any], marks: Path) -> None:
+        async def scenario(pool: Pool) -> int:
+            hanging = asyncio.create_task(pool.invoke("hang", {}))
+            pid = await asyncio.to_thread(pid_in, marks / "hanging")
+            hanging.cancel()
+            # Not only when its time is over.
+            async with asyncio.timeout(DEADLINE_S / 2):
+                with pytest.raises(asyncio.CancelledError):
+                    await hanging
+            assert not runs(pid)
+            return pid
+
+        assert run(scenario, function("hang"))
+
+    def test_a_caller_who_abandons_a_stream_ends_the_process(self, run: Callable[..., Any], marks: Path) -> None:
+        async def scenario(pool: Pool) -> None:
+            stream = (await pool.open("stream", {"pathParameters": {"session_id": "hang"}})).stream
+            assert stream is not None
+            assert await anext(aiter(stream)) == b"begun"
+            pid = await asyncio.to_thread(pid_in, marks / "hanging")
+            stream.abandon()
+            await asyncio.to_thread(eventually, lambda: not runs(pid), DEADLINE_S / 2)
+
+        run(scenario, Function("stream", "tests.e2e.streaming_handlers:by_session", DEADLINE_S))
 
     def test_a_killed_template_is_replaced(self, run: Callable[..., Any]) -> None:
         async def scenario(pool: Pool) -> InvocationResult:

@@ -83,6 +83,13 @@ class TestFirstTurn:
         (shown,) = blocks(section("A first turn"), "json")
         assert shape(json.loads(shown), json.loads(again))
 
+    def test_the_command_that_watches_a_turn_prints_its_events(self, commands: str) -> None:
+        (watch,) = blocks(section("Watch a turn"))
+        printed = in_bash(commands + watch)
+        (shown,) = blocks(section("Watch a turn"), "text")
+        assert shown.split("\n\n")[0] in printed
+        assert "\nevent: turn.ended\n" in printed
+
     def test_a_turn_is_handed_over_after_the_time_that_it_says(self) -> None:
         seconds = Settings.model_fields["turn_seconds"].default
         assert f"longer than {seconds:.0f} seconds" in section("A first turn")

@@ -27,6 +27,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = {
     "GET sessions/{session_id}/archive": _SEEN,
     "GET sessions/{session_id}/export": _SEEN,
     "GET turns/{turn_id}": _SEEN,
+    "GET turns/{turn_id}/events": _SEEN,
     "GET turns/{turn_id}/audit": _SEEN,
     "POST sessions/{session_id}/turns": {
         "private": (201, 404, 201, 404, 404, 201, 404),

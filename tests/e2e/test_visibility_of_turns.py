@@ -93,15 +93,18 @@ class TestReplays:
             assert found == statuses
 
 
+@pytest.mark.parametrize(
+    ("read", "headers"), [("turns/{0}?wait=20", {}), ("turns/{0}/events", {"Last-Event-ID": "1.1"})]
+)
 def test_a_wait_ends_with_404_when_the_session_becomes_private(
-    actors: Actors, provider: FakeProvider, tenant: Tenant
+    actors: Actors, provider: FakeProvider, tenant: Tenant, read: str, headers: dict[str, str]
 ) -> None:
     shared = make_session(actors["creator"], "tenant")
     provider.add(moods.hold())
     turn_id = post(actors["creator"], shared, Prefer="respond-async").json()["id"]
     tenant.wait_for_requests(1)
     with ThreadPoolExecutor() as pool:
-        answer = pool.submit(actors["colleague"].get, f"turns/{turn_id}", params={"wait": 20})
+        answer = pool.submit(actors["colleague"].get, read.format(turn_id), headers=headers)
         eventually(lambda: tenant.row(WAITS, tenant.id)["active"])
         assert actors["creator"].patch(f"sessions/{shared}", json={"visibility": "private"}).status_code == 200
         assert answer.result().status_code == 404

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from tests.fake_bedrock.frames import frames_of
 from tests.fake_bedrock.received import Received
 from tests.fake_provider import answer
 from tests.fake_provider.answer import Answer
 from tests.fake_provider.moods import RAW, Mood
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "content_filtered"}
+EVENT_STREAM = "application/vnd.amazon.eventstream"
 _CUT_OFF = ("cut_short", "trickle_body")
 _CLASSES = {
     "input_tokens": "inputTokens",
@@ -22,7 +24,7 @@ _CLASSES = {
 
 def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
     headers = {"x-amzn-RequestId": request_id, **mood.headers}
-    if mood.body is not None:
+    if mood.body is not None or mood.pieces is not None:
         return answer.make_answer(replace(mood, headers=headers), received, request_id)
     message = _message(mood, received)
     usage = mood.usage or _count(message, received)
@@ -32,8 +34,13 @@ def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
         "usage": usage,
         "metrics": {"latencyMs": 1},
     }
-    body = json.dumps(document).encode().replace(RAW.encode(), mood.raw_text or RAW.encode())
-    made = answer.make_answer(replace(mood, headers=headers, body=body), received, request_id)
+    if received.is_stream:
+        frames = frames_of(document, mood.raw_text, RAW.encode())
+        written = replace(mood, headers={"Content-Type": EVENT_STREAM, **headers}, pieces=frames)
+    else:
+        body = json.dumps(document).encode().replace(RAW.encode(), mood.raw_text or RAW.encode())
+        written = replace(mood, headers=headers, body=body)
+    made = answer.make_answer(written, received, request_id)
     seen = made.status is not None and mood.delivery not in _CUT_OFF
     charged = _charge(usage, _count(message, received)) if made.charged is not None else None
     return replace(made, usage=usage if seen else None, charged=charged)

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from shared.catalog import build
 from shared.llm.bedrock import BedrockProvider
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from tests.fake_provider import calls
 from tests.fake_provider.calls import STUCK_S
 
@@ -14,5 +14,11 @@ def request(alias: str = "fast", max_call_s: float = STUCK_S, **changes: Any) ->
     return calls.request(**({"model": models[alias]} | changes))
 
 
-def complete(provider: BedrockProvider, asked: Request) -> Completion:
-    return calls.complete(cast(Any, provider), asked)
+def complete(provider: BedrockProvider, asked: Request, on_text: OnText | None = None) -> Completion:
+    return calls.complete(cast(Any, provider), asked, on_text)
+
+
+def complete_live(provider: BedrockProvider, asked: Request | None = None) -> tuple[Completion, list[str]]:
+    """The outcome, and the pieces of text that were told."""
+    pieces: list[str] = []
+    return complete(provider, asked or request(), pieces.append), pieces

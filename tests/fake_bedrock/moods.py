@@ -2,7 +2,7 @@
 
 import json
 
-from tests.fake_provider.moods import Mood
+from tests.fake_provider.moods import Delivery, Mood
 
 # As Bedrock names them: what follows the colon is for its own use.
 _NAMESPACE = "http://internal.amazon.com/coral/com.amazon.bedrock/"
@@ -11,6 +11,12 @@ _NAMESPACE = "http://internal.amazon.com/coral/com.amazon.bedrock/"
 def exception(name: str, code: int) -> Mood:
     headers = {"x-amzn-ErrorType": f"{name}:{_NAMESPACE}"}
     return Mood(status=code, headers=headers, body=json.dumps({"message": "No."}).encode())
+
+
+def streamed(*frames: bytes, stepped: bool = False, delivery: Delivery = "whole") -> Mood:
+    """A stream of these frames. The rest is as in `tests.fake_provider.moods.streamed`."""
+    headers = {"Content-Type": "application/vnd.amazon.eventstream"}
+    return Mood(headers=headers, pieces=frames, stepped=stepped, delivery=delivery)
 
 
 def thinking(text: str) -> Mood:

@@ -7,8 +7,12 @@ from tests.fake_provider import moods
 
 class Received(moods.Received):
     @property
+    def is_stream(self) -> bool:
+        return self.path.endswith("-stream")
+
+    @property
     def model_id(self) -> str:
-        return unquote(self.path.removeprefix("/model/").removesuffix("/converse"))
+        return unquote(self.path.removeprefix("/model/").removesuffix("-stream").removesuffix("/converse"))
 
     @property
     def messages(self) -> list[dict[str, str]]:

@@ -12,10 +12,10 @@ from tests.fake_provider.listener import Handler
 
 
 class ConverseHandler(Handler):
-    """`POST /model/{id}/converse` is Bedrock; what is under /control/ is as it was."""
+    """`POST /model/{id}/converse` and `.../converse-stream` are Bedrock; what is under /control/ is as it was."""
 
     def do_POST(self) -> None:
-        if not self.path.endswith("/converse"):
+        if not self.path.endswith(("/converse", "/converse-stream")):
             super().do_POST()
             return
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

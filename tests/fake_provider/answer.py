@@ -1,13 +1,16 @@
 """A mood turned into bytes. The same request in the same mood gets the same text and the same count."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import responses
 from typing import Any
 
 from tests.fake_provider.moods import RAW, Mood, Received
+from tests.fake_provider.streamed import chunked, events_of
 
+# How a client gets to see the count.
+SEEN = ("whole", "hold", "slow", "then_close")
 _FOREVER = 10**12  # as a Content-Length
 # A count of more is damaged, and not what is charged.
 _MOST_TOKENS = 10**9
@@ -16,23 +19,33 @@ _MOST_TOKENS = 10**9
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`status` and `usage` are what the log says was answered: None for what the client never gets to see. `charged`
-    are the tokens by class that a 2xx costs, seen or not."""
+    are the tokens by class that a 2xx costs, seen or not. `parts` are the body as it is written, one after the
+    other."""
 
     head: bytes
-    body: bytes
+    parts: Sequence[bytes]
     status: int | None
     usage: Mapping[str, Any] | None
     charged: Mapping[str, int] | None
 
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.parts)
+
 
 def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
     usage = None if mood.body is not None else mood.usage or _count(mood, received)
-    body = mood.body if mood.body is not None else _completion(mood, received, usage, request_id)
+    pieces = _pieces(mood, received, usage, request_id)
+    if pieces is not None:
+        parts = chunked(pieces, ended=mood.pieces is None or mood.delivery not in ("cut_short", "stay_open"))
+    else:
+        parts = [mood.body if mood.body is not None else _body(mood, _completion(mood, received, usage, request_id))]
+    length = _FOREVER if mood.delivery == "trickle_body" else len(parts[0])
     return Answer(
-        head=_head(mood, _FOREVER if mood.delivery == "trickle_body" else len(body), request_id),
-        body=body,
+        head=_head(mood, None if pieces is not None else length, request_id),
+        parts=parts,
         status=None if mood.delivery in ("trickle_headers", "reset", "close") else mood.status,
-        usage=usage if mood.delivery in ("whole", "hold", "slow", "then_close") else None,
+        usage=usage if mood.delivery in SEEN and mood.pieces is None else None,
         charged=_charge(mood.usage, _count(mood, received)) if 200 <= mood.status < 300 else None,
     )
 
@@ -54,10 +67,21 @@ def _charge(usage: Mapping[str, Any] | None, counted: Mapping[str, int]) -> dict
     }
 
 
-def _head(mood: Mood, length: int, request_id: str) -> bytes:
+def _pieces(mood: Mood, received: Received, usage: Mapping[str, Any] | None, request_id: str) -> Sequence[bytes] | None:
+    """The pieces of a stream. None for an answer in one."""
+    if mood.pieces is not None or mood.body is not None or received.body.get("stream") is not True:
+        return mood.pieces
+    options = received.body.get("stream_options") or {}
+    completion = _completion(mood, received, usage, request_id)
+    return [_raw(mood, each) for each in events_of(completion, include_usage=options.get("include_usage", False))]
+
+
+def _head(mood: Mood, length: int | None, request_id: str) -> bytes:
+    """Of a stream if there is no length."""
+    size = {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
     headers = {
-        "Content-Type": "application/json",
-        "Content-Length": str(length),
+        "Content-Type": "application/json" if length is not None else "text/event-stream",
+        **size,
         "X-Request-Id": request_id,
         **mood.headers,
     }
@@ -68,8 +92,16 @@ def _head(mood: Mood, length: int, request_id: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def _completion(mood: Mood, received: Received, usage: Mapping[str, Any] | None, request_id: str) -> bytes:
-    document = {
+def _body(mood: Mood, document: Mapping[str, Any]) -> bytes:
+    return _raw(mood, json.dumps(document).encode())
+
+
+def _raw(mood: Mood, text: bytes) -> bytes:
+    return text.replace(RAW.encode(), mood.raw_text or RAW.encode())
+
+
+def _completion(mood: Mood, received: Received, usage: Mapping[str, Any] | None, request_id: str) -> Mapping[str, Any]:
+    return {
         "id": f"chatcmpl-{request_id}",
         "object": "chat.completion",
         "created": 0,
@@ -77,7 +109,6 @@ def _completion(mood: Mood, received: Received, usage: Mapping[str, Any] | None,
         "choices": [{"index": 0, "message": _message(mood, received), "finish_reason": mood.finish_reason}],
         "usage": usage,
     }
-    return json.dumps(document).encode().replace(RAW.encode(), mood.raw_text or RAW.encode())
 
 
 def _message(mood: Mood, received: Received) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.catalog import Model, build
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from shared.llm.port import Completion, Message, Request
+from shared.llm.port import Completion, Message, OnText, Request
 from shared.settings import LlmProvider, Settings
 
 API_KEY = "sk-not-for-the-log"
@@ -32,14 +32,20 @@ def request(max_call_s: float = STUCK_S, call_id: str = "call-1", **changes: Any
     return replace(Request(call_id, "turn-1", model(max_call_s=max_call_s), PROMPT, 256), **changes)
 
 
-def complete(provider: OpenAICompatibleProvider, asked: Request) -> Completion:
+def complete(provider: OpenAICompatibleProvider, asked: Request, on_text: OnText | None = None) -> Completion:
     """The outcome of a call that may never end if the code under test is wrong."""
     outcomes: list[Completion] = []
-    call = threading.Thread(target=lambda: outcomes.append(provider.complete(asked)), daemon=True)
+    call = threading.Thread(target=lambda: outcomes.append(provider.complete(asked, on_text)), daemon=True)
     call.start()
     call.join(STUCK_S)
     assert outcomes, "complete() neither returned nor timed out"
     return outcomes[0]
+
+
+def complete_live(provider: OpenAICompatibleProvider, asked: Request | None = None) -> tuple[Completion, list[str]]:
+    """The outcome, and the pieces of text that were told."""
+    pieces: list[str] = []
+    return complete(provider, asked or request(), pieces.append), pieces
 
 
 def complete_elsewhere(url: str, max_call_s: float = STUCK_S) -> Completion:

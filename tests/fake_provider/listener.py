@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from tests.fake_provider import moods
 from tests.fake_provider.answer import Answer
 from tests.fake_provider.moods import Mood, Received
+from tests.fake_provider.streamed import END, chunked
 
 if TYPE_CHECKING:
     from tests.fake_provider.server import FakeProvider
 
 CONTROL = "/control/"
+(KEEP_ALIVE,) = chunked([b": wait\n\n"], ended=False)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -66,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _deliver(self, mood: Mood, answer: Answer) -> None:
         provider = self.server.provider
-        self.close_connection = mood.delivery not in ("whole", "hold", "slow")
+        self.close_connection = mood.delivery not in ("whole", "hold", "slow", "stay_open")
         match mood.delivery:
             case "close":
                 return
@@ -77,9 +79,10 @@ class Handler(BaseHTTPRequestHandler):
                 self._trickle(b"HTTP/1.1 200 OK\r\nX-Slow: ", mood.seconds)
                 return
             case "trickle_body":
-                self._trickle(answer.head, mood.seconds)
+                is_stream = b"chunked" in answer.head
+                self._trickle(answer.head, mood.seconds, KEEP_ALIVE if is_stream else b" ")
                 return
-            case "cut_short":
+            case "cut_short" if mood.pieces is None:
                 self.wfile.write(answer.head + answer.body[: len(answer.body) // 2])
                 return
             case "slow":
@@ -88,13 +91,29 @@ class Handler(BaseHTTPRequestHandler):
                 provider.released.wait()
         if provider.closing.is_set():
             self.close_connection = True
+        elif mood.stepped:
+            self._step(answer)
         else:
             self.wfile.write(answer.head + answer.body)
+        if mood.delivery == "stay_open":
+            provider.closing.wait()
 
-    def _trickle(self, start: bytes, seconds: float) -> None:
+    def _step(self, answer: Answer) -> None:
+        """Write a part after each step that the test takes, and the end of the body with the last one."""
+        self.wfile.write(answer.head)
+        *parts, end = answer.parts if answer.parts[-1] == END else (*answer.parts, b"")
+        for part in parts:
+            self.server.provider.steps.acquire()
+            if self.server.provider.closing.is_set():
+                self.close_connection = True
+                return
+            self.wfile.write(part)
+        self.wfile.write(end)
+
+    def _trickle(self, start: bytes, seconds: float, drop: bytes = b" ") -> None:
         self.wfile.write(start)
         while not self.server.provider.closing.wait(seconds):
-            self.wfile.write(b" ")
+            self.wfile.write(drop)
 
     def _reset(self) -> None:
         # A linger of zero seconds turns the close into a reset.

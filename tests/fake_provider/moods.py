@@ -5,12 +5,21 @@ with the other members as arguments.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Delivery = Literal[
-    "whole", "hold", "slow", "then_close", "cut_short", "trickle_body", "trickle_headers", "reset", "close"
+    "whole",
+    "hold",
+    "slow",
+    "then_close",
+    "cut_short",
+    "trickle_body",
+    "trickle_headers",
+    "reset",
+    "close",
+    "stay_open",
 ]
 RAW = "<raw>"
 
@@ -35,7 +44,8 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Mood:
-    """`body` replaces the completion that is otherwise made of the fields above it."""
+    """`body` replaces the completion that is otherwise made of the fields above it. `pieces` are the body of a stream,
+    whether one was asked for or not. Where it is `stepped`, each piece of a stream waits for the server's `step()`."""
 
     message: Mapping[str, Any] | None = None  # None: an echo
     finish_reason: str = "stop"
@@ -46,6 +56,8 @@ class Mood:
     headers: Mapping[str, str] = field(default_factory=dict)
     delivery: Delivery = "whole"
     seconds: float = 0.0
+    pieces: Sequence[bytes] | None = None
+    stepped: bool = False
 
 
 def ok(
@@ -127,6 +139,13 @@ def html_200() -> Mood:
 def huge(size: int = 9 * 1024 * 1024) -> Mood:
     """A well-formed answer whose text has `size` bytes."""
     return Mood(_says("x" * size))
+
+
+def streamed(*pieces: str | bytes, stepped: bool = False, delivery: Delivery = "whole") -> Mood:
+    """A stream of these pieces. With `cut_short`, they are all, and the body does not end; with `stay_open`, the
+    connection stays open as well."""
+    told = [piece.encode() if isinstance(piece, str) else piece for piece in pieces]
+    return Mood(headers={"Content-Type": "text/event-stream"}, pieces=told, stepped=stepped, delivery=delivery)
 
 
 def slow(seconds: float) -> Mood:

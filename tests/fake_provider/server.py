@@ -29,6 +29,7 @@ class FakeProvider:
         """Port 0 takes a free one. It listens from here on and answers once it is entered."""
         self.released = threading.Event()
         self.closing = threading.Event()
+        self.steps = threading.Semaphore(0)
         self._log = RequestLog(log_path)
         self._rules: list[_Rule] = []
         self._choice: Choice | None = None
@@ -43,6 +44,7 @@ class FakeProvider:
     def __exit__(self, *_: object) -> None:
         self.closing.set()
         self.released.set()
+        self.steps.release(1000)
         self._server.shutdown()
         self._thread.join()
         self._server.close()
@@ -79,6 +81,10 @@ class FakeProvider:
     def release(self) -> None:
         """Let go of every request that is on hold, and of those that would be."""
         self.released.set()
+
+    def step(self, pieces: int = 1) -> None:
+        """Let so many pieces of a stepped stream go."""
+        self.steps.release(pieces)
 
     def clear(self) -> None:
         """Forget rules, choice and release. The log stays."""

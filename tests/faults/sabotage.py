@@ -8,7 +8,7 @@ from shared.catalog import Model
 from shared.db.engine import Database, Params, Row, Statement
 from shared.db.protocol import LOAD_NEW_TURN
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from shared.orchestration.attempts import Asker
 from shared.orchestration.steps import Ask, Attempt, Refused
 from shared.turns import journal
@@ -79,9 +79,9 @@ def _retries_on() -> None:
     """The client library asks again by itself, as they do unless they are told not to."""
     complete = OpenAICompatibleProvider.complete
 
-    def complete_(provider: OpenAICompatibleProvider, request: Request) -> Completion:
-        first = complete(provider, request)
-        return complete(provider, request) if first.status == "unknown" else first
+    def complete_(provider: OpenAICompatibleProvider, request: Request, on_text: OnText | None = None) -> Completion:
+        first = complete(provider, request, on_text)
+        return complete(provider, request, on_text) if first.status == "unknown" else first
 
     _replace(OpenAICompatibleProvider, complete=complete_)
 

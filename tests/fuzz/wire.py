@@ -6,6 +6,9 @@ Tokens are believed or not, text is always read, and an operator's line can alwa
 from dataclasses import asdict
 
 from shared.llm import chat_completions, converse
+from shared.llm.chat_stream import ChatStream
+from shared.llm.converse_stream import ConverseStream
+from shared.llm.live_answer import LiveAnswer
 from shared.llm.outcomes import Dialect, outcome
 from shared.llm.port import Completion, storable
 from shared.llm.provider_message import MAX_CHARACTERS
@@ -26,15 +29,33 @@ _MOST = _ASKED.model.context_window + _ASKED.max_output_tokens
 
 
 def attempt(data: bytes) -> None:
-    for read in (chat_completions.read_completion, converse.read_response):
+    for read, stream in ((chat_completions.read_completion, ChatStream), (converse.read_response, ConverseStream)):
+        dialect = Dialect("x-request-id", read, stream)
         _check(read(data, None))
         named = read(data, "request-1")
         assert named.provider_request_id == "request-1"
-        believed = outcome(Answer(200, {}, data), Dialect("x-request-id", read), _ASKED)
+        believed = outcome(Answer(200, {}, data), dialect, _ASKED)
         _check_outcome(believed)
         assert max(asdict(believed.usage).values()) <= _MOST
+        _check_live(data, dialect, believed)
         for status in (400, 403, 429, 500):
-            _check_outcome(outcome(Answer(status, {"retry-after": "1"}, data), Dialect("x-request-id", read), _ASKED))
+            _check_outcome(outcome(Answer(status, {"retry-after": "1"}, data), dialect, _ASKED))
+
+
+def _check_live(data: bytes, dialect: Dialect, whole: Completion) -> None:
+    """An answer that is read as it comes, in two pieces, is the same answer, and its pieces are its text."""
+    pieces: list[str] = []
+    live = LiveAnswer(dialect.stream(), pieces.append)
+    for part in (data[: len(data) // 2], data[len(data) // 2 :]):
+        live.take(part)
+    completion = outcome(Answer(200, {}, live.body()), dialect, _ASKED)
+    live.finish(completion)
+    if dialect.stream is ChatStream and data.isascii():
+        assert (completion.status, completion.text, completion.usage) == (whole.status, whole.text, whole.usage)
+    text = "".join(pieces)
+    assert text == storable(text)
+    if completion.status == "succeeded" and completion.stop_reason != "content_filtered":
+        assert text == completion.text
 
 
 def _check(completion: Completion) -> None:

@@ -26,9 +26,12 @@ from uuid6 import uuid7
 
 from infra_cdk.entries import ENTRIES
 from local import database, postgres
+from shared.catalog import catalog
 from shared.db.api import agents, sessions
 from shared.db.engine import Database, Row
 from shared.domain.money import Usage
+from shared.llm.port import Message, Request
+from shared.llm.providers import provider
 from shared.names import Env
 from tests.fake_bedrock import FakeBedrock
 from tests.fake_bedrock.environment import ENVIRONMENT, REGION
@@ -116,6 +119,14 @@ class Account:
         )
         return call["call_id"], call["hour"]
 
+    def stream(self) -> None:
+        """A call of the turns function whose text somebody reads as it comes."""
+        self._asking = "turns"
+        asked = Request(str(uuid7()), str(uuid7()), catalog()["fast"], (Message("user", "hello"),), 100)
+        pieces: list[str] = []
+        completion = provider().complete(asked, pieces.append)
+        assert completion.text == "".join(pieces) != "", completion
+
 
 def exercise(account: Account) -> None:
     """Every function, on every way that leads to AWS."""
@@ -127,6 +138,7 @@ def exercise(account: Account) -> None:
     agents.record_agent(account.app, events.TENANT, "writer", body)
     for mode in ("manual", "tag", "roundtable", "orchestrator"):
         account.post(mode, "@writer hello")
+    account.stream()
     turn_id = account.post("tag", "@writer hello", later=True)
     # Not enough for one call: it is handed over once more.
     account.invoke("worker", events.deliver(turn_id), 5.0)

@@ -79,7 +79,8 @@ def expected(method: str, path: str) -> Found | None:
 
 def function_of(method: Properties) -> str:
     """The name of the function behind a method."""
-    match = re.search(r"functions/<(\w+?)Alias\w{8}>/invocations", text(method["Integration"]["Uri"]))
+    uri = text(method["Integration"]["Uri"])
+    match = re.search(r"functions/<(\w+?)Alias\w{8}>/(response-streaming-)?invocations$", uri)
     assert match
     return match[1].lower()
 

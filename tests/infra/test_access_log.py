@@ -21,6 +21,7 @@ ALLOWED = {
     "$context.authorizer.latency": "A number.",
     "$context.integrationStatus": "A number.",
     "$context.integration.status": "A number.",
+    "$context.integration.timeToFirstContent": "A number.",
     "$context.integrationLatency": "A number.",
     "$context.wafResponseCode": "WAF_ALLOW or WAF_BLOCK.",
 }
@@ -48,6 +49,7 @@ def test_a_line_tells_who_was_slow_and_who_failed(template: Template) -> None:
         "$context.authorizer.status",
         "$context.authorizer.latency",
         "$context.integration.status",
+        "$context.integration.timeToFirstContent",
         "$context.integrationLatency",
     } <= set(json.loads(line(template)).values())
 

@@ -1,13 +1,17 @@
-"""A bundle's size is the largest function's with the two layers that it runs with."""
+"""A bundle's size, and what is in it beside the libraries."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra_cdk import bundle
-from infra_cdk.entries import ENTRIES
+from infra_cdk import app, bundle
+from infra_cdk.assets import LOOP, TASK, WRAPPER, Assets
+from infra_cdk.entries import ENTRIES, TURNS
+from infra_cdk.stages import DEV
 
 
 def test_a_bundle_is_as_large_as_its_layers_and_its_largest_function(
@@ -60,3 +64,43 @@ def test_a_bundle_has_its_notice_and_its_sbom(monkeypatch: pytest.MonkeyPatch, t
     core = bundle.bundle(tmp_path / "out", "aarch64", None, None).core
     for committed in (bundle.ROOT / "NOTICE", bundle.ROOT / "functions/sbom.cdx.json"):
         assert (core / committed.name).read_bytes() == committed.read_bytes()
+
+
+def _copy_without_mode(source: Path, target: Path) -> None:
+    """Copy as from a checkout that keeps no modes."""
+    shutil.copyfile(source, target / source.name if target.is_dir() else target)
+
+
+def test_only_the_turns_function_gets_the_program_that_starts_its_loop_and_it_is_executable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bundle, "_install", lambda *_: None)
+    monkeypatch.setattr(shutil, "copy", _copy_without_mode)
+    assets = bundle.bundle(tmp_path / "out", "aarch64", None, None)
+    programs = {entry.name: assets.function(entry.name) / LOOP for entry in ENTRIES}
+    assert [name for name, program in programs.items() if program.exists()] == [TURNS.name]
+    assert os.access(programs[TURNS.name], os.X_OK)
+    for module in ("runtime", "chunks", "stream"):
+        assert (assets.function(TURNS.name) / "functions" / f"{module}.py").exists()
+
+
+def test_lambda_is_told_the_place_where_it_unpacks_the_program() -> None:
+    assert f"{TASK}/{LOOP}" == WRAPPER == "/var/task/functions/runtime.sh"
+
+
+def test_the_program_is_executable_in_what_the_cdk_uploads(tmp_path: Path) -> None:
+    assets = Assets.empty(tmp_path / "build")
+    program = assets.function(TURNS.name) / LOOP
+    program.parent.mkdir()
+    program.touch(0o755)
+    app.build(tmp_path / "out", [DEV], assets).synth()
+    (staged,) = (tmp_path / "out").glob(f"asset.*/{LOOP}")
+    assert os.access(staged, os.X_OK)
+
+
+def test_a_digest_depends_on_which_files_are_executable(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.touch(0o644)
+    before = bundle.digest(tmp_path)
+    program.chmod(0o755)
+    assert bundle.digest(tmp_path) != before

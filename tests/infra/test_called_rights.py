@@ -21,6 +21,7 @@ Called = Mapping[str, set[Operation]]
 RIGHTS: Mapping[Operation, str] = MappingProxyType(
     {
         ("bedrock-runtime", "Converse"): "bedrock:InvokeModel",
+        ("bedrock-runtime", "ConverseStream"): "bedrock:InvokeModelWithResponseStream",
         ("s3", "GetObject"): "s3:GetObject",
         ("s3", "PutObject"): "s3:PutObject",
         ("s3", "ListObjectsV2"): "s3:ListBucket",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from infra_cdk.entries import INTEGRATION_SECONDS
+from infra_cdk.entries import ENTRIES, INTEGRATION_SECONDS, STREAM_SECONDS
 from infra_cdk.stages import Stage
 from shared.names import API_PREFIX, API_STAGE, ROUTES
 from tests.infra.rest_api import Found, answered, expected, function_of, tree
-from tests.infra.template import Template, text
+from tests.infra.template import Properties, Template, text
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 # Every part of a route's path, and one that is in none.
@@ -111,17 +111,40 @@ def permissions(template: Template, function: str) -> list[dict[str, object]]:
     return [one for one in allowed if text(one["FunctionName"]).startswith(f"<{function.title()}Alias")]
 
 
-def test_a_function_is_invoked_as_a_proxy_and_ends_first(template: Template) -> None:
-    integrations = [
-        method["Integration"]
+def test_every_method_has_the_transfer_mode_and_the_time_of_its_route(template: Template) -> None:
+    made = {
+        (name, node.path): method["Integration"]
         for node in tree(template).all()
         for name, method in node.methods.items()
         if name != "OPTIONS"
-    ]
-    assert len(integrations) > 10
-    assert {(one["Type"], one["TimeoutInMillis"]) for one in integrations} == {
-        ("AWS_PROXY", INTEGRATION_SECONDS * 1000)
     }
+    assert {one["Type"] for one in made.values()} == {"AWS_PROXY"}
+    buffered = ("BUFFERED", INTEGRATION_SECONDS * 1000, "invocations")
+    streamed = ("STREAM", STREAM_SECONDS * 1000, "response-streaming-invocations")
+    expected_to_stream = {(route.method, route.path) for route in ROUTES if route.is_streamed}
+    assert len(expected_to_stream) == 3
+    assert expected_to_stream < set(made)
+    for at, integration in made.items():
+        assert _transfer(integration) == (streamed if at in expected_to_stream else buffered), at
+
+
+def _transfer(integration: Properties) -> tuple[str, int, str]:
+    """The mode, the milliseconds and the way in which Lambda is invoked."""
+    mode = integration.get("ResponseTransferMode", "BUFFERED")
+    return mode, integration["TimeoutInMillis"], text(integration["Uri"]).rpartition("/")[2]
+
+
+def test_a_function_ends_before_the_gateway_gives_it_up() -> None:
+    for entry in ENTRIES:
+        if entry.serves:
+            assert entry.seconds < (STREAM_SECONDS if entry.streams else INTEGRATION_SECONDS)
+
+
+def test_a_function_that_streams_has_streamed_routes_and_no_others() -> None:
+    """API Gateway's event does not tell which mode a method has."""
+    for entry in ENTRIES:
+        modes = {route.is_streamed for route in ROUTES if route.function == entry.name}
+        assert modes == ({entry.streams} if entry.serves else set())
 
 
 def test_the_functions_behind_methods_are_those_of_the_table(template: Template) -> None:
@@ -149,7 +172,7 @@ def test_routes_that_run_turns_and_open_ones_have_throttles_of_their_own(templat
     }
     assert len(own) == 7
     assert made == {("/*", "*"): (stage.throttle_rate, stage.throttle_burst), **own}
-    assert stage.open_rate <= stage.turn_rate < stage.throttle_rate
+    assert max(stage.open_rate, stage.turn_rate) < stage.throttle_rate
     # Each process that answers `/health` keeps a connection.
     assert stage.open_burst < stage.connections / 4
 

@@ -6,6 +6,7 @@ import pytest
 
 from infra_cdk.entries import ENTRIES, JWKS, MIGRATE, Entry
 from infra_cdk.function import INTERFACE_ACTIONS
+from infra_cdk.rights import ASK_MODEL, STREAM_MODEL
 from infra_cdk.stage_catalog import ROOT
 from infra_cdk.stages import Stage
 from shared.catalog.file import read_catalog
@@ -33,7 +34,7 @@ ACCOUNT_REASONS = {
 NEEDS = {
     "serves": set[str](),
     "sends": {"sqs:SendMessage"},
-    "asks": {"bedrock:InvokeModel"},
+    "asks": {ASK_MODEL},
     "reads_log": {"s3:ListBucket", "s3:GetObject"},
     "reads_keys": {"s3:GetObject"},
     "writes_keys": {"s3:PutObject"},
@@ -82,6 +83,8 @@ def test_a_function_may_do_what_its_entry_says_and_nothing_else(template: Templa
     expected |= {"secretsmanager:GetSecretValue"} if entry is MIGRATE else set()
     for trait, actions in NEEDS.items():
         expected |= actions if getattr(entry, trait) else set()
+    if entry.asks and entry.serves:
+        expected.add(STREAM_MODEL)
     if entry.name == "worker":
         expected |= FEEDING
     assert {action for one in of(template, entry) for action in one.actions} == expected
@@ -128,7 +131,9 @@ def test_what_reaches_the_internet_has_no_right_on_the_database(template: Templa
 def test_models_are_named_one_by_one(template: Template, stage: Stage) -> None:
     """The three that a global profile takes, and each model only through its profile."""
     for entry in ENTRIES:
-        granted = {r for one in of(template, entry) if "bedrock:InvokeModel" in one.actions for r in one.resources}
+        asks = [one for one in of(template, entry) if ASK_MODEL in one.actions]
+        assert all((STREAM_MODEL in one.actions) is entry.serves for one in asks)
+        granted = {resource for one in asks for resource in one.resources}
         profile = f"arn:<AWS::Partition>:bedrock:{stage.region}:<AWS::AccountId>:inference-profile/"
         profiles = {model.model_id for model in read_catalog(ROOT / stage.catalog).values()}
         models = [model.removeprefix("global.") for model in profiles]
@@ -138,6 +143,7 @@ def test_models_are_named_one_by_one(template: Template, stage: Stage) -> None:
             | {f"arn:<AWS::Partition>:bedrock:::foundation-model/{model}" for model in models}
         )
         assert granted == (everything if entry.asks else set())
+        assert not [one for one in of(template, entry) if STREAM_MODEL in one.actions and one not in asks]
     for one in template.statements():
         if any("foundation-model" in resource for resource in one.resources):
             assert "bedrock:InferenceProfileArn" in one.conditions["StringEquals"]

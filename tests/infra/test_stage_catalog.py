@@ -35,6 +35,7 @@ from tests.infra.template import Template, listed, text
 ROOT = Path(__file__).parents[2]
 ASKERS = {f"{entry.title}Role" for entry in ENTRIES if entry.asks}
 SECRET_READ, INVOKE = "secretsmanager:GetSecretValue", "bedrock:InvokeModel"
+STREAM = "bedrock:InvokeModelWithResponseStream"
 START = "arn:<AWS::Partition>"
 SECRET_ARN = f"{START}:secretsmanager:eu-central-1:<AWS::AccountId>:secret:{SECRET}-??????"
 
@@ -105,6 +106,7 @@ class TestBedrock:
             f"{START}:bedrock:::foundation-model/{foundation}",
         }
         assert granted(both, INVOKE) == {(owner, resource) for owner in ASKERS for resource in expected}
+        assert granted(both, STREAM) == {("TurnsRole", resource) for resource in expected}
         assert let_through(both, "bedrock-runtime") == expected
 
     @pytest.mark.parametrize("name", ["away", "scripted"])
@@ -112,7 +114,7 @@ class TestBedrock:
         self, name: str, away: Template, tmp_path: Path
     ) -> None:
         template = away if name == "away" else template_of(SCRIPTED, tmp_path)
-        assert granted(template, INVOKE) == set()
+        assert granted(template, INVOKE) == granted(template, STREAM) == set()
         assert let_through(template, "bedrock-runtime") == set()
         assert not [one for one in template.resources("AWS::EC2::SecurityGroup") if one.startswith("NetworkBedrock")]
         assert Env.INVOCATION_LOG not in told(template, "reconciler")
@@ -159,6 +161,7 @@ class TestBedrock:
     def test_each_kind_of_id_takes_its_resources(self, model_id: str, resources: list[str], tmp_path: Path) -> None:
         template = template_of(BEDROCK + alias("fast", "bedrock", model_id), tmp_path)
         assert granted(template, INVOKE) == {(owner, resource) for owner in ASKERS for resource in resources}
+        assert granted(template, STREAM) == {("TurnsRole", resource) for resource in resources}
         assert let_through(template, "bedrock-runtime") == set(resources)
         for one in template.statements():
             if any(":bedrock:*:" in resource for resource in one.resources):

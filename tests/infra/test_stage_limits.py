@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from infra_cdk.entries import AUTHORIZER, ENTRIES
-from infra_cdk.stage_checks import ACCOUNT_CONCURRENCY, UNRESERVED
+from infra_cdk.stage_checks import ACCOUNT_CONCURRENCY, TURN_S, UNRESERVED
 from infra_cdk.stages import PROD, STAGES, Stage
+from shared.settings import Settings
 
 MONEY = ("budget_usd", "default_cap_usd", "platform_allowance_usd", "turn_usd", "turns_per_minute")
 WORKERS = PROD.worker_concurrency
+# Its throttle alone keeps a connection for each turn, so that it needs no reservation.
+CALM = replace(PROD, turn_rate=1, turn_burst=1)
 
 
 def changed(stage: Stage, **changes: Any) -> Stage:
@@ -65,7 +68,7 @@ def test_every_function_that_somebody_waits_for_keeps_its_concurrency_in_product
 
 
 def test_reserved_concurrency_leaves_a_hundred_of_the_account() -> None:
-    large = changed(PROD, connections=2_000, reserved={})
+    large = changed(CALM, connections=2_000, reserved={})
     most = ACCOUNT_CONCURRENCY - UNRESERVED - large.worker_concurrency
     reserving(large, api=most, worker=large.worker_concurrency)
     with pytest.raises(ValueError, match="must stay unreserved"):
@@ -74,18 +77,39 @@ def test_reserved_concurrency_leaves_a_hundred_of_the_account() -> None:
 
 def test_reserved_concurrency_is_at_most_the_connections_that_functions_may_open() -> None:
     assert PROD.shared_connections == 540
-    reserving(PROD, api=540 - WORKERS, worker=WORKERS, migrate=50, jwks=50)
+    reserving(CALM, api=540 - WORKERS, worker=WORKERS, migrate=50, jwks=50)
     for reserved in ({"api": 541 - WORKERS}, {"api": 541 - WORKERS, "worker": WORKERS}):
         with pytest.raises(ValueError, match="540 connections"):
-            reserving(PROD, **reserved)
+            reserving(CALM, **reserved)
     assert replace(PROD, proxy=False).shared_connections == 580
 
 
 def test_the_worker_reserves_what_its_queue_delivers_at_once() -> None:
     with pytest.raises(ValueError, match=f"{WORKERS} workers"):
-        reserving(PROD, worker=WORKERS - 1)
+        reserving(CALM, worker=WORKERS - 1)
 
 
 def test_concurrency_is_reserved_for_functions_that_exist() -> None:
     with pytest.raises(ValueError, match="nobody"):
-        reserving(PROD, nobody=1)
+        reserving(CALM, nobody=1)
+
+
+@pytest.mark.parametrize("name", ["dev", "staging"])
+def test_without_a_reservation_the_throttle_keeps_a_connection_for_each_turn(name: str) -> None:
+    stage = STAGES[name]
+    free = stage.shared_connections - stage.worker_concurrency - stage.open_burst
+    most = free - stage.turn_rate * TURN_S
+    assert stage.turn_burst <= most
+    assert changed(stage, turn_burst=most).turns_at_once == free
+    for more in ({"turn_burst": most + 1}, {"turn_rate": free // TURN_S + 1}):
+        with pytest.raises(ValueError, match=rf"{name} lets \d+ turns run at once"):
+            changed(stage, **more)
+
+
+def test_with_a_reservation_the_throttle_may_let_in_what_is_refused_at_once() -> None:
+    assert PROD.turns_at_once == PROD.reserved["turns"] < PROD.turn_burst + PROD.turn_rate * TURN_S
+
+
+def test_a_tenant_with_every_turn_that_it_may_have_leaves_most_processes_to_others() -> None:
+    most = Settings.model_fields["tenant_active_turns"].default
+    assert 10 * most <= PROD.reserved["turns"]

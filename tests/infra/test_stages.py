@@ -8,20 +8,17 @@ from pathlib import Path
 import pytest
 
 from infra_cdk import app
-from infra_cdk.assets import Assets
+from infra_cdk.assets import WRAPPER, Assets
 from infra_cdk.entries import (
     ENTRIES,
-    INTEGRATION_SECONDS,
     MIGRATE,
     RELEASED,
-    TURN_SECONDS,
     TURNS,
     WORKER,
     Entry,
 )
 from infra_cdk.stage_catalog import DEPLOYED
 from infra_cdk.stages import DEV, PROD, STAGES, Stage
-from shared.catalog import CALL_MARGIN_S
 from shared.names import Env, Role
 from shared.settings import Settings
 from tests.infra.template import Properties, Template, text
@@ -141,8 +138,13 @@ class TestFunctions:
         assert len(groups) == len(ENTRIES) + 5 + int(stage.proxy)
         assert {group["RetentionInDays"] for group in groups} == {stage.log_days}
 
-    def test_a_turn_has_time_to_be_published(self) -> None:
-        assert TURN_SECONDS + CALL_MARGIN_S <= TURNS.seconds < INTEGRATION_SECONDS
+    def test_only_the_turns_function_runs_the_loop_that_streams(self, template: Template) -> None:
+        wrapped = {name: variables(f).get("AWS_LAMBDA_EXEC_WRAPPER") for name, f in template.functions().items()}
+        assert wrapped == {entry.name: WRAPPER if entry is TURNS else None for entry in ENTRIES}
+
+    def test_what_a_turn_may_take_is_the_settings_default(self, template: Template) -> None:
+        """A test of deadlines holds the default against the function's time."""
+        assert not any(Env.TURN_SECONDS in variables(function) for function in template.functions().values())
 
     def test_they_are_tagged_for_the_bill(self, template: Template, stage: Stage) -> None:
         for function in template.functions().values():
@@ -158,7 +160,7 @@ class TestEnvironment:
 
     def test_every_variable_of_ours_is_known(self, template: Template) -> None:
         told = {name for function in template.functions().values() for name in variables(function)}
-        assert told - set(Env) == set()
+        assert told - set(Env) == {"AWS_LAMBDA_EXEC_WRAPPER"}
 
     def test_a_database_is_reached_by_a_token_over_tls_that_is_verified(self, template: Template, stage: Stage) -> None:
         for entry in RELEASED:
@@ -249,7 +251,7 @@ class TestQueue:
     def test_workers_are_as_many_as_the_database_can_bear(self, template: Template, stage: Stage) -> None:
         mapping = template.one("AWS::Lambda::EventSourceMapping")
         assert mapping["ScalingConfig"]["MaximumConcurrency"] == stage.worker_concurrency
-        assert 2 <= stage.worker_concurrency <= stage.connections // 3
+        assert 2 <= stage.worker_concurrency <= stage.connections // 4
         assert (mapping["BatchSize"], mapping["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
 
     def test_dead_letters_ring(self, template: Template) -> None:

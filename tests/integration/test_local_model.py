@@ -103,6 +103,22 @@ def test_temperature_zero_repeats_itself_and_a_repeated_prompt_is_read_from_the_
     assert second["usage"]["prompt_tokens_details"]["cached_tokens"] > 10
 
 
+def test_a_streamed_answer_has_the_text_and_the_count_of_a_whole_one(running: LocalModel) -> None:
+    entry = build(Settings.model_validate(SETTINGS))["fast"]
+    messages = (Message("system", "You are the Writer."), Message("user", "Say hello with an emoji: 👋"))
+    asked = Request("call", "turn", entry, messages, 24, temperature=0)
+    pieces: list[str] = []
+    with contextlib.closing(OpenAICompatibleProvider(running.base_url, running.api_key)) as provider:
+        whole = provider.complete(asked)
+        streamed = provider.complete(asked, pieces.append)
+    assert len(pieces) > 2
+    assert "".join(pieces) == streamed.text == whole.text
+    assert streamed.stop_reason == whole.stop_reason
+    counts = [(each.usage.prompt_tokens, each.usage.output_tokens) for each in (streamed, whole)]
+    assert counts[0] == counts[1]
+    assert streamed.usage.cache_read_tokens > 0
+
+
 def test_a_json_schema_is_kept(client: httpx.Client) -> None:
     keys = {"type": "array", "items": {"enum": ["writer", "critic"]}, "minItems": 1, "maxItems": 2}
     schema = {"type": "object", "properties": {"keys": keys}, "required": ["keys"], "additionalProperties": False}

@@ -27,21 +27,33 @@ def events(*parts: object) -> Mood:
 
 
 @pytest.mark.parametrize(
-    "mood",
+    ("mood", "error"),
     [
-        moods.raw(HALF | LIMITED),
-        moods.raw(HALF | {"code": 404}),
-        moods.raw(LIMITED | {"usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 99}}),
-        events({"choices": [{"delta": {"content": "Half of an"}}]}, LIMITED),
+        (moods.raw(HALF | LIMITED), "provider_error"),
+        (moods.raw({"choices": [HALF["choices"][0] | LIMITED]}), "provider_error"),
+        (moods.raw({"choices": [HALF["choices"][0] | {"finish_reason": "error"}]}), "provider_error"),
+        (moods.raw(HALF | {"code": 404}), "malformed_response"),
+        (
+            moods.raw(LIMITED | {"usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 99}}),
+            "malformed_response",
+        ),
+        (events({"choices": [{"delta": {"content": "Half of an"}}]}, LIMITED), "provider_error"),
     ],
-    ids=["error beside it", "code beside it", "count beside it", "error behind it"],
+    ids=[
+        "error beside it",
+        "error within it",
+        "error for its end",
+        "code beside it",
+        "count beside it",
+        "error behind it",
+    ],
 )
 def test_half_an_answer_is_unknown_when_its_error_names_a_refusal(
-    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, mood: Mood
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, mood: Mood, error: str
 ) -> None:
     fake_provider.add(mood)
     completion = openai_compatible.complete(request())
-    assert (completion.status, completion.error) == ("unknown", "malformed_response")
+    assert (completion.status, completion.error) == ("unknown", error)
 
 
 @pytest.mark.parametrize("mood", [moods.raw(LIMITED | {"choices": []}), events(LIMITED)], ids=["json", "events"])

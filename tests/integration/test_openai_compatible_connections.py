@@ -114,9 +114,9 @@ def fail(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     ("place", "status", "error"),
     [
-        ("httpx.AsyncClient.stream", "unbilled", "unavailable"),
+        ("httpcore.Request", "unbilled", "unavailable"),
         ("shared.llm.openai_compatible.json.dumps", "unbilled", "unavailable"),
-        ("httpx.Response.aiter_raw", "unknown", "connection_lost"),
+        ("httpcore.Response.iter_stream", "unknown", "connection_lost"),
         ("shared.llm.exchange.outcome", "unknown", "connection_lost"),
     ],
 )

@@ -62,6 +62,22 @@ def test_an_answer_has_text_that_can_be_stored_and_a_credible_count(
     assert completion.retry_after_s is None
 
 
+@pytest.mark.parametrize("changes", REQUESTS.values(), ids=REQUESTS)
+def test_the_text_is_told_in_pieces_and_the_outcome_is_the_same(
+    asked: tuple[Provider, Request], changes: dict[str, Any]
+) -> None:
+    provider, request = asked
+    request = replace(request, **changes)
+    pieces: list[str] = []
+    live = provider.complete(request, pieces.append)
+    whole = provider.complete(request)
+    assert pieces
+    assert all(piece and piece == storable(piece) for piece in pieces)
+    assert "".join(pieces) == live.text
+    ids = {"provider_request_id": None}
+    assert replace(live, **ids) == replace(whole, **ids)  # type: ignore[arg-type]
+
+
 def test_the_same_prompt_gets_the_same_answer_from_any_thread(asked: tuple[Provider, Request]) -> None:
     """A turn asks its agents at the same time, from several threads."""
     provider, request = asked

@@ -21,7 +21,7 @@ from shared.db.api.sessions import (
 )
 from shared.db.api.summaries import load_archive, load_audit, load_summaries
 from shared.db.protocol import ACCEPT
-from shared.db.turns import load_turn
+from shared.db.turns import load_standing, load_turn
 from shared.domain.actor import Actor
 from shared.errors import Forbidden, NotFound, PantheonError, SessionDeleted
 from shared.operations.retention import delete_untouched
@@ -39,6 +39,7 @@ READS: dict[str, Callable[[CouncilRoom, Actor, UUID, UUID], Any]] = {
     "archive": lambda room, actor, session_id, _: load_archive(room.db, actor, session_id, PageRequest()),
     "export": lambda room, actor, session_id, _: load_export(room.db, actor, session_id, None),
     "turn": lambda room, actor, _, turn_id: load_turn(room.db, actor, turn_id),
+    "standing": lambda room, actor, _, turn_id: load_standing(room.db, actor, turn_id),
     "audit": lambda room, actor, _, turn_id: load_audit(room.db, actor, turn_id),
 }
 WRITES: dict[str, Callable[[CouncilRoom, Actor, UUID, UUID], Any]] = {

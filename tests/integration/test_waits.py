@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from functions.api import history
+from functions.api import history, waiting
 from functions.http import Caller, caller, create_app, lambda_handler
 from local.gateway.worker import LambdaContext
 from shared.db.api.waits import _END, _TAKE, SLOTS, wait_slot
@@ -89,7 +89,7 @@ class TestSlots:
 
 
 class Clock:
-    """The time of `functions.api.history`: sleeping takes none."""
+    """The time of `functions.api.waiting`: sleeping takes none."""
 
     def __init__(self, asleep: Callable[[], object]) -> None:
         self.now, self.sleeps, self._asleep = 0.0, 0, asleep
@@ -112,14 +112,15 @@ def asleep() -> list[object]:
 @pytest.fixture
 def clock(room: CouncilRoom, asleep: list[object], monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(lambda: asleep.append((room.row(_IN_TRANSACTION)["open"], len(taken(room)))))
-    monkeypatch.setattr(history, "time", clock)
+    monkeypatch.setattr(waiting, "time", clock)
     return clock
 
 
 @pytest.fixture
 def read(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, logging_as_it_was: None) -> Callable[..., dict[str, Any]]:
     """GET /turns/{id}, with a query."""
-    monkeypatch.setattr(history, "database", lambda: room.db)
+    for module in (history, waiting):
+        monkeypatch.setattr(module, "database", lambda: room.db)
     app = create_app("Pantheon")
     app.include_router(history.router)
     app.dependency_overrides[caller] = lambda: Caller("user-1", room.tenant_id, None, ("member",))
@@ -150,7 +151,7 @@ class TestRequest:
     ) -> None:
         turn_id = room.take("@writer hello", later=True).turn_id
         clock = Clock(lambda: room.resume(turn_id))
-        monkeypatch.setattr(history, "time", clock)
+        monkeypatch.setattr(waiting, "time", clock)
         assert read(turn_id, "wait=20")["status"] == "completed"
         assert clock.sleeps == 1
 

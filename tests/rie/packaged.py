@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from infra_cdk.assets import Assets
-from infra_cdk.entries import ENTRIES, MIGRATE
+from infra_cdk.entries import ENTRIES, MIGRATE, TURNS
 from local import database, postgres
 from local.emulator import Emulator, Function, emulate
 from local.event_source import build_sqs_event
@@ -67,6 +67,7 @@ class Lambdas:
                 self._environment(name),
                 TOOLS,
                 PYTHON,
+                loop="functions.runtime" if entry == TURNS else "awslambdaric",
             )
             self._running[name] = self._resources.enter_context(emulate(function, self._folder / f"{name}.log"))
         return self._running[name]
@@ -122,7 +123,7 @@ def session_id(lambdas: Lambdas) -> str:
     return str(made["id"])
 
 
-def post_turn(lambdas: Lambdas, session_id: str, key: str, **headers: str) -> tuple[int, Any]:
+def posting(session_id: str, key: str, **headers: str) -> dict[str, Any]:
     posted = event("turns_post")
     path = f"{API_PREFIX}/sessions/{session_id}/turns"
     posted |= {"path": path, "pathParameters": {"session_id": session_id}}
@@ -130,7 +131,11 @@ def post_turn(lambdas: Lambdas, session_id: str, key: str, **headers: str) -> tu
     for name, value in {"Idempotency-Key": key, **headers}.items():
         posted["headers"][name], posted["multiValueHeaders"][name] = value, [value]
     posted["requestContext"]["path"] = f"/{API_STAGE}{path}"
-    return lambdas.http("turns", posted)
+    return posted
+
+
+def post_turn(lambdas: Lambdas, session_id: str, key: str, **headers: str) -> tuple[int, Any]:
+    return lambdas.http("turns", posting(session_id, key, **headers))
 
 
 def test_the_api_is_healthy(lambdas: Lambdas) -> None:
@@ -146,6 +151,16 @@ def test_the_contract_is_in_the_bundle(lambdas: Lambdas) -> None:
 def test_a_turn_is_answered_and_read_again(lambdas: Lambdas, session_id: str) -> None:
     status, turn = post_turn(lambdas, session_id, "first")
     assert (status, turn["status"], len(turn["replies"])) == (201, "completed", 1)
+    assert lambdas.http("api", request("GET", f"turns/{turn['id']}")) == (200, turn)
+
+
+def test_a_turn_is_streamed_with_its_events(lambdas: Lambdas, session_id: str) -> None:
+    answer = lambdas["turns"].invoke(posting(session_id, "streamed", Accept="text/event-stream"))
+    assert (answer["statusCode"], answer["headers"]["content-type"]) == (200, "text/event-stream")
+    blocks = answer["body"].split("\n\n")
+    names = [line for block in blocks for line in block.split("\n") if line.startswith("event: ")]
+    assert (names[0], names[-1]) == ("event: turn", "event: turn.ended")
+    turn = json.loads(blocks[-2].rpartition("data: ")[2])
     assert lambdas.http("api", request("GET", f"turns/{turn['id']}")) == (200, turn)
 
 

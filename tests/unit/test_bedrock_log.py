@@ -46,6 +46,22 @@ def test_without_the_answer_bedrocks_own_counts_are_taken() -> None:
     assert read(without_answer() | {"input": counts}) == [ProviderRecord(CALL_ID, billed=True, usage=Usage(35, 446))]
 
 
+def test_a_record_of_a_stream_has_the_tokens_of_its_answer() -> None:
+    """The answer is whole, or in events. Without its last event, Bedrock's own counts are taken."""
+    whole = record(operation="ConverseStream")
+    usage = whole["output"]["outputBodyJson"]["usage"]
+    said = [{"messageStart": {"role": "assistant"}}, {"contentBlockDelta": {"delta": {"text": "sesame"}}}]
+    events = [[*said, {"metadata": {"usage": usage, "metrics": {"latencyMs": 1}}}], said, []]
+    streams = [without_answer(outputBodyJson=each) | {"operation": "ConverseStream"} for each in events]
+    assert read(whole, *streams) == [RECORD, RECORD, COUNTED, COUNTED]
+
+
+def test_a_stream_that_failed_after_its_first_words_is_billed() -> None:
+    cut = without_answer() | {"operation": "ConverseStream", "errorCode": "ModelStreamErrorException"}
+    refused = record(operation="ConverseStream", errorCode="ThrottlingException", output=None)
+    assert read(cut, refused) == [COUNTED, REFUSED]
+
+
 def test_what_the_answer_says_goes_before_bedrocks_own_counts() -> None:
     """It is what the journal would have kept."""
     wrong = record()
@@ -106,7 +122,8 @@ def test_more_than_what_is_asked_for_is_left_alone() -> None:
         record(schemaType="AgentInvocationLog"),
         record(schemaVersion="2.0"),
         record(schemaVersion=None),
-        record(operation="ConverseStream"),
+        record(operation="InvokeModelWithResponseStream"),
+        record(operation="ConverseStream", output={"outputBodyJson": [{"metadata": {"usage": {"inputTokens": 1}}}]}),
         record(output=None),
         record(output=[]),
         record(output={}),

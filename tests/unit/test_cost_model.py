@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from math import ceil
 
 import pytest
 
 from bench import cost_page
 from bench.anonymous import by_kind
+from bench.answers import mean_bytes, mean_requests, streamed_bytes
 from bench.assumed import ASSUMED
 from bench.cost_model import PARTS, Month, first_limits
 from bench.footprint import Footprint
+from infra_cdk.stage_checks import TURN_S
 from infra_cdk.stages import PROD, STAGES, Stage
 
 FOOTPRINT = Footprint.kept()
@@ -60,7 +63,8 @@ def test_the_way_to_providers_costs_what_is_sent_and_a_gateway_also_its_hours_an
     )
     # Four bytes a token: three agents, the manager, and a twelfth of two calls for a summary.
     prompts = (3 * 2500 + 1200 + 2 * 2500 / 12) * 4 / 1000
-    answers = (3 * 300 + 60 + 2 * 300 / 12) * 4 / 1000
+    # Beside each token of an agent, 250 bytes of the chunk that it comes in.
+    answers = ((3 * 300 + 60 + 2 * 300 / 12) * 4 + 3 * 300 * 250) / 1000
     assert none.providers_usd() == 0
     assert ipv6.providers_usd() == pytest.approx(prompts * 0.09)
     hours = 2 * 730 * (0.052 + 0.005)
@@ -86,6 +90,43 @@ def test_a_request_costs_what_a_rest_api_and_its_web_acl_cost() -> None:
     assert of_requests(PROD) == pytest.approx(4 * (3.70 + 0.60))
     rest = [Month(stage, 0, FOOTPRINT).costs()["front door"] for stage in (PROD, without)]
     assert rest[0] - rest[1] == pytest.approx(6)
+
+
+def test_a_streamed_answer_is_a_request_for_each_10_mb_that_it_begins() -> None:
+    # 900 tokens of agents, each in an event of its own, and the replies and the turn after them.
+    small = 900 * (52 + 4) + 2 * FOOTPRINT.response_bytes
+    assert streamed_bytes(ASSUMED, FOOTPRINT) == small
+    assert mean_requests(ASSUMED, FOOTPRINT) == 1
+    over = replace(ASSUMED, event_bytes=10_000_000 // 900)
+    assert mean_requests(over, FOOTPRINT) == 2
+    assert mean_requests(replace(over, streamed=0.25), FOOTPRINT) == 1.25
+    whole = replace(ASSUMED, streamed=0.0)
+    assert (mean_bytes(ASSUMED, FOOTPRINT), mean_bytes(whole, FOOTPRINT)) == (small, FOOTPRINT.response_bytes)
+    more = replace(PROD, waf_rate=None)
+    by_requests = [Month(more, 1_000_000, FOOTPRINT, one).costs()["front door"] for one in (ASSUMED, over)]
+    assert by_requests[1] - by_requests[0] == pytest.approx(3.70)
+
+
+def test_a_turn_runs_where_it_was_posted_unless_it_outlasts_its_time() -> None:
+    assert Month(PROD, 1, FOOTPRINT).handed_over() == ASSUMED.posted_for_later == 0.01
+    slow = replace(ASSUMED, tokens_a_second=1.0)
+    assert Month(PROD, 1, FOOTPRINT, slow).turn_s() > 900
+    assert Month(PROD, 1, FOOTPRINT, slow).handed_over() == 1.0
+
+
+def test_a_turn_that_is_handed_over_costs_an_invocation_a_log_and_three_requests_to_the_queue() -> None:
+    turns = 1_000_000
+    all_later = replace(ASSUMED, posted_for_later=1.0)
+    some, every = (Month(PROD, turns, FOOTPRINT, assumed).costs() for assumed in (ASSUMED, all_later))
+    more = 0.99 * turns
+    assert every["queue"] - some["queue"] == pytest.approx(more * 3 * 0.0000004)
+    restored = 0.005 * PROD.memory_mb / 1024 * 0.0001397998
+    assert every["Lambda"] - some["Lambda"] == pytest.approx(more * (0.0000002 + restored))
+    assert every["logs and metrics"] > some["logs and metrics"]
+
+
+def test_the_stages_count_with_the_same_turn() -> None:
+    assert ceil(Month(PROD, 1, FOOTPRINT).turn_s()) == TURN_S
 
 
 def test_the_authorizer_runs_once_a_turn_and_the_keys_are_copied_every_five_minutes() -> None:

@@ -9,14 +9,16 @@ import pytest
 
 from shared.domain.money import TOKEN_CLASSES
 from shared.llm import chat_completions, converse
+from shared.llm.chat_stream import ChatStream
+from shared.llm.converse_stream import ConverseStream
 from shared.llm.outcomes import Dialect, outcome
 from shared.llm.port import Completion, Message, Request
 from shared.llm.tokens import most_input_tokens
 from shared.llm.wire import Answer
 from tests.fake_provider.calls import model, request
 
-_CHAT = Dialect("x-request-id", chat_completions.read_completion)
-_CONVERSE = Dialect("x-request-id", converse.read_response)
+_CHAT = Dialect("x-request-id", chat_completions.read_completion, ChatStream)
+_CONVERSE = Dialect("x-request-id", converse.read_response, ConverseStream)
 _SHORT = replace(request(), model=replace(model(), context_window=1000), max_output_tokens=100)
 # A token a byte, and by far more of them than our own window: what is real is not refused.
 _DENSE = replace(_SHORT, messages=(Message("user", "\U0001f9e9" * 1000),))

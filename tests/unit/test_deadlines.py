@@ -1,10 +1,11 @@
 """Deadlines that have to fit into each other: a dead database is noticed before whoever waits for it is killed."""
 
 import migrations
-from infra_cdk.entries import HTTP_SECONDS, SWEEPER
+from infra_cdk.entries import HTTP_SECONDS, SWEEPER, TURNS
 from shared.db import engine
 from shared.db.engine import ANSWER_S, LONG_ANSWER_S
 from shared.db.usage import roll_up
+from shared.settings import Settings
 from shared.turns import journal
 
 CONNECT_S = engine._CONNECT_S
@@ -15,7 +16,14 @@ GIVING_UP_S = ANSWER_S + TRIES * CONNECT_S + PAUSES_S
 
 
 def test_a_turn_gives_a_dead_database_up_before_its_function_is_killed() -> None:
-    assert GIVING_UP_S < HTTP_SECONDS
+    """Its last call may end when the turn's time is over."""
+    assert Settings.model_fields["turn_seconds"].default + GIVING_UP_S < TURNS.seconds
+
+
+def test_api_gateway_waits_in_silence_for_as_long_as_a_turn_may_run() -> None:
+    """A turn that is answered as JSON sends nothing before it has ended."""
+    silence_s = 5 * 60
+    assert TURNS.seconds <= silence_s
 
 
 def test_it_does_so_while_it_has_its_lease() -> None:

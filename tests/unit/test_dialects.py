@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from shared.catalog import Dialect
-from shared.llm.dialects import KNOWN_S, Dialects, temperature
+from shared.llm.dialects import KNOWN_S, STREAM, Dialects, is_streamed, temperature
 from tests.fake_provider.calls import model, request
 
 
@@ -18,6 +18,18 @@ def test_a_refused_part_is_sent_again_after_an_hour() -> None:
     assert dialects.refused("fast") == {"temperature", "thinking"}
     now[0] = KNOWN_S
     assert dialects.refused("fast") == {"thinking"}
+
+
+def test_a_part_that_costs_an_unknown_outcome_is_left_out_for_good() -> None:
+    now = [0.0]
+    dialects = Dialects(lambda: now[0])
+    dialects.learn_for_good("fast", STREAM)
+    # A refusal that comes later does not shorten it.
+    dialects.learn("fast", STREAM)
+    now[0] = 1000 * KNOWN_S
+    assert dialects.refused("fast") == {STREAM}
+    assert not is_streamed(request(), dialects.refused("fast"))
+    assert is_streamed(request(), dialects.refused("deep"))
 
 
 @pytest.mark.parametrize(

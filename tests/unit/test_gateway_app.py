@@ -27,6 +27,8 @@ class FakePool:
         await asyncio.sleep(self._seconds)
         return self._result
 
+    open = invoke
+
 
 def ask(pool: FakePool, method: str, path: str, buffered_s: float = 29.0) -> httpx.Response:
     async def inside() -> httpx.Response:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -15,9 +16,9 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
+from functions.accept import prefers
 from functions.agent_schemas import NewAgent
 from functions.api.markdown import render
-from functions.api.usage import prefers_csv
 from functions.moments import read_day, read_time
 from functions.requests import SessionId
 from functions.schemas import NewSession, NewTurn
@@ -35,7 +36,9 @@ from shared.errors import PantheonError
 from shared.identity.key_set import KeySet
 from shared.identity.token import InvalidToken, verify
 from shared.llm.chat_completions import read_completion
+from shared.llm.chat_stream import ChatStream
 from shared.llm.converse import metadata_value, read_response
+from shared.llm.live_answer import LiveAnswer
 from shared.llm.outcomes import Dialect, Sent, outcome
 from shared.llm.port import Completion, Message, Request, cut, storable
 from shared.llm.structured import parse
@@ -79,7 +82,7 @@ KEYS = KeySet(lambda: Issuer("first").key_set)
 SUMMARY = Summary(1, "", tuple(Item(f"F{n}", "key_facts", f"Fact {n}.", 1) for n in range(1, 41)), {"key_facts": 40})
 TALK = Conversation(ROSTER, (), "Hello.", summary=SUMMARY)
 REQUEST = Request("1", "2", CATALOG["fast"], (Message("user", "Hello."),), 100)
-CHAT = Dialect("x-request-id", read_completion)
+CHAT = Dialect("x-request-id", read_completion, ChatStream)
 
 
 def said(text: str) -> Completion:
@@ -109,7 +112,6 @@ def _allowed(text: str) -> None:
 
 
 def _preferred(text: str) -> None:
-    # Its module makes an event loop when it is imported.
     from functions.turns import handler
 
     handler._wants_later(text)
@@ -153,6 +155,16 @@ def _streamed(text: str) -> object:
     return read_completion(f"data: {event}\n\ndata: {text}".encode())
 
 
+def _live(text: str) -> object:
+    """As it comes, some bytes at a time."""
+    live = LiveAnswer(ChatStream(), lambda _: None)
+    event = json.dumps({"choices": [{"delta": {"content": text}, "message": {"content": text}}]})
+    body = f"data: {event}\n\ndata: {text}\ndata: {text}".encode()
+    for start in range(0, len(body), 50):
+        live.take(body[start : start + 50])
+    return live.body()
+
+
 def _throttled(text: str) -> object:
     return outcome(Answer(429, {"retry-after": text, "x-request-id": text}), CHAT, REQUEST)
 
@@ -180,6 +192,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "refusal of a provider": _refusal,
         "words of a provider": _told,
         "streamed chat completion": _streamed,
+        "live chat completion": _live,
         "headers of a provider": _throttled,
         "metadata": metadata_value,
         "storable text": storable,
@@ -200,7 +213,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "day": read_day,
         "time": read_time,
         "groups": lambda text: read_groups([text], ["day"]),
-        "Accept": prefers_csv,
+        "Accept": partial(prefers, "text/csv"),
         "Prefer": _preferred,
         "message of the queue": TurnMessage.from_json,
         "turn": _body(NewTurn),

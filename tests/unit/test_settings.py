@@ -40,7 +40,7 @@ def test_what_is_required_is_enough(environment: pytest.MonkeyPatch) -> None:
     for name in (Env.STAGE, Env.LLM_PROVIDER):
         environment.delenv(name)
     values = settings()
-    assert (values.stage, values.llm_provider, values.turn_seconds) == ("local", "local", 25.0)
+    assert (values.stage, values.llm_provider, values.turn_seconds) == ("local", "local", 240.0)
     assert (values.llm_base_url, values.llm_api_key, values.max_call_s) == (None, None, None)
 
 

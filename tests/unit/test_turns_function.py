@@ -1,6 +1,7 @@
 """The turns function's real handler around a turn that is handed over to the queue."""
 
 import json
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -86,3 +87,18 @@ def test_a_queue_that_cannot_be_reached_costs_the_client_nothing(
     (line,) = log_lines()
     assert (line["message"], line["level"], line["error"]) == ("turns not sent", "WARNING", "EndpointConnectionError")
     assert "acme" not in json.dumps(line)
+
+
+@pytest.mark.parametrize(("invocation_s", "turn_s"), [(300.0, 240.0), (30.0, 28.0)])
+def test_turn_leaves_its_invocation_time_for_the_last_bytes(
+    turns: Handler, handed_over: Taken, environment: pytest.MonkeyPatch, invocation_s: float, turn_s: float
+) -> None:
+    left: list[float] = []
+
+    def take_turn(runner: Runner, _: TurnRequest) -> TurnOutcome:
+        left.append(runner.seconds_left())
+        return TurnOutcome(TURN_ID, "accepted", "{}")
+
+    environment.setattr("functions.turns.handler.take_turn", take_turn)
+    post(turns, LambdaContext("unit", "request-1", time.monotonic() + invocation_s))
+    assert turn_s - 1 < left[0] <= turn_s

@@ -1,0 +1,36 @@
+"""Reads from `Accept` whether a client prefers another media type to JSON."""
+
+import re
+from typing import Final
+
+_JSON: Final = "application/json"
+_QUALITY: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+
+
+def prefers(media_type: str, accept: str) -> bool:
+    """Whether the client prefers `media_type` to JSON.
+
+    The higher quality wins, then the more specific range, then the first one. A range that both are in gives JSON.
+    """
+    ranges = [_range(text) for text in accept.lower().split(",")]
+    return _rank(media_type, ranges) > _rank(_JSON, ranges)
+
+
+def _range(text: str) -> tuple[str, float]:
+    """A media range without its parameters, and its quality. A quality that cannot be read counts as 1."""
+    named, *parameters = (part.strip() for part in text.split(";"))
+    for parameter in parameters:
+        name, _, value = (part.strip() for part in parameter.partition("="))
+        if name == "q" and _QUALITY.fullmatch(value):
+            return named, float(value)
+    return named, 1.0
+
+
+def _rank(media_type: str, ranges: list[tuple[str, float]]) -> tuple[float, int, int]:
+    """Quality, specificity and place of the most specific range that `media_type` is in. Higher is better."""
+    ways = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    found = [(-ways.index(named), -place, quality) for place, (named, quality) in enumerate(ranges) if named in ways]
+    if not found:
+        return 0.0, 0, 0
+    specificity, place, quality = max(found)
+    return (quality, specificity, place) if quality else (0.0, 0, 0)

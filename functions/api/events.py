@@ -1,0 +1,89 @@
+"""Follow a turn by its events, whatever process runs it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Response
+
+from functions.api.waiting import read_news
+from functions.requests import CurrentCaller, TurnId
+from functions.server_sent_events import COMMENT, HEADERS, MEDIA_TYPE, encode, retry
+from functions.strict_route import StrictRoute
+from shared.db.api.history import PAGE_BYTES
+from shared.db.engine import database
+from shared.db.turns import load_standing
+from shared.domain.actor import Actor
+from shared.domain.standing import events_after
+from shared.domain.turn_events import Event, Progress
+from shared.errors import InvalidRequest
+from shared.names import API_PREFIX
+
+router = APIRouter(prefix=API_PREFIX, route_class=StrictRoute)
+
+_WAIT_S = 20.0
+# After so many milliseconds a client asks again. Without a slot it cannot wait here, so it asks later.
+_RETRY_MS, _RETRY_WITHOUT_SLOT_MS = 200, 2_000
+
+
+class EventStream(Response):
+    """`media_type` is for the document."""
+
+    media_type = MEDIA_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """`over`: the client has seen the end."""
+
+    events: Sequence[Event]
+    over: bool
+
+    @property
+    def worth_telling(self) -> bool:
+        return self.over or bool(self.events)
+
+
+@router.get(
+    "/turns/{turn_id}/events",
+    response_class=EventStream,
+    responses={204: {"description": "The client has seen `turn.ended`. There is nothing more."}},
+)
+async def follow_turn(
+    caller: CurrentCaller, turn_id: TurnId, last_event_id: Annotated[str | None, Header()] = None
+) -> Response:
+    """The events of a turn after `Last-Event-ID`, or all of them. `Last-Event-ID` may be of the stream that posted the
+    turn. The answer comes as soon as there is an event, after 20 s at the latest. An answer ends at 4 MB. It says in
+    `retry` when to ask again. A tenant has at most 8 waits at once; a further one answers at once."""
+    news, waited = read_news(
+        caller.tenant_id, lambda: _read(caller.actor, turn_id, last_event_id), lambda news: news.worth_telling, _WAIT_S
+    )
+    if news.over:
+        return Response(status_code=204, headers={"Cache-Control": HEADERS["Cache-Control"]})
+    pause = retry(_RETRY_MS if waited else _RETRY_WITHOUT_SLOT_MS)
+    return EventStream(pause + (_within(news.events) or COMMENT), headers=dict(HEADERS))
+
+
+def _read(actor: Actor, turn_id: UUID, last_event_id: str | None) -> _News:
+    standing = load_standing(database(), actor, turn_id)
+    # After the turn was found, because 404 comes before 422.
+    seen = _progress(last_event_id)
+    return _News(events_after(seen, standing), over=seen is not None and seen.ended)
+
+
+def _progress(last_event_id: str | None) -> Progress | None:
+    try:
+        return None if last_event_id is None else Progress.from_id(last_event_id)
+    except ValueError:
+        raise InvalidRequest("The header Last-Event-ID is no id of an event of a turn.") from None
+
+
+def _within(events: Sequence[Event]) -> bytes:
+    """Write as many events as an answer may hold, and one at least. The next request gets the others."""
+    text = b""
+    for written in map(encode, events):
+        if text and len(text) + len(written) > PAGE_BYTES:
+            break
+        text += written
+    return text

@@ -1,0 +1,32 @@
+"""Write the events of a turn as text/event-stream."""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from shared.domain.turn_events import Delta, Event
+
+MEDIA_TYPE: Final = "text/event-stream"
+HEADERS: Final[Mapping[str, str]] = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"}
+# Clients ignore it. It keeps a connection alive.
+COMMENT: Final = b":\n\n"
+
+
+def encode(event: Event | Delta) -> bytes:
+    """Write an event and the empty line that ends it. Raises ValueError if its data is not one line."""
+    if isinstance(event, Delta):
+        # ASCII, because a piece may hold one half of a surrogate pair. The next piece holds the other half.
+        return _written("reply.delta", json.dumps({"position": event.position, "text": event.text}), None)
+    return _written(event.name, event.data, event.id)
+
+
+def retry(milliseconds: int) -> bytes:
+    """Write the pause before a client connects again."""
+    return f"retry: {milliseconds}\n\n".encode()
+
+
+def _written(name: str, data: str, id_: str | None) -> bytes:
+    if "\n" in data or "\r" in data:
+        raise ValueError("The data of an event is one line.")
+    id_line = "" if id_ is None else f"id: {id_}\n"
+    return f"{id_line}event: {name}\ndata: {data}\n\n".encode()
