@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
 from pydantic import PlainValidator
 
 from functions.http import Caller, caller
@@ -49,3 +49,5 @@ RequestedPage = Annotated[PageRequest, Depends(_page)]
 # A malformed id is 404, as is one that nobody has. It is a type and no dependency, which costs FastAPI twice the time.
 SessionId = Annotated[UUID, PlainValidator(_uuid, json_schema_input_type=str)]
 TurnId = SessionId
+# The key of an agent or a council. Another key than these cannot exist, and is 404.
+Key = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]

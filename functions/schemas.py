@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from functions.names import MAX_NAME_CHARACTERS, not_blank, still_a_line, visible_name
@@ -47,6 +47,7 @@ Prompt = Annotated[Text, _bounds(1, MAX_PROMPT_BYTES), AfterValidator(_within_by
 Title = Annotated[Text, _bounds(0, 200)]
 AgentKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Mode = Literal["manual", "tag", "roundtable", "orchestrator", "council"]
+FanOut = Literal["sequential", "parallel"]
 
 
 def _distinct(keys: list[str]) -> list[str]:
@@ -56,6 +57,18 @@ def _distinct(keys: list[str]) -> list[str]:
 
 
 Roster = Annotated[list[AgentKey], Field(min_length=1, max_length=32), AfterValidator(_distinct)]
+
+
+def _of_the_roster(key: str | None, info: ValidationInfo) -> str | None:
+    """Refuse a chair that is not in `agent_keys`, a field before this one."""
+    roster: Any = info.data.get("agent_keys")
+    if key is not None and roster is not None and key not in roster:
+        raise PydanticCustomError("not_listed", "Input should be one of agent_keys")
+    return key
+
+
+# Null is the first of `agent_keys`.
+Chair = Annotated[AgentKey | None, AfterValidator(_of_the_roster)]
 
 
 class Body(BaseModel):
@@ -69,7 +82,7 @@ class NewSession(Body):
     title: Title = ""
     mode: Mode = "manual"
     agent_keys: Roster
-    fan_out: Literal["sequential", "parallel"] = "sequential"
+    fan_out: FanOut = "sequential"
     visibility: Visibility = "private"
 
 
@@ -77,7 +90,7 @@ class SessionChange(Body):
     title: Title | None = None
     mode: Mode | None = None
     agent_keys: Roster | None = None
-    fan_out: Literal["sequential", "parallel"] | None = None
+    fan_out: FanOut | None = None
     visibility: Visibility | None = None
 
 

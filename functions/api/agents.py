@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Depends, Header, Response
 
 from functions.agent_schemas import AgentBody, AgentVersionView, AgentView, NewAgent
 from functions.entity_tag import entity_tag, read_if_match
-from functions.requests import CurrentCaller, RequestedPage, administrator
+from functions.requests import CurrentCaller, Key, RequestedPage, administrator
 from functions.schemas import PageOf, ProblemView
 from functions.strict_route import StrictRoute
 from shared.catalog import Model, catalog
@@ -29,8 +29,6 @@ router = APIRouter(prefix=f"{API_PREFIX}/agents", route_class=StrictRoute)
 
 _ADMIN = [Depends(administrator)]
 _REFUSED: dict[int | str, dict[str, Any]] = {403: {"model": ProblemView}}
-# Another key than these cannot exist, and is 404.
-Key = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
 @router.get("", response_model=PageOf[AgentView])
@@ -47,7 +45,8 @@ async def list_agents(caller: CurrentCaller, page: RequestedPage) -> dict[str, A
     responses=_REFUSED | {409: {"model": ProblemView}},
 )
 async def create_agent(caller: CurrentCaller, body: NewAgent, response: Response) -> dict[str, Any]:
-    """Make an agent. Its version is 1, or one more than the last of a deleted agent with this key."""
+    """Make an agent. Its version is 1, or one more than the last of a deleted agent with this key. The key of an agent
+    is 409 `agent_exists`, the key of a council 409 `key_exists`."""
     agent = record_agent(database(), caller.tenant_id, body.key, _fields(body))
     response.headers["ETag"] = entity_tag(agent.version)
     return _view(agent)
@@ -65,7 +64,7 @@ async def read_agent(caller: CurrentCaller, key: Key, response: Response) -> dic
     "/{key}",
     response_model=AgentView,
     dependencies=_ADMIN,
-    responses=_REFUSED | {201: {"model": AgentView}, 412: {"model": ProblemView}},
+    responses=_REFUSED | {201: {"model": AgentView}, 409: {"model": ProblemView}, 412: {"model": ProblemView}},
 )
 async def put_agent(
     caller: CurrentCaller,

@@ -1,6 +1,5 @@
 """Sessions: a roster and a mode, and the turns that belong to them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -9,7 +8,7 @@ from uuid6 import uuid7
 from functions.requests import CurrentCaller, RequestedPage, SessionId
 from functions.schemas import NewSession, PageOf, SessionChange, SessionView
 from functions.strict_route import StrictRoute
-from shared.db.api.agents import load_unknown_keys
+from shared.db.api.agents import load_unknown_keys, unknown_agents
 from shared.db.api.sessions import (
     check_session_owned,
     load_session,
@@ -20,7 +19,6 @@ from shared.db.api.sessions import (
 )
 from shared.db.engine import Row, database
 from shared.domain.turn import format_time
-from shared.errors import UnknownAgent
 from shared.names import API_PREFIX
 
 router = APIRouter(prefix=f"{API_PREFIX}/sessions", route_class=StrictRoute)
@@ -40,7 +38,7 @@ async def create_session(caller: CurrentCaller, body: NewSession) -> dict[str, A
     """Make a session. Only its creator and admins see a `private` session. Every member of the tenant sees a `tenant`
     session."""
     if unknown := load_unknown_keys(database(), caller.tenant_id, body.agent_keys):
-        raise _unknown_agents(unknown)
+        raise unknown_agents(unknown)
     return session_view(record_session(database(), caller.tenant_id, caller.user_id, uuid7(), body.model_dump()))
 
 
@@ -56,7 +54,7 @@ async def change_session(caller: CurrentCaller, session_id: SessionId, body: Ses
     if body.agent_keys and (unknown := load_unknown_keys(database(), caller.tenant_id, body.agent_keys)):
         # 404 and 403 come first.
         check_session_owned(database(), caller.actor, session_id)
-        raise _unknown_agents(unknown)
+        raise unknown_agents(unknown)
     return session_view(record_session_change(database(), caller.actor, session_id, body.model_dump()))
 
 
@@ -65,11 +63,6 @@ async def delete_session(caller: CurrentCaller, session_id: SessionId) -> Respon
     """Delete the session with all its text. The ledger keeps its costs. Only its creator and admins can delete it."""
     record_session_deletion(database(), caller.actor, session_id)
     return Response(status_code=204)
-
-
-def _unknown_agents(keys: Sequence[str]) -> UnknownAgent:
-    """A disabled agent may be listed, an unknown one may not."""
-    return UnknownAgent(f"There is no agent {', '.join(repr(key) for key in keys)}.")
 
 
 def session_view(row: Row) -> dict[str, Any]:

@@ -66,6 +66,11 @@ class Tenant:
         for key in keys:
             assert self.http.post("agents", json=agent(key, **changes)).status_code == 201
 
+    def make_council(self, key: str, *agent_keys: str, mode: str = "council", **changes: object) -> None:
+        body = {"key": key, "name": key.title(), "mode": mode, "agent_keys": agent_keys, **changes}
+        made = self.http.post("councils", json=body)
+        assert made.status_code == 201, made.text
+
     def make_session(self, *keys: str, mode: str = "tag") -> str:
         made = self.http.post("sessions", json={"title": "Talk", "mode": mode, "agent_keys": keys})
         assert made.status_code == 201
