@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from functions.names import MAX_NAME_CHARACTERS, not_blank, still_a_line, visible_name
@@ -79,30 +79,54 @@ Visibility = Literal["private", "tenant"]
 
 
 class NewSession(Body):
+    """Either `council_key`, or a mode and a roster of its own."""
+
     title: Title = ""
+    council_key: AgentKey | None = None
     mode: Mode = "manual"
-    agent_keys: Roster
+    # Validated if it is not given, too, because a session needs it or a council.
+    agent_keys: Annotated[Roster | None, Field(validate_default=True)] = None
     fan_out: FanOut = "sequential"
+    chair_key: Chair = None
     visibility: Visibility = "private"
+
+    @field_validator("mode", "agent_keys", "fan_out", "chair_key", mode="before")
+    @classmethod
+    def _not_beside_a_council(cls, value: object, info: ValidationInfo) -> object:
+        # Null is the same as not given.
+        if value is not None and info.data.get("council_key") is not None:
+            raise PydanticCustomError("beside_council_key", "Input should not be given with council_key")
+        return value
+
+    @field_validator("agent_keys")
+    @classmethod
+    def _a_roster_or_a_council(cls, keys: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        if keys is None and info.data.get("council_key") is None:
+            raise PydanticCustomError("missing", "Field required, or council_key")
+        return keys
 
 
 class SessionChange(Body):
+    """A null changes nothing, except for `chair_key`: null is the first of `agent_keys`."""
+
     title: Title | None = None
     mode: Mode | None = None
     agent_keys: Roster | None = None
     fan_out: FanOut | None = None
+    chair_key: Chair = None
     visibility: Visibility | None = None
 
 
 class SessionView(BaseModel):
     """`created_by` is a user id. Only that user and admins see a `private` session. Every member sees a `tenant`
-    session."""
+    session. `chair_key` is the agent that concludes in mode `council`; null is the first of `agent_keys`."""
 
     id: str
     title: str
     mode: str
     agent_keys: list[str]
     fan_out: str
+    chair_key: str | None
     created_by: str
     visibility: Visibility
     created_at: datetime
