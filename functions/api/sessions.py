@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from uuid6 import uuid7
 
-from functions.requests import CurrentCaller, RequestedPage, SessionId
+from functions.requests import RequestedPage, Resident, SessionId
 from functions.schemas import NewSession, PageOf, SessionChange, SessionView
 from functions.strict_route import StrictRoute
 from shared.db.api.agents import load_unknown_keys, unknown_agents
@@ -29,14 +29,14 @@ _SHOWN = ("title", "mode", "agent_keys", "fan_out", "chair_key", "created_by", "
 
 
 @router.get("", response_model=PageOf[SessionView])
-async def list_sessions(caller: CurrentCaller, page: RequestedPage) -> dict[str, Any]:
+async def list_sessions(caller: Resident, page: RequestedPage) -> dict[str, Any]:
     """List the caller's sessions and those that are visible to the tenant. An admin sees all sessions of the tenant."""
     found = load_sessions(database(), caller.actor, page)
     return {"items": [session_view(row) for row in found.items], "next_cursor": found.next_cursor}
 
 
 @router.post("", status_code=201, response_model=SessionView)
-async def create_session(caller: CurrentCaller, body: NewSession) -> dict[str, Any]:
+async def create_session(caller: Resident, body: NewSession) -> dict[str, Any]:
     """Make a session. Only its creator and admins see a `private` session. Every member of the tenant sees a `tenant`
     session. With `council_key`, the session gets the council's mode, agents, fan-out and chair as they are now."""
     fields = body.model_dump(exclude={"council_key"})
@@ -48,12 +48,12 @@ async def create_session(caller: CurrentCaller, body: NewSession) -> dict[str, A
 
 
 @router.get("/{session_id}", response_model=SessionView)
-async def read_session(caller: CurrentCaller, session_id: SessionId) -> dict[str, Any]:
+async def read_session(caller: Resident, session_id: SessionId) -> dict[str, Any]:
     return session_view(load_session(database(), caller.actor, session_id))
 
 
 @router.patch("/{session_id}", response_model=SessionView)
-async def change_session(caller: CurrentCaller, session_id: SessionId, body: SessionChange) -> dict[str, Any]:
+async def change_session(caller: Resident, session_id: SessionId, body: SessionChange) -> dict[str, Any]:
     """Change the given fields. Only the session's creator and admins can change it. A running turn keeps its roster and
     its mode."""
     if body.agent_keys and (unknown := load_unknown_keys(database(), caller.tenant_id, body.agent_keys)):
@@ -65,7 +65,7 @@ async def change_session(caller: CurrentCaller, session_id: SessionId, body: Ses
 
 
 @router.delete("/{session_id}", status_code=204)
-async def delete_session(caller: CurrentCaller, session_id: SessionId) -> Response:
+async def delete_session(caller: Resident, session_id: SessionId) -> Response:
     """Delete the session with all its text. The ledger keeps its costs. Only its creator and admins can delete it."""
     record_session_deletion(database(), caller.actor, session_id)
     return Response(status_code=204)
