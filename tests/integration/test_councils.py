@@ -269,6 +269,12 @@ class TestLists:
                 cursor = f"&cursor={page['next_cursor'].replace('=', '%3D')}"
             assert found == expected
 
+    def test_a_council_is_the_newest_when_it_is_made_again(self, ask: Ask, six: list[str]) -> None:
+        ask("PUT", "/panel-0", BODY | {"name": "Changed"})
+        ask("PUT", "/panel-3", BODY)
+        listed = [item["key"] for item in body_of(ask("GET", query="order=asc"))["items"]]
+        assert listed == [*six, "panel-3"]
+
     @pytest.mark.parametrize("cursor", ["WyJhIl0%3D", "LTE%3D", "dHJ1ZQ%3D%3D"])
     def test_a_cursor_of_another_list_is_422(self, ask: Ask, cursor: str) -> None:
         problem_of(ask("GET", query=f"cursor={cursor}"), 422, "invalid_request")
