@@ -261,7 +261,7 @@ def test_living_sessions_are_counted_by_their_index(room: CouncilRoom, mode: str
     room.owner.execute("ANALYZE sessions")
     params = {f"b_{name}": value for name, value in SESSION.items()}
     params |= {"b_id": uuid7(), "b_tenant_id": TENANT, "b_user_id": "user-1", "b_most": 100}
-    params["b_visibility"] = "private"
+    params |= {"b_visibility": "private", "b_chair_key": "writer"}
     ((text, values),) = sessions._INSERT.sent(params)
     with psycopg.connect(room.app_url, autocommit=True, row_factory=dict_row) as connection:
         connection.execute(f"SET plan_cache_mode = {mode}".encode())
