@@ -3,15 +3,27 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
 from pydantic import PlainValidator
 
 from functions.http import Caller, caller
+from shared.db.api.newcomers import welcome
 from shared.db.api.pages import Order, PageRequest
+from shared.db.engine import database
 from shared.errors import Forbidden
 from shared.settings import http_settings
 
 CurrentCaller = Annotated[Caller, Depends(caller)]
+
+
+async def _resident(caller: CurrentCaller) -> Caller:
+    """The caller. A new tenant gets its roster first."""
+    welcome(database(), caller.tenant_id)
+    return caller
+
+
+# For requests that see a tenant's agents, councils and sessions, and those that make a row of the tenant's.
+Resident = Annotated[Caller, Depends(_resident)]
 
 
 async def administrator(caller: CurrentCaller) -> None:
@@ -49,3 +61,5 @@ RequestedPage = Annotated[PageRequest, Depends(_page)]
 # A malformed id is 404, as is one that nobody has. It is a type and no dependency, which costs FastAPI twice the time.
 SessionId = Annotated[UUID, PlainValidator(_uuid, json_schema_input_type=str)]
 TurnId = SessionId
+# The key of an agent or a council. Another key than these cannot exist, and is 404.
+Key = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]

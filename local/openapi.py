@@ -31,6 +31,7 @@ _GATEWAY_MESSAGE = {
 # What is made by whom, and which parameter of other operations it is.
 _MADE = (
     ("/agents", "post", "201", "key", "key"),
+    ("/councils", "post", "201", "key", "key"),
     ("/api-keys", "post", "201", "key_id", "id"),
     ("/sessions", "post", "201", "session_id", "id"),
     ("/api-keys", "post", "201", "key_id", "id"),
@@ -93,6 +94,8 @@ def _link(paths: dict[str, Any]) -> None:
             }
             for user, operations in paths.items()
             if f"{{{parameter}}}" in user
+            # Agents and councils each have a key.
+            and (parameter != "key" or user.startswith(f"{API_PREFIX}{path}/"))
             for operation in operations.values()
         }
         paths[f"{API_PREFIX}{path}"][method]["responses"][status]["links"] = users

@@ -2,7 +2,7 @@
 
 from fastapi.routing import APIRoute
 
-from functions.api import agents, api_keys, budget, events, export, history, sessions, status, usage
+from functions.api import agents, api_keys, budget, councils, events, export, history, sessions, status, usage
 from functions.http import create_app
 from shared.names import API_PREFIX
 
@@ -11,5 +11,5 @@ _POST_TURN = APIRoute(f"{API_PREFIX}/sessions/{{session_id}}/turns", lambda: Non
 
 app = create_app("Pantheon", elsewhere=[_POST_TURN])
 # What is read most is matched first: a route that is not the path's still costs a comparison.
-for noun in (history, events, sessions, agents, status, export, budget, usage, api_keys):
+for noun in (history, events, sessions, agents, councils, status, export, budget, usage, api_keys):
     app.include_router(noun.router)

@@ -15,7 +15,7 @@ with importing():
     from functions.dispatch import dispatch
     from functions.http import base_path, create_app, streaming_handler
     from functions.requests import CurrentCaller, SessionId
-    from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, Text, TurnView
+    from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, TurnView
     from functions.server_sent_events import MEDIA_TYPE
     from functions.turns.live import LiveTurn, answer_live
     from shared import telemetry
@@ -25,6 +25,7 @@ with importing():
     from shared.errors import InvalidMessage
     from shared.llm.providers import provider
     from shared.names import API_PREFIX
+    from shared.roster.fields import Text
     from shared.settings import settings
     from shared.turns.accept import TurnRequest
     from shared.turns.run import Runner, take_turn

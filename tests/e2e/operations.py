@@ -25,6 +25,9 @@ EXAMPLES: Final = {
     "mode": "manual",
     "agent_keys": ["writer"],
     "fan_out": "sequential",
+    # A session has a roster of its own, or a council's.
+    "council_key": None,
+    "chair_key": "writer",
     "visibility": "private",
     "message": "hello",
     "limit_usd": "12.50",
@@ -36,8 +39,9 @@ EXAMPLES: Final = {
 
 @dataclass(frozen=True)
 class Operation:
-    """`path` is relative to the API's prefix, with its parameters in braces. `fields` are those of the body, None
-    where the operation takes none."""
+    """`path` is relative to the API's prefix, with its parameters in braces. A council's key is `council_key`, because
+    an agent and a council cannot have the same key. `fields` are those of the body, None where the operation takes
+    none."""
 
     method: str
     path: str
@@ -53,7 +57,8 @@ class Operation:
 
     def body(self) -> dict[str, Any]:
         """A good body."""
-        return {name: EXAMPLES[name] for name in self.fields or ()}
+        examples = {**EXAMPLES, "key": "panel"} if self.path.startswith("councils") else EXAMPLES
+        return {name: examples[name] for name in self.fields or ()}
 
 
 def _operation(path: str, method: str, described: dict[str, Any]) -> Operation:
@@ -63,10 +68,13 @@ def _operation(path: str, method: str, described: dict[str, Any]) -> Operation:
     content = described.get("requestBody", {}).get("content", {})
     schema = _resolved(content["application/json"]["schema"]) if content else {}
     fields = tuple(schema["properties"]) if content else None
+    parameters = named("path")
+    if path.startswith(f"{API_PREFIX}/councils/"):
+        path, parameters = path.replace("{key}", "{council_key}"), ("council_key",)
     return Operation(
         method=method.upper(),
         path=path.removeprefix(f"{API_PREFIX}/"),
-        path_parameters=named("path"),
+        path_parameters=parameters,
         query=named("query"),
         headers=named("header"),
         fields=fields,

@@ -28,9 +28,9 @@ PATIENCE_S = 60.0
 
 def environ(data_dir: Path, **variables: object) -> dict[str, str]:
     """This process's environment with these variables of ours (`llm_provider` is PANTHEON_LLM_PROVIDER), on any port
-    that is free."""
+    that is free. New tenants have no agents, because the roster is empty."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PANTHEON_")}
-    ours = {"port": 0, "data_dir": data_dir, **variables}
+    ours = {"port": 0, "data_dir": data_dir, "roster": os.devnull, **variables}
     return inherited | {f"PANTHEON_{name.upper()}": str(value) for name, value in ours.items()}
 
 
@@ -65,6 +65,11 @@ class Tenant:
     def make_agents(self, *keys: str, **changes: object) -> None:
         for key in keys:
             assert self.http.post("agents", json=agent(key, **changes)).status_code == 201
+
+    def make_council(self, key: str, *agent_keys: str, mode: str = "council", **changes: object) -> None:
+        body = {"key": key, "name": key.title(), "mode": mode, "agent_keys": agent_keys, **changes}
+        made = self.http.post("councils", json=body)
+        assert made.status_code == 201, made.text
 
     def make_session(self, *keys: str, mode: str = "tag") -> str:
         made = self.http.post("sessions", json={"title": "Talk", "mode": mode, "agent_keys": keys})

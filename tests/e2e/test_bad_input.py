@@ -39,11 +39,13 @@ WITH_BODY = [operation for operation in OPERATIONS if operation.fields is not No
 
 @pytest.fixture
 def places(tenant: Tenant, session_id: str) -> Iterator[dict[str, str]]:
-    """Path parameters that lead somewhere: an agent, a session, and a turn that has ended. When the test is over, what
-    was stored is there and nothing else is, and a good turn works."""
+    """Path parameters that lead somewhere: an agent, a council, a session, and a turn that has ended. When the test is
+    over, what was stored is there and nothing else is, and a good turn works."""
     turn_id = tenant.take(session_id, "hello")["id"]
     key_id = tenant.http.post("api-keys", json={"name": "CI"}).json()["id"]
+    tenant.make_council("board", "writer", "critic")
     places = {"key": "writer", "session_id": session_id, "turn_id": turn_id, "tenant_id": tenant.id, "key_id": key_id}
+    places["council_key"] = "board"
     before = counts(tenant)
     yield places
     assert counts(tenant) == before
@@ -158,8 +160,8 @@ class TestAddress:
         for operation in OPERATIONS:
             for name in set(operation.path_parameters) - NAMED_AT_WILL:
                 for sent, segment in SEGMENTS.items():
-                    if (operation.method, name, sent) == ("PUT", "key", "a word"):
-                        continue  # It makes the agent.
+                    if (operation.method, sent) == ("PUT", "a word") and name in ("key", "council_key"):
+                        continue  # It makes the agent or the council.
                     body: dict[str, Any] = {} if operation.fields is None else {"json": operation.body()}
                     answers.send(operation, {**places, name: segment}, f"{name}: {sent}", **body)
         assert answers.not_refused(404) == {}

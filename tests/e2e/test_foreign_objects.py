@@ -19,7 +19,8 @@ from tests.fake_provider import FakeProvider, moods
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Objects that nobody has, each in the form of one that somebody could have.
-NOBODYS = {"key": "nobodys"} | {name: str(uuid4()) for name in ("session_id", "turn_id", "key_id")}
+NOBODYS = {"key": "nobodys", "council_key": "nobodys-council"}
+NOBODYS |= {name: str(uuid4()) for name in ("session_id", "turn_id", "key_id")}
 # Operators name tenants, and a role keeps everybody else out.
 _OPERATORS = "admin/"
 ABOUT_OBJECTS = [each for each in OPERATIONS if each.path_parameters and not each.path.startswith(_OPERATORS)]
@@ -32,11 +33,13 @@ COLLECTIONS = [
 
 @pytest.fixture
 def theirs(tenant: Tenant, session_id: str) -> dict[str, str]:
-    """What another tenant has: an agent, a session, and a turn that has ended."""
+    """What another tenant has: an agent, a council, a session, and a turn that has ended."""
     tenant.make_agents("theirs", name="Their own")
+    tenant.make_council("their-council", "theirs", name="Their own")
     key_id = tenant.http.post("api-keys", json={"name": "Theirs"}).json()["id"]
     turn_id = tenant.take(session_id, "their words")["id"]
-    return {"key": "theirs", "session_id": session_id, "turn_id": turn_id, "key_id": key_id}
+    places = {"key": "theirs", "council_key": "their-council", "session_id": session_id, "turn_id": turn_id}
+    return places | {"key_id": key_id}
 
 
 @pytest.fixture
@@ -73,8 +76,8 @@ def test_a_foreign_object_is_not_there(
     for method in METHODS:
         foreign = asked(stranger, operation, method, theirs)
         assert foreign == asked(stranger, operation, method, NOBODYS), method
-        # PUT makes the stranger's own agent.
-        absent = 201 if (method, operation.path) == ("PUT", "agents/{key}") else 404
+        # PUT makes the stranger's own agent or council.
+        absent = 201 if method == "PUT" and operation.path in ("agents/{key}", "councils/{council_key}") else 404
         assert method != operation.method or foreign[0] == absent
     assert everything(tenant) == before
 

@@ -29,12 +29,15 @@ def anonymous(stack: Stack) -> Iterator[httpx.Client]:
 
 def places(operation: Operation) -> str:
     """The operation's path with ids in it that are well-formed and unused."""
-    return operation.path.format_map({name: str(uuid4()) for name in operation.path_parameters} | {"key": "nobodys"})
+    return operation.path.format_map(
+        {name: str(uuid4()) for name in operation.path_parameters}
+        | {"key": "nobodys", "council_key": "nobodys-council"}
+    )
 
 
 def ask(http: httpx.Client, operation: Operation, **headers: str) -> httpx.Response:
     body: dict[str, Any] = {"json": operation.body()} if operation.fields is not None else {}
-    if operation.path == "agents" and body:
+    if operation.path in ("agents", "councils") and body:
         # It can be made once.
         body["json"]["key"] = f"key-{uuid4().hex[:20]}"
     return http.request(operation.method, places(operation), headers=headers, **body)

@@ -73,7 +73,9 @@ class TestBody:
         self, tenant: Tenant, everybody: httpx.Client, session_id: str
     ) -> None:
         turn_id = tenant.take(session_id, "hello")["id"]
-        places = {"key": "writer", "session_id": session_id, "turn_id": turn_id, "tenant_id": tenant.id}
+        tenant.make_council("panel", "writer")
+        places = {"key": "writer", "council_key": "panel", "session_id": session_id, "turn_id": turn_id}
+        places["tenant_id"] = tenant.id
         for operation in OPERATIONS:
             if operation.method == "GET":
                 address = operation.path.format_map(places)

@@ -54,6 +54,8 @@ OTHERS: Final = {
     "POST sessions",
     *("GET agents", "POST agents", "GET agents/{key}", "PUT agents/{key}", "DELETE agents/{key}"),
     "GET agents/{key}/versions",
+    *("GET councils", "POST councils", "GET councils/{council_key}", "PUT councils/{council_key}"),
+    "DELETE councils/{council_key}",
     *("GET api-keys", "POST api-keys", "DELETE api-keys/{key_id}"),
     *("GET health", "GET auth/me", "GET models", "GET budget", "PUT budget"),
     *("GET admin/tenants/{tenant_id}/cap", "PUT admin/tenants/{tenant_id}/cap"),

@@ -31,8 +31,8 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MARK: Final = re.compile(r"mark-\d+")
 # A turn that has ended cannot be cancelled, and an agent that is there cannot be made.
 _REFUSALS: Final = {"POST turns/{turn_id}/cancel": 409}
-# With a neighbour's key, it makes an agent of the caller's own.
-_MAKES: Final = "PUT agents/{key}"
+# With a neighbour's key, they make an agent or a council of the caller's own.
+_MAKES: Final = ("PUT agents/{key}", "PUT councils/{council_key}")
 # What operators see is every tenant's.
 _OPERATORS: Final = "admin/"
 
@@ -73,15 +73,18 @@ class Someone:
         return json.loads(text)
 
     def settle(self) -> None:
-        """Make an agent, a session, and a turn in it."""
+        """Make an agent, a council, a session, and a turn in it."""
         agent = {"key": f"a-{self.mark}", "name": f"Name {self.mark}", "role_prompt": self.mark, "model_alias": "fast"}
         self.make("agents", agent)
         self.make("agents", agent | {"key": "writer"})
+        council = {"key": f"c-{self.mark}", "name": f"Name {self.mark}", "mode": "council", "agent_keys": ["writer"]}
+        self.make("councils", council)
         session = {"title": self.mark, "agent_keys": ["writer", agent["key"]]}
         session_id = self.make("sessions", session)["id"]
         turn = self.make(f"sessions/{session_id}/turns", {"message": f"I am {self.mark}"})
         key_id = self.make("api-keys", {"name": self.mark})["id"]
-        self.places = {"key": agent["key"], "session_id": session_id, "turn_id": turn["id"], "key_id": key_id}
+        self.places = {"key": agent["key"], "council_key": f"c-{self.mark}", "key_id": key_id}
+        self.places |= {"session_id": session_id, "turn_id": turn["id"]}
 
 
 class Town:
@@ -155,10 +158,12 @@ def trespass(town: Town, leaks: dict[str, set[str]]) -> dict[str, str]:
     for operation in operations():
         for someone, neighbour in zip(everybody, [*everybody[1:], everybody[0]], strict=True):
             body = someone.body(operation) if operation.fields is not None else None
-            about = operation.path_parameters and str(operation) != _MAKES
+            about = operation.path_parameters and str(operation) not in _MAKES
             tries = [(operation.path.format_map(neighbour.places), body, 404)] if about else []
             if body and "agent_keys" in body:
                 foreign = body | {"agent_keys": [neighbour.places["key"]]}
+                # It would be refused, because it is not one of them.
+                foreign.pop("chair_key", None)
                 tries.append((operation.path.format_map(someone.places), foreign, 422))
             for path, sent, expected in tries:
                 status, text = someone.ask(operation.method, path, sent)

@@ -1,4 +1,5 @@
-"""Quotas: a tenant has no more agents, sessions and API keys than it may have, however many requests come at once."""
+"""Quotas: a tenant has no more agents, councils, sessions and API keys than it may have, however many requests come at
+once."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from shared.db.api.agents import (
     record_agent_deletion,
 )
 from shared.db.api.api_keys import record_api_key
+from shared.db.api.councils import record_council, record_council_change, record_council_deletion
 from shared.db.api.quotas import LOCK_TENANT
 from shared.db.api.sessions import record_session, record_session_deletion
 from shared.db.engine import Database, Row
@@ -38,6 +40,9 @@ AGENT: dict[str, object] = {
     **{"name": "Writer", "role_prompt": "You write.", "model_alias": "fast"},
     **{"max_output_tokens": 100, "temperature": None, "enabled": True},
 }
+COUNCIL: dict[str, object] = {
+    **{"name": "Panel", "mode": "council", "agent_keys": [], "fan_out": "sequential", "chair_key": None},
+}
 SESSION: dict[str, object] = {"title": "", "mode": "manual", "agent_keys": ["writer"], "fan_out": "sequential"}
 
 Add = Callable[[Database], object]
@@ -49,6 +54,14 @@ def add_agent(db: Database) -> object:
 
 def put_agent(db: Database) -> object:
     return record_agent_change(db, TENANT, f"agent-{uuid4().hex[:20]}", AGENT)
+
+
+def add_council(db: Database) -> object:
+    return record_council(db, TENANT, f"council-{uuid4().hex[:20]}", COUNCIL)
+
+
+def put_council(db: Database) -> object:
+    return record_council_change(db, TENANT, f"council-{uuid4().hex[:20]}", COUNCIL)
 
 
 def add_session(db: Database) -> object:
@@ -64,6 +77,8 @@ def add_key(db: Database, **changes: object) -> Any:
 QUOTAS = {
     "agents by POST": (Env.MAX_AGENTS, add_agent, "SELECT FROM agents WHERE deleted_at IS NULL"),
     "agents by PUT": (Env.MAX_AGENTS, put_agent, "SELECT FROM agents WHERE deleted_at IS NULL"),
+    "councils by POST": (Env.MAX_AGENTS, add_council, "SELECT FROM councils WHERE deleted_at IS NULL"),
+    "councils by PUT": (Env.MAX_AGENTS, put_council, "SELECT FROM councils WHERE deleted_at IS NULL"),
     "sessions": (Env.MAX_SESSIONS, add_session, "SELECT FROM sessions WHERE deleted_at IS NULL"),
     "API keys": (Env.MAX_API_KEYS, add_key, "SELECT FROM api_keys"),
 }
@@ -136,7 +151,7 @@ def test_a_tenants_quota_is_its_own(db: Database, owner: psycopg.Connection[Row]
     setting, add, _ = QUOTAS[quota]
     limit(setting, 1)
     add(db)
-    for table in ("agent_versions", "agents", "sessions", "api_keys"):
+    for table in ("agent_versions", "agents", "councils", "sessions", "api_keys"):
         owner.execute(f"UPDATE {table} SET tenant_id = 'tenant-2'".encode())
     add(db)
 
@@ -163,6 +178,31 @@ def test_a_tenant_uses_ten_times_as_many_keys_of_agents_and_then_old_ones(
     assert refused.value.extra == {"quota": "agent keys", "limit": 20}
     assert record_agent(db, TENANT, "agent-3", AGENT).version == 2
     assert len(owner.execute("SELECT FROM agents").fetchall()) == 20
+
+
+def test_a_deleted_council_makes_room_and_a_change_needs_none(db: Database, limit: Callable[[Env, int], None]) -> None:
+    limit(Env.MAX_AGENTS, 1)
+    record_council(db, TENANT, "one", COUNCIL)
+    # Agents are counted apart.
+    add_agent(db)
+    assert record_council_change(db, TENANT, "one", COUNCIL | {"name": "Other"}).council.version == 2
+    record_council_deletion(db, TENANT, "one")
+    record_council(db, TENANT, "two", COUNCIL)
+    with pytest.raises(QuotaExceeded):
+        record_council(db, TENANT, "one", COUNCIL)
+
+
+def test_a_tenant_uses_ten_times_as_many_keys_of_councils_and_then_old_ones(
+    db: Database, limit: Callable[[Env, int], None]
+) -> None:
+    limit(Env.MAX_AGENTS, 2)
+    for number in range(20):
+        record_council(db, TENANT, f"council-{number}", COUNCIL)
+        record_council_deletion(db, TENANT, f"council-{number}")
+    with pytest.raises(QuotaExceeded) as refused:
+        record_council(db, TENANT, "another", COUNCIL)
+    assert refused.value.extra == {"quota": "council keys", "limit": 20}
+    assert record_council(db, TENANT, "council-3", COUNCIL).version == 2
 
 
 def test_a_deleted_session_makes_room(db: Database, limit: Callable[[Env, int], None]) -> None:
@@ -221,7 +261,7 @@ def test_living_sessions_are_counted_by_their_index(room: CouncilRoom, mode: str
     room.owner.execute("ANALYZE sessions")
     params = {f"b_{name}": value for name, value in SESSION.items()}
     params |= {"b_id": uuid7(), "b_tenant_id": TENANT, "b_user_id": "user-1", "b_most": 100}
-    params["b_visibility"] = "private"
+    params |= {"b_visibility": "private", "b_chair_key": "writer"}
     ((text, values),) = sessions._INSERT.sent(params)
     with psycopg.connect(room.app_url, autocommit=True, row_factory=dict_row) as connection:
         connection.execute(f"SET plan_cache_mode = {mode}".encode())

@@ -16,10 +16,13 @@ OPERATIONS = [(method.upper(), path) for path, operations in PATHS.items() for m
 # Addresses that the document leaves out.
 OPERATIONS += [("GET", path) for path in ("/", "/openapi.json", "/api/v1/openapi.json")]
 AGENT = {"name": "Writer", "role_prompt": "You write.", "model_alias": "fast"}
+COUNCIL = {"name": "Panel", "mode": "council", "agent_keys": ["writer"]}
 LIMIT = {"limit_usd": "1"}
 BODIES: dict[tuple[str, str], Mapping[str, object]] = {
     ("POST", "/api/v1/agents"): {"key": "writer", **AGENT},
     ("PUT", "/api/v1/agents/{key}"): AGENT,
+    ("POST", "/api/v1/councils"): {"key": "panel", **COUNCIL},
+    ("PUT", "/api/v1/councils/{key}"): COUNCIL,
     ("POST", "/api/v1/sessions"): {"agent_keys": ["writer"]},
     ("PATCH", "/api/v1/sessions/{session_id}"): {},
     ("POST", "/api/v1/sessions/{session_id}/turns"): {"message": "Hello."},
@@ -78,6 +81,7 @@ def test_the_parameters_of_a_route_are_known(ask: Handler, context: LambdaContex
     [
         ("PUT", "/api/v1/agents/{key}", 403),
         ("POST", "/api/v1/agents", 403),
+        ("PUT", "/api/v1/councils/{key}", 403),
         ("GET", "/api/v1/admin/usage", 403),
         ("GET", "/api/v1/sessions/1", 404),
         ("POST", "/api/v1/sessions/1/turns", 404),

@@ -1,27 +1,23 @@
 """Statements about agents. A change makes a new version. The versions that a turn has pinned stay as they are."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Select, bindparam, func, or_, select, tuple_
 
-from shared.db.api.pages import Order, Page, PageRequest, as_index, page
-from shared.db.api.quotas import quota_exceeded
+from shared.db.api.pages import Order, Page, PageRequest, as_index, as_time_and_key, page
+from shared.db.api.quotas import KEYS_PER_LIVING, quota_exceeded
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
 from shared.db.schema.tables import Time, agent_versions, agents
 from shared.db.statement import load
 from shared.domain.agent import Agent
-from shared.errors import AgentExists, NotFound, VersionMismatch
+from shared.errors import AgentExists, KeyExists, NotFound, UnknownAgent, VersionMismatch
 from shared.names import Env
 from shared.settings import quota_settings
 
 # Of an agent's versions that no turn has pinned, the newest stay.
 KEPT_VERSIONS: Final = 20
-# Keys that a tenant may use, those of deleted agents included, for each agent that it may have. A used key keeps its
-# row, so that no version number is used twice.
-_KEYS_PER_AGENT: Final = 10
 
 _BODY = ("name", "role_prompt", "model_alias", "max_output_tokens", "temperature", "enabled")
 _living = agents.c.deleted_at.is_(None)
@@ -81,18 +77,10 @@ def as_agent(row: Row) -> Agent:
 
 def load_agents(db: Database, tenant_id: str, request: PageRequest) -> Page:
     """Agents by the time they were made. Raises InvalidRequest for a bad cursor."""
-    after = request.after(_position) or (None, None)
+    after = request.after(as_time_and_key) or (None, None)
     params = {"b_created_at": after[0], "b_key": after[1], "b_limit": request.limit + 1}
     rows = db.read(tenant_id, _LIST[request.order], params)
     return page(rows, request, lambda row: [row["created_at"].isoformat(), row["key"]])
-
-
-def _position(key: Any) -> tuple[datetime, str]:
-    """When an agent was made, and its key, as a cursor holds them."""
-    created_at, name = key
-    if not (isinstance(name, str) and name.isascii() and name.isprintable()):
-        raise ValueError(name)
-    return datetime.fromisoformat(created_at), name
 
 
 def load_agent(db: Database, tenant_id: str, key: str) -> Agent:
@@ -120,7 +108,8 @@ def load_unknown_keys(db: Database, tenant_id: str, keys: Sequence[str]) -> list
 
 
 def record_agent(db: Database, tenant_id: str, key: str, body: dict[str, object]) -> Agent:
-    """Make an agent. `body` has the fields of Agent except key and version. Raises AgentExists and QuotaExceeded."""
+    """Make an agent. `body` has the fields of Agent except key and version. Raises AgentExists, KeyExists
+    and QuotaExceeded."""
     return _put(db, tenant_id, key, body, None, only_new=True).agent
 
 
@@ -132,7 +121,7 @@ def record_agent_change(
     Args:
         if_match: The agent must be at one of these versions; '*' is any. None asks nothing.
 
-    Raises VersionMismatch and QuotaExceeded.
+    Raises VersionMismatch, KeyExists and QuotaExceeded.
     """
     return _put(db, tenant_id, key, body, if_match, only_new=False)
 
@@ -148,20 +137,22 @@ def _put(
         "b_if_match": None if if_match is None else list(if_match),
         "b_only_new": only_new,
         "b_max_agents": limit,
-        "b_max_keys": limit * _KEYS_PER_AGENT,
+        "b_max_keys": limit * KEYS_PER_LIVING,
         "b_kept": KEPT_VERSIONS,
     }
     row = db.run(tenant_id, _PUT, params)[0]
     match row["verdict"]:
         case "mismatch":
             raise VersionMismatch(f"The agent '{key}' is not at the version that If-Match names. Read it again.")
+        case "taken":
+            raise KeyExists(f"A council has the key '{key}'. Agents and councils share their keys.")
         case "exists":
             raise AgentExists(f"An agent '{key}' exists already; PUT replaces it.")
         case "too_many":
             raise quota_exceeded("agents", limit, Env.MAX_AGENTS, "Delete an agent, or change one that is there.")
         case "too_many_keys":
             remedy = "Use the key of a deleted agent again."
-            raise quota_exceeded("agent keys", limit * _KEYS_PER_AGENT, f"10 times {Env.MAX_AGENTS}", remedy)
+            raise quota_exceeded("agent keys", limit * KEYS_PER_LIVING, f"10 times {Env.MAX_AGENTS}", remedy)
     return Written(as_agent({"key": key, "version": row["version"], **fields}), row["verdict"] == "made")
 
 
@@ -169,6 +160,11 @@ def record_agent_deletion(db: Database, tenant_id: str, key: str) -> None:
     """Rosters keep the key, and treat it as disabled. Raises NotFound."""
     if "key" not in db.run(tenant_id, _DELETE, {"b_key": key})[0]:
         raise _not_found(key)
+
+
+def unknown_agents(keys: Sequence[str]) -> UnknownAgent:
+    """The refusal of keys that no agent has. A disabled agent may be listed, a deleted one may not."""
+    return UnknownAgent(f"There is no agent {', '.join(repr(key) for key in keys)}.")
 
 
 def _not_found(key: str) -> NotFound:

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from shared.db.engine import Row
@@ -50,6 +51,14 @@ def as_index(key: object) -> int:
     if type(key) is not int or not 0 <= key < 2**31:
         raise ValueError(key)
     return key
+
+
+def as_time_and_key(key: Any) -> tuple[datetime, str]:
+    """When an agent or a council was made, and its key, as a cursor holds them."""
+    created_at, name = key
+    if not (isinstance(name, str) and name.isascii() and name.isprintable()):
+        raise ValueError(name)
+    return datetime.fromisoformat(created_at), name
 
 
 def encode_cursor(key: object) -> str:

@@ -10,6 +10,9 @@ from shared.errors import QuotaExceeded
 
 # Sent before the statement that counts, in the same transaction.
 LOCK_TENANT: Final = load("lock_tenant")
+# Keys that a tenant may use, those of deleted agents included, for each agent that it may have. The same holds for
+# councils. A used key keeps its row, so that no version number is used twice.
+KEYS_PER_LIVING: Final = 10
 
 
 def quota_exceeded(rows: str, limit: int, setting: str, remedy: str) -> QuotaExceeded:

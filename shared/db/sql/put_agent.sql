@@ -17,6 +17,8 @@ verdict AS (
         WHEN :b_if_match::text[] IS NOT NULL AND NOT EXISTS (
             SELECT FROM current WHERE ARRAY[version::text, '*'] && :b_if_match::text[]
         ) THEN 'mismatch'
+        -- Agents and councils share one namespace.
+        WHEN EXISTS (SELECT FROM public.councils WHERE key = :b_key AND deleted_at IS NULL) THEN 'taken'
         WHEN :b_only_new::boolean AND EXISTS (SELECT FROM current) THEN 'exists'
         WHEN EXISTS (SELECT FROM current WHERE is_identical) THEN 'identical'
         WHEN EXISTS (SELECT FROM current) THEN 'changed'
