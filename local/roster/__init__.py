@@ -111,6 +111,6 @@ def _export(given: argparse.Namespace, environ: Mapping[str, str]) -> None:
 
     with deployment.connect(given, environ) as there:
         entries = read_entries(there)
-    tables = [toml.table(f"{place.group}.{place.key}", stored.fields) for place, stored in entries.items()]
-    sys.stdout.buffer.write("\n".join(tables).encode())
+    text = toml.document({f"{place.group}.{place.key}": stored.fields for place, stored in entries.items()})
+    sys.stdout.buffer.write(text.encode())
     sys.stdout.buffer.flush()

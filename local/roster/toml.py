@@ -11,6 +11,11 @@ _ESCAPED: Final = re.compile(r'[\x00-\x1f\x7f-\x9f"\\]')
 _ESCAPED_IN_LINES: Final = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\\]|"(?="|\Z)')
 
 
+def document(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """The tables by name, in their order."""
+    return "\n".join(table(name, fields) for name, fields in tables.items())
+
+
 def table(name: str, fields: Mapping[str, Any]) -> str:
     """A table with its fields, without those that are None, because TOML has no null."""
     lines = [f"{key} = {written(value)}" for key, value in fields.items() if value is not None]

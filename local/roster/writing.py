@@ -55,9 +55,7 @@ def _write_surely(deployment: Deployment, change: Change) -> int:
 def _version_of_ours(deployment: Deployment, change: Change) -> int | None:
     """The entry's version, if the stage has what the change writes. Raises DeploymentError."""
     now = read_one(deployment, change.place)
-    if now is None or now.fields != change.new or (change.old is not None and now.version == change.old.version):
-        return None
-    return now.version
+    return now.version if now is not None and now.fields == change.new else None
 
 
 def _failure(change: Change, error: DeploymentError) -> str:

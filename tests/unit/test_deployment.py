@@ -1,10 +1,12 @@
 import argparse
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import httpx
 import pytest
 
 from local.deployment import Deployment, DeploymentError, connect
+from local.gateway.tokens import TokenKey
 
 URL = "https://stage.example/live"
 
@@ -101,7 +103,18 @@ def test_the_deployment_is_that_of_the_options_then_of_the_environment_then_the_
 
 
 @pytest.mark.parametrize("token", ["", " \n"])
-def test_a_named_deployment_never_gets_the_token_of_the_local_one(token: str) -> None:
+def test_a_named_deployment_never_gets_the_token_of_the_local_one(tmp_path: Path, token: str) -> None:
+    TokenKey.load_or_create(tmp_path)
+    environ = {"PANTHEON_DATA_DIR": str(tmp_path)}
+    with connect(argparse.Namespace(url=None, token=token), environ) as local:
+        assert local.url == "http://127.0.0.1:8000"
     given = argparse.Namespace(url="https://a.example", token=token)
-    with pytest.raises(DeploymentError, match="There is no token"), connect(given, {}):
+    with pytest.raises(DeploymentError, match="There is no token"), connect(given, environ):
+        pass
+
+
+def test_without_a_token_and_a_local_run_the_line_says_how_to_get_one(tmp_path: Path) -> None:
+    given = argparse.Namespace(url=None, token=None)
+    no_run = pytest.raises(DeploymentError, match=r"give --token or set PANTHEON_TOKEN\. .*pantheon run")
+    with no_run, connect(given, {"PANTHEON_DATA_DIR": str(tmp_path)}):
         pass

@@ -124,6 +124,17 @@ def test_a_write_that_never_gets_an_answer_is_put_back_if_it_happened(
     assert any(line.startswith(f"{place} is ") for line in lines) is (moment == "after")
 
 
+@pytest.mark.parametrize("cuts", [1, 3])
+def test_an_entry_that_somebody_made_is_not_taken_for_a_write_without_an_answer(stage: FakeStage, cuts: int) -> None:
+    def somebody(request: httpx.Request) -> None:
+        stage.entries["agents/critic"] = {**agent(name="Theirs"), "version": 1}
+        cut(request)
+
+    stage.events = {0: somebody} | dict.fromkeys(range(1, cuts), cut)
+    failed_apply(stage)
+    assert stage.fields("agents/critic")["name"] == "Theirs"
+
+
 def test_an_interrupted_write_that_waits_at_the_stage_is_put_back(stage: FakeStage) -> None:
     """The stage does it after the command stopped to wait, and before it answers the next write."""
 
