@@ -1,21 +1,11 @@
 """Bodies of requests and answers about agents."""
 
 from datetime import datetime
-from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from functions.schemas import AgentKey, Body, Line, Prompt
-
-
-class AgentBody(Body):
-    name: Line
-    role_prompt: Prompt
-    model_alias: str
-    # Null is the cap of the alias.
-    max_output_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
-    temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
-    enabled: bool = True
+from shared.roster.bodies import AgentBody
+from shared.roster.fields import AgentKey
 
 
 class NewAgent(AgentBody):

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from functions.schemas import Body
 from shared.db.api.budgets import Budget, CappedPayer
 from shared.domain.money import format_usd
+from shared.roster.fields import Body
 
 # Digits and at most one point: no sign, no exponent, no NaN, and no more digits than a row keeps for good.
 Usd = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$", examples=["12.50"])]

@@ -2,15 +2,8 @@
 
 from pydantic import BaseModel
 
-from functions.schemas import AgentKey, Body, Chair, FanOut, Line, Mode, Roster
-
-
-class CouncilBody(Body):
-    name: Line
-    mode: Mode
-    agent_keys: Roster
-    fan_out: FanOut = "sequential"
-    chair_key: Chair = None
+from shared.roster.bodies import CouncilBody
+from shared.roster.fields import AgentKey
 
 
 class NewCouncil(CouncilBody):

@@ -7,11 +7,23 @@ from fastapi import Depends, Path, Query
 from pydantic import PlainValidator
 
 from functions.http import Caller, caller
+from shared.db.api.newcomers import welcome
 from shared.db.api.pages import Order, PageRequest
+from shared.db.engine import database
 from shared.errors import Forbidden
 from shared.settings import http_settings
 
 CurrentCaller = Annotated[Caller, Depends(caller)]
+
+
+async def _resident(caller: CurrentCaller) -> Caller:
+    """The caller. A new tenant gets its roster first."""
+    welcome(database(), caller.tenant_id)
+    return caller
+
+
+# For requests that see a tenant's agents, councils and sessions, and those that make a row of the tenant's.
+Resident = Annotated[Caller, Depends(_resident)]
 
 
 async def administrator(caller: CurrentCaller) -> None:

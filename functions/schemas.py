@@ -1,108 +1,69 @@
 """Request and response bodies, as the OpenAPI document shows them. Strict: wrong types and unknown fields are 422."""
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from functions.names import MAX_NAME_CHARACTERS, not_blank, still_a_line, visible_name
+from shared.roster.fields import AgentKey, Body, Chair, FanOut, Mode, Roster, Text, Title
 
 Item = TypeVar("Item")
 
 MAX_MESSAGE_CHARACTERS = 32_000
-MAX_PROMPT_BYTES = 32 * 1024
-
-
-def _storable(text: str) -> str:
-    if "\x00" in text or (not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)):
-        raise PydanticCustomError(
-            "not_storable", "Input holds characters that cannot be stored (NUL or a lone surrogate)"
-        )
-    return text
-
-
-def _within_bytes(text: str) -> str:
-    if len(text.encode()) > MAX_PROMPT_BYTES:
-        raise PydanticCustomError("too_many_bytes", f"Input should have at most {MAX_PROMPT_BYTES} bytes of UTF-8")
-    return text
-
-
-def _bounds(least: int, most: int, pattern: str | None = None) -> Any:
-    """Of a text. They are said again for the document, which leaves out what comes after a function."""
-    said = {"minLength": least, "maxLength": most} | ({"pattern": pattern} if pattern else {})
-    return Field(min_length=least, max_length=most, pattern=pattern, json_schema_extra=dict(said))
-
-
-Text = Annotated[str, AfterValidator(_storable)]
-Line = Annotated[
-    Text,
-    _bounds(1, MAX_NAME_CHARACTERS, r"^[^\x00-\x1f\x7f-\x9f@`]*$"),
-    AfterValidator(visible_name),
-    AfterValidator(still_a_line),
-    AfterValidator(not_blank),
-]
-# A character has one byte at least.
-Prompt = Annotated[Text, _bounds(1, MAX_PROMPT_BYTES), AfterValidator(_within_bytes)]
-Title = Annotated[Text, _bounds(0, 200)]
-AgentKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-Mode = Literal["manual", "tag", "roundtable", "orchestrator", "council"]
-FanOut = Literal["sequential", "parallel"]
-
-
-def _distinct(keys: list[str]) -> list[str]:
-    if len(set(keys)) < len(keys):
-        raise PydanticCustomError("repeated", "An agent can be listed once")
-    return keys
-
-
-Roster = Annotated[list[AgentKey], Field(min_length=1, max_length=32), AfterValidator(_distinct)]
-
-
-def _of_the_roster(key: str | None, info: ValidationInfo) -> str | None:
-    """Refuse a chair that is not in `agent_keys`, a field before this one."""
-    roster: Any = info.data.get("agent_keys")
-    if key is not None and roster is not None and key not in roster:
-        raise PydanticCustomError("not_listed", "Input should be one of agent_keys")
-    return key
-
-
-# Null is the first of `agent_keys`.
-Chair = Annotated[AgentKey | None, AfterValidator(_of_the_roster)]
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
 
 Visibility = Literal["private", "tenant"]
 
 
 class NewSession(Body):
+    """Either `council_key`, or a mode and a roster of its own."""
+
     title: Title = ""
+    council_key: AgentKey | None = None
     mode: Mode = "manual"
-    agent_keys: Roster
+    # Validated if it is not given, too, because a session needs it or a council.
+    agent_keys: Annotated[Roster | None, Field(validate_default=True)] = None
     fan_out: FanOut = "sequential"
+    chair_key: Chair = None
     visibility: Visibility = "private"
+
+    @field_validator("mode", "agent_keys", "fan_out", "chair_key", mode="before")
+    @classmethod
+    def _not_beside_a_council(cls, value: object, info: ValidationInfo) -> object:
+        # Null is the same as not given.
+        if value is not None and info.data.get("council_key") is not None:
+            raise PydanticCustomError("beside_council_key", "Input should not be given with council_key")
+        return value
+
+    @field_validator("agent_keys")
+    @classmethod
+    def _a_roster_or_a_council(cls, keys: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        if keys is None and info.data.get("council_key") is None:
+            raise PydanticCustomError("missing", "Field required, or council_key")
+        return keys
 
 
 class SessionChange(Body):
+    """A null changes nothing, except for `chair_key`: null is the first of `agent_keys`."""
+
     title: Title | None = None
     mode: Mode | None = None
     agent_keys: Roster | None = None
     fan_out: FanOut | None = None
+    chair_key: Chair = None
     visibility: Visibility | None = None
 
 
 class SessionView(BaseModel):
     """`created_by` is a user id. Only that user and admins see a `private` session. Every member sees a `tenant`
-    session."""
+    session. `chair_key` is the agent that concludes in mode `council`; null is the first of `agent_keys`."""
 
     id: str
     title: str
     mode: str
     agent_keys: list[str]
     fan_out: str
+    chair_key: str | None
     created_by: str
     visibility: Visibility
     created_at: datetime

@@ -146,6 +146,8 @@ class PantheonStack(Stack):
             }
         if entry.reads_catalog:
             values |= {Env.CATALOG: stage_catalog.DEPLOYED}
+        if entry is entries.API and self.catalog.roster is not None:
+            values |= {Env.ROSTER: stage_catalog.DEPLOYED_ROSTER}
         if entry.reads_budgets:
             values |= {
                 Env.DEFAULT_CAP_USD: str(self.stage.default_cap_usd),

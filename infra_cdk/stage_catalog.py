@@ -1,5 +1,7 @@
 """The catalog of a stage, and what it needs of AWS: models on Bedrock, secrets, and a way to the internet.
 
+The roster of new tenants reaches the functions with the catalog.
+
 A file that a stage cannot use is refused with one line, before anything of the stage is made.
 """
 
@@ -21,12 +23,15 @@ from infra_cdk.stages import Stage
 from shared.catalog import Catalog, Provider
 from shared.catalog.file import read_catalog
 from shared.errors import ConfigurationError
+from shared.roster.file import read_roster
 from shared.settings import CatalogSettings
 
 ROOT: Final = Path(__file__).parents[1]
 _NAME: Final = "catalog.toml"
 # Where the functions find it.
 DEPLOYED: Final = f"/opt/{_NAME}"
+_ROSTER_NAME: Final = "roster.toml"
+DEPLOYED_ROSTER: Final = f"/opt/{_ROSTER_NAME}"
 _SECRET: Final = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
 _SECRET_ARN: Final = re.compile(
     r"arn:aws[a-z-]*:secretsmanager:(?P<region>[a-z0-9-]+):\d{12}:secret:(?P<name>[A-Za-z0-9/_+=.@-]{1,519})"
@@ -38,13 +43,15 @@ _SUFFIX: Final = "-??????"
 @dataclass(frozen=True)
 class StageCatalog:
     """`models` are those on Bedrock, by their ids; each has the first alias that asks it. `secrets` are names or ARNs.
-    `ports` are those of providers on the internet; without such a provider there is none."""
+    `ports` are those of providers on the internet; without such a provider there is none. `roster` is the file with
+    the roster of new tenants, if the stage has one."""
 
     file: Path
     known: Catalog
     models: Mapping[str, tuple[str, BedrockModel]]
     secrets: tuple[str, ...]
     ports: tuple[int, ...]
+    roster: Path | None
 
     def secret_arns(self, stack: Stack) -> list[str]:
         """The ARN of each secret, as a policy names it."""
@@ -59,9 +66,11 @@ class StageCatalog:
         return found
 
     def layer(self, stack: Stack) -> lambda_.LayerVersion:
-        """Make the layer that brings the file to the functions, at `DEPLOYED`."""
+        """Make the layer that brings the files to the functions, at `DEPLOYED` and `DEPLOYED_ROSTER`."""
         with TemporaryDirectory() as folder:
             shutil.copyfile(self.file, Path(folder) / _NAME)
+            if self.roster is not None:
+                shutil.copyfile(self.roster, Path(folder) / _ROSTER_NAME)
             return lambda_.LayerVersion(
                 stack,
                 "Catalog",
@@ -73,7 +82,7 @@ class StageCatalog:
 
 
 def read(stage: Stage) -> StageCatalog:
-    """Read the stage's catalog. Raise ConfigurationError, one line that names the mistake."""
+    """Read the stage's catalog and its roster. Raise ConfigurationError, one line that names the mistake."""
     file = ROOT / stage.catalog
     known = read_catalog(file)
     _check_helpers(file, known)
@@ -92,7 +101,10 @@ def read(stage: Stage) -> StageCatalog:
     _check_egress(file, away, stage)
     secrets = [each.api_key.removeprefix("secret:") for each in used if each.api_key is not None]
     ports = {urlsplit(each.base_url or "").port or HTTPS for each in away}
-    return StageCatalog(file, known, models, tuple(dict.fromkeys(secrets)), tuple(sorted(ports)))
+    roster = None if stage.roster is None else ROOT / stage.roster
+    if roster is not None:
+        read_roster(roster, known)
+    return StageCatalog(file, known, models, tuple(dict.fromkeys(secrets)), tuple(sorted(ports)), roster)
 
 
 def _check_helpers(file: Path, known: Catalog) -> None:

@@ -39,6 +39,7 @@ class Stage:
     `catalog` is the path of the file with the stage's models, from the root of the repository. `egress` is how
     functions that ask models reach providers on the internet. `nat` is one NAT gateway in each endpoint zone. `ipv6`
     has no price, and reaches only providers with an IPv6 address.
+    `roster` is the path of the file with the agents and councils of each new tenant; without it, a tenant starts empty.
 
     `budget_usd` is what a month of the stage may cost before alarms ring: the models by the ledger, AWS by its bill.
     `default_cap_usd` is what a tenant may spend in a month until the operator sets its cap. `platform_allowance_usd` is
@@ -103,6 +104,7 @@ class Stage:
     database_snapshot: str | None = None
     catalog: str = "shared/catalog/files/bedrock.toml"
     egress: Egress = "none"
+    roster: str | None = None
 
     def __post_init__(self) -> None:
         for one, other in (("domain", "certificate_arn"), ("issuer", "audience")):

@@ -1,85 +1,79 @@
-"""The demo tenant: four agents worth talking to, and a session in which they sit."""
+"""The demo: a roster of agents worth talking to, a tenant that has it, and a session in which they sit."""
 
+import json
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
 from uuid import UUID
 
 from uuid6 import uuid7
 
+from local import private
 from shared.catalog import Model
-from shared.db.api.agents import record_agent
+from shared.db.api.agents import load_agents
+from shared.db.api.newcomers import record_welcome
 from shared.db.api.pages import PageRequest
 from shared.db.api.sessions import load_sessions, record_session
 from shared.db.engine import Database
 from shared.domain.actor import Actor
-from shared.domain.agent import NO_CAP
-from shared.errors import AgentExists
+from shared.roster.file import RosterFile
 
-TENANT = "demo"
-USER = "demo"
-AGENTS = {
-    "writer": {
-        "name": "Writer",
-        "role_prompt": "You write clear, lively prose. Answer with the text itself, in at most three short "
-        "paragraphs, without headings and without talk about how you wrote it.",
-        "model_alias": "fast",
-        "temperature": 0.7,
-    },
-    "researcher": {
-        "name": "Researcher",
-        "role_prompt": "You gather what is known. List the facts that matter for the question, the most important "
-        "first, and say plainly which of them you are not sure of.",
-        "model_alias": "fast",
-        "temperature": 0.2,
-    },
-    "critic": {
-        "name": "Critic",
-        "role_prompt": "You look for what is wrong or missing in what was said before you. Name the three weakest "
-        "points, each in one sentence, and say how to mend it.",
-        "model_alias": "deep",
-        "temperature": 0.3,
-    },
-    "planner": {
-        "name": "Planner",
-        "role_prompt": "You turn a goal into steps. Give a numbered list of at most seven steps; each names what is "
-        "done, by whom, and how one sees that it is finished.",
-        "model_alias": "deep",
-        "temperature": 0.3,
-    },
-}
+TENANT: Final = "demo"
+USER: Final = "demo"
+FILE: Final = Path(__file__).with_name("demo.toml")
+_MOST_AGENTS: Final = 32
 
 
-def seed(app_url: str, catalog: Mapping[str, Model]) -> str:
-    """Make what is missing of the demo tenant, and return the id of its session. What a user changed stays."""
+def write_roster(path: Path, catalog: Mapping[str, Model]) -> None:
+    """Write the demo's roster with what the models of the catalog take. Raises OSError."""
+    roster = tomllib.loads(FILE.read_text("utf-8"))
+    agents = {key: _adapted(agent, catalog) for key, agent in roster["agents"].items()}
+    private.make_file(path)
+    path.write_text(_toml({**roster, "agents": agents}), "utf-8")
+
+
+def seed(app_url: str, roster: RosterFile) -> str:
+    """Give the demo tenant the roster if it is new, and return the id of its session. What a user changed stays."""
     db = Database(app_url)
     try:
-        for key, agent in AGENTS.items():
-            try:
-                record_agent(db, TENANT, key, agent_fields(agent, catalog))
-            except AgentExists:
-                continue
-        return str(_session(db))
+        record_welcome(db, TENANT, roster)
+        return str(_session(db, roster))
     finally:
         db.close()
 
 
-def agent_fields(agent: Mapping[str, object], catalog: Mapping[str, Model]) -> dict[str, object]:
-    """The columns of a demo agent. A user's catalog may lack its alias."""
+def _adapted(agent: Mapping[str, object], catalog: Mapping[str, Model]) -> dict[str, object]:
+    """The fields of a demo agent. A user's catalog may lack its alias."""
     model = catalog.get(str(agent["model_alias"])) or next(iter(catalog.values()))
-    return {
-        **agent,
-        "enabled": True,
-        "model_alias": model.alias,
-        "temperature": None if model.dialect.temperature is False else agent["temperature"],
+    fields = {**agent, "model_alias": model.alias}
+    match model.dialect.temperature:
+        case False:
+            del fields["temperature"]
+        case float(highest):
+            fields["temperature"] = min(float(str(agent["temperature"])), highest)
+    if model.kind == "local":
         # The local model is slow: four agents must end while a user waits.
-        "max_output_tokens": 64 if model.kind == "local" else NO_CAP,
-    }
+        fields["max_output_tokens"] = min(64, model.max_output_tokens)
+    return fields
 
 
-def _session(db: Database) -> UUID:
+def _toml(roster: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """A roster of ASCII texts, of which JSON's form is TOML's, too."""
+    lines = ["# Written by `pantheon run`. Name a file of your own in PANTHEON_ROSTER."]
+    for group, tables in roster.items():
+        for key, table in tables.items():
+            lines += ["", f"[{group}.{key}]", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _session(db: Database, roster: RosterFile) -> UUID:
     oldest = load_sessions(db, Actor(TENANT, USER), PageRequest(limit=1, order="asc")).items
     if oldest:
         return UUID(str(oldest[0]["id"]))
-    fields: dict[str, object] = {"mode": "manual", "agent_keys": list(AGENTS), "fan_out": "sequential"}
+    found = load_agents(db, TENANT, PageRequest(limit=_MOST_AGENTS, order="asc")).items
+    keys = [row["key"] for row in found] or list(roster.agents)[:_MOST_AGENTS]
+    fields: dict[str, object] = {"mode": "manual", "agent_keys": keys, "fan_out": "sequential"}
     session_id = uuid7()
     record_session(db, TENANT, USER, session_id, {"title": "Demo", **fields})
     return session_id

@@ -19,6 +19,7 @@ from shared.domain.origins import origin_pattern
 from shared.errors import ConfigurationError
 from shared.llm.providers import connect
 from shared.names import Env, LocalEnv
+from shared.roster.file import RosterFile, read_template
 from shared.settings import AuthorizerSettings, CatalogSettings, Settings
 
 _Part = TypeVar("_Part", bound=BaseModel)
@@ -55,6 +56,7 @@ class Environment:
         turn_seconds: How long a posted turn may take.
         ignored: Variables that have no effect beside PANTHEON_CATALOG.
         catalog: The models. A local provider has no address if its model must be started.
+        roster: What a new tenant starts with, if the user names a file.
         functions: The user's environment and our defaults. Each function gets only its part.
         authorizer: The settings that only the authorizer gets, without its database.
         claim_names: How local tokens name their claims.
@@ -67,6 +69,7 @@ class Environment:
     database_url: str | None
     turn_seconds: float
     catalog: Catalog
+    roster: RosterFile | None
     ignored: tuple[str, ...]
     functions: Mapping[str, str]
     authorizer: Mapping[str, str]
@@ -115,12 +118,14 @@ def read(environ: Mapping[str, str]) -> Environment:
         # An address alone means an OpenAI-compatible server there.
         functions.setdefault(Env.LLM_PROVIDER, "openai" if Env.LLM_BASE_URL in functions else "local")
     settings = _check(Settings, {**functions, Env.APP_DATABASE_URL: ""})
+    catalog, roster = _catalog(settings, functions), functions.get(Env.ROSTER)
     return Environment(
         port=_port(given[LocalEnv.PORT]),
         data_dir=data_dir(environ),
         database_url=given.get(LocalEnv.DATABASE_URL),
         turn_seconds=settings.turn_seconds,
-        catalog=_catalog(settings, functions),
+        catalog=catalog,
+        roster=None if roster is None else read_template(roster, catalog),
         ignored=tuple(ignored),
         functions=functions,
         authorizer=authorizer,

@@ -34,9 +34,9 @@ from local.model import LocalModel, ModelError
 from local.postgres import PostgresError
 from local.told import told
 from shared.aws.jwks_store import JwksStore
-from shared.catalog import Catalog
 from shared.errors import PantheonError
 from shared.names import Env, LocalEnv
+from shared.roster.file import RosterFile, read_roster
 
 _DEMO_ROLES: Final = ("member", "admin")
 _DEMO_TTL: Final = timedelta(hours=24)
@@ -96,8 +96,9 @@ class Stack:
             listener = resources.enter_context(reserve(settings.port))
             log_dir, key = _open_data_dir(settings)
             owner_url = _database(settings, resources, say)
-            urls, session_id = _prepare(owner_url, settings.catalog, say)
-            given = dict(settings.functions)
+            roster_file, roster = _roster(settings)
+            urls, session_id = _prepare(owner_url, roster, say)
+            given = {Env.ROSTER.value: roster_file, **settings.functions}
             if settings.needs_model:
                 local_model = _model(log_dir, resources, say)
                 given[Env.LOCAL_MODEL_URL.value] = local_model.base_url
@@ -192,12 +193,24 @@ def check_database(url: str) -> None:
         raise StackError(f"The database at {host}:{port} has the encoding {encoding}. Make one with ENCODING 'UTF8'.")
 
 
-def _prepare(owner_url: str, catalog: Catalog, say: Say) -> tuple[RoleUrls, str]:
+def _roster(settings: Environment) -> tuple[str, RosterFile]:
+    """The path of the demo's roster, and the roster of the demo tenant: the user's, if it has agents."""
+    path = (settings.data_dir / "roster.toml").absolute()
+    try:
+        demo.write_roster(path, settings.catalog)
+    except OSError as error:
+        raise StackError(f"{LocalEnv.DATA_DIR}: {error.filename}: {error.strerror}.") from error
+    if settings.roster is not None and settings.roster.agents:
+        return str(path), settings.roster
+    return str(path), read_roster(path, settings.catalog)
+
+
+def _prepare(owner_url: str, roster: RosterFile, say: Say) -> tuple[RoleUrls, str]:
     """Bring the database up to date. The URLs of its roles, and the demo session's id."""
     try:
         with _step("Migrating the database", say):
             urls = database.prepare(owner_url)
-            return urls, demo.seed(urls.app, catalog)
+            return urls, demo.seed(urls.app, roster)
     except (psycopg.Error, SQLAlchemyError, CommandError) as error:
         raise StackError(f"The database cannot be prepared: {_first_line(error)}") from error
 

@@ -19,6 +19,7 @@ from shared.settings import (
     OperatorSettings,
     QueueSettings,
     QuotaSettings,
+    RosterSettings,
     Settings,
     StageSettings,
 )
@@ -27,7 +28,7 @@ from shared.settings import (
 READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
-        "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, Settings),
+        "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
         "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
         "authorizer": (StageSettings, AuthorizerSettings),
         "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),

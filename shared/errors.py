@@ -6,6 +6,7 @@ them into problem+json, and no route holds a try/except.
     ├── InvalidRequest           422 invalid_request
     │   ├── InvalidMessage       422 invalid_message
     │   ├── UnknownAgent         422 unknown_agent
+    │   ├── UnknownCouncil       422 unknown_council
     │   ├── NoAgent              422 no_agent
     │   ├── NoChair              422 no_chair
     │   ├── RosterRefused        422 roster_refused
@@ -73,6 +74,12 @@ class UnknownAgent(InvalidRequest):
     """An agent key was given that is not known here."""
 
     code = "unknown_agent"
+
+
+class UnknownCouncil(InvalidRequest):
+    """A council key was given that is not known here."""
+
+    code = "unknown_council"
 
 
 class NoAgent(InvalidRequest):

@@ -114,6 +114,12 @@ class QuotaSettings(Environment):
     max_api_keys: Annotated[int, Field(ge=1, le=100_000)] = 1_000
 
 
+class RosterSettings(Environment):
+    """`roster` is the path of a TOML file with the agents and councils that a new tenant starts with."""
+
+    roster: str | None = None
+
+
 class OperationsSettings(Environment):
     """What a function needs to know that works across tenants, in the role for operations."""
 
@@ -207,6 +213,11 @@ def budget_settings() -> BudgetSettings:
 def quota_settings() -> QuotaSettings:
     """The same for functions that add what a quota bounds."""
     return _read(QuotaSettings)
+
+
+def roster_settings() -> RosterSettings:
+    """The same for functions that welcome new tenants. It is not cached here, because the roster itself is cached."""
+    return _read(RosterSettings)
 
 
 @cache

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 
 from shared.db import protocol
-from shared.db.api import agents, budgets, councils, quotas, waits
+from shared.db.api import agents, budgets, councils, newcomers, quotas, waits
 from shared.db.statement import Statement, load, read_sql
 
-_MODULES = (protocol, agents, budgets, councils, quotas, waits)
+_MODULES = (protocol, agents, budgets, councils, newcomers, quotas, waits)
 _LOADED = re.compile(r'^(\w+)(?:: Final)? = load\("(\w+)"\)$', re.MULTILINE)
 
 

@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Response
 
-from functions.agent_schemas import AgentBody, AgentVersionView, AgentView, NewAgent
+from functions.agent_schemas import AgentVersionView, AgentView, NewAgent
 from functions.entity_tag import entity_tag, read_if_match
-from functions.requests import CurrentCaller, Key, RequestedPage, administrator
+from functions.requests import Key, RequestedPage, Resident, administrator
 from functions.schemas import PageOf, ProblemView
 from functions.strict_route import StrictRoute
-from shared.catalog import Model, catalog
+from shared.catalog import catalog
 from shared.db.api.agents import (
     as_agent,
     load_agent,
@@ -20,10 +20,11 @@ from shared.db.api.agents import (
     record_agent_deletion,
 )
 from shared.db.engine import database
-from shared.domain.agent import NO_CAP, Agent
+from shared.domain.agent import NO_CAP, Agent, stored_fields
 from shared.domain.turn import format_time
 from shared.errors import InvalidRequest
 from shared.names import API_PREFIX
+from shared.roster.bodies import AgentBody, find_fault
 
 router = APIRouter(prefix=f"{API_PREFIX}/agents", route_class=StrictRoute)
 
@@ -32,7 +33,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {403: {"model": ProblemView}}
 
 
 @router.get("", response_model=PageOf[AgentView])
-async def list_agents(caller: CurrentCaller, page: RequestedPage) -> dict[str, Any]:
+async def list_agents(caller: Resident, page: RequestedPage) -> dict[str, Any]:
     found = load_agents(database(), caller.tenant_id, page)
     return {"items": [_view(as_agent(row)) for row in found.items], "next_cursor": found.next_cursor}
 
@@ -44,7 +45,7 @@ async def list_agents(caller: CurrentCaller, page: RequestedPage) -> dict[str, A
     dependencies=_ADMIN,
     responses=_REFUSED | {409: {"model": ProblemView}},
 )
-async def create_agent(caller: CurrentCaller, body: NewAgent, response: Response) -> dict[str, Any]:
+async def create_agent(caller: Resident, body: NewAgent, response: Response) -> dict[str, Any]:
     """Make an agent. Its version is 1, or one more than the last of a deleted agent with this key. The key of an agent
     is 409 `agent_exists`, the key of a council 409 `key_exists`."""
     agent = record_agent(database(), caller.tenant_id, body.key, _fields(body))
@@ -53,7 +54,7 @@ async def create_agent(caller: CurrentCaller, body: NewAgent, response: Response
 
 
 @router.get("/{key}", response_model=AgentView)
-async def read_agent(caller: CurrentCaller, key: Key, response: Response) -> dict[str, Any]:
+async def read_agent(caller: Resident, key: Key, response: Response) -> dict[str, Any]:
     """The agent. The header `ETag` is its version in quotes."""
     agent = load_agent(database(), caller.tenant_id, key)
     response.headers["ETag"] = entity_tag(agent.version)
@@ -67,7 +68,7 @@ async def read_agent(caller: CurrentCaller, key: Key, response: Response) -> dic
     responses=_REFUSED | {201: {"model": AgentView}, 409: {"model": ProblemView}, 412: {"model": ProblemView}},
 )
 async def put_agent(
-    caller: CurrentCaller,
+    caller: Resident,
     key: Key,
     body: AgentBody,
     response: Response,
@@ -83,7 +84,7 @@ async def put_agent(
 
 
 @router.get("/{key}/versions", response_model=PageOf[AgentVersionView])
-async def list_versions(caller: CurrentCaller, key: Key, page: RequestedPage) -> dict[str, Any]:
+async def list_versions(caller: Resident, key: Key, page: RequestedPage) -> dict[str, Any]:
     """The agent's newest 20 versions, and those that a turn has used."""
     found = load_versions(database(), caller.tenant_id, key, page)
     items = [_view(as_agent(row)) | {"created_at": format_time(row["created_at"])} for row in found.items]
@@ -91,7 +92,7 @@ async def list_versions(caller: CurrentCaller, key: Key, page: RequestedPage) ->
 
 
 @router.delete("/{key}", status_code=204, dependencies=_ADMIN, responses=_REFUSED)
-async def delete_agent(caller: CurrentCaller, key: Key) -> Response:
+async def delete_agent(caller: Resident, key: Key) -> Response:
     """Rosters keep the key, and treat it as disabled."""
     record_agent_deletion(database(), caller.tenant_id, key)
     return Response(status_code=204)
@@ -100,26 +101,10 @@ async def delete_agent(caller: CurrentCaller, key: Key) -> Response:
 def _fields(body: AgentBody) -> dict[str, object]:
     """The agent's columns. Raises InvalidRequest for an unknown alias, and for a value that the alias does not
     accept."""
-    model = catalog().get(body.model_alias)
-    if model is None:
-        raise InvalidRequest(f"model_alias must be one of: {', '.join(catalog())}.")
-    tokens = body.max_output_tokens
-    if tokens is not None and tokens > model.max_output_tokens:
-        cap = f"{model.max_output_tokens}, the cap of the alias '{model.alias}'"
-        raise InvalidRequest(f"body.max_output_tokens must be at most {cap}, or null for this cap.")
-    if body.temperature is not None:
-        _check_temperature(body.temperature, model)
-    return body.model_dump(exclude={"key"}) | {"max_output_tokens": NO_CAP if tokens is None else tokens}
-
-
-def _check_temperature(temperature: float, model: Model) -> None:
-    """Raise InvalidRequest for a temperature that the alias's model does not take."""
-    match model.dialect.temperature:
-        case False:
-            raise InvalidRequest(f"body.temperature must be null: the alias '{model.alias}' takes none.")
-        case float(highest) if temperature > highest:
-            most = f"{highest:g}, the highest that the alias '{model.alias}' takes"
-            raise InvalidRequest(f"body.temperature must be at most {most}, or null.")
+    if fault := find_fault(body, catalog()):
+        field, reason = fault
+        raise InvalidRequest(f"body.{field} {reason}")
+    return stored_fields(body.model_dump(exclude={"key"}))
 
 
 def _view(agent: Agent) -> dict[str, Any]:

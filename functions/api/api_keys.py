@@ -9,16 +9,17 @@ from pydantic_core import PydanticCustomError
 from uuid6 import uuid7
 
 from functions.moments import read_time
-from functions.names import not_blank, visible_name
-from functions.requests import CurrentCaller, RequestedPage, SessionId
-from functions.schemas import Body, PageOf, ProblemView
+from functions.requests import CurrentCaller, RequestedPage, Resident, SessionId
+from functions.schemas import PageOf, ProblemView
 from functions.strict_route import StrictRoute
 from shared.db.api.api_keys import load_api_keys, record_api_key, record_revocation
 from shared.db.engine import Row, database
 from shared.domain.api_key import hash_key, new_key, prefix_of
+from shared.domain.name import not_blank, visible_name
 from shared.domain.turn import format_time
 from shared.errors import Forbidden
 from shared.names import API_PREFIX
+from shared.roster.fields import Body
 
 _TIMES = ("created_at", "expires_at", "last_used_at", "revoked_at")
 
@@ -85,7 +86,7 @@ class NewApiKeyView(ApiKeyView):
 
 
 @router.post("", status_code=201, response_model=NewApiKeyView)
-async def create_api_key(caller: CurrentCaller, body: NewApiKey, response: Response) -> dict[str, Any]:
+async def create_api_key(caller: Resident, body: NewApiKey, response: Response) -> dict[str, Any]:
     """Make a key that acts as the caller. Only an admin can make a key with the role `admin`."""
     if body.role == "admin" and "admin" not in caller.roles:
         raise Forbidden("Only an admin can create an API key with the role 'admin'.")

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Response
 
-from functions.council_schemas import CouncilBody, CouncilView, NewCouncil
+from functions.council_schemas import CouncilView, NewCouncil
 from functions.entity_tag import entity_tag, read_if_match
-from functions.requests import CurrentCaller, Key, RequestedPage, administrator
+from functions.requests import Key, RequestedPage, Resident, administrator
 from functions.schemas import PageOf, ProblemView
 from functions.strict_route import StrictRoute
 from shared.db.api.councils import (
@@ -20,6 +20,7 @@ from shared.db.api.councils import (
 from shared.db.engine import database
 from shared.domain.council import Council
 from shared.names import API_PREFIX
+from shared.roster.bodies import CouncilBody
 
 router = APIRouter(prefix=f"{API_PREFIX}/councils", route_class=StrictRoute)
 
@@ -29,13 +30,13 @@ _TAKEN: dict[int | str, dict[str, Any]] = _REFUSED | {409: {"model": ProblemView
 
 
 @router.get("", response_model=PageOf[CouncilView])
-async def list_councils(caller: CurrentCaller, page: RequestedPage) -> dict[str, Any]:
+async def list_councils(caller: Resident, page: RequestedPage) -> dict[str, Any]:
     found = load_councils(database(), caller.tenant_id, page)
     return {"items": [_view(as_council(row)) for row in found.items], "next_cursor": found.next_cursor}
 
 
 @router.post("", status_code=201, response_model=CouncilView, dependencies=_ADMIN, responses=_TAKEN)
-async def create_council(caller: CurrentCaller, body: NewCouncil, response: Response) -> dict[str, Any]:
+async def create_council(caller: Resident, body: NewCouncil, response: Response) -> dict[str, Any]:
     """Make a council. Its version is 1, or one more than the last of a deleted council with this key. The key of a
     council or an agent is 409 `key_exists`."""
     council = record_council(database(), caller.tenant_id, body.key, body.model_dump(exclude={"key"}))
@@ -44,7 +45,7 @@ async def create_council(caller: CurrentCaller, body: NewCouncil, response: Resp
 
 
 @router.get("/{key}", response_model=CouncilView)
-async def read_council(caller: CurrentCaller, key: Key, response: Response) -> dict[str, Any]:
+async def read_council(caller: Resident, key: Key, response: Response) -> dict[str, Any]:
     """The council. The header `ETag` is its version in quotes."""
     council = load_council(database(), caller.tenant_id, key)
     response.headers["ETag"] = entity_tag(council.version)
@@ -58,7 +59,7 @@ async def read_council(caller: CurrentCaller, key: Key, response: Response) -> d
     responses=_TAKEN | {201: {"model": CouncilView}, 412: {"model": ProblemView}},
 )
 async def put_council(
-    caller: CurrentCaller,
+    caller: Resident,
     key: Key,
     body: CouncilBody,
     response: Response,
@@ -75,7 +76,7 @@ async def put_council(
 
 
 @router.delete("/{key}", status_code=204, dependencies=_ADMIN, responses=_REFUSED)
-async def delete_council(caller: CurrentCaller, key: Key) -> Response:
+async def delete_council(caller: Resident, key: Key) -> Response:
     """Sessions that were made from the council stay as they are."""
     record_council_deletion(database(), caller.tenant_id, key)
     return Response(status_code=204)

@@ -46,6 +46,7 @@ def _session(page: ExportPage) -> Iterator[str]:
             f"- Made by: {_line(session['created_by'])}",
             f"- Visibility: {session['visibility']}",
             f"- Mode: {session['mode']}, {session['fan_out']}",
+            *([f"- Chair: {session['chair_key']}"] if session["chair_key"] else []),
             *(f"- Agent: {_line(page.names[key])} ({_line(key)})" for key in session["agent_keys"]),
         ]
     )

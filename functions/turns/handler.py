@@ -13,13 +13,14 @@ with importing():
     from functions.dispatch import dispatch
     from functions.http import base_path, create_app, lambda_handler
     from functions.requests import CurrentCaller, SessionId
-    from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, Text, TurnView
+    from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, TurnView
     from shared import telemetry
     from shared.db.engine import database
     from shared.domain.message import TurnMessage
     from shared.errors import InvalidMessage
     from shared.llm.providers import provider
     from shared.names import API_PREFIX
+    from shared.roster.fields import Text
     from shared.settings import settings
     from shared.turns.accept import TurnRequest
     from shared.turns.run import Runner, take_turn

@@ -1,5 +1,6 @@
 """An agent at one version. Its text never changes under a turn that has pinned that version."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,3 +20,9 @@ class Agent:
     max_output_tokens: int
     temperature: float | None
     enabled: bool
+
+
+def stored_fields(fields: Mapping[str, object]) -> dict[str, object]:
+    """The columns of an agent of these fields, in which a `max_output_tokens` of None is the alias's cap."""
+    tokens = fields["max_output_tokens"]
+    return {**fields, "max_output_tokens": NO_CAP if tokens is None else tokens}

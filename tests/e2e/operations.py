@@ -25,6 +25,8 @@ EXAMPLES: Final = {
     "mode": "manual",
     "agent_keys": ["writer"],
     "fan_out": "sequential",
+    # A session has a roster of its own, or a council's.
+    "council_key": None,
     "chair_key": "writer",
     "visibility": "private",
     "message": "hello",

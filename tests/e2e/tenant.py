@@ -28,9 +28,9 @@ PATIENCE_S = 60.0
 
 def environ(data_dir: Path, **variables: object) -> dict[str, str]:
     """This process's environment with these variables of ours (`llm_provider` is PANTHEON_LLM_PROVIDER), on any port
-    that is free."""
+    that is free. New tenants have no agents, because the roster is empty."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PANTHEON_")}
-    ours = {"port": 0, "data_dir": data_dir, **variables}
+    ours = {"port": 0, "data_dir": data_dir, "roster": os.devnull, **variables}
     return inherited | {f"PANTHEON_{name.upper()}": str(value) for name, value in ours.items()}
 
 

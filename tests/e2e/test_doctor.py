@@ -14,6 +14,7 @@ from local.stack import Stack
 from shared.catalog import build
 from shared.db.operations.invariants import INVARIANTS
 from shared.db.schema.tables import MIGRATION_HEAD
+from shared.roster.file import read_roster
 from shared.settings import Settings
 from tests.e2e.tenant import Tenant, environ
 
@@ -62,7 +63,9 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That of a run which is over."""
     directory = tmp_path_factory.mktemp("over")
     with postgres.start(directory / "postgres") as server:
-        demo.seed(database.prepare(server.url).app, build(Settings.model_construct()))
+        catalog = build(Settings.model_construct())
+        demo.write_roster(directory / "roster.toml", catalog)
+        demo.seed(database.prepare(server.url).app, read_roster(directory / "roster.toml", catalog))
     return directory
 
 

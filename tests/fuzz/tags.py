@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
-from functions.schemas import AgentKey, Line
 from shared.domain.agent import Agent
 from shared.orchestration.tags import _SPACELESS, Tags, parse_tags
+from shared.roster.fields import AgentKey, Line
 
 WORDS = (
     "@",

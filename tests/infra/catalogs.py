@@ -42,6 +42,13 @@ def with_catalog(text: str, folder: Path, egress: Egress = "none", stage: Stage 
     return replace(stage, catalog=str(file), egress=egress)
 
 
+def with_roster(text: str, folder: Path, catalog: str = SCRIPTED) -> Stage:
+    """A stage like dev with a roster of this text, which is written to `folder`."""
+    file = folder / "tenants.toml"
+    file.write_text(text)
+    return replace(with_catalog(catalog, folder), roster=str(file))
+
+
 def template_of(text: str, folder: Path, egress: Egress = "none") -> Template:
     """The template of a stage like dev."""
     return synthesised(with_catalog(text, folder, egress), folder)

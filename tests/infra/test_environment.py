@@ -28,6 +28,7 @@ from shared.settings import (
     OperatorSettings,
     QueueSettings,
     QuotaSettings,
+    RosterSettings,
     Settings,
     StageSettings,
 )
@@ -38,7 +39,7 @@ from tests.infra.template import Template, text
 READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
-        "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, Settings),
+        "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
         "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
         "authorizer": (StageSettings, AuthorizerSettings),
         "jwks": (StageSettings, IssuerSettings),

@@ -18,6 +18,7 @@ from local.gateway.worker import LambdaContext
 from shared import telemetry
 from shared.aws.queue import queue
 from shared.catalog import catalog
+from shared.db.api.newcomers import template, welcome
 from shared.db.engine import Database, Row
 from shared.db.schema.tables import metadata
 from shared.llm.tokens import token_estimates
@@ -120,6 +121,8 @@ def _forget_settings() -> None:
     queue_settings.cache_clear()
     queue.cache_clear()
     catalog.cache_clear()
+    template.cache_clear()
+    welcome.cache_clear()
     token_estimates.cache_clear()
 
 

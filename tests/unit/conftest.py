@@ -16,6 +16,7 @@ from local.gateway.worker import LambdaContext
 from shared import telemetry
 from shared.aws.queue import queue
 from shared.catalog import catalog
+from shared.db.api.newcomers import template, welcome
 from shared.db.engine import database, operations_database
 from shared.llm.providers import provider
 from shared.llm.tokens import token_estimates
@@ -56,6 +57,8 @@ _CACHES = (
     quota_settings,
     stage_settings,
     catalog,
+    template,
+    welcome,
     provider,
     database,
     operations_database,

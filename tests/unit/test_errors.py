@@ -16,6 +16,7 @@ CONTRACT = {
     "invalid_request": 422,
     "invalid_message": 422,
     "unknown_agent": 422,
+    "unknown_council": 422,
     "no_agent": 422,
     "roster_refused": 422,
     "idempotency_key_reused": 422,

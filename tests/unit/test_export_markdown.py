@@ -50,7 +50,14 @@ def turn(text: str, name: str = "Writer") -> str:
 
 
 def page(text: str, **changes: Any) -> ExportPage:
-    session = {"id": UUID(int=7), "title": text, "mode": "tag", "fan_out": "sequential", "agent_keys": ["writer"]}
+    session = {
+        "id": UUID(int=7),
+        "title": text,
+        "mode": "tag",
+        "fan_out": "sequential",
+        "chair_key": None,
+        "agent_keys": ["writer"],
+    }
     session |= {"created_by": text, "visibility": "private"}
     items = [
         {"id": f"{letter}{number}", "list": name, "text": said, "turn_index": 1}

@@ -9,9 +9,8 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from functions.agent_schemas import AgentBody, AgentView, NewAgent
+from functions.agent_schemas import AgentView, NewAgent
 from functions.schemas import (
-    Body,
     NewSession,
     NewTurn,
     ReplyView,
@@ -20,6 +19,8 @@ from functions.schemas import (
 )
 from shared.domain.agent import Agent
 from shared.domain.turn import Reply, Turn
+from shared.roster.bodies import AgentBody
+from shared.roster.fields import Body
 
 AGENT = {"key": "writer", "name": "Writer", "role_prompt": "You write.", "model_alias": "fast"}
 SESSION = {"agent_keys": ["writer"]}

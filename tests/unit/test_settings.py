@@ -20,6 +20,7 @@ from shared.settings import (
     operator_settings,
     queue_settings,
     quota_settings,
+    roster_settings,
     settings,
 )
 
@@ -71,6 +72,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     }
     of_budgets = {Env.DEFAULT_CAP_USD: "250", Env.PLATFORM_ALLOWANCE_USD: "7.5"}
     of_quotas = {Env.MAX_AGENTS: "3", Env.MAX_SESSIONS: "4", Env.MAX_API_KEYS: "5"}
+    of_new_tenants = {Env.ROSTER: "/etc/pantheon/roster.toml"}
     of_operations = {
         Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
         Env.OPERATOR_DATABASE_URL: "postgresql://operator@db/pantheon",
@@ -89,7 +91,15 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.ROLES_CLAIM: "cognito:groups",
         Env.TENANT_OF_ONE: "true",
     }
-    others = {**of_budgets, **of_quotas, **of_operations, **of_the_owner, **of_http, **of_the_authorizer}
+    others = {
+        **of_budgets,
+        **of_quotas,
+        **of_operations,
+        **of_the_owner,
+        **of_http,
+        **of_the_authorizer,
+        **of_new_tenants,
+    }
     assert {*given, *others} == set(Env)
     for name, value in others.items():
         environment.setenv(name, value)
@@ -105,6 +115,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert (budgets.default_cap_usd, budgets.platform_allowance_usd) == (Decimal(250), Decimal("7.5"))
     quotas = {f"PANTHEON_{name.upper()}": str(value) for name, value in quota_settings().model_dump().items()}
     assert quotas == of_quotas
+    assert roster_settings().roster == of_new_tenants[Env.ROSTER]
     owner = migration_settings()
     assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())
     assert queue_settings().queue_url == of_operations[Env.QUEUE_URL]

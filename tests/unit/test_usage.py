@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 
 from functions.api.usage import write_csv
-from functions.schemas import AgentKey
 from functions.usage import _period
 from shared.catalog import build
 from shared.db.engine import Row
 from shared.db.usage.totals import Period
 from shared.domain.turn import Account, Purpose
+from shared.roster.fields import AgentKey
 from shared.settings import LlmProvider, Settings
 from tests.ledger_rows import RATES, entry
 

@@ -64,12 +64,16 @@ def load_councils(db: Database, tenant_id: str, request: PageRequest) -> Page:
     return page(rows, request, lambda row: [row["created_at"].isoformat(), row["key"]])
 
 
+def find_council(db: Database, tenant_id: str, key: str) -> Council | None:
+    rows = db.read(tenant_id, _LOAD, {"b_key": key})
+    return as_council(rows[0]) if rows else None
+
+
 def load_council(db: Database, tenant_id: str, key: str) -> Council:
     """Raises NotFound."""
-    rows = db.read(tenant_id, _LOAD, {"b_key": key})
-    if not rows:
-        raise _not_found(key)
-    return as_council(rows[0])
+    if council := find_council(db, tenant_id, key):
+        return council
+    raise _not_found(key)
 
 
 def record_council(db: Database, tenant_id: str, key: str, body: dict[str, object]) -> Council:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, cast, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Boolean, Integer, any_, bindparam, case, cast, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.api.pages import Order, Page, PageRequest, page
@@ -14,10 +14,12 @@ from shared.db.engine import LONG_ANSWER_S, Database, Row, Statement
 from shared.db.protocol import SCRUB
 from shared.db.schema.tables import active, sessions, turns
 from shared.domain.actor import Actor
+from shared.errors import InvalidRequest
 from shared.names import Env
 from shared.settings import quota_settings
 
-_FIELDS = ("title", "mode", "agent_keys", "fan_out", "visibility")
+_FIELDS = ("title", "mode", "agent_keys", "fan_out", "chair_key", "visibility")
+_DEFAULTS = {"chair_key": None, "visibility": "private"}
 _NAMES = ("id", *_FIELDS, "next_turn_index", "created_at", "updated_at")
 _columns = (*(sessions.c[name] for name in _NAMES), sessions.c.user_id.label("created_by"))
 
@@ -50,17 +52,27 @@ def _insert() -> Statement:
     return compiled(insert(sessions).from_select(list(values), source, include_defaults=False).returning(*_columns))
 
 
+def _change() -> Statement:
+    # A field that is not given stays as it is.
+    after = {name: func.coalesce(_field(name), sessions.c[name]) for name in _FIELDS}
+    # A session can lose its chair, and then its first agent concludes.
+    chair_is_given = cast(bindparam("b_chair_is_given", type_=Boolean), Boolean)
+    chair = case((chair_is_given, typed("b_chair_key", sessions.c.chair_key)), else_=sessions.c.chair_key)
+    # An earlier release may have left a chair that is not in the roster. Other changes do not mind it.
+    is_asked = or_(chair_is_given, typed("b_agent_keys", sessions.c.agent_keys).is_not(None))
+    sits = or_(chair.is_(None), chair == any_(after["agent_keys"]), ~is_asked)
+    return compiled(
+        update(sessions)
+        .where(sessions.c.id == bindparam("b_id"), sessions.c.deleted_at.is_(None), owned, sits)
+        .values(after | {"chair_key": chair, "updated_at": func.clock_timestamp()})
+        .returning(*_columns)
+    )
+
+
 _INSERT = _insert()
 LOAD_SESSION = compiled(select(*_columns).where(*this_session))
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
-_CHANGE = compiled(
-    update(sessions)
-    .where(sessions.c.id == bindparam("b_id"), sessions.c.deleted_at.is_(None), owned)
-    # A field that is not given stays as it is.
-    .values({name: func.coalesce(_field(name), sessions.c[name]) for name in _FIELDS})
-    .values(updated_at=func.clock_timestamp())
-    .returning(*_columns)
-)
+_CHANGE = _change()
 
 # A session without a turn leaves nothing behind. Accepting its first turn raises the index.
 _FORGET = compiled(
@@ -85,10 +97,10 @@ _UNTOUCHED = compiled(
 
 
 def record_session(db: Database, tenant_id: str, user_id: str, session_id: UUID, fields: dict[str, object]) -> Row:
-    """Make a session of `fields` title, mode, agent_keys, fan_out and visibility, which is private by default. Raises
-    QuotaExceeded."""
+    """Make a session of `fields` title, mode, agent_keys, fan_out, chair_key (None by default) and visibility (private
+    by default). Raises QuotaExceeded."""
     limit = quota_settings().max_sessions
-    params = {f"b_{name}": value for name, value in ({"visibility": "private"} | fields).items()}
+    params = {f"b_{name}": value for name, value in (_DEFAULTS | fields).items()}
     params |= {"b_id": session_id, "b_tenant_id": tenant_id, "b_user_id": user_id, "b_most": limit}
     rows = db.run_all(tenant_id, (LOCK_TENANT, params), (_INSERT, params))[1]
     if not rows:
@@ -111,12 +123,18 @@ def load_session(db: Database, actor: Actor, session_id: UUID) -> Row:
 
 
 def record_session_change(db: Database, actor: Actor, session_id: UUID, fields: dict[str, object]) -> Row:
-    """Change those of title, mode, agent_keys, fan_out and visibility that are given. Raises NotFound, Forbidden."""
+    """Change those of title, mode, agent_keys, fan_out and visibility that are not None, and `chair_key` if it is among
+    `fields`. Raises NotFound, Forbidden, and InvalidRequest if the chair would be none of the session's agents."""
     params = about(actor, session_id)
-    change = {**params, **{f"b_{name}": fields.get(name) for name in _FIELDS}}
+    change = {
+        **params,
+        **{f"b_{name}": fields.get(name) for name in _FIELDS},
+        "b_chair_is_given": "chair_key" in fields,
+    }
     changed, found = db.run_all(actor.tenant_id, (_CHANGE, change), (FIND_SESSION, params))
     if not changed:
         check_owned(found)
+        raise InvalidRequest("The session's chair_key must be one of its agent_keys. Change both, or set it to null.")
     return changed[0]
 
 

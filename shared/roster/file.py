@@ -1,0 +1,117 @@
+"""Read a roster file: TOML with tables `[agents.KEY]` and `[councils.KEY]`, whose fields are those of the API.
+
+Each mistake is one line that names the file, the table and the field."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from shared.catalog import Model
+from shared.errors import ConfigurationError
+from shared.names import Env
+from shared.roster.bodies import AgentBody, CouncilBody, find_fault
+from shared.roster.fields import Body
+
+_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_TABLES: Final = ("agents", "councils")
+_MESSAGES: Final = {
+    "missing": "is missing",
+    "extra_forbidden": "is no field of this table",
+    "string_pattern_mismatch": "has a character or a form that is not allowed",
+}
+
+_Body = TypeVar("_Body", bound=Body)
+
+
+@dataclass(frozen=True, slots=True)
+class RosterFile:
+    """The agents and the councils of a file, by key, in its order."""
+
+    agents: Mapping[str, AgentBody]
+    councils: Mapping[str, CouncilBody]
+
+
+def read_template(file: str, catalog: Mapping[str, Model]) -> RosterFile:
+    """The roster of new tenants in the file that PANTHEON_ROSTER names. Raises ConfigurationError."""
+    path = Path(file)
+    # A shell does not always expand it.
+    with suppress(RuntimeError):
+        path = path.expanduser()
+    try:
+        return read_roster(path, catalog)
+    except ConfigurationError as error:
+        if isinstance(error.__cause__, OSError):
+            raise ConfigurationError(f"{Env.ROSTER}: {path.absolute()}: {error.__cause__.strerror}.") from error
+        raise
+
+
+def read_roster(path: Path, catalog: Mapping[str, Model]) -> RosterFile:
+    """The roster in a file, which holds the agents of its councils. An empty file is an empty roster. Raises
+    ConfigurationError, one line that names file, table and field."""
+    try:
+        # Editors on Windows begin a file with a byte order mark.
+        document = tomllib.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: is not UTF-8.") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: {str(error) or 'is nested too deeply'}.") from error
+    return _Reader(path, document, catalog).roster()
+
+
+class _Reader:
+    def __init__(self, path: Path, document: Mapping[str, Any], catalog: Mapping[str, Model]) -> None:
+        self._path = path
+        self._document = document
+        self._catalog = catalog
+
+    def roster(self) -> RosterFile:
+        for name in self._document:
+            if name not in _TABLES:
+                raise self._error(f"[{name}]", "is no table of a roster; there are [agents.KEY] and [councils.KEY]")
+        agents = self._bodies("agents", AgentBody)
+        for key, agent in agents.items():
+            if fault := find_fault(agent, self._catalog):
+                raise self._error(f"[agents.{key}]", f"{fault[0]}: {fault[1]}")
+        councils = self._bodies("councils", CouncilBody)
+        for key, council in councils.items():
+            if key in agents:
+                raise self._error(f"[councils.{key}]", "key: an agent has it; agents and councils share their keys")
+            if unknown := [each for each in council.agent_keys if each not in agents]:
+                raise self._error(f"[councils.{key}]", f"agent_keys: there is no [agents.{unknown[0]}]")
+        return RosterFile(MappingProxyType(agents), MappingProxyType(councils))
+
+    def _bodies(self, group: str, kind: type[_Body]) -> dict[str, _Body]:
+        tables = self._document.get(group, {})
+        if not isinstance(tables, dict):
+            raise self._error(f"[{group}]", f"must hold tables [{group}.KEY]")
+        return {key: self._body(f"[{group}.{key}]", key, table, kind) for key, table in tables.items()}
+
+    def _body(self, where: str, key: str, table: object, kind: type[_Body]) -> _Body:
+        if not _KEY.fullmatch(key):
+            shown = ascii(where[:80])[1:-1]
+            raise self._error(shown, "key: a key is a small letter, then up to 31 small letters, digits, - and _")
+        if not isinstance(table, dict):
+            raise self._error(where, "must be a table")
+        try:
+            return kind.model_validate(table)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise self._error(where, _fault(first)) from None
+
+    def _error(self, where: str, fault: str) -> ConfigurationError:
+        return ConfigurationError(f"{self._path}: {where} {fault}")
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    field = ".".join(str(part) if re.fullmatch(r"\w{1,40}", str(part), re.ASCII) else "?" for part in fault["loc"])
+    said = _MESSAGES.get(fault["type"]) or fault["msg"].replace("Input should", "must")
+    return f"{field}: {said}"

@@ -1,0 +1,44 @@
+"""The roster of a stage's new tenants is brought to the API function, and a file with a mistake makes no stage."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra_cdk import stage_catalog
+from infra_cdk.stage_catalog import DEPLOYED_ROSTER
+from infra_cdk.stages import STAGES
+from shared.errors import ConfigurationError
+from shared.names import Env
+from tests.infra.assembly import synthesised
+from tests.infra.catalogs import with_roster
+
+ROSTER = '[agents.writer]\nname = "Writer"\nrole_prompt = "You write."\nmodel_alias = "fast"\n'
+
+
+def test_the_api_finds_the_file_in_the_layer_of_the_catalog(tmp_path: Path) -> None:
+    template = synthesised(with_roster(ROSTER, tmp_path), tmp_path)
+    told = {name: one["Environment"]["Variables"].get(Env.ROSTER) for name, one in template.functions().items()}
+    assert {name: file for name, file in told.items() if file} == {"api": DEPLOYED_ROSTER}
+    ((layer, body),) = [
+        (id_, one) for id_, one in template.all("AWS::Lambda::LayerVersion").items() if id_.startswith("Catalog")
+    ]
+    assert layer in str(template.functions()["api"]["Layers"])
+    files = {file.name: file for file in (tmp_path / "out" / body["Metadata"]["aws:asset:path"]).iterdir()}
+    assert (set(files), files["roster.toml"].read_text()) == ({"catalog.toml", "roster.toml"}, ROSTER)
+    assert DEPLOYED_ROSTER == "/opt/roster.toml"
+
+
+def test_no_function_is_told_of_a_roster_if_the_stage_has_none(tmp_path: Path) -> None:
+    template = synthesised(replace(with_roster(ROSTER, tmp_path), roster=None), tmp_path)
+    assert not [one for one in template.functions().values() if Env.ROSTER in one["Environment"]["Variables"]]
+    assert {stage.roster for stage in STAGES.values()} == {None}
+
+
+def test_a_mistake_is_one_line_and_makes_no_stage(tmp_path: Path) -> None:
+    stage = with_roster(ROSTER.replace("fast", "deep"), tmp_path)
+    with pytest.raises(ConfigurationError) as refused:
+        stage_catalog.read(stage)
+    assert refused.value.detail.startswith(f"{stage.roster}: [agents.writer] model_alias: must be one of: fast")
+    with pytest.raises(ConfigurationError, match=r"none\.toml: No such file"):
+        stage_catalog.read(replace(stage, roster="none.toml"))
