@@ -83,7 +83,7 @@ def run(given: argparse.Namespace, environ: Mapping[str, str], say: _Say, interr
 
 def _apply(given: argparse.Namespace, environ: Mapping[str, str], say: _Say) -> int:
     from local.roster.entries import RosterError
-    from local.roster.file import read_roster
+    from local.roster.file import read_fields
     from local.roster.plan import make_plan
     from local.roster.report import counts, diff_lines
     from local.roster.stage import read_stage
@@ -91,7 +91,7 @@ def _apply(given: argparse.Namespace, environ: Mapping[str, str], say: _Say) -> 
 
     if given.exit_code and not given.dry_run:
         raise RosterError("pantheon: --exit-code needs --dry-run.")
-    named = read_roster(given.file)
+    named = read_fields(given.file)
     with deployment.connect(given, environ) as there:
         plan = make_plan(given.file, named, read_stage(there))
         for line in diff_lines(plan):

@@ -2,21 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
-from functions.agent_schemas import AgentBody
-from functions.council_schemas import CouncilBody
 from local.visible import visible
 
 Fields = Mapping[str, Any]
-# In the order in which they are written: a council names agents.
-BODIES: Final[Mapping[str, type[BaseModel]]] = {"agents": AgentBody, "councils": CouncilBody}
 
 
 class Place(NamedTuple):
-    """Where an entry is, in a file and at a stage. `group` is a key of BODIES."""
+    """Where an entry is, in a file and at a stage. `group` is `agents` or `councils`."""
 
     group: str
     key: str

@@ -5,14 +5,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from local.deployment import Deployment, DeploymentError
-from local.roster.entries import BODIES, Change, Place, Stage, Stored
+from local.roster.entries import Change, Place, Stage, Stored
+from shared.roster.file import TABLES
 
 
 def read_entries(deployment: Deployment) -> dict[Place, Stored]:
     """The agents and councils of the caller's tenant, sorted by key. Raises DeploymentError."""
     with _understood(deployment):
         found = [
-            (Place(group, item["key"]), _stored(group, item)) for group in BODIES for item in deployment.items(group)
+            (Place(group, item["key"]), _stored(group, item)) for group in TABLES for item in deployment.items(group)
         ]
         return dict(sorted(found, key=lambda entry: entry[0]))
 
@@ -59,4 +60,4 @@ def _understood(deployment: Deployment) -> Iterator[None]:
 
 
 def _stored(group: str, item: dict[str, Any]) -> Stored:
-    return Stored({name: item[name] for name in BODIES[group].model_fields}, int(item["version"]))
+    return Stored({name: item[name] for name in TABLES[group].model_fields}, int(item["version"]))

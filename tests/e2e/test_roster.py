@@ -140,7 +140,7 @@ def test_a_file_with_faults_writes_nothing_and_shows_each(command: Command, tena
     assert (ran.returncode, ran.stderr) == (1, f"{path}: [agents.third] age: is no field of this table\n")
     bad = command.apply(ROSTER.replace('"deep"', '"wise"').replace('["scribe",', '["scribe", "nobody",'))
     assert bad.stderr.splitlines() == [
-        f"{path}: [agents.judge] model_alias: must be one of: fast, deep",
+        f"{path}: [agents.judge] model_alias: must be one of: fast, deep.",
         f"{path}: [councils.court] agent_keys: there is no agent nobody, neither in the file nor at the stage",
     ]
     assert versions(tenant) == {}

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 
 from local.cli import _parser
 from local.roster.entries import Stage
-from local.roster.file import read_roster
+from local.roster.file import read_fields
 from local.roster.plan import make_plan
 from shared.names import CliEnv
 from tests.rosters import roster_file
@@ -32,7 +32,7 @@ def commands(job: str) -> Iterator[list[str]]:
 def test_the_example_can_be_applied(tmp_path: Path) -> None:
     (example,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     path = roster_file(tmp_path, example)
-    plan = make_plan(path, read_roster(path), Stage({}, {"fast": 4096, "deep": 4096}))
+    plan = make_plan(path, read_fields(path), Stage({}, {"fast": 4096, "deep": 4096}))
     assert [change.place.key for change in plan.changes] == ["judge", "scribe", "court"]
 
 

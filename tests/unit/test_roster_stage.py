@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from local.deployment import Deployment, DeploymentError
 from local.roster import toml
 from local.roster.entries import Place
-from local.roster.file import read_roster
+from local.roster.file import read_fields
 from local.roster.plan import make_plan
 from local.roster.stage import read_entries, read_stage
 from tests.fake_stage import URL, FakeStage
@@ -47,7 +47,7 @@ def test_an_export_applied_again_changes_nothing(
     with TemporaryDirectory() as folder:
         path = Path(folder, "roster.toml")
         path.write_bytes(exported(stage).encode())
-        plan = make_plan(path, read_roster(path), read_stage(stage.deployment()))
+        plan = make_plan(path, read_fields(path), read_stage(stage.deployment()))
     assert (plan.changes, plan.unchanged) == ((), 3)
 
 
