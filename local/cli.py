@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from local import keys, models
+from local import deployment, keys, models, roster
 from local.variables import VARIABLES
 from shared.names import API_PREFIX
 
@@ -39,7 +39,7 @@ def main() -> int:
     # Other users of this machine get no access to what a command writes.
     os.umask(0o077)
     with_arguments = {"token": _token, "reconcile": _reconcile, "keys": _keys, "models": _models}
-    with_arguments |= {"cost": _figures, "status": _figures}
+    with_arguments |= {"cost": _figures, "status": _figures, "apply": _roster, "export": _roster}
     if arguments.command in with_arguments:
         return with_arguments[arguments.command](arguments)
     return {"doctor": _doctor, "psql": _psql, "run": _run}[arguments.command]()
@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     keys.add_parser(commands, _duration)
     models.add_parser(commands)
+    roster.add_parsers(commands)
     reconcile = commands.add_parser(
         "reconcile",
         help="correct what is in suspense by a provider's own record",
@@ -166,9 +167,16 @@ def _keys(arguments: argparse.Namespace) -> int:
 
     try:
         keys.run(arguments, Console())
-    except keys.KeysError as error:
+    except deployment.DeploymentError as error:
         return _fail(error)
     return 0
+
+
+def _roster(arguments: argparse.Namespace) -> int:
+    try:
+        return roster.run(arguments, os.environ, _say, _interrupt)
+    except deployment.DeploymentError as error:
+        return _fail(error)
 
 
 def _models(arguments: argparse.Namespace) -> int:

@@ -30,19 +30,26 @@ class CouncilBody(Body):
 def find_fault(agent: AgentBody, catalog: Mapping[str, Model]) -> tuple[str, str] | None:
     """The field that the alias of the agent does not accept, and the reason: an unknown alias, a cap above that of the
     alias, or a temperature that its model does not take."""
-    model = catalog.get(agent.model_alias)
-    if model is None:
-        return "model_alias", f"must be one of: {', '.join(catalog)}."
-    tokens = agent.max_output_tokens
-    if tokens is not None and tokens > model.max_output_tokens:
-        cap = f"{model.max_output_tokens}, the cap of the alias '{model.alias}'"
-        return "max_output_tokens", f"must be at most {cap}, or null for this cap."
+    if fault := find_cap_fault(agent, {alias: model.max_output_tokens for alias, model in catalog.items()}):
+        return fault
     if agent.temperature is None:
         return None
+    model = catalog[agent.model_alias]
     match model.dialect.temperature:
         case False:
             return "temperature", f"must be null: the alias '{model.alias}' takes none."
         case float(highest) if agent.temperature > highest:
             most = f"{highest:g}, the highest that the alias '{model.alias}' takes"
             return "temperature", f"must be at most {most}, or null."
+    return None
+
+
+def find_cap_fault(agent: AgentBody, caps: Mapping[str, int]) -> tuple[str, str] | None:
+    """As `find_fault`, for a caller that knows only the most output tokens of each alias."""
+    alias, tokens = agent.model_alias, agent.max_output_tokens
+    if alias not in caps:
+        return "model_alias", f"must be one of: {', '.join(caps)}."
+    if tokens is not None and tokens > caps[alias]:
+        cap = f"{caps[alias]}, the cap of the alias '{alias}'"
+        return "max_output_tokens", f"must be at most {cap}, or null for this cap."
     return None

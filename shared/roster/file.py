@@ -4,7 +4,7 @@ Each mistake is one line that names the file, the table and the field."""
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from shared.catalog import Model
 from shared.errors import ConfigurationError
@@ -20,7 +21,8 @@ from shared.roster.bodies import AgentBody, CouncilBody, find_fault
 from shared.roster.fields import Body
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_TABLES: Final = ("agents", "councils")
+# In the order in which they are written: a council names agents.
+TABLES: Final[Mapping[str, type[Body]]] = MappingProxyType({"agents": AgentBody, "councils": CouncilBody})
 _MESSAGES: Final = {
     "missing": "is missing",
     "extra_forbidden": "is no field of this table",
@@ -55,16 +57,45 @@ def read_template(file: str, catalog: Mapping[str, Model]) -> RosterFile:
 def read_roster(path: Path, catalog: Mapping[str, Model]) -> RosterFile:
     """The roster in a file, which holds the agents of its councils. An empty file is an empty roster. Raises
     ConfigurationError, one line that names file, table and field."""
+    document = read_document(path)
+    for fault in misplaced(document):
+        raise ConfigurationError(f"{path}: {fault}")
+    return _Reader(path, document, catalog).roster()
+
+
+def read_document(path: Path) -> Mapping[str, Any]:
+    """The tables of a file, unchecked. Raises ConfigurationError."""
     try:
         # Editors on Windows begin a file with a byte order mark.
-        document = tomllib.loads(path.read_text("utf-8-sig"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: is not UTF-8.") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"{path}: {str(error) or 'is nested too deeply'}.") from error
-    return _Reader(path, document, catalog).roster()
+    except RecursionError as error:
+        raise ConfigurationError(f"{path}: is nested too deeply.") from error
+    except ValueError as error:  # a number of more than 4,300 digits is no TOMLDecodeError
+        raise ConfigurationError(f"{path}: {error}.") from error
+
+
+def misplaced(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a fault for each thing that is no table of an agent or a council, and for each key that none can have."""
+    for group, tables in document.items():
+        if group not in TABLES:
+            yield f"[{_shown(group)}] is no table of a roster; there are [agents.KEY] and [councils.KEY]"
+        elif not isinstance(tables, dict):
+            yield f"[{group}] must hold tables [{group}.KEY]"
+        else:
+            for key, table in tables.items():
+                if not _KEY.fullmatch(key):
+                    reason = "a key is a small letter, then up to 31 small letters, digits, - and _"
+                    yield f"[{group}.{_shown(key)}] key: {reason}"
+                elif not isinstance(table, dict):
+                    yield f"[{group}.{key}] must be a table"
+
+
+def _shown(name: str) -> str:
+    return ascii(name[:80])[1:-1]
 
 
 class _Reader:
@@ -74,9 +105,6 @@ class _Reader:
         self._catalog = catalog
 
     def roster(self) -> RosterFile:
-        for name in self._document:
-            if name not in _TABLES:
-                raise self._error(f"[{name}]", "is no table of a roster; there are [agents.KEY] and [councils.KEY]")
         agents = self._bodies("agents", AgentBody)
         for key, agent in agents.items():
             if fault := find_fault(agent, self._catalog):
@@ -91,27 +119,24 @@ class _Reader:
 
     def _bodies(self, group: str, kind: type[_Body]) -> dict[str, _Body]:
         tables = self._document.get(group, {})
-        if not isinstance(tables, dict):
-            raise self._error(f"[{group}]", f"must hold tables [{group}.KEY]")
-        return {key: self._body(f"[{group}.{key}]", key, table, kind) for key, table in tables.items()}
+        return {key: self._body(f"[{group}.{key}]", table, kind) for key, table in tables.items()}
 
-    def _body(self, where: str, key: str, table: object, kind: type[_Body]) -> _Body:
-        if not _KEY.fullmatch(key):
-            shown = ascii(where[:80])[1:-1]
-            raise self._error(shown, "key: a key is a small letter, then up to 31 small letters, digits, - and _")
-        if not isinstance(table, dict):
-            raise self._error(where, "must be a table")
+    def _body(self, where: str, table: object, kind: type[_Body]) -> _Body:
         try:
             return kind.model_validate(table)
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            raise self._error(where, _fault(first)) from None
+            raise self._error(where, fault_lines(error)[0]) from None
 
     def _error(self, where: str, fault: str) -> ConfigurationError:
         return ConfigurationError(f"{self._path}: {where} {fault}")
 
 
-def _fault(fault: Mapping[str, Any]) -> str:
+def fault_lines(error: ValidationError) -> list[str]:
+    """A line `field: reason` for each fault of a table."""
+    return [_line(fault) for fault in error.errors(include_input=False, include_url=False)]
+
+
+def _line(fault: ErrorDetails) -> str:
     field = ".".join(str(part) if re.fullmatch(r"\w{1,40}", str(part), re.ASCII) else "?" for part in fault["loc"])
     said = _MESSAGES.get(fault["type"]) or fault["msg"].replace("Input should", "must")
     return f"{field}: {said}"

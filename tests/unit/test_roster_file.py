@@ -59,6 +59,8 @@ def test_an_empty_file_is_an_empty_roster(text: str, tmp_path: Path) -> None:
     ("text", "fault"),
     [
         ("[agents.writer", "Expected ']'"),
+        ("n = " + "9" * 5000, "Exceeds the limit"),
+        ("n = " + "[" * 9000, ""),
         ("name = 1", "[name] is no table of a roster; there are [agents.KEY] and [councils.KEY]"),
         ("[agent.writer]\n", "[agent] is no table of a roster"),
         ("agents = 1", "[agents] must hold tables [agents.KEY]"),

@@ -1,0 +1,63 @@
+"""Read a stage's agents, councils and models over HTTP, and write one entry."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from local.deployment import Deployment, DeploymentError
+from local.roster.entries import Change, Place, Stage, Stored
+from shared.roster.file import TABLES
+
+
+def read_entries(deployment: Deployment) -> dict[Place, Stored]:
+    """The agents and councils of the caller's tenant, sorted by key. Raises DeploymentError."""
+    with _understood(deployment):
+        found = [
+            (Place(group, item["key"]), _stored(group, item)) for group in TABLES for item in deployment.items(group)
+        ]
+        return dict(sorted(found, key=lambda entry: entry[0]))
+
+
+def read_stage(deployment: Deployment) -> Stage:
+    """Raises DeploymentError."""
+    with _understood(deployment):
+        # This list has one page, and takes no limit.
+        models = deployment.ask("GET", "models")["items"]
+        caps = {str(model["alias"]): int(model["max_output_tokens"]) for model in models}
+    return Stage(read_entries(deployment), caps)
+
+
+def read_one(deployment: Deployment, place: Place) -> Stored | None:
+    """The entry as it is now; None where it is not there. Raises DeploymentError."""
+    try:
+        with _understood(deployment):
+            return _stored(place.group, deployment.ask("GET", place.path))
+    except DeploymentError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def write(deployment: Deployment, change: Change) -> int:
+    """Write the entry, and return its version. Raises DeploymentError, also if the entry is not as it was read."""
+    place, body = change.place, dict(change.new)
+    if change.old is None:
+        # PUT would overwrite an entry that somebody made since it was read.
+        answer = deployment.ask("POST", place.group, {"key": place.key, **body})
+    else:
+        answer = deployment.ask("PUT", place.path, body, change.old.version)
+    with _understood(deployment):
+        return int(answer["version"])
+
+
+@contextmanager
+def _understood(deployment: Deployment) -> Iterator[None]:
+    """Turn an answer without the expected fields into a DeploymentError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError) as error:
+        raise deployment.mistaken() from error
+
+
+def _stored(group: str, item: dict[str, Any]) -> Stored:
+    return Stored({name: item[name] for name in TABLES[group].model_fields}, int(item["version"]))

@@ -1,0 +1,120 @@
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.deployment import Deployment, DeploymentError, connect
+from local.gateway.tokens import TokenKey
+
+URL = "https://stage.example/live"
+
+
+def deployment(answer: Callable[[httpx.Request], httpx.Response]) -> Deployment:
+    return Deployment(URL, httpx.Client(base_url=f"{URL}/api/v1/", transport=httpx.MockTransport(answer)))
+
+
+def error_of(response: httpx.Response) -> DeploymentError:
+    with pytest.raises(DeploymentError) as raised:
+        deployment(lambda _: response).ask("GET", "agents")
+    return raised.value
+
+
+def problem(status: int, code: str) -> httpx.Response:
+    return httpx.Response(status, json={"code": code, "detail": "So it is."})
+
+
+def test_a_list_is_read_to_its_last_page() -> None:
+    asked = []
+
+    def page(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url).removeprefix(f"{URL}/api/v1/"))
+        return httpx.Response(
+            200, json={"items": [{"n": len(asked)}], "next_cursor": "a+b" if len(asked) < 3 else None}
+        )
+
+    assert list(deployment(page).items("agents")) == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert asked == ["agents?limit=100", *["agents?limit=100&cursor=a%2Bb"] * 2]
+
+
+def test_a_version_is_sent_as_if_match_in_quotes() -> None:
+    def echo(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"tag": request.headers.get("If-Match")})
+
+    assert deployment(echo).ask("PUT", "agents/writer", {}, 3) == {"tag": '"3"'}
+    assert deployment(echo).ask("PUT", "agents/writer", {}) == {"tag": None}
+
+
+@pytest.mark.parametrize(
+    ("response", "line"),
+    [
+        (problem(422, "quota_exceeded"), "422 quota_exceeded: So it is."),
+        (httpx.Response(401, json={"message": "Expired."}), "401: Expired. Give a valid token or API key: "),
+        (
+            problem(503, "database_unavailable"),
+            "503 database_unavailable: So it is. The fault is the deployment's, at ",
+        ),
+        (httpx.Response(502, text="<html>"), "502: Bad Gateway. The fault is the deployment's, at "),
+        (httpx.Response(404, text="nothing"), f"404: Not Found. Is Pantheon at {URL}? Check --url."),
+        (httpx.Response(302, headers={"Location": "/login"}), f"302: Found. Is Pantheon at {URL}? Check --url."),
+        (httpx.Response(200, text="<html>"), f"{URL} does not answer as this release of Pantheon does."),
+        (httpx.Response(200, json=["x"]), f"{URL} does not answer as this release of Pantheon does."),
+        (httpx.Response(422, json={"code": "x", "detail": "\x1b[2J\n"}), r"422 x: \x1b[2J\n."),
+    ],
+)
+def test_a_refusal_is_one_line_that_says_what_to_do(response: httpx.Response, line: str) -> None:
+    text = str(error_of(response))
+    assert text.startswith(line)
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("status", "is_refusal"), [(401, True), (404, True), (412, True), (408, False), (500, False), (504, False)]
+)
+def test_only_an_answer_below_500_tells_that_nothing_was_done(status: int, is_refusal: bool) -> None:
+    assert error_of(problem(status, "x")).is_refusal is is_refusal
+
+
+def test_a_connection_that_breaks_is_no_refusal() -> None:
+    def cut(_: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("slow")
+
+    with pytest.raises(DeploymentError, match="cannot be reached: ReadTimeout") as raised:
+        deployment(cut).ask("GET", "agents")
+    assert not raised.value.is_refusal
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "environ", "expected"),
+    [
+        ("https://a.example/", "t", {}, "https://a.example"),
+        (None, None, {"PANTHEON_URL": "https://b.example", "PANTHEON_TOKEN": "t\n"}, "https://b.example"),
+        ("https://a.example", "t", {"PANTHEON_URL": "https://b.example"}, "https://a.example"),
+        (None, "t", {"PANTHEON_PORT": "9000"}, "http://127.0.0.1:9000"),
+        (None, "t", {}, "http://127.0.0.1:8000"),
+    ],
+)
+def test_the_deployment_is_that_of_the_options_then_of_the_environment_then_the_local_one(
+    url: str | None, token: str | None, environ: Mapping[str, str], expected: str
+) -> None:
+    with connect(argparse.Namespace(url=url, token=token), environ) as there:
+        assert there.url == expected
+
+
+@pytest.mark.parametrize("token", ["", " \n"])
+def test_a_named_deployment_never_gets_the_token_of_the_local_one(tmp_path: Path, token: str) -> None:
+    TokenKey.load_or_create(tmp_path)
+    environ = {"PANTHEON_DATA_DIR": str(tmp_path)}
+    with connect(argparse.Namespace(url=None, token=token), environ) as local:
+        assert local.url == "http://127.0.0.1:8000"
+    given = argparse.Namespace(url="https://a.example", token=token)
+    with pytest.raises(DeploymentError, match="There is no token"), connect(given, environ):
+        pass
+
+
+def test_without_a_token_and_a_local_run_the_line_says_how_to_get_one(tmp_path: Path) -> None:
+    given = argparse.Namespace(url=None, token=None)
+    no_run = pytest.raises(DeploymentError, match=r"give --token or set PANTHEON_TOKEN\. .*pantheon run")
+    with no_run, connect(given, {"PANTHEON_DATA_DIR": str(tmp_path)}):
+        pass

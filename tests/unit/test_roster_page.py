@@ -1,0 +1,73 @@
+"""The page about rosters is true: its example is a roster, and its workflow runs commands that there are."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from local.cli import _parser
+from local.roster.entries import Stage
+from local.roster.file import read_fields
+from local.roster.plan import make_plan
+from shared.names import CliEnv
+from tests.rosters import roster_file
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/rosters.md").read_text()
+WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / "docs/examples/roster-workflow.yml").read_text())
+STEPS = {name: job["steps"] for name, job in WORKFLOW["jobs"].items()}
+
+
+def commands(job: str) -> Iterator[list[str]]:
+    """The arguments of each `pantheon` that the job runs."""
+    for step in STEPS[job]:
+        for line in re.findall(r"^\s*pantheon (.*?)(?: \|\| .*)?$", step.get("run", ""), re.MULTILINE):
+            yield shlex.split(line)
+
+
+def test_the_example_can_be_applied(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    path = roster_file(tmp_path, example)
+    plan = make_plan(path, read_fields(path), Stage({}, {"fast": 4096, "deep": 4096}))
+    assert [change.place.key for change in plan.changes] == ["judge", "scribe", "court"]
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        ("compare", ["apply", "roster.toml", "--dry-run", "--exit-code"]),
+        ("apply", ["apply", "roster.toml"]),
+    ],
+)
+def test_the_workflow_runs_a_command_that_there_is(job: str, expected: list[str]) -> None:
+    (command,) = commands(job)
+    assert command == expected
+    assert _parser().parse_args(command).command == "apply"
+
+
+def test_the_commands_of_the_page_are_there() -> None:
+    written = re.findall(r"^pantheon (.*)$|`pantheon (keys [^`]*)`", PAGE, re.MULTILINE)
+    assert len(written) >= 4
+    for command in written:
+        _parser().parse_args(shlex.split("".join(command)))
+
+
+@pytest.mark.parametrize("job", STEPS)
+def test_the_workflow_names_its_secrets_only(job: str) -> None:
+    values = {name: value for step in STEPS[job] for name, value in step.get("env", {}).items()}
+    assert set(values) == {*CliEnv}
+    for value in values.values():
+        named = re.fullmatch(r"\$\{\{ (secrets|vars)\.([A-Z_]+) \}\}", value)
+        assert named is not None
+        assert f"`{named[2]}`" in PAGE
+
+
+def test_only_a_push_to_main_applies() -> None:
+    jobs = {name: job["if"] for name, job in WORKFLOW["jobs"].items()}
+    assert jobs == {"compare": "github.event_name == 'pull_request'", "apply": "github.event_name == 'push'"}
+    # YAML 1.1 reads the key `on` as true.
+    assert WORKFLOW[True]["push"]["branches"] == ["main"]
