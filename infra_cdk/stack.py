@@ -162,18 +162,23 @@ class PantheonStack(Stack):
                 values |= {Env.CORS_ORIGINS: ",".join(self.stage.cors_origins)}
         if entry.streams:
             values |= {_EXEC_WRAPPER: WRAPPER}
-        values |= self._identity(entry)
+        values |= {**self._identity(entry), **self._operations(entry)}
+        if entry.sends:
+            values |= {Env.QUEUE_URL: self.queue.queue.queue_url}
+        if entry.reads_log and self.catalog.models:
+            values |= {Env.INVOCATION_LOG: log_url(self)}
+        return {str(name): value for name, value in values.items()}
+
+    def _operations(self, entry: Entry) -> Mapping[str, str]:
+        """Return the environment of the functions that work across tenants."""
+        values: dict[str, str] = {}
         if entry.role is Role.OPS:
             values |= {Env.OPS_DATABASE_URL: self.database.url(Role.OPS)}
         if entry.role is Role.OPERATOR:
             values |= {Env.OPERATOR_DATABASE_URL: self.database.url(Role.OPERATOR)}
         if entry is entries.SWEEPER and self.stage.retention_days is not None:
             values |= {Env.RETENTION_DAYS: str(self.stage.retention_days)}
-        if entry.sends:
-            values |= {Env.QUEUE_URL: self.queue.queue.queue_url}
-        if entry.reads_log and self.catalog.models:
-            values |= {Env.INVOCATION_LOG: log_url(self)}
-        return {str(name): value for name, value in values.items()}
+        return values
 
     def _identity(self, entry: Entry) -> Mapping[str, str]:
         """Return the environment of the two functions that know the issuer."""
