@@ -32,11 +32,11 @@ SPENT = "spent is the sum of the payer's posts and adjustments"
 _QUERIES: Mapping[str, str] = MappingProxyType(
     {
         "later turns see the one reply that concludes": """
-            SELECT t.id, count(*) AS heard
-            FROM public.turns t JOIN public.replies r ON r.turn_id = t.id AND r.is_heard
-            WHERE t.mode = 'council' AND t.status = 'completed' AND t.id >= {since}
+            SELECT t.id, count(r.turn_id) AS heard
+            FROM public.turns t LEFT JOIN public.replies r ON r.turn_id = t.id AND r.is_heard
+            WHERE t.mode = 'council' AND t.status = 'completed' AND t.deleted_at IS NULL AND t.id >= {since}
             GROUP BY t.id
-            HAVING count(*) <> 1""",
+            HAVING count(r.turn_id) <> 1""",
         "only members of a council that answered review, once each": """
             SELECT c.turn_id, c.step
             FROM public.llm_calls c JOIN public.turns t ON t.id = c.turn_id
@@ -45,6 +45,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 WHERE a.turn_id = c.turn_id AND a.purpose = 'agent' AND a.verdict = 'reply'
                     AND a.agent_key = c.agent_key
                     AND a.step = c.step - jsonb_array_length(t.plan -> 'selected_agent_keys')
+                    AND a.step < jsonb_array_length(t.plan -> 'selected_agent_keys') - 1
             )""",
         "an ended turn has one reply row per planned step": """
             SELECT t.id, t.plan -> 'selected_agent_keys' AS planned, count(r.turn_id) AS replies
