@@ -19,7 +19,7 @@ from shared.db import protocol
 from shared.db.api import history
 from shared.db.engine import Database, Params, Row, Statement
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from tests.watched_database import transaction
 
 Action = Literal["kill", "stop", "pause"]
@@ -116,13 +116,15 @@ class Points:
             self.reach(f"after {name}")
             return rows
 
-        def complete_(provider: OpenAICompatibleProvider, request: Request) -> Completion:
+        def complete_(
+            provider: OpenAICompatibleProvider, request: Request, on_text: OnText | None = None
+        ) -> Completion:
             self.reach("before call")
             if self._is_next("sent call"):
-                completion = self._while_asked(request, lambda: complete(provider, request))
+                completion = self._while_asked(request, lambda: complete(provider, request, on_text))
             else:
                 self.reach("sent call")
-                completion = complete(provider, request)
+                completion = complete(provider, request, on_text)
             self.reach("after call")
             return completion
 

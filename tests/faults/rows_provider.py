@@ -10,8 +10,10 @@ from tests.fake_provider.moods import Mood
 from tests.faults.checks import Finding
 from tests.faults.matrix import Tally
 from tests.faults.scenarios import (
+    CHAIR,
     CRITIC,
     RESEARCHER,
+    REVIEW,
     ROUTING,
     SCENARIOS,
     SUMMARY_STRUCTURE,
@@ -60,6 +62,9 @@ STEPS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "the last agent": ("sequential", CRITIC),
         "an agent with a fallback": ("after a fallback", RESEARCHER),
         "an agent in parallel": ("parallel", CRITIC),
+        "a member of a council": ("council", CRITIC),
+        "a review": ("council", REVIEW),
+        "the chair": ("council", CHAIR),
         "the summary's text": ("summary", SUMMARY_TEXT),
         "the summary's lists": ("summary", SUMMARY_STRUCTURE),
         "every step": ("orchestrator and summary", ""),
