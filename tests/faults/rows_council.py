@@ -1,17 +1,22 @@
-"""SIGKILL at every point of a council's turn, and again while it is brought to its end."""
+"""Councils: SIGKILL at every point and again in recovery, and any outcome of any of their calls."""
 
 import random
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 
 from tests.faults.checks import Finding, broken_invariants
 from tests.faults.matrix import Tally
 from tests.faults.rows_kill import count_points
-from tests.faults.scenarios import REVIEW, SCENARIOS
+from tests.faults.rows_provider import MAX_CALL_S, OUTCOMES
+from tests.faults.scenarios import CHAIR, CRITIC, RESEARCHER, REVIEW, SCENARIOS, WRITER
 from tests.faults.turn import ENDED, TurnUnderFault
-from tests.faults.world import World
+from tests.faults.world import Rule, World
 
+# Who is asked in a council, by the system prompts; the chair is the writer, too.
+_CALLS = (CHAIR, WRITER, CRITIC, RESEARCHER, REVIEW)
 _NAMES = [name for name, scenario in SCENARIOS.items() if scenario.mode == "council"]
 _ANSWER = re.compile(r'<quoted answer="(.)">\n(.*?)\n</quoted>', re.DOTALL)
 _HOLD = """SELECT t.id, t.status, h.held_usd, asked.members, asked.chair_usd
@@ -47,6 +52,21 @@ def kill_council(world: World, tally: Tally, rng: random.Random) -> None:
         held = [each["held_usd"] for each in world.rows(_HOLD, turn.key) if each["members"]]
         turn.bring_to_end()
         tally.add(world, turn, kind=name, more=[*found, *_covered(turn, held), *_letters(turn)])
+
+
+def fail_council(world: World, tally: Tally, rng: random.Random) -> None:
+    """Several of a council's calls have any outcome, once, twice or always."""
+    usual = SCENARIOS["council"]
+    while not tally.done:
+        wrong = [
+            Rule(OUTCOMES[rng.choice(list(OUTCOMES))], when, rng.choice((1, 2, None)))
+            for when in rng.sample(_CALLS, rng.randint(1, len(_CALLS)))
+        ]
+        scenario = replace(usual, rules=(*wrong, *usual.rules), allowance_usd=rng.choice((None, Decimal(0))))
+        turn = TurnUnderFault.begin(world, scenario, rng, max_call_s=MAX_CALL_S)
+        turn.run(turn.post_job())
+        turn.bring_to_end()
+        tally.add(world, turn, kind="within the allowance" if scenario.allowance_usd is None else "beyond it")
 
 
 def _hold(turn: TurnUnderFault) -> Iterator[Finding]:
