@@ -6,7 +6,7 @@
 
 Each question is a turn of its own session, through the real engine and a Postgres. The single agent is the first of the
 three. Columns: right answers by kind; all of them with their 95 % interval (Wilson); and for each question the cost in
-USD and the tokens by the ledger, the calls, and the median seconds.
+USD and the tokens by the ledger, the calls, and the median seconds; then all fallbacks.
 """
 
 import argparse
@@ -45,7 +45,7 @@ _ROLES: Final = (
     "Answer the question step by step, and check each step.",
     "Answer the question. Look first for what others overlook.",
 )
-COLUMNS: Final = ("", *KINDS, "all", "95 % interval, %", "USD", "tokens", "calls", "seconds")
+COLUMNS: Final = ("", *KINDS, "all", "95 % interval, %", "USD", "tokens", "calls", "seconds", "fallbacks")
 _Z: Final = 1.96
 
 
@@ -73,6 +73,8 @@ class Result:
     tokens: int
     calls: int
     seconds: float
+    # Reviews that could not be read, a chair that failed and the like.
+    fallbacks: int
 
     @property
     def is_right(self) -> bool:
@@ -100,7 +102,8 @@ def ask_all(world: World, asked: Sequence[Question], contestant: Contestant) -> 
         runner = Runner(database(), world.provider, lambda: _SECONDS)
         outcome = take_turn(runner, TurnRequest(TENANT, "bench", session_id, question.text))
         seconds = time.perf_counter() - started
-        results.append(Result(question, _answer(outcome.body), *_ledger(world, outcome.turn_id), seconds))
+        fallbacks = len(json.loads(outcome.body)["fallbacks"])
+        results.append(Result(question, _answer(outcome.body), *_ledger(world, outcome.turn_id), seconds, fallbacks))
     return results
 
 
@@ -156,6 +159,7 @@ def row(name: str, results: Sequence[Result]) -> list[str]:
         f"{sum(each.tokens for each in results) / count:.0f}",
         f"{sum(each.calls for each in results) / count:.1f}",
         f"{statistics.median(each.seconds for each in results):.2f}",
+        str(sum(each.fallbacks for each in results)),
     ]
 
 

@@ -35,8 +35,8 @@ def test_the_bench_counts_what_scripted_agents_know_and_cost(
         ("roundtable of 3", "2/2", "2/2", "2/2", "0/2", "6/8"),
         ("council of 3", "2/2", "2/2", "2/2", "2/2", "8/8"),
     ]
-    assert [(cells["USD"], cells["tokens"], cells["calls"]) for cells in rows] == [
-        ("0.000014", "110", "1.0"),
-        ("0.000042", "330", "3.0"),
-        ("0.000098", "770", "7.0"),
+    assert [(cells["USD"], cells["tokens"], cells["calls"], cells["fallbacks"]) for cells in rows] == [
+        ("0.000014", "110", "1.0", "0"),
+        ("0.000042", "330", "3.0", "0"),
+        ("0.000098", "770", "7.0", "0"),
     ]

@@ -10,6 +10,7 @@ import pytest
 from shared.db.api.history import record_cancel
 from shared.db.api.sessions import record_session_deletion
 from shared.db.engine import Database
+from shared.db.protocol import FRUITLESS_CLAIMS
 from shared.db.turns import load_turn
 from shared.errors import BudgetExceeded, SessionDeleted
 from shared.llm.port import Completion, Request
@@ -315,3 +316,17 @@ def test_a_cancelled_council_keeps_and_charges_the_answers_that_it_has(council: 
         ("writer", "completed", None) if during == "chair" else ("writer", "skipped", "cancelled")
     )
     assert council.accounts() == {"tenant": Decimal(turn["cost_usd"])}
+
+
+@pytest.mark.parametrize("bare", [False, True], ids=["as it stands", "bare"])
+def test_a_council_that_is_given_up_fails_and_holds_nothing(council: CouncilRoom, bare: bool) -> None:
+    def die(_: Request) -> None:
+        raise Killed
+
+    scripted(council, chair=die)
+    turn_id = council.take_until_killed("How many?")
+    council.owner.execute("UPDATE turns SET expired_claims = %s", (FRUITLESS_CLAIMS + bare,))
+    turn = body(council.resume(turn_id))
+    assert (turn["status"], turn["error"]["code"]) == ("failed", "turn_abandoned")
+    assert [r["status"] for r in turn["replies"]] == [*["skipped" if bare else "completed"] * 3, "skipped"]
+    assert council.rows("SELECT 1 FROM budget_holds WHERE reason = 'accepted'") == []
