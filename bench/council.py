@@ -103,11 +103,11 @@ def ask_all(world: World, asked: Sequence[Question], contestant: Contestant) -> 
         outcome = take_turn(runner, TurnRequest(TENANT, "bench", session_id, question.text))
         seconds = time.perf_counter() - started
         fallbacks = len(json.loads(outcome.body)["fallbacks"])
-        results.append(Result(question, _answer(outcome.body), *_ledger(world, outcome.turn_id), seconds, fallbacks))
+        results.append(Result(question, answer_of(outcome.body), *_ledger(world, outcome.turn_id), seconds, fallbacks))
     return results
 
 
-def _answer(body: str) -> str:
+def answer_of(body: str) -> str:
     """The council's output, and the last reply of other modes, which has heard those before it."""
     turn = json.loads(body)
     if turn["mode"] == "council":

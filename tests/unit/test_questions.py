@@ -1,10 +1,11 @@
 """The questions of the council benchmark, and how their answers are checked."""
 
+import json
 from collections import Counter
 
 import pytest
 
-from bench.council import interval
+from bench.council import answer_of, interval
 from bench.questions import KINDS, Question, questions
 
 NUMBER = Question("arithmetic", "How much?", number="1024")
@@ -70,3 +71,10 @@ def test_each_question_has_one_check_and_each_kind_as_many_questions() -> None:
 )
 def test_the_interval_is_wilsons(right: int, count: int, expected: tuple[float, float]) -> None:
     assert interval(right, count) == pytest.approx(expected, abs=0.001)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("council", "The best-ranked."), ("roundtable", "Second.")])
+def test_the_answer_is_a_councils_output_and_the_last_reply_of_other_modes(mode: str, expected: str) -> None:
+    texts = ("First.", "Second.")
+    replies = [*({"status": "completed", "text": text} for text in texts), {"status": "failed", "text": None}]
+    assert answer_of(json.dumps({"mode": mode, "output": "The best-ranked.", "replies": replies})) == expected
