@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-usage lock clean
+.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean
 .PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
 help: ## Show this list.
@@ -124,6 +124,8 @@ bench-peers: $(VENV)/run.ok $(PEERS) ## Measure the same turn by what people wou
 
 bench-retention: $(VENV)/run.ok ## Score what summaries keep, by scripted summarisers or by the model of PANTHEON_LLM_BASE_URL.
 	@$(BIN)/python -m bench.retention
+bench-council: $(VENV)/run.ok ## Score a single agent, a roundtable and a council on questions with known answers: scripted, or by any endpoint.
+	@$(BIN)/python -m bench.council $(COUNCIL)
 bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million rows; takes ten minutes and 6 GB.
 	@$(BIN)/python -m bench.usage
 

@@ -47,7 +47,7 @@ class Case:
     """What is asked of both sides. `summaries`: each turn ends with one."""
 
     name: str
-    mode: Literal["manual", "tag", "roundtable", "orchestrator"]
+    mode: Literal["manual", "tag", "roundtable", "orchestrator", "council"]
     keys: tuple[str, ...]
     fan_out: Literal["sequential", "parallel"] = "sequential"
     summaries: bool = False
@@ -73,19 +73,28 @@ class World:
 
     @classmethod
     @contextmanager
-    def start(cls, case: Case, settings: Mapping[str, str] = SETTINGS, wait_s: float = 0.0) -> Iterator[Self]:
-        """Each call of the provider takes `wait_s` seconds."""
+    def start(
+        cls,
+        case: Case,
+        settings: Mapping[str, str] = SETTINGS,
+        wait_s: float = 0.0,
+        models: Callable[[], Provider] | None = None,
+    ) -> Iterator[Self]:
+        """Each call of the provider takes `wait_s` seconds. With `models`, it is theirs, with the catalog of this
+        environment."""
         with (
             _restored_environment(),
             tempfile.TemporaryDirectory() as folder,
             postgres.start(Path(folder), settings=settings) as server,
         ):
+            if models is None:
+                os.environ[Env.LLM_PROVIDER] = "scripted"
             os.environ |= {
-                Env.LLM_PROVIDER: "scripted",
                 Env.SUMMARY_AFTER_TURNS: "40",
                 Env.SUMMARY_AFTER_TOKENS: "100" if case.summaries else "1000000",
             }
-            world = cls(case, server.url, prepare(server.url).app, BenchProvider(list(case.keys), wait_s))
+            provider = models() if models else BenchProvider(list(case.keys), wait_s)
+            world = cls(case, server.url, prepare(server.url).app, provider)
             world._use(world.app_url)
             world._make_agents()
             yield world

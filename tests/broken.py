@@ -7,6 +7,9 @@ from tests.council_room import CouncilRoom, answer, unknown
 
 # What breaks the invariant of this name. Most break others too: the same rows are looked at from several sides.
 BREAKS: Mapping[str, LiteralString] = {
+    "later turns see the one reply that concludes": "UPDATE replies SET is_heard = true",
+    "only members of a council that answered review, once each": """
+        UPDATE llm_calls SET agent_key = 'writer' WHERE purpose = 'review'""",
     "an ended turn has one reply row per planned step": "DELETE FROM replies WHERE position = 1",
     "a turn that has not ended has no reply row": """UPDATE turns SET status = 'accepted', dispatch_after = now()
         WHERE turn_index = 2""",
@@ -23,7 +26,7 @@ BREAKS: Mapping[str, LiteralString] = {
     "only a call of unknown outcome is in suspense": """
         UPDATE llm_calls SET status = 'unbilled' WHERE status = 'unknown'""",
     "held is the reserves of calls that are not posted, and the other holds": "UPDATE budgets SET held_usd = 1",
-    "a turn holds what accepting held until its first agent is asked": """
+    "a turn holds what accepting held until the agent is asked that it was held for": """
         INSERT INTO budget_holds
         SELECT id, tenant_id, 'accepted', 'tenant:' || tenant_id, '2026-01-01', 0 FROM turns""",
     "an unknown outcome holds its reserve where its payer is": "UPDATE budget_holds SET held_usd = 1",
@@ -46,7 +49,10 @@ BREAKS: Mapping[str, LiteralString] = {
 
 
 def take_turns(room: CouncilRoom) -> None:
-    """Two turns in which everything happens that a break needs: an empty answer, an unknown outcome, replies."""
+    """Two turns in which everything happens that a break needs: an empty answer, an unknown outcome, replies. A third
+    one is a council's."""
     room.provider.enqueue(answer(""), answer("Roses."), unknown(), answer("Violets."))
     room.take("@writer @critic hello")
     room.take("@writer hello")
+    room.provider.enqueue(*[answer("Lilies.")] * 3, *[answer('{"ranking": ["B", "A"]}')] * 3, answer("Roses."))
+    room.take("hello", mode="council")

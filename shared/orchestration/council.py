@@ -128,7 +128,7 @@ class Council:
         first = len(self.replies)
         agents = [self._next(offset, key) for offset, key in enumerate(keys)]
         held_for = None
-        if chair is not None:
+        if chair is not None and self.conversation.roster[chair].model_alias in self._asker.catalog:
             held_for = self._chair_ask(self.conversation.roster[chair], first + len(keys), longest_answers(agents))
         asks = {
             position: replace(self._ask(agent, position, ()), held_for=held_for, continues=chair is None)
@@ -173,7 +173,11 @@ class Council:
         if not answers:
             self.replies.append(reply_without_text(position, agent, "skipped", "no_answers"))
             return self.replies[-1]
-        self._settle(agent, self._chair_ask(agent, position, answers))
+        if agent.model_alias in self._asker.catalog:
+            self._settle(agent, self._chair_ask(agent, position, answers))
+        else:
+            # Another catalog had the alias when the turn was accepted.
+            self._conclude(agent, self._asker.stored(self._step_of(position)))
         reply = self.replies[-1]
         if reply.status == "completed":
             self.conclusion = position

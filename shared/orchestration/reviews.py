@@ -6,6 +6,7 @@ so that a resumed turn asks the same.
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
@@ -25,6 +26,7 @@ from shared.llm.structured import parse
 from shared.llm.tokens import estimate_tokens
 from shared.orchestration.shortening import SHORTENED, shortened
 from shared.orchestration.steps import Ask
+from shared.orchestration.tags import SPACELESS, name_pattern
 
 COMPONENT: Final[Literal["review"]] = "review"
 # With fewer answers there is nothing to rank.
@@ -33,6 +35,10 @@ FEWEST_ANSWERS: Final = 3
 MOST_MEMBERS: Final = 26
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ALONE: Final = re.compile(r"(?<![^\W_])([A-Z])(?![^\W_])")
+_ONLY: Final = re.compile(r"[\W_]*(?:answer[\W_]+)?([a-z])[\W_]*", re.IGNORECASE)
+# A name begins and ends where a word does. Scripts without spaces between words have no such places.
+_BEGIN: Final = rf"(?:(?<!\w)|(?<=[{SPACELESS}])|(?=[{SPACELESS}]))"
+_END: Final = rf"(?:(?!\w)|(?<=[{SPACELESS}])|(?=[{SPACELESS}]))"
 # A model's id may be an ordinary word.
 _SHORTEST_ID: Final = 4
 _BYTES_A_TOKEN: Final = 6
@@ -88,10 +94,17 @@ class Paper(NamedTuple):
         read, fallbacks = parse(Ranking, answer, COMPONENT, step)
         if read is None:
             return fallbacks[0]
-        named = [found[1] for said in read.ranking if (found := _ALONE.search(said))]
+        named = [letter for said in read.ranking if (letter := self._letter(said))]
         if sorted(named) != sorted(self.keys):
             return Fallback(COMPONENT, "no_ranking", step)
         return Review(reviewer, tuple(self.keys[letter] for letter in named))
+
+    def _letter(self, said: str) -> str | None:
+        """The one letter of the paper that an entry of a ranking names, such as "A", "b." or "Answer C". None if it
+        names none or several."""
+        only = _ONLY.fullmatch(said)
+        named = {only[1].upper()} if only else {*_ALONE.findall(said)} & self.keys.keys()
+        return named.pop() if len(named) == 1 else None
 
 
 def assign(
@@ -121,14 +134,20 @@ def longest_answers(agents: Iterable[Agent]) -> list[Said]:
 
 
 def blinded(text: str, agents: Iterable[Agent], models: Iterable[Model]) -> str:
-    """`text` without names and keys of agents and ids of models."""
-    names = {agent.name for agent in agents} | {
-        model.model_id for model in models if len(model.model_id) >= _SHORTEST_ID
-    }
-    keys = {agent.key for agent in agents}
-    called = [rf"@?{re.escape(name)}" for name in names] + [rf"(?i:@{re.escape(key)})" for key in keys]
-    longest_first = sorted(called, key=len, reverse=True)
-    return re.sub(rf"(?<![\w@])(?:{'|'.join(longest_first)})(?!\w)", "[agent]", text)
+    """`text` without names and tags of agents and ids of models. A key is an ordinary word, and only its tag counts."""
+    names, keys = {agent.name for agent in agents}, {agent.key for agent in agents}
+    ids = {model.model_id for model in models if len(model.model_id) >= _SHORTEST_ID}
+    called = {name: rf"(?<![@＠]){_as_typed(name)}" for name in names}
+    called |= {model_id: rf"(?i:{re.escape(model_id)})" for model_id in ids}
+    called |= {f"@{name}": rf"(?i:[@＠]{name_pattern(name)})" for name in names | keys}
+    longest_first = [called[way] for way in sorted(called, key=len, reverse=True)]
+    return re.sub(rf"{_BEGIN}(?:{'|'.join(longest_first)}){_END}", "[agent]", text)
+
+
+def _as_typed(name: str) -> str:
+    """A pattern of a name with its accents composed or apart."""
+    forms = {unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)}
+    return f"(?:{'|'.join(map(re.escape, sorted(forms)))})"
 
 
 def build_review(question: str, answers: Mapping[str, str], room: int) -> tuple[Message, ...]:

@@ -17,11 +17,11 @@ _FENCE = re.compile(r"`+")
 # To a pattern that ignores case each of these is any other of them; to a reader only two are.
 _IS = {"i": "(?-i:[iI])", "I": "(?-i:[iI])", "\u0131": "(?-i:\u0131)", "\u0130": "(?-i:\u0130)"}
 # Han, kana, Thai, Lao, Burmese and Khmer: scripts without spaces between words.
-_SPACELESS = (
+SPACELESS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
-_ENDS_SPACELESS = re.compile(f"[{_SPACELESS}]$")
+_ENDS_SPACELESS = re.compile(f"[{SPACELESS}]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ def _pattern(text: str, called: Iterable[tuple[str, str]]) -> re.Pattern[str]:
     marks = "" if text.isascii() else "".join(c for c in set(text) if unicodedata.category(c).startswith("M"))
     word = rf"[\w{marks}]"
     known = "|".join(f"({name_pattern(name)}{_end(name, word, marks)})" for name, _ in called) or "(?!)"
-    begins = rf"(?:(?<![\w@＠{marks}])[@＠]|(?<=[{_SPACELESS}])[@＠](?!{word}++(?:-{word}++)*+\.{word}))"
+    begins = rf"(?:(?<![\w@＠{marks}])[@＠]|(?<=[{SPACELESS}])[@＠](?!{word}++(?:-{word}++)*+\.{word}))"
     return re.compile(rf"{begins}(?:{known}|{word}+(?:-{word}+)*)", re.IGNORECASE)
 
 
 def _end(name: str, word: str, marks: str) -> str:
     """Where a name ends. Letters of spaceless scripts may go on behind a name of their own."""
-    more = rf"(?![{_SPACELESS}]){word}{f'|[{marks}]' if marks else ''}" if _ENDS_SPACELESS.search(name) else word
+    more = rf"(?![{SPACELESS}]){word}{f'|[{marks}]' if marks else ''}" if _ENDS_SPACELESS.search(name) else word
     return rf"(?!{more}|-{word})"
 
 

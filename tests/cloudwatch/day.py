@@ -14,6 +14,8 @@ from tests.council_room import Killed, answer, unbilled, unknown
 
 ROUTED = answer(json.dumps({"selected_agent_keys": ["writer"]}))
 NONSENSE = answer("Let me think.")
+# Only one of three reviews may name these two letters. The others become fallbacks.
+RANKED = answer(json.dumps({"ranking": ["B", "A"]}))
 
 
 def live(service: Service, patch: pytest.MonkeyPatch) -> None:
@@ -32,6 +34,7 @@ def modes(service: Service) -> None:
     service.post("hello", answer(), mode="manual", agent_keys=["writer"])
     service.post("hello", answer(), answer(), answer(), mode="roundtable")
     service.post("hello", ROUTED, answer(), mode="orchestrator")
+    service.post("hello", *[answer()] * 3, *[RANKED] * 3, answer(), mode="council")
 
 
 def faults(service: Service) -> None:

@@ -54,6 +54,8 @@ class Models:
         assert request.response_schema is not None
         if "selected_agent_keys" in str(request.response_schema):
             return json.dumps({"selected_agent_keys": self.chance.sample(["writer", "researcher", "critic"], 2)})
+        if "ranking" in str(request.response_schema):
+            return json.dumps({"ranking": self.chance.choice((["A", "B"], ["A", "C"], ["B", "C"]))})
         return json.dumps({"add": {}, "replace": [], "close": []})
 
 
@@ -118,7 +120,7 @@ class Week:
             return
         if tenant not in self.sessions or self.chance.random() < 0.04:
             self.sessions[tenant] = self.service.room.make_session()
-        mode = self.chance.choice(("tag", "manual", "roundtable", "orchestrator", "orchestrator"))
+        mode = self.chance.choice(("tag", "manual", "roundtable", "orchestrator", "orchestrator", "council"))
         later = self.chance.random() < 0.1
         text = "@writer @researcher what next?" if mode == "tag" else "What next?"
         posted = self.service.post(text, session_id=self.sessions[tenant], mode=mode, later=later)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -97,6 +98,23 @@ class TestTotals:
         later = (datetime.now(UTC) + timedelta(days=399)).date().isoformat()
         assert usd(totals(tenant, **{"from": f"{today}T00:00:00.000001+00:00", "to": later})) == usd(turns)
         assert usd(totals(tenant, **{"from": "2000-01-01", "to": "2000-01-02T00:00:00Z"})) == 0
+
+    def test_reviews_of_a_council_have_their_own_purpose_and_reason(
+        self, tenant: Tenant, session_id: str, provider: FakeProvider
+    ) -> None:
+        for letters in (["A", "B"], ["A", "C"], ["B", "C"]):
+            ranking = moods.ok(json.dumps({"ranking": letters}))
+            provider.add(ranking, when=f"letters once: {', '.join(letters)}")
+        turn = tenant.take(session_id, "hello", mode="council")
+        assert (len(turn["reviews"]), turn["fallbacks"]) == (3, [])
+        review = {"purpose": "review", "reason": "review", "account": "tenant", "calls": 3}
+        items = totals(tenant, "purpose", "reason", "account")
+        (found,) = (item for item in items if item["purpose"] == "review")
+        assert review.items() <= found.items()
+        replies = usd(turn["replies"])
+        assert Decimal(found["cost_usd"]) == Decimal(turn["cost_usd"]) - replies > 0
+        (by_reason,) = (item for item in totals(tenant, "reason") if item["reason"] == "review")
+        assert (by_reason["calls"], by_reason["cost_usd"]) == (3, found["cost_usd"])
 
     @pytest.mark.usefixtures("turns")
     def test_groups_come_page_by_page(self, tenant: Tenant) -> None:

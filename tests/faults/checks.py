@@ -129,7 +129,7 @@ def _borne(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
             yield "paid", f"the platform bears {amount} for {name} without an allowance"
         # A helper's reserve had to fit, which is more than its cost.
         fits = amount <= left if post["reason"] != "helper" else turn.scenario.allowance_usd is None
-        if post["bearer"] == "tenant" and post["reason"] != "reply" and amount and fits:
+        if post["bearer"] == "tenant" and post["reason"] not in ("reply", "review") and amount and fits:
             yield "paid", f"the tenant bears {amount} for {name}, and {left} of the allowance is left"
     if turn.scenario.allowance_usd and left < 0:
         yield "paid", f"the platform bears {-left} more than its allowance with turn {row['id']}"

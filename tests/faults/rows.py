@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tests.faults import (
+    rows_council,
     rows_database,
     rows_kill,
     rows_messages,
@@ -19,6 +20,8 @@ ROWS: Mapping[str, FaultRow] = MappingProxyType(
     {
         "kill": FaultRow("SIGKILL at every point, and at random times", 1000, 24, rows_kill.kill),
         "kill-again": FaultRow("killed again during recovery", 200, 6, rows_kill.kill_again),
+        "council": FaultRow("council killed at every point, and again in recovery", 300, 12, rows_council.kill_council),
+        "council-outcomes": FaultRow("provider outcomes at random in a council", 500, 6, rows_council.fail_council),
         "workers": FaultRow("one turn delivered to 8 workers at once", 500, 4, rows_races.deliver_to_eight),
         "session": FaultRow("16 keys on one session at once", 100, 2, rows_races.sixteen_keys),
         "key": FaultRow("one key from 8 processes", 100, 2, rows_races.one_key),

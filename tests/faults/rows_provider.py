@@ -10,8 +10,10 @@ from tests.fake_provider.moods import Mood
 from tests.faults.checks import Finding
 from tests.faults.matrix import Tally
 from tests.faults.scenarios import (
+    CHAIR,
     CRITIC,
     RESEARCHER,
+    REVIEW,
     ROUTING,
     SCENARIOS,
     SUMMARY_STRUCTURE,
@@ -23,7 +25,7 @@ from tests.faults.turn import TurnUnderFault
 from tests.faults.world import Rule, World
 
 # One call's time, in seconds: short, because some of them use it up.
-_MAX_CALL_S = 1.0
+MAX_CALL_S = 1.0
 _STATUSES = (400, 401, 403, 404, 408, 409, 413, 422, 424, 429, 500, 502, 503, 504, 529)
 OUTCOMES: Mapping[str, Mood] = MappingProxyType(
     {f"status {code}": moods.status(code, retry_after=0.01 if code == 429 else None) for code in _STATUSES}
@@ -60,6 +62,9 @@ STEPS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "the last agent": ("sequential", CRITIC),
         "an agent with a fallback": ("after a fallback", RESEARCHER),
         "an agent in parallel": ("parallel", CRITIC),
+        "a member of a council": ("council", CRITIC),
+        "a review": ("council", REVIEW),
+        "the chair": ("council", CHAIR),
         "the summary's text": ("summary", SUMMARY_TEXT),
         "the summary's lists": ("summary", SUMMARY_STRUCTURE),
         "every step": ("orchestrator and summary", ""),
@@ -76,7 +81,7 @@ def outcomes(world: World, tally: Tally, rng: random.Random) -> None:
         name, when = STEPS[step]
         usual = SCENARIOS[name]
         scenario = Scenario(usual.message, usual.mode, usual.fan_out, (Rule(OUTCOMES[outcome], when, times),))
-        turn = TurnUnderFault.begin(world, scenario, rng, max_call_s=_MAX_CALL_S)
+        turn = TurnUnderFault.begin(world, scenario, rng, max_call_s=MAX_CALL_S)
         answer = turn.run(turn.post_job())
         found: list[Finding] = []
         if answer is None or answer.status != 201:

@@ -16,6 +16,7 @@ _NAMES = (
     "after a retry",
     "orchestrator",
     "parallel",
+    "council",
     "summary",
     "handed over",
     "attempts beyond the allowance",

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
+from uuid import UUID, uuid4
 
 from shared.catalog import Model
 from shared.db.engine import Database, Params, Row, Statement
 from shared.db.protocol import LOAD_NEW_TURN
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, OnText, Request
+from shared.orchestration import council, reviews
 from shared.orchestration.attempts import Asker
 from shared.orchestration.steps import Ask, Attempt, Refused
 from shared.turns import journal
@@ -125,6 +128,21 @@ def _allowance_open() -> None:
     apply({"publish": edited("publish", "f.amount <= w.room", "f.amount IS NOT NULL")})
 
 
+def _letters_drawn_anew() -> None:
+    """Each runner gives the answers other letters."""
+    assign = reviews.assign
+
+    def assign_(_: UUID, *more: Any) -> dict[str, reviews.Paper]:
+        return assign(uuid4(), *more)
+
+    _replace(council, assign=assign_)
+
+
+def _chair_not_held() -> None:
+    """With a council's first answers, nothing is held for its chair."""
+    apply({"open": edited("open", "WHERE id = :t_id AND EXISTS", "WHERE false AND EXISTS")})
+
+
 SABOTAGES: Mapping[str, Sabotage] = MappingProxyType(
     {
         "journal": Sabotage("journal off", _journal_off, "kill-again", frozenset({"lost"})),
@@ -143,6 +161,8 @@ SABOTAGES: Mapping[str, Sabotage] = MappingProxyType(
         ),
         "retries": Sabotage("SDK retries on", _retries_on, "outcomes", frozenset({"lost"})),
         "verdicts": Sabotage("verdicts not replayed", _verdicts_forgotten, "kill-again", frozenset({"asked again"})),
+        "letters": Sabotage("letters of a council drawn anew", _letters_drawn_anew, "council", frozenset({"letters"})),
+        "chair": Sabotage("nothing held for a council's chair", _chair_not_held, "council", _MONEY),
         "accepting": Sabotage("accepting's hold kept by publish", _accepting_held, "hold", _MONEY),
         "replaced": Sabotage("accepting's hold kept beside the first agent's", _first_agent_twice, "hold", _MONEY),
         "suspense": Sabotage("unknown outcomes released by publish", _suspense_released, "suspense", _MONEY),

@@ -13,6 +13,7 @@ from tests.faults.world import Rule
 # How the provider tells who is asked, by the system prompt.
 WRITER, CRITIC, RESEARCHER = (f"You are {name}," for name in ("Writer", "Critic", "Researcher"))
 ROUTING, SUMMARY_TEXT, SUMMARY_STRUCTURE = "You route messages", "You keep the memory", "You extract what"
+REVIEW, CHAIR = "You judge answers", "You chair this council"
 _ROUTED = json.dumps({"selected_agent_keys": ["critic", "writer"]})
 # Without `add` around the lists: the release before, which takes part in the drill, reads no other shape.
 _STRUCTURE = json.dumps({"key_facts": ["A fact."], "decisions": [], "open_questions": [], "action_items": []})
@@ -20,6 +21,16 @@ HELPERS = (
     Rule(moods.ok(_ROUTED), ROUTING, None),
     Rule(moods.ok("A summary."), SUMMARY_TEXT, None),
     Rule(moods.ok(_STRUCTURE), SUMMARY_STRUCTURE, None),
+)
+# A review names its letters at its end. All answers differ, so that a letter tells whose it stands for.
+_RANKED = tuple(
+    Rule(moods.ok(json.dumps({"ranking": ranking})), f"letters once: {', '.join(sorted(ranking))}", None)
+    for ranking in (["B", "A"], ["A", "C"], ["C", "B"])
+)
+_COUNCIL = (
+    *_RANKED,
+    Rule(moods.ok("The council's answer."), CHAIR, None),
+    *(Rule(moods.ok(f"Answer {number}."), who, None) for number, who in enumerate((WRITER, CRITIC, RESEARCHER))),
 )
 # An empty answer is asked for again, and a filtered one is not. Both cost.
 _COSTLY = (Rule(moods.empty(), WRITER), Rule(moods.content_filter("Half of"), CRITIC, None))
@@ -57,6 +68,26 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         "orchestrator": Scenario("hello", "orchestrator"),
         "without a manager": Scenario("hello", "orchestrator", rules=(Rule(moods.html_200(), ROUTING, None),)),
         "parallel": Scenario("@writer @critic @researcher hello", fan_out="parallel"),
+        "council": Scenario("hello", "council", rules=_COUNCIL),
+        "council without a member": Scenario(
+            "hello", "council", rules=(Rule(moods.status(400), CRITIC, None), *_COUNCIL)
+        ),
+        "council after retries": Scenario(
+            "hello",
+            "council",
+            rules=(
+                Rule(moods.status(500), WRITER),
+                Rule(moods.empty(), REVIEW, 2),
+                Rule(moods.status(429, retry_after=0.05), CHAIR),
+                *_COUNCIL,
+            ),
+        ),
+        "council without a chair": Scenario(
+            "hello", "council", rules=(Rule(moods.status(400), CHAIR, None), *_COUNCIL)
+        ),
+        "council and summary": Scenario(_LONG, "council", rules=_COUNCIL),
+        "council for later": Scenario("hello", "council", later=True, rules=_COUNCIL),
+        "council beyond it": Scenario("hello", "council", rules=(*_COSTLY, *_COUNCIL), allowance_usd=_NOTHING),
         "summary": Scenario(f"@writer {_LONG}"),
         "orchestrator and summary": Scenario(_LONG, "orchestrator"),
         "posted for later": Scenario("@writer @critic hello", later=True),

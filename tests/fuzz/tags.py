@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter, ValidationError
 
 from shared.domain.agent import Agent
-from shared.orchestration.tags import _SPACELESS, Tags, parse_tags
+from shared.orchestration.tags import SPACELESS, Tags, parse_tags
 from shared.roster.fields import AgentKey, Line
 
 WORDS = (
@@ -96,7 +96,7 @@ def _begins(text: str, sign: int) -> bool:
 
 
 def _is_spaceless(letter: str) -> bool:
-    return re.match(f"[{_SPACELESS}]", letter) is not None
+    return re.match(f"[{SPACELESS}]", letter) is not None
 
 
 def _is_word(letter: str) -> bool:

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from shared.db.api.history import record_cancel
+from shared.db.api.sessions import record_session_deletion
 from shared.db.engine import Database
+from shared.db.protocol import FRUITLESS_CLAIMS
 from shared.db.turns import load_turn
-from shared.errors import BudgetExceeded
+from shared.errors import BudgetExceeded, SessionDeleted
 from shared.llm.port import Completion, Request
 from tests.council_room import CouncilRoom, Killed, body, names
 from tests.heard import Heard
@@ -280,3 +283,50 @@ def council_reserves(council: CouncilRoom) -> tuple[list[Decimal], Decimal]:
     council.take("How many?")
     members, chair = held
     return members, chair
+
+
+@pytest.mark.parametrize("during", ["member", "review", "chair"])
+def test_a_council_ends_without_text_when_its_session_is_deleted_meanwhile(council: CouncilRoom, during: str) -> None:
+    first = iter([during])
+
+    def delete(_: Request) -> None:
+        if next(first, None):
+            record_session_deletion(council.open_database(), council.actor, council.session_id)
+
+    scripted(council, **{during: delete})
+    with pytest.raises(SessionDeleted):
+        council.take("How many?")
+    assert council.rows("SELECT 1 FROM replies WHERE text IS NOT NULL") == []
+    assert council.rows("SELECT 1 FROM llm_calls WHERE posted_at IS NULL") == []
+
+
+@pytest.mark.parametrize("during", ["member", "review", "chair"])
+def test_a_cancelled_council_keeps_and_charges_the_answers_that_it_has(council: CouncilRoom, during: str) -> None:
+    first = iter([during])
+
+    def cancel(_: Request) -> None:
+        if next(first, None):
+            turn_id = council.row("SELECT id FROM turns")["id"]
+            record_cancel(council.open_database(), council.actor, turn_id)
+
+    scripted(council, **{during: cancel})
+    turn = body(council.take("How many?"))
+    assert (turn["status"], [r["status"] for r in turn["replies"][:3]]) == ("cancelled", ["completed"] * 3)
+    assert names(turn["replies"])[3] == (
+        ("writer", "completed", None) if during == "chair" else ("writer", "skipped", "cancelled")
+    )
+    assert council.accounts() == {"tenant": Decimal(turn["cost_usd"])}
+
+
+@pytest.mark.parametrize("bare", [False, True], ids=["as it stands", "bare"])
+def test_a_council_that_is_given_up_fails_and_holds_nothing(council: CouncilRoom, bare: bool) -> None:
+    def die(_: Request) -> None:
+        raise Killed
+
+    scripted(council, chair=die)
+    turn_id = council.take_until_killed("How many?")
+    council.owner.execute("UPDATE turns SET expired_claims = %s", (FRUITLESS_CLAIMS + bare,))
+    turn = body(council.resume(turn_id))
+    assert (turn["status"], turn["error"]["code"]) == ("failed", "turn_abandoned")
+    assert [r["status"] for r in turn["replies"]] == [*["skipped" if bare else "completed"] * 3, "skipped"]
+    assert council.rows("SELECT 1 FROM budget_holds WHERE reason = 'accepted'") == []

@@ -76,9 +76,26 @@ def test_the_cost_of_the_month_is_the_ledgers(
     lived.now += 3600
     lived.room.owner.execute("UPDATE usage_ledger SET provider = 'openai' WHERE purpose <> 'agent'")
     lived.sweep()
+    names = {
+        "reason": {"reply", "helper", "review", "failed_attempt"},
+        "purpose": {"agent", "review", "routing"},
+    }
     rows = lived.room.rows(f"SELECT {column} AS name, sum(amount_usd)::float AS usd FROM usage_entries GROUP BY 1")
     assert newest(lived, bill(title)) == {row["name"]: row["usd"] for row in rows}
     assert len(rows) > 1
+    assert {row["name"] for row in rows} >= names.get(column, set())
+
+
+def test_the_tokens_of_reviews_are_shown_by_model_and_purpose(lived: Service, bill: Callable[[str], Widget]) -> None:
+    window = Window(lived.now - 3600, lived.now + 3600)
+    for title, columns in (
+        ("Prompt", "input_tokens + cache_read_tokens + cache_write_tokens"),
+        ("Answer", "output_tokens + reasoning_tokens"),
+    ):
+        lines = dict(bill(f"{title} tokens per hour by model and purpose").lines(lived.metrics, window))
+        shown = [series for label, series in lines.items() if "review" in label]
+        query = f"SELECT sum({columns})::float AS tokens FROM llm_calls WHERE purpose = 'review'"
+        assert sum(sum(series.values()) for series in shown) == lived.room.row(query)["tokens"] > 0
 
 
 def test_the_cost_in_suspense_is_the_ledgers(lived: Service, bill: Callable[[str], Widget]) -> None:

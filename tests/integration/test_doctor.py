@@ -31,7 +31,7 @@ def template(postgres_server: postgres.Server) -> str:
 
 @pytest.fixture
 def patient(postgres_server: postgres.Server, template: str, scripted_settings: None) -> Iterator[CouncilRoom]:
-    """A room with two turns in a database of the test's own, whose schema may be broken as well."""
+    """A room with three turns in a database of the test's own, whose schema may be broken as well."""
     name = f"patient_{uuid4().hex}"
     with psycopg.connect(postgres_server.url, autocommit=True) as administrator:
         administrator.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
@@ -55,7 +55,7 @@ def examined(room: CouncilRoom) -> tuple[bool, list[str]]:
 def test_of_a_sound_database_every_invariant_is_ok(patient: CouncilRoom) -> None:
     well, said = examined(patient)
     assert (well, said[3:]) == (True, [f"ok      {name}" for name in INVARIANTS])
-    assert said[2] == "sessions 1, turns 2 (active 0), calls 5, ledger entries 5"
+    assert said[2] == "sessions 1, turns 3 (active 0), calls 12, ledger entries 12"
 
 
 @pytest.mark.parametrize("name", BREAKS)
@@ -92,6 +92,6 @@ def test_it_is_not_fooled_by_an_owner_who_sees_nothing(patient: CouncilRoom) -> 
     try:
         landlord = patient.owner_url.replace(f"//{OWNER}:", "//landlord:")
         with doctor._connect({LocalEnv.DATABASE_URL: landlord}) as connection:
-            assert connection.execute("SELECT count(*) AS turns FROM turns").fetchall() == [{"turns": 2}]
+            assert connection.execute("SELECT count(*) AS turns FROM turns").fetchall() == [{"turns": 3}]
     finally:
         patient.owner.execute("DROP ROLE landlord")

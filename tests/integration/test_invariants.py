@@ -1,5 +1,6 @@
 """Each invariant finds what it is there to find: a database is broken by hand, once for each of them."""
 
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
@@ -48,3 +49,29 @@ def test_where_only_the_newest_turns_are_looked_at_a_break_is_found_in_those_and
         # These are not about turns.
         whole = whole or name.startswith(("a role has", "there is no large object"))
         assert is_broken(room, name, later) == whole
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        # The chair's call is one of an agent, too.
+        "UPDATE llm_calls SET step = 7 WHERE step = 4 AND purpose = 'review'",
+        "UPDATE llm_calls SET verdict = 'failed' WHERE step = 1 AND agent_key = 'researcher'",
+        "DELETE FROM usage_ledger WHERE step = 1; DELETE FROM llm_calls WHERE step = 1",
+    ],
+)
+def test_a_review_of_an_agent_without_an_answer_is_found(room: CouncilRoom, change: LiteralString) -> None:
+    take_turns(room)
+    with room.owner.transaction(force_rollback=True):
+        room.owner.execute(change)
+        assert "only members of a council that answered review, once each" in broken_invariants(room.owner)
+
+
+@pytest.mark.parametrize("heard", ["false", "position < 2"])
+def test_a_council_of_which_later_turns_see_none_or_several_replies_is_found(
+    room: CouncilRoom, heard: LiteralString
+) -> None:
+    take_turns(room)
+    with room.owner.transaction(force_rollback=True):
+        room.owner.execute("UPDATE replies SET is_heard = " + heard)
+        assert "later turns see the one reply that concludes" in broken_invariants(room.owner)

@@ -128,6 +128,17 @@ def test_each_amount_of_the_platform_is_in_one_part_of_its_share(
     room.owner.execute("DELETE FROM usage_ledger")
 
 
+def test_reviews_of_a_council_have_a_group_of_their_own(ask: Ask, room: CouncilRoom) -> None:
+    ranked = answer(json.dumps({"ranking": ["B", "A"]}))
+    room.provider.enqueue(*[answer()] * 3, *[ranked] * 3, answer())
+    turn = body(room.take("hello", mode="council"))
+    items = {(item["purpose"], item["reason"]): item for item in body_of(ask("group_by=purpose,reason"))["items"]}
+    assert items.keys() == {("agent", "reply"), ("review", "review")}
+    replies = sum(Decimal(reply["cost_usd"]) for reply in turn["replies"])
+    assert items["review", "review"]["calls"] == 3
+    assert Decimal(items["review", "review"]["cost_usd"]) == Decimal(turn["cost_usd"]) - replies > 0
+
+
 def test_groups_are_the_tenants_and_those_that_tenants_have(ask: Ask, turns: dict[str, dict[str, Any]]) -> None:
     items = body_of(ask(f"group_by={','.join(GROUPS)}&limit=100"))["items"]
     assert all(item.keys() >= set(GROUPS) for item in items)

@@ -72,7 +72,7 @@ class _Client:
     def talk(self) -> None:
         """A session, from its first turn to its last."""
         session = {
-            "mode": self._rng.choice(["manual", "tag", "roundtable", "orchestrator"]),
+            "mode": self._rng.choice(["manual", "tag", "roundtable", "orchestrator", "council"]),
             "fan_out": self._rng.choice(["sequential", "parallel"]),
             "agent_keys": ["writer", "critic", "researcher"],
         }

@@ -71,7 +71,7 @@ class _Lane:
 
     def next(self) -> TurnUnderFault:
         if self.session is None or self.rng.random() < 0.25:
-            mode = self.rng.choice(["manual", "tag", "roundtable", "orchestrator"])
+            mode = self.rng.choice(["manual", "tag", "roundtable", "orchestrator", "council"])
             fan_out = self.rng.choice(["sequential", "parallel"])
             self.session = (self.world.make_session(mode, fan_out), mode, fan_out)
         session_id, mode, fan_out = self.session

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from shared.db.engine import Row
-from tests.soak.machine.model import ACTIVE_TURNS, Agent, Body, Expected, Model, Session, Turn, replies
+from tests.soak.machine.model import ACTIVE_TURNS, Agent, Body, Expected, Model, Session, Turn, council_replies, replies
 from tests.soak.machine.watch import Month, Snapshot, changes
 
 _NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -131,6 +131,24 @@ class TestModel:
         model.agents["critic"] = Agent("fast", enabled=False)
         plan = model.plan(self.session, tagged) or {}
         assert (plan["selected_agent_keys"], plan["source"]) == (["writer"], "default")
+
+    def test_all_of_a_roster_and_then_its_first_are_in_a_councils_plan(self) -> None:
+        plan = {"selected_agent_keys": ["writer", "critic", "writer"], "source": "roster", "unknown_tags": []}
+        assert Model().plan(self.session, Body(("@critic",), "council")) == plan
+
+    @pytest.mark.parametrize(
+        ("mood", "expected"),
+        [
+            ({}, ["completed", "completed", "completed"]),
+            ({"writer": ("refused", False)}, ["failed", "completed", "completed"]),
+            ({"writer": ("refused", True)}, ["failed", "completed", "failed"]),
+            ({"writer": ("refused", True), "critic": ("filtered", True)}, ["failed", "failed", "skipped"]),
+        ],
+    )
+    def test_a_chair_is_asked_once_somebody_has_answered(
+        self, mood: dict[str, tuple[str, bool]], expected: list[str]
+    ) -> None:
+        assert council_replies(["writer", "critic", "writer"], mood) == expected
 
     def test_what_comes_of_a_step_is_by_the_provider(self) -> None:
         mood = {"writer": ("throttled", False), "critic": ("throttled", True)}

@@ -12,7 +12,7 @@ from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation
 from shared.domain.money import ZERO, Usage, cost
 from shared.domain.problem import problem
-from shared.domain.turn import Plan, Reply
+from shared.domain.turn import Fallback, Plan, Reply
 from shared.llm.port import Completion, Message
 from shared.llm.scripted import ScriptedProvider
 from shared.orchestration.attempts import Asker, OutOfTime
@@ -249,3 +249,20 @@ class TestResume:
         assert sitting.council.interruption is ended.value
         assert sitting.council.replies == []
         assert sitting.journal.log == []
+
+
+class TestChair:
+    def test_a_chair_of_another_catalog_is_skipped_and_leaves_an_answer(self) -> None:
+        """The turn was accepted when its alias was known."""
+        agents = tuple(replace(agent, model_alias="gone") for agent in ROSTER.values() if agent.key == "writer")
+        sitting = Sitting(agents=agents)
+        sitting.provider.enqueue("One.", "Two.")
+        MODES["council"](sitting.council)
+        assert statuses(sitting.council.replies) == [
+            (0, "writer", "skipped", "unknown_model_alias"),
+            (1, "researcher", "completed", None),
+            (2, "critic", "completed", None),
+            (3, "writer", "skipped", "unknown_model_alias"),
+        ]
+        assert sitting.council.conclusion == 1
+        assert sitting.council.fallbacks == [Fallback("chair", "unknown_model_alias", 3)]

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
+from shared.db.operations.council_invariants import OF_COUNCIL
 from shared.db.operations.database_invariants import OF_DATABASE
 from shared.db.operations.text_invariants import OF_TEXT
 from shared.db.operations.time_limit import read_within
@@ -31,21 +32,7 @@ SPENT = "spent is the sum of the payer's posts and adjustments"
 
 _QUERIES: Mapping[str, str] = MappingProxyType(
     {
-        "later turns see the one reply that concludes": """
-            SELECT t.id, count(*) AS heard
-            FROM public.turns t JOIN public.replies r ON r.turn_id = t.id AND r.is_heard
-            WHERE t.mode = 'council' AND t.status = 'completed' AND t.id >= {since}
-            GROUP BY t.id
-            HAVING count(*) <> 1""",
-        "only members of a council that answered review, once each": """
-            SELECT c.turn_id, c.step
-            FROM public.llm_calls c JOIN public.turns t ON t.id = c.turn_id
-            WHERE c.purpose = 'review' AND t.id >= {since} AND c.turn_id >= {since} AND NOT EXISTS (
-                SELECT FROM public.llm_calls a
-                WHERE a.turn_id = c.turn_id AND a.purpose = 'agent' AND a.verdict = 'reply'
-                    AND a.agent_key = c.agent_key
-                    AND a.step = c.step - jsonb_array_length(t.plan -> 'selected_agent_keys')
-            )""",
+        **OF_COUNCIL,
         "an ended turn has one reply row per planned step": """
             SELECT t.id, t.plan -> 'selected_agent_keys' AS planned, count(r.turn_id) AS replies
             FROM public.turns t LEFT JOIN public.replies r ON r.turn_id = t.id

@@ -6,7 +6,7 @@ from tests.faults.actor import AMPLE_S
 from tests.soak.machine.deployment import DAY_S, Fate
 from tests.soak.machine.model import AGENT_KEYS, LONG, MOODS, NO_TAGS, TAGS, Body
 
-MODES = ("manual", "tag", "roundtable", "orchestrator")
+MODES = ("manual", "tag", "roundtable", "orchestrator", "council")
 AMOUNTS = (None, None, "5", "0.002", "0")
 ALLOWANCES = (None, "5", "0.004", "0.002", "0")
 which = st.integers(0, 5)

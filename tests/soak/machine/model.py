@@ -178,6 +178,8 @@ class Model:
             return None
         if mode == "roundtable":
             return {"selected_agent_keys": roster, "source": "roster", "unknown_tags": []}
+        if mode == "council":
+            return {"selected_agent_keys": [*roster, roster[0]], "source": "roster", "unknown_tags": []}
         if mode == "manual" and body.agent_keys:
             return {"selected_agent_keys": list(body.agent_keys), "source": "request", "unknown_tags": []}
         tagged = list(dict.fromkeys(TAGS[word] for word in body.words if word in TAGS))
@@ -191,6 +193,16 @@ class Model:
 def replies(keys: Sequence[str], mood: Moods) -> list[str]:
     """The status of each one's reply, in a turn that nobody interferes with."""
     return [_reply(*mood.get(key, ("ok", True))) for key in keys]
+
+
+def council_replies(keys: Sequence[str], mood: Moods) -> list[str]:
+    """The same in mode `council`, whose last key is the chair's. A mood that comes once is over by then."""
+    *members, chair = keys
+    answered = replies(members, mood)
+    if "completed" not in answered:
+        return [*answered, "skipped"]
+    left = {key: each for key, each in mood.items() if each[1]}
+    return [*answered, *replies([chair], left)]
 
 
 def _reply(name: str, always: bool) -> str:

@@ -162,13 +162,20 @@ class Posting(Witness):
                 self._fail(("told", f"turn {turn.id} was answered {answer.body}, and is {turn.response}"))
 
     def _paid(self, body: dict[str, Any]) -> None:
-        """The tenant pays for its replies alone while there is an allowance left, and for everything without one."""
+        """The tenant pays only for replies and reviews while an allowance is left, and for everything without one."""
         share = self.watch.now.share
-        replies = sum((Decimal(reply["cost_usd"]) for reply in body["replies"]), Decimal(0))
+        (reviews,) = self.deployment.world.rows(
+            """SELECT coalesce(sum(cost_usd), 0) AS usd FROM llm_calls
+            WHERE turn_id = %s AND purpose = 'review' AND verdict = 'reply'""",
+            body["id"],
+        )
+        replies = sum((Decimal(reply["cost_usd"]) for reply in body["replies"]), reviews["usd"])
         if self.model.platform_bears and share.left_usd >= _AMPLE_USD:
             self.log.count("within the allowance")
             if Decimal(body["cost_usd"]) != replies:
-                self._fail(("paid", f"turn {body['id']} costs {body['cost_usd']}, and its replies {replies}"))
+                self._fail(
+                    ("paid", f"turn {body['id']} costs {body['cost_usd']}, and its replies and reviews {replies}")
+                )
         if not self.model.platform_bears or self.model.allowance_usd == "0":
             self.log.count("without an allowance")
             if body["platform_cost_usd"] != "0":
@@ -185,7 +192,7 @@ class Posting(Witness):
             # The machine was too busy to answer in time, or that was its mood; which of its calls it was is not asked.
             self.log.count("slow")
             return
-        expected = model.replies(keys, mood)
+        expected = model.council_replies(keys, mood) if body["mode"] == "council" else model.replies(keys, mood)
         for reply, status in zip(body["replies"], expected, strict=True):
             allowed = (status, "skipped") if self.model.limited else (status,)
             if reply["status"] not in allowed:

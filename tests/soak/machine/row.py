@@ -24,6 +24,8 @@ STEPS = 50
 _PROCESSES = 2
 # A guard that is missing is noticed within so many runs, or it is not.
 _MOST_RUNS = 100
+# The machine looks at no letters of reviews, and at no hold of a single turn.
+_GUARDS = [name for name, sabotage in SABOTAGES.items() if sabotage.row != "council"]
 
 
 def run(amount: Amount) -> Outcome:
@@ -53,7 +55,7 @@ def run_controls(amount: Amount) -> Outcome:
     """Without the first so many guards of `tests.faults.sabotage`, one at a time."""
     found, after = [], {}
     with World(amount.directory) as world:
-        for name in list(SABOTAGES)[: amount.wanted]:
+        for name in _GUARDS[: amount.wanted]:
             runs, kinds = _run_without(world, name, amount.seed)
             after[SABOTAGES[name].title] = f"noticed as {', '.join(kinds)} after {runs} runs"
             if not kinds:
@@ -120,4 +122,4 @@ def _run(log: Log, deployment: Deployment, runs: int, seed_: int, *, shrink: boo
 
 
 ROW = SoakRow("state machine over the API", f"times {STEPS} steps", 2000, 6, run)
-CONTROLS = SoakRow("the same without a guard", "guards", len(SABOTAGES), 1, run_controls)
+CONTROLS = SoakRow("the same without a guard", "guards", len(_GUARDS), 1, run_controls)
