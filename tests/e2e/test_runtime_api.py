@@ -1,6 +1,7 @@
 """The local Runtime API as a process sees it, and a stranger."""
 
 import asyncio
+import gc
 import json
 from contextlib import suppress
 from typing import Any, Final
@@ -65,6 +66,22 @@ def test_an_unknown_path_is_404() -> None:
             assert (await desk.client().ask(method, asked))[0] == 404
 
     run(scenario)
+
+
+def test_a_target_without_a_path_is_404_and_leaves_no_error_behind() -> None:
+    errors: list[dict[str, Any]] = []
+
+    async def scenario(desk: Desk) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: errors.append(told))
+        host, _, port = desk.api.address(desk.session).partition("/")[0].partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"OPTIONS * HTTP/1.1\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 404")
+        writer.close()
+
+    run(scenario)
+    gc.collect()
+    assert not errors
 
 
 def test_an_answer_to_another_invocation_is_400_and_changes_nothing() -> None:
