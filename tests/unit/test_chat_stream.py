@@ -126,8 +126,9 @@ def test_an_answer_of_5_mb_in_short_pieces_is_counted() -> None:
         [b"data: [\n", *[b'data: "xxxxxxxxxxxxxxxxxxxx",\n' * 50_000] * 10, b"data: 1]\n\n"],
         [b"x" * 1_000_000] * 10,
         [b" " * 1_000_000] * 10,
+        [b'data: "', *["字".encode()] * 400_000, *[b"x" * 1_000_000] * 10],
     ],
-    ids=["text", "thinking", "an event", "lines of an event", "no stream", "blanks"],
+    ids=["text", "thinking", "an event", "lines of an event", "no stream", "blanks", "an event in characters"],
 )
 def test_no_more_is_kept_than_a_body_may_have(chunks: list[bytes]) -> None:
     assert read([*chunks, said("fine"), STOP + COUNTED + DONE])[0] == MALFORMED
