@@ -9,8 +9,9 @@ from typing import Any, Final
 import pytest
 
 from local.gateway.session import Buffered, Invocation, StreamBroken, Streamed
+from local.gateway.streaming import Streaming
 from local.gateway.worker import MAX_PAYLOAD
-from tests.e2e.runtime_desk import NEXT, Client, Desk, delivered, path, run
+from tests.e2e.runtime_desk import NEXT, WITHIN_S, Client, Desk, delivered, path, run
 
 
 def test_an_invocation_is_delivered_with_lambdas_headers() -> None:
@@ -255,6 +256,18 @@ class TestStreams:
                 # The process may have more to do. It tells the end of that by its next request.
                 await asyncio.sleep(0)
                 assert not invocation.over.done()
+
+        run(scenario)
+
+    def test_a_stream_that_is_abandoned_closes_its_connection(self) -> None:
+        async def scenario(desk: Desk) -> None:
+            client, _, streamed = await self.begun(desk)
+            attending = asyncio.create_task(asyncio.sleep(WITHIN_S))
+            Streaming(streamed, attending).abandon()
+            assert await client.reader.read() == b""
+            with suppress(asyncio.CancelledError):
+                await attending
+            assert attending.cancelled()
 
         run(scenario)
 
