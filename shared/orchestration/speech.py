@@ -21,6 +21,7 @@ _HALF_MARK: Final = re.compile(
     r"|\[/?[THINK]{0,5}\Z|◁/?[think]{0,5}\Z",
     re.IGNORECASE,
 )
+_MOST_HABITS: Final = 10_000
 # No half of a mark is longer.
 _LONGEST_HALF: Final = 250
 # A text that begins with more characters of which none is certain is told once it is whole. Each piece reads them anew.
@@ -28,18 +29,21 @@ _LONGEST_BEGINNING: Final = 4 * MAX_HEADER
 
 
 class Habits:
-    """Which aliases write their thinking where no mark begins it. Safe to use from any number of threads."""
+    """Which aliases write their thinking where no mark begins it. They are kept by tenant, because a tenant can make a
+    model do so. Safe to use from any number of threads."""
 
     def __init__(self) -> None:
-        self._surprising: set[str] = set()
+        self._surprising: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
-    def is_surprising(self, alias: str) -> bool:
-        return alias in self._surprising
+    def is_surprising(self, tenant_id: str, alias: str) -> bool:
+        return (tenant_id, alias) in self._surprising
 
-    def learn(self, alias: str) -> None:
+    def learn(self, tenant_id: str, alias: str) -> None:
         with self._lock:
-            self._surprising.add(alias)
+            if len(self._surprising) >= _MOST_HABITS:
+                self._surprising.clear()
+            self._surprising.add((tenant_id, alias))
 
 
 @cache
