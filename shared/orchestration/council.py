@@ -127,9 +127,10 @@ class Council:
         `chair`, who is to conclude. Raises what `ask` raises."""
         first = len(self.replies)
         agents = [self._next(offset, key) for offset, key in enumerate(keys)]
-        held_for = None
-        if chair is not None and self.conversation.roster[chair].model_alias in self._asker.catalog:
-            held_for = self._chair_ask(self.conversation.roster[chair], first + len(keys), longest_answers(agents))
+        held_for, catalog = None, self._asker.catalog
+        if chair is not None and self.conversation.roster[chair].model_alias in catalog:
+            answers = longest_answers(agents, catalog)
+            held_for = self._chair_ask(self.conversation.roster[chair], first + len(keys), answers)
         asks = {
             position: replace(self._ask(agent, position, ()), held_for=held_for, continues=chair is None)
             for position, agent in enumerate(agents, first)

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from shared.catalog import catalog
 from shared.db.api.history import record_cancel
 from shared.db.api.sessions import record_session_deletion
 from shared.db.engine import Database
 from shared.db.protocol import FRUITLESS_CLAIMS
 from shared.db.turns import load_turn
+from shared.domain.agent import NO_CAP
 from shared.errors import BudgetExceeded, SessionDeleted
 from shared.llm.port import Completion, Request
-from tests.council_room import CouncilRoom, Killed, body, names
+from tests.council_room import ALIASES, CouncilRoom, Killed, body, names
 from tests.heard import Heard
 from tests.wiretap import Wiretap
 
@@ -283,6 +285,16 @@ def council_reserves(council: CouncilRoom) -> tuple[list[Decimal], Decimal]:
     council.take("How many?")
     members, chair = held
     return members, chair
+
+
+def test_the_chairs_hold_follows_the_aliases_caps_when_agents_have_no_cap(council: CouncilRoom) -> None:
+    for key in MEMBERS:
+        council.change_agent(key, max_output_tokens=catalog()[ALIASES[key]].max_output_tokens)
+    _, capped = council_reserves(council)
+    for key in MEMBERS:
+        council.change_agent(key, max_output_tokens=NO_CAP)
+    council.session_id = council.make_session(agent_keys=MEMBERS, mode="council")
+    assert council_reserves(council)[1] == capped
 
 
 @pytest.mark.parametrize("during", ["member", "review", "chair"])
