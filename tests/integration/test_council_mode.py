@@ -11,10 +11,10 @@ from shared.catalog import catalog
 from shared.db.api.history import record_cancel
 from shared.db.api.sessions import record_session_deletion
 from shared.db.engine import Database
-from shared.db.protocol import FRUITLESS_CLAIMS
+from shared.db.protocol import FRUITLESS_CLAIMS, PUBLISH
 from shared.db.turns import load_turn
 from shared.domain.agent import NO_CAP
-from shared.errors import BudgetExceeded, SessionDeleted
+from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable, SessionDeleted
 from shared.llm.port import Completion, Request
 from tests.council_room import ALIASES, CouncilRoom, Killed, body, names
 from tests.heard import Heard
@@ -342,3 +342,17 @@ def test_a_council_that_is_given_up_fails_and_holds_nothing(council: CouncilRoom
     assert (turn["status"], turn["error"]["code"]) == ("failed", "turn_abandoned")
     assert [r["status"] for r in turn["replies"]] == [*["skipped" if bare else "completed"] * 3, "skipped"]
     assert council.rows("SELECT 1 FROM budget_holds WHERE reason = 'accepted'") == []
+
+
+def test_a_council_that_is_given_up_is_heard_by_its_chairs_answer_when_it_has_one(council: CouncilRoom) -> None:
+    def fail() -> None:
+        raise DatabaseUnavailable
+
+    council.db.before(PUBLISH, fail)
+    with pytest.raises(JournalUnavailable):
+        council.take("How many?")
+    council.expire_lease()
+    council.owner.execute("UPDATE turns SET expired_claims = %s", (FRUITLESS_CLAIMS,))
+    turn = body(council.resume(council.row("SELECT id FROM turns")["id"]))
+    assert (turn["error"]["code"], turn["output"]) == ("turn_abandoned", "Forty-two.")
+    assert [r["text"] for r in council.rows("SELECT text FROM replies WHERE is_heard")] == ["Forty-two."]
