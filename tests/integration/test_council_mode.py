@@ -14,8 +14,15 @@ from shared.db.engine import Database
 from shared.db.protocol import FRUITLESS_CLAIMS, PUBLISH
 from shared.db.turns import load_turn
 from shared.domain.agent import NO_CAP
-from shared.errors import BudgetExceeded, DatabaseUnavailable, JournalUnavailable, SessionDeleted
+from shared.errors import (
+    BudgetExceeded,
+    DatabaseUnavailable,
+    JournalUnavailable,
+    SessionDeleted,
+    TurnLimitExceeded,
+)
 from shared.llm.port import Completion, Request
+from shared.settings import settings
 from tests.council_room import ALIASES, CouncilRoom, Killed, body, names
 from tests.heard import Heard
 from tests.wiretap import Wiretap
@@ -268,6 +275,38 @@ def test_a_tight_budget_skips_members_and_keeps_the_chair(council: CouncilRoom, 
     assert [r["status"] for r in turn["replies"]] == statuses
     # A turn for later holds for one agent of the roster. The rest is found out in the worker.
     assert turn["output"] == ("Forty-two." if covered else "")
+
+
+@pytest.mark.parametrize(
+    ("calls", "members", "reviews"), [(2, 1, 0), (3, 2, 0), (4, 3, 0), (5, 3, 1), (6, 3, 2), (7, 3, 3)]
+)
+def test_the_caps_of_a_turn_leave_room_for_the_chair(
+    council: CouncilRoom, monkeypatch: pytest.MonkeyPatch, calls: int, members: int, reviews: int
+) -> None:
+    monkeypatch.setenv("PANTHEON_TURN_MAX_CALLS", str(calls))
+    settings.cache_clear()
+    turn = body(council.take("How many?"))
+    assert [r["status"] for r in turn["replies"]] == ["completed"] * members + ["skipped"] * (3 - members) + [
+        "completed"
+    ]
+    assert (turn["output"], len(turn["reviews"])) == ("Forty-two.", reviews)
+    assert {f["component"] for f in turn["fallbacks"]} <= {"review"}
+
+
+def test_a_council_is_refused_when_the_caps_do_not_cover_one_answer_and_the_chair(
+    council: CouncilRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members, chair = council_reserves(council)
+    asked, session_id = len(council.provider.requests), council.make_session(agent_keys=MEMBERS, mode="council")
+    monkeypatch.setenv("PANTHEON_TURN_MAX_USD", str(members[0] + chair - Decimal("0.0000001")))
+    settings.cache_clear()
+    with pytest.raises(TurnLimitExceeded):
+        council.take("How many?", session_id=session_id)
+    assert len(council.provider.requests) == asked
+    monkeypatch.setenv("PANTHEON_TURN_MAX_USD", str(members[0] + chair))
+    settings.cache_clear()
+    turn = body(council.take("How many?", session_id=session_id))
+    assert [r["status"] for r in turn["replies"]] == ["completed", "skipped", "skipped", "completed"]
 
 
 def council_reserves(council: CouncilRoom) -> tuple[list[Decimal], Decimal]:
