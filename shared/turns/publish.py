@@ -17,7 +17,7 @@ from shared.domain.json_text import json_text
 from shared.domain.money import Usage, format_usd
 from shared.domain.problem import Problem, problem
 from shared.domain.summary import Summary, by_list
-from shared.domain.turn import COUNCIL, Reply, Turn, TurnStatus, charged, closed
+from shared.domain.turn import Reply, Turn, TurnStatus, chairs_answer, charged, closed
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed, SessionDeleted
 from shared.orchestration.council import Council
 from shared.turns.accept import Header
@@ -76,6 +76,10 @@ def build_turn(
     assert journal.accepted is not None
     charges = journal.charges()
     status, error = _status(council.replies, failure, cancelled=cancelled)
+    conclusion = council.conclusion
+    if conclusion is None:
+        # The mode of a turn that is given up did not run. An earlier runner may have the chair's answer.
+        conclusion = chairs_answer(header.mode, council.current_plan, council.replies)
     return Turn(
         id=header.turn_id,
         session_id=header.session_id,
@@ -96,15 +100,8 @@ def build_turn(
         steps_finished=journal.steps_finished,
         reviews=council.reviews,
         standings=council.standings,
-        conclusion=_conclusion(header, council),
+        conclusion=conclusion,
     )
-
-
-def _conclusion(header: Header, council: Council) -> int | None:
-    """The position of the reply that is the turn's output. The mode of a turn that is given up did not run, but an
-    earlier runner may have the answer of its chair, the last of the plan."""
-    has_chair = header.mode == COUNCIL and council.replies and council.replies[-1].status == "completed"
-    return council.replies[-1].position if council.conclusion is None and has_chair else council.conclusion
 
 
 def _status(replies: list[Reply], failure: str | None, *, cancelled: bool) -> tuple[TurnStatus, Problem | None]:

@@ -390,8 +390,12 @@ def test_a_council_that_is_given_up_is_heard_by_its_chairs_answer_when_it_has_on
     council.db.before(PUBLISH, fail)
     with pytest.raises(JournalUnavailable):
         council.take("How many?")
+    turn_id = council.row("SELECT id FROM turns")["id"]
+    # The last reply is the output of a turn that runs, too.
+    running = json.loads(load_turn(council.db, council.actor, turn_id).body)
+    assert (running["status"], running["output"]) == ("running", "Forty-two.")
     council.expire_lease()
     council.owner.execute("UPDATE turns SET expired_claims = %s", (FRUITLESS_CLAIMS,))
-    turn = body(council.resume(council.row("SELECT id FROM turns")["id"]))
+    turn = body(council.resume(turn_id))
     assert (turn["error"]["code"], turn["output"]) == ("turn_abandoned", "Forty-two.")
     assert [r["text"] for r in council.rows("SELECT text FROM replies WHERE is_heard")] == ["Forty-two."]
