@@ -143,7 +143,8 @@ def _longest(agent: Agent, model: Model) -> int:
 
 def blinded(text: str, agents: Iterable[Agent], models: Iterable[Model]) -> str:
     """`text` without names and tags of agents and ids of models. A key is an ordinary word, and only its tag counts."""
-    names, keys = {agent.name for agent in agents}, {agent.key for agent in agents}
+    # A release before this one stored blank names.
+    names, keys = {agent.name for agent in agents if agent.name.split()}, {agent.key for agent in agents}
     ids = {model.model_id for model in models if len(model.model_id) >= _SHORTEST_ID}
     called = {name: rf"(?<![@＠]){_as_typed(name)}" for name in names}
     called |= {model_id: rf"(?i:{re.escape(model_id)})" for model_id in ids}
@@ -153,9 +154,11 @@ def blinded(text: str, agents: Iterable[Agent], models: Iterable[Model]) -> str:
 
 
 def _as_typed(name: str) -> str:
-    """A pattern of a name with its accents composed or apart."""
-    forms = {unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)}
-    return f"(?:{'|'.join(map(re.escape, sorted(forms)))})"
+    """A pattern of a name as it is or in capitals, with its accents composed or apart, and with any blanks between its
+    words, because a text may be wrapped there."""
+    forms = {unicodedata.normalize(form, text) for form in ("NFC", "NFD") for text in (name, name.upper())}
+    ways = [r"\s+".join(map(re.escape, each.split())) for each in sorted(forms)]
+    return f"(?:{'|'.join(ways)})"
 
 
 def build_review(question: str, answers: Mapping[str, str], room: int) -> tuple[Message, ...]:

@@ -54,6 +54,7 @@ class TestBlinding:
             ("Writer's idea, like Writer, is (Writer).", "[agent]'s idea, like [agent], is ([agent])."),
             ("**Writer**: no. _Critic_!", "**[agent]**: no. _[agent]_!"),
             ("__Writer__ and _@critic_", "__[agent]__ and _[agent]_"),
+            ("# WRITER\nNo.", "# [agent]\nNo."),
             ("@writer @WRITER @Writer ＠writer", "[agent] [agent] [agent] [agent]"),
             ("Ask\n@critic\nand Critic", "Ask\n[agent]\nand [agent]"),
             ("A writer writes, Writers too, and a ReWriter.", "A writer writes, Writers too, and a ReWriter."),
@@ -77,6 +78,8 @@ class TestBlinding:
             ("作家", "Die作家 und作家X", "Die[agent] und[agent]X"),
             ("Ada B", "Ada B, not Ada.", "[agent], not Ada."),
             ("Ada B", "@Ada B and @ada", "[agent] and [agent]"),
+            ("Ada B", "Ask Ada\nB, ADA\u00a0B or Ada  B.", "Ask [agent], [agent] or [agent]."),
+            ("  ", "Two  blanks, @ada.", "Two  blanks, [agent]."),
         ],
     )
     def test_a_name_is_no_pattern_and_is_known_in_every_form(self, name: str, text: str, blind: str) -> None:
