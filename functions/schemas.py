@@ -180,7 +180,7 @@ class StandingView(BaseModel):
 
 class TurnView(BaseModel):
     """`reviews` and `standings` (best first) are null in other modes than `council`. They are empty if fewer than three
-    agents answered."""
+    agents answered. Turns that an earlier release stored have neither."""
 
     id: str
     session_id: str
@@ -192,8 +192,8 @@ class TurnView(BaseModel):
     plan: PlanView | None
     replies: list[ReplyView]
     output: str
-    reviews: list[ReviewView] | None
-    standings: list[StandingView] | None
+    reviews: list[ReviewView] | None = None
+    standings: list[StandingView] | None = None
     model_alias_used: str | None
     model_aliases_used: list[str]
     summary_triggered: bool

@@ -1,9 +1,11 @@
 """Speak to a deployment over HTTP, as a command does. Each failure is one line that says what to do."""
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -112,8 +114,21 @@ def connect(given: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[D
         http = httpx.Client(base_url=f"{url}{API_PREFIX}/", headers=headers, timeout=_TIMEOUT_S)
     except (httpx.InvalidURL, UnicodeError) as error:
         raise DeploymentError(f"{url} cannot be reached: {type(error).__name__}. Check --url and --token.") from error
+    if http.base_url.userinfo:
+        # They would be sent in place of the token, and the url is printed.
+        raise DeploymentError("The URL must hold no name and no password. Give --token.")
+    if http.base_url.scheme == "http" and not _is_loopback(http.base_url.host):
+        warning = f"Warning: {url} is not encrypted. Everybody on the way can read the token. Use https://."
+        print(visible(warning), file=sys.stderr)
     with http:
         yield Deployment(url, http)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _local_token(environ: Mapping[str, str]) -> str:
@@ -131,6 +146,6 @@ def _local_token(environ: Mapping[str, str]) -> str:
 def _json(response: "httpx.Response") -> dict[str, Any] | None:
     try:
         answer = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None

@@ -5,16 +5,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from local.deployment import Deployment, DeploymentError
+from local.roster import toml
 from local.roster.entries import Change, Place, Stage, Stored
-from shared.roster.file import TABLES
+from shared.roster.file import KEY, TABLES
 
 
 def read_entries(deployment: Deployment) -> dict[Place, Stored]:
     """The agents and councils of the caller's tenant, sorted by key. Raises DeploymentError."""
     with _understood(deployment):
-        found = [
-            (Place(group, item["key"]), _stored(group, item)) for group in TABLES for item in deployment.items(group)
-        ]
+        found = [(_place(group, item), _stored(group, item)) for group in TABLES for item in deployment.items(group)]
         return dict(sorted(found, key=lambda entry: entry[0]))
 
 
@@ -55,9 +54,21 @@ def _understood(deployment: Deployment) -> Iterator[None]:
     """Turn an answer without the expected fields into a DeploymentError."""
     try:
         yield
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise deployment.mistaken() from error
 
 
+def _place(group: str, item: dict[str, Any]) -> Place:
+    """Raises ValueError for a key that no entry can have. An export would write it as a piece of TOML."""
+    if not KEY.fullmatch(item["key"]):
+        raise ValueError(item["key"])
+    return Place(group, item["key"])
+
+
 def _stored(group: str, item: dict[str, Any]) -> Stored:
-    return Stored({name: item[name] for name in TABLES[group].model_fields}, int(item["version"]))
+    """Raises TypeError for a value that no file can hold."""
+    fields = {name: item[name] for name in TABLES[group].model_fields}
+    for value in fields.values():
+        if value is not None:
+            toml.on_one_line(value)
+    return Stored(fields, int(item["version"]))

@@ -27,9 +27,11 @@ def write_all(deployment: Deployment, changes: Sequence[Change], say: Say) -> No
         for change in changes:
             written[change] = _write_surely(deployment, change)
     except (DeploymentError, KeyboardInterrupt) as error:
-        assert change is not None
+        if change is None:
+            raise
         unanswered = change not in written and not (isinstance(error, DeploymentError) and error.is_refusal)
-        for line in _put_back(deployment, written, change if unanswered else None):
+        # Put back everything before the first line is said. The reader of the lines may be gone.
+        for line in list(_put_back(deployment, written, change if unanswered else None)):
             say(line)
         if isinstance(error, KeyboardInterrupt):
             raise

@@ -11,7 +11,7 @@ from shared.domain.actor import Actor
 from shared.domain.money import COUNTS, ZERO, Usage
 from shared.domain.problem import problem
 from shared.domain.standing import Standing, Started
-from shared.domain.turn import Charge, Plan, Reply, Turn, TurnStatus, charged
+from shared.domain.turn import Charge, Plan, Reply, Turn, TurnStatus, chairs_answer, charged
 from shared.errors import NotFound
 
 _NAMES = ("id", "session_id", "turn_index", "status", "mode", "message", "plan", "created_at")
@@ -87,15 +87,17 @@ def _started(plan: Plan | None, calls: Sequence[Row]) -> Mapping[int, Started]:
 
 def _running(row: Row, calls: Sequence[Row]) -> Turn:
     plan = _plan(row)
+    replies = _finished(plan, calls) if plan else ()
     charges = [Charge(call["account"], _usage(call), call["cost_usd"]) for call in calls if call["finished_at"]]
     return Turn(
         **{name: row[name] for name in _NAMES if name != "plan"},
         plan=plan,
-        replies=_finished(plan, calls) if plan else (),
+        replies=replies,
         usage=sum((charge.usage for charge in charges), Usage()),
         cost_usd=charged(charges, "tenant"),
         platform_cost_usd=charged(charges, "platform"),
         steps_finished=sum(call["verdict"] is not None for call in calls),
+        conclusion=chairs_answer(row["mode"], plan, replies),
     )
 
 

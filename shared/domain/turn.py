@@ -188,7 +188,8 @@ class Turn:
     def output(self) -> str:
         """One agent's text alone, several as `Name: text` with a blank line between; failures are left out."""
         if self.conclusion is not None:
-            return self.replies[self.conclusion].text or ""
+            # A turn that runs shows no reply of an agent that is skipped.
+            return next(reply.text or "" for reply in self.replies if reply.position == self.conclusion)
         answered = [reply for reply in self.replies if reply.status == "completed"]
         planned = len(self.plan.selected_agent_keys) if self.plan else len(self.replies)
         if planned == 1:
@@ -233,6 +234,15 @@ class Turn:
 def closed(head: str, cost_usd: Decimal, platform_cost_usd: Decimal) -> str:
     """The response of which `Turn.head` is the beginning."""
     return f'{head},"cost_usd":"{format_usd(cost_usd)}","platform_cost_usd":"{format_usd(platform_cost_usd)}"}}'
+
+
+def chairs_answer(mode: str, plan: Plan | None, replies: Sequence[Reply]) -> int | None:
+    """The position of the chair's answer in mode `council`. The chair is the last of the plan. None: no such answer."""
+    if mode != COUNCIL or plan is None or not replies:
+        return None
+    last = replies[-1]
+    is_chairs = last.position == len(plan.selected_agent_keys) - 1 and last.status == "completed"
+    return last.position if is_chairs else None
 
 
 def _fitting(replies: Sequence[Reply], room: int) -> list[Reply]:

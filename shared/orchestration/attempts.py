@@ -90,9 +90,11 @@ class Asker:
 
     def _together(self, asks: Sequence[Ask]) -> Opened:
         models = [self.catalog[ask.model_alias] for ask in asks]
+        requests = [self._request(ask, model, ()) for ask, model in zip(asks, models, strict=True)]
+        # To build many long prompts takes seconds. So the time that is left is read behind that.
         limits = [self._limit(model) for model in models]
         calls = [
-            (ask, self._request(ask, model, (), limit)) for ask, model, limit in zip(asks, models, limits, strict=True)
+            (ask, replace(request, timeout_s=limit)) for ask, request, limit in zip(asks, requests, limits, strict=True)
         ]
         opened = self._open(calls)
         failures: list[Exception] = []

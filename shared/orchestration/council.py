@@ -22,7 +22,7 @@ from shared.orchestration.context import Context
 from shared.orchestration.replies import reply_of, reply_without_text
 from shared.orchestration.reviews import assign, longest_answers, standings
 from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
-from shared.orchestration.steps import Ask, Attempt, Refused
+from shared.orchestration.steps import Ask, Attempt, Refused, answer_of
 
 # A stored plan without a verdict on routing: the budget or the turn's caps refused the manager, and the journal keeps
 # no row of a refused call.
@@ -105,7 +105,7 @@ class Council:
         decided = purpose == "routing" and self.current_plan is not None
         with self._asking():
             attempt = self._asker.stored(step) or _UNWRITTEN if decided else self._asker.settle(ask)
-        return step, _answer(attempt)
+        return step, answer_of(attempt)
 
     def ask(self, key: str) -> Reply:
         """Ask the next agent of the plan; it sees the completed replies before it. Raises OutOfTime, or what the
@@ -127,9 +127,8 @@ class Council:
         `chair`, who is to conclude. Raises what `ask` raises."""
         first = len(self.replies)
         agents = [self._next(offset, key) for offset, key in enumerate(keys)]
-        held_for = None
-        if chair is not None and self.conversation.roster[chair].model_alias in self._asker.catalog:
-            held_for = self._chair_ask(self.conversation.roster[chair], first + len(keys), longest_answers(agents))
+        answers = () if chair is None else longest_answers(agents, self._asker.catalog)
+        held_for = None if chair is None else self._held_for(chair, first + len(keys), answers)
         asks = {
             position: replace(self._ask(agent, position, ()), held_for=held_for, continues=chair is None)
             for position, agent in enumerate(agents, first)
@@ -143,23 +142,24 @@ class Council:
             )
         return self.replies[first:]
 
-    def rank(self) -> None:
+    def rank(self, chair: str) -> None:
         """Let each agent that answered rank the others' answers, without their names. With fewer than three answers
-        nobody ranks. Raises what `ask` raises."""
+        nobody ranks. The turn's caps leave room for the `chair`. Raises what `ask` raises."""
         first = self._take_steps(len(self.replies))
         catalog, roster = self._asker.catalog, self.conversation.roster
         models = [catalog[agent.model_alias] for agent in roster.values() if agent.model_alias in catalog]
         papers = assign(self._asker.turn_id, self.conversation, self.said(), models)
+        held_for = self._held_for(chair, len(self.replies), self.said())
         asks = [
-            papers[reply.agent_key].ask(first + reply.position, roster[reply.agent_key], catalog, self.current_plan)
-            for reply in self.replies
-            if reply.agent_key in papers and roster[reply.agent_key].model_alias in catalog
+            replace(papers[key].ask(first + position, roster[key], catalog, self.current_plan), held_for=held_for)
+            for position, key in enumerate(reply.agent_key for reply in self.replies)
+            if key in papers and roster[key].model_alias in catalog
         ]
         with self._asking():
             settled = self._asker.settle_all(asks)
         for ask, attempt in zip(asks, settled, strict=True):
             assert ask.agent is not None
-            read = papers[ask.agent.key].read(_answer(attempt), ask.agent.key, ask.step)
+            read = papers[ask.agent.key].read(answer_of(attempt), ask.agent.key, ask.step)
             if isinstance(read, Review):
                 self.reviews.append(read)
             else:
@@ -283,6 +283,11 @@ class Council:
             continues=True,
         )
 
+    def _held_for(self, chair: str, position: int, answers: Sequence[Said]) -> Ask | None:
+        """The chair's ask, if the catalog has its alias."""
+        agent = self.conversation.roster[chair]
+        return self._chair_ask(agent, position, answers) if agent.model_alias in self._asker.catalog else None
+
     def _chair_ask(self, agent: Agent, position: int, answers: Sequence[Said]) -> Ask:
         build = partial(self._context.for_chair, agent, answers, self.standings)
         return replace(self._ask(agent, position, ()), build=build, continues=False, uses_hold=True)
@@ -290,8 +295,3 @@ class Council:
     def _first_error(self, step: int) -> str:
         """Why the alias that the agent names did not answer."""
         return self._asker.journal.attempts(step)[0].error or "unknown"
-
-
-def _answer(attempt: Attempt | Refused) -> Completion | str:
-    """The answer, or the code of why there is none."""
-    return attempt.code if isinstance(attempt, Refused) else attempt.error or attempt.completion

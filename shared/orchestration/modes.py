@@ -52,7 +52,7 @@ def council(council: Council) -> None:
     plan = Plan((*council.conversation.roster, council.conversation.chair), "roster")
     *members, chair = council.plan(plan).selected_agent_keys
     council.ask_together(members, chair)
-    council.rank()
+    council.rank(chair)
     council.close(chair)
 
 

@@ -36,9 +36,10 @@ MOST_MEMBERS: Final = 26
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ALONE: Final = re.compile(r"(?<![^\W_])([A-Z])(?![^\W_])")
 _ONLY: Final = re.compile(r"[\W_]*(?:answer[\W_]+)?([a-z])[\W_]*", re.IGNORECASE)
-# A name begins and ends where a word does. Scripts without spaces between words have no such places.
-_BEGIN: Final = rf"(?:(?<!\w)|(?<=[{SPACELESS}])|(?=[{SPACELESS}]))"
-_END: Final = rf"(?:(?!\w)|(?<=[{SPACELESS}])|(?=[{SPACELESS}]))"
+# A name begins and ends where a word does, or where an underscore does that makes it italic. Scripts without spaces
+# between words have no such places.
+_BEGIN: Final = rf"(?:(?<![^\W_])|(?<=[{SPACELESS}])|(?=[{SPACELESS}]))"
+_END: Final = rf"(?:(?![^\W_])|(?<=[{SPACELESS}])|(?=[{SPACELESS}]))"
 # A model's id may be an ordinary word.
 _SHORTEST_ID: Final = 4
 _BYTES_A_TOKEN: Final = 6
@@ -125,17 +126,25 @@ def assign(
     return papers
 
 
-def longest_answers(agents: Iterable[Agent]) -> list[Said]:
-    """Answers that are about as long as those of `agents` can become."""
+def longest_answers(agents: Iterable[Agent], catalog: Mapping[str, Model]) -> list[Said]:
+    """Answers that are about as long as those of `agents` can become, without agents that cannot be asked."""
     return [
-        Said(agent.key, agent.name, "x" * min(agent.max_output_tokens * _BYTES_A_TOKEN, MAX_TEXT_BYTES))
+        Said(agent.key, agent.name, "x" * _longest(agent, catalog[agent.model_alias]))
         for agent in agents
+        if agent.model_alias in catalog
     ]
+
+
+def _longest(agent: Agent, model: Model) -> int:
+    """How many bytes an answer of the agent has at most. An agent without a cap of its own has the alias's."""
+    tokens = min(agent.max_output_tokens, model.max_output_tokens)
+    return min(tokens * _BYTES_A_TOKEN, MAX_TEXT_BYTES)
 
 
 def blinded(text: str, agents: Iterable[Agent], models: Iterable[Model]) -> str:
     """`text` without names and tags of agents and ids of models. A key is an ordinary word, and only its tag counts."""
-    names, keys = {agent.name for agent in agents}, {agent.key for agent in agents}
+    # A release before this one stored blank names.
+    names, keys = {agent.name for agent in agents if agent.name.split()}, {agent.key for agent in agents}
     ids = {model.model_id for model in models if len(model.model_id) >= _SHORTEST_ID}
     called = {name: rf"(?<![@＠]){_as_typed(name)}" for name in names}
     called |= {model_id: rf"(?i:{re.escape(model_id)})" for model_id in ids}
@@ -145,9 +154,11 @@ def blinded(text: str, agents: Iterable[Agent], models: Iterable[Model]) -> str:
 
 
 def _as_typed(name: str) -> str:
-    """A pattern of a name with its accents composed or apart."""
-    forms = {unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)}
-    return f"(?:{'|'.join(map(re.escape, sorted(forms)))})"
+    """A pattern of a name as it is or in capitals, with its accents composed or apart, and with any blanks between its
+    words, because a text may be wrapped there."""
+    forms = {unicodedata.normalize(form, text) for form in ("NFC", "NFD") for text in (name, name.upper())}
+    ways = [r"\s+".join(map(re.escape, each.split())) for each in sorted(forms)]
+    return f"(?:{'|'.join(ways)})"
 
 
 def build_review(question: str, answers: Mapping[str, str], room: int) -> tuple[Message, ...]:

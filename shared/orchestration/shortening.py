@@ -6,6 +6,8 @@ from typing import Final
 from shared.llm.port import Message
 
 SHORTENED: Final = "[shortened]"
+# The cut is at most this share below the highest length that fits. An exact search takes twice as long.
+_PRECISION: Final = 256
 
 Messages = tuple[Message, ...]
 
@@ -14,12 +16,12 @@ def shortened(
     texts: Sequence[str], build: Callable[[Sequence[str]], Messages], fits: Callable[[Messages], bool]
 ) -> Messages:
     """Return what `build` makes of the texts. If that does not fit, each text is cut to the same number of characters,
-    the highest that fits. A cut text says so."""
+    about the highest that fits. A cut text says so."""
     whole = build(texts)
     if fits(whole):
         return whole
     least, most = 0, max(map(len, texts), default=0)
-    while least < most:
+    while most - least > least // _PRECISION:
         middle = (least + most + 1) // 2
         if fits(build(_cut(texts, middle))):
             least = middle

@@ -32,7 +32,8 @@ class Ask:
     position: int = 0
     # Whether the next prompt for this purpose and agent begins with all messages of this one.
     continues: bool = False
-    # A later ask, whose reserve is held with this one's if this is the turn's first ask of an agent.
+    # A later ask, for which the turn's caps leave room. Its reserve is held with this one's if this is the turn's first
+    # ask of an agent.
     held_for: "Ask | None" = None
     # Whether the turn's hold for this ask is released with its first call.
     uses_hold: bool = False
@@ -69,6 +70,11 @@ class Refused:
     code: str
 
 
+def answer_of(attempt: Attempt | Refused) -> Completion | str:
+    """The answer, or the code of why there is none."""
+    return attempt.code if isinstance(attempt, Refused) else attempt.error or attempt.completion
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The first `count` calls may be sent. `refused` says why the others may not, and is None if there are none."""
@@ -88,7 +94,7 @@ class Journal(Protocol):
         self, asks: Sequence[tuple[Ask, Request]], held_for: Callable[[], tuple[Ask, Request]] | None = None
     ) -> Opened:
         """Write the intents of calls that start together, with the last outcome. Only the first calls are opened that
-        the turn's caps and the budget cover."""
+        the turn's caps and the budget cover. Both leave room for `held_for`."""
         ...
 
     def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:

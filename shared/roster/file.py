@@ -20,7 +20,7 @@ from shared.names import Env
 from shared.roster.bodies import AgentBody, CouncilBody, find_fault
 from shared.roster.fields import Body
 
-_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 # In the order in which they are written: a council names agents.
 TABLES: Final[Mapping[str, type[Body]]] = MappingProxyType({"agents": AgentBody, "councils": CouncilBody})
 _MESSAGES: Final = {
@@ -87,7 +87,7 @@ def misplaced(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"[{group}] must hold tables [{group}.KEY]"
         else:
             for key, table in tables.items():
-                if not _KEY.fullmatch(key):
+                if not KEY.fullmatch(key):
                     reason = "a key is a small letter, then up to 31 small letters, digits, - and _"
                     yield f"[{group}.{_shown(key)}] key: {reason}"
                 elif not isinstance(table, dict):

@@ -80,17 +80,19 @@ class TurnJournal:
         self, asks: Sequence[tuple[Ask, Request]], held_for: Callable[[], tuple[Ask, Request]] | None = None
     ) -> Opened:
         """Write down the intents of calls that start together, and the last outcome, in one commit. Only the first
-        calls are opened that the turn's caps and the budget cover. With the turn's first call of an agent, the tenant
-        holds the reserve of `held_for`, too. Raises TurnLimitExceeded if the turn's first call does not fit its
-        caps."""
-        planned = [(new_call(ask, request, self._next_attempt(ask.step)), request) for ask, request in asks]
-        fitting = caps().fitting(self._calls, planned)
+        calls are opened that the turn's caps and the budget cover. The caps leave room for `held_for`. With the turn's
+        first call of an agent, the tenant holds its reserve, too. Raises TurnLimitExceeded if the turn's first call
+        does not fit its caps."""
+        kept = [] if held_for is None else [held_for()]
+        calls = [(new_call(ask, request, self._next_attempt(ask.step)), request) for ask, request in [*kept, *asks]]
+        planned = [call for call, _ in calls[len(kept) :]]
+        fitting = max(0, caps().fitting(self._calls, calls) - len(kept))
         refused = TURN_LIMIT if fitting < len(asks) else None
         if not fitting and self.accepted is None and not asks[0][0].is_helper:
             raise TurnLimitExceeded
-        kept_usd = None if held_for is None or self._has_asked else new_call(*held_for(), 1).reserve_usd
+        kept_usd = calls[0][0].reserve_usd if kept and not self._has_asked else None
         for count in range(fitting, 0, -1):
-            if self._open(asks[:count], [call for call, _ in planned[:count]], kept_usd):
+            if self._open(asks[:count], planned[:count], kept_usd):
                 return Opened(count, refused)
             refused = BUDGET
         return Opened(0, refused)

@@ -17,7 +17,7 @@ from shared.domain.json_text import json_text
 from shared.domain.money import Usage, format_usd
 from shared.domain.problem import Problem, problem
 from shared.domain.summary import Summary, by_list
-from shared.domain.turn import Reply, Turn, TurnStatus, charged, closed
+from shared.domain.turn import Reply, Turn, TurnStatus, chairs_answer, charged, closed
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed, SessionDeleted
 from shared.orchestration.council import Council
 from shared.turns.accept import Header
@@ -76,6 +76,10 @@ def build_turn(
     assert journal.accepted is not None
     charges = journal.charges()
     status, error = _status(council.replies, failure, cancelled=cancelled)
+    conclusion = council.conclusion
+    if conclusion is None:
+        # The mode of a turn that is given up did not run. An earlier runner may have the chair's answer.
+        conclusion = chairs_answer(header.mode, council.current_plan, council.replies)
     return Turn(
         id=header.turn_id,
         session_id=header.session_id,
@@ -96,7 +100,7 @@ def build_turn(
         steps_finished=journal.steps_finished,
         reviews=council.reviews,
         standings=council.standings,
-        conclusion=council.conclusion,
+        conclusion=conclusion,
     )
 
 

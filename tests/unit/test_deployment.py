@@ -59,6 +59,7 @@ def test_a_version_is_sent_as_if_match_in_quotes() -> None:
         (httpx.Response(404, text="nothing"), f"404: Not Found. Is Pantheon at {URL}? Check --url."),
         (httpx.Response(302, headers={"Location": "/login"}), f"302: Found. Is Pantheon at {URL}? Check --url."),
         (httpx.Response(200, text="<html>"), f"{URL} does not answer as this release of Pantheon does."),
+        (httpx.Response(200, text="[" * 100_000), f"{URL} does not answer as this release of Pantheon does."),
         (httpx.Response(200, json=["x"]), f"{URL} does not answer as this release of Pantheon does."),
         (httpx.Response(422, json={"code": "x", "detail": "\x1b[2J\n"}), r"422 x: \x1b[2J\n."),
     ],
@@ -118,3 +119,33 @@ def test_without_a_token_and_a_local_run_the_line_says_how_to_get_one(tmp_path: 
     no_run = pytest.raises(DeploymentError, match=r"give --token or set PANTHEON_TOKEN\. .*pantheon run")
     with no_run, connect(given, {"PANTHEON_DATA_DIR": str(tmp_path)}):
         pass
+
+
+@pytest.mark.parametrize(
+    ("url", "warns"),
+    [
+        ("http://stage.example", True),
+        ("http://127.0.0.1.example", True),
+        ("http://10.0.0.1:8000", True),
+        ("https://stage.example", False),
+        ("http://127.0.0.1:8000", False),
+        ("http://[::1]:8000", False),
+        ("http://localhost:8000", False),
+    ],
+)
+def test_a_token_for_an_unencrypted_url_gets_a_warning(
+    url: str, warns: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with connect(argparse.Namespace(url=url, token="t0ken"), {}):
+        pass
+    out, err = capsys.readouterr()
+    assert (out, "is not encrypted" in err) == ("", warns)
+    assert "t0ken" not in err
+
+
+@pytest.mark.parametrize("url", ["https://me:hush@stage.example", "https://me@stage.example"])
+def test_a_url_with_a_password_is_refused_and_not_shown(url: str) -> None:
+    given = argparse.Namespace(url=url, token="t")
+    with pytest.raises(DeploymentError, match="no name and no password") as raised, connect(given, {}):
+        pass
+    assert "hush" not in str(raised.value)

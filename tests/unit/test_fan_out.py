@@ -117,6 +117,19 @@ def test_time_for_the_longest_of_them_is_needed_before_anything_is_written() -> 
     assert verdicts(enough.settle_all([ask(0), ask(1, "deep")])) == ["reply", "reply"]
 
 
+def test_the_time_that_is_left_is_read_when_the_prompts_are_built() -> None:
+    journal, provider = MemoryJournal(), ScriptedProvider()
+    left = [CATALOG["fast"].max_call_s]
+
+    def build_slowly(room: int) -> tuple[Message, ...]:
+        left.append(left[-1] - 1.0)
+        return ASKS[0].build(room)
+
+    slow = replace(asker(journal, provider), seconds_left=lambda: left[-1])
+    slow.settle_all([replace(each, build=build_slowly) for each in ASKS])
+    assert {request.timeout_s for request in provider.requests} == {left[0] - 3.0 - CALL_MARGIN_S}
+
+
 def test_what_the_first_attempts_leave_undecided_is_tried_again_one_by_one() -> None:
     journal, provider = MemoryJournal(), ScriptedProvider()
     failing = by_step(step1=Completion("unknown", error="timeout"), step2=Completion("unbilled", error="refused"))

@@ -62,7 +62,19 @@ def test_an_export_has_the_same_order_whatever_the_order_of_the_stage_is() -> No
     ]
 
 
-@pytest.mark.parametrize("item", [{"key": "writer"}, "writer", {"key": "writer", **agent(), "version": "x"}, None])
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"key": "writer"},
+        "writer",
+        {"key": "writer", **agent(), "version": "x"},
+        {"key": "writer", **agent(), "version": float("inf")},
+        {"key": "writer", **agent(role_prompt={"a": 1}), "version": 1},
+        {"key": "x]\n[agents.y", **agent(), "version": 1},
+        {"key": 7, **agent(), "version": 1},
+        None,
+    ],
+)
 def test_an_answer_of_another_shape_is_one_line(item: object) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=json.dumps({"items": [item], "next_cursor": None}))

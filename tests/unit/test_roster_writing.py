@@ -81,6 +81,16 @@ def test_the_command_says_that_nothing_was_written_when_the_first_write_is_refus
     assert lines == ["No other entry was written."]
 
 
+def test_everything_is_put_back_when_nobody_reads_the_lines(stage: FakeStage) -> None:
+    def say(_: str) -> None:
+        raise BrokenPipeError
+
+    stage.events[2] = refused(422, "quota_exceeded")
+    with pytest.raises(BrokenPipeError):
+        write_all(stage.deployment(), PLAN, say)
+    assert was_put_back(stage)
+
+
 @pytest.mark.parametrize("race", ["changed", "made"])
 def test_a_race_overwrites_nothing(stage: FakeStage, race: str) -> None:
     def somebody(_: httpx.Request) -> None:

@@ -255,6 +255,8 @@ class TestViews:
         assert list(shown) == list(TurnView.model_fields)
         assert list(shown["replies"][0]) == list(ReplyView.model_fields)
         TurnView.model_validate_json(turn.as_json())
+        # As the release before councils has stored it.
+        TurnView.model_validate({name: value for name, value in shown.items() if name not in ("reviews", "standings")})
 
     def test_an_agent_is_what_its_view_says(self) -> None:
         assert set(AgentView.model_fields) == set(Agent.__dataclass_fields__)

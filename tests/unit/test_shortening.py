@@ -12,7 +12,7 @@ from shared.domain.turn import Standing
 from shared.llm.port import Message
 from shared.llm.tokens import estimate_tokens
 from shared.orchestration.context import Context
-from shared.orchestration.shortening import SHORTENED, shortened
+from shared.orchestration.shortening import SHORTENED, Messages, shortened
 from tests.injections import REPLIES
 from tests.quoted import speakers
 from tests.unit.test_council import ROSTER
@@ -41,6 +41,17 @@ class TestShortened:
         assert len({len(text) for text in cut}) == 1
         # One more character in each would not fit.
         assert 400 - 3 < len("|".join(found)) <= 400
+
+    def test_a_long_text_is_cut_close_to_the_room_in_few_tries(self) -> None:
+        tries: list[int] = []
+
+        def fits(messages: Messages) -> bool:
+            tries.append(len(messages[0].text))
+            return tries[-1] <= 150_000
+
+        (message,) = shortened(["a" * 250_000, "b" * 60_000], build, fits)
+        assert 150_000 * 255 // 256 <= len(message.text) <= 150_000
+        assert len(tries) <= 12
 
     def test_a_text_is_left_with_its_mark_when_there_is_no_room(self) -> None:
         assert within(1, ["a" * 50, "b" * 50]) == [f" {SHORTENED}"] * 2

@@ -10,7 +10,18 @@ import pytest
 
 from shared.domain.money import ZERO, Usage
 from shared.domain.problem import problem
-from shared.domain.turn import MAX_TURN_BYTES, SIZE_LIMIT, Charge, Fallback, Plan, Reply, Turn, charged, format_time
+from shared.domain.turn import (
+    MAX_TURN_BYTES,
+    SIZE_LIMIT,
+    Charge,
+    Fallback,
+    Plan,
+    Reply,
+    Turn,
+    chairs_answer,
+    charged,
+    format_time,
+)
 from shared.llm.port import MAX_TEXT_BYTES, cut
 
 TURN_ID, SESSION_ID = UUID(int=1), UUID(int=2)
@@ -39,6 +50,27 @@ def turn(*replies: Reply, **fields: Any) -> Turn:
 def body(*replies: Reply, **fields: Any) -> dict[str, Any]:
     shown: dict[str, Any] = json.loads(turn(*replies, **fields).as_json())
     return shown
+
+
+def test_a_councils_output_is_its_chairs_answer_when_members_have_no_reply_yet() -> None:
+    plan = Plan(("writer", "critic", "writer"), "roster")
+    member, chair = answered(0, "Writer"), answered(2, "Writer", "Forty-two.")
+    assert chairs_answer("council", plan, [member, chair]) == 2
+    assert body(member, chair, mode="council", plan=plan, conclusion=2)["output"] == "Forty-two."
+
+
+@pytest.mark.parametrize(
+    ("mode", "replies"),
+    [
+        ("council", []),
+        ("council", [answered(0, "Writer"), answered(1, "Critic")]),
+        ("council", [answered(0, "Writer"), unanswered(2, "Writer")]),
+        ("roundtable", [answered(2, "Writer")]),
+    ],
+)
+def test_there_is_no_chairs_answer_when_the_chair_has_not_answered(mode: str, replies: list[Reply]) -> None:
+    assert chairs_answer(mode, Plan(("writer", "critic", "writer"), "roster"), replies) is None
+    assert chairs_answer("council", None, replies) is None
 
 
 def test_a_turn_has_exactly_these_members_in_this_order() -> None:
