@@ -13,9 +13,10 @@ Finding = tuple[str, str]
 _LAST = ("turn.ended", "turn.handed_over", "error")
 
 
-def unlike(row: Row, live: Heard, followed: Heard | None = None) -> Iterator[Finding]:
-    """Compare what a client heard with `row`, a turn that has ended. `followed` is what it heard when it went on."""
-    client = _Client(row)
+def unlike(row: Row, live: Heard, followed: Heard | None = None, *, lags: bool = False) -> Iterator[Finding]:
+    """Compare what a client heard with `row`, a turn that has ended. `followed` is what it heard when it went on. One
+    that `lags` may have missed pieces of text."""
+    client = _Client(row, lags)
     for event in live.events:
         client.hear(event, is_live=True)
     yield from _ends(row, live)
@@ -42,6 +43,7 @@ class _Client:
     """One that believes what it hears. `texts` are the deltas of each reply since its attempt began."""
 
     row: Row
+    lags: bool = False
     found: list[Finding] = field(default_factory=list)
     texts: dict[int, str] = field(default_factory=dict)
     replies: dict[int, Any] = field(default_factory=dict)
@@ -85,7 +87,7 @@ class _Client:
         self._expect("shown", reply == stored, f"reply {reply}, and stored is {stored}")
         text = reply["text"] or ""
         # Pieces may be missing at the end of a stream that broke off.
-        is_said = said == text if is_live else text.startswith(said)
+        is_said = said == text if is_live and not self.lags else text.startswith(said)
         self._expect("shown", is_said, f"the text {said!r} of reply {position}, which is {text!r}")
 
     @property

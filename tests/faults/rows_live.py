@@ -3,7 +3,9 @@
 import json
 import random
 import secrets
+import time
 
+from functions.turns.feed import MAX_WAITING_BYTES
 from tests.fake_provider import moods
 from tests.fake_provider.moods import Mood, Received
 from tests.faults.actor import Answer
@@ -19,6 +21,11 @@ _NAMES = ("roundtable", "orchestrator", "parallel")
 _PAUSE_S = 0.002
 # How long a process lives beyond the point where it is killed: not at all, or until its client has heard the rest.
 _LINGERS_S = (0.0, 0.02)
+# Three such answers are more than the first piece of a reader and what its process keeps for it.
+_LONG = " ".join(["word" * 250] * 200)
+_MOST_KEPT = 2 * MAX_WAITING_BYTES
+# How long a turn may take whose reader is asleep, in seconds.
+_PATIENCE_S = 6.0
 _Point = tuple[str, int]
 
 
@@ -45,6 +52,44 @@ def killed_live(world: World, tally: Tally, rng: random.Random) -> None:
         turn.follow()
         # Of parallel calls, not every order has every point.
         tally.add(world, turn, kind="killed" if answer is None else "not met", more=found)
+
+
+def asleep(world: World, tally: Tally, rng: random.Random) -> None:
+    """The client takes the first piece, and nothing more before the turn has ended. The process keeps little for it."""
+    while not tally.done:
+        turn = TurnUnderFault.begin(world, SCENARIOS[rng.choice(_NAMES)], rng)
+        turn.lags = True
+        world.let_choose(at_length)
+        actor, job = turn.actor(), turn.post_job(live=True, sleeps=True)
+        actor.send(job)
+        found: list[Finding] = []
+        if not _ends(turn):
+            found.append(("stuck", f"turn {turn.key} waits for its reader"))
+        actor.go_on()
+        answer = turn.finish(actor, job)
+        if answer is None or answer.heard is None or answer.status != 201:
+            found.append(("told", f"turn {turn.key} brought {answer and answer.status}"))
+        else:
+            kept = sum(len(event.body["text"].encode()) for event in answer.heard.named("reply.delta"))
+            if not 0 < kept <= _MOST_KEPT:
+                found.append(("kept", f"{kept} bytes of text were kept for the reader of turn {turn.key}"))
+        turn.bring_to_end()
+        turn.follow()
+        tally.add(world, turn, more=found)
+
+
+def at_length(received: Received) -> Mood | None:
+    """Let each agent say most of what is kept for a reader."""
+    return moods.ok(_LONG) if never_twice_alike(received) else None
+
+
+def _ends(turn: TurnUnderFault) -> bool:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not turn.ended():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def _begin(world: World, scenario: Scenario, rng: random.Random) -> TurnUnderFault:

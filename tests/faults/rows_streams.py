@@ -1,5 +1,5 @@
-"""Faults in the middle of a provider's stream, while a client watches: the ledger is the provider's log, and the text of
-a failed attempt is taken back."""
+"""Faults in the middle of a provider's stream, while a client watches: the ledger is the provider's log, and the text
+of a failed attempt is taken back."""
 
 import random
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,10 @@
 """Guards of live turns, each taken out of a forked process on purpose."""
 
+import time
 from dataclasses import replace
 
-from shared.domain.turn_events import Progress
+from functions.turns.feed import Feed
+from shared.domain.turn_events import Delta, Event, Progress
 from shared.llm.dialects import Dialects
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, OnText, Request
@@ -43,6 +45,28 @@ def streams_trusted() -> None:
 def limits_whole() -> None:
     """A call takes its model's own time, however little is left."""
     replaced(Asker, _limit=lambda _asker, _model, _pause_s=0.0: None)
+
+
+def readers_awaited() -> None:
+    """A turn waits for its reader before it tells the next event."""
+    put = Feed.put
+
+    def put_(feed: Feed, item: Event | Delta) -> None:
+        put(feed, item)
+        while feed._waiting:
+            time.sleep(0.001)
+
+    replaced(Feed, put=put_)
+
+
+def texts_hoarded() -> None:
+    """Every piece of text is kept until its reader takes it."""
+    begin = Feed.__init__
+
+    def begin_(feed: Feed) -> None:
+        begin(feed, 2**40)
+
+    replaced(Feed, __init__=begin_)
 
 
 def uncounted_free() -> None:
