@@ -72,14 +72,14 @@ class RuntimeApi:
         owner: Session | None = None
         try:
             while (head := await read_head(connection.reader)) is not None:
-                _, secret, *path = head.target.split("/")
-                session = self._sessions.get(secret)
+                _, *path = head.target.split("/")
+                session = self._sessions.get(path[0]) if path else None
                 if session is None or owner not in (None, session):
                     await _reply(connection, HTTPStatus.NOT_FOUND, {})
                     break
                 owner = session
                 session.opened(connection)
-                await _answer(session, connection, head, path)
+                await _answer(session, connection, head, path[1:])
         except (Malformed, ConnectionError):
             pass
         finally:

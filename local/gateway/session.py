@@ -56,6 +56,10 @@ class Streamed:
             raise StreamBroken
         raise StopAsyncIteration
 
+    def abandon(self) -> None:
+        """Say that nobody reads on."""
+        self._end(False)
+
     def _end(self, was_read: bool) -> None:
         if not self.was_read.done():
             self.was_read.set_result(was_read)

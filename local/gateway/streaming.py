@@ -30,6 +30,7 @@ class Streaming:
     def abandon(self) -> None:
         """Kill the process if it still works on this."""
         self._attending.cancel()
+        self._streamed.abandon()
 
 
 async def pass_on(stream: Streaming, send: Send, deadline: float) -> None:

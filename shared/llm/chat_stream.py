@@ -107,13 +107,9 @@ class ChatStream:
     def _add_message(self, message: object) -> None:
         """Add a message that repeats what came before it. A text that does not go on from there would take back what a
         reader has seen, so it is left out."""
-        so_far, text = self._text.getvalue(), text_of(message)
-        if text.startswith(so_far):
-            self._add_text(text[len(so_far) :])
+        self._add_text(_rest(text_of(message), self._text))
         for name, thought in thoughts_of(message).items():
-            known = self._thoughts[name].getvalue() if name in self._thoughts else ""
-            if thought.startswith(known):
-                self._think(name, thought[len(known) :])
+            self._think(name, _rest(thought, self._thoughts.get(name)))
 
     def _add_text(self, text: str) -> None:
         if text:
@@ -143,6 +139,15 @@ class ChatStream:
             content = [{"type": "thinking", **within[0]}, {"type": "text", "text": content}]
         refusal = {"refusal": True} if self._refusal else {}
         return {"role": "assistant", "content": content, **thoughts, **refusal}
+
+
+def _rest(whole: str, known: StringIO | None) -> str:
+    """What of `whole` follows the known text. Empty if it does not begin with that."""
+    if known is None:
+        return whole
+    # Each comparison copies the known text, so a shorter one is not compared.
+    length = known.tell()
+    return whole[length:] if len(whole) > length and whole.startswith(known.getvalue()) else ""
 
 
 def _is_error(event: Mapping[str, Any]) -> bool:

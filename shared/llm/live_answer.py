@@ -59,8 +59,13 @@ class LiveAnswer:
         """Whether the whole answer has come, even if the body has not ended."""
         return self.is_stream and not self._is_damaged and self._stream.is_complete
 
-    def take(self, chunk: bytes) -> None:
-        """Take a piece of the body of a 200. Does not raise for anything that a provider can send."""
+    def take(self, chunk: bytes) -> bool:
+        """Take a piece of the body of a 200. Returns whether the whole answer has come. Does not raise for anything
+        that a provider can send."""
+        self._take(chunk)
+        return self.is_complete
+
+    def _take(self, chunk: bytes) -> None:
         if self._is_damaged:
             return
         if self._is_stream:

@@ -41,11 +41,12 @@ class ServerSentEvents:
         self.is_done = False
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._ends_in_cr = False
-        # The parts of a line whose end has not come, and how many characters they have.
-        self._parts: list[str] = []
+        # The beginning of a line whose end has not come. A list of short parts would take twenty times their length.
+        self._line = StringIO()
+        # The characters of this line and of the document.
         self._size = 0
         self._name = ""
-        # The lines of a document whose end has not come. A list of short lines would take ten times their length.
+        # The lines of a document whose end has not come.
         self._data = StringIO()
 
     def take(self, chunk: bytes) -> Iterator[Any]:
@@ -69,7 +70,7 @@ class ServerSentEvents:
         first, *others = _LINE_END.split(text)
         self._keep(first)
         for line in others:
-            whole, self._parts, self._size = "".join(self._parts), [], self._data.tell()
+            whole, self._line, self._size = self._line.getvalue(), StringIO(), self._data.tell()
             yield whole
             self._keep(line)
 
@@ -77,7 +78,7 @@ class ServerSentEvents:
         self._size += len(part)
         if self._size > MAX_BODY_BYTES:
             raise ValueError("an event is too long")
-        self._parts.append(part)
+        self._line.write(part)
 
     def _read(self, line: str) -> Iterator[Any]:
         if not line:

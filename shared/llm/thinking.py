@@ -48,6 +48,11 @@ def split_thinking(text: str) -> tuple[str, str]:
     return text, "\n\n".join(filter(None, map(str.strip, thinking)))
 
 
+def may_be_quoted(text: str, match: re.Match[str]) -> bool:
+    """Whether the mark is quoted, or may be, because nothing behind it is known yet."""
+    return text[max(0, match.start() - 1) : match.start()] in tuple(_QUOTES)
+
+
 def without_first_blanks(text: str) -> str:
     """`text` without the blanks that separate it from the thinking before it."""
     blanks = _BLANKS.match(text)

@@ -22,6 +22,8 @@ from shared.llm.sockets import Clock, Sockets, keeping
 # The status of an error has said the most. Its body explains, so little of it is read, and not for long.
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 REFUSAL_S: Final = 1.0
+# Some servers keep the connection open behind a complete answer, or break it off. Its end is awaited for so long.
+END_S: Final = 1.0
 # Long enough for the calls of one turn to share a connection, shorter than servers keep an idle one: one that
 # is closed just as it is used again costs an unknown outcome.
 KEEPALIVE_S: Final = 2.0
@@ -81,10 +83,11 @@ class Wire:
         headers: Mapping[str, str],
         content: bytes,
         deadline: float,
-        on_chunk: Callable[[bytes], None] | None = None,
+        on_chunk: Callable[[bytes], bool | None] | None = None,
     ) -> Answer:
-        """Block until `deadline`, by `time.monotonic()`, at the latest. `on_chunk` takes the body of a 200 as it
-        comes; `Answer.body` is then empty.
+        """Block until `deadline`, by `time.monotonic()`, at the latest. `on_chunk` takes the body of a 200 as it comes;
+        `Answer.body` is then empty. `on_chunk` returns True once the answer is complete. From then on the body has
+        END_S to end, and may end in any way.
 
         Raises NotSent if no byte of the request was sent, whatever the reason. Once the request was, or may have been,
         sent: TimeoutError when the deadline passed, and otherwise the client's own exception.
@@ -159,13 +162,16 @@ def _exchange(
     connection: httpcore.ConnectionInterface,
     request: httpcore.Request,
     clock: Clock,
-    on_chunk: Callable[[bytes], None] | None,
+    on_chunk: Callable[[bytes], bool | None] | None,
 ) -> Answer:
     response = connection.handle_request(request)
     try:
         headers = httpx.Headers(response.headers)
         if response.status == 200:
-            return Answer(200, headers, _bounded_body(response, on_chunk))
+            if on_chunk is not None:
+                _tell(response, clock, on_chunk)
+                return Answer(200, headers)
+            return Answer(200, headers, _bounded_body(response))
         return Answer(response.status, headers, _explanation(response, clock))
     finally:
         response.close()
@@ -180,13 +186,23 @@ def _surplus(connection: object) -> bytes:
     return surplus
 
 
-def _bounded_body(response: httpcore.Response, on_chunk: Callable[[bytes], None] | None) -> bytes:
+def _tell(response: httpcore.Response, clock: Clock, on_chunk: Callable[[bytes], bool | None]) -> None:
+    """Tell the body as it comes. The taker keeps what it needs: a stream of a long answer has more bytes than a body
+    may have."""
+    is_complete = False
+    try:
+        for chunk in response.iter_stream():
+            if on_chunk(chunk) and not is_complete:
+                is_complete = True
+                clock.until = min(clock.deadline, time.monotonic() + END_S)
+    except Exception:
+        if not is_complete:
+            raise
+
+
+def _bounded_body(response: httpcore.Response) -> bytes:
     body = bytearray()
     for chunk in response.iter_stream():
-        if on_chunk is not None:
-            # The taker keeps what it needs. A stream of a long answer has more bytes than a body may have.
-            on_chunk(chunk)
-            continue
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             return b""

@@ -10,11 +10,11 @@ from shared.orchestration.spoken import spoken
 from shared.orchestration.steps import Ask, Audience
 
 
-def send(provider: Provider, ask: Ask, request: Request, audience: Audience | None) -> Completion:
+def send(provider: Provider, ask: Ask, request: Request, audience: Audience | None, tenant_id: str) -> Completion:
     """Send the request once. An agent's answer is streamed to the audience."""
     if audience is None or ask.agent is None:
         return _kept(spoken(provider.complete(request), ask.agent))
-    return _streamed(provider, ask, ask.agent, request, audience)
+    return _streamed(provider, ask, ask.agent, request, audience, tenant_id)
 
 
 def _kept(completion: Completion) -> Completion:
@@ -28,10 +28,12 @@ def _kept(completion: Completion) -> Completion:
     return replace(completion, text=text, stop_reason=SIZE_LIMIT if was_cut else completion.stop_reason)
 
 
-def _streamed(provider: Provider, ask: Ask, agent: Agent, request: Request, audience: Audience) -> Completion:
+def _streamed(
+    provider: Provider, ask: Ask, agent: Agent, request: Request, audience: Audience, tenant_id: str
+) -> Completion:
     """Send the request, and let the audience hear the reply while it comes."""
     alias = request.model.alias
-    speech = Speech(agent, held=habits().is_surprising(alias))
+    speech = Speech(agent, held=habits().is_surprising(tenant_id, alias))
 
     def hear(piece: str) -> None:
         if said := speech.hear(piece):
@@ -44,7 +46,7 @@ def _streamed(provider: Provider, ask: Ask, agent: Agent, request: Request, audi
         return completion
     rest = speech.rest(completion.text)
     if rest is None:
-        habits().learn(alias)
+        habits().learn(tenant_id, alias)
         audience.unsaid(ask)
         audience.repeated(ask, request)
         rest = completion.text

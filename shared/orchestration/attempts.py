@@ -54,6 +54,7 @@ class Asker:
     session_id: UUID | None = None
     longest_pause_s: float = LONGEST_PAUSE_S
     audience: Audience | None = None
+    tenant_id: str = ""
 
     def settle(self, ask: Ask) -> Attempt | Refused:
         """Ask until there is a verdict, and return the attempt that carries it: one already in the journal, or a new
@@ -145,7 +146,7 @@ class Asker:
             self.audience.flushed()
 
     def _send(self, ask: Ask, request: Request) -> Completion:
-        return send(self.provider, ask, request, self.audience)
+        return send(self.provider, ask, request, self.audience, self.tenant_id)
 
     def _request(self, ask: Ask, model: Model, tried: Sequence[Attempt], limit_s: float | None = None) -> Request:
         cap = min(ask.max_output_tokens, model.max_output_tokens)

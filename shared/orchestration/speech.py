@@ -11,8 +11,8 @@ from typing import Final
 
 from shared.domain.agent import Agent
 from shared.llm.port import MAX_TEXT_BYTES, size_of
-from shared.llm.thinking import CLOSING, MARK, OPENING, without_first_blanks
-from shared.orchestration.spoken import own_name_end
+from shared.llm.thinking import CLOSING, MARK, OPENING, may_be_quoted, without_first_blanks
+from shared.orchestration.spoken import MAX_HEADER, own_name_end
 
 # The end of a text that may become a mark of thinking.
 _TAG: Final = r"(?:[a-z]{1,16}:)?(?:think(?:ing)?|thought|reasoning|reflection)"
@@ -21,23 +21,29 @@ _HALF_MARK: Final = re.compile(
     r"|\[/?[THINK]{0,5}\Z|◁/?[think]{0,5}\Z",
     re.IGNORECASE,
 )
+_MOST_HABITS: Final = 10_000
 # No half of a mark is longer.
 _LONGEST_HALF: Final = 250
+# A text that begins with more characters of which none is certain is told once it is whole. Each piece reads them anew.
+_LONGEST_BEGINNING: Final = 4 * MAX_HEADER
 
 
 class Habits:
-    """Which aliases write their thinking where no mark begins it. Safe to use from any number of threads."""
+    """Which aliases write their thinking where no mark begins it. They are kept by tenant, because a tenant can make a
+    model do so. Safe to use from any number of threads."""
 
     def __init__(self) -> None:
-        self._surprising: set[str] = set()
+        self._surprising: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
-    def is_surprising(self, alias: str) -> bool:
-        return alias in self._surprising
+    def is_surprising(self, tenant_id: str, alias: str) -> bool:
+        return (tenant_id, alias) in self._surprising
 
-    def learn(self, alias: str) -> None:
+    def learn(self, tenant_id: str, alias: str) -> None:
         with self._lock:
-            self._surprising.add(alias)
+            if len(self._surprising) >= _MOST_HABITS:
+                self._surprising.clear()
+            self._surprising.add((tenant_id, alias))
 
 
 @cache
@@ -102,7 +108,8 @@ class Speech:
         if mark is None:
             self._waiting = self._waiting[-_LONGEST_HALF:]
             return
-        self._is_held = self._is_held or self._is_nested
+        # A quoted mark is a word of the thought. Only the whole text says what is quoted.
+        self._is_held = self._is_held or self._is_nested or may_be_quoted(self._waiting, mark)
         self._waiting = self._waiting[mark.end() :]
         self._is_thinking = False
         self._look_for_marks()
@@ -114,14 +121,9 @@ class Speech:
         end = half.start() if half else len(self._waiting)
         ready = self._waiting[:end]
         if not self._told:
-            if not ready.strip():
-                return ""
-            whole = without_first_blanks(self._waiting) if self._has_thought else self._waiting
-            start = own_name_end(whole, self._agent)
-            if start is None:
-                return ""
-            ready = ready[len(self._waiting) - len(whole) + start :]
+            ready = self._beginning(ready)
             if not ready:
+                self._is_held = len(self._waiting) > _LONGEST_BEGINNING
                 return ""
         self._waiting = self._waiting[end:]
         self._room -= size_of(ready)
@@ -131,3 +133,11 @@ class Speech:
         if ready:
             self._told.append(ready)
         return ready
+
+    def _beginning(self, ready: str) -> str:
+        """What of `ready` begins the reply: without the blanks behind a thought, and without the own name."""
+        if not ready.strip():
+            return ""
+        whole = without_first_blanks(self._waiting) if self._has_thought else self._waiting
+        start = own_name_end(whole, self._agent)
+        return "" if start is None else ready[len(self._waiting) - len(whole) + start :]

@@ -176,6 +176,7 @@ def _asker(runner: Runner, journal: TurnJournal, header: Header, live: Live | No
         header.session_id,
         runner.longest_pause_s,
         live,
+        header.tenant_id,
     )
 
 

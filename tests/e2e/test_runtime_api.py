@@ -1,6 +1,7 @@
 """The local Runtime API as a process sees it, and a stranger."""
 
 import asyncio
+import gc
 import json
 from contextlib import suppress
 from typing import Any, Final
@@ -8,8 +9,9 @@ from typing import Any, Final
 import pytest
 
 from local.gateway.session import Buffered, Invocation, StreamBroken, Streamed
+from local.gateway.streaming import Streaming
 from local.gateway.worker import MAX_PAYLOAD
-from tests.e2e.runtime_desk import NEXT, Client, Desk, delivered, path, run
+from tests.e2e.runtime_desk import NEXT, WITHIN_S, Client, Desk, delivered, path, run
 
 
 def test_an_invocation_is_delivered_with_lambdas_headers() -> None:
@@ -65,6 +67,22 @@ def test_an_unknown_path_is_404() -> None:
             assert (await desk.client().ask(method, asked))[0] == 404
 
     run(scenario)
+
+
+def test_a_target_without_a_path_is_404_and_leaves_no_error_behind() -> None:
+    errors: list[dict[str, Any]] = []
+
+    async def scenario(desk: Desk) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: errors.append(told))
+        host, _, port = desk.api.address(desk.session).partition("/")[0].partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"OPTIONS * HTTP/1.1\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 404")
+        writer.close()
+
+    run(scenario)
+    gc.collect()
+    assert not errors
 
 
 def test_an_answer_to_another_invocation_is_400_and_changes_nothing() -> None:
@@ -238,6 +256,18 @@ class TestStreams:
                 # The process may have more to do. It tells the end of that by its next request.
                 await asyncio.sleep(0)
                 assert not invocation.over.done()
+
+        run(scenario)
+
+    def test_a_stream_that_is_abandoned_closes_its_connection(self) -> None:
+        async def scenario(desk: Desk) -> None:
+            client, _, streamed = await self.begun(desk)
+            attending = asyncio.create_task(asyncio.sleep(WITHIN_S))
+            Streaming(streamed, attending).abandon()
+            assert await client.reader.read() == b""
+            with suppress(asyncio.CancelledError):
+                await attending
+            assert attending.cancelled()
 
         run(scenario)
 

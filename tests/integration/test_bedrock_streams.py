@@ -173,6 +173,7 @@ def test_a_cut_behind_the_end_changes_nothing(
     fake_bedrock.add(streamed(text("So."), STOP, COUNTED, delivery=delivery))
     completion, pieces = complete_live(bedrock, request(max_call_s=LIMIT_S))
     assert (completion.status, completion.usage, pieces) == ("succeeded", Usage(9, 4), ["So."])
+    assert completion.provider_request_id == fake_bedrock.rows[0].request_id
 
 
 # What cannot be streamed

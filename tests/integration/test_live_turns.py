@@ -248,3 +248,13 @@ def test_thinking_that_no_mark_begins_is_taken_back_once_and_then_held_back(room
         assert second.names == ["turn", "plan", *reply_events(0), "turn.ended"]
     finally:
         habits.cache_clear()
+
+
+def test_a_tenant_cannot_hold_back_the_texts_of_another_one(room: CouncilRoom) -> None:
+    habits.cache_clear()
+    habits().learn("tenant-2", "fast")
+    heard = Heard()
+    room.provider.enqueue("Roses are red.")
+    room.take("@writer hello", listener=heard)
+    assert len([event for event in heard.events if isinstance(event, Delta)]) > 1
+    habits.cache_clear()

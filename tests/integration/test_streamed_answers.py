@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from shared.domain.money import Usage
+from shared.llm import wire
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, storable
 from tests.fake_provider import FakeProvider, Mood, moods
-from tests.fake_provider.calls import LIMIT_S, complete, complete_live, request, wait_until
+from tests.fake_provider.calls import LIMIT_S, STUCK_S, complete, complete_live, request, wait_until
 from tests.fake_provider.streamed import DONE, event
 from tests.streamed_answers import COUNTED, STOP, STREAMED, STREAMS, UNSTREAMED, asked_for, delta, said
 
@@ -179,6 +180,18 @@ def test_a_cut_behind_the_end_changes_nothing(
     completion, pieces = complete_live(openai_compatible, request(LIMIT_S))
     assert (completion.status, completion.text, completion.usage) == ("succeeded", "fine", Usage(9, 4))
     assert "".join(pieces) == "fine"
+
+
+def test_a_connection_that_stays_open_behind_the_end_is_left(
+    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "END_S", 0.1)
+    fake_provider.add(moods.streamed(FINE, delivery="stay_open"))
+    started = time.monotonic()
+    completion, _ = complete_live(openai_compatible, request(STUCK_S))
+    assert (completion.status, completion.text) == ("succeeded", "fine")
+    assert time.monotonic() - started < 2
+    assert complete_live(openai_compatible)[0].status == "succeeded"
 
 
 @pytest.mark.parametrize(

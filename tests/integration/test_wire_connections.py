@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from shared.llm import wire
 from shared.llm.body import MAX_BODY_BYTES
 from shared.llm.wire import Answer, NotSent, Wire
 from tests.fake_provider import FakeProvider
@@ -30,7 +31,7 @@ def plain() -> Iterator[Wire]:
         yield made
 
 
-def post(made: Wire, url: str, on_chunk: Callable[[bytes], None] | None = None) -> Answer:
+def post(made: Wire, url: str, on_chunk: Callable[[bytes], bool | None] | None = None) -> Answer:
     return made.post(httpx.URL(url), {}, b"{}", time.monotonic() + STUCK_S, on_chunk)
 
 
@@ -73,6 +74,23 @@ def test_a_body_in_pieces_may_be_longer_than_one_that_is_kept_and_ends_at_the_de
             plain.post(httpx.URL(f"http://127.0.0.1:{port}/"), {}, b"{}", started + LIMIT_S, on_chunk)
     assert LIMIT_S <= time.monotonic() - started < LIMIT_S + 0.5
     assert taken > MAX_BODY_BYTES
+
+
+def test_a_body_that_goes_on_behind_a_complete_answer_is_left(plain: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "END_S", 0.2)
+
+    def serve(connection: socket.socket) -> None:
+        heard(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Request-Id: 1\r\nContent-Length: 999999999999\r\n\r\n")
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.01)
+
+    with listening(serve) as port:
+        started = time.monotonic()
+        answer = post(plain, f"http://127.0.0.1:{port}/", lambda _: True)
+    assert time.monotonic() - started < 2
+    assert (answer.status, answer.headers["x-request-id"]) == (200, "1")
 
 
 def test_a_refusals_body_is_not_told_in_pieces(plain: Wire) -> None:

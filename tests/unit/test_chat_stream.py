@@ -1,6 +1,7 @@
 """A streamed chat completion, read as it comes: split anywhere, it is the answer that it would have been in one."""
 
 import json
+import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
 
@@ -125,8 +126,9 @@ def test_an_answer_of_5_mb_in_short_pieces_is_counted() -> None:
         [b"data: [\n", *[b'data: "xxxxxxxxxxxxxxxxxxxx",\n' * 50_000] * 10, b"data: 1]\n\n"],
         [b"x" * 1_000_000] * 10,
         [b" " * 1_000_000] * 10,
+        [b'data: "', *["字".encode()] * 400_000, *[b"x" * 1_000_000] * 10],
     ],
-    ids=["text", "thinking", "an event", "lines of an event", "no stream", "blanks"],
+    ids=["text", "thinking", "an event", "lines of an event", "no stream", "blanks", "an event in characters"],
 )
 def test_no_more_is_kept_than_a_body_may_have(chunks: list[bytes]) -> None:
     assert read([*chunks, said("fine"), STOP + COUNTED + DONE])[0] == MALFORMED
@@ -137,6 +139,18 @@ def test_no_more_is_kept_than_a_body_may_have(chunks: list[bytes]) -> None:
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size < 3 * MAX_BODY_BYTES
+
+
+def test_short_messages_take_no_longer_behind_a_long_text() -> None:
+    events = event({"choices": [{"delta": {"content": "x"}, "message": {"content": "x"}}]}) * 2000
+    taken = []
+    for length in (1000, 4_000_000):
+        live = LiveAnswer(ChatStream(), lambda _: None)
+        live.take(said("x" * length))
+        began = time.thread_time()
+        live.take(events)
+        taken.append(time.thread_time() - began)
+    assert taken[1] < 8 * taken[0]
 
 
 def test_events_without_text_take_no_memory() -> None:

@@ -1,5 +1,6 @@
 """The pieces of a streamed reply: they make up the reply, and no thinking is in them."""
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -125,6 +126,27 @@ def test_speech_tells_no_more_than_a_reply_may_have() -> None:
     assert rest is not None
     assert len(("".join(told) + rest).encode()) <= MAX_TEXT_BYTES
     assert "".join(told) + rest == reply("".join(pieces))
+
+
+@pytest.mark.parametrize("thought", ['The tag "</think>" ends.', "It is ('</think>').", "[[/THINK]]."])
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_speech_tells_nothing_of_a_thought_that_quotes_its_closing_mark(thought: str, size: int) -> None:
+    text = f"<think>{thought} A secret.</think>Use tests."
+    told, rest = hear([text[start : start + size] for start in range(0, len(text), size)])
+    assert "".join(told) == ""
+    assert rest == reply(text)
+
+
+@pytest.mark.parametrize("piece", [" ", "\n", "*", " <"])
+def test_a_long_beginning_without_a_word_takes_linear_time_and_is_told_at_the_end(piece: str) -> None:
+    speech = Speech(WRITER)
+    began = time.thread_time()
+    for _ in range(20_000):
+        assert speech.hear(piece) == ""
+    assert time.thread_time() - began < 0.5
+    assert speech.hear("Hello") == ""
+    text = f"{piece * 20_000}Hello"
+    assert speech.rest(text) == text
 
 
 def test_a_long_thought_takes_linear_time() -> None:
