@@ -35,7 +35,7 @@ ROWS: Mapping[str, FaultRow] = MappingProxyType(
             "every provider outcome at every step", len(rows_provider.CASES), 20, rows_provider.outcomes
         ),
         "streams": FaultRow(
-            "faults in the middle of a provider's stream", len(rows_streams.CASES), 17, rows_streams.in_mid_stream
+            "faults in the middle of a provider's stream", rows_streams.CASES, 17, rows_streams.in_mid_stream
         ),
         "hold": FaultRow("killed before the first agent is asked, or cancelled there", 300, 8, rows_money.held),
         "suspense": FaultRow(

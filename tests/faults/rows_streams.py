@@ -72,12 +72,13 @@ _STEPS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "every agent": ("roundtable", "You are"),
     }
 )
-CASES = [*product(FAULTS, _STEPS, (1, None))]
+_VARIANTS = [*product(_STEPS, (1, None))]
+CASES = len(FAULTS) * len(_VARIANTS)
 
 
 def in_mid_stream(world: World, tally: Tally, rng: random.Random) -> None:
     """Each once, and then whenever that agent is asked."""
-    cases = rng.sample(CASES, len(CASES))
+    cases = _cases(rng)
     while not tally.done:
         fault, step, times = cases[tally.rounds % len(cases)]
         name, when = _STEPS[step]
@@ -97,6 +98,16 @@ def in_mid_stream(world: World, tally: Tally, rng: random.Random) -> None:
         turn.bring_to_end()
         turn.follow()
         tally.add(world, turn, kind=fault, more=found)
+
+
+def _cases(rng: random.Random) -> list[tuple[str, str, int | None]]:
+    """Every fault comes once before one comes again."""
+    variants = {fault: rng.sample(_VARIANTS, len(_VARIANTS)) for fault in FAULTS}
+    return [
+        (fault, *variants[fault][number])
+        for number in range(len(_VARIANTS))
+        for fault in rng.sample([*FAULTS], len(FAULTS))
+    ]
 
 
 def _unstreamed(turn: TurnUnderFault, fault: str) -> Iterator[Finding]:
