@@ -1,12 +1,17 @@
-"""A provider that answers at once, or after a wait, and always with the same text: nothing of it is in the figures."""
+"""A provider that answers at once, or after a wait, and always with the same text: nothing of it is in the figures.
+
+A streamed text comes in words, all at once.
+"""
 
 import json
+import re
 import time
 
 from shared.domain.money import Usage
 from shared.llm.port import Completion, OnText, Request
 
 _TEXT = "I would first find out who needs it and by when, and write that down before anything else is decided. " * 3
+_WORDS = re.findall(r"\S+\s*", _TEXT)
 _USAGE = Usage(input_tokens=420, output_tokens=70)
 _STRUCTURE = {
     "add": {

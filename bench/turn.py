@@ -3,8 +3,8 @@
     python -m bench.turn                writes the table in docs/performance.md, from 300 turns of each case
     python -m bench.turn --turns 50 --print
 
-Both take the same API Gateway event and answer it; the provider answers at once, in the process. Ratios hold from
-machine to machine; times do not.
+Both take the same API Gateway event and answer it; the provider answers at once, in the process. Pantheon also streams
+the events of such a turn to a reader that takes them all. Ratios hold from machine to machine; times do not.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import psycopg
 from bench import report
 from bench.delay import delayed
 from bench.floor import Floor
-from bench.world import KEYS, Case, World
+from bench.world import KEYS, Case, Handler, World
 
 WARM_UP = 30
 CASES = (
@@ -32,12 +32,18 @@ CASES = (
     Case("orchestrator, manager and 3", "orchestrator", KEYS[:3]),
     Case("the same with a summary", "orchestrator", KEYS[:3], summaries=True),
 )
-COLUMNS = ("case", "floor", "Pantheon", "ratio", "p95/median, of the floor's", "CPU ratio", "at 1 ms", "WAL ratio")
+COLUMNS = (
+    *("case", "floor", "Pantheon", "ratio", "p95/median, of the floor's", "CPU ratio", "at 1 ms", "WAL ratio"),
+    *("streamed", "its CPU", "at 1 ms"),
+)
+_WATCHED = {"Content-Type": "application/json", "Host": "localhost", "Accept": "text/event-stream"}
+_ENDED = b"event: turn.ended\ndata: "
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Of each side, floor and Pantheon: milliseconds of every turn, of CPU a turn, and bytes of WAL a turn."""
+    """Of each side, floor, Pantheon and Pantheon with a stream: milliseconds of every turn, of CPU a turn, and bytes of
+    WAL a turn."""
 
     times: Sequence[Sequence[float]]
     cpu: Sequence[float]
@@ -48,7 +54,7 @@ class Measured:
 
     def spread(self) -> float:
         """How much further Pantheon's 95th percentile is from its median than the floor's from its own."""
-        floor, pantheon = (statistics.quantiles(times, n=20)[-1] / statistics.median(times) for times in self.times)
+        floor, pantheon = (statistics.quantiles(times, n=20)[-1] / statistics.median(times) for times in self.times[:2])
         return pantheon / floor
 
 
@@ -66,8 +72,8 @@ def _row(case: Case, turns: int) -> list[str]:
         near = _measure(world, world.server_url, world.app_url, turns)
         with delayed(world.port, 1.0) as port:
             far = _measure(world, world.through(port, world.server_url), world.through(port, world.app_url), turns)
-    floor, pantheon = near.medians()
-    far_floor, far_pantheon = far.medians()
+    floor, pantheon, streamed = near.medians()
+    far_floor, far_pantheon, far_streamed = far.medians()
     return [
         case.name,
         f"{floor:.2f} ms",
@@ -77,6 +83,9 @@ def _row(case: Case, turns: int) -> list[str]:
         f"{near.cpu[1] / near.cpu[0]:.2f}",
         f"{far_pantheon / far_floor:.2f}",
         f"{near.wal[1] / near.wal[0]:.2f}",
+        f"{streamed / floor:.2f}",
+        f"{near.cpu[2] / near.cpu[0]:.2f}",
+        f"{far_streamed / far_floor:.2f}",
     ]
 
 
@@ -84,10 +93,11 @@ def _measure(world: World, server_url: str, app_url: str, turns: int) -> Measure
     with psycopg.connect(server_url, autocommit=True, prepare_threshold=0) as connection:
         floor = Floor(connection, world.provider, world.template(), summaries=world.case.summaries)
         handler = world.handler(app_url)
-        posts = [world.posts() for _ in range(2)]
+        posts = [world.posts() for _ in range(3)]
         sides: list[Callable[[], Mapping[str, Any]]] = [
             lambda: floor.take_turn(next(posts[0])),
             lambda: handler(next(posts[1]), world.context),
+            lambda: watch(handler, next(posts[2]), world.context),
         ]
         with redirect_stdout(io.StringIO()):
             for side in sides:
@@ -96,6 +106,14 @@ def _measure(world: World, server_url: str, app_url: str, turns: int) -> Measure
             times, cpu = compare(sides, turns)
             wal = [_wal(world, side) for side in sides]
     return Measured(times, cpu, wal)
+
+
+def watch(handler: Handler, event: Mapping[str, Any], context: object) -> Mapping[str, Any]:
+    """Take a turn with the events that a client sees, to their end, and answer as without them."""
+    headers = {name: [value] for name, value in _WATCHED.items()}
+    stream: Any = handler({**event, "headers": _WATCHED, "multiValueHeaders": headers}, context)
+    _, ended, turn = b"".join(stream.body).rpartition(_ENDED)
+    return {"statusCode": 201 if ended else stream.status, "body": turn}
 
 
 def compare(

@@ -45,7 +45,7 @@ def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
         head=_head(mood, None if pieces is not None else length, request_id),
         parts=parts,
         status=None if mood.delivery in ("trickle_headers", "reset", "close") else mood.status,
-        usage=usage if mood.delivery in SEEN and mood.pieces is None else None,
+        usage=usage if mood.delivery in SEEN and (mood.pieces is None or mood.usage) else None,
         charged=_charge(mood.usage, _count(mood, received)) if 200 <= mood.status < 300 else None,
     )
 

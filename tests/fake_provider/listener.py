@@ -93,6 +93,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif mood.stepped:
             self._step(answer)
+        elif mood.pause_s:
+            self._pace(answer, mood.pause_s)
         else:
             self.wfile.write(answer.head + answer.body)
         if mood.delivery == "stay_open":
@@ -109,6 +111,12 @@ class Handler(BaseHTTPRequestHandler):
                 return
             self.wfile.write(part)
         self.wfile.write(end)
+
+    def _pace(self, answer: Answer, pause_s: float) -> None:
+        self.wfile.write(answer.head)
+        for part in answer.parts:
+            self.server.provider.closing.wait(pause_s)
+            self.wfile.write(part)
 
     def _trickle(self, start: bytes, seconds: float, drop: bytes = b" ") -> None:
         self.wfile.write(start)

@@ -45,7 +45,8 @@ class Received:
 @dataclass(frozen=True, slots=True)
 class Mood:
     """`body` replaces the completion that is otherwise made of the fields above it. `pieces` are the body of a stream,
-    whether one was asked for or not. Where it is `stepped`, each piece of a stream waits for the server's `step()`."""
+    whether one was asked for or not. Where it is `stepped`, each piece of a stream waits for the server's `step()`;
+    with `pause_s`, it waits for so many seconds."""
 
     message: Mapping[str, Any] | None = None  # None: an echo
     finish_reason: str = "stop"
@@ -58,6 +59,7 @@ class Mood:
     seconds: float = 0.0
     pieces: Sequence[bytes] | None = None
     stepped: bool = False
+    pause_s: float = 0.0
 
 
 def ok(
@@ -141,11 +143,28 @@ def huge(size: int = 9 * 1024 * 1024) -> Mood:
     return Mood(_says("x" * size))
 
 
-def streamed(*pieces: str | bytes, stepped: bool = False, delivery: Delivery = "whole") -> Mood:
+def streamed(
+    *pieces: str | bytes,
+    stepped: bool = False,
+    delivery: Delivery = "whole",
+    usage: Mapping[str, Any] | None = None,
+    pause_s: float = 0.0,
+) -> Mood:
     """A stream of these pieces. With `cut_short`, they are all, and the body does not end; with `stay_open`, the
-    connection stays open as well."""
+    connection stays open as well. `usage` is the count that they hold, for the log."""
     told = [piece.encode() if isinstance(piece, str) else piece for piece in pieces]
-    return Mood(headers={"Content-Type": "text/event-stream"}, pieces=told, stepped=stepped, delivery=delivery)
+    headers = {"Content-Type": "text/event-stream"}
+    return Mood(headers=headers, pieces=told, stepped=stepped, delivery=delivery, usage=usage, pause_s=pause_s)
+
+
+def stepped(text: str) -> Mood:
+    """A good answer. If it is streamed, each word waits for the server's `step()`."""
+    return Mood(_says(text), stepped=True)
+
+
+def paced(text: str, pause_s: float) -> Mood:
+    """A good answer. If it is streamed, each word comes after a pause."""
+    return Mood(_says(text), pause_s=pause_s)
 
 
 def slow(seconds: float) -> Mood:

@@ -87,7 +87,9 @@ class FakeProvider:
         self.steps.release(pieces)
 
     def clear(self) -> None:
-        """Forget rules, choice and release. The log stays."""
+        """Forget rules, choice, release and steps. The log stays."""
+        while self.steps.acquire(blocking=False):
+            pass
         with self._lock:
             self._rules.clear()
         self._choice = None

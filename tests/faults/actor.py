@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
+from functions.stream import Stream
 from shared.catalog import catalog
 from shared.db.engine import database, operations_database
 from shared.llm.providers import provider
@@ -19,12 +21,13 @@ from shared.names import Env
 from shared.settings import budget_settings, operations_settings, settings
 from tests.faults import clock, sabotage
 from tests.faults.cut_proxy import Cut, CutProxy
-from tests.faults.forked import Forked, fork
+from tests.faults.forked import Forked, Line, fork
+from tests.faults.heard import Heard
 from tests.faults.points import Action, Points, Target
 
 PATIENCE_S = 90.0
 AMPLE_S = 600.0
-Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+Handler = Callable[[dict[str, Any], Any], dict[str, Any] | Stream]
 
 
 @cache
@@ -47,7 +50,9 @@ class TookTooLong(Exception):
 class Job:
     """An event for a function; at `at` the process is killed, stops or pauses. `seconds_left` is what its context says
     at each question, the last one from then on. `cut` ends its database connection at a commit. Its wall clock is
-    `clock_s` ahead."""
+    `clock_s` ahead. A process that is killed lives `linger_s` longer, and writes what its turn has told by then. The
+    reader of a stream takes a piece every `read_s` seconds. A reader that `sleeps` takes the first one, and the next
+    when it is told to go on."""
 
     function: Literal["admin", "api", "sweeper", "turns", "worker"]
     event: dict[str, Any]
@@ -56,14 +61,19 @@ class Job:
     seconds_left: tuple[float, ...] = (AMPLE_S,)
     cut: Cut | None = None
     clock_s: int = 0
+    linger_s: float = 0.0
+    read_s: float = 0.0
+    sleeps: bool = False
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the handler returned, and the points that it came by. `status` is an HTTP function's, 0 for the worker."""
+    """What the handler returned, and the points that it came by. `status` is an HTTP function's, 0 for the worker. Of a
+    stream, which was `heard`, it is the answer that its last event stands for."""
 
     returned: dict[str, Any]
     trace: tuple[str, ...] = ()
+    heard: Heard | None = None
 
     @property
     def status(self) -> int:
@@ -74,8 +84,11 @@ class Answer:
         return str(self.returned.get("body", ""))
 
 
+@dataclass(frozen=True)
 class Died:
-    """The process is gone, and its answer with it."""
+    """The process is gone, and its answer with it. Of a stream, this was `heard`."""
+
+    heard: Heard | None = None
 
 
 class Paused:
@@ -106,6 +119,8 @@ class Actor:
 
     def __init__(self, environ: Mapping[str, str], log: Path, provider_log: Path, sabotaged: str | None = None) -> None:
         self.environ = environ
+        # What the stream of its job has said so far.
+        self._pieces: list[bytes] = []
         self._process: Forked = fork(lambda pipe: _serve(pipe, environ, log, provider_log, sabotaged))
 
     def send(self, job: Job) -> None:
@@ -117,15 +132,25 @@ class Actor:
 
     def wait(self, patience_s: float = PATIENCE_S) -> Event:
         """What comes of the job next. Raises TookTooLong."""
-        try:
-            if not self._process.pipe.poll(patience_s):
-                self.kill()
-                raise TookTooLong
-            received = self._process.pipe.recv()
-        except (EOFError, ConnectionResetError):
-            self._process.reap()
-            return Died()
-        return received if isinstance(received, Answer) else Paused()
+        while True:
+            try:
+                if not self._process.pipe.poll(patience_s):
+                    self.kill()
+                    raise TookTooLong
+                received = self._process.pipe.recv()
+            except (EOFError, ConnectionResetError):
+                self._process.reap()
+                return Died(self._taken(is_whole=False))
+            if isinstance(received, Answer):
+                heard = self._taken(is_whole=True)
+                return received if heard is None else Answer(heard.answer(received.returned), received.trace, heard)
+            if not isinstance(received, bytes):
+                return Paused()
+            self._pieces.append(received)
+
+    def _taken(self, *, is_whole: bool) -> Heard | None:
+        pieces, self._pieces = self._pieces, []
+        return Heard.read(b"".join(pieces), is_whole=is_whole) if pieces else None
 
     def run(self, job: Job) -> Event:
         self.send(job)
@@ -158,18 +183,33 @@ def _serve(pipe: Connection, environ: Mapping[str, str], log: Path, provider_log
     forget()
     if sabotaged is not None:
         sabotage.SABOTAGES[sabotaged].commit()
-    points = Points(pipe, provider_log)
+    line = Line(pipe)
+    points = Points(line, provider_log)
     points.install()
     asyncio.set_event_loop(asyncio.new_event_loop())
     while True:
-        job: Job = pipe.recv()
+        job: Job = line.recv()
         if job.cut is not None:
             os.environ[Env.APP_DATABASE_URL] = CutProxy(environ[Env.APP_DATABASE_URL], job.cut).start()
             forget()
         clock.shift(job.clock_s)
-        points.begin(job.at, job.action)
+        points.begin(job.at, job.action, job.linger_s)
         returned = handlers()[job.function](job.event, ScriptedContext(list(job.seconds_left)))
-        pipe.send(Answer(returned, tuple(points.trace)))
+        if isinstance(returned, Stream):
+            returned = _stream(returned, job, line, points)
+        line.send(Answer(returned, tuple(points.trace)))
+
+
+def _stream(stream: Stream, job: Job, line: Line, points: Points) -> dict[str, Any]:
+    """Let the client have each piece of the stream. Returns its status and headers."""
+    for number, piece in enumerate(stream.body):
+        line.send(piece)
+        for event in Heard.read(piece, is_whole=False).events:
+            points.reach(f"wrote {event.name}")
+        if job.sleeps and number == 0:
+            line.recv()
+        time.sleep(job.read_s)
+    return {"statusCode": stream.status, "headers": dict(stream.headers)}
 
 
 def forget() -> None:

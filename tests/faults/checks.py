@@ -9,6 +9,8 @@ from typing import Any
 
 from shared.db.engine import Row
 from shared.db.operations.invariants import INVARIANTS
+from tests.faults.heard import Heard
+from tests.faults.live_checks import unlike
 from tests.faults.turn import ENDED, TurnUnderFault
 from tests.faults.world import World
 
@@ -42,7 +44,7 @@ def examine_turn(turn: TurnUnderFault) -> list[Finding]:
     calls = turn.world.rows("SELECT * FROM llm_calls WHERE turn_id = %s ORDER BY step, attempt", row["id"])
     found += [*_amounts(turn.requests, calls), *verdicts(calls), *_plan(turn, row)]
     if row["status"] in ENDED:
-        found += [*_told(turn, row), *_response(turn.world, row), *_borne(turn, row)]
+        found += [*_told(turn, row), *_heard(turn, row), *_response(turn.world, row), *_borne(turn, row)]
     return found
 
 
@@ -117,6 +119,15 @@ def _told(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
                 yield "told", f"a client of turn {row['id']} was answered {status}: {answer.body[:200]}"
     if turn.told and turn.told[-1].status != 201:
         yield "told", f"the key of turn {row['id']} does not answer with it"
+
+
+def _heard(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
+    """Every stream says what is stored."""
+    if row["response"] is None:
+        return
+    streams = turn.streams or [Heard((), is_whole=False)]
+    for number, heard in enumerate(streams):
+        yield from unlike(row, heard, turn.followed if number == 0 else None, lags=turn.lags)
 
 
 def _borne(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:

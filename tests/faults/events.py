@@ -17,11 +17,17 @@ _POST = json.loads((Path(__file__).parents[1] / "events" / "turns_post.json").re
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def post_turn(session_id: UUID, message: str, key: str, *, later: bool = False) -> dict[str, Any]:
-    """POST /sessions/{session_id}/turns under an idempotency key."""
+def post_turn(session_id: UUID, message: str, key: str, *, later: bool = False, live: bool = False) -> dict[str, Any]:
+    """POST /sessions/{session_id}/turns under an idempotency key, `live` for the turn's events."""
     headers = {"idempotency-key": key} | ({"prefer": "respond-async"} if later else {})
+    headers |= {"accept": "text/event-stream"} if live else {}
     event = request("POST", f"/sessions/{session_id}/turns", headers, {"message": message})
     return event | {"pathParameters": {"session_id": str(session_id)}}
+
+
+def follow_turn(turn_id: UUID, last_event_id: str | None) -> dict[str, Any]:
+    headers = {} if last_event_id is None else {"last-event-id": last_event_id}
+    return request("GET", f"/turns/{turn_id}/events", headers)
 
 
 def cancel_turn(turn_id: UUID) -> dict[str, Any]:

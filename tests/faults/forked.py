@@ -5,14 +5,31 @@ The process that forks must run no thread.
 
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from typing import Any
 
 from local.process import die_with
+
+
+class Line:
+    """A child's end of the pipe, to which several of its threads may write."""
+
+    def __init__(self, pipe: "Connection") -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def send(self, what: object) -> None:
+        with self._lock:
+            self._pipe.send(what)
+
+    def recv(self) -> Any:
+        return self._pipe.recv()
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 `before`, `within` and `after` a statement: not sent, done and not committed, committed and not yet known of. `within` a
 statement and one of its parts: done as far as that part. `before`, `sent` and `after` a call: not sent, in the
-provider's log and not answered, answered and not recorded. At one of them the process is killed, stops, or waits for a
-word from the harness.
+provider's log and not answered, answered and not recorded. `heard text`: a piece of an answer was told to the turn's
+listener. `wrote` an event: its client has it. At one of them the process is killed, stops, or waits for a word from the
+harness.
 """
 
 import os
@@ -11,7 +12,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from shared.db.api import history
 from shared.db.engine import Database, Params, Row, Statement
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, OnText, Request
+from tests.faults.forked import Line
 from tests.watched_database import transaction
 
 Action = Literal["kill", "stop", "pause"]
@@ -48,18 +49,20 @@ def statement_names() -> dict[Statement, str]:
 class Points:
     """`trace` are the points that the job came by so far."""
 
-    def __init__(self, pipe: Connection, provider_log: Path) -> None:
+    def __init__(self, pipe: Line, provider_log: Path) -> None:
         self.trace: list[str] = []
         self._names = statement_names()
         self._pipe = pipe
         self._provider_log = provider_log
         self._target: Target | None = None
         self._action: Action = "kill"
+        self._linger_s = 0.0
         # Of parallel calls, each thread comes by.
         self._lock = threading.RLock()
 
-    def begin(self, target: Target | None, action: Action) -> None:
-        self.trace, self._target, self._action = [], target, action
+    def begin(self, target: Target | None, action: Action, linger_s: float = 0.0) -> None:
+        """A process that is to be killed lives for `linger_s` more seconds, in which its other threads go on."""
+        self.trace, self._target, self._action, self._linger_s = [], target, action, linger_s
 
     def reach(self, point: str) -> None:
         with self._lock:
@@ -67,7 +70,11 @@ class Points:
             self.trace.append(point)
             if met:
                 self._target = None
-                self._act(point)
+                if self._action != "kill":
+                    self._act(point)
+        if met and self._action == "kill":
+            time.sleep(self._linger_s)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def _is_next(self, point: str) -> bool:
         with self._lock:
@@ -81,7 +88,7 @@ class Points:
             # It may be told where to pause next.
             self._target = self._pipe.recv()
         else:
-            os.kill(os.getpid(), signal.SIGKILL if self._action == "kill" else signal.SIGSTOP)
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def _is_ahead(self, points: Sequence[str]) -> bool:
         """Whether the target is one of the points that come next."""
@@ -120,6 +127,7 @@ class Points:
             provider: OpenAICompatibleProvider, request: Request, on_text: OnText | None = None
         ) -> Completion:
             self.reach("before call")
+            on_text = on_text and self._pointed(on_text)
             if self._is_next("sent call"):
                 completion = self._while_asked(request, lambda: complete(provider, request, on_text))
             else:
@@ -133,6 +141,13 @@ class Points:
             (OpenAICompatibleProvider, "complete", complete_),
         ):
             setattr(owner, name, replacement)
+
+    def _pointed(self, on_text: OnText) -> OnText:
+        def hear(text: str) -> None:
+            on_text(text)
+            self.reach("heard text")
+
+        return hear
 
     def _while_asked(self, request: Request, complete: Callable[[], Completion]) -> Completion:
         """Be at the point `sent call` once the provider has written the request down."""

@@ -24,7 +24,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "half turns": ("half",),
     "stuck": ("stuck",),
     "plan changed": ("plan",),
-    "told otherwise": ("told", "response", "conflict"),
+    "told otherwise": ("told", "response", "conflict", "shown", "repeated", "unheard"),
 }
 
 

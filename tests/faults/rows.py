@@ -7,12 +7,14 @@ from tests.faults import (
     rows_council,
     rows_database,
     rows_kill,
+    rows_live,
     rows_messages,
     rows_money,
     rows_pairs,
     rows_provider,
     rows_races,
     rows_stopped,
+    rows_streams,
 )
 from tests.faults.matrix import FaultRow
 
@@ -22,6 +24,8 @@ ROWS: Mapping[str, FaultRow] = MappingProxyType(
         "kill-again": FaultRow("killed again during recovery", 200, 6, rows_kill.kill_again),
         "council": FaultRow("council killed at every point, and again in recovery", 300, 12, rows_council.kill_council),
         "council-outcomes": FaultRow("provider outcomes at random in a council", 500, 6, rows_council.fail_council),
+        "live": FaultRow("SIGKILL at every point while a client watches", 500, 10, rows_live.killed_live),
+        "asleep": FaultRow("a client that reads nothing of its turn", 50, 2, rows_live.asleep),
         "workers": FaultRow("one turn delivered to 8 workers at once", 500, 4, rows_races.deliver_to_eight),
         "session": FaultRow("16 keys on one session at once", 100, 2, rows_races.sixteen_keys),
         "key": FaultRow("one key from 8 processes", 100, 2, rows_races.one_key),
@@ -32,6 +36,9 @@ ROWS: Mapping[str, FaultRow] = MappingProxyType(
         "cut": FaultRow("connection cut at COMMIT", 200, 6, rows_database.cut),
         "outcomes": FaultRow(
             "every provider outcome at every step", len(rows_provider.CASES), 20, rows_provider.outcomes
+        ),
+        "streams": FaultRow(
+            "faults in the middle of a provider's stream", rows_streams.CASES, 17, rows_streams.in_mid_stream
         ),
         "hold": FaultRow("killed before the first agent is asked, or cancelled there", 300, 8, rows_money.held),
         "suspense": FaultRow(

@@ -15,6 +15,8 @@ from shared.orchestration import council, reviews
 from shared.orchestration.attempts import Asker
 from shared.orchestration.steps import Ask, Attempt, Refused
 from shared.turns import journal
+from tests.faults import sabotage_live
+from tests.faults.replaced import replaced
 from tests.sql_edits import apply, edited
 
 
@@ -34,11 +36,6 @@ class Sabotage:
 _MONEY = frozenset({"hold", "paid", "invariant"})
 
 
-def _replace(owner: object, **members: object) -> None:
-    for name, member in members.items():
-        setattr(owner, name, member)
-
-
 def _journal_off() -> None:
     """A call is sent first, and written down when it has been answered."""
 
@@ -49,7 +46,7 @@ def _journal_off() -> None:
             return refused
         return asker._close(ask, request, completion, tried)
 
-    _replace(Asker, _attempt=attempt)
+    replaced(Asker, _attempt=attempt)
 
 
 def _fence_off() -> None:
@@ -69,7 +66,7 @@ def _look_away() -> None:
         rows = read(db, tenant_id, statement, params)
         return [row | {"active": None} for row in rows] if statement is LOAD_NEW_TURN else rows
 
-    _replace(Database, read=read_)
+    replaced(Database, read=read_)
 
 
 def _outcome_fenced() -> None:
@@ -86,7 +83,7 @@ def _retries_on() -> None:
         first = complete(provider, request, on_text)
         return complete(provider, request, on_text) if first.status == "unknown" else first
 
-    _replace(OpenAICompatibleProvider, complete=complete_)
+    replaced(OpenAICompatibleProvider, complete=complete_)
 
 
 def _verdicts_forgotten() -> None:
@@ -95,7 +92,7 @@ def _verdicts_forgotten() -> None:
     def attempts(own: journal.TurnJournal, step: int) -> Sequence[Attempt]:
         return [call.attempt for call in own.calls if call.step == step and call.attempt and call.seconds]
 
-    _replace(journal.TurnJournal, attempts=attempts)
+    replaced(journal.TurnJournal, attempts=attempts)
 
 
 def _accepting_held() -> None:
@@ -167,6 +164,32 @@ SABOTAGES: Mapping[str, Sabotage] = MappingProxyType(
         "replaced": Sabotage("accepting's hold kept beside the first agent's", _first_agent_twice, "hold", _MONEY),
         "suspense": Sabotage("unknown outcomes released by publish", _suspense_released, "suspense", _MONEY),
         "settled": Sabotage("unknown outcomes held after settlement", _settled_held, "suspense", _MONEY),
+        "stored": Sabotage(
+            "replies told as completed before they are stored",
+            sabotage_live.told_unstored,
+            "live",
+            frozenset({"shown"}),
+        ),
+        "ids": Sabotage("ids without completed replies", sabotage_live.ids_forgetful, "live", frozenset({"repeated"})),
+        "awaited": Sabotage(
+            "turns that wait for readers", sabotage_live.readers_awaited, "asleep", frozenset({"stuck"})
+        ),
+        "hoarded": Sabotage("text kept without a bound", sabotage_live.texts_hoarded, "asleep", frozenset({"kept"})),
+        "resets": Sabotage(
+            "text of failed attempts not taken back", sabotage_live.texts_kept, "streams", frozenset({"shown"})
+        ),
+        "trusted": Sabotage(
+            "streaming kept after a stream without a count",
+            sabotage_live.streams_trusted,
+            "streams",
+            frozenset({"streamed"}),
+        ),
+        "limit": Sabotage(
+            "calls not cut to the time left", sabotage_live.limits_whole, "streams", frozenset({"stuck"})
+        ),
+        "uncounted": Sabotage(
+            "streams without a count are free", sabotage_live.uncounted_free, "streams", frozenset({"amount"})
+        ),
         "allowance": Sabotage("failed attempts beyond the allowance moved", _allowance_open, "suspense", _MONEY),
     }
 )

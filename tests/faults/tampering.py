@@ -10,7 +10,7 @@ from tests.faults.scenarios import SCENARIOS
 from tests.faults.turn import TurnUnderFault
 from tests.faults.world import World
 
-# Kind of finding -> what is done to a turn of two agents whose first call was asked twice.
+# Kind of finding -> what is done to a watched turn of two agents whose first call was asked twice.
 TAMPERING: Mapping[str, str] = MappingProxyType(
     {
         "lost": "DELETE FROM usage_ledger; DELETE FROM llm_calls",
@@ -22,6 +22,7 @@ TAMPERING: Mapping[str, str] = MappingProxyType(
         "amount": "UPDATE llm_calls SET cost_usd = cost_usd + 1 WHERE step = 1",
         "told": "UPDATE turns SET response = response || ' '",
         "response": "UPDATE turns SET response = jsonb_set(response::jsonb, '{platform_cost_usd}', '\"1\"')::text",
+        "shown": "UPDATE turns SET response = jsonb_set(response::jsonb, '{replies,0,text}', '\"Else.\"')::text",
         "paid": "UPDATE budget_holds SET payer = 'tenant:' || tenant_id",
         "invariant": "UPDATE budgets SET held_usd = held_usd + 1",
         "stuck": "TRUNCATE turns CASCADE",
@@ -37,7 +38,7 @@ def unseen(world: World, rng: random.Random) -> list[str]:
     for kind, sql in TAMPERING.items():
         world.renew()
         turn = TurnUnderFault.begin(world, SCENARIOS["after a retry"], rng)
-        turn.run(turn.post_job())
+        turn.run(turn.post_job(live=True))
         turn.bring_to_end()
         world.owner.execute(sql.encode())
         turn.look()

@@ -7,13 +7,16 @@ from uuid import UUID
 
 from shared.db.engine import Row
 from tests.faults import events
-from tests.faults.actor import AMPLE_S, Actor, Answer, Job, TookTooLong
+from tests.faults.actor import AMPLE_S, Actor, Answer, Died, Job, TookTooLong
+from tests.faults.heard import Heard
 from tests.faults.points import Action, Target
 from tests.faults.scenarios import HELPERS, Scenario
 from tests.faults.world import World
 
 # So many deliveries, each after its lease, and a turn that has not ended is stuck.
 MOST_DELIVERIES = 8
+# So many requests, and a client that follows a turn that has ended has heard its end.
+_MOST_ANSWERS = 4
 _LOOK = """SELECT id, status, plan, response IS NOT NULL
         OR EXISTS (SELECT FROM replies WHERE turn_id = turns.id)
         OR EXISTS (SELECT FROM usage_ledger WHERE turn_id = turns.id) AS shows
@@ -23,8 +26,9 @@ ENDED = ("completed", "failed", "cancelled")
 
 @dataclass
 class TurnUnderFault:
-    """`told` are the answers that a client got under the key; `plans` is what was stored as the plan, each time that
-    it was looked at; `findings` are (kind, text) of what went wrong on the way."""
+    """`told` are the answers that a client got under the key, and `streams` those that were streams, broken ones too;
+    `followed` is what the client of the first one heard when it went on. `plans` is what was stored as the plan, each
+    time that it was looked at; `findings` are (kind, text) of what went wrong on the way."""
 
     world: World
     scenario: Scenario
@@ -32,11 +36,15 @@ class TurnUnderFault:
     session_id: UUID
     settings: dict[str, object] = field(default_factory=dict)
     told: list[Answer] = field(default_factory=list)
+    streams: list[Heard] = field(default_factory=list)
+    followed: Heard | None = None
     plans: list[Any] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     # Its session was deleted, so that nobody is told of it any more.
     deleted: bool = False
     findings: list[tuple[str, str]] = field(default_factory=list)
+    # Its client reads too slowly to hear every piece.
+    lags: bool = False
 
     @classmethod
     def begin(cls, world: World, scenario: Scenario, rng: random.Random, **settings: object) -> "TurnUnderFault":
@@ -49,9 +57,19 @@ class TurnUnderFault:
     def actor(self) -> Actor:
         return self.world.actor(**self.settings)
 
-    def post_job(self, at: Target | None = None, action: Action = "kill") -> Job:
-        event = events.post_turn(self.session_id, self.scenario.message, self.key, later=self.scenario.later)
-        return Job("turns", event, at, action, self.scenario.seconds_left)
+    def post_job(
+        self,
+        at: Target | None = None,
+        action: Action = "kill",
+        *,
+        live: bool = False,
+        linger_s: float = 0.0,
+        read_s: float = 0.0,
+        sleeps: bool = False,
+    ) -> Job:
+        scenario = self.scenario
+        event = events.post_turn(self.session_id, scenario.message, self.key, later=scenario.later, live=live)
+        return Job("turns", event, at, action, scenario.seconds_left, linger_s=linger_s, read_s=read_s, sleeps=sleeps)
 
     def deliver_job(self, at: Target | None = None, action: Action = "kill") -> Job:
         row = self.row()
@@ -73,6 +91,8 @@ class TurnUnderFault:
             return None
         self.world.give_back(actor)
         self.look()
+        if isinstance(event, Answer | Died) and event.heard is not None:
+            self.streams.append(event.heard)
         if not isinstance(event, Answer):
             return None
         if job.function == "turns":
@@ -107,6 +127,22 @@ class TurnUnderFault:
                 return
             self.world.expire_lease(row["id"])
             self.run(self.deliver_job())
+
+    def follow(self) -> None:
+        """Go on where the first stream broke off, once the turn has ended."""
+        row = self.row()
+        assert row is not None
+        heard = seen = self.streams[0] if self.streams else Heard((), is_whole=False)
+        answer = None
+        for _ in range(_MOST_ANSWERS):
+            answer = self.run(Job("api", events.follow_turn(row["id"], heard.last_id)))
+            if answer is None or answer.status != 200:
+                break
+            more = Heard.read(answer.body.encode(), is_whole=True)
+            heard = Heard(heard.events + more.events, is_whole=True)
+        if answer is None or answer.status != 204:
+            self.findings.append(("told", f"turn {row['id']} was not followed to its end: {answer and answer.status}"))
+        self.followed = Heard(heard.events[len(seen.events) :], is_whole=True)
 
     def bring_to_end(self) -> None:
         """The queue's part, and then the client's: it asks by its key until it is told the end."""

@@ -105,6 +105,7 @@ class _Client:
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         answer = handlers()[function](events.request(method, path, headers or {}, body), ScriptedContext([AMPLE_S]))
+        assert isinstance(answer, dict)
         status = answer["statusCode"]
         self.did.answers[status] += 1
         self._expect("told", status in _SUCCESS, f"{method} {path} was answered {status}: {answer['body'][:200]}")

@@ -13,8 +13,10 @@ from uuid import UUID
 
 from tests.fake_provider import moods
 from tests.fake_provider.moods import Mood, Received
+from tests.faults.actor import Job
 from tests.faults.checks import Finding, broken_invariants, examine_turn
 from tests.faults.reconciled import settle
+from tests.faults.rows_streams import FAULTS
 from tests.faults.scenarios import HELPERS, Scenario
 from tests.faults.turn import TurnUnderFault
 from tests.faults.world import World
@@ -23,6 +25,8 @@ from tests.soak.row import Amount, Outcome
 BAD_SHARE = 0.3
 _SIDE_BY_SIDE = 8
 _BATCH = 200
+# How long the reader of a stream pauses after each piece, in seconds.
+_READS_S = (0.0, 0.0, 0.01, 0.05)
 # One call's time, in seconds, and what is longer.
 _MAX_CALL_S, _TOO_LONG_S = 0.5, 1.0
 BAD: Mapping[str, Sequence[Mood]] = MappingProxyType(
@@ -37,6 +41,7 @@ BAD: Mapping[str, Sequence[Mood]] = MappingProxyType(
         "filtered": [moods.content_filter(), moods.content_filter("Half of")],
         "refused": [moods.refusal()],
         "4xx": [moods.too_long(), *(moods.status(code) for code in (400, 401, 403, 404, 422, 424))],
+        "in mid-stream": [mood for name, mood in FAULTS.items() if "stall" not in name],
         "usage missing": [moods.no_usage(), moods.ok("An answer.", usage={"prompt_tokens": None})],
         "usage damaged": [moods.ok("An answer.", usage={"completion_tokens": 2**62, "prompt_tokens": 1})],
     }
@@ -69,6 +74,10 @@ class _Lane:
     rng: random.Random
     session: tuple[UUID, str, str] | None = None
 
+    def job(self, turn: TurnUnderFault) -> Job:
+        """Post the turn. Half of the clients watch it, and some of these read slowly."""
+        return turn.post_job(live=self.rng.random() < 0.5, read_s=self.rng.choice(_READS_S))
+
     def next(self) -> TurnUnderFault:
         if self.session is None or self.rng.random() < 0.25:
             mode = self.rng.choice(["manual", "tag", "roundtable", "orchestrator", "council"])
@@ -97,18 +106,18 @@ def _batch(world: World, rng: random.Random, number: int) -> Iterator[TurnUnderF
     lanes = [_Lane(world, rng) for _ in range(_SIDE_BY_SIDE)]
     for begun in range(0, number, _SIDE_BY_SIDE):
         turns = [lane.next() for lane in lanes[: number - begun]]
-        _side_by_side(turns)
+        _side_by_side(lanes, turns)
         for turn in turns:
             turn.resume()
             if not turn.ended():
                 turn.findings.append(("stuck", f"turn {turn.key} has not ended"))
         # Its client asks again.
-        _side_by_side(turns)
+        _side_by_side(lanes, turns)
         yield from turns
 
 
-def _side_by_side(turns: Sequence[TurnUnderFault]) -> None:
-    posted = [(turn, turn.actor(), turn.post_job()) for turn in turns]
+def _side_by_side(lanes: Sequence[_Lane], turns: Sequence[TurnUnderFault]) -> None:
+    posted = [(turn, turn.actor(), lane.job(turn)) for lane, turn in zip(lanes, turns, strict=False)]
     for _, actor, job in posted:
         actor.send(job)
     for turn, actor, job in posted:

@@ -19,12 +19,14 @@ body = st.builds(
     st.one_of(st.none(), st.none(), mode),
     st.one_of(st.none(), st.none(), roster),
 )
-held_up = st.builds(Fate, pause=st.sampled_from(Fate.PAUSES))
+held_up = st.builds(Fate, pause=st.sampled_from(Fate.PAUSES), live=st.booleans())
 fate = st.one_of(
-    st.builds(Fate, kill=st.integers(0, 40)),
+    st.builds(Fate, kill=st.integers(0, 40), live=st.booleans()),
     held_up,
-    st.builds(Fate, left=st.sampled_from(((0.0,), (AMPLE_S, 0.0), (AMPLE_S, AMPLE_S, 0.0)))),
+    st.builds(Fate, left=st.sampled_from(((0.0,), (AMPLE_S, 0.0), (AMPLE_S, AMPLE_S, 0.0))), live=st.booleans()),
 )
+# A client that waits for the answer, or reads the turn's events as fast as they come, or slowly.
+reader = st.builds(Fate, live=st.booleans(), read_s=st.sampled_from((0.0, 0.0, 0.02)))
 clock_s = st.sampled_from((0, 0, 0, DAY_S, -DAY_S))
 # The one that takes its time, seldom.
 _MOODY = [name for name in MOODS if name != "no answer"] * 3 + ["no answer"]

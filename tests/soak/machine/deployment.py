@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tests.faults import events
 from tests.faults.actor import AMPLE_S, Actor, Answer, Job, Paused, TookTooLong
-from tests.faults.points import Target
+from tests.faults.points import Action, Target
 from tests.faults.scenarios import CRITIC, HELPERS, RESEARCHER, ROUTING, SUMMARY_TEXT, WRITER
 from tests.faults.world import Rule, World
 from tests.soak.machine.model import ACTIVE_TURNS, DEFAULT_ALLOWANCE_USD, DEFAULT_CAP_USD, MOODS, Moods
@@ -36,7 +36,8 @@ Function = Literal["admin", "api", "sweeper", "turns", "worker"]
 @dataclass(frozen=True)
 class Fate:
     """What happens to a process: it is killed at its `kill`-th point, held up where it comes by `pause`, or told that
-    it has so much time `left` at each question. Where it holds locks it cannot be held up: others would wait."""
+    it has so much time `left` at each question. Where it holds locks it cannot be held up: others would wait. A
+    client watches it `live`, and reads a piece every `read_s` seconds."""
 
     PAUSES: ClassVar[tuple[str, ...]] = (
         *(f"before {step}" for step in ("accept", "ask", "call", "publish", "record", "release")),
@@ -47,10 +48,13 @@ class Fate:
     kill: int | None = None
     pause: str | None = None
     left: tuple[float, ...] = ()
+    live: bool = False
+    read_s: float = 0.0
 
     def job(self, function: Function, event: dict[str, Any], clock_s: int) -> Job:
         at: Target | None = (self.pause, 1) if self.pause else self.kill
-        return Job(function, event, at, "pause" if self.pause else "kill", self.left or (AMPLE_S,), clock_s=clock_s)
+        action: Action = "pause" if self.pause else "kill"
+        return Job(function, event, at, action, self.left or (AMPLE_S,), clock_s=clock_s, read_s=self.read_s)
 
 
 Then = Callable[[Answer], None]

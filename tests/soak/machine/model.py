@@ -161,8 +161,8 @@ class Model:
     @staticmethod
     def _expect_replay(session: Session, body: Body, used: tuple[Session, Body, Turn]) -> Expected:
         first, same, turn = used
-        if first.deleted:
-            return Expected(410, "session_deleted")
+        if session.deleted:
+            return Expected(410, "session_deleted") if first == session else Expected(404, "not_found")
         if (first, same) != (session, body):
             return Expected(422, "idempotency_key_reused")
         return Expected(202 if turn.active else 201, turn=turn)

@@ -38,11 +38,14 @@ class Posting(Witness):
         body=choices.body,
         key=choices.key,
         later=st.booleans(),
+        fate=choices.reader,
         mood=choices.mood,
         clock_s=choices.clock_s,
     )
-    def post(self, which: int, body: Body, key: str | None, later: bool, mood: model.Moods, clock_s: int) -> None:
-        self._post(self._session(which), body, key, Fate(), mood, clock_s, later=later)
+    def post(
+        self, which: int, body: Body, key: str | None, later: bool, fate: Fate, mood: model.Moods, clock_s: int
+    ) -> None:
+        self._post(self._session(which), body, key, fate, mood, clock_s, later=later)
 
     @rule(
         which=choices.which,
@@ -67,12 +70,12 @@ class Posting(Witness):
         self._post(self._session(which), Body(words, mode), key, fate, mood, clock_s, later=False)
 
     @precondition(lambda self: self.model.keys)
-    @rule(which=choices.which, later=st.booleans(), clock_s=choices.clock_s)
-    def post_again(self, which: int, later: bool, clock_s: int) -> None:
+    @rule(which=choices.which, later=st.booleans(), fate=choices.reader, clock_s=choices.clock_s)
+    def post_again(self, which: int, later: bool, fate: Fate, clock_s: int) -> None:
         """As a client does who has heard nothing."""
         key = list(self.model.keys)[which % len(self.model.keys)]
         session, body, _ = self.model.keys[key]
-        self._post(session, body, key, Fate(), {}, clock_s, later=later)
+        self._post(session, body, key, fate, {}, clock_s, later=later)
 
     @rule(mood=choices.mood)
     def crowd(self, mood: model.Moods) -> None:
@@ -96,6 +99,7 @@ class Posting(Witness):
         expected = self.model.expect(session, body, key)
         plan = self.model.plan(session, body) if expected.status is None else None
         headers = ({"idempotency-key": key} if key else {}) | ({"prefer": "respond-async"} if later else {})
+        headers |= {"accept": "text/event-stream"} if fate.live else {}
         path = f"/sessions/{session.id}/turns"
         event = events.request("POST", path, headers, body.as_json())
         posted = _Posted(session, body, key)

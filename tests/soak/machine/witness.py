@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from shared.db.engine import Row
 from tests.faults.actor import Answer, Job
 from tests.faults.checks import Finding
+from tests.faults.live_checks import unlike
 from tests.faults.turn import ENDED
 from tests.soak.machine.deployment import Deployment, Then
 from tests.soak.machine.model import Expected, Model, Session, Turn
@@ -62,13 +63,24 @@ class Witness(RuleBasedStateMachine):
 
         def late(answer: Answer) -> None:
             self._kept(mine)
+            self._heard(answer)
             then(answer)
 
         answer = self.deployment.run(job, late)
         mine |= {row["call_id"] for row in self._unfinished()} - self.watch.now.calls.keys()
         if answer is not None:
             self._kept(mine)
+            self._heard(answer)
         return answer
+
+    def _heard(self, answer: Answer) -> None:
+        """Every event of a stream says what is stored, as far as the turn has ended."""
+        if answer.heard is None:
+            return
+        self.log.count("live")
+        row = self._row(UUID(answer.heard.events[0].body["id"]))
+        if row["response"] is not None:
+            self._fail(*unlike(row, answer.heard))
 
     def _unfinished(self) -> list[Row]:
         """Calls that nobody knows the outcome of; the reconciler knows some by now."""

@@ -1,0 +1,68 @@
+"""A provider that streams: the text of each chunk is the moment at which it was sent.
+
+CLOCK_MONOTONIC is one clock for all processes of a machine, so a reader anywhere on it can subtract.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+CHUNKS: Final = 8
+_GAP_S: Final = 0.01
+_HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_USAGE: Final = {"prompt_tokens": 420, "completion_tokens": 70}
+
+
+@contextmanager
+def clocked_provider() -> Iterator[str]:
+    """The base URL of a provider in a process of its own, while the block runs."""
+    command = [sys.executable, "-c", "from bench.clocked_provider import serve; serve()"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as provider:
+        assert provider.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(provider.stdout.readline())}/v1"
+        finally:
+            provider.kill()
+
+
+def sent_at(text: str) -> list[int]:
+    """The moments of the chunks that a piece of text was put together from, in nanoseconds."""
+    return [int(word) for word in text.split()]
+
+
+def serve() -> None:
+    """Print a port, and answer every request there with a stream."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        print(server.server_port, flush=True)
+        server.serve_forever()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert asked["stream"]
+        self.wfile.write(_HEAD)
+        for _ in range(CHUNKS):
+            time.sleep(_GAP_S)
+            self._send({"choices": [{"index": 0, "delta": {"content": f"{time.monotonic_ns()} "}}]})
+        self._send({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        self._send({"choices": [], "usage": _USAGE})
+        self._write(b"data: [DONE]\n\n")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is printed but the port."""
+
+    def _send(self, chunk: dict[str, object]) -> None:
+        self._write(b"data: %b\n\n" % json.dumps({"id": "bench", **chunk}).encode())
+
+    def _write(self, event: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
