@@ -77,7 +77,7 @@ class Context:
 
         def build(texts: Sequence[str]) -> tuple[Message, ...]:
             cut = [said._replace(text=text) for said, text in zip(answers, texts, strict=True)]
-            return self._fitted(system, self._memory, cut, agent.key, room)
+            return self._fitted(system, agent.key, cut, room)
 
         return shortened([said.text for said in answers], build, lambda messages: estimate_tokens(messages) <= room)
 

@@ -132,7 +132,7 @@ def _letters_drawn_anew() -> None:
     def assign_(_: UUID, *more: Any) -> dict[str, reviews.Paper]:
         return assign(uuid4(), *more)
 
-    _replace(council, assign=assign_)
+    replaced(council, assign=assign_)
 
 
 def _chair_not_held() -> None:
