@@ -1,0 +1,56 @@
+"""Keep what chat programs need: whose sessions they are, the past that they bring along, and how a past is found again.
+
+The release before neither reads nor writes what is new. It lists hidden sessions, and shows turns of imported sessions
+without their imported past."""
+
+from alembic import op
+
+revision = "0019"
+down_revision = "0018"
+
+# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+TENANT = "nullif(current_setting('app.tenant_id', true), '')"
+# The text of users: ANALYZE keeps no samples of it.
+TEXTS = {"sessions": ("imported", "instructions"), "turns": ("options",)}
+SESSION = {
+    "origin": "text NOT NULL DEFAULT 'api'",
+    "model": "text",
+    "imported": "jsonb",
+    "instructions": "text",
+}
+TURN = {"options": "jsonb", "past_before": "bytea", "past_after": "bytea", "request_hash": "bytea"}
+
+
+def upgrade() -> None:
+    for table, columns in (("sessions", SESSION), ("turns", TURN)):
+        for name, kind in columns.items():
+            op.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+    for table, names in TEXTS.items():
+        for name in names:
+            op.execute(f"ALTER TABLE {table} ALTER COLUMN {name} SET STATISTICS 0")
+    op.execute("""
+        -- squawk-ignore constraint-missing-not-valid
+        ALTER TABLE sessions ADD CONSTRAINT sessions_origin_check CHECK (origin IN ('api', 'chat', 'call'))""")
+    op.execute("""
+        CREATE TABLE conversations (
+            tenant_id text NOT NULL,
+            user_id text NOT NULL,
+            name text NOT NULL,
+            session_id uuid NOT NULL,
+            PRIMARY KEY (tenant_id, user_id, name)
+        )""")
+    op.execute("ALTER TABLE conversations ALTER COLUMN name SET STATISTICS 0")
+    op.execute("ALTER TABLE conversations ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE conversations FORCE ROW LEVEL SECURITY")
+    owned = f"tenant_id = {TENANT}"
+    op.execute(f"CREATE POLICY tenant ON conversations TO pantheon_app USING ({owned}) WITH CHECK ({owned})")
+    op.execute("GRANT SELECT, INSERT, UPDATE (session_id) ON conversations TO pantheon_app")
+    for column in ("past_after", "request_hash"):
+        # No row is in it.
+        op.execute(f"CREATE INDEX turns_{column}_idx ON turns ({column}) WHERE {column} IS NOT NULL")
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE conversations")
+    for table, columns in (("sessions", SESSION), ("turns", TURN)):
+        op.execute(f"ALTER TABLE {table} {', '.join(f'DROP COLUMN {name}' for name in columns)}")
