@@ -18,6 +18,9 @@ SESSION = {
     "imported": "jsonb",
     "instructions": "text",
 }
+# The same request of a user runs once at a time.
+ONE = "turns_one_active_per_request"
+ACTIVE = "status IN ('accepted', 'running')"
 TURN = {"options": "jsonb", "past_before": "bytea", "past_after": "bytea", "request_hash": "bytea"}
 
 
@@ -45,6 +48,11 @@ def upgrade() -> None:
     owned = f"tenant_id = {TENANT}"
     op.execute(f"CREATE POLICY tenant ON conversations TO pantheon_app USING ({owned}) WITH CHECK ({owned})")
     op.execute("GRANT SELECT, INSERT, UPDATE (session_id) ON conversations TO pantheon_app")
+    # Deleting an old session takes these texts away.
+    op.execute("GRANT UPDATE (imported, instructions) ON sessions TO pantheon_ops")
+    op.execute("GRANT UPDATE (options) ON turns TO pantheon_ops")
+    op.execute("GRANT SELECT (origin) ON sessions TO pantheon_ops")
+    op.execute(f"CREATE UNIQUE INDEX {ONE} ON turns (request_hash) WHERE {ACTIVE} AND request_hash IS NOT NULL")
     for column in ("past_after", "request_hash"):
         # No row is in it.
         op.execute(f"CREATE INDEX turns_{column}_idx ON turns ({column}) WHERE {column} IS NOT NULL")

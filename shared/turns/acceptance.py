@@ -15,7 +15,12 @@ from shared.db.protocol import ACCEPT, REFUSED_MONEY, REFUSED_OTHERS_FASTER
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 
 # Another turn of the session, or of the key, was inserted first.
-_FASTER = ("turns_one_active_per_session", "turns_session_id_turn_index_key", "turns_idempotency_key_tenant_id_key")
+_FASTER = (
+    "turns_one_active_per_session",
+    "turns_one_active_per_request",
+    "turns_session_id_turn_index_key",
+    "turns_idempotency_key_tenant_id_key",
+)
 
 
 class Stale(Exception):

@@ -199,6 +199,12 @@ turns = Table(
         postgresql_ops={"tenant_id": 'COLLATE "POSIX"'},
     ),
     Index(
+        "turns_one_active_per_request",
+        "request_hash",
+        unique=True,
+        postgresql_where=text("status IN ('accepted', 'running') AND request_hash IS NOT NULL"),
+    ),
+    Index(
         "turns_one_active_per_session",
         "session_id",
         unique=True,
