@@ -83,7 +83,8 @@ class SessionChange(Body):
 
 class SessionView(BaseModel):
     """`created_by` is a user id. Only that user and admins see a `private` session. Every member sees a `tenant`
-    session."""
+    session. A session of origin `chat` was made for a chat program that called `model` by OpenAI's API. `imported`: it
+    began with a history that the program sent along."""
 
     id: str
     title: str
@@ -92,6 +93,9 @@ class SessionView(BaseModel):
     fan_out: str
     created_by: str
     visibility: Visibility
+    origin: Literal["api", "chat"]
+    model: str | None
+    imported: bool
     created_at: datetime
     updated_at: datetime
 

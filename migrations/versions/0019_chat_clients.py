@@ -53,6 +53,11 @@ def upgrade() -> None:
     op.execute("GRANT UPDATE (options) ON turns TO pantheon_ops")
     op.execute("GRANT SELECT (origin) ON sessions TO pantheon_ops")
     op.execute(f"CREATE UNIQUE INDEX {ONE} ON turns (request_hash) WHERE {ACTIVE} AND request_hash IS NOT NULL")
+    # No row is in it. Sessions that no person made are looked through every minute.
+    op.execute(
+        "CREATE INDEX sessions_implicit_created_at_idx ON sessions (created_at) "
+        "WHERE deleted_at IS NULL AND origin <> 'api'"
+    )
     for column in ("past_after", "request_hash"):
         # No row is in it.
         op.execute(f"CREATE INDEX turns_{column}_idx ON turns ({column}) WHERE {column} IS NOT NULL")

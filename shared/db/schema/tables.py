@@ -125,6 +125,11 @@ sessions = Table(
         postgresql_ops={"tenant_id": 'COLLATE "C"'},
     ),
     Index("sessions_living_created_at_idx", "created_at", postgresql_where=text("deleted_at IS NULL")),
+    Index(
+        "sessions_implicit_created_at_idx",
+        "created_at",
+        postgresql_where=text("deleted_at IS NULL AND origin <> 'api'"),
+    ),
 )
 
 turns = Table(

@@ -3,7 +3,7 @@
 -- part session ? a_user_id
 -- A user deletes the session.
 UPDATE public.sessions s SET deleted_at = clock_timestamp(), title = '', imported = NULL, instructions = NULL
-WHERE id = :b_id AND deleted_at IS NULL AND
+WHERE id = :b_id AND deleted_at IS NULL AND origin <> 'call' AND
 -- include owned
 RETURNING true AS scrubbed;
 
