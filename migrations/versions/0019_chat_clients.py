@@ -19,6 +19,11 @@ SESSION = {
     "instructions": "text",
 }
 # The same request of a user runs once at a time.
+# Operations read these instead of the text that they are derived from.
+DERIVED = {
+    "sessions": ("has_chat_text", "imported IS NOT NULL OR instructions IS NOT NULL"),
+    "turns": ("has_options", "options IS NOT NULL"),
+}
 ONE = "turns_one_active_per_request"
 ACTIVE = "status IN ('accepted', 'running')"
 TURN = {"options": "jsonb", "past_before": "bytea", "past_after": "bytea", "request_hash": "bytea"}
@@ -48,6 +53,9 @@ def upgrade() -> None:
     owned = f"tenant_id = {TENANT}"
     op.execute(f"CREATE POLICY tenant ON conversations TO pantheon_app USING ({owned}) WITH CHECK ({owned})")
     op.execute("GRANT SELECT, INSERT, UPDATE (session_id) ON conversations TO pantheon_app")
+    for table, (name, expression) in DERIVED.items():
+        op.execute(f"ALTER TABLE {table} ADD COLUMN {name} boolean GENERATED ALWAYS AS ({expression})")
+        op.execute(f"GRANT SELECT ({name}) ON {table} TO pantheon_ops")
     # Deleting an old session takes these texts away.
     op.execute("GRANT UPDATE (imported, instructions) ON sessions TO pantheon_ops")
     op.execute("GRANT UPDATE (options) ON turns TO pantheon_ops")
@@ -66,4 +74,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP TABLE conversations")
     for table, columns in (("sessions", SESSION), ("turns", TURN)):
-        op.execute(f"ALTER TABLE {table} {', '.join(f'DROP COLUMN {name}' for name in columns)}")
+        names = (DERIVED[table][0], *columns)
+        op.execute(f"ALTER TABLE {table} {', '.join(f'DROP COLUMN {name}' for name in names)}")

@@ -113,6 +113,7 @@ sessions = Table(
     Column("imported", JSONB),
     Column("instructions", Text),
     derived("has_title", Boolean, "title <> ''::text"),
+    derived("has_chat_text", Boolean, "imported IS NOT NULL OR instructions IS NOT NULL"),
     CheckConstraint("visibility IN ('private', 'tenant')", name="sessions_visibility_check"),
     CheckConstraint("origin IN ('api', 'chat', 'call')", name="sessions_origin_check"),
     # The one list that is read by tenant; and a turn names its session with its tenant.
@@ -173,6 +174,7 @@ turns = Table(
     # A hash of the chat program's request, by which a retry finds its turn.
     Column("request_hash", LargeBinary),
     derived("has_text", Boolean, "message <> ''::text OR response IS NOT NULL"),
+    derived("has_options", Boolean, "options IS NOT NULL"),
     derived(
         "answered_usd",
         Text,
