@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from shared.db.chat import _MAKE
 from shared.domain.actor import Actor
+from shared.domain.conversation import Options
 from shared.turns.conversations import take_chat
 from tests.chat_program import ChatProgram
-from tests.council_room import CouncilRoom, answer, body, prompt
+from tests.council_room import CouncilRoom, Killed, answer, body, prompt
 
 Talk = Sequence[str]
 
@@ -156,3 +158,29 @@ class TestByName:
         found.append(program.ask("two", name="chat")["session_id"])
         assert found[0] == found[1]
         assert len(program.sessions) == 1
+
+
+def test_request_lowers_caps_and_gives_a_temperature_to_agents_without_one(program: ChatProgram) -> None:
+    program.room.change_agent("critic", temperature=0.25)
+    for model, cap in (("writer", 20), ("writer", 1000), ("critic", 20)):
+        program.ask("one", model=model, options=Options(cap, 0.75))
+    sent = [(request.max_output_tokens, request.temperature) for request in program.room.provider.requests]
+    assert sent == [(20, 0.75), (100, 0.75), (20, 0.25)]
+
+
+def test_turn_that_is_resumed_keeps_its_options_and_its_history(program: ChatProgram) -> None:
+    room = program.room
+
+    def die(_: object) -> Any:
+        raise Killed
+
+    room.provider.enqueue(die)
+    with pytest.raises(Killed):
+        program.ask("old", "older", "new", options=Options(20, 0.75), instructions="Be brief.")
+    (turn,) = room.rows("SELECT id, session_id FROM turns")
+    room.expire_lease()
+    room.provider.enqueue(answer("newer"))
+    room.resume(turn["id"])
+    first, again = room.provider.requests
+    assert (again.messages, again.max_output_tokens, again.temperature) == (first.messages, 20, 0.75)
+    assert program.session("old", "older", "new", "newer", "newest") == str(turn["session_id"])
