@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -21,20 +20,20 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.asgi import answer
+from functions.openai_errors import param_of, speaks_openai
+from functions.problems import PROBLEM_JSON, error_response, problem_response
 from functions.stream import Stream
 from functions.strict_route import StrictRoute
 from shared import telemetry
 from shared.domain.actor import Actor
 from shared.domain.origins import origin_pattern
 from shared.errors import InvalidMessage, InvalidRequest, PantheonError, Unauthorized
-from shared.names import CALLER_FIELDS, CORS_RESPONSE_HEADERS, VERSION, Metric
+from shared.names import CALLER_FIELDS, CORS_RESPONSE_HEADERS, VERSION
 from shared.settings import http_settings
 
-PROBLEM_JSON = "application/problem+json"
 _TEXT_TYPES = ("text/", "application/json", PROBLEM_JSON)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_UNEXPECTED = "Something went wrong on our side; the request id finds it in the log."
-_STATUS_CODES = {404: "not_found", 405: "method_not_allowed"}
+_STATUS_CODES = {404: "not_found"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +59,6 @@ async def caller(request: Request) -> Caller:
         raise Unauthorized
     roles = tuple(json.loads(told["roles"]))
     return Caller(told["user"], told["tenant"], told["email"] or None, roles, told["key_id"] or None)
-
-
-def request_id(scope: Scope) -> str:
-    return str(scope["aws.event"]["requestContext"]["requestId"])
 
 
 def base_path(scope: Scope) -> str:
@@ -124,42 +119,8 @@ def _begun(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return event
 
 
-def problem_response(
-    scope: Scope, status: int, code: str, detail: str, extra: Mapping[str, object], headers: Mapping[str, str]
-) -> Response:
-    """A problem document by RFC 9457."""
-    return Response(_problem(scope, status, code, detail, extra), status, dict(headers), PROBLEM_JSON)
-
-
-def problem_of(scope: Scope, error: Exception) -> str:
-    """The problem document of any error, on one line. The log and the metrics are told of the error."""
-    if isinstance(error, PantheonError):
-        if error.status >= 500:
-            telemetry.report("request failed", error, code=error.code)
-        telemetry.count_error(error)
-        return _problem(scope, error.status, error.code, error.detail, error.extra)
-    telemetry.report("unexpected error", error)
-    telemetry.count(Metric.UNEXPECTED_ERRORS)
-    return _problem(scope, 500, "internal_error", _UNEXPECTED, {})
-
-
-def _problem(scope: Scope, status: int, code: str, detail: str, extra: Mapping[str, object]) -> str:
-    body = {
-        "type": f"urn:pantheon:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "code": code,
-        "detail": detail,
-        "request_id": request_id(scope),
-        **extra,
-    }
-    # ASCII, so that a lone surrogate in what the client sent cannot break the answer.
-    return json.dumps(body)
-
-
 async def _answer_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, PantheonError)
-    return Response(problem_of(request.scope, error), error.status, error.headers, PROBLEM_JSON)
+    return error_response(request.scope, error)
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
@@ -175,7 +136,8 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
         return problem_response(request.scope, 400, "invalid_json", detail, {}, {})
     kind = InvalidMessage if any(_is_message(fault) for fault in faults) else InvalidRequest
     detail = "; ".join(f"{fault['path']}: {fault['message']}" for fault in faults[:10])
-    return problem_response(request.scope, 422, kind.code, detail, {"errors": faults[:100]}, {})
+    places = {"param": param_of(error.errors()[0]["loc"])} if speaks_openai(request.scope) else {"errors": faults[:100]}
+    return problem_response(request.scope, 422, kind.code, detail, places, {})
 
 
 def _is_no_json(fault: Mapping[str, Any]) -> bool:
@@ -192,9 +154,12 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 400:
         return problem_response(request.scope, 400, "invalid_json", "The body is not JSON.", {}, {})
+    # An address whose methods are all another function's is there, too.
+    if error.status_code in (404, 405) and (allowed := _allowed(request)):
+        headers = {"Allow": ", ".join(allowed)}
+        return problem_response(request.scope, 405, "method_not_allowed", "Method Not Allowed", {}, headers)
     code = _STATUS_CODES.get(error.status_code, "http_error")
-    headers = {"Allow": ", ".join(_allowed(request))} if error.status_code == 405 else error.headers or {}
-    return problem_response(request.scope, error.status_code, code, error.detail, {}, headers)
+    return problem_response(request.scope, error.status_code, code, error.detail, {}, error.headers or {})
 
 
 def _allowed(request: Request) -> list[str]:
@@ -243,8 +208,8 @@ class _Unexpected:
         try:
             await self._app(scope, receive, watch)
         except Exception as error:
-            text = problem_of(scope, error)
+            response = error_response(scope, error)
             if started:
                 # The client sees a response that ends too early.
                 raise
-            await Response(text, 500, media_type=PROBLEM_JSON)(scope, receive, send)
+            await response(scope, receive, send)

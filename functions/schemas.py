@@ -56,7 +56,9 @@ class SessionChange(Body):
 
 class SessionView(BaseModel):
     """`created_by` is a user id. Only that user and admins see a `private` session. Every member sees a `tenant`
-    session. `chair_key` is the agent that concludes in mode `council`; null is the first of `agent_keys`."""
+    session. `chair_key` is the agent that concludes in mode `council`; null is the first of `agent_keys`. A session of
+    origin `chat` was made for a chat program that called `model` by OpenAI's API. `imported`: it began with a history
+    that the program sent along."""
 
     id: str
     title: str
@@ -66,6 +68,9 @@ class SessionView(BaseModel):
     chair_key: str | None
     created_by: str
     visibility: Visibility
+    origin: Literal["api", "chat"]
+    model: str | None
+    imported: bool
     created_at: datetime
     updated_at: datetime
 

@@ -10,6 +10,7 @@ MEDIA_TYPE: Final = "text/event-stream"
 HEADERS: Final[Mapping[str, str]] = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"}
 # Clients ignore it. It keeps a connection alive.
 COMMENT: Final = b":\n\n"
+_LAST: Final = ("turn.ended", "turn.handed_over")
 
 
 def encode(event: Event | Delta) -> bytes:
@@ -18,6 +19,25 @@ def encode(event: Event | Delta) -> bytes:
         # ASCII, because a piece may hold one half of a surrogate pair. The next piece holds the other half.
         return _written("reply.delta", json.dumps({"position": event.position, "text": event.text}), None)
     return _written(event.name, event.data, event.id)
+
+
+class EventWriter:
+    """The encoder of a turn's own events."""
+
+    def __init__(self) -> None:
+        self._last: Event | None = None
+
+    def encode(self, item: Event | Delta) -> bytes:
+        if isinstance(item, Event) and item.id is not None:
+            self._last = item
+        return encode(item)
+
+    def fail(self, problem: str) -> bytes:
+        """End the stream with a problem. Nothing after the turn's last event, because the client has all it waits
+        for."""
+        if self._last is not None and self._last.name in _LAST:
+            return b""
+        return encode(Event("error", problem, self._last.id if self._last else None))
 
 
 def retry(milliseconds: int) -> bytes:

@@ -176,8 +176,9 @@ class PantheonStack(Stack):
             values |= {Env.OPS_DATABASE_URL: self.database.url(Role.OPS)}
         if entry.role is Role.OPERATOR:
             values |= {Env.OPERATOR_DATABASE_URL: self.database.url(Role.OPERATOR)}
-        if entry is entries.SWEEPER and self.stage.retention_days is not None:
-            values |= {Env.RETENTION_DAYS: str(self.stage.retention_days)}
+        if entry is entries.SWEEPER:
+            values |= {Env.IMPLICIT_SESSION_DAYS: str(self.stage.implicit_session_days)}
+            values |= {Env.RETENTION_DAYS: str(days)} if (days := self.stage.retention_days) is not None else {}
         return values
 
     def _identity(self, entry: Entry) -> Mapping[str, str]:

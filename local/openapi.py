@@ -20,6 +20,7 @@ from shared.names import API_PREFIX, VERSION
 _OPEN = (f"{API_PREFIX}/health",)
 _BEARER = {"type": "http", "scheme": "bearer", "description": "A JWT of the issuer, or an API key."}
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
+_OPENAI_PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAiProblemView"}}}
 _MESSAGE = {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayMessage"}}}
 _GATEWAY_MESSAGE = {
     "title": "GatewayMessage",
@@ -76,8 +77,12 @@ def _say_problems(path: str, operation: dict[str, Any]) -> None:
         theirs |= {"401"}
     for status in sorted(ours | theirs):
         said = responses.get(status, {}).get("content", {}) if path in _OPEN else {}
-        content = said | (_PROBLEM if status in ours else {}) | (_MESSAGE if status in theirs else {})
-        if said and status in theirs:
+        if path.startswith("/v1/") and status in ours:
+            said = _OPENAI_PROBLEM
+        elif status in ours:
+            said = said | _PROBLEM
+        content = said | (_MESSAGE if status in theirs else {})
+        if "application/json" in said and status in theirs:
             both = [said["application/json"]["schema"], _MESSAGE["application/json"]["schema"]]
             content = {"application/json": {"schema": {"anyOf": both}}}
         responses[status] = {"description": HTTPStatus(int(status)).phrase, "content": content}
@@ -104,6 +109,7 @@ def _link(paths: dict[str, Any]) -> None:
 _DESCRIPTION = (
     "A council of LLM agents. Errors are application/problem+json with a stable `code`; what the gateway itself "
     'refuses (401, 413, 429, 503) is `{"message": "..."}`. Times are RFC 3339 in UTC, money is a decimal string in USD.'
+    ' Under /v1, errors are OpenAI\'s `{"error": {...}}` with the same codes.'
 )
 
 

@@ -19,6 +19,8 @@ them into problem+json, and no route holds a try/except.
     ├── NotFound                 404 not_found
     ├── AgentExists              409 agent_exists
     ├── KeyExists                409 key_exists
+    ├── Unsupported              400 unsupported
+    ├── UnknownModel             404 unknown_model
     ├── VersionMismatch          412 version_mismatch
     ├── TurnConflict             409 turn_conflict
     ├── TurnEnded                409 turn_ended
@@ -157,6 +159,20 @@ class KeyExists(PantheonError):
 
     status = 409
     code = "key_exists"
+
+
+class Unsupported(PantheonError):
+    """The request asks for something that this call does not offer."""
+
+    status = 400
+    code = "unsupported"
+
+
+class UnknownModel(PantheonError):
+    """There is no enabled agent, no council and no alias with this name."""
+
+    status = 404
+    code = "unknown_model"
 
 
 class VersionMismatch(PantheonError):

@@ -30,6 +30,7 @@ class Route(NamedTuple):
 ROUTES: Final = (
     Route("POST", f"{API_PREFIX}/sessions/{{session_id}}/turns", "turns", is_streamed=True),
     Route("POST", "/v1/chat/completions", "turns", is_streamed=True),
+    Route("ANY", "/v1/{proxy+}", "api"),
     Route("ANY", "/mcp", "turns", is_streamed=True),
     Route("ANY", f"{API_PREFIX}/admin/{{proxy+}}", "admin"),
     Route("ANY", f"{API_PREFIX}/{{proxy+}}", "api"),
@@ -51,8 +52,14 @@ CORS_REQUEST_HEADERS: Final = (
     "If-Match",
     "Last-Event-ID",
     "Prefer",
+    # Names of conversations.
+    *("X-Conversation-Id", "X-OpenWebUI-Chat-Id", "X-Session-Id", "X-Chat-Id"),
+    # OpenAI's SDK sends these from a browser, too.
+    *("OpenAI-Organization", "OpenAI-Project", "X-Stainless-Arch", "X-Stainless-Helper-Method", "X-Stainless-Lang"),
+    *("X-Stainless-OS", "X-Stainless-Package-Version", "X-Stainless-Retry-Count", "X-Stainless-Runtime"),
+    *("X-Stainless-Runtime-Version", "X-Stainless-Timeout"),
 )
-CORS_RESPONSE_HEADERS: Final = ("Location", "Link", "Retry-After", "ETag", "Idempotency-Replayed")
+CORS_RESPONSE_HEADERS: Final = ("Location", "Link", "Retry-After", "ETag", "Idempotency-Replayed", "X-Should-Retry")
 
 
 class Env(StrEnum):
@@ -94,6 +101,7 @@ class Env(StrEnum):
     SUMMARY_AFTER_TOKENS = "PANTHEON_SUMMARY_AFTER_TOKENS"
     TENANT_ACTIVE_TURNS = "PANTHEON_TENANT_ACTIVE_TURNS"
     RETENTION_DAYS = "PANTHEON_RETENTION_DAYS"
+    IMPLICIT_SESSION_DAYS = "PANTHEON_IMPLICIT_SESSION_DAYS"
     TURN_MAX_CALLS = "PANTHEON_TURN_MAX_CALLS"
     TURN_MAX_TOKENS = "PANTHEON_TURN_MAX_TOKENS"
     TURN_MAX_USD = "PANTHEON_TURN_MAX_USD"

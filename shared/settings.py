@@ -126,6 +126,8 @@ class OperationsSettings(Environment):
     ops_database_url: str
     # Sessions that nobody has touched for so many days are deleted; without it, none is.
     retention_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
+    # The same for sessions that no person made: those of chat programs, and of plain calls.
+    implicit_session_days: Annotated[int, Field(ge=1, le=36_500)] = 7
 
 
 class OperatorSettings(Environment):

@@ -38,6 +38,7 @@ BREAKS: Mapping[str, LiteralString] = {
         UPDATE turns SET response = (response::jsonb || '{"cost_usd": "0.1"}')::text""",
     "the text of a posted call has left the journal": "UPDATE llm_calls SET output = 'Roses.' WHERE step = 1",
     "of a deleted session no text is left once its turns have ended": "UPDATE sessions SET deleted_at = now()",
+    "of a plain call no text is left once it has ended": "UPDATE turns SET mode = 'call' WHERE turn_index = 2",
     "what is rolled up is what the ledger says": """
         INSERT INTO usage_rolled_up VALUES (true, date_trunc('hour', now(), 'UTC') + interval '1 hour')""",
     "an active turn is dispatched within five minutes of its time": """UPDATE turns

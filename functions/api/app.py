@@ -2,14 +2,26 @@
 
 from fastapi.routing import APIRoute
 
-from functions.api import agents, api_keys, budget, councils, events, export, history, sessions, status, usage
+from functions.api import (
+    agents,
+    api_keys,
+    budget,
+    councils,
+    events,
+    export,
+    history,
+    openai_models,
+    sessions,
+    status,
+    usage,
+)
 from functions.http import create_app
 from shared.names import API_PREFIX
 
-# Posting a turn is another function's.
-_POST_TURN = APIRoute(f"{API_PREFIX}/sessions/{{session_id}}/turns", lambda: None, methods=["POST"])
+# Asking models is another function's.
+_ASKING = (f"{API_PREFIX}/sessions/{{session_id}}/turns", "/v1/chat/completions")
 
-app = create_app("Pantheon", elsewhere=[_POST_TURN])
+app = create_app("Pantheon", elsewhere=[APIRoute(path, lambda: None, methods=["POST"]) for path in _ASKING])
 # What is read most is matched first: a route that is not the path's still costs a comparison.
-for noun in (history, events, sessions, agents, councils, status, export, budget, usage, api_keys):
+for noun in (history, events, sessions, agents, councils, status, export, budget, usage, api_keys, openai_models):
     app.include_router(noun.router)

@@ -25,7 +25,10 @@ from shared.names import API_PREFIX
 
 router = APIRouter(prefix=f"{API_PREFIX}/sessions", route_class=StrictRoute)
 
-_SHOWN = ("title", "mode", "agent_keys", "fan_out", "chair_key", "created_by", "visibility")
+_SHOWN = (
+    *("title", "mode", "agent_keys", "fan_out", "chair_key", "created_by", "visibility"),
+    *("origin", "model", "imported"),
+)
 
 
 @router.get("", response_model=PageOf[SessionView])

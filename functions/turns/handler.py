@@ -1,7 +1,5 @@
-"""Lambda entry point of the turns function: POST /sessions/{session_id}/turns and nothing else."""
+"""Lambda entry point of the turns function: it answers the routes that ask models."""
 
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -12,28 +10,23 @@ with importing():
     from fastapi import Header, Request, Response
 
     from functions.accept import prefers
-    from functions.dispatch import dispatch
     from functions.http import base_path, create_app, streaming_handler
     from functions.requests import CurrentCaller, SessionId
     from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, TurnView
-    from functions.server_sent_events import MEDIA_TYPE
-    from functions.turns.live import LiveTurn, answer_live
-    from shared import telemetry
+    from functions.server_sent_events import MEDIA_TYPE, EventWriter
+    from functions.turns import completions
+    from functions.turns.live import LiveTurn, open_live
+    from functions.turns.running import conclude, seconds_left
     from shared.db.engine import database
-    from shared.domain.message import TurnMessage
-    from shared.domain.outcome import TurnOutcome
     from shared.errors import InvalidMessage
     from shared.llm.providers import provider
     from shared.names import API_PREFIX
     from shared.roster.fields import Text
-    from shared.settings import settings
     from shared.turns.accept import TurnRequest
     from shared.turns.run import Runner, take_turn
 
-# The end of an invocation, in seconds: after the turn, its last bytes go to the client.
-_AFTER_S = 2.0
-
 app = create_app("Pantheon turns")
+app.include_router(completions.router)
 
 _PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {"model": ProblemView} for status in (400, 402, 404, 409, 410, 422, 429, 503)
@@ -92,22 +85,15 @@ async def post_turn(
         later=_wants_later(prefer or ""),
         api_key_id=UUID(caller.key_id) if caller.key_id else None,
     )
-    take = partial(take_turn, Runner(database(), provider(), _seconds_left(request)), posted)
-    conclude = partial(_conclude, caller.tenant_id)
+    take = partial(take_turn, Runner(database(), provider(), seconds_left(request)), posted)
     headers = partial(_headers, f"{base_path(request.scope)}{API_PREFIX}/turns")
     if prefers(MEDIA_TYPE, request.headers.get("accept", "")) and not posted.later:
-        return answer_live(LiveTurn(take, conclude), headers)
+        opened = open_live(LiveTurn(take, partial(conclude, caller.tenant_id)))
+        return opened.answer(EventWriter(), headers(opened.turn_id, opened.replayed))
     outcome = take()
-    conclude(outcome)
+    conclude(caller.tenant_id, outcome)
     status = 201 if outcome.ended else 202
     return Response(outcome.body, status, headers(outcome.turn_id, outcome.replayed), "application/json")
-
-
-def _conclude(tenant_id: str, outcome: TurnOutcome) -> None:
-    """Tell metrics and queue of the turn's outcome."""
-    telemetry.emit(outcome)
-    if outcome.handed_over:
-        dispatch([TurnMessage(outcome.turn_id, tenant_id)], outcome.wait_s)
 
 
 def _headers(turns: str, turn_id: UUID, replayed: bool) -> dict[str, str]:
@@ -121,18 +107,6 @@ def _headers(turns: str, turn_id: UUID, replayed: bool) -> dict[str, str]:
 def _wants_later(prefer: str) -> bool:
     """Whether one of the preferences, which may have parameters, is not to wait."""
     return "respond-async" in {preference.partition(";")[0].strip().lower() for preference in prefer.split(",")}
-
-
-def _seconds_left(request: Request) -> Callable[[], float]:
-    """What a posted turn may still take here: the setting, and never more than this invocation has for it."""
-    started, context = time.monotonic(), request.scope["aws.context"]
-    limit = settings().turn_seconds
-
-    def seconds_left() -> float:
-        invocation_s = float(context.get_remaining_time_in_millis()) / 1000 - _AFTER_S
-        return min(limit - (time.monotonic() - started), invocation_s)
-
-    return seconds_left
 
 
 handler = streaming_handler(app)

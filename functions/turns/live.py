@@ -1,4 +1,4 @@
-"""Answers a posted turn with its events, while a thread of its own runs it.
+"""Answers a posted turn while a thread of its own runs it. An encoder writes the turn's events.
 
 The response ends only after the thread has: Lambda stops a process that has answered. A client that is gone changes
 nothing for the turn.
@@ -7,21 +7,33 @@ nothing for the turn.
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 from uuid import UUID
 
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from functions.http import problem_of
-from functions.server_sent_events import COMMENT, HEADERS, MEDIA_TYPE, encode
+from functions.problems import problem_of
+from functions.server_sent_events import COMMENT, HEADERS, MEDIA_TYPE
 from functions.turns.feed import Feed
 from shared.domain.outcome import TurnOutcome
 from shared.domain.turn_events import Delta, Event, Listener
 
 # A connection without a byte for longer may be taken for a dead one.
 COMMENT_S: Final = 15.0
-_LAST: Final = ("turn.ended", "turn.handed_over")
+
+
+class Encoder(Protocol):
+    """Writes one turn as text/event-stream."""
+
+    def encode(self, item: Event | Delta, /) -> bytes:
+        """Write an event, as nothing if the client is not told of it."""
+        ...
+
+    def fail(self, problem: str, /) -> bytes:
+        """Write the error that ended the turn's thread."""
+        ...
 
 
 class LiveTurn:
@@ -60,34 +72,49 @@ class LiveTurn:
             self._feed.end()
 
 
-def answer_live(turn: LiveTurn, headers: Callable[[UUID, bool], Mapping[str, str]]) -> Response:
-    """The response to a turn that was not refused. `headers` takes its id, and whether it was answered before.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A turn that was not refused. `events` are its first. `outcome` is set if the turn was over for this process when
+    it was told."""
 
-    Raises the error of a turn that was refused."""
-    first = turn.first()
+    turn: LiveTurn
+    events: list[Event | Delta]
+    turn_id: UUID
+    outcome: TurnOutcome | None
+
+    @property
+    def replayed(self) -> bool:
+        return self.outcome is not None and self.outcome.replayed
+
+    def answer(self, encoder: Encoder, headers: Mapping[str, str]) -> Response:
+        """The response that streams the turn."""
+        return _EventStream(self, encoder, headers)
+
+
+def open_live(turn: LiveTurn) -> Opened:
+    """Wait until the turn is known. Raises the error of a turn that was refused."""
+    events = turn.first()
     try:
-        (opening,) = [event for event in first[:1] if isinstance(event, Event)]
+        (opening,) = [event for event in events[:1] if isinstance(event, Event)]
         shown = json.loads(opening.data)
-        if shown["status"] not in ("accepted", "running"):
-            # It had ended before it was told, so that its outcome is there in a moment.
+        told = {event.name for event in events if isinstance(event, Event)}
+        if shown["status"] not in ("accepted", "running") or "turn.handed_over" in told:
+            # It is over for this process, so that its outcome is there in a moment.
             turn.join()
-        replayed = turn.outcome is not None and turn.outcome.replayed
-        return _EventStream(turn, first, headers(UUID(shown["id"]), replayed))
+        return Opened(turn, events, UUID(shown["id"]), turn.outcome)
     except BaseException:
         turn.join()
         raise
 
 
 class _EventStream(Response):
-    """`first` are the first events of `turn`."""
-
     media_type = MEDIA_TYPE
 
-    def __init__(self, turn: LiveTurn, first: list[Event | Delta], headers: Mapping[str, str]) -> None:
+    def __init__(self, opened: Opened, encoder: Encoder, headers: Mapping[str, str]) -> None:
         self.status_code, self.background = 200, None
         # There is no body here, and so no Content-Length.
         self.init_headers({**HEADERS, **headers})
-        self._turn, self._first = turn, first
+        self._opened, self._encoder = opened, encoder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         try:
@@ -96,18 +123,14 @@ class _EventStream(Response):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._turn.join()
+            self._opened.turn.join()
 
     def _pieces(self, scope: Scope) -> Iterator[bytes]:
-        events: list[Event | Delta] | None = self._first
-        last: Event | None = None
+        turn = self._opened.turn
+        events: list[Event | Delta] | None = self._opened.events
         while events is not None:
-            told = [event for event in events if isinstance(event, Event) and event.id is not None]
-            last = told[-1] if told else last
-            yield b"".join(map(encode, events)) or COMMENT
-            events = self._turn.next()
-        if self._turn.error is not None:
-            # Whatever failed after the turn's last event is in the log. The client has all that it waits for.
-            problem = problem_of(scope, self._turn.error)
-            if last is None or last.name not in _LAST:
-                yield encode(Event("error", problem, last.id if last else None))
+            # After an event that the client is not told of, a comment keeps the connection alive.
+            yield b"".join(map(self._encoder.encode, events)) or COMMENT
+            events = turn.next()
+        if turn.error is not None and (last := self._encoder.fail(problem_of(scope, turn.error))):
+            yield last

@@ -21,4 +21,4 @@ class Actor:
     @property
     def params(self) -> dict[str, object]:
         """The parameters of the predicates that name the actor."""
-        return {"a_user_id": self.user_id, "a_is_admin": self.is_admin}
+        return {"a_user_id": self.user_id, "a_is_admin": self.is_admin, "a_is_service": not self.user_id}

@@ -26,10 +26,21 @@ class PastTurn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """How the agents are asked in one turn: their output cap in tokens at most, and the temperature of those that have
+    none. `messages` are the whole prompt of a call without a session."""
+
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    messages: tuple[Mapping[str, str], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """`roster` holds the enabled agents by key, in the session's order; `history` is oldest first.
     `parallel`: agents that do not depend on each other are asked at the same time. `summary` is the newest,
-    and stands for the turns up to its index. `chair_key` is who concludes in mode `council`; None: the first."""
+    and stands for the turns up to its index. `chair_key` is who concludes in mode `council`; None: the first.
+    `instructions` are the chat program's system messages."""
 
     roster: Mapping[str, Agent]
     history: tuple[PastTurn, ...]
@@ -38,6 +49,8 @@ class Conversation:
     parallel: bool = False
     summary: Summary | None = None
     chair_key: str | None = None
+    options: Options = Options()
+    instructions: str | None = None
 
     @property
     def chair(self) -> str:

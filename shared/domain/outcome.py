@@ -20,6 +20,7 @@ class CallFigures:
     usage: Usage
     seconds: float
     started: float
+    call_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ Account = Literal["tenant", "platform", "suspense"]
 CallStatus = Literal["intent", "succeeded", "unbilled", "unknown"]
 Verdict = Literal["reply", "failed"]
 
+# The mode of a call without a session: one alias, asked as it is.
+CALL: Final = "call"
 # The mode whose members rank each other's answers, and whose chair concludes.
 COUNCIL: Final = "council"
 # The stop reason of a reply that was cut because it, or its turn, is too long.

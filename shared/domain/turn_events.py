@@ -23,12 +23,13 @@ _ID: Final = re.compile(r"[01](?:\.[0-9]{1,4}c?){0,200}")
 @dataclass(frozen=True, slots=True)
 class Event:
     """`data` is one line of JSON. `id` is what the client has seen up to here, None for a reset. `position` is that of
-    the reply that the event is about."""
+    the reply that the event is about. A `reply.started` has the `call_id` of its call."""
 
     name: EventName
     data: str
     id: str | None
     position: int | None = None
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Retention: delete sessions that nobody has touched for long, and remove API keys that ended long ago.
+"""Retention: delete sessions that nobody has touched for long, and remove API keys that ended long ago. Sessions that
+no person made, those of chat programs and plain calls, have a time of their own.
 
 A session is deleted as its client would delete it. Each is deleted in its own transaction, so locks stay short. The
 conditions are checked again under the session's lock, so a session in use is kept.
@@ -14,24 +15,24 @@ _BATCH = 100
 _KEYS = 1000
 
 
-def delete_untouched(db: Database, days: int | None, seconds: float) -> int:
+def delete_untouched(db: Database, days: int | None, seconds: float, *, implicit: bool = False) -> int:
     """Delete the sessions of every tenant that nobody has touched for `days`, oldest first, for so many seconds at
-    most; None keeps all. `db` is in the role for operations. Returns how many went. What is left is for the next run.
-    """
+    most; None keeps all. `implicit`: only those that no person made. `db` is in the role for operations. Returns how
+    many went. What is left is for the next run."""
     if days is None:
         return 0
     until, deleted = time.monotonic() + seconds, 0
     while time.monotonic() < until:
-        gone = _delete_batch(db, days, until)
+        gone = _delete_batch(db, days, until, implicit=implicit)
         if not gone:
             break
         deleted += gone
     return deleted
 
 
-def _delete_batch(db: Database, days: int, until: float) -> int:
+def _delete_batch(db: Database, days: int, until: float, *, implicit: bool) -> int:
     gone = 0
-    for row in load_untouched_sessions(db, days, _BATCH):
+    for row in load_untouched_sessions(db, days, _BATCH, implicit=implicit):
         if time.monotonic() >= until:
             break
         gone += record_session_expiry(db, row["tenant_id"], row["id"], days)

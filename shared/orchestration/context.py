@@ -9,7 +9,7 @@ A prompt begins with the agent's previous prompt, unless a summary replaces turn
 Providers cache such prefixes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import chain, groupby
 from operator import attrgetter
@@ -41,6 +41,9 @@ _RANKING = """
 The agents ranked the answers without knowing whose they were. By mean rank, the best first: {ranked}."""
 
 
+_TOLD = "The user has set up this conversation so. Follow it where your role, which stands behind it, allows."
+
+
 class _Part(NamedTuple):
     """A piece of a message. `alone` is its text if it is the whole message, `beside` its text next to other pieces."""
 
@@ -60,8 +63,10 @@ class Context:
 
     def for_agent(self, agent: Agent, earlier: Sequence[Said], room: int) -> tuple[Message, ...]:
         """The messages of one agent's call, system first, then user and assistant by turns. `room` is in estimated
-        tokens."""
-        system = Message("system", f"{_COUNCIL.format(name=agent.name)}\n\n{agent.role_prompt}")
+        tokens. A call without a session has its own messages."""
+        if (plain := self._conversation.options.messages) is not None:
+            return tuple(map(_plain, plain))
+        system = Message("system", f"{_COUNCIL.format(name=agent.name)}\n\n{self._instructions}{agent.role_prompt}")
         return self._fitted(system, agent.key, earlier, room)
 
     def for_chair(
@@ -72,7 +77,7 @@ class Context:
         names = {said.agent_key: said.name for said in answers}
         ranked = ", ".join(f"{names[each.agent_key]} ({each.average_rank:.2f})" for each in standings)
         ranking = _RANKING.format(ranked=ranked) if ranked else ""
-        text = f"{_COUNCIL.format(name=agent.name)}\n\n{_CHAIR}{ranking}\n\n{agent.role_prompt}"
+        text = f"{_COUNCIL.format(name=agent.name)}\n\n{_CHAIR}{ranking}\n\n{self._instructions}{agent.role_prompt}"
         system = Message("system", text)
 
         def build(texts: Sequence[str]) -> tuple[Message, ...]:
@@ -115,6 +120,12 @@ class Context:
         return self._made[own_key, number]
 
     @cached_property
+    def _instructions(self) -> str:
+        """The chat program's system messages. They are the user's, so they are quoted."""
+        told = self._conversation.instructions
+        return f"{_TOLD}\n{quote_part('instructions', told).element}\n\n" if told else ""
+
+    @cached_property
     def _quoted_turns(self) -> list["_QuotedTurn"]:
         return [_quoted(turn.message, turn.replies, turn.together) for turn in self._conversation.unsummarised()]
 
@@ -150,6 +161,15 @@ def _turn(turn: _QuotedTurn, own_key: str | None) -> Iterator[_Part]:
     replies = sorted(turn.replies, key=lambda reply: reply[0] != own_key) if turn.together else turn.replies
     for key, quotation in replies:
         yield _Part("assistant", quotation.text, quotation.text) if key == own_key else _theirs(quotation)
+
+
+def _plain(line: Mapping[str, str]) -> Message:
+    match line["role"]:
+        case "system" | "developer":
+            return Message("system", line["content"])
+        case "assistant":
+            return Message("assistant", line["content"])
+    return Message("user", line["content"])
 
 
 def _theirs(quotation: Quotation) -> _Part:

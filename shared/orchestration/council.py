@@ -269,12 +269,13 @@ class Council:
             self.replies.append(reply_without_text(position, agent, "skipped", "unknown_model_alias"))
 
     def _ask(self, agent: Agent, position: int, earlier: Sequence[Said]) -> Ask:
+        options = self.conversation.options
         return Ask(
             step=self._step_of(position),
             purpose="agent",
             model_alias=agent.model_alias,
-            max_output_tokens=agent.max_output_tokens,
-            temperature=agent.temperature,
+            max_output_tokens=min(agent.max_output_tokens, options.max_output_tokens or agent.max_output_tokens),
+            temperature=options.temperature if agent.temperature is None else agent.temperature,
             build=partial(self._context.for_agent, agent, earlier),
             plan=self.current_plan,
             agent=agent,

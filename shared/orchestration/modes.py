@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from shared.catalog import catalog
 from shared.domain.conversation import Conversation
-from shared.domain.turn import COUNCIL, Plan
+from shared.domain.turn import CALL, COUNCIL, Plan
 from shared.errors import NoChair, RosterRefused
 from shared.orchestration.council import Council
 from shared.orchestration.reviews import MOST_MEMBERS
@@ -56,6 +56,11 @@ def council(council: Council) -> None:
     council.close(chair)
 
 
+def call(council: Council) -> None:
+    """The one alias of a call without a session."""
+    _ask_all(council, Plan(tuple(council.conversation.roster), "request"))
+
+
 def _check_council(conversation: Conversation) -> None:
     agent = conversation.roster.get(conversation.chair)
     if agent is None or agent.model_alias not in catalog():
@@ -92,6 +97,7 @@ MODES: Mapping[str, Callable[[Council], None]] = MappingProxyType(
         "roundtable": roundtable,
         "orchestrator": orchestrator,
         COUNCIL: Checked(council, _check_council),
+        CALL: call,
     }
 )
 # Those that ask their agents at the same time where the session's fan-out is parallel.

@@ -7,7 +7,7 @@ accepted together with the intent of its first call.
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.json_text import json_text
 from shared.domain.summary import Summary, stored_items
-from shared.domain.turn import TurnStatus
+from shared.domain.turn import CALL, TurnStatus
 from shared.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
@@ -34,6 +34,7 @@ from shared.errors import (
 )
 from shared.orchestration.modes import FANNED_OUT, MODES, check_roster
 from shared.settings import settings
+from shared.turns.chat import ChatRequest, called, imported_turns, options_as_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class TurnRequest:
     later: bool = False
     api_key_id: UUID | None = None
     is_admin: bool = False
+    chat: ChatRequest | None = None
 
     @property
     def actor(self) -> Actor:
@@ -59,6 +61,8 @@ class TurnRequest:
     def fingerprint(self) -> str:
         """What a key stands for: the same session and the same body."""
         content = [str(self.session_id), self.message, self.mode, self.agent_keys]
+        if self.chat is not None:
+            content.append(self.chat.request_hash.hex())
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -81,6 +85,13 @@ class Header:
     turn_index: int
     mode: str
     message: str
+    # The hash of a chat program's conversation with the message.
+    past: bytes | None = None
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether nothing of the turn's text is stored once it has ended."""
+        return self.mode == CALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,7 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         "b_tenant_id": request.tenant_id,
         "b_session_id": request.session_id,
         "b_idempotency_key": request.idempotency_key,
+        "b_is_chat": request.chat is not None,
         "b_turns_per_minute": settings().turns_per_minute,
         "b_active_turns": settings().tenant_active_turns,
         "b_history_turns": HISTORY_TURNS,
@@ -117,11 +129,13 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         raise InvalidRequest("agent_keys can be given in mode 'manual' only.")
     agents = loaded["agents"] or []
     unpinned = [agent.pop("unpinned") for agent in agents]
-    roster = _roster(agents, session["agent_keys"])
+    roster = _roster(agents, session["agent_keys"]) if mode != CALL else called(session["model"])
     _check_requested(request, session["agent_keys"], roster)
     conversation = conversation_of(
         loaded, roster, request.message, request.agent_keys, session["fan_out"], session["chair_key"]
     )
+    if request.chat is not None:
+        conversation = replace(conversation, options=request.chat.options)
     check_roster(MODES[mode], conversation)
     if loaded["active"]:
         active = loaded["active"]
@@ -130,7 +144,15 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         raise RateLimited(retry_after_s=math.ceil(loaded["rate_limited_s"]))
     if loaded["too_many_active_s"] is not None:
         raise TooManyActiveTurns(retry_after_s=max(1, math.ceil(loaded["too_many_active_s"])))
-    header = Header(turn_id, request.tenant_id, request.session_id, session["next_turn_index"], mode, request.message)
+    header = Header(
+        turn_id,
+        request.tenant_id,
+        request.session_id,
+        session["next_turn_index"],
+        mode,
+        request.message,
+        request.chat.past if request.chat else None,
+    )
     columns = _columns(request, header, session["fan_out"], roster, session["chair_key"])
     return Draft(header, conversation, {**columns, "t_unpinned": any(unpinned) or None})
 
@@ -154,8 +176,18 @@ def conversation_of(
         for turn in loaded["history"] or ()
     )
     summary = _summary(loaded["summary"]) if loaded["summary"] else None
+    session = loaded["session"] or {}
+    if session.get("imported") and (not history or history[0].turn_index == 1):
+        history = (*imported_turns(session["imported"], roster), *history)
     return Conversation(
-        MappingProxyType(roster), history, message, requested, fan_out == "parallel", summary, chair_key
+        roster=MappingProxyType(roster),
+        history=history,
+        message=message,
+        requested_agent_keys=requested,
+        parallel=fan_out == "parallel",
+        summary=summary,
+        chair_key=chair_key,
+        instructions=session.get("instructions"),
     )
 
 
@@ -208,6 +240,9 @@ def _columns(
         "t_plan": None,
         "t_api_key_id": request.api_key_id,
         "t_chair_key": chair_key,
+        "t_options": request.chat and options_as_json(request.chat.options),
+        "t_past": request.chat.past if request.chat else None,
+        "t_request_hash": request.chat and request.chat.request_hash,
         "t_turns_per_minute": settings().turns_per_minute,
         "t_active_turns": settings().tenant_active_turns,
         **request.actor.params,

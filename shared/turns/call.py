@@ -81,7 +81,7 @@ class Call:
 
     def figures(self) -> CallFigures:
         usage = self.answered().completion.usage
-        return CallFigures(self.purpose, self.model_alias, self.status, usage, self.seconds, self.started)
+        return CallFigures(self.purpose, self.model_alias, self.status, usage, self.seconds, self.started, self.call_id)
 
     def as_audit(self) -> dict[str, Any]:
         return {

@@ -6,7 +6,7 @@ turn is given up with its answers. If that fails too, it is given up without loa
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -26,12 +26,14 @@ from shared.db.protocol import (
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation
 from shared.domain.money import ZERO, rates_as_dict
-from shared.domain.turn import Plan
+from shared.domain.turn import CALL, Plan
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.turns.accept import Header, conversation_of
+from shared.turns.chat import CALL_PREFIX, called, options_of
 from shared.turns.journal import TurnJournal
 
-_NOTHING: Row = {"history": None, "summary": None}
+_NOTHING: Row = {"history": None, "summary": None, "session": None}
+_HEADER = ("id", "tenant_id", "session_id", "turn_index", "mode", "message", "past_before")
 # Default values for the columns that `forfeit.sql` does not return.
 _UNSAID: Row = {
     "verdict": None,
@@ -87,8 +89,11 @@ def _load(db: Database, turn: Row) -> Claimed:
         "b_roster": json.dumps(turn["roster"]),
     }
     loaded, calls = db.read_all(turn["tenant_id"], (LOAD_RESUMED_TURN, params), (LOAD_CALLS, {"b_id": turn["id"]}))
-    by_key = {agent["key"]: Agent(**agent) for agent in loaded[0]["agents"]}
-    roster = {pinned["key"]: by_key[pinned["key"]] for pinned in turn["roster"]}
+    if turn["mode"] == CALL:
+        roster = called(turn["roster"][0]["key"].removeprefix(CALL_PREFIX))
+    else:
+        by_key = {agent["key"]: Agent(**agent) for agent in loaded[0]["agents"]}
+        roster = {pinned["key"]: by_key[pinned["key"]] for pinned in turn["roster"]}
     plan = Plan.from_dict(turn["plan"]) if turn["plan"] else None
     return _claimed(db, turn, calls, loaded[0], roster, plan)
 
@@ -121,9 +126,12 @@ def _claimed(
 ) -> Claimed:
     requested = tuple(turn["requested_agent_keys"]) if turn["requested_agent_keys"] else None
     return Claimed(
-        header=Header(*(turn[name] for name in ("id", "tenant_id", "session_id", "turn_index", "mode", "message"))),
+        header=Header(*(turn[name] for name in _HEADER)),
         journal=TurnJournal.resumed(db, turn, calls),
-        conversation=conversation_of(loaded, roster, turn["message"], requested, turn["fan_out"], turn["chair_key"]),
+        conversation=replace(
+            conversation_of(loaded, roster, turn["message"], requested, turn["fan_out"], turn["chair_key"]),
+            options=options_of(turn["options"]),
+        ),
         plan=plan,
         given_up=turn["expired_claims"] >= FRUITLESS_CLAIMS,
     )

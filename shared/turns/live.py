@@ -117,7 +117,7 @@ class Live:
             "attempt": attempt,
         }
         self._progress = self._progress.with_reply(ask.position, Heard(attempt))
-        self._tell("reply.started", json_text(started), ask.position)
+        self._tell("reply.started", json_text(started), ask.position, request.call_id)
 
     def _tell_answered(self) -> None:
         """Tell the replies that are stored by now."""
@@ -133,6 +133,6 @@ class Live:
             self._progress = self._progress.with_reply(reply.position, replace(heard, completed=True))
             self._tell("reply.completed", json_text(reply.as_dict()), reply.position)
 
-    def _tell(self, name: EventName, data: str, position: int | None = None) -> None:
+    def _tell(self, name: EventName, data: str, position: int | None = None, call_id: str | None = None) -> None:
         self._has_begun = True
-        self._listener(Event(name, data, self._progress.as_id(), position))
+        self._listener(Event(name, data, self._progress.as_id(), position, call_id))

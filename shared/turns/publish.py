@@ -13,6 +13,7 @@ from uuid6 import uuid7
 
 from shared.db.engine import Database, Params
 from shared.db.protocol import PUBLISH
+from shared.domain.chat import Line, extended, shown
 from shared.domain.json_text import json_text
 from shared.domain.money import Usage, format_usd
 from shared.domain.problem import Problem, problem
@@ -39,7 +40,8 @@ def publish(
         params = {
             **journal.fence(),
             **journal.outcome(),
-            **_params(turn, journal, council.summary, deleted=deleted),
+            **_params(turn, journal, council.summary, deleted=deleted or header.is_forgotten),
+            **_chat_params(header, turn),
             **limits(),
             "t_saw_cancel": cancelled,
             "t_saw_delete": deleted,
@@ -50,10 +52,10 @@ def publish(
             if deleted:
                 raise SessionDeleted
             if not journal.undecided:
-                return turn, params["t_response"]
+                return turn, params["t_response"] or turn.as_json()
             tenant_usd, platform_usd = Decimal(row["tenant_usd"]), Decimal(row["platform_usd"])
             # The stored head, because a turn that is built again from replies that were cut may cut them once more.
-            body = closed(params["t_response_head"], tenant_usd, platform_usd)
+            body = closed(params["t_response_head"] or turn.head(), tenant_usd, platform_usd)
             return replace(turn, cost_usd=tenant_usd, platform_cost_usd=platform_usd), body
         if "cancelled" not in row:
             raise Stopped(publish=False)
@@ -62,6 +64,13 @@ def publish(
             # The stored lost calls still differ from this journal, and reloading found no new outcome. Stop, so that
             # the loop ends.
             raise PublishFailed
+
+
+def _chat_params(header: Header, turn: Turn) -> dict[str, Any]:
+    """What a chat program's next request finds the turn by: the conversation with its answer, if there is one."""
+    is_shown = header.past is not None and turn.status == "completed"
+    past = extended(header.past or b"", [Line("assistant", shown(turn))]) if is_shown else None
+    return {"t_past_after": past, "t_is_forgotten": header.is_forgotten}
 
 
 def build_turn(

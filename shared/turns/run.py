@@ -141,7 +141,7 @@ def _hold(header: Header, journal: TurnJournal, council: Council, mode: Callable
             error = AssertionError("The mode asked no agent.")
     if error is not None:
         return [(MODE_FAILED, error)]
-    error = _run_own(council, partial(_summarise, header, council))
+    error = None if header.is_forgotten else _run_own(council, partial(_summarise, header, council))
     return [] if error is None else [("summary failed", error)]
 
 

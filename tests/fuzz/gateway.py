@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from starlette.types import Scope
 
-from functions.http import PROBLEM_JSON
+from functions.problems import PROBLEM_JSON
 from local.gateway.event import build_event, build_response
 from local.gateway.routes import find
 from shared.domain.identifier import is_identifier

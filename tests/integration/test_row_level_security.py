@@ -30,6 +30,7 @@ ROLES = {
     "invocation_log_hours": [Role.OPS],
     "api_keys": [Role.APP, Role.AUTH, Role.OPS],
     "councils": [Role.APP],
+    "conversations": [Role.APP],
     **{name: [Role.APP, Role.OPERATOR, Role.OPS] for name in OPERATOR},
 }
 TENANT_TABLES = {name: table for name, table in metadata.tables.items() if name not in OPERATIONS}
@@ -52,6 +53,8 @@ ALLOWED = {
     "agent_versions": {"DELETE"},
     # All but its key, by a grant of these columns.
     "councils": set(),
+    # The session that it means, by a grant of that column.
+    "conversations": set(),
     "sessions": {"UPDATE", "DELETE"},
     "turns": {"UPDATE"},
     "llm_calls": {"UPDATE"},
@@ -109,6 +112,7 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
             """INSERT INTO councils (tenant_id, key, name, mode, agent_keys, fan_out, version)
             SELECT tenant_id, 'panel', 'Panel', 'council', agent_keys, fan_out, 1 FROM sessions"""
         )
+        room.owner.execute("INSERT INTO conversations SELECT tenant_id, user_id, 'Chat', id FROM sessions")
         room.owner.execute("INSERT INTO waits SELECT tenant_id, 1, now() FROM sessions")
         for spans in ("usage_hourly", "usage_daily", "usage_hours", "usage_days"):
             room.owner.execute(f"INSERT INTO {spans} {_sums_of(spans)} FROM sessions".encode())
@@ -398,7 +402,7 @@ def test_the_ledgers_view_shows_what_its_reader_may_see(
 # A column of tables of which operations do not see all, and None where they see nothing.
 OPERATIONS_SEE = {
     **dict.fromkeys(("agents", "agent_versions", "audit_events", "tenants", "waits", "summaries", "replies")),
-    **dict.fromkeys(("budget_settlements", "councils")),
+    **dict.fromkeys(("budget_settlements", "councils", "conversations")),
     **dict.fromkeys(("sessions", "turns", "llm_calls"), "tenant_id"),
     **dict.fromkeys(("budget_holds", "budgets"), "payer"),
 }

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from functions.http import PROBLEM_JSON
+from functions.problems import PROBLEM_JSON
 from local.gateway.worker import LambdaContext
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -67,3 +67,13 @@ def problem_of(answer: dict[str, Any], status: int, code: str) -> dict[str, Any]
     assert problem["request_id"] == REQUEST_ID
     assert "Traceback" not in answer["body"]
     return problem
+
+
+def openai_error_of(answer: dict[str, Any], status: int, code: str) -> dict[str, Any]:
+    """The error in OpenAI's form, checked for what all of them have in common."""
+    error: dict[str, Any] = body_of(answer)["error"]
+    assert (answer["statusCode"], error["code"]) == (status, code)
+    assert list(error) == ["message", "type", "param", "code"]
+    assert isinstance(error["message"], str)
+    assert "Traceback" not in answer["body"]
+    return error

@@ -84,7 +84,8 @@ def test_an_attempt_is_used_up_by_an_outcome_unless_it_came_too_late(call: Call,
 
 def test_what_is_told_of_a_call_is_how_long_it_took_and_when_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.turns.call.time", SimpleNamespace(monotonic=iter([100.0, 107.5]).__next__))
-    assert ended(None, "reply").figures() == CallFigures("agent", "fast", "succeeded", USAGE, 7.5, 100.0)
+    call = ended(None, "reply")
+    assert call.figures() == CallFigures("agent", "fast", "succeeded", USAGE, 7.5, 100.0, call.call_id)
 
 
 @pytest.mark.parametrize(

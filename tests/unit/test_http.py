@@ -11,7 +11,7 @@ import pytest
 
 from functions.api import status
 from local.gateway.worker import LambdaContext
-from tests.unit.gateway import Handler, body_of, event, problem_of, request
+from tests.unit.gateway import Handler, body_of, event, openai_error_of, problem_of, request
 
 SESSION = "/api/v1/sessions/019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
 TURN = "/api/v1/turns/019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
@@ -95,11 +95,12 @@ class TestRoutes:
     ) -> None:
         refuse = admin if "/admin/" in path else api
         answer = refuse(request("OPTIONS", re.sub(r"\{key\}", "writer", path)), context)
-        problem_of(answer, 405, "method_not_allowed")
+        refused = openai_error_of if path.startswith("/v1/") else problem_of
+        refused(answer, 405, "method_not_allowed")
         assert set(answer["headers"]["allow"].split(", ")) == {method.upper() for method in DOCUMENT["paths"][path]}
 
     @pytest.mark.parametrize(("method", "code"), [("GET", 405), ("POST", 404)])
-    def test_the_turns_function_knows_one_route(
+    def test_the_turns_function_knows_no_other_route(
         self, turns: Handler, context: LambdaContext, method: str, code: int
     ) -> None:
         path = f"{SESSION}/turns" if code == 405 else "/api/v1/agents"

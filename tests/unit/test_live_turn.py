@@ -198,7 +198,7 @@ def test_error_after_the_first_event_is_an_event_and_ends_the_stream(
 
 def test_turn_that_is_handed_over_is_sent_to_the_queue(post: Post, environment: pytest.MonkeyPatch) -> None:
     sent: list[tuple[object, float]] = []
-    environment.setattr("functions.turns.handler.dispatch", lambda *message: sent.append(message))
+    environment.setattr("functions.turns.running.dispatch", lambda *message: sent.append(message))
     handed_over = TurnOutcome(TURN_ID, "running", RUNNING, handed_over=True, wait_s=4.5)
     found = stream_of(post(playing(STARTED, Event("turn.handed_over", RUNNING, "0"), outcome=handed_over)))
     assert [each["event"] for each in read(found.body)] == ["turn", "turn.handed_over"]
@@ -213,7 +213,7 @@ def test_failure_after_the_last_event_is_only_logged(
     def fail(_: TurnOutcome) -> None:
         raise LookupError(SECRET)
 
-    environment.setattr("functions.turns.handler.telemetry.emit", fail)
+    environment.setattr("functions.turns.running.telemetry.emit", fail)
     found = read(stream_of(post(playing(STARTED, LAST))).body)
     assert [each["event"] for each in found] == ["turn", "turn.ended"]
     (line,) = log_lines()
@@ -257,7 +257,7 @@ def test_stream_ends_only_when_the_turns_thread_has(post: Post, environment: pyt
         time.sleep(0.1)
         emitted.append(outcome)
 
-    environment.setattr("functions.turns.handler.telemetry.emit", emit)
+    environment.setattr("functions.turns.running.telemetry.emit", emit)
     slow = Slow()
     slow.go_on.set()
     for _ in stream_of(post(slow)).body:
@@ -268,7 +268,7 @@ def test_stream_ends_only_when_the_turns_thread_has(post: Post, environment: pyt
 
 def test_turn_goes_on_to_its_end_when_the_stream_is_closed(post: Post, environment: pytest.MonkeyPatch) -> None:
     emitted: list[TurnOutcome] = []
-    environment.setattr("functions.turns.handler.telemetry.emit", emitted.append)
+    environment.setattr("functions.turns.running.telemetry.emit", emitted.append)
     slow = Slow()
     body = stream_of(post(slow)).body
     next(body)

@@ -10,7 +10,7 @@ import pytest
 
 from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation
-from shared.domain.turn import Plan
+from shared.domain.turn import CALL, Plan
 from shared.errors import NoChair, RosterRefused
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES, Checked, check_roster, roundtable
@@ -44,7 +44,8 @@ def test_the_documented_debate_asks_twice_in_turn_and_then_the_judge() -> None:
 
 def test_every_mode_of_the_document_is_registered_and_the_other_way_round() -> None:
     table = DOCUMENT.read_text().partition("| mode | agents that answer |")[2].partition("\n\n")[0]
-    assert set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == set(MODES)
+    # No client chooses the mode of plain calls.
+    assert {*re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE), CALL} == set(MODES)
 
 
 def conversation(roster: Mapping[str, Agent], chair_key: str | None = None) -> Conversation:

@@ -77,6 +77,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
         Env.OPERATOR_DATABASE_URL: "postgresql://operator@db/pantheon",
         Env.RETENTION_DAYS: "30",
+        Env.IMPLICIT_SESSION_DAYS: "3",
         Env.INVOCATION_LOG: "s3://logs/council/AWSLogs/123456789012/BedrockModelInvocationLogs/eu-central-1",
         Env.QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/turns",
     }
@@ -109,7 +110,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     counts = {name: int(value) for name, value in given.items() if value.isdecimal()}
     assert read == {**given, **counts, Env.TURN_SECONDS: 12.5, Env.MAX_CALL_S: 3.0, Env.TURN_MAX_USD: Decimal("2.5")}
     assert operations_settings().ops_database_url == of_operations[Env.OPS_DATABASE_URL]
-    assert operations_settings().retention_days == 30
+    assert (operations_settings().retention_days, operations_settings().implicit_session_days) == (30, 3)
     assert operator_settings().operator_database_url == of_operations[Env.OPERATOR_DATABASE_URL]
     budgets = budget_settings()
     assert (budgets.default_cap_usd, budgets.platform_allowance_usd) == (Decimal(250), Decimal("7.5"))

@@ -8,7 +8,7 @@ import pytest
 
 from functions.api import status
 from local.gateway.worker import LambdaContext
-from tests.unit.gateway import Handler, body_of, problem_of, request
+from tests.unit.gateway import Handler, body_of, openai_error_of, problem_of, request
 
 PATHS = json.loads(status.OPENAPI.read_text())["paths"]
 ID = "019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
@@ -27,6 +27,7 @@ BODIES: dict[tuple[str, str], Mapping[str, object]] = {
     ("PATCH", "/api/v1/sessions/{session_id}"): {},
     ("POST", "/api/v1/sessions/{session_id}/turns"): {"message": "Hello."},
     ("POST", "/api/v1/api-keys"): {"name": "CI"},
+    ("POST", "/v1/chat/completions"): {"model": "writer", "messages": [{"role": "user", "content": "Hello."}]},
     ("PUT", "/api/v1/budget"): LIMIT,
     ("PUT", "/api/v1/admin/tenants/{tenant_id}/cap"): LIMIT,
     ("PUT", "/api/v1/admin/platform/budget"): LIMIT,
@@ -39,7 +40,7 @@ def ask(api: Handler, admin: Handler, turns: Handler, context: LambdaContext) ->
 
     def asked(event: dict[str, object], _: LambdaContext) -> dict[str, object]:
         path = str(event["path"])
-        posted = event["httpMethod"] == "POST" and path.endswith("/turns")
+        posted = event["httpMethod"] == "POST" and path.endswith(("/turns", "/completions"))
         handler = turns if posted else admin if "/admin/" in path else api
         return handler(event, context)
 
@@ -62,7 +63,13 @@ def called(
 def test_unknown_parameters_are_named_on_every_route(
     ask: Handler, context: LambdaContext, method: str, path: str
 ) -> None:
-    problem = problem_of(ask(called(method, path, "limt=1&limt=2&Order=&a%20b=1"), context), 422, "invalid_request")
+    answer = ask(called(method, path, "limt=1&limt=2&Order=&a%20b=1"), context)
+    if path.startswith("/v1/"):
+        error = openai_error_of(answer, 422, "invalid_request")
+        assert error["param"] == "limt"
+        assert all(f"query.{name}: This call has no such" in error["message"] for name in ("limt", "Order", "a b"))
+        return
+    problem = problem_of(answer, 422, "invalid_request")
     assert [fault["path"] for fault in problem["errors"]] == ["query.limt", "query.Order", "query.a b"]
     assert "query.limt: This call has no such query parameter" in problem["detail"]
 

@@ -64,7 +64,7 @@ def test_the_queue_is_told_when_the_turn_goes_on(
     turns: Handler, handed_over: Taken, context: LambdaContext, environment: pytest.MonkeyPatch
 ) -> None:
     sent: list[tuple[Sequence[TurnMessage], float]] = []
-    environment.setattr("functions.turns.handler.dispatch", lambda *message: sent.append(message))
+    environment.setattr("functions.turns.running.dispatch", lambda *message: sent.append(message))
     assert post(turns, context) == 202
     assert sent == [([TurnMessage(TURN_ID, "acme")], 4.5)]
 

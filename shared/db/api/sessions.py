@@ -21,7 +21,13 @@ from shared.settings import quota_settings
 _FIELDS = ("title", "mode", "agent_keys", "fan_out", "chair_key", "visibility")
 _DEFAULTS = {"chair_key": None, "visibility": "private"}
 _NAMES = ("id", *_FIELDS, "next_turn_index", "created_at", "updated_at")
-_columns = (*(sessions.c[name] for name in _NAMES), sessions.c.user_id.label("created_by"))
+_columns = (
+    *(sessions.c[name] for name in _NAMES),
+    sessions.c.user_id.label("created_by"),
+    sessions.c.origin,
+    sessions.c.model,
+    sessions.c.imported.is_not(None).label("imported"),
+)
 
 
 def _field(name: str) -> ColumnElement[Any]:
@@ -47,7 +53,7 @@ def _list(order: Order) -> Statement:
 
 def _insert() -> Statement:
     values = {name: typed(f"b_{name}", sessions.c[name]) for name in ("id", "tenant_id", "user_id", *_FIELDS)}
-    living = select(func.count()).select_from(sessions).where(*_living)
+    living = select(func.count()).select_from(sessions).where(*_living, sessions.c.origin == "api")
     source = select(*values.values()).where(living.scalar_subquery() < bindparam("b_most", type_=Integer()))
     return compiled(insert(sessions).from_select(list(values), source, include_defaults=False).returning(*_columns))
 
@@ -88,12 +94,14 @@ _untouched = (
     sessions.c.updated_at < _since,
     ~exists(select(turns.c.id).where(turns.c.session_id == sessions.c.id, active)),
 )
-_UNTOUCHED = compiled(
+_old = (
     select(sessions.c.tenant_id, sessions.c.id)
     .where(sessions.c.deleted_at.is_(None), *_untouched)
     .order_by(sessions.c.created_at)
     .limit(bindparam("b_limit"))
 )
+_UNTOUCHED = compiled(_old)
+_UNTOUCHED_IMPLICIT = compiled(_old.where(sessions.c.origin != "api"))
 
 
 def record_session(db: Database, tenant_id: str, user_id: str, session_id: UUID, fields: dict[str, object]) -> Row:
@@ -153,11 +161,11 @@ def record_session_deletion(db: Database, actor: Actor, session_id: UUID) -> Non
         check_owned(found)
 
 
-def load_untouched_sessions(db: Database, days: int, limit: int) -> list[Row]:
+def load_untouched_sessions(db: Database, days: int, limit: int, *, implicit: bool = False) -> list[Row]:
     """`tenant_id` and `id` of the oldest sessions that nobody has touched for so many days, and in which no turn is
     active; of every tenant where `db` is in the role for operations. A turn and a change touch a session, reading it
-    does not."""
-    return db.read(None, _UNTOUCHED, {"b_days": days, "b_limit": limit})
+    does not. `implicit`: only sessions that no person made."""
+    return db.read(None, _UNTOUCHED_IMPLICIT if implicit else _UNTOUCHED, {"b_days": days, "b_limit": limit})
 
 
 def record_session_expiry(db: Database, tenant_id: str, session_id: UUID, days: int) -> bool:

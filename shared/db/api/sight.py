@@ -1,10 +1,11 @@
 """Build the predicates of the sessions that an actor sees and may change.
 
-`visible.sql` and `owned.sql` are the same predicates for `.sql` files."""
+`visible.sql` and `owned.sql` are the same predicates for `.sql` files. Here, nobody sees the session of a plain call.
+"""
 
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, Text, bindparam, cast, or_, select
+from sqlalchemy import Boolean, ColumnElement, Text, and_, bindparam, cast, or_, select
 
 from shared.db.compiler import compiled
 from shared.db.engine import Params, Row
@@ -20,8 +21,9 @@ def acts_for(user_id: ColumnElement[str]) -> ColumnElement[bool]:
     return or_(_is_admin, user_id == bindparam("a_user_id", type_=Text))
 
 
-owned = acts_for(sessions.c.user_id)
-visible = or_(owned, sessions.c.visibility == "tenant")
+_is_shown = sessions.c.origin != "call"
+owned = and_(_is_shown, acts_for(sessions.c.user_id))
+visible = and_(_is_shown, or_(acts_for(sessions.c.user_id), sessions.c.visibility == "tenant"))
 this_session = (sessions.c.id == bindparam("b_id", type_=sessions.c.id.type), sessions.c.deleted_at.is_(None), visible)
 # A row where the actor sees the session `b_id`, and whether it may change it.
 FIND_SESSION = compiled(select(owned.label("owned")).where(*this_session))

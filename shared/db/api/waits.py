@@ -23,9 +23,10 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def wait_slot(db: Database, tenant_id: str) -> Iterator[bool]:
-    """Take one of the tenant's slots until the block ends. False when none is free, or the database fails."""
-    lease = _take(db, tenant_id)
+def wait_slot(db: Database, tenant_id: str, lease_s: float = LEASE_S) -> Iterator[bool]:
+    """Take one of the tenant's slots until the block ends, for `lease_s` seconds at most. False when none is free, or
+    the database fails."""
+    lease = _take(db, tenant_id, lease_s)
     try:
         yield lease is not None
     finally:
@@ -33,9 +34,9 @@ def wait_slot(db: Database, tenant_id: str) -> Iterator[bool]:
             _end(db, tenant_id, lease)
 
 
-def _take(db: Database, tenant_id: str) -> Params | None:
+def _take(db: Database, tenant_id: str, lease_s: float) -> Params | None:
     """The slot, and until when it is taken."""
-    params = {"b_tenant_id": tenant_id, "b_slots": SLOTS, "b_lease_s": LEASE_S}
+    params = {"b_tenant_id": tenant_id, "b_slots": SLOTS, "b_lease_s": lease_s}
     try:
         (row,) = db.run(tenant_id, _TAKE, params)
     except (psycopg.Error, DatabaseUnavailable) as error:

@@ -1,4 +1,4 @@
-"""Invariants of text: the journal and deleted sessions keep none."""
+"""Invariants of text: the journal, deleted sessions and plain calls keep none."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,17 +12,33 @@ OF_TEXT: Mapping[str, str] = MappingProxyType(
             FROM public.sessions s
             WHERE s.deleted_at >= coalesce(uuid_extract_timestamp({since}), '-infinity') AND (
                 s.has_title
+                OR s.has_chat_text
                 OR EXISTS (SELECT FROM public.summaries m WHERE m.session_id = s.id)
                 OR EXISTS (
                     SELECT FROM public.turns t
                     WHERE t.session_id = s.id AND (t.deleted_at IS NULL OR t.status NOT IN ('accepted', 'running') AND (
                         t.has_text
+                        OR t.has_options
                         OR EXISTS (SELECT FROM public.replies r WHERE r.turn_id = t.id AND r.has_text)
                         OR EXISTS (
                             SELECT FROM public.llm_calls c
                             WHERE c.turn_id = t.id AND (c.has_provider_message OR c.has_thinking)
                         )
                     ))
+                ))""",
+        # By scalar subqueries. The planner would read all replies and calls for an EXISTS, to hash them.
+        "of a plain call no text is left once it has ended": """
+            SELECT t.id
+            FROM public.turns t
+            WHERE t.mode = 'call' AND t.status NOT IN ('accepted', 'running') AND t.id >= {since} AND (
+                t.deleted_at IS NULL
+                OR t.has_text
+                OR t.has_options
+                OR (SELECT true FROM public.replies r WHERE r.turn_id = t.id AND r.has_text LIMIT 1)
+                OR (
+                    SELECT true FROM public.llm_calls c
+                    WHERE c.turn_id = t.id AND (c.has_output OR c.has_provider_message OR c.has_thinking)
+                    LIMIT 1
                 ))""",
     }
 )

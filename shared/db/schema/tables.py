@@ -35,6 +35,7 @@ from shared.db.schema.budget_tables import (
     budgets,
     platform_months,
 )
+from shared.db.schema.chat_tables import conversations, of_chat_sessions, of_chat_turns
 from shared.db.schema.columns import Time, counts, derived, metadata, now, of_a_turn, tokens
 from shared.db.schema.invocation_log_tables import invocation_log_hours
 from shared.db.schema.key_tables import api_keys
@@ -63,6 +64,7 @@ __all__ = [
     "budget_limits",
     "budget_settlements",
     "budgets",
+    "conversations",
     "councils",
     "invocation_log_hours",
     "metadata",
@@ -82,7 +84,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0018"
+MIGRATION_HEAD = "0019"
 
 sessions = Table(
     "sessions",
@@ -102,8 +104,10 @@ sessions = Table(
     Column("visibility", Text, nullable=False, server_default=text("'tenant'")),
     # Who concludes in mode `council`. NULL: the first of `agent_keys`.
     Column("chair_key", Text),
+    *of_chat_sessions(),
     derived("has_title", Boolean, "title <> ''::text"),
     CheckConstraint("visibility IN ('private', 'tenant')", name="sessions_visibility_check"),
+    CheckConstraint("origin IN ('api', 'chat', 'call')", name="sessions_origin_check"),
     # The one list that is read by tenant; and a turn names its session with its tenant.
     Index("sessions_tenant_id_id_key", "tenant_id", "id", unique=True),
     # To count a tenant's living sessions. In a collation that the policies do not compare in.
@@ -114,6 +118,11 @@ sessions = Table(
         postgresql_ops={"tenant_id": 'COLLATE "C"'},
     ),
     Index("sessions_living_created_at_idx", "created_at", postgresql_where=text("deleted_at IS NULL")),
+    Index(
+        "sessions_implicit_created_at_idx",
+        "created_at",
+        postgresql_where=text("deleted_at IS NULL AND origin <> 'api'"),
+    ),
 )
 
 turns = Table(
@@ -149,6 +158,7 @@ turns = Table(
     Column("api_key_id", Uuid),
     # Who concludes in mode `council`. NULL: the first of the roster.
     Column("chair_key", Text),
+    *of_chat_turns(),
     derived("has_text", Boolean, "message <> ''::text OR response IS NOT NULL"),
     derived(
         "answered_usd",
@@ -166,6 +176,10 @@ turns = Table(
     UniqueConstraint("idempotency_key", "tenant_id", name="turns_idempotency_key_tenant_id_key"),
     # What belongs to a turn names it with its tenant.
     Index("turns_id_tenant_id_key", "id", "tenant_id", unique=True),
+    *(
+        Index(f"turns_{name}_idx", name, postgresql_where=text(f"{name} IS NOT NULL"))
+        for name in ("past_after", "request_hash")
+    ),
     # A tenant's newest turns, to count those of the last minute. In a collation that the policies do not compare in.
     Index("turns_newest_of_tenant_idx", "tenant_id", "created_at", postgresql_ops={"tenant_id": 'COLLATE "C"'}),
     # To count a tenant's active turns, and for nothing else: in another collation, and by the column that only a turn's
@@ -175,6 +189,12 @@ turns = Table(
         "tenant_id",
         postgresql_where=text("completed_at IS NULL"),
         postgresql_ops={"tenant_id": 'COLLATE "POSIX"'},
+    ),
+    Index(
+        "turns_one_active_per_request",
+        "request_hash",
+        unique=True,
+        postgresql_where=text("status IN ('accepted', 'running') AND request_hash IS NOT NULL"),
     ),
     Index(
         "turns_one_active_per_session",

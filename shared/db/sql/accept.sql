@@ -56,14 +56,15 @@ WHERE EXISTS (
 -- Without a lease the turn waits for the worker, which the sweeper wakes in a minute if the queue does not.
 INSERT INTO public.turns (id, tenant_id, session_id, user_id, turn_index, status, idempotency_key, fingerprint, message,
                           mode, fan_out, requested_agent_keys, roster, plan, lease_epoch, lease_expires_at,
-                          dispatch_after, api_key_id, chair_key)
+                          dispatch_after, api_key_id, chair_key, options, past_before, request_hash)
 SELECT :t_id, :t_tenant_id, id, :t_user_id, :t_turn_index,
        CASE WHEN :t_lease_s::float8 IS NULL THEN 'accepted' ELSE 'running' END,
        :t_idempotency_key, :t_fingerprint, :t_message, :t_mode, :t_fan_out, :t_requested_agent_keys::text[],
        :t_roster::jsonb, :t_plan::jsonb,
        CASE WHEN :t_lease_s::float8 IS NULL THEN 0 ELSE 1 END,
        clock_timestamp() + make_interval(secs => :t_lease_s::float8),
-       clock_timestamp() + make_interval(secs => coalesce(:t_lease_s::float8, 60)), :t_api_key_id, :t_chair_key
+       clock_timestamp() + make_interval(secs => coalesce(:t_lease_s::float8, 60)), :t_api_key_id, :t_chair_key,
+       :t_options::jsonb, :t_past, :t_request_hash
 FROM public.sessions
 WHERE id = :t_session_id AND xmin = pg_current_xact_id()::xid
 RETURNING created_at, clock_timestamp() AS now;

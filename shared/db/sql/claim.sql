@@ -17,7 +17,8 @@ SET status = 'running',
 FROM (SELECT count(finished_at) AS finished FROM public.llm_calls WHERE turn_id = :t_id) calls
 WHERE id = :t_id AND (status = 'accepted' OR status = 'running' AND lease_expires_at < clock_timestamp())
 RETURNING id, tenant_id, session_id, turn_index, mode, fan_out, message, requested_agent_keys, roster, plan, lease_epoch,
-          expired_claims, created_at, chair_key, clock_timestamp() AS now;
+          expired_claims, created_at, chair_key,
+          options, past_before, clock_timestamp() AS now;
 
 -- part lost
 -- The outcomes of the earlier runner's open calls are unknown: they cost their reserve until more is known.

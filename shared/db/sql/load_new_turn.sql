@@ -4,11 +4,15 @@
 -- A session that the actor does not see is as one that does not exist.
 -- Rate and active turns are counted again when the turn is accepted.
 WITH found AS (
-    SELECT id, title, mode, fan_out, agent_keys, chair_key, next_turn_index, deleted_at
+    SELECT id, title, mode, fan_out, agent_keys, chair_key, next_turn_index, model, imported,
+           instructions, deleted_at
     FROM public.sessions s WHERE id = :b_session_id AND
 -- include visible
+    -- Only its own request takes the turn of a plain call.
+    AND (s.origin <> 'call' OR :b_is_chat::boolean)
 ), session AS (
-    SELECT id, title, mode, fan_out, agent_keys, chair_key, next_turn_index FROM found WHERE deleted_at IS NULL
+    SELECT id, title, mode, fan_out, agent_keys, chair_key, next_turn_index, model, imported, instructions
+    FROM found WHERE deleted_at IS NULL
 )
 SELECT
 (SELECT row_to_json(session) FROM session) AS session,

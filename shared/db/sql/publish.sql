@@ -25,7 +25,10 @@ UPDATE public.turns
 SET status = :t_status,
     plan = CASE WHEN deleted_at IS NULL THEN coalesce(plan, :t_plan::jsonb)
                 ELSE jsonb_set(coalesce(plan, :t_plan::jsonb), '{unknown_tags}', '[]') END,
-    message = CASE WHEN deleted_at IS NULL THEN message ELSE '' END,
+    message = CASE WHEN deleted_at IS NULL AND NOT :t_is_forgotten THEN message ELSE '' END,
+    options = CASE WHEN deleted_at IS NULL AND NOT :t_is_forgotten THEN options END,
+    deleted_at = CASE WHEN :t_is_forgotten THEN coalesce(deleted_at, :t_completed_at) ELSE deleted_at END,
+    past_after = :t_past_after,
     response = :t_response,
     completed_at = :t_completed_at,
     lease_expires_at = NULL,

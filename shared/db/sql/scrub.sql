@@ -2,14 +2,14 @@
 
 -- part session ? a_user_id
 -- A user deletes the session.
-UPDATE public.sessions s SET deleted_at = clock_timestamp(), title = ''
-WHERE id = :b_id AND deleted_at IS NULL AND
+UPDATE public.sessions s SET deleted_at = clock_timestamp(), title = '', imported = NULL, instructions = NULL
+WHERE id = :b_id AND deleted_at IS NULL AND origin <> 'call' AND
 -- include owned
 RETURNING true AS scrubbed;
 
 -- part expired ? b_days
 -- Operations delete a session that was not touched for so many days and has no active turn.
-UPDATE public.sessions s SET deleted_at = clock_timestamp(), title = ''
+UPDATE public.sessions s SET deleted_at = clock_timestamp(), title = '', imported = NULL, instructions = NULL
 WHERE id = :b_id AND deleted_at IS NULL
     AND created_at < now() - make_interval(hours => :b_days::integer * 24)
     AND updated_at < now() - make_interval(hours => :b_days::integer * 24)
@@ -26,7 +26,8 @@ WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.i
 -- part turns
 -- Operations write `message` and `response`, and read neither.
 UPDATE public.turns t
-SET deleted_at = clock_timestamp(), message = '', response = NULL, plan = jsonb_set(t.plan, '{unknown_tags}', '[]')
+SET deleted_at = clock_timestamp(), message = '', response = NULL, options = NULL,
+    plan = jsonb_set(t.plan, '{unknown_tags}', '[]')
 FROM public.sessions s
 WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.id
     AND t.status NOT IN ('accepted', 'running');

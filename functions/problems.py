@@ -1,0 +1,71 @@
+"""Write errors: as problem+json, or in OpenAI's form where the request's address is one of its API."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+from functions.openai_errors import error_json, retry_headers, speaks_openai
+from shared import telemetry
+from shared.errors import PantheonError
+from shared.names import Metric
+
+PROBLEM_JSON: Final = "application/problem+json"
+_UNEXPECTED: Final = "Something went wrong on our side; the request id finds it in the log."
+
+
+def request_id(scope: Scope) -> str:
+    return str(scope["aws.event"]["requestContext"]["requestId"])
+
+
+def problem_response(
+    scope: Scope, status: int, code: str, detail: str, extra: Mapping[str, object], headers: Mapping[str, str]
+) -> Response:
+    """A problem document by RFC 9457, or an error of OpenAI's. That one has nothing of `extra` but `param`."""
+    return _answer(scope, status, code, _problem(scope, status, code, detail, extra), headers)
+
+
+def problem_of(scope: Scope, error: Exception) -> str:
+    """The document of any error, on one line. The log and the metrics are told of the error."""
+    if isinstance(error, PantheonError):
+        if error.status >= 500:
+            telemetry.report("request failed", error, code=error.code)
+        telemetry.count_error(error)
+        return _problem(scope, error.status, error.code, error.detail, error.extra)
+    telemetry.report("unexpected error", error)
+    telemetry.count(Metric.UNEXPECTED_ERRORS)
+    return _problem(scope, 500, "internal_error", _UNEXPECTED, {})
+
+
+def error_response(scope: Scope, error: Exception) -> Response:
+    """The response to any error. The log and the metrics are told of the error."""
+    text = problem_of(scope, error)
+    if isinstance(error, PantheonError):
+        return _answer(scope, error.status, error.code, text, error.headers)
+    return _answer(scope, 500, "internal_error", text, {})
+
+
+def _answer(scope: Scope, status: int, code: str, text: str, headers: Mapping[str, str]) -> Response:
+    if speaks_openai(scope):
+        return Response(text, status, {**headers, **retry_headers(status, code)}, "application/json")
+    return Response(text, status, dict(headers), PROBLEM_JSON)
+
+
+def _problem(scope: Scope, status: int, code: str, detail: str, extra: Mapping[str, object]) -> str:
+    if speaks_openai(scope):
+        param = extra.get("param")
+        return error_json(status, code, detail, None if param is None else str(param))
+    body = {
+        "type": f"urn:pantheon:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": request_id(scope),
+        **extra,
+    }
+    # ASCII, so that a lone surrogate in what the client sent cannot break the answer.
+    return json.dumps(body)

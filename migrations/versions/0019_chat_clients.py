@@ -1,0 +1,80 @@
+"""Keep what chat programs need: whose sessions they are, the past that they bring along, and how a past is found again.
+
+The release before neither reads nor writes what is new. It lists hidden sessions, and shows turns of imported sessions
+without their imported past."""
+
+from alembic import op
+
+revision = "0019"
+down_revision = "0018"
+
+# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+TENANT = "nullif(current_setting('app.tenant_id', true), '')"
+# The text of users: ANALYZE keeps no samples of it.
+TEXTS = {"sessions": ("imported", "instructions"), "turns": ("options",)}
+SESSION = {
+    "origin": "text NOT NULL DEFAULT 'api'",
+    "model": "text",
+    "imported": "jsonb",
+    "instructions": "text",
+}
+# The same request of a user runs once at a time.
+# Operations read these instead of the text that they are derived from.
+DERIVED = {
+    "sessions": ("has_chat_text", "imported IS NOT NULL OR instructions IS NOT NULL"),
+    "turns": ("has_options", "options IS NOT NULL"),
+}
+ONE = "turns_one_active_per_request"
+ACTIVE = "status IN ('accepted', 'running')"
+TURN = {"options": "jsonb", "past_before": "bytea", "past_after": "bytea", "request_hash": "bytea"}
+
+
+def upgrade() -> None:
+    for table, columns in (("sessions", SESSION), ("turns", TURN)):
+        for name, kind in columns.items():
+            op.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+    for table, names in TEXTS.items():
+        for name in names:
+            op.execute(f"ALTER TABLE {table} ALTER COLUMN {name} SET STATISTICS 0")
+    op.execute("""
+        -- squawk-ignore constraint-missing-not-valid
+        ALTER TABLE sessions ADD CONSTRAINT sessions_origin_check CHECK (origin IN ('api', 'chat', 'call'))""")
+    op.execute("""
+        CREATE TABLE conversations (
+            tenant_id text NOT NULL,
+            user_id text NOT NULL,
+            name text NOT NULL,
+            session_id uuid NOT NULL,
+            PRIMARY KEY (tenant_id, user_id, name)
+        )""")
+    op.execute("ALTER TABLE conversations ALTER COLUMN name SET STATISTICS 0")
+    op.execute("ALTER TABLE conversations ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE conversations FORCE ROW LEVEL SECURITY")
+    owned = f"tenant_id = {TENANT}"
+    op.execute(f"CREATE POLICY tenant ON conversations TO pantheon_app USING ({owned}) WITH CHECK ({owned})")
+    op.execute("GRANT SELECT, INSERT, UPDATE (session_id) ON conversations TO pantheon_app")
+    for table, (name, expression) in DERIVED.items():
+        added = f"ADD COLUMN {name} boolean GENERATED ALWAYS AS ({expression}) VIRTUAL"
+        # A virtual column rewrites nothing.
+        op.execute(f"-- squawk-ignore adding-field-with-default\nALTER TABLE {table} {added}")
+        op.execute(f"GRANT SELECT ({name}) ON {table} TO pantheon_ops")
+    # Deleting an old session takes these texts away.
+    op.execute("GRANT UPDATE (imported, instructions) ON sessions TO pantheon_ops")
+    op.execute("GRANT UPDATE (options) ON turns TO pantheon_ops")
+    op.execute("GRANT SELECT (origin) ON sessions TO pantheon_ops")
+    op.execute(f"CREATE UNIQUE INDEX {ONE} ON turns (request_hash) WHERE {ACTIVE} AND request_hash IS NOT NULL")
+    # No row is in it. Sessions that no person made are looked through every minute.
+    op.execute(
+        "CREATE INDEX sessions_implicit_created_at_idx ON sessions (created_at) "
+        "WHERE deleted_at IS NULL AND origin <> 'api'"
+    )
+    for column in ("past_after", "request_hash"):
+        # No row is in it.
+        op.execute(f"CREATE INDEX turns_{column}_idx ON turns ({column}) WHERE {column} IS NOT NULL")
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE conversations")
+    for table, columns in (("sessions", SESSION), ("turns", TURN)):
+        names = (DERIVED[table][0], *columns)
+        op.execute(f"ALTER TABLE {table} {', '.join(f'DROP COLUMN {name}' for name in names)}")

@@ -1,0 +1,41 @@
+-- Find the turn of the same request, and the session that a chat program's conversation is in. Nothing is written.
+
+-- part keyed ? b_idempotency_key
+-- The turn that used the key. Of a deleted turn no text is left.
+SELECT id AS keyed_id, request_hash AS keyed_hash, status AS keyed_status, mode AS keyed_mode,
+       deleted_at IS NOT NULL AS keyed_deleted,
+       extract(epoch FROM dispatch_after - clock_timestamp())::float8 AS keyed_retry_after_s
+FROM public.turns WHERE idempotency_key = :b_idempotency_key;
+
+-- part retried
+-- The user's same request of the last 10 minutes. Its hash has the user in it.
+SELECT id AS retried_id, request_hash AS retried_hash, status AS retried_status, mode AS retried_mode,
+       false AS retried_deleted,
+       extract(epoch FROM dispatch_after - clock_timestamp())::float8 AS retried_retry_after_s
+FROM public.turns
+WHERE request_hash = :b_request_hash AND created_at > clock_timestamp() - interval '10 minutes' AND deleted_at IS NULL
+ORDER BY created_at DESC
+LIMIT 1;
+
+-- part named ? b_name
+-- The session that the conversation's name means, and its past.
+SELECT c.session_id AS named_id, s.model AS named_model, (
+    SELECT t.past_after FROM public.turns t
+    WHERE t.session_id = s.id AND t.past_after IS NOT NULL
+    ORDER BY t.turn_index DESC
+    LIMIT 1
+) AS named_past, s.instructions IS DISTINCT FROM :b_instructions AS named_differs
+FROM public.conversations c
+LEFT JOIN public.sessions s ON s.id = c.session_id AND s.deleted_at IS NULL
+WHERE c.user_id = :b_user_id AND c.name = :b_name;
+
+-- part past ? b_past
+-- A session whose shown turns are exactly the past: one that began here first, then the newest.
+SELECT s.id AS past_id, s.instructions IS DISTINCT FROM :b_instructions AS past_differs
+FROM public.turns t JOIN public.sessions s ON s.id = t.session_id
+WHERE t.past_after = :b_past AND s.deleted_at IS NULL AND NOT EXISTS (
+    SELECT FROM public.turns later
+    WHERE later.session_id = t.session_id AND later.turn_index > t.turn_index AND later.past_after IS NOT NULL
+)
+ORDER BY s.imported IS NOT NULL, s.id DESC
+LIMIT 1;

@@ -1,0 +1,54 @@
+"""The conversation of a chat program as it shows it, and the hash by which it is found again.
+
+A chat program sends the whole conversation with each request. Its hash names the turns that Pantheon has of it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from shared.domain.turn import Turn
+
+
+class Line(NamedTuple):
+    """A message of the conversation. It has the names of its stored form."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+def beginning(tenant_id: str, user_id: str, model: str) -> bytes:
+    """The hash of a conversation without messages."""
+    return hashlib.sha256(json.dumps([tenant_id, user_id, model]).encode()).digest()
+
+
+def extended(past: bytes, lines: Iterable[Line]) -> bytes:
+    """The hash of a conversation with more messages. Chat programs trim blanks at the edges, so they do not count."""
+    for line in lines:
+        text = line.content.replace("\r\n", "\n").strip()
+        past = hashlib.sha256(past + json.dumps([line.role, text]).encode()).digest()
+    return past
+
+
+def shown(turn: Turn) -> str:
+    """The turn's answer as a chat program shows it."""
+    replies = [(reply.name, reply.text or "") for reply in turn.replies if reply.status == "completed"]
+    planned = len(turn.plan.selected_agent_keys) if turn.plan else len(turn.replies)
+    return _shown(turn.output, replies, is_one=planned == 1 or turn.conclusion is not None)
+
+
+def shown_body(turn: Mapping[str, Any]) -> str:
+    """The same of a turn's JSON."""
+    replies = [(reply["name"], reply["text"] or "") for reply in turn["replies"] if reply["status"] == "completed"]
+    planned = len(turn["plan"]["selected_agent_keys"]) if turn["plan"] else len(turn["replies"])
+    return _shown(turn["output"], replies, is_one=planned == 1 or turn["reviews"] is not None)
+
+
+def speaker(name: str) -> str:
+    """What stands before the text of one of several agents."""
+    return f"**{name}:** "
+
+
+def _shown(output: str, replies: Iterable[tuple[str, str]], *, is_one: bool) -> str:
+    return output if is_one else "\n\n".join(f"{speaker(name)}{text}" for name, text in replies)

@@ -1,0 +1,229 @@
+"""Take the turn of a chat program: find its conversation or make it, and answer a request that was sent before.
+
+A chat program sends the whole conversation each time, and no id of ours. A request that is refused leaves no session.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+import psycopg
+from uuid6 import uuid7
+
+from shared.catalog import catalog
+from shared.db.api.waits import wait_slot
+from shared.db.chat import (
+    Found,
+    KnownTurn,
+    Model,
+    NewChat,
+    Sought,
+    find_chat,
+    forget_chat,
+    make_chat,
+    record_instructions,
+)
+from shared.db.turns import StoredTurn, load_turn
+from shared.domain.actor import Actor
+from shared.domain.chat import Line, beginning, extended
+from shared.domain.conversation import Options
+from shared.domain.outcome import TurnOutcome
+from shared.domain.turn import CALL
+from shared.domain.turn_events import Event, Listener
+from shared.errors import (
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
+    JournalUnavailable,
+    NotFound,
+    SessionDeleted,
+    TurnConflict,
+    UnknownModel,
+)
+from shared.turns.accept import TurnRequest
+from shared.turns.chat import ChatRequest
+from shared.turns.run import Runner, take_turn
+
+# Between finding and making, other requests may give the conversation's name another meaning.
+_MOST_LOOKS: Final = 10
+# A request that waits reads the turn again after a tenth of the time that it has waited, between these bounds, in
+# seconds.
+_POLL_S: Final = 0.2
+_POLL_AT_MOST_S: Final = 1.0
+# The rest of the process's time, in seconds, in which no request waits any more.
+_LAST_S: Final = 1.0
+_TITLE_CHARACTERS: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTurn:
+    """A chat program's request. `lines` are the conversation before `message`. `model` is the key of an agent or a
+    council. It is None for a plain call, which asks `alias`. `is_retry`: the program says that it sends the request
+    again."""
+
+    actor: Actor
+    request_hash: bytes
+    message: str
+    model: str | None
+    alias: str | None = None
+    lines: Sequence[Line] = ()
+    instructions: str | None = None
+    options: Options = field(default_factory=Options)
+    name: str | None = None
+    idempotency_key: str | None = None
+    is_retry: bool = False
+    api_key_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The session of a turn, and the hash of its conversation with the message. `made` is set if it is new."""
+
+    session_id: UUID
+    past: bytes | None
+    made: NewChat | None = None
+
+
+def take_chat(runner: Runner, chat: ChatTurn, listener: Listener | None = None) -> TurnOutcome:
+    """Run the turn as `take_turn` does, or answer with the turn of the same request. The outcome of a turn that another
+    process runs is the turn as it stands when this process's time ends.
+
+    Raises UnknownModel, and what `take_turn` raises."""
+    for _ in range(_MOST_LOOKS):
+        found = _find(runner, chat)
+        known = None if found is None else _known(chat, found)
+        if known is not None:
+            return _follow(runner, chat.actor, known.turn_id, listener)
+        place = _place(runner, chat, found)
+        if place is None:
+            continue
+        try:
+            return take_turn(runner, _request(chat, place), listener)
+        except IdempotencyKeyReused:
+            # Another request has used the key since. The next look finds its turn.
+            _forget(runner, chat, place)
+        except Exception:
+            _forget(runner, chat, place)
+            raise
+    raise JournalUnavailable("Other requests were faster each time. Send the request again.")
+
+
+def _find(runner: Runner, chat: ChatTurn) -> Found | None:
+    """None: the request is a plain call, which no stored turn answers."""
+    if chat.model is None and chat.idempotency_key is None:
+        return None
+    actor, model = chat.actor, chat.model or ""
+    past = extended(_beginning(chat), chat.lines) if chat.lines else None
+    sought = Sought(chat.request_hash, model, chat.name, past, chat.instructions, chat.idempotency_key)
+    try:
+        return find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
+    except DatabaseUnavailable as error:
+        raise JournalUnavailable from error
+
+
+def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:
+    """The stored turn that answers this request. Raises IdempotencyKeyReused, TurnConflict, SessionDeleted."""
+    turn = found.keyed
+    if turn is not None and turn.request_hash != chat.request_hash:
+        raise IdempotencyKeyReused
+    if turn is None and found.retried is not None and (found.retried.is_running or chat.is_retry):
+        turn = found.retried
+    if turn is None:
+        return None
+    if turn.is_running and (turn.is_call or (found.keyed is None and not chat.is_retry)):
+        raise TurnConflict(str(turn.turn_id), retry_after_s=max(1, math.ceil(turn.retry_after_s or 0)))
+    if turn.is_call:
+        raise SessionDeleted("The answer to a call of an alias is not stored. Send the request with another key.")
+    if turn.is_deleted:
+        raise SessionDeleted
+    return turn
+
+
+def _place(runner: Runner, chat: ChatTurn, found: Found | None) -> _Place | None:
+    """The session to continue, or a new one. None: another request was faster. Raises UnknownModel."""
+    if chat.model is not None and (found is None or found.model is None):
+        raise UnknownModel(param="model")
+    tenant_id, user_id = chat.actor.tenant_id, chat.actor.user_id
+    last = [Line("user", chat.message)]
+    try:
+        if found is not None and found.session_id is not None:
+            if found.differs:
+                record_instructions(runner.db, tenant_id, found.session_id, chat.instructions)
+            return _Place(found.session_id, extended(found.past or _beginning(chat), last))
+        made = _new_chat(chat, found)
+        if not make_chat(runner.db, tenant_id, user_id, made):
+            return None
+    except DatabaseUnavailable as error:
+        raise JournalUnavailable from error
+    past = None if chat.model is None else extended(_beginning(chat), [*chat.lines, *last])
+    return _Place(made.session_id, past, made)
+
+
+def _new_chat(chat: ChatTurn, found: Found | None) -> NewChat:
+    """Raises UnknownModel."""
+    if chat.alias is not None:
+        if chat.alias not in catalog():
+            raise UnknownModel(param="model")
+        return NewChat(uuid7(), Model(chat.alias, CALL, ()), "call")
+    assert found is not None
+    assert found.model is not None
+    title = chat.message.strip().partition("\n")[0].strip()[:_TITLE_CHARACTERS]
+    return NewChat(uuid7(), found.model, "chat", title, chat.name, found.named_id, tuple(chat.lines), chat.instructions)
+
+
+def _request(chat: ChatTurn, place: _Place) -> TurnRequest:
+    return TurnRequest(
+        tenant_id=chat.actor.tenant_id,
+        user_id=chat.actor.user_id,
+        is_admin=chat.actor.is_admin,
+        session_id=place.session_id,
+        message=chat.message,
+        idempotency_key=chat.idempotency_key,
+        api_key_id=chat.api_key_id,
+        chat=ChatRequest(chat.request_hash, place.past, chat.options),
+    )
+
+
+def _forget(runner: Runner, chat: ChatTurn, place: _Place) -> None:
+    """Remove the session that was made for a turn that was refused. Retention removes it if this fails."""
+    if place.made is None:
+        return
+    with suppress(DatabaseUnavailable, psycopg.Error):
+        forget_chat(runner.db, chat.actor.tenant_id, chat.actor.user_id, place.made)
+
+
+def _beginning(chat: ChatTurn) -> bytes:
+    return beginning(chat.actor.tenant_id, chat.actor.user_id, chat.model or "")
+
+
+def _follow(runner: Runner, actor: Actor, turn_id: UUID, listener: Listener | None) -> TurnOutcome:
+    """Answer with a stored turn. Wait for its end if it runs, while this process has time and the tenant a slot."""
+    turn = _load(runner, actor, turn_id)
+    if listener is not None:
+        listener(Event("turn", turn.body, None))
+    if not turn.ended and (patience_s := runner.seconds_left() - _LAST_S) > 0:
+        with wait_slot(runner.db, actor.tenant_id, patience_s + _LAST_S) as waits:
+            turn = _wait(runner, actor, turn, patience_s) if waits else turn
+    if listener is not None:
+        listener(Event("turn.ended" if turn.ended else "turn.handed_over", turn.body, None))
+    return TurnOutcome(turn.id, turn.status, turn.body, replayed=turn.ended)
+
+
+def _wait(runner: Runner, actor: Actor, turn: StoredTurn, patience_s: float) -> StoredTurn:
+    """Read the turn again and again until it has ended. No transaction is open while this sleeps."""
+    began = time.monotonic()
+    while not turn.ended and (waited := time.monotonic() - began) < patience_s:
+        time.sleep(min(max(_POLL_S, waited / 10), _POLL_AT_MOST_S, patience_s - waited))
+        turn = _load(runner, actor, turn.id)
+    return turn
+
+
+def _load(runner: Runner, actor: Actor, turn_id: UUID) -> StoredTurn:
+    """Raises SessionDeleted."""
+    try:
+        return load_turn(runner.db, actor, turn_id)
+    except NotFound as error:
+        raise SessionDeleted from error
