@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel
 
 from functions.http import caller
-from functions.requests import CurrentCaller
+from functions.requests import Resident
 from functions.strict_route import StrictRoute
 from shared.catalog import catalog
 from shared.db.chat import load_models
@@ -33,7 +33,7 @@ class OpenAiModelsView(BaseModel):
 
 
 @router.get("/models", response_model=OpenAiModelsView)
-async def list_openai_models(caller: CurrentCaller) -> dict[str, Any]:
+async def list_openai_models(caller: Resident) -> dict[str, Any]:
     """Every enabled agent and every council by key, then the aliases as `alias/<name>`."""
     made = [
         (row["key"], int(row["created_at"].timestamp()), row["name"])
