@@ -12,7 +12,6 @@ Providers cache such prefixes.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import chain, groupby
-from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from shared.domain.agent import Agent
@@ -58,8 +57,6 @@ class Context:
     def __init__(self, conversation: Conversation, keep: Keep = keep_in_steps) -> None:
         self._conversation = conversation
         self._keep = keep
-        # Each agent is asked about its past more than once in a turn.
-        self._made: dict[tuple[str | None, int], tuple[Sequence[Message], Sequence[_Part]]] = {}
 
     def for_agent(self, agent: Agent, earlier: Sequence[Said], room: int) -> tuple[Message, ...]:
         """The messages of one agent's call, system first, then user and assistant by turns. `room` is in estimated
@@ -67,7 +64,7 @@ class Context:
         if (plain := self._conversation.options.messages) is not None:
             return tuple(map(_plain, plain))
         system = Message("system", f"{_COUNCIL.format(name=agent.name)}\n\n{self._instructions}{agent.role_prompt}")
-        return self._fitted(system, agent.key, earlier, room)
+        return self._fitted(system, self._memory, earlier, agent.key, room)
 
     def for_chair(
         self, agent: Agent, answers: Sequence[Said], standings: Sequence[Standing], room: int
@@ -82,23 +79,26 @@ class Context:
 
         def build(texts: Sequence[str]) -> tuple[Message, ...]:
             cut = [said._replace(text=text) for said, text in zip(answers, texts, strict=True)]
-            return self._fitted(system, agent.key, cut, room)
+            return self._fitted(system, self._memory, cut, agent.key, room)
 
         return shortened([said.text for said in answers], build, lambda messages: estimate_tokens(messages) <= room)
 
     def for_manager(self, system: Message, room: int) -> tuple[Message, ...]:
         """The messages of a call that chooses agents: `system`, history and message, without the summary."""
-        return self._fitted(system, None, (), room)
+        return self._fitted(system, (), (), None, room)
 
-    def _fitted(self, system: Message, own_key: str | None, earlier: Sequence[Said], room: int) -> tuple[Message, ...]:
-        """As many of the newest turns as are kept in this room, as the agent `own_key` sees them, and the message with
-        `earlier` replies."""
+    def _fitted(
+        self, system: Message, memory: Sequence[Quotation], earlier: Sequence[Said], own_key: str | None, room: int
+    ) -> tuple[Message, ...]:
+        """The newest turns that are kept in this room, between `memory` and the message with `earlier` replies. The
+        past replies of the agent `own_key` are assistant messages."""
+        known = [_theirs(quotation) for quotation in memory]
+        past = [list(_turn(turn, own_key)) for turn in self._past]
         newest = list(_turn(_quoted(self._conversation.message, earlier, False), None))
 
         @cache
         def with_turns(number: int) -> tuple[Message, ...]:
-            messages, begun = self._past(own_key, number)
-            return system, *messages, *map(_message, _runs(chain(begun, newest)))
+            return system, *_messages(chain(known, *past[len(past) - number :], newest))
 
         def size(number: int) -> int:
             return estimate_tokens(with_turns(number))
@@ -108,17 +108,6 @@ class Context:
         is_whole = not turns or turns[0].turn_index <= self._conversation.summarised_turns + 1
         return with_turns(self._keep(indexes, size, room, is_whole))
 
-    def _past(self, own_key: str | None, number: int) -> tuple[Sequence[Message], Sequence[_Part]]:
-        """The messages of the newest `number` turns, and the pieces of the last message: the newest turn may go on with
-        it. The replies of `own_key` are assistant messages. The manager, without a key, sees no summary."""
-        if (own_key, number) not in self._made:
-            memory = () if own_key is None else self._memory
-            turns = self._quoted_turns[len(self._quoted_turns) - number :]
-            parts = chain(map(_theirs, memory), *(_turn(turn, own_key) for turn in turns))
-            *runs, begun = _runs(parts) or [[]]
-            self._made[own_key, number] = list(map(_message, runs)), begun
-        return self._made[own_key, number]
-
     @cached_property
     def _instructions(self) -> str:
         """The chat program's system messages. They are the user's, so they are quoted."""
@@ -126,7 +115,7 @@ class Context:
         return f"{_TOLD}\n{quote_part('instructions', told).element}\n\n" if told else ""
 
     @cached_property
-    def _quoted_turns(self) -> list["_QuotedTurn"]:
+    def _past(self) -> list["_QuotedTurn"]:
         return [_quoted(turn.message, turn.replies, turn.together) for turn in self._conversation.unsummarised()]
 
     @cached_property
@@ -176,11 +165,8 @@ def _theirs(quotation: Quotation) -> _Part:
     return _Part("user", quotation.element, quotation.element)
 
 
-def _runs(parts: Iterable[_Part]) -> list[list[_Part]]:
-    """The pieces of each message: those in a row with the same role, because providers want user and assistant by
-    turns."""
-    return [list(run) for _, run in groupby(parts, key=attrgetter("role"))]
-
-
-def _message(run: Sequence[_Part]) -> Message:
-    return Message(run[0].role, run[0].alone if len(run) == 1 else "\n\n".join(part.beside for part in run))
+def _messages(parts: Iterable[_Part]) -> Iterator[Message]:
+    """One message of each run of pieces with the same role, because providers want user and assistant by turns."""
+    for role, run in groupby(parts, key=lambda part: part.role):
+        pieces = list(run)
+        yield Message(role, pieces[0].alone if len(pieces) == 1 else "\n\n".join(part.beside for part in pieces))

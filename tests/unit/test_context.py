@@ -53,13 +53,6 @@ def questions(messages: tuple[Message, ...]) -> list[str]:
     return [message.text.split()[1] for message in messages if message.text.startswith("question ")]
 
 
-def test_the_past_is_made_once_for_all_calls_of_an_agent() -> None:
-    context = Context(conversation(*map(past, range(5))))
-    first, second = (context.for_agent(WRITER, earlier, 8192) for earlier in ((), (Said("critic", "Critic", "No."),)))
-    assert len(first) == len(second) == 12
-    assert [one is other for one, other in zip(first, second, strict=True)] == [False, *[True] * 9, False, False]
-
-
 def test_a_call_is_role_history_and_message_by_turns() -> None:
     two = PastTurn("Hello?", (Said("writer", "Writer", "Hi."), Said("critic", "Critic", "Really?")))
     own = PastTurn("Writer?", (Said("writer", "Author", "Yes."), Said("writer", "Writer", "I am.")))
