@@ -21,7 +21,7 @@ CANARY = "canary-of-the-tests"
 # What one call may take, in seconds: enough for a busy machine, and short enough for an answer that never ends.
 MAX_CALL_S = 4
 # What a posted turn may take: with two calls that never ended, there is no time for another one.
-TURN_SECONDS = 14
+TURN_SECONDS = 12
 # A client waits longer than any function may take.
 PATIENCE_S = 60.0
 

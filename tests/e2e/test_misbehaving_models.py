@@ -83,7 +83,7 @@ CASES: dict[str, tuple[Mood, list[str], str | None]] = {
     "an answer beside an error": (
         moods.raw({"choices": [{"message": {"content": "Half"}}], "error": {"code": 429, "message": "Slow down"}}),
         [UNKNOWN] * 2,
-        "malformed_response",
+        "provider_error",
     ),
     "a negative count": (lying(prompt_tokens=-9), [UNKNOWN] * 2, "malformed_response"),
     "a huge count": (lying(prompt_tokens=10**9), [UNKNOWN] * 2, "malformed_response"),

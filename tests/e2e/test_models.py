@@ -106,7 +106,7 @@ def test_a_check_of_a_dead_host_is_one_line_and_the_other_aliases_are_asked(
     assert (ended.returncode, ended.stderr) == (1, "")
     dead, alive = ended.stdout.splitlines()
     assert dead == (
-        "FAILED  fast: unavailable: Nothing was sent (ConnectError). [providers.north] is at http://127.0.0.1:1."
+        "FAILED  fast: unavailable: Nothing was sent (ConnectionRefusedError). [providers.north] is at http://127.0.0.1:1."
     )
     assert alive.startswith("ok      deep: ")
 
