@@ -55,9 +55,9 @@ class LiveTurn:
         self.join()
         raise self.error or AssertionError("The turn told no event.")
 
-    def next(self) -> list[Event | Delta] | None:
-        """The next events, or none of them after COMMENT_S. None: the turn's thread has nothing more to tell."""
-        return self._feed.take(COMMENT_S)
+    def next(self, patience_s: float = COMMENT_S) -> list[Event | Delta] | None:
+        """The next events, or none of them when patience ends. None: the turn's thread has nothing more to tell."""
+        return self._feed.take(patience_s)
 
     def join(self) -> None:
         self._thread.join()
