@@ -60,6 +60,7 @@ def of_operations() -> Iterator[Named]:
         "scrub": Statement(*(part for part in SCRUB.parts if part.needs != "a_user_id")),
         "forget": sessions._FORGET,
         "untouched": sessions._UNTOUCHED,
+        "untouched implicit": sessions._UNTOUCHED_IMPLICIT,
         "keys": api_keys._REMOVE,
     }
     for name, statement in names.items():

@@ -25,6 +25,7 @@ REFUSED_MONEY: Final = ("PN001", "PN002")
 REFUSED_OTHERS_FASTER: Final = ("PN003", "PN004", "PN005")
 
 LOAD_NEW_TURN: Final = load("load_new_turn")
+LOAD_SAME_REQUEST: Final = load("load_same_request")
 LOAD_RESUMED_TURN: Final = load("load_resumed_turn")
 LOAD_CALLS: Final = load("load_calls")
 LOAD_GIVEN_UP: Final = load("load_given_up")

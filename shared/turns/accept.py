@@ -110,7 +110,7 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         "b_tenant_id": request.tenant_id,
         "b_session_id": request.session_id,
         "b_idempotency_key": request.idempotency_key,
-        "b_request_hash": request.chat.request_hash if request.chat else None,
+        "b_is_chat": request.chat is not None,
         "b_turns_per_minute": settings().turns_per_minute,
         "b_active_turns": settings().tenant_active_turns,
         "b_history_turns": HISTORY_TURNS,

@@ -4,6 +4,7 @@ A unique violation means that another request was faster. It is no error to the 
 finds the turn under its key, an active turn, or the next index.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,16 +12,16 @@ from datetime import datetime, timedelta
 import psycopg
 
 from shared.db.engine import Database, Params
-from shared.db.protocol import ACCEPT, REFUSED_MONEY, REFUSED_OTHERS_FASTER
-from shared.errors import DatabaseUnavailable, JournalUnavailable
+from shared.db.protocol import ACCEPT, LOAD_SAME_REQUEST, REFUSED_MONEY, REFUSED_OTHERS_FASTER
+from shared.errors import DatabaseUnavailable, JournalUnavailable, TurnConflict
 
 # Another turn of the session, or of the key, was inserted first.
 _FASTER = (
     "turns_one_active_per_session",
-    "turns_one_active_per_request",
     "turns_session_id_turn_index_key",
     "turns_idempotency_key_tenant_id_key",
 )
+_SAME_REQUEST = "turns_one_active_per_request"
 
 
 class Stale(Exception):
@@ -47,11 +48,13 @@ class Accepted:
 
 
 def accept(db: Database, tenant_id: str, params: Params) -> Accepted:
-    """Accept a turn, with its first call where `params` have one. Raises Stale, RefusedHold, and JournalUnavailable
-    where nothing can be written down."""
+    """Accept a turn, with its first call where `params` have one. Raises Stale, TurnConflict if a turn of the same
+    request is active, RefusedHold, and JournalUnavailable where nothing can be written down."""
     try:
         row = db.run(tenant_id, ACCEPT, params)[0]
     except psycopg.errors.UniqueViolation as error:
+        if error.diag.constraint_name == _SAME_REQUEST:
+            raise _same_request(db, tenant_id, params) from error
         if error.diag.constraint_name not in _FASTER:
             raise JournalUnavailable from error
         raise Stale from error
@@ -67,3 +70,14 @@ def accept(db: Database, tenant_id: str, params: Params) -> Accepted:
     if "created_at" not in row:
         raise Stale
     return Accepted(row["created_at"], row["now"], time.monotonic(), row.get("held_by"))
+
+
+def _same_request(db: Database, tenant_id: str, params: Params) -> Exception:
+    """The refusal of a request that a turn already runs for. Stale if that turn has ended since."""
+    try:
+        active = db.read(tenant_id, LOAD_SAME_REQUEST, {"b_request_hash": params["t_request_hash"]})
+    except DatabaseUnavailable:
+        return JournalUnavailable()
+    if not active:
+        return Stale()
+    return TurnConflict(str(active[0]["id"]), retry_after_s=max(1, math.ceil(active[0]["retry_after_s"])))

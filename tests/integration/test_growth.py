@@ -51,7 +51,7 @@ def params(room: CouncilRoom, session_id: UUID, turns_per_minute: int = 0) -> di
     return {
         "b_session_id": session_id,
         "b_idempotency_key": "key-1",
-        "b_request_hash": b"hash-1",
+        "b_is_chat": False,
         "b_history_turns": HISTORY_TURNS,
         **rate,
     } | room.actor.params

@@ -29,6 +29,7 @@ from shared.errors import InvalidRequest, QuotaExceeded
 from shared.names import Env, Role
 from shared.operations.retention import remove_keys
 from shared.settings import quota_settings
+from tests.chat_program import ChatProgram
 from tests.council_room import CouncilRoom, DatabaseUrls
 from tests.watched_database import transaction
 
@@ -77,6 +78,19 @@ def limit(scripted_settings: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
     yield set_limit
     quota_settings.cache_clear()
+
+
+def test_sessions_that_no_person_made_are_outside_the_quota(
+    room: CouncilRoom, limit: Callable[[Env, int], None]
+) -> None:
+    limit(Env.MAX_SESSIONS, 2)
+    program = ChatProgram(room)
+    for _ in range(3):
+        program.ask("one")
+        program.ask("one", model=None, alias="fast")
+    add_session(room.db)
+    with pytest.raises(QuotaExceeded):
+        add_session(room.db)
 
 
 @pytest.mark.parametrize("quota", QUOTAS)

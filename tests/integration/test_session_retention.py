@@ -12,6 +12,7 @@ from shared.errors import NotFound, SessionDeleted
 from shared.names import Role
 from shared.operations import retention
 from shared.operations.retention import delete_untouched
+from tests.chat_program import ChatProgram
 from tests.council_room import CouncilRoom, DatabaseUrls, answer, words_left
 from tests.watched_database import WatchedDatabase
 
@@ -204,3 +205,18 @@ def test_untouched_sessions_are_found_by_an_index(room: CouncilRoom, ops: Watche
     )
     assert "sessions_living_created_at_idx" in str(plan)
     room.owner.execute("DELETE FROM sessions WHERE title = ''")
+
+
+def test_sessions_that_no_person_made_have_a_time_of_their_own(room: CouncilRoom, ops: WatchedDatabase) -> None:
+    program = ChatProgram(room)
+    chat = program.session("sesame", name="chat", instructions="sesame", says="sesame")
+    imported = program.session("open sesame", "sesame", "on")
+    program.ask("sesame", model=None, alias="fast")
+    fresh = program.session("another")
+    (called,) = room.rows("SELECT id FROM sessions WHERE origin = 'call'")
+    for session_id in (room.session_id, UUID(chat), UUID(imported), called["id"]):
+        age(room, 8, session_id)
+    assert delete_untouched(ops, 7, AMPLE_S, implicit=True) == 3
+    assert living(room) == {room.session_id, UUID(fresh)}
+    assert words_left(room, "sesame") == {}
+    assert program.session("on", name="chat") not in (chat, imported)

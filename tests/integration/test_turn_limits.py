@@ -206,7 +206,7 @@ def rows_read(room: CouncilRoom, session_id: UUID, mode: str, most: int) -> int:
         "b_tenant_id": room.tenant_id,
         "b_session_id": session_id,
         "b_idempotency_key": None,
-        "b_request_hash": None,
+        "b_is_chat": False,
         "b_turns_per_minute": most,
         "b_active_turns": 0,
         "b_history_turns": 50,

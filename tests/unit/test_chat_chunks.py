@@ -17,6 +17,8 @@ from shared.domain.problem import problem
 from shared.domain.turn import Plan, Reply, Turn, TurnStatus
 from shared.domain.turn_events import Delta, Event
 
+Item = Event | Delta
+
 TURN_ID, CALL_ID = UUID(int=7), UUID(int=8)
 NAMES = ("Ada", "Bob", "Cid")
 USAGE = Usage(100, 20, 50, 10, 7)
@@ -47,7 +49,7 @@ def turn(*replies: Reply, mode: str = "tag", status: TurnStatus = "completed", c
     )
 
 
-def opening(of: Turn) -> list[Event]:
+def opening(of: Turn) -> list[Item]:
     running = Turn(of.id, of.session_id, 1, "running", of.mode, "hello", of.created_at)
     assert of.plan
     return [Event("turn", running.as_json(), "0"), Event("plan", json.dumps(of.plan.as_dict()), "1")]
@@ -70,11 +72,11 @@ def ended(of: Turn) -> Event:
     return Event("turn.ended", of.as_json(), "end")
 
 
-def deltas(position: int, *texts: str) -> list[Delta]:
+def deltas(position: int, *texts: str) -> list[Item]:
     return [Delta(position, text) for text in texts]
 
 
-def encoded(items: Sequence[Event | Delta], *, is_call: bool = False, with_usage: bool = False) -> list[Any]:
+def encoded(items: Sequence[Item], *, is_call: bool = False, with_usage: bool = False) -> list[Any]:
     """The data of each event of the stream, '[DONE]' as it is."""
     encoder = ChatChunks("writer", is_call=is_call, with_usage=with_usage)
     blocks = b"".join(map(encoder.encode, items)).decode().split("\n\n")
@@ -216,7 +218,7 @@ def test_agent_that_fails_after_its_text_was_sent_has_a_line_that_says_so() -> N
 @pytest.mark.parametrize("replies", [(reply(0, "a long text"),), (reply(0, "a long text"), reply(1, "another"))])
 def test_text_that_a_slow_reader_missed_comes_with_the_reply(replies: tuple[Reply, ...]) -> None:
     whole = turn(*replies)
-    events: list[Event | Delta] = [*opening(whole)]
+    events = [*opening(whole)]
     for each in replies:
         events += [started(each.position), *deltas(each.position, (each.text or "")[:3]), completed(each)]
     assert text_of(encoded([*events, ended(whole)])) == shown(whole)

@@ -26,6 +26,7 @@ OF_TEXT: Mapping[str, str] = MappingProxyType(
                         )
                     ))
                 ))""",
+        # By scalar subqueries. The planner would read all replies and calls for an EXISTS, to hash them.
         "of a plain call no text is left once it has ended": """
             SELECT t.id
             FROM public.turns t
@@ -33,10 +34,11 @@ OF_TEXT: Mapping[str, str] = MappingProxyType(
                 t.deleted_at IS NULL
                 OR t.has_text
                 OR t.has_options
-                OR EXISTS (SELECT FROM public.replies r WHERE r.turn_id = t.id AND r.has_text)
-                OR EXISTS (
-                    SELECT FROM public.llm_calls c
+                OR (SELECT true FROM public.replies r WHERE r.turn_id = t.id AND r.has_text LIMIT 1)
+                OR (
+                    SELECT true FROM public.llm_calls c
                     WHERE c.turn_id = t.id AND (c.has_output OR c.has_provider_message OR c.has_thinking)
+                    LIMIT 1
                 ))""",
     }
 )

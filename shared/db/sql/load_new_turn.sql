@@ -9,7 +9,7 @@ WITH found AS (
     FROM public.sessions s WHERE id = :b_session_id AND
 -- include visible
     -- Only its own request takes the turn of a plain call.
-    AND (s.origin <> 'call' OR :b_request_hash::bytea IS NOT NULL)
+    AND (s.origin <> 'call' OR :b_is_chat::boolean)
 ), session AS (
     SELECT id, title, mode, fan_out, agent_keys, chair_key, next_turn_index, model, imported, instructions
     FROM found WHERE deleted_at IS NULL
@@ -30,11 +30,6 @@ SELECT
     SELECT row_to_json(active) FROM (
         SELECT id, extract(epoch FROM dispatch_after - clock_timestamp()) AS retry_after_s
         FROM public.turns WHERE session_id = :b_session_id AND status IN ('accepted', 'running')
-        UNION ALL
-        -- The same request of a chat program, in another session.
-        SELECT id, extract(epoch FROM dispatch_after - clock_timestamp())
-        FROM public.turns WHERE request_hash = :b_request_hash AND status IN ('accepted', 'running')
-        LIMIT 1
     ) active
 ) AS active,
 (
