@@ -12,7 +12,7 @@ from shared.db.chat import Model, find_asked
 from shared.domain.actor import Actor
 from shared.domain.outcome import TurnOutcome
 from shared.domain.turn_events import Listener
-from shared.errors import DatabaseUnavailable, InvalidRequest, JournalUnavailable, UnknownAgent, UnknownModel
+from shared.errors import DatabaseUnavailable, InvalidRequest, JournalUnavailable, UnknownModel
 from shared.turns.accept import TurnRequest
 from shared.turns.conversations import ChatTurn, follow_turn, take_chat
 from shared.turns.run import Runner, take_turn
@@ -37,7 +37,7 @@ class Question:
 
 def take_question(runner: Runner, question: Question, listener: Listener | None = None) -> TurnOutcome:
     """Run the turn as `take_turn` does. A key whose turn another process runs waits for it, as long as this process has
-    time. Raises UnknownModel, UnknownAgent, InvalidRequest, and what `take_turn` raises."""
+    time. Raises UnknownModel, InvalidRequest, and what `take_turn` raises."""
     if question.session_id is None:
         return take_chat(runner, _chat(question), listener)
     outcome = take_turn(runner, _request(runner, question, question.session_id), listener)
@@ -77,8 +77,7 @@ def _request(runner: Runner, question: Question, session_id: UUID) -> TurnReques
     if model is None:
         raise UnknownModel
     if _is_agent(model):
-        if question.key not in session.agent_keys:
-            raise UnknownAgent(f"The agent '{question.key}' is not in this session's roster.")
+        # `take_turn` refuses an agent that is not of the session.
         return replace(request, mode="manual", agent_keys=(question.key,))
     if replace(session, key=model.key) != model:
         detail = f"The session is not one of the council '{question.key}'. Without session_id, a new session begins."

@@ -129,8 +129,9 @@ def test_session_that_the_caller_does_not_see_is_not_there(room: CouncilRoom, ac
 
 
 def test_session_of_a_call_is_not_there(room: CouncilRoom) -> None:
-    room.owner.execute("UPDATE sessions SET origin = 'call', mode = 'call', model = 'writer'")
-    refused(room, NotFound, session_id=room.session_id)
+    room.owner.execute("UPDATE sessions SET origin = 'call', mode = 'call', model = 'fast'")
+    for key in ("writer", "fast", "nobody"):
+        refused(room, NotFound, key, session_id=room.session_id)
     assert room.provider.requests == []
 
 
@@ -173,6 +174,25 @@ def test_key_whose_turn_runs_is_followed_while_there_is_time(room: CouncilRoom, 
     room.resume(outcome.turn_id)
     assert body(take_question(room.runner(), asked))["id"] == str(outcome.turn_id)
     assert body(take_question(room.runner(), asked))["status"] == "completed"
+
+
+@pytest.mark.parametrize("in_session", [False, True])
+def test_key_whose_turn_ends_while_it_waits_gets_the_answer(
+    room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, in_session: bool
+) -> None:
+    asked = question(room, session_id=room.session_id if in_session else None)
+    room.provider.enqueue(die, answer("one"))
+    with pytest.raises(Killed):
+        take_question(room.runner(), asked)
+    turn_id, other = room.row("SELECT id FROM turns")["id"], room.runner(db=room.open_database())
+
+    def end(_: float) -> None:
+        room.expire_lease()
+        room.resume(turn_id, other)
+
+    monkeypatch.setattr("shared.turns.conversations.time.sleep", end)
+    outcome = take_question(room.runner(), asked)
+    assert (outcome.turn_id, outcome.status, len(room.provider.requests)) == (turn_id, "completed", 2)
 
 
 @pytest.mark.parametrize("in_session", [False, True])

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from functions.stream import Stream
+from functions.turns.mcp_progress import INTERVAL_S
 from functions.turns.mcp_results import MAX_RESULT_BYTES
 from local.gateway.worker import LambdaContext
 from shared.domain.outcome import TurnOutcome
@@ -230,6 +231,10 @@ def test_silent_turn_is_heard_of_at_every_interval(
     first = [*told(post(asking(token=token), stepping(pause_s=0.3)))][:-1]
     assert len(first) >= 3
     assert {each and each["method"] for each in first} == {note}
+
+
+def test_interval_is_within_what_is_promised() -> None:
+    assert INTERVAL_S < 10
 
 
 def test_turn_that_streams_text_is_heard_of_at_every_interval(post: Post, environment: pytest.MonkeyPatch) -> None:
