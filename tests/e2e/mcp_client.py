@@ -22,14 +22,14 @@ def message(method: str, id_: int = 1, **params: object) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": id_, "method": method, "params": params}
 
 
-def asking(token: object = None, id_: int = 1, **arguments: object) -> dict[str, Any]:
+def asking(token: object = None, id_: int = 1, **arguments: Any) -> dict[str, Any]:
     """A call of ask_council."""
     given = {"council_or_agent": "writer", "message": "hello"} | arguments
     meta = {} if token is None else {"_meta": {"progressToken": token}}
     return message("tools/call", id_, name="ask_council", arguments=given, **meta)
 
 
-def ask(tenant: Tenant, **arguments: object) -> dict[str, Any]:
+def ask(tenant: Tenant, **arguments: Any) -> dict[str, Any]:
     """The result of a question."""
     result: dict[str, Any] = messages(post(tenant, asking(**arguments)))[-1]["result"]
     return result

@@ -143,7 +143,7 @@ def test_refusal_of_a_new_session_leaves_none(room: CouncilRoom) -> None:
 
 @pytest.mark.parametrize("in_session", [False, True])
 def test_key_is_asked_once(room: CouncilRoom, in_session: bool) -> None:
-    where = {"session_id": room.session_id} if in_session else {}
+    where: dict[str, Any] = {"session_id": room.session_id} if in_session else {}
     room.provider.enqueue(answer("one"))
     first, again = (ask(room, idempotency_key="k", **where) for _ in range(2))
     assert first == again
@@ -197,7 +197,7 @@ def test_key_whose_turn_ends_while_it_waits_gets_the_answer(
 
 @pytest.mark.parametrize("in_session", [False, True])
 def test_same_question_with_another_key_is_refused_while_the_first_runs(room: CouncilRoom, in_session: bool) -> None:
-    where = {"session_id": room.session_id} if in_session else {}
+    where: dict[str, Any] = {"session_id": room.session_id} if in_session else {}
     room.provider.enqueue(die)
     with pytest.raises(Killed):
         ask(room, **where)
@@ -210,6 +210,6 @@ def test_dead_database_is_said_before_anything_is_sent(room: CouncilRoom, monkey
         raise DatabaseUnavailable
 
     monkeypatch.setattr(room.db, "read_all", fail)
-    for where in ({}, {"session_id": room.session_id}):
-        refused(room, JournalUnavailable, **where)
+    for session_id in (None, room.session_id):
+        refused(room, JournalUnavailable, session_id=session_id)
     assert room.provider.requests == []
