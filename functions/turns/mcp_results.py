@@ -1,7 +1,7 @@
 """Turns and refusals as results of MCP's tools.
 
-The text is what a model reads. `structuredContent` is the turn. A refusal has its problem in `_meta`, because it has no
-turn.
+`structuredContent` is the turn. Some clients show a model the text, and others only the turn. So a turn that has not
+ended, or was cut, has a `note` beside its own fields. A refusal has its problem in `_meta`, because it has no turn.
 """
 
 import json
@@ -41,6 +41,8 @@ def turn_result(outcome: TurnOutcome, idempotency_key: str) -> dict[str, Any]:
     turn = json.loads(outcome.body)
     text, is_error = _told(turn, outcome, idempotency_key)
     meta = {_IDEMPOTENCY_KEY: idempotency_key}
+    if not outcome.ended:
+        turn |= {"note": text, "idempotency_key": idempotency_key}
     result = {"content": _content(text), "structuredContent": turn, "isError": is_error, "_meta": meta}
     return result if _size(result) <= MAX_RESULT_BYTES else _cut(result, turn, text)
 
@@ -62,13 +64,15 @@ def _told(turn: Mapping[str, Any], outcome: TurnOutcome, idempotency_key: str) -
 
 def _cut(result: Mapping[str, Any], turn: Mapping[str, Any], text: str) -> dict[str, Any]:
     """The same result with texts that are short enough. It says where the whole turn is."""
-    note = f"\n\n(This answer is too long for MCP and was cut. GET {API_PREFIX}/turns/{turn['id']} has all of it.)"
+    cut = f"This answer is too long for MCP and was cut. GET {API_PREFIX}/turns/{turn['id']} has all of it."
+    note = f"{turn['note']} {cut}" if "note" in turn else cut
+    ending = f"\n\n({note})"
     blanks = [{**reply, "text": reply["text"] and "", "stop_reason": SIZE_LIMIT} for reply in turn["replies"]]
-    blank = {**turn, "output": "", "replies": blanks}
-    room = (MAX_RESULT_BYTES - _size({**result, "content": _content(note), "structuredContent": blank})) // 3
+    blank = {**turn, "output": "", "replies": blanks, "note": note}
+    room = (MAX_RESULT_BYTES - _size({**result, "content": _content(ending), "structuredContent": blank})) // 3
     replies = list(_cut_replies(turn["replies"], room))
-    shown = {**turn, "output": _beginning(turn["output"], room), "replies": replies}
-    return {**result, "content": _content(_beginning(text, room) + note), "structuredContent": shown}
+    shown = {**blank, "output": _beginning(turn["output"], room), "replies": replies}
+    return {**result, "content": _content(_beginning(text, room) + ending), "structuredContent": shown}
 
 
 def _cut_replies(replies: Iterable[Mapping[str, Any]], room: int) -> Iterable[Mapping[str, Any]]:

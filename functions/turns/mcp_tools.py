@@ -62,6 +62,8 @@ _TURN: Final = {
         "output": {"type": "string", "description": "The answer."},
         "replies": {"type": "array", "items": {"type": "object"}, "description": "What each agent answered."},
         "cost_usd": {"type": "string", "description": "What the tenant pays, in USD."},
+        "note": {"type": "string", "description": "What to do if the turn has not ended, or was cut."},
+        "idempotency_key": {"type": "string", "description": "It gets the answer of a turn that has not ended."},
     },
     "required": ["id", "session_id", "status", "output", "replies", "cost_usd"],
 }

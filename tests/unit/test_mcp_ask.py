@@ -191,6 +191,8 @@ def test_turn_that_goes_on_is_told_by_its_id_and_key(ask: Callable[..., Any]) ->
     assert (result["isError"], result["structuredContent"]["status"]) == (False, "running")
     assert str(TURN_ID) in text
     assert repr(key) in text
+    # Claude Code and VS Code show a model nothing but this.
+    assert (result["structuredContent"]["note"], result["structuredContent"]["idempotency_key"]) == (text, key)
 
 
 @pytest.mark.parametrize("text", ["x" * 400_000, "ü" * 200_000, "\n" * 300_000, "😀" * 90_000])
@@ -203,6 +205,14 @@ def test_long_answer_fits_into_an_event_and_says_where_it_is(ask: Callable[..., 
     assert text.startswith(told.partition("\n\n(")[0])
     assert text.startswith(turn["output"])
     assert turn["replies"][0]["stop_reason"] == "size_limit"
+    assert told.endswith(f"\n\n({turn['note']})")
+
+
+def test_long_turn_that_goes_on_keeps_its_key_in_its_note(ask: Callable[..., Any]) -> None:
+    result = ask(playing(body=stored("running", text="x" * 1_000_000), status="running"))
+    note = result["structuredContent"]["note"]
+    assert repr(result["_meta"]["pantheon/idempotency_key"]) in note
+    assert note.endswith("has all of it.")
 
 
 def test_progress_names_the_agents_that_answer(post: Post) -> None:
