@@ -23,7 +23,7 @@ help: ## Show this list.
 run: $(VENV)/run.ok ## Start Pantheon on this machine: Postgres, a local model, the gateway, a demo tenant.
 	@$(BIN)/pantheon run
 
-test: $(VENV)/infra.ok ## Run the tests.
+test: $(VENV)/infra.ok build/clients/mcp/ok ## Run the tests.
 	@$(BIN)/python -m pytest
 
 check: lint types imports migrations openapi stack ## Everything else that the gate asks for.
@@ -188,6 +188,12 @@ build/peers/%/ok: bench/peers/%.txt | $(VENV)/bin/python
 	@echo "Installing $* ..."
 	@$(PYTHON) -m venv build/peers/$*
 	@build/peers/$*/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes --no-deps -r $<
+	@touch $@
+
+build/clients/mcp/ok: tests/clients/mcp.txt | $(VENV)/bin/python
+	@echo "Installing the client of MCP ..."
+	@$(PYTHON) -m venv build/clients/mcp
+	@build/clients/mcp/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes --no-deps -r $<
 	@touch $@
 
 build/rie-tools/ok: local/emulator.txt $(VENV)/infra.ok

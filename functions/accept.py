@@ -1,4 +1,4 @@
-"""Reads from `Accept` whether a client prefers another media type to JSON."""
+"""Reads from `Accept` which media types a client takes, and whether it prefers another one to JSON."""
 
 import re
 from typing import Final
@@ -14,6 +14,13 @@ def prefers(media_type: str, accept: str) -> bool:
     """
     ranges = [_range(text) for text in accept.lower().split(",")]
     return _rank(media_type, ranges) > _rank(_JSON, ranges)
+
+
+def accepts(media_type: str, accept: str) -> bool:
+    """Whether the client takes `media_type`. A client that says nothing takes everything."""
+    if not accept.strip():
+        return True
+    return _rank(media_type, [_range(text) for text in accept.lower().split(",")])[0] > 0
 
 
 def _range(text: str) -> tuple[str, float]:

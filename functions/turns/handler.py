@@ -14,7 +14,7 @@ with importing():
     from functions.requests import CurrentCaller, SessionId
     from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, TurnView
     from functions.server_sent_events import MEDIA_TYPE, EventWriter
-    from functions.turns import completions
+    from functions.turns import completions, mcp
     from functions.turns.live import LiveTurn, open_live
     from functions.turns.running import conclude, seconds_left
     from shared.db.engine import database
@@ -27,6 +27,7 @@ with importing():
 
 app = create_app("Pantheon turns")
 app.include_router(completions.router)
+app.include_router(mcp.router)
 
 _PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {"model": ProblemView} for status in (400, 402, 404, 409, 410, 422, 429, 503)

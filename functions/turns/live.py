@@ -55,9 +55,10 @@ class LiveTurn:
         self.join()
         raise self.error or AssertionError("The turn told no event.")
 
-    def next(self) -> list[Event | Delta] | None:
-        """The next events, or none of them after COMMENT_S. None: the turn's thread has nothing more to tell."""
-        return self._feed.take(COMMENT_S)
+    def next(self, patience_s: float | None = None) -> list[Event | Delta] | None:
+        """The next events, or none of them when patience ends, which is COMMENT_S unless it is given. None: the turn's
+        thread has nothing more to tell."""
+        return self._feed.take(COMMENT_S if patience_s is None else patience_s)
 
     def join(self) -> None:
         self._thread.join()

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from shared.db.engine import Database, Row
 from shared.db.statement import load
+from shared.domain.actor import Actor
 from shared.domain.chat import Line
 from shared.domain.turn import CALL
 
@@ -17,6 +18,7 @@ _INSTRUCT = load("instruct_chat")
 _FORGET = load("forget_chat")
 _MODEL = load("find_model")
 _MODELS = load("list_models")
+_ASKED = load("find_asked_session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,21 @@ def load_model(db: Database, tenant_id: str, key: str) -> Model | None:
 
 
 def load_models(db: Database, tenant_id: str) -> list[Row]:
-    """Key, name and time of creation of each enabled agent and each council, by key."""
+    """Kind, key, name, mode and time of creation of each enabled agent and each council, by key. An agent has no
+    mode."""
     return db.read(tenant_id, _MODELS, {})
+
+
+def find_asked(db: Database, actor: Actor, session_id: UUID, key: str) -> tuple[Model | None, Model | None]:
+    """Find what `key` means, and the session as the model that it is, in one round trip. The session's key is empty
+    unless the session is a chat program's. A session that the actor does not see is None."""
+    params = {"b_session_id": session_id, **actor.params}
+    models, sessions = db.read_all(actor.tenant_id, (_MODEL, {"b_key": key}), (_ASKED, params))
+    asked = [
+        Model(row["model"] or "", row["mode"], tuple(row["agent_keys"]), row["fan_out"], row["chair_key"])
+        for row in sessions
+    ]
+    return _model(key, models), asked[0] if asked else None
 
 
 def find_chat(db: Database, tenant_id: str, user_id: str, sought: Sought) -> Found:

@@ -96,7 +96,7 @@ def take_chat(runner: Runner, chat: ChatTurn, listener: Listener | None = None) 
         found = _find(runner, chat)
         known = None if found is None else _known(chat, found)
         if known is not None:
-            return _follow(runner, chat.actor, known.turn_id, listener)
+            return follow_turn(runner, chat.actor, known.turn_id, listener)
         place = _place(runner, chat, found)
         if place is None:
             continue
@@ -199,7 +199,7 @@ def _beginning(chat: ChatTurn) -> bytes:
     return beginning(chat.actor.tenant_id, chat.actor.user_id, chat.model or "")
 
 
-def _follow(runner: Runner, actor: Actor, turn_id: UUID, listener: Listener | None) -> TurnOutcome:
+def follow_turn(runner: Runner, actor: Actor, turn_id: UUID, listener: Listener | None) -> TurnOutcome:
     """Answer with a stored turn. Wait for its end if it runs, while this process has time and the tenant a slot."""
     turn = _load(runner, actor, turn_id)
     if listener is not None:

@@ -25,7 +25,8 @@ CHECKOV = "infra_cdk/checkov.txt"
 EMULATOR = "local/emulator.txt"
 FUZZ = "tests/fuzz.txt"
 PEERS = ("bench/peers/langgraph.txt", "bench/peers/openai_agents.txt")
-LOCKS = (*TOGETHER, CHECKOV, EMULATOR, FUZZ, *PEERS)
+MCP = "tests/clients/mcp.txt"
+LOCKS = (*TOGETHER, CHECKOV, EMULATOR, FUZZ, *PEERS, MCP)
 NPM, NPM_LOCK, NPM_SETTINGS = "infra_cdk/package.json", "infra_cdk/package-lock.json", "infra_cdk/.npmrc"
 
 _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+")

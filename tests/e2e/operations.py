@@ -100,5 +100,12 @@ OPENAI_OPERATIONS: Final = [
     f"{method.upper()} {path}"
     for path, operations in DOCUMENT["paths"].items()
     for method in operations
-    if not path.startswith(f"{API_PREFIX}/")
+    if path.startswith("/v1/")
+]
+# tests/e2e/test_mcp.py speaks to this one.
+OTHER_OPERATIONS: Final = [
+    f"{method.upper()} {path}"
+    for path, operations in DOCUMENT["paths"].items()
+    for method in operations
+    if not path.startswith((f"{API_PREFIX}/", "/v1/"))
 ]

@@ -91,9 +91,9 @@ class TestRoutes:
 
     @pytest.mark.parametrize("path", DOCUMENT["paths"])
     def test_all_methods_of_an_address_are_told_by_whoever_refuses_another(
-        self, api: Handler, admin: Handler, context: LambdaContext, path: str
+        self, api: Handler, admin: Handler, turns: Handler, context: LambdaContext, path: str
     ) -> None:
-        refuse = admin if "/admin/" in path else api
+        refuse = admin if "/admin/" in path else turns if path == "/mcp" else api
         answer = refuse(request("OPTIONS", re.sub(r"\{key\}", "writer", path)), context)
         refused = openai_error_of if path.startswith("/v1/") else problem_of
         refused(answer, 405, "method_not_allowed")

@@ -22,7 +22,7 @@ OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
 def test_an_operation_says_what_it_refuses(path: str, method: str, operation: dict[str, Any]) -> None:
     said = {status: set(answer["content"]) for status, answer in operation["responses"].items() if status >= "400"}
     assert {"429", "431", "503"} <= said.keys()
-    assert ("404" in said) == ("{" in path or path == "/v1/chat/completions")
+    assert ("404" in said) == ("{" in path or path in ("/mcp", "/v1/chat/completions"))
     assert ("401" in said) == bool(operation["security"])
     assert ({"400", "413", "422"} <= said.keys()) or "requestBody" not in operation
     ours = said.keys() - {"413", "429", "431"}

@@ -28,6 +28,7 @@ BODIES: dict[tuple[str, str], Mapping[str, object]] = {
     ("POST", "/api/v1/sessions/{session_id}/turns"): {"message": "Hello."},
     ("POST", "/api/v1/api-keys"): {"name": "CI"},
     ("POST", "/v1/chat/completions"): {"model": "writer", "messages": [{"role": "user", "content": "Hello."}]},
+    ("POST", "/mcp"): {"jsonrpc": "2.0", "id": 1, "method": "ping"},
     ("PUT", "/api/v1/budget"): LIMIT,
     ("PUT", "/api/v1/admin/tenants/{tenant_id}/cap"): LIMIT,
     ("PUT", "/api/v1/admin/platform/budget"): LIMIT,
@@ -40,7 +41,7 @@ def ask(api: Handler, admin: Handler, turns: Handler, context: LambdaContext) ->
 
     def asked(event: dict[str, object], _: LambdaContext) -> dict[str, object]:
         path = str(event["path"])
-        posted = event["httpMethod"] == "POST" and path.endswith(("/turns", "/completions"))
+        posted = event["httpMethod"] == "POST" and path.endswith(("/turns", "/completions", "/mcp"))
         handler = turns if posted else admin if "/admin/" in path else api
         return handler(event, context)
 

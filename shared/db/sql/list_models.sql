@@ -1,8 +1,8 @@
 -- part models
 -- What chat programs can call as models: enabled agents and councils, by key.
-SELECT a.key, v.name, a.created_at
+SELECT 'agent' AS kind, a.key, v.name, NULL AS mode, a.created_at
 FROM public.agents a JOIN public.agent_versions v USING (tenant_id, key, version)
 WHERE a.deleted_at IS NULL AND v.enabled
 UNION ALL
-SELECT key, name, created_at FROM public.councils WHERE deleted_at IS NULL
+SELECT 'council', key, name, mode, created_at FROM public.councils WHERE deleted_at IS NULL
 ORDER BY key;
