@@ -109,6 +109,7 @@ drill: $(VENV)/test.ok ## Let this release and the one before finish each other'
 
 bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor; writes docs/performance.md.
 	@$(BIN)/python -m bench.turn
+	@$(BIN)/python -m bench.first_delta
 	@$(BIN)/python -m bench.growth
 	@$(BIN)/python -m bench.throughput
 	@$(BIN)/python -m bench.tenants
