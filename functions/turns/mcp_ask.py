@@ -8,8 +8,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from uuid6 import uuid7
 
 from functions.http import Caller
-from functions.schemas import MAX_MESSAGE_CHARACTERS, Text
+from functions.schemas import MAX_MESSAGE_CHARACTERS
 from shared.errors import InvalidMessage, InvalidRequest, NotFound
+from shared.roster.fields import Text
 from shared.turns.asked import Question
 
 # Models write an empty text for an argument that they leave out.
