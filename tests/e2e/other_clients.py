@@ -1,0 +1,52 @@
+"""What else speaks OpenAI's API, as people install it, on the whole local stack: `make clients`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.stack import Stack
+from tests.clients.cases import Chats, user_says
+from tests.clients.litellm_proxy import MASTER_KEY, litellm_proxy
+from tests.clients.program import AI_SDK, LANGCHAIN, LITELLM, OPENAI_JS, Program, User, started
+from tests.e2e.tenant import Tenant
+
+
+class TestOpenAiForJavaScript(Chats):
+    client = OPENAI_JS
+
+
+class TestAiSdk(Chats):
+    client = AI_SDK
+
+
+class TestLangChain(Chats):
+    client = LANGCHAIN
+
+
+class TestLiteLlmProxy(Chats):
+    """OpenAI's SDK for Python talks to the proxy, and the proxy to Pantheon."""
+
+    client = LITELLM
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def program(cls, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+        with (
+            litellm_proxy(f"{stack.url}/v1", tmp_path_factory.mktemp("litellm")) as address,
+            started(cls.client, address) as program,
+        ):
+            yield program
+
+    @pytest.fixture
+    def user(self, program: Program, tenant: Tenant) -> User:
+        tenant.make_agents("writer")
+        token = tenant.http.headers["Authorization"].removeprefix("Bearer ")
+        return User(program, MASTER_KEY, {"body": {"api_key": token}})
+
+    def test_wrong_key_is_401(self, user: User) -> None:
+        assert user.ask(user_says("hello"), body={"api_key": "wrong"})["error"]["status"] == 401
+
+    def _with_key(self, user: User, key: str) -> dict[str, Any]:
+        """The proxy passes on headers of clients only if their names begin with x-. It adds those of the body."""
+        return {"body": {**user.given["body"], "extra_headers": {"Idempotency-Key": key}}}
