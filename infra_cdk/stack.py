@@ -165,8 +165,9 @@ class PantheonStack(Stack):
             values |= {Env.OPS_DATABASE_URL: self.database.url(Role.OPS)}
         if entry.role is Role.OPERATOR:
             values |= {Env.OPERATOR_DATABASE_URL: self.database.url(Role.OPERATOR)}
-        if entry is entries.SWEEPER and self.stage.retention_days is not None:
-            values |= {Env.RETENTION_DAYS: str(self.stage.retention_days)}
+        if entry is entries.SWEEPER:
+            values |= {Env.IMPLICIT_SESSION_DAYS: str(self.stage.implicit_session_days)}
+            values |= {Env.RETENTION_DAYS: str(days)} if (days := self.stage.retention_days) is not None else {}
         if entry.sends:
             values |= {Env.QUEUE_URL: self.queue.queue.queue_url}
         if entry.reads_log and self.catalog.models:

@@ -33,7 +33,8 @@ class Stage:
     always has, by its name; a new account has too little to reserve any.
     `canary` is CodeDeploy's name of a way to shift traffic. `page_email` and `ticket_email` are who is told of alarms.
     `retention_days` is after how many days the words of a session that nobody touches are deleted; without it they are
-    kept. `customer_key` encrypts the database and the logs with a key of the stage. A stage that was deployed without
+    kept. `implicit_session_days` is the same for sessions that no person made: those of chat programs and of plain
+    calls. `customer_key` encrypts the database and the logs with a key of the stage. A stage that was deployed without
     must set False, because the key of a database cannot change. `database_snapshot` is the snapshot that the database
     was restored from, and its name; a stage that has one keeps it.
 
@@ -100,6 +101,7 @@ class Stage:
     page_email: str | None = None
     ticket_email: str | None = None
     retention_days: int | None = None
+    implicit_session_days: int = 7
     customer_key: bool = True
     database_snapshot: str | None = None
     catalog: str = "shared/catalog/files/bedrock.toml"

@@ -79,7 +79,7 @@ class TestCors:
         assert response.status_code == status
         assert response.headers["access-control-allow-origin"] == "*"
         exposed = response.headers["access-control-expose-headers"]
-        assert exposed == "Location, Link, Retry-After, ETag, Idempotency-Replayed"
+        assert exposed == "Location, Link, Retry-After, ETag, Idempotency-Replayed, X-Should-Retry"
 
     def test_without_origins_no_page_may_read_anything(self, tmp_path: Path) -> None:
         with started(tmp_path, None) as gateway, httpx.Client(base_url=f"http://127.0.0.1:{gateway.port}") as client:

@@ -113,10 +113,11 @@ def test_what_nobody_touches_is_kept_where_the_stage_says_no_days(template: Temp
 
 
 def test_where_it_says_some_the_sweeper_is_told(tmp_path: Path) -> None:
-    stage = replace(DEV, retention_days=90)
+    stage = replace(DEV, retention_days=90, implicit_session_days=3)
     template = synthesised(stage, tmp_path)
     assert [entry for entry in ENTRIES if Env.RETENTION_DAYS in told(template, entry)] == [SWEEPER]
-    assert OperationsSettings.model_validate(told(template, SWEEPER)).retention_days == stage.retention_days
+    told_days = OperationsSettings.model_validate(told(template, SWEEPER))
+    assert (told_days.retention_days, told_days.implicit_session_days) == (90, 3)
 
 
 def test_every_function_that_reads_budgets_is_told_the_limits_of_its_stage(template: Template, stage: Stage) -> None:

@@ -71,13 +71,12 @@ class TestByHistory:
     def test_of_several_sessions_one_without_an_imported_past_comes_first_then_the_newest(
         self, program: ChatProgram
     ) -> None:
-        program.session("one", says="two")
-        newest = program.session("one", says="two")
-        imported = program.session("other", "history", "one", says="two")
-        assert program.session("one", "two", "three", says="four") == newest
-        assert imported != newest
-        again = program.session("x", "y", "one", "two", "three", says="four")
-        assert program.session("x", "y", "one", "two", "three", "four", "five") == again
+        older = program.session("one", says="two")
+        newer = program.session("one", says="two")
+        assert program.session("one", "two", "three", says="four") == newer != older
+        imported = program.session("one", "two", "three", says="four", name="chat")
+        assert imported > newer
+        assert program.session("one", "two", "three", "four", "five") == newer
 
     def test_history_of_another_user_or_model_is_not_found(self, program: ChatProgram) -> None:
         first = program.session("one")

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
-    LargeBinary,
     Numeric,
     PrimaryKeyConstraint,
     Table,
@@ -36,7 +35,7 @@ from shared.db.schema.budget_tables import (
     budgets,
     platform_months,
 )
-from shared.db.schema.chat_tables import conversations
+from shared.db.schema.chat_tables import conversations, of_chat_sessions, of_chat_turns
 from shared.db.schema.columns import Time, counts, derived, metadata, now, of_a_turn, tokens
 from shared.db.schema.invocation_log_tables import invocation_log_hours
 from shared.db.schema.key_tables import api_keys
@@ -105,15 +104,8 @@ sessions = Table(
     Column("visibility", Text, nullable=False, server_default=text("'tenant'")),
     # Who concludes in mode `council`. NULL: the first of `agent_keys`.
     Column("chair_key", Text),
-    # `chat`: a chat program made it. `call`: it is hidden, for one call without a session.
-    Column("origin", Text, nullable=False, server_default=text("'api'")),
-    # What the chat program calls as its model.
-    Column("model", Text),
-    # The past that the chat program brought along: [{"role", "content"}], and its system messages.
-    Column("imported", JSONB),
-    Column("instructions", Text),
+    *of_chat_sessions(),
     derived("has_title", Boolean, "title <> ''::text"),
-    derived("has_chat_text", Boolean, "imported IS NOT NULL OR instructions IS NOT NULL"),
     CheckConstraint("visibility IN ('private', 'tenant')", name="sessions_visibility_check"),
     CheckConstraint("origin IN ('api', 'chat', 'call')", name="sessions_origin_check"),
     # The one list that is read by tenant; and a turn names its session with its tenant.
@@ -166,15 +158,8 @@ turns = Table(
     Column("api_key_id", Uuid),
     # Who concludes in mode `council`. NULL: the first of the roster.
     Column("chair_key", Text),
-    # How the agents are asked in this turn, and the prompt of a call without a session.
-    Column("options", JSONB),
-    # Hashes of the conversation as a chat program shows it: with this turn's message, and with its answer, too.
-    Column("past_before", LargeBinary),
-    Column("past_after", LargeBinary),
-    # A hash of the chat program's request, by which a retry finds its turn.
-    Column("request_hash", LargeBinary),
+    *of_chat_turns(),
     derived("has_text", Boolean, "message <> ''::text OR response IS NOT NULL"),
-    derived("has_options", Boolean, "options IS NOT NULL"),
     derived(
         "answered_usd",
         Text,
