@@ -158,7 +158,7 @@ class Chats:
         assert len(set(sessions_of(tenant))) == 2
 
     def test_same_request_twice_at_once_is_one_turn(self, user: User, tenant: Tenant, provider: FakeProvider) -> None:
-        provider.add(moods.slow(1.0), times=None)
+        provider.add(moods.slow(1.5), times=None)
         first, second = user.ask_together([[user_says("once")]] * 2, **self._keyed(user))
         assert (first["text"], second["text"]) == ("You said: once", "You said: once")
         assert len(sessions_of(tenant)) == 1
