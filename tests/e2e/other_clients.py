@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from local.stack import Stack
-from tests.clients.cases import Chats, user_says
+from tests.clients.cases import Chats
 from tests.clients.litellm_proxy import MASTER_KEY, litellm_proxy
 from tests.clients.program import AI_SDK, LANGCHAIN, LITELLM, OPENAI_JS, Program, User, started
+from tests.e2e.chat_client import user
 from tests.e2e.tenant import Tenant
 
 
@@ -39,14 +40,14 @@ class TestLiteLlmProxy(Chats):
             yield program
 
     @pytest.fixture
-    def user(self, program: Program, tenant: Tenant) -> User:
+    def person(self, program: Program, tenant: Tenant) -> User:
         tenant.make_agents("writer")
         token = tenant.http.headers["Authorization"].removeprefix("Bearer ")
         return User(program, MASTER_KEY, {"body": {"api_key": token}})
 
-    def test_wrong_key_is_401(self, user: User) -> None:
-        assert user.ask(user_says("hello"), body={"api_key": "wrong"})["error"]["status"] == 401
+    def test_wrong_key_is_401(self, person: User) -> None:
+        assert person.ask(user("hello"), body={"api_key": "wrong"})["error"]["status"] == 401
 
-    def _with_key(self, user: User, key: str) -> dict[str, Any]:
+    def _with_key(self, person: User, key: str) -> dict[str, Any]:
         """The proxy passes on headers of clients only if their names begin with x-. It adds those of the body."""
-        return {"body": {**user.given["body"], "extra_headers": {"Idempotency-Key": key}}}
+        return {"body": {**person.given["body"], "extra_headers": {"Idempotency-Key": key}}}
