@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from local.stack import Stack
+from tests.clients.page import ADDRESS, TOKEN, block
 from tests.clients.server import serving
 from tests.e2e.tenant import PATIENCE_S, Tenant
 from tests.processes import eventually
@@ -20,7 +21,6 @@ _SETTINGS = {
     "RAG_EMBEDDING_ENGINE": "openai",
     "ENABLE_PERSISTENT_CONFIG": "false",
     "ENABLE_OLLAMA_API": "false",
-    "ENABLE_FORWARD_USER_INFO_HEADERS": "true",
     "WEBUI_SECRET_KEY": "of-the-tests",
 }
 _ADA = {"name": "Ada", "email": "ada@example.org", "password": "of-the-tests"}
@@ -35,7 +35,8 @@ def page(stack: Stack, tenant: Tenant, tmp_path_factory: pytest.TempPathFactory)
     tenant.make_agents("writer")
     directory = tmp_path_factory.mktemp("open-webui")
     key = tenant.http.headers["Authorization"].removeprefix("Bearer ")
-    ours = {"OPENAI_API_BASE_URL": f"{stack.url}/v1", "OPENAI_API_KEY": key, "DATA_DIR": str(directory)}
+    documented = block("Open WebUI", "ini").replace(ADDRESS, stack.url).replace(TOKEN, key)
+    ours = dict(line.split("=", 1) for line in documented.splitlines()) | {"DATA_DIR": str(directory)}
     with (
         serving(
             "openwebui/open-webui", "serve", health="/health", directory=directory, environ={**_SETTINGS, **ours}

@@ -1,5 +1,6 @@
 """What else speaks OpenAI's API, as people install it, on the whole local stack: `make clients`."""
 
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,13 +9,22 @@ import pytest
 from local.stack import Stack
 from tests.clients.cases import Chats
 from tests.clients.litellm_proxy import MASTER_KEY, litellm_proxy
-from tests.clients.program import AI_SDK, LANGCHAIN, LITELLM, OPENAI_JS, Program, User, started
+from tests.clients.page import ADDRESS, block
+from tests.clients.program import AI_SDK, ENVIRONMENTS, LANGCHAIN, LITELLM, OPENAI_JS, Program, User, node, started
 from tests.e2e.chat_client import user
 from tests.e2e.tenant import Tenant
 
 
 class TestOpenAiForJavaScript(Chats):
     client = OPENAI_JS
+
+    @pytest.mark.usefixtures("provider")
+    def test_typescript_of_the_page_prints_an_answer(self, stack: Stack) -> None:
+        program = ENVIRONMENTS / "node/page.ts"
+        program.write_text(block("TypeScript", "typescript").replace(ADDRESS, stack.url))
+        environ = {"PANTHEON_TOKEN": stack.token()}
+        ran = subprocess.run([node(), program], env=environ, capture_output=True, text=True, check=True)
+        assert ran.stdout == "You said: hello"
 
 
 class TestAiSdk(Chats):
