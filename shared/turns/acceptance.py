@@ -4,7 +4,6 @@ A unique violation means that another request was faster. It is no error to the 
 finds the turn under its key, an active turn, or the next index.
 """
 
-import math
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ import psycopg
 from shared.db.engine import Database, Params
 from shared.db.protocol import ACCEPT, LOAD_SAME_REQUEST, REFUSED_MONEY, REFUSED_OTHERS_FASTER
 from shared.errors import DatabaseUnavailable, JournalUnavailable, TurnConflict
+from shared.turns.chat import SAME_REQUEST_RETRY_S
 
 # Another turn of the session, or of the key, was inserted first.
 _FASTER = (
@@ -80,4 +80,4 @@ def _same_request(db: Database, tenant_id: str, params: Params) -> Exception:
         return JournalUnavailable()
     if not active:
         return Stale()
-    return TurnConflict(str(active[0]["id"]), retry_after_s=max(1, math.ceil(active[0]["retry_after_s"])))
+    return TurnConflict(str(active[0]["id"]), retry_after_s=SAME_REQUEST_RETRY_S)

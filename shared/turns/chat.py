@@ -10,6 +10,8 @@ from shared.domain.json_text import json_text
 
 # The agent of a call without a session, before its alias.
 CALL_PREFIX: Final = "alias/"
+# Seconds until a request whose turn runs is sent again. The SDKs say that they retry, and then wait for the turn here.
+SAME_REQUEST_RETRY_S: Final = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ from shared.errors import (
     UnknownModel,
 )
 from shared.turns.accept import TurnRequest
-from shared.turns.chat import ChatRequest
+from shared.turns.chat import SAME_REQUEST_RETRY_S, ChatRequest
 from shared.turns.run import Runner, take_turn
 
 # Between finding and making, other requests may give the conversation's name another meaning.
@@ -134,7 +134,8 @@ def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:
     if turn is None:
         return None
     if turn.is_running and (turn.is_call or (found.keyed is None and not chat.is_retry)):
-        raise TurnConflict(str(turn.turn_id), retry_after_s=max(1, math.ceil(turn.retry_after_s or 0)))
+        lease_s = max(1, math.ceil(turn.retry_after_s or 0))
+        raise TurnConflict(str(turn.turn_id), retry_after_s=lease_s if turn.is_call else SAME_REQUEST_RETRY_S)
     if turn.is_call:
         raise SessionDeleted("The answer to a call of an alias is not stored. Send the request with another key.")
     if turn.is_deleted:

@@ -25,9 +25,9 @@ CHECKOV = "infra_cdk/checkov.txt"
 EMULATOR = "local/emulator.txt"
 FUZZ = "tests/fuzz.txt"
 PEERS = ("bench/peers/langgraph.txt", "bench/peers/openai_agents.txt")
-MCP = "tests/clients/mcp.txt"
-LOCKS = (*TOGETHER, CHECKOV, EMULATOR, FUZZ, *PEERS, MCP)
-NPM, NPM_LOCK, NPM_SETTINGS = "infra_cdk/package.json", "infra_cdk/package-lock.json", "infra_cdk/.npmrc"
+CLIENTS = tuple(f"tests/clients/{name}.txt" for name in ("langchain", "litellm", "mcp", "openai", "openwebui"))
+LOCKS = (*TOGETHER, CHECKOV, EMULATOR, FUZZ, *PEERS, *CLIENTS)
+NPM = ("infra_cdk", "tests/clients/node")
 
 _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+")
 
@@ -95,25 +95,28 @@ def test_every_lock_file_is_among_those_that_are_checked() -> None:
     assert {str(path.relative_to(ROOT)) for path in found} == set(LOCKS)
 
 
-def test_the_npm_lock_has_a_hash_of_every_package_and_no_address() -> None:
-    lock = json.loads((ROOT / NPM_LOCK).read_text())
+@pytest.mark.parametrize("folder", NPM)
+def test_the_npm_lock_has_a_hash_of_every_package_and_no_address(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text())
     packages = {name: package for name, package in lock["packages"].items() if name}
     assert packages
     hashes = {name: package.get("integrity", "") for name, package in packages.items()}
     assert {name: found for name, found in hashes.items() if not re.fullmatch(r"sha512-[\w+/]{86}==", found)} == {}
     assert [name for name, package in packages.items() if "resolved" in package or package.get("link")] == []
-    assert "://" not in (ROOT / NPM_LOCK).read_text()
+    assert "://" not in (ROOT / folder / "package-lock.json").read_text()
 
 
-def test_the_npm_lock_has_the_versions_that_are_asked_for() -> None:
-    asked: dict[str, str] = json.loads((ROOT / NPM).read_text())["dependencies"]
-    packages = json.loads((ROOT / NPM_LOCK).read_text())["packages"]
+@pytest.mark.parametrize("folder", NPM)
+def test_the_npm_lock_has_the_versions_that_are_asked_for(folder: str) -> None:
+    asked: dict[str, str] = json.loads((ROOT / folder / "package.json").read_text())["dependencies"]
+    packages = json.loads((ROOT / folder / "package-lock.json").read_text())["packages"]
     assert packages[""]["dependencies"] == asked
     assert {name: packages[f"node_modules/{name}"]["version"] for name in asked} == asked
 
 
-def test_npm_runs_no_script_and_writes_no_address() -> None:
-    lines = (ROOT / NPM_SETTINGS).read_text().splitlines()
+@pytest.mark.parametrize("folder", NPM)
+def test_npm_runs_no_script_and_writes_no_address(folder: str) -> None:
+    lines = (ROOT / folder / ".npmrc").read_text().splitlines()
     settings = {line for line in lines if not line.startswith(";")}
     assert settings == {"omit-lockfile-registry-resolved=true", "ignore-scripts=true"}
 

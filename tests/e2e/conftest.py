@@ -21,6 +21,8 @@ from tests.e2e.tenant import CANARY, Tenant, open_client, unjournaled_requests, 
 from tests.fake_provider import FakeProvider
 from tests.processes import eventually
 
+pytest.register_assert_rewrite("tests.clients.cases")
+
 _ACTIVE = "SELECT id FROM turns WHERE tenant_id = %s AND status IN ('accepted', 'running')"
 
 

@@ -68,7 +68,7 @@ def test_same_conversation_at_once_is_one_turn_and_one_409(
         tenant.wait_for_requests(1)
         second = post(tenant, {**HELLO, "stream": stream}, **headers)
         assert refusal(second) == (409, "turn_conflict", None, None)
-        assert int(second.headers["retry-after"]) >= 1
+        assert second.headers["retry-after"] == "1"
         provider.release()
         assert first.result().status_code == 200
     assert rows(tenant) == {"sessions": 1, "turns": 1}

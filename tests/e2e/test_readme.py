@@ -90,6 +90,12 @@ class TestFirstTurn:
         assert shown.split("\n\n")[0] in printed
         assert "\nevent: turn.ended\n" in printed
 
+    def test_command_of_a_chat_client_prints_a_completion(self, stack: Stack, commands: str) -> None:
+        (ask,) = blocks(section("Connect a chat client"))
+        printed = in_bash(commands + "echo " + SEPARATOR + "\n" + ask.replace(ADDRESS, stack.url))
+        completion = json.loads(printed.split(SEPARATOR)[1])
+        assert completion["choices"][0]["message"]["content"] == "You said: hello"
+
     def test_a_turn_is_handed_over_after_the_time_that_it_says(self) -> None:
         seconds = Settings.model_fields["turn_seconds"].default
         assert f"longer than {seconds:.0f} seconds" in section("A first turn")
