@@ -221,6 +221,9 @@ _FILLED: Final = {
         now() FROM turns""",
     "tenants": "SELECT DISTINCT tenant_id FROM sessions ON CONFLICT DO NOTHING",
     "waits": "SELECT DISTINCT tenant_id, 1, now() FROM sessions ON CONFLICT DO NOTHING",
+    "councils": """SELECT DISTINCT ON (tenant_id) tenant_id, 'panel', 'Panel', 'council', agent_keys, fan_out, NULL, 1
+        FROM sessions""",
+    "conversations": "SELECT tenant_id, user_id, 'Chat', id FROM sessions ON CONFLICT DO NOTHING",
     **dict.fromkeys(
         ("usage_hourly", "usage_daily"), f"SELECT {_SPANS}, reason, user_id, api_key_id, {_SUMS} FROM usage_entries"
     ),
