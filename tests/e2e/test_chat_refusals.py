@@ -93,7 +93,7 @@ def test_failed_turn_ends_a_stream_with_an_error(tenant: Tenant, provider: FakeP
 def test_turn_that_is_handed_over_is_503_and_its_retry_gets_it(tenant: Tenant, provider: FakeProvider) -> None:
     """The provider asks for a pause that this process has no time for."""
     tenant.make_agents("writer")
-    provider.add(moods.status(429, retry_after=12))
+    provider.add(moods.status(429, retry_after=9))
     answer = post(tenant, HELLO)
     assert refusal(answer) == (503, "turn_handed_over", None, "true")
     assert int(answer.headers["retry-after"]) >= 5
