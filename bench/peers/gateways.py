@@ -176,7 +176,8 @@ def _litellm(url: str, directory: Path) -> Iterator[tuple[int, int]]:
     settings.write_text(_CONFIG.format(url=url))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
-    command = [ROOT / "build/clients/litellm/bin/litellm", "--config", settings, "--host", "127.0.0.1"]
+    proxy = str(ROOT / "build/clients/litellm/bin/litellm")
+    command = [proxy, "--config", str(settings), "--host", "127.0.0.1"]
     command += ["--port", str(port), "--telemetry", "False"]
     environ = {"LITELLM_MASTER_KEY": _KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
     given = {"HOME": str(directory), "PATH": "/usr/bin:/bin", "NO_PROXY": "127.0.0.1", **environ}
