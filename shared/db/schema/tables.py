@@ -177,8 +177,8 @@ turns = Table(
     # What belongs to a turn names it with its tenant.
     Index("turns_id_tenant_id_key", "id", "tenant_id", unique=True),
     *(
-        Index(f"turns_{name}_idx", name, postgresql_where=text(f"{name} IS NOT NULL"))
-        for name in ("past_after", "request_hash")
+        Index(f"turns_{names[0]}_idx", *names, postgresql_where=text(f"{names[0]} IS NOT NULL"))
+        for names in (("past_after",), ("request_hash", "created_at"))
     ),
     # A tenant's newest turns, to count those of the last minute. In a collation that the policies do not compare in.
     Index("turns_newest_of_tenant_idx", "tenant_id", "created_at", postgresql_ops={"tenant_id": 'COLLATE "C"'}),

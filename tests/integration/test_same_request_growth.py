@@ -1,0 +1,22 @@
+"""Finding the turn of the same request reads one turn, however often the request came before."""
+
+import re
+from pathlib import Path
+
+from tests.council_room import CouncilRoom
+from tests.integration.test_growth import long_session
+
+_FIND = (Path(__file__).parents[2] / "shared/db/sql/find_chat.sql").read_text()
+_AGED = b"""UPDATE turns SET request_hash = '\\x01', created_at = clock_timestamp() - turn_index * interval '1 minute'
+    WHERE session_id = %s"""
+
+
+def test_request_that_came_every_minute_is_looked_up_by_its_newest_turn(room: CouncilRoom) -> None:
+    room.owner.execute(_AGED, [long_session(room, 5000, summarised=False)])
+    room.owner.execute(b"ANALYZE turns")
+    (statement,) = re.findall(r"-- part retried\n(.*?);", _FIND, re.DOTALL)
+    asked = statement.replace(":b_request_hash", "'\\x01'::bytea")
+    plan = "\n".join(str(row) for row in room.owner.execute(f"EXPLAIN (ANALYZE, BUFFERS) {asked}".encode()))
+    assert "turns_request_hash_idx" in plan, plan
+    assert "Rows Removed" not in plan, plan
+    assert "Sort" not in plan, plan
