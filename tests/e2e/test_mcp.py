@@ -153,7 +153,7 @@ def test_turn_that_goes_on_elsewhere_is_told_by_its_id_and_its_key_gets_the_answ
 ) -> None:
     """The provider asks for a pause that this process has no time for."""
     tenant.make_agents("writer")
-    provider.add(moods.status(429, retry_after=12))
+    provider.add(moods.status(429, retry_after=9))
     result = ask(tenant)
     turn, key = result["structuredContent"], result["_meta"]["pantheon/idempotency_key"]
     assert (turn["status"], result["isError"]) == ("accepted", False)
