@@ -4,6 +4,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from shared.roster.fields import Text
+
 MAX_MESSAGES: Final = 10_000
 _TEXTS: Final[dict[str, Any]] = {
     "anyOf": [
@@ -46,7 +48,7 @@ class ChatBody(_Lenient):
     `max_completion_tokens` lower each reply's cap. An agent's own temperature wins over `temperature`. Tools are
     ignored. Other fields of OpenAI's are, too."""
 
-    model: Annotated[str, Field(min_length=1)]
+    model: Annotated[Text, Field(min_length=1)]
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None

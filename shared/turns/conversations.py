@@ -102,8 +102,8 @@ def take_chat(runner: Runner, chat: ChatTurn, listener: Listener | None = None) 
             continue
         try:
             return take_turn(runner, _request(chat, place), listener)
-        except IdempotencyKeyReused:
-            # Another request has used the key since. The next look finds its turn.
+        except (IdempotencyKeyReused, NotFound):
+            # Another request has used the key since, or the session was removed. The next look finds what stands now.
             _forget(runner, chat, place)
         except Exception:
             _forget(runner, chat, place)
@@ -129,7 +129,9 @@ def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:
     turn = found.keyed
     if turn is not None and turn.request_hash != chat.request_hash:
         raise IdempotencyKeyReused
-    if turn is None and found.retried is not None and (found.retried.is_running or chat.is_retry):
+    # A key says more than the number of a retry.
+    is_retry = chat.is_retry and chat.idempotency_key is None
+    if turn is None and found.retried is not None and (found.retried.is_running or is_retry):
         turn = found.retried
     if turn is None:
         return None

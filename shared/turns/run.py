@@ -105,7 +105,8 @@ def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | 
         abandoned = load_given_up(runner.db, tenant_id, turn_id)
         return TurnOutcome(turn_id, "failed", "", abandoned=True) if abandoned else None
     council = Council(turn.conversation, _asker(runner, turn.journal, turn.header), turn.plan, routing_policy())
-    end = _give_up if turn.given_up else _run
+    # Nobody can get the answer to a plain call any more, so nobody is asked for it.
+    end = _give_up if turn.given_up or turn.header.is_forgotten else _run
     return end(runner, turn.header, turn.journal, council, started)
 
 
@@ -120,6 +121,8 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
         failure = "mode_error" if MODE_FAILED in dict(faults) else None
         turn, body = publish(runner.db, header, journal, council, failure=failure)
     except OutOfTime as late:
+        if header.is_forgotten:
+            return _give_up(runner, header, journal, council, started)
         return _hand_over(runner, header, journal, started, late.wait_s)
     except Stopped:
         return _standing(runner, header, journal, started)
@@ -158,11 +161,15 @@ def _run_own(council: Council, part: Callable[[], None]) -> Exception | None:
 
 def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
     """Publish the turn as failed, with what was answered. The mode is not run, and nobody is asked."""
+    if journal.accepted is None:
+        journal.accept_without_call(run_here=True)
     try:
-        turn, body = publish(runner.db, header, journal, council, failure="turn_abandoned")
+        code = "no_reply" if header.is_forgotten else "turn_abandoned"
+        turn, body = publish(runner.db, header, journal, council, failure=code)
     except Stopped:
         return _standing(runner, header, journal, started)
-    return _published(header, turn, body, journal, started, abandoned=turn.status == "failed")
+    abandoned = turn.status == "failed" and not header.is_forgotten
+    return _published(header, turn, body, journal, started, abandoned=abandoned)
 
 
 def _asker(runner: Runner, journal: TurnJournal, header: Header, live: Live | None = None) -> Asker:

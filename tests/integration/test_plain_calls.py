@@ -10,6 +10,7 @@ from shared.db.engine import Database
 from shared.db.turns import load_turn
 from shared.domain.conversation import Options
 from shared.errors import NotFound
+from shared.llm.port import Completion
 from tests.chat_program import ChatProgram
 from tests.council_room import CouncilRoom, answer, words_left
 
@@ -62,7 +63,8 @@ def test_call_is_hidden_while_it_runs_and_after(program: ChatProgram, others: An
     assert [session["id"] for session in listed] == [room.session_id]
 
 
-def test_call_that_outlives_its_process_is_finished_without_text(program: ChatProgram) -> None:
+def test_call_that_outlives_its_process_ends_without_another_call(program: ChatProgram) -> None:
+    """Nobody can get its answer any more, so nobody pays for one."""
     room = program.room
 
     def die(_: object) -> Any:
@@ -74,8 +76,20 @@ def test_call_that_outlives_its_process_is_finished_without_text(program: ChatPr
         program.ask("sesame", options=options, **CALL)
     (turn,) = room.rows("SELECT id FROM turns")
     room.expire_lease()
-    room.provider.enqueue(answer("sesame, open"))
+    asked = len(room.provider.requests)
     outcome = room.resume(turn["id"])
     assert outcome is not None
-    assert outcome.status == "completed"
+    assert (outcome.status, outcome.abandoned, len(room.provider.requests)) == ("failed", False, asked)
+    assert words_left(room, "sesame") == {}
+
+
+def test_call_that_runs_out_of_time_is_not_handed_over(program: ChatProgram) -> None:
+    room = program.room
+    room.provider.enqueue(Completion("unbilled", error="throttled", retry_after_s=20.0))
+    left = iter([30.0])
+    options = Options(messages=({"role": "user", "content": "sesame"},))
+    runner = room.runner(seconds_left=lambda: next(left, 14.0))
+    turn = program.ask("sesame", runner=runner, options=options, **CALL)
+    assert (turn["status"], turn["error"]["code"]) == ("failed", "no_reply")
+    assert room.row("SELECT count(*) AS n FROM turns WHERE status IN ('accepted', 'running')") == {"n": 0}
     assert words_left(room, "sesame") == {}

@@ -127,10 +127,17 @@ class TestRetries:
         program.ask("one", request_hash=HASH)
         assert heard.names == ["turn", "turn.handed_over"]
 
-    def test_retry_after_ten_minutes_is_a_new_request(self, program: ChatProgram) -> None:
+    def test_retry_ten_minutes_after_the_end_is_a_new_request(self, program: ChatProgram) -> None:
         first = program.ask("one", request_hash=HASH)
-        program.room.owner.execute("UPDATE turns SET created_at = created_at - interval '10 minutes'")
+        earlier = "created_at = created_at - interval '11 minutes'"
+        program.room.owner.execute(f"UPDATE turns SET {earlier}".encode())
+        assert program.ask("one", **self.RETRY)["id"] == first["id"], "a long turn has just ended"
+        program.room.owner.execute("UPDATE turns SET completed_at = completed_at - interval '10 minutes'")
         assert program.ask("one", **self.RETRY)["id"] != first["id"]
+
+    def test_retry_with_a_key_of_its_own_is_a_new_request(self, program: ChatProgram) -> None:
+        first = program.ask("one", request_hash=HASH)
+        assert program.ask("one", idempotency_key="key-1", **self.RETRY)["id"] != first["id"]
 
     def test_retry_of_a_deleted_turn_is_a_new_request(self, program: ChatProgram) -> None:
         first = program.ask("one", request_hash=HASH)

@@ -8,12 +8,13 @@ SELECT id AS keyed_id, request_hash AS keyed_hash, status AS keyed_status, mode 
 FROM public.turns WHERE idempotency_key = :b_idempotency_key;
 
 -- part retried
--- The user's same request of the last 10 minutes. Its hash has the user in it.
+-- The user's same request that runs, or ended in the last 10 minutes. Its hash has the user in it.
 SELECT id AS retried_id, request_hash AS retried_hash, status AS retried_status, mode AS retried_mode,
        false AS retried_deleted,
        extract(epoch FROM dispatch_after - clock_timestamp())::float8 AS retried_retry_after_s
 FROM public.turns
-WHERE request_hash = :b_request_hash AND created_at > clock_timestamp() - interval '10 minutes' AND deleted_at IS NULL
+WHERE request_hash = :b_request_hash AND created_at > clock_timestamp() - interval '1 hour' AND deleted_at IS NULL
+    AND (completed_at IS NULL OR completed_at > clock_timestamp() - interval '10 minutes')
 ORDER BY created_at DESC
 LIMIT 1;
 
