@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from mangum.handlers import APIGateway
+from mangum.handlers import APIGateway, HTTPGateway
 from mangum.types import LambdaConfig, Response
 from starlette.types import ASGIApp, Message
 
@@ -37,7 +37,9 @@ def answer(app: ASGIApp, event: dict[str, Any], context: Any, text_types: Sequen
     text in the dict; others are base64.
     """
     config = LambdaConfig(api_gateway_base_path="/", text_mime_types=[*text_types], exclude_headers=[])
-    gateway = APIGateway(event, context, config)
+    # A gateway of payload format 2.0 is none of ours. The application refuses its events.
+    kind = HTTPGateway if event.get("version") == "2.0" else APIGateway
+    gateway = kind(event, context, config)
     request = _Request(app, gateway)
     first = request.next_piece()
     if first is not None:
@@ -53,7 +55,7 @@ def answer(app: ASGIApp, event: dict[str, Any], context: Any, text_types: Sequen
 class _Request:
     """One request to the application. Its pieces are of a body that comes in more than one message."""
 
-    def __init__(self, app: ASGIApp, gateway: APIGateway) -> None:
+    def __init__(self, app: ASGIApp, gateway: APIGateway | HTTPGateway) -> None:
         self.status = 0
         self.headers: list[list[bytes]] = []
         self.body = b""
@@ -101,7 +103,7 @@ class _Request:
         """Log the failure by its type. Its text may hold what a client or a model said."""
         logger.error("application failed", extra={"error": type(self.failure()).__name__})
 
-    async def _run(self, app: ASGIApp, gateway: APIGateway) -> None:
+    async def _run(self, app: ASGIApp, gateway: APIGateway | HTTPGateway) -> None:
         await app(gateway.scope, self._receive, self._send)
 
     async def _receive(self) -> Message:
