@@ -15,7 +15,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from shared.llm.port import Completion, Request
+from shared.llm.port import Completion, OnText, Request
 from tests.faults import events
 from tests.faults.actor import AMPLE_S, ScriptedContext, forget, handlers
 from tests.faults.checks import Finding
@@ -120,10 +120,10 @@ class _Client:
         """Note when each call of this process is under way."""
         complete = OpenAICompatibleProvider.complete
 
-        def watched(provider: OpenAICompatibleProvider, request: Request) -> Completion:
+        def watched(provider: OpenAICompatibleProvider, request: Request, on_text: OnText | None = None) -> Completion:
             began = time.monotonic()
             try:
-                return complete(provider, request)
+                return complete(provider, request, on_text)
             finally:
                 self._calls.append((began, time.monotonic()))
 
