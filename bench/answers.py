@@ -1,4 +1,4 @@
-"""What a client is sent for a turn, in bytes, and how many requests API Gateway charges for it."""
+"""Count the bytes that a client gets for a turn, and the requests that API Gateway charges for it."""
 
 import math
 

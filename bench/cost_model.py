@@ -181,7 +181,7 @@ class Month:
         return self.turns * (text + (self._chunk_bytes(kind) if answers else 0.0)) / GB
 
     def _chunk_bytes(self, kind: Kind) -> float:
-        """What providers of a kind send around the tokens of a turn. Only agents' answers are streamed."""
+        """The bytes that providers of a kind send around the tokens of a turn. Only agents' answers are streamed."""
         known, a = self.catalog.known, self.assumed
         agents = sum(known.get(alias, known[HELPER_ALIAS]).kind == kind for alias in a.agent_aliases)
         return a.streamed * agents * a.agent_answer * a.chunk_bytes

@@ -65,7 +65,7 @@ CONTESTANTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a question. `usd`, `tokens` and `calls` are the ledger's."""
+    """The result of a question. `usd`, `tokens` and `calls` are the ledger's."""
 
     question: Question
     answer: str
@@ -166,7 +166,7 @@ def row(name: str, results: Sequence[Result]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--aliases", default="fast", help="of the three agents, separated by commas (fast)")
-    parser.add_argument("--each", type=int, help="so many questions of each kind (all)")
+    parser.add_argument("--each", type=int, help="the number of questions of each kind (default: all)")
     parser.add_argument("--tokens", type=int, default=400, help="the output cap of each reply (400)")
     parser.add_argument("--wrong", action="store_true", help="print the wrong answers")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What a chat completion takes beside the provider's own answer: Pantheon's local stack and the LiteLLM proxy.
+"""Measure the overhead of a chat completion: Pantheon's local stack beside the LiteLLM proxy.
 
     python -m bench.peers.gateways                 writes the table in docs/performance.md, from 6 rounds of 3 seconds
     python -m bench.peers.gateways --rounds 2 --print
