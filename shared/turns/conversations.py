@@ -1,6 +1,7 @@
-"""Take the turn of a chat program: find its conversation or make it, and answer a request that was sent before.
+"""Take the turn of a chat program: find its conversation or begin it, and answer a request that was sent before.
 
-A chat program sends the whole conversation each time, and no id of ours. A request that is refused leaves no session.
+A chat program sends the whole conversation each time, and no id of ours. Its session is made when its turn is accepted,
+so that a refused request leaves none.
 """
 
 import math
@@ -11,22 +12,11 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-import psycopg
 from uuid6 import uuid7
 
 from shared.catalog import catalog
 from shared.db.api.waits import wait_slot
-from shared.db.chat import (
-    Found,
-    KnownTurn,
-    Model,
-    NewChat,
-    Sought,
-    find_chat,
-    forget_chat,
-    make_chat,
-    record_instructions,
-)
+from shared.db.chat import Found, KnownTurn, Model, NewChat, Sought, find_chat
 from shared.db.turns import StoredTurn, load_turn
 from shared.domain.actor import Actor
 from shared.domain.chat import Line, beginning, extended
@@ -44,10 +34,11 @@ from shared.errors import (
     UnknownModel,
 )
 from shared.turns.accept import TurnRequest
+from shared.turns.acceptance import Renamed
 from shared.turns.chat import SAME_REQUEST_RETRY_S, ChatRequest
 from shared.turns.run import Runner, take_turn
 
-# Between finding and making, other requests may give the conversation's name another meaning.
+# Between finding and accepting, other requests may give the conversation's name another meaning.
 _MOST_LOOKS: Final = 10
 # A request that waits reads the turn again after a tenth of the time that it has waited, between these bounds, in
 # seconds.
@@ -97,17 +88,10 @@ def take_chat(runner: Runner, chat: ChatTurn, listener: Listener | None = None) 
         known = None if found is None else _known(chat, found)
         if known is not None:
             return follow_turn(runner, chat.actor, known.turn_id, listener)
-        place = _place(runner, chat, found)
-        if place is None:
-            continue
-        try:
-            return take_turn(runner, _request(chat, place), listener)
-        except (IdempotencyKeyReused, NotFound):
-            # Another request has used the key since, or the session was removed. The next look finds what stands now.
-            _forget(runner, chat, place)
-        except Exception:
-            _forget(runner, chat, place)
-            raise
+        # Another request may have used the key or the name since, or removed the session. The next look finds what
+        # stands now.
+        with suppress(IdempotencyKeyReused, NotFound, Renamed):
+            return take_turn(runner, _request(chat, _place(chat, found)), listener)
     raise JournalUnavailable("Other requests were faster each time. Send the request again.")
 
 
@@ -117,7 +101,7 @@ def _find(runner: Runner, chat: ChatTurn) -> Found | None:
         return None
     actor, model = chat.actor, chat.model or ""
     past = extended(_beginning(chat), chat.lines) if chat.lines else None
-    sought = Sought(chat.request_hash, model, chat.name, past, chat.instructions, chat.idempotency_key)
+    sought = Sought(chat.request_hash, model, chat.name, past, chat.idempotency_key)
     try:
         return find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
     except DatabaseUnavailable as error:
@@ -145,24 +129,15 @@ def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:
     return turn
 
 
-def _place(runner: Runner, chat: ChatTurn, found: Found | None) -> _Place | None:
-    """The session to continue, or a new one. None: another request was faster. Raises UnknownModel."""
+def _place(chat: ChatTurn, found: Found | None) -> _Place:
+    """The session to continue, or a new one. Raises UnknownModel."""
     if chat.model is not None and (found is None or found.model is None):
         raise UnknownModel(param="model")
-    tenant_id, user_id = chat.actor.tenant_id, chat.actor.user_id
     last = [Line("user", chat.message)]
-    try:
-        if found is not None and found.session_id is not None:
-            if found.differs:
-                record_instructions(runner.db, tenant_id, found.session_id, chat.instructions)
-            return _Place(found.session_id, extended(found.past or _beginning(chat), last))
-        made = _new_chat(chat, found)
-        if not make_chat(runner.db, tenant_id, user_id, made):
-            return None
-    except DatabaseUnavailable as error:
-        raise JournalUnavailable from error
+    if found is not None and found.session_id is not None:
+        return _Place(found.session_id, extended(found.past or _beginning(chat), last))
     past = None if chat.model is None else extended(_beginning(chat), [*chat.lines, *last])
-    return _Place(made.session_id, past, made)
+    return _Place(uuid7(), past, _new_chat(chat, found))
 
 
 def _new_chat(chat: ChatTurn, found: Found | None) -> NewChat:
@@ -170,11 +145,11 @@ def _new_chat(chat: ChatTurn, found: Found | None) -> NewChat:
     if chat.alias is not None:
         if chat.alias not in catalog():
             raise UnknownModel(param="model")
-        return NewChat(uuid7(), Model(chat.alias, CALL, ()), "call")
+        return NewChat(Model(chat.alias, CALL, ()), "call")
     assert found is not None
     assert found.model is not None
     title = chat.message.strip().partition("\n")[0].strip()[:_TITLE_CHARACTERS]
-    return NewChat(uuid7(), found.model, "chat", title, chat.name, found.named_id, tuple(chat.lines), chat.instructions)
+    return NewChat(found.model, "chat", title, chat.name, found.named_id, tuple(chat.lines))
 
 
 def _request(chat: ChatTurn, place: _Place) -> TurnRequest:
@@ -186,16 +161,8 @@ def _request(chat: ChatTurn, place: _Place) -> TurnRequest:
         message=chat.message,
         idempotency_key=chat.idempotency_key,
         api_key_id=chat.api_key_id,
-        chat=ChatRequest(chat.request_hash, place.past, chat.options),
+        chat=ChatRequest(chat.request_hash, place.past, chat.options, chat.instructions, place.made),
     )
-
-
-def _forget(runner: Runner, chat: ChatTurn, place: _Place) -> None:
-    """Remove the session that was made for a turn that was refused. Retention removes it if this fails."""
-    if place.made is None:
-        return
-    with suppress(DatabaseUnavailable, psycopg.Error):
-        forget_chat(runner.db, chat.actor.tenant_id, chat.actor.user_id, place.made)
 
 
 def _beginning(chat: ChatTurn) -> bytes:

@@ -25,14 +25,14 @@ SELECT c.session_id AS named_id, s.model AS named_model, (
     WHERE t.session_id = s.id AND t.past_after IS NOT NULL
     ORDER BY t.turn_index DESC
     LIMIT 1
-) AS named_past, s.instructions IS DISTINCT FROM :b_instructions AS named_differs
+) AS named_past
 FROM public.conversations c
 LEFT JOIN public.sessions s ON s.id = c.session_id AND s.deleted_at IS NULL
 WHERE c.user_id = :b_user_id AND c.name = :b_name;
 
 -- part past ? b_past
 -- A session whose shown turns are exactly the past: one that began here first, then the newest.
-SELECT s.id AS past_id, s.instructions IS DISTINCT FROM :b_instructions AS past_differs
+SELECT s.id AS past_id
 FROM public.turns t JOIN public.sessions s ON s.id = t.session_id
 WHERE t.past_after = :b_past AND s.deleted_at IS NULL AND NOT EXISTS (
     SELECT FROM public.turns later
