@@ -111,7 +111,8 @@ def _find(runner: Runner, chat: ChatTurn) -> Found | None:
 def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:
     """The stored turn that answers this request. Raises IdempotencyKeyReused, TurnConflict, SessionDeleted."""
     turn = found.keyed
-    if turn is not None and turn.request_hash != chat.request_hash:
+    # A deleted turn has no hash any more.
+    if turn is not None and not turn.is_deleted and turn.request_hash != chat.request_hash:
         raise IdempotencyKeyReused
     # A key says more than the number of a retry.
     is_retry = chat.is_retry and chat.idempotency_key is None
@@ -153,6 +154,8 @@ def _new_chat(chat: ChatTurn, found: Found | None) -> NewChat:
 
 
 def _request(chat: ChatTurn, place: _Place) -> TurnRequest:
+    # A plain call has its own messages, and stores none.
+    instructions = None if chat.model is None else chat.instructions
     return TurnRequest(
         tenant_id=chat.actor.tenant_id,
         user_id=chat.actor.user_id,
@@ -161,7 +164,7 @@ def _request(chat: ChatTurn, place: _Place) -> TurnRequest:
         message=chat.message,
         idempotency_key=chat.idempotency_key,
         api_key_id=chat.api_key_id,
-        chat=ChatRequest(chat.request_hash, place.past, chat.options, chat.instructions, place.made),
+        chat=ChatRequest(chat.request_hash, place.past, chat.options, instructions, place.made),
     )
 
 
