@@ -135,6 +135,38 @@ class TestRetries:
         program.room.owner.execute("UPDATE turns SET completed_at = completed_at - interval '10 minutes'")
         assert program.ask("one", **self.RETRY)["id"] != first["id"]
 
+    def test_retry_of_a_message_that_came_again_later_in_its_conversation_is_a_new_request(
+        self, program: ChatProgram
+    ) -> None:
+        first = program.ask("ok", name="chat", request_hash=HASH)
+        program.ask("And then?", name="chat")
+        program.room.limit_to("spent_usd")
+        program.refused(BudgetExceeded, "ok", name="chat", request_hash=HASH)
+        program.room.limit(None)
+        second = program.ask("ok", name="chat", **self.RETRY)
+        assert (second["session_id"], second["turn_index"]) == (first["session_id"], 3)
+        assert program.ask("ok", name="chat", **self.RETRY) == second
+
+    def test_retry_of_a_message_whose_name_means_another_session_by_now_is_a_new_request(
+        self, program: ChatProgram
+    ) -> None:
+        first = program.ask("ok", name="chat", request_hash=HASH)
+        edited = program.session("edited", "An answer.", "two", name="chat")
+        second = program.ask("ok", name="chat", **self.RETRY)
+        assert second["session_id"] == edited != first["session_id"]
+
+    def test_retry_is_never_answered_by_an_older_turn_than_the_newest(self, program: ChatProgram) -> None:
+        program.ask("hello", request_hash=HASH)
+        newest = program.session("hello", request_hash=HASH)
+        assert program.session("hello", "An answer.", "two") == newest
+        assert program.ask("hello", **self.RETRY)["turn_index"] == 1
+        assert len(program.sessions) == 3
+
+    def test_retry_gets_the_newest_of_two_turns_of_the_same_message(self, program: ChatProgram) -> None:
+        program.ask("ok", name="chat", request_hash=HASH)
+        second = program.ask("ok", name="chat", request_hash=HASH)
+        assert program.ask("ok", name="chat", **self.RETRY) == second
+
     def test_retry_with_a_key_of_its_own_is_a_new_request(self, program: ChatProgram) -> None:
         first = program.ask("one", request_hash=HASH)
         assert program.ask("one", idempotency_key="key-1", **self.RETRY)["id"] != first["id"]
