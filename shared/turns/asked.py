@@ -20,7 +20,8 @@ from shared.turns.run import Runner, take_turn
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A message for the agent or the council with this key. Without a session, it begins a new one."""
+    """A message for the agent or the council with this key. Without a session, it begins a new one. Without
+    `has_own_key`, the idempotency key was made for the client."""
 
     actor: Actor
     key: str
@@ -28,6 +29,7 @@ class Question:
     idempotency_key: str
     session_id: UUID | None = None
     api_key_id: UUID | None = None
+    has_own_key: bool = True
 
     def hash(self) -> bytes:
         """The same for the same user, key and message of a new session."""
@@ -53,6 +55,7 @@ def _chat(question: Question) -> ChatTurn:
         message=question.message,
         model=question.key,
         idempotency_key=question.idempotency_key,
+        has_own_key=question.has_own_key,
         api_key_id=question.api_key_id,
     )
 

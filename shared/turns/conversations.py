@@ -4,6 +4,7 @@ A chat program sends the whole conversation each time, and no id of ours. Its se
 so that a refused request leaves none.
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Sequence
@@ -52,8 +53,8 @@ _TITLE_CHARACTERS: Final = 80
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
     """A chat program's request. `lines` are the conversation before `message`. `model` is the key of an agent or a
-    council. It is None for a plain call, which asks `alias`. `is_retry`: the program says that it sends the request
-    again."""
+    council. It is None for a plain call, which asks `alias`. Without `has_own_key`, the key is not the program's.
+    `is_retry`: the program says that it sends the request again."""
 
     actor: Actor
     request_hash: bytes
@@ -65,8 +66,16 @@ class ChatTurn:
     options: Options = field(default_factory=Options)
     name: str | None = None
     idempotency_key: str | None = None
+    has_own_key: bool = True
     is_retry: bool = False
     api_key_id: UUID | None = None
+
+    @property
+    def turn_hash(self) -> bytes:
+        """The hash that the turn bears. Requests with keys of their own are different ones, whatever they say."""
+        if self.idempotency_key is None or not self.has_own_key:
+            return self.request_hash
+        return hashlib.sha256(self.request_hash + self.idempotency_key.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ def _find(runner: Runner, chat: ChatTurn) -> Found | None:
         return None
     actor, model = chat.actor, chat.model or ""
     past = extended(_beginning(chat), chat.lines) if chat.lines else None
-    sought = Sought(chat.request_hash, model, chat.name, past, chat.idempotency_key)
+    sought = Sought(chat.turn_hash, model, chat.name, past, chat.idempotency_key)
     try:
         return find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
     except DatabaseUnavailable as error:
@@ -111,8 +120,8 @@ def _find(runner: Runner, chat: ChatTurn) -> Found | None:
 def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:
     """The stored turn that answers this request. Raises IdempotencyKeyReused, TurnConflict, SessionDeleted."""
     turn = found.keyed
-    # A deleted turn has no hash any more.
-    if turn is not None and not turn.is_deleted and turn.request_hash != chat.request_hash:
+    # A deleted turn has no hash any more. The release before left the key out of it.
+    if turn is not None and not turn.is_deleted and turn.request_hash not in (chat.turn_hash, chat.request_hash):
         raise IdempotencyKeyReused
     # A key says more than the number of a retry.
     is_retry = chat.is_retry and chat.idempotency_key is None
@@ -164,7 +173,7 @@ def _request(chat: ChatTurn, place: _Place) -> TurnRequest:
         message=chat.message,
         idempotency_key=chat.idempotency_key,
         api_key_id=chat.api_key_id,
-        chat=ChatRequest(chat.request_hash, place.past, chat.options, instructions, place.made),
+        chat=ChatRequest(chat.turn_hash, place.past, chat.options, instructions, place.made),
     )
 
 

@@ -196,6 +196,25 @@ class TestKeys:
         assert program.ask("one", **self.KEY) == first
         assert len(program.sessions) == len(program.room.provider.requests) == 1
 
+    @pytest.mark.parametrize("key", [None, "key-2"])
+    @pytest.mark.parametrize("fields", [{}, CALL])
+    def test_same_request_with_another_key_is_another_request_while_the_first_runs(
+        self, program: ChatProgram, others: Any, key: str | None, fields: dict[str, Any]
+    ) -> None:
+        def second(_: object) -> Any:
+            asked = {**fields, "request_hash": HASH, "idempotency_key": key}
+            assert program.ask("one", runner=others, **asked)["status"] == "completed"
+            return answer()
+
+        program.room.provider.enqueue(second)
+        program.ask("one", **self.KEY, **fields)
+        assert len(program.sessions) == len(program.room.provider.requests) == 2
+
+    def test_key_of_the_release_before_gets_its_turn(self, program: ChatProgram) -> None:
+        first = program.ask("one", **self.KEY)
+        program.room.owner.execute("UPDATE turns SET request_hash = %s", (HASH,))
+        assert program.ask("one", **self.KEY) == first
+
     @pytest.mark.parametrize("fields", [{}, CALL])
     def test_key_with_another_request_is_refused(self, program: ChatProgram, fields: dict[str, Any]) -> None:
         program.ask("one", **self.KEY)
