@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from shared.db.engine import Database, Params, Row
@@ -16,6 +16,7 @@ _FIND = load("find_chat")
 _MODEL = load("find_model")
 _MODELS = load("list_models")
 _ASKED = load("find_asked_session")
+_USED = load("find_used_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,15 @@ class Found:
     past: bytes | None = None
 
 
+class Asked(NamedTuple):
+    """A question in a session. `session` is the session as the model that it is. Its key is empty unless the session is
+    a chat program's. `fingerprint` is that of the session's turn which used the idempotency key."""
+
+    model: Model | None
+    session: Model | None
+    fingerprint: str | None
+
+
 def load_model(db: Database, tenant_id: str, key: str) -> Model | None:
     """The agent or the council with this key. None if there is none, or if the agent is disabled."""
     return _model(key, db.read(tenant_id, _MODEL, {"b_key": key}))
@@ -119,16 +129,16 @@ def load_models(db: Database, tenant_id: str) -> list[Row]:
     return db.read(tenant_id, _MODELS, {})
 
 
-def find_asked(db: Database, actor: Actor, session_id: UUID, key: str) -> tuple[Model | None, Model | None]:
-    """Find what `key` means, and the session as the model that it is, in one round trip. The session's key is empty
-    unless the session is a chat program's. A session that the actor does not see is None."""
-    params = {"b_session_id": session_id, **actor.params}
-    models, sessions = db.read_all(actor.tenant_id, (_MODEL, {"b_key": key}), (_ASKED, params))
+def find_asked(db: Database, actor: Actor, session_id: UUID, key: str, idempotency_key: str) -> Asked:
+    """Find what `key` means, the session that is asked, and what its idempotency key was used for, in one round trip. A
+    session that the actor does not see is None."""
+    params = {"b_session_id": session_id, "b_idempotency_key": idempotency_key, **actor.params}
+    models, sessions, used = db.read_all(actor.tenant_id, (_MODEL, {"b_key": key}), (_ASKED, params), (_USED, params))
     asked = [
         Model(row["model"] or "", row["mode"], tuple(row["agent_keys"]), row["fan_out"], row["chair_key"])
         for row in sessions
     ]
-    return _model(key, models), asked[0] if asked else None
+    return Asked(_model(key, models), asked[0] if asked else None, used[0]["fingerprint"] if used else None)
 
 
 def find_chat(db: Database, tenant_id: str, user_id: str, sought: Sought) -> Found:

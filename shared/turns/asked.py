@@ -71,9 +71,13 @@ def _request(runner: Runner, question: Question, session_id: UUID) -> TurnReques
         api_key_id=question.api_key_id,
     )
     try:
-        model, session = find_asked(runner.db, question.actor, session_id, question.key)
+        model, session, used = find_asked(runner.db, question.actor, session_id, question.key, question.idempotency_key)
     except DatabaseUnavailable as error:
         raise JournalUnavailable from error
+    alone = replace(request, mode="manual", agent_keys=(question.key,))
+    if used is not None:
+        # The key gets its turn, whatever has become of the agent or the council. `take_turn` refuses another request.
+        return alone if used == alone.fingerprint() else request
     if session is None or session.key == question.key:
         # `take_turn` refuses a session that is not there, and knows whether its key was used before it was deleted.
         return request
@@ -81,7 +85,7 @@ def _request(runner: Runner, question: Question, session_id: UUID) -> TurnReques
         raise UnknownModel
     if _is_agent(model):
         # `take_turn` refuses an agent that is not of the session.
-        return replace(request, mode="manual", agent_keys=(question.key,))
+        return alone
     if replace(session, key=model.key) != model:
         detail = f"The session is not one of the council '{question.key}'. Without session_id, a new session begins."
         raise InvalidRequest(detail)

@@ -151,6 +151,18 @@ def test_key_is_asked_once(room: CouncilRoom, in_session: bool) -> None:
     assert len(room.provider.requests) == 1
 
 
+@pytest.mark.parametrize("key", ["writer", "board"])
+def test_key_gets_its_turn_in_a_session_whatever_became_of_those_who_were_asked(room: CouncilRoom, key: str) -> None:
+    make_council(room, "board")
+    room.provider.enqueue(answer("one"))
+    first = ask(room, key, idempotency_key="k", session_id=room.session_id)
+    room.owner.execute("UPDATE councils SET deleted_at = now()")
+    room.change_agent("writer", enabled=False)
+    assert ask(room, key, idempotency_key="k", session_id=room.session_id) == first
+    refused(room, IdempotencyKeyReused, key, idempotency_key="k", message="another", session_id=room.session_id)
+    refused(room, UnknownModel, key, idempotency_key="another", session_id=room.session_id)
+
+
 def test_key_of_a_deleted_session_is_gone(room: CouncilRoom) -> None:
     room.provider.enqueue(answer("one"))
     ask(room, idempotency_key="k", session_id=room.session_id)

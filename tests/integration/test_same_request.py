@@ -127,6 +127,21 @@ class TestRetries:
         program.ask("one", request_hash=HASH)
         assert heard.names == ["turn", "turn.handed_over"]
 
+    def test_ninth_wait_of_a_tenant_is_handed_over_at_once(self, program: ChatProgram) -> None:
+        room, heard = program.room, Heard()
+        others = room.runner(db=room.open_database(), seconds_left=lambda: 600.0)
+        room.owner.execute(
+            "INSERT INTO waits SELECT %s, n, now() + interval '1 hour' FROM generate_series(1, 8) n", (room.tenant_id,)
+        )
+
+        def retry(_: object) -> Any:
+            assert program.ask("one", runner=others, listener=heard, **self.RETRY)["status"] == "running"
+            return answer()
+
+        room.provider.enqueue(retry)
+        program.ask("one", request_hash=HASH)
+        assert heard.names == ["turn", "turn.handed_over"]
+
     def test_retry_ten_minutes_after_the_end_is_a_new_request(self, program: ChatProgram) -> None:
         first = program.ask("one", request_hash=HASH)
         earlier = "created_at = created_at - interval '11 minutes'"
