@@ -97,11 +97,13 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A turn that may be accepted: what its agents will see, and the columns of its row (`t_...`)."""
+    """A turn that may be accepted: what its agents will see, and the columns of its row (`t_...`). Accepting the turn
+    of a newcomer makes the tenant known."""
 
     header: Header
     conversation: Conversation
     columns: Params
+    is_newcomer: bool = False
 
 
 def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
@@ -157,7 +159,8 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         request.chat.past if request.chat else None,
     )
     columns = _columns(request, header, session["fan_out"], roster, session["chair_key"])
-    return Draft(header, conversation, {**columns, **told, "t_unpinned": any(unpinned) or None})
+    columns |= {**told, "t_unpinned": any(unpinned) or None}
+    return Draft(header, conversation, columns, loaded["is_newcomer"])
 
 
 def _tell(session: dict[str, Any], chat: ChatRequest | None) -> Params:
@@ -238,7 +241,7 @@ def _check_requested(request: TurnRequest, keys: list[str], roster: dict[str, Ag
 
 def _columns(
     request: TurnRequest, header: Header, fan_out: str, roster: dict[str, Agent], chair_key: str | None
-) -> Params:
+) -> dict[str, object]:
     return {
         "t_id": header.turn_id,
         "t_tenant_id": request.tenant_id,

@@ -16,6 +16,7 @@ from uuid import UUID
 from uuid6 import uuid7
 
 from shared.catalog import catalog
+from shared.db.api.newcomers import welcome
 from shared.db.api.waits import wait_slot
 from shared.db.chat import Found, KnownTurn, Model, NewChat, Sought, find_chat
 from shared.db.turns import StoredTurn, load_turn
@@ -112,9 +113,12 @@ def _find(runner: Runner, chat: ChatTurn) -> Found | None:
     past = extended(_beginning(chat), chat.lines) if chat.lines else None
     sought = Sought(chat.turn_hash, model, chat.name, past, chat.idempotency_key)
     try:
-        return find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
+        found = find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
+        if chat.model is not None and found.model is None and welcome(runner.db, actor.tenant_id):
+            found = find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
     except DatabaseUnavailable as error:
         raise JournalUnavailable from error
+    return found
 
 
 def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:

@@ -119,11 +119,7 @@ sessions = Table(
             postgresql_where=text(f"deleted_at IS NULL{which}"),
             postgresql_ops={"tenant_id": 'COLLATE "C"'},
         )
-        for name, which in (
-            ("living", ""),
-            ("counted", " AND origin = 'api'"),
-            ("listed", " AND origin <> 'call'"),
-        )
+        for name, which in {"living": "", "counted": " AND origin = 'api'", "listed": " AND origin <> 'call'"}.items()
     ),
     Index("sessions_living_created_at_idx", "created_at", postgresql_where=text("deleted_at IS NULL")),
     Index(

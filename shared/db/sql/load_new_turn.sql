@@ -46,6 +46,7 @@ SELECT
         WHERE idempotency_key = :b_idempotency_key
     ) used
 ) AS used,
+NOT EXISTS (SELECT FROM public.tenants WHERE tenant_id = :b_tenant_id) AS is_newcomer,
 -- The rate allows another turn when the oldest of the newest N turns is a minute old. No more than N turns are read.
 CASE WHEN :b_turns_per_minute::integer > 0 THEN extract(epoch FROM
     public.nth_newest_turn_at(:b_tenant_id, now() - interval '1 minute', :b_turns_per_minute::integer)
