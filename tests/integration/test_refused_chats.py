@@ -1,6 +1,8 @@
 """A chat program's request that is refused leaves nothing, and one that is not takes few round trips."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from shared.errors import (
 from shared.names import Env
 from shared.settings import settings
 from tests.chat_program import ChatProgram
-from tests.council_room import CouncilRoom, Killed, answer, prompt
+from tests.council_room import DEADLINE_S, CouncilRoom, Killed, answer, prompt, wait_for
 
 CALL: dict[str, Any] = {"model": None, "alias": "fast"}
 REFUSED: dict[str, type[PantheonError]] = {
@@ -98,6 +100,28 @@ def test_request_refused_while_a_turn_runs_leaves_what_a_resumed_turn_is_told(pr
     _, first, again = room.provider.requests
     assert again.messages == first.messages
     assert "Be exact." in prompt(again)
+
+
+def test_request_that_another_one_outran_changes_no_system_messages(program: ChatProgram) -> None:
+    other = program.room.runner(db=program.room.open_database())
+    refused = threading.Event()
+
+    def wait(_: object) -> Any:
+        assert refused.wait(DEADLINE_S)
+        return answer()
+
+    def overtake() -> None:
+        pool.submit(program.ask, "two", name="chat", instructions="Be kind.", runner=other)
+        wait_for(lambda: len(program.room.provider.requests) == 2)
+
+    program.session("one", name="chat", instructions="Be brief.")
+    program.room.provider.enqueue(wait)
+    with ThreadPoolExecutor(1) as pool:
+        program.room.db.before(ACCEPT, overtake)
+        program.refused(TurnConflict, "three", name="chat", instructions="Be exact.")
+        kept = [session["instructions"] for session in program.sessions]
+        refused.set()
+    assert kept == ["Be kind."]
 
 
 @pytest.mark.parametrize("bound", [Env.TURNS_PER_MINUTE, Env.TENANT_ACTIVE_TURNS])

@@ -14,10 +14,7 @@ INSERT INTO public.sessions (id, tenant_id, user_id, title, mode, fan_out, agent
                              model)
 SELECT :t_session_id, :t_tenant_id, :t_user_id, :m_title, :m_mode, :m_fan_out, :m_agent_keys::text[], :m_chair_key,
        'private', :m_origin, :m_model
-WHERE :m_name::text IS NULL OR EXISTS (
-    SELECT FROM public.conversations
-    WHERE user_id = :t_user_id AND name = :m_name AND session_id = :t_session_id
-)
+WHERE :m_name::text IS NULL OR EXISTS (SELECT FROM public.conversations WHERE session_id = :t_session_id)
 RETURNING true AS made;
 
 -- part session

@@ -47,7 +47,7 @@ RETURNING true AS published;
 -- The session of a plain call ends with its turn. Nobody else locks it while the turn is active.
 UPDATE public.sessions s SET deleted_at = t.completed_at
 FROM public.turns t
-WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND s.id = t.session_id AND s.deleted_at IS NULL;
+WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND s.id = t.session_id;
 
 -- part replies
 INSERT INTO public.replies (turn_id, tenant_id, position, agent_key, agent_version, name, status, text, stop_reason,
