@@ -4,6 +4,8 @@ PYTHON ?= python3
 PYTHON313 ?= python3.13
 STAGE ?= dev
 BUILD ?= build/lambda
+# What the CDK asks a person about before it deploys. A workflow has nobody to ask: never.
+APPROVAL ?= broadening
 # The CDK's program for deployments is the one thing here that comes from npm.
 CDK ?= build/cdk/node_modules/.bin/cdk
 RDS_CERTIFICATES ?= https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
@@ -15,6 +17,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean
+.PHONY: diff compare github tag confirm
 .PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
 help: ## Show this list.
@@ -74,9 +77,27 @@ cold-start: rie ## Measure each function's start beside a handler that only impo
 deploy: build/cdk/ok build/rds-ca.pem ## Deploy STAGE to the account of your AWS credentials.
 	@rm -rf cdk.out
 	@$(MAKE) --no-print-directory synth BUNDLE="--deploy --authorities build/rds-ca.pem"
-	@$(CDK) deploy pantheon-$(STAGE) --app cdk.out --require-approval broadening
+	@$(CDK) deploy pantheon-$(STAGE) --app cdk.out --require-approval $(APPROVAL)
 
-destroy: build/cdk/ok synth ## Take STAGE away. The database leaves a snapshot behind.
+diff: build/cdk/ok build/rds-ca.pem ## Show what `make deploy` would change in STAGE. It changes nothing.
+	@rm -rf cdk.out
+	@$(MAKE) --no-print-directory synth BUNDLE="--deploy --authorities build/rds-ca.pem"
+	@$(CDK) diff pantheon-$(STAGE) --app cdk.out
+
+compare: $(VENV)/infra.ok ## Show what the templates of all stages have that those of the commit BASE have not. Needs no account.
+	@$(BIN)/python -m infra_cdk.compare "$(BASE)"
+
+github: build/cdk/ok synth ## Let the workflows of REPOSITORY=owner/name deploy STAGE, once. PROVIDER=--existing-provider: docs/deploy.md.
+	@$(BIN)/python -m infra_cdk.app $(STAGE) --build $(BUILD) --github "$(REPOSITORY)" $(PROVIDER)
+	@$(CDK) deploy pantheon-github --app cdk.out --require-approval $(APPROVAL)
+
+tag: $(VENV)/test.ok ## Check that TAG names the version of this checkout, and that its changes have a date.
+	@$(BIN)/python -m local.version "$(TAG)"
+
+confirm: $(VENV)/infra.ok ## Confirm on a real account what no stand-in can: STAGE, URL=... TOKEN=...; writes build/confirm-STAGE.md.
+	@$(BIN)/python -m infra_cdk.confirm $(STAGE) --url "$(URL)" --token "$(TOKEN)"
+
+destroy: build/cdk/ok synth ## Take STAGE away. docs/deploy.md lists what stays. Of a stage that is not protected, no data stays.
 	@$(CDK) destroy pantheon-$(STAGE) --app cdk.out
 
 bootstrap: build/cdk/ok ## Prepare the account and Region of your AWS credentials for the CDK, once.
@@ -91,9 +112,9 @@ rds-authorities: build/rds-ca.pem $(VENV)/infra.ok ## Record RDS's certificates 
 cdk: build/cdk/ok ## Install the CDK's program from its lock file, and print its version. Needs npm.
 	@$(CDK) --version
 
-smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=... TENANT=...
+smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=... TENANT=... and COMMIT=..., which it must have.
 	@test -n "$(URL)" -a -n "$(TOKEN)" -a -n "$(TENANT)" || { echo "Say where, who and whose: make smoke URL=https://... TOKEN=... TENANT=..."; exit 2; }
-	@PANTHEON_SMOKE_URL="$(URL)" PANTHEON_SMOKE_TOKEN="$(TOKEN)" PANTHEON_SMOKE_TENANT="$(TENANT)" $(BIN)/python -m pytest -q tests/smoke/deployed.py
+	@PANTHEON_SMOKE_URL="$(URL)" PANTHEON_SMOKE_TOKEN="$(TOKEN)" PANTHEON_SMOKE_TENANT="$(TENANT)" PANTHEON_SMOKE_COMMIT="$(COMMIT)" $(BIN)/python -m pytest -q tests/smoke/deployed.py
 
 faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.
 	@$(BIN)/python -m tests.faults --write

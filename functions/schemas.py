@@ -78,6 +78,7 @@ class SessionView(BaseModel):
 class HealthView(BaseModel):
     status: Literal["ok", "unavailable"]
     version: str
+    commit: str | None
     stage: str
     checks: dict[str, str]
 

@@ -1,6 +1,7 @@
 """The CDK app: one stack for each stage that is asked for, and the account's.
 
 python -m infra_cdk.app dev --build build --out cdk.out    writes the template of a stage
+python -m infra_cdk.app dev --github owner/name            also that of the roles with which GitHub deploys
 """
 
 import argparse
@@ -14,6 +15,7 @@ from aws_cdk import App
 from infra_cdk import nag
 from infra_cdk.account_stack import AccountStack
 from infra_cdk.assets import Assets
+from infra_cdk.github import GitHubStack
 from infra_cdk.stack import PantheonStack
 from infra_cdk.stages import STAGES, Stage
 from shared.errors import ConfigurationError
@@ -45,9 +47,14 @@ def main() -> int:
     parser.add_argument("stages", nargs="+", choices=sorted(STAGES))
     parser.add_argument("--build", type=Path, default=Path("build"), help="what was bundled (build)")
     parser.add_argument("--out", type=Path, default=Path("cdk.out"), help="where templates are written (cdk.out)")
+    parser.add_argument("--github", metavar="OWNER/NAME", help="the repository whose workflows deploy these stages")
+    parser.add_argument("--existing-provider", action="store_true", help="the account has GitHub as a provider already")
     given = parser.parse_args()
     try:
-        app = build(given.out, [STAGES[name] for name in given.stages], Assets.of(given.build))
+        stages = [STAGES[name] for name in given.stages]
+        app = build(given.out, stages, Assets.of(given.build))
+        if given.github:
+            GitHubStack(app, stages, given.github, existing=given.existing_provider)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 1

@@ -20,7 +20,8 @@ from typing import Final
 
 from infra_cdk.assets import CORE, FUNCTIONS, LOOP, TASK, Assets
 from infra_cdk.authorities import UnreviewedAuthorities, keep
-from infra_cdk.entries import DEPENDENCIES, ENTRIES, VERIFICATION, Entry
+from infra_cdk.entries import API, DEPENDENCIES, ENTRIES, VERIFICATION, Entry
+from shared.commit import COMMIT_FILE, checked_out
 
 ROOT: Final = Path(__file__).parents[1]
 PYTHON: Final = "3.13"
@@ -74,6 +75,9 @@ def bundle(out: Path, machine: str, authorities: Path | None, python: str | None
         (assets.core / "rds-ca.pem").write_text(certificates)
     for entry in ENTRIES:
         _copy_function(entry, assets.function(entry.name))
+    # In the one function that tells it. In a layer, each commit would make a new version of every function.
+    if (commit := checked_out(ROOT)) is not None:
+        (assets.function(API.name) / "functions" / API.name / COMMIT_FILE).write_text(f"{commit}\n")
     if python is not None:
         for folder in (*assets.libraries.values(), assets.core):
             _compile(python, folder, _LAYER)

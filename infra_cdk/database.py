@@ -5,7 +5,7 @@ The rule this file protects: no function holds a password. The owner's is made, 
 
 from typing import Final
 
-from aws_cdk import Duration, RemovalPolicy, SecretValue
+from aws_cdk import CfnDeletionPolicy, Duration, RemovalPolicy, SecretValue
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -136,6 +136,9 @@ class Database(Construct):
         assert isinstance(cfn, rds.CfnDBInstance)
         cfn.master_user_password = None
         cfn.manage_master_user_password = True
+        if not stage.protected:
+            # Its key goes with the stage, and nobody could read the snapshot. An update still leaves one.
+            cfn.cfn_options.deletion_policy = CfnDeletionPolicy.DELETE
         if stage.database_snapshot is not None:
             _restore(cfn, stage.database_snapshot)
         return instance

@@ -14,7 +14,7 @@ _KEY: Final = "jwks.json"
 class IssuerKeys(Construct):
     """`url` is the document's, `arn` the object's."""
 
-    def __init__(self, scope: Construct, id: str) -> None:
+    def __init__(self, scope: Construct, id: str, *, protected: bool) -> None:
         super().__init__(scope, id)
         self._bucket = s3.Bucket(
             self,
@@ -25,8 +25,9 @@ class IssuerKeys(Construct):
             # An older document can be looked at for a week. The current one never expires.
             versioned=True,
             lifecycle_rules=[s3.LifecycleRule(noncurrent_version_expiration=Duration.days(7))],
-            # CloudFormation deletes no bucket that holds objects.
-            removal_policy=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY,
+            # CloudFormation deletes no bucket that holds objects. A function of the CDK's empties it before.
+            auto_delete_objects=not protected,
         )
         self.url = f"s3://{self._bucket.bucket_name}/{_KEY}"
         self.arn = self._bucket.arn_for_objects(_KEY)

@@ -1,6 +1,6 @@
 """Whom an alarm tells: `page` wakes somebody, `ticket` can wait until the morning."""
 
-from aws_cdk import Stack
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
@@ -8,6 +8,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra_cdk.stages import Stage
+from infra_cdk.text_key import PENDING_DAYS
 
 _SENDERS = ("cloudwatch.amazonaws.com", "budgets.amazonaws.com")
 
@@ -22,7 +23,15 @@ class Notifications(Construct):
         self._only_here = {"StringEquals": {"aws:SourceAccount": account}}
         self._senders = [iam.ServicePrincipal(name) for name in _SENDERS]
         # AWS's own key for topics cannot be used by alarms.
-        self._key = kms.Key(self, "Key", enable_key_rotation=True, description=f"Pantheon's alarms, {stage.name}")
+        self._key = kms.Key(
+            self,
+            "Key",
+            enable_key_rotation=True,
+            description=f"Pantheon's alarms, {stage.name}",
+            pending_window=Duration.days(PENDING_DAYS),
+            # Nothing that stays is encrypted with it.
+            removal_policy=RemovalPolicy.DESTROY,
+        )
         self._key.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=self._senders,

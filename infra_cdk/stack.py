@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from aws_cdk import CfnOutput, Environment, Stack, Tags
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -53,13 +54,13 @@ class PantheonStack(Stack):
         )
         self.stage, self.catalog = stage, catalog
         self._tag()
-        key = TextKey(self, "TextKey", stage=stage.name).key if stage.customer_key else None
+        key = self._text_key()
         logs = Logs(stage.log_days, stage.protected, key)
         self.network = Network(self, "Network", stage=stage, services=self._services(), logs=logs)
         self.database = Database(self, "Database", network=self.network, stage=stage, logs=logs, key=key)
         self.queue = Queue(self, "Queue")
         self.issuer = self._issuer()
-        self.issuer_keys = IssuerKeys(self, "IssuerKeys")
+        self.issuer_keys = IssuerKeys(self, "IssuerKeys", protected=stage.protected)
         self.functions = self._functions(assets, logs)
         released = [self.functions[entry.name] for entry in RELEASED]
         rights = Rights(self.network, self.database, self.queue, self.issuer_keys, self.catalog)
@@ -75,7 +76,8 @@ class PantheonStack(Stack):
         )
         release = Release(self, "Release", functions=released, stage=stage)
         self.queue.feed(self.functions[entries.WORKER.name].alias, stage.worker_concurrency)
-        Schedules(self, "Schedules", released)
+        # A stage that goes loses its clock first. A copy of the keys would fill the bucket again while it is emptied.
+        Schedules(self, "Schedules", released).node.add_dependency(self.issuer_keys)
         self.issuer_keys.fill(self.functions[entries.JWKS.name])
         self.api = Api(
             self,
@@ -89,6 +91,11 @@ class PantheonStack(Stack):
         logs.keep_cdks_own(self)
         CfnOutput(self, "Url", value=self.api.url, description="Where the API is")
         CfnOutput(self, "Token", value=self.issuer.how, description="How to get a token")
+
+    def _text_key(self) -> kms.IKey | None:
+        if not self.stage.customer_key:
+            return None
+        return TextKey(self, "TextKey", stage=self.stage.name, protected=self.stage.protected).key
 
     def _services(self) -> set[Service]:
         """Return the services that functions of this stage call."""

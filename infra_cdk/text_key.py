@@ -1,27 +1,34 @@
 """The stage's own KMS key, for what may hold text of tenants: the database, its backups and the logs."""
 
-from aws_cdk import RemovalPolicy, Stack
+from typing import Final
+
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from shared.names import SERVICE
 
+# How long somebody can change their mind. AWS charges nothing for a key that waits for its deletion.
+PENDING_DAYS: Final = 30
+
 
 class TextKey(Construct):
-    """`key` rotates every year. It outlives its stage, because snapshots cannot be read without it.
+    """`key` rotates every year. It outlives a protected stage, because snapshots cannot be read without it. With any
+    other stage it goes, `PENDING_DAYS` later.
 
     RDS uses it by grants, which it makes with the rights of the person who deploys. No function has a right on it.
     """
 
-    def __init__(self, scope: Construct, id: str, *, stage: str) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: str, protected: bool) -> None:
         super().__init__(scope, id)
         self.key = kms.Key(
             self,
             "Key",
             description=f"Text of Pantheon's tenants, {stage}",
             enable_key_rotation=True,
-            removal_policy=RemovalPolicy.RETAIN,
+            pending_window=Duration.days(PENDING_DAYS),
+            removal_policy=RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY,
         )
         stack = Stack.of(self)
         groups = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:"

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from local import deployment, keys, models, roster
 from local.variables import VARIABLES
-from shared.names import API_PREFIX
+from shared.commit import checked_out
+from shared.names import API_PREFIX, VERSION
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -45,10 +46,20 @@ def main() -> int:
     return {"doctor": _doctor, "psql": _psql, "run": _run}[arguments.command]()
 
 
+class _Version(argparse.Action):
+    """Ask git for the commit only if somebody wants to know it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        commit = checked_out(Path(__file__).parents[1])
+        print(f"pantheon {VERSION}" + (f" ({commit})" if commit else ""))
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pantheon", description="Pantheon on this machine: a council of LLM agents behind an HTTP API."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the release and its commit, and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser(
         "run",

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 SERVICE: Final = "pantheon"
-VERSION: Final = "0.1.0"
+# pyproject.toml reads it from this line.
+VERSION: Final = "0.2.0"
 METRICS_NAMESPACE: Final = "Pantheon"
 API_PREFIX: Final = "/api/v1"
 # How often the queue hands a message out before it is a dead letter. A busy worker turns messages away, too.

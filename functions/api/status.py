@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
+from functions.api.commit import commit
 from functions.http import base_path, caller
 from functions.requests import CurrentCaller
 from functions.schemas import HealthView, MeView, ModelView, PageOf
@@ -39,6 +40,7 @@ async def health() -> Response:
     body = {
         "status": "unavailable" if failing else "ok",
         "version": VERSION,
+        "commit": commit(),
         "stage": settings().stage,
         "checks": checks,
     }

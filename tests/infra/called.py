@@ -1,4 +1,4 @@
-"""Which operations of AWS each function asks for: `python -m tests.infra.called` prints them as JSON.
+"""Which operations of AWS each function asks for, on what: `python -m tests.infra.called` prints them as JSON.
 
 Every real handler goes every way through that leads to AWS, in a process of its own: with servers of this machine
 that speak AWS's protocols behind boto3, which says of each operation that it is about to ask for.
@@ -42,14 +42,16 @@ from tests.infra.issuer_site import serving
 from tests.invocation_records import invocation, packed
 from tests.issuer import AUDIENCE, Issuer
 
-HOST, STAGE, BUCKET = "127.0.0.1", "test", "invocations"
+HOST, STAGE, BUCKET, KEYS = "127.0.0.1", "test", "invocations", "issuer-keys"
 FOLDER = f"bedrock/AWSLogs/123456789012/BedrockModelInvocationLogs/{REGION}"
 SERVED = ("S3", "SECRETS_MANAGER", "SQS")
+# Which parameters name what an operation is about.
+ABOUT = ("modelId", "QueueUrl", "SecretId", "Bucket", "Key", "Prefix")
 
 
 @dataclass
 class Account:
-    """`called` are (service, operation) by function. `owner` sees every row."""
+    """`called` are (service, operation, what it is about) by function. `owner` sees every row."""
 
     owner: psycopg.Connection[Row]
     app: Database
@@ -57,7 +59,7 @@ class Account:
     s3: Any
     issuer: Issuer
     issuer_url: str
-    called: defaultdict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    called: defaultdict[str, set[tuple[str, str, str]]] = field(default_factory=lambda: defaultdict(set))
     _asking: str = ""
 
     def watch(self) -> None:
@@ -71,8 +73,9 @@ class Account:
 
         boto3.session.Session.client = make_watched
 
-    def _note(self, model: Any, **_: object) -> None:
-        self.called[self._asking].add((model.service_model.service_name, model.name))
+    def _note(self, params: dict[str, Any], model: Any, **_: object) -> None:
+        about = "/".join(str(params[name]) for name in ABOUT if name in params)
+        self.called[self._asking].add((model.service_model.service_name, model.name, about))
 
     def invoke(self, function: str, event: dict[str, Any], *seconds_left: float) -> dict[str, Any]:
         self._asking = function
@@ -167,7 +170,8 @@ def account(folder: Path) -> Iterator[Account]:
         del os.environ[name]
     os.environ.update(ENVIRONMENT | {f"AWS_ENDPOINT_URL_{service}": endpoint for service in SERVED})
     s3 = boto3.client("s3")
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    for bucket in (BUCKET, KEYS):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     queue = boto3.client("sqs").create_queue(QueueName="turns")["QueueUrl"]
     keys = Issuer("key")
     with (
@@ -192,7 +196,7 @@ def account(folder: Path) -> Iterator[Account]:
                 Env.AUTH_DATABASE_URL: roles.auth,
                 Env.JWT_ISSUER: issuer,
                 Env.JWT_AUDIENCE: AUDIENCE,
-                Env.JWKS_URL: f"s3://{BUCKET}/jwks.json",
+                Env.JWKS_URL: f"s3://{KEYS}/jwks.json",
                 Env.TURN_SECONDS: "900",
                 "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.endpoint,
             }

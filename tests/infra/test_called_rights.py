@@ -12,11 +12,15 @@ import pytest
 
 from infra_cdk.entries import ENTRIES, WORKER, Entry
 from infra_cdk.function import INTERFACE_ACTIONS
+from infra_cdk.stages import Stage
+from tests.infra.asked import endpoint_policy, requests, role_policy
+from tests.infra.policy import allowed
 from tests.infra.template import Template, text
 
 ROOT = Path(__file__).parents[2]
 Operation = tuple[str, str]
-Called = Mapping[str, set[Operation]]
+# What an operation is about, as the function named it.
+Called = Mapping[str, set[tuple[str, str, str]]]
 # The right that an operation takes, by the service authorization reference of AWS: its name is another one at times.
 RIGHTS: Mapping[Operation, str] = MappingProxyType(
     {
@@ -57,7 +61,14 @@ def called() -> Called:
     command = [sys.executable, "-m", "tests.infra.called"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr[-4000:]
-    return {name: {(service, name_) for service, name_ in asked} for name, asked in json.loads(ran.stdout).items()}
+    return {
+        name: {(service, name_, about) for service, name_, about in asked}
+        for name, asked in json.loads(ran.stdout).items()
+    }
+
+
+def rights(called: Called, entry: Entry) -> set[str]:
+    return {RIGHTS[service, operation] for service, operation, _ in called[entry.name]}
 
 
 def granted(template: Template, entry: Entry) -> set[str]:
@@ -68,13 +79,21 @@ def granted(template: Template, entry: Entry) -> set[str]:
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 class TestRights:
     def test_whatever_a_function_asks_for_is_granted(self, template: Template, called: Called, entry: Entry) -> None:
-        assert {RIGHTS[operation] for operation in called[entry.name]} <= granted(template, entry)
+        assert rights(called, entry) <= granted(template, entry)
+
+    def test_each_call_is_allowed_on_its_resource_by_the_role_and_by_the_endpoint(
+        self, template: Template, stage: Stage, called: Called, entry: Entry
+    ) -> None:
+        for service, operation, about in called[entry.name]:
+            for asked in requests(template, stage, RIGHTS[service, operation], about):
+                assert allowed(role_policy(template, entry), asked), asked
+                assert not entry.in_network or allowed(endpoint_policy(template, service), asked), asked
 
     def test_whatever_is_granted_and_never_asked_for_has_a_reason(
         self, template: Template, called: Called, entry: Entry
     ) -> None:
         reasons = {**NEVER_CALLED, **(POLLERS if entry is WORKER else {})}
-        idle = granted(template, entry) - {RIGHTS[operation] for operation in called[entry.name]}
+        idle = granted(template, entry) - rights(called, entry)
         expected = set(reasons) - (set() if entry.role else {"rds-db:connect"})
         assert idle == expected - (set() if entry.in_network else set(INTERFACE_ACTIONS))
 
@@ -83,13 +102,13 @@ def test_every_service_that_anything_is_written_for_was_asked(called: Called) ->
     """A client that no way through the functions comes by would be granted and reachable by nobody's test."""
     sources = [path.read_text() for folder in ("functions", "shared", "migrations") for path in _sources(folder)]
     written = {service for source in sources for service in re.findall(r"""\.client\(\s*["']([\w-]+)["']""", source)}
-    assert written == {service for asked in called.values() for service, _ in asked}
+    assert written == {service for asked in called.values() for service, *_ in asked}
 
 
 def test_the_services_that_are_asked_can_be_reached_and_no_other(template: Template, called: Called) -> None:
     endpoints = template.resources("AWS::EC2::VPCEndpoint").values()
     reachable = {text(endpoint["ServiceName"]).rpartition(".")[2] for endpoint in endpoints}
-    assert reachable == {service for asked in called.values() for service, _ in asked}
+    assert reachable == {service for asked in called.values() for service, *_ in asked}
 
 
 def _sources(folder: str) -> list[Path]:

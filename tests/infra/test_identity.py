@@ -86,7 +86,7 @@ def test_an_issuer_of_ones_own_has_its_claims_and_no_pool(own_issuer: Template) 
     assert own_issuer.resources("AWS::Cognito::UserPool") == {}
 
 
-def test_the_document_of_keys_is_kept_private(template: Template) -> None:
+def test_the_document_of_keys_is_kept_private(template: Template, stage: Stage) -> None:
     (bucket,) = template.all("AWS::S3::Bucket").values()
     assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -94,8 +94,13 @@ def test_the_document_of_keys_is_kept_private(template: Template) -> None:
     assert "ExpirationInDays" not in rule, "keys must outlast an issuer that cannot be reached"
     assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == 7
     (policy,) = template.resources("AWS::S3::BucketPolicy").values()
-    (only_tls,) = policy["PolicyDocument"]["Statement"]
+    only_tls, *emptying = policy["PolicyDocument"]["Statement"]
     assert (only_tls["Effect"], only_tls["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    # The CDK's function, which empties the bucket before it goes with its stage. It reads no object.
+    assert len(emptying) == int(not stage.protected)
+    for one in emptying:
+        assert text(one["Principal"]["AWS"]).startswith("<CustomS3AutoDeleteObjects")
+        assert set(one["Action"]) == {"s3:PutBucketPolicy", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*"}
 
 
 def test_the_two_functions_that_know_the_document_name_the_same_one(template: Template) -> None:

@@ -51,7 +51,7 @@ class TestDatabase:
         assert database["BackupRetentionPeriod"] == stage.backup_days >= 1
         assert (database["MultiAZ"], database["DeletionProtection"]) == (stage.multi_az, stage.protected)
         (whole,) = template.all("AWS::RDS::DBInstance").values()
-        assert whole["DeletionPolicy"] == "Snapshot"
+        assert whole["DeletionPolicy"] == ("Snapshot" if stage.protected else "Delete")
 
     def test_it_speaks_tls_only_and_logs_no_parameters(self, template: Template, stage: Stage) -> None:
         parameters = template.one("AWS::RDS::DBParameterGroup")
@@ -134,8 +134,8 @@ class TestFunctions:
 
     def test_logs_have_an_end(self, template: Template, stage: Stage) -> None:
         groups = template.resources("AWS::Logs::LogGroup").values()
-        # Flows, access, two of the database, the CDK's own function, and the proxy.
-        assert len(groups) == len(ENTRIES) + 5 + int(stage.proxy)
+        # Flows, access, two of the database, the CDK's own functions, and the proxy.
+        assert len(groups) == len(ENTRIES) + 5 + int(not stage.protected) + int(stage.proxy)
         assert {group["RetentionInDays"] for group in groups} == {stage.log_days}
 
     def test_only_the_turns_function_runs_the_loop_that_streams(self, template: Template) -> None:

@@ -21,11 +21,13 @@ def database(template: Template) -> dict[str, Any]:
 
 
 class TestKey:
-    def test_it_rotates_and_outlives_its_stage(self, template: Template) -> None:
+    def test_it_rotates_and_outlives_a_protected_stage(self, template: Template, stage: Stage) -> None:
         """A snapshot cannot be read without it."""
         _, key = the_key(template)
         assert key["Properties"]["EnableKeyRotation"] is True
-        assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert key["Properties"]["PendingWindowInDays"] == 30
+        kept = "Retain" if stage.protected else "Delete"
+        assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == (kept, kept)
 
     def test_the_database_its_statements_and_every_log_are_encrypted_with_it(self, template: Template) -> None:
         arn = f"<{the_key(template)[0]}.Arn>"
@@ -75,7 +77,7 @@ class TestDatabaseIsNotLost:
         """CloudFormation replaces no resource whose name is fixed."""
         (whole,) = template.all("AWS::RDS::DBInstance").values()
         assert whole["Properties"]["DBInstanceIdentifier"] == f"pantheon-{stage.name}"
-        assert (whole["UpdateReplacePolicy"], whole["DeletionPolicy"]) == ("Snapshot", "Snapshot")
+        assert whole["UpdateReplacePolicy"] == "Snapshot"
 
     def test_a_stage_that_was_deployed_without_a_key_keeps_its_database(self, tmp_path: Path) -> None:
         template = synthesised(replace(PROD, customer_key=False), tmp_path)

@@ -12,6 +12,8 @@ URL = os.environ["PANTHEON_SMOKE_URL"].rstrip("/")
 TOKEN = os.environ["PANTHEON_SMOKE_TOKEN"]
 # The tenant that the user of the token was given.
 TENANT = os.environ["PANTHEON_SMOKE_TENANT"]
+# The commit that was deployed, if the caller knows it.
+COMMIT = os.environ.get("PANTHEON_SMOKE_COMMIT")
 ENDED = ("completed", "failed", "cancelled")
 # A posted turn is answered within 30 seconds, by API Gateway's own limit.
 PATIENCE_S = 40.0
@@ -63,6 +65,7 @@ def wait_for(http: httpx.Client, turn_id: str) -> dict[str, Any]:
 def test_it_is_healthy_and_says_so_to_everybody() -> None:
     answer = httpx.get(f"{URL}/api/v1/health", timeout=PATIENCE_S)
     assert (answer.status_code, answer.json()["status"]) == (200, "ok"), answer.text
+    assert not COMMIT or answer.json()["commit"] == COMMIT
 
 
 def test_the_contract_is_served() -> None:

@@ -10,7 +10,7 @@ import pytest
 from functions.api import status
 from local.gateway.worker import LambdaContext
 from shared.errors import ConfigurationError
-from shared.names import Env
+from shared.names import VERSION, Env
 from tests.unit.gateway import REQUEST_ID, Handler, LogLines, as_caller, body_of, event, problem_of, request
 
 SECRET = "the prompt of a tenant"
@@ -30,9 +30,11 @@ class TestHealth:
 
     def test_it_needs_no_token(self, api: Handler, context: LambdaContext, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(status, "load_checks", lambda _: dict(self.CHECKS))
+        monkeypatch.setattr(status, "commit", lambda: "c0ffee")
         answer = self.ask(api, context)
         assert answer["statusCode"] == 200
-        expected = {"status": "ok", "version": "0.1.0", "stage": "unit", "checks": dict(self.CHECKS)}
+        expected: dict[str, Any] = {"status": "ok", "version": VERSION, "commit": "c0ffee", "stage": "unit"}
+        expected["checks"] = dict(self.CHECKS)
         assert body_of(answer) == expected
 
     @pytest.mark.parametrize("failing", ["database", "migration", "journal"])

@@ -1,0 +1,68 @@
+"""What lets GitHub's workflows deploy without a key: GitHub as an identity provider, and a role for each stage.
+
+A role may assume the CDK's own roles of the account and Region, and read one secret: the smoke suite's token.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from aws_cdk import CfnOutput, Duration, Environment, Stack, Tags
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra_cdk.stages import Stage
+from shared.errors import ConfigurationError
+from shared.names import SERVICE
+
+HOST: Final = "token.actions.githubusercontent.com"
+AUDIENCE: Final = "sts.amazonaws.com"
+# The CDK's own name for what `cdk bootstrap` makes. The deploy role hands CloudFormation its role.
+QUALIFIER: Final = "hnb659fds"
+BOOTSTRAP_ROLES: Final = ("deploy", "file-publishing", "lookup")
+# prod is shifted for ten minutes and waits for the database.
+HOURS: Final = 2
+_REPOSITORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
+
+
+class GitHubStack(Stack):
+    """Roles for the environments of `repository` (owner/name) that have the stages' names.
+
+    An account has one provider for GitHub. If it exists already, `existing` uses it instead of making it."""
+
+    def __init__(self, scope: Construct, stages: Iterable[Stage], repository: str, *, existing: bool) -> None:
+        stages = list(stages)
+        if not _REPOSITORY.fullmatch(repository):
+            raise ConfigurationError(f"{repository!r} is not a repository of GitHub: owner/name.")
+        name = f"{SERVICE}-github"
+        super().__init__(scope, name, stack_name=name, env=Environment(region=stages[0].region))
+        Tags.of(self).add("project", SERVICE)
+        provider = self.format_arn(service="iam", region="", resource="oidc-provider", resource_name=HOST)
+        if not existing:
+            made = iam.OidcProviderNative(self, "Provider", url=f"https://{HOST}", client_ids=[AUDIENCE])
+            provider = made.oidc_provider_arn
+        for stage in stages:
+            role = self._role(stage, repository, provider)
+            CfnOutput(self, f"{stage.name.title()}Role", value=role.role_arn, description="AWS_DEPLOY_ROLE")
+
+    def _role(self, stage: Stage, repository: str, provider: str) -> iam.Role:
+        # Exactly this environment of this repository. Branches, pull requests and forks have other subjects.
+        subject = f"repo:{repository}:environment:{stage.name}"
+        conditions = {"StringEquals": {f"{HOST}:aud": AUDIENCE, f"{HOST}:sub": subject}}
+        role = iam.Role(
+            self,
+            stage.name.title(),
+            role_name=f"{SERVICE}-deploy-{stage.name}",
+            description=f"GitHub deploys the stage {stage.name} with it",
+            assumed_by=iam.WebIdentityPrincipal(provider, conditions),
+            max_session_duration=Duration.hours(HOURS),
+        )
+        for kind in BOOTSTRAP_ROLES:
+            name = f"cdk-{QUALIFIER}-{kind}-role-{self.account}-{stage.region}"
+            arn = self.format_arn(service="iam", region="", resource="role", resource_name=name)
+            role.add_to_policy(iam.PolicyStatement(actions=["sts:AssumeRole"], resources=[arn]))
+        # Secrets Manager adds a dash and six characters to a name.
+        secret = f"secret:{SERVICE}/{stage.name}/smoke-??????"
+        arn = f"arn:{self.partition}:secretsmanager:{stage.region}:{self.account}:{secret}"
+        role.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[arn]))
+        return role

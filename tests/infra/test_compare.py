@@ -1,0 +1,35 @@
+"""A pull request shows what it changes in the templates."""
+
+from typing import Any
+
+from infra_cdk.compare import changes
+
+BUCKET: dict[str, Any] = {"Type": "AWS::S3::Bucket", "Properties": {"Name": "one"}, "DeletionPolicy": "Retain"}
+RULE: dict[str, Any] = {"Type": "AWS::Events::Rule", "Properties": {"State": "ENABLED"}}
+
+
+def stack(**resources: Any) -> dict[str, Any]:
+    return {"pantheon-dev": {"Resources": resources}}
+
+
+def test_comparison_names_each_resource_that_is_new_gone_or_different() -> None:
+    changed = {**BUCKET, "Properties": {"Name": "two"}, "DeletionPolicy": "Delete"}
+    lines = list(changes(stack(Bucket=BUCKET, Old=RULE), stack(Bucket=changed, New=RULE)))
+    assert lines == [
+        "### pantheon-dev: 3 resources changed",
+        "- **changed**: `Bucket` (AWS::S3::Bucket): DeletionPolicy, Name",
+        "- new: `New` (AWS::Events::Rule)",
+        "- gone: `Old` (AWS::Events::Rule)",
+    ]
+
+
+def test_comparison_marks_the_removal_of_what_holds_data() -> None:
+    assert "- **gone**: `Bucket` (AWS::S3::Bucket)" in list(changes(stack(Bucket=BUCKET), stack()))
+
+
+def test_comparison_of_equal_templates_says_so() -> None:
+    assert list(changes(stack(Bucket=BUCKET), stack(Bucket=BUCKET))) == ["### pantheon-dev: no resources changed"]
+
+
+def test_comparison_shows_a_new_stack() -> None:
+    assert list(changes({}, stack(Rule=RULE)))[1:] == ["- new: `Rule` (AWS::Events::Rule)"]

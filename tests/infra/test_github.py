@@ -1,0 +1,77 @@
+"""A role of GitHub's deploys one stage, from one environment, with nothing but the CDK's own roles."""
+
+import json
+from pathlib import Path
+
+import pytest
+from aws_cdk import App
+
+from infra_cdk import nag
+from infra_cdk.github import GitHubStack
+from infra_cdk.stages import DEV, STAGES
+from shared.errors import ConfigurationError
+from tests.infra.template import Template, text
+
+HOST = "token.actions.githubusercontent.com"
+
+
+def synthesised(folder: Path, *, existing: bool = False, repository: str = "owner/name") -> Template:
+    app = App(outdir=str(folder / "out"), analytics_reporting=False)
+    GitHubStack(app, STAGES.values(), repository, existing=existing)
+    nag.check(app)
+    app.synth()
+    return Template(json.loads((folder / "out" / "pantheon-github.template.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def github(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return synthesised(tmp_path_factory.mktemp("github"))
+
+
+def test_each_role_trusts_its_environment_of_the_repository_alone(github: Template) -> None:
+    found = {}
+    for role in github.resources("AWS::IAM::Role").values():
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+        assert set(statement["Condition"]) == {"StringEquals"}
+        assert statement["Condition"]["StringEquals"][f"{HOST}:aud"] == "sts.amazonaws.com"
+        found[role["RoleName"]] = statement["Condition"]["StringEquals"][f"{HOST}:sub"]
+    assert found == {f"pantheon-deploy-{name}": f"repo:owner/name:environment:{name}" for name in STAGES}
+
+
+def test_role_has_the_roles_of_the_cdk_and_one_secret_and_nothing_else(github: Template) -> None:
+    roles = {
+        f"arn:<AWS::Partition>:iam::<AWS::AccountId>:role/cdk-hnb659fds-{kind}-role-<AWS::AccountId>-{DEV.region}"
+        for kind in ("deploy", "file-publishing", "lookup")
+    }
+    for name in STAGES:
+        own = [one for one in github.statements() if one.owner == name.title()]
+        secret = (
+            f"arn:<AWS::Partition>:secretsmanager:{DEV.region}:<AWS::AccountId>:secret:pantheon/{name}/smoke-??????"
+        )
+        granted = {(action, resource) for one in own for action in one.actions for resource in one.resources}
+        assert granted == {("secretsmanager:GetSecretValue", secret)} | {("sts:AssumeRole", role) for role in roles}
+        assert {one.effect for one in own} == {"Allow"}
+    assert not [role for role in github.resources("AWS::IAM::Role").values() if "ManagedPolicyArns" in role]
+
+
+def test_session_lasts_as_long_as_the_workflow_asks(github: Template) -> None:
+    workflow = (Path(__file__).parents[2] / ".github/workflows/deploy-stage.yml").read_text()
+    (seconds,) = {role["MaxSessionDuration"] for role in github.resources("AWS::IAM::Role").values()}
+    assert f"role-duration-seconds: {seconds}\n" in workflow
+
+
+def test_provider_is_made_or_the_accounts_own_is_used(github: Template, tmp_path: Path) -> None:
+    assert github.one("AWS::IAM::OIDCProvider")["Url"] == f"https://{HOST}"
+    template = synthesised(tmp_path, existing=True)
+    assert template.resources("AWS::IAM::OIDCProvider") == {}
+    for role in template.resources("AWS::IAM::Role").values():
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        provider = f"arn:<AWS::Partition>:iam::<AWS::AccountId>:oidc-provider/{HOST}"
+        assert text(statement["Principal"]["Federated"]) == provider
+
+
+@pytest.mark.parametrize("repository", ["", "owner", "owner/name:*", "*/*", "owner/name/more"])
+def test_name_that_could_match_other_repositories_is_refused(repository: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is not a repository"):
+        synthesised(tmp_path, repository=repository)

@@ -1,0 +1,67 @@
+"""`make destroy` leaves what docs/deploy.md lists, and nothing that cannot be read."""
+
+import re
+from pathlib import Path
+
+from infra_cdk.stages import STAGES, Stage
+from tests.infra.assembly import Assembly
+from tests.infra.template import Template, text
+
+PAGE = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+PROTECTED, ACCOUNT = "protected stages", "the account"
+
+
+def listed() -> set[tuple[str, str]]:
+    """(type of the resource, whose) of the page's table. A resource without a price or a way to delete it is none."""
+    (table,) = re.findall(r"<!-- left -->\n(.*?)<!-- /left -->", PAGE, re.DOTALL)
+    rows = re.findall(r"^\| [^|]+ \(`([\w:]+)`\) \| ([^|]+) \| [^|]+ \| [^|]+ \|$", table, re.MULTILINE)
+    assert len(rows) == len(table.splitlines()) - 2
+    return set(rows)
+
+
+def left(template: Template) -> set[str]:
+    kinds = {one["Type"] for one in template.body["Resources"].values()}
+    return {
+        kind
+        for kind in kinds
+        for one in template.all(kind).values()
+        if one.get("DeletionPolicy") in ("Retain", "Snapshot", "RetainExceptOnCreate")
+    }
+
+
+def test_page_lists_each_resource_that_a_deleted_stack_leaves(assembly: Assembly) -> None:
+    found = {(kind, PROTECTED) for stage in STAGES.values() for kind in left(assembly.templates[stage.name])}
+    assert found | {(kind, ACCOUNT) for kind in left(assembly.templates["account"])} == listed()
+
+
+def test_stage_that_is_not_protected_leaves_nothing(template: Template, stage: Stage) -> None:
+    assert bool(left(template)) is stage.protected
+
+
+def test_snapshot_stays_only_with_the_key_that_reads_it(template: Template, stage: Stage) -> None:
+    keys = {f"<{id_}.Arn>": one["DeletionPolicy"] for id_, one in template.all("AWS::KMS::Key").items()}
+    (database,) = template.all("AWS::RDS::DBInstance").values()
+    policies = (database["DeletionPolicy"], keys[text(database["Properties"]["KmsKeyId"])])
+    assert policies == (("Snapshot", "Retain") if stage.protected else ("Delete", "Delete"))
+    assert database["Properties"]["DeleteAutomatedBackups"] is not stage.protected
+
+
+def test_log_that_stays_can_be_read(template: Template) -> None:
+    keys = {f"<{id_}.Arn>": one["DeletionPolicy"] for id_, one in template.all("AWS::KMS::Key").items()}
+    for group in template.all("AWS::Logs::LogGroup").values():
+        assert group["DeletionPolicy"] == keys[text(group["Properties"]["KmsKeyId"])]
+
+
+def test_alarms_key_goes_with_its_stage(template: Template) -> None:
+    """Its topics go, too, and nothing else is encrypted with it."""
+    (key,) = [one for id_, one in template.all("AWS::KMS::Key").items() if id_.startswith("NotificationsKey")]
+    assert (key["DeletionPolicy"], key["Properties"]["PendingWindowInDays"]) == ("Delete", 30)
+
+
+def test_bucket_that_goes_is_emptied_after_the_clock_stopped(template: Template, stage: Stage) -> None:
+    emptying = template.all("Custom::S3AutoDeleteObjects")
+    assert len(emptying) == (0 if stage.protected else 1)
+    for id_ in emptying:
+        rules = template.all("AWS::Events::Rule").values()
+        assert rules
+        assert all(id_ in rule["DependsOn"] for rule in rules)
