@@ -15,7 +15,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean
-.PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
+.PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom console console-check
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ run: $(VENV)/run.ok ## Start Pantheon on this machine: Postgres, a local model, 
 test: $(VENV)/infra.ok build/clients/openai/ok build/clients/mcp/ok ## Run the tests.
 	@$(BIN)/python -m pytest
 
-check: lint types imports migrations openapi stack ## Everything else that the gate asks for.
+check: lint types imports migrations openapi console-check stack ## Everything else that the gate asks for.
 
 lint: $(VENV)/test.ok
 	@$(BIN)/ruff check .
@@ -46,6 +46,12 @@ openapi: $(VENV)/test.ok
 
 openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves.
 	@$(BIN)/python -m local.openapi
+
+console: $(VENV)/infra.ok ## Build the console's pages from functions/api/console into its dist.
+	@$(BIN)/python -m infra_cdk.console
+
+console-check: $(VENV)/infra.ok
+	@$(BIN)/python -m infra_cdk.console --check
 
 bundle: $(VENV)/infra.ok ## Lay out what goes to Lambda, for arm64, in build/lambda.
 	@$(BIN)/python -m infra_cdk.bundle --out $(BUILD) --python "$(PYTHON313)" $(BUNDLE)
