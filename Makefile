@@ -23,7 +23,7 @@ help: ## Show this list.
 run: $(VENV)/run.ok ## Start Pantheon on this machine: Postgres, a local model, the gateway, a demo tenant.
 	@$(BIN)/pantheon run
 
-test: $(VENV)/infra.ok build/clients/openai/ok build/clients/mcp/ok ## Run the tests.
+test: $(VENV)/browser.ok build/clients/openai/ok build/clients/mcp/ok ## Run the tests.
 	@$(BIN)/python -m pytest
 
 check: lint types imports migrations openapi console-check stack ## Everything else that the gate asks for.
@@ -186,6 +186,13 @@ $(VENV)/fuzz.ok: tests/fuzz.txt $(VENV)/test.ok
 $(VENV)/infra.ok: $(VENV)/test.ok infra_cdk/requirements.txt
 	@echo "Installing the CDK and what checks its templates ..."
 	@$(INSTALL) --no-compile -r infra_cdk/requirements.txt
+	@touch $@
+
+# The tests of the console drive the machine's Chromium.
+$(VENV)/browser.ok: $(VENV)/infra.ok tests/browser.txt functions/api/console/package-lock.json
+	@echo "Installing what drives a browser ..."
+	@$(INSTALL) -r tests/browser.txt
+	@$(BIN)/python -m infra_cdk.console --install
 	@touch $@
 
 $(VENV)/drawing.ok: $(VENV)/infra.ok tests/drawing.txt

@@ -74,8 +74,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail if the built files are not the source's"
     )
+    parser.add_argument("--install", action="store_true", help="only install the tools")
     asked = parser.parse_args(arguments)
     _install()
+    if asked.install:
+        return 0
     if not asked.check:
         build(BUILT)
         return 0
