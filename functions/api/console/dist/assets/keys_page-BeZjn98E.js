@@ -1,1 +1,0 @@
-import{n as e}from"./index-B302N8OF.js";function t(){return e(`div`,{class:`page`,children:``})}export{t as KeysPage};
