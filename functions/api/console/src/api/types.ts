@@ -1,0 +1,21 @@
+/** Names for the bodies of the OpenAPI document. */
+import type { components } from "./schema.d.ts";
+
+type Schemas = components["schemas"];
+
+export type Agent = Schemas["AgentView"];
+export type Audit = Schemas["AuditView"];
+export type Council = Schemas["CouncilView"];
+export type Me = Schemas["MeView"];
+export type Mode = NonNullable<Schemas["NewSession"]["mode"]>;
+export type Model = Schemas["ModelView"];
+export type Plan = Schemas["PlanView"];
+export type Reply = Schemas["ReplyView"];
+export type Session = Schemas["SessionView"];
+export type Turn = Schemas["TurnView"];
+
+/** A page of a list. */
+export interface Page<Item> {
+  items: Item[];
+  next_cursor: string | null;
+}

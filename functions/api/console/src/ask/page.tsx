@@ -1,0 +1,3 @@
+export function AskPage({ sessionId }: { sessionId: string | null }) {
+  return <div class="page">{sessionId}</div>;
+}

@@ -1,0 +1,40 @@
+/** Write amounts of money. They are decimal strings, and never numbers, until they are rounded for reading. */
+
+/** `$1.23`, or more decimals for less than a cent: `$0.000042`. Two digits that count are kept. */
+export function usd(amount: string): string {
+  const negative = amount.startsWith("-");
+  const [whole = "0", fraction = ""] = amount.replace("-", "").split(".", 2);
+  const zeros = /^0*/.exec(fraction)?.[0].length ?? 0;
+  const isSmall = /^0*$/.test(whole) && zeros < fraction.length;
+  const decimals = isSmall ? Math.min(Math.max(2, zeros + 2), 12) : 2;
+  const text = rounded(whole, fraction, decimals);
+  return `${negative && /[1-9]/.test(text) ? "−" : ""}$${text}`;
+}
+
+/** `$0.000042000000`: every decimal that the ledger has. */
+export function exactUsd(amount: string): string {
+  return amount.startsWith("-") ? `−$${amount.slice(1)}` : `$${amount}`;
+}
+
+/** The exact sum of decimal strings. */
+export function sumUsd(amounts: readonly string[]): string {
+  const units = amounts.reduce((total, amount) => total + unitsOf(amount), 0n);
+  const digits = String(units < 0n ? -units : units).padStart(DECIMALS + 1, "0");
+  return `${units < 0n ? "-" : ""}${digits.slice(0, -DECIMALS)}.${digits.slice(-DECIMALS)}`;
+}
+
+const DECIMALS = 18;
+
+function unitsOf(amount: string): bigint {
+  const negative = amount.startsWith("-");
+  const [whole = "0", fraction = ""] = amount.replace("-", "").split(".", 2);
+  const units = BigInt(whole + fraction.padEnd(DECIMALS, "0").slice(0, DECIMALS));
+  return negative ? -units : units;
+}
+
+function rounded(whole: string, fraction: string, decimals: number): string {
+  const digits = BigInt(whole + fraction.padEnd(decimals + 1, "0").slice(0, decimals + 1));
+  const text = String((digits + 5n) / 10n).padStart(decimals + 1, "0");
+  const grouped = text.slice(0, -decimals).replace(/\B(?=(\d{3})+$)/g, ",");
+  return `${grouped}.${text.slice(-decimals)}`;
+}

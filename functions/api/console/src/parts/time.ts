@@ -1,0 +1,20 @@
+/** Write times and durations for people, in their own time zone. */
+
+const DAY = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
+const MOMENT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
+
+export function moment(time: string): string {
+  return MOMENT.format(new Date(time));
+}
+
+export function day(time: string): string {
+  return DAY.format(new Date(time));
+}
+
+/** `0.8 s`, `12 s`, `3 min 5 s`. */
+export function duration(milliseconds: number): string {
+  const seconds = Math.max(0, milliseconds) / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}

@@ -1,0 +1,3 @@
+export function LedgerPage() {
+  return <div class="page">{""}</div>;
+}

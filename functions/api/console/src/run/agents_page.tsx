@@ -1,0 +1,3 @@
+export function AgentsPage({ agentKey }: { agentKey: string | null }) {
+  return <div class="page">{agentKey}</div>;
+}

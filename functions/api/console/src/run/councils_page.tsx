@@ -1,0 +1,3 @@
+export function CouncilsPage({ councilKey }: { councilKey: string | null }) {
+  return <div class="page">{councilKey}</div>;
+}

@@ -1,0 +1,3 @@
+export function KeysPage() {
+  return <div class="page">{""}</div>;
+}

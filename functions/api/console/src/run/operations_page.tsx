@@ -1,0 +1,3 @@
+export function OperationsPage({ section }: { section: string | null }) {
+  return <div class="page">{section}</div>;
+}

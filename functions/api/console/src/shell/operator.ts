@@ -1,0 +1,18 @@
+/** Whether the caller operates the deployment. The role's name is a setting, so the API is asked. */
+import { effect, signal } from "@preact/signals";
+import { api } from "../api/client.ts";
+import { me } from "../signing_in/session.ts";
+
+export const isOperator = signal(false);
+
+effect(() => {
+  const roles = me.value?.roles ?? [];
+  isOperator.value = false;
+  // Members and admins of a tenant need no request to know that they are not.
+  if (roles.some((role) => role !== "member" && role !== "admin")) void find();
+});
+
+async function find(): Promise<void> {
+  const { response } = await api.GET("/api/v1/admin/platform/budget");
+  isOperator.value = response.ok;
+}

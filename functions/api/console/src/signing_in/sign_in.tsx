@@ -1,0 +1,30 @@
+import { Icon } from "../parts/icons.tsx";
+import { signingIn } from "../strings.ts";
+import { config, failure, signInByIssuer } from "./session.ts";
+import { TokenForm } from "./token_form.tsx";
+
+export function SignIn() {
+  const byIssuer = Boolean(config.value?.issuer && config.value.client_id);
+  return (
+    <main class="sign-in stack">
+      <h1>
+        <Icon name="temple" />
+        {signingIn.title}
+      </h1>
+      {failure.value && (
+        <p class="note bad" role="alert">
+          {signingIn.failed(failure.value)}
+        </p>
+      )}
+      {byIssuer ? (
+        <button type="button" class="primary" onClick={signInByIssuer}>
+          {signingIn.byIssuer}
+        </button>
+      ) : (
+        <p>{signingIn.byLink}</p>
+      )}
+      <p class="muted">{signingIn.orToken}</p>
+      <TokenForm />
+    </main>
+  );
+}

@@ -1,0 +1,3 @@
+export function TurnPage({ turnId }: { turnId: string }) {
+  return <div class="page">{turnId}</div>;
+}

@@ -1,0 +1,3 @@
+export function SummaryPage({ sessionId }: { sessionId: string }) {
+  return <div class="page">{sessionId}</div>;
+}
