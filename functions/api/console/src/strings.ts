@@ -186,10 +186,10 @@ export const turn = {
   },
   toneDetails: {
     answered: "",
-    failed: "The provider billed the call, but the answer is of no use",
-    refused: "The provider did not bill the call",
-    unknown: "Nobody knows whether the provider billed the call",
-    running: "The provider has not answered yet",
+    failed: "The provider billed the call, but its answer is of no use.",
+    refused: "The provider did not bill the call.",
+    unknown: "Nobody knows whether the provider billed the call.",
+    running: "The provider has not answered yet.",
   },
   suspense:
     "A call with an unknown outcome got no readable answer, so nobody knows whether the provider billed it. The most that it can cost is set aside in suspense. Nobody is charged until the provider's record settles the call.",

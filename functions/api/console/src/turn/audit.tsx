@@ -40,16 +40,18 @@ function Entry({ entry, nameOf }: { entry: Audit; nameOf: NameOf }) {
   return (
     <div class="stack">
       <p>{strings.auditLine(event, entry.user_id, moment(entry.created_at))}</p>
-      <ul class="small">
+      <ul class="small row muted">
         {agents.map((agent, position) => (
           <li key={`${position} ${agent.key}`}>
             {strings.version(nameOf(agent.key), agent.version, strings.replies[agent.status] ?? agent.status)}
           </li>
         ))}
       </ul>
-      {attempts.map((attempt) => (
-        <AttemptDetails key={attempt.call_id} attempt={attempt} />
-      ))}
+      <div>
+        {attempts.map((attempt) => (
+          <AttemptDetails key={attempt.call_id} attempt={attempt} />
+        ))}
+      </div>
     </div>
   );
 }

@@ -23,11 +23,13 @@ const names = strings.table;
 /** The figures of the waterfall, a row for each call. */
 export function CallTable(props: Props) {
   const { waterfall, attempts, marked } = props;
+  const calls = waterfall.lanes.map((lane) => lane.call);
+  const classes = classesOf(calls);
   return (
     <ScrollArea label={names.caption}>
       <table class="dense">
         <caption class="hidden">{names.caption}</caption>
-        <Head />
+        <Head classes={classes} />
         <tbody>
           {waterfall.lanes.map((lane) => (
             <Row
@@ -35,18 +37,27 @@ export function CallTable(props: Props) {
               lane={lane}
               label={props.labelOf(lane)}
               turn={props.turn}
+              classes={classes}
               error={attempts.find((attempt) => nameOf(attempt) === nameOf(lane.call))?.error ?? null}
               isMarked={nameOf(lane.call) === marked}
             />
           ))}
         </tbody>
-        <Foot calls={waterfall.lanes.map((lane) => lane.call)} turn={props.turn} />
+        <Foot calls={calls} classes={classes} turn={props.turn} />
       </table>
     </ScrollArea>
   );
 }
 
-function Head() {
+type Classes = readonly (typeof TOKEN_CLASSES)[number][];
+
+/** The classes of tokens that these calls have. Input and output are always shown. */
+function classesOf(calls: readonly Call[]): Classes {
+  const sum = sumUsage(calls.map((call) => call.usage));
+  return TOKEN_CLASSES.filter((name) => name === "input_tokens" || name === "output_tokens" || sum[name] > 0);
+}
+
+function Head({ classes }: { classes: Classes }) {
   return (
     <thead>
       <tr>
@@ -60,7 +71,7 @@ function Head() {
           {names.time}
         </th>
         <th scope="col">{names.status}</th>
-        {TOKEN_CLASSES.map((name) => (
+        {classes.map((name) => (
           <th key={name} scope="col" class="number">
             {words.tokens[name]}
           </th>
@@ -73,7 +84,14 @@ function Head() {
   );
 }
 
-function Row(props: { lane: Lane; label: string; turn: Turn; error: string | null; isMarked: boolean }) {
+function Row(props: {
+  lane: Lane;
+  label: string;
+  turn: Turn;
+  classes: Classes;
+  error: string | null;
+  isMarked: boolean;
+}) {
   const { lane, isMarked } = props;
   const { call } = lane;
   const place = useRef<HTMLTableRowElement>(null);
@@ -93,7 +111,7 @@ function Row(props: { lane: Lane; label: string; turn: Turn; error: string | nul
       <td class="outcome">
         <Outcome lane={lane} error={props.error} />
       </td>
-      {TOKEN_CLASSES.map((name) => (
+      {props.classes.map((name) => (
         <td key={name} class="number">
           {count(call.usage[name])}
         </td>
@@ -114,11 +132,12 @@ const TAGS: Record<Lane["tone"], string> = {
 };
 
 function Outcome({ lane, error }: { lane: Lane; error: string | null }) {
-  const detail = [strings.toneDetails[lane.tone], error && words.error(error)].filter(Boolean).join(": ");
   return (
     <>
-      <span class={`tag ${TAGS[lane.tone]}`}>{strings.tones[lane.tone]}</span>
-      {detail && <span class="small muted">{detail}.</span>}
+      <span class={`tag ${TAGS[lane.tone]}`} title={strings.toneDetails[lane.tone] || undefined}>
+        {strings.tones[lane.tone]}
+      </span>
+      {error && <span class="small muted">{words.error(error)}</span>}
     </>
   );
 }
@@ -133,7 +152,7 @@ function Cost({ call, turn }: { call: Call; turn: Turn }) {
   );
 }
 
-function Foot({ calls, turn }: { calls: Call[]; turn: Turn }) {
+function Foot({ calls, classes, turn }: { calls: Call[]; classes: Classes; turn: Turn }) {
   const usage = sumUsage(calls.map((call) => call.usage));
   const sum = sumUsd(calls.map((call) => call.cost_usd ?? "0"));
   return (
@@ -142,7 +161,7 @@ function Foot({ calls, turn }: { calls: Call[]; turn: Turn }) {
         <th scope="row" colSpan={6}>
           {names.total}
         </th>
-        {TOKEN_CLASSES.map((name) => (
+        {classes.map((name) => (
           <td key={name} class="number">
             {count(usage[name])}
           </td>
