@@ -64,7 +64,7 @@ function Report({ period, group, totals }: { period: Period; group: Group; total
   const names = useNames();
   const nameOf = (total: Total) => labelOf(keyOf(total, group), group, names);
   if (totals.length === 0) return <p role="status">{strings.nothing}</p>;
-  const title = group === "day" ? strings.showDays : strings.showGroups(strings.groups[group] ?? group);
+  const title = group === "day" ? strings.showDays : strings.showGroups(strings.groupWords[group] ?? group);
   return (
     <>
       <Together period={period} totals={totals} />
@@ -81,7 +81,7 @@ function Report({ period, group, totals }: { period: Period; group: Group; total
       </section>
       <section class="stack">
         <div class="row spread">
-          <h2>{strings.tableOf(strings.groups[group] ?? group)}</h2>
+          <h2>{strings.tableOf(strings.groupWords[group] ?? group)}</h2>
           <CsvButton period={period} />
         </div>
         <TotalsTable period={period} group={group} totals={totals} labelOf={nameOf} />

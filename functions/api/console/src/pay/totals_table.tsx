@@ -17,7 +17,7 @@ interface Props {
 
 /** The figures of the chart. Each one leads to its rows of the ledger. */
 export function TotalsTable({ period, group, totals, labelOf }: Props) {
-  const caption = strings.tableOf(strings.groups[group] ?? group);
+  const caption = strings.tableOf(strings.groupWords[group] ?? group);
   const hasSuspense = totals.some((total) => /[1-9]/.test(total.suspense_usd));
   const of = (total: Total) => ({ group, value: keyOf(total, group) });
   return (

@@ -29,7 +29,7 @@ function Standings({ standings, nameOf }: { standings: NonNullable<Turn["standin
   return (
     <div class="stack">
       <h3>{strings.standings}</h3>
-      <table>
+      <table class="dense">
         <caption class="hidden">{strings.standings}</caption>
         <thead>
           <tr>
@@ -61,7 +61,7 @@ function Reviews({ reviews, nameOf }: { reviews: NonNullable<Turn["reviews"]>; n
     <div class="stack">
       <h3>{strings.reviewsTitle}</h3>
       <ScrollArea label={strings.reviewsTitle}>
-        <table>
+        <table class="dense">
           <caption class="hidden">{strings.reviewsTitle}</caption>
           <thead>
             <tr>
