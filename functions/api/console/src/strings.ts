@@ -191,6 +191,7 @@ export const turn = {
     unknown: "Nobody knows whether the provider billed the call.",
     running: "The provider has not answered yet.",
   },
+  settled: "The outcome became known after the turn had ended.",
   suspense:
     "A call with an unknown outcome got no readable answer, so nobody knows whether the provider billed it. The most that it can cost is set aside in suspense. Nobody is charged until the provider's record settles the call.",
   attempt: (attempt: number) => `attempt ${attempt}`,

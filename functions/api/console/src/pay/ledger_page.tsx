@@ -1,6 +1,7 @@
 import "./pay.css";
 import { api, ok } from "../api/client.ts";
 import { usePages } from "../api/loading.ts";
+import type { paths } from "../api/schema.d.ts";
 import type { LedgerRow, Page } from "../api/types.ts";
 import { Icon } from "../parts/icons.tsx";
 import { exactUsd, plainUsd, sumUsd } from "../parts/money.ts";
@@ -17,6 +18,8 @@ import { type Period, periodOf } from "./period.ts";
 import { PeriodPicker } from "./period_picker.tsx";
 import { useNames } from "./use_names.ts";
 
+type LedgerQuery = NonNullable<paths["/api/v1/usage/calls"]["get"]["parameters"]["query"]>;
+
 const strings = pay.ledger;
 const PAGE = 50;
 
@@ -27,7 +30,8 @@ export function LedgerPage() {
   const names = useNames();
   const pages = usePages(
     async (cursor) => {
-      const query = { ...period, ...filters, limit: PAGE, cursor };
+      // The API refuses a value that it does not know, and says so.
+      const query = { ...period, ...filters, limit: PAGE, cursor } as LedgerQuery;
       // The document has the CSV too, which only its own header asks for.
       return (await ok(api.GET("/api/v1/usage/calls", { params: { query } }))) as Page<LedgerRow>;
     },

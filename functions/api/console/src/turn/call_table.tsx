@@ -138,12 +138,17 @@ function Outcome({ lane, error }: { lane: Lane; error: string | null }) {
         {strings.tones[lane.tone]}
       </span>
       {error && <span class="small muted">{words.error(error)}</span>}
+      {isSettled(lane) && <span class="small muted">{strings.settled}</span>}
     </>
   );
 }
 
+/** Whether the outcome of a call became known after the turn had been stored. */
+function isSettled({ call, tone }: Lane): boolean {
+  return call.reason === "unknown_outcome" && tone !== "unknown";
+}
+
 function Cost({ call, turn }: { call: Call; turn: Turn }) {
-  if (call.cost_usd === null) return <>{strings.noTime}</>;
   const address = ledgerOf(turn, { agent_key: call.agent_key ?? "", purpose: call.purpose });
   return (
     <a href={address} title={exactUsd(plainUsd(call.cost_usd))}>
@@ -154,7 +159,7 @@ function Cost({ call, turn }: { call: Call; turn: Turn }) {
 
 function Foot({ calls, classes, turn }: { calls: Call[]; classes: Classes; turn: Turn }) {
   const usage = sumUsage(calls.map((call) => call.usage));
-  const sum = sumUsd(calls.map((call) => call.cost_usd ?? "0"));
+  const sum = sumUsd(calls.map((call) => call.cost_usd));
   return (
     <tfoot>
       <tr>

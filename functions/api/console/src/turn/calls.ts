@@ -1,31 +1,11 @@
 /** The provider calls of a turn. */
-import { credentials } from "../api/client.ts";
-import { offline, problemOf } from "../api/problem.ts";
-import { base } from "../base.ts";
-import type { Usage } from "../parts/counts.ts";
+import { api, ok } from "../api/client.ts";
+import type { components } from "../api/schema.d.ts";
 
-export interface Call {
-  step: number;
-  attempt: number;
-  purpose: string;
-  agent_key: string | null;
-  model_alias: string;
-  started_at: string;
-  ended_at: string | null;
-  status: string;
-  verdict: string | null;
-  reason: string | null;
-  usage: Usage;
-  cost_usd: string | null;
-}
+export type Call = components["schemas"]["CallView"];
 
 export async function loadCalls(turnId: string, signal: AbortSignal): Promise<Call[]> {
-  let response: Response;
-  try {
-    response = await fetch(`${base}/api/v1/turns/${turnId}/calls`, { headers: credentials(), signal });
-  } catch (error) {
-    throw offline(error);
-  }
-  if (!response.ok) throw await problemOf(response);
-  return ((await response.json()) as { items: Call[] }).items;
+  const path = { turn_id: turnId };
+  // A turn has few calls, so all are on one page.
+  return (await ok(api.GET("/api/v1/turns/{turn_id}/calls", { params: { path }, signal }))).items;
 }
