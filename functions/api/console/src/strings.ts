@@ -200,7 +200,6 @@ export const turn = {
   table: {
     caption: "Calls of this turn",
     step: "Step",
-    attempt: "Attempt",
     call: "Call",
     model: "Model",
     start: "Start",
@@ -208,7 +207,7 @@ export const turn = {
     status: "Status",
     cost: "Cost",
     total: "Total",
-    tokens: (kind: string) => `${kind} tokens`,
+    suspense: "In suspense, charged to nobody",
   },
   noTime: "–",
   ledger: "Show the rows of the ledger",

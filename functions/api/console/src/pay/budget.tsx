@@ -8,7 +8,7 @@ import { sumUsd, usd } from "../parts/money.ts";
 import { isAdmin } from "../signing_in/session.ts";
 import { pay as strings } from "../strings.ts";
 import { LimitDialog } from "./limit_dialog.tsx";
-import { rowsOf } from "./links.ts";
+import { rowsOf, usageAt } from "./links.ts";
 import { type Period, presetsOf } from "./period.ts";
 import { lengthOf, shareOf } from "./sums.ts";
 
@@ -48,7 +48,7 @@ function TenantCard(props: { budget: Budget; month: Period; edit: (() => void) |
       <Amounts
         items={[
           [strings.spent, <a href={rowsOf(month, null, "tenant")}>{usd(spent)}</a>],
-          [strings.held, usd(held)],
+          [strings.held, <a href={rowsOf(month, null, "suspense")}>{usd(held)}</a>],
           [strings.left, leftText(limit, spent, held)],
           [strings.limit, limit === null ? strings.noLimit : usd(limit)],
         ]}
@@ -67,7 +67,7 @@ function AllowanceCard({ budget, month }: { budget: Budget; month: Period }) {
       <Meter limit={limit} used={drawn} held={held} say={strings.allowanceBar} />
       <Amounts
         items={[
-          [strings.drawn, <a href={rowsOf(month, null, "platform")}>{usd(drawn)}</a>],
+          [strings.drawn, <a href={usageAt(month, "reason")}>{usd(drawn)}</a>],
           [strings.held, usd(held)],
           [strings.left, leftText(limit, drawn, held)],
           [strings.limit, usd(limit)],

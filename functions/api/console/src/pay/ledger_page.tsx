@@ -100,7 +100,9 @@ function Table({ rows, names, hasMore }: { rows: LedgerRow[]; names: Names; hasM
         <thead>
           <tr>
             <th scope="col">{strings.time}</th>
-            <th scope="col">{strings.kind}</th>
+            <th scope="col" class="number">
+              {strings.amount}
+            </th>
             <th scope="col">{strings.account}</th>
             <th scope="col">{strings.reason}</th>
             <th scope="col">{strings.call}</th>
@@ -108,9 +110,7 @@ function Table({ rows, names, hasMore }: { rows: LedgerRow[]; names: Names; hasM
             <th scope="col" class="number">
               {strings.tokens}
             </th>
-            <th scope="col" class="number">
-              {strings.amount}
-            </th>
+            <th scope="col">{strings.kind}</th>
             <th scope="col">{strings.turn}</th>
           </tr>
         </thead>
@@ -121,11 +121,9 @@ function Table({ rows, names, hasMore }: { rows: LedgerRow[]; names: Names; hasM
         </tbody>
         <tfoot>
           <tr>
-            <th scope="row" colSpan={COLUMNS - 2}>
-              {hasMore ? strings.sumShown(rows.length) : strings.sum(rows.length)}
-            </th>
+            <th scope="row">{hasMore ? strings.sumShown(rows.length) : strings.sum(rows.length)}</th>
             <td class="number">{exactUsd(plainUsd(sum))}</td>
-            <td />
+            <td colSpan={COLUMNS - 2} />
           </tr>
         </tfoot>
       </table>

@@ -21,18 +21,6 @@ export function Row({ row, names }: { row: LedgerRow; names: Names }) {
     <>
       <tr>
         <th scope="row">{time}</th>
-        <td title={strings.kindNotes[row.kind]}>{strings.kinds[row.kind]}</td>
-        <td>
-          <span class={`tag ${TAGS[row.account]}`} title={strings.accountNotes[row.account]}>
-            {strings.accounts[row.account]}
-          </span>
-        </td>
-        <td title={strings.reasonNotes[row.reason]}>{words.reasons[row.reason]}</td>
-        <td>
-          {row.agent_key === null ? words.purposes[row.purpose] : labelOf(row.agent_key, "agent", names)}
-        </td>
-        <td>{row.model_alias}</td>
-        <td class="number">{count(allTokens(row.usage))}</td>
         <td class="number">
           <button
             type="button"
@@ -44,6 +32,18 @@ export function Row({ row, names }: { row: LedgerRow; names: Names }) {
             {exactUsd(plainUsd(row.amount_usd))}
           </button>
         </td>
+        <td>
+          <span class={`tag ${TAGS[row.account]}`} title={strings.accountNotes[row.account]}>
+            {strings.accounts[row.account]}
+          </span>
+        </td>
+        <td title={strings.reasonNotes[row.reason]}>{words.reasons[row.reason]}</td>
+        <td>
+          {row.agent_key === null ? words.purposes[row.purpose] : labelOf(row.agent_key, "agent", names)}
+        </td>
+        <td>{row.model_alias}</td>
+        <td class="number">{count(allTokens(row.usage))}</td>
+        <td title={strings.kindNotes[row.kind]}>{strings.kinds[row.kind]}</td>
         <td>
           <a href={call} aria-label={strings.openTurnOf(time)}>
             {strings.openTurn}

@@ -43,7 +43,7 @@ export function CallTable(props: Props) {
             />
           ))}
         </tbody>
-        <Foot calls={calls} classes={classes} turn={props.turn} />
+        <Foot lanes={waterfall.lanes} classes={classes} turn={props.turn} />
       </table>
     </ScrollArea>
   );
@@ -157,9 +157,12 @@ function Cost({ call, turn }: { call: Call; turn: Turn }) {
   );
 }
 
-function Foot({ calls, classes, turn }: { calls: Call[]; classes: Classes; turn: Turn }) {
-  const usage = sumUsage(calls.map((call) => call.usage));
-  const sum = sumUsd(calls.map((call) => call.cost_usd));
+/** The sums of all calls. The reserves of unknown calls are not paid by anybody, so they have a row of their own. */
+function Foot({ lanes, classes, turn }: { lanes: readonly Lane[]; classes: Classes; turn: Turn }) {
+  const usage = sumUsage(lanes.map((lane) => lane.call.usage));
+  const isUnknown = (lane: Lane) => lane.tone === "unknown";
+  const reserves = lanes.filter(isUnknown).map((lane) => lane.call.cost_usd);
+  const costs = lanes.filter((lane) => !isUnknown(lane)).map((lane) => lane.call.cost_usd);
   return (
     <tfoot>
       <tr>
@@ -171,12 +174,27 @@ function Foot({ calls, classes, turn }: { calls: Call[]; classes: Classes; turn:
             {count(usage[name])}
           </td>
         ))}
-        <td class="number">
-          <a href={ledgerOf(turn)} title={exactUsd(plainUsd(sum))}>
-            {usd(sum)}
-          </a>
-        </td>
+        <Sum amounts={costs} address={ledgerOf(turn)} />
       </tr>
+      {reserves.length > 0 && (
+        <tr>
+          <th scope="row" colSpan={6 + classes.length}>
+            {names.suspense}
+          </th>
+          <Sum amounts={reserves} address={ledgerOf(turn, { account: "suspense" })} />
+        </tr>
+      )}
     </tfoot>
+  );
+}
+
+function Sum({ amounts, address }: { amounts: readonly string[]; address: string }) {
+  const sum = sumUsd(amounts);
+  return (
+    <td class="number">
+      <a href={address} title={exactUsd(plainUsd(sum))}>
+        {usd(sum)}
+      </a>
+    </td>
   );
 }
