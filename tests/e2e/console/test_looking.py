@@ -144,6 +144,7 @@ def test_a_running_turn_is_followed_to_its_end(
     expect(console.main.get_by_role("status").filter(has_text="The turn runs. Finished steps: 0.")).to_be_visible()
     rows = table(console, "Calls of this turn").locator("tbody tr")
     expect(rows).to_contain_text("Running")
+    expect(rows.get_by_role("rowheader")).to_have_text("Writer")
     provider.release()
     expect(console.main.get_by_text("Completed", exact=True)).to_be_visible()
     expect(rows).to_contain_text("Answered")

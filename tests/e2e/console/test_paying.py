@@ -125,6 +125,8 @@ def test_a_filter_is_shown_and_taken_away(console: Console, tenant: Tenant) -> N
     expect(chips.get_by_role("listitem")).to_have_text(["Account Platform", "Agent Critic"])
     console.main.get_by_role("link", name="Remove the filter Agent: Critic").click()
     expect(chips.get_by_role("listitem")).to_have_text(["Account Platform"])
+    console.page.keyboard.press("Tab")
+    expect(console.main.get_by_role("link", name="Remove the filter Account: Platform")).to_be_focused()
     console.main.get_by_role("link", name="Remove the filter Account: Platform").click()
     expect(console.main.get_by_text("No filter: all rows of the period.")).to_be_visible()
     expect(ledger(console).locator("tbody tr")).to_have_count(len(rows(tenant)))

@@ -1,4 +1,5 @@
 import "./pay.css";
+import { useRef } from "preact/hooks";
 import { api, ok } from "../api/client.ts";
 import { usePages } from "../api/loading.ts";
 import type { paths } from "../api/schema.d.ts";
@@ -66,22 +67,30 @@ function ledgerAt(period: Period, filters: Filters): string {
 /** The filters, each with a link that takes it away. */
 function Chips({ period, filters, names }: { period: Period; filters: Filters; names: Names }) {
   const given = FILTERS.filter((name) => filters[name] !== undefined);
-  if (given.length === 0) return <p class="small muted">{strings.noFilters}</p>;
+  const place = useRef<HTMLDivElement>(null);
   return (
-    <ul class="chips row" aria-label={strings.filters}>
-      {given.map((name) => {
-        const value = textOf(name, filters[name] ?? "", names);
-        const title = strings.names[name] ?? name;
-        return (
-          <li key={name}>
-            <span class="muted">{title}</span> {value}
-            <a href={ledgerAt(period, without(filters, name))} aria-label={strings.remove(title, value)}>
-              <Icon name="close" />
-            </a>
-          </li>
-        );
-      })}
-    </ul>
+    // A filter that is taken away takes its link along, so the focus stays here.
+    <div ref={place} tabIndex={-1}>
+      {given.length === 0 && <p class="small muted">{strings.noFilters}</p>}
+      <ul class="chips row" aria-label={strings.filters} hidden={given.length === 0}>
+        {given.map((name) => {
+          const value = textOf(name, filters[name] ?? "", names);
+          const title = strings.names[name] ?? name;
+          return (
+            <li key={name}>
+              <span class="muted">{title}</span> {value}
+              <a
+                href={ledgerAt(period, without(filters, name))}
+                aria-label={strings.remove(title, value)}
+                onClick={() => place.current?.focus()}
+              >
+                <Icon name="close" />
+              </a>
+            </li>
+          );
+        })}
+      </ul>
+    </div>
   );
 }
 

@@ -1,4 +1,4 @@
-import { useId, useState } from "preact/hooks";
+import { useEffect, useId, useState } from "preact/hooks";
 import { go } from "../router.ts";
 import { pay as strings } from "../strings.ts";
 import { isDay, type Period, type Preset, plusDays, presetsOf } from "./period.ts";
@@ -18,7 +18,7 @@ export function PeriodPicker({ period, at }: { period: Period; at: (period: Peri
           {strings.presets[name]}
         </a>
       ))}
-      <OwnDays key={`${period.from} ${period.to}`} period={period} at={at} />
+      <OwnDays period={period} at={at} />
     </nav>
   );
 }
@@ -27,6 +27,11 @@ function OwnDays({ period, at }: { period: Period; at: (period: Period) => strin
   const [first, setFirst] = useState(period.from);
   const [last, setLast] = useState(plusDays(period.to, -1));
   const [isBad, setIsBad] = useState(false);
+  useEffect(() => {
+    setFirst(period.from);
+    setLast(plusDays(period.to, -1));
+    setIsBad(false);
+  }, [period.from, period.to]);
   const [firstField, lastField] = [useId(), useId()];
   const show = (event: Event) => {
     event.preventDefault();

@@ -28,7 +28,7 @@ export function Archive({ sessionId, current }: { sessionId: string; current: Su
       {pages.items.length === 0 && !pages.busy && !pages.problem && <p>{names.archiveEmpty}</p>}
       {pages.items.length > 0 && (
         <ScrollArea label={names.archive}>
-          <table>
+          <table class="dense archive">
             <caption class="hidden">{names.archive}</caption>
             <thead>
               <tr>

@@ -2,10 +2,11 @@ import type { Turn } from "../api/types.ts";
 import { ScrollArea } from "../parts/scroll_area.tsx";
 import { turn as strings } from "../strings.ts";
 import type { NameOf } from "./names.ts";
+import { hasEnded } from "./watching.ts";
 
 /** How the members of a council ranked each other. */
 export function Council({ turn, nameOf }: { turn: Turn; nameOf: NameOf }) {
-  if (!turn.reviews || !turn.standings) return null;
+  if (!turn.reviews || !turn.standings || !hasEnded(turn)) return null;
   return (
     <section class="stack">
       <h2>{strings.council}</h2>

@@ -1,6 +1,6 @@
 import { turn as strings } from "../strings.ts";
 import type { Kind, Tone } from "./lanes.ts";
-import { Bar } from "./waterfall.tsx";
+import { Bar, SIGNS } from "./waterfall.tsx";
 
 const KINDS: Kind[] = ["agent", "review", "helper"];
 const TONES: Tone[] = ["failed", "refused", "unknown", "running"];
@@ -25,6 +25,7 @@ function Sample({ kind, tone, name }: { kind: Kind; tone: Tone; name: string }) 
       <svg width="32" height="16" aria-hidden="true" focusable="false">
         <Bar lane={{ kind, tone }} start={1} end={24} middle={8} />
       </svg>
+      {SIGNS[tone]}
       {name}
     </li>
   );

@@ -5,10 +5,10 @@ import type { Call } from "./calls.ts";
 
 export type NameOf = (agentKey: string) => string;
 
-/** Names as the replies have them. An agent without a reply is called by its key. */
-export function namesOf(turn: Turn): NameOf {
+/** Names as the replies have them. An agent without a reply has the name of now, and a deleted one its key. */
+export function namesOf(turn: Turn, now: ReadonlyMap<string, string>): NameOf {
   const names = new Map(turn.replies.map((reply) => [reply.agent_key, reply.name]));
-  return (agentKey) => names.get(agentKey) ?? agentKey;
+  return (agentKey) => names.get(agentKey) ?? now.get(agentKey) ?? agentKey;
 }
 
 /** In mode `council` the last of the plan concludes, so its position is the chair's step. */

@@ -1,4 +1,5 @@
 import "./turn.css";
+import { loadAgentNames } from "../api/agent_names.ts";
 import { api, ok } from "../api/client.ts";
 import { useLoaded } from "../api/loading.ts";
 import type { Turn } from "../api/types.ts";
@@ -34,7 +35,8 @@ function Details({ turn, calls }: { turn: Turn; calls: Call[] }) {
     [turn.session_id],
   );
   const audit = useAudit(turn.id, hasEnded(turn));
-  const nameOf = namesOf(turn);
+  const agents = useLoaded(loadAgentNames, []);
+  const nameOf = namesOf(turn, agents.data ?? new Map());
   return (
     <>
       <Head turn={turn} session={session.data} />

@@ -3,7 +3,7 @@ import { api, ok } from "../api/client.ts";
 import { useLoaded } from "../api/loading.ts";
 import { ErrorNote } from "../parts/error_note.tsx";
 import { href, replace } from "../router.ts";
-import { shell, turn as strings } from "../strings.ts";
+import { turn as strings } from "../strings.ts";
 
 const MISSING = Symbol("no such turn");
 
@@ -22,10 +22,11 @@ export function TurnAt({ sessionId, index }: { sessionId: string; index: number 
   }
   return (
     <div class="page">
+      <h1>{strings.title(index)}</h1>
       <p role="status">
         {data === MISSING ? strings.summary.turnGone(index) : strings.summary.findingTurn(index)}
       </p>
-      {data === MISSING && <a href={href(`sessions/${sessionId}`)}>{shell.toStart}</a>}
+      {data === MISSING && <a href={href(`sessions/${sessionId}`)}>{strings.back(strings.conversation)}</a>}
     </div>
   );
 }

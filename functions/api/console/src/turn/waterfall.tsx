@@ -107,7 +107,7 @@ function Row(props: { drawing: Drawing; index: number; label: string; width: num
 }
 
 /** The tone is told by a sign too, so that nobody needs its colour. */
-const SIGNS: Record<Lane["tone"], string> = {
+export const SIGNS: Record<Lane["tone"], string> = {
   answered: "",
   failed: "✕ ",
   refused: "⊘ ",
