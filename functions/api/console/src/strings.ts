@@ -39,20 +39,6 @@ export const signingIn = {
   again: "Sign in again",
 };
 
-export const parts = {
-  retry: "Try again",
-  requestId: (id: string) => `Request ${id}`,
-  offline: "The connection was lost.",
-  offlineAdvice: "Pantheon could not be reached. Check the network and try again.",
-  copy: "Copy",
-  copied: "Copied",
-  close: "Close",
-  cancel: "Cancel",
-  image: (text: string) => `Image: ${text}`,
-  nothing: "Nothing here yet.",
-  table: "Table",
-};
-
 /** Words for what the API names by a code. A code without a word is shown as it is. */
 export const words = {
   purposes: {
@@ -107,6 +93,20 @@ export const words = {
   error: (code: string): string =>
     words.errors[code] ??
     (code.startsWith("invalid_field:") ? `the field ${code.slice(14)} could not be read` : code),
+};
+
+export const parts = {
+  retry: "Try again",
+  requestId: (id: string) => `Request ${id}`,
+  offline: "The connection was lost.",
+  offlineAdvice: "Pantheon could not be reached. Check the network and try again.",
+  copy: "Copy",
+  copied: "Copied",
+  close: "Close",
+  cancel: "Cancel",
+  image: (text: string) => `Image: ${text}`,
+  nothing: "Nothing here yet.",
+  table: "Table",
 };
 
 export const ask = {};
