@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra_cdk.stages import STAGES
+from infra_cdk.stages_file import load
 
 REVIEWED: Final = Path(__file__).with_name("rds_authorities.txt")
-REGIONS: Final = frozenset(stage.region for stage in STAGES.values())
 _HEADER: Final = "# SHA-256 of each reviewed certificate of RDS, and its name. docs/deploy.md says how to review one.\n"
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # The name is plain text in the certificate. One digit is its version: the byte behind it can be a digit, too.
@@ -53,6 +52,11 @@ class Authority:
         return f"{self.name}\n    SHA-256 {self.sha256}\n    SHA-1   {self.sha1}"
 
 
+def stage_regions() -> frozenset[str]:
+    """Return the Regions of all stages. Raise ConfigurationError for a stages file with a mistake."""
+    return frozenset(stage.region for stage in load().values())
+
+
 def authorities(download: str) -> list[Authority]:
     """Parse the certificates of a PEM file."""
     return [Authority.of(pem) for pem in _PEM.findall(download)]
@@ -64,10 +68,11 @@ def reviewed() -> dict[str, str]:
     return dict(line.split("  ", 1) for line in lines)
 
 
-def keep(file: Path, regions: Collection[str] = REGIONS) -> str:
+def keep(file: Path, regions: Collection[str] | None = None) -> str:
     """Return as PEM the certificates of `file` that the functions of `regions` may trust.
 
     Raises: UnreviewedAuthorities, if they are not exactly the reviewed ones of these Regions."""
+    regions = stage_regions() if regions is None else regions
     here = [authority for authority in authorities(file.read_text()) if authority.region in regions]
     found, wanted = {authority.sha256 for authority in here}, _of(regions)
     complaints = [f"not reviewed: {authority}" for authority in here if authority.sha256 not in wanted]
@@ -84,8 +89,9 @@ def keep(file: Path, regions: Collection[str] = REGIONS) -> str:
     return "".join(f"{authority.pem}\n" for authority in here)
 
 
-def record(download: Iterable[Authority], regions: Collection[str] = REGIONS) -> None:
+def record(download: Iterable[Authority], regions: Collection[str] | None = None) -> None:
     """Write the download's certificates of `regions` to the reviewed list. Other Regions keep theirs."""
+    regions = stage_regions() if regions is None else regions
     listed = {sha256: name for sha256, name in reviewed().items() if sha256 not in _of(regions)}
     listed |= {authority.sha256: authority.name for authority in download if authority.region in regions}
     lines = sorted(listed.items(), key=lambda item: (item[1], item[0]))
@@ -105,7 +111,7 @@ def main() -> int:
         download = authorities(given.file.read_text())
         record(download)
         for authority in download:
-            if authority.region in REGIONS:
+            if authority.region in stage_regions():
                 print(f"  {authority}")
         print(f"Written to {REVIEWED}. Compare each SHA-1 with `aws rds describe-certificates` before you commit it.")
     try:

@@ -22,7 +22,7 @@ class Notifications(Construct):
         self._only_here = {"StringEquals": {"aws:SourceAccount": account}}
         self._senders = [iam.ServicePrincipal(name) for name in _SENDERS]
         # AWS's own key for topics cannot be used by alarms.
-        self._key = kms.Key(self, "Key", enable_key_rotation=True, description=f"Pantheon's alarms, {stage.name}")
+        self._key = kms.Key(self, "Key", enable_key_rotation=True, description=f"Pantheon's alarms, {stage.deployment}")
         self._key.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=self._senders,

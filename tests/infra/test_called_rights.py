@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import pytest
 
+from infra_cdk.endpoints import INTERFACES
 from infra_cdk.entries import ENTRIES, WORKER, Entry
 from infra_cdk.function import INTERFACE_ACTIONS
 from tests.infra.template import Template, text
@@ -89,6 +90,8 @@ def test_every_service_that_anything_is_written_for_was_asked(called: Called) ->
 def test_the_services_that_are_asked_can_be_reached_and_no_other(template: Template, called: Called) -> None:
     endpoints = template.resources("AWS::EC2::VPCEndpoint").values()
     reachable = {text(endpoint["ServiceName"]).rpartition(".")[2] for endpoint in endpoints}
+    told = {name for function in template.functions().values() for name in function["Environment"]["Variables"]}
+    reachable |= {service.aws_name for service in INTERFACES if service.variable in told}
     assert reachable == {service for asked in called.values() for service, _ in asked}
 
 
