@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from infra_cdk.stages_file import load
+from shared.errors import ConfigurationError
 
 REVIEWED: Final = Path(__file__).with_name("rds_authorities.txt")
 _HEADER: Final = "# SHA-256 of each reviewed certificate of RDS, and its name. docs/deploy.md says how to review one.\n"
@@ -102,22 +103,27 @@ def _of(regions: Collection[str]) -> dict[str, str]:
     return {sha256: name for sha256, name in reviewed().items() if name.split()[2] in regions}
 
 
+def _record(file: Path) -> None:
+    """Write the list and say what must be compared."""
+    download, regions = authorities(file.read_text()), stage_regions()
+    record(download, regions)
+    for authority in download:
+        if authority.region in regions:
+            print(f"  {authority}")
+    print(f"Written to {REVIEWED}. Compare each SHA-1 with `aws rds describe-certificates` before you commit it.")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="the download, as PEM")
     parser.add_argument("--record", action="store_true", help="write its certificates to the reviewed list")
     given = parser.parse_args()
-    if given.record:
-        download = authorities(given.file.read_text())
-        record(download)
-        for authority in download:
-            if authority.region in stage_regions():
-                print(f"  {authority}")
-        print(f"Written to {REVIEWED}. Compare each SHA-1 with `aws rds describe-certificates` before you commit it.")
     try:
+        if given.record:
+            _record(given.file)
         keep(given.file)
-    except UnreviewedAuthorities as unreviewed:
-        print(unreviewed, file=sys.stderr)
+    except (ConfigurationError, UnreviewedAuthorities) as error:
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -21,6 +21,7 @@ from typing import Final
 from infra_cdk.assets import CORE, FUNCTIONS, LOOP, TASK, Assets
 from infra_cdk.authorities import UnreviewedAuthorities, keep
 from infra_cdk.entries import DEPENDENCIES, ENTRIES, VERIFICATION, Entry
+from shared.errors import ConfigurationError
 
 ROOT: Final = Path(__file__).parents[1]
 PYTHON: Final = "3.13"
@@ -183,8 +184,8 @@ def main() -> int:
         parser.error(f"a deployment is compiled, and {given.python} is no Python {PYTHON}")
     try:
         bundle(given.out, given.machine, given.authorities, python)
-    except UnreviewedAuthorities as unreviewed:
-        print(unreviewed, file=sys.stderr)
+    except (ConfigurationError, UnreviewedAuthorities) as error:
+        print(error, file=sys.stderr)
         return 1
     if given.verify:
         first = digest(given.out)

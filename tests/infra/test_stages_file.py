@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra_cdk import stages_file
+from infra_cdk import authorities, stages_file
 from infra_cdk.places import Awake
 from infra_cdk.stages import DEV, STAGES, Stage
 from infra_cdk.stages_file import load
@@ -207,3 +207,19 @@ class TestExamples:
         assert stage.vpc.cidr in sent
         (group,) = template.resources("AWS::RDS::DBSubnetGroup").values()
         assert tuple(group["SubnetIds"]) == stage.vpc.subnets
+
+
+@pytest.mark.parametrize("module", ["infra_cdk.authorities", "infra_cdk.stages_file"])
+def test_every_command_says_the_same_line(file: Path, tmp_path: Path, module: str) -> None:
+    file.write_text("[stages.dev]\nzonse = 3\n")
+    download = tmp_path / "authorities.pem"
+    download.write_text("")
+    ran = run(module, *([str(download)] if module.endswith("authorities") else []), stages=file)
+    assert ran.returncode == 1
+    assert ran.stderr == f"{file}: [stages.dev] zonse is not known; did you mean zones?\n"
+
+
+def test_the_regions_of_the_file_have_their_certificates(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(f'{X}region = "us-west-2"\n')
+    monkeypatch.setenv(stages_file.VARIABLE, str(file))
+    assert authorities.stage_regions() == {"eu-central-1", "us-west-2"}
