@@ -18,7 +18,10 @@ _S3_PREFIX_LISTS: Final[Mapping[str, str]] = MappingProxyType(
         "us-west-2": "pl-68a54001",
     }
 )
-_IDS: Final = {"id": r"vpc-[0-9a-f]+", "subnets": r"subnet-[0-9a-f]+", "route_tables": r"rtb-[0-9a-f]+"}
+_IDS: Final = {
+    name: rf"{kind}-([0-9a-f]{{8}}|[0-9a-f]{{17}})"
+    for name, kind in (("id", "vpc"), ("subnets", "subnet"), ("route_tables", "rtb"))
+}
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _THERE: Final = ("bedrock-runtime", "secretsmanager", "sqs", "s3")
 

@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "infra_cdk" / "examples").glob("*.toml"))
 VPC = """
 [stages.x.vpc]
-id = "vpc-0a"
+id = "vpc-0a000000"
 cidr = "10.0.0.0/16"
 zones = ["eu-central-1a", "eu-central-1b"]
-subnets = ["subnet-0a", "subnet-0b"]
-route_tables = ["rtb-0a", "rtb-0b"]
+subnets = ["subnet-0a000000", "subnet-0b000000"]
+route_tables = ["rtb-0a000000", "rtb-0b000000"]
 """
 AWAKE = '[stages.x.awake]\nstart = "07:00"\nstop = "20:00"\n'
 X = '[stages.x]\nkind = "dev"\n'
@@ -82,7 +82,7 @@ def test_a_stage_has_the_values_of_its_kind_and_its_own(file: Path) -> None:
     assert (dict(stage.reserved), stage.cors_origins) == ({"api": 2}, ())
     assert stage.awake == Awake("07:00", "20:00")
     assert stage.vpc is not None
-    assert stage.vpc.subnets == ("subnet-0a", "subnet-0b")
+    assert stage.vpc.subnets == ("subnet-0a000000", "subnet-0b000000")
     assert (stage.turn_seconds, stage.turns_seconds) == (60, 120)
     assert dict(stage.settings)["max_call_s"] in (12.5, "12.5")
 
@@ -117,12 +117,15 @@ def test_a_stage_has_the_values_of_its_kind_and_its_own(file: Path) -> None:
             "[stages.x] Stage x needs a default_cap_usd above 0 and at most its budget_usd",
         ),
         (f"{X}turn_burst = 100\n", "[stages.x] Stage x lets 114 turns run at once beside 20 other invocations"),
-        (f"{X}{VPC}".replace("vpc-0a", "vpc"), "[stages.x] vpc.id has 'vpc', which is no id of AWS."),
+        (f"{X}{VPC}".replace("vpc-0a000000", "vpc-0a"), "[stages.x] vpc.id has 'vpc-0a', which is no id of AWS."),
         (f"{X}{VPC}".replace("/16", "/99"), "[stages.x] vpc.cidr '10.0.0.0/99' is no IPv4 network."),
-        (f"{X}{VPC}".replace(', "rtb-0b"', ""), "[stages.x] vpc needs as many zones and route_tables as subnets."),
+        (
+            f"{X}{VPC}".replace(', "rtb-0b000000"', ""),
+            "[stages.x] vpc needs as many zones and route_tables as subnets.",
+        ),
         (f"{X}{VPC}".replace("1b", "1a"), "[stages.x] vpc needs subnets in two zones or more"),
         (f'{X}{VPC}endpoints = ["ec2"]\n', "[stages.x] vpc.endpoints has 'ec2'; there are"),
-        (f"{X}{VPC}".replace('id = "vpc-0a"\n', ""), "[stages.x] vpc.id is missing"),
+        (f"{X}{VPC}".replace('id = "vpc-0a000000"\n', ""), "[stages.x] vpc.id is missing"),
         (X + AWAKE.replace("07", "21"), "[stages.x] awake.stop must be later than awake.start on the same day."),
         (X + AWAKE.replace("07", "7"), "[stages.x] awake.start must be a time from 00:00 to 23:59."),
         (f'{X}{AWAKE}timezone = "Mars"\n', "[stages.x] awake.timezone 'Mars' is no time zone."),
@@ -223,3 +226,12 @@ def test_the_regions_of_the_file_have_their_certificates(file: Path, monkeypatch
     file.write_text(f'{X}region = "us-west-2"\n')
     monkeypatch.setenv(stages_file.VARIABLE, str(file))
     assert authorities.stage_regions() == {"eu-central-1", "us-west-2"}
+
+
+def test_a_service_with_an_endpoint_of_the_vpc_is_not_reached_over_the_internet(file: Path, tmp_path: Path) -> None:
+    file.write_text(f'{X}{VPC}endpoints = ["sqs"]\n')
+    template = synthesised(load(file)["x"], tmp_path)
+    told = {name for one in template.functions().values() for name in one["Environment"]["Variables"]}
+    assert {name for name in told if name.startswith("AWS_ENDPOINT")} == {"AWS_ENDPOINT_URL_SECRETS_MANAGER"}
+    dual = {name for name, one in template.functions().items() if "Ipv6AllowedForDualStack" in str(one)}
+    assert dual == {"migrate"}
