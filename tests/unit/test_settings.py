@@ -23,6 +23,7 @@ from shared.settings import (
     quota_settings,
     roster_settings,
     settings,
+    stage_settings,
 )
 
 # Each part of the environment that some function reads.
@@ -84,6 +85,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/turns",
     }
     of_the_owner = {Env.OWNER_DATABASE_URL: "postgresql://db/pantheon", Env.OWNER_SECRET_ARN: "arn:of:the:secret"}
+    of_the_stage = {Env.METRICS: "alarms"}
     of_http = {Env.CORS_ORIGINS: "https://chat.example.org", Env.OPERATOR_ROLE: "ops"}
     of_the_authorizer = {
         Env.JWT_ISSUER: "https://issuer",
@@ -111,6 +113,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         **of_http,
         **of_the_authorizer,
         **of_new_tenants,
+        **of_the_stage,
     }
     assert {*given, *others} == set(Env)
     for name, value in others.items():
@@ -130,6 +133,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     console = {f"PANTHEON_{name.upper()}": value for name, value in console_settings().model_dump().items()}
     assert console == of_the_console
     assert roster_settings().roster == of_new_tenants[Env.ROSTER]
+    assert (stage_settings().stage, stage_settings().metrics) == ("prod", "alarms")
     owner = migration_settings()
     assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())
     assert queue_settings().queue_url == of_operations[Env.QUEUE_URL]
