@@ -185,10 +185,13 @@ class Metric(StrEnum):
     SUSPENSE_USD = "SuspenseUsd"
     PLATFORM_BUDGET_USED = "PlatformBudgetUsed"
     LEDGER_DRIFT_USD = "LedgerDriftUsd"
+    FAILURES = "Failures"
+    SUCCESSFUL_RUNS = "SuccessfulRuns"
 
 
 class Dimension(StrEnum):
     STATUS = "status"
+    FUNCTION = "function"
     MODEL_ALIAS = "model_alias"
     PURPOSE = "purpose"
     COMPONENT = "component"
