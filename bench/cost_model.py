@@ -30,7 +30,7 @@ HELPER_ALIAS: Final = "fast"
 # endpoint.
 ENDPOINTS: Final = 2
 DASHBOARDS: Final = 2
-ALARM_METRICS: Final = 42
+ALARM_METRICS: Final = 49
 ACL_RULES: Final = 1
 # The topics of the alarms have a key, beside the stage's own.
 ALARM_KEYS: Final = 1
