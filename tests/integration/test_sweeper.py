@@ -25,6 +25,7 @@ from shared.db.operations.dispatch import _MOVE_ON, record_dispatch
 from shared.db.operations.invariants import INVARIANTS
 from shared.db.operations.time_limit import GRACE_S, read_within
 from shared.domain.message import TurnMessage
+from shared.errors import DatabaseUnavailable
 from shared.llm.port import Request
 from shared.names import Env, Metric, Role
 from shared.operations import sweep
@@ -424,6 +425,32 @@ class TestPhases:
         # These are the last ones, and they read no locked table.
         last = {"there is no large object", "a role has the settings that a migration gave it"}
         assert not last & set(swept["unchecked"])
+
+    def test_invariants_that_cannot_be_checked_at_all_are_unchecked(
+        self, gauges: Callable[[], dict[str, float]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise KeyError
+
+        monkeypatch.setattr(sweeper, "check_invariants", fail)
+        assert gauges()[Metric.UNCHECKED_INVARIANTS] == len(INVARIANTS)
+
+    def test_an_hour_gets_the_seconds_of_its_phase(
+        self, ops: Database, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The limit of its statements ends it also where the patience for locks is longer."""
+        real = sweep.roll_up
+
+        def patient(db: Database, hours: int, *, seconds: float, **_: float) -> object:
+            return real(db, hours, patience_s=60.0, seconds=seconds)
+
+        monkeypatch.setattr(sweep, "roll_up", patient)
+        with psycopg.connect(database_urls.owner, options=ENDS) as busy:
+            busy.execute("LOCK TABLE usage_rolled_up IN ACCESS EXCLUSIVE MODE")
+            started = time.monotonic()
+            with pytest.raises(DatabaseUnavailable):
+                sweep.roll_up_due(ops, 1, 0.3)
+            assert time.monotonic() - started < 5
 
     def test_messages_that_are_slow_to_send_end_the_phase_in_time(self, room: CouncilRoom, ops: Database) -> None:
         accept(room)
