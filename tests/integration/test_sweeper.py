@@ -24,6 +24,7 @@ from shared.db.engine import Database, Row
 from shared.db.operations.dispatch import _MOVE_ON, record_dispatch
 from shared.db.operations.invariants import INVARIANTS
 from shared.db.operations.time_limit import GRACE_S, read_within
+from shared.db.usage.roll_up import roll_up
 from shared.domain.message import TurnMessage
 from shared.errors import DatabaseUnavailable
 from shared.llm.port import Request
@@ -439,10 +440,9 @@ class TestPhases:
         self, ops: Database, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The limit of its statements ends it also where the patience for locks is longer."""
-        real = sweep.roll_up
 
         def patient(db: Database, hours: int, *, seconds: float, **_: float) -> object:
-            return real(db, hours, patience_s=60.0, seconds=seconds)
+            return roll_up(db, hours, patience_s=60.0, seconds=seconds)
 
         monkeypatch.setattr(sweep, "roll_up", patient)
         with psycopg.connect(database_urls.owner, options=ENDS) as busy:
