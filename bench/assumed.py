@@ -50,7 +50,7 @@ class Assumed:
     database_wire_bytes: int = 40_000
     # Pollers ask for 20 seconds each, whether there is a message or not.
     pollers: int = 5
-    series: int = 87
+    series: int = 90
     packed_logs: float = 0.15
     cold_share: float = 0.005
     # How many times the mean there is at the peak.

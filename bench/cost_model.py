@@ -8,19 +8,20 @@ The rule this file protects: prices are those of `infra_cdk/rates.py` and of the
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Final
 
 from bench.answers import mean_bytes, mean_requests
 from bench.assumed import ASSUMED, Assumed
 from bench.footprint import Footprint
 from infra_cdk import rates
-from infra_cdk.entries import ENTRIES, TURNS
+from infra_cdk.entries import COUNTING, ENTRIES, SCHEDULED, TURNS
 from infra_cdk.metrics import ACCOUNTS
 from infra_cdk.stage_catalog import StageCatalog, read
 from infra_cdk.stage_checks import ACCOUNT_CONCURRENCY
 from infra_cdk.stages import Stage
 from shared.catalog import Kind, Model
-from shared.names import ALARM_SERIES
+from shared.names import ALARM_SERIES, Metric
 
 MONTH_S: Final = rates.HOURS_A_MONTH * 3600
 GB: Final = 1e9
@@ -29,14 +30,17 @@ GIB: Final = 2**30
 HELPER_ALIAS: Final = "fast"
 # The stack has these numbers of each at any size. A test counts them in the template.
 DASHBOARDS: Final = 2
-ALARM_METRICS: Final = 42
+ALARM_METRICS: Final = 49
 # Those of the metrics of a proxy. A stage without a proxy has no alarm for it.
 PROXY_ALARM_METRICS: Final = 1
 ACL_RULES: Final = 1
 # The topics of the alarms have a key, beside the stage's own.
 ALARM_KEYS: Final = 1
-# The month has a series for each account of the ledger.
-ALARM_SERIES_NUMBER: Final = len(ALARM_SERIES) - 1 + len(ACCOUNTS)
+# The values of the dimensions that alarms read.
+ALARM_SERIES_VALUES: Final = MappingProxyType(
+    {Metric.MONTH_USD: len(ACCOUNTS), Metric.FAILURES: len(COUNTING), Metric.SUCCESSFUL_RUNS: len(SCHEDULED)}
+)
+ALARM_SERIES_NUMBER: Final = sum(ALARM_SERIES_VALUES.get(metric, 1) for metric in ALARM_SERIES)
 # The issuer's keys are copied so often, and each process of the authorizer reads them so often.
 COPY_S: Final = 300
 # Connections for those who do not serve.

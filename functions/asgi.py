@@ -16,6 +16,7 @@ from mangum.types import LambdaConfig, Response
 from starlette.types import ASGIApp, Message
 
 from functions.stream import Stream
+from shared import telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def answer(app: ASGIApp, event: dict[str, Any], context: Any, text_types: Sequen
     if request.failure():
         request.log_failure()
     if not request.is_complete:
+        request.count_failure()
         return gateway(_FAILED)
     return gateway({"status": request.status, "headers": request.headers, "body": request.body})
 
@@ -102,6 +104,11 @@ class _Request:
     def log_failure(self) -> None:
         """Log the failure by its type. Its text may hold what a client or a model said."""
         logger.error("application failed", extra={"error": type(self.failure()).__name__})
+
+    def count_failure(self) -> None:
+        """Count an incomplete response. The application has counted its own exceptions."""
+        if isinstance(self.failure(), BrokenResponse):
+            telemetry.count_failure()
 
     async def _run(self, app: ASGIApp, gateway: APIGateway | HTTPGateway) -> None:
         await app(gateway.scope, self._receive, self._send)
@@ -158,6 +165,7 @@ class _Body:
             return piece
         if failure := self._request.failure():
             if not self._request.is_complete:
+                self._request.count_failure()
                 raise failure
             self._request.log_failure()
         raise StopIteration

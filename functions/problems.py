@@ -11,7 +11,6 @@ from starlette.types import Scope
 from functions.openai_errors import error_json, retry_headers, speaks_openai
 from shared import telemetry
 from shared.errors import PantheonError
-from shared.names import Metric
 
 PROBLEM_JSON: Final = "application/problem+json"
 _UNEXPECTED: Final = "Something went wrong on our side; the request id finds it in the log."
@@ -30,13 +29,12 @@ def problem_response(
 
 def problem_of(scope: Scope, error: Exception) -> str:
     """The document of any error, on one line. The log and the metrics are told of the error."""
+    telemetry.count_error(error)
     if isinstance(error, PantheonError):
         if error.status >= 500:
             telemetry.report("request failed", error, code=error.code)
-        telemetry.count_error(error)
         return _problem(scope, error.status, error.code, error.detail, error.extra)
     telemetry.report("unexpected error", error)
-    telemetry.count(Metric.UNEXPECTED_ERRORS)
     return _problem(scope, 500, "internal_error", _UNEXPECTED, {})
 
 

@@ -1,7 +1,8 @@
 """The alarms: few, each with its section in docs/operations.md, and each worth what it interrupts.
 
 An alarm pages where money or turns are lost while nobody looks. Everything else is a ticket. A missing metric rings
-only where nobody would notice otherwise: the sweeper's, and the cost that it reads.
+only where nobody would notice otherwise: the heartbeat of each scheduled function, the sweeper's age of turns, and the
+cost that it reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +13,15 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra_cdk import rates
+from infra_cdk import rates, rhythm
 from infra_cdk.database import Database
-from infra_cdk.entries import JWKS
+from infra_cdk.entries import SCHEDULED, SWEEPER
 from infra_cdk.function import Function
 from infra_cdk.metrics import FIVE_MINUTES, HOUR, MINUTE, QUARTER, TOTAL, Metrics, aws, math
 from infra_cdk.notifications import Notifications
 from infra_cdk.queue import Queue
 from infra_cdk.stages import Stage
-from shared.names import Metric
+from shared.names import Dimension, Metric
 
 # A turn may be handed over once or twice, a quarter of an hour each.
 OLDEST_TURN_S: Final = 45 * 60
@@ -32,7 +33,6 @@ FORECAST_FROM_PER_CENT: Final = 10
 # An hour that costs three times the usual one. The usual hour is at least an even hour of the month's budget.
 RUNAWAY_PER_CENT: Final = 300
 THROTTLES: Final = 10
-ALL_PER_CENT: Final = 100
 # CloudWatch takes no more.
 METRICS_AN_ALARM: Final = 10
 # Of fewer in an hour, a share says nothing.
@@ -65,7 +65,8 @@ class Alarms(Construct):
         self._metrics = Metrics(stage.deployment)
         self._pages(queue, notifications.page)
         self._cost(notifications.page, notifications.ticket)
-        self._tickets(functions, notifications.ticket)
+        self._tickets(notifications.ticket)
+        self._scheduled(notifications.ticket)
         self._throttles(functions, models, notifications.ticket)
         if database.proxy:
             most = max(1, stage.connections // 2)
@@ -79,12 +80,13 @@ class Alarms(Construct):
         self._alarm("UnjournaledCall", one(Metric.UNJOURNALED_CALLS, "Maximum", FIVE_MINUTES), 1, page)
         dead = queue.dead.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
         self._alarm("DeadLetter", dead, 1, page)
+        silent = rhythm.silence(SWEEPER)
         self._alarm(
             "OldestActiveTurn",
-            one(Metric.OLDEST_ACTIVE_TURN, "Maximum", MINUTE),
+            one(Metric.OLDEST_ACTIVE_TURN, "Maximum", silent.period),
             OLDEST_TURN_S,
             page,
-            periods=5,
+            periods=silent.periods,
             missing=cloudwatch.TreatMissingData.BREACHING,
         )
         self._alarm("LedgerDrift", one(Metric.LEDGER_DRIFT_USD, "Maximum", MINUTE), 0, page, operator=_MORE)
@@ -118,7 +120,7 @@ class Alarms(Construct):
         read = math("months+hours", gauges, QUARTER, "gauges of cost")
         self._alarm("CostUnread", read, 1, ticket, operator=_LESS, missing=cloudwatch.TreatMissingData.BREACHING)
 
-    def _tickets(self, functions: Mapping[str, Function], ticket: sns.Topic) -> None:
+    def _tickets(self, ticket: sns.Topic) -> None:
         one = self._metrics.one
         unknown = math(
             f"IF(calls >= {FEWEST_CALLS}, 100*unknown/calls, 0)",
@@ -135,9 +137,25 @@ class Alarms(Construct):
             "fallbacks of 100 turns",
         )
         self._alarm("FallbackRate", fallback, FALLBACK_PER_CENT, ticket)
-        self._alarm("IssuerKeys", self._keys_not_copied(functions[JWKS.name]), ALL_PER_CENT, ticket)
         used = one(Metric.PLATFORM_BUDGET_USED, "Maximum", FIVE_MINUTES)
         self._alarm("PlatformBudget", used, BUDGET_PER_CENT, ticket)
+
+    def _scheduled(self, ticket: sns.Topic) -> None:
+        """Runs that are missing, for every function with a schedule, and invariants that its runs did not reach."""
+        one, swept = self._metrics.one, rhythm.silence(SWEEPER)
+        unchecked = one(Metric.UNCHECKED_INVARIANTS, "Maximum", swept.period)
+        self._alarm("InvariantsUnchecked", unchecked, 1, ticket, periods=swept.periods)
+        for entry in SCHEDULED:
+            missed = rhythm.silence(entry)
+            self._alarm(
+                f"{entry.title}Silent",
+                one(Metric.SUCCESSFUL_RUNS, "Sum", missed.period, {Dimension.FUNCTION: entry.name}),
+                missed.threshold,
+                ticket,
+                periods=missed.periods,
+                operator=_LESS,
+                missing=cloudwatch.TreatMissingData.BREACHING,
+            )
 
     def _throttles(self, functions: Mapping[str, Function], models: Sequence[str], ticket: sns.Topic) -> None:
         """Of what somebody waits for. An alarm takes ten metrics at most, so more of them make a second one."""
@@ -156,15 +174,6 @@ class Alarms(Construct):
             total = math("+".join(f"FILL({name},0)" for name in part), part, FIVE_MINUTES, "throttles")
             part_number = "" if start == 0 else str(start // METRICS_AN_ALARM + 1)
             self._alarm("Throttles", total, THROTTLES, ticket, number=part_number)
-
-    def _keys_not_copied(self, function: Function) -> cloudwatch.IMetric:
-        """How many runs of a quarter of an hour failed, in per cent. Lambda repeats a run that failed."""
-        here = {"FunctionName": function.function.function_name}
-        using = {
-            "runs": aws("Lambda", "Invocations", "Sum", QUARTER, here),
-            "failed": aws("Lambda", "Errors", "Sum", QUARTER, here),
-        }
-        return math("IF(runs > 0, 100*failed/runs, 0)", using, QUARTER, "failed copies of the issuer's keys, %")
 
     def _canary(self, released: Sequence[cloudwatch.IAlarm], ticket: sns.Topic) -> None:
         """A release that is being shifted is put back by CodeDeploy; this tells somebody, once for all of them."""

@@ -1,5 +1,6 @@
 """The Lambda functions, one entry each. The routes of a new function are in `shared/names.py`."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,7 @@ LONGEST_SECONDS: Final = 900
 HIDDEN_SECONDS: Final = LONGEST_SECONDS + 60
 
 
+_RATE: Final = re.compile(r"rate\(([1-9][0-9]*) (minutes?|hours?)\)")
 # Layers of libraries: one with frameworks and SQLAlchemy, one with what verifies tokens.
 DEPENDENCIES, VERIFICATION = "dependencies", "verification"
 
@@ -59,6 +61,16 @@ class Entry:
     def libraries(self) -> str:
         """The layer of libraries that it runs with."""
         return VERIFICATION if self.reads_keys or self.writes_keys else DEPENDENCIES
+
+    @property
+    def every_s(self) -> int | None:
+        """The seconds between two scheduled runs. None without a schedule."""
+        if self.schedule is None:
+            return None
+        found = _RATE.fullmatch(self.schedule)
+        if found is None:
+            raise ValueError(f"{self.name}: {self.schedule!r} is not rate(N minutes) or rate(N hours).")
+        return int(found[1]) * (3600 if found[2].startswith("hour") else 60)
 
     @property
     def title(self) -> str:
@@ -102,3 +114,6 @@ MIGRATE: Final = Entry("migrate", None, LONGEST_SECONDS, snap_start=False)
 # What serves a release, and so is shifted to it. The migration runs before.
 RELEASED: Final = (ADMIN, API, TURNS, AUTHORIZER, WORKER, SWEEPER, RECONCILER, JWKS)
 ENTRIES: Final = (*RELEASED, MIGRATE)
+SCHEDULED: Final = tuple(entry for entry in ENTRIES if entry.schedule is not None)
+# These answer or go on after an error, so they count their failures themselves. The others raise, and Lambda counts.
+COUNTING: Final = tuple(entry for entry in RELEASED if entry not in (AUTHORIZER, JWKS))

@@ -83,7 +83,7 @@ def show_status(environ: Mapping[str, str], console: Console) -> bool:
     """Turns, what waits, and the invariants of the last day. Whether nothing is broken. Raises one of
     FIGURES_ERRORS."""
     with _operations(environ) as db:
-        activity, check = load_activity(db), check_invariants(db)
+        activity, check = load_activity(db), check_invariants(db, _STATEMENT_S)
         by_status, seconds = load_turns_of_last_day(db), load_seconds_of_last_day(db)
         suspended = sum(row["calls"] for row in load_left(db))
         drift = load_month(db, _STATEMENT_S).drift_usd

@@ -201,10 +201,13 @@ class Metric(StrEnum):
     SUSPENSE_USD = "SuspenseUsd"
     PLATFORM_BUDGET_USED = "PlatformBudgetUsed"
     LEDGER_DRIFT_USD = "LedgerDriftUsd"
+    FAILURES = "Failures"
+    SUCCESSFUL_RUNS = "SuccessfulRuns"
 
 
 class Dimension(StrEnum):
     STATUS = "status"
+    FUNCTION = "function"
     MODEL_ALIAS = "model_alias"
     PURPOSE = "purpose"
     COMPONENT = "component"
@@ -231,10 +234,12 @@ ALARM_SERIES: Final = MappingProxyType(
                 Metric.TURN_DURATION,
                 Metric.FALLBACK_USED,
                 Metric.PLATFORM_BUDGET_USED,
-                Metric.UNEXPECTED_ERRORS,
+                Metric.UNCHECKED_INVARIANTS,
             ),
             (),
         ),
         Metric.MONTH_USD: (Dimension.ACCOUNT,),
+        Metric.FAILURES: (Dimension.FUNCTION,),
+        Metric.SUCCESSFUL_RUNS: (Dimension.FUNCTION,),
     }
 )

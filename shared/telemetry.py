@@ -27,9 +27,14 @@ from shared.names import ALARM_SERIES, METRICS_NAMESPACE, SERVICE, Dimension, Me
 from shared.settings import stage_settings
 
 _DEEPEST = 8
+# The lowest status that blames the server.
+_FAILED = 500
 
 # Metrics of the same dimensions.
 Group = tuple[Mapping[Dimension, str], Mapping[Metric, float]]
+
+# The running function's name in infra_cdk/entries.py. On AWS, its full name has the service and the stage before that.
+_function = SERVICE
 
 _as_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -50,6 +55,8 @@ def _logger() -> Logger:
 
 def begin(request_id: str, context: Any) -> None:
     """Every log line of this invocation carries the gateway's request id as its correlation id."""
+    global _function  # noqa: PLW0603 a process runs one function
+    _function = context.function_name.rpartition("-")[2]
     _logger().append_keys(
         correlation_id=request_id, function_request_id=context.aws_request_id, function=context.function_name
     )
@@ -85,7 +92,7 @@ def emit(outcome: TurnOutcome) -> None:
     whole: dict[Metric, float] = {}
     if outcome.published:
         groups.append(({Dimension.STATUS: outcome.status}, {Metric.TURNS: 1}))
-        whole |= {Metric.TURN_DURATION: outcome.seconds, Metric.TURN_OVERHEAD: outcome.overhead_s}
+        whole |= {Metric.TURN_DURATION: outcome.lasted_s, Metric.TURN_OVERHEAD: outcome.overhead_s}
         whole[Metric.FALLBACK_USED] = len(outcome.fallbacks)
     if outcome.abandoned and outcome.published:
         whole[Metric.ABANDONED_TURNS] = 1
@@ -93,6 +100,7 @@ def emit(outcome: TurnOutcome) -> None:
         whole[Metric.HANDED_OVER_TURNS] = 1
     if outcome.faults:
         whole[Metric.UNEXPECTED_ERRORS] = len(outcome.faults)
+        groups.append(_failures(len(outcome.faults)))
     if outcome.calls:
         whole |= {Metric.CALLS: len(outcome.calls), Metric.UNKNOWN_CALLS: _unknown(outcome.calls)}
     if whole:
@@ -112,12 +120,32 @@ def measure(values: Mapping[Metric, float], dimensions: Mapping[Dimension, str] 
     _put([(dimensions or {}, values)])
 
 
-def count_error(error: PantheonError) -> None:
-    """Count the errors that operations watch."""
-    if isinstance(error, TurnConflict):
-        count(Metric.TURN_CONFLICTS)
+def count_failure() -> None:
+    """Count a failure of this application that the handler does not raise. Lambda counts those that it raises."""
+    _put([_failures(1)])
+
+
+def count_success() -> None:
+    """Count a scheduled run that did all of its work. An alarm rings where this metric is missing."""
+    _put([({Dimension.FUNCTION: _function}, {Metric.SUCCESSFUL_RUNS: 1})])
+
+
+def count_error(error: Exception) -> None:
+    """Count an error that a client is told of, if operations watch it. An error of status 500 or above is a failure."""
+    groups: list[Group] = []
+    if not isinstance(error, PantheonError):
+        groups.append(({}, {Metric.UNEXPECTED_ERRORS: 1}))
+    elif isinstance(error, TurnConflict):
+        groups.append(({}, {Metric.TURN_CONFLICTS: 1}))
     elif isinstance(error, JournalUnavailable):
-        count(Metric.JOURNAL_UNAVAILABLE)
+        groups.append(({}, {Metric.JOURNAL_UNAVAILABLE: 1}))
+    if not isinstance(error, PantheonError) or error.status >= _FAILED:
+        groups.append(_failures(1))
+    _put(groups)
+
+
+def _failures(number: int) -> Group:
+    return {Dimension.FUNCTION: _function}, {Metric.FAILURES: number}
 
 
 def _bill(turn_id: UUID, bill: Bill) -> dict[str, str]:

@@ -24,4 +24,5 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, int]:
     except Exception as error:
         telemetry.report("issuer keys not copied", error)
         raise
+    telemetry.count_success()
     return {"bytes": len(document)}

@@ -27,16 +27,18 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
     found = reconciler.findings
     try:
         finished = not _has_log() or _reconcile(reconciler, db, context)
+        left = sum(row["calls"] for row in load_left(db))
     except Exception as error:
         telemetry.report("log not reconciled", error)
+        telemetry.count_failure()
         raise
     finally:
         telemetry.count(Metric.RECONCILED_CALLS, len(found.settled))
         telemetry.count(Metric.UNJOURNALED_CALLS, len(found.unjournaled))
         telemetry.count(Metric.DRIFTED_CALLS, len(found.drifted))
         telemetry.count(Metric.UNREADABLE_RECORDS, found.unreadable)
-    left = sum(row["calls"] for row in load_left(db))
     telemetry.count(Metric.SUSPENDED_CALLS, left)
+    telemetry.count_success()
     return {"finished": finished, "records": found.records, "settled": len(found.settled), "left": left}
 
 

@@ -2,8 +2,8 @@
 sessions that nobody has touched for long and API keys that ended long ago, rolls up the ledger, and checks the
 invariants.
 
-The gauges come first, so that what is due is counted before it is sent; the invariants last, so that nothing waits
-for them.
+A phase that fails is logged, and the next phase runs. The invariants always run, and have their own time. A run with
+a failed phase counts as one failure.
 """
 
 from typing import Any
@@ -11,48 +11,48 @@ from typing import Any
 from functions.start import importing
 
 with importing():
-    from functions.dispatch import dispatch
+    from functions.sweeper.phases import PHASES, SECONDS, Phase
     from shared import telemetry
-    from shared.db.engine import operations_database
-    from shared.db.operations.dispatch import load_activity
+    from shared.db.engine import Database, operations_database
+    from shared.db.operations.invariants import INVARIANTS
     from shared.names import Metric
-    from shared.operations.costs import load_gauges, log_allowances, measure_platform
-    from shared.operations.retention import delete_untouched, remove_keys
-    from shared.operations.sweep import check_invariants, dispatch_due, free_leftover_holds, roll_up_due
-    from shared.settings import operations_settings
-
-# What each of these may take of a minute, in seconds.
-_DISPATCH_S = 20.0
-_RETENTION_S = 10.0
-_ROLL_UP_S = 10.0
-_LEFTOVERS_S = 2.0
-# How many hours of the ledger may be rolled up in one go: one an hour is due, and more only after a stop.
-_HOURS = 24
+    from shared.operations.sweep import Check, check_invariants
 
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
     telemetry.begin(context.aws_request_id, context)
     db = operations_database()
-    activity = load_activity(db)
-    telemetry.measure(
-        {
-            Metric.ACTIVE_TURNS: activity.active,
-            Metric.DUE_TURNS: activity.due,
-            Metric.OLDEST_ACTIVE_TURN: activity.oldest_s,
-        }
-    )
-    measure_platform(db)
-    for values, dimensions in load_gauges(db):
-        telemetry.measure(values, dimensions)
-    log_allowances(db)
-    dispatched = dispatch_due(db, dispatch, _DISPATCH_S)
-    kept = operations_settings()
-    deleted = delete_untouched(db, kept.retention_days, _RETENTION_S)
-    deleted += delete_untouched(db, kept.implicit_session_days, _RETENTION_S, implicit=True)
-    remove_keys(db)
-    roll_up_due(db, _HOURS, _ROLL_UP_S)
-    free_leftover_holds(db, _LEFTOVERS_S)
-    check = check_invariants(db)
+    failed: list[str] = []
+    counts = {phase.name: _run(phase, db, failed) for phase in PHASES}
+    check = _check(db, failed)
     telemetry.measure({Metric.BROKEN_INVARIANTS: len(check.broken), Metric.UNCHECKED_INVARIANTS: len(check.unchecked)})
-    found = {"broken": list(check.broken), "unchecked": list(check.unchecked)}
-    return {"dispatched": dispatched, "deleted": deleted, **found}
+    # One failure of a run, because the alarm's threshold is a number of runs.
+    if failed:
+        telemetry.count_failure()
+    else:
+        telemetry.count_success()
+    found = {"broken": list(check.broken), "unchecked": list(check.unchecked), "failed": failed}
+    return {"dispatched": counts["dispatch"], "deleted": counts["sessions"], **found}
+
+
+def _run(phase: Phase, db: Database, failed: list[str]) -> int:
+    """Run a phase. Returns its count, and adds its name to `failed` if it raises."""
+    try:
+        return phase.run(db, SECONDS[phase.name]) or 0
+    except Exception as error:  # noqa: BLE001 whatever it is, the later phases still run
+        _report(phase.name, phase.failure, error, failed)
+        return 0
+
+
+def _check(db: Database, failed: list[str]) -> Check:
+    """Check the invariants. All count as unchecked if this fails."""
+    try:
+        return check_invariants(db, SECONDS["invariants"])
+    except Exception as error:  # noqa: BLE001 the metric must be emitted, because its alarm reads it
+        _report("invariants", "invariants not checked", error, failed)
+        return Check([], list(INVARIANTS))
+
+
+def _report(name: str, failure: str, error: Exception, failed: list[str]) -> None:
+    telemetry.report(failure, error, phase=name)
+    failed.append(name)

@@ -39,6 +39,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             _run(runner, TurnMessage.from_json(record.body))
         except Exception as error:
             telemetry.report("turn not resumed", error, message_id=record.message_id)
+            # Lambda counts no error, because the answer names the failed messages.
+            telemetry.count_failure()
             raise
 
     return process_partial_response(event, run, _processor, context)  # type: ignore[return-value]

@@ -60,6 +60,13 @@ class TurnOutcome:
         return self.status not in ("accepted", "running")
 
     @property
+    def lasted_s(self) -> float:
+        """The seconds from the turn's acceptance to its end by the database's clock, whoever ran it."""
+        if self.turn is None or self.turn.completed_at is None:
+            return self.seconds
+        return (self.turn.completed_at - self.turn.created_at).total_seconds()
+
+    @property
     def overhead_s(self) -> float:
         """What the turn took here while no call was under way. Calls at the same time take their time once."""
         waited, until = 0.0, 0.0

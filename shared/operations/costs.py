@@ -12,21 +12,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from shared.db.api.budgets import record_platform_month
 from shared.db.engine import Database
 from shared.db.operations.allowances import load_allowances
 from shared.db.operations.hours import Hours, load_hours
 from shared.db.operations.month import Entry, Month, load_month
 from shared.domain.money import ZERO, Usage, format_usd
-from shared.errors import DatabaseUnavailable
 from shared.names import Dimension, Metric
 
 logger = logging.getLogger(__name__)
 
 Gauge = tuple[Mapping[Metric, float], Mapping[Dimension, str]]
 
-# For each statement. A slower one is cancelled, and this sweep emits no money gauges.
-_STATEMENT_S = 2.0
 _HOUR_S: Final = 3600
 _DAY_S: Final = 24 * _HOUR_S
 # How many tenants have a log line each minute.
@@ -42,47 +38,22 @@ KEYS: Final[Mapping[Dimension, Callable[[Entry], str]]] = {
 }
 
 
-def load_gauges(db: Database) -> list[Gauge]:
-    """Return the gauges of the month and of the hour, without those that could not be added up in time.
-
-    Args:
-        db: in the role for operations.
-    """
-    found: list[Gauge] = []
-    for name, load in (("month", _load_month), ("hour", _load_hour)):
-        try:
-            found += load(db)
-        except DatabaseUnavailable:
-            logger.warning("money not added up", extra={"span": name})
-    return found
+def load_month_gauges(db: Database, seconds: float) -> Iterable[Gauge]:
+    """Return the gauges of the month; `db` is in the role for operations, here and below. Raises DatabaseUnavailable
+    after `seconds`, as all of these."""
+    return gauges(load_month(db, seconds))
 
 
-def log_allowances(db: Database) -> None:
-    """Log what the most expensive tenants have drawn from their allowance; `db` is in the role for operations."""
-    try:
-        for each in load_allowances(db, _MOST_EXPENSIVE, _STATEMENT_S):
-            drawn = {"drawn_usd": format_usd(each.drawn_usd), "drawn_suspense_usd": format_usd(each.suspense_usd)}
-            logger.info(
-                "allowance drawn", extra={"tenant_id": each.tenant_id, "month": f"{each.period:%Y-%m}", **drawn}
-            )
-    except DatabaseUnavailable:
-        logger.warning("allowances not read")
+def load_hour_gauges(db: Database, seconds: float) -> Iterable[Gauge]:
+    """Return the gauges of the hour."""
+    return [hour_gauge(load_hours(db, seconds))]
 
 
-def _load_month(db: Database) -> Iterable[Gauge]:
-    return gauges(load_month(db, _STATEMENT_S))
-
-
-def _load_hour(db: Database) -> Iterable[Gauge]:
-    return [hour_gauge(load_hours(db, _STATEMENT_S))]
-
-
-def measure_platform(db: Database) -> None:
-    """Measure the spending that holds compare with the platform's limit. It reads the months and no ledger."""
-    try:
-        record_platform_month(db, _STATEMENT_S)
-    except DatabaseUnavailable:
-        logger.warning("platform not measured")
+def log_allowances(db: Database, seconds: float) -> None:
+    """Log what the most expensive tenants have drawn from their allowance."""
+    for each in load_allowances(db, _MOST_EXPENSIVE, seconds):
+        drawn = {"drawn_usd": format_usd(each.drawn_usd), "drawn_suspense_usd": format_usd(each.suspense_usd)}
+        logger.info("allowance drawn", extra={"tenant_id": each.tenant_id, "month": f"{each.period:%Y-%m}", **drawn})
 
 
 def gauges(month: Month) -> Iterator[Gauge]:

@@ -2,7 +2,8 @@
 no person made, those of chat programs and plain calls, have a time of their own.
 
 A session is deleted as its client would delete it. Each is deleted in its own transaction, so locks stay short. The
-conditions are checked again under the session's lock, so a session in use is kept.
+conditions are checked again under the session's lock, so a session in use is kept. Each function here raises
+DatabaseUnavailable if a statement does not end in time.
 """
 
 import time
@@ -32,14 +33,14 @@ def delete_untouched(db: Database, days: int | None, seconds: float, *, implicit
 
 def _delete_batch(db: Database, days: int, until: float, *, implicit: bool) -> int:
     gone = 0
-    for row in load_untouched_sessions(db, days, _BATCH, implicit=implicit):
-        if time.monotonic() >= until:
+    for row in load_untouched_sessions(db, days, _BATCH, until - time.monotonic(), implicit=implicit):
+        if (left := until - time.monotonic()) <= 0:
             break
-        gone += record_session_expiry(db, row["tenant_id"], row["id"], days)
+        gone += record_session_expiry(db, row["tenant_id"], row["id"], days, left)
     return gone
 
 
-def remove_keys(db: Database) -> int:
+def remove_keys(db: Database, seconds: float) -> int:
     """Remove API keys of every tenant that were revoked or expired 90 days ago, at most as many as one statement
     removes quickly. `db` is in the role for operations. Returns how many went. The next run goes on."""
-    return remove_ended_keys(db, _KEYS)
+    return remove_ended_keys(db, _KEYS, seconds)

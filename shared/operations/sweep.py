@@ -1,4 +1,4 @@
-"""Send due turns to the queue, roll up the ledger, free leftover holds, and check the invariants.
+"""Send due turns to the queue, roll up the ledger, and check the invariants.
 
 Each part of a sweep has a time limit, whatever the amount of work. The next sweep goes on where this one stopped.
 """
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.db.api.budgets import free_leftovers
 from shared.db.engine import Database
 from shared.db.operations.dispatch import record_dispatch
 from shared.db.operations.invariants import INVARIANTS, first_id, load_broken
@@ -19,9 +18,11 @@ from shared.errors import DatabaseUnavailable
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
-# One invariant's query, and all of them together.
+# So many messages are one request to the queue, which takes this long at most.
+_REQUEST = 10
+REQUEST_S = 3.0
+# The most that one invariant's query may take.
 _INVARIANT_S = 2.0
-_INVARIANTS_S = 10.0
 # How long rolling up waits for a table that somebody else holds.
 _PATIENCE_S = 5.0
 # How far the invariants look back. All of it is for `pantheon doctor`, on a copy where there is much.
@@ -38,41 +39,44 @@ class Check:
 
 def dispatch_due(db: Database, dispatch: Callable[[Sequence[TurnMessage]], bool], seconds: float) -> int:
     """Send what is due, batch by batch, each after the commit that moves it on. `dispatch` says whether all were sent.
-    Returns how many turns there were."""
-    until = time.monotonic() + seconds
+    Returns how many turns there were. Raises DatabaseUnavailable if a batch cannot be moved on in time."""
+    # The last request to the queue begins before `until`.
+    until = time.monotonic() + seconds - REQUEST_S
     found = 0
-    while time.monotonic() < until:
-        due = record_dispatch(db, _BATCH)
+    while (left := until - time.monotonic()) > 0:
+        due = record_dispatch(db, _BATCH, left)
         found += len(due)
-        if not due or not dispatch(due):
+        if not due or not _send(due, dispatch, until):
             break
     return found
 
 
+def _send(due: Sequence[TurnMessage], dispatch: Callable[[Sequence[TurnMessage]], bool], until: float) -> bool:
+    """Send the messages. Returns False if the queue refused some, or the time was over before some. They are due again
+    in a minute."""
+    for start in range(0, len(due), _REQUEST):
+        if time.monotonic() >= until:
+            logger.warning("turns not sent in time", extra={"turns": len(due) - start})
+            return False
+        if not dispatch(due[start : start + _REQUEST]):
+            return False
+    return True
+
+
 def roll_up_due(db: Database, hours: int, seconds: float) -> None:
-    """Roll up the hours of the ledger that are due, so many at most and for so many seconds. What cannot be rolled up
-    now, because somebody else holds a table, is left for the next sweep."""
+    """Roll up the hours of the ledger that are due, so many at most and for so many seconds. Raises DatabaseUnavailable
+    if an hour takes longer, or if somebody holds a table for 5 seconds. The next sweep tries again."""
     until = time.monotonic() + seconds
-    try:
-        for _ in range(hours):
-            if time.monotonic() >= until or roll_up(db, 1, patience_s=_PATIENCE_S) is None:
-                break
-    except DatabaseUnavailable:
-        logger.warning("not rolled up")
+    for _ in range(hours):
+        left = until - time.monotonic()
+        if left <= 0 or roll_up(db, 1, patience_s=min(_PATIENCE_S, left), seconds=left) is None:
+            break
 
 
-def free_leftover_holds(db: Database, seconds: float) -> None:
-    """Free the holds that the release before leaves behind while both serve."""
-    try:
-        free_leftovers(db, seconds)
-    except DatabaseUnavailable:
-        logger.warning("leftover holds not freed")
-
-
-def check_invariants(db: Database) -> Check:
-    """Hold the turns of the last day against every invariant, within a few seconds."""
+def check_invariants(db: Database, seconds: float) -> Check:
+    """Hold the turns of the last day against every invariant, within so many seconds."""
     since = first_id(time.time() - _DAY_S)
-    until = time.monotonic() + _INVARIANTS_S
+    until = time.monotonic() + seconds
     broken, unchecked = [], []
     for name in INVARIANTS:
         left = until - time.monotonic()

@@ -6,9 +6,17 @@ from uuid import UUID
 
 import pytest
 
+from functions.admin import handler as admin
+from functions.admin import platform
+from functions.api import budget
+from functions.api import handler as api
+from functions.reconciler import handler as reconciler
+from functions.sweeper import handler as sweeper
 from shared.db.api.history import record_cancel
 from shared.db.engine import Database
+from shared.errors import DatabaseUnavailable
 from shared.llm.port import Request
+from shared.names import API_PREFIX
 from tests.cloudwatch.service import NOWHERE, Service
 from tests.council_room import Killed, answer, unbilled, unknown
 
@@ -25,8 +33,10 @@ def live(service: Service, patch: pytest.MonkeyPatch) -> None:
     kill_and_resume(service)
     give_up(service)
     outages(service, patch)
+    operations_outages(service, patch)
     service.sweep()
     service.reconcile()
+    service.copy_keys()
 
 
 def modes(service: Service) -> None:
@@ -83,6 +93,21 @@ def outages(service: Service, patch: pytest.MonkeyPatch) -> None:
         assert service.post("@writer hello")["statusCode"] == 503
         patched.setattr(service.turns, "database", lambda: None)
         assert service.post("@writer hello")["statusCode"] == 500
+
+
+def operations_outages(service: Service, patch: pytest.MonkeyPatch) -> None:
+    """The database is away from the functions that tenants do not wait for, and from the API."""
+    with patch.context() as patched:
+        away = Database(NOWHERE)
+        for module in (sweeper, reconciler):
+            patched.setattr(module, "operations_database", lambda: away)
+        patched.setattr(platform, "operator_database", lambda: away)
+        patched.setattr(budget, "database", lambda: away)
+        assert service.sweep()["failed"]
+        with pytest.raises(DatabaseUnavailable):
+            service.reconcile()
+        assert service.get(admin, f"{API_PREFIX}/admin/platform/budget")["statusCode"] == 503
+        assert service.get(api, f"{API_PREFIX}/budget")["statusCode"] == 503
 
 
 def _die(_: Request) -> str:

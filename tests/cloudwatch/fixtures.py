@@ -4,6 +4,7 @@ a council room: `in_service(PROD)` is its functions, set as that stage's, with w
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,15 +12,35 @@ import pytest
 from infra_cdk.stages import Stage
 from shared.db.engine import Database, Row
 from shared.names import Env, Role
-from shared.settings import invocation_log_settings, operations_settings, settings, stage_settings
+from shared.settings import invocation_log_settings, issuer_settings, operations_settings, settings, stage_settings
 from tests.cloudwatch.service import Service
 from tests.council_room import CouncilRoom, DatabaseUrls
+from tests.infra.issuer_site import serving
+from tests.issuer import Issuer
 
-_CACHES = (settings, operations_settings, invocation_log_settings, stage_settings)
+_CACHES = (settings, operations_settings, invocation_log_settings, stage_settings, issuer_settings)
 # Read already, so that the reconciler has the newest hours left.
 _READ = """INSERT INTO invocation_log_hours SELECT hour, now(), NULL, '{}', 0, now()
     FROM generate_series(date_trunc('hour', now() - interval '20 days', 'UTC'), now() - interval '3 hours',
     interval '1 hour') AS hour"""
+
+
+@pytest.fixture(scope="session")
+def issuer_url() -> Iterator[str]:
+    """An issuer that answers."""
+    with serving(Issuer("first")) as url:
+        yield url
+
+
+@pytest.fixture
+def issuer(issuer_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(Env.JWT_ISSUER, issuer_url)
+    monkeypatch.setenv(Env.JWKS_URL, (tmp_path / "jwks.json").as_uri())
+
+
+@pytest.fixture
+def surroundings(deployed: object, logging_as_it_was: None, issuer: None) -> None:
+    """The queue, the log and the issuer of a stage in service."""
 
 
 @pytest.fixture
@@ -27,8 +48,7 @@ def in_service(
     room: CouncilRoom,
     database_urls: DatabaseUrls,
     owner: psycopg.Connection[Row],
-    deployed: object,
-    logging_as_it_was: None,
+    surroundings: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Callable[[Stage], Service]]:

@@ -20,7 +20,10 @@ from uuid import UUID
 
 import pytest
 
+from functions.jwks import handler as jwks
 from functions.reconciler import handler as reconciler
+from functions.server_sent_events import MEDIA_TYPE
+from functions.stream import Stream
 from functions.sweeper import handler as sweeper
 from functions.worker import handler as worker
 from infra_cdk.function import ALIAS
@@ -36,6 +39,7 @@ from tests.sqs import HOST, event, message
 from tests.unit.gateway import request
 
 Answer = str | Completion | Callable[[Request], str | Completion]
+OPERATOR_ROLE = "pantheon:operator"
 NOWHERE = f"postgresql://nobody@{HOST}:1/none"
 
 
@@ -83,6 +87,8 @@ class Service:
         """Post a turn by API Gateway's event; the provider will give these answers. Returns the handler's."""
         self.room.provider.enqueue(*expect)
         headers = {"prefer": "respond-async"} if fields.pop("later", False) else {}
+        if fields.pop("streamed", False):
+            headers["accept"] = MEDIA_TYPE
         path = f"{API_PREFIX}/sessions/{session_id or self.room.make_session()}/turns"
         asked = request("POST", path, {"message": text, **fields}, headers=headers)
         asked["requestContext"]["authorizer"] |= {"tenant": self.room.tenant_id, "user": "user-1"}
@@ -91,7 +97,11 @@ class Service:
 
     def deliver(self, turn_id: UUID) -> bool:
         """Bring the worker a message. Whether it comes back."""
-        return bool(self.invoke(worker, event(message(turn_id, self.room.tenant_id)))["batchItemFailures"])
+        return self.bring(message(turn_id, self.room.tenant_id))
+
+    def bring(self, body: str) -> bool:
+        """Bring the worker a message with this body. Whether it comes back."""
+        return bool(self.invoke(worker, event(body))["batchItemFailures"])
 
     def sweep(self) -> dict[str, Any]:
         return self.invoke(sweeper, {})
@@ -102,6 +112,17 @@ class Service:
         self.room.rows("DELETE FROM invocation_log_hours WHERE hour > now() - interval '3 hours' RETURNING 1")
         return self.invoke(reconciler, {})
 
+    def copy_keys(self) -> dict[str, Any]:
+        """Copy the issuer's keys, as the environment of the test says from where and to where."""
+        return self.invoke(jwks, {})
+
+    def get(self, module: ModuleType, path: str) -> dict[str, Any]:
+        """Ask a buffered HTTP function by API Gateway's event, as an administrator who is the operator, too."""
+        asked = request("GET", path)
+        roles = json.dumps(["admin", OPERATOR_ROLE])
+        asked["requestContext"]["authorizer"] |= {"tenant": self.room.tenant_id, "roles": roles}
+        return self.invoke(module, asked)
+
     def invoke(self, module: ModuleType, given: dict[str, Any]) -> dict[str, Any]:
         name = module.__name__.split(".")[-2]
         started = time.monotonic()
@@ -109,7 +130,9 @@ class Service:
         _log_here()
         failed = True
         try:
-            answered: dict[str, Any] = module.handler(given, context)
+            answered: dict[str, Any] | Stream = module.handler(given, context)
+            if isinstance(answered, Stream):
+                answered = {"statusCode": answered.status, "body": b"".join(answered.body).decode()}
             failed = False
         finally:
             self._take_note(name, time.monotonic() - started, failed=failed)

@@ -98,8 +98,8 @@ class Drill:
         """What works across tenants, of both; and nothing is left in suspense that the provider knows of."""
         for release in (self.before, self.now):
             swept = release.invoke("sweeper", _SCHEDULE)
-            if swept.get("broken") or swept.get("unchecked"):
-                self._note(f"{release.name}'s sweeper", [("invariant", str(swept))])
+            if swept.get("broken") or swept.get("unchecked") or swept.get("failed"):
+                self._note(f"{release.name}'s sweeper", [("sweep", str(swept))])
         settled, found = settle(self.world)
         self._note("reconciliation", found)
         self.say(f"both sweepers ran; {settled} calls left suspense by the provider's log: {_outcome([found])}")

@@ -1,20 +1,28 @@
 """Alarms tell somebody, and somebody knows what to do: each has its section of the runbook, which has no other."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra_cdk.stages import Stage
+from infra_cdk.entries import COUNTING, SCHEDULED, SWEEPER, Entry
+from infra_cdk.stages import PROD, Stage
 from local.costs import OLD_TURN_S
 from shared.names import ALARM_SERIES, METRICS_NAMESPACE
+from tests.cloudwatch.alarms import alarms_of
+from tests.cloudwatch.rung import RANG
+from tests.infra.assembly import Assembly
 from tests.infra.template import Template, text
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 PAGES = {"BrokenInvariant", "UnjournaledCall", "DeadLetter", "OldestActiveTurn", "LedgerDrift", "CostRunsAway"}
 COST = {"MonthCost", "MonthForecast", "CostUnread", "PlatformBudget"}
-TICKETS = COST | {"UnknownRate", "FallbackRate", "Throttles", "IssuerKeys", "PinnedSessions", "Canary"}
+SILENT = {f"{entry.title}Silent" for entry in SCHEDULED}
+TICKETS = (
+    COST | SILENT | {"UnknownRate", "FallbackRate", "Throttles", "InvariantsUnchecked", "PinnedSessions", "Canary"}
+)
 
 
 def sections() -> dict[str, str]:
@@ -53,9 +61,68 @@ def test_an_alarm_names_its_section_and_pages_only_where_it_must(template: Templ
         assert topic.startswith("<NotificationsPage" if name in PAGES else "<NotificationsTicket")
 
 
-def test_only_the_silence_of_the_sweeper_and_of_the_cost_that_it_reads_rings(template: Template) -> None:
+def test_only_the_silence_of_scheduled_functions_and_of_the_cost_that_is_read_rings(template: Template) -> None:
     silent = {name: alarm.get("TreatMissingData") for name, alarm in notifying(template).items() if name != "Canary"}
-    assert {name for name, missing in silent.items() if missing != "notBreaching"} == {"OldestActiveTurn", "CostUnread"}
+    expected = SILENT | {"OldestActiveTurn", "CostUnread"}
+    assert {name for name, missing in silent.items() if missing != "notBreaching"} == expected
+
+
+def rows() -> dict[str, list[str]]:
+    """The cells of the runbook's table of alarms, by the alarm of the row."""
+    (part,) = re.findall(r"^\| alarm \|.*\n\| ---.*\n((?:\|.*\n)+)", RUNBOOK, re.M)
+    cells = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in part.splitlines()]
+    return {cell.strip("`"): rest for cell, *rest in cells}
+
+
+def test_the_table_of_alarms_has_every_alarm_and_the_test_that_rings_it(assembly: Assembly) -> None:
+    names = {*alarms_of(assembly.templates[PROD.name]), "Canary"}
+    rung: dict[str, set[str]] = {}
+    for name in names:
+        row = re.sub(r"^Release[A-Z][a-z]+?(Errors|Failures)$", r"Release…\1", name)
+        rung.setdefault(row, set()).add(f"`{RANG[name]}`" if name in RANG else "only AWS measures it")
+    assert set(rows()) == set(rung)
+    for row, tests in rung.items():
+        _, told, _ = cells = rows()[row]
+        assert all(cells), row
+        assert {test for test in tests if test not in told} == set(), row
+        assert set(re.findall(r"`test_\w+`", told)) == {test for test in tests if test.startswith("`")}, row
+
+
+@pytest.mark.parametrize("entry", SCHEDULED, ids=lambda entry: entry.name)
+def test_the_alarms_of_a_scheduled_function_can_ring(template: Template, entry: Entry) -> None:
+    """A window must hold as many scheduled runs as the threshold asks for, and one run must end the silence."""
+    assert entry.every_s is not None
+    alarms = alarms_of(template)
+    kinds = ["Errors", *(["Failures"] if entry in COUNTING else [])]
+    for alarm in (alarms[f"Release{entry.title}{kind}"].properties for kind in kinds):
+        assert alarm["EvaluationPeriods"] == 1
+        assert 1 <= alarm["Threshold"] <= alarm["Period"] // entry.every_s
+    silence = alarms[f"{entry.title}Silent"].properties
+    assert silence["TreatMissingData"] == "breaching"
+    assert (silence["ComparisonOperator"], silence["Threshold"]) == ("LessThanThreshold", 1)
+    assert silence["Period"] == entry.every_s
+    assert silence["EvaluationPeriods"] >= 3
+
+
+def test_alarms_on_every_sweep_follow_from_its_schedule(template: Template) -> None:
+    alarms = alarms_of(template)
+    for name in ("OldestActiveTurn", "InvariantsUnchecked", "SweeperSilent"):
+        read = alarms[name].properties
+        assert (read["Period"], read["EvaluationPeriods"]) == (SWEEPER.every_s, 5), name
+
+
+def test_cloudwatch_takes_the_window_of_every_alarm(template: Template) -> None:
+    """CloudWatch takes a day at most, and periods of whole minutes."""
+    for name, alarm in alarms_of(template).items():
+        for _, _, _, period in alarm.metrics():
+            assert period % 60 == 0, name
+            assert period * alarm.properties["EvaluationPeriods"] <= 24 * 3600, name
+
+
+@pytest.mark.parametrize("schedule", ["rate(1 day)", "rate(0 minutes)", "cron(0 * * * ? *)"])
+def test_a_schedule_that_alarms_cannot_follow_is_refused(schedule: str) -> None:
+    with pytest.raises(ValueError, match="is not rate"):
+        _ = replace(SWEEPER, schedule=schedule).every_s
 
 
 def test_a_turn_is_as_old_for_the_terminal_as_for_its_alarm(template: Template) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from shared.db.engine import Database, Row
 from shared.db.operations.allowances import load_allowances
+from shared.errors import DatabaseUnavailable
 from shared.names import Role
 from shared.operations import costs
 from tests.council_room import DatabaseUrls
@@ -62,17 +63,17 @@ def test_the_most_expensive_tenants_have_a_log_line_each(
     ops: Database, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(costs, "_MOST_EXPENSIVE", 2)
-    costs.log_allowances(ops)
+    costs.log_allowances(ops, 60.0)
     names = ("message", "tenant_id", "drawn_usd", "drawn_suspense_usd")
     told = [tuple(vars(record)[name] for name in names) for record in logged.records]
     assert told == [("allowance drawn", "b", "3", "2.5"), ("allowance drawn", "c", "2", "0")]
 
 
-def test_allowances_that_are_not_read_in_time_are_a_log_line(
-    ops: Database, database_urls: DatabaseUrls, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_allowances_that_are_not_read_in_time_are_not_logged(
+    ops: Database, database_urls: DatabaseUrls, logged: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(costs, "_STATEMENT_S", 0.05)
     with psycopg.connect(database_urls.owner, options="-c idle_in_transaction_session_timeout=10s") as busy:
         busy.execute("LOCK TABLE budget_holds IN ACCESS EXCLUSIVE MODE")
-        costs.log_allowances(ops)
-    assert [record.message for record in logged.records] == ["allowances not read"]
+        with pytest.raises(DatabaseUnavailable):
+            costs.log_allowances(ops, 0.05)
+    assert logged.records == []

@@ -9,26 +9,16 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from infra_cdk.stages import PROD, Stage
-from shared.operations import costs, sweep
-from tests.cloudwatch.alarms import alarms_of, ringing
+from functions.sweeper.phases import SECONDS
+from infra_cdk.stages import PROD
+from tests.cloudwatch.alarms import alarms_of
+from tests.cloudwatch.rung import Hear
 from tests.cloudwatch.service import Service
 from tests.council_room import CouncilRoom, DatabaseUrls
-from tests.infra.assembly import assembled
 from tests.infra.template import Template
 from tests.ledger_rows import entry, hours_ago, insert
 
-pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures"]
-
-
-@pytest.fixture
-def template() -> Template:
-    return assembled().templates[PROD.name]
-
-
-@pytest.fixture
-def service(in_service: Callable[[Stage], Service]) -> Service:
-    return in_service(PROD)
+pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures", "tests.cloudwatch.alarm_fixtures"]
 
 
 @pytest.fixture
@@ -46,13 +36,13 @@ def spend(room: CouncilRoom) -> Callable[..., None]:
 
 
 @pytest.fixture
-def ringing_now(service: Service, template: Template) -> Callable[[], set[str]]:
+def ringing_now(service: Service, hear: Hear) -> Callable[[], set[str]]:
     """Sweep, in five minutes of their own, and tell which alarms ring."""
 
     def swept() -> set[str]:
         service.now += 300
         service.sweep()
-        found = ringing(template, service.metrics, service.now + 60)
+        found = hear(60)
         assert not found & {"LedgerDrift", "BrokenInvariant"}
         return found
 
@@ -118,7 +108,7 @@ def test_a_forecast_says_nothing_until_a_tenth_is_spent(service: Service, templa
 
 
 def test_a_cost_that_is_not_read_for_a_quarter_of_an_hour_is_a_ticket(
-    service: Service, template: Template, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+    service: Service, hear: Hear, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.sweep()
     found = []
@@ -126,14 +116,13 @@ def test_a_cost_that_is_not_read_for_a_quarter_of_an_hour_is_a_ticket(
         monkeypatch.context() as patched,
         psycopg.connect(database_urls.owner, options="-c idle_in_transaction_session_timeout=60s") as busy,
     ):
-        patched.setattr(costs, "_STATEMENT_S", 0.05)
-        patched.setattr(sweep, "_INVARIANTS_S", 0.0)
-        patched.setattr(sweep, "_PATIENCE_S", 0.05)
+        for phase in ("month", "hour", "roll_up", "invariants"):
+            patched.setitem(SECONDS, phase, 0.05)
         busy.execute("LOCK TABLE usage_rolled_up IN ACCESS EXCLUSIVE MODE")
         for _ in range(4):
             service.now += 300
             service.sweep()
-            found.append("CostUnread" in ringing(template, service.metrics, service.now))
+            found.append("CostUnread" in hear())
     assert found == [False, False, False, True]
     service.sweep()
-    assert "CostUnread" not in ringing(template, service.metrics, service.now + 60)
+    assert "CostUnread" not in hear(60)

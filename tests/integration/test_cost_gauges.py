@@ -13,14 +13,13 @@ import psycopg
 import pytest
 
 from functions.sweeper import handler as sweeper
+from functions.sweeper.phases import SECONDS
 from local.gateway.worker import LambdaContext
 from shared import telemetry
 from shared.db.engine import Database
 from shared.domain.money import TOKEN_CLASSES
 from shared.llm.scripted import ScriptedProvider
 from shared.names import Dimension, Env, Metric, Role
-from shared.operations import costs
-from shared.operations import sweep as sweep_module
 from shared.settings import operations_settings
 from shared.turns.accept import TurnRequest
 from shared.turns.run import Runner, take_turn
@@ -203,9 +202,8 @@ def test_drift_is_by_how_much_budgets_and_ledger_are_apart(
 def test_what_cannot_be_added_up_in_time_is_no_gauge_and_not_zero(
     sweep: Callable[[], Series], database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(costs, "_STATEMENT_S", 0.05)
-    monkeypatch.setattr(sweep_module, "_INVARIANTS_S", 0.0)
-    monkeypatch.setattr(sweep_module, "_PATIENCE_S", 0.05)
+    for phase in ("month", "hour", "roll_up", "invariants"):
+        monkeypatch.setitem(SECONDS, phase, 0.05)
     with psycopg.connect(database_urls.owner, options=ENDS) as busy:
         busy.execute("LOCK TABLE usage_ledger IN ACCESS EXCLUSIVE MODE")
         found = sweep()

@@ -47,6 +47,7 @@ def test_a_call_in_suspense_gets_what_the_log_says_it_cost(log: Log, metrics: Ca
         "DriftedCalls": 0,
         "UnreadableRecords": 0,
         "SuspendedCalls": 0,
+        "SuccessfulRuns": 1,
     }
 
 
@@ -67,6 +68,7 @@ def test_what_does_not_fit_the_journal_is_counted_and_named_by_its_id(
         "DriftedCalls": 1,
         "UnreadableRecords": 1,
         "SuspendedCalls": 0,
+        "SuccessfulRuns": 1,
     }
     logging.getLogger("shared.reconciliation").removeHandler(caplog.handler)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from shared.db.api.budgets import record_platform_month
 from shared.names import Env
-from shared.operations.costs import measure_platform
 from shared.settings import settings
 from tests.council_room import FAST_COST, CouncilRoom, answer, body
 from tests.watched_database import WatchedDatabase
@@ -62,7 +62,7 @@ def test_while_the_limit_is_spent_the_tenant_pays_for_failed_attempts(room: Coun
         turn = body(room.take("@writer hello", session_id=room.make_session()))
         assert (turn["output"], Decimal(turn["platform_cost_usd"])) == ("Roses.", platform_usd)
         assert Decimal(turn["cost_usd"]) == 2 * FAST_COST - platform_usd
-        measure_platform(ops)
+        record_platform_month(ops, 60.0)
     assert room.budget("platform") == {"held_usd": 0, "spent_usd": FAST_COST}
 
 

@@ -259,7 +259,7 @@ class TestApiKeys:
         self.end(owner, young, "revoked_at", "89 days")
         self.end(owner, young, "expires_at", "-91 days")
         operations = Database(database_urls.of(Role.OPS))
-        assert (remove_keys(operations), remove_keys(operations)) == (2, 0)
+        assert (remove_keys(operations, 60.0), remove_keys(operations, 60.0)) == (2, 0)
         operations.close()
         kept = owner.execute("SELECT id FROM api_keys ORDER BY id").fetchall()
         assert [row["id"] for row in kept] == [young, living]

@@ -4,9 +4,10 @@ are, however many turns there are and however large the database is."""
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Barrier
 from typing import Any
 from uuid import UUID
@@ -16,16 +17,19 @@ import pytest
 from sqlalchemy import text
 
 from functions.sweeper import handler as sweeper
+from functions.sweeper.phases import PHASES, SECONDS
 from local.gateway.worker import LambdaContext
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
 from shared.db.operations.dispatch import _MOVE_ON, record_dispatch
 from shared.db.operations.invariants import INVARIANTS
-from shared.db.operations.time_limit import read_within
+from shared.db.operations.time_limit import GRACE_S, read_within
+from shared.db.usage.roll_up import roll_up
 from shared.domain.message import TurnMessage
+from shared.errors import DatabaseUnavailable
 from shared.llm.port import Request
 from shared.names import Env, Metric, Role
-from shared.operations import costs, sweep
+from shared.operations import sweep
 from shared.settings import operations_settings
 from tests.council_room import CouncilRoom, DatabaseUrls, Killed, words_left
 from tests.sqs import HOST, MotoQueue
@@ -366,7 +370,8 @@ class TestInvariants:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(sweep, "_INVARIANT_S", 0.05)
-        monkeypatch.setattr(costs, "_STATEMENT_S", 0.05)
+        for phase in ("platform", "month"):
+            monkeypatch.setitem(SECONDS, phase, 0.05)
         with psycopg.connect(database_urls.owner, options=ENDS) as busy:
             busy.execute("LOCK TABLE budgets IN ACCESS EXCLUSIVE MODE")
             found, swept = gauges(), run()
@@ -376,8 +381,89 @@ class TestInvariants:
         assert gauges()[Metric.UNCHECKED_INVARIANTS] == 0
 
     def test_they_end_when_their_time_is_over(self, run: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sweep, "_INVARIANTS_S", 0.0)
+        monkeypatch.setitem(SECONDS, "invariants", 0.0)
         assert run()["unchecked"] == list(INVARIANTS)
+
+
+class TestPhases:
+    """Where the phases before them fail or take all of their time, the invariants are checked all the same."""
+
+    def test_one_that_fails_is_told_and_the_others_run(
+        self, run: Sweep, gauges: Callable[[], dict[str, float]], room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise KeyError
+
+        accept(room)
+        for phase in PHASES:
+            others = [replace(each, run=fail) if each is phase else each for each in PHASES]
+            monkeypatch.setattr(sweeper, "PHASES", others)
+            make_due(room)
+            swept = run()
+            assert (swept["failed"], swept["unchecked"]) == ([phase.name], [])
+            assert swept["dispatched"] == (0 if phase.name == "dispatch" else 1)
+        assert gauges()[Metric.UNCHECKED_INVARIANTS] == 0
+
+    def test_each_ends_at_its_deadline_and_leaves_the_invariants_theirs(
+        self, run: Sweep, room: CouncilRoom, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Every table of a phase is locked, so that each waits until its own limit ends it."""
+        for phase in PHASES:
+            monkeypatch.setitem(SECONDS, phase.name, SECONDS[phase.name] / 10)
+        monkeypatch.setattr(sweep, "REQUEST_S", sweep.REQUEST_S / 10)
+        monkeypatch.setattr(sweep, "_INVARIANT_S", 0.1)
+        room.take("@writer hello")
+        with psycopg.connect(database_urls.owner, options=ENDS) as busy:
+            busy.execute(
+                "LOCK TABLE turns, budgets, budget_holds, usage_ledger, usage_rolled_up, sessions, api_keys"
+                " IN ACCESS EXCLUSIVE MODE"
+            )
+            started = time.monotonic()
+            swept = run()
+            took_s = time.monotonic() - started
+        assert swept["failed"] == [phase.name for phase in PHASES]
+        assert took_s < sum(SECONDS.values()) + len(SECONDS) * GRACE_S
+        # These are the last ones, and they read no locked table.
+        last = {"there is no large object", "a role has the settings that a migration gave it"}
+        assert not last & set(swept["unchecked"])
+
+    def test_invariants_that_cannot_be_checked_at_all_are_unchecked(
+        self, gauges: Callable[[], dict[str, float]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise KeyError
+
+        monkeypatch.setattr(sweeper, "check_invariants", fail)
+        assert gauges()[Metric.UNCHECKED_INVARIANTS] == len(INVARIANTS)
+
+    def test_an_hour_gets_the_seconds_of_its_phase(
+        self, ops: Database, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The limit of its statements ends it also where the patience for locks is longer."""
+
+        def patient(db: Database, hours: int, *, seconds: float, **_: float) -> object:
+            return roll_up(db, hours, patience_s=60.0, seconds=seconds)
+
+        monkeypatch.setattr(sweep, "roll_up", patient)
+        with psycopg.connect(database_urls.owner, options=ENDS) as busy:
+            busy.execute("LOCK TABLE usage_rolled_up IN ACCESS EXCLUSIVE MODE")
+            started = time.monotonic()
+            with pytest.raises(DatabaseUnavailable):
+                sweep.roll_up_due(ops, 1, 0.3)
+            assert time.monotonic() - started < 5
+
+    def test_messages_that_are_slow_to_send_end_the_phase_in_time(self, room: CouncilRoom, ops: Database) -> None:
+        accept(room)
+        sent: list[int] = []
+
+        def slow(messages: Sequence[TurnMessage]) -> bool:
+            sent.append(len(messages))
+            time.sleep(0.2)
+            return True
+
+        with copies(room, room.row("SELECT id FROM turns")["id"], 60):
+            assert sweep.dispatch_due(ops, slow, sweep.REQUEST_S + 0.3) == 61
+        assert sent == [10, 10]
 
 
 def test_a_query_has_its_limit_and_a_plan_for_its_values_and_leaves_neither_on_the_connection(

@@ -174,12 +174,15 @@ async def receive_twice(receive: Callable[[], Awaitable[Message]]) -> Message:
         [START],
     ],
 )
-def test_answer_is_500_when_the_application_breaks_the_protocol(messages: list[Message], log_lines: LogLines) -> None:
+def test_answer_is_500_when_the_application_breaks_the_protocol(
+    messages: list[Message], log_lines: LogLines, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = ask(saying(*messages))
     assert isinstance(found, dict)
     assert (found["statusCode"], found["body"]) == (500, "Internal Server Error")
     (line,) = log_lines()
     assert (line["message"], line["error"]) == ("application failed", "BrokenResponse")
+    assert capsys.readouterr().out.count('"Failures":[1.0]') == 1
 
 
 @pytest.mark.parametrize(
@@ -190,11 +193,14 @@ def test_answer_is_500_when_the_application_breaks_the_protocol(messages: list[M
         ([START, part(b"x"), {"type": "http.response.push"}], BrokenResponse),
     ],
 )
-def test_stream_raises_when_the_application_breaks_the_protocol(messages: list[Message], error: type) -> None:
+def test_stream_raises_when_the_application_breaks_the_protocol(
+    messages: list[Message], error: type, capsys: pytest.CaptureFixture[str]
+) -> None:
     body = stream_of(saying(*messages)).body
     assert next(body) == b"x"
     with pytest.raises(error):
         next(body)
+    assert capsys.readouterr().out.count('"Failures":[1.0]') == 1
 
 
 def test_stream_raises_the_exception_of_the_application() -> None:
@@ -307,4 +313,6 @@ def test_exception_after_the_start_reaches_the_reader_and_the_log(
     (line,) = log_lines()
     assert (line["message"], line["cause"]["type"]) == ("unexpected error", "LookupError")
     assert "s3cret" not in str(line)
-    assert '"UnexpectedErrors":[1.0]' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert '"UnexpectedErrors":[1.0]' in printed
+    assert printed.count('"Failures":[1.0]') == 1

@@ -1,10 +1,13 @@
 """Deadlines that have to fit into each other: a dead database is noticed before whoever waits for it is killed."""
 
 import migrations
+from functions.sweeper.phases import PHASES, SECONDS
 from infra_cdk.entries import HTTP_SECONDS, SWEEPER, TURNS
+from shared.aws import queue
 from shared.db import engine
 from shared.db.engine import ANSWER_S, LONG_ANSWER_S
-from shared.db.usage import roll_up
+from shared.db.operations.time_limit import GRACE_S
+from shared.operations import sweep
 from shared.settings import Settings
 from shared.turns import journal
 
@@ -40,6 +43,12 @@ def test_a_turn_waits_longer_than_a_migration_waits_for_its_lock() -> None:
     assert float(migrations.LOCK_TIMEOUT.removesuffix("s")) < ANSWER_S
 
 
-def test_the_sweeper_can_send_a_read_twice_and_roll_up_once() -> None:
-    assert SWEEPER.seconds > 2 * LONG_ANSWER_S + CONNECT_S
-    assert roll_up._STATEMENT_S < roll_up._BATCH_S < SWEEPER.seconds
+def test_the_phases_of_a_sweep_and_its_invariants_fit_into_its_time() -> None:
+    """Each phase may end late by the grace of one answer, and the last one by a connection."""
+    assert {phase.name for phase in PHASES} | {"invariants"} == set(SECONDS)
+    assert sum(SECONDS.values()) + len(SECONDS) * GRACE_S + CONNECT_S <= SWEEPER.seconds
+
+
+def test_a_request_to_the_queue_fits_into_its_phase() -> None:
+    assert queue._CONNECT_S + queue._READ_S == sweep.REQUEST_S < SECONDS["dispatch"]
+    assert sweep._REQUEST == queue._BATCH

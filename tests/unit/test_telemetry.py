@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -21,7 +22,7 @@ from shared.errors import (
     DatabaseUnavailable,
     JournalUnavailable,
     NotFound,
-    PantheonError,
+    PublishFailed,
     TurnConflict,
 )
 from shared.names import Dimension, Metric
@@ -166,7 +167,23 @@ class TestMetrics:
         fault = ("summary failed", KeyError(SECRET))
         telemetry.emit(outcome(faults=[fault], calls=()))
         assert reported == [fault]
-        assert groups(emitted(capsys))[()]["UnexpectedErrors"] == 1
+        assert [figures for figures in groups(emitted(capsys)).values() if len(figures) == 1] == [
+            {"Turns": 1},
+            {"Failures": 1},
+        ]
+
+    @pytest.mark.usefixtures("log_lines")
+    def test_failures_and_runs_are_counted_by_function(
+        self, capsys: pytest.CaptureFixture[str], context: LambdaContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # The process keeps the function's name.
+        monkeypatch.setattr(telemetry, "_function", telemetry._function)
+        telemetry.begin("request-1", replace(context, function_name="pantheon-prod-sweeper"))
+        telemetry.count_failure()
+        telemetry.count_success()
+        failure, run = emitted(capsys)
+        assert list(told(failure)) == [({"function": "sweeper"}, {"Failures": 1})]
+        assert list(told(run)) == [({"function": "sweeper"}, {"SuccessfulRuns": 1})]
 
     def test_a_bill_stands_by_tenant_and_session_on_one_line_of_its_turn(
         self, capsys: pytest.CaptureFixture[str]
@@ -194,15 +211,17 @@ class TestMetrics:
         ("error", "metrics"),
         [
             (TurnConflict("0199", 3), [{"TurnConflicts": 1}]),
-            (JournalUnavailable(), [{"JournalUnavailable": 1}]),
-            (DatabaseUnavailable(), []),
+            (JournalUnavailable(), [{"JournalUnavailable": 1}, {"Failures": 1}]),
+            (DatabaseUnavailable(), [{"Failures": 1}]),
+            (PublishFailed(), [{"Failures": 1}]),
+            (LookupError(SECRET), [{"UnexpectedErrors": 1}, {"Failures": 1}]),
             (BudgetExceeded(), []),
             (NotFound(), []),
         ],
         ids=lambda value: type(value).__name__,
     )
     def test_refusals_that_operations_watch_are_counted(
-        self, capsys: pytest.CaptureFixture[str], error: PantheonError, metrics: list[dict[str, int]]
+        self, capsys: pytest.CaptureFixture[str], error: Exception, metrics: list[dict[str, int]]
     ) -> None:
         telemetry.count_error(error)
         assert list(groups(emitted(capsys)).values()) == metrics

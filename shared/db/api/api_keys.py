@@ -11,6 +11,7 @@ from shared.db.api.pages import Order, Page, PageRequest, page
 from shared.db.api.quotas import LOCK_TENANT, quota_exceeded
 from shared.db.compiler import compiled, typed
 from shared.db.engine import Database, Row, Statement
+from shared.db.operations.time_limit import run_within
 from shared.db.schema.tables import api_keys
 from shared.errors import InvalidRequest, NotFound
 from shared.names import Env
@@ -89,7 +90,7 @@ def record_revocation(db: Database, tenant_id: str, created_by: str | None, key_
         raise NotFound("There is no such API key.")
 
 
-def remove_ended_keys(db: Database, limit: int) -> int:
+def remove_ended_keys(db: Database, limit: int, seconds: float) -> int:
     """Remove keys of every tenant that were revoked or expired 90 days ago, so many at most. `db` is in the role for
-    operations. Returns how many went."""
-    return len(db.run(None, _REMOVE, {"b_limit": limit}))
+    operations. Returns how many went. Raises DatabaseUnavailable after `seconds`."""
+    return len(run_within(db, seconds, (_REMOVE, {"b_limit": limit}))[0])

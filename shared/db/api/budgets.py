@@ -101,7 +101,8 @@ def record_platform_month(operations: Database, seconds: float) -> None:
 
 
 def free_leftovers(operations: Database, seconds: float) -> None:
-    """Free the holds that the release before 0014 leaves behind while both serve."""
+    """Free the holds that the release before 0014 leaves behind while both serve. Raises DatabaseUnavailable after
+    `seconds`."""
     run_within(operations, seconds, (_FREE_LEFTOVERS, {}))
 
 

@@ -11,6 +11,7 @@ from shared.db.api.quotas import LOCK_TENANT, quota_exceeded
 from shared.db.api.sight import FIND_SESSION, about, check_owned, check_seen, owned, this_session, visible
 from shared.db.compiler import compiled, typed
 from shared.db.engine import LONG_ANSWER_S, Database, Row, Statement
+from shared.db.operations.time_limit import GRACE_S, LIMITS, limits, read_within
 from shared.db.protocol import SCRUB
 from shared.db.schema.tables import active, sessions, turns
 from shared.domain.actor import Actor
@@ -161,15 +162,23 @@ def record_session_deletion(db: Database, actor: Actor, session_id: UUID) -> Non
         check_owned(found)
 
 
-def load_untouched_sessions(db: Database, days: int, limit: int, *, implicit: bool = False) -> list[Row]:
+def load_untouched_sessions(
+    db: Database, days: int, limit: int, seconds: float, *, implicit: bool = False
+) -> list[Row]:
     """`tenant_id` and `id` of the oldest sessions that nobody has touched for so many days, and in which no turn is
     active; of every tenant where `db` is in the role for operations. A turn and a change touch a session, reading it
-    does not. `implicit`: only sessions that no person made."""
-    return db.read(None, _UNTOUCHED_IMPLICIT if implicit else _UNTOUCHED, {"b_days": days, "b_limit": limit})
+    does not. `implicit`: only sessions that no person made. Raises DatabaseUnavailable after
+    `seconds`, as the next one."""
+    wanted = _UNTOUCHED_IMPLICIT if implicit else _UNTOUCHED
+    (rows,) = read_within(db, seconds, (wanted, {"b_days": days, "b_limit": limit}))
+    return rows
 
 
-def record_session_expiry(db: Database, tenant_id: str, session_id: UUID, days: int) -> bool:
+def record_session_expiry(
+    db: Database, tenant_id: str, session_id: UUID, days: int, seconds: float = LONG_ANSWER_S
+) -> bool:
     """Delete the session as a client would, unless somebody has touched it by now. Returns whether it is gone."""
     params = {"b_id": session_id, "b_days": days, "a_user_id": None}
-    scrubbed, _ = db.run_all(tenant_id, (SCRUB, params), (_FORGET, params), answer_s=LONG_ANSWER_S)
+    work = (LIMITS, limits(seconds)), (SCRUB, params), (_FORGET, params)
+    _, scrubbed, _ = db.run_all(tenant_id, *work, answer_s=seconds + GRACE_S)
     return "scrubbed" in scrubbed[0]

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Double, bindparam, cast, func, literal, select, update
 
 from shared.db.compiler import compiled
-from shared.db.engine import Database, Statement
+from shared.db.engine import LONG_ANSWER_S, Database, Statement
+from shared.db.operations.time_limit import read_within, run_within
 from shared.db.schema.tables import active, turns
 from shared.domain.message import TurnMessage
 
@@ -93,9 +94,10 @@ class Activity:
     oldest_s: float
 
 
-def load_activity(db: Database) -> Activity:
-    """`db` is in the role for operations, which sees every tenant."""
-    return Activity(**db.read(None, _ACTIVITY, {})[0])
+def load_activity(db: Database, seconds: float = LONG_ANSWER_S) -> Activity:
+    """`db` is in the role for operations, which sees every tenant. Raises DatabaseUnavailable after `seconds`."""
+    ((row,),) = read_within(db, seconds, (_ACTIVITY, {}))
+    return Activity(**row)
 
 
 def load_turns_of_last_day(db: Database) -> dict[str, int]:
@@ -109,7 +111,8 @@ def load_seconds_of_last_day(db: Database) -> dict[str, float | None]:
     return dict(db.read(None, _PERCENTILES, {})[0])
 
 
-def record_dispatch(db: Database, limit: int) -> list[TurnMessage]:
+def record_dispatch(db: Database, limit: int, seconds: float = LONG_ANSWER_S) -> list[TurnMessage]:
     """Move up to `limit` due turns on and return their messages. The tenants take turns, with their most overdue turns
-    first."""
-    return [TurnMessage(row["id"], row["tenant_id"]) for row in db.run(None, _MOVE_ON, {"b_limit": limit})]
+    first. Raises DatabaseUnavailable after `seconds`."""
+    (rows,) = run_within(db, seconds, (_MOVE_ON, {"b_limit": limit}))
+    return [TurnMessage(row["id"], row["tenant_id"]) for row in rows]

@@ -150,9 +150,10 @@ class Month:
 
 
 def load_month(db: Database, seconds: float) -> Month:
-    """`db` is in the role for operations. Raises DatabaseUnavailable where one of its three statements takes longer."""
+    """`db` is in the role for operations. Raises DatabaseUnavailable where one of its three statements takes a third of
+    `seconds`."""
     lately = {"b_since": first_id(time.time())}
-    rows, (clock,), drift = read_within(db, seconds, (_ENTRIES, {}), (_CLOCK, {}), (_DRIFT, lately))
+    rows, (clock,), drift = read_within(db, seconds / 3, (_ENTRIES, {}), (_CLOCK, {}), (_DRIFT, lately))
     entries = [
         Entry(
             **{name: row[name] for name in (*_KEYS, "usd", "suspense_usd")},

@@ -34,13 +34,13 @@ from sqlalchemy.sql.elements import ColumnClause, ColumnElement
 
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
+from shared.db.operations.time_limit import GRACE_S
 from shared.db.schema.columns import TOKENS
 from shared.db.schema.tables import usage_days, usage_entries, usage_hours, usage_ledger, usage_rolled_up
 from shared.db.usage.dimensions import DIMENSIONS
 
+# The limit of a statement and, with the grace, of a batch. One statement takes long: the first ever, or the hour's.
 _STATEMENT_S = 20.0
-# All statements of a batch together. One of them takes long at most: the first ever, or the hour's.
-_BATCH_S = 40.0
 # The longest transaction and a margin, for a server that is slow to end it.
 SETTLED_AFTER: ColumnClause[timedelta] = literal_column("interval '15 minutes'")
 # Not a day of the session's time zone, which may have 23 hours.
@@ -130,16 +130,21 @@ _BATCH = (
 )
 
 
-def roll_up(db: Database, batches: int = 24, *, patience_s: float = 5.0) -> datetime | None:
+def roll_up(
+    db: Database, batches: int = 24, *, patience_s: float = 5.0, seconds: float = _STATEMENT_S
+) -> datetime | None:
     """Roll up at most so many hours, each in a transaction of its own, and return the hour that was reached; None
     where none was due. Safe to be run by several at a time, and to be ended at any moment. Raises DatabaseUnavailable,
-    also where somebody holds a table for longer than `patience_s`; the hours before that stay.
+    also where an hour takes longer than `seconds`, or somebody holds a table for longer than `patience_s`; the hours
+    before that stay.
     """
     reached: datetime | None = None
-    limits = {"b_lock": f"{patience_s}s", "b_statement": f"{_STATEMENT_S}s"}
+    limits = {
+        f"b_{name}": f"{max(1, int(most * 1000))}ms" for name, most in (("lock", patience_s), ("statement", seconds))
+    }
     for _ in range(batches):
         work = [(_LIMITS, limits), *((statement, {}) for statement in _BATCH)]
-        moved = db.run_all(None, *work, answer_s=_BATCH_S)[-1]
+        moved = db.run_all(None, *work, answer_s=seconds + GRACE_S)[-1]
         if not moved:
             break
         reached = moved[0]["until"]

@@ -99,7 +99,7 @@ class Machine(Resources, Posting):
         event = self.deployment.run(Job("sweeper", {}, clock_s=clock_s), lambda _: None)
         assert event is not None
         due = [turn for turn in self.model.active if turn.due]
-        expected = {"dispatched": len(due), "deleted": 0, "broken": [], "unchecked": []}
+        expected = {"dispatched": len(due), "deleted": 0, "broken": [], "unchecked": [], "failed": []}
         if event.returned != expected:
             self._fail(("sweep", f"{event.returned} where {expected} was expected"))
         for turn in due:
