@@ -1,0 +1,79 @@
+import type { Turn } from "../api/types.ts";
+import { ask } from "../strings.ts";
+import { chairPosition, type ShownReply, type ShownTurn } from "./live_turn.ts";
+import { ReplyCard } from "./reply_card.tsx";
+import { Reply } from "./turn_view.tsx";
+import type { NameOf } from "./wording.ts";
+
+interface CouncilProps {
+  shown: ShownTurn;
+  nameOf: NameOf;
+  isNewest: boolean;
+}
+
+/** Mode `council`: the conclusion first, then how the members ranked each other, then their answers. */
+export function CouncilReplies({ shown, nameOf, isNewest }: CouncilProps) {
+  const chair = chairPosition(shown);
+  const members = shown.replies.filter((reply) => reply.position !== chair);
+  const conclusion = shown.replies.find((reply) => reply.position === chair);
+  return (
+    <>
+      {conclusion && <Conclusion shown={shown} chair={conclusion} members={members} nameOf={nameOf} />}
+      <Standings turn={shown.turn} ended={shown.ended} nameOf={nameOf} />
+      <details class="members" open={isNewest}>
+        <summary>{ask.members(members.length)}</summary>
+        {members.map((reply) => (
+          <Reply key={reply.position} reply={reply} nameOf={nameOf} />
+        ))}
+      </details>
+    </>
+  );
+}
+
+function Conclusion(props: { shown: ShownTurn; chair: ShownReply; members: ShownReply[]; nameOf: NameOf }) {
+  const { shown, chair, members, nameOf } = props;
+  const best = chair.reply && chair.reply.status !== "completed" ? bestOf(shown, members) : null;
+  const isReviewing =
+    !shown.ended && chair.state === "waiting" && members.every((reply) => reply.state === "ended");
+  return (
+    <>
+      <ReplyCard reply={chair} name={chair.name ?? nameOf(chair.agentKey)} label={ask.conclusion} />
+      {isReviewing && <p class="small muted">{ask.reviewing}</p>}
+      {best && <ReplyCard reply={best} name={best.name ?? nameOf(best.agentKey)} label={ask.bestAnswer} />}
+    </>
+  );
+}
+
+/** The member's answer that is the output in place of the chair's. */
+function bestOf(shown: ShownTurn, members: ShownReply[]): ShownReply | null {
+  const output = shown.turn?.output;
+  return (output && members.find((reply) => reply.text === output)) || null;
+}
+
+function Standings({ turn, ended, nameOf }: { turn: Turn | null; ended: boolean; nameOf: NameOf }) {
+  if (!ended || turn?.status !== "completed" || !turn.standings) return null;
+  if (turn.standings.length === 0) return <p class="small muted">{ask.noReviews}</p>;
+  return (
+    <table class="standings">
+      <caption class="small muted">{ask.standings}</caption>
+      <thead>
+        <tr>
+          <th scope="col">{ask.place}</th>
+          <th scope="col">{ask.agent}</th>
+          <th scope="col" class="number">
+            {ask.averageRank}
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {turn.standings.map((standing, index) => (
+          <tr key={standing.agent_key}>
+            <td>{index + 1}</td>
+            <td>{nameOf(standing.agent_key)}</td>
+            <td class="number">{standing.average_rank}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
