@@ -13,6 +13,7 @@ from infra_cdk.entries import AUTHORIZER, ENTRIES, JWKS, SWEEPER, Entry
 from infra_cdk.stage_catalog import DEPLOYED, ROOT
 from infra_cdk.stages import DEV, Stage
 from shared.catalog import build
+from shared.console_settings import ConsoleSettings
 from shared.db.address import Address
 from shared.names import Env
 from shared.settings import (
@@ -39,7 +40,7 @@ from tests.infra.template import Template, text
 READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
-        "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
+        "api": (StageSettings, HttpSettings, ConsoleSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
         "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
         "authorizer": (StageSettings, AuthorizerSettings),
         "jwks": (StageSettings, IssuerSettings),
