@@ -81,8 +81,8 @@ export const ask = {
   } as Record<string, [string, string]>,
   fanOut: "Several tagged agents",
   fanOuts: {
-    sequential: "One after the other: each sees the answers before its own",
-    parallel: "At the same time: none sees another answer",
+    sequential: "One after the other, each with the answers before",
+    parallel: "At the same time, each without the others' answers",
   } as Record<string, string>,
   chair: "Chair",
   firstAgent: "The first agent",
@@ -152,7 +152,8 @@ export const ask = {
     cancelled: "This turn was cancelled. Answers that were finished stay.",
     failed: "This turn failed.",
   },
-  details: "Details",
+  cost: "Cost",
+  replyCosts: (who: string, amount: string) => `The answer of ${who} cost ${amount}. Show its calls.`,
   costs: (amount: string) => `This turn cost ${amount}. Show its calls.`,
   platformPays: (amount: string) => `plus ${amount} that the platform pays`,
   showDetails: "Show the calls of this turn",
@@ -189,14 +190,17 @@ export const ask = {
   averageRank: "Average rank",
   place: "Place",
   agent: "Agent",
+  noRanking: "No ranking could be used.",
   noReviews: "Fewer than three members answered, so nobody ranked the answers.",
   plans: {
     tags: (who: string) => `You tagged ${who}.`,
     request: (who: string) => `The request named ${who}.`,
     default: (who: string) => `Nobody was tagged, so ${who} answers as the first agent.`,
     roster: (who: string) => `Every agent is asked, in this order: ${who}.`,
-    council: (who: string, chair: string) =>
-      `${who} answer at the same time and rank each other. ${chair} concludes.`,
+    council: (who: string, chair: string, members: number) =>
+      members < 3
+        ? `Asked: ${who}. Fewer than three members do not rank each other. ${chair} concludes.`
+        : `${who} answer at the same time and rank each other. ${chair} concludes.`,
     routing: (who: string) => `The manager chose ${who} for this message.`,
     fallback: (who: string) => `The manager made no usable choice, so ${who} was asked.`,
   },
@@ -219,6 +223,7 @@ export const ask = {
     summary_text: "The summary's text could not be written by the model. An excerpt takes its place.",
     summary_structure: "Some changes of the summary's lists could not be used.",
   } as Record<string, string>,
+  times: (sentence: string, count: number) => `${sentence} (${count} times)`,
   otherFallback: (component: string) => `A part of the turn (${component}) was replaced.`,
   because: (sentence: string, reason: string) => `${sentence} Reason: ${reason}`,
   /** Why a reply, a turn or a helper failed, by the API's code. */

@@ -175,19 +175,15 @@ function stateOf(problem: Problem, place: Place): Connection {
 /** Wait until somebody has signed in with another token. */
 function anotherToken(used: string | null, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    let stop = () => undefined as undefined;
+    let stop: (() => void) | null = null;
     const done = () => {
-      stop();
+      stop?.();
+      signal.removeEventListener("abort", done);
       resolve();
     };
-    const stopListening = token.subscribe((now) => {
+    stop = token.subscribe((now) => {
       if (now && now !== used) queueMicrotask(done);
     });
-    stop = () => {
-      stopListening();
-      signal.removeEventListener("abort", done);
-      return undefined;
-    };
     signal.addEventListener("abort", done);
   });
 }

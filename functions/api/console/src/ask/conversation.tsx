@@ -12,6 +12,7 @@ import { Composer } from "./composer.tsx";
 import { ConversationHead } from "./conversation_head.tsx";
 import { useAgents } from "./everything.ts";
 import { useAnnouncement, useLiveTurn } from "./following.ts";
+import { clearDraft } from "./kept.ts";
 import { Refusal } from "./refusal.tsx";
 import type { Running } from "./running.ts";
 import { useStick } from "./sticking.ts";
@@ -48,6 +49,7 @@ function Room({ session, agents, changed }: { session: Session; agents: Agent[];
   const isFirst = turns.loaded.value && turns.turns.value.length === 0 && !live.running;
   const send = (message: string) => {
     if (!session.title && isFirst && mayChange) void nameAfter(session, message, changed);
+    clearDraft(session.id);
     live.post(message);
     stick.jump();
   };

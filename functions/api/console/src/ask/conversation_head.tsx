@@ -27,7 +27,7 @@ export function ConversationHead({ session, agents, mayChange, changed }: HeadPr
       {open === "title" ? (
         <TitleForm session={session} close={close} changed={changed} />
       ) : (
-        <div class="row">
+        <div class="row title">
           <h1>{session.title || shell.untitled}</h1>
           {mayChange && (
             <button type="button" class="plain small" onClick={() => setOpen("title")}>

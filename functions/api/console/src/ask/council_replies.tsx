@@ -19,11 +19,13 @@ export function CouncilReplies({ shown, nameOf, isNewest }: CouncilProps) {
   return (
     <>
       {conclusion && <Conclusion shown={shown} chair={conclusion} members={members} nameOf={nameOf} />}
-      <Standings turn={shown.turn} ended={shown.ended} nameOf={nameOf} />
+      {shown.ended && shown.turn?.status === "completed" && (
+        <Standings turn={shown.turn} answers={members.filter(hasAnswered).length} nameOf={nameOf} />
+      )}
       <details class="members" open={isNewest}>
         <summary>{ask.members(members.length)}</summary>
         {members.map((reply) => (
-          <Reply key={reply.position} reply={reply} nameOf={nameOf} />
+          <Reply key={reply.position} turnId={shown.turn?.id} reply={reply} nameOf={nameOf} />
         ))}
       </details>
     </>
@@ -37,9 +39,21 @@ function Conclusion(props: { shown: ShownTurn; chair: ShownReply; members: Shown
     !shown.ended && chair.state === "waiting" && members.every((reply) => reply.state === "ended");
   return (
     <>
-      <ReplyCard reply={chair} name={chair.name ?? nameOf(chair.agentKey)} label={ask.conclusion} />
+      <ReplyCard
+        turnId={shown.turn?.id}
+        reply={chair}
+        name={chair.name ?? nameOf(chair.agentKey)}
+        label={ask.conclusion}
+      />
       {isReviewing && <p class="small muted">{ask.reviewing}</p>}
-      {best && <ReplyCard reply={best} name={best.name ?? nameOf(best.agentKey)} label={ask.bestAnswer} />}
+      {best && (
+        <ReplyCard
+          turnId={shown.turn?.id}
+          reply={best}
+          name={best.name ?? nameOf(best.agentKey)}
+          label={ask.bestAnswer}
+        />
+      )}
     </>
   );
 }
@@ -50,9 +64,15 @@ function bestOf(shown: ShownTurn, members: ShownReply[]): ShownReply | null {
   return (output && members.find((reply) => reply.text === output)) || null;
 }
 
-function Standings({ turn, ended, nameOf }: { turn: Turn | null; ended: boolean; nameOf: NameOf }) {
-  if (!ended || turn?.status !== "completed" || !turn.standings) return null;
-  if (turn.standings.length === 0) return <p class="small muted">{ask.noReviews}</p>;
+function hasAnswered(reply: ShownReply): boolean {
+  return reply.reply?.status === "completed";
+}
+
+function Standings({ turn, answers, nameOf }: { turn: Turn; answers: number; nameOf: NameOf }) {
+  if (!turn.standings) return null;
+  if (turn.standings.length === 0) {
+    return <p class="small muted">{answers < 3 ? ask.noReviews : ask.noRanking}</p>;
+  }
   return (
     <table class="standings">
       <caption class="small muted">{ask.standings}</caption>

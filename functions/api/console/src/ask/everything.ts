@@ -4,10 +4,12 @@ import { type Loaded, useLoaded } from "../api/loading.ts";
 import type { Agent, Council, Page } from "../api/types.ts";
 
 export function useAgents(): Loaded<Agent[]> {
-  return useLoaded(
-    () => allOf((cursor) => ok(api.GET("/api/v1/agents", { params: { query: { limit: 100, cursor } } }))),
-    [],
-  );
+  return useLoaded(async () => {
+    const agents = await allOf((cursor) =>
+      ok(api.GET("/api/v1/agents", { params: { query: { limit: 100, cursor } } })),
+    );
+    return agents.sort((one, other) => one.name.localeCompare(other.name));
+  }, []);
 }
 
 export function useCouncils(): Loaded<Council[]> {

@@ -9,7 +9,7 @@ export interface Pending {
   turn: NewTurn;
 }
 
-/** It grows when a draft is given back, so that the box shows it. */
+/** It grows when a draft changes elsewhere than in the box, so that the box shows it. */
 export const draftsVersion = signal(0);
 
 /** `room` is a session's id, or `new`. */
@@ -19,6 +19,12 @@ export function draftOf(room: string): string {
 
 export function keepDraft(room: string, text: string): void {
   put(place("draft", room), text || null);
+}
+
+/** Empty the box, because its message is on its way. */
+export function clearDraft(room: string): void {
+  keepDraft(room, "");
+  draftsVersion.value += 1;
 }
 
 /** Put a refused message back, before what was typed since. */

@@ -1,9 +1,10 @@
 /** Turns that run, by session. They go on while other pages are shown. */
-import { type Signal, signal } from "@preact/signals";
+import { effect, type Signal, signal } from "@preact/signals";
 import { problemFrom } from "../api/loading.ts";
 import type { Problem } from "../api/problem.ts";
 import { followTurn, type NewTurn, postTurn, type TurnEvent } from "../api/turn_events.ts";
 import type { Turn } from "../api/types.ts";
+import { me } from "../signing_in/session.ts";
 import { giveBack, keepPending } from "./kept.ts";
 import { afterAll, type ShownTurn, sent, stored } from "./live_turn.ts";
 
@@ -18,6 +19,14 @@ export interface Running {
 export const running = signal<ReadonlyMap<string, Running>>(new Map());
 /** Why the last message of a session was refused. */
 export const refusals = signal<ReadonlyMap<string, Problem>>(new Map());
+
+// Nobody sees the turns of the person before.
+effect(() => {
+  if (me.value) return;
+  for (const own of running.peek().values()) own.stop();
+  running.value = new Map();
+  refusals.value = new Map();
+});
 
 /** Post a message. It is kept until the turn is accepted, so that a reload posts it again under the same key. */
 export function post(sessionId: string, turn: NewTurn, key: string = crypto.randomUUID()): void {

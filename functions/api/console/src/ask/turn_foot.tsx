@@ -2,7 +2,7 @@ import { usd } from "../parts/money.ts";
 import { href } from "../router.ts";
 import { ask } from "../strings.ts";
 import type { ShownTurn } from "./live_turn.ts";
-import { fallbackWords } from "./wording.ts";
+import { fallbackLines } from "./wording.ts";
 
 /** What a turn cost, and what stood in for a model's answer. */
 export function TurnFoot({ shown }: { shown: ShownTurn }) {
@@ -13,8 +13,8 @@ export function TurnFoot({ shown }: { shown: ShownTurn }) {
     <footer class="stack foot small muted">
       {ended && turn.fallbacks.length > 0 && (
         <ul class="fallbacks">
-          {turn.fallbacks.map((fallback, index) => (
-            <li key={index}>{fallbackWords(fallback)}</li>
+          {fallbackLines(turn.fallbacks).map((line) => (
+            <li key={line}>{line}</li>
           ))}
         </ul>
       )}
@@ -36,6 +36,7 @@ function Costs({
   const isHelped = /[1-9]/.test(turn.platform_cost_usd);
   return (
     <>
+      <span>{ask.cost}</span>
       <a href={address} aria-label={ask.costs(amount)}>
         {amount}
       </a>

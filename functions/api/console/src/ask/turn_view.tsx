@@ -33,7 +33,9 @@ export function TurnView({ shown, nameOf, isNewest, sessionId, problem }: TurnPr
       {isCouncil ? (
         <CouncilReplies shown={shown} nameOf={nameOf} isNewest={isNewest} />
       ) : (
-        shown.replies.map((reply) => <Reply key={reply.position} reply={reply} nameOf={nameOf} />)
+        shown.replies.map((reply) => (
+          <Reply key={reply.position} turnId={shown.turn?.id} reply={reply} nameOf={nameOf} />
+        ))
       )}
       <Ending shown={shown} />
       {problem && (
@@ -49,9 +51,10 @@ export function TurnView({ shown, nameOf, isNewest, sessionId, problem }: TurnPr
 }
 
 /** A reply that is drawn again only when it changes. */
-export function Reply({ reply, nameOf }: { reply: ShownReply; nameOf: NameOf }) {
+export function Reply(props: { turnId: string | undefined; reply: ShownReply; nameOf: NameOf }) {
+  const { turnId, reply, nameOf } = props;
   const name = reply.name ?? nameOf(reply.agentKey);
-  return useMemo(() => <ReplyCard reply={reply} name={name} />, [reply, name]);
+  return useMemo(() => <ReplyCard turnId={turnId} reply={reply} name={name} />, [turnId, reply, name]);
 }
 
 /** The user's message stays the text that it is. */

@@ -17,7 +17,10 @@ export function planWords(shown: ShownTurn, nameOf: NameOf): string {
   if (!shown.plan) return "";
   const { source, selected_agent_keys: keys } = shown.plan;
   const names = keys.map((key, position) => shown.replies[position]?.name ?? nameOf(key));
-  if (chairPosition(shown) !== null) return ask.plans.council(listed(names.slice(0, -1)), names.at(-1) ?? "");
+  if (chairPosition(shown) !== null) {
+    const [members, chair] = [names.slice(0, -1), names.at(-1) ?? ""];
+    return ask.plans.council(listed(members), chair, members.length);
+  }
   return ask.plans[source](listed(names));
 }
 
@@ -36,6 +39,13 @@ export function codeWords(code: string, detail = ""): string {
 export function fallbackWords(fallback: Fallback): string {
   const sentence = ask.fallbacks[fallback.component] ?? ask.otherFallback(fallback.component);
   return ask.because(sentence, codeWords(fallback.reason));
+}
+
+/** Each kind of fallback once. */
+export function fallbackLines(fallbacks: readonly Fallback[]): string[] {
+  const counts = new Map<string, number>();
+  for (const words of fallbacks.map(fallbackWords)) counts.set(words, (counts.get(words) ?? 0) + 1);
+  return [...counts].map(([words, count]) => (count > 1 ? ask.times(words, count) : words));
 }
 
 /** The state of a reply in one word. */
