@@ -13,6 +13,7 @@ import { ask } from "../strings.ts";
 import { Composer } from "./composer.tsx";
 import { useAgents, useCouncils } from "./everything.ts";
 import { keepDraft, keepPending } from "./kept.ts";
+import { Option } from "./option.tsx";
 import { defaultRoster, fieldsOf, type Roster, rosterOf } from "./roster.ts";
 import { RosterFields } from "./roster_fields.tsx";
 import { titleOf } from "./title.ts";
@@ -95,27 +96,24 @@ function Councils(props: {
       <legend>{ask.whoAnswers}</legend>
       <div class="options">
         {props.councils.map((council) => (
-          <label key={council.key} class={`option ${props.chosen?.key === council.key ? "chosen" : ""}`}>
-            <input
-              type="radio"
-              name={group}
-              checked={props.chosen?.key === council.key}
-              onChange={() => props.choose(council)}
-            />
-            <span>
-              <strong>{council.name}</strong>
-              <span class="small muted">{ask.modes[council.mode]?.[1]}</span>
-              <Faces council={council} agents={props.agents} />
-            </span>
-          </label>
+          <Option
+            key={council.key}
+            group={group}
+            checked={props.chosen?.key === council.key}
+            choose={() => props.choose(council)}
+            name={council.name}
+            text={ask.modes[council.mode]?.[1]}
+          >
+            <Faces council={council} agents={props.agents} />
+          </Option>
         ))}
-        <label class={`option ${props.chosen ? "" : "chosen"}`}>
-          <input type="radio" name={group} checked={!props.chosen} onChange={() => props.choose(null)} />
-          <span>
-            <strong>{ask.ownChoice}</strong>
-            <span class="small muted">{ask.ownChoiceIntro}</span>
-          </span>
-        </label>
+        <Option
+          group={group}
+          checked={!props.chosen}
+          choose={() => props.choose(null)}
+          name={ask.ownChoice}
+          text={ask.ownChoiceIntro}
+        />
       </div>
     </fieldset>
   );

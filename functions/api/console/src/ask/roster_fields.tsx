@@ -2,6 +2,7 @@ import { useId } from "preact/hooks";
 import type { Agent, Mode } from "../api/types.ts";
 import { Initials } from "../parts/initials.tsx";
 import { ask } from "../strings.ts";
+import { Option } from "./option.tsx";
 import { asksTagged, MODES, type Roster, toggled } from "./roster.ts";
 
 interface Fields {
@@ -75,18 +76,14 @@ function ModeFields({ roster, change }: Omit<Fields, "agents">) {
       <legend>{ask.mode}</legend>
       <div class="options">
         {MODES.map((mode: Mode) => (
-          <label key={mode} class={`option ${roster.mode === mode ? "chosen" : ""}`}>
-            <input
-              type="radio"
-              name={group}
-              checked={roster.mode === mode}
-              onChange={() => change({ ...roster, mode })}
-            />
-            <span>
-              <strong>{ask.modes[mode]?.[0]}</strong>
-              <span class="small muted">{ask.modes[mode]?.[1]}</span>
-            </span>
-          </label>
+          <Option
+            key={mode}
+            group={group}
+            checked={roster.mode === mode}
+            choose={() => change({ ...roster, mode })}
+            name={ask.modes[mode]?.[0] ?? mode}
+            text={ask.modes[mode]?.[1]}
+          />
         ))}
       </div>
     </fieldset>
