@@ -76,7 +76,7 @@ export function Composer({ room, agents, blocked, send }: ComposerProps) {
         }}
       />
       <div class="row spread">
-        <p id={hint} class="small muted">
+        <p id={hint} class={`small muted ${blocked ? "" : "hint"}`}>
           {blocked ?? ask.hint}
         </p>
         {count > NEAR && (

@@ -1,7 +1,9 @@
+import { useEffect, useRef } from "preact/hooks";
 import type { Turn } from "../api/types.ts";
 import { ask } from "../strings.ts";
 import { chairPosition, type ShownReply, type ShownTurn } from "./live_turn.ts";
 import { ReplyCard } from "./reply_card.tsx";
+import { showFollower } from "./sticking.ts";
 import { Reply } from "./turn_view.tsx";
 import type { NameOf } from "./wording.ts";
 
@@ -35,10 +37,15 @@ export function CouncilReplies({ shown, nameOf, isNewest }: CouncilProps) {
 function Conclusion(props: { shown: ShownTurn; chair: ShownReply; members: ShownReply[]; nameOf: NameOf }) {
   const { shown, chair, members, nameOf } = props;
   const best = chair.reply && chair.reply.status !== "completed" ? bestOf(shown, members) : null;
+  const place = useRef<HTMLDivElement>(null);
+  const isLive = !shown.ended && chair.state === "writing";
+  useEffect(() => {
+    if (isLive) showFollower(place.current);
+  }, [isLive]);
   const isReviewing =
     !shown.ended && chair.state === "waiting" && members.every((reply) => reply.state === "ended");
   return (
-    <>
+    <div ref={place} class="stack">
       <ReplyCard
         turnId={shown.turn?.id}
         reply={chair}
@@ -54,7 +61,7 @@ function Conclusion(props: { shown: ShownTurn; chair: ShownReply; members: Shown
           label={ask.bestAnswer}
         />
       )}
-    </>
+    </div>
   );
 }
 

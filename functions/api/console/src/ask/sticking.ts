@@ -24,10 +24,9 @@ export function useStick(content: RefObject<HTMLElement | null>, ready: boolean)
     if (!inside || !room) return;
     let top = room.scrollTop;
     const scrolled = () => {
-      const isNear = room.scrollHeight - room.scrollTop - room.clientHeight < NEAR_PX;
       // Growing text moves the end away without a move of the reader.
       if (room.scrollTop < top - 1) sticks.current = false;
-      if (isNear) sticks.current = true;
+      if (isAtEnd(room)) sticks.current = true;
       top = room.scrollTop;
       setAway(!sticks.current);
     };
@@ -45,6 +44,18 @@ export function useStick(content: RefObject<HTMLElement | null>, ready: boolean)
     if (ready) jump();
   }, [ready]);
   return { isAway, jump };
+}
+
+/** Bring an element that is above into view, if the reader follows the newest text. */
+export function showFollower(element: HTMLElement | null): void {
+  const room = roomOf(element);
+  if (!element || !room || !isAtEnd(room)) return;
+  const above = element.getBoundingClientRect().top - room.getBoundingClientRect().top - NEAR_PX;
+  if (above < 0) room.scrollBy({ top: above });
+}
+
+function isAtEnd(room: HTMLElement): boolean {
+  return room.scrollHeight - room.scrollTop - room.clientHeight < NEAR_PX;
 }
 
 /** The element that scrolls. */
