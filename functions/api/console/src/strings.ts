@@ -11,6 +11,7 @@ export const shell = {
   untitled: "Untitled conversation",
   more: "Show more",
   navigation: "Console",
+  sidebar: "Sidebar",
   usage: "Usage",
   agents: "Agents",
   councils: "Councils",
