@@ -11,7 +11,8 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
       failed: false,
     });
     useEffect(() => {
-      if (found) return;
+      // Another place may have loaded it since this one was drawn.
+      if (page.Page) return;
       load().then(
         (Page) => {
           found = Page;
