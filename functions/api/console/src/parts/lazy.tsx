@@ -11,7 +11,7 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
       failed: false,
     });
     useEffect(() => {
-      // Another place may have loaded it since this one was drawn.
+      // The browser loads a module once, however often it is asked for.
       if (page.Page) return;
       load().then(
         (Page) => {
