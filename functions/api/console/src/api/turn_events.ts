@@ -123,8 +123,7 @@ async function* told(response: Response, place: Place): AsyncGenerator<TurnEvent
     if (event.id !== null) place.lastId = event.id;
     if (event.name === "retry") place.pauseMs = Number(event.data) || FIRST_PAUSE_MS;
     if (event.name === "error") throw failed(event.data);
-    if (event.name === "turn.handed_over") return;
-    // Later releases may tell more.
+    // After `turn.handed_over` the stream ends. Later releases may tell more.
     if (!TOLD.has(event.name)) continue;
     const read = { name: event.name, data: JSON.parse(event.data) } as TurnEvent;
     if (read.name === "turn") place.turnId = read.data.id;

@@ -7,7 +7,6 @@ const NAMED: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', a
 
 /** The tokens of a text. A text that cannot be read is one token, which shows it as it is. */
 export function tokensOf(text: string): Token[] {
-  if (isDeep(text)) return [asText(text)];
   try {
     return lexer(text, { gfm: true, breaks: true }).map((token) =>
       depthOf(token) > DEEPEST ? asText(token.raw) : token,
@@ -29,11 +28,6 @@ export function plainText(text: string): string {
 
 function asText(raw: string): Token {
   return { type: "text", raw, text: raw };
-}
-
-/** Whether a line opens so many quotations that reading them would take long. */
-function isDeep(text: string): boolean {
-  return new RegExp(`^(?:[ \\t]*>){${DEEPEST},}`, "m").test(text);
 }
 
 function depthOf(token: Token, depth = 0): number {
