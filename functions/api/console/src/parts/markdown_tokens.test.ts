@@ -49,3 +49,16 @@ test("a text with too many levels stays text", () => {
   }
   assert.deepEqual(kinds(tokensOf("> > x")), ["blockquote", "blockquote", "paragraph", "text"]);
 });
+
+test("a paragraph with too many marks stays text, and a code block with as many does not", () => {
+  const dense = "__a".repeat(2_000);
+  assert.deepEqual(
+    tokensOf(dense).map((token) => [token.type, token.raw]),
+    [["text", dense]],
+  );
+  const code = `Some *words*.\n\n\`\`\`\n${dense}\n\`\`\``;
+  assert.deepEqual(
+    tokensOf(code).map((token) => token.type),
+    ["paragraph", "space", "code"],
+  );
+});
