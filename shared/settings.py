@@ -7,9 +7,9 @@ use for it, and the functions that serve tenants never get the address at which 
 import os
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ConfigurationError
 
@@ -26,6 +26,10 @@ def _is_the_operators(role: str) -> str:
     return role
 
 
+# An address to which the console's page goes. Its origin becomes part of a header.
+WebAddress = Annotated[
+    str, Field(pattern=r"^(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:[0-9]{1,5})?(/[\x21-\x7e]*)?$")
+]
 OperatorRole = Annotated[str, AfterValidator(_is_the_operators)]
 
 
@@ -41,6 +45,32 @@ class HttpSettings(Environment):
 
     operator_role: OperatorRole = "pantheon:operator"
     cors_origins: str = ""
+
+
+class ConsoleSettings(Environment):
+    """How the console signs users in: as the client `console_client_id` of the issuer, with PKCE. Without a client, the
+    console takes a token from the link that is printed locally. An endpoint that is not given is the issuer's, as its
+    discovery document says. The page reaches no other origins than these, so an endpoint at another origin must be
+    given."""
+
+    console_issuer: WebAddress | None = None
+    console_client_id: Annotated[str | None, Field(pattern=r"^[\x21-\x7e]+$")] = None
+    console_scope: str = "openid email"
+    console_authorization_endpoint: WebAddress | None = None
+    console_token_endpoint: WebAddress | None = None
+    console_end_session_endpoint: WebAddress | None = None
+
+    @model_validator(mode="after")
+    def _names_both(self) -> Self:
+        if (self.console_issuer is None) != (self.console_client_id is None):
+            raise ValueError("PANTHEON_CONSOLE_ISSUER and PANTHEON_CONSOLE_CLIENT_ID go together")
+        return self
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins that the page fetches from, each once."""
+        fetched = (self.console_issuer, self.console_token_endpoint)
+        return list(dict.fromkeys("/".join(address.split("/")[:3]) for address in fetched if address))
 
 
 class IssuerSettings(Environment):
@@ -191,6 +221,12 @@ def catalog_settings() -> CatalogSettings:
 def http_settings() -> HttpSettings:
     """The same for functions that answer HTTP."""
     return _read(HttpSettings)
+
+
+@cache
+def console_settings() -> ConsoleSettings:
+    """The same for the function that serves the console."""
+    return _read(ConsoleSettings)
 
 
 @cache

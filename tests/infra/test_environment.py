@@ -19,6 +19,7 @@ from shared.settings import (
     AuthorizerSettings,
     BudgetSettings,
     CatalogSettings,
+    ConsoleSettings,
     Environment,
     HttpSettings,
     InvocationLogSettings,
@@ -39,7 +40,7 @@ from tests.infra.template import Template, text
 READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
-        "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
+        "api": (StageSettings, HttpSettings, ConsoleSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
         "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
         "authorizer": (StageSettings, AuthorizerSettings),
         "jwks": (StageSettings, IssuerSettings),

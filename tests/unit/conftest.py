@@ -24,6 +24,7 @@ from shared.names import Env
 from shared.settings import (
     authorizer_settings,
     budget_settings,
+    console_settings,
     http_settings,
     invocation_log_settings,
     issuer_settings,
@@ -47,6 +48,7 @@ _CACHES = (
     settings,
     authorizer_settings,
     budget_settings,
+    console_settings,
     http_settings,
     issuer_settings,
     operations_settings,
