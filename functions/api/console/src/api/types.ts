@@ -4,8 +4,11 @@ import type { components } from "./schema.d.ts";
 type Schemas = components["schemas"];
 
 export type Agent = Schemas["AgentView"];
+export type AgentVersion = Schemas["AgentVersionView"];
+export type ApiKey = Schemas["ApiKeyView"];
 export type Audit = Schemas["AuditView"];
 export type Council = Schemas["CouncilView"];
+export type Health = Schemas["HealthView"];
 export type Me = Schemas["MeView"];
 export type Mode = NonNullable<Schemas["NewSession"]["mode"]>;
 export type Model = Schemas["ModelView"];
