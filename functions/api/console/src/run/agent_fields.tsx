@@ -1,8 +1,8 @@
 import type { Agent, Model } from "../api/types.ts";
 import { Field } from "../parts/field.tsx";
-import { usd } from "../parts/money.ts";
 import { run } from "../strings.ts";
 import { type AgentDraft, bytesOf, grouped, PROMPT_BYTES } from "./agent_draft.ts";
+import { price as priceOf } from "./amounts.ts";
 import type { Editor } from "./editor.ts";
 import { Identity } from "./identity.tsx";
 
@@ -73,7 +73,7 @@ function Prompt({ editor }: { editor: Editor<Agent, AgentDraft> }) {
 function ModelField({ editor, models }: Props) {
   const { model_alias } = editor.draft;
   const model = models.find((one) => one.alias === model_alias);
-  const price = model && run.agents.price(usd(model.rates.input), usd(model.rates.output));
+  const price = model && run.agents.price(priceOf(model.rates.input), priceOf(model.rates.output));
   return (
     <Field
       label={run.agents.model}
@@ -96,7 +96,7 @@ function ModelField({ editor, models }: Props) {
           {!model && <option value={model_alias}>{model_alias}</option>}
           {models.map((one) => (
             <option key={one.alias} value={one.alias}>
-              {`${one.alias} · ${usd(one.rates.input)} / ${usd(one.rates.output)}`}
+              {`${one.alias} · ${priceOf(one.rates.input)} / ${priceOf(one.rates.output)}`}
             </option>
           ))}
         </select>

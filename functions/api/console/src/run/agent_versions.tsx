@@ -63,7 +63,7 @@ export function AgentVersions(props: { agent: Agent; restore?: (old: Agent) => P
       )}
       {old && restore && (
         <Confirm
-          title={`${words.restoreOf(old.version)}?`}
+          title={words.restoreTitle(old.version)}
           text={words.restoreText(old.version)}
           action={words.restore}
           act={() => restore(old)}
@@ -105,7 +105,7 @@ function VersionTable(props: {
                 {one.version === agent.version ? (
                   <span class="tag good">{words.current}</span>
                 ) : (
-                  <>
+                  <div class="acts">
                     <button
                       type="button"
                       class="small"
@@ -124,7 +124,7 @@ function VersionTable(props: {
                         {words.restore}
                       </button>
                     )}
-                  </>
+                  </div>
                 )}
               </td>
             </tr>

@@ -2,10 +2,10 @@ import { useLoaded } from "../api/loading.ts";
 import type { Model } from "../api/types.ts";
 import { ErrorNote } from "../parts/error_note.tsx";
 import { Loading } from "../parts/lazy.tsx";
-import { usd } from "../parts/money.ts";
 import { href } from "../router.ts";
 import { run } from "../strings.ts";
 import { grouped } from "./agent_draft.ts";
+import { price } from "./amounts.ts";
 import { loadModels } from "./roster_api.ts";
 import "./run.css";
 
@@ -29,11 +29,12 @@ export function ModelsPage() {
 
 function ModelTable({ models }: { models: readonly Model[] }) {
   const words = run.models;
-  const texts = [words.alias, words.provider, words.fallback];
-  const numbers = [words.window, words.cap, words.timeout, ...rateNames()];
+  const texts = [words.alias, words.provider];
+  const rates = [words.input, words.output, words.reasoning, words.cacheRead, words.cacheWrite];
+  const numbers = [words.window, words.cap, words.timeout, ...rates];
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: It scrolls.
-    <section class="scroll card flush" tabIndex={0} aria-label={words.table}>
+    <section class="scroll card flush tight" tabIndex={0} aria-label={words.table}>
       <table>
         <caption class="hidden">{words.table}</caption>
         <thead>
@@ -63,37 +64,27 @@ function ModelTable({ models }: { models: readonly Model[] }) {
 function ModelRow({ model }: { model: Model }) {
   const words = run.models;
   const { rates } = model;
-  const prices = [
-    rates.input,
-    rates.output,
-    rates.reasoning,
-    rates.cache_read,
-    rates.cache_write,
-    rates.cache_write_1h,
-  ];
   return (
     <tr>
       <th scope="row">
         <a href={href("usage/calls", { model_alias: model.alias })}>{model.alias}</a>
+        {model.fallback_alias && <span class="sub">{words.fallsBack(model.fallback_alias)}</span>}
       </th>
       <td>
         {model.model_id}
         <span class="sub">{model.provider}</span>
       </td>
-      <td>{model.fallback_alias ?? words.none}</td>
       <td class="number">{grouped(model.context_window)}</td>
       <td class="number">{grouped(model.max_output_tokens)}</td>
       <td class="number">{words.seconds(grouped(model.max_call_s))}</td>
-      {prices.map((price, index) => (
-        <td key={index} class="number">
-          {price ? usd(price) : "—"}
-        </td>
-      ))}
+      <td class="number">{price(rates.input)}</td>
+      <td class="number">{price(rates.output)}</td>
+      <td class="number">{price(rates.reasoning)}</td>
+      <td class="number">{price(rates.cache_read)}</td>
+      <td class="number">
+        {price(rates.cache_write)}
+        {rates.cache_write_1h && <span class="sub">{words.hour(price(rates.cache_write_1h))}</span>}
+      </td>
     </tr>
   );
-}
-
-function rateNames(): string[] {
-  const words = run.models;
-  return [words.input, words.output, words.reasoning, words.cacheRead, words.cacheWrite, words.cacheHour];
 }
