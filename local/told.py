@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Final
 
 from shared.catalog import Catalog
+from shared.console_settings import ConsoleSettings
 from shared.names import Env
 from shared.settings import (
     AuthorizerSettings,
     BudgetSettings,
-    ConsoleSettings,
     Environment,
     HttpSettings,
     OperationsSettings,

@@ -13,8 +13,9 @@ from functions.api.console_policy import policy_headers
 from functions.http import base_path
 from functions.problems import problem_response
 from functions.strict_route import StrictRoute
+from shared.console_settings import console_settings
 from shared.names import VERSION
-from shared.settings import console_settings, stage_settings
+from shared.settings import stage_settings
 
 router = APIRouter(route_class=StrictRoute)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from shared.settings import ConsoleSettings
+from shared.console_settings import ConsoleSettings
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

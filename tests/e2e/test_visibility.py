@@ -29,6 +29,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = {
     "GET turns/{turn_id}": _SEEN,
     "GET turns/{turn_id}/events": _SEEN,
     "GET turns/{turn_id}/audit": _SEEN,
+    "GET turns/{turn_id}/calls": _SEEN,
     "POST sessions/{session_id}/turns": {
         "private": (201, 404, 201, 404, 404, 201, 404),
         "tenant": (201, 201, 201, 404, 201, 201, 201),

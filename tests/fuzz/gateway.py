@@ -25,6 +25,7 @@ WORDS = (
     *(
         "/turns",
         "/audit",
+        "/calls",
         "/cancel",
         "/summaries",
         "/archive",

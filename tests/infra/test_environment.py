@@ -13,13 +13,13 @@ from infra_cdk.entries import AUTHORIZER, ENTRIES, JWKS, SWEEPER, Entry
 from infra_cdk.stage_catalog import DEPLOYED, ROOT
 from infra_cdk.stages import DEV, Stage
 from shared.catalog import build
+from shared.console_settings import ConsoleSettings
 from shared.db.address import Address
 from shared.names import Env
 from shared.settings import (
     AuthorizerSettings,
     BudgetSettings,
     CatalogSettings,
-    ConsoleSettings,
     Environment,
     HttpSettings,
     InvocationLogSettings,

@@ -9,9 +9,9 @@ import pytest
 from functions.api import console_pages
 from functions.api.console_files import read_files
 from local.gateway.worker import LambdaContext
+from shared.console_settings import console_settings
 from shared.errors import ConfigurationError
 from shared.names import VERSION, Env
-from shared.settings import console_settings
 from tests.unit.gateway import Handler, body_of, problem_of, request
 
 PAGE, SCRIPT, ICON = "<!doctype html><title>Pantheon</title>", "export const price = '1 €';", "<svg/>"

@@ -79,7 +79,8 @@ def coding(result: dict[str, Any], method: str, path: str, accepted: str) -> str
     """How the gateway encodes this result, whose body the client reads in full."""
     response = ask(FakePool(InvocationResult("succeeded", result)), method, path, accepted=accepted)
     assert response.text == result["body"]
-    return response.headers.get("content-encoding")
+    chosen: str | None = response.headers.get("content-encoding")
+    return chosen
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "deflate, gzip;q=0.5, br", "br,GZIP ; q=1.0"])
