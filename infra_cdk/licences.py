@@ -1,6 +1,7 @@
 """Say under which licence each package of the bundle is, and which licences may go to Lambda."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageMetadata
 from pathlib import Path
@@ -161,8 +162,13 @@ def texts(info: Path) -> list[Path]:
 
 
 def holders(info: Path) -> list[str]:
-    """Return the lines on copyright of a `.dist-info` folder's files, each once and without people's addresses."""
-    lines = [" ".join(line.split()) for path in texts(info) for line in path.read_text(errors="replace").splitlines()]
+    """Return the lines on copyright of a `.dist-info` folder's files."""
+    return holders_in(line for path in texts(info) for line in path.read_text(errors="replace").splitlines())
+
+
+def holders_in(lines: Iterable[str]) -> list[str]:
+    """Return the lines on copyright, each once and without people's addresses."""
+    joined = [" ".join(line.split()) for line in lines]
     return list(
-        dict.fromkeys(_ADDRESS.sub("", line) for line in lines if _COPYRIGHT.match(line) and _NO_HOLDER not in line)
+        dict.fromkeys(_ADDRESS.sub("", line) for line in joined if _COPYRIGHT.match(line) and _NO_HOLDER not in line)
     )

@@ -9,7 +9,8 @@ from infra_cdk.licences import CONDITIONS, UnknownLicence, conditions
 _HEAD: Final = """\
 Pantheon is licensed under the Apache License 2.0, whose text is in LICENSE.
 
-These packages go to Lambda with it. Each has the text of its licence in its folder NAME-VERSION.dist-info of the layer.
+These packages go to Lambda with it. A Python package has the text of its licence in its folder NAME-VERSION.dist-info
+of the layer. The console's packages in JavaScript have theirs in functions/api/console/dist/licences.txt.
 A wheel can contain libraries, which are named below it by licence; functions/sbom.cdx.json has their versions and
 hashes. `make sbom` writes both files.
 """

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from infra_cdk import licences, notice, sbom
+from infra_cdk import console_packages, licences, notice, sbom
 from infra_cdk.licences import UnknownLicence, conditions
 from infra_cdk.sbom import StaleBundle
 
@@ -75,7 +75,16 @@ def test_the_committed_sbom_has_the_locked_packages_with_their_hashes() -> None:
         (part["name"], part["version"], tuple(hashed["content"] for hashed in part["hashes"]))
         for part in COMMITTED["components"]
     }
-    assert found == set(sbom._locked())
+    console = {(package.name, package.version, (package.sha512,)) for package in console_packages.packages()}
+    assert found == set(sbom._locked()) | console
+
+
+def test_a_package_of_the_console_is_refused_without_the_text_of_its_licence() -> None:
+    preact = next(package for package in console_packages.packages() if package.name == "preact")
+    texts = (console_packages.SOURCE / "dist" / console_packages.TEXTS).read_text()
+    assert preact.component(texts)["copyright"] == "Copyright (c) 2015-present Jason Miller"
+    with pytest.raises(UnknownLicence, match="preact"):
+        preact.component(texts.replace(preact.title, "another"))
 
 
 def test_the_committed_notice_is_made_from_the_committed_sbom() -> None:
@@ -121,7 +130,7 @@ def test_notice_refuses_a_licence_that_is_on_no_list() -> None:
 
 def test_document_describes_packages_and_their_libraries(bundle: Path) -> None:
     made = sbom.document(bundle)
-    driver, web = made["components"]
+    driver, web = [part for part in made["components"] if part["purl"].startswith("pkg:pypi/")]
     assert (driver["purl"], web["purl"]) == ("pkg:pypi/driver@2.0", "pkg:pypi/web@1.0")
     assert [said["value"] for said in web["properties"]] == ["dependencies", "verification"]
     assert web["copyright"] == "Copyright (c) 2026 Ada"

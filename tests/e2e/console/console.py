@@ -38,7 +38,7 @@ class Console:
     def sign_in(self, token: str) -> None:
         """Open the link that `pantheon run` prints."""
         self.page.goto(f"{self.url}/console/#token={token}")
-        expect(self.navigation("Usage")).to_be_attached()
+        expect(self.page.get_by_role("link", name="Usage", exact=True, include_hidden=True)).to_be_attached()
 
     def navigation(self, name: str) -> Locator:
         return self.page.get_by_role("link", name=name, exact=True)

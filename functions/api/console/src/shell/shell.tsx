@@ -12,7 +12,7 @@ import { SessionList } from "./session_list.tsx";
 export function Shell({ children }: { children: ComponentChildren }) {
   const [open, setOpen] = useState(false);
   const main = useRef<HTMLElement>(null);
-  const address = location.hash;
+  const address = route.value;
   useEffect(() => setOpen(false), [address]);
   useEffect(() => {
     const close = (event: KeyboardEvent) => event.key === "Escape" && setOpen(false);

@@ -26,6 +26,10 @@ export const failure = signal<string | null>(null);
 /** Take the token from the address or the issuer, and find out whose it is. */
 export async function begin(): Promise<void> {
   takeFromAddress();
+  // The link may be opened in a tab that shows the console already.
+  addEventListener("hashchange", () => {
+    if (takeFromAddress()) void signInBy(token.value ?? "");
+  });
   try {
     config.value = (await (await fetch(`${base}/console/config.json`)).json()) as Config;
     if (new URLSearchParams(location.search).has("state")) await completeSignIn();
@@ -96,11 +100,13 @@ async function completeSignIn(): Promise<void> {
   keep(given);
 }
 
-function takeFromAddress(): void {
+/** Whether the address had a token. */
+function takeFromAddress(): boolean {
   const given = /^#token=([^&]+)/.exec(location.hash)?.[1];
-  if (given === undefined) return;
+  if (given === undefined) return false;
   replace(`${location.pathname}#/`);
   keep(decodeURIComponent(given));
+  return true;
 }
 
 function issuerOf(found: Config | null): Config & { issuer: string; client_id: string } {
