@@ -159,7 +159,6 @@ export const run = {
     firstText:
       "Your tenant has no agent, so nobody can answer. Begin with one of these and change what you like.",
     firstMember: "Your tenant has no agent yet. An admin of your tenant can make one.",
-    templateHint: "Uses the first model",
     templates: [
       {
         key: "writer",
@@ -167,7 +166,6 @@ export const run = {
         about: "Turns a request into clear, finished text.",
         prompt:
           "You write clear text for busy readers.\nAnswer with the text itself. Use short sentences and at most three paragraphs.\nDo not explain how you wrote it.",
-        temperature: "0.7",
       },
       {
         key: "researcher",
@@ -175,7 +173,6 @@ export const run = {
         about: "Lists the facts that matter and says how sure it is.",
         prompt:
           "You collect facts for a question.\nList the most important fact first.\nMark each fact as certain, likely or unsure. Say which facts are missing.",
-        temperature: "0.2",
       },
       {
         key: "critic",
@@ -183,7 +180,6 @@ export const run = {
         about: "Finds weak points and proposes how to fix them.",
         prompt:
           "You review the answers of others.\nName the three weakest points, each in one sentence.\nPropose one fix for each point. Praise nothing.",
-        temperature: "0.3",
       },
     ],
   },

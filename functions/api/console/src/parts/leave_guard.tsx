@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { guardLeaving } from "../router.ts";
 import { run } from "../strings.ts";
 import { Confirm } from "./confirm.tsx";
 
@@ -9,19 +10,15 @@ export function LeaveGuard({ isDirty }: { isDirty: boolean }) {
   const agreed = useRef(false);
   const [target, setTarget] = useState<string | null>(null);
   useEffect(() => {
-    const hold = (event: HashChangeEvent) => {
-      const [here, there] = [new URL(event.oldURL).hash, location.hash];
-      if (agreed.current || !dirty.current || there === here) return;
-      // The router does not learn of the new address before the reader has agreed to it.
-      event.stopImmediatePropagation();
-      history.replaceState(null, "", here);
-      setTarget(there);
-    };
-    const warn = (event: BeforeUnloadEvent) => dirty.current && !agreed.current && event.preventDefault();
-    addEventListener("hashchange", hold, { capture: true });
+    const isHeld = () => dirty.current && !agreed.current;
+    const warn = (event: BeforeUnloadEvent) => isHeld() && event.preventDefault();
+    const release = guardLeaving((address) => {
+      if (isHeld()) setTarget(address);
+      return isHeld();
+    });
     addEventListener("beforeunload", warn);
     return () => {
-      removeEventListener("hashchange", hold, { capture: true });
+      release();
       removeEventListener("beforeunload", warn);
     };
   }, []);

@@ -32,13 +32,7 @@ function NewAgent() {
   const template = run.agents.templates.find((one) => one.key === name);
   const blank = { ...BLANK, model_alias: models.data?.[0]?.alias ?? "" };
   const filled = template
-    ? {
-        ...blank,
-        key: template.key,
-        name: template.name,
-        role_prompt: template.prompt,
-        temperature: template.temperature,
-      }
+    ? { ...blank, key: template.key, name: template.name, role_prompt: template.prompt }
     : blank;
   return (
     <>
