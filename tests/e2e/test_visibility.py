@@ -61,6 +61,8 @@ OTHERS: Final = {
     *("GET health", "GET auth/me", "GET models", "GET budget", "PUT budget"),
     *("GET admin/tenants/{tenant_id}/cap", "PUT admin/tenants/{tenant_id}/cap"),
     *("GET admin/platform/budget", "PUT admin/platform/budget", "GET admin/usage"),
+    # The operator's, of all tenants, without text.
+    *("GET admin/turns", "GET admin/suspense"),
 }
 BY_NAME: Final = {str(each): each for each in OPERATIONS}
 KINDS: Final = ("private", "tenant")
