@@ -17,7 +17,9 @@ PAGES = (
 def test_models_are_listed_with_their_exact_prices(console: Console, tenant: Tenant) -> None:
     console.open("#/models")
     for model in tenant.http.get("models").json()["items"]:
-        row = console.page.get_by_role("row").filter(has_text=model["model_id"])
+        row = console.page.get_by_role("row").filter(
+            has=console.page.get_by_role("link", name=model["alias"], exact=True)
+        )
         expect(row).to_contain_text(model["provider"])
         expect(row).to_contain_text(f"{model['context_window']:,}")
         whole, _, fraction = model["rates"]["cache_read"].partition(".")

@@ -18,7 +18,9 @@ export type OperatorTotal = Schemas["OperatorTotalView"];
 export type Plan = Schemas["PlanView"];
 export type Reply = Schemas["ReplyView"];
 export type Session = Schemas["SessionView"];
+export type SuspendedCall = Schemas["SuspendedCallView"];
 export type Turn = Schemas["TurnView"];
+export type WaitingTurn = Schemas["WaitingTurnView"];
 
 /** A page of a list. */
 export interface Page<Item> {

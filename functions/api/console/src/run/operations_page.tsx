@@ -8,11 +8,13 @@ import { href, route } from "../router.ts";
 import { NotFound } from "../shell/not_found.tsx";
 import { run } from "../strings.ts";
 import { Platform } from "./platform.tsx";
+import { Suspense } from "./suspense.tsx";
 import { Tenant } from "./tenant.tsx";
 import { Tenants } from "./tenants.tsx";
+import { Waiting } from "./waiting.tsx";
 import "./run.css";
 
-const SECTIONS = ["tenants", "platform"] as const;
+const SECTIONS = ["tenants", "platform", "suspense", "waiting"] as const;
 
 type Section = (typeof SECTIONS)[number];
 
@@ -43,6 +45,8 @@ export function OperationsPage({ section }: { section: string | null }) {
 function sectionOf(open: Section): ComponentChildren {
   const tenant = route.value.query.get("tenant");
   if (open === "platform") return <Platform />;
+  if (open === "suspense") return <Suspense />;
+  if (open === "waiting") return <Waiting />;
   return tenant ? <Tenant key={tenant} tenantId={tenant} /> : <Tenants />;
 }
 
