@@ -144,6 +144,17 @@ def test_an_editor_who_comes_second_can_take_the_other_version(console: Console,
     assert stored(tenant, "writer")["version"] == 2
 
 
+def test_an_editor_of_a_deleted_agent_is_told_and_keeps_the_text(console: Console, tenant: Tenant) -> None:
+    tenant.make_agents("writer")
+    page = edit(console, "writer")
+    page.get_by_label("Role prompt").fill(PROMPT)
+    assert tenant.http.delete("agents/writer").status_code == 204
+    save(page)
+    expect(page.get_by_role("alert").filter(has_text="It was deleted in the meantime")).to_be_visible()
+    expect(page.get_by_label("Role prompt")).to_have_value(PROMPT)
+    assert tenant.http.get("agents/writer").status_code == 404
+
+
 def test_any_two_versions_are_compared_and_one_is_restored(console: Console, tenant: Tenant) -> None:
     tenant.make_agents("writer", role_prompt="First\nline")
     replace(tenant, "writer", role_prompt="Second\nline")

@@ -71,7 +71,6 @@ export const run = {
   leaveTitle: "Leave without saving?",
   leaveText: "This page has changes that are not saved. If you leave, they are lost.",
   leave: "Leave and lose the changes",
-  stay: "Stay on this page",
   checkFields: "Some fields need a change. Nothing was saved. Each one says what is wrong.",
   yes: "Yes",
   no: "No",
@@ -88,15 +87,15 @@ export const run = {
   saved: (name: string, version: number) => `${name} was saved. It is now at version ${version}.`,
   same: (name: string, version: number) => `Nothing has changed. ${name} stays at version ${version}.`,
   deleted: (name: string) => `${name} was deleted.`,
-  gone: "It was deleted in the meantime. Copy your text, or keep it here and make a new one.",
+  gone: "It was deleted in the meantime, so nothing was saved. Copy your text and make a new one.",
   backTo: (list: string) => `All ${list}`,
   unlimited: "No limit",
-  cells: { status: "Status", created: "Created", actions: "Actions" },
+  cells: { status: "Status", actions: "Actions" },
 
   conflict: {
     title: "Somebody else saved a change",
     text: (theirs: number, mine: number) =>
-      `You began with version ${mine}. Now there is version ${theirs}. Your changes are not saved. The list below leads from their version to yours.`,
+      `You began with version ${mine}. Now there is version ${theirs}. Your changes are not saved. The comparison shows the changes from their version to yours.`,
     take: "Take their version",
     keep: "Keep editing mine",
     kept: (version: number) => `Your text is kept. Save it to replace version ${version}.`,
@@ -265,7 +264,6 @@ export const run = {
     value: "The new API key",
     copy: "Copy the key",
     done: "I have copied the key",
-    made: (name: string) => `${name} was made.`,
     byKey:
       "You signed in with an API key. API keys cannot create, list or revoke API keys. Sign in as a user to manage them.",
     empty: "There is no API key yet.",
@@ -295,14 +293,11 @@ export const run = {
     title: "Health",
     ok: "Everything works",
     failing: "Something does not work. Turns may be refused until it is fixed.",
-    unreachable: "Pantheon could not be reached.",
     checked: (time: string) => `Checked at ${time}`,
     again: "Check again",
     checks: "Checks",
     works: "Works",
     fails: "Fails",
-    facts: "This deployment",
-    status: "Status",
     stage: "Stage",
     version: "Version",
     commit: "Commit",
@@ -327,7 +322,6 @@ export const run = {
     curl: "Try it in a terminal",
     curlHint: "Set PANTHEON_TOKEN to an API key first.",
     makeKey: "Make an API key",
-    copy: (name: string) => `Copy: ${name}`,
   },
 
   operations: {
@@ -381,7 +375,6 @@ export const run = {
     capNow: "Cap",
     allowanceNow: "Allowance",
     drawn: "Drawn",
-    periodLabel: "Month",
     amountFault: "Enter an amount in USD, such as 12.50.",
     platformText:
       "The platform pays for routing, summaries and failed attempts, for each tenant up to its allowance. This limit is for all tenants together.",

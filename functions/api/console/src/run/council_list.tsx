@@ -66,7 +66,7 @@ function CouncilTable({ councils }: { councils: readonly Council[] }) {
                 <code>{council.key}</code>
               </td>
               <td>{council.mode}</td>
-              <td>{council.agent_keys.join(", ")}</td>
+              <td class="wrap">{council.agent_keys.join(", ")}</td>
               <td class="number">{council.version}</td>
             </tr>
           ))}

@@ -1,4 +1,5 @@
 import { run } from "../strings.ts";
+import "./diff.css";
 import { isSame, type Line, lineDiff } from "./line_diff.ts";
 
 /** The changes from one text to another, with a sign before each line and the changed words marked. */

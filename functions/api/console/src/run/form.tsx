@@ -15,6 +15,7 @@ export function EditorForm<Item, Draft>(props: {
   buttons?: ComponentChildren;
 }) {
   const { editor } = props;
+  const isGone = editor.problem?.status === 404;
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {
     form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
@@ -33,7 +34,12 @@ export function EditorForm<Item, Draft>(props: {
       <LeaveGuard isDirty={editor.isDirty} />
       {props.children}
       <div role="alert">{!isEmpty(editor.faults) && <p class="fault">{run.checkFields}</p>}</div>
-      {editor.problem && <ErrorNote problem={editor.problem} retry={editor.save} />}
+      {isGone && (
+        <p class="note bad" role="alert">
+          {run.gone}
+        </p>
+      )}
+      {editor.problem && !isGone && <ErrorNote problem={editor.problem} retry={editor.save} />}
       <div class="row">
         <button type="submit" class="primary" disabled={editor.busy}>
           {editor.busy ? run.saving : run.save}
