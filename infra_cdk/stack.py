@@ -85,9 +85,12 @@ class PantheonStack(Stack):
             authorizer=self.functions[entries.AUTHORIZER.name].alias,
             logs=logs,
         )
+        if self._pool is not None:
+            self._pool.lead_back(self.api.url)
         self._watch(release)
         logs.keep_cdks_own(self)
         CfnOutput(self, "Url", value=self.api.url, description="Where the API is")
+        CfnOutput(self, "Console", value=f"{self.api.url}/console/", description="Where people use the API")
         CfnOutput(self, "Token", value=self.issuer.how, description="How to get a token")
 
     def _services(self) -> set[Service]:
@@ -102,10 +105,14 @@ class PantheonStack(Stack):
 
     def _issuer(self) -> identity.Issuer:
         stage = self.stage
+        self._pool: identity.Pool | None = None
         if stage.issuer and stage.audience:
-            return identity.given(stage.issuer, stage.audience, stage.tenant_claim, stage.roles_claim)
-        pool = identity.Pool(self, "Identity", operator_role=stage.operator_role, protected=stage.protected)
-        return pool.issuer
+            return identity.given(
+                stage.issuer, stage.audience, stage.tenant_claim, stage.roles_claim, stage.console_client
+            )
+        role, protected = stage.operator_role, stage.protected
+        self._pool = identity.Pool(self, "Identity", stage=stage.name, operator_role=role, protected=protected)
+        return self._pool.issuer
 
     def _functions(self, assets: Assets, logs: Logs) -> dict[str, Function]:
         libraries = {name: self._layer(name.title(), folder) for name, folder in assets.libraries.items()}
@@ -149,7 +156,7 @@ class PantheonStack(Stack):
             }
         if entry.reads_catalog:
             values |= {Env.CATALOG: stage_catalog.DEPLOYED}
-        if entry is entries.API and self.catalog.roster is not None:
+        if entry in (entries.API, entries.TURNS) and self.catalog.roster is not None:
             values |= {Env.ROSTER: stage_catalog.DEPLOYED_ROSTER}
         if entry.reads_budgets:
             values |= {
@@ -182,8 +189,10 @@ class PantheonStack(Stack):
         return values
 
     def _identity(self, entry: Entry) -> Mapping[str, str]:
-        """Return the environment of the two functions that know the issuer."""
+        """Return the environment of the functions that know the issuer."""
         values: dict[str, str] = {}
+        if entry is entries.API and self.issuer.console is not None:
+            values |= self.issuer.console.environment(self.issuer.url)
         if entry.reads_keys or entry.writes_keys:
             values |= {Env.JWT_ISSUER: self.issuer.url, Env.JWKS_URL: self.issuer_keys.url}
         if entry.reads_keys:

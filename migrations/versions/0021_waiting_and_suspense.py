@@ -5,7 +5,7 @@ The release before does not read this."""
 from alembic import op
 
 revision = "0021"
-down_revision = "0019"
+down_revision = "0020"
 
 # What the operator sees beside the columns that it sees already.
 SEEN = {

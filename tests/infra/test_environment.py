@@ -58,6 +58,10 @@ EXPECTED = {
     QueueSettings: {Env.QUEUE_URL},
     StageSettings: {Env.STAGE},
     HttpSettings: {Env.OPERATOR_ROLE},
+    ConsoleSettings: {
+        *(Env.CONSOLE_ISSUER, Env.CONSOLE_CLIENT_ID, Env.CONSOLE_SCOPE, Env.CONSOLE_AUTHORIZATION_ENDPOINT),
+        *(Env.CONSOLE_TOKEN_ENDPOINT, Env.CONSOLE_END_SESSION_ENDPOINT),
+    },
     AuthorizerSettings: {Env.TENANT_CLAIM, Env.ROLES_CLAIM, Env.OPERATOR_ROLE, Env.TENANT_OF_ONE},
 }
 
@@ -72,6 +76,7 @@ def told(template: Template, entry: Entry) -> dict[str, str]:
 def _realised(value: str, known: Mapping[str, str]) -> str:
     for unknown, real in known.items():
         value = value.replace(unknown, real)
+    value = re.sub(r"<\w+\.ProviderURL>", "https://cognito-idp.eu-central-1.amazonaws.com/pool", value)
     return re.sub(r"<[^>]+>", "known-on-aws", value)
 
 

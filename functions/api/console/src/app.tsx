@@ -8,6 +8,7 @@ import { SignIn } from "./signing_in/sign_in.tsx";
 const Ask = lazy(() => import("./ask/page.tsx").then((room) => room.AskPage));
 const Turn = lazy(() => import("./turn/page.tsx").then((room) => room.TurnPage));
 const Summary = lazy(() => import("./turn/summary_page.tsx").then((room) => room.SummaryPage));
+const TurnAt = lazy(() => import("./turn/turn_at.tsx").then((room) => room.TurnAt));
 const Usage = lazy(() => import("./pay/page.tsx").then((room) => room.UsagePage));
 const Ledger = lazy(() => import("./pay/ledger_page.tsx").then((room) => room.LedgerPage));
 const Agents = lazy(() => import("./run/agents_page.tsx").then((room) => room.AgentsPage));
@@ -28,10 +29,12 @@ export function App() {
 
 /** The page of an address. The key of a page gives each object a page of its own. */
 function Page() {
-  const [room, id, part] = route.value.path;
+  const [room, id, part, number] = route.value.path;
   if (room === undefined) return <Ask key="new" sessionId={null} />;
   if (room === "sessions" && id && !part) return <Ask key={id} sessionId={id} />;
   if (room === "sessions" && id && part === "summary") return <Summary key={id} sessionId={id} />;
+  if (room === "sessions" && id && part === "turns" && number)
+    return <TurnAt key={`${id} ${number}`} sessionId={id} index={Number(number)} />;
   if (room === "turns" && id) return <Turn key={id} turnId={id} />;
   if (room === "usage") return id === "calls" ? <Ledger /> : <Usage />;
   if (room === "agents") return <Agents key={id} agentKey={id ?? null} />;

@@ -14,6 +14,7 @@ const PATHS = {
   tools: "M4 7h10M18 7h2M4 17h2M10 17h10M14 4v6M8 14v6",
   out: "M10 4H4v16h6M15 8l4 4-4 4M19 12H9",
   send: "M4 12l16-8-6 16-3-7-7-1z",
+  down: "M12 5v14M6 13l6 6 6-6",
   stop: "M6 6h12v12H6z",
   copy: "M8 8h11v12H8zM5 16V4h11",
   up: "M12 19V5M6 11l6-6 6 6",

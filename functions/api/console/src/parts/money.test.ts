@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { exactUsd, sumUsd, usd } from "./money.ts";
+import { exactUsd, isSame, plainUsd, priceUsd, sumUsd, usd } from "./money.ts";
 
 test("usd keeps two digits that count of a small amount", () => {
   assert.equal(usd("0.000041999"), "$0.000042");
@@ -27,4 +27,21 @@ test("sumUsd adds without rounding", () => {
   assert.equal(usd(sumUsd(["0.1", "0.2", "-0.05"])), "$0.25");
   assert.equal(sumUsd(["0.000000000001", "2"]), "2.000000000001000000");
   assert.equal(sumUsd([]), "0.000000000000000000");
+});
+
+test("priceUsd multiplies tokens by a rate per million without rounding", () => {
+  assert.equal(plainUsd(priceUsd(243, "1.25")), "0.00030375");
+  assert.equal(plainUsd(priceUsd(9_007_199_254_740_991, "0.000000000001")), "0.009007199254740991");
+  assert.equal(plainUsd(priceUsd(0, "3")), "0");
+});
+
+test("plainUsd leaves out zeros at the end and keeps the others", () => {
+  assert.equal(plainUsd("10.00"), "10");
+  assert.equal(plainUsd("100"), "100");
+  assert.equal(plainUsd("-0.0500"), "-0.05");
+});
+
+test("isSame compares amounts and not texts", () => {
+  assert.ok(isSame("0.10", "0.1"));
+  assert.ok(!isSame("0.10", "-0.1"));
 });

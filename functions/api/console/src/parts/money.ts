@@ -16,14 +16,33 @@ export function exactUsd(amount: string): string {
   return amount.startsWith("-") ? `−$${amount.slice(1)}` : `$${amount}`;
 }
 
+/** The same amount without zeros at its end: `0.000042`. */
+export function plainUsd(amount: string): string {
+  return amount.includes(".") ? amount.replace(/\.?0+$/, "") : amount;
+}
+
+/** The exact price of tokens at a rate in USD per million. */
+export function priceUsd(tokens: number, rate: string): string {
+  // A rate has at most 12 decimals, so the division leaves no rest.
+  return textOf((BigInt(tokens) * unitsOf(rate)) / 1_000_000n);
+}
+
+/** Whether two decimal strings are the same amount. */
+export function isSame(one: string, other: string): boolean {
+  return unitsOf(one) === unitsOf(other);
+}
+
 /** The exact sum of decimal strings. */
 export function sumUsd(amounts: readonly string[]): string {
-  const units = amounts.reduce((total, amount) => total + unitsOf(amount), 0n);
-  const digits = String(units < 0n ? -units : units).padStart(DECIMALS + 1, "0");
-  return `${units < 0n ? "-" : ""}${digits.slice(0, -DECIMALS)}.${digits.slice(-DECIMALS)}`;
+  return textOf(amounts.reduce((total, amount) => total + unitsOf(amount), 0n));
 }
 
 const DECIMALS = 18;
+
+function textOf(units: bigint): string {
+  const digits = String(units < 0n ? -units : units).padStart(DECIMALS + 1, "0");
+  return `${units < 0n ? "-" : ""}${digits.slice(0, -DECIMALS)}.${digits.slice(-DECIMALS)}`;
+}
 
 function unitsOf(amount: string): bigint {
   const negative = amount.startsWith("-");
