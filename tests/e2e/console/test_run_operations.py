@@ -114,7 +114,9 @@ def test_a_turn_that_nobody_runs_is_listed_as_waiting(
         expect(row).to_contain_text("Lost its worker")
         expect(row).to_contain_text(tenant.id)
         provider.release()
-        assert posted.result().status_code == 201
+        # A sweep may have handed it over in the meantime.
+        assert posted.result().status_code in (201, 202)
+    tenant.wait_for(turn_id)
     operator.page.reload()
     expect(operator.main).to_contain_text("Nobody runs these turns.")
     expect(operator.main.get_by_text("Loading …")).to_have_count(0)
