@@ -31,7 +31,7 @@ export function plainText(text: string): string {
 
 /** Whether a paragraph outside of code blocks has too many marks to be read. */
 function isDense(text: string): boolean {
-  const paragraphs = text.replace(/^(```|~~~)[^]*?^\1/gm, "").split(/\n\s*\n/);
+  const paragraphs = text.replace(/^(```|~~~)[\s\S]*?^\1/gm, "").split(/\n\s*\n/);
   return paragraphs.some((paragraph) => (paragraph.match(/[*_~`[\]]/g)?.length ?? 0) > MOST_MARKS);
 }
 

@@ -1,1 +1,0 @@
-import{t as e}from"./jsxRuntime-DTQ_AgNd.js";function t({agentKey:t}){return e(`div`,{class:`page`,children:t})}export{t as AgentsPage};

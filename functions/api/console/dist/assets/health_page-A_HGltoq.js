@@ -1,1 +1,0 @@
-import{t as e}from"./jsxRuntime-DTQ_AgNd.js";function t(){return e(`div`,{class:`page`,children:``})}export{t as HealthPage};
