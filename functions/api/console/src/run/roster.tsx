@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Council } from "../api/types.ts";
 import { Icon } from "../parts/icons.tsx";
 import { run } from "../strings.ts";
@@ -78,8 +78,8 @@ function Member(props: {
   const name = agent?.name ?? agentKey;
   const row = useRef<HTMLLIElement>(null);
   const pressed = useRef<-1 | 1 | null>(null);
-  // At an end the pressed button is disabled, so the focus goes to the other one.
-  useEffect(() => {
+  // At an end the pressed button is disabled, so the focus goes to the other one. It is there before another key comes.
+  useLayoutEffect(() => {
     const by = pressed.current;
     pressed.current = null;
     if (by === null) return;
