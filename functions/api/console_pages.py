@@ -21,7 +21,7 @@ router = APIRouter(route_class=StrictRoute)
 
 DIST: Final = Path(__file__).parent / "console" / "dist"
 _INDEX: Final = "index.html"
-_MISSING: Final = "The console is not built here; `npm run build` in functions/api/console makes it."
+_MISSING: Final = "The console is not built here; make console builds it."
 _READ: Final = ["GET", "HEAD"]
 
 

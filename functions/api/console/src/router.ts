@@ -8,9 +8,23 @@ export interface Route {
 
 export const route = signal<Route>(read());
 
-addEventListener("hashchange", () => {
-  route.value = read();
+/** Says of an address whether the open page holds the reader back from going there. */
+type Guard = (address: string) => boolean;
+
+let guard: Guard | null = null;
+
+addEventListener("hashchange", (event) => {
+  if (guard?.(location.hash)) history.replaceState(null, "", event.oldURL);
+  else route.value = read();
 });
+
+/** Ask `asked` before the page is left. The answer is the way to stop asking. */
+export function guardLeaving(asked: Guard): () => void {
+  guard = asked;
+  return () => {
+    if (guard === asked) guard = null;
+  };
+}
 
 /** Write an address. Empty values are left out. */
 export function href(path: string, query: Record<string, string | null | undefined> = {}): string {

@@ -1,9 +1,9 @@
 /** The events of a turn, from the post to its end, whatever happens to the connection. */
 import { base } from "../base.ts";
-import { expire } from "../signing_in/token.ts";
+import { expire, token } from "../signing_in/token.ts";
 import { credentials } from "./client.ts";
-import { readEvents } from "./event_stream.ts";
-import { offline, Problem, problemOf } from "./problem.ts";
+import { readEvents, within } from "./event_stream.ts";
+import { isRecord, offline, Problem, problemOf } from "./problem.ts";
 import type { Plan, Reply, Turn } from "./types.ts";
 
 export interface ReplyStarted {
@@ -14,6 +14,9 @@ export interface ReplyStarted {
   attempt: number;
 }
 
+/** `lost`: no answer came. `busy`: the API cannot answer now. `expired`: somebody has to sign in again. */
+export type Connection = "lost" | "busy" | "expired" | "back";
+
 export type TurnEvent =
   | { name: "turn"; data: Turn }
   | { name: "plan"; data: Plan }
@@ -22,8 +25,7 @@ export type TurnEvent =
   | { name: "reply.reset"; data: { position: number } }
   | { name: "reply.completed"; data: Reply }
   | { name: "turn.ended"; data: Turn }
-  /** The connection was lost, or is there again. */
-  | { name: "connection"; data: "lost" | "back" };
+  | { name: "connection"; data: Connection };
 
 export interface NewTurn {
   message: string;
@@ -36,14 +38,28 @@ interface Place {
   turnId: string | null;
   lastId: string | null;
   ended: boolean;
+  /** The pause before the next request, as the API asks for it. */
+  pauseMs: number;
 }
 
+const TOLD = new Set([
+  "turn",
+  "plan",
+  "reply.started",
+  "reply.delta",
+  "reply.reset",
+  "reply.completed",
+  "turn.ended",
+]);
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
+/** A request for events has its first bytes after 20 s at the latest, if the function was already running. */
+const ANSWER_MS = 60_000;
 
 /**
  * Post a turn and tell its events until it has ended. The same key is posted again while no answer has come; the API
- * answers a repeated key with the same turn. Throws a Problem if the turn was refused or the token does not count.
+ * answers a repeated key with the same turn. Waits where somebody has to sign in again. Throws a Problem if the turn was
+ * refused.
  */
 export async function* postTurn(
   sessionId: string,
@@ -51,7 +67,7 @@ export async function* postTurn(
   key: string,
   signal: AbortSignal,
 ): AsyncGenerator<TurnEvent> {
-  const place: Place = { turnId: null, lastId: null, ended: false };
+  const place: Place = { turnId: null, lastId: null, ended: false, pauseMs: 0 };
   const post = () =>
     request(`/api/v1/sessions/${sessionId}/turns`, signal, {
       method: "POST",
@@ -63,7 +79,7 @@ export async function* postTurn(
 
 /** The events of a turn that was posted before, until it has ended. */
 export async function* followTurn(turnId: string, signal: AbortSignal): AsyncGenerator<TurnEvent> {
-  const place: Place = { turnId, lastId: null, ended: false };
+  const place: Place = { turnId, lastId: null, ended: false, pauseMs: 0 };
   yield* untilEnded(place, signal, () => follow(place, signal));
 }
 
@@ -73,35 +89,53 @@ async function* untilEnded(
   ask: () => Promise<Response>,
 ): AsyncGenerator<TurnEvent> {
   let failures = 0;
+  let shown: Connection = "back";
   while (!place.ended && !signal.aborted) {
+    const used = token.value;
     try {
       const response = await ask();
       if (response.status === 204) return;
-      if (failures) yield { name: "connection", data: "back" };
-      failures = 0;
-      yield* told(response, place);
+      for await (const event of told(response, place)) {
+        if (shown !== "back") yield { name: "connection", data: "back" };
+        shown = "back";
+        failures = 0;
+        if (event) yield event;
+      }
+      if (!place.ended) await pause(place.pauseMs, signal);
     } catch (error) {
       if (signal.aborted) return;
-      const problem = error instanceof Problem ? error : offline(error);
-      if (!passes(problem)) throw problem;
-      if (!failures) yield { name: "connection", data: "lost" };
+      const state = stateOf(error instanceof Problem ? error : offline(error), place);
+      if (state !== shown) yield { name: "connection", data: state };
+      shown = state;
       failures += 1;
-      await pause(Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS), signal);
+      if (state === "expired") await anotherToken(used, signal);
+      else await pause(Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS), signal);
     }
   }
 }
 
-async function* told(response: Response, place: Place): AsyncGenerator<TurnEvent> {
+/** The events of an answer. `null` says that it has arrived. An answer without any is asked for again after a pause. */
+async function* told(response: Response, place: Place): AsyncGenerator<TurnEvent | null> {
+  place.pauseMs = FIRST_PAUSE_MS;
   if (!response.body) return;
+  yield null;
   for await (const event of readEvents(response.body)) {
     if (event.id !== null) place.lastId = event.id;
-    if (event.name === "error") throw new Problem(0, { code: "stream_failed", ...JSON.parse(event.data) });
-    if (event.name === "turn.handed_over") return;
+    if (event.name === "retry") place.pauseMs = Number(event.data) || FIRST_PAUSE_MS;
+    if (event.name === "error") throw failed(event.data);
+    // After `turn.handed_over` the stream ends. Later releases may tell more.
+    if (!TOLD.has(event.name)) continue;
     const read = { name: event.name, data: JSON.parse(event.data) } as TurnEvent;
     if (read.name === "turn") place.turnId = read.data.id;
     if (read.name === "turn.ended") place.ended = true;
     yield read;
   }
+}
+
+/** A stream that ends in an error. The turn itself goes on, or is given up later, and can be followed. */
+function failed(data: string): Problem {
+  const body: unknown = JSON.parse(data);
+  return new Problem(503, isRecord(body) ? body : {});
 }
 
 function follow(place: Place, signal: AbortSignal): Promise<Response> {
@@ -111,27 +145,59 @@ function follow(place: Place, signal: AbortSignal): Promise<Response> {
 
 async function request(path: string, signal: AbortSignal, init: RequestInit): Promise<Response> {
   const headers = { Accept: "text/event-stream", ...credentials(), ...init.headers };
-  const response = await fetch(base + path, { ...init, headers, signal });
+  const given = new AbortController();
+  const response = await within(
+    ANSWER_MS,
+    fetch(base + path, { ...init, headers, signal: AbortSignal.any([signal, given.signal]) }),
+  ).catch((error: unknown) => {
+    given.abort();
+    throw error;
+  });
   if (response.status === 401) expire();
   if (!response.ok) throw await problemOf(response);
   return response;
 }
 
-/** A lost connection, a busy gateway and the end of a process pass. Everything else stays as it is. */
-function passes(problem: Problem): boolean {
-  return problem.isOffline || [500, 502, 503, 504].includes(problem.status);
+/**
+ * How a problem passes. A lost connection, a busy gateway and the end of a process do. Once the turn is accepted, so does
+ * a limit on requests. Throws every other problem.
+ */
+function stateOf(problem: Problem, place: Place): Connection {
+  if (problem.isOffline) return "lost";
+  if (problem.status === 401) return "expired";
+  if ([502, 503, 504].includes(problem.status)) return "busy";
+  if (problem.status === 500 && problem.code !== "misconfigured") return "busy";
+  if (problem.status === 429 && place.turnId) return "busy";
+  throw problem;
 }
 
+/** Wait until somebody has signed in with another token. */
+function anotherToken(used: string | null, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let stop: (() => void) | null = null;
+    const done = () => {
+      stop?.();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    stop = token.subscribe((now) => {
+      if (now && now !== used) queueMicrotask(done);
+    });
+    signal.addEventListener("abort", done);
+  });
+}
+
+/** Wait, and less if the network comes back. */
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
+    const done = () => {
+      clearTimeout(timer);
+      removeEventListener("online", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    addEventListener("online", done);
+    signal.addEventListener("abort", done);
   });
 }

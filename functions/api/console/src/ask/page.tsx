@@ -1,3 +1,9 @@
+import "./ask.css";
+import "./composer.css";
+import "./conversation.css";
+import { Conversation } from "./conversation.tsx";
+import { NewConversation } from "./new_conversation.tsx";
+
 export function AskPage({ sessionId }: { sessionId: string | null }) {
-  return <div class="page">{sessionId}</div>;
+  return sessionId ? <Conversation sessionId={sessionId} /> : <NewConversation />;
 }

@@ -14,8 +14,10 @@ const PATHS = {
   tools: "M4 7h10M18 7h2M4 17h2M10 17h10M14 4v6M8 14v6",
   out: "M10 4H4v16h6M15 8l4 4-4 4M19 12H9",
   send: "M4 12l16-8-6 16-3-7-7-1z",
+  down: "M12 5v14M6 13l6 6 6-6",
   stop: "M6 6h12v12H6z",
   copy: "M8 8h11v12H8zM5 16V4h11",
+  up: "M12 19V5M6 11l6-6 6 6",
   search: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM15.5 15.5L21 21",
 } as const;
 

@@ -11,7 +11,8 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
       failed: false,
     });
     useEffect(() => {
-      if (found) return;
+      // The browser loads a module once, however often it is asked for.
+      if (page.Page) return;
       load().then(
         (Page) => {
           found = Page;

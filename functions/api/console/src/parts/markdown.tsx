@@ -2,20 +2,16 @@
  * Show Markdown. The library splits the text into tokens, and this file makes elements of them, so no HTML of a model is
  * ever parsed: it stays text. Images are not loaded, because their address could carry what was said to another host.
  */
-import { lexer, type Token, type Tokens } from "marked";
+import type { Token, Tokens } from "marked";
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 import { parts } from "../strings.ts";
 import { CopyButton } from "./copy_button.tsx";
+import { isSafe, plainText, tokensOf } from "./markdown_tokens.ts";
 
 export function Markdown({ text }: { text: string }) {
-  const tokens = useMemo(() => lexer(text, { gfm: true, breaks: true }), [text]);
+  const tokens = useMemo(() => tokensOf(text), [text]);
   return <div class="markdown">{blocks(tokens)}</div>;
-}
-
-/** Only addresses of these kinds become links. */
-export function isSafe(address: string): boolean {
-  return /^(https?:\/\/|mailto:)/i.test(address);
 }
 
 function blocks(tokens: readonly Token[]): ComponentChildren {
@@ -26,6 +22,8 @@ function Block({ token }: { token: Token }) {
   switch (token.type) {
     case "space":
     case "def":
+    // The item of a list shows its own box.
+    case "checkbox":
       return null;
     case "heading": {
       // The page has its own first headings.
@@ -135,7 +133,7 @@ function Inline({ token }: { token: Token }) {
         <span class="muted">{parts.image((token as Tokens.Image).text || (token as Tokens.Image).href)}</span>
       );
     case "text":
-      return <>{token.tokens ? inline(token.tokens) : (token as Tokens.Text).text}</>;
+      return <>{token.tokens ? inline(token.tokens) : plainText((token as Tokens.Text).text)}</>;
     case "escape":
       return <>{(token as Tokens.Escape).text}</>;
     default:

@@ -11,9 +11,10 @@ export function day(time: string): string {
   return DAY.format(new Date(time));
 }
 
-/** `0.8 s`, `12 s`, `3 min 5 s`. */
+/** `40 ms`, `0.8 s`, `12 s`, `3 min 5 s`. */
 export function duration(milliseconds: number): string {
-  const seconds = Math.max(0, milliseconds) / 1000;
+  if (milliseconds < 100) return `${Math.max(0, Math.round(milliseconds))} ms`;
+  const seconds = milliseconds / 1000;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;

@@ -37,7 +37,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         </button>
         <Brand />
       </header>
-      <div class="side" id="side">
+      <aside class="side" id="side" aria-label={shell.sidebar}>
         <Brand />
         <a class="button primary" href={href("")}>
           <Icon name="plus" />
@@ -46,7 +46,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         <SessionList />
         <Pages />
         <Account />
-      </div>
+      </aside>
       <main ref={main} tabIndex={-1}>
         <Expired />
         {children}

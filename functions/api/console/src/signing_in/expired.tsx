@@ -1,5 +1,5 @@
 import { signingIn } from "../strings.ts";
-import { config, signInByIssuer } from "./session.ts";
+import { config, failure, signInByIssuer } from "./session.ts";
 import { expired } from "./token.ts";
 import { TokenForm } from "./token_form.tsx";
 
@@ -9,6 +9,7 @@ export function Expired() {
   return (
     <div class="note warn" role="alert">
       <p>{signingIn.expired}</p>
+      {failure.value && <p>{signingIn.failed(failure.value)}</p>}
       {config.value?.issuer ? (
         <button type="button" class="primary" onClick={signInByIssuer}>
           {signingIn.again}

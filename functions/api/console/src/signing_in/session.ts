@@ -5,7 +5,7 @@ import { Problem } from "../api/problem.ts";
 import type { Me } from "../api/types.ts";
 import { base, here } from "../base.ts";
 import { replace } from "../router.ts";
-import { expired, forget, keep, token } from "./token.ts";
+import { drop, expired, forget, keep, token } from "./token.ts";
 
 export interface Config {
   stage: string;
@@ -87,8 +87,8 @@ async function identify(): Promise<void> {
     me.value = await ok(api.GET("/api/v1/auth/me"));
     expired.value = false;
   } catch (error) {
-    // Other errors pass. A token that does not count is of no use.
-    if (error instanceof Problem && error.status === 401) forget();
+    // Other errors pass. A token that does not count is of no use. On an open page, somebody can try another one.
+    if (error instanceof Problem && error.status === 401 && !me.value) drop();
     throw error;
   }
 }

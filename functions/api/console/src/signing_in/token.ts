@@ -18,6 +18,13 @@ export function expire(): void {
   if (token.value) expired.value = true;
 }
 
+/** Forget the token alone. Drafts stay for the person who signs in again. */
+export function drop(): void {
+  sessionStorage.removeItem(PLACE);
+  token.value = null;
+  expired.value = false;
+}
+
 /** Forget the token and everything else that this tab has kept. */
 export function forget(): void {
   sessionStorage.clear();

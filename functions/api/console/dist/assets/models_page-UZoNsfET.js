@@ -1,1 +1,0 @@
-import{n as e}from"./index-Cpzz6r83.js";function t(){return e(`div`,{class:`page`,children:``})}export{t as ModelsPage};

@@ -1,1 +1,0 @@
-import{n as e}from"./index-Cpzz6r83.js";function t({sessionId:t}){return e(`div`,{class:`page`,children:t})}export{t as AskPage};
