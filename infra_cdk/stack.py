@@ -156,7 +156,7 @@ class PantheonStack(Stack):
             }
         if entry.reads_catalog:
             values |= {Env.CATALOG: stage_catalog.DEPLOYED}
-        if entry is entries.API and self.catalog.roster is not None:
+        if entry in (entries.API, entries.TURNS) and self.catalog.roster is not None:
             values |= {Env.ROSTER: stage_catalog.DEPLOYED_ROSTER}
         if entry.reads_budgets:
             values |= {

@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from shared.db import protocol
+from shared.db import chat, protocol
 from shared.db.api import agents, budgets, councils, newcomers, quotas, waits
 from shared.db.statement import Statement, load, read_sql
 
-_MODULES = (protocol, agents, budgets, councils, newcomers, quotas, waits)
+_MODULES = (protocol, chat, agents, budgets, councils, newcomers, quotas, waits)
 _LOADED = re.compile(r'^(\w+)(?:: Final)? = load\("(\w+)"\)$', re.MULTILINE)
 
 

@@ -45,6 +45,7 @@ def read_question(arguments: Mapping[str, Any], caller: Caller) -> Question:
         idempotency_key=read.idempotency_key or f"mcp-{uuid7()}",
         session_id=None if read.session_id is None else _session_id(read.session_id),
         api_key_id=UUID(caller.key_id) if caller.key_id else None,
+        has_own_key=read.idempotency_key is not None,
     )
 
 

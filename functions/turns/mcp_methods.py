@@ -35,6 +35,7 @@ from functions.turns.mcp_versions import (
     is_stateless,
 )
 from functions.turns.running import conclude
+from shared.db.api.newcomers import welcome
 from shared.db.chat import load_models
 from shared.errors import PantheonError
 from shared.turns.asked import take_question
@@ -95,7 +96,10 @@ class Exchange:
             return self._refused(error)
 
     def _list(self) -> Message:
-        rows = load_models(self.runner.db, self.caller.tenant_id)
+        db, tenant_id = self.runner.db, self.caller.tenant_id
+        rows = load_models(db, tenant_id)
+        if not rows and welcome(db, tenant_id):
+            rows = load_models(db, tenant_id)
         councils = [{name: row[name] for name in ("key", "name", "kind", "mode")} for row in rows]
         lines = [f"{each['key']}: {each['name']} ({each['kind']})" for each in councils]
         return text_result("\n".join(lines) or "There is no agent and no council.", {"councils": councils})

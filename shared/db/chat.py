@@ -1,24 +1,22 @@
-"""Statements about the conversations of chat programs: find one again, make one, and find what a model name means."""
+"""Statements about the conversations of chat programs: find one again, and find what a model name means."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
-from shared.db.engine import Database, Row
+from shared.db.engine import Database, Params, Row
 from shared.db.statement import load
 from shared.domain.actor import Actor
 from shared.domain.chat import Line
 from shared.domain.turn import CALL
 
 _FIND = load("find_chat")
-_MAKE = load("make_chat")
-_INSTRUCT = load("instruct_chat")
-_FORGET = load("forget_chat")
 _MODEL = load("find_model")
 _MODELS = load("list_models")
 _ASKED = load("find_asked_session")
+_USED = load("find_used_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +32,43 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class NewChat:
-    """A session to make. `replaced_id` is the session that `name` meant before, `imported` the past that the chat
-    program brought along, and `instructions` its system messages."""
+    """A session that accepting its first turn makes. `replaced_id` is the session that `name` meant before, and
+    `imported` the past that the chat program brought along."""
 
-    session_id: UUID
     model: Model
     origin: Literal["chat", "call"] = "chat"
     title: str = ""
     name: str | None = None
     replaced_id: UUID | None = None
     imported: Sequence[Line] = ()
-    instructions: str | None = None
+
+    @property
+    def lines(self) -> list[dict[str, str]]:
+        """The past as `sessions.imported` has it."""
+        return [line._asdict() for line in self.imported]
+
+    def as_loaded(self) -> str:
+        """What a turn loads of its session, but for the past."""
+        model = self.model
+        fields = {"mode": model.mode, "fan_out": model.fan_out, "agent_keys": model.agent_keys}
+        return json.dumps({**fields, "chair_key": model.chair_key, "model": model.key})
+
+
+def made_params(made: NewChat | None) -> Params:
+    """The parameters by which accepting a turn makes its session. Without one, these parts are left out."""
+    if made is None:
+        return {"m_name": None, "m_origin": None}
+    return {
+        "m_name": made.name,
+        "m_replaced_id": made.replaced_id,
+        "m_title": made.title,
+        "m_mode": made.model.mode,
+        "m_fan_out": made.model.fan_out,
+        "m_agent_keys": list(made.model.agent_keys),
+        "m_chair_key": made.model.chair_key,
+        "m_origin": made.origin,
+        "m_model": made.model.key,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +86,12 @@ class KnownTurn:
 @dataclass(frozen=True, slots=True)
 class Sought:
     """What a conversation is found by: its `name` if it has one, otherwise its `past`, the hash of the sent messages
-    before the last. A past of None stands for no messages. `instructions` are its system messages."""
+    before the last. A past of None stands for no messages."""
 
     request_hash: bytes
     model: str
     name: str | None = None
     past: bytes | None = None
-    instructions: str | None = None
     idempotency_key: str | None = None
 
 
@@ -76,7 +99,7 @@ class Sought:
 class Found:
     """What is stored of a conversation. `model` is what its model's name means now. `keyed` is the turn that used the
     key, `retried` the newest turn of the same request, and `named_id` the session that the name meant, dead or alive.
-    `session_id` is the session to continue, `past` its hash, and `differs` says whether its instructions do."""
+    `session_id` is the session to continue, and `past` its hash."""
 
     model: Model | None
     keyed: KnownTurn | None = None
@@ -84,7 +107,15 @@ class Found:
     named_id: UUID | None = None
     session_id: UUID | None = None
     past: bytes | None = None
-    differs: bool = False
+
+
+class Asked(NamedTuple):
+    """A question in a session. `session` is the session as the model that it is. Its key is empty unless the session is
+    a chat program's. `fingerprint` is that of the session's turn which used the idempotency key."""
+
+    model: Model | None
+    session: Model | None
+    fingerprint: str | None
 
 
 def load_model(db: Database, tenant_id: str, key: str) -> Model | None:
@@ -98,16 +129,16 @@ def load_models(db: Database, tenant_id: str) -> list[Row]:
     return db.read(tenant_id, _MODELS, {})
 
 
-def find_asked(db: Database, actor: Actor, session_id: UUID, key: str) -> tuple[Model | None, Model | None]:
-    """Find what `key` means, and the session as the model that it is, in one round trip. The session's key is empty
-    unless the session is a chat program's. A session that the actor does not see is None."""
-    params = {"b_session_id": session_id, **actor.params}
-    models, sessions = db.read_all(actor.tenant_id, (_MODEL, {"b_key": key}), (_ASKED, params))
+def find_asked(db: Database, actor: Actor, session_id: UUID, key: str, idempotency_key: str) -> Asked:
+    """Find what `key` means, the session that is asked, and what its idempotency key was used for, in one round trip. A
+    session that the actor does not see is None."""
+    params = {"b_session_id": session_id, "b_idempotency_key": idempotency_key, **actor.params}
+    models, sessions, used = db.read_all(actor.tenant_id, (_MODEL, {"b_key": key}), (_ASKED, params), (_USED, params))
     asked = [
         Model(row["model"] or "", row["mode"], tuple(row["agent_keys"]), row["fan_out"], row["chair_key"])
         for row in sessions
     ]
-    return _model(key, models), asked[0] if asked else None
+    return Asked(_model(key, models), asked[0] if asked else None, used[0]["fingerprint"] if used else None)
 
 
 def find_chat(db: Database, tenant_id: str, user_id: str, sought: Sought) -> Found:
@@ -117,17 +148,16 @@ def find_chat(db: Database, tenant_id: str, user_id: str, sought: Sought) -> Fou
         "b_request_hash": sought.request_hash,
         "b_name": sought.name,
         "b_past": sought.past if sought.name is None else None,
-        "b_instructions": sought.instructions,
         "b_idempotency_key": sought.idempotency_key,
     }
     models, (row,) = db.read_all(tenant_id, (_MODEL, {"b_key": sought.model}), (_FIND, params))
     model, keyed, retried = _model(sought.model, models), _known(row, "keyed"), _known(row, "retried")
     if sought.name is None:
-        return Found(model, keyed, retried, None, row.get("past_id"), sought.past, row.get("past_differs", False))
+        return Found(model, keyed, retried, None, row.get("past_id"), sought.past)
     named_id, past = row.get("named_id"), row.get("named_past")
     if row.get("named_model") != sought.model or sought.past not in (None, past):
         return Found(model, keyed, retried, named_id)
-    return Found(model, keyed, retried, named_id, named_id, past, row["named_differs"])
+    return Found(model, keyed, retried, named_id, named_id, past)
 
 
 def _model(key: str, rows: Sequence[Row]) -> Model | None:
@@ -150,40 +180,3 @@ def _known(row: Row, kind: str) -> KnownTurn | None:
         is_deleted=row[f"{kind}_deleted"],
         retry_after_s=row[f"{kind}_retry_after_s"],
     )
-
-
-def make_chat(db: Database, tenant_id: str, user_id: str, chat: NewChat) -> bool:
-    """Make the session of a conversation. False if its name means another session by now than `replaced_id`."""
-    params: dict[str, Any] = {
-        "b_id": chat.session_id,
-        "b_tenant_id": tenant_id,
-        "b_user_id": user_id,
-        "b_title": chat.title,
-        "b_name": chat.name,
-        "b_replaced_id": chat.replaced_id,
-        "b_mode": chat.model.mode,
-        "b_fan_out": chat.model.fan_out,
-        "b_agent_keys": list(chat.model.agent_keys),
-        "b_chair_key": chat.model.chair_key,
-        "b_origin": chat.origin,
-        "b_model": chat.model.key,
-        "b_imported": json.dumps([line._asdict() for line in chat.imported]) if chat.imported else None,
-        "b_instructions": chat.instructions,
-    }
-    return "made" in db.run(tenant_id, _MAKE, params)[0]
-
-
-def record_instructions(db: Database, tenant_id: str, session_id: UUID, instructions: str | None) -> None:
-    """Keep the newest system messages of a session."""
-    db.run(tenant_id, _INSTRUCT, {"b_id": session_id, "b_instructions": instructions})
-
-
-def forget_chat(db: Database, tenant_id: str, user_id: str, chat: NewChat) -> None:
-    """Remove a session whose first turn was refused. Its name means again what it meant before."""
-    params = {
-        "b_id": chat.session_id,
-        "b_user_id": user_id,
-        "b_name": chat.name,
-        "b_replaced_id": chat.replaced_id,
-    }
-    db.run(tenant_id, _FORGET, params)

@@ -1,8 +1,8 @@
 """Build the prompt of a call: instructions, the newest summary, history that fits, the message, and this turn's
 replies.
 
-The system message holds only text of Pantheon and of admins. An agent's own past replies are its assistant messages.
-All other texts are quoted in user messages.
+The system message holds text of Pantheon and of admins, and, quoted, the system messages of a chat program. An agent's
+own past replies are its assistant messages. All other texts are quoted in user messages.
 The room is the alias's window less the output cap, per agent, with the role prompt counted. What the call is about
 (role prompt, summary, message, this turn's replies) is always sent; history gives way, oldest turns first.
 A prompt begins with the agent's previous prompt, unless a summary replaces turns or the oldest turns are dropped.

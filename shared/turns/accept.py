@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.catalog import catalog
+from shared.db.chat import made_params
 from shared.db.engine import Database, Params, Row
 from shared.db.protocol import HISTORY_TURNS, LOAD_NEW_TURN
 from shared.domain.actor import Actor
@@ -96,11 +97,13 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A turn that may be accepted: what its agents will see, and the columns of its row (`t_...`)."""
+    """A turn that may be accepted: what its agents will see, and the columns of its row (`t_...`). Accepting the turn
+    of a newcomer makes the tenant known."""
 
     header: Header
     conversation: Conversation
     columns: Params
+    is_newcomer: bool = False
 
 
 def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
@@ -111,6 +114,7 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         "b_session_id": request.session_id,
         "b_idempotency_key": request.idempotency_key,
         "b_is_chat": request.chat is not None,
+        "b_made": request.chat.made.as_loaded() if request.chat and request.chat.made else None,
         "b_turns_per_minute": settings().turns_per_minute,
         "b_active_turns": settings().tenant_active_turns,
         "b_history_turns": HISTORY_TURNS,
@@ -130,6 +134,7 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
     agents = loaded["agents"] or []
     unpinned = [agent.pop("unpinned") for agent in agents]
     roster = _roster(agents, session["agent_keys"]) if mode != CALL else called(session["model"])
+    told = _tell(session, request.chat)
     _check_requested(request, session["agent_keys"], roster)
     conversation = conversation_of(
         loaded, roster, request.message, request.agent_keys, session["fan_out"], session["chair_key"]
@@ -154,7 +159,20 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
         request.chat.past if request.chat else None,
     )
     columns = _columns(request, header, session["fan_out"], roster, session["chair_key"])
-    return Draft(header, conversation, {**columns, "t_unpinned": any(unpinned) or None})
+    columns |= {**told, "t_unpinned": any(unpinned) or None}
+    return Draft(header, conversation, columns, loaded["is_newcomer"])
+
+
+def _tell(session: dict[str, Any], chat: ChatRequest | None) -> Params:
+    """Put the past and the system messages that a chat program's request brings along into its session. Returns the
+    columns by which accepting the turn stores what is new of them."""
+    if chat is None:
+        return {"t_tells": None}
+    imported = chat.made.lines if chat.made else None
+    differs, session["instructions"] = session["instructions"] != chat.instructions, chat.instructions
+    session["imported"] = imported or session["imported"]
+    stored = {"t_instructions": chat.instructions, "t_imported": json_text(imported) if imported else None}
+    return {**stored, "t_tells": bool(imported) or differs or None}
 
 
 def conversation_of(
@@ -223,7 +241,7 @@ def _check_requested(request: TurnRequest, keys: list[str], roster: dict[str, Ag
 
 def _columns(
     request: TurnRequest, header: Header, fan_out: str, roster: dict[str, Agent], chair_key: str | None
-) -> Params:
+) -> dict[str, object]:
     return {
         "t_id": header.turn_id,
         "t_tenant_id": request.tenant_id,
@@ -243,6 +261,7 @@ def _columns(
         "t_options": request.chat and options_as_json(request.chat.options),
         "t_past": request.chat.past if request.chat else None,
         "t_request_hash": request.chat and request.chat.request_hash,
+        **made_params(request.chat.made if request.chat else None),
         "t_turns_per_minute": settings().turns_per_minute,
         "t_active_turns": settings().tenant_active_turns,
         **request.actor.params,

@@ -28,6 +28,10 @@ class Stale(Exception):
     """The session moved on or a version of an agent was deleted between loading and accepting; load again."""
 
 
+class Renamed(Exception):
+    """The name of a new session's conversation means another session than when it was found; find it again."""
+
+
 class RefusedHold(Exception):
     """The tenant's budget does not cover the turn's first agent."""
 
@@ -48,8 +52,8 @@ class Accepted:
 
 
 def accept(db: Database, tenant_id: str, params: Params) -> Accepted:
-    """Accept a turn, with its first call where `params` have one. Raises Stale, TurnConflict if a turn of the same
-    request is active, RefusedHold, and JournalUnavailable where nothing can be written down."""
+    """Accept a turn, with its first call where `params` have one. Raises Stale, Renamed, TurnConflict if a turn of
+    the same request is active, RefusedHold, and JournalUnavailable where nothing can be written down."""
     try:
         row = db.run(tenant_id, ACCEPT, params)[0]
     except psycopg.errors.UniqueViolation as error:
@@ -67,6 +71,8 @@ def accept(db: Database, tenant_id: str, params: Params) -> Accepted:
         raise JournalUnavailable from error
     except DatabaseUnavailable as error:
         raise JournalUnavailable from error
+    if params["m_origin"] is not None and "made" not in row:
+        raise Renamed
     if "created_at" not in row:
         raise Stale
     return Accepted(row["created_at"], row["now"], time.monotonic(), row.get("held_by"))

@@ -20,7 +20,8 @@ from shared.turns.run import Runner, take_turn
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A message for the agent or the council with this key. Without a session, it begins a new one."""
+    """A message for the agent or the council with this key. Without a session, it begins a new one. Without
+    `has_own_key`, the idempotency key was made for the client."""
 
     actor: Actor
     key: str
@@ -28,6 +29,7 @@ class Question:
     idempotency_key: str
     session_id: UUID | None = None
     api_key_id: UUID | None = None
+    has_own_key: bool = True
 
     def hash(self) -> bytes:
         """The same for the same user, key and message of a new session."""
@@ -53,6 +55,7 @@ def _chat(question: Question) -> ChatTurn:
         message=question.message,
         model=question.key,
         idempotency_key=question.idempotency_key,
+        has_own_key=question.has_own_key,
         api_key_id=question.api_key_id,
     )
 
@@ -68,9 +71,13 @@ def _request(runner: Runner, question: Question, session_id: UUID) -> TurnReques
         api_key_id=question.api_key_id,
     )
     try:
-        model, session = find_asked(runner.db, question.actor, session_id, question.key)
+        model, session, used = find_asked(runner.db, question.actor, session_id, question.key, question.idempotency_key)
     except DatabaseUnavailable as error:
         raise JournalUnavailable from error
+    alone = replace(request, mode="manual", agent_keys=(question.key,))
+    if used is not None:
+        # The key gets its turn, whatever has become of the agent or the council. `take_turn` refuses another request.
+        return alone if used == alone.fingerprint() else request
     if session is None or session.key == question.key:
         # `take_turn` refuses a session that is not there, and knows whether its key was used before it was deleted.
         return request
@@ -78,7 +85,7 @@ def _request(runner: Runner, question: Question, session_id: UUID) -> TurnReques
         raise UnknownModel
     if _is_agent(model):
         # `take_turn` refuses an agent that is not of the session.
-        return replace(request, mode="manual", agent_keys=(question.key,))
+        return alone
     if replace(session, key=model.key) != model:
         detail = f"The session is not one of the council '{question.key}'. Without session_id, a new session begins."
         raise InvalidRequest(detail)

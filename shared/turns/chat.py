@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from shared.db.chat import NewChat
 from shared.domain.agent import NO_CAP, Agent
 from shared.domain.conversation import Options, PastTurn, Said
 from shared.domain.json_text import json_text
@@ -17,11 +18,14 @@ SAME_REQUEST_RETRY_S: Final = 1
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """What a chat program's request adds to its turn. `past` is the hash of the conversation with the turn's message,
-    None where the turn is not remembered. `request_hash` names the request among those of all users."""
+    None where the turn is not remembered. `request_hash` names the request among those of all users. `instructions` are
+    its system messages. `made` is the turn's session if it is a new one."""
 
     request_hash: bytes
     past: bytes | None = None
     options: Options = field(default_factory=Options)
+    instructions: str | None = None
+    made: NewChat | None = None
 
 
 def called(alias: str) -> dict[str, Agent]:

@@ -1,8 +1,10 @@
-"""Take the turn of a chat program: find its conversation or make it, and answer a request that was sent before.
+"""Take the turn of a chat program: find its conversation or begin it, and answer a request that was sent before.
 
-A chat program sends the whole conversation each time, and no id of ours. A request that is refused leaves no session.
+A chat program sends the whole conversation each time, and no id of ours. Its session is made when its turn is accepted,
+so that a refused request leaves none.
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Sequence
@@ -11,22 +13,12 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-import psycopg
 from uuid6 import uuid7
 
 from shared.catalog import catalog
+from shared.db.api.newcomers import welcome
 from shared.db.api.waits import wait_slot
-from shared.db.chat import (
-    Found,
-    KnownTurn,
-    Model,
-    NewChat,
-    Sought,
-    find_chat,
-    forget_chat,
-    make_chat,
-    record_instructions,
-)
+from shared.db.chat import Found, KnownTurn, Model, NewChat, Sought, find_chat
 from shared.db.turns import StoredTurn, load_turn
 from shared.domain.actor import Actor
 from shared.domain.chat import Line, beginning, extended
@@ -44,10 +36,11 @@ from shared.errors import (
     UnknownModel,
 )
 from shared.turns.accept import TurnRequest
+from shared.turns.acceptance import Renamed
 from shared.turns.chat import SAME_REQUEST_RETRY_S, ChatRequest
 from shared.turns.run import Runner, take_turn
 
-# Between finding and making, other requests may give the conversation's name another meaning.
+# Between finding and accepting, other requests may give the conversation's name another meaning.
 _MOST_LOOKS: Final = 10
 # A request that waits reads the turn again after a tenth of the time that it has waited, between these bounds, in
 # seconds.
@@ -61,8 +54,8 @@ _TITLE_CHARACTERS: Final = 80
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
     """A chat program's request. `lines` are the conversation before `message`. `model` is the key of an agent or a
-    council. It is None for a plain call, which asks `alias`. `is_retry`: the program says that it sends the request
-    again."""
+    council. It is None for a plain call, which asks `alias`. Without `has_own_key`, the key is not the program's.
+    `is_retry`: the program says that it sends the request again."""
 
     actor: Actor
     request_hash: bytes
@@ -74,8 +67,16 @@ class ChatTurn:
     options: Options = field(default_factory=Options)
     name: str | None = None
     idempotency_key: str | None = None
+    has_own_key: bool = True
     is_retry: bool = False
     api_key_id: UUID | None = None
+
+    @property
+    def turn_hash(self) -> bytes:
+        """The hash that the turn bears. Requests with keys of their own are different ones, whatever they say."""
+        if self.idempotency_key is None or not self.has_own_key:
+            return self.request_hash
+        return hashlib.sha256(self.request_hash + self.idempotency_key.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +98,10 @@ def take_chat(runner: Runner, chat: ChatTurn, listener: Listener | None = None) 
         known = None if found is None else _known(chat, found)
         if known is not None:
             return follow_turn(runner, chat.actor, known.turn_id, listener)
-        place = _place(runner, chat, found)
-        if place is None:
-            continue
-        try:
-            return take_turn(runner, _request(chat, place), listener)
-        except (IdempotencyKeyReused, NotFound):
-            # Another request has used the key since, or the session was removed. The next look finds what stands now.
-            _forget(runner, chat, place)
-        except Exception:
-            _forget(runner, chat, place)
-            raise
+        # Another request may have used the key or the name since, or removed the session. The next look finds what
+        # stands now.
+        with suppress(IdempotencyKeyReused, NotFound, Renamed):
+            return take_turn(runner, _request(chat, _place(chat, found)), listener)
     raise JournalUnavailable("Other requests were faster each time. Send the request again.")
 
 
@@ -117,17 +111,21 @@ def _find(runner: Runner, chat: ChatTurn) -> Found | None:
         return None
     actor, model = chat.actor, chat.model or ""
     past = extended(_beginning(chat), chat.lines) if chat.lines else None
-    sought = Sought(chat.request_hash, model, chat.name, past, chat.instructions, chat.idempotency_key)
+    sought = Sought(chat.turn_hash, model, chat.name, past, chat.idempotency_key)
     try:
-        return find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
+        found = find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
+        if chat.model is not None and found.model is None and welcome(runner.db, actor.tenant_id):
+            found = find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
     except DatabaseUnavailable as error:
         raise JournalUnavailable from error
+    return found
 
 
 def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:
     """The stored turn that answers this request. Raises IdempotencyKeyReused, TurnConflict, SessionDeleted."""
     turn = found.keyed
-    if turn is not None and turn.request_hash != chat.request_hash:
+    # A deleted turn has no hash any more. The release before left the key out of it.
+    if turn is not None and not turn.is_deleted and turn.request_hash not in (chat.turn_hash, chat.request_hash):
         raise IdempotencyKeyReused
     # A key says more than the number of a retry.
     is_retry = chat.is_retry and chat.idempotency_key is None
@@ -145,24 +143,15 @@ def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:
     return turn
 
 
-def _place(runner: Runner, chat: ChatTurn, found: Found | None) -> _Place | None:
-    """The session to continue, or a new one. None: another request was faster. Raises UnknownModel."""
+def _place(chat: ChatTurn, found: Found | None) -> _Place:
+    """The session to continue, or a new one. Raises UnknownModel."""
     if chat.model is not None and (found is None or found.model is None):
         raise UnknownModel(param="model")
-    tenant_id, user_id = chat.actor.tenant_id, chat.actor.user_id
     last = [Line("user", chat.message)]
-    try:
-        if found is not None and found.session_id is not None:
-            if found.differs:
-                record_instructions(runner.db, tenant_id, found.session_id, chat.instructions)
-            return _Place(found.session_id, extended(found.past or _beginning(chat), last))
-        made = _new_chat(chat, found)
-        if not make_chat(runner.db, tenant_id, user_id, made):
-            return None
-    except DatabaseUnavailable as error:
-        raise JournalUnavailable from error
+    if found is not None and found.session_id is not None:
+        return _Place(found.session_id, extended(found.past or _beginning(chat), last))
     past = None if chat.model is None else extended(_beginning(chat), [*chat.lines, *last])
-    return _Place(made.session_id, past, made)
+    return _Place(uuid7(), past, _new_chat(chat, found))
 
 
 def _new_chat(chat: ChatTurn, found: Found | None) -> NewChat:
@@ -170,14 +159,16 @@ def _new_chat(chat: ChatTurn, found: Found | None) -> NewChat:
     if chat.alias is not None:
         if chat.alias not in catalog():
             raise UnknownModel(param="model")
-        return NewChat(uuid7(), Model(chat.alias, CALL, ()), "call")
+        return NewChat(Model(chat.alias, CALL, ()), "call")
     assert found is not None
     assert found.model is not None
     title = chat.message.strip().partition("\n")[0].strip()[:_TITLE_CHARACTERS]
-    return NewChat(uuid7(), found.model, "chat", title, chat.name, found.named_id, tuple(chat.lines), chat.instructions)
+    return NewChat(found.model, "chat", title, chat.name, found.named_id, tuple(chat.lines))
 
 
 def _request(chat: ChatTurn, place: _Place) -> TurnRequest:
+    # A plain call has its own messages, and stores none.
+    instructions = None if chat.model is None else chat.instructions
     return TurnRequest(
         tenant_id=chat.actor.tenant_id,
         user_id=chat.actor.user_id,
@@ -186,16 +177,8 @@ def _request(chat: ChatTurn, place: _Place) -> TurnRequest:
         message=chat.message,
         idempotency_key=chat.idempotency_key,
         api_key_id=chat.api_key_id,
-        chat=ChatRequest(chat.request_hash, place.past, chat.options),
+        chat=ChatRequest(chat.turn_hash, place.past, chat.options, instructions, place.made),
     )
-
-
-def _forget(runner: Runner, chat: ChatTurn, place: _Place) -> None:
-    """Remove the session that was made for a turn that was refused. Retention removes it if this fails."""
-    if place.made is None:
-        return
-    with suppress(DatabaseUnavailable, psycopg.Error):
-        forget_chat(runner.db, chat.actor.tenant_id, chat.actor.user_id, place.made)
 
 
 def _beginning(chat: ChatTurn) -> bytes:

@@ -70,7 +70,7 @@ def _chat_params(header: Header, turn: Turn) -> dict[str, Any]:
     """What a chat program's next request finds the turn by: the conversation with its answer, if there is one."""
     is_shown = header.past is not None and turn.status == "completed"
     past = extended(header.past or b"", [Line("assistant", shown(turn))]) if is_shown else None
-    return {"t_past_after": past, "t_is_forgotten": header.is_forgotten}
+    return {"t_past_after": past, "t_is_forgotten": header.is_forgotten, "t_hides": header.is_forgotten or None}
 
 
 def build_turn(

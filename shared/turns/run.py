@@ -14,6 +14,7 @@ from uuid import UUID
 from uuid6 import uuid7
 
 from shared.catalog import catalog
+from shared.db.api.newcomers import welcome
 from shared.db.engine import Database
 from shared.db.turns import StoredTurn, load_turn
 from shared.domain.actor import Actor
@@ -90,10 +91,14 @@ def _take(runner: Runner, request: TurnRequest, live: Live | None) -> TurnOutcom
 
 def _load(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
     try:
-        return load_draft(db, request, turn_id)
+        draft = load_draft(db, request, turn_id)
+        if isinstance(draft, Draft) and draft.is_newcomer:
+            # Nobody is new any more once a turn is accepted.
+            welcome(db, request.tenant_id)
     except DatabaseUnavailable as error:
         # Where nothing can be read, nothing could be written down either.
         raise JournalUnavailable from error
+    return draft
 
 
 def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | None:

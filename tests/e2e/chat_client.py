@@ -70,8 +70,4 @@ def streamed(chunks: Sequence[dict[str, Any]], channel: str = "content") -> str:
 
 
 def make_council(tenant: Tenant, key: str, mode: str, *agent_keys: str, fan_out: str = "sequential") -> None:
-    tenant.owner.execute(
-        """INSERT INTO councils (tenant_id, key, name, mode, agent_keys, fan_out, version)
-        VALUES (%s, %s, %s, %s, %s, %s, 1)""",
-        (tenant.id, key, key.title(), mode, list(agent_keys), fan_out),
-    )
+    tenant.make_council(key, *agent_keys, mode=mode, fan_out=fan_out)

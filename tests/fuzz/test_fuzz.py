@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from functions.turns.chat_reading import Texts
+from functions.turns.mcp_messages import Call
 from local.gateway.event import InvalidResponse
+from shared.domain.chat import Line
 from shared.domain.turn import Fallback
 from shared.llm import chat_completions
 from shared.llm.port import Completion
 from shared.orchestration.tags import Tags
-from tests.fuzz import gateway, logs, structured, tags
+from tests.fuzz import chats, gateway, logs, mcp, structured, tags
 from tests.fuzz.target import corpus
 from tests.fuzz.targets import TARGETS
 
@@ -75,9 +78,11 @@ BROKEN: dict[str, tuple[Any, str, object]] = {
         "read_completion",
         lambda *_: Completion("unbilled", error="malformed_response"),
     ),
+    "a history that is empty": (chats, "read_texts", lambda _: Texts((Line("user", " "),), "a", "", None, ())),
+    "a call without a method": (mcp, "read_call", lambda _: Call(1, None, {})),  # type: ignore[arg-type]
     "more records than lines": (logs, "read_plain_log", lambda *_: iter([None] * 99)),
 }
-_PURE = {tags: "tags", structured: "structured", chat_completions: "wire", logs: "logs"}
+_PURE = {tags: "tags", structured: "structured", chat_completions: "wire", logs: "logs", chats: "chats", mcp: "mcp"}
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -1,4 +1,5 @@
-"""The roster of a stage's new tenants is brought to the API function, and a file with a mistake makes no stage."""
+"""The roster of a stage's new tenants is brought to the functions that meet them. A file with a mistake makes no
+stage."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,14 @@ from tests.infra.catalogs import with_roster
 ROSTER = '[agents.writer]\nname = "Writer"\nrole_prompt = "You write."\nmodel_alias = "fast"\n'
 
 
-def test_the_api_finds_the_file_in_the_layer_of_the_catalog(tmp_path: Path) -> None:
+def test_api_and_turns_find_the_file_in_the_layer_of_the_catalog(tmp_path: Path) -> None:
     template = synthesised(with_roster(ROSTER, tmp_path), tmp_path)
     told = {name: one["Environment"]["Variables"].get(Env.ROSTER) for name, one in template.functions().items()}
-    assert {name: file for name, file in told.items() if file} == {"api": DEPLOYED_ROSTER}
+    assert {name: file for name, file in told.items() if file} == dict.fromkeys(("api", "turns"), DEPLOYED_ROSTER)
     ((layer, body),) = [
         (id_, one) for id_, one in template.all("AWS::Lambda::LayerVersion").items() if id_.startswith("Catalog")
     ]
-    assert layer in str(template.functions()["api"]["Layers"])
+    assert all(layer in str(template.functions()[name]["Layers"]) for name in ("api", "turns"))
     files = {file.name: file for file in (tmp_path / "out" / body["Metadata"]["aws:asset:path"]).iterdir()}
     assert (set(files), files["roster.toml"].read_text()) == ({"catalog.toml", "roster.toml"}, ROSTER)
     assert DEPLOYED_ROSTER == "/opt/roster.toml"

@@ -151,6 +151,18 @@ def test_key_is_asked_once(room: CouncilRoom, in_session: bool) -> None:
     assert len(room.provider.requests) == 1
 
 
+@pytest.mark.parametrize("key", ["writer", "board"])
+def test_key_gets_its_turn_in_a_session_whatever_became_of_those_who_were_asked(room: CouncilRoom, key: str) -> None:
+    make_council(room, "board")
+    room.provider.enqueue(answer("one"))
+    first = ask(room, key, idempotency_key="k", session_id=room.session_id)
+    room.owner.execute("UPDATE councils SET deleted_at = now()")
+    room.change_agent("writer", enabled=False)
+    assert ask(room, key, idempotency_key="k", session_id=room.session_id) == first
+    refused(room, IdempotencyKeyReused, key, idempotency_key="k", message="another", session_id=room.session_id)
+    refused(room, UnknownModel, key, idempotency_key="another", session_id=room.session_id)
+
+
 def test_key_of_a_deleted_session_is_gone(room: CouncilRoom) -> None:
     room.provider.enqueue(answer("one"))
     ask(room, idempotency_key="k", session_id=room.session_id)
@@ -195,14 +207,22 @@ def test_key_whose_turn_ends_while_it_waits_gets_the_answer(
     assert (outcome.turn_id, outcome.status, len(room.provider.requests)) == (turn_id, "completed", 2)
 
 
-@pytest.mark.parametrize("in_session", [False, True])
-def test_same_question_with_another_key_is_refused_while_the_first_runs(room: CouncilRoom, in_session: bool) -> None:
-    where: dict[str, Any] = {"session_id": room.session_id} if in_session else {}
+@pytest.mark.parametrize("where", ["in a session", "without a key of the client's"])
+def test_same_question_is_refused_while_the_first_runs(room: CouncilRoom, where: str) -> None:
+    fields: dict[str, Any] = {"session_id": room.session_id} if where == "in a session" else {"has_own_key": False}
     room.provider.enqueue(die)
     with pytest.raises(Killed):
-        ask(room, **where)
-    refused(room, TurnConflict, **where)
+        ask(room, **fields)
+    refused(room, TurnConflict, **fields)
     assert (turns(room), len(room.provider.requests)) == (1, 1)
+
+
+def test_same_question_with_a_key_of_its_own_is_asked_while_the_first_runs(room: CouncilRoom) -> None:
+    room.provider.enqueue(die, answer("two"))
+    with pytest.raises(Killed):
+        ask(room)
+    assert ask(room)["output"] == "two"
+    assert turns(room) == 2
 
 
 def test_dead_database_is_said_before_anything_is_sent(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.db.chat import _MAKE
+from shared.db.protocol import ACCEPT
 from shared.domain.actor import Actor
 from shared.domain.conversation import Options
 from shared.turns.conversations import take_chat
@@ -149,14 +149,18 @@ class TestByName:
         assert [session["instructions"] for session in program.sessions] == [None]
 
     def test_two_first_requests_of_a_name_at_once_share_a_session(self, program: ChatProgram) -> None:
-        """The second one looks before the first one has made the session."""
+        """The second one looks before the first one is accepted."""
         other = program.room.runner(db=program.room.open_database())
         program.room.provider.enqueue(answer("First."), answer("Second."))
         found: list[str] = []
-        program.room.db.before(_MAKE, lambda: found.append(program.ask("one", name="chat", runner=other)["session_id"]))
+        program.room.db.before(
+            ACCEPT, lambda: found.append(program.ask("one", name="chat", runner=other)["session_id"])
+        )
         found.append(program.ask("two", name="chat")["session_id"])
         assert found[0] == found[1]
         assert len(program.sessions) == 1
+        turns = program.room.rows("SELECT message FROM turns ORDER BY turn_index")
+        assert [turn["message"] for turn in turns] == ["one", "two"]
 
 
 def test_request_lowers_caps_and_gives_a_temperature_to_agents_without_one(program: ChatProgram) -> None:

@@ -52,6 +52,7 @@ def params(room: CouncilRoom, session_id: UUID, turns_per_minute: int = 0) -> di
         "b_session_id": session_id,
         "b_idempotency_key": "key-1",
         "b_is_chat": False,
+        "b_made": None,
         "b_history_turns": HISTORY_TURNS,
         **rate,
     } | room.actor.params
@@ -116,7 +117,7 @@ def test_the_plan_reads_by_index_even_if_nobody_ever_analysed_the_tables(room: C
         connection.execute(f"SET plan_cache_mode = {mode}".encode())
         connection.execute(b"SELECT set_config('app.tenant_id', %s, false)", [room.tenant_id])
         connection.execute(f"PREPARE load AS {load}".encode())
-        arguments = ", ".join(f"'{value}'" for value in values)
+        arguments = ", ".join("NULL" if value is None else f"'{value}'" for value in values)
         run = f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE load ({arguments})"
         (row,) = connection.execute(run.encode()).fetchall()
     found = nodes(row["QUERY PLAN"][0]["Plan"])

@@ -32,7 +32,7 @@ def test_call_leaves_its_cost_and_no_text(program: ChatProgram) -> None:
     room = program.room
     options = Options(50, 0.5, ({"role": "user", "content": "sesame"},))
     room.provider.enqueue(answer("sesame, open"))
-    turn = program.ask("sesame", options=options, **CALL)
+    turn = program.ask("sesame", options=options, instructions="sesame", **CALL)
     assert turn["output"] == "sesame, open"
     assert words_left(room, "sesame") == {}
     (call,) = room.rows("SELECT model_alias, agent_key, cost_usd, output FROM llm_calls")

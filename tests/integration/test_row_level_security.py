@@ -30,7 +30,6 @@ ROLES = {
     "invocation_log_hours": [Role.OPS],
     "api_keys": [Role.APP, Role.AUTH, Role.OPS],
     "councils": [Role.APP],
-    "conversations": [Role.APP],
     **{name: [Role.APP, Role.OPERATOR, Role.OPS] for name in OPERATOR},
 }
 TENANT_TABLES = {name: table for name, table in metadata.tables.items() if name not in OPERATIONS}
@@ -54,7 +53,7 @@ ALLOWED = {
     # All but its key, by a grant of these columns.
     "councils": set(),
     # The session that it means, by a grant of that column.
-    "conversations": set(),
+    "conversations": {"DELETE"},
     "sessions": {"UPDATE", "DELETE"},
     "turns": {"UPDATE"},
     "llm_calls": {"UPDATE"},

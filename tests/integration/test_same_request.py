@@ -127,6 +127,21 @@ class TestRetries:
         program.ask("one", request_hash=HASH)
         assert heard.names == ["turn", "turn.handed_over"]
 
+    def test_ninth_wait_of_a_tenant_is_handed_over_at_once(self, program: ChatProgram) -> None:
+        room, heard = program.room, Heard()
+        others = room.runner(db=room.open_database(), seconds_left=lambda: 600.0)
+        room.owner.execute(
+            "INSERT INTO waits SELECT %s, n, now() + interval '1 hour' FROM generate_series(1, 8) n", (room.tenant_id,)
+        )
+
+        def retry(_: object) -> Any:
+            assert program.ask("one", runner=others, listener=heard, **self.RETRY)["status"] == "running"
+            return answer()
+
+        room.provider.enqueue(retry)
+        program.ask("one", request_hash=HASH)
+        assert heard.names == ["turn", "turn.handed_over"]
+
     def test_retry_ten_minutes_after_the_end_is_a_new_request(self, program: ChatProgram) -> None:
         first = program.ask("one", request_hash=HASH)
         earlier = "created_at = created_at - interval '11 minutes'"
@@ -134,6 +149,38 @@ class TestRetries:
         assert program.ask("one", **self.RETRY)["id"] == first["id"], "a long turn has just ended"
         program.room.owner.execute("UPDATE turns SET completed_at = completed_at - interval '10 minutes'")
         assert program.ask("one", **self.RETRY)["id"] != first["id"]
+
+    def test_retry_of_a_message_that_came_again_later_in_its_conversation_is_a_new_request(
+        self, program: ChatProgram
+    ) -> None:
+        first = program.ask("ok", name="chat", request_hash=HASH)
+        program.ask("And then?", name="chat")
+        program.room.limit_to("spent_usd")
+        program.refused(BudgetExceeded, "ok", name="chat", request_hash=HASH)
+        program.room.limit(None)
+        second = program.ask("ok", name="chat", **self.RETRY)
+        assert (second["session_id"], second["turn_index"]) == (first["session_id"], 3)
+        assert program.ask("ok", name="chat", **self.RETRY) == second
+
+    def test_retry_of_a_message_whose_name_means_another_session_by_now_is_a_new_request(
+        self, program: ChatProgram
+    ) -> None:
+        first = program.ask("ok", name="chat", request_hash=HASH)
+        edited = program.session("edited", "An answer.", "two", name="chat")
+        second = program.ask("ok", name="chat", **self.RETRY)
+        assert second["session_id"] == edited != first["session_id"]
+
+    def test_retry_is_never_answered_by_an_older_turn_than_the_newest(self, program: ChatProgram) -> None:
+        program.ask("hello", request_hash=HASH)
+        newest = program.session("hello", request_hash=HASH)
+        assert program.session("hello", "An answer.", "two") == newest
+        assert program.ask("hello", **self.RETRY)["turn_index"] == 1
+        assert len(program.sessions) == 3
+
+    def test_retry_gets_the_newest_of_two_turns_of_the_same_message(self, program: ChatProgram) -> None:
+        program.ask("ok", name="chat", request_hash=HASH)
+        second = program.ask("ok", name="chat", request_hash=HASH)
+        assert program.ask("ok", name="chat", **self.RETRY) == second
 
     def test_retry_with_a_key_of_its_own_is_a_new_request(self, program: ChatProgram) -> None:
         first = program.ask("one", request_hash=HASH)
@@ -163,6 +210,25 @@ class TestKeys:
         first = program.ask("one", **self.KEY)
         assert program.ask("one", **self.KEY) == first
         assert len(program.sessions) == len(program.room.provider.requests) == 1
+
+    @pytest.mark.parametrize("key", [None, "key-2"])
+    @pytest.mark.parametrize("fields", [{}, CALL])
+    def test_same_request_with_another_key_is_another_request_while_the_first_runs(
+        self, program: ChatProgram, others: Any, key: str | None, fields: dict[str, Any]
+    ) -> None:
+        def second(_: object) -> Any:
+            asked = {**fields, "request_hash": HASH, "idempotency_key": key}
+            assert program.ask("one", runner=others, **asked)["status"] == "completed"
+            return answer()
+
+        program.room.provider.enqueue(second)
+        program.ask("one", **self.KEY, **fields)
+        assert len(program.sessions) == len(program.room.provider.requests) == 2
+
+    def test_key_of_the_release_before_gets_its_turn(self, program: ChatProgram) -> None:
+        first = program.ask("one", **self.KEY)
+        program.room.owner.execute("UPDATE turns SET request_hash = %s", (HASH,))
+        assert program.ask("one", **self.KEY) == first
 
     @pytest.mark.parametrize("fields", [{}, CALL])
     def test_key_with_another_request_is_refused(self, program: ChatProgram, fields: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ def test_pages_are_full_and_exact_however_many_sessions_lie_between(crowded: Cou
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 @pytest.mark.parametrize("actor", [COLLEAGUE, ADMIN, OUTSIDER], ids=["some", "all", "few"])
-def test_a_page_reads_no_deleted_session_and_none_of_another_tenant(
+def test_a_page_reads_no_deleted_or_hidden_session_and_none_of_another_tenant(
     crowded: CouncilRoom, mode: str, actor: Actor
 ) -> None:
     crowded.owner.execute(
@@ -61,6 +61,11 @@ def test_a_page_reads_no_deleted_session_and_none_of_another_tenant(
         SELECT uuidv7(), 'tenant-' || n % 4, 'user-2', '', mode, fan_out, agent_keys,
                CASE WHEN n % 4 = 1 THEN now() END
         FROM sessions, generate_series(1, 4) n WHERE title <> 'Talk'"""
+    )
+    crowded.owner.execute(
+        """INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys, origin, model)
+        SELECT uuidv7(), 'tenant-1', 'user-1', '', 'call', fan_out, '{}', 'call', 'fast'
+        FROM sessions, generate_series(1, 10) n WHERE tenant_id = 'tenant-1' AND deleted_at IS NULL"""
     )
     crowded.owner.execute("ANALYZE sessions")
     params: dict[str, object] = {"b_after": None, "b_limit": 21, "b_tenant_id": "tenant-1", **actor.params}
@@ -72,5 +77,5 @@ def test_a_page_reads_no_deleted_session_and_none_of_another_tenant(
         arguments = ", ".join("NULL" if value is None else f"'{value}'" for value in values)
         (row,) = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE listed ({arguments})".encode())
     (scan,) = [node for node in nodes(row["QUERY PLAN"][0]["Plan"]) if node.get("Relation Name") == "sessions"]
-    assert "sessions_living_of_tenant_idx" in str(scan)
+    assert "sessions_listed_of_tenant_idx" in str(scan)
     assert scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) <= MANY + 1

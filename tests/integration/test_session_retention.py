@@ -213,7 +213,8 @@ def test_sessions_that_no_person_made_have_a_time_of_their_own(room: CouncilRoom
     imported = program.session("open sesame", "sesame", "on")
     program.ask("sesame", model=None, alias="fast")
     fresh = program.session("another")
-    (called,) = room.rows("SELECT id FROM sessions WHERE origin = 'call'")
+    # A release before 0020 left the sessions of calls living.
+    (called,) = room.rows("UPDATE sessions SET deleted_at = NULL WHERE origin = 'call' RETURNING id")
     for session_id in (room.session_id, UUID(chat), UUID(imported), called["id"]):
         age(room, 8, session_id)
     assert delete_untouched(ops, 7, AMPLE_S, implicit=True) == 3

@@ -207,6 +207,7 @@ def rows_read(room: CouncilRoom, session_id: UUID, mode: str, most: int) -> int:
         "b_session_id": session_id,
         "b_idempotency_key": None,
         "b_is_chat": False,
+        "b_made": None,
         "b_turns_per_minute": most,
         "b_active_turns": 0,
         "b_history_turns": 50,

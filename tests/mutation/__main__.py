@@ -28,11 +28,12 @@ BUILD = ROOT / "build" / "mutants"
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 # Those that hold the core to its promises. Tests of providers, of the schema and of load tell no mutants apart.
 _NAMES = (
-    "accept allowances attempts budgets bystanders cost_gauges counts deletion figures hand_over holds hostile_tenant"
-    " idempotency interleaved_marks interleaved_reconciliation interleavings invariants leases lock_order"
-    " lost_connections marks months parallel parallel_ends pinned_versions platform_budget poison prices_on_rows"
-    " publish publish_guards quotas reconciliation release resume routing row_level_security scrub_guards step_guards"
-    " suspense_beyond_allowance sweeper take_turn tenant_bounds turn_limits waits zombies"
+    "accept allowances attempts budgets bystanders conversations cost_gauges counts deletion figures"
+    " forgotten_conversations hand_over holds hostile_tenant idempotency interleaved_marks interleaved_reconciliation"
+    " interleavings invariants leases lock_order lost_connections marks months parallel parallel_ends pinned_versions"
+    " plain_calls platform_budget poison prices_on_rows publish publish_guards quotas reconciliation refused_chats"
+    " release resume routing row_level_security same_request scrub_guards step_guards suspense_beyond_allowance"
+    " sweeper take_turn tenant_bounds turn_limits waits zombies"
 )
 TESTS = (
     "tests/unit/test_acceptance.py",

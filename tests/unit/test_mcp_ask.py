@@ -90,6 +90,7 @@ def test_answer_is_text_and_the_turn(ask: Callable[..., Any]) -> None:
     )
     assert result["content"] == [{"type": "text", "text": "Hi."}]
     assert (result["structuredContent"], result["isError"]) == (json.loads(stored()), False)
+    assert question.has_own_key
     assert result["_meta"] == {"pantheon/idempotency_key": "k"}
 
 
@@ -97,6 +98,7 @@ def test_answer_is_text_and_the_turn(ask: Callable[..., Any]) -> None:
 def test_blank_argument_counts_as_left_out(ask: Callable[..., Any], blank: str | None) -> None:
     (question,), result = asked_by(ask, session_id=blank, idempotency_key=blank)
     assert question.session_id is None
+    assert not question.has_own_key
     assert question.idempotency_key == result["_meta"]["pantheon/idempotency_key"]
     (other,), _ = asked_by(ask)
     assert other.idempotency_key != question.idempotency_key

@@ -23,10 +23,11 @@ def template() -> RosterFile | None:
 
 # A process remembers the tenants that it has seen, so that only their first request asks the database.
 @lru_cache(maxsize=20_000)
-def welcome(db: Database, tenant_id: str) -> None:
-    """Write the template's roster if the tenant is new. Raises ConfigurationError."""
-    if roster := template():
-        record_welcome(db, tenant_id, roster)
+def welcome(db: Database, tenant_id: str) -> bool:
+    """Write the template's roster if the tenant is new. Returns whether it was, when the process first saw it. Raises
+    ConfigurationError."""
+    roster = template()
+    return roster is not None and record_welcome(db, tenant_id, roster)
 
 
 def record_welcome(db: Database, tenant_id: str, roster: RosterFile) -> bool:

@@ -14,11 +14,13 @@ OF_TEXT: Mapping[str, str] = MappingProxyType(
                 s.has_title
                 OR s.has_chat_text
                 OR EXISTS (SELECT FROM public.summaries m WHERE m.session_id = s.id)
+                OR EXISTS (SELECT FROM public.conversations c WHERE c.session_id = s.id)
                 OR EXISTS (
                     SELECT FROM public.turns t
                     WHERE t.session_id = s.id AND (t.deleted_at IS NULL OR t.status NOT IN ('accepted', 'running') AND (
                         t.has_text
                         OR t.has_options
+                        OR t.has_hashes
                         OR EXISTS (SELECT FROM public.replies r WHERE r.turn_id = t.id AND r.has_text)
                         OR EXISTS (
                             SELECT FROM public.llm_calls c
@@ -34,6 +36,7 @@ OF_TEXT: Mapping[str, str] = MappingProxyType(
                 t.deleted_at IS NULL
                 OR t.has_text
                 OR t.has_options
+                OR t.has_hashes
                 OR (SELECT true FROM public.replies r WHERE r.turn_id = t.id AND r.has_text LIMIT 1)
                 OR (
                     SELECT true FROM public.llm_calls c

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, LargeBinary, PrimaryKeyConstraint, Table, Text, Uuid, text
+from sqlalchemy import Boolean, Column, Index, LargeBinary, PrimaryKeyConstraint, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.db.schema.columns import derived, metadata
 
-# The session that a user's name for a conversation means now. No foreign key: a deleted session is as good as none.
+# The session that a user's name for a conversation means now. A trigger removes the names of a session that is deleted
+# (migration 0020). No foreign key: accepting a turn writes the name before the session.
 conversations = Table(
     "conversations",
     metadata,
@@ -16,6 +17,7 @@ conversations = Table(
     Column("name", Text, nullable=False),
     Column("session_id", Uuid, nullable=False),
     PrimaryKeyConstraint("tenant_id", "user_id", "name"),
+    Index("conversations_session_id_idx", "session_id"),
 )
 
 
@@ -38,10 +40,12 @@ def of_chat_turns() -> list[Column[Any]]:
     return [
         # How the agents are asked in this turn, and the prompt of a call without a session.
         Column("options", JSONB),
-        # Hashes of the conversation as a chat program shows it: with this turn's message, and with its answer, too.
+        # Hashes of the conversation as a chat program shows it: with this turn's message, and with its answer, too. A
+        # trigger removes them and the next one with the text of an ended turn (migration 0020).
         Column("past_before", LargeBinary),
         Column("past_after", LargeBinary),
         # A hash of the chat program's request, by which a retry finds its turn.
         Column("request_hash", LargeBinary),
         derived("has_options", Boolean, "options IS NOT NULL"),
+        derived("has_hashes", Boolean, "past_before IS NOT NULL OR past_after IS NOT NULL OR request_hash IS NOT NULL"),
     ]

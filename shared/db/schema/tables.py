@@ -84,7 +84,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0019"
+MIGRATION_HEAD = "0020"
 
 sessions = Table(
     "sessions",
@@ -110,12 +110,16 @@ sessions = Table(
     CheckConstraint("origin IN ('api', 'chat', 'call')", name="sessions_origin_check"),
     # The one list that is read by tenant; and a turn names its session with its tenant.
     Index("sessions_tenant_id_id_key", "tenant_id", "id", unique=True),
-    # To count a tenant's living sessions. In a collation that the policies do not compare in.
-    Index(
-        "sessions_living_of_tenant_idx",
-        "tenant_id",
-        postgresql_where=text("deleted_at IS NULL"),
-        postgresql_ops={"tenant_id": 'COLLATE "C"'},
+    # To count and to list a tenant's living sessions; the first is the release's before. In a collation that the
+    # policies do not compare in.
+    *(
+        Index(
+            f"sessions_{name}_of_tenant_idx",
+            "tenant_id",
+            postgresql_where=text(f"deleted_at IS NULL{which}"),
+            postgresql_ops={"tenant_id": 'COLLATE "C"'},
+        )
+        for name, which in {"living": "", "counted": " AND origin = 'api'", "listed": " AND origin <> 'call'"}.items()
     ),
     Index("sessions_living_created_at_idx", "created_at", postgresql_where=text("deleted_at IS NULL")),
     Index(

@@ -1,5 +1,21 @@
 -- Accept a turn: take the session's next index, count the tenant's turns, insert the turn, and hold money for its first
--- agent. Nothing is written where the session moved on since it was loaded; the caller loads again.
+-- agent. Nothing is written where the session moved on since it was loaded; the caller loads again. A chat program's new
+-- session is made here, too, so that a refused turn leaves none.
+
+-- part named ? m_name
+-- The conversation's name means the new session, but only if it still means the session that was found.
+INSERT INTO public.conversations AS c (tenant_id, user_id, name, session_id)
+VALUES (:t_tenant_id, :t_user_id, :m_name, :t_session_id)
+ON CONFLICT (tenant_id, user_id, name) DO UPDATE SET session_id = excluded.session_id
+WHERE c.session_id = :m_replaced_id;
+
+-- part made ? m_origin
+INSERT INTO public.sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys, chair_key, visibility, origin,
+                             model)
+SELECT :t_session_id, :t_tenant_id, :t_user_id, :m_title, :m_mode, :m_fan_out, :m_agent_keys::text[], :m_chair_key,
+       'private', :m_origin, :m_model
+WHERE :m_name::text IS NULL OR EXISTS (SELECT FROM public.conversations WHERE session_id = :t_session_id)
+RETURNING true AS made;
 
 -- part session
 -- The index is taken only if it is still the one that was loaded, and the actor still sees the session. The row stays
@@ -98,3 +114,9 @@ SELECT :t_id, :t_tenant_id, 'accepted', payer, period, :t_hold_usd FROM held;
 SELECT public.refuse('PN002', 'the budget does not cover the first agent')
 FROM public.turns t
 WHERE t.id = :t_id AND NOT EXISTS (SELECT FROM public.budget_holds WHERE id = t.id);
+
+-- part told ? t_tells
+-- Keep the chat program's newest system messages, and the past of its new session. They may be long, so a refused turn
+-- writes none of them.
+UPDATE public.sessions SET instructions = :t_instructions, imported = coalesce(:t_imported::jsonb, imported)
+WHERE id = :t_session_id AND xmin = pg_current_xact_id()::xid; -- moved by this transaction

@@ -10,6 +10,11 @@ WITH found AS (
 -- include visible
     -- Only its own request takes the turn of a plain call.
     AND (s.origin <> 'call' OR :b_is_chat::boolean)
+    UNION ALL
+    -- A chat program's session that accepting the turn makes.
+    SELECT :b_session_id, '', mode, fan_out, agent_keys, chair_key, 1, model, NULL, NULL, NULL
+    FROM jsonb_to_record(:b_made::jsonb) AS made (mode text, fan_out text, agent_keys text[], chair_key text, model text)
+    WHERE :b_made::jsonb IS NOT NULL
 ), session AS (
     SELECT id, title, mode, fan_out, agent_keys, chair_key, next_turn_index, model, imported, instructions
     FROM found WHERE deleted_at IS NULL
@@ -41,6 +46,7 @@ SELECT
         WHERE idempotency_key = :b_idempotency_key
     ) used
 ) AS used,
+NOT EXISTS (SELECT FROM public.tenants WHERE tenant_id = :b_tenant_id) AS is_newcomer,
 -- The rate allows another turn when the oldest of the newest N turns is a minute old. No more than N turns are read.
 CASE WHEN :b_turns_per_minute::integer > 0 THEN extract(epoch FROM
     public.nth_newest_turn_at(:b_tenant_id, now() - interval '1 minute', :b_turns_per_minute::integer)

@@ -43,6 +43,12 @@ RETURNING true AS published;
 
 -- include outcome
 
+-- part hidden ? t_hides
+-- The session of a plain call ends with its turn. Nobody else locks it while the turn is active.
+UPDATE public.sessions s SET deleted_at = t.completed_at
+FROM public.turns t
+WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND s.id = t.session_id;
+
 -- part replies
 INSERT INTO public.replies (turn_id, tenant_id, position, agent_key, agent_version, name, status, text, stop_reason,
                             error_code, model_alias, input_tokens, output_tokens, cache_read_tokens,

@@ -1,4 +1,5 @@
--- Take the text of a session away. The session is marked first; the ledger keeps its rows.
+-- Take the text of a session away. The session is marked first; the ledger keeps its rows. Triggers take the names of
+-- its conversations away, and the hashes of its turns (migration 0020).
 
 -- part session ? a_user_id
 -- A user deletes the session.
