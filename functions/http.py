@@ -31,7 +31,7 @@ from shared.errors import InvalidMessage, InvalidRequest, PantheonError, Unautho
 from shared.names import CALLER_FIELDS, CORS_RESPONSE_HEADERS, VERSION
 from shared.settings import http_settings
 
-_TEXT_TYPES = ("text/", "application/json", PROBLEM_JSON)
+_TEXT_TYPES = ("text/", "application/json", PROBLEM_JSON, "image/svg+xml", "application/manifest+json")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _STATUS_CODES = {404: "not_found"}
 

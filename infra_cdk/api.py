@@ -6,7 +6,7 @@ A route needs the authorizer's consent unless the table lists it as open.
 from collections.abc import Mapping
 from typing import Final
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration, Size, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -18,11 +18,21 @@ from infra_cdk.gateway_responses import add_answers
 from infra_cdk.logs import Logs
 from infra_cdk.stages import Stage
 from infra_cdk.web_acl import WebAcl
-from shared.names import API_STAGE, CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS, ROUTES, Route
+from shared.names import (
+    API_STAGE,
+    COMPRESSED_FROM,
+    CONSOLE_FILES,
+    CORS_REQUEST_HEADERS,
+    CORS_RESPONSE_HEADERS,
+    ROUTES,
+    Route,
+)
 from shared.resources import resources
 
 # How long API Gateway keeps the authorizer's answer for a header's value.
 _KEPT: Final = Duration.seconds(60)
+# How many files a browser asks for at once when it opens the console.
+_PAGE_FILES: Final = 4
 _PREFLIGHT_KEPT: Final = Duration.hours(1)
 
 
@@ -66,6 +76,10 @@ class Api(Construct):
             cloud_watch_role=False,
             disable_execute_api_endpoint=self._stage.domain is not None,
             default_cors_preflight_options=preflight if origins else None,
+            # API Gateway compresses buffered answers by itself and leaves streamed ones alone. If the function did
+            # that, its bytes would need binary media types, which API Gateway applies by the first type of `Accept`
+            # alone. With `*/*` it would also send every request's body as base64.
+            min_compression_size=Size.bytes(COMPRESSED_FROM),
             deploy_options=self._deployed(logs),
         )
         # The stack has an output of its own.
@@ -79,6 +93,9 @@ class Api(Construct):
         anonymous = _throttle(self._stage.open_rate, self._stage.open_burst)
         throttles = {f"{route.path}/{route.method}": turns for route in ROUTES if route.is_streamed}
         throttles |= {f"{route.path}/{route.method}": anonymous for route in ROUTES if route.is_open}
+        # Files need no connection to the database.
+        files = _throttle(self._stage.open_rate * _PAGE_FILES, self._stage.open_burst * _PAGE_FILES)
+        throttles |= {f"{route.path}/{route.method}": files for route in ROUTES if route.path == CONSOLE_FILES}
         return apigateway.StageOptions(
             stage_name=API_STAGE,
             access_log_destination=apigateway.LogGroupLogDestination(logs.group(self, "Access")),

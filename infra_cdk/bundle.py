@@ -46,6 +46,7 @@ _LEFT_OUT: Final = {
     ),
 }
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako")
+CONSOLE: Final = "functions/api/console"
 _UV: Final = Path(sys.executable).with_name("uv")
 # The services whose clients are made here. boto3 brings descriptions of four hundred.
 SERVICES: Final = ("bedrock-runtime", "s3", "secretsmanager", "sqs")
@@ -120,13 +121,20 @@ def _remove(target: Path, name: str) -> None:
 
 def _copy_function(entry: Entry, target: Path) -> None:
     source, package = ROOT / "functions", target / "functions"
-    shutil.copytree(source / entry.name, package / entry.name, ignore=_IGNORED)
+    shutil.copytree(source / entry.name, package / entry.name, ignore=_left_out)
     # What they have in common.
     for path in source.glob("*.py"):
         shutil.copy(path, package)
     if entry.streams:
         shutil.copy(ROOT / LOOP, target / LOOP)
         (target / LOOP).chmod(_EXECUTABLE)
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """What of a function stays behind: of the console, everything but its build."""
+    if Path(folder) == ROOT / CONSOLE:
+        return {name for name in names if name != "dist"}
+    return _IGNORED(folder, names)
 
 
 def _compile(python: str, folder: Path, unpacked_at: str) -> None:

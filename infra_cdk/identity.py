@@ -10,6 +10,8 @@ from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cognito as cognito
 from constructs import Construct
 
+from infra_cdk.console_client import ConsoleClient
+
 TENANT_CLAIM: Final = "custom:tenant_id"
 ROLES_CLAIM: Final = "cognito:groups"
 # A sign-in may take as long: setting up a second factor takes longer than Cognito's own three minutes.
@@ -19,29 +21,36 @@ _SIGNED_IN: Final = Duration.hours(12)
 
 @dataclass(frozen=True)
 class Issuer:
-    """Whose tokens are accepted, and which of their claims say who is calling. `how` tells people to get one."""
+    """Whose tokens are accepted, and which of their claims say who is calling. `how` tells people to get one. `console`
+    signs users of the console in; without it, they bring a token."""
 
     url: str
     audience: str
     tenant_claim: str
     roles_claim: str
     how: str
+    console: ConsoleClient | None = None
 
 
-def given(url: str, audience: str, tenant_claim: str, roles_claim: str) -> Issuer:
-    return Issuer(url, audience, tenant_claim, roles_claim, f"Ask {url} for a token with audience {audience}.")
+def given(url: str, audience: str, tenant_claim: str, roles_claim: str, console: ConsoleClient | None) -> Issuer:
+    return Issuer(url, audience, tenant_claim, roles_claim, f"Ask {url} for a token with audience {audience}.", console)
 
 
 class Pool(Construct):
     """Users who sign in with a password and a code. An administrator makes users and gives each a tenant."""
 
-    def __init__(self, scope: Construct, id: str, *, operator_role: str, protected: bool) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: str, operator_role: str, protected: bool) -> None:
         super().__init__(scope, id)
         pool = self._make(protected)
         client = pool.add_client(
             "Client",
             auth_flows=cognito.AuthFlow(user_srp=True, admin_user_password=True),
-            disable_o_auth=True,
+            # The console's page keeps no secret.
+            generate_secret=False,
+            o_auth=cognito.OAuthSettings(
+                flows=cognito.OAuthFlows(authorization_code_grant=True), scopes=[cognito.OAuthScope.OPENID]
+            ),
+            supported_identity_providers=[cognito.UserPoolClientIdentityProvider.COGNITO],
             prevent_user_existence_errors=True,
             # A claim that the client may not read is missing in every token.
             read_attributes=_attributes("given_name", "family_name", "email").with_custom_attributes("tenant_id"),
@@ -60,13 +69,44 @@ class Pool(Construct):
         }
         for title, (name, description) in groups.items():
             pool.add_group(title, group_name=name, description=description)
-        self.pool = pool
+        self.pool, self._client = pool, client
         self.issuer = Issuer(
             pool.user_pool_provider_url,
             client.user_pool_client_id,
             TENANT_CLAIM,
             ROLES_CLAIM,
             _how(Stack.of(self).region, pool.user_pool_id, client.user_pool_client_id),
+            self._log_in(stage),
+        )
+
+    def lead_back(self, url: str) -> None:
+        """Send users from the login to the console at `url`, and to no other place.
+
+        A reference to the API's own resource makes no cycle, because that resource refers to no function."""
+        cfn = self._client.node.default_child
+        assert isinstance(cfn, cognito.CfnUserPoolClient)
+        cfn.callback_ur_ls = cfn.logout_ur_ls = [f"{url}/console/"]
+
+    def _log_in(self, stage: str) -> ConsoleClient:
+        """Make the pages where users sign in. Without a branding, they show nothing."""
+        prefix = cognito.CognitoDomainOptions(domain_prefix=f"pantheon-{stage}-{Stack.of(self).account}")
+        version = cognito.ManagedLoginVersion.NEWER_MANAGED_LOGIN
+        domain = self.pool.add_domain("Login", cognito_domain=prefix, managed_login_version=version)
+        cognito.CfnManagedLoginBranding(
+            self,
+            "Branding",
+            user_pool_id=self.pool.user_pool_id,
+            client_id=self._client.user_pool_client_id,
+            use_cognito_provided_values=True,
+        )
+        login = domain.base_url()
+        return ConsoleClient(
+            self._client.user_pool_client_id,
+            # With a second scope, Cognito leaves out the tenant's claim.
+            scope="openid",
+            authorization_endpoint=f"{login}/oauth2/authorize",
+            token_endpoint=f"{login}/oauth2/token",
+            end_session_endpoint=f"{login}/logout",
         )
 
     def _make(self, protected: bool) -> cognito.UserPool:

@@ -145,6 +145,11 @@ REASONS: Final = (
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG4",
+        rf"{_METHOD}/((console/(\{{proxy\+\}}/)?)?HEAD|console/(\{{proxy\+\}}/)?GET)/Resource",
+        "The console's files are the same for everybody. Its page signs users in and sends their token to the API.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-APIG4",
         rf"{_METHOD}/(.+/)?OPTIONS/Resource",
         "A browser asks before it sends a token. The gateway answers itself, and the answer holds nothing.",
     ),

@@ -87,9 +87,12 @@ class PantheonStack(Stack):
             authorizer=self.functions[entries.AUTHORIZER.name].alias,
             logs=logs,
         )
+        if self._pool is not None:
+            self._pool.lead_back(self.api.url)
         self._watch(release)
         logs.keep_cdks_own(self)
         CfnOutput(self, "Url", value=self.api.url, description="Where the API is")
+        CfnOutput(self, "Console", value=f"{self.api.url}/console/", description="Where people use the API")
         CfnOutput(self, "Token", value=self.issuer.how, description="How to get a token")
 
     def _text_key(self) -> kms.IKey | None:
@@ -109,10 +112,14 @@ class PantheonStack(Stack):
 
     def _issuer(self) -> identity.Issuer:
         stage = self.stage
+        self._pool: identity.Pool | None = None
         if stage.issuer and stage.audience:
-            return identity.given(stage.issuer, stage.audience, stage.tenant_claim, stage.roles_claim)
-        pool = identity.Pool(self, "Identity", operator_role=stage.operator_role, protected=stage.protected)
-        return pool.issuer
+            return identity.given(
+                stage.issuer, stage.audience, stage.tenant_claim, stage.roles_claim, stage.console_client
+            )
+        role, protected = stage.operator_role, stage.protected
+        self._pool = identity.Pool(self, "Identity", stage=stage.name, operator_role=role, protected=protected)
+        return self._pool.issuer
 
     def _functions(self, assets: Assets, logs: Logs) -> dict[str, Function]:
         libraries = {name: self._layer(name.title(), folder) for name, folder in assets.libraries.items()}
@@ -189,8 +196,10 @@ class PantheonStack(Stack):
         return values
 
     def _identity(self, entry: Entry) -> Mapping[str, str]:
-        """Return the environment of the two functions that know the issuer."""
+        """Return the environment of the functions that know the issuer."""
         values: dict[str, str] = {}
+        if entry is entries.API and self.issuer.console is not None:
+            values |= self.issuer.console.environment(self.issuer.url)
         if entry.reads_keys or entry.writes_keys:
             values |= {Env.JWT_ISSUER: self.issuer.url, Env.JWKS_URL: self.issuer_keys.url}
         if entry.reads_keys:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
+from infra_cdk.console_client import ConsoleClient
 from infra_cdk.entries import TURNS
 from infra_cdk.stage_checks import TURN_S, check_money, check_reserved, check_snapshot, check_turns
 
@@ -56,7 +57,8 @@ class Stage:
 
     `issuer` and `audience` are whose tokens are accepted; without them a Cognito pool is made. `tenant_claim` and
     `roles_claim` are claims of the issuer's tokens; the pool has its own. `operator_role` operates the deployment. With
-    `tenant_of_one`, a token without a tenant is accepted, and its user is alone in a tenant.
+    `tenant_of_one`, a token without a tenant is accepted, and its user is alone in a tenant. `console_client` signs
+    users of the console in at the issuer; the pool has its own.
 
     Sizes are in GiB and MB, rates are requests per second.
     """
@@ -108,11 +110,14 @@ class Stage:
     catalog: str = "shared/catalog/files/bedrock.toml"
     egress: Egress = "none"
     roster: str | None = None
+    console_client: ConsoleClient | None = None
 
     def __post_init__(self) -> None:
         for one, other in (("domain", "certificate_arn"), ("issuer", "audience")):
             if (getattr(self, one) is None) is not (getattr(self, other) is None):
                 raise ValueError(f"Stage {self.name} needs both {one} and {other}, or neither.")
+        if self.console_client is not None and self.console_client.client_id != self.audience:
+            raise ValueError(f"Stage {self.name}: the console's tokens name its client, which must be the audience.")
         for origin in self.cors_origins:
             # API Gateway's preflight compares an origin letter by letter.
             if not _ORIGIN.fullmatch(origin):

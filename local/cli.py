@@ -96,8 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     token = commands.add_parser(
         "token",
-        help="print a token for the local gateway",
-        description="Print a token for the local gateway, signed with the key of the data directory.",
+        help="print a token for the local gateway, and the link to the console",
+        description="Print a token for the local gateway, signed with the key of the data directory, and on standard "
+        "error the link that opens the console with it.",
     )
     token.add_argument("--tenant", required=True, metavar="T", help="the tenant that the token is for")
     token.add_argument("--user", required=True, metavar="U", help="the user that the token is for")
@@ -251,7 +252,13 @@ def _greet(stack: "Stack") -> None:
         "-d",
         '{"message": "@writer @researcher Should a small team write tests first?"}',
     ]
-    _say(f"\nPantheon accepts requests at {stack.url}\nPANTHEON_TOKEN={token}\n\nTry it:\n{shlex.join(command)}\n")
+    _say(f"\nPantheon accepts requests at {stack.url}\nPANTHEON_TOKEN={token}\n{_console(stack.url, token)}\n")
+    _say(f"Try it:\n{shlex.join(command)}\n")
+
+
+def _console(url: str, token: str) -> str:
+    """The line with the console's address. A browser never sends the part with the token."""
+    return f"Console  {url}/console/#token={token}"
 
 
 def _token(arguments: argparse.Namespace) -> int:
@@ -263,7 +270,11 @@ def _token(arguments: argparse.Namespace) -> int:
     except TokenKeyError as error:
         return _fail(error)
     roles = [operator_role(os.environ) if role == "operator" else role for role in arguments.role or ["member"]]
-    _say(key.issue(arguments.tenant, arguments.user, roles, arguments.ttl, claim_names(os.environ)))
+    token = key.issue(arguments.tenant, arguments.user, roles, arguments.ttl, claim_names(os.environ))
+    _say(token)
+    if url := deployment.local_url(os.environ):
+        # Standard output has the token alone, for scripts.
+        print(_console(url, token), file=sys.stderr)
     return 0
 
 

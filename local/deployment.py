@@ -1,6 +1,7 @@
 """Speak to a deployment over HTTP, as a command does. Each failure is one line that says what to do."""
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -108,7 +109,7 @@ def connect(given: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[D
     token = (given.token or environ.get(CliEnv.TOKEN) or "").strip()
     if not token and named:
         raise DeploymentError(f"There is no token: give --token or set {CliEnv.TOKEN}.")
-    url = (named or f"http://127.0.0.1:{environ.get(LocalEnv.PORT) or _DEFAULT_PORT}").rstrip("/")
+    url = (named or _at(environ.get(LocalEnv.PORT) or _DEFAULT_PORT)).rstrip("/")
     headers = {"Authorization": f"Bearer {token or _local_token(environ)}"}
     try:
         http = httpx.Client(base_url=f"{url}{API_PREFIX}/", headers=headers, timeout=_TIMEOUT_S)
@@ -122,6 +123,16 @@ def connect(given: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[D
         print(visible(warning), file=sys.stderr)
     with http:
         yield Deployment(url, http)
+
+
+def local_url(environ: Mapping[str, str]) -> str | None:
+    """The address of `pantheon run`. None if the environment lets it take any free port, or names no port."""
+    port = environ.get(LocalEnv.PORT) or _DEFAULT_PORT
+    return _at(port) if re.fullmatch("[1-9][0-9]{0,4}", port) else None
+
+
+def _at(port: str) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 def _is_loopback(host: str) -> bool:

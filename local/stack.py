@@ -29,7 +29,7 @@ from local.gateway.authorizer import AUTHORIZER
 from local.gateway.pool import Function, Pool
 from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
 from local.gateway.template import FunctionStartError
-from local.gateway.tokens import KEY_FILE, ClaimNames, TokenKey, TokenKeyError
+from local.gateway.tokens import KEY_FILE, NO_CLAIMS, ClaimNames, TokenKey, TokenKeyError
 from local.model import LocalModel, ModelError
 from local.postgres import PostgresError
 from local.told import told
@@ -131,9 +131,10 @@ class Stack:
         user: str = demo.USER,
         roles: Sequence[str] = _DEMO_ROLES,
         ttl: timedelta = _DEMO_TTL,
+        claims: Mapping[str, str] = NO_CLAIMS,
     ) -> str:
-        """A token that the authorizer accepts; by default the demo tenant's."""
-        return self._key.issue(tenant, user, roles, ttl, self._claim_names)
+        """A token that the authorizer accepts; by default the demo tenant's. `claims` are further ones."""
+        return self._key.issue(tenant, user, roles, ttl, self._claim_names, claims)
 
     def wait(self) -> NoReturn:
         """Wait for ever. Raises StackError when the gateway has ended by itself."""

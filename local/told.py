@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shared.catalog import Catalog
+from shared.console_settings import ConsoleSettings
 from shared.names import Env
 from shared.settings import (
     AuthorizerSettings,
@@ -28,7 +29,7 @@ from shared.settings import (
 READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
-        "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
+        "api": (StageSettings, HttpSettings, ConsoleSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
         "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
         "authorizer": (StageSettings, AuthorizerSettings),
         "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),

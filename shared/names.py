@@ -12,6 +12,8 @@ SERVICE: Final = "pantheon"
 VERSION: Final = "0.2.0"
 METRICS_NAMESPACE: Final = "Pantheon"
 API_PREFIX: Final = "/api/v1"
+# The files of the console.
+CONSOLE_FILES: Final = "/console/{proxy+}"
 # How often the queue hands a message out before it is a dead letter. A busy worker turns messages away, too.
 MAX_RECEIVES: Final = 5
 
@@ -38,8 +40,14 @@ ROUTES: Final = (
     Route("GET", f"{API_PREFIX}/health", "api", is_open=True),
     Route("GET", f"{API_PREFIX}/openapi.json", "api", is_open=True),
     Route("GET", "/openapi.json", "api", is_open=True),
-    Route("GET", "/", "api", is_open=True),
+    *(
+        Route(method, path, "api", is_open=True)
+        for path in ("/", "/console", CONSOLE_FILES)
+        for method in ("GET", "HEAD")
+    ),
 )
+# The front door compresses buffered answers from this size in bytes. Below it, a packet is not saved.
+COMPRESSED_FROM: Final = 1400
 # The stage of the REST API. Without a custom domain, every path begins with it.
 API_STAGE: Final = "live"
 # What the authorizer tells a function about the caller, as strings. `roles` is a JSON list; `key_id` and `email` may be
@@ -86,6 +94,12 @@ class Env(StrEnum):
     OPERATOR_ROLE = "PANTHEON_OPERATOR_ROLE"
     TENANT_OF_ONE = "PANTHEON_TENANT_OF_ONE"
     CORS_ORIGINS = "PANTHEON_CORS_ORIGINS"
+    CONSOLE_ISSUER = "PANTHEON_CONSOLE_ISSUER"
+    CONSOLE_CLIENT_ID = "PANTHEON_CONSOLE_CLIENT_ID"
+    CONSOLE_SCOPE = "PANTHEON_CONSOLE_SCOPE"
+    CONSOLE_AUTHORIZATION_ENDPOINT = "PANTHEON_CONSOLE_AUTHORIZATION_ENDPOINT"
+    CONSOLE_TOKEN_ENDPOINT = "PANTHEON_CONSOLE_TOKEN_ENDPOINT"  # noqa: S105 the name of a variable
+    CONSOLE_END_SESSION_ENDPOINT = "PANTHEON_CONSOLE_END_SESSION_ENDPOINT"
     CATALOG = "PANTHEON_CATALOG"
     LLM_PROVIDER = "PANTHEON_LLM_PROVIDER"
     LLM_BASE_URL = "PANTHEON_LLM_BASE_URL"

@@ -179,71 +179,71 @@ class QueueSettings(Environment):
 @cache
 def settings() -> Settings:
     """Read the environment once per process. Raises ConfigurationError that names each variable at fault."""
-    return _read(Settings)
+    return read(Settings)
 
 
 def catalog_settings() -> CatalogSettings:
     """The same for the catalog. It is not cached here, because the catalog itself is cached."""
-    return _read(CatalogSettings)
+    return read(CatalogSettings)
 
 
 @cache
 def http_settings() -> HttpSettings:
     """The same for functions that answer HTTP."""
-    return _read(HttpSettings)
+    return read(HttpSettings)
 
 
 @cache
 def issuer_settings() -> IssuerSettings:
     """The same for the function that copies the issuer's keys."""
-    return _read(IssuerSettings)
+    return read(IssuerSettings)
 
 
 @cache
 def authorizer_settings() -> AuthorizerSettings:
     """The same for the authorizer."""
-    return _read(AuthorizerSettings)
+    return read(AuthorizerSettings)
 
 
 @cache
 def budget_settings() -> BudgetSettings:
     """The same for functions that hold against a budget or show one."""
-    return _read(BudgetSettings)
+    return read(BudgetSettings)
 
 
 @cache
 def quota_settings() -> QuotaSettings:
     """The same for functions that add what a quota bounds."""
-    return _read(QuotaSettings)
+    return read(QuotaSettings)
 
 
 def roster_settings() -> RosterSettings:
     """The same for functions that welcome new tenants. It is not cached here, because the roster itself is cached."""
-    return _read(RosterSettings)
+    return read(RosterSettings)
 
 
 @cache
 def operations_settings() -> OperationsSettings:
     """The same for a function of operations."""
-    return _read(OperationsSettings)
+    return read(OperationsSettings)
 
 
 @cache
 def operator_settings() -> OperatorSettings:
     """The same for the operator's function."""
-    return _read(OperatorSettings)
+    return read(OperatorSettings)
 
 
 @cache
 def invocation_log_settings() -> InvocationLogSettings:
     """The same for whoever reads the provider's own log."""
-    return _read(InvocationLogSettings)
+    return read(InvocationLogSettings)
 
 
 @cache
 def migration_settings() -> MigrationSettings:
     """The same for the migration."""
-    return _read(MigrationSettings)
+    return read(MigrationSettings)
 
 
 def variable(name: str) -> str | None:
@@ -253,25 +253,26 @@ def variable(name: str) -> str | None:
 
 def aws_environment() -> AwsEnvironment:
     """As it is now: unlike settings, credentials change while a process lives."""
-    return _read(AwsEnvironment)
+    return read(AwsEnvironment)
 
 
 @cache
 def stage_settings() -> StageSettings:
     """The same for metrics, which every function emits, whatever else it has."""
-    return _read(StageSettings)
+    return read(StageSettings)
 
 
 @cache
 def queue_settings() -> QueueSettings:
     """The same for whoever sends turns to the queue."""
-    return _read(QueueSettings)
+    return read(QueueSettings)
 
 
 _Part = TypeVar("_Part", bound=BaseModel)
 
 
-def _read(part: type[_Part]) -> _Part:
+def read(part: type[_Part]) -> _Part:
+    """A part of the environment. Raises ConfigurationError that names each variable at fault."""
     # A variable set to nothing means the same as one that is not set.
     names = (field.alias or "" for field in part.model_fields.values())
     given = {name: value for name in names if (value := os.environ.get(name))}

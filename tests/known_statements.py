@@ -10,7 +10,7 @@ from typing import Any
 from local import doctor, event_source
 from shared import db
 from shared.db.api import api_keys, budgets, sessions
-from shared.db.operations import invariants
+from shared.db.operations import invariants, waiting
 from shared.db.protocol import RECONCILE, SCRUB
 from shared.db.statement import Statement, load, read_sql
 from shared.db.usage import totals
@@ -73,6 +73,8 @@ def of_operator() -> Iterator[Named]:
         yield from _parts("budgets", statement)
     for from_ledger in (True, False):
         yield from _parts("usage", totals._statement(totals.OPERATOR_GROUPS, "desc", from_ledger=from_ledger))
+    for listed in (waiting._WAITING, waiting._SUSPENDED):
+        yield from _within("waiting", dict(listed))
 
 
 def _within(name: str, value: object) -> Iterator[Named]:

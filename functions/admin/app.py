@@ -6,10 +6,10 @@ function does that over HTTP.
 
 from fastapi import Depends
 
-from functions.admin import caps, platform, usage
+from functions.admin import caps, platform, usage, waiting
 from functions.http import create_app
 from functions.requests import operator
 
 app = create_app("Pantheon operations")
-for noun in (caps, platform, usage):
+for noun in (caps, platform, usage, waiting):
     app.include_router(noun.router, dependencies=[Depends(operator)])

@@ -6,6 +6,7 @@ from functions.api import (
     agents,
     api_keys,
     budget,
+    console_pages,
     councils,
     events,
     export,
@@ -23,5 +24,18 @@ _ASKING = (f"{API_PREFIX}/sessions/{{session_id}}/turns", "/v1/chat/completions"
 
 app = create_app("Pantheon", elsewhere=[APIRoute(path, lambda: None, methods=["POST"]) for path in _ASKING])
 # What is read most is matched first: a route that is not the path's still costs a comparison.
-for noun in (history, events, sessions, agents, councils, status, export, budget, usage, api_keys, openai_models):
+for noun in (
+    history,
+    events,
+    sessions,
+    agents,
+    councils,
+    status,
+    export,
+    budget,
+    usage,
+    api_keys,
+    openai_models,
+    console_pages,
+):
     app.include_router(noun.router)

@@ -7,15 +7,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from functions.api.waiting import read_news
-from functions.audit_schemas import AuditView
+from functions.audit_schemas import AuditView, CallView
 from functions.http import base_path
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
 from functions.schemas import ArchivedView, PageOf, ProblemView, SummaryView, TurnView
 from functions.strict_route import StrictRoute
+from shared.db.api.calls import load_turn_calls
 from shared.db.api.history import load_turns, record_cancel
 from shared.db.api.summaries import load_archive, load_audit, load_summaries
 from shared.db.engine import Row, database
 from shared.db.turns import StoredTurn, load_turn
+from shared.domain.money import TOKEN_CLASSES, format_usd
 from shared.domain.summary import stored_items
 from shared.domain.turn import format_time
 from shared.names import API_PREFIX
@@ -77,6 +79,14 @@ async def list_audit(caller: CurrentCaller, turn_id: TurnId) -> dict[str, Any]:
     return {"items": items, "next_cursor": None}
 
 
+@router.get("/turns/{turn_id}/calls", response_model=PageOf[CallView])
+async def list_turn_calls(caller: CurrentCaller, turn_id: TurnId) -> dict[str, Any]:
+    """The calls of a turn by step and attempt: routing, agents, reviews, summaries and each retry. Calls that still run
+    are among them. A turn has few calls, so all are on one page."""
+    rows = load_turn_calls(database(), caller.actor, turn_id)
+    return {"items": [call_view(row) for row in rows], "next_cursor": None}
+
+
 @router.post(
     "/turns/{turn_id}/cancel", status_code=202, response_model=TurnView, responses={409: {"model": ProblemView}}
 )
@@ -85,6 +95,17 @@ async def cancel_turn(request: Request, caller: CurrentCaller, turn_id: TurnId) 
     turn = record_cancel(database(), caller.actor, turn_id)
     headers = {"Location": f"{base_path(request.scope)}{API_PREFIX}/turns/{turn_id}"}
     return Response(turn.body, 202, headers, "application/json")
+
+
+def call_view(row: Row) -> dict[str, Any]:
+    """A call as clients see it."""
+    return {
+        **{name: row[name] for name in CallView.model_fields if name in row},
+        "started_at": format_time(row["started_at"]),
+        "ended_at": row["ended_at"] and format_time(row["ended_at"]),
+        "usage": {name: row[name] for name in TOKEN_CLASSES},
+        "cost_usd": format_usd(row["cost_usd"]),
+    }
 
 
 def summary_view(row: Row) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from functions.api.commit import commit
 from functions.http import base_path, caller
@@ -77,9 +77,3 @@ async def openapi(request: Request) -> Response:
     if base := base_path(request.scope):
         document = document.replace(SERVER, SERVER.replace('"/"', json.dumps(base)), 1)
     return Response(document, media_type="application/json")
-
-
-@router.get("/", include_in_schema=False)
-async def root(request: Request) -> Response:
-    """The way to the console."""
-    return RedirectResponse(f"{base_path(request.scope)}/console/")

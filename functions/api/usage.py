@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from functions.accept import prefers
+from functions.api.usage_filters import RequestedFilters, values_of
 from functions.http import base_path
 from functions.requests import CurrentCaller, RequestedPage
 from functions.schemas import PageOf, RatesView, UsageView
@@ -117,16 +118,18 @@ async def list_calls(
     request: Request,
     caller: CurrentCaller,
     period: RequestedPeriod,
+    filters: RequestedFilters,
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
     order: Order = "desc",
     limit: Annotated[int | None, Query(ge=1, le=100, description="20; CSV fills its page.")] = None,
 ) -> Response:
     """The ledger's rows by the time they were posted, what the platform bore included. With `Accept: text/csv` a page
     is a CSV file with a header line, and the next page is at the address in the header `Link`. A page ends at 4 MB.
-    The period is 400 days at most, and 422 otherwise."""
+    The filters are the groups of `GET /usage` but the day, so a total leads to its rows. The period is 400 days at
+    most, and 422 otherwise."""
     as_csv = prefers("text/csv", request.headers.get("accept", ""))
     page = PageRequest(limit or (_CSV_ROWS if as_csv else 20), cursor, order)
-    found = load_ledger(database(), caller.actor, period, page)
+    found = load_ledger(database(), caller.actor, period, page, values_of(filters))
     if not as_csv:
         body = {"items": [_view(row) for row in found.items], "next_cursor": found.next_cursor}
         return JSONResponse(body, headers={"Vary": "Accept"})
@@ -134,7 +137,7 @@ async def list_calls(
     headers = {"Vary": "Accept", "Content-Disposition": 'attachment; filename="usage.csv"'}
     if written < len(found.items) or found.next_cursor:
         after = encode_cursor(position(found.items[written - 1]))
-        address = base_path(request.scope) + _address(period, after, order, limit)
+        address = base_path(request.scope) + _address(period, filters, after, order, limit)
         headers["Link"] = f'<{address}>; rel="next"'
     return Response(text, headers=headers, media_type="text/csv; header=present")
 
@@ -166,8 +169,9 @@ def neutralised(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _address(period: Period, cursor: str, order: Order, limit: int | None) -> str:
-    query: dict[str, object] = {"from": format_time(period.start), "to": format_time(period.end), "order": order}
+def _address(period: Period, filters: Mapping[str, str], cursor: str, order: Order, limit: int | None) -> str:
+    bounds = {"from": format_time(period.start), "to": format_time(period.end), "order": order}
+    query: dict[str, object] = {**bounds, **filters}
     return f"{router.prefix}/calls?{urlencode(query | ({'limit': limit} if limit else {}) | {'cursor': cursor})}"
 
 

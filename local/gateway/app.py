@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local.gateway.authorizer import Authorizer, AuthorizerFailure, Refused
+from local.gateway.compression import compress
 from local.gateway.event import InvalidResponse, build_event, build_response, path_of
 from local.gateway.hosts import Hosts, split
 from local.gateway.pool import InvocationResult, Pool, Status
@@ -127,7 +128,11 @@ class GatewayApp:
                 return self._refusal(HTTPStatus.SERVICE_UNAVAILABLE, {"retry-after": str(_RETRY_AFTER_S)})
         body = await _read_body(headers, receive)
         event = build_event(scope, body, route, parameters, caller, request_id)
-        return partial(self._stream, route, event) if route.is_streamed else await self._invoke(route, event)
+        if route.is_streamed:
+            return partial(self._stream, route, event)
+        response = await self._invoke(route, event)
+        await compress(response, headers)
+        return response
 
     async def _invoke(self, route: Route, event: Mapping[str, Any]) -> Response:
         try:

@@ -6,10 +6,11 @@ import os
 import tempfile
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self
 
 import jwt
@@ -26,6 +27,7 @@ ISSUER: Final = "https://pantheon.localhost"
 AUDIENCE: Final = "pantheon-local"
 _ALGORITHM: Final = "RS256"
 KEY_FILE: Final = "token-key.pem"
+NO_CLAIMS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class TokenKeyError(Exception):
@@ -73,11 +75,18 @@ class TokenKey:
         return cls.load(data_dir)
 
     def issue(
-        self, tenant: str, user: str, roles: Sequence[str], ttl: timedelta, names: ClaimNames = ClaimNames()
+        self,
+        tenant: str,
+        user: str,
+        roles: Sequence[str],
+        ttl: timedelta,
+        names: ClaimNames = ClaimNames(),
+        others: Mapping[str, str] = NO_CLAIMS,
     ) -> str:
-        """A token for `user` of `tenant`, good from now on for `ttl`."""
+        """A token for `user` of `tenant`, good from now on for `ttl`. `others` are further claims."""
         now = int(time.time())
         claims = {
+            **others,
             names.tenant: tenant,
             names.roles: list(roles),
             "iss": ISSUER,

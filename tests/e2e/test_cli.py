@@ -60,9 +60,17 @@ class TestToken:
         (tmp_path / "data dir").mkdir()
         key = TokenKey.load_or_create(tmp_path / "data dir")
         who = ["--tenant", "acme", "--user", "ada", "--role", "admin", "--role", "member", "--ttl", "30m"]
-        claims = claims_of(key, pantheon(environ, "token", *who).stdout)
+        ended = pantheon(environ, "token", *who)
+        assert ended.stderr == ""
+        claims = claims_of(key, ended.stdout)
         assert (claims["tenant_id"], claims["sub"], claims["roles"]) == ("acme", "ada", ["admin", "member"])
         assert claims["exp"] - claims["iat"] == 1800
+
+    def test_the_link_to_the_console_is_on_standard_error(self, environ: dict[str, str], tmp_path: Path) -> None:
+        (tmp_path / "data dir").mkdir()
+        TokenKey.load_or_create(tmp_path / "data dir")
+        ended = pantheon(environ | {"PANTHEON_PORT": "8123"}, "token", "--tenant", "acme", "--user", "ada")
+        assert ended.stderr == f"Console  http://127.0.0.1:8123/console/#token={ended.stdout}"
 
     def test_it_has_the_configured_claims_and_role_of_operators(self, environ: dict[str, str], tmp_path: Path) -> None:
         (tmp_path / "data dir").mkdir()
@@ -149,6 +157,7 @@ class TestRun:
         printed = read_until(running, "curl ")
         (url,) = re.findall(r"^Pantheon accepts requests at (\S+)$", printed, re.MULTILINE)
         (token,) = re.findall(r"^PANTHEON_TOKEN=(\S+)$", printed, re.MULTILINE)
+        assert f"\nConsole  {url}/console/#token={token}\n" in printed
         me = httpx.get(f"{url}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"}).json()
         assert (me["tenant_id"], me["user_id"], me["roles"]) == ("demo", "demo", ["member", "admin"])
         curl = ["sh", "-c", f"{printed.splitlines()[-1]} -s -w ' %{{http_code}}'"]

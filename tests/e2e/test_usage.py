@@ -265,6 +265,51 @@ class TestRows:
         }  # fmt: skip
 
 
+GIVEN = (
+    *("session_id", "agent_key", "model_alias", "purpose", "account", "reason", "user_id", "api_key_id"),
+    "provider",
+)
+
+
+@pytest.mark.usefixtures("turns")
+class TestFilteredCalls:
+    @pytest.mark.parametrize("name", GIVEN)
+    def test_each_total_leads_to_its_rows(self, tenant: Tenant, name: str) -> None:
+        (rows,) = json_pages(tenant, limit=100)
+        totals = tenant.http.get("usage", params={"group_by": name}).json()["items"]
+        assert totals
+        for total in totals:
+            value = total[name]
+            (shown,) = json_pages(tenant, limit=100, **{name: "" if value is None else value})
+            assert shown == [row for row in rows if row[name] == value]
+            assert sum(row["kind"] == "post" for row in shown) == total["calls"]
+
+    def test_a_csv_and_its_links_keep_the_filters(self, tenant: Tenant) -> None:
+        (rows,) = json_pages(tenant, limit=100, model_alias="fast", api_key_id="")
+        assert len(rows) > 1
+        pages = csv_pages(tenant, "usage/calls?limit=1&model_alias=fast&api_key_id=")
+        assert [row["call_id"] for page in pages for row in page] == [row["call_id"] for row in rows]
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            *(
+                "session_id=",
+                "session_id=x",
+                "agent_key=Writer",
+                "model_alias=",
+                "purpose=other",
+                "account=",
+                "reason=x",
+            ),
+            *("user_id=", "user_id=%00", "user_id=%F0%9F%91%A9%E2%80%8D", "api_key_id=x", "provider=", "call_id=1"),
+        ],
+    )
+    def test_a_value_that_no_row_can_have_is_refused(self, tenant: Tenant, query: str) -> None:
+        refused = tenant.http.get(f"usage/calls?{query}")
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+
+
 def test_a_foreign_tenant_sees_nothing(stack: Stack, tenant: Tenant, turns: list[dict[str, Any]]) -> None:
     with open_client(stack.url, stack.token(tenant=f"not-{tenant.id}")) as stranger:
         assert [item["calls"] for item in stranger.get("usage").json()["items"]] == [0]

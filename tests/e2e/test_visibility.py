@@ -29,6 +29,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = {
     "GET turns/{turn_id}": _SEEN,
     "GET turns/{turn_id}/events": _SEEN,
     "GET turns/{turn_id}/audit": _SEEN,
+    "GET turns/{turn_id}/calls": _SEEN,
     "POST sessions/{session_id}/turns": {
         "private": (201, 404, 201, 404, 404, 201, 404),
         "tenant": (201, 201, 201, 404, 201, 201, 201),
@@ -60,6 +61,8 @@ OTHERS: Final = {
     *("GET health", "GET auth/me", "GET models", "GET budget", "PUT budget"),
     *("GET admin/tenants/{tenant_id}/cap", "PUT admin/tenants/{tenant_id}/cap"),
     *("GET admin/platform/budget", "PUT admin/platform/budget", "GET admin/usage"),
+    # The operator's, of all tenants, without text.
+    *("GET admin/turns", "GET admin/suspense"),
 }
 BY_NAME: Final = {str(each): each for each in OPERATIONS}
 KINDS: Final = ("private", "tenant")

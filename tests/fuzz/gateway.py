@@ -25,6 +25,7 @@ WORDS = (
     *(
         "/turns",
         "/audit",
+        "/calls",
         "/cancel",
         "/summaries",
         "/archive",
@@ -35,6 +36,7 @@ WORDS = (
         "&order=asc",
     ),
     *("?format=markdown", "usage", "/calls", "?group_by=day,account", "&from=2026-01-01", "budget", "admin/usage"),
+    *("admin/turns?state=waiting", "admin/suspense"),
     *("?wait=0", "&after=1", "%00", "%FF", "\nidempotency-key: k", "\nprefer: respond-async", "\naccept: text/csv"),
     *("\nx-caller-roles: operator", "\nx-caller-tenant: {tenant}", '{"message": "', '"agent_keys": ["writer"]'),
     *('"mode": "orchestrator"', '"fan_out": "parallel"', '"limit_usd": "1.5"', '"key": "editor"', "\\u0000", "\\ud83d"),

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from infra_cdk import app, bundle
 from infra_cdk.assets import LOOP, TASK, WRAPPER, Assets
-from infra_cdk.entries import ENTRIES, TURNS
+from infra_cdk.entries import API, ENTRIES, TURNS
 from infra_cdk.stages import DEV
 
 
@@ -104,3 +105,27 @@ def test_a_digest_depends_on_which_files_are_executable(tmp_path: Path) -> None:
     before = bundle.digest(tmp_path)
     program.chmod(0o755)
     assert bundle.digest(tmp_path) != before
+
+
+def test_only_the_build_of_the_console_is_in_the_api_functions_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = tmp_path / "checkout"
+    files = {f"functions/{name}/handler.py": "" for name in ("api", "turns")} | {
+        f"{bundle.CONSOLE}/{name}": name
+        for name in (
+            *("dist/index.html", "dist/assets/index-a1b2.js", "dist/assets/index-c3d4.css", "dist/icon.svg"),
+            *("src/main.tsx", "node_modules/preact/index.js", "tests/ask.py", "package.json", "index.html"),
+        )
+    }
+    for name, content in files.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(content)
+    monkeypatch.setattr(bundle, "ROOT", source)
+    packages = {}
+    for entry in (API, replace(TURNS, streams=False)):
+        bundle._copy_function(entry, tmp_path / entry.name)
+        copied = (tmp_path / entry.name).rglob("*")
+        packages[entry.name] = {path.relative_to(tmp_path / entry.name).as_posix() for path in copied if path.is_file()}
+    dist = {name for name in files if name.startswith(f"{bundle.CONSOLE}/dist/")}
+    assert packages == {"api": {"functions/api/handler.py", *dist}, "turns": {"functions/turns/handler.py"}}

@@ -13,6 +13,7 @@ from infra_cdk.entries import AUTHORIZER, ENTRIES, JWKS, SWEEPER, Entry
 from infra_cdk.stage_catalog import DEPLOYED, ROOT
 from infra_cdk.stages import DEV, Stage
 from shared.catalog import build
+from shared.console_settings import ConsoleSettings
 from shared.db.address import Address
 from shared.names import Env
 from shared.settings import (
@@ -39,7 +40,7 @@ from tests.infra.template import Template, text
 READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
-        "api": (StageSettings, HttpSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
+        "api": (StageSettings, HttpSettings, ConsoleSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
         "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
         "authorizer": (StageSettings, AuthorizerSettings),
         "jwks": (StageSettings, IssuerSettings),
@@ -57,6 +58,10 @@ EXPECTED = {
     QueueSettings: {Env.QUEUE_URL},
     StageSettings: {Env.STAGE},
     HttpSettings: {Env.OPERATOR_ROLE},
+    ConsoleSettings: {
+        *(Env.CONSOLE_ISSUER, Env.CONSOLE_CLIENT_ID, Env.CONSOLE_SCOPE, Env.CONSOLE_AUTHORIZATION_ENDPOINT),
+        *(Env.CONSOLE_TOKEN_ENDPOINT, Env.CONSOLE_END_SESSION_ENDPOINT),
+    },
     AuthorizerSettings: {Env.TENANT_CLAIM, Env.ROLES_CLAIM, Env.OPERATOR_ROLE, Env.TENANT_OF_ONE},
 }
 
@@ -71,6 +76,7 @@ def told(template: Template, entry: Entry) -> dict[str, str]:
 def _realised(value: str, known: Mapping[str, str]) -> str:
     for unknown, real in known.items():
         value = value.replace(unknown, real)
+    value = re.sub(r"<\w+\.ProviderURL>", "https://cognito-idp.eu-central-1.amazonaws.com/pool", value)
     return re.sub(r"<[^>]+>", "known-on-aws", value)
 
 

@@ -1,9 +1,11 @@
 """Users sign in with a second factor, cannot choose a tenant, and have one in each token."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from infra_cdk.console_client import ConsoleClient
 from infra_cdk.stages import DEV, Stage
 from tests.infra.assembly import synthesised
 from tests.infra.template import Template, text
@@ -19,6 +21,7 @@ def own_issuer(tmp_path_factory: pytest.TempPathFactory) -> Template:
         roles_claim="groups",
         operator_role="root",
         tenant_of_one=True,
+        console_client=ConsoleClient("council"),
     )
     return synthesised(stage, tmp_path_factory.mktemp("issuer"))
 
@@ -48,6 +51,75 @@ def test_who_is_signed_in_stays_so_for_half_a_day_and_can_be_signed_out(template
     assert client["TokenValidityUnits"] == dict.fromkeys(("AccessToken", "IdToken", "RefreshToken"), "minutes")
     assert (client["IdTokenValidity"], client["RefreshTokenValidity"]) == (60, 12 * 60)
     assert client["EnableTokenRevocation"] is True
+
+
+def test_the_console_signs_in_by_a_code_without_a_secret_and_comes_back_to_itself_alone(template: Template) -> None:
+    client = template.one("AWS::Cognito::UserPoolClient")
+    page = text(template.body["Outputs"]["Console"]["Value"])
+    assert page == f"{text(template.body['Outputs']['Url']['Value'])}/console/"
+    assert ([text(url) for url in client["CallbackURLs"]], [text(url) for url in client["LogoutURLs"]]) == (
+        [page],
+        [page],
+    )
+    assert client["GenerateSecret"] is False
+    assert (client["AllowedOAuthFlows"], client["AllowedOAuthFlowsUserPoolClient"]) == (["code"], True)
+    assert client["SupportedIdentityProviders"] == ["COGNITO"]
+    assert "ALLOW_ADMIN_USER_PASSWORD_AUTH" in client["ExplicitAuthFlows"], "the two commands of a sign-in need it"
+
+
+def test_the_console_asks_for_the_one_scope_with_which_a_token_names_the_tenant(template: Template) -> None:
+    """Beside a second scope of OpenID, Cognito's ID token has the claims of these scopes only."""
+    assert template.one("AWS::Cognito::UserPoolClient")["AllowedOAuthScopes"] == ["openid"]
+    assert told(template, "api")["PANTHEON_CONSOLE_SCOPE"] == "openid"
+
+
+def test_the_login_has_a_name_of_the_stage_and_the_account(template: Template, stage: Stage) -> None:
+    (domain, login), *others = template.resources("AWS::Cognito::UserPoolDomain").items()
+    assert others == []
+    assert text(login["Domain"]) == f"pantheon-{stage.name}-<AWS::AccountId>"
+    assert login["ManagedLoginVersion"] == 2
+    (client,) = template.resources("AWS::Cognito::UserPoolClient")
+    branding = template.one("AWS::Cognito::ManagedLoginBranding")
+    assert (text(branding["ClientId"]), branding["UseCognitoProvidedValues"]) == (f"<{client}>", True)
+    api, base = told(template, "api"), f"https://<{domain}>.auth.{stage.region}.amazoncognito.com"
+    assert api["PANTHEON_CONSOLE_ISSUER"] == told(template, "authorizer")["PANTHEON_JWT_ISSUER"]
+    assert api["PANTHEON_CONSOLE_CLIENT_ID"] == told(template, "authorizer")["PANTHEON_JWT_AUDIENCE"] == f"<{client}>"
+    assert api["PANTHEON_CONSOLE_AUTHORIZATION_ENDPOINT"] == f"{base}/oauth2/authorize"
+    assert api["PANTHEON_CONSOLE_TOKEN_ENDPOINT"] == f"{base}/oauth2/token"
+    assert api["PANTHEON_CONSOLE_END_SESSION_ENDPOINT"] == f"{base}/logout"
+
+
+def test_nothing_that_the_client_needs_needs_the_client(template: Template) -> None:
+    """The client refers to the API for the console's address, and the API's authorizer to the client."""
+    resources, seen, todo = (
+        template.body["Resources"],
+        set[str](),
+        list(template.resources("AWS::Cognito::UserPoolClient")),
+    )
+    (client,) = todo
+    while todo:
+        found = set(re.findall(r"'(?:Ref|Fn::GetAtt)': \[?'(\w+)'", str(resources[todo.pop()]))) & resources.keys()
+        todo += found - seen
+        seen |= found
+    assert client not in seen
+    assert {resources[name]["Type"] for name in seen} == {"AWS::Cognito::UserPool", "AWS::ApiGateway::RestApi"}
+
+
+def test_the_console_knows_an_issuer_of_ones_own_by_its_client(own_issuer: Template) -> None:
+    api = told(own_issuer, "api")
+    named = {name: value for name, value in api.items() if name.startswith("PANTHEON_CONSOLE_")}
+    assert named == {
+        "PANTHEON_CONSOLE_ISSUER": "https://issuer.example.org",
+        "PANTHEON_CONSOLE_CLIENT_ID": "council",
+        "PANTHEON_CONSOLE_SCOPE": "openid email",
+    }
+
+
+@pytest.mark.parametrize("audience", [None, "other"])
+def test_a_client_whose_tokens_would_be_refused_is_refused(audience: str | None) -> None:
+    issuer = None if audience is None else "https://issuer.example.org"
+    with pytest.raises(ValueError, match="audience"):
+        replace(DEV, issuer=issuer, audience=audience, console_client=ConsoleClient("council"))
 
 
 def test_roles_are_groups(template: Template, stage: Stage) -> None:

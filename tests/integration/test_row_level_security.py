@@ -24,6 +24,7 @@ OPERATIONS = {"invocation_log_hours"}
 OPERATOR = {
     *("budgets", "budget_holds", "budget_limits", "usage_ledger"),
     *("usage_hours", "usage_days", "usage_rolled_up"),
+    *("turns", "llm_calls"),
 }
 # Whose policies a table has, where they are not the application's and operations'.
 ROLES = {

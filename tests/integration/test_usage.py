@@ -286,6 +286,65 @@ class TestRows:
         assert {row["call_id"] for row in page.items} == {r["call_id"] for r in within(ledger, period, TENANTS[1])}
 
 
+def matching(rows: Sequence[Row], filters: dict[str, object]) -> set[UUID]:
+    return {row["call_id"] for row in rows if all(row[name] == value for name, value in filters.items())}
+
+
+def filtered(db: Database, actor: Actor, filters: dict[str, object], limit: int = 7) -> list[UUID]:
+    """All pages of the rows that match."""
+    shown, cursor = list[UUID](), None
+    while True:
+        page = load_ledger(db, actor, ALL, PageRequest(limit, cursor), filters)
+        shown += [row["call_id"] for row in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            return shown
+        assert len(page.items) == limit
+
+
+class TestFilters:
+    @pytest.mark.parametrize("name", ledger_rows.FILTERS)
+    def test_each_total_leads_to_its_rows(self, db: Database, ledger: list[Row], name: str) -> None:
+        own = within(ledger, ALL, TENANTS[0])
+        groups = {key[0]: sums.calls for key, sums in totals(db, TENANTS[0], ALL, [name])}
+        assert groups.keys() == {row[name] for row in own}
+        for value, calls in groups.items():
+            shown = filtered(db, ADMINS[0], {name: value})
+            assert len(shown) == len(set(shown))
+            assert set(shown) == matching(own, {name: value})
+            assert calls == sum(row["kind"] == "post" for row in own if row["call_id"] in set(shown))
+
+    def test_filters_hold_together(self, db: Database, ledger: list[Row]) -> None:
+        filters: dict[str, object] = {"agent_key": None, "api_key_id": None, "model_alias": "fast", "reason": "helper"}
+        shown = filtered(db, ADMINS[0], filters)
+        assert set(shown) == matching(within(ledger, ALL, TENANTS[0]), filters) != set()
+
+    def test_a_filter_shows_a_member_no_rows_of_others(self, db: Database, ledger: list[Row]) -> None:
+        member = Actor(TENANTS[0], "user-2")
+        assert filtered(db, member, {"user_id": "user-1"}) == []
+        own = [row for row in within(ledger, ALL, TENANTS[0]) if row["user_id"] == "user-2"]
+        assert set(filtered(db, member, {"account": "tenant"})) == matching(own, {"account": "tenant"})
+
+    def test_filters_are_the_groups_but_the_day(self) -> None:
+        assert {"day", *ledger_rows.FILTERS} == set(GROUPS)
+
+    @pytest.mark.parametrize("is_null", [False, True])
+    def test_filtered_rows_are_read_in_order_from_where_the_page_before_ended(
+        self, app_url: str, ledger: list[Row], is_null: bool
+    ) -> None:
+        """The index bounds the rows that are read, by tenant, period and cursor. A page needs no sort."""
+        names = ("agent_key", "api_key_id") if is_null else ledger_rows.FILTERS
+        statement = ledger_rows._list("desc", tuple((name, is_null) for name in names))
+        _, params = LEDGER_STATEMENTS["rows"]
+        values = {} if is_null else {f"u_{name}": ledger[0][name] or UUID(int=3) for name in names}
+        plan = plan_of(app_url, statement, params | values | ADMINS[0].params, seqscan=False)
+        (condition,) = [line for line in plan if "Index Cond" in line and "created_at" in line]
+        assert "tenant_id" in condition
+        assert condition.count("created_at") >= 3
+        assert not [line for line in plan if "Sort" in line]
+        assert any("usage_ledger_tenant_id_created_at_id_idx" in line for line in plan)
+
+
 def plan_of(app_url: str, statement: Statement, params: dict[str, object], *, seqscan: bool = True) -> list[str]:
     """The lines of the plan, of the application's role in the first tenant."""
     ((text, values),) = statement.sent(params)

@@ -10,6 +10,7 @@ import pytest
 
 from shared.db import turns
 from shared.db.api import history, sessions
+from shared.db.api.calls import load_turn_calls
 from shared.db.api.export import load_export
 from shared.db.api.history import load_turns, record_cancel
 from shared.db.api.pages import PageRequest
@@ -40,6 +41,7 @@ READS: dict[str, Callable[[CouncilRoom, Actor, UUID, UUID], Any]] = {
     "export": lambda room, actor, session_id, _: load_export(room.db, actor, session_id, None),
     "turn": lambda room, actor, _, turn_id: load_turn(room.db, actor, turn_id),
     "standing": lambda room, actor, _, turn_id: load_standing(room.db, actor, turn_id),
+    "calls": lambda room, actor, _, turn_id: load_turn_calls(room.db, actor, turn_id),
     "audit": lambda room, actor, _, turn_id: load_audit(room.db, actor, turn_id),
 }
 WRITES: dict[str, Callable[[CouncilRoom, Actor, UUID, UUID], Any]] = {

@@ -43,7 +43,7 @@ expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "41
 # No schema says that a cursor was given out, that a day is in the calendar, that a session has an agent, that a limit
 # is below the cap, that 4.0 is no integer here, that a name is printable or that a key expires in the future.
 [[operations]]
-include-path-regex = "v1/(agents|api-keys|councils|sessions|usage)|/turns$|/admin/usage$|v1/budget$"
+include-path-regex = "v1/(agents|api-keys|councils|sessions|usage)|/turns$|/admin/(usage|turns|suspense)$|v1/budget$"
 [operations.checks.positive_data_acceptance]
 expected-statuses = ["2xx", "401", "402", "403", "404", "409", "410", "413", "422", "429", "431"]
 

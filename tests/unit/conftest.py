@@ -16,6 +16,7 @@ from local.gateway.worker import LambdaContext
 from shared import telemetry
 from shared.aws.queue import queue
 from shared.catalog import catalog
+from shared.console_settings import console_settings
 from shared.db.api.newcomers import template, welcome
 from shared.db.engine import database, operations_database
 from shared.llm.providers import provider
@@ -47,6 +48,7 @@ _CACHES = (
     settings,
     authorizer_settings,
     budget_settings,
+    console_settings,
     http_settings,
     issuer_settings,
     operations_settings,

@@ -9,6 +9,7 @@ import pytest
 from local.gateway.app import GatewayApp
 from local.gateway.hosts import Hosts
 from local.gateway.pool import InvocationResult, Pool, Status
+from shared.names import COMPRESSED_FROM
 from tests.unit.test_gateway_authorizer import answer
 
 ECHO = {"statusCode": 200, "body": "echo"}
@@ -30,11 +31,13 @@ class FakePool:
     open = invoke
 
 
-def ask(pool: FakePool, method: str, path: str, buffered_s: float = 29.0) -> httpx.Response:
+def ask(pool: FakePool, method: str, path: str, buffered_s: float = 29.0, accepted: str = "gzip") -> httpx.Response:
     async def inside() -> httpx.Response:
         app = GatewayApp(cast(Pool, pool), Hosts(8000), None, buffered_s=buffered_s)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
-            return await client.request(method, path, headers={"Authorization": "Bearer good"})
+            return await client.request(
+                method, path, headers={"Authorization": "Bearer good", "Accept-Encoding": accepted}
+            )
 
     return asyncio.run(inside())
 
@@ -67,3 +70,37 @@ def test_a_buffered_answer_that_takes_too_long_is_504() -> None:
 def test_a_streamed_route_may_take_longer() -> None:
     pool = FakePool(InvocationResult("succeeded", ECHO), 0.2)
     assert ask(pool, "POST", "/api/v1/sessions/1/turns", buffered_s=0.05).text == "echo"
+
+
+LONG = "x" * COMPRESSED_FROM
+
+
+def coding(result: dict[str, Any], method: str, path: str, accepted: str) -> str | None:
+    """How the gateway encodes this result, whose body the client reads in full."""
+    response = ask(FakePool(InvocationResult("succeeded", result)), method, path, accepted=accepted)
+    assert response.text == result["body"]
+    chosen: str | None = response.headers.get("content-encoding")
+    return chosen
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "deflate, gzip;q=0.5, br", "br,GZIP ; q=1.0"])
+def test_a_long_answer_is_compressed_for_a_client_that_names_gzip(accepted: str) -> None:
+    assert coding({"statusCode": 200, "body": LONG}, "GET", "/api/v1/agents", accepted) == "gzip"
+
+
+@pytest.mark.parametrize("accepted", ["", "*", "br", "gzip;q=0", "gzip;q=0.0, br", "xgzip", "gzipped"])
+def test_an_answer_is_sent_as_it_is_to_a_client_that_does_not_name_gzip(accepted: str) -> None:
+    assert coding({"statusCode": 200, "body": LONG}, "GET", "/api/v1/agents", accepted) is None
+
+
+def test_a_short_answer_is_never_compressed() -> None:
+    assert coding({"statusCode": 200, "body": LONG[1:]}, "GET", "/api/v1/agents", "gzip") is None
+
+
+def test_an_answer_of_a_streamed_route_is_never_compressed() -> None:
+    assert coding({"statusCode": 200, "body": LONG}, "POST", "/api/v1/sessions/1/turns", "gzip") is None
+
+
+def test_an_answer_with_a_coding_of_its_own_is_left_alone() -> None:
+    coded = {"statusCode": 200, "body": LONG, "headers": {"Content-Encoding": "identity"}}
+    assert coding(coded, "GET", "/api/v1/agents", "gzip") == "identity"

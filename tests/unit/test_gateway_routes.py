@@ -39,6 +39,11 @@ TURNS = "/api/v1/sessions/{session_id}/turns"
         ("GET", "/openapi.json", "/openapi.json", "api", True),
         ("GET", "/", "/", "api", True),
         ("GET", "", "/", "api", True),
+        ("HEAD", "/", "/", "api", True),
+        ("GET", "/console", "/console", "api", True),
+        ("GET", "/console/", "/console", "api", True),
+        ("HEAD", "/console/config.json", "/console/{proxy+}", "api", True),
+        ("GET", "/console/assets/index-a1b2.js", "/console/{proxy+}", "api", True),
     ],
 )
 def test_a_request_takes_the_most_specific_route(
@@ -57,6 +62,9 @@ def test_a_request_takes_the_most_specific_route(
         ("GET", "/api/v1"),
         ("GET", "/api/v1/"),
         ("GET", "/api/v2/agents"),
+        ("POST", "/console/"),
+        ("PUT", "/console/assets/index-a1b2.js"),
+        ("GET", "/consoles"),
         ("GET", "/API/v1/agents"),
         ("GET", "/openapi_json"),
         ("POST", "/openapi.json"),

@@ -138,15 +138,6 @@ class TestRoutes:
         exported = api(request("GET", f"{SESSION}/export", query="format=markdown"), context)
         assert exported["headers"]["link"].startswith(f"</live{SESSION}/export?")
 
-    @pytest.mark.parametrize(("asked_for", "base"), [("/live", "/live"), ("/live/", "/live"), ("/", "")])
-    def test_the_root_leads_to_the_console(
-        self, api: Handler, context: LambdaContext, asked_for: str, base: str
-    ) -> None:
-        asked = request("GET", "/")
-        asked["requestContext"]["path"] = asked_for
-        answer = api(asked, context)
-        assert (answer["statusCode"], answer["headers"]["location"]) == (307, f"{base}/console/")
-
     def test_a_path_that_only_begins_like_the_stage_keeps_its_beginning(
         self, api: Handler, context: LambdaContext
     ) -> None:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from shared.console_settings import console_settings
 from shared.errors import ConfigurationError
 from shared.names import Env
 from shared.settings import (
@@ -29,6 +30,7 @@ PARTS = (
     settings,
     authorizer_settings,
     budget_settings,
+    console_settings,
     http_settings,
     invocation_log_settings,
     operations_settings,
@@ -92,7 +94,16 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.ROLES_CLAIM: "cognito:groups",
         Env.TENANT_OF_ONE: "true",
     }
+    of_the_console = {
+        Env.CONSOLE_ISSUER: "https://issuer",
+        Env.CONSOLE_CLIENT_ID: "console",
+        Env.CONSOLE_SCOPE: "openid",
+        Env.CONSOLE_AUTHORIZATION_ENDPOINT: "https://login/authorize",
+        Env.CONSOLE_TOKEN_ENDPOINT: "https://login/token",
+        Env.CONSOLE_END_SESSION_ENDPOINT: "https://login/logout",
+    }
     others = {
+        **of_the_console,
         **of_budgets,
         **of_quotas,
         **of_operations,
@@ -116,6 +127,8 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert (budgets.default_cap_usd, budgets.platform_allowance_usd) == (Decimal(250), Decimal("7.5"))
     quotas = {f"PANTHEON_{name.upper()}": str(value) for name, value in quota_settings().model_dump().items()}
     assert quotas == of_quotas
+    console = {f"PANTHEON_{name.upper()}": value for name, value in console_settings().model_dump().items()}
+    assert console == of_the_console
     assert roster_settings().roster == of_new_tenants[Env.ROSTER]
     owner = migration_settings()
     assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())

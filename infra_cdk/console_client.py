@@ -1,0 +1,32 @@
+"""How the console signs users in at a stage's issuer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.names import Env
+
+
+@dataclass(frozen=True)
+class ConsoleClient:
+    """The console's client: public, without a secret, for codes with PKCE. It may send users back to `<url>/console/`.
+
+    Its ID tokens must be accepted: `client_id` must be the stage's audience. An endpoint that is not given is the one
+    in the issuer's discovery document, which must be at the issuer's origin."""
+
+    client_id: str
+    scope: str = "openid email"
+    authorization_endpoint: str | None = None
+    token_endpoint: str | None = None
+    end_session_endpoint: str | None = None
+
+    def environment(self, issuer: str) -> Mapping[str, str]:
+        """What the function that serves the console is told."""
+        told = {
+            Env.CONSOLE_ISSUER: issuer,
+            Env.CONSOLE_CLIENT_ID: self.client_id,
+            Env.CONSOLE_SCOPE: self.scope,
+            Env.CONSOLE_AUTHORIZATION_ENDPOINT: self.authorization_endpoint,
+            Env.CONSOLE_TOKEN_ENDPOINT: self.token_endpoint,
+            Env.CONSOLE_END_SESSION_ENDPOINT: self.end_session_endpoint,
+        }
+        return {str(name): value for name, value in told.items() if value is not None}
