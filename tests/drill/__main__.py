@@ -25,20 +25,26 @@ def say(text: str) -> None:
 
 
 def check() -> int:
-    """Whether the drill itself works: two releases that are one, and then one whose schema was renamed below it."""
+    """Whether the drill itself works: two releases that are one, one whose schema was renamed below it, and one that
+    refuses turns."""
     folder = BUILD / "check"
     copy(folder)
     found = [_sample(folder)]
     for path in (folder / "shared").rglob("*.py"):
         path.write_text(path.read_text().replace("expired_claims", "claims_that_expired"))
     found.append(_sample(folder))
+    copy(folder)
+    intents = folder / "shared" / "db" / "sql" / "intents.sql"
+    intents.write_text(intents.read_text().replace("public.budgets", "public.budgets_of_another_schema"))
+    found.append(_sample(folder, begins=True))
     sys.stdout.write(json.dumps(found) + "\n")
     return 0
 
 
-def _sample(before: Path) -> list[str]:
+def _sample(before: Path, *, begins: bool = False) -> list[str]:
     with prepare(before, ROOT, "the release before", lambda _: None) as drill:
-        drill.one_way(drill.now, drill.before, sample())
+        releases = (drill.before, drill.now) if begins else (drill.now, drill.before)
+        drill.one_way(*releases, sample())
         return [kind for _, (kind, _) in drill.found]
 
 

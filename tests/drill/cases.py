@@ -26,6 +26,7 @@ MODES: Mapping[str, tuple[Scenario, tuple[str, ...]]] = MappingProxyType(
         "parallel": (SCENARIOS["parallel"], (WRITER, CRITIC, RESEARCHER)),
         "roundtable": (SCENARIOS["roundtable"], (WRITER, CRITIC, RESEARCHER)),
         "orchestrator": (SCENARIOS["orchestrator"], (ROUTING, CRITIC, WRITER)),
+        "costly": (SCENARIOS["attempts that cost"], (WRITER, CRITIC)),
         "summary": (SCENARIOS["orchestrator and summary"], (SUMMARY_TEXT, SUMMARY_STRUCTURE)),
     }
 )

@@ -18,7 +18,7 @@ from shared.names import Env
 from tests.drill.cases import Case, cases
 from tests.drill.gateways import AUDIENCE, ISSUER, event_for, of_http_api
 from tests.drill.release import Release
-from tests.drill.takeover import Takeover, converse
+from tests.drill.takeover import Takeover, ask, converse, deliver
 from tests.faults.checks import Finding
 from tests.faults.reconciled import settle
 from tests.faults.scenarios import SCENARIOS
@@ -97,19 +97,39 @@ class Drill:
     def operations(self) -> None:
         """What works across tenants, of both; and nothing is left in suspense that the provider knows of."""
         for release in (self.before, self.now):
-            swept = release.invoke("sweeper", _SCHEDULE)
-            if swept.get("broken") or swept.get("unchecked") or swept.get("failed"):
-                self._note(f"{release.name}'s sweeper", [("sweep", str(swept))])
+            self._note(f"{release.name}'s sweeper", self._sweep(release))
         settled, found = settle(self.world)
         self._note("reconciliation", found)
         self.say(f"both sweepers ran; {settled} calls left suspense by the provider's log: {_outcome([found])}")
+
+    def _sweep(self, release: Release) -> list[Finding]:
+        """A sweep has to send a turn that waits, even if it fails after that."""
+        turn = TurnUnderFault.begin(self.world, SCENARIOS["posted for later"], self.rng)
+        ask(turn, release, turn.post_job())
+        due = "UPDATE turns SET dispatch_after = now() WHERE idempotency_key = %s RETURNING dispatch_after"
+        waited = self.world.rows(due, turn.key)
+        found: list[Finding] = []
+        try:
+            swept = release.invoke("sweeper", _SCHEDULE)
+            if swept.get("broken") or swept.get("unchecked") or swept.get("failed"):
+                found.append(("invariant", str(swept)))
+        except AssertionError as error:
+            found.append(("refused", str(error)[:300]))
+        row = turn.row()
+        if row is None or row["dispatch_after"] == waited[0]["dispatch_after"]:
+            found.append(("stuck", f"turn {turn.key} was not sent"))
+        deliver(turn, release)
+        return found + turn.findings
 
     def _orders(self) -> Iterator[tuple[Release, Release]]:
         yield self.before, self.now
         yield self.now, self.before
 
     def _note(self, where: str, findings: list[Finding]) -> None:
-        self.found += [(where, finding) for finding in findings]
+        """Note a broken invariant once: it stays broken in the cases after it."""
+        known = {finding for _, finding in self.found}
+        fresh = (finding for finding in findings if finding[0] != "invariant" or finding not in known)
+        self.found += [(where, finding) for finding in fresh]
 
     def _tell(self, what: str, tried: list[Takeover], found: list[list[Finding]]) -> None:
         for takeover, findings in zip(tried, found, strict=True):

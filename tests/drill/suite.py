@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.drill.checkout import ROOT, lay_out
+from tests.drill.checkout import MIGRATIONS, ROOT, lay_out
 
 LOCK = Path("functions") / "requirements.txt"
 # What the release before says about its own schema, and cannot know of a newer one.
@@ -36,8 +36,9 @@ EXCLUDED: Mapping[str, Sequence[str]] = MappingProxyType(
 def run(commit: str, folder: Path) -> int:
     """Print what pytest prints. Returns its exit code."""
     lay_out(commit, folder)
-    shutil.rmtree(folder / "migrations")
-    shutil.copytree(ROOT / "migrations", folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+    # Only the migrations: what runs them imports names of its own release.
+    shutil.rmtree(folder / MIGRATIONS)
+    shutil.copytree(ROOT / MIGRATIONS, folder / MIGRATIONS, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration"]
     for why, names in EXCLUDED.items():
         sys.stdout.write(f"  not run, since {why}: {', '.join(names)}\n")

@@ -36,7 +36,7 @@ class Takeover:
     def begin(self, release: Release) -> None:
         if self.case.fate == "left":
             self._set_moods()
-            tell(self.turn, release.run(self.turn.post_job()))
+            ask(self.turn, release, self.turn.post_job())
         else:
             self._break_off(release)
         # Of other turns that are under way, requests come later.
@@ -53,7 +53,7 @@ class Takeover:
             # Its time was over when it was stopped, and what it was asking is answered now.
             self._stopped.wake()
             self.turn.world.release()
-            tell(self.turn, self._stopped.wait())
+            self._tell_late(self._stopped)
         for reader in readers:
             read(self.turn, reader)
         self.turn.requests += self.turn.world.requests()
@@ -67,21 +67,39 @@ class Takeover:
         world.set_moods([Rule(moods.hold(), self.case.call), *self.case.scenario.rules, *HELPERS])
         environment = release.environment()
         environment.start(self.turn.post_job())
-        self._wait_until_asked()
-        if self.case.fate == "killed":
+        asked = self._wait_until_asked(environment)
+        if asked and self.case.fate == "stopped":
+            environment.stop()
+            self._stopped = environment
+        elif asked:
             environment.kill()
             world.release()
         else:
-            environment.stop()
-            self._stopped = environment
+            # Nothing was there to be broken off.
+            world.release()
+            self._tell_late(environment)
+            told = [(answer.status, answer.body[:300]) for answer in self.turn.told]
+            self.turn.findings.append(("refused", f"{release.name} did not make the call: {told}"))
         self.turn.look()
 
-    def _wait_until_asked(self) -> None:
+    def _wait_until_asked(self, environment: Environment) -> bool:
+        """Wait for the case's call. Returns False if the release answers without it, or takes too long."""
         deadline = time.monotonic() + _ASKED_S
-        while not any(_is_for(self.case.call, request) for request in self.turn.requests):
-            assert time.monotonic() < deadline, f"{self.case}: nobody was asked"
-            time.sleep(0.002)
+        while time.monotonic() < deadline:
+            answered = environment.has_answered()
             self.turn.requests += self.turn.world.requests()
+            if any(_is_for(self.case.call, request) for request in self.turn.requests):
+                return True
+            if answered:
+                return False
+            time.sleep(0.002)
+        return False
+
+    def _tell_late(self, environment: Environment) -> None:
+        try:
+            tell(self.turn, environment.wait())
+        except TookTooLong:
+            self.turn.findings.append(("stuck", "a process did not come back"))
 
 
 def converse(world: World, releases: tuple[Release, Release], rng: random.Random) -> list[Finding]:
@@ -91,7 +109,7 @@ def converse(world: World, releases: tuple[Release, Release], rng: random.Random
     found: list[Finding] = []
     for number, scenario in enumerate(scenarios):
         turn = TurnUnderFault(world, scenario, f"{first.key}-{number}", first.session_id)
-        tell(turn, releases[number % 2].run(turn.post_job()))
+        ask(turn, releases[number % 2], turn.post_job())
         for reader in releases:
             read(turn, reader)
         turn.requests += world.requests()
@@ -125,8 +143,12 @@ def read(turn: TurnUnderFault, release: Release) -> None:
     row = turn.row()
     if row is None:
         return
-    tell(turn, release.run(Job("turns", turn.post_job().event)))
-    answer = release.run(Job("api", events.request("GET", f"/turns/{row['id']}")))
+    ask(turn, release, Job("turns", turn.post_job().event))
+    try:
+        answer = release.run(Job("api", events.request("GET", f"/turns/{row['id']}")))
+    except TookTooLong:
+        turn.findings.append(("stuck", f"{release.name}'s api did not come back"))
+        return
     if answer.status != 200 or json.loads(answer.body) != json.loads(row["response"] or "null"):
         turn.findings.append(("told", f"{release.name} reads {answer.status} {answer.body[:200]}"))
 
@@ -135,6 +157,14 @@ def _examined(turn: TurnUnderFault) -> list[Finding]:
     """What is wrong after a minute's sweep, which frees the holds that the release before leaves behind."""
     free_leftovers(turn.world.ops, _SWEEP_S)
     return examine(turn)
+
+
+def ask(turn: TurnUnderFault, release: Release, job: Job) -> None:
+    """Post the turn, or ask for it by its key."""
+    try:
+        tell(turn, release.run(job))
+    except TookTooLong:
+        turn.findings.append(("stuck", f"{release.name}'s {job.function} did not come back"))
 
 
 def tell(turn: TurnUnderFault, answer: Answer) -> None:

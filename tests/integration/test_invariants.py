@@ -75,3 +75,37 @@ def test_a_council_of_which_later_turns_see_none_or_several_replies_is_found(
     with room.owner.transaction(force_rollback=True):
         room.owner.execute("UPDATE replies SET is_heard = " + heard)
         assert "later turns see the one reply that concludes" in broken_invariants(room.owner)
+
+
+_POSTS = "a post's account and reason follow from its call"
+# 0.1.0 says no reason. A call keeps the payer that held its reserve, and the platform pays for what is no reply.
+_AS_0_1_0: LiteralString = """
+    UPDATE usage_ledger SET reason = NULL;
+    UPDATE llm_calls SET payer = 'tenant:tenant-1' WHERE purpose = 'agent'"""
+
+
+def test_posts_of_0_1_0_for_failed_attempts_break_nothing(room: CouncilRoom) -> None:
+    take_turns(room)
+    with room.owner.transaction(force_rollback=True):
+        room.owner.execute(_AS_0_1_0)
+        moved = (
+            "SELECT FROM usage_ledger l JOIN llm_calls c USING (call_id) WHERE l.account <> split_part(payer, ':', 1)"
+        )
+        assert room.rows(moved + " AND l.account = 'platform'")
+        assert _POSTS not in broken_invariants(room.owner)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE usage_ledger SET account = 'tenant' WHERE account = 'platform' AND purpose = 'agent'",
+        "UPDATE usage_ledger SET account = 'platform' WHERE account = 'tenant' AND purpose = 'agent'",
+    ],
+)
+def test_post_of_0_1_0_that_the_wrong_account_bears_is_found(room: CouncilRoom, change: LiteralString) -> None:
+    take_turns(room)
+    with room.owner.transaction(force_rollback=True):
+        room.owner.execute(_AS_0_1_0)
+        room.owner.execute("DROP INDEX usage_ledger_one_tenant_reply_per_step")
+        room.owner.execute(change)
+        assert _POSTS in broken_invariants(room.owner)

@@ -71,7 +71,13 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             SELECT l.id, l.account, l.reason, c.payer, c.verdict
             FROM public.usage_ledger l JOIN public.llm_calls c ON c.call_id = l.call_id
             WHERE l.turn_id >= {since} AND c.turn_id >= {since} AND {posted} AND l.kind = 'post'
-                AND (l.account, l.reason) NOT IN (
+                AND CASE WHEN l.reason IS NULL THEN
+                    -- A release before 0014: the platform pays for failed attempts, whoever held their reserve.
+                    l.account NOT IN (
+                        'suspense',
+                        CASE WHEN c.verdict = 'reply' AND c.payer <> 'platform' THEN 'tenant' ELSE 'platform' END
+                    )
+                ELSE (l.account, l.reason) NOT IN (
                     ('suspense', 'unknown_outcome'),
                     (
                         CASE c.payer WHEN 'platform' THEN 'platform' ELSE 'tenant' END,
@@ -82,7 +88,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                             ELSE 'helper'
                         END
                     )
-                )""",
+                ) END""",
         "the tenant pays for its agents' replies what the turn's replies cost": """
             SELECT t.id, r.cost, l.posted
             FROM public.turns t
