@@ -45,6 +45,7 @@ REVOKED_NEXT = (
     "REVOKE SELECT (text) ON replies FROM pantheon_ops",
     "REVOKE SELECT (output, agent_version, request_hash) ON llm_calls FROM pantheon_ops",
     "REVOKE INSERT, UPDATE ON budget_limits FROM pantheon_ops",
+    "REVOKE SELECT ON budget_months, budget_settlements FROM pantheon_ops",
 )
 MONTH = "date_trunc('month', timezone('UTC', now()))::date"
 ENTRY = """INSERT INTO usage_ledger (tenant_id, session_id, turn_id, call_id, step, attempt, kind, account, period,
@@ -96,7 +97,7 @@ REFUSED: dict[Role, tuple[str, ...]] = {
         "INSERT INTO budgets (payer, period, spent_usd) VALUES ('tenant:tenant-1', '2020-01-01', -1)",
         "INSERT INTO budgets (payer, period, held_usd) VALUES ('tenant:tenant-1', '2020-01-01', -1)",
         "INSERT INTO budgets (payer, period, held_usd) VALUES ('tenant:tenant-1', '2020-01-01', 'NaN')",
-        "INSERT INTO budgets (payer, period) VALUES ('platform', '2020-01-01')",
+        "INSERT INTO budgets (payer, period) VALUES ('platform:tenant-2', '2020-01-01')",
         "INSERT INTO budgets (payer, period) VALUES ('tenant:tenant-2', '2020-01-01')",
         "UPDATE budget_limits SET cap_usd = NULL",
         "UPDATE platform_months SET spent_usd = 0",

@@ -84,7 +84,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0021"
+MIGRATION_HEAD = "0022"
 
 sessions = Table(
     "sessions",
