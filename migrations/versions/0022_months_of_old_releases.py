@@ -3,7 +3,8 @@
 A stage may go from 0.1.0, whose schema is 0010, to this schema in one deployment. 0.1.0 counts the platform's share of
 all tenants in the row `platform`, which the policies refuse since 0016. It writes settlements beside rows that are
 locked, which nobody reads since 0014. Triggers count both in the rows that this release reads. The application may
-write these rows itself, so it can do nothing that it could not do before. This release writes neither.
+write these rows itself, so it can do nothing that it could not do before. This release writes neither. A settlement of
+0.1.0 now waits for the locked row.
 
 Its sweeper reads `budget_months` before it sends waiting turns to the queue. Operations read the same money in
 `budgets`."""
