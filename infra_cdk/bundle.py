@@ -46,6 +46,14 @@ _LEFT_OUT: Final = {
         "starlette",
     ),
 }
+# Parts of distributions that nothing here imports: another framework for HTTP, and other databases. A layer may lack the
+# distribution itself.
+_UNUSED_PARTS: Final = (
+    "aws_lambda_powertools/event_handler",
+    "sqlalchemy/dialects/mssql",
+    "sqlalchemy/dialects/mysql",
+    "sqlalchemy/dialects/oracle",
+)
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako")
 CONSOLE: Final = "functions/api/console"
 _UV: Final = Path(sys.executable).with_name("uv")
@@ -102,6 +110,9 @@ def _install(target: Path, machine: str, left_out: Iterable[str]) -> None:
         record.unlink()
     for tests in (*target.glob("*/testing"), *target.glob("*/tests")):
         shutil.rmtree(tests)
+    for part in _UNUSED_PARTS:
+        if (target / part).parent.exists():
+            shutil.rmtree(target / part)
     for service in (target / "botocore" / "data").iterdir():
         if service.is_dir() and service.name not in SERVICES:
             shutil.rmtree(service)
