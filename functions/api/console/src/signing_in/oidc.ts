@@ -2,6 +2,7 @@
 import * as oauth from "oauth4webapi";
 import { here } from "../base.ts";
 import type { Config } from "./session.ts";
+import { read, write } from "./tab_storage.ts";
 
 type Issuer = Config & { issuer: string; client_id: string };
 
@@ -24,7 +25,7 @@ export async function leave(issuer: Issuer, address: string): Promise<void> {
     nonce: oauth.generateRandomNonce(),
     address,
   };
-  sessionStorage.setItem(PLACE, JSON.stringify(started));
+  write(PLACE, JSON.stringify(started));
   const page = new URL(server.authorization_endpoint);
   const asked = {
     client_id: issuer.client_id,
@@ -42,8 +43,8 @@ export async function leave(issuer: Issuer, address: string): Promise<void> {
 
 /** The ID token, and the address that `leave` was given. */
 export async function complete(issuer: Issuer, answer: URL): Promise<[string, string]> {
-  const kept = sessionStorage.getItem(PLACE);
-  sessionStorage.removeItem(PLACE);
+  const kept = read(PLACE);
+  write(PLACE, null);
   if (!kept) throw new Error("This tab has not begun to sign in. Sign in again.");
   const started = JSON.parse(kept) as Started;
   const [server, client] = [await serverOf(issuer), { client_id: issuer.client_id }];
