@@ -20,6 +20,7 @@ export const shell = {
   health: "Health",
   operations: "Operations",
   signedInAs: (who: string) => `Signed in as ${who}`,
+  tenant: (tenant: string) => `Tenant ${tenant}`,
   signOut: "Sign out",
   notFound: "There is no such page.",
   toStart: "Go to the start",
@@ -38,6 +39,12 @@ export const signingIn = {
   failed: (why: string) => `Signing in failed: ${why}`,
   expired: "Your sign-in has expired. Turns that run go on. Sign in again to see them.",
   again: "Sign in again",
+  noToken: "This text is neither a token nor an API key. Copy the whole token.",
+  offer: (who: string, tenant: string) => `A link wants to sign you in as ${who} of the tenant ${tenant}.`,
+  offerAdvice:
+    "Continue only if you asked for this link. What you write then belongs to that tenant, and its people may read it.",
+  accept: "Continue as this user",
+  refuse: "Ignore the link",
 };
 
 /** Words for what the API names by a code. A code without a word is shown as it is. */
