@@ -1,7 +1,5 @@
 """Links, tokens and browsers that would sign a person in as somebody else, or not at all."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
@@ -9,26 +7,15 @@ from local.stack import Stack
 from tests.e2e.console.conftest import token_of
 from tests.e2e.console.console import Console, opened
 from tests.e2e.console.talk import Talk, talk
-from tests.e2e.tenant import Tenant, environ
-from tests.oidc_server import OidcServer
+from tests.e2e.tenant import Tenant
 from tests.processes import eventually
 
-_STORED = "JSON.stringify({...sessionStorage})"
 _NO_STORAGE = """Object.defineProperty(window, "sessionStorage", {get() { throw new DOMException("denied") }})"""
 _FULL_STORAGE = """Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError") }"""
 
 
-@pytest.fixture(scope="module")
-def issuer_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack whose console signs in by an issuer."""
-    with OidcServer() as issuer:
-        given = environ(tmp_path_factory.mktemp("issuer"), llm_provider="scripted") | issuer.environ
-        with Stack.start(given) as stack:
-            issuer.sign = lambda user, claims, ttl: stack.token(user.tenant, user.name, user.roles, ttl, claims)
-            yield stack
-
-
-def _paste(page: Page, token: str) -> None:
+def paste(page: Page, token: str) -> None:
+    """Sign in by a token or an API key."""
     page.get_by_label("Token or API key").fill(token)
     page.get_by_role("button", name="Use it").click()
 
@@ -52,7 +39,7 @@ def test_a_message_is_not_posted_by_another_user_who_signs_in_after_the_expiry(
     talk(signed_out, session_id).send("A secret of the first user.")
     expect(page.get_by_text("Your sign-in has expired")).to_be_visible()
     refused[0] = False
-    _paste(page, stack.token(tenant=tenant.id, user="bob", roles=("member",)))
+    paste(page, stack.token(tenant=tenant.id, user="bob", roles=("member",)))
     expect(page.get_by_text("Signed in as bob")).to_be_visible()
     expect(page.get_by_role("textbox", name="Message")).to_be_visible()
     expect(page.get_by_text("A secret of the first user.")).to_have_count(0)
@@ -87,51 +74,16 @@ def test_an_expired_user_who_signs_in_again_has_the_message_posted_once(signed_o
     conversation = talk(signed_out, session_id)
     conversation.send("hello")
     expect(page.get_by_text("Your sign-in has expired")).to_be_visible()
-    _paste(page, "not a token")
+    paste(page, "not a token")
     expect(page.get_by_text("neither a token nor an API key")).to_be_visible()
-    _paste(page, "nobody's")
+    paste(page, "nobody's")
     expect(page.get_by_text("Signing in failed")).to_be_visible()
     expect(page.get_by_text("Your sign-in has expired")).to_be_visible()
     api_key = tenant.http.post("api-keys", json={"name": "mine", "role": "member", "expires_at": None}).json()["key"]
-    _paste(page, api_key)
+    paste(page, api_key)
     conversation.ended()
     expect(page.get_by_text("Your sign-in has expired")).to_have_count(0)
     assert len(tenant.http.get(f"sessions/{session_id}/turns").json()["items"]) == 1
-
-
-def test_a_link_asks_before_it_signs_in_where_an_issuer_does(chromium: Browser, issuer_stack: Stack) -> None:
-    token = issuer_stack.token(tenant="evil", user="mallory")
-    with opened(chromium, issuer_stack.url) as console:
-        console.open(f"#token={token}")
-        page = console.page
-        expect(page.get_by_role("alert")).to_contain_text("sign you in as mallory of the tenant evil")
-        assert token not in page.url
-        assert page.evaluate(_STORED) == "{}"
-        page.get_by_role("button", name="Ignore the link").click()
-        expect(page.get_by_role("alert")).to_have_count(0)
-        expect(page.get_by_role("heading", name="Sign in to Pantheon")).to_be_visible()
-        _paste(page, issuer_stack.token(tenant="acme", user="ada"))
-        expect(page.get_by_text("Tenant acme")).to_be_visible()
-        # In an open tab the link is only another place on the same page.
-        page.evaluate("token => { location.hash = `#token=${token}` }", token)
-        expect(page.get_by_role("alert")).to_contain_text("mallory")
-        expect(page.get_by_text("Signed in as ada")).to_be_visible()
-        page.get_by_role("button", name="Continue as this user").click()
-        expect(page.get_by_text("Signed in as mallory")).to_be_visible()
-        expect(page.get_by_text("Tenant evil")).to_be_visible()
-        assert console.faults == []
-
-
-def test_an_answer_that_nobody_asked_for_leaves_the_address_and_the_user(
-    chromium: Browser, issuer_stack: Stack
-) -> None:
-    with opened(chromium, issuer_stack.url) as console:
-        console.open()
-        _paste(console.page, issuer_stack.token(user="ada"))
-        expect(console.navigation("Usage")).to_be_visible()
-        console.page.goto(f"{console.url}/console/?code=stolen&state=guessed#/usage")
-        expect(console.page.get_by_text("Signed in as ada")).to_be_visible()
-        assert console.page.url == f"{console.url}/console/#/usage"
 
 
 @pytest.mark.parametrize("token", ["%", "%E0%A4%A", "a%0Ab", "%00", ""])
@@ -141,7 +93,7 @@ def test_a_link_with_a_broken_token_is_refused_in_words(signed_out: Console, ten
     assert signed_out.page.url == f"{signed_out.url}/console/#/"
     signed_out.page.reload()
     expect(signed_out.page.get_by_role("alert")).to_have_count(0)
-    _paste(signed_out.page, token_of(tenant))
+    paste(signed_out.page, token_of(tenant))
     expect(signed_out.navigation("Usage")).to_be_visible()
 
 

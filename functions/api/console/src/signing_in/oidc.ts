@@ -56,7 +56,7 @@ export async function complete(issuer: Issuer, answer: URL): Promise<[string, st
     parameters,
     here,
     started.verifier,
-    { [oauth.allowInsecureRequests]: isLocal(issuer.issuer) },
+    { [oauth.allowInsecureRequests]: isLocal(server.token_endpoint ?? issuer.issuer) },
   );
   const result = await oauth.processAuthorizationCodeResponse(server, client, response, {
     expectedNonce: started.nonce,
@@ -81,7 +81,7 @@ async function serverOf(issuer: Issuer): Promise<oauth.AuthorizationServer> {
   return oauth.processDiscoveryResponse(at, response);
 }
 
-/** Only an issuer on this machine may be without TLS. */
-function isLocal(issuer: string): boolean {
-  return ["127.0.0.1", "localhost", "[::1]"].includes(new URL(issuer).hostname);
+/** Only an address on this machine may be without TLS. */
+function isLocal(address: string): boolean {
+  return ["127.0.0.1", "localhost", "[::1]"].includes(new URL(address).hostname);
 }

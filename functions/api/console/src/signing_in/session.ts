@@ -1,5 +1,5 @@
 /** Who is signed in, and how people sign in here. */
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { api, ok } from "../api/client.ts";
 import { Problem } from "../api/problem.ts";
 import type { Me } from "../api/types.ts";
@@ -155,9 +155,12 @@ function enter(given: string, found: Me): void {
     location.reload();
     return;
   }
-  offered.value = null;
-  me.value = found;
-  keep(given);
+  // Nobody hears of the token before it is known whose it is, or of the person before there is a token.
+  batch(() => {
+    offered.value = null;
+    me.value = found;
+    keep(given);
+  });
 }
 
 async function whose(given: string): Promise<Me> {
