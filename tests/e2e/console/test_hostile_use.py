@@ -121,3 +121,12 @@ def test_a_page_that_cannot_be_drawn_says_so_and_leaves_the_others(console: Cons
     expect(console.page.get_by_role("link", name="Writer")).to_be_visible()
     assert console.faults
     console.faults.clear()
+
+
+def test_a_session_with_an_invisible_title_can_be_opened(console: Console, tenant: Tenant) -> None:
+    tenant.make_agents("writer")
+    session_id = tenant.make_session("writer")
+    tenant.http.patch(f"sessions/{session_id}", json={"title": "\u200b\u200b"})
+    console.page.reload()
+    console.navigation("Untitled conversation").click()
+    expect(console.page.get_by_role("heading", name="Untitled conversation")).to_be_visible()
