@@ -1,3 +1,4 @@
+import { Boundary } from "./parts/boundary.tsx";
 import { lazy } from "./parts/lazy.tsx";
 import { route } from "./router.ts";
 import { NotFound } from "./shell/not_found.tsx";
@@ -22,7 +23,9 @@ export function App() {
   if (!me.value) return <SignIn />;
   return (
     <Shell>
-      <Page />
+      <Boundary key={route.value.path.join("/")}>
+        <Page />
+      </Boundary>
     </Shell>
   );
 }

@@ -20,12 +20,15 @@ export const shell = {
   health: "Health",
   operations: "Operations",
   signedInAs: (who: string) => `Signed in as ${who}`,
+  tenant: (tenant: string) => `Tenant ${tenant}`,
   signOut: "Sign out",
   notFound: "There is no such page.",
   toStart: "Go to the start",
   loading: "Loading",
   outdated: "The console was updated. Reload the page.",
   reload: "Reload",
+  faulty:
+    "This part of the page cannot be shown. Nothing is lost. Reload the page, because the console may have been updated.",
 };
 
 export const signingIn = {
@@ -38,24 +41,30 @@ export const signingIn = {
   failed: (why: string) => `Signing in failed: ${why}`,
   expired: "Your sign-in has expired. Turns that run go on. Sign in again to see them.",
   again: "Sign in again",
+  noToken: "This text is neither a token nor an API key. Copy the whole token.",
+  offer: (who: string, tenant: string) => `A link wants to sign you in as ${who} of the tenant ${tenant}.`,
+  offerAdvice:
+    "Continue only if you asked for this link. What you write then belongs to that tenant, and its people may read it.",
+  accept: "Continue as this user",
+  refuse: "Ignore the link",
 };
 
 /** Words for what the API names by a code. A code without a word is shown as it is. */
 export const words = {
-  purposes: {
+  purposes: byCode({
     agent: "Agent",
     review: "Review",
     routing: "Routing",
     summary_text: "Summary",
     summary_structure: "Lists of the summary",
-  } as Record<string, string>,
-  reasons: {
+  }),
+  reasons: byCode({
     reply: "Reply",
     review: "Review",
     helper: "Routing or summary",
     failed_attempt: "Failed attempt",
     unknown_outcome: "Unknown outcome",
-  } as Record<string, string>,
+  }),
   tokens: {
     input_tokens: "Input",
     output_tokens: "Output",
@@ -63,7 +72,7 @@ export const words = {
     cache_write_tokens: "Cache write",
     reasoning_tokens: "Reasoning",
   },
-  errors: {
+  errors: byCode({
     throttled: "the provider asked to wait",
     unavailable: "the provider could not be reached",
     provider_unauthorized: "the provider refused the key",
@@ -90,7 +99,7 @@ export const words = {
     unknown_model_alias: "the catalog does not have the agent's model",
     cancelled: "the turn was cancelled",
     unknown: "the reason is not known",
-  } as Record<string, string>,
+  }),
   error: (code: string): string =>
     words.errors[code] ??
     (code.startsWith("invalid_field:") ? `the field ${code.slice(14)} could not be read` : code),
@@ -129,26 +138,26 @@ export const ask = {
   toAgents: "Go to Agents",
   noEnabledAgents: "Every agent is disabled. Enable one on the page Agents.",
   mode: "Mode",
-  modes: {
+  modes: byCode<[string, string]>({
     manual: ["Manual", "The agents that you tag answer. Without a tag, the first agent answers."],
     tag: ["Tag", "The agents that you tag answer in the order of their tags."],
     roundtable: ["Roundtable", "Every agent answers in turn and sees the answers before its own."],
     orchestrator: ["Orchestrator", "A manager reads your message and chooses the agents that fit."],
     council: ["Council", "All agents answer at once and rank each other blindly. The chair concludes."],
-  } as Record<string, [string, string]>,
+  }),
   fanOut: "Several tagged agents",
-  fanOuts: {
+  fanOuts: byCode({
     sequential: "One after the other, each with the answers before",
     parallel: "At the same time, each without the others' answers",
-  } as Record<string, string>,
+  }),
   chair: "Chair",
   firstAgent: "The first agent",
   visibility: "Who sees this conversation",
-  visibilities: {
+  visibilities: byCode({
     private: "Only you and administrators",
     tenant: "Everybody in your organisation",
-  } as Record<string, string>,
-  visibilityTags: { private: "private", tenant: "shared" } as Record<string, string>,
+  }),
+  visibilityTags: byCode({ private: "private", tenant: "shared" }),
   message: "Message",
   placeholder: "Write a message. @ names an agent.",
   send: "Send message",
@@ -199,10 +208,10 @@ export const ask = {
   working: "No text has come yet.",
   reviewing: "The members rank each other's answers.",
   summarising: "The answers are complete. The turn is being stored.",
-  cutShort: {
+  cutShort: byCode({
     max_tokens: "The answer ends here because it reached the agent's output cap.",
     size_limit: "The answer was cut because it is too long to store.",
-  } as Record<string, string>,
+  }),
   cancelTurn: "Cancel this turn",
   cancelling: "The turn ends before its next call. Answers that are finished stay and are paid.",
   turnStates: {
@@ -223,7 +232,7 @@ export const ask = {
   },
   giveUp: "Stop trying",
   notFollowed: "This turn can no longer be followed.",
-  refusals: {
+  refusals: byCode({
     budget_exceeded:
       "This month's budget does not cover the message, so it was not sent. Look at the usage, or ask an administrator to raise the limit.",
     rate_limited:
@@ -236,7 +245,7 @@ export const ask = {
     turn_limit_exceeded: "The first call alone is more than one turn may take. Shorten the message.",
     session_deleted: "This conversation was deleted.",
     not_found: "There is no such conversation, or it is not visible to you.",
-  } as Record<string, string>,
+  }),
   kept: "Your message is in the box again.",
   showRunning: "Show that turn",
   toUsage: "Show the usage",
@@ -261,6 +270,7 @@ export const ask = {
     routing: (who: string) => `The manager chose ${who} for this message.`,
     fallback: (who: string) => `The manager made no usable choice, so ${who} was asked.`,
   },
+  otherPlan: (who: string) => `Asked: ${who}.`,
   unknownTags: (tags: string) => `Nobody here has the name ${tags}.`,
   and: (first: string, last: string) => `${first} and ${last}`,
   announced: {
@@ -272,19 +282,19 @@ export const ask = {
     turnFailed: "The turn has failed.",
     cancelled: "The turn was cancelled.",
   },
-  fallbacks: {
+  fallbacks: byCode({
     routing: "The manager's choice could not be used.",
     review: "A member's ranking could not be used and does not count.",
     chair: "The chair did not conclude. The best answer takes its place.",
     model_alias: "An agent's own model failed. Its fallback model answered.",
     summary_text: "The summary's text could not be written by the model. An excerpt takes its place.",
     summary_structure: "Some changes of the summary's lists could not be used.",
-  } as Record<string, string>,
+  }),
   times: (sentence: string, count: number) => `${sentence} (${count} times)`,
   otherFallback: (component: string) => `A part of the turn (${component}) was replaced.`,
   because: (sentence: string, reason: string) => `${sentence} Reason: ${reason}`,
   /** Why a reply, a turn or a helper failed, by the API's code. */
-  codes: {
+  codes: byCode({
     throttled: "The provider is too busy. Send the message again later.",
     unavailable: "The provider could not be reached.",
     provider_unauthorized: "The provider refused this deployment's key. Its operator has to replace the key.",
@@ -315,7 +325,7 @@ export const ask = {
     no_known_agent: "The manager named no agent of this conversation.",
     unknown_ids: "The model named items that do not exist.",
     copied_list: "The model closed almost the whole list, which looks like a copy.",
-  } as Record<string, string>,
+  }),
   invalidField: (name: string) => `The part “${name}” of the answer had the wrong form.`,
 };
 
@@ -325,22 +335,22 @@ export const turn = {
   back: (title: string) => `Back to ${title}`,
   conversation: "the conversation",
   message: "Whole message",
-  statuses: {
+  statuses: byCode({
     accepted: "Accepted",
     running: "Running",
     completed: "Completed",
     failed: "Failed",
     cancelled: "Cancelled",
-  } as Record<string, string>,
+  }),
   running: (steps: number) => `The turn runs. Finished steps: ${steps}. This page follows it.`,
   why: (detail: string, code: string) => `${detail} (${code})`,
-  modes: {
+  modes: byCode({
     manual: "Manual: the request names who answers",
     tag: "Tags: the message names who answers",
     roundtable: "Round table: every agent answers in turn",
     orchestrator: "Orchestrator: a model chooses who answers",
     council: "Council: all answer, rank each other, and the chair concludes",
-  } as Record<string, string>,
+  }),
   graph: (name: string) => `Graph: ${name}`,
   figures: {
     when: "Asked",
@@ -356,27 +366,27 @@ export const turn = {
   summaryWritten: "This turn wrote a summary.",
   toSummary: "Open the summary",
   plan: "Plan",
-  planSources: {
+  planSources: byCode({
     tags: "The message tags them.",
     request: "The request names them.",
     default: "Nobody was tagged, so the first agent of the conversation answers.",
     roster: "In this mode everybody in the conversation answers.",
     routing: "A routing call chose them.",
     fallback: "The routing call could not be used, so Pantheon chose without it.",
-  } as Record<string, string>,
+  }),
   noPlan: "There is no plan yet.",
   unknownTags: (tags: string) => `No agent of this conversation has the tag ${tags}.`,
   chair: (name: string) => `${name} (chair)`,
-  replies: { completed: "replied", failed: "failed", skipped: "skipped" } as Record<string, string>,
+  replies: byCode({ completed: "replied", failed: "failed", skipped: "skipped" }),
   fallbacks: "Fallbacks",
-  fallbackEffects: {
+  fallbackEffects: byCode({
     routing: "The routing call could not be used. Pantheon chose the agents without it.",
     review: "A review could not be used. The ranking goes without it.",
     chair: "The chair did not answer. The best-ranked answer is the output.",
     model_alias: "An agent's own model gave no reply. Its fallback model was asked.",
     summary_text: "The model did not write the text of the summary. An excerpt stands in for it.",
     summary_structure: "The lists of the summary were not updated in full.",
-  } as Record<string, string>,
+  }),
   fallback: (effect: string, reason: string) => `${effect} The reason: ${reason}.`,
   inStep: (step: number) => `Step ${step}`,
   calls: "Calls",
@@ -434,7 +444,7 @@ export const turn = {
   auditCaption: "Attempts in the audit",
   auditLater: "The audit is written when the turn ends.",
   auditLine: (event: string, who: string, when: string) => `${event} by ${who}, ${when}`,
-  events: { turn_published: "Published" } as Record<string, string>,
+  events: byCode({ turn_published: "Published" }),
   version: (name: string, version: number, status: string) => `${name}, version ${version}: ${status}`,
   providerMessage: "The provider's words",
   thinking: "Thinking",
@@ -448,12 +458,12 @@ export const turn = {
     through: (turn: number, when: string) => `Covers the turns up to ${turn}. Written ${when}.`,
     older: "This is an older summary.",
     newest: "Show the newest",
-    lists: {
+    lists: byCode({
       key_facts: "Key facts",
       decisions: "Decisions",
       open_questions: "Open questions",
       action_items: "Action items",
-    } as Record<string, string>,
+    }),
     empty: "Nothing on this list.",
     fromTurn: (index: number) => `turn ${index}`,
     archive: "Archive",
@@ -464,14 +474,14 @@ export const turn = {
     why: "Why",
     when: "When",
     origin: "From",
-    reasons: {
+    reasons: byCode({
       answered: "The question was answered.",
       done: "The action was done.",
       outdated: "It no longer holds.",
       duplicate: "Another item says the same.",
       replaced: "A newer wording replaced it.",
       no_room: "The list was full, and this was the oldest item.",
-    } as Record<string, string>,
+    }),
     successor: (text: string) => `Now: ${text}`,
     history: "All summaries",
     historyItem: (turn: number, when: string) => `Up to turn ${turn}, ${when}`,
@@ -483,18 +493,18 @@ export const turn = {
 export const pay = {
   title: "Usage",
   period: "Period",
-  presets: {
+  presets: byCode({
     today: "Today",
     week: "Last 7 days",
     month: "This month",
     last: "Last month",
-  } as Record<string, string>,
+  }),
   first: "First day",
   last: "Last day",
   show: "Show",
   utc: "Days are UTC days.",
   backwards: "The last day is before the first day. Choose a later last day.",
-  groups: {
+  groups: byCode({
     day: "Day",
     agent: "Agent",
     model: "Model",
@@ -503,8 +513,8 @@ export const pay = {
     purpose: "Purpose",
     reason: "Reason",
     provider: "Provider",
-  } as Record<string, string>,
-  groupWords: {
+  }),
+  groupWords: byCode({
     day: "day",
     agent: "agent",
     model: "model",
@@ -513,9 +523,9 @@ export const pay = {
     purpose: "purpose",
     reason: "reason",
     provider: "provider",
-  } as Record<string, string>,
+  }),
   groupBy: "Group by",
-  none: { agent: "Routing and summaries", key: "Without an API key" } as Record<string, string>,
+  none: byCode({ agent: "Routing and summaries", key: "Without an API key" }),
   deletedKey: "API key",
   figures: {
     cost: "You pay",
@@ -563,11 +573,11 @@ export const pay = {
   useCap: "No limit of its own: the cap binds",
   save: "Save",
   badLimit: "Write an amount such as 12.50, with a point and at most 12 decimals.",
-  errors: {
+  errors: byCode({
     budget_above_cap:
       "The limit is above the operator's cap. Choose a lower one, or ask the operator for more.",
     forbidden: "Only admins set the limit. Ask an admin of your tenant.",
-  } as Record<string, string>,
+  }),
   ledger: {
     title: "Ledger",
     back: "Usage",
@@ -575,7 +585,7 @@ export const pay = {
     filters: "Filters",
     remove: (name: string, value: string) => `Remove the filter ${name}: ${value}`,
     noFilters: "No filter: all rows of the period.",
-    names: {
+    names: byCode({
       agent_key: "Agent",
       model_alias: "Model",
       user_id: "User",
@@ -585,31 +595,31 @@ export const pay = {
       account: "Account",
       session_id: "Conversation",
       provider: "Provider",
-    } as Record<string, string>,
+    }),
     empty: "none",
-    accounts: {
+    accounts: byCode({
       tenant: "You",
       platform: "Platform",
       suspense: "Suspense",
-    } as Record<string, string>,
-    accountNotes: {
+    }),
+    accountNotes: byCode({
       tenant: "The tenant pays this row.",
       platform: "The platform's share bears this row.",
       suspense: "Nobody is charged with this row until the call is settled.",
-    } as Record<string, string>,
-    kinds: { post: "Cost", adjustment: "Settlement" } as Record<string, string>,
-    kindNotes: {
+    }),
+    kinds: byCode({ post: "Cost", adjustment: "Settlement" }),
+    kindNotes: byCode({
       post: "The cost of a call, posted when its turn was stored.",
       adjustment:
         "A later row. It moves a call out of suspense: the reserve leaves, and the real cost is posted.",
-    } as Record<string, string>,
-    reasonNotes: {
+    }),
+    reasonNotes: byCode({
       reply: "The text of this call is in the turn.",
       review: "The call ranked the answers of a council.",
       helper: "The call chose the agents or wrote the summary.",
       failed_attempt: "The call gave no reply.",
       unknown_outcome: "The provider's answer was lost, so its cost was not known.",
-    } as Record<string, string>,
+    }),
     table: "Rows of the ledger",
     time: "Time (UTC)",
     kind: "Kind",
@@ -796,14 +806,14 @@ export const run = {
     missing: "There is no council with this key. It may have been deleted.",
     empty: "Your tenant has no council yet.",
     needsAgents: "A council needs an agent. Make an agent first.",
-    modes: {
+    modes: byCode({
       manual: "You choose who answers. Without a choice, mentioned agents answer, otherwise the first one.",
       tag: "The agents that the message mentions with @ answer, otherwise the first one.",
       roundtable: "All agents answer in order. Each one sees the answers before its own.",
       orchestrator: "A routing model selects the agents for each message.",
       council:
         "All agents answer at the same time and rank each other. Then the chair writes the final answer.",
-    } as Record<string, string>,
+    }),
   },
 
   keys: {
@@ -830,10 +840,10 @@ export const run = {
     revoked: (name: string) => `${name} was revoked. It is refused everywhere within 60 seconds.`,
     nameHint: "Name the program that uses the key.",
     nameFault: "Enter a name of at most 200 characters.",
-    roles: {
+    roles: byCode({
       member: "Member: asks agents and reads",
       admin: "Admin: also changes agents, councils and the budget",
-    } as Record<string, string>,
+    }),
     expiry: "Expiry",
     days: (days: number) => `In ${days} days, on `,
     year: "In one year, on ",
@@ -881,12 +891,12 @@ export const run = {
     stage: "Stage",
     version: "Version",
     commit: "Commit",
-    names: {
+    names: byCode({
       database: "The database answers and stores every script",
       migration: "The schema fits this version",
       journal: "Calls and their cost can be written",
       checkpointer: "Graphs keep their state",
-    } as Record<string, string>,
+    }),
     revision: (revision: string) => `Revision ${revision}`,
     checkpointerMemory: "In memory only. The state of graphs is lost when the process ends.",
     you: "You",
@@ -986,3 +996,8 @@ export const run = {
     states: { accepted: "Waits for a worker", running: "Lost its worker" },
   },
 };
+
+/** Words by a code of the API or of a provider. Without a prototype, `constructor` has no word. */
+function byCode<Words = string>(words: Record<string, Words>): Record<string, Words> {
+  return Object.assign(Object.create(null), words);
+}

@@ -7,11 +7,15 @@ import type { paths } from "./schema.d.ts";
 
 const signed: Middleware = {
   onRequest({ request }) {
+    // A token that is tried out is not the one of this tab.
+    if (request.headers.has("Authorization")) return request;
     for (const [name, value] of Object.entries(credentials())) request.headers.set(name, value);
     return request;
   },
-  onResponse({ response }) {
-    if (response.status === 401) expire();
+  onResponse({ request, response }) {
+    // A late answer to the token before says nothing about this one.
+    const isCurrent = request.headers.get("Authorization") === credentials().Authorization;
+    if (response.status === 401 && isCurrent) expire();
   },
 };
 

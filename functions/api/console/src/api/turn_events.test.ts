@@ -18,14 +18,24 @@ const { followTurn, postTurn } = await import("./turn_events.ts");
 const { expired, keep } = await import("../signing_in/token.ts");
 
 type Answer = (headers: Record<string, string>) => Response | Error;
-const turn = { id: "t1", status: "running" } as Turn;
+const turn = {
+  id: "t1",
+  status: "running",
+  replies: [] as Turn["replies"],
+  selected_agent_keys: [] as string[],
+} as unknown as Turn;
 const asked: { method: string; path: string; headers: Record<string, string> }[] = [];
 let answers: Answer[] = [];
 
 /** Events as the API writes them. A turn's id of an event is its name here. */
 function stream(...names: string[]): Answer {
   const text = names.map((name) => `id: ${name}\nevent: ${name}\ndata: ${JSON.stringify(turn)}\n\n`).join("");
-  return () => new Response(`retry: 1\n\n${text}`);
+  return streamOf(text);
+}
+
+function streamOf(text: string): Answer {
+  const headers = { "Content-Type": "text/event-stream; charset=utf-8" };
+  return () => new Response(`retry: 1\n\n${text}`, { headers });
 }
 
 function problem(status: number, code: string): Answer {
@@ -134,4 +144,32 @@ test("followTurn stops when nobody listens any more", async () => {
   const names = heard(followTurn("t1", stopped.signal));
   setTimeout(() => stopped.abort(), 20);
   assert.deepEqual(await names, ["lost"]);
+});
+
+test("postTurn leaves out events that are not whole", async () => {
+  const broken = [
+    "turn\ndata: {",
+    "turn\ndata: null",
+    "turn\ndata: []",
+    'turn.ended\ndata: {"id": "t1"}',
+    "plan\ndata: 1",
+    'reply.started\ndata: {"position": 1e9}',
+    'reply.delta\ndata: {"position": -1, "text": "x"}',
+    'reply.delta\ndata: {"position": 0, "text": {}}',
+    'reply.completed\ndata: {"position": "0"}',
+  ];
+  const whole = `event: turn.ended\ndata: ${JSON.stringify(turn)}\n\n`;
+  answers = [streamOf(broken.map((event) => `event: ${event}\n\n`).join("") + whole)];
+  assert.deepEqual(await post(), ["turn.ended"]);
+  assert.equal(asked.length, 1);
+});
+
+test("postTurn waits and posts again under the same key when a gateway answers with its own page", async () => {
+  const page: Answer = () => new Response("<h1>Welcome</h1>", { headers: { "Content-Type": "text/html" } });
+  answers = [page, stream("turn", "turn.ended")];
+  assert.deepEqual(await post(), ["busy", "back", "turn", "turn.ended"]);
+  assert.deepEqual(
+    asked.map(({ headers }) => headers["Idempotency-Key"]),
+    ["key", "key"],
+  );
 });

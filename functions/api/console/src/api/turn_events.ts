@@ -51,6 +51,7 @@ const TOLD = new Set([
   "reply.completed",
   "turn.ended",
 ]);
+const MOST_REPLIES = 1_000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
 /** A request for events has its first bytes after 20 s at the latest, if the function was already running. */
@@ -69,7 +70,7 @@ export async function* postTurn(
 ): AsyncGenerator<TurnEvent> {
   const place: Place = { turnId: null, lastId: null, ended: false, pauseMs: 0 };
   const post = () =>
-    request(`/api/v1/sessions/${sessionId}/turns`, signal, {
+    request(`/api/v1/sessions/${encodeURIComponent(sessionId)}/turns`, signal, {
       method: "POST",
       headers: { "Content-Type": "application/json", "Idempotency-Key": key },
       body: JSON.stringify(turn),
@@ -118,29 +119,54 @@ async function* untilEnded(
 async function* told(response: Response, place: Place): AsyncGenerator<TurnEvent | null> {
   place.pauseMs = FIRST_PAUSE_MS;
   if (!response.body) return;
+  // A gateway on the way may answer with a page of its own.
+  if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new Problem(502, {});
   yield null;
   for await (const event of readEvents(response.body)) {
     if (event.id !== null) place.lastId = event.id;
     if (event.name === "retry") place.pauseMs = Number(event.data) || FIRST_PAUSE_MS;
     if (event.name === "error") throw failed(event.data);
     // After `turn.handed_over` the stream ends. Later releases may tell more.
-    if (!TOLD.has(event.name)) continue;
-    const read = { name: event.name, data: JSON.parse(event.data) } as TurnEvent;
+    const read = TOLD.has(event.name) ? eventOf(event.name, event.data) : null;
+    if (!read) continue;
     if (read.name === "turn") place.turnId = read.data.id;
     if (read.name === "turn.ended") place.ended = true;
     yield read;
   }
 }
 
+/** An event that has what the page reads of it. Others are left out, because the stored turn has everything. */
+function eventOf(name: string, text: string): TurnEvent | null {
+  const data = parsed(text);
+  if (!isRecord(data)) return null;
+  const isWhole = name.startsWith("reply.")
+    ? isPosition(data.position) && (name !== "reply.delta" || typeof data.text === "string")
+    : Array.isArray(name === "plan" ? data.selected_agent_keys : data.replies);
+  return isWhole ? ({ name, data } as TurnEvent) : null;
+}
+
+/** The page draws a place for each position up to the highest. */
+function isPosition(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) < MOST_REPLIES;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 /** A stream that ends in an error. The turn itself goes on, or is given up later, and can be followed. */
 function failed(data: string): Problem {
-  const body: unknown = JSON.parse(data);
+  const body = parsed(data);
   return new Problem(503, isRecord(body) ? body : {});
 }
 
 function follow(place: Place, signal: AbortSignal): Promise<Response> {
   const headers: Record<string, string> = place.lastId ? { "Last-Event-ID": place.lastId } : {};
-  return request(`/api/v1/turns/${place.turnId}/events`, signal, { headers });
+  return request(`/api/v1/turns/${encodeURIComponent(place.turnId ?? "")}/events`, signal, { headers });
 }
 
 async function request(path: string, signal: AbortSignal, init: RequestInit): Promise<Response> {

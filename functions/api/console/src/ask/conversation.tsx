@@ -14,7 +14,7 @@ import { useAgents } from "./everything.ts";
 import { useAnnouncement, useLiveTurn } from "./following.ts";
 import { clearDraft } from "./kept.ts";
 import { Refusal } from "./refusal.tsx";
-import type { Running } from "./running.ts";
+import { type Running, running } from "./running.ts";
 import { useStick } from "./sticking.ts";
 import { StoredTurns } from "./stored_turns.ts";
 import { titleOf } from "./title.ts";
@@ -48,6 +48,8 @@ function Room({ session, agents, changed }: { session: Session; agents: Agent[];
   const mayChange = session.created_by === me.value?.user_id || isAdmin();
   const isFirst = turns.loaded.value && turns.turns.value.length === 0 && !live.running;
   const send = (message: string) => {
+    // A second press may come before the page is drawn again.
+    if (running.value.get(session.id)?.shown.value.ended === false) return;
     if (!session.title && isFirst && mayChange) void nameAfter(session, message, changed);
     clearDraft(session.id);
     live.post(message);

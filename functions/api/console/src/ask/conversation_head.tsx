@@ -2,8 +2,9 @@ import { useState } from "preact/hooks";
 import type { Agent, Session } from "../api/types.ts";
 import { Icon } from "../parts/icons.tsx";
 import { Initials } from "../parts/initials.tsx";
+import { shownTitle } from "../parts/shown_title.ts";
 import { href } from "../router.ts";
-import { ask, shell } from "../strings.ts";
+import { ask } from "../strings.ts";
 import { DeleteDialog } from "./delete_dialog.tsx";
 import { ExportButtons } from "./export_buttons.tsx";
 import { SettingsDialog } from "./settings_dialog.tsx";
@@ -28,7 +29,7 @@ export function ConversationHead({ session, agents, mayChange, changed }: HeadPr
         <TitleForm session={session} close={close} changed={changed} />
       ) : (
         <div class="row title">
-          <h1>{session.title || shell.untitled}</h1>
+          <h1>{shownTitle(session.title)}</h1>
           {mayChange && (
             <button type="button" class="plain small" onClick={() => setOpen("title")}>
               {ask.rename}

@@ -5,9 +5,10 @@ import type { Problem } from "../api/problem.ts";
 import type { Session } from "../api/types.ts";
 import { Dialog } from "../parts/dialog.tsx";
 import { ErrorNote } from "../parts/error_note.tsx";
+import { shownTitle } from "../parts/shown_title.ts";
 import { go, href } from "../router.ts";
 import { sessionsChanged } from "../shell/sessions.ts";
-import { ask, parts, shell } from "../strings.ts";
+import { ask, parts } from "../strings.ts";
 import { keepDraft, keepPending } from "./kept.ts";
 import { forget } from "./running.ts";
 
@@ -35,7 +36,7 @@ export function DeleteDialog({ session, close }: { session: Session; close: () =
     <Dialog title={ask.removeTitle} close={close}>
       <div class="stack">
         <p>
-          <strong>{session.title || shell.untitled}</strong>
+          <strong>{shownTitle(session.title)}</strong>
         </p>
         <p>{ask.removeText}</p>
         {problem && <ErrorNote problem={problem} />}

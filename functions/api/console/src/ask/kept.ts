@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import type { NewTurn } from "../api/turn_events.ts";
 import { me } from "../signing_in/session.ts";
+import { read, write } from "../signing_in/tab_storage.ts";
 
 /** A message under the key that it is posted with, however often. */
 export interface Pending {
@@ -14,11 +15,11 @@ export const draftsVersion = signal(0);
 
 /** `room` is a session's id, or `new`. */
 export function draftOf(room: string): string {
-  return sessionStorage.getItem(place("draft", room)) ?? "";
+  return read(place("draft", room)) ?? "";
 }
 
 export function keepDraft(room: string, text: string): void {
-  put(place("draft", room), text || null);
+  write(place("draft", room), text || null);
 }
 
 /** Empty the box, because its message is on its way. */
@@ -35,23 +36,16 @@ export function giveBack(room: string, message: string): void {
 }
 
 export function pendingOf(sessionId: string): Pending | null {
-  const kept = sessionStorage.getItem(place("pending", sessionId));
+  const kept = read(place("pending", sessionId));
   return kept === null ? null : (JSON.parse(kept) as Pending);
 }
 
 export function keepPending(sessionId: string, pending: Pending | null): void {
-  put(place("pending", sessionId), pending && JSON.stringify(pending));
+  write(place("pending", sessionId), pending && JSON.stringify(pending));
 }
 
 function place(kind: string, room: string): string {
-  return `pantheon.${kind}.${me.value?.user_id ?? ""}.${room}`;
-}
-
-function put(at: string, value: string | null): void {
-  try {
-    if (value === null) sessionStorage.removeItem(at);
-    else sessionStorage.setItem(at, value);
-  } catch {
-    // Without room the text is only on the page.
-  }
+  const { tenant_id = "", user_id = "" } = me.value ?? {};
+  // Users of two tenants may have the same id.
+  return ["pantheon", kind, encodeURIComponent(tenant_id), encodeURIComponent(user_id), room].join(".");
 }

@@ -1,4 +1,4 @@
-import { useId, useState } from "preact/hooks";
+import { useId, useRef, useState } from "preact/hooks";
 import { api, ok } from "../api/client.ts";
 import { problemFrom } from "../api/loading.ts";
 import type { Problem } from "../api/problem.ts";
@@ -8,7 +8,7 @@ import { Initials } from "../parts/initials.tsx";
 import { Loading } from "../parts/lazy.tsx";
 import { go, href } from "../router.ts";
 import { sessionsChanged } from "../shell/sessions.ts";
-import { isAdmin } from "../signing_in/session.ts";
+import { isAdmin, isSamePerson, me } from "../signing_in/session.ts";
 import { ask } from "../strings.ts";
 import { Composer } from "./composer.tsx";
 import { useAgents, useCouncils } from "./everything.ts";
@@ -48,7 +48,12 @@ function Start({ agents, councils }: { agents: Agent[]; councils: Council[] }) {
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const roster = council ? rosterOf(council) : own;
+  const isSending = useRef(false);
   const send = async (message: string) => {
+    // A second press may come before the page is drawn again.
+    if (isSending.current) return;
+    isSending.current = true;
+    const author = me.value;
     setBusy(true);
     setProblem(null);
     try {
@@ -56,6 +61,8 @@ function Start({ agents, councils }: { agents: Agent[]; councils: Council[] }) {
       const body = { title: titleOf(message), visibility, ...who };
       // The schema's generator marks fields with defaults as required.
       const session = await ok(api.POST("/api/v1/sessions", { body: body as never }));
+      // The message is not for another person who has signed in meanwhile.
+      if (!isSamePerson(author, me.value)) return;
       keepPending(session.id, { key: crypto.randomUUID(), turn: { message } });
       keepDraft(ROOM, "");
       sessionsChanged();
@@ -63,6 +70,7 @@ function Start({ agents, councils }: { agents: Agent[]; councils: Council[] }) {
     } catch (error) {
       setProblem(problemFrom(error));
       setBusy(false);
+      isSending.current = false;
     }
   };
   if (agents.length === 0) return <NoAgents />;

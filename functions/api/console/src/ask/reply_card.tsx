@@ -28,9 +28,9 @@ export function ReplyCard({ turnId, reply, name, label }: CardProps) {
         <h3 id={title}>{name}</h3>
         {label && <span class="tag">{label}</span>}
         {reply.modelAlias && <span class="small muted">{reply.modelAlias}</span>}
-        <span class={`tag state ${TONES[state]}`}>
+        <span class={`tag state ${TONES[state] ?? ""}`}>
           {state === "writing" && <span class="dot pulse" />}
-          {ask.states[state]}
+          {ask.states[state] ?? state}
         </span>
         {state === "writing" && reply.attempt > 1 && (
           <span class="small muted">{ask.attempt(reply.attempt)}</span>
@@ -57,7 +57,8 @@ function isCostly(amount: string): boolean {
 
 function Body({ reply }: { reply: ShownReply }) {
   const stored = reply.reply;
-  if (stored && stored.status !== "completed") {
+  // A state of a later release may have a text, too.
+  if (stored && stored.status !== "completed" && !(stored.text && !stored.error)) {
     const words = codeWords(stored.error?.code ?? "", stored.error?.detail);
     return <p class={stored.status === "failed" ? "wrong" : "muted"}>{words}</p>;
   }

@@ -5,6 +5,12 @@ import { chairPosition, type ShownReply, type ShownTurn } from "./live_turn.ts";
 
 export type NameOf = (key: string) => string;
 type Fallback = Turn["fallbacks"][number];
+type Sentence = (who: string) => string;
+// A later release of the API may have values that have no sentence here.
+const { council: _, ...plans } = ask.plans;
+const planSentences: Partial<Record<string, Sentence>> = plans;
+const { ended: _ended, turnFailed: _failed, cancelled: _cancelled, ...announced } = ask.announced;
+const sentences: Partial<Record<string, Sentence>> = announced;
 
 /** `Writer, Critic and Planner`. */
 export function listed(names: readonly string[]): string {
@@ -21,7 +27,7 @@ export function planWords(shown: ShownTurn, nameOf: NameOf): string {
     const [members, chair] = [names.slice(0, -1), names.at(-1) ?? ""];
     return ask.plans.council(listed(members), chair, members.length);
   }
-  return ask.plans[source](listed(names));
+  return (planSentences[source] ?? ask.otherPlan)(listed(names));
 }
 
 export function unknownTagWords(shown: ShownTurn): string {
@@ -59,7 +65,7 @@ export function announcement(before: ShownTurn, now: ShownTurn, nameOf: NameOf):
   const said = now.replies.flatMap((reply) => {
     const [was, is] = [before.replies[reply.position], stateOf(reply)];
     if (is === "waiting" || (was && stateOf(was) === is)) return [];
-    return [ask.announced[is](reply.name ?? nameOf(reply.agentKey))];
+    return sentences[is]?.(reply.name ?? nameOf(reply.agentKey)) ?? [];
   });
   if (now.ended && !before.ended) said.push(endWords(now.turn?.status));
   return said.join(" ");

@@ -53,12 +53,57 @@ test("a text with too many levels stays text", () => {
 test("a paragraph with too many marks stays text, and a code block with as many does not", () => {
   const dense = "__a".repeat(2_000);
   assert.deepEqual(
-    tokensOf(dense).map((token) => [token.type, token.raw]),
-    [["text", dense]],
+    tokensOf(dense).map((token) => kinds([token])),
+    [["paragraph", "text"]],
   );
   const code = `Some *words*.\n\n\`\`\`\n${dense}\n\`\`\``;
   assert.deepEqual(
     tokensOf(code).map((token) => token.type),
     ["paragraph", "space", "code"],
   );
+});
+
+test("a paragraph with too many marks stays text behind a fence that only looks like one", () => {
+  const dense = "__a".repeat(2_000);
+  for (const [opening, closing] of [
+    ["```js\nx\n  ```", "```"],
+    ["``` `", "```"],
+  ]) {
+    const found = kinds(tokensOf(`${opening}\n\n${dense}\n\n${closing}`));
+    assert.ok(!found.includes("strong") && !found.includes("em"), opening);
+  }
+});
+
+test("a text of 256 KiB takes no longer than three seconds, whatever it repeats", () => {
+  const size = 262_144;
+  const filled = (part: string, length = size) => part.repeat(Math.ceil(length / part.length));
+  const wide = `${filled("a|", size / 8)}\n${filled("-|", size / 8)}\n${filled("|\n", size / 2)}`;
+  const tables = filled(`${filled("a|", 200)}\n${filled("-|", 200)}\n${filled("|\n", 200)}\n`);
+  const hostile = [
+    wide,
+    tables,
+    filled("a|b\n-|-\n"),
+    filled("!"),
+    `${filled("a")}@b`,
+    `${filled("a.")}@`,
+    `a${filled(" ")}b`,
+    filled("1. "),
+    filled("- > "),
+    filled("> - "),
+    filled(`${filled("**_", 2_990)}\n\n`),
+    filled(`${filled("[", 2_990)}\n\n`),
+    filled(`${filled("a", 2_990)}@b\n\n`),
+  ];
+  for (const text of hostile) {
+    const began = performance.now();
+    const tokens = tokensOf(text);
+    const took = performance.now() - began;
+    assert.ok(took < 3_000, `${text.slice(0, 20)} took ${Math.round(took)} ms`);
+    assert.ok(kinds(tokens).length < 300_000);
+  }
+});
+
+test("a long table of usual width stays a table", () => {
+  const table = `a | b | c\n-|-|-\n${"1 | 2 | 3\n".repeat(2_000)}`;
+  assert.deepEqual(tokensOf(table)[0]?.type, "table");
 });

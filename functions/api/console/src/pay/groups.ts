@@ -24,7 +24,7 @@ export interface Names {
 
 export function groupOf(query: URLSearchParams): Group {
   const by = query.get("by") ?? "day";
-  return by in GROUPS ? (by as Group) : "day";
+  return Object.hasOwn(GROUPS, by) ? (by as Group) : "day";
 }
 
 /** The value of a total in its group. */

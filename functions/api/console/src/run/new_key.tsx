@@ -38,15 +38,19 @@ function NewKeyForm({ done }: { done: (made: Made) => void }) {
   const [fault, setFault] = useState<string | undefined>();
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
+  const isCreating = useRef(false);
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {
     form.current?.querySelector("input")?.focus();
   }, [fault]);
   const create = async () => {
+    // A second press may come before the page is drawn again.
+    if (isCreating.current) return;
     setProblem(null);
     if (name.trim() === "" || name.length > 200) return setFault(words.nameFault);
     setFault(undefined);
     setBusy(true);
+    isCreating.current = true;
     try {
       const body = { name, role, expires_at: expiresAt(expiry, new Date()) };
       done(await ok(api.POST("/api/v1/api-keys", { body })));
@@ -56,6 +60,7 @@ function NewKeyForm({ done }: { done: (made: Made) => void }) {
       if (named) setFault(named);
       else setProblem(refused);
       setBusy(false);
+      isCreating.current = false;
     }
   };
   return (

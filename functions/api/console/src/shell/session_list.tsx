@@ -1,6 +1,7 @@
 import { api, ok } from "../api/client.ts";
 import { usePages } from "../api/loading.ts";
 import { More } from "../parts/more.tsx";
+import { shownTitle } from "../parts/shown_title.ts";
 import { href, route } from "../router.ts";
 import { shell } from "../strings.ts";
 import { sessionsVersion } from "./sessions.ts";
@@ -24,7 +25,7 @@ export function SessionList() {
               href={href(`sessions/${session.id}`)}
               aria-current={room === "sessions" && open === session.id ? "page" : undefined}
             >
-              {session.title || shell.untitled}
+              {shownTitle(session.title)}
             </a>
           </li>
         ))}

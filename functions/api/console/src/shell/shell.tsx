@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "../parts/icons.tsx";
 import { href, route } from "../router.ts";
 import { Expired } from "../signing_in/expired.tsx";
+import { Offer } from "../signing_in/offer.tsx";
 import { config, me, signOut } from "../signing_in/session.ts";
 import { shell } from "../strings.ts";
 import { isOperator } from "./operator.ts";
@@ -49,6 +50,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       </aside>
       <main ref={main} tabIndex={-1}>
         <Expired />
+        <Offer />
         {children}
       </main>
     </div>
@@ -94,10 +96,13 @@ function Pages() {
 
 function Account() {
   const who = me.value?.email ?? me.value?.user_id ?? "";
+  const tenant = shell.tenant(me.value?.tenant_id ?? "");
   return (
     <div class="account row spread">
-      <span class="small muted ellipsis" title={who}>
+      <span class="small muted ellipsis" title={`${who}, ${tenant}`}>
         {shell.signedInAs(who)}
+        <br />
+        {tenant}
       </span>
       <button type="button" class="plain small" onClick={signOut}>
         <Icon name="out" />

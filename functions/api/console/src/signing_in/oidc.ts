@@ -2,6 +2,7 @@
 import * as oauth from "oauth4webapi";
 import { here } from "../base.ts";
 import type { Config } from "./session.ts";
+import { read, write } from "./tab_storage.ts";
 
 type Issuer = Config & { issuer: string; client_id: string };
 
@@ -24,7 +25,7 @@ export async function leave(issuer: Issuer, address: string): Promise<void> {
     nonce: oauth.generateRandomNonce(),
     address,
   };
-  sessionStorage.setItem(PLACE, JSON.stringify(started));
+  write(PLACE, JSON.stringify(started));
   const page = new URL(server.authorization_endpoint);
   const asked = {
     client_id: issuer.client_id,
@@ -42,8 +43,8 @@ export async function leave(issuer: Issuer, address: string): Promise<void> {
 
 /** The ID token, and the address that `leave` was given. */
 export async function complete(issuer: Issuer, answer: URL): Promise<[string, string]> {
-  const kept = sessionStorage.getItem(PLACE);
-  sessionStorage.removeItem(PLACE);
+  const kept = read(PLACE);
+  write(PLACE, null);
   if (!kept) throw new Error("This tab has not begun to sign in. Sign in again.");
   const started = JSON.parse(kept) as Started;
   const [server, client] = [await serverOf(issuer), { client_id: issuer.client_id }];
@@ -55,7 +56,7 @@ export async function complete(issuer: Issuer, answer: URL): Promise<[string, st
     parameters,
     here,
     started.verifier,
-    { [oauth.allowInsecureRequests]: isLocal(issuer.issuer) },
+    { [oauth.allowInsecureRequests]: isLocal(server.token_endpoint ?? issuer.issuer) },
   );
   const result = await oauth.processAuthorizationCodeResponse(server, client, response, {
     expectedNonce: started.nonce,
@@ -80,7 +81,7 @@ async function serverOf(issuer: Issuer): Promise<oauth.AuthorizationServer> {
   return oauth.processDiscoveryResponse(at, response);
 }
 
-/** Only an issuer on this machine may be without TLS. */
-function isLocal(issuer: string): boolean {
-  return ["127.0.0.1", "localhost", "[::1]"].includes(new URL(issuer).hostname);
+/** Only an address on this machine may be without TLS. */
+function isLocal(address: string): boolean {
+  return ["127.0.0.1", "localhost", "[::1]"].includes(new URL(address).hostname);
 }

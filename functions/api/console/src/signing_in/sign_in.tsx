@@ -1,5 +1,6 @@
 import { Icon } from "../parts/icons.tsx";
 import { signingIn } from "../strings.ts";
+import { Offer } from "./offer.tsx";
 import { config, failure, signInByIssuer } from "./session.ts";
 import { TokenForm } from "./token_form.tsx";
 
@@ -11,6 +12,7 @@ export function SignIn() {
         <Icon name="temple" />
         {signingIn.title}
       </h1>
+      <Offer />
       {failure.value && (
         <p class="note bad" role="alert">
           {signingIn.failed(failure.value)}

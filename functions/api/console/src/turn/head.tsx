@@ -2,9 +2,10 @@ import type { Session, Turn } from "../api/types.ts";
 import { allTokens, count } from "../parts/counts.ts";
 import { Figures } from "../parts/figures.tsx";
 import { usd } from "../parts/money.ts";
+import { shownTitle } from "../parts/shown_title.ts";
 import { duration, moment } from "../parts/time.ts";
 import { href } from "../router.ts";
-import { shell, turn as strings } from "../strings.ts";
+import { turn as strings } from "../strings.ts";
 import { ledgerOf } from "./ledger_link.ts";
 import { hasEnded } from "./watching.ts";
 
@@ -17,7 +18,7 @@ export function Head({ turn, session }: { turn: Turn; session: Session | null })
   return (
     <header class="stack">
       <a class="small" href={href(`sessions/${turn.session_id}`)}>
-        ← {strings.back(session ? session.title || shell.untitled : strings.conversation)}
+        ← {strings.back(session ? shownTitle(session.title) : strings.conversation)}
       </a>
       <h1>{strings.title(turn.turn_index)}</h1>
       <p class="turn-message">{isLong ? `${turn.message.slice(0, SHORT)} …` : turn.message}</p>

@@ -6,9 +6,10 @@ import { ErrorNote } from "../parts/error_note.tsx";
 import { Loading } from "../parts/lazy.tsx";
 import { Markdown } from "../parts/markdown.tsx";
 import { More } from "../parts/more.tsx";
+import { shownTitle } from "../parts/shown_title.ts";
 import { moment } from "../parts/time.ts";
 import { href, route } from "../router.ts";
-import { shell, turn as strings, words } from "../strings.ts";
+import { turn as strings, words } from "../strings.ts";
 import { Archive } from "./archive.tsx";
 
 const names = strings.summary;
@@ -37,7 +38,7 @@ export function SummaryPage({ sessionId }: { sessionId: string }) {
     <div class="page">
       <header class="stack">
         <a class="small" href={href(`sessions/${sessionId}`)}>
-          ← {strings.back(session.data ? session.data.title || shell.untitled : strings.conversation)}
+          ← {strings.back(session.data ? shownTitle(session.data.title) : strings.conversation)}
         </a>
         <h1>{names.title}</h1>
       </header>
