@@ -78,6 +78,9 @@ SEGMENTS = {
     "a quote": "'%3B--",
     "two thousand letters": "a" * 2_000,
 }
+# Filters by a name that may be any text. A name that nobody has finds nothing.
+NAMES_TO_FILTER_BY = {"agent_key", "model_alias", "provider", "user_id"}
+QUERIES_OF_NO_NAME = ["%00", "x" * 3_000]
 QUERIES = ["x", "-1", "NaN", "Infinity", "-inf", "1e400", "%00", "%FF", "%ED%A0%80", "x" * 3_000, "%5B%5D"]
 # What a cursor holds; a list gives out others.
 CURSORS = {

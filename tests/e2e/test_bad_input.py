@@ -19,9 +19,11 @@ from tests.e2e.nonsense import (
     CONTENT_TYPES,
     CURSORS,
     FIELDS,
+    NAMES_TO_FILTER_BY,
     ODD_CURSORS,
     OF_EACH_TYPE,
     QUERIES,
+    QUERIES_OF_NO_NAME,
     SEGMENTS,
     VALUES,
 )
@@ -169,7 +171,7 @@ class TestAddress:
     def test_a_query_that_means_nothing_is_refused(self, places: dict[str, str], answers: Answers) -> None:
         for operation in OPERATIONS:
             for name in operation.query:
-                for value in QUERIES:
+                for value in QUERIES_OF_NO_NAME if name in NAMES_TO_FILTER_BY else QUERIES:
                     answers.send(operation, places, f"{name}={value[:20]}", query=f"?{name}={value}")
         assert answers.not_refused(422) == {}
 
