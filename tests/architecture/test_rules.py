@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from shared.console_settings import ConsoleSettings
 from shared.db.engine import Statement
 from shared.names import Env, LocalEnv
 from shared.settings import AuthorizerSettings, Environment, Settings
@@ -223,7 +224,7 @@ class TestEnvironment:
     )
 
     def test_every_setting_has_its_variable_and_every_variable_its_setting(self) -> None:
-        parts: list[type[Environment]] = [*Environment.__subclasses__(), AuthorizerSettings, Settings]
+        parts: list[type[Environment]] = [*Environment.__subclasses__(), AuthorizerSettings, ConsoleSettings, Settings]
         fields: dict[str, Any] = {
             f"PANTHEON_{name.upper()}": field.alias for part in parts for name, field in part.model_fields.items()
         }
