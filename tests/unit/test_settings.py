@@ -13,6 +13,7 @@ from shared.settings import (
     Environment,
     authorizer_settings,
     budget_settings,
+    graph_settings,
     http_settings,
     invocation_log_settings,
     issuer_settings,
@@ -75,6 +76,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     of_budgets = {Env.DEFAULT_CAP_USD: "250", Env.PLATFORM_ALLOWANCE_USD: "7.5"}
     of_quotas = {Env.MAX_AGENTS: "3", Env.MAX_SESSIONS: "4", Env.MAX_API_KEYS: "5"}
     of_new_tenants = {Env.ROSTER: "/etc/pantheon/roster.toml"}
+    of_graphs = {Env.GRAPHS: "tools=examples.tools:graph"}
     of_operations = {
         Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
         Env.OPERATOR_DATABASE_URL: "postgresql://operator@db/pantheon",
@@ -111,6 +113,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         **of_http,
         **of_the_authorizer,
         **of_new_tenants,
+        **of_graphs,
     }
     assert {*given, *others} == set(Env)
     for name, value in others.items():
@@ -130,6 +133,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     console = {f"PANTHEON_{name.upper()}": value for name, value in console_settings().model_dump().items()}
     assert console == of_the_console
     assert roster_settings().roster == of_new_tenants[Env.ROSTER]
+    assert graph_settings().graphs == of_graphs[Env.GRAPHS]
     owner = migration_settings()
     assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())
     assert queue_settings().queue_url == of_operations[Env.QUEUE_URL]
