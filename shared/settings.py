@@ -177,9 +177,11 @@ class AwsEnvironment(BaseModel):
 
 
 class QueueSettings(Environment):
-    """Where turns are handed over. Without a queue, a turn's row alone says that it waits."""
+    """Where turns are handed over, and where those of graphs are. Without a queue, a turn's row alone says that it
+    waits."""
 
     queue_url: str | None = None
+    graphs_queue_url: str | None = None
 
 
 @cache

@@ -23,6 +23,7 @@ from shared.domain.outcome import Bill, TurnOutcome
 from shared.domain.turn import Purpose, Turn
 from shared.domain.turn_events import Listener
 from shared.errors import DatabaseUnavailable, JournalUnavailable, NotFound, SessionDeleted
+from shared.graph_names import is_graph
 from shared.llm.port import Completion, Message, Provider
 from shared.llm.tokens import token_estimates
 from shared.orchestration.attempts import Asker, OutOfTime
@@ -218,7 +219,7 @@ def _hand_over(
     else:
         released = journal.release(wait_s)
     standing = _standing(runner, header, journal, started, handed_over=released)
-    return replace(standing, wait_s=wait_s)
+    return replace(standing, wait_s=wait_s, is_graph=is_graph(header.mode))
 
 
 def _published(

@@ -84,6 +84,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.IMPLICIT_SESSION_DAYS: "3",
         Env.INVOCATION_LOG: "s3://logs/council/AWSLogs/123456789012/BedrockModelInvocationLogs/eu-central-1",
         Env.QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/turns",
+        Env.GRAPHS_QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/graphs",
     }
     of_the_owner = {Env.OWNER_DATABASE_URL: "postgresql://db/pantheon", Env.OWNER_SECRET_ARN: "arn:of:the:secret"}
     of_http = {Env.CORS_ORIGINS: "https://chat.example.org", Env.OPERATOR_ROLE: "ops"}
@@ -136,7 +137,9 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert graph_settings().graphs == of_graphs[Env.GRAPHS]
     owner = migration_settings()
     assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())
-    assert queue_settings().queue_url == of_operations[Env.QUEUE_URL]
+    queues = queue_settings()
+    assert queues.queue_url == of_operations[Env.QUEUE_URL]
+    assert queues.graphs_queue_url == of_operations[Env.GRAPHS_QUEUE_URL]
     log = invocation_log_settings()
     assert (log.invocation_log, log.stage) == (of_operations[Env.INVOCATION_LOG], "prod")
     http = http_settings()

@@ -13,6 +13,7 @@ from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
 from shared.db.schema.tables import active, turns
 from shared.domain.message import TurnMessage
+from shared.graph_names import is_graph
 
 # When a turn that was sent is sent again: after a minute. One that has waited for long is sent again after a tenth of
 # its age, so that a long queue is not filled up with copies, and after a quarter of an hour at most.
@@ -53,7 +54,7 @@ def _move_on() -> Statement:
         update(turns)
         .where(turns.c.id == found.c.id)
         .values(dispatch_after=_clock_in(again_s))
-        .returning(turns.c.id, turns.c.tenant_id)
+        .returning(turns.c.id, turns.c.tenant_id, turns.c.mode)
     )
 
 
@@ -112,4 +113,5 @@ def load_seconds_of_last_day(db: Database) -> dict[str, float | None]:
 def record_dispatch(db: Database, limit: int) -> list[TurnMessage]:
     """Move up to `limit` due turns on and return their messages. The tenants take turns, with their most overdue turns
     first."""
-    return [TurnMessage(row["id"], row["tenant_id"]) for row in db.run(None, _MOVE_ON, {"b_limit": limit})]
+    moved = db.run(None, _MOVE_ON, {"b_limit": limit})
+    return [TurnMessage(row["id"], row["tenant_id"], is_graph(row["mode"])) for row in moved]
