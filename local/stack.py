@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import SQLAlchemyError
 
-from local import database, demo, environment, model, models, postgres, private
+from local import database, demo, environment, graphs, model, models, postgres, private
 from local.database import RoleUrls
 from local.environment import Environment
 from local.event_source import SWEEPER, WORKER, EventSource
@@ -30,6 +30,7 @@ from local.gateway.pool import Function, Pool
 from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
 from local.gateway.template import FunctionStartError
 from local.gateway.tokens import KEY_FILE, NO_CLAIMS, ClaimNames, TokenKey, TokenKeyError
+from local.graphs import GraphsError
 from local.model import LocalModel, ModelError
 from local.postgres import PostgresError
 from local.told import told
@@ -68,6 +69,7 @@ START_ERRORS: Final = (
     PostgresError,
     ModelError,
     FunctionStartError,
+    GraphsError,
 )
 
 
@@ -104,11 +106,14 @@ class Stack:
                 local_model = _model(log_dir, resources, say)
                 given[Env.LOCAL_MODEL_URL.value] = local_model.base_url
                 given[Env.LOCAL_MODEL_KEY.value] = local_model.api_key
-            source = partial(_deliver, urls.ops)
             functions = [
                 replace(function, environ={**told(function.name, given, settings.catalog), **function.environ})
                 for function in _functions(settings, urls)
             ]
+            if settings.graphs:
+                with _step("Importing the graphs", say):
+                    functions.append(graphs.function(urls.app, given, settings.catalog))
+            source = partial(_deliver, urls.ops, has_graphs=bool(settings.graphs))
             gateway = Gateway(listener, functions, {}, log_dir, source, settings.origins, settings.hosts)
             with _step("Starting the functions and the gateway", say):
                 gateway.start()
@@ -237,8 +242,8 @@ def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:
     )
 
 
-async def _deliver(ops_url: str, pool: Pool) -> None:
-    await EventSource(pool, ops_url).run()
+async def _deliver(ops_url: str, pool: Pool, *, has_graphs: bool) -> None:
+    await EventSource(pool, ops_url, has_graphs=has_graphs).run()
 
 
 @contextmanager
