@@ -17,7 +17,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 # LangGraph is an extra, with an environment of its own.
 GRAPHS := $(VENV)-graphs/bin
 GRAPHS_PIP := $(GRAPHS)/python -m pip --quiet --disable-pip-version-check --no-input install --no-deps
-GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py tests/*/graphs_*.py)
+GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py) tests/e2e/graphs
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean graphs graphs-setup

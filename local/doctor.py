@@ -34,9 +34,9 @@ _COUNTS: Final = """
            (SELECT count(*) FROM public.llm_calls) AS calls, (SELECT count(*) FROM public.usage_ledger) AS entries
     FROM public.turns"""
 _STATE: Final = """
-    SELECT bool_and(coalesce(has_any_column_privilege(%(role)s, to_regclass('public.' || name), 'INSERT'), false))
+    SELECT bool_and(coalesce(has_any_column_privilege(%(role)s, to_regclass('public.' || name), 'SELECT'), false))
         AS is_stored
-    FROM unnest(ARRAY['checkpoints', 'checkpoint_blobs', 'checkpoint_writes']) AS name"""
+    FROM unnest(ARRAY['checkpoints', 'checkpoint_blobs', 'checkpoint_migrations']) AS name"""
 _COUNTED: Final = "sessions {sessions}, turns {turns} (active {active}), calls {calls}, ledger entries {entries}"
 
 

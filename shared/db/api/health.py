@@ -23,14 +23,17 @@ _JOURNAL = compiled(
         func.current_setting("server_encoding").label("encoding"),
     )
 )
-# Where LangGraph keeps the state of graphs. NULL: there is no such table.
+# What the function for graphs needs to keep their state. Of a table that is missing, Postgres says NULL.
+_STATE_NEEDS = (
+    *((name, verb) for name in ("checkpoints", "checkpoint_blobs") for verb in ("SELECT", "INSERT")),
+    ("checkpoint_migrations", "SELECT"),
+)
 _STATE = compiled(
     select(
         and_(
             *(
                 func.coalesce(func.has_any_column_privilege(func.to_regclass(literal(f"public.{name}")), verb), False)
-                for name in ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
-                for verb in ("SELECT", "INSERT")
+                for name, verb in _STATE_NEEDS
             )
         ).label("is_stored")
     )
