@@ -22,7 +22,7 @@ GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py) tests/e2e/graphs
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean graphs graphs-setup
 .PHONY: diff compare github tag confirm console console-check
-.PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
+.PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle stages synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bundle: $(VENV)/infra.ok ## Lay out what goes to Lambda, for arm64, in build/lam
 synth: bundle ## Write the templates of STAGE, checked by cdk-nag, to cdk.out/. Needs no account.
 	@$(BIN)/python -m infra_cdk.app $(STAGE) --build $(BUILD)
 	@echo "  cdk.out: $$(ls cdk.out/*.template.json | xargs -n 1 basename | tr '\n' ' ')"
+
+stages: $(VENV)/infra.ok ## Print the stages, yours of stages.toml too, with all their values: NAME=... for one.
+	@$(BIN)/python -m infra_cdk.stages_file $(NAME)
 
 sbom: bundle ## Write functions/sbom.cdx.json and NOTICE: what goes to Lambda, and its licences.
 	@$(BIN)/python -m infra_cdk.sbom $(BUILD)

@@ -1,7 +1,7 @@
 """What a month costs and needs, by stage and by how many turns there are: stated prices, sizes and measurements.
 
 The rule this file protects: prices are those of `infra_cdk/rates.py` and of the stage's catalog, sizes those of
-`infra_cdk/stages.py`, and what a turn takes is measured (`bench/footprint.py`). Everything else is in
+`infra_cdk/stage.py`, and what a turn takes is measured (`bench/footprint.py`). Everything else is in
 `bench/assumed.py`, and stands in the page.
 """
 
@@ -15,25 +15,28 @@ from bench.assumed import ASSUMED, Assumed
 from bench.footprint import Footprint
 from infra_cdk import rates
 from infra_cdk.entries import ENTRIES, TURNS
+from infra_cdk.metrics import ACCOUNTS
 from infra_cdk.stage_catalog import StageCatalog, read
 from infra_cdk.stage_checks import ACCOUNT_CONCURRENCY
 from infra_cdk.stages import Stage
 from shared.catalog import Kind, Model
-from shared.settings import Settings
+from shared.names import ALARM_SERIES
 
 MONTH_S: Final = rates.HOURS_A_MONTH * 3600
 GB: Final = 1e9
 GIB: Final = 2**30
 # Routing and summaries ask it.
 HELPER_ALIAS: Final = "fast"
-# The stack has these numbers of each at any size. A test counts them in the template. Models on Bedrock have one more
-# endpoint.
-ENDPOINTS: Final = 2
+# The stack has these numbers of each at any size. A test counts them in the template.
 DASHBOARDS: Final = 2
 ALARM_METRICS: Final = 42
+# Those of the metrics of a proxy. A stage without a proxy has no alarm for it.
+PROXY_ALARM_METRICS: Final = 1
 ACL_RULES: Final = 1
 # The topics of the alarms have a key, beside the stage's own.
 ALARM_KEYS: Final = 1
+# The month has a series for each account of the ledger.
+ALARM_SERIES_NUMBER: Final = len(ALARM_SERIES) - 1 + len(ACCOUNTS)
 # The issuer's keys are copied so often, and each process of the authorizer reads them so often.
 COPY_S: Final = 300
 # Connections for those who do not serve.
@@ -66,7 +69,7 @@ class Month:
             self._queue(),
             self._network(),
             self._front_door(),
-            self._logs() + self._watching(),
+            self._logs() + sum(self.watching().values()),
         )
         return dict(zip(PARTS, found, strict=True))
 
@@ -93,7 +96,7 @@ class Month:
 
     def handed_over(self) -> float:
         """The share of turns that the worker runs: those posted for later, and all if a turn outlasts its time."""
-        outlasts = self.turn_s() > Settings.model_fields["turn_seconds"].default
+        outlasts = self.turn_s() > self.stage.turn_seconds
         return max(float(outlasts), self.assumed.posted_for_later)
 
     def stored_bytes(self) -> float:
@@ -128,19 +131,34 @@ class Month:
 
     def _lambda(self) -> float:
         a, gb = self.assumed, self.stage.memory_mb / 1024
-        sweeps, reconciliations = MONTH_S / 60, rates.HOURS_A_MONTH
+        sweeps, reconciliations = (number * self.awake() for number in (MONTH_S / 60, rates.HOURS_A_MONTH))
         seconds = self.turns * (self.turn_s() + a.reads_a_turn * a.read_s)
         seconds += sweeps * self.footprint.sweep_cpu_ms * 2 / 1000 + reconciliations
         seconds += self._authorizations() * a.authorizer_s + MONTH_S / COPY_S * a.copy_s
         invocations = self._invocations() + self.turns * self.handed_over() + sweeps + reconciliations
         invocations += self._authorizations() + MONTH_S / COPY_S
         restored = invocations * a.cold_share * gb * rates.RESTORED_GB.usd
-        kept = sum(entry.snap_start for entry in ENTRIES) * gb * MONTH_S * rates.SNAPSHOT_GB_SECOND.usd
-        return seconds * gb * rates.LAMBDA_GB_SECOND.usd + invocations * rates.LAMBDA_REQUEST.usd + restored + kept
+        restored *= self.stage.snap_start
+        return (
+            seconds * gb * rates.LAMBDA_GB_SECOND.usd
+            + invocations * rates.LAMBDA_REQUEST.usd
+            + restored
+            + self.snapshots_usd()
+        )
+
+    def awake(self) -> float:
+        """The part of the month in which the database runs."""
+        return self.stage.awake.share if self.stage.awake else 1.0
+
+    def snapshots_usd(self) -> float:
+        """The snapshots from which functions start."""
+        gb = self.stage.memory_mb / 1024
+        snapshots = sum(entry.snap_start for entry in ENTRIES) * self.stage.snap_start
+        return snapshots * gb * MONTH_S * rates.SNAPSHOT_GB_SECOND.usd
 
     def _database(self) -> float:
         zones = 2 if self.stage.multi_az else 1
-        hours = zones * rates.DATABASE_HOUR[self.stage.instance_type].usd
+        hours = zones * rates.DATABASE_HOUR[self.stage.instance_type].usd * self.awake()
         proxy = rates.PROXY_HOUR.usd if self.stage.proxy else 0.0
         gib = max(self.stage.storage_gib, self.stored_bytes() / GIB)
         log_gib = self.turns * self.footprint.wal_bytes / GIB * min(1.0, self.stage.backup_days / 30)
@@ -154,13 +172,25 @@ class Month:
 
     def _network(self) -> float:
         a = self.assumed
-        number = ENDPOINTS + int(bool(self.catalog.models))
-        endpoints = number * self.stage.endpoint_zones * rates.HOURS_A_MONTH * rates.ENDPOINT_HOUR.usd
+        endpoints = len(self.endpoints()) * self.stage.endpoint_zones * rates.HOURS_A_MONTH * rates.ENDPOINT_HOUR.usd
         through = self._sent_gb("bedrock", answers=True) * rates.ENDPOINT_GB.usd
         answers = mean_bytes(a, self.footprint) + a.reads_a_turn * a.read_response_bytes
         egress = self.turns * answers / GB * rates.EGRESS_GB.usd
         between = self.turns * a.database_wire_bytes / 2 / GB * rates.ZONE_GB.usd
         return endpoints + through + self.providers_usd() + egress + between
+
+    def endpoints(self) -> list[str]:
+        """The private endpoints that the stack makes and AWS charges for."""
+        there = self.stage.vpc.endpoints if self.stage.vpc else ()
+        needed = (name for name in self.stage.endpoints if name != "bedrock-runtime" or self.catalog.models)
+        return [name for name in needed if name not in there]
+
+    def series(self) -> int:
+        """How many series the functions emit."""
+        return ALARM_SERIES_NUMBER if self.stage.metrics == "alarms" else self.assumed.series
+
+    def alarm_metrics(self) -> int:
+        return ALARM_METRICS - PROXY_ALARM_METRICS * (not self.stage.proxy)
 
     def providers_usd(self) -> float:
         """The way to providers on the internet: gateways, and what goes through them."""
@@ -208,18 +238,24 @@ class Month:
 
     def _logs(self) -> float:
         a, f = self.assumed, self.footprint
-        written = self.turns * f.logged_bytes + MONTH_S / 60 * (f.sweep_logged_bytes + a.lambda_log_bytes)
+        written = self.turns * f.logged_bytes + MONTH_S / 60 * self.awake() * (
+            f.sweep_logged_bytes + a.lambda_log_bytes
+        )
         written += self._invocations() * (a.lambda_log_bytes + a.access_log_bytes)
         written += self.turns * self.handed_over() * a.lambda_log_bytes
         written += (self._authorizations() + MONTH_S / COPY_S) * a.lambda_log_bytes
         return written * logged_byte_usd(self.stage, a)
 
-    def _watching(self) -> float:
-        alarms = ALARM_METRICS * rates.ALARM_MONTH.usd + rates.COMPOSITE_MONTH.usd
-        # The owner's secret, and those with the keys of providers.
-        fixed = DASHBOARDS * rates.DASHBOARD_MONTH.usd + (1 + len(self.catalog.secrets)) * rates.SECRET_MONTH.usd
-        fixed += (ALARM_KEYS + int(self.stage.customer_key)) * rates.KEY_MONTH.usd
-        return self.assumed.series * rates.METRIC_MONTH.usd + alarms + fixed
+    def watching(self) -> Mapping[str, float]:
+        """What is charged for looking at a stage and for its keys, at any number of turns."""
+        return {
+            "metrics": self.series() * rates.METRIC_MONTH.usd,
+            "alarms": self.alarm_metrics() * rates.ALARM_MONTH.usd + rates.COMPOSITE_MONTH.usd,
+            "dashboards": DASHBOARDS * self.stage.dashboards * rates.DASHBOARD_MONTH.usd,
+            # The owner's secret, and those with the keys of providers.
+            "secrets": (1 + len(self.catalog.secrets)) * rates.SECRET_MONTH.usd,
+            "keys": (ALARM_KEYS + int(self.stage.customer_key)) * rates.KEY_MONTH.usd,
+        }
 
 
 def request_usd(stage: Stage) -> float:

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
 
-from bench import report
+from bench import at_rest, report
 from bench.anonymous import kinds, million_usd
 from bench.assumed import ASSUMED
 from bench.cost_model import GIB, PARTS, Month, first_limits
@@ -37,6 +37,8 @@ def sections() -> Mapping[str, str]:
     """Each section's text by its mark."""
     return {
         "costs": _costs(),
+        "rest": at_rest.rest_table(),
+        "switches": at_rest.switch_table(),
         "egress": _egress(),
         "anonymous": _anonymous(),
         "limits": _limits(),

@@ -41,9 +41,11 @@ def log_url(stack: Stack) -> str:
 class AccountStack(Stack):
     """The role, the bucket, and the settings that use them."""
 
-    def __init__(self, scope: Construct, region: str) -> None:
+    def __init__(self, scope: Construct, region: str, account: str | None = None) -> None:
         name = f"{SERVICE}-account-{region}"
-        super().__init__(scope, name, stack_name=name, env=Environment(region=region))
+        # Stages of one file may belong to several accounts.
+        id = f"{name}-{account}" if account else name
+        super().__init__(scope, id, stack_name=name, env=Environment(account=account, region=region))
         Tags.of(self).add("project", SERVICE)
         self._let_api_gateway_log()
         bucket = s3.Bucket(

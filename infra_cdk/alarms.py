@@ -62,7 +62,7 @@ class Alarms(Construct):
     ) -> None:
         super().__init__(scope, id)
         self._stage = stage
-        self._metrics = Metrics(stage.name)
+        self._metrics = Metrics(stage.deployment)
         self._pages(queue, notifications.page)
         self._cost(notifications.page, notifications.ticket)
         self._tickets(functions, notifications.ticket)
@@ -171,7 +171,7 @@ class Alarms(Construct):
         composite = cloudwatch.CompositeAlarm(
             self,
             "Canary",
-            composite_alarm_name=f"pantheon-{self._stage.name}-Canary",
+            composite_alarm_name=f"{self._stage.prefix}-Canary",
             alarm_description=_runbook("Canary"),
             alarm_rule=cloudwatch.AlarmRule.any_of(
                 *(cloudwatch.AlarmRule.from_alarm(alarm, cloudwatch.AlarmState.ALARM) for alarm in released)
@@ -194,7 +194,7 @@ class Alarms(Construct):
         alarm = cloudwatch.Alarm(
             self,
             f"{id}{number}",
-            alarm_name=f"pantheon-{self._stage.name}-{id}{number}",
+            alarm_name=f"{self._stage.prefix}-{id}{number}",
             metric=metric,
             alarm_description=_runbook(id),
             threshold=threshold,

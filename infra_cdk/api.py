@@ -69,8 +69,8 @@ class Api(Construct):
         rest = apigateway.RestApi(
             self,
             "Rest",
-            rest_api_name=f"pantheon-{self._stage.name}",
-            description=f"Pantheon, stage {self._stage.name}",
+            rest_api_name=self._stage.prefix,
+            description=f"Pantheon, stage {self._stage.deployment}",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             # The account's role for logs is the account stack's.
             cloud_watch_role=False,

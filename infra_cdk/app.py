@@ -17,7 +17,8 @@ from infra_cdk.account_stack import AccountStack
 from infra_cdk.assets import Assets
 from infra_cdk.github import GitHubStack
 from infra_cdk.stack import PantheonStack
-from infra_cdk.stages import STAGES, Stage
+from infra_cdk.stages import Stage
+from infra_cdk.stages_file import chosen
 from shared.errors import ConfigurationError
 
 _CONTEXT: Final = {
@@ -37,21 +38,21 @@ def build(out: Path, stages: Iterable[Stage], assets: Assets) -> App:
     stages = list(stages)
     for stage in stages:
         PantheonStack(app, stage, assets)
-    for region in sorted({stage.region for stage in stages}):
-        AccountStack(app, region)
+    for region, account in sorted({(stage.region, stage.account or "") for stage in stages}):
+        AccountStack(app, region, account or None)
     return app
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stages", nargs="+", choices=sorted(STAGES))
+    parser.add_argument("stages", nargs="+", help="names of stages: `make stages` prints them")
     parser.add_argument("--build", type=Path, default=Path("build"), help="what was bundled (build)")
     parser.add_argument("--out", type=Path, default=Path("cdk.out"), help="where templates are written (cdk.out)")
     parser.add_argument("--github", metavar="OWNER/NAME", help="the repository whose workflows deploy these stages")
     parser.add_argument("--existing-provider", action="store_true", help="the account has GitHub as a provider already")
     given = parser.parse_args()
     try:
-        stages = [STAGES[name] for name in given.stages]
+        stages = chosen(given.stages)
         app = build(given.out, stages, Assets.of(given.build))
         if given.github:
             GitHubStack(app, stages, given.github, existing=given.existing_provider)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra_cdk.stages import STAGES
+from infra_cdk.stages_file import load
+from shared.errors import ConfigurationError
 
 REVIEWED: Final = Path(__file__).with_name("rds_authorities.txt")
-REGIONS: Final = frozenset(stage.region for stage in STAGES.values())
 _HEADER: Final = "# SHA-256 of each reviewed certificate of RDS, and its name. docs/deploy.md says how to review one.\n"
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # The name is plain text in the certificate. One digit is its version: the byte behind it can be a digit, too.
@@ -53,6 +53,11 @@ class Authority:
         return f"{self.name}\n    SHA-256 {self.sha256}\n    SHA-1   {self.sha1}"
 
 
+def stage_regions() -> frozenset[str]:
+    """Return the Regions of all stages. Raise ConfigurationError for a stages file with a mistake."""
+    return frozenset(stage.region for stage in load().values())
+
+
 def authorities(download: str) -> list[Authority]:
     """Parse the certificates of a PEM file."""
     return [Authority.of(pem) for pem in _PEM.findall(download)]
@@ -64,10 +69,11 @@ def reviewed() -> dict[str, str]:
     return dict(line.split("  ", 1) for line in lines)
 
 
-def keep(file: Path, regions: Collection[str] = REGIONS) -> str:
+def keep(file: Path, regions: Collection[str] | None = None) -> str:
     """Return as PEM the certificates of `file` that the functions of `regions` may trust.
 
     Raises: UnreviewedAuthorities, if they are not exactly the reviewed ones of these Regions."""
+    regions = stage_regions() if regions is None else regions
     here = [authority for authority in authorities(file.read_text()) if authority.region in regions]
     found, wanted = {authority.sha256 for authority in here}, _of(regions)
     complaints = [f"not reviewed: {authority}" for authority in here if authority.sha256 not in wanted]
@@ -84,8 +90,9 @@ def keep(file: Path, regions: Collection[str] = REGIONS) -> str:
     return "".join(f"{authority.pem}\n" for authority in here)
 
 
-def record(download: Iterable[Authority], regions: Collection[str] = REGIONS) -> None:
+def record(download: Iterable[Authority], regions: Collection[str] | None = None) -> None:
     """Write the download's certificates of `regions` to the reviewed list. Other Regions keep theirs."""
+    regions = stage_regions() if regions is None else regions
     listed = {sha256: name for sha256, name in reviewed().items() if sha256 not in _of(regions)}
     listed |= {authority.sha256: authority.name for authority in download if authority.region in regions}
     lines = sorted(listed.items(), key=lambda item: (item[1], item[0]))
@@ -96,22 +103,27 @@ def _of(regions: Collection[str]) -> dict[str, str]:
     return {sha256: name for sha256, name in reviewed().items() if name.split()[2] in regions}
 
 
+def _record(file: Path) -> None:
+    """Write the list and say what must be compared."""
+    download, regions = authorities(file.read_text()), stage_regions()
+    record(download, regions)
+    for authority in download:
+        if authority.region in regions:
+            print(f"  {authority}")
+    print(f"Written to {REVIEWED}. Compare each SHA-1 with `aws rds describe-certificates` before you commit it.")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="the download, as PEM")
     parser.add_argument("--record", action="store_true", help="write its certificates to the reviewed list")
     given = parser.parse_args()
-    if given.record:
-        download = authorities(given.file.read_text())
-        record(download)
-        for authority in download:
-            if authority.region in REGIONS:
-                print(f"  {authority}")
-        print(f"Written to {REVIEWED}. Compare each SHA-1 with `aws rds describe-certificates` before you commit it.")
     try:
+        if given.record:
+            _record(given.file)
         keep(given.file)
-    except UnreviewedAuthorities as unreviewed:
-        print(unreviewed, file=sys.stderr)
+    except (ConfigurationError, UnreviewedAuthorities) as error:
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -22,6 +22,7 @@ from infra_cdk.assets import CORE, FUNCTIONS, LOOP, TASK, Assets
 from infra_cdk.authorities import UnreviewedAuthorities, keep
 from infra_cdk.entries import API, DEPENDENCIES, ENTRIES, VERIFICATION, Entry
 from shared.commit import COMMIT_FILE, checked_out
+from shared.errors import ConfigurationError
 
 ROOT: Final = Path(__file__).parents[1]
 PYTHON: Final = "3.13"
@@ -195,8 +196,8 @@ def main() -> int:
         parser.error(f"a deployment is compiled, and {given.python} is no Python {PYTHON}")
     try:
         bundle(given.out, given.machine, given.authorities, python)
-    except UnreviewedAuthorities as unreviewed:
-        print(unreviewed, file=sys.stderr)
+    except (ConfigurationError, UnreviewedAuthorities) as error:
+        print(error, file=sys.stderr)
         return 1
     if given.verify:
         first = digest(given.out)

@@ -1,10 +1,13 @@
 """Show what changed in the templates of all stages since a commit, as Markdown.
 
 python -m infra_cdk.compare origin/main    synthesises both, without an account and without a bundle
+
+Each commit has the stages of its own stages.toml. With PANTHEON_STAGES, both have the stages of that file.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra_cdk.assets import Assets
-from infra_cdk.stages import STAGES
+from infra_cdk.stages_file import VARIABLE, load
+from shared.errors import ConfigurationError
 
 ROOT: Final = Path(__file__).parents[1]
 # Whose replacement or removal loses data, logs or users.
@@ -26,6 +30,16 @@ STATEFUL: Final = (
     "AWS::Logs::LogGroup",
 )
 Templates = Mapping[str, Mapping[str, Any]]
+# A commit of before stages files has the kinds alone.
+_NAMES: Final = """
+try:
+    from infra_cdk.stages_file import load
+except ModuleNotFoundError:
+    from infra_cdk.stages import STAGES as stages
+else:
+    stages = load()
+print(*stages)
+"""
 
 
 def changes(before: Templates, after: Templates) -> Iterator[str]:
@@ -52,22 +66,32 @@ def _line(id_: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
 def synthesise(checkout: Path, build: Path, out: Path) -> Templates:
     """Return the templates that the code of `checkout` writes."""
     command = [sys.executable, "-m", "infra_cdk.app", *_stages(checkout), "--build", str(build), "--out", str(out)]
-    environ = {"PYTHONPATH": str(checkout), "PATH": "/usr/bin:/bin", "HOME": str(build)}
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(build), **_environ(checkout)}
     subprocess.run(command, cwd=checkout, env=environ, check=True, stdout=subprocess.DEVNULL)
     read = {path.name.removesuffix(".template.json"): path for path in sorted(out.glob("*.template.json"))}
     return {name: json.loads(path.read_text()) for name, path in read.items()}
 
 
 def _stages(checkout: Path) -> list[str]:
-    command = [sys.executable, "-c", "from infra_cdk.stages import STAGES; print(*STAGES)"]
-    ran = subprocess.run(command, cwd=checkout, env={"PYTHONPATH": str(checkout)}, check=True, capture_output=True)
+    command = [sys.executable, "-c", _NAMES]
+    ran = subprocess.run(command, cwd=checkout, env=_environ(checkout), check=True, capture_output=True)
     return ran.stdout.decode().split()
+
+
+def _environ(checkout: Path) -> dict[str, str]:
+    named = os.environ.get(VARIABLE)
+    return {"PYTHONPATH": str(checkout), **({VARIABLE: str(Path(named).absolute())} if named else {})}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", help="a commit, a branch or a tag")
     base = parser.parse_args().base
+    try:
+        names = ", ".join(load())
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         added = ["git", "worktree", "add", "--quiet", "--detach", str(work / "base"), base]
@@ -82,7 +106,7 @@ def main() -> int:
         finally:
             removed = [*added[:2], "remove", "--force", str(work / "base")]
             subprocess.run(removed, cwd=ROOT, check=False)
-    print(f"## Templates of {', '.join(STAGES)} since {base[:12]}\n")
+    print(f"## Templates of {names} since {base[:12]}\n")
     print("\n".join(changes(before, after)))
     return 0
 

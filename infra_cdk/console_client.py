@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
+from shared.console_settings import ConsoleSettings
 from shared.names import Env
 
 
@@ -18,6 +21,18 @@ class ConsoleClient:
     authorization_endpoint: str | None = None
     token_endpoint: str | None = None
     end_session_endpoint: str | None = None
+
+    def check(self, stage: str, issuer: str | None, audience: str | None) -> None:
+        """Raise ValueError, one line, unless the issuer's tokens and the function accept this client."""
+        if issuer is None or self.client_id != audience:
+            raise ValueError(f"Stage {stage}: the console's tokens name its client, which must be the audience.")
+        try:
+            ConsoleSettings.model_validate(self.environment(issuer))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = str(first["loc"][0]).removeprefix("PANTHEON_").lower().replace("console_", "console_client.")
+            said = first["msg"].replace("String should", "must")
+            raise ValueError(f"Stage {stage}: {name} {said}") from None
 
     def environment(self, issuer: str) -> Mapping[str, str]:
         """What the function that serves the console is told."""

@@ -51,9 +51,9 @@ class CostDashboard(Construct):
         instance: rds.DatabaseInstance,
     ) -> None:
         super().__init__(scope, id)
-        self.name = f"pantheon-{stage.name}-cost"
+        self.name = f"{stage.prefix}-cost"
         self._stage = stage
-        self._metrics = Metrics(stage.name)
+        self._metrics = Metrics(stage.deployment)
         self._functions = functions
         self._instance = instance
         cloudwatch.Dashboard(
@@ -163,7 +163,9 @@ class CostDashboard(Construct):
         lambda_usd = [self._lambda_cost(name, gb) for name in self._functions]
         zones = 2 if stage.multi_az else 1
         storage = rates.STORAGE_GIB_MONTH.usd * stage.storage_gib / rates.HOURS_A_MONTH
-        database = zones * (rates.DATABASE_HOUR[stage.instance_type].usd + storage)
+        rate = rates.DATABASE_HOUR.get(stage.instance_type)
+        database = zones * ((rate.usd if rate else 0.0) + storage)
+        hour = f"{rate.usd} an hour each" if rate else "whose hours have no rate here and are not included"
         proxy = rates.PROXY_HOUR.usd if stage.proxy else 0.0
         connections = aws("RDS", "DatabaseConnections", "Average", HOUR, self._database())
         hours: dict[str, cloudwatch.IMetric] = {"up": connections}
@@ -174,7 +176,7 @@ class CostDashboard(Construct):
             "Lambda and database are estimates in USD, without free tiers. "
             f"Lambda: {rates.LAMBDA_GB_SECOND.usd:.10f} a GB-second, {rates.LAMBDA_REQUEST.usd:.7f} a request, "
             f"{gb:.2f} GB. Database: {stage.instance_type}, {zones} zone(s), "
-            f"{rates.DATABASE_HOUR[stage.instance_type].usd} an hour each, storage {rates.STORAGE_GIB_MONTH.usd} a GiB "
+            f"{hour}, storage {rates.STORAGE_GIB_MONTH.usd} a GiB "
             f"and month. Proxy: {proxy:.3f} an hour. Not included: endpoints, logs, traffic, metrics. "
             "The rates are in infra_cdk/rates.py. AWS's bill has the exact cost."
         )
@@ -219,7 +221,7 @@ class CostDashboard(Construct):
         """Show the rows of a query over the logs of functions."""
         return cloudwatch.LogQueryWidget(
             title=title,
-            log_group_names=[f"/aws/lambda/pantheon-{self._stage.name}-{name}" for name in functions],
+            log_group_names=[f"/aws/lambda/{self._stage.prefix}-{name}" for name in functions],
             query_lines=list(query),
             view=cloudwatch.LogQueryVisualizationType.TABLE,
             width=8,

@@ -16,7 +16,8 @@ from constructs import Construct
 from infra_cdk.logs import Logs
 from infra_cdk.metrics import aws
 from infra_cdk.network import POSTGRES, Network
-from infra_cdk.stages import PROXY_PER_CENT, Stage
+from infra_cdk.stage import PROXY_PER_CENT
+from infra_cdk.stages import Stage
 from shared.names import Role
 
 NAME: Final = "pantheon"
@@ -25,8 +26,6 @@ OWNER: Final = "pantheon_owner"
 # one of which has signed the proxy's.
 RDS_AUTHORITIES: Final = "/opt/rds-ca.pem"
 PUBLIC_AUTHORITIES: Final = "/opt/python/certifi/cacert.pem"
-# Another name would replace the proxy of a stage that exists.
-_PROXY: Final = "Proxy"
 _EXPORTS: Final = ("postgresql", "upgrade")
 _VERSION: Final = rds.PostgresEngineVersion.of("18", "18")
 
@@ -41,7 +40,7 @@ class Database(Construct):
         self._network = network
         self.group = network.group(self, "The database")
         self.instance = self._make(stage, logs, key)
-        self.proxy = self._make_proxy(logs) if stage.proxy else None
+        self.proxy = self._make_proxy(stage.proxy_name or stage.prefix, logs) if stage.proxy else None
 
     @property
     def entrance(self) -> ec2.SecurityGroup:
@@ -84,7 +83,7 @@ class Database(Construct):
 
     def _make(self, stage: Stage, logs: Logs, key: kms.IKey | None) -> rds.DatabaseInstance:
         # RDS would make these groups itself, and keep them for ever.
-        name = stage.database_snapshot or f"pantheon-{stage.name}"
+        name = stage.database_snapshot or stage.prefix
         groups = [logs.group(self, export.title(), f"/aws/rds/instance/{name}/{export}") for export in _EXPORTS]
         instance = rds.DatabaseInstance(
             self,
@@ -143,18 +142,18 @@ class Database(Construct):
             _restore(cfn, stage.database_snapshot)
         return instance
 
-    def _make_proxy(self, logs: Logs) -> rds.DatabaseProxy:
+    def _make_proxy(self, name: str, logs: Logs) -> rds.DatabaseProxy:
         self.proxy_group = self._network.group(self, "The proxy", "ProxyGroup")
         self._network.allow(self.proxy_group, self.group, POSTGRES, "The proxy to the database")
         role = iam.Role(self, "ProxyRole", assumed_by=iam.ServicePrincipal("rds.amazonaws.com"))
-        for name in Role:
-            self.instance.grant_connect(role, name.value)
+        for each in Role:
+            self.instance.grant_connect(role, each.value)
         # RDS would make this group itself, too.
-        group = logs.group(self, "ProxyLog", f"/aws/rds/proxy/{_PROXY}")
+        group = logs.group(self, "ProxyLog", f"/aws/rds/proxy/{name}")
         proxy = rds.DatabaseProxy(
             self,
-            _PROXY,
-            db_proxy_name=_PROXY,
+            "Proxy",
+            db_proxy_name=name,
             proxy_target=rds.ProxyTarget.from_instance(self.instance),
             vpc=self._network.vpc,
             vpc_subnets=self._network.isolated,

@@ -35,10 +35,15 @@ def subnets(egress: Egress) -> tuple[ec2.SubnetConfiguration, ...]:
     return _SUBNETS[egress]
 
 
+def addresses(egress: Egress) -> ec2.IPeer:
+    """Return every address that `egress` leads to."""
+    return _ADDRESSES[egress]
+
+
 def open_internet(egress: Egress, source: ec2.SecurityGroup, ports: Iterable[int]) -> None:
     """Let `source` out to every address of the internet."""
     for port in ports:
-        source.add_egress_rule(_ADDRESSES[egress], ec2.Port.tcp(port), "Providers on the internet")
+        source.add_egress_rule(addresses(egress), ec2.Port.tcp(port), "Providers on the internet")
 
 
 class Ipv6(Construct):

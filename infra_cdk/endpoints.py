@@ -9,6 +9,8 @@ from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 
+from infra_cdk.places import s3_prefix_list
+
 HTTPS: Final = 443
 
 
@@ -20,6 +22,16 @@ class Service(StrEnum):
     SECRETS = "Secrets"
     STORAGE = "Storage"
 
+    @property
+    def aws_name(self) -> str:
+        """How AWS names it in an endpoint."""
+        return _AWS_NAMES[self]
+
+    @property
+    def variable(self) -> str:
+        """The variable by which AWS's libraries take another address for it."""
+        return f"AWS_ENDPOINT_URL_{_VARIABLES[self]}"
+
 
 INTERFACES: Final[Mapping[Service, ec2.InterfaceVpcEndpointAwsService]] = MappingProxyType(
     {
@@ -28,34 +40,36 @@ INTERFACES: Final[Mapping[Service, ec2.InterfaceVpcEndpointAwsService]] = Mappin
         Service.SECRETS: ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
     }
 )
-# AWS's lists of the addresses of S3. A list's id is the same in every account. The CDK finds it only in an account, and
-# templates are written without one. AWS refuses a deployment with a wrong id.
-_S3_PREFIX_LISTS: Final[Mapping[str, str]] = MappingProxyType(
+_AWS_NAMES: Final[Mapping[Service, str]] = MappingProxyType(
     {
-        "eu-central-1": "pl-6ea54007",
-        "eu-west-1": "pl-6da54004",
-        "us-east-2": "pl-7ba54012",
-        "us-west-2": "pl-68a54001",
+        Service.BEDROCK: "bedrock-runtime",
+        Service.QUEUE: "sqs",
+        Service.SECRETS: "secretsmanager",
+        Service.STORAGE: "s3",
     }
+)
+_VARIABLES: Final[Mapping[Service, str]] = MappingProxyType(
+    {Service.BEDROCK: "BEDROCK_RUNTIME", Service.QUEUE: "SQS", Service.SECRETS: "SECRETS_MANAGER"}
 )
 
 
-def s3_addresses(region: str) -> ec2.IPeer:
-    """Return the addresses of S3 in `region`. Raise ValueError for a Region whose list is not in the table."""
-    if region not in _S3_PREFIX_LISTS:
-        raise ValueError(
-            f"infra_cdk/endpoints.py needs the prefix list of S3 in {region}. Read it with: aws ec2 "
-            f"describe-managed-prefix-lists --filters Name=prefix-list-name,Values=com.amazonaws.{region}.s3"
-        )
-    return ec2.Peer.prefix_list(_S3_PREFIX_LISTS[region])
+def s3_addresses(region: str, known: str | None = None) -> ec2.IPeer:
+    """Return the addresses of S3 in `region`. Raise ValueError for a Region whose list is not known."""
+    return ec2.Peer.prefix_list(s3_prefix_list(region, known))
+
+
+def dual_stack_url(service: Service, region: str) -> str:
+    """Return the address of a service that has IPv6. The usual one has IPv4 alone."""
+    return f"https://{service.aws_name}.{region}.api.aws"
 
 
 class Endpoint:
-    """One service in the network. `peer` is where its clients send to; `group` lets them in, where there is one."""
+    """One service in the network. `peer` is where its clients send to; `group` lets them in, where there is one.
+    Without `made`, the service is reached by an endpoint of the user's or over the internet."""
 
     def __init__(
         self,
-        made: ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint,
+        made: ec2.InterfaceVpcEndpoint | ec2.GatewayVpcEndpoint | None,
         peer: ec2.IPeer,
         group: ec2.SecurityGroup | None = None,
     ) -> None:
@@ -76,7 +90,7 @@ class Endpoint:
         Args:
             owned: whether the resources must belong to this account. AWS owns the models of Bedrock.
         """
-        if (known := (*actions, *resources)) in self._allowed:
+        if self._made is None or (known := (*actions, *resources)) in self._allowed:
             return
         self._allowed.add(known)
         account = Stack.of(self._made).account

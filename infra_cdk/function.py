@@ -14,7 +14,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra_cdk.entries import Entry
+from infra_cdk.entries import TURNS, Entry
 from infra_cdk.logs import Logs
 from infra_cdk.network import Network
 from infra_cdk.stages import Stage
@@ -32,7 +32,8 @@ INTERFACE_ACTIONS: Final = (
 
 
 class Function(Construct):
-    """One function of the table. `alias` is what others invoke. `group` is its security group in the network."""
+    """One function of the table. `alias` is what others invoke. `group` is its security group in the network. `away`
+    puts it into subnets that lead to the internet, if the network has any."""
 
     def __init__(
         self,
@@ -45,10 +46,11 @@ class Function(Construct):
         network: Network,
         environment: Mapping[str, str],
         logs: Logs,
+        away: bool,
     ) -> None:
         super().__init__(scope, entry.title)
         self.entry = entry
-        name = f"pantheon-{stage.name}-{entry.name}"
+        name = f"{stage.prefix}-{entry.name}"
         log_group = logs.group(self, "Logs", f"/aws/lambda/{name}")
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
@@ -58,7 +60,7 @@ class Function(Construct):
             self.group = network.group(self, f"The function {entry.name}")
             self._let_lambda_connect_it(name)
         # Only the version that is published is snapshotted, and it connects after it was restored.
-        snap_start = lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if entry.snap_start else None
+        snap_start = lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if entry.snap_start and stage.snap_start else None
         self.function = lambda_.Function(
             self,
             "Function",
@@ -68,13 +70,13 @@ class Function(Construct):
             handler=entry.handler,
             code=code,
             layers=list(layers),
-            timeout=Duration.seconds(entry.seconds),
+            timeout=Duration.seconds(stage.turns_seconds if entry is TURNS else entry.seconds),
             memory_size=stage.memory_mb,
             snap_start=snap_start,
             environment=dict(environment),
             role=self.role,
             log_group=log_group,
-            **_place(network, entry, self.group),
+            **_place(network, self.group, away=away),
             reserved_concurrent_executions=stage.reserved.get(entry.name),
         )
         self.function.node.add_dependency(self.role)
@@ -101,11 +103,11 @@ class Function(Construct):
         )
 
 
-def _place(network: Network, entry: Entry, group: ec2.SecurityGroup | None) -> dict[str, Any]:
+def _place(network: Network, group: ec2.SecurityGroup | None, *, away: bool) -> dict[str, Any]:
     """Say where a function runs: in the network, or in Lambda's own, from which it reaches the internet."""
     if group is None:
         return {}
-    place = {"vpc": network.vpc, "vpc_subnets": network.subnets(asks=entry.asks), "security_groups": [group]}
-    if entry.asks and network.egress == "ipv6":
+    place = {"vpc": network.vpc, "vpc_subnets": network.subnets(away=away), "security_groups": [group]}
+    if away and network.out == "ipv6":
         place["ipv6_allowed_for_dual_stack"] = True
     return place

@@ -28,14 +28,21 @@ _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 class GitHubStack(Stack):
     """Roles for the environments of `repository` (owner/name) that have the stages' names.
 
-    An account has one provider for GitHub. If it exists already, `existing` uses it instead of making it."""
+    An account has one provider for GitHub. If it exists already, `existing` uses it instead of making it. Raises
+    ConfigurationError for stages of two accounts, because a role deploys in its own."""
 
     def __init__(self, scope: Construct, stages: Iterable[Stage], repository: str, *, existing: bool) -> None:
         stages = list(stages)
         if not _REPOSITORY.fullmatch(repository):
             raise ConfigurationError(f"{repository!r} is not a repository of GitHub: owner/name.")
-        name = f"{SERVICE}-github"
-        super().__init__(scope, name, stack_name=name, env=Environment(region=stages[0].region))
+        account, copy_name = (_one(stages, name) for name in ("account", "copy_name"))
+        super().__init__(
+            scope,
+            # The name of the template's file, whatever copy it is.
+            f"{SERVICE}-github",
+            stack_name=f"{SERVICE}-{copy_name}-github" if copy_name else f"{SERVICE}-github",
+            env=Environment(account=account, region=stages[0].region),
+        )
         Tags.of(self).add("project", SERVICE)
         provider = self.format_arn(service="iam", region="", resource="oidc-provider", resource_name=HOST)
         if not existing:
@@ -52,8 +59,8 @@ class GitHubStack(Stack):
         role = iam.Role(
             self,
             stage.name.title(),
-            role_name=f"{SERVICE}-deploy-{stage.name}",
-            description=f"GitHub deploys the stage {stage.name} with it",
+            role_name=f"{SERVICE}-deploy-{stage.deployment}",
+            description=f"GitHub deploys the stage {stage.deployment} with it",
             assumed_by=iam.WebIdentityPrincipal(provider, conditions),
             max_session_duration=Duration.hours(HOURS),
         )
@@ -62,7 +69,16 @@ class GitHubStack(Stack):
             arn = self.format_arn(service="iam", region="", resource="role", resource_name=name)
             role.add_to_policy(iam.PolicyStatement(actions=["sts:AssumeRole"], resources=[arn]))
         # Secrets Manager adds a dash and six characters to a name.
-        secret = f"secret:{SERVICE}/{stage.name}/smoke-??????"
+        secret = f"secret:{SERVICE}/{stage.deployment}/smoke-??????"
         arn = f"arn:{self.partition}:secretsmanager:{stage.region}:{self.account}:{secret}"
         role.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[arn]))
         return role
+
+
+def _one(stages: Iterable[Stage], name: str) -> str | None:
+    """Return the value of a field that all stages have."""
+    first, *others = {getattr(stage, name) for stage in stages}
+    if others:
+        raise ConfigurationError(f"The stages have more than one {name}. Run `make github` for each alone.")
+    found: str | None = first
+    return found

@@ -38,8 +38,8 @@ class HealthDashboard(Construct):
         models: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id)
-        self.name = f"pantheon-{stage.name}-health"
-        self._metrics = Metrics(stage.name)
+        self.name = f"{stage.prefix}-health"
+        self._metrics = Metrics(stage.deployment)
         self._functions = functions
         self._models = models
         widgets = [self._turns(), self._ends(), self._calls(), self._waiting(queue), self._truth()]
@@ -122,7 +122,7 @@ class HealthDashboard(Construct):
         ]
         starts = cloudwatch.LogQueryWidget(
             title="Cold starts",
-            log_group_names=[f"/aws/lambda/pantheon-{stage.name}-{name}" for name in ("api", "turns", "worker")],
+            log_group_names=[f"/aws/lambda/{stage.prefix}-{name}" for name in ("api", "turns", "worker")],
             query_lines=list(_STARTS),
             view=cloudwatch.LogQueryVisualizationType.TABLE,
             width=6,

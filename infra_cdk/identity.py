@@ -39,7 +39,7 @@ def given(url: str, audience: str, tenant_claim: str, roles_claim: str, console:
 class Pool(Construct):
     """Users who sign in with a password and a code. An administrator makes users and gives each a tenant."""
 
-    def __init__(self, scope: Construct, id: str, *, stage: str, operator_role: str, protected: bool) -> None:
+    def __init__(self, scope: Construct, id: str, *, prefix: str, operator_role: str, protected: bool) -> None:
         super().__init__(scope, id)
         pool = self._make(protected)
         client = pool.add_client(
@@ -76,7 +76,7 @@ class Pool(Construct):
             TENANT_CLAIM,
             ROLES_CLAIM,
             _how(Stack.of(self).region, pool.user_pool_id, client.user_pool_client_id),
-            self._log_in(stage),
+            self._log_in(prefix),
         )
 
     def lead_back(self, url: str) -> None:
@@ -87,11 +87,12 @@ class Pool(Construct):
         assert isinstance(cfn, cognito.CfnUserPoolClient)
         cfn.callback_ur_ls = cfn.logout_ur_ls = [f"{url}/console/"]
 
-    def _log_in(self, stage: str) -> ConsoleClient:
+    def _log_in(self, prefix: str) -> ConsoleClient:
         """Make the pages where users sign in. Without a branding, they show nothing."""
-        prefix = cognito.CognitoDomainOptions(domain_prefix=f"pantheon-{stage}-{Stack.of(self).account}")
+        # No other account of AWS may have the same name in the Region.
+        name = cognito.CognitoDomainOptions(domain_prefix=f"{prefix}-{Stack.of(self).account}")
         version = cognito.ManagedLoginVersion.NEWER_MANAGED_LOGIN
-        domain = self.pool.add_domain("Login", cognito_domain=prefix, managed_login_version=version)
+        domain = self.pool.add_domain("Login", cognito_domain=name, managed_login_version=version)
         cognito.CfnManagedLoginBranding(
             self,
             "Branding",

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import cdk_nag
-from aws_cdk import Acknowledgment, App, Stack, Validations
+from aws_cdk import Acknowledgment, App, Stack, Token, Validations
 
 from infra_cdk.stack import PantheonStack
 
 _MANAGED: Final = "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
 _WILDCARD: Final = "AwsSolutions::AwsSolutions-IAM5[Resource::"
 _MODEL: Final = "<model>"
-_FUNCTION: Final = r"pantheon-\w+/\w+/Function/Resource"
-_METHOD: Final = r"pantheon-\w+/FrontDoor/Rest/Default"
-_INSTANCE: Final = r"pantheon-\w+/Database/Instance/Resource"
+_FUNCTION: Final = r"pantheon-[a-z0-9]+/\w+/Function/Resource"
+_METHOD: Final = r"pantheon-[a-z0-9]+/FrontDoor/Rest/Default"
+_INSTANCE: Final = r"pantheon-[a-z0-9]+/Database/Instance/Resource"
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,18 @@ class Reason:
 REASONS: Final = (
     Reason(
         f"{_WILDCARD}*]",
-        r"pantheon-\w+/\w+/Role/DefaultPolicy/Resource",
+        r"pantheon-[a-z0-9]+/\w+/Role/DefaultPolicy/Resource",
         "Lambda needs these to put a function into a network, and they cannot be limited to one. The function's own "
         "code is denied them.",
     ),
     Reason(
         f"{_WILDCARD}arn:<AWS::Partition>:s3:::pantheon-invocations-<AWS::AccountId>-<region>/bedrock/*]",
-        r"pantheon-\w+/Reconciler/Role/DefaultPolicy/Resource",
+        r"pantheon-[a-z0-9]+/Reconciler/Role/DefaultPolicy/Resource",
         "The log is many objects, whose names Bedrock chooses, under one prefix.",
     ),
     Reason(
         f"{_WILDCARD}arn:<AWS::Partition>:bedrock:*::foundation-model/{_MODEL}]",
-        r"pantheon-\w+/(Turns|Worker)/Role/DefaultPolicy/Resource",
+        r"pantheon-[a-z0-9]+/(Turns|Worker)/Role/DefaultPolicy/Resource",
         "Bedrock chooses the Region for a profile's call. The right holds for calls through that profile alone.",
     ),
     Reason(
@@ -54,12 +54,12 @@ REASONS: Final = (
     ),
     Reason(
         f"{_MANAGED}AmazonRDSEnhancedMonitoringRole]",
-        r"pantheon-\w+/Database/Instance/MonitoringRole/Resource",
+        r"pantheon-[a-z0-9]+/Database/Instance/MonitoringRole/Resource",
         "It lets RDS write its own metrics to its own log group, and AWS keeps it up to date.",
     ),
     Reason(
         f"{_MANAGED}AWSCodeDeployRoleForLambdaLimited]",
-        r"pantheon-\w+/Release/\w+/ServiceRole/Resource",
+        r"pantheon-[a-z0-9]+/Release/\w+/ServiceRole/Resource",
         "AWS's own and the lesser one of two, without access to SNS and S3 of others.",
     ),
     Reason(
@@ -74,12 +74,12 @@ REASONS: Final = (
     ),
     Reason(
         "AwsSolutions::AwsSolutions-RDS3",
-        r"pantheon-(dev|staging)/Database/Instance/Resource",
+        r"pantheon-[a-z0-9]+/Database/Instance/Resource",
         "A second zone doubles the price; an hour without dev or staging costs less. Production has it.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-RDS10",
-        r"pantheon-(dev|staging)/Database/Instance/Resource",
+        r"pantheon-[a-z0-9]+/Database/Instance/Resource",
         "These stages are there to be taken away again; a last snapshot is made. Production is protected.",
     ),
     Reason(
@@ -110,17 +110,17 @@ REASONS: Final = (
     ),
     Reason(
         "Serverless::Serverless-EventBusDLQ",
-        r"pantheon-\w+/Schedules/\w+/Resource",
+        r"pantheon-[a-z0-9]+/Schedules/\w+/Resource",
         "An event of the clock that got lost is made up for by the next one.",
     ),
     Reason(
         "Serverless::Serverless-LambdaEventSourceMappingDestination",
-        r"pantheon-\w+/Worker/Alias/SqsEventSource:\w+/Resource",
+        r"pantheon-[a-z0-9]+/Worker/Alias/SqsEventSource:\w+/Resource",
         "It is for streams. A queue's failed messages go to its dead-letter queue.",
     ),
     Reason(
         "Serverless::Serverless-SQSRedrivePolicy",
-        r"pantheon-\w+/Queue/Dead/Resource",
+        r"pantheon-[a-z0-9]+/Queue/Dead/Resource",
         "It is the dead-letter queue.",
     ),
     Reason(
@@ -130,12 +130,12 @@ REASONS: Final = (
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG2",
-        r"pantheon-\w+/FrontDoor/Rest/Resource",
+        r"pantheon-[a-z0-9]+/FrontDoor/Rest/Resource",
         "The functions validate every request, the same way locally, and name the field that is wrong.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG3",
-        r"pantheon-(dev|staging)/FrontDoor/Rest/DeploymentStage\.live/Resource",
+        r"pantheon-[a-z0-9]+/FrontDoor/Rest/DeploymentStage\.live/Resource",
         "A web ACL costs 6 USD a month. These stages have API Gateway's throttles alone; production has a web ACL.",
     ),
     Reason(
@@ -155,13 +155,13 @@ REASONS: Final = (
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG6",
-        r"pantheon-\w+/FrontDoor/Rest/DeploymentStage\.live/Resource",
+        r"pantheon-[a-z0-9]+/FrontDoor/Rest/DeploymentStage\.live/Resource",
         "Execution logs hold paths and headers, and go to a group that API Gateway makes and keeps for ever. The "
         "access log has the status, the latency and the type of error of every request.",
     ),
     Reason(
         "Serverless::Serverless-APIGWXrayEnabled",
-        r"pantheon-\w+/FrontDoor/Rest/DeploymentStage\.live/Resource",
+        r"pantheon-[a-z0-9]+/FrontDoor/Rest/DeploymentStage\.live/Resource",
         "The functions do not trace. The access log has the times of the authorizer and of the function.",
     ),
     Reason(
@@ -172,8 +172,13 @@ REASONS: Final = (
     ),
     Reason(
         "AwsSolutions::AwsSolutions-COG8",
-        r"pantheon-\w+/Identity/Pool/Resource",
+        r"pantheon-[a-z0-9]+/Identity/Pool/Resource",
         "The plus plan is priced by the user and month. Who wants its protection brings an issuer of his own.",
+    ),
+    Reason(
+        "Serverless::Serverless-SNSRedrivePolicy",
+        r"pantheon-[a-z0-9]+/Notifications/(Page|Ticket)/.+/Resource",
+        "The subscription is an address of mail. The alarm itself shows what a lost mail said.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-S1",
@@ -182,7 +187,7 @@ REASONS: Final = (
     ),
     Reason(
         "AwsSolutions::AwsSolutions-S1",
-        r"pantheon-\w+/IssuerKeys/Bucket/Resource",
+        r"pantheon-[a-z0-9]+/IssuerKeys/Bucket/Resource",
         "It holds one document, which the issuer publishes. Two functions alone have a right on it.",
     ),
 )
@@ -191,6 +196,8 @@ REASONS: Final = (
 def _rules(reason: Reason, stack: Stack) -> list[str]:
     """The ids of what a reason accepts in `stack`: one, or one for each model that a profile of it leads to."""
     rule = reason.rule.replace("<region>", stack.region)
+    if not Token.is_unresolved(stack.account):
+        rule = rule.replace("<AWS::AccountId>", stack.account)
     if _MODEL not in rule or not isinstance(stack, PantheonStack):
         return [rule]
     reached = {model.destinations for _, model in stack.catalog.models.values()}

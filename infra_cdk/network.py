@@ -1,11 +1,11 @@
 """The network: subnets without a way out, and a private way to each service of AWS that is needed.
 
-Nothing in here reaches the internet unless the stage has `egress`: then functions that ask models do, from subnets of
-their own. Nothing from the internet reaches in. A security group starts without rules;
+Nothing in here reaches the internet unless the stage has `egress` or lacks an endpoint: then the functions that need it
+do, from subnets of their own. Nothing from the internet reaches in. A security group starts without rules;
 `infra_cdk/rights.py` opens each way together with the right that needs it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Final
 
 from aws_cdk import Stack
@@ -14,38 +14,82 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra_cdk import egress as internet
-from infra_cdk.endpoints import INTERFACES, Endpoint, Service, s3_addresses
+from infra_cdk.endpoints import INTERFACES, Endpoint, Service, dual_stack_url, s3_addresses
 from infra_cdk.logs import Logs
-from infra_cdk.stages import Egress, Stage
+from infra_cdk.places import ExistingVpc
+from infra_cdk.stages import Stage
 
 POSTGRES: Final = 5432
 _ISOLATED: Final = "isolated"
 
 
 class Network(Construct):
-    """`endpoints` are the services that functions call, `isolated` the subnets without a way to the internet."""
+    """`endpoints` are the services that functions call, `isolated` the subnets without a way to the internet. `missing`
+    are the services without a private endpoint, and `out` is how functions reach the internet."""
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage, services: Collection[Service], logs: Logs) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, services: Set[Service], logs: Logs) -> None:
         super().__init__(scope, id)
-        self.egress: Egress = stage.egress
+        there = set(stage.vpc.endpoints) if stage.vpc else set()
+        private = {*stage.endpoints, *there}
+        self.missing = frozenset(name for name in INTERFACES if name in services and name.aws_name not in private)
+        self.out = stage.egress if stage.egress != "none" or not self.missing else "ipv6"
+        self._exists, self._s3_list = stage.vpc is not None, stage.s3_prefix_list
+        self.vpc: ec2.IVpc = self._take(stage.vpc) if stage.vpc else self._make(stage, logs)
+        self.isolated = ec2.SubnetSelection(subnet_group_name=_ISOLATED)
+        made = {name for name in services - self.missing if name.aws_name not in there}
+        here = [name for name in Service if name in services and name.aws_name in there]
+        self.endpoints: Mapping[Service, Endpoint] = {
+            **self._interfaces(stage.endpoint_zones, made),
+            **{name: Endpoint(None, internet.addresses(self.out)) for name in self.missing},
+            **{name: Endpoint(None, self._address_of(name)) for name in here},
+            **({Service.STORAGE: self._storage()} if Service.STORAGE in made else {}),
+        }
+
+    def _make(self, stage: Stage, logs: Logs) -> ec2.Vpc:
         isolated = ec2.SubnetConfiguration(name=_ISOLATED, subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=22)
-        self.vpc = ec2.Vpc(
+        vpc = ec2.Vpc(
             self,
             "Vpc",
             max_azs=stage.zones,
             # One for each zone that has endpoints. Subnets of other zones lead to one of these.
-            nat_gateways=stage.endpoint_zones if self.egress == "nat" else 0,
-            create_internet_gateway=self.egress == "nat",
-            subnet_configuration=[isolated, *internet.subnets(self.egress)],
+            nat_gateways=stage.endpoint_zones if self.out == "nat" else 0,
+            create_internet_gateway=self.out == "nat",
+            subnet_configuration=[isolated, *internet.subnets(self.out)],
         )
-        self.isolated = ec2.SubnetSelection(subnet_group_name=_ISOLATED)
-        if self.egress == "ipv6":
-            internet.Ipv6(self, "Ipv6", vpc=self.vpc)
-        self._log_flows(logs)
-        self.endpoints: Mapping[Service, Endpoint] = {
-            **self._interfaces(stage.endpoint_zones, services),
-            Service.STORAGE: self._storage(),
-        }
+        if self.out == "ipv6":
+            internet.Ipv6(self, "Ipv6", vpc=vpc)
+        self._log_flows(vpc, logs)
+        return vpc
+
+    def _take(self, known: ExistingVpc) -> ec2.IVpc:
+        """Read nothing of the account, so that a template can be written without one."""
+        return ec2.Vpc.from_vpc_attributes(
+            self,
+            "Vpc",
+            vpc_id=known.id,
+            vpc_cidr_block=known.cidr,
+            availability_zones=list(known.zones),
+            isolated_subnet_ids=list(known.subnets),
+            isolated_subnet_names=[_ISOLATED],
+            isolated_subnet_route_table_ids=list(known.route_tables),
+        )
+
+    def _address_of(self, service: Service) -> ec2.IPeer:
+        """Say where an endpoint is that the VPC has already: the user's security group is not known here."""
+        if service is Service.STORAGE:
+            return s3_addresses(Stack.of(self).region, self._s3_list)
+        return ec2.Peer.ipv4(self.vpc.vpc_cidr_block)
+
+    def leads_out(self, services: Set[Service]) -> bool:
+        """Whether one of `services` is reached over the internet."""
+        return bool(self.missing & services)
+
+    def addresses(self, services: Set[Service]) -> dict[str, str]:
+        """Return the environment by which AWS's libraries find `services` over IPv6."""
+        if self.out != "ipv6":
+            return {}
+        region = Stack.of(self).region
+        return {name.variable: dual_stack_url(name, region) for name in sorted(self.missing & services)}
 
     def allow(self, source: ec2.SecurityGroup, target: ec2.SecurityGroup, port: int, why: str) -> None:
         """Open `port` from one group to another, on both sides."""
@@ -56,19 +100,16 @@ class Network(Construct):
         """Make a security group that lets nothing in and nothing out."""
         return ec2.SecurityGroup(scope, id, vpc=self.vpc, description=description, allow_all_outbound=False)
 
-    def subnets(self, *, asks: bool) -> ec2.SubnetSelection:
-        """Say where a function runs."""
-        return ec2.SubnetSelection(subnet_group_name=internet.SUBNETS) if asks and self.has_egress else self.isolated
-
-    @property
-    def has_egress(self) -> bool:
-        return self.egress != "none"
+    def subnets(self, *, away: bool) -> ec2.SubnetSelection:
+        """Say where a function runs. The subnets of a VPC that exists lead out by themselves, or do not."""
+        leads_out = away and self.out != "none" and not self._exists
+        return ec2.SubnetSelection(subnet_group_name=internet.SUBNETS) if leads_out else self.isolated
 
     def open_internet(self, source: ec2.SecurityGroup, ports: Iterable[int]) -> None:
         """Let `source` out to every address, at `ports`."""
-        internet.open_internet(self.egress, source, ports)
+        internet.open_internet(self.out, source, ports)
 
-    def _interfaces(self, zones: int, services: Collection[Service]) -> Mapping[Service, Endpoint]:
+    def _interfaces(self, zones: int, services: Set[Service]) -> Mapping[Service, Endpoint]:
         # Functions of the release before reach the endpoints by this group until all traffic has been shifted. Its rule
         # is not in the template any more. CloudFormation deletes the rule after the shift.
         before = self.group(self, "Private endpoints of services", "Endpoints")
@@ -93,11 +134,11 @@ class Network(Construct):
         gateway = self.vpc.add_gateway_endpoint(
             Service.STORAGE, service=ec2.GatewayVpcEndpointAwsService.S3, subnets=[self.isolated]
         )
-        return Endpoint(gateway, s3_addresses(Stack.of(self).region))
+        return Endpoint(gateway, s3_addresses(Stack.of(self).region, self._s3_list))
 
-    def _log_flows(self, logs: Logs) -> None:
+    def _log_flows(self, vpc: ec2.Vpc, logs: Logs) -> None:
         group = logs.group(self, "Flows")
         role = iam.Role(self, "FlowsRole", assumed_by=iam.ServicePrincipal("vpc-flow-logs.amazonaws.com"))
         destination = ec2.FlowLogDestination.to_cloud_watch_logs(group, role)
         # What was refused is worth keeping; the rest is the functions' own traffic.
-        self.vpc.add_flow_log("Log", destination=destination, traffic_type=ec2.FlowLogTrafficType.REJECT)
+        vpc.add_flow_log("Log", destination=destination, traffic_type=ec2.FlowLogTrafficType.REJECT)

@@ -27,7 +27,7 @@ class Notifications(Construct):
             self,
             "Key",
             enable_key_rotation=True,
-            description=f"Pantheon's alarms, {stage.name}",
+            description=f"Pantheon's alarms, {stage.deployment}",
             pending_window=Duration.days(PENDING_DAYS),
             # Nothing that stays is encrypted with it.
             removal_policy=RemovalPolicy.DESTROY,

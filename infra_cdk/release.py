@@ -26,7 +26,7 @@ class Release(Construct):
         application = codedeploy.LambdaApplication(self, "Application")
         config = codedeploy.LambdaDeploymentConfig.from_lambda_deployment_config_name(self, "Config", stage.canary)
         self.alarms: list[cloudwatch.IAlarm] = []
-        metric = Metrics(stage.name).one(Metric.UNEXPECTED_ERRORS, "Sum", MINUTE)
+        metric = Metrics(stage.deployment).one(Metric.UNEXPECTED_ERRORS, "Sum", MINUTE)
         unexpected = self._alarm("Unexpected", metric, "Requests were answered with an error that nobody expected")
         for function in functions:
             entry = function.entry

@@ -15,7 +15,7 @@ from aws_cdk import aws_iam as iam
 from infra_cdk.account_stack import LOG_PREFIX, log_bucket_name
 from infra_cdk.database import Database
 from infra_cdk.endpoints import Service
-from infra_cdk.entries import MIGRATE
+from infra_cdk.entries import MIGRATE, Entry
 from infra_cdk.function import Function
 from infra_cdk.issuer_keys import IssuerKeys
 from infra_cdk.network import POSTGRES, Network
@@ -25,6 +25,17 @@ from infra_cdk.stage_catalog import StageCatalog
 ASK_MODEL: Final = "bedrock:InvokeModel"
 # Of a streamed answer. Only a function that serves HTTP has a reader for one.
 STREAM_MODEL: Final = "bedrock:InvokeModelWithResponseStream"
+
+
+def services(entry: Entry, catalog: StageCatalog) -> set[Service]:
+    """Return the services that a function calls."""
+    needs = {
+        Service.BEDROCK: entry.asks and bool(catalog.models),
+        Service.QUEUE: entry.sends,
+        Service.SECRETS: entry is MIGRATE or (entry.asks and bool(catalog.secrets)),
+        Service.STORAGE: entry.reads_keys or entry.writes_keys or (entry.reads_log and bool(catalog.models)),
+    }
+    return {service for service, needed in needs.items() if needed}
 
 
 @dataclass(frozen=True)

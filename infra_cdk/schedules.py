@@ -9,14 +9,16 @@ from infra_cdk.function import Function
 
 
 class Schedules(Construct):
-    """One rule for each function of the table that has a schedule."""
+    """One rule for each function of the table that has a schedule. `rules` are by the function's name."""
 
     def __init__(self, scope: Construct, id: str, functions: list[Function]) -> None:
         super().__init__(scope, id)
+        self.rules: dict[str, events.Rule] = {}
         for function in functions:
             if function.entry.schedule is None:
                 continue
             # What was missed is made up for by the next time: each run looks at everything that is due.
             target = targets.LambdaFunction(function.alias, retry_attempts=0, max_event_age=Duration.minutes(1))
             schedule = events.Schedule.expression(function.entry.schedule)
-            events.Rule(self, function.entry.title, schedule=schedule, targets=[target])
+            rule = events.Rule(self, function.entry.title, schedule=schedule, targets=[target])
+            self.rules[function.entry.name] = rule

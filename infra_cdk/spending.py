@@ -21,11 +21,11 @@ class Spending(Construct):
             self,
             "Budget",
             budget=budgets.CfnBudget.BudgetDataProperty(
-                budget_name=f"pantheon-{stage.name}",
+                budget_name=stage.prefix,
                 budget_type="COST",
                 time_unit="MONTHLY",
                 budget_limit=budgets.CfnBudget.SpendProperty(amount=stage.budget_usd, unit="USD"),
-                cost_filters={"TagKeyValue": [f"user:stage${stage.name}"]},
+                cost_filters={"TagKeyValue": [f"user:stage${stage.deployment}"]},
             ),
             notifications_with_subscribers=[
                 _notify("ACTUAL", 80, ticket),

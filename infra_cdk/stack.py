@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from aws_cdk import CfnOutput, Environment, Stack, Tags
-from aws_cdk import aws_kms as kms
+from aws_cdk import CfnOutput, Environment, Fn, Stack, Tags
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra_cdk import entries, identity, stage_catalog
+from infra_cdk import entries, identity, rights, settings, stage_catalog
 from infra_cdk.account_stack import log_url
 from infra_cdk.alarms import Alarms
 from infra_cdk.api import Api
@@ -24,10 +23,10 @@ from infra_cdk.issuer_keys import IssuerKeys
 from infra_cdk.logs import Logs
 from infra_cdk.migration import Migration
 from infra_cdk.network import Network
+from infra_cdk.nights import Nights, telling
 from infra_cdk.notifications import Notifications
 from infra_cdk.queue import Queue
 from infra_cdk.release import Release
-from infra_cdk.rights import Rights
 from infra_cdk.schedules import Schedules
 from infra_cdk.spending import Spending
 from infra_cdk.stages import Stage
@@ -43,18 +42,19 @@ class PantheonStack(Stack):
 
     def __init__(self, scope: Construct, stage: Stage, assets: Assets) -> None:
         catalog = stage_catalog.read(stage)
-        name = f"{SERVICE}-{stage.name}"
+        self._zones = stage.zones
         super().__init__(
             scope,
-            name,
-            stack_name=name,
-            env=Environment(region=stage.region),
-            description=f"Pantheon, stage {stage.name}",
+            # The name of the template's file, whatever copy it is.
+            f"{SERVICE}-{stage.name}",
+            stack_name=stage.prefix,
+            env=Environment(account=stage.account, region=stage.region),
+            description=f"Pantheon, stage {stage.deployment}",
             termination_protection=stage.protected,
         )
         self.stage, self.catalog = stage, catalog
         self._tag()
-        key = self._text_key()
+        key = TextKey(self, "TextKey", stage=stage).key if stage.customer_key else None
         logs = Logs(stage.log_days, stage.protected, key)
         self.network = Network(self, "Network", stage=stage, services=self._services(), logs=logs)
         self.database = Database(self, "Database", network=self.network, stage=stage, logs=logs, key=key)
@@ -63,9 +63,9 @@ class PantheonStack(Stack):
         self.issuer_keys = IssuerKeys(self, "IssuerKeys", protected=stage.protected)
         self.functions = self._functions(assets, logs)
         released = [self.functions[entry.name] for entry in RELEASED]
-        rights = Rights(self.network, self.database, self.queue, self.issuer_keys, self.catalog)
+        granted = rights.Rights(self.network, self.database, self.queue, self.issuer_keys, self.catalog)
         for function in self.functions.values():
-            rights.grant(function)
+            granted.grant(function)
         Migration(
             self,
             "Migration",
@@ -76,8 +76,9 @@ class PantheonStack(Stack):
         )
         release = Release(self, "Release", functions=released, stage=stage)
         self.queue.feed(self.functions[entries.WORKER.name].alias, stage.worker_concurrency)
+        self.schedules = Schedules(self, "Schedules", released)
         # A stage that goes loses its clock first. A copy of the keys would fill the bucket again while it is emptied.
-        Schedules(self, "Schedules", released).node.add_dependency(self.issuer_keys)
+        self.schedules.node.add_dependency(self.issuer_keys)
         self.issuer_keys.fill(self.functions[entries.JWKS.name])
         self.api = Api(
             self,
@@ -90,15 +91,17 @@ class PantheonStack(Stack):
         if self._pool is not None:
             self._pool.lead_back(self.api.url)
         self._watch(release)
+        self._sleep()
         logs.keep_cdks_own(self)
         CfnOutput(self, "Url", value=self.api.url, description="Where the API is")
         CfnOutput(self, "Console", value=f"{self.api.url}/console/", description="Where people use the API")
         CfnOutput(self, "Token", value=self.issuer.how, description="How to get a token")
 
-    def _text_key(self) -> kms.IKey | None:
-        if not self.stage.customer_key:
-            return None
-        return TextKey(self, "TextKey", stage=self.stage.name, protected=self.stage.protected).key
+    @property
+    def availability_zones(self) -> list[str]:
+        """The Region's first zones, as AWS lists them at the deployment. The CDK has two of them, and asks AWS for all
+        if the stage names its account. A template is written without an account."""
+        return [Fn.select(number, Fn.get_azs()) for number in range(self._zones)]
 
     def _services(self) -> set[Service]:
         """Return the services that functions of this stage call."""
@@ -106,7 +109,7 @@ class PantheonStack(Stack):
 
     def _tag(self) -> None:
         """For the allocation of cost."""
-        for key, value in (("project", SERVICE), ("stage", self.stage.name)):
+        for key, value in (("project", SERVICE), ("stage", self.stage.deployment)):
             # Whose schema takes no tags.
             Tags.of(self).add(key, value, exclude_resource_types=["AWS::RDS::DBProxyTargetGroup"])
 
@@ -118,7 +121,7 @@ class PantheonStack(Stack):
                 stage.issuer, stage.audience, stage.tenant_claim, stage.roles_claim, stage.console_client
             )
         role, protected = stage.operator_role, stage.protected
-        self._pool = identity.Pool(self, "Identity", stage=stage.name, operator_role=role, protected=protected)
+        self._pool = identity.Pool(self, "Identity", prefix=stage.prefix, operator_role=role, protected=protected)
         return self._pool.issuer
 
     def _functions(self, assets: Assets, logs: Logs) -> dict[str, Function]:
@@ -134,9 +137,15 @@ class PantheonStack(Stack):
                 network=self.network,
                 environment=self._environment(entry),
                 logs=logs,
+                away=self._is_away(entry),
             )
             for entry in ENTRIES
         }
+
+    def _is_away(self, entry: Entry) -> bool:
+        """Whether a function reaches the internet: for a provider, or for a service without a private endpoint."""
+        called = rights.services(entry, self.catalog)
+        return (entry.asks and self.stage.egress != "none") or self.network.leads_out(called)
 
     def _layer(self, id: str, folder: Path) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
@@ -151,10 +160,14 @@ class PantheonStack(Stack):
         """What a function reads of its environment, and nothing of what it does not."""
         if entry is MIGRATE:
             return {
-                Env.OWNER_DATABASE_URL: self.database.owner_url,
-                Env.OWNER_SECRET_ARN: self.database.secret_arn,
+                str(Env.OWNER_DATABASE_URL): self.database.owner_url,
+                str(Env.OWNER_SECRET_ARN): self.database.secret_arn,
+                **self.network.addresses(rights.services(entry, self.catalog)),
             }
-        values: dict[str, str] = {Env.STAGE: self.stage.name}
+        values: dict[str, str] = {Env.STAGE: self.stage.deployment, **settings.told(entry, self.stage.settings)}
+        if self.stage.metrics != "all":
+            values |= {Env.METRICS: self.stage.metrics}
+        values |= self.network.addresses(rights.services(entry, self.catalog))
         if entry.role is Role.APP:
             values |= {
                 Env.APP_DATABASE_URL: self.database.url(Role.APP),
@@ -228,6 +241,25 @@ class PantheonStack(Stack):
             released=release.alarms,
         )
         Spending(self, "Spending", stage=self.stage, ticket=notifications.ticket)
+        if self.stage.dashboards:
+            self._draw()
+
+    def _sleep(self) -> None:
+        """Stop the database at night, if the stage says when it is awake."""
+        if self.stage.awake is None:
+            return
+        needing = [entry.name for entry in ENTRIES if entry.schedule and entry.role]
+        Nights(
+            self,
+            "Nights",
+            awake=self.stage.awake,
+            instance=self.database.instance.instance_identifier,
+            instance_arn=self.database.instance.instance_arn,
+            clock=[self.schedules.rules[name] for name in needing],
+            alarms=telling(self),
+        )
+
+    def _draw(self) -> None:
         database, functions = self.database, self.functions
         cost = CostDashboard(self, "Cost", stage=self.stage, functions=functions, instance=database.instance)
         health = HealthDashboard(

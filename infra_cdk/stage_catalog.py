@@ -85,7 +85,7 @@ def read(stage: Stage) -> StageCatalog:
     """Read the stage's catalog and its roster. Raise ConfigurationError, one line that names the mistake."""
     file = ROOT / stage.catalog
     known = read_catalog(file)
-    _check_helpers(file, known)
+    _check_helpers(file, known, stage)
     models: dict[str, tuple[str, BedrockModel]] = {}
     for alias, model in known.items():
         if model.kind == "bedrock":
@@ -107,10 +107,10 @@ def read(stage: Stage) -> StageCatalog:
     return StageCatalog(file, known, models, tuple(dict.fromkeys(secrets)), tuple(sorted(ports)), roster)
 
 
-def _check_helpers(file: Path, known: Catalog) -> None:
-    """Raise unless the aliases of routing and summaries are there, which a stage does not rename."""
-    settings = CatalogSettings.model_validate({})
-    for alias in (settings.routing_alias, settings.summary_alias):
+def _check_helpers(file: Path, known: Catalog, stage: Stage) -> None:
+    """Raise unless the aliases of routing and summaries are there."""
+    for name in ("routing_alias", "summary_alias"):
+        alias = stage.settings.get(name, CatalogSettings.model_fields[name].default)
         if alias not in known:
             raise ConfigurationError(f"{file}: [aliases.{alias}] is missing; routing and summaries use it.")
 

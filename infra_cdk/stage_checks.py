@@ -14,6 +14,27 @@ UNRESERVED: Final = 100
 TURN_S: Final = 14
 # RDS's limit for the name of an instance.
 _LONGEST_NAME: Final = 63
+# Without a hyphen, so that a copy and a stage together have one reading. Cognito, RDS and Lambda bound the length.
+_NAME: Final = re.compile(r"[a-z][a-z0-9]{0,15}")
+_ACCOUNT: Final = re.compile(r"\d{12}")
+# pantheon-account-REGION is the stack of the account.
+_TAKEN: Final = "account"
+# Cognito refuses a login page whose name has one of these in it.
+_REFUSED: Final = ("aws", "amazon", "cognito")
+
+
+def check_names(stage: str, copy: str | None, account: str | None) -> None:
+    """Raise ValueError unless the names of resources can begin with those of copy and stage."""
+    for name in (stage, copy or "x"):
+        if not _NAME.fullmatch(name) or name == _TAKEN:
+            raise ValueError(
+                f"{name!r} names no stage and no copy: take a small letter, then up to 15 small letters and digits, "
+                f"and not {_TAKEN!r}."
+            )
+        if word := next((word for word in _REFUSED if word in name), None):
+            raise ValueError(f"{name!r} names no stage and no copy: Cognito refuses a name with {word!r} in it.")
+    if account is not None and not _ACCOUNT.fullmatch(account):
+        raise ValueError(f"Stage {stage} needs an account of 12 digits.")
 
 
 def check_money(
@@ -79,12 +100,12 @@ def check_reserved(stage: str, reserved: Mapping[str, int], workers: int, connec
         raise ValueError(f"Stage {stage} runs {workers} workers at once and must reserve as many.")
 
 
-def check_snapshot(stage: str, snapshot: str | None) -> None:
+def check_snapshot(stage: str, prefix: str, snapshot: str | None) -> None:
     """Raise ValueError unless the database can be called by the snapshot's name, which the stage's key allows logs."""
     if snapshot is None:
         return
-    if len(snapshot) > _LONGEST_NAME or not re.fullmatch(rf"pantheon-{stage}(-[a-z0-9]+)+", snapshot):
+    if len(snapshot) > _LONGEST_NAME or not re.fullmatch(rf"{prefix}(-[a-z0-9]+)+", snapshot):
         raise ValueError(
-            f"Stage {stage}: {snapshot!r} names no snapshot for it. Copy the snapshot as pantheon-{stage}-2 or the "
+            f"Stage {stage}: {snapshot!r} names no snapshot for it. Copy the snapshot as {prefix}-2 or the "
             f"like, of at most {_LONGEST_NAME} characters."
         )

@@ -77,6 +77,7 @@ class Env(StrEnum):
     """Environment variables that the functions read. `pantheon run` sets those that are not the user's."""
 
     STAGE = "PANTHEON_STAGE"
+    METRICS = "PANTHEON_METRICS"
     APP_DATABASE_URL = "PANTHEON_APP_DATABASE_URL"
     OPS_DATABASE_URL = "PANTHEON_OPS_DATABASE_URL"
     OPERATOR_DATABASE_URL = "PANTHEON_OPERATOR_DATABASE_URL"
@@ -213,3 +214,29 @@ class Dimension(StrEnum):
     REASON = "reason"
     PROVIDER = "provider"
     TOKEN_CLASS = "token_class"  # noqa: S105 a dimension
+
+
+# The dimensions that alarms read a metric by, beside `service`. A stage may emit these series and no others.
+ALARM_SERIES: Final = MappingProxyType(
+    {
+        **dict.fromkeys(
+            (
+                Metric.BROKEN_INVARIANTS,
+                Metric.UNJOURNALED_CALLS,
+                Metric.OLDEST_ACTIVE_TURN,
+                Metric.LEDGER_DRIFT_USD,
+                Metric.HOUR_USD,
+                Metric.USUAL_HOUR_USD,
+                Metric.MONTH_FORECAST_USD,
+                Metric.CALLS,
+                Metric.UNKNOWN_CALLS,
+                Metric.TURN_DURATION,
+                Metric.FALLBACK_USED,
+                Metric.PLATFORM_BUDGET_USED,
+                Metric.UNEXPECTED_ERRORS,
+            ),
+            (),
+        ),
+        Metric.MONTH_USD: (Dimension.ACCOUNT,),
+    }
+)

@@ -151,9 +151,11 @@ class InvocationLogSettings(Environment):
 
 
 class StageSettings(Environment):
-    """Which deployment this is: several may share an account, and their metrics must not add up."""
+    """Which deployment this is: several may share an account, and their metrics must not add up. `metrics` says whether
+    it emits all of them or only those that alarms read."""
 
     stage: str = "local"
+    metrics: Literal["all", "alarms"] = "all"
 
 
 class MigrationSettings(Environment):

@@ -23,7 +23,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import Ama
 from shared.domain.money import format_usd
 from shared.domain.outcome import Bill, CallFigures, TurnOutcome
 from shared.errors import JournalUnavailable, PantheonError, TurnConflict
-from shared.names import METRICS_NAMESPACE, SERVICE, Dimension, Metric
+from shared.names import ALARM_SERIES, METRICS_NAMESPACE, SERVICE, Dimension, Metric
 from shared.settings import stage_settings
 
 _DEEPEST = 8
@@ -179,13 +179,16 @@ _UNITS = {
 def _put(groups: Iterable[Group], fields: Mapping[str, str] | None = None) -> None:
     """EMF on standard output: as few lines as can hold the groups, the first with `fields` beside its metrics. A name
     stands in a line once, so groups share a line where they say the same of whatever both of them name."""
-    service = f"{SERVICE}-{stage_settings().stage}"
+    values = stage_settings()
+    service = f"{SERVICE}-{values.stage}"
+    if values.metrics == "alarms":
+        groups = _alarmed(groups)
     lines: list[tuple[list[str], dict[str, Any]]] = []
-    for dimensions, values in groups:
+    for dimensions, measured in groups:
         said: dict[str, Any] = {"service": service}
         said.update(dimensions.items())
-        said.update((metric, [float(value)]) for metric, value in values.items())
-        directive = _directive(("service", *dimensions), tuple(values))
+        said.update((metric, [float(value)]) for metric, value in measured.items())
+        directive = _directive(("service", *dimensions), tuple(measured))
         for directives, line in lines:
             if all(line.get(name, of) == of for name, of in said.items()):
                 directives.append(directive)
@@ -197,6 +200,16 @@ def _put(groups: Iterable[Group], fields: Mapping[str, str] | None = None) -> No
         lines[0][1].update(fields)
     now = int(time.time() * 1000)
     sys.stdout.write("".join(_line(now, directives, line) for directives, line in lines))
+
+
+def _alarmed(groups: Iterable[Group]) -> list[Group]:
+    """The series that alarms read. CloudWatch charges for each series, also for one that nobody looks at."""
+    kept: list[Group] = []
+    for dimensions, measured in groups:
+        read = {metric: value for metric, value in measured.items() if ALARM_SERIES.get(metric) == tuple(dimensions)}
+        if read:
+            kept.append((dimensions, read))
+    return kept
 
 
 def _line(now: int, directives: Sequence[str], members: Mapping[str, Any]) -> str:

@@ -17,8 +17,9 @@ import httpx
 from infra_cdk import stage_catalog
 from infra_cdk.confirm.check import Deployment, Verdict
 from infra_cdk.confirm.report import CHECKS, confirm, written
-from infra_cdk.stages import STAGES
+from infra_cdk.stages_file import chosen
 from shared.commit import checked_out
+from shared.errors import ConfigurationError
 from shared.names import API_PREFIX
 
 ROOT: Final = Path(__file__).parents[2]
@@ -27,7 +28,12 @@ _TIMEOUT_S: Final = 300.0
 
 def main() -> int:
     given = _arguments()
-    stage = STAGES[given.stage]
+    try:
+        (stage,) = chosen([given.stage])
+        catalog = stage_catalog.read(stage)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 2
     session = boto3.session.Session(region_name=stage.region)
 
     @cache
@@ -39,7 +45,7 @@ def main() -> int:
     with httpx.Client(base_url=base, headers=headers, timeout=_TIMEOUT_S) as http:
         deployment = Deployment(
             stage,
-            stage_catalog.read(stage),
+            catalog,
             http,
             client,
             given.commit or checked_out(ROOT),
@@ -48,7 +54,7 @@ def main() -> int:
         )
         checks = [check for check in CHECKS if given.only in (None, check.name)]
         found = confirm(deployment, checks)
-    report = written(stage.name, datetime.now(UTC), found)
+    report = written(stage.deployment, datetime.now(UTC), found)
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / f"confirm-{stage.name}.md"
     path.write_text(report)
@@ -65,7 +71,7 @@ def _arguments() -> argparse.Namespace:
         epilog=f"checks:\n{names}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stage", choices=sorted(STAGES))
+    parser.add_argument("stage", help="a stage: `make stages` prints them")
     parser.add_argument("--url", required=True, help="the output Url of the stack")
     parser.add_argument("--token", required=True, help="an API key or an ID token of an admin")
     parser.add_argument("--access-token", help="an access token of the same user, which must be refused")

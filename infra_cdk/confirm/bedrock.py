@@ -37,7 +37,7 @@ def tags_its_profiles(deployment: Deployment) -> Finding:
     profiles = sorted(model_id for model_id in deployment.catalog.models if _APPLICATION in model_id)
     if not profiles:
         return skipped("the catalog has no application inference profile")
-    wanted = {"project": "pantheon", "stage": deployment.stage.name}
+    wanted = {"project": "pantheon", "stage": deployment.stage.deployment}
     for arn in profiles:
         tags = deployment.client("bedrock").list_tags_for_resource(resourceARN=arn)["tags"]
         found = {tag["key"]: tag["value"] for tag in tags}

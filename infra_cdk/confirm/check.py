@@ -10,7 +10,6 @@ import httpx
 
 from infra_cdk.stage_catalog import StageCatalog
 from infra_cdk.stages import Stage
-from shared.names import SERVICE
 
 
 class Verdict(StrEnum):
@@ -59,7 +58,7 @@ class Deployment:
 
     @property
     def name(self) -> str:
-        return f"{SERVICE}-{self.stage.name}"
+        return self.stage.prefix
 
     def resources(self, kind: str) -> list[str]:
         """The physical ids of the stack's resources of a type."""

@@ -20,7 +20,7 @@ def serves_the_commit(deployment: Deployment) -> Finding:
     answer = deployment.http.get("health")
     body = answer.json()
     seen = f"{answer.status_code} {body.get('status')}, version {body.get('version')}, commit {body.get('commit')}"
-    if answer.status_code != 200 or body.get("stage") != deployment.stage.name:
+    if answer.status_code != 200 or body.get("stage") != deployment.stage.deployment:
         return failed(f"{seen}, stage {body.get('stage')}")
     if deployment.commit is not None and body.get("commit") != deployment.commit:
         return failed(f"{seen}; expected {deployment.commit}")

@@ -18,16 +18,16 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
 MODEL = "local/model.txt"
 INFRA = "infra_cdk/requirements.txt"
-DRAWING = "tests/drawing.txt"
+DRAWING, BROWSER = "tests/drawing.txt", "tests/browser.txt"
 # What is installed into one environment, and so has to agree.
-TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA, DRAWING)
+TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA, DRAWING, BROWSER)
 CHECKOV = "infra_cdk/checkov.txt"
 EMULATOR = "local/emulator.txt"
 FUZZ = "tests/fuzz.txt"
 PEERS = ("bench/peers/langgraph.txt", "bench/peers/openai_agents.txt")
 CLIENTS = tuple(f"tests/clients/{name}.txt" for name in ("langchain", "litellm", "mcp", "openai", "openwebui"))
 LOCKS = (*TOGETHER, CHECKOV, EMULATOR, FUZZ, *PEERS, *CLIENTS)
-NPM = ("infra_cdk", "tests/clients/node")
+NPM = ("infra_cdk", "tests/clients/node", "functions/api/console")
 
 _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+")
 
@@ -130,6 +130,7 @@ def test_every_dependency_is_locked_where_it_is_needed() -> None:
     assert asked_for(groups["checkov"]) <= locked(CHECKOV).keys()
     assert asked_for(groups["fuzz"]) <= locked(FUZZ).keys()
     assert asked_for(groups["drawing"]) <= locked(DRAWING).keys()
+    assert asked_for(groups["browser"]) <= locked(BROWSER).keys()
 
 
 def test_what_goes_to_lambda_is_what_the_functions_need_and_nothing_else() -> None:

@@ -33,7 +33,10 @@ def assembled() -> Assembly:
     return Assembly(folder)
 
 
-def synthesised(stage: Stage, folder: Path) -> Template:
-    """The template of a stage that is not one of ours."""
-    app.build(folder / "out", [stage], Assets.empty(folder / "build")).synth()
+def synthesised(stage: Stage, folder: Path, *, checked: bool = False) -> Template:
+    """The template of a stage that is not one of ours. `checked` lets it fail where cdk-nag finds something."""
+    made = app.build(folder / "out", [stage], Assets.empty(folder / "build"))
+    if checked:
+        nag.check(made)
+    made.synth()
     return Template(json.loads((folder / "out" / f"pantheon-{stage.name}.template.json").read_text()))

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+from infra_cdk.stage import ALL_REACHED
 from infra_cdk.stages import DEV, Egress, Stage
 from tests.infra.assembly import synthesised
 from tests.infra.template import Template
 
+# Like dev, with a private endpoint of each service, so that only a provider needs a way to the internet.
+CLOSED = replace(DEV, endpoints=ALL_REACHED)
 BEDROCK = '[providers.bedrock]\nkind = "bedrock"\n'
 SECRET = "pantheon/vendor"
 VENDOR = f"""
@@ -35,7 +38,7 @@ AWAY = VENDOR + alias("fast", "vendor") + alias("deep", "vendor", "model-2")
 SCRIPTED = '[providers.scripted]\nkind = "scripted"\n' + alias("fast", "scripted")
 
 
-def with_catalog(text: str, folder: Path, egress: Egress = "none", stage: Stage = DEV) -> Stage:
+def with_catalog(text: str, folder: Path, egress: Egress = "none", stage: Stage = CLOSED) -> Stage:
     """The stage with a catalog of this text, which is written to `folder`."""
     file = folder / f"{stage.name}.toml"
     file.write_text(text)

@@ -8,6 +8,7 @@ import pytest
 
 from infra_cdk.stages import Stage
 from local.costs import OLD_TURN_S
+from shared.names import ALARM_SERIES, METRICS_NAMESPACE
 from tests.infra.template import Template, text
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -121,8 +122,23 @@ def test_a_stage_has_a_budget_of_its_own(template: Template, stage: Stage) -> No
 
 
 def test_the_dashboards_can_be_found(template: Template, stage: Stage) -> None:
+    if not stage.dashboards:
+        assert not template.resources("AWS::CloudWatch::Dashboard")
+        return
     names = {board["DashboardName"] for board in template.resources("AWS::CloudWatch::Dashboard").values()}
     assert names == {f"pantheon-{stage.name}-cost", f"pantheon-{stage.name}-health"}
     for output in ("CostDashboard", "HealthDashboard"):
         address = text(template.body["Outputs"][output]["Value"])
         assert address.partition("#dashboards/dashboard/")[2] in names
+
+
+def test_alarms_read_no_series_that_a_cheap_stage_leaves_out(template: Template) -> None:
+    alarms = template.resources("AWS::CloudWatch::Alarm").values()
+    metrics = [one["MetricStat"]["Metric"] for alarm in alarms for one in measured(alarm)]
+    metrics += [alarm for alarm in alarms if "MetricName" in alarm]
+    read = {
+        (one["MetricName"], tuple(sorted(each["Name"] for each in one["Dimensions"] if each["Name"] != "service")))
+        for one in metrics
+        if one["Namespace"] == METRICS_NAMESPACE
+    }
+    assert read == {(metric.value, tuple(dimensions)) for metric, dimensions in ALARM_SERIES.items()}

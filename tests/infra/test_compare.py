@@ -1,8 +1,13 @@
 """A pull request shows what it changes in the templates."""
 
+from pathlib import Path
 from typing import Any
 
-from infra_cdk.compare import changes
+import pytest
+
+from infra_cdk.assets import Assets
+from infra_cdk.compare import changes, synthesise
+from infra_cdk.stages_file import VARIABLE
 
 BUCKET: dict[str, Any] = {"Type": "AWS::S3::Bucket", "Properties": {"Name": "one"}, "DeletionPolicy": "Retain"}
 RULE: dict[str, Any] = {"Type": "AWS::Events::Rule", "Properties": {"State": "ENABLED"}}
@@ -33,3 +38,14 @@ def test_comparison_of_equal_templates_says_so() -> None:
 
 def test_comparison_shows_a_new_stack() -> None:
     assert list(changes({}, stack(Rule=RULE)))[1:] == ["- new: `Rule` (AWS::Events::Rule)"]
+
+
+def test_comparison_has_the_stages_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "stages.toml"
+    file.write_text('[stages.lab]\nkind = "dev"\n')
+    monkeypatch.setenv(VARIABLE, str(file))
+    Assets.empty(tmp_path / "build")
+    found = synthesise(Path(__file__).parents[2], tmp_path / "build", tmp_path / "out")
+    assert {name for name in found if "account" not in name} == {
+        *("pantheon-dev", "pantheon-staging", "pantheon-prod", "pantheon-lab")
+    }

@@ -371,13 +371,26 @@ class TestReport:
         assert all(check.means.endswith(".") and check.otherwise.endswith(".") for check in CHECKS)
 
     @pytest.mark.parametrize(
-        ("arguments", "code"), [(["--help"], 0), (["dev"], 2), (["nowhere", "--url", "https://x"], 2)]
+        ("arguments", "code"), [(["--help"], 0), (["dev"], 2), (["nowhere", "--url", "https://x", "--token", "x"], 2)]
     )
     def test_command_explains_itself_and_refuses_what_it_cannot_do(self, arguments: list[str], code: int) -> None:
         command = [sys.executable, "-m", "infra_cdk.confirm", *arguments]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert ran.returncode == code
         assert code or all(check.name in ran.stdout for check in CHECKS)
+        assert "nowhere" not in arguments or "There is no stage 'nowhere'; there are dev" in ran.stderr
+
+    def test_copy_of_a_stage_is_confirmed_by_its_own_names(self, deployment: Deployment, account: Account) -> None:
+        copy = replace(deployment, stage=replace(STAGING, copy_name="second"))
+        assert copy.name == "pantheon-second-staging"
+        body = {"status": "ok", "stage": "second-staging"}
+        asked = replace(copy, http=http(lambda _: httpx.Response(200, json=body)))
+        assert over_http.serves_the_commit(asked).verdict is GREEN
+        (model, *_) = copy.catalog.models.values()
+        tags = [{"key": "project", "value": "pantheon"}, {"key": "stage", "value": "second-staging"}]
+        account.answers("bedrock", "list_tags_for_resource", {"tags": tags}, resourceARN=PROFILE)
+        profiled = replace(copy, catalog=replace(copy.catalog, models={PROFILE: model}))
+        assert bedrock.tags_its_profiles(profiled).verdict is GREEN
 
 
 def test_page_lists_every_check() -> None:

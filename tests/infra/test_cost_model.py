@@ -12,24 +12,38 @@ from bench.footprint import Footprint
 from infra_cdk import rates
 from infra_cdk.access_log import FIELDS
 from infra_cdk.entries import JWKS
-from infra_cdk.stages import PROD, STAGES
+from infra_cdk.stages import PROD, STAGES, Stage
 from shared.identity.key_set import REFRESH_S
 from shared.names import ROUTES
 from tests.cloudwatch.alarms import alarms_of
 from tests.infra.assembly import Assembly, synthesised
 from tests.infra.catalogs import AWAY, with_catalog
+from tests.infra.template import Template
+from tests.infra.watched_metrics import read_by
 
 
-def test_it_counts_what_there_is(assembly: Assembly) -> None:
-    template = assembly.templates[PROD.name]
+def test_it_counts_what_there_is(template: Template, stage: Stage) -> None:
+    month = Month(stage, 0, Footprint.kept())
     endpoints = [one["VpcEndpointType"] for one in template.resources("AWS::EC2::VPCEndpoint").values()]
-    assert endpoints.count("Interface") == cost_model.ENDPOINTS + 1
-    assert len(template.resources("AWS::CloudWatch::Dashboard")) == cost_model.DASHBOARDS
-    assert sum(len(list(alarm.metrics())) for alarm in alarms_of(template).values()) == cost_model.ALARM_METRICS
-    assert len(template.resources("AWS::KMS::Key")) == cost_model.ALARM_KEYS + int(PROD.customer_key)
+    assert endpoints.count("Interface") == len(month.endpoints())
+    assert len(template.resources("AWS::CloudWatch::Dashboard")) == cost_model.DASHBOARDS * stage.dashboards
+    assert sum(len(list(alarm.metrics())) for alarm in alarms_of(template).values()) == month.alarm_metrics()
+    assert len(template.resources("AWS::KMS::Key")) == cost_model.ALARM_KEYS + int(stage.customer_key)
     assert not template.resources("AWS::EC2::NatGateway")
-    (acl,) = template.resources("AWS::WAFv2::WebACL").values()
-    assert len(acl["Rules"]) == cost_model.ACL_RULES
+    acls = [len(one["Rules"]) for one in template.resources("AWS::WAFv2::WebACL").values()]
+    assert acls == ([] if stage.waf_rate is None else [cost_model.ACL_RULES])
+    snapshots = [one for one in template.functions().values() if "SnapStart" in one]
+    assert bool(month.snapshots_usd()) is bool(snapshots)
+
+
+def test_a_cheap_stage_pays_for_each_series_that_an_alarm_reads(template: Template, stage: Stage) -> None:
+    read = {
+        (one.metric, one.dimensions)
+        for one in read_by(Template({"Resources": template.all("AWS::CloudWatch::Alarm")}))
+        if stage.metrics == "alarms"
+    }
+    if read:
+        assert len(read) == Month(stage, 0, Footprint.kept()).series()
 
 
 def test_it_copies_the_issuers_keys_as_often_as_the_schedule(assembly: Assembly) -> None:
@@ -59,7 +73,7 @@ def test_it_counts_the_gateways_of_a_stage_with_egress(tmp_path: Path) -> None:
     stage = with_catalog(AWAY, tmp_path, "nat", PROD)
     template = synthesised(stage, tmp_path)
     endpoints = [one["VpcEndpointType"] for one in template.resources("AWS::EC2::VPCEndpoint").values()]
-    assert endpoints.count("Interface") == cost_model.ENDPOINTS
+    assert endpoints.count("Interface") == len(Month(stage, 0, Footprint.kept()).endpoints())
     gateways, addresses = (len(template.resources(f"AWS::EC2::{kind}")) for kind in ("NatGateway", "EIP"))
     hours = 730 * (gateways * rates.NAT_HOUR.usd + addresses * rates.ADDRESS_HOUR.usd)
     assert Month(stage, 0, Footprint.kept()).providers_usd() == pytest.approx(hours)

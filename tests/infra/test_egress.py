@@ -11,7 +11,7 @@ from infra_cdk.entries import ENTRIES
 from infra_cdk.stages import DEV, PROD, Egress
 from shared.errors import ConfigurationError
 from tests.infra.assembly import synthesised
-from tests.infra.catalogs import AWAY, BEDROCK, BOTH, PROFILE, alias, template_of, with_catalog
+from tests.infra.catalogs import AWAY, BEDROCK, BOTH, CLOSED, PROFILE, alias, template_of, with_catalog
 from tests.infra.template import Template, text
 from tests.infra.test_least_power import INSIDE, egress, group_of, ingress
 from tests.infra.test_stages import WAYS_OUT
@@ -78,7 +78,7 @@ class TestEgress:
 
 
 class TestNat:
-    @pytest.mark.parametrize("stage", [DEV, PROD], ids=lambda stage: stage.name)
+    @pytest.mark.parametrize("stage", [CLOSED, PROD], ids=lambda stage: stage.name)
     def test_there_is_one_gateway_in_each_endpoint_zone(self, stage: Any, tmp_path: Path) -> None:
         template = synthesised(with_catalog(BOTH, tmp_path, "nat", stage), tmp_path)
         assert len(template.resources("AWS::EC2::NatGateway")) == stage.endpoint_zones

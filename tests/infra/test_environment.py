@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from pydantic import ValidationError
 
+from infra_cdk.endpoints import INTERFACES
 from infra_cdk.entries import AUTHORIZER, ENTRIES, JWKS, SWEEPER, Entry
+from infra_cdk.settings import READS
 from infra_cdk.stage_catalog import DEPLOYED, ROOT
 from infra_cdk.stages import DEV, Stage
 from shared.catalog import build
@@ -22,34 +23,14 @@ from shared.settings import (
     CatalogSettings,
     Environment,
     HttpSettings,
-    InvocationLogSettings,
-    IssuerSettings,
-    MigrationSettings,
     OperationsSettings,
-    OperatorSettings,
     QueueSettings,
-    QuotaSettings,
-    RosterSettings,
     Settings,
     StageSettings,
 )
 from tests.infra.assembly import synthesised
 from tests.infra.template import Template, text
 
-# The parts of the environment that a function reads, whatever it is asked.
-READS: Mapping[str, tuple[type[Environment], ...]] = MappingProxyType(
-    {
-        "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
-        "api": (StageSettings, HttpSettings, ConsoleSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
-        "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
-        "authorizer": (StageSettings, AuthorizerSettings),
-        "jwks": (StageSettings, IssuerSettings),
-        "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),
-        "sweeper": (StageSettings, OperationsSettings, QueueSettings),
-        "reconciler": (StageSettings, BudgetSettings, OperationsSettings, CatalogSettings, InvocationLogSettings),
-        "migrate": (MigrationSettings,),
-    }
-)
 # What a function may do without and is told all the same; without these it would work on something else.
 EXPECTED = {
     Settings: {Env.STAGE, Env.CATALOG, Env.TURN_MAX_USD, Env.TURNS_PER_MINUTE},
@@ -99,7 +80,7 @@ class TestEnvironment:
                         part.model_validate(without)
 
     def test_it_is_told_nothing_that_it_does_not_read(self, template: Template, entry: Entry) -> None:
-        lambdas = {"AWS_LAMBDA_EXEC_WRAPPER"}
+        lambdas = {"AWS_LAMBDA_EXEC_WRAPPER", *(service.variable for service in INTERFACES)}
         assert set(told(template, entry)) - lambdas <= set().union(*map(aliases, READS[entry.name]))
 
     def test_it_is_told_where_it_is_and_what_to_work_with(self, template: Template, entry: Entry) -> None:

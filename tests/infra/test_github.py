@@ -1,6 +1,8 @@
 """A role of GitHub's deploys one stage, from one environment, with nothing but the CDK's own roles."""
 
 import json
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,16 +10,22 @@ from aws_cdk import App
 
 from infra_cdk import nag
 from infra_cdk.github import GitHubStack
-from infra_cdk.stages import DEV, STAGES
+from infra_cdk.stages import DEV, STAGES, STAGING, Stage
 from shared.errors import ConfigurationError
 from tests.infra.template import Template, text
 
 HOST = "token.actions.githubusercontent.com"
 
 
-def synthesised(folder: Path, *, existing: bool = False, repository: str = "owner/name") -> Template:
+def synthesised(
+    folder: Path,
+    *,
+    existing: bool = False,
+    repository: str = "owner/name",
+    stages: Collection[Stage] = tuple(STAGES.values()),
+) -> Template:
     app = App(outdir=str(folder / "out"), analytics_reporting=False)
-    GitHubStack(app, STAGES.values(), repository, existing=existing)
+    GitHubStack(app, stages, repository, existing=existing)
     nag.check(app)
     app.synth()
     return Template(json.loads((folder / "out" / "pantheon-github.template.json").read_text()))
@@ -69,6 +77,27 @@ def test_provider_is_made_or_the_accounts_own_is_used(github: Template, tmp_path
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
         provider = f"arn:<AWS::Partition>:iam::<AWS::AccountId>:oidc-provider/{HOST}"
         assert text(statement["Principal"]["Federated"]) == provider
+
+
+def test_copy_of_a_stage_has_a_role_a_secret_and_a_stack_of_its_own(tmp_path: Path) -> None:
+    """Its environment has the stage's name: it is in another repository."""
+    stages = [replace(stage, copy_name="second", account="123456789012") for stage in (DEV, STAGING)]
+    template = synthesised(tmp_path, stages=stages)
+    roles = template.resources("AWS::IAM::Role").values()
+    assert {role["RoleName"] for role in roles} == {"pantheon-deploy-second-dev", "pantheon-deploy-second-staging"}
+    assert "secret:pantheon/second-dev/smoke-??????" in str(template.resources("AWS::IAM::Policy"))
+    assert ":environment:dev'" in str(list(roles))
+    artifacts = json.loads((tmp_path / "out" / "manifest.json").read_text())["artifacts"]
+    assert artifacts["pantheon-github"]["properties"]["stackName"] == "pantheon-second-github"
+    assert artifacts["pantheon-github"]["environment"] == f"aws://123456789012/{DEV.region}"
+
+
+@pytest.mark.parametrize(
+    "other", [replace(STAGING, account="123456789012"), replace(STAGING, copy_name="second")], ids=["account", "copy"]
+)
+def test_stages_of_two_accounts_or_copies_are_refused(other: Stage, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="more than one"):
+        synthesised(tmp_path, stages=[DEV, other])
 
 
 @pytest.mark.parametrize("repository", ["", "owner", "owner/name:*", "*/*", "owner/name/more"])

@@ -3,8 +3,9 @@
 import pytest
 
 from infra_cdk.entries import ENTRIES, Entry
+from infra_cdk.settings import READS
 from local import told
-from tests.infra.test_environment import READS, aliases
+from tests.infra.test_environment import aliases
 
 LOCAL = [entry for entry in ENTRIES if entry.name in told.READS]
 

@@ -287,7 +287,7 @@ class TestMistakes:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         Assets.empty(tmp_path / "build")
-        monkeypatch.setattr(app, "STAGES", {"dev": with_catalog(BOTH, tmp_path)})
+        monkeypatch.setattr(app, "chosen", lambda names: [with_catalog(BOTH, tmp_path) for _ in names])
         arguments = ["app", "dev", "--build", str(tmp_path / "build"), "--out", str(tmp_path / "out")]
         monkeypatch.setattr(sys, "argv", arguments)
         assert app.main() == 1

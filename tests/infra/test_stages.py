@@ -9,6 +9,7 @@ import pytest
 
 from infra_cdk import app
 from infra_cdk.assets import WRAPPER, Assets
+from infra_cdk.endpoints import INTERFACES
 from infra_cdk.entries import (
     ENTRIES,
     MIGRATE,
@@ -17,6 +18,7 @@ from infra_cdk.entries import (
     WORKER,
     Entry,
 )
+from infra_cdk.stage import ALL_REACHED
 from infra_cdk.stage_catalog import DEPLOYED
 from infra_cdk.stages import DEV, PROD, STAGES, Stage
 from shared.names import Env, Role
@@ -86,9 +88,12 @@ class TestDatabase:
 
 
 class TestNetwork:
-    def test_there_is_no_way_out_and_none_in(self, template: Template) -> None:
+    def test_only_a_stage_that_lacks_endpoints_has_a_way_out_and_none_has_one_in(
+        self, template: Template, stage: Stage
+    ) -> None:
         kinds = {resource["Type"] for resource in template.body["Resources"].values()}
-        assert not kinds & WAYS_OUT
+        by_ipv6 = {"AWS::EC2::Route", "AWS::EC2::VPCCidrBlock", "AWS::EC2::EgressOnlyInternetGateway"}
+        assert kinds & WAYS_OUT == (set() if stage.endpoints == ALL_REACHED else by_ipv6)
         assert all(not s.get("MapPublicIpOnLaunch") for s in template.resources("AWS::EC2::Subnet").values())
 
     def test_no_group_lets_in_any_address(self, template: Template) -> None:
@@ -99,10 +104,15 @@ class TestNetwork:
         assert rules
         assert all("CidrIp" not in rule and "CidrIpv6" not in rule for rule in rules)
 
-    def test_the_services_that_are_called_are_reachable(self, template: Template) -> None:
+    def test_the_services_that_are_called_are_reachable(self, template: Template, stage: Stage) -> None:
         endpoints = template.resources("AWS::EC2::VPCEndpoint").values()
         services = {text(endpoint["ServiceName"]).rpartition(".")[2] for endpoint in endpoints}
-        assert services == {"bedrock-runtime", "sqs", "secretsmanager", "s3"}
+        assert services == {*stage.endpoints, "s3"}
+        told = {name for function in template.functions().values() for name in variables(function)}
+        elsewhere = {"sqs": "AWS_ENDPOINT_URL_SQS", "secretsmanager": "AWS_ENDPOINT_URL_SECRETS_MANAGER"}
+        assert {name for name in told if name.startswith("AWS_ENDPOINT")} == {
+            variable for service, variable in elsewhere.items() if service not in stage.endpoints
+        }
         interfaces = [endpoint for endpoint in endpoints if endpoint["VpcEndpointType"] == "Interface"]
         assert all(endpoint["PrivateDnsEnabled"] is True for endpoint in interfaces)
 
@@ -122,7 +132,7 @@ class TestFunctions:
             assert (function["Handler"], function["Timeout"]) == (entry.handler, entry.seconds)
             assert len(function["Layers"]) == 2 + entry.reads_catalog
             assert function.get("ReservedConcurrentExecutions") == stage.reserved.get(entry.name)
-            assert ("SnapStart" in function) is entry.snap_start
+            assert ("SnapStart" in function) is (entry.snap_start and stage.snap_start)
             assert len(function.get("VpcConfig", {}).get("SubnetIds", ())) == (stage.zones if entry.in_network else 0)
 
     def test_only_the_function_without_a_database_is_outside_the_network(self) -> None:
@@ -160,7 +170,8 @@ class TestEnvironment:
 
     def test_every_variable_of_ours_is_known(self, template: Template) -> None:
         told = {name for function in template.functions().values() for name in variables(function)}
-        assert told - set(Env) == {"AWS_LAMBDA_EXEC_WRAPPER"}
+        addresses = {service.variable for service in INTERFACES}
+        assert told - set(Env) - addresses == {"AWS_LAMBDA_EXEC_WRAPPER"}
 
     def test_a_database_is_reached_by_a_token_over_tls_that_is_verified(self, template: Template, stage: Stage) -> None:
         for entry in RELEASED:
@@ -176,7 +187,7 @@ class TestEnvironment:
 
     def test_only_the_migration_knows_the_owner(self, template: Template) -> None:
         for name, function in template.functions().items():
-            told = {"OWNER" in key for key in variables(function)}
+            told = {"OWNER" in key for key in variables(function) if not key.startswith("AWS_ENDPOINT")}
             assert told == {name == MIGRATE.name}
 
 

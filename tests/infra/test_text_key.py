@@ -47,7 +47,7 @@ class TestKey:
         arns = [text(arn) for arn in logs["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]]
         name = f"pantheon-{stage.name}"
         begins = {arn.partition(":log-group:")[2] for arn in arns}
-        assert begins == {f"/aws/lambda/{name}-*", f"/aws/rds/instance/{name}*", "/aws/rds/proxy/*", f"{name}-*"}
+        assert begins == {f"/aws/lambda/{name}-*", f"/aws/rds/instance/{name}*", f"/aws/rds/proxy/{name}*", f"{name}-*"}
         assert all(f":{stage.region}:<AWS::AccountId>:log-group:" in arn for arn in arns)
 
     def test_every_named_group_is_one_that_its_policy_names(self, template: Template) -> None:

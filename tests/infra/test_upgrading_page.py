@@ -70,7 +70,15 @@ def test_command_of_the_page_exists() -> None:
 
 def test_setting_of_the_page_exists() -> None:
     fields = {field.name for field in dataclasses.fields(Stage)}
-    named = {match[1] for code in CODE if (match := re.fullmatch(r"([a-z]+(?:_[a-z]+)+|reserved)(?:=.*)?", code))}
+    named = {
+        match[1]
+        for code in CODE
+        if (
+            match := re.fullmatch(
+                r"([a-z]+(?:_[a-z]+)+|reserved|endpoints|dashboards|metrics|zones|canary)(?: = .*)?", code
+            )
+        )
+    }
     # Names of the contract and of the database.
     others = {"max_output_tokens", "size_limit", "turn_abandoned", "budget_holds", "journal_unavailable"}
     assert named - others <= fields

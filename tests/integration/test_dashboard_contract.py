@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from infra_cdk.stages import DEV, Stage
+from infra_cdk.stages import STAGING, Stage
 from shared.names import METRICS_NAMESPACE, Metric
 from tests.cloudwatch import day
 from tests.cloudwatch.boards import Widget, boards_of
@@ -26,7 +26,7 @@ def lived(in_service: Callable[[Stage], Service], room: CouncilRoom, monkeypatch
     room.limit("1000", "platform")
     # Nor does the queue take anything.
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://{HOST}:1")
-    service = in_service(DEV)
+    service = in_service(STAGING)
     day.live(service, monkeypatch)
     return service
 
@@ -40,7 +40,7 @@ def emitted(lived: Service) -> list[Named]:
 @pytest.fixture(scope="module")
 def bill() -> Callable[[str], Widget]:
     """A widget of the cost dashboard, by its title."""
-    (board,) = (board for board in boards_of(assembled().templates[DEV.name]) if board.kind == "cost")
+    (board,) = (board for board in boards_of(assembled().templates[STAGING.name]) if board.kind == "cost")
     return {widget.title: widget for widget in board.widgets}.__getitem__
 
 
@@ -51,7 +51,7 @@ def newest(service: Service, widget: Widget) -> dict[str, float]:
 
 
 def test_everything_that_is_read_is_emitted_and_everything_emitted_is_read(emitted: list[Named]) -> None:
-    reads = read_by(assembled().templates[DEV.name])
+    reads = read_by(assembled().templates[STAGING.name])
     assert sorted(map(str, (read for read in reads if not any(is_of(read, metric) for metric in emitted)))) == []
     unread = {metric for metric in emitted if not any(is_of(read, metric) for read in reads)}
     assert unread == set()
@@ -117,7 +117,7 @@ def test_the_allowance_drawn_is_the_budgets_by_tenant_most_expensive_first(
     lived.sweep()
     widget = bill("Allowance drawn by tenant (USD)")
     columns, rows = widget.table(
-        [{**line, "@log": f"/aws/lambda/pantheon-{DEV.name}-{name}"} for name, _, line in lived.lines]
+        [{**line, "@log": f"/aws/lambda/pantheon-{STAGING.name}-{name}"} for name, _, line in lived.lines]
     )
     assert columns == ["month", "tenant_id", "drawn", "suspense"]
     expected = room.rows("""

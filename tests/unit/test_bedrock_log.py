@@ -46,6 +46,18 @@ def test_without_the_answer_bedrocks_own_counts_are_taken() -> None:
     assert read(without_answer() | {"input": counts}) == [ProviderRecord(CALL_ID, billed=True, usage=Usage(35, 446))]
 
 
+def test_a_record_without_any_text_is_enough() -> None:
+    """The account's stack delivers no text. One-hour writes to a cache are then not told from the others."""
+    bare = record()
+    del bare["input"]["inputBodyJson"], bare["output"]["outputBodyJson"]
+    refused = record(errorCode="ThrottlingException", output=None)
+    del refused["input"]["inputBodyJson"]
+    assert "sesame" not in json.dumps([bare, refused])
+    assert read(bare, refused) == [COUNTED, ProviderRecord(CALL_ID, billed=False)]
+    assert RECORD.usage is not None
+    assert COUNTED.usage == replace(RECORD.usage, cache_write_1h_tokens=0)
+
+
 def test_a_record_of_a_stream_has_the_tokens_of_its_answer() -> None:
     """The answer is whole, or in events. Without its last event, Bedrock's own counts are taken."""
     whole = record(operation="ConverseStream")

@@ -24,6 +24,7 @@ from shared.settings import (
     quota_settings,
     roster_settings,
     settings,
+    stage_settings,
 )
 
 # Each part of the environment that some function reads.
@@ -87,6 +88,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.GRAPHS_QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/graphs",
     }
     of_the_owner = {Env.OWNER_DATABASE_URL: "postgresql://db/pantheon", Env.OWNER_SECRET_ARN: "arn:of:the:secret"}
+    of_the_stage = {Env.METRICS: "alarms"}
     of_http = {Env.CORS_ORIGINS: "https://chat.example.org", Env.OPERATOR_ROLE: "ops"}
     of_the_authorizer = {
         Env.JWT_ISSUER: "https://issuer",
@@ -115,6 +117,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         **of_the_authorizer,
         **of_new_tenants,
         **of_graphs,
+        **of_the_stage,
     }
     assert {*given, *others} == set(Env)
     for name, value in others.items():
@@ -135,6 +138,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     assert console == of_the_console
     assert roster_settings().roster == of_new_tenants[Env.ROSTER]
     assert graph_settings().graphs == of_graphs[Env.GRAPHS]
+    assert (stage_settings().stage, stage_settings().metrics) == ("prod", "alarms")
     owner = migration_settings()
     assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())
     queues = queue_settings()

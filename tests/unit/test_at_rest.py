@@ -1,0 +1,40 @@
+"""An idle development stage stays cheap, and each dollar of it is explained."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench import at_rest
+from bench.cost_model import Month
+from bench.footprint import Footprint
+from infra_cdk.places import Awake
+from infra_cdk.stages import DEV
+
+
+def test_dev_at_rest_costs_less_than_its_bound() -> None:
+    assert 0 < at_rest.total(DEV) < at_rest.BOUND_USD == 45
+
+
+def test_the_lines_of_the_table_are_the_whole_cost() -> None:
+    assert sum(item.usd for item in at_rest.items()) == pytest.approx(at_rest.total(DEV))
+    assert all(item.usd > 0 and item.switch for item in at_rest.items())
+
+
+@pytest.mark.parametrize("change", at_rest.MORE.values(), ids=list(at_rest.MORE))
+def test_what_dev_has_switched_off_would_cost(change: dict[str, Any]) -> None:
+    assert at_rest.total(replace(DEV, **change)) > at_rest.total(DEV) + 2
+
+
+@pytest.mark.parametrize("change", at_rest.LESS.values(), ids=list(at_rest.LESS))
+def test_a_switch_that_takes_cost_away_does(change: dict[str, Any]) -> None:
+    assert at_rest.total(replace(DEV, **change)) < at_rest.total(DEV) - 0.5
+
+
+def test_a_database_that_stops_at_night_costs_the_share_of_the_week_that_it_runs() -> None:
+    hours = Awake("07:00", "20:00")
+    storage = 20 * 0.137
+    always, nights = (
+        Month(stage, 0, Footprint.kept()).costs()["database"] for stage in (DEV, replace(DEV, awake=hours))
+    )
+    assert nights - storage == pytest.approx((always - storage) * 65 / 168)
