@@ -37,6 +37,7 @@ from shared.db.schema.budget_tables import (
 )
 from shared.db.schema.chat_tables import conversations, of_chat_sessions, of_chat_turns
 from shared.db.schema.columns import Time, counts, derived, metadata, now, of_a_turn, tokens
+from shared.db.schema.graph_tables import checkpoint_blobs, checkpoint_migrations, checkpoint_writes, checkpoints
 from shared.db.schema.invocation_log_tables import invocation_log_hours
 from shared.db.schema.key_tables import api_keys
 from shared.db.schema.summary_tables import summaries
@@ -64,6 +65,10 @@ __all__ = [
     "budget_limits",
     "budget_settlements",
     "budgets",
+    "checkpoint_blobs",
+    "checkpoint_migrations",
+    "checkpoint_writes",
+    "checkpoints",
     "conversations",
     "councils",
     "invocation_log_hours",
@@ -84,7 +89,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0021"
+MIGRATION_HEAD = "0023"
 
 sessions = Table(
     "sessions",
