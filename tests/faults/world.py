@@ -110,7 +110,7 @@ class World:
     def renew(self, *, plans: bool = True) -> None:
         """Forget every turn, so that looking at all of them stays cheap. Agents stay. Without `plans` what the database
         has planned stays too, and with it the space of what was forgotten."""
-        kept = ("agents", "agent_versions")
+        kept = ("agents", "agent_versions", "checkpoint_migrations")
         names = [name for name in metadata.tables if name not in kept]
         if plans:
             self.owner.execute(f"TRUNCATE {', '.join(names)}".encode())
