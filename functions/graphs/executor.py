@@ -1,7 +1,7 @@
 """Run a turn through a compiled graph: its state before, its asks, its answer, and its state for the next turn."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
@@ -15,7 +15,7 @@ from shared.domain.turn import Plan
 from shared.errors import JournalUnavailable
 from shared.orchestration.growing import AskFailed, GrowingCouncil, TurnLeft
 
-Compiled = CompiledStateGraph[Any, Any, Any, Any]
+Compiled: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
 
 
 class _Saver(InMemorySaver):
@@ -40,8 +40,8 @@ def run_graph(graph: Compiled, checkpoints: Checkpoints, council: GrowingCouncil
     saver = _Saver()
     try:
         checkpoints.prime(saver, council.thread)
-    except JournalUnavailable as error:
-        council.interruption = error
+    except JournalUnavailable as unavailable:
+        council.interruption = unavailable
         raise
     council.current_plan = council.current_plan or Plan((), "graph")
     error, result = _invoke(graph.copy(update={"checkpointer": saver}), council)

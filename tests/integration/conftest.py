@@ -26,6 +26,7 @@ from shared.names import SERVICE, Env, Role
 from shared.settings import budget_settings, queue_settings, quota_settings, settings
 from tests import sqs
 from tests.council_room import AMPLE_S, CouncilRoom, DatabaseUrls, broken_invariants
+from tests.graph_desk import Desk
 from tests.other_process import OtherProcess
 from tests.watched_database import WatchedDatabase
 
@@ -144,6 +145,13 @@ def room(
         assert broken_invariants(administrator) == {}
     finally:
         administrator.execute("RESET ROLE")
+
+
+@pytest.fixture
+def desk(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Posts and runs turns of a graph. Nothing imports it: a test runs a function instead."""
+    monkeypatch.setenv(Env.GRAPHS, "here=no.such.module:graph")
+    return Desk(room)
 
 
 @pytest.fixture
