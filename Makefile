@@ -61,7 +61,7 @@ console-check: $(VENV)/infra.ok
 	@$(BIN)/python -m infra_cdk.console --check
 
 bundle: $(VENV)/infra.ok ## Lay out what goes to Lambda, for arm64, in build/lambda.
-	@$(BIN)/python -m infra_cdk.bundle --out $(BUILD) --python "$(PYTHON313)" $(BUNDLE)
+	@$(BIN)/python -m infra_cdk.bundle --out $(BUILD) --python "$(PYTHON313)" --stages "$(STAGE)" $(BUNDLE)
 
 synth: bundle ## Write the templates of STAGE, checked by cdk-nag, to cdk.out/. Needs no account.
 	@$(BIN)/python -m infra_cdk.app $(STAGE) --build $(BUILD)

@@ -32,14 +32,13 @@ _RECONNECT_S = 2.0
 _LONGEST_PAUSE_S = 60.0
 # Each tenant's oldest turn, then each tenant's second. Turns that wait for a provider are left out, because SQS
 # delivers them later (DelaySeconds). Above 30 s no turn waits: it asks the fallback alias.
-# Turns of graphs wait while the stack runs no graphs.
 _DUE = """
     SELECT id, tenant_id, mode FROM (
         SELECT id, tenant_id, mode, dispatch_after,
                row_number() OVER (PARTITION BY tenant_id ORDER BY dispatch_after) AS place
         FROM public.turns
         WHERE status IN ('accepted', 'running') AND (status = 'accepted' OR lease_expires_at < clock_timestamp())
-            AND id <> ALL (%s) AND (%s OR mode NOT LIKE 'graph:%%')
+            AND id <> ALL (%s)
             AND NOT EXISTS (
                 SELECT FROM public.llm_calls c
                 WHERE c.turn_id = turns.id AND c.error_code = 'throttled' AND c.retry_at > clock_timestamp()
@@ -92,7 +91,7 @@ class EventSource:
     async def _deliver(self, connection: psycopg.AsyncConnection[Any]) -> None:
         now = time.monotonic()
         paused = [turn_id for turn_id, (_, not_before) in self._failures.items() if now < not_before]
-        due = await (await connection.execute(_DUE, [[*self._in_flight, *paused], self._has_graphs])).fetchall()
+        due = await (await connection.execute(_DUE, [[*self._in_flight, *paused]])).fetchall()
         workers = self._pool.max_workers
         while due and len(self._in_flight) < workers:
             # The first of those whose tenant has the fewest in flight.
@@ -108,7 +107,8 @@ class EventSource:
     async def _invoke(self, message: TurnMessage) -> None:
         turn_id, tenant_id = message.turn_id, message.tenant_id
         failures = self._failures.get(turn_id, (0, 0.0))[0] + 1
-        function = GRAPHS if message.is_graph else WORKER
+        # Without graphs, the worker ends turns that are left of them.
+        function = GRAPHS if message.is_graph and self._has_graphs else WORKER
         try:
             result = await self._pool.invoke(function.name, build_sqs_event(message, receive_count=failures))
             if result.status == "succeeded" and not result.payload["batchItemFailures"]:

@@ -28,11 +28,12 @@ class GraphsError(Exception):
     """The graphs cannot run. The text is one line."""
 
 
-def function(app_url: str, given: Mapping[str, str], catalog: Catalog) -> Function:
-    """The function for graphs, once it is known that each graph can be imported. Raises GraphsError."""
-    environ = {**told(GRAPHS.name, given, catalog), Env.APP_DATABASE_URL.value: app_url}
+def check(given: Mapping[str, str], catalog: Catalog) -> Function:
+    """The function for graphs without its database, once it is known that each graph can be imported. Raises
+    GraphsError."""
     python = _python()
     command: list[str | Path] = [python, "-P", "-m", _CHECK]
+    environ = told(GRAPHS.name, given, catalog)
     try:
         checked = subprocess.run(
             command,
@@ -48,7 +49,7 @@ def function(app_url: str, given: Mapping[str, str], catalog: Catalog) -> Functi
     if checked.returncode != 0:
         last = (checked.stderr.strip() or f"importing the graphs ends with {checked.returncode}").splitlines()[-1]
         raise GraphsError(last if last.startswith(Env.GRAPHS) else f"{Env.GRAPHS}: {last}")
-    return replace(GRAPHS, environ=environ, python=python)
+    return replace(GRAPHS, python=python)
 
 
 def _python() -> Path:

@@ -98,6 +98,7 @@ class Stack:
         with ExitStack() as resources:
             listener = resources.enter_context(reserve(settings.port))
             log_dir, key = _open_data_dir(settings)
+            of_graphs = _graphs(settings, say)
             owner_url = _database(settings, resources, say)
             roster_file, roster = _roster(settings)
             urls, session_id = _prepare(owner_url, roster, say)
@@ -108,12 +109,9 @@ class Stack:
                 given[Env.LOCAL_MODEL_KEY.value] = local_model.api_key
             functions = [
                 replace(function, environ={**told(function.name, given, settings.catalog), **function.environ})
-                for function in _functions(settings, urls)
+                for function in _functions(settings, urls, of_graphs)
             ]
-            if settings.graphs:
-                with _step("Importing the graphs", say):
-                    functions.append(graphs.function(urls.app, given, settings.catalog))
-            source = partial(_deliver, urls.ops, has_graphs=bool(settings.graphs))
+            source = partial(_deliver, urls.ops, has_graphs=bool(of_graphs))
             gateway = Gateway(listener, functions, {}, log_dir, source, settings.origins, settings.hosts)
             with _step("Starting the functions and the gateway", say):
                 gateway.start()
@@ -168,6 +166,14 @@ def _open_data_dir(settings: Environment) -> tuple[Path, TokenKey]:
     except OSError as error:
         raise StackError(f"{LocalEnv.DATA_DIR}: {error.filename}: {error.strerror}.") from error
     return log_dir, key
+
+
+def _graphs(settings: Environment, say: Say) -> Sequence[Function]:
+    """The function for graphs, if there are any. Raises GraphsError when they cannot run."""
+    if not settings.graphs:
+        return ()
+    with _step("Importing the graphs", say):
+        return (graphs.check(settings.functions, settings.catalog),)
 
 
 def _database(settings: Environment, resources: ExitStack, say: Say) -> str:
@@ -227,7 +233,7 @@ def _model(log_dir: Path, resources: ExitStack, say: Say) -> LocalModel:
         return resources.enter_context(model.start(log_dir / "model.log"))
 
 
-def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:
+def _functions(settings: Environment, urls: RoleUrls, of_graphs: Sequence[Function]) -> tuple[Function, ...]:
     """Tell each function the address of one database role."""
     app, operations = {Env.APP_DATABASE_URL.value: urls.app}, {Env.OPS_DATABASE_URL.value: urls.ops}
     operator = {Env.OPERATOR_DATABASE_URL.value: urls.operator}
@@ -239,6 +245,7 @@ def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:
         replace(WORKER, environ=app),
         replace(SWEEPER, environ=operations),
         Function("admin", "functions.admin.handler:handler", _API_S, operator),
+        *(replace(function, environ=app) for function in of_graphs),
     )
 
 

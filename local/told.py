@@ -36,7 +36,7 @@ READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
         ),
         "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings, GraphSettings),
         "authorizer": (StageSettings, AuthorizerSettings),
-        "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),
+        "worker": (StageSettings, BudgetSettings, Settings, QueueSettings, GraphSettings),
         "graphs": (StageSettings, BudgetSettings, Settings, QueueSettings, GraphSettings),
         "sweeper": (StageSettings, OperationsSettings, QueueSettings),
     }

@@ -87,5 +87,7 @@ def queue() -> Queue:
 
 @cache
 def graphs_queue() -> Queue:
-    """This process's queue of the function for graphs. It connects when it is first used."""
-    return Queue(queue_settings().graphs_queue_url)
+    """This process's queue of the function for graphs. Without it, the worker's, because the worker ends turns that are
+    left of graphs. It connects when it is first used."""
+    urls = queue_settings()
+    return Queue(urls.graphs_queue_url or urls.queue_url)

@@ -162,11 +162,12 @@ class TestTwoQueues:
         assert not dispatch([TurnMessage(uuid7(), "tenant-0", is_graph=True), plain])
         assert read(deployed.receive()) == {plain}
 
-    def test_no_turn_of_a_graph_reaches_the_worker_when_no_queue_for_graphs_is_set(
+    def test_the_turn_of_a_graph_is_sent_to_the_worker_when_there_is_no_queue_of_graphs(
         self, deployed: sqs.MotoQueue
     ) -> None:
-        assert dispatch([TurnMessage(uuid7(), "tenant-0", is_graph=True)])
-        assert deployed.receive() == []
+        message = TurnMessage(uuid7(), "tenant-0", is_graph=True)
+        assert dispatch([message])
+        assert read(deployed.receive()) == {message}
 
 
 @pytest.mark.usefixtures("worker")

@@ -71,6 +71,7 @@ def deployed(moto: sqs.MotoQueue, scripted_settings: None, monkeypatch: pytest.M
     monkeypatch.setenv(Env.QUEUE_URL, moto.url)
     queue_settings.cache_clear()
     queue.cache_clear()
+    graphs_queue.cache_clear()
     return moto
 
 

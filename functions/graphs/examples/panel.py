@@ -2,7 +2,7 @@
 
 PANTHEON_GRAPHS=panel=functions.graphs.examples.panel:graph
 
-The branches run one after the other, in the order in which the graph adds them.
+The branches run one after the other, in the order of their nodes' names.
 """
 
 from typing import Annotated, Any

@@ -22,8 +22,7 @@ from typing import TypedDict
 class Other(TypedDict):
     words: list[str]
 
-uncompiled = StateGraph(Other).add_node("one", lambda state: state).add_edge(START, "one")
-without_messages = uncompiled.compile()
+without_messages = StateGraph(Other).add_node("one", lambda state: state).add_edge(START, "one").compile()
 number = 1
 """
 
@@ -32,11 +31,8 @@ number = 1
     ("place", "said"),
     [
         ("one=no_such_module:graph", "no_such_module"),
-        ("one=graphs_of_the_test:no_such_attribute", "no_such_attribute"),
         ("one=graphs_of_the_test:number", "compiled"),
-        ("one=graphs_of_the_test:uncompiled", "compiled"),
         ("one=graphs_of_the_test:without_messages", "messages"),
-        ("one", "name=module:attribute"),
     ],
 )
 def test_a_graph_that_cannot_run_is_one_line_and_nothing_starts(tmp_path: Path, place: str, said: str) -> None:
