@@ -47,6 +47,9 @@ class TurnLeft(BaseException):
 class GrowingCouncil(Council):
     """The council of a mode that says whom it asks only when it asks."""
 
+    # What ended the process in an ask, such as SystemExit. Another branch of the graph must not hide it.
+    _end: BaseException | None = None
+
     @property
     def thread(self) -> tuple[str, UUID]:
         """The tenant and the session, which the mode's state belongs to."""
@@ -75,6 +78,9 @@ class GrowingCouncil(Council):
             self._settle(agent, ask)
         except Exception as error:
             raise TurnLeft from error
+        except BaseException as end:
+            self._end = end
+            raise
         reply = self.replies[-1]
         if reply.error is None:
             return reply
@@ -82,15 +88,15 @@ class GrowingCouncil(Council):
 
     def finish(self) -> None:
         """Check that the mode has asked all that it had asked before. Raises Diverged, and what interrupted an ask."""
-        if self.interruption is not None:
-            raise self.interruption
+        if end := self._end or self.interruption:
+            raise end
         planned = self.current_plan.selected_agent_keys if self.current_plan else ()
         if self.ended.failure == Diverged.code or len(self.replies) < len(planned):
             self.ended.failure = Diverged.code
             raise Diverged("The graph did not ask the same as before. Between its asks it must be deterministic.")
 
     def _check_going_on(self) -> None:
-        if self.interruption is not None or self.ended.failure is not None:
+        if self._end or self.interruption or self.ended.failure:
             raise TurnLeft
         if self._refusal is not None:
             raise CouncilRefused(self._refusal.code)
