@@ -159,9 +159,10 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 	@$(BIN)/python -m bench.wire
 
 PEERS := $(patsubst bench/peers/%.txt,build/peers/%/ok,$(wildcard bench/peers/*.txt))
-bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok ## Measure the same turn by what people would use instead; writes docs/performance.md.
+bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run.ok ## Measure the same turn by what people would use instead; writes docs/performance.md.
 	@$(BIN)/python -m bench.peers
 	@$(BIN)/python -m bench.peers.gateways
+	@$(GRAPHS)/python -m bench.peers.graphs
 
 CLIENTS := build/clients/openai/ok build/clients/langchain/ok build/clients/litellm/ok build/clients/node/ok
 clients: $(VENV)/infra.ok $(CLIENTS) ## Try /v1 with what speaks OpenAI's API: SDKs, LangChain, the AI SDK, the LiteLLM proxy.
