@@ -10,7 +10,6 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, Final, Literal, cast
 from uuid import UUID
 
@@ -47,12 +46,17 @@ class Checkpoints:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._kind: Literal["postgres", "memory"] | None = None
         self._remembered: OrderedDict[Thread, CheckpointTuple] = OrderedDict()
 
-    @cached_property
-    def kind(self) -> Literal["postgres", "memory"]:
-        """Where the states are kept. The first look is logged. Raises JournalUnavailable."""
-        version, expected = self._version(), len(PostgresSaver.MIGRATIONS) - 1
+    def kind(self, tenant_id: str) -> Literal["postgres", "memory"]:
+        """Where the states are kept. The first look, as any tenant, is logged. Raises JournalUnavailable."""
+        if self._kind is None:
+            self._kind = self._look(tenant_id)
+        return self._kind
+
+    def _look(self, tenant_id: str) -> Literal["postgres", "memory"]:
+        version, expected = self._version(tenant_id), len(PostgresSaver.MIGRATIONS) - 1
         if version == expected:
             logger.info("the checkpointer keeps the state of graphs in Postgres", extra={"version": version})
             return "postgres"
@@ -64,7 +68,7 @@ class Checkpoints:
 
     def prime(self, saver: InMemorySaver, thread: Thread) -> None:
         """Put the session's checkpoint into `saver`, if there is one. Raises JournalUnavailable."""
-        found = self._remembered.get(thread) if self.kind == "memory" else self._load(thread)
+        found = self._remembered.get(thread) if self.kind(thread[0]) == "memory" else self._load(thread)
         if found is not None:
             checkpoint = found.checkpoint
             saver.put(config_of(thread), checkpoint, found.metadata, checkpoint["channel_versions"])
@@ -76,7 +80,7 @@ class Checkpoints:
             return
         # Also for memory. Then a state is refused in both places alike.
         state = _stored_form(found, thread)
-        if self.kind == "postgres":
+        if self.kind(thread[0]) == "postgres":
             ended.state = state
         else:
             ended.keep = lambda: self._remember(thread, found)
@@ -87,12 +91,12 @@ class Checkpoints:
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
 
-    def _version(self) -> int | None:
+    def _version(self, tenant_id: str) -> int | None:
         """The version of the tables. None: they are missing."""
         try:
-            if not self._db.read(None, FIND_CHECKPOINTER, {})[0]["exist"]:
+            if not self._db.read(tenant_id, FIND_CHECKPOINTER, {})[0]["exist"]:
                 return None
-            return cast(int | None, self._db.read(None, LOAD_CHECKPOINTER_VERSION, {})[0]["version"])
+            return cast(int | None, self._db.read(tenant_id, LOAD_CHECKPOINTER_VERSION, {})[0]["version"])
         except (psycopg.Error, DatabaseUnavailable) as error:
             raise JournalUnavailable from error
 

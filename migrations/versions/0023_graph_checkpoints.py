@@ -67,7 +67,10 @@ def upgrade() -> None:
         op.execute(f"CREATE POLICY operations ON {table} TO pantheon_ops USING (true) WITH CHECK (true)")
         op.execute(f"GRANT SELECT (thread_id), DELETE ON {table} TO pantheon_ops")
     op.execute("GRANT SELECT, INSERT, DELETE ON checkpoints, checkpoint_blobs TO pantheon_app")
-    op.execute("GRANT SELECT (thread_id), DELETE ON checkpoint_writes TO pantheon_app")
+    op.execute("GRANT SELECT, DELETE ON checkpoint_writes TO pantheon_app")
+    op.execute("ALTER TABLE checkpoint_migrations ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE checkpoint_migrations FORCE ROW LEVEL SECURITY")
+    op.execute(f"CREATE POLICY tenant ON checkpoint_migrations TO pantheon_app USING ({TENANT} IS NOT NULL)")
     op.execute("GRANT SELECT ON checkpoint_migrations TO pantheon_app")
 
 

@@ -383,7 +383,8 @@ def test_a_state_that_cannot_be_loaded_now_leaves_the_turn_for_later(graphs: Gra
 def test_the_migration_makes_what_langgraphs_setup_makes(graphs: Graphs, empty_database: Any) -> None:
     room = graphs.desk.room
     shape = """SELECT table_name, column_name, ordinal_position, data_type, is_nullable, column_default
-        FROM information_schema.columns WHERE table_schema = 'public' AND starts_with(table_name, 'checkpoint') ORDER BY 1, 2"""
+        FROM information_schema.columns
+        WHERE table_schema = 'public' AND starts_with(table_name, 'checkpoint') ORDER BY 1, 2"""
     indexes = """SELECT tablename, indexname, indexdef FROM pg_indexes
         WHERE schemaname = 'public' AND starts_with(tablename, 'checkpoint') ORDER BY 1, 2"""
     with PostgresSaver.from_conn_string(empty_database.owner) as saver:
