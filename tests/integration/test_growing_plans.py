@@ -85,15 +85,22 @@ def test_a_resumed_turn_replays_what_was_answered_and_goes_on(desk: Desk, answer
 
 
 def other_agent(council: GrowingCouncil) -> None:
-    ask(council, "critic", "Before you: ")
+    for key in ("critic", "researcher"):
+        ask(council, key, "Before you: ")
+
+
+def other_agent_at_a_lost_step(council: GrowingCouncil) -> None:
+    for key in ("writer", "critic"):
+        ask(council, key, "Before you: ")
 
 
 def other_prompt(council: GrowingCouncil) -> None:
     ask(council, "writer", "Other words.")
+    ask(council, "researcher", "Before you: Roses.")
 
 
 def swallows_everything(council: GrowingCouncil) -> None:
-    for key in ("critic", "writer"):
+    for key in ("critic", "writer", "researcher"):
         with suppress(BaseException):
             ask(council, key, "Before you: ")
 
@@ -102,7 +109,9 @@ def asks_less(_: GrowingCouncil) -> None:
     """It ends before its first ask."""
 
 
-@pytest.mark.parametrize("mode", [other_agent, other_prompt, swallows_everything, asks_less])
+@pytest.mark.parametrize(
+    "mode", [other_agent, other_agent_at_a_lost_step, other_prompt, swallows_everything, asks_less]
+)
 def test_a_graph_that_diverges_ends_its_turn_as_failed_with_what_was_answered(desk: Desk, mode: Mode) -> None:
     room = desk.room
 
@@ -159,6 +168,21 @@ def test_a_graph_cannot_go_on_when_its_time_is_up(desk: Desk) -> None:
     assert (handed.handed_over, handed.is_graph, len(room.provider.requests)) == (True, True, 1)
     turn = desk.run(turn_id, stubborn)
     assert (turn["status"], len(room.provider.requests)) == ("completed", 4)
+
+
+def test_a_handler_of_the_graphs_own_does_not_see_that_its_time_is_up(desk: Desk) -> None:
+    reached: list[str] = []
+
+    def careful(council: GrowingCouncil) -> None:
+        try:
+            ask(council, "writer")
+        except Exception:  # noqa: BLE001 as a node of a graph may
+            reached.append("handler")
+        reached.append("end")
+
+    handed = desk.room.resume(desk.post().turn_id, desk.runner(careful, seconds_left=lambda: 0.0))
+    assert handed is not None
+    assert (handed.handed_over, reached) == (True, [])
 
 
 def test_a_cancelled_turn_stops_its_graph(desk: Desk) -> None:

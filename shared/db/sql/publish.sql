@@ -88,7 +88,7 @@ WITH state AS (
     FROM public.turns t, jsonb_to_record(:t_state::jsonb) AS s (
         checkpoint_id text, checkpoint jsonb, metadata jsonb, blobs jsonb
     )
-    WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND t.status = 'completed' AND t.deleted_at IS NULL
+    WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid
 ), blobs AS (
     INSERT INTO public.checkpoint_blobs (thread_id, channel, version, type, blob)
     SELECT state.thread_id, b.channel, b.version, b.type, decode(b.blob, 'base64')
