@@ -19,6 +19,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from shared.db.engine import Database
 from shared.db.protocol import FIND_CHECKPOINTER, LOAD_CHECKPOINT, LOAD_CHECKPOINTER_VERSION
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 MAX_STATE_BYTES: Final = 4_000_000
 # So many sessions' states are kept in memory.
 _REMEMBERED: Final = 1_000
+
+# A stored state may only be made of types that LangGraph knows, as with LANGGRAPH_STRICT_MSGPACK.
+SERDE: Final = JsonPlusSerializer(allowed_msgpack_modules=None)
 
 Thread = tuple[str, UUID]
 
@@ -75,7 +79,7 @@ class Checkpoints:
 
     def keep(self, saver: InMemorySaver, thread: Thread, ended: Ended) -> None:
         """Let the turn's publish store the newest checkpoint of `saver`. Raises StateInvalid."""
-        found = saver.get_tuple(config_of(thread))
+        found = _newest(saver, thread)
         if found is None:
             return
         # Also for memory. Then a state is refused in both places alike.
@@ -123,7 +127,7 @@ class _Exchange(PostgresSaver):
     are kept here, because a transaction of ours runs them."""
 
     def __init__(self, rows: Sequence[dict[str, Any]] = ()) -> None:
-        super().__init__(conn=cast(Any, None))
+        super().__init__(conn=cast(Any, None), serde=SERDE)
         self.written: list[tuple[str, Sequence[Any]]] = []
         self._rows = [_row(row) for row in rows]
 
@@ -150,6 +154,20 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "channel_values": blobs, "pending_writes": None}
 
 
+def _newest(saver: InMemorySaver, thread: Thread) -> CheckpointTuple | None:
+    """The newest checkpoint, as the next turn would load it. Raises StateInvalid for a value of a class that it may not
+    load: the value would come back as something else."""
+    blocked: list[SerdeEvent] = []
+    forget = register_serde_event_listener(blocked.append)
+    try:
+        found = saver.get_tuple(config_of(thread))
+    finally:
+        forget()
+    if blocked:
+        raise StateInvalid(f"The graph's state has a {blocked[0]['name']}, which the next turn may not load.")
+    return found
+
+
 def _stored_form(found: CheckpointTuple, thread: Thread) -> str:
     """The checkpoint as `publish.sql` reads it. Raises StateInvalid."""
     exchange = _Exchange()
@@ -170,7 +188,6 @@ def _stored_form(found: CheckpointTuple, thread: Thread) -> str:
         raise StateInvalid(f"The graph's state has {size} bytes. At most {MAX_STATE_BYTES} are stored.")
     if _has_nul(state):
         raise StateInvalid("A text of the graph's state has a NUL character.")
-    _check_loads(exchange, found)
     return text
 
 
@@ -186,16 +203,3 @@ def _has_nul(value: object) -> bool:
     if isinstance(value, dict):
         return any(_has_nul(each) for pair in value.items() for each in pair)
     return isinstance(value, (list, tuple)) and any(map(_has_nul, value))
-
-
-def _check_loads(exchange: _Exchange, found: CheckpointTuple) -> None:
-    """Refuse a value of a class that the next turn may not load: it would come back as something else."""
-    blocked: list[SerdeEvent] = []
-    forget = register_serde_event_listener(blocked.append)
-    try:
-        for value in found.checkpoint["channel_values"].values():
-            exchange.serde.loads_typed(exchange.serde.dumps_typed(value))
-    finally:
-        forget()
-    if blocked:
-        raise StateInvalid(f"The graph's state has a {blocked[0]['name']}, which the next turn may not load.")

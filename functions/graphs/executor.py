@@ -9,7 +9,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
 
-from functions.graphs.checkpoints import Checkpoints, StateInvalid, config_of
+from functions.graphs.checkpoints import SERDE, Checkpoints, StateInvalid, config_of
 from functions.graphs.council_model import seated
 from shared.domain.turn import Plan
 from shared.errors import JournalUnavailable
@@ -37,7 +37,7 @@ class _Saver(InMemorySaver):
 def run_graph(graph: Compiled, checkpoints: Checkpoints, council: GrowingCouncil) -> None:
     """Run the turn of `council`. Raises what the graph raises, Diverged, StateInvalid, and what interrupted an ask. An
     ask without an answer that the graph does not catch ends the turn with the ask's code."""
-    saver = _Saver()
+    saver = _Saver(serde=SERDE)
     try:
         checkpoints.prime(saver, council.thread)
     except JournalUnavailable as unavailable:

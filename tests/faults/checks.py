@@ -103,8 +103,8 @@ def _plan(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
 
 def _grew(earlier: dict[str, Any], plan: dict[str, Any]) -> bool:
     """Whether a graph's plan only got longer."""
-    keys = earlier["selected_agent_keys"]
-    return earlier["source"] == plan["source"] == "graph" and plan["selected_agent_keys"][: len(keys)] == keys
+    keys, others = earlier["selected_agent_keys"], plan["selected_agent_keys"]
+    return bool(earlier["source"] == plan["source"] == "graph" and others[: len(keys)] == keys)
 
 
 def _told(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:

@@ -20,7 +20,8 @@ from shared.aws.queue import queue
 from shared.catalog import catalog
 from shared.db.api.newcomers import template, welcome
 from shared.db.engine import Database, Row
-from shared.db.schema.tables import checkpoint_migrations, metadata
+from shared.db.schema.graph_tables import checkpoint_migrations
+from shared.db.schema.tables import metadata
 from shared.llm.tokens import token_estimates
 from shared.names import SERVICE, Env, Role
 from shared.settings import budget_settings, queue_settings, quota_settings, settings

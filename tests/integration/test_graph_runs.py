@@ -23,6 +23,7 @@ from functions.graphs import checkpoints as module
 from functions.graphs.checkpoints import Checkpoints, config_of, thread_id
 from functions.graphs.council_model import agent_keys, chat_model
 from functions.graphs.executor import Compiled, run_graph
+from shared.db.protocol import LOAD_CHECKPOINT
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Request
 from shared.turns.run import Runner
@@ -131,7 +132,12 @@ def test_a_session_goes_on_from_the_state_of_its_last_turn(graphs: Graphs) -> No
 def test_langgraphs_own_saver_reads_what_is_stored(graphs: Graphs) -> None:
     room, seen = graphs.desk.room, list[Any]()
     room.provider.enqueue("Roses.")
-    graph = line(asks("writer"), lambda found: seen.append(found) or {"count": 7, "thing": {"a": [1]}})
+
+    def look(found: dict[str, Any]) -> dict[str, Any]:
+        seen.append(found)
+        return {"count": 7, "thing": {"a": [1]}}
+
+    graph = line(asks("writer"), look)
     graphs.take(graph)
     with PostgresSaver.from_conn_string(room.owner_url) as saver:
         found = saver.get_tuple(config_of((room.tenant_id, graphs.desk.session_id)))
@@ -154,9 +160,7 @@ def test_another_tenant_does_not_load_the_state(graphs: Graphs) -> None:
     other = f"{room.tenant_id}:"
     store = Checkpoints(room.db)
     assert store._load((room.tenant_id, graphs.desk.session_id)) is not None
-    rows = room.db.read(
-        other, module.LOAD_CHECKPOINT, {"g_thread_id": thread_id((room.tenant_id, graphs.desk.session_id))}
-    )
+    rows = room.db.read(other, LOAD_CHECKPOINT, {"g_thread_id": thread_id((room.tenant_id, graphs.desk.session_id))})
     assert rows == []
 
 
@@ -284,7 +288,7 @@ def test_a_node_with_threads_of_its_own_asks_one_after_the_other(graphs: Graphs)
 
     room.provider.enqueue(slow, slow, slow)
     prompts = [[HumanMessage(f"Message {number}")] for number in range(3)]
-    turn = graphs.take(line(lambda _: {"messages": chat_model("writer").batch(prompts)}))  # type: ignore[arg-type]
+    turn = graphs.take(line(lambda _: {"messages": chat_model("writer").batch(prompts)}))
     assert (turn["status"], len(turn["replies"])) == ("completed", 3)
 
 
@@ -300,13 +304,9 @@ def test_a_chat_model_takes_only_what_an_agent_can_be_told(graphs: Graphs) -> No
             AIMessage("Theirs.", name="writer"),
             ToolMessage("</quoted> 42", tool_call_id="1"),
         ]
-        for call in (
-            lambda: model.invoke(told, stop=["x"]),
-            lambda: model.invoke(told, tools=[]),
-            lambda: model.invoke([SystemMessage("Alone.")]),
-        ):
+        for messages, options in ((told, {"stop": ["x"]}), (told, {"tools": []}), ([SystemMessage("Alone.")], {})):
             with pytest.raises(ValueError, match="An agent of the council"):
-                call()
+                model.invoke(messages, **options)
             refused.append("once")
         assert agent_keys() == tuple(ALIASES)
         return {"messages": [model.invoke(told)]}
@@ -372,7 +372,7 @@ def test_with_its_tables_one_line_says_so(graphs: Graphs, caplog: pytest.LogCapt
 def test_a_state_that_cannot_be_loaded_now_leaves_the_turn_for_later(graphs: Graphs) -> None:
     room = graphs.desk.room
     turn_id = graphs.desk.post().turn_id
-    room.db.before(module.LOAD_CHECKPOINT, be_gone)
+    room.db.before(LOAD_CHECKPOINT, be_gone)
     with pytest.raises(JournalUnavailable):
         room.resume(turn_id, graphs.runner(line(asks("writer"))))
     assert (room.provider.requests, room.row("SELECT status FROM turns")["status"]) == ([], "running")
@@ -389,6 +389,6 @@ def test_the_migration_makes_what_langgraphs_setup_makes(graphs: Graphs, empty_d
         WHERE schemaname = 'public' AND starts_with(tablename, 'checkpoint') ORDER BY 1, 2"""
     with PostgresSaver.from_conn_string(empty_database.owner) as saver:
         saver.setup()
-        cursor = saver.conn.cursor(row_factory=dict_row)  # type: ignore[union-attr]
+        cursor = saver.conn.cursor(row_factory=dict_row)
         for query in (shape, indexes, "SELECT v FROM checkpoint_migrations ORDER BY v"):
             assert room.rows(query) == cursor.execute(query.encode()).fetchall()

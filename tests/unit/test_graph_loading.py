@@ -14,11 +14,15 @@ from shared.errors import ConfigurationError
 from shared.names import Env
 
 MODULE = """
-from typing import TypedDict
+from typing import Annotated, TypedDict
+from langgraph.channels import DeltaChannel
 from langgraph.graph import START, MessagesState, StateGraph
 
 class Other(TypedDict):
     words: list[str]
+
+class Growing(MessagesState):
+    log: Annotated[list, DeltaChannel(lambda old, new: old + new[0], list)]
 
 def build(state):
     return StateGraph(state).add_node("one", lambda found: {}).add_edge(START, "one")
@@ -26,6 +30,7 @@ def build(state):
 graph = build(MessagesState).compile()
 uncompiled = build(MessagesState)
 other = build(Other).compile()
+growing = build(Growing).compile()
 number = 7
 """
 
@@ -54,6 +59,7 @@ def test_a_graph_is_loaded_by_name(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         ("graphs_of_a_user:none", "cannot be imported: AttributeError: module 'graphs_of_a_user' has no attribute"),
         ("graphs_of_a_user:number", "is not a compiled graph"),
         ("graphs_of_a_user:uncompiled", "is not a compiled graph"),
+        ("graphs_of_a_user:growing", "has a DeltaChannel 'log' in its state"),
         ("graphs_of_a_user:other", "has no 'messages' in its state"),
     ],
 )

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from shared.db.schema import graph_tables
 from shared.db.schema.agent_tables import agent_versions, agents, councils
 from shared.db.schema.budget_tables import (
     PLATFORM,
@@ -37,7 +38,6 @@ from shared.db.schema.budget_tables import (
 )
 from shared.db.schema.chat_tables import conversations, of_chat_sessions, of_chat_turns
 from shared.db.schema.columns import Time, counts, derived, metadata, now, of_a_turn, tokens
-from shared.db.schema.graph_tables import checkpoint_blobs, checkpoint_migrations, checkpoint_writes, checkpoints
 from shared.db.schema.invocation_log_tables import invocation_log_hours
 from shared.db.schema.key_tables import api_keys
 from shared.db.schema.summary_tables import summaries
@@ -65,12 +65,9 @@ __all__ = [
     "budget_limits",
     "budget_settlements",
     "budgets",
-    "checkpoint_blobs",
-    "checkpoint_migrations",
-    "checkpoint_writes",
-    "checkpoints",
     "conversations",
     "councils",
+    "graph_tables",
     "invocation_log_hours",
     "metadata",
     "operator_entries",
