@@ -221,7 +221,12 @@ def _make_session() -> str:
     from shared.db.engine import database
 
     session_id = uuid4()
-    fields = {"title": "", "mode": "graph:panel", "agent_keys": list(AGENTS), "fan_out": "sequential"}
+    fields: dict[str, object] = {
+        "title": "",
+        "mode": "graph:panel",
+        "agent_keys": list(AGENTS),
+        "fan_out": "sequential",
+    }
     record_session(database(), TENANT, "bench", session_id, fields)
     return str(session_id)
 
