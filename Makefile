@@ -14,9 +14,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # Hashes are checked and nothing is resolved: the lock files are the whole truth.
 INSTALL := $(PIP) install --require-hashes --no-deps
+# LangGraph is an extra, with an environment of its own.
+GRAPHS := $(VENV)-graphs/bin
+GRAPHS_PIP := $(GRAPHS)/python -m pip --quiet --disable-pip-version-check --no-input install --no-deps
+GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py) tests/e2e/graphs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean
+.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean graphs graphs-setup
 .PHONY: diff compare github tag confirm console console-check
 .PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle stages synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
@@ -57,7 +61,7 @@ console-check: $(VENV)/infra.ok
 	@$(BIN)/python -m infra_cdk.console --check
 
 bundle: $(VENV)/infra.ok ## Lay out what goes to Lambda, for arm64, in build/lambda.
-	@$(BIN)/python -m infra_cdk.bundle --out $(BUILD) --python "$(PYTHON313)" $(BUNDLE)
+	@$(BIN)/python -m infra_cdk.bundle --out $(BUILD) --python "$(PYTHON313)" --stages "$(STAGE)" $(BUNDLE)
 
 synth: bundle ## Write the templates of STAGE, checked by cdk-nag, to cdk.out/. Needs no account.
 	@$(BIN)/python -m infra_cdk.app $(STAGE) --build $(BUILD)
@@ -125,6 +129,11 @@ smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=... T
 	@test -n "$(URL)" -a -n "$(TOKEN)" -a -n "$(TENANT)" || { echo "Say where, who and whose: make smoke URL=https://... TOKEN=... TENANT=..."; exit 2; }
 	@PANTHEON_SMOKE_URL="$(URL)" PANTHEON_SMOKE_TOKEN="$(TOKEN)" PANTHEON_SMOKE_TENANT="$(TENANT)" PANTHEON_SMOKE_COMMIT="$(COMMIT)" $(BIN)/python -m pytest -q tests/smoke/deployed.py
 
+graphs: $(VENV)-graphs/test.ok ## Run the tests of graphs, in an environment with LangGraph.
+	@$(GRAPHS)/python -m pytest -q $(GRAPHS_TESTS)
+
+graphs-setup: $(VENV)-graphs/run.ok ## Install LangGraph, by which `make run` runs graphs: docs/graphs.md.
+
 faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.
 	@$(BIN)/python -m tests.faults --write
 
@@ -150,9 +159,10 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 	@$(BIN)/python -m bench.wire
 
 PEERS := $(patsubst bench/peers/%.txt,build/peers/%/ok,$(wildcard bench/peers/*.txt))
-bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok ## Measure the same turn by what people would use instead; writes docs/performance.md.
+bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run.ok ## Measure the same turn by what people would use instead; writes docs/performance.md.
 	@$(BIN)/python -m bench.peers
 	@$(BIN)/python -m bench.peers.gateways
+	@$(GRAPHS)/python -m bench.peers.graphs
 
 CLIENTS := build/clients/openai/ok build/clients/langchain/ok build/clients/litellm/ok build/clients/node/ok
 clients: $(VENV)/infra.ok $(CLIENTS) ## Try /v1 with what speaks OpenAI's API: SDKs, LangChain, the AI SDK, the LiteLLM proxy.
@@ -179,7 +189,7 @@ lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files
 	@$(BIN)/python -m local.lock
 
 clean: ## Remove what set-up made; the data directory stays.
-	rm -rf $(VENV) $(VENV)-checkov build cdk.out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-checkov $(VENV)-graphs build cdk.out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Pantheon needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'
@@ -199,6 +209,20 @@ $(VENV)/run.ok: functions/requirements.txt local/requirements.txt local/model.tx
 $(VENV)/test.ok: $(VENV)/run.ok tests/requirements.txt
 	@echo "Installing the test tools ..."
 	@$(INSTALL) -r tests/requirements.txt
+	@touch $@
+
+# The lock file of graphs has what goes to Lambda, too.
+$(VENV)-graphs/run.ok: functions/graphs/requirements.txt local/requirements.txt pyproject.toml
+	@echo "Installing LangGraph, and what runs graphs on this machine ..."
+	@$(PYTHON) -m venv $(VENV)-graphs
+	@$(GRAPHS_PIP) --require-hashes -r functions/graphs/requirements.txt
+	@$(GRAPHS_PIP) --require-hashes -r local/requirements.txt
+	@$(GRAPHS_PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)-graphs/test.ok: $(VENV)-graphs/run.ok tests/requirements.txt
+	@echo "Installing the test tools beside LangGraph ..."
+	@$(GRAPHS_PIP) --require-hashes -r tests/requirements.txt
 	@touch $@
 
 $(VENV)/fuzz.ok: tests/fuzz.txt $(VENV)/test.ok

@@ -56,6 +56,7 @@ class Alarms(Construct):
         functions: Mapping[str, Function],
         database: Database,
         queue: Queue,
+        graphs_queue: Queue | None,
         models: Sequence[str],
         notifications: Notifications,
         released: Sequence[cloudwatch.IAlarm],
@@ -63,7 +64,7 @@ class Alarms(Construct):
         super().__init__(scope, id)
         self._stage = stage
         self._metrics = Metrics(stage.deployment)
-        self._pages(queue, notifications.page)
+        self._pages(queue, graphs_queue, notifications.page)
         self._cost(notifications.page, notifications.ticket)
         self._tickets(notifications.ticket)
         self._scheduled(notifications.ticket)
@@ -74,12 +75,14 @@ class Alarms(Construct):
             self._alarm("PinnedSessions", pinned, most, notifications.ticket)
         self._canary(released, notifications.ticket)
 
-    def _pages(self, queue: Queue, page: sns.Topic) -> None:
+    def _pages(self, queue: Queue, graphs_queue: Queue | None, page: sns.Topic) -> None:
         one = self._metrics.one
         self._alarm("BrokenInvariant", one(Metric.BROKEN_INVARIANTS, "Maximum", MINUTE), 1, page)
         self._alarm("UnjournaledCall", one(Metric.UNJOURNALED_CALLS, "Maximum", FIVE_MINUTES), 1, page)
-        dead = queue.dead.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
-        self._alarm("DeadLetter", dead, 1, page)
+        for number, one_queue in (("", queue), ("Graphs", graphs_queue)):
+            if one_queue is not None:
+                dead = one_queue.dead.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
+                self._alarm("DeadLetter", dead, 1, page, number=number)
         silent = rhythm.silence(SWEEPER)
         self._alarm(
             "OldestActiveTurn",

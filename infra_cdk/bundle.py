@@ -15,12 +15,14 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from infra_cdk.assets import CORE, FUNCTIONS, LOOP, TASK, Assets
 from infra_cdk.authorities import UnreviewedAuthorities, keep
-from infra_cdk.entries import API, DEPENDENCIES, ENTRIES, VERIFICATION, Entry
+from infra_cdk.entries import API, DEPENDENCIES, ENTRIES, LANGGRAPH, VERIFICATION, WITH_GRAPHS, Entry
+from infra_cdk.stages_file import chosen
 from shared.commit import COMMIT_FILE, checked_out
 from shared.errors import ConfigurationError
 
@@ -30,6 +32,11 @@ PYTHON: Final = "3.13"
 PLATFORM: Final = "{machine}-manylinux_2_28"
 # What a function and its two layers may take together, unpacked. Lambda's own limit is 250.
 LIMIT_MB: Final = 80
+# The same of the function for graphs. The rest of Lambda's limit is for the user's package.
+GRAPHS_LIMIT_MB: Final = 120
+# The lock file of a layer.
+_LOCKS: Final = {LANGGRAPH: "functions/graphs/requirements.txt"}
+_LOCK: Final = "functions/requirements.txt"
 # The distributions that a layer leaves out, because no function with that layer imports them.
 _LEFT_OUT: Final = {
     DEPENDENCIES: ("cffi", "cryptography", "pycparser", "pyjwt"),
@@ -45,6 +52,10 @@ _LEFT_OUT: Final = {
         "sqlalchemy",
         "starlette",
     ),
+    LANGGRAPH: (
+        *("alembic", "awslambdaric", "cffi", "cryptography", "fastapi", "mako", "mangum", "markupsafe", "pycparser"),
+        *("pyjwt", "simplejson", "snapshot_restore_py", "sqlalchemy", "starlette"),
+    ),
 }
 # Parts of distributions that nothing here imports: another framework for HTTP, and other databases. A layer may lack the
 # distribution itself.
@@ -54,7 +65,7 @@ _UNUSED_PARTS: Final = (
     "sqlalchemy/dialects/mysql",
     "sqlalchemy/dialects/oracle",
 )
-_IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako")
+_IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako", "requirements.txt")
 CONSOLE: Final = "functions/api/console"
 _UV: Final = Path(sys.executable).with_name("uv")
 # The services whose clients are made here. boto3 brings descriptions of four hundred.
@@ -64,43 +75,47 @@ _LAYER: Final = "/opt"
 _EXECUTABLE: Final = 0o755
 
 
-def bundle(out: Path, machine: str, authorities: Path | None, python: str | None) -> Assets:
+def bundle(
+    out: Path, machine: str, authorities: Path | None, python: str | None, *, with_graphs: bool = False
+) -> Assets:
     """Write the bundle to `out`, which is emptied first.
 
     `authorities` is a file of the certificates that RDS signs with, without which the owner cannot connect. `python`
     is an interpreter of the version that Lambda runs, which compiles; without it Lambda does, at every start.
+    `with_graphs` adds the function for graphs and its layer.
 
     Raises: UnreviewedAuthorities, if the file's certificates of a stage's Region are not the reviewed ones."""
     certificates = None if authorities is None else keep(authorities)
     if out.exists():
         shutil.rmtree(out)
-    assets = Assets.of(out)
-    for name, folder in assets.libraries.items():
-        _install(folder / "python", machine, _LEFT_OUT[name])
+    assets, entries = Assets.of(out), WITH_GRAPHS if with_graphs else ENTRIES
+    libraries = {name: assets.libraries[name] for name in {entry.libraries: None for entry in entries}}
+    for name, folder in libraries.items():
+        _install(folder / "python", machine, _LEFT_OUT[name], _LOCKS.get(name, _LOCK))
     for package in ("shared", "migrations"):
         shutil.copytree(ROOT / package, assets.core / "python" / package, ignore=_IGNORED)
     for statement in ("NOTICE", "functions/sbom.cdx.json"):
         shutil.copy(ROOT / statement, assets.core)
     if certificates is not None:
         (assets.core / "rds-ca.pem").write_text(certificates)
-    for entry in ENTRIES:
+    for entry in entries:
         _copy_function(entry, assets.function(entry.name))
     # In the one function that tells it. In a layer, each commit would make a new version of every function.
     if (commit := checked_out(ROOT)) is not None:
         (assets.function(API.name) / "functions" / API.name / COMMIT_FILE).write_text(f"{commit}\n")
     if python is not None:
-        for folder in (*assets.libraries.values(), assets.core):
+        for folder in (*libraries.values(), assets.core):
             _compile(python, folder, _LAYER)
-        for entry in ENTRIES:
+        for entry in entries:
             _compile(python, assets.function(entry.name), TASK)
     return assets
 
 
-def _install(target: Path, machine: str, left_out: Iterable[str]) -> None:
+def _install(target: Path, machine: str, left_out: Iterable[str], lock: str) -> None:
     command: list[str | Path] = [_UV, "pip", "install", "--quiet", "--target", target, "--require-hashes", "--no-deps"]
     command += ["--only-binary", ":all:", "--python-version", PYTHON]
     command += ["--python-platform", PLATFORM.format(machine=machine)]
-    subprocess.run([*command, "-r", ROOT / "functions" / "requirements.txt"], check=True)
+    subprocess.run([*command, "-r", ROOT / lock], check=True)
     # Programs of a development machine, with its paths in them.
     shutil.rmtree(target / "bin", ignore_errors=True)
     (target / ".lock").unlink(missing_ok=True)
@@ -178,17 +193,25 @@ def megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def report(out: Path) -> float:
-    """Print sizes and hashes. Returns what the largest function and its layers take together, in MB."""
+def report(out: Path) -> bool:
+    """Print sizes and hashes. Returns whether each function and its layers are within its limit."""
     sizes = {}
-    for folder in (*(out / name for name in _LEFT_OUT), out / CORE, *sorted((out / FUNCTIONS).iterdir())):
+    layers = [out / name for name in _LEFT_OUT if (out / name).exists()]
+    for folder in (*layers, out / CORE, *sorted((out / FUNCTIONS).iterdir())):
         name = str(folder.relative_to(out))
         sizes[name] = megabytes(folder)
         print(f"  {name:<22} {sizes[name]:6.2f} MB  {digest(folder)[:16]}")
-    core = sizes[CORE]
-    largest = max(core + sizes[entry.libraries] + sizes[f"{FUNCTIONS}/{entry.name}"] for entry in ENTRIES)
+    whole = {
+        entry: sizes[CORE] + sizes[entry.libraries] + sizes[f"{FUNCTIONS}/{entry.name}"]
+        for entry in WITH_GRAPHS
+        if f"{FUNCTIONS}/{entry.name}" in sizes
+    }
+    largest = max(size for entry, size in whole.items() if not entry.runs_graphs)
     print(f"  the largest function and its layers: {largest:.1f} MB of {LIMIT_MB}")
-    return largest
+    of_graphs = max((size for entry, size in whole.items() if entry.runs_graphs), default=0.0)
+    if of_graphs:
+        print(f"  the function for graphs and its layers: {of_graphs:.1f} MB of {GRAPHS_LIMIT_MB}")
+    return largest <= LIMIT_MB and of_graphs <= GRAPHS_LIMIT_MB
 
 
 def main() -> int:
@@ -198,6 +221,7 @@ def main() -> int:
     parser.add_argument("--python", default=f"python{PYTHON}", help=f"what compiles (python{PYTHON})")
     parser.add_argument("--authorities", type=Path, help="RDS's certificates, which a deployment needs")
     parser.add_argument("--verify", action="store_true", help="do it twice, and fail where the bytes differ")
+    parser.add_argument("--stages", default="", help="names of stages: LangGraph is added if one of them has graphs")
     parser.add_argument("--deploy", action="store_true", help="refuse what would not do on AWS")
     given = parser.parse_args()
     python = given.python if is_lambdas(given.python) else None
@@ -206,18 +230,20 @@ def main() -> int:
     if given.deploy and python is None:
         parser.error(f"a deployment is compiled, and {given.python} is no Python {PYTHON}")
     try:
-        bundle(given.out, given.machine, given.authorities, python)
+        with_graphs = any(stage.graphs for stage in chosen(given.stages.split()))
+        make = partial(bundle, given.out, given.machine, given.authorities, python, with_graphs=with_graphs)
+        make()
     except (ConfigurationError, UnreviewedAuthorities) as error:
         print(error, file=sys.stderr)
         return 1
     if given.verify:
         first = digest(given.out)
-        bundle(given.out, given.machine, given.authorities, python)
+        make()
         if digest(given.out) != first:
             print("Two bundles of the same sources differ.", file=sys.stderr)
             return 1
-    if report(given.out) > LIMIT_MB:
-        print(f"This is more than {LIMIT_MB} MB.", file=sys.stderr)
+    if not report(given.out):
+        print("A function and its layers are larger than their limit.", file=sys.stderr)
         return 1
     if python is None:
         print(f"  not compiled: {given.python} is no Python {PYTHON}")

@@ -22,8 +22,8 @@ HIDDEN_SECONDS: Final = LONGEST_SECONDS + 60
 
 
 _RATE: Final = re.compile(r"rate\(([1-9][0-9]*) (minutes?|hours?)\)")
-# Layers of libraries: one with frameworks and SQLAlchemy, one with what verifies tokens.
-DEPENDENCIES, VERIFICATION = "dependencies", "verification"
+# Layers of libraries: one with frameworks and SQLAlchemy, one with what verifies tokens, one with LangGraph.
+DEPENDENCIES, VERIFICATION, LANGGRAPH = "dependencies", "verification", "langgraph"
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class Entry:
     """A function. `name` is the package under `functions`. It connects to the database as `role`, if it has one.
 
     `serves`: it answers HTTP. `streams`: it streams its answers, so it runs the loop of functions/runtime.py. `sends`:
-    it writes to the queue. `asks`: it calls models. `reads_catalog`: it knows the models. `reads_log`: it reads the
-    provider's log. `reads_budgets`: it holds against budgets, settles or shows them. `reads_keys` and `writes_keys`: it
-    reads or writes the issuer's keys. `schedule` is how often it is invoked. `in_network`: it runs in the network, from
-    which only those that ask reach the internet, if the stage lets them. `snap_start` is worth its price where somebody
-    waits."""
+    it writes to the queue. `names_graphs`: it knows the names of graphs. `sends_graphs`: it writes to their queue.
+    `runs_graphs`: it has LangGraph and the graphs. `asks`: it calls models. `reads_catalog`: it knows the models.
+    `reads_log`: it reads the provider's log. `reads_budgets`: it holds against budgets, settles or shows them.
+    `reads_keys` and `writes_keys`: it reads or writes the issuer's keys. `schedule` is how often it is invoked.
+    `in_network`: it runs in the network, from which only those that ask reach the internet, if the stage lets them.
+    `snap_start` is worth its price where somebody waits."""
 
     name: str
     role: Role | None
@@ -43,6 +44,9 @@ class Entry:
     serves: bool = False
     streams: bool = False
     sends: bool = False
+    names_graphs: bool = False
+    sends_graphs: bool = False
+    runs_graphs: bool = False
     asks: bool = False
     reads_catalog: bool = False
     reads_log: bool = False
@@ -60,6 +64,8 @@ class Entry:
     @property
     def libraries(self) -> str:
         """The layer of libraries that it runs with."""
+        if self.runs_graphs:
+            return LANGGRAPH
         return VERIFICATION if self.reads_keys or self.writes_keys else DEPENDENCIES
 
     @property
@@ -79,7 +85,9 @@ class Entry:
 
 
 ADMIN: Final = Entry("admin", Role.OPERATOR, HTTP_SECONDS, serves=True, reads_budgets=True, snap_start=False)
-API: Final = Entry("api", Role.APP, HTTP_SECONDS, serves=True, reads_catalog=True, reads_budgets=True)
+API: Final = Entry(
+    "api", Role.APP, HTTP_SECONDS, serves=True, names_graphs=True, reads_catalog=True, reads_budgets=True
+)
 TURNS: Final = Entry(
     "turns",
     Role.APP,
@@ -87,15 +95,39 @@ TURNS: Final = Entry(
     serves=True,
     streams=True,
     sends=True,
+    names_graphs=True,
+    sends_graphs=True,
     asks=True,
     reads_catalog=True,
     reads_budgets=True,
 )
 AUTHORIZER: Final = Entry("authorizer", Role.AUTH, 10, reads_keys=True)
 WORKER: Final = Entry(
-    "worker", Role.APP, LONGEST_SECONDS, sends=True, asks=True, reads_catalog=True, reads_budgets=True
+    "worker",
+    Role.APP,
+    LONGEST_SECONDS,
+    sends=True,
+    names_graphs=True,
+    asks=True,
+    reads_catalog=True,
+    reads_budgets=True,
 )
-SWEEPER: Final = Entry("sweeper", Role.OPS, 55, sends=True, schedule="rate(1 minute)", snap_start=False)
+# Only a stage with graphs has it. A snapshot would be too expensive for a function that nobody waits for.
+GRAPHS: Final = Entry(
+    "graphs",
+    Role.APP,
+    LONGEST_SECONDS,
+    names_graphs=True,
+    sends_graphs=True,
+    runs_graphs=True,
+    asks=True,
+    reads_catalog=True,
+    reads_budgets=True,
+    snap_start=False,
+)
+SWEEPER: Final = Entry(
+    "sweeper", Role.OPS, 55, sends=True, sends_graphs=True, schedule="rate(1 minute)", snap_start=False
+)
 RECONCILER: Final = Entry(
     "reconciler",
     Role.OPS,
@@ -114,6 +146,8 @@ MIGRATE: Final = Entry("migrate", None, LONGEST_SECONDS, snap_start=False)
 # What serves a release, and so is shifted to it. The migration runs before.
 RELEASED: Final = (ADMIN, API, TURNS, AUTHORIZER, WORKER, SWEEPER, RECONCILER, JWKS)
 ENTRIES: Final = (*RELEASED, MIGRATE)
+# The same of a stage with graphs.
+WITH_GRAPHS: Final = (*ENTRIES, GRAPHS)
 SCHEDULED: Final = tuple(entry for entry in ENTRIES if entry.schedule is not None)
 # These answer or go on after an error, so they count their failures themselves. The others raise, and Lambda counts.
-COUNTING: Final = tuple(entry for entry in RELEASED if entry not in (AUTHORIZER, JWKS))
+COUNTING: Final = (*(entry for entry in RELEASED if entry not in (AUTHORIZER, JWKS)), GRAPHS)

@@ -44,7 +44,7 @@ REASONS: Final = (
     ),
     Reason(
         f"{_WILDCARD}arn:<AWS::Partition>:bedrock:*::foundation-model/{_MODEL}]",
-        r"pantheon-[a-z0-9]+/(Turns|Worker)/Role/DefaultPolicy/Resource",
+        r"pantheon-[a-z0-9]+/(Turns|Worker|Graphs)/Role/DefaultPolicy/Resource",
         "Bedrock chooses the Region for a profile's call. The right holds for calls through that profile alone.",
     ),
     Reason(
@@ -115,12 +115,12 @@ REASONS: Final = (
     ),
     Reason(
         "Serverless::Serverless-LambdaEventSourceMappingDestination",
-        r"pantheon-[a-z0-9]+/Worker/Alias/SqsEventSource:\w+/Resource",
+        r"pantheon-[a-z0-9]+/(Worker|Graphs)/Alias/SqsEventSource:\w+/Resource",
         "It is for streams. A queue's failed messages go to its dead-letter queue.",
     ),
     Reason(
         "Serverless::Serverless-SQSRedrivePolicy",
-        r"pantheon-[a-z0-9]+/Queue/Dead/Resource",
+        r"pantheon-[a-z0-9]+/(Graphs)?Queue/Dead/Resource",
         "It is the dead-letter queue.",
     ),
     Reason(

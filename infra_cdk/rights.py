@@ -31,7 +31,7 @@ def services(entry: Entry, catalog: StageCatalog) -> set[Service]:
     """Return the services that a function calls."""
     needs = {
         Service.BEDROCK: entry.asks and bool(catalog.models),
-        Service.QUEUE: entry.sends,
+        Service.QUEUE: entry.sends or entry.runs_graphs,
         Service.SECRETS: entry is MIGRATE or (entry.asks and bool(catalog.secrets)),
         Service.STORAGE: entry.reads_keys or entry.writes_keys or (entry.reads_log and bool(catalog.models)),
     }
@@ -47,6 +47,7 @@ class Rights:
     queue: Queue
     issuer_keys: IssuerKeys
     catalog: StageCatalog
+    graphs_queue: Queue | None = None
 
     def grant(self, function: Function) -> None:
         """Give `function` what its entry says."""
@@ -60,6 +61,8 @@ class Rights:
             self.network.allow(_group(function), self.database.group, POSTGRES, "The database itself")
         if entry.sends:
             self._allow(function, Service.QUEUE, "sqs:SendMessage", self.queue.queue.queue_arn)
+        if entry.sends_graphs and self.graphs_queue is not None:
+            self._allow(function, Service.QUEUE, "sqs:SendMessage", self.graphs_queue.queue.queue_arn)
         if entry.asks:
             self._allow_models(function)
         if entry.reads_log and self.catalog.models:

@@ -17,6 +17,7 @@ from shared.settings import (
     BudgetSettings,
     CatalogSettings,
     Environment,
+    GraphSettings,
     HttpSettings,
     InvocationLogSettings,
     IssuerSettings,
@@ -35,11 +36,15 @@ Setting = int | float | str
 READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
-        "api": (StageSettings, HttpSettings, ConsoleSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
-        "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
+        "api": (
+            *(StageSettings, HttpSettings, ConsoleSettings, BudgetSettings, QuotaSettings, RosterSettings),
+            *(Settings, GraphSettings),
+        ),
+        "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings, GraphSettings),
         "authorizer": (StageSettings, AuthorizerSettings),
         "jwks": (StageSettings, IssuerSettings),
-        "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),
+        "worker": (StageSettings, BudgetSettings, Settings, QueueSettings, GraphSettings),
+        "graphs": (StageSettings, BudgetSettings, Settings, QueueSettings, GraphSettings),
         "sweeper": (StageSettings, OperationsSettings, QueueSettings),
         "reconciler": (StageSettings, BudgetSettings, OperationsSettings, CatalogSettings, InvocationLogSettings),
         "migrate": (MigrationSettings,),
@@ -53,7 +58,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
             for name in (
                 *("operator_role", "cors_origins", "tenant_claim", "roles_claim", "tenant_of_one", "catalog", "roster"),
                 *("turns_per_minute", "default_cap_usd", "platform_allowance_usd", "retention_days"),
-                *("implicit_session_days", "metrics"),
+                *("implicit_session_days", "metrics", "graphs"),
             )
         },
         "turn_max_usd": "turn_usd",
@@ -67,7 +72,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 MADE: Final = frozenset(
     (
         *("stage", "app_database_url", "ops_database_url", "operator_database_url", "auth_database_url"),
-        *("owner_database_url", "owner_secret_arn", "queue_url", "jwks_url", "invocation_log"),
+        *("owner_database_url", "owner_secret_arn", "queue_url", "graphs_queue_url", "jwks_url", "invocation_log"),
     )
 )
 # On AWS, the catalog names providers and secrets.

@@ -1,7 +1,6 @@
 """One stage of Pantheon. `infra_cdk/rights.py` has all rights of its functions."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from aws_cdk import CfnOutput, Environment, Fn, Stack, Tags
@@ -16,10 +15,11 @@ from infra_cdk.assets import WRAPPER, Assets
 from infra_cdk.cost_dashboard import CostDashboard
 from infra_cdk.database import Database
 from infra_cdk.endpoints import Service
-from infra_cdk.entries import ENTRIES, MIGRATE, RELEASED, Entry
+from infra_cdk.entries import ENTRIES, MIGRATE, Entry
 from infra_cdk.function import Function
 from infra_cdk.health_dashboard import HealthDashboard
 from infra_cdk.issuer_keys import IssuerKeys
+from infra_cdk.layers import layer
 from infra_cdk.logs import Logs
 from infra_cdk.migration import Migration
 from infra_cdk.network import Network
@@ -59,11 +59,14 @@ class PantheonStack(Stack):
         self.network = Network(self, "Network", stage=stage, services=self._services(), logs=logs)
         self.database = Database(self, "Database", network=self.network, stage=stage, logs=logs, key=key)
         self.queue = Queue(self, "Queue")
+        self.graphs_queue = Queue(self, "GraphsQueue") if stage.graphs else None
         self.issuer = self._issuer()
         self.issuer_keys = IssuerKeys(self, "IssuerKeys", protected=stage.protected)
         self.functions = self._functions(assets, logs)
-        released = [self.functions[entry.name] for entry in RELEASED]
-        granted = rights.Rights(self.network, self.database, self.queue, self.issuer_keys, self.catalog)
+        released = [self.functions[entry.name] for entry in stage.released]
+        granted = rights.Rights(
+            self.network, self.database, self.queue, self.issuer_keys, self.catalog, self.graphs_queue
+        )
         for function in self.functions.values():
             granted.grant(function)
         Migration(
@@ -76,6 +79,8 @@ class PantheonStack(Stack):
         )
         release = Release(self, "Release", functions=released, stage=stage)
         self.queue.feed(self.functions[entries.WORKER.name].alias, stage.worker_concurrency)
+        if self.graphs_queue is not None:
+            self.graphs_queue.feed(self.functions[entries.GRAPHS.name].alias, stage.graphs_concurrency)
         self.schedules = Schedules(self, "Schedules", released)
         # A stage that goes loses its clock first. A copy of the keys would fill the bucket again while it is emptied.
         self.schedules.node.add_dependency(self.issuer_keys)
@@ -125,36 +130,35 @@ class PantheonStack(Stack):
         return self._pool.issuer
 
     def _functions(self, assets: Assets, logs: Logs) -> dict[str, Function]:
-        libraries = {name: self._layer(name.title(), folder) for name, folder in assets.libraries.items()}
-        core, models = self._layer("Core", assets.core), self.catalog.layer(self)
+        names = {entry.libraries for entry in self.stage.entries}
+        libraries = {
+            name: layer(self, name.title(), folder) for name, folder in assets.libraries.items() if name in names
+        }
+        core, models = layer(self, "Core", assets.core), self.catalog.layer(self)
+        graphs = self.stage.graphs.layers(self) if self.stage.graphs else []
         return {
             entry.name: Function(
                 self,
                 entry=entry,
                 stage=self.stage,
                 code=lambda_.Code.from_asset(str(assets.function(entry.name))),
-                layers=[libraries[entry.libraries], core, *([models] if entry.reads_catalog else [])],
+                layers=[
+                    *(libraries[entry.libraries], core),
+                    *([models] if entry.reads_catalog else []),
+                    *(graphs if entry.runs_graphs else []),
+                ],
                 network=self.network,
                 environment=self._environment(entry),
                 logs=logs,
                 away=self._is_away(entry),
             )
-            for entry in ENTRIES
+            for entry in self.stage.entries
         }
 
     def _is_away(self, entry: Entry) -> bool:
         """Whether a function reaches the internet: for a provider, or for a service without a private endpoint."""
         called = rights.services(entry, self.catalog)
         return (entry.asks and self.stage.egress != "none") or self.network.leads_out(called)
-
-    def _layer(self, id: str, folder: Path) -> lambda_.LayerVersion:
-        return lambda_.LayerVersion(
-            self,
-            id,
-            code=lambda_.Code.from_asset(str(folder)),
-            compatible_architectures=[lambda_.Architecture.ARM_64],
-            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-        )
 
     def _environment(self, entry: Entry) -> Mapping[str, str]:
         """What a function reads of its environment, and nothing of what it does not."""
@@ -192,6 +196,8 @@ class PantheonStack(Stack):
         values |= {**self._identity(entry), **self._operations(entry)}
         if entry.sends:
             values |= {Env.QUEUE_URL: self.queue.queue.queue_url}
+        if self.stage.graphs and self.graphs_queue:
+            values |= self.stage.graphs.environment(entry, self.graphs_queue)
         if entry.reads_log and self.catalog.models:
             values |= {Env.INVOCATION_LOG: log_url(self)}
         return {str(name): value for name, value in values.items()}
@@ -236,6 +242,7 @@ class PantheonStack(Stack):
             functions=self.functions,
             database=self.database,
             queue=self.queue,
+            graphs_queue=self.graphs_queue,
             models=list(self.catalog.models),
             notifications=notifications,
             released=release.alarms,

@@ -13,7 +13,8 @@ from typing import Final, Literal, get_args
 
 from infra_cdk import settings
 from infra_cdk.console_client import ConsoleClient
-from infra_cdk.entries import PUBLISH_SECONDS, TURNS
+from infra_cdk.entries import ENTRIES, GRAPHS, PUBLISH_SECONDS, RELEASED, TURNS, WITH_GRAPHS, WORKER, Entry
+from infra_cdk.graphs import StageGraphs
 from infra_cdk.places import Awake, ExistingVpc, s3_prefix_list
 from infra_cdk.settings import Setting
 from infra_cdk.stage_checks import TURN_S, check_money, check_names, check_reserved, check_snapshot, check_turns
@@ -61,6 +62,7 @@ class Stage:
     dashboards.
     `awake` is when the database runs; without it, the database always runs.
     `settings` are variables of the functions (docs/limits.md) that have no field here.
+    `graphs` are the graphs of LangGraph that the stage runs; without them, nothing of LangGraph is deployed.
 
     `catalog` is the path of the file with the stage's models, from the root of the repository. `egress` is how
     functions that ask models reach providers on the internet. `nat` is one NAT gateway in each endpoint zone. `ipv6`
@@ -145,6 +147,7 @@ class Stage:
     dashboards: bool = True
     awake: Awake | None = None
     settings: Mapping[str, Setting] = field(default_factory=lambda: _DEFAULTS)
+    graphs: StageGraphs | None = None
 
     def __post_init__(self) -> None:
         check_names(self.name, self.copy_name, self.account)
@@ -173,9 +176,13 @@ class Stage:
             turn_usd=self.turn_usd,
             turns_per_minute=self.turns_per_minute,
         )
+        at_once = {WORKER.name: self.worker_concurrency}
+        if self.graphs:
+            self.graphs.check(self.name)
+            at_once |= {GRAPHS.name: self.graphs_concurrency}
         if self.reserved:
-            check_reserved(self.name, self.reserved, self.worker_concurrency, self.shared_connections)
-        others = self.worker_concurrency + self.open_burst
+            check_reserved(self.name, self.entries, self.reserved, at_once, self.shared_connections)
+        others = sum(at_once.values()) + self.open_burst
         check_turns(self.name, self.turns_at_once, others, self.shared_connections)
 
     def _check_places(self) -> None:
@@ -223,6 +230,21 @@ class Stage:
         """How many workers run at once: a quarter of the connections. The others are for those who wait for an answer,
         because a posted turn runs in the function that answers."""
         return max(_FEWEST, min(_MOST, (self.connections - _SET_ASIDE) // 4))
+
+    @property
+    def graphs_concurrency(self) -> int:
+        """How many turns of graphs run at once: an eighth of the connections."""
+        return max(_FEWEST, min(_MOST, (self.connections - _SET_ASIDE) // 8))
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All functions of the stage."""
+        return WITH_GRAPHS if self.graphs else ENTRIES
+
+    @property
+    def released(self) -> tuple[Entry, ...]:
+        """The functions that a release is shifted to."""
+        return (*RELEASED, GRAPHS) if self.graphs else RELEASED
 
     @property
     def turns_at_once(self) -> int:

@@ -19,6 +19,7 @@ from aws_cdk import aws_lambda as lambda_
 
 from infra_cdk.bedrock_models import BedrockModel
 from infra_cdk.endpoints import HTTPS
+from infra_cdk.layers import layer
 from infra_cdk.stages import Stage
 from shared.catalog import Catalog, Provider
 from shared.catalog.file import read_catalog
@@ -71,14 +72,7 @@ class StageCatalog:
             shutil.copyfile(self.file, Path(folder) / _NAME)
             if self.roster is not None:
                 shutil.copyfile(self.roster, Path(folder) / _ROSTER_NAME)
-            return lambda_.LayerVersion(
-                stack,
-                "Catalog",
-                # The CDK copies the folder at once.
-                code=lambda_.Code.from_asset(folder),
-                compatible_architectures=[lambda_.Architecture.ARM_64],
-                compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-            )
+            return layer(stack, "Catalog", Path(folder))
 
 
 def read(stage: Stage) -> StageCatalog:
@@ -103,7 +97,7 @@ def read(stage: Stage) -> StageCatalog:
     ports = {urlsplit(each.base_url or "").port or HTTPS for each in away}
     roster = None if stage.roster is None else ROOT / stage.roster
     if roster is not None:
-        read_roster(roster, known)
+        read_roster(roster, known, stage.graphs.names if stage.graphs else ())
     return StageCatalog(file, known, models, tuple(dict.fromkeys(secrets)), tuple(sorted(ports)), roster)
 
 

@@ -1,11 +1,11 @@
 """Check that the limits of a stage fit each other, its account and its database."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
-from infra_cdk.entries import ENTRIES, WORKER
+from infra_cdk.entries import Entry
 
 # An account runs so many invocations at the same time by default. Lambda refuses to reserve its last hundred.
 ACCOUNT_CONCURRENCY: Final = 1000
@@ -74,15 +74,18 @@ def check_turns(stage: str, turns: int, others: int, connections: int) -> None:
         )
 
 
-def check_reserved(stage: str, reserved: Mapping[str, int], workers: int, connections: int) -> None:
+def check_reserved(
+    stage: str, functions: Sequence[Entry], reserved: Mapping[str, int], queued: Mapping[str, int], connections: int
+) -> None:
     """Raise ValueError unless account and database can serve all reserved invocations at the same time.
 
     Args:
+        functions: those of the stage.
         reserved: invocations by function.
-        workers: invocations of the worker that the queue starts at once, reserved or not.
+        queued: invocations by function that a queue starts at once, reserved or not.
         connections: the database's connections for functions. An invocation opens one.
     """
-    entries = {entry.name: entry for entry in ENTRIES}
+    entries = {entry.name: entry for entry in functions}
     if unknown := set(reserved) - set(entries):
         raise ValueError(f"Stage {stage} reserves concurrency of unknown functions: {sorted(unknown)}.")
     if (total := sum(reserved.values())) > ACCOUNT_CONCURRENCY - UNRESERVED:
@@ -90,14 +93,15 @@ def check_reserved(stage: str, reserved: Mapping[str, int], workers: int, connec
             f"Stage {stage} reserves {total} of the account's {ACCOUNT_CONCURRENCY} invocations; "
             f"{UNRESERVED} must stay unreserved."
         )
-    at_once = {WORKER.name: workers, **reserved}
+    at_once = {**queued, **reserved}
     if (connected := sum(number for name, number in at_once.items() if entries[name].role is not None)) > connections:
         raise ValueError(
             f"Stage {stage} runs {connected} invocations at once that use the database, which has "
             f"{connections} connections for them."
         )
-    if at_once[WORKER.name] < workers:
-        raise ValueError(f"Stage {stage} runs {workers} workers at once and must reserve as many.")
+    for name, number in queued.items():
+        if at_once[name] < number:
+            raise ValueError(f"Stage {stage} runs {number} invocations of {name} at once and must reserve as many.")
 
 
 def check_snapshot(stage: str, prefix: str, snapshot: str | None) -> None:

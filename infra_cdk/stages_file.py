@@ -22,6 +22,7 @@ from typing import Any, Final, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from infra_cdk.console_client import ConsoleClient
+from infra_cdk.graphs import StageGraphs
 from infra_cdk.places import Awake, ExistingVpc
 from infra_cdk.stage import Stage
 from infra_cdk.stages import STAGES
@@ -33,10 +34,10 @@ _KIND: Final = "kind"
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
 _MESSAGES: Final = {"missing": "is missing", "extra_forbidden": "is not known"}
 # A fault's path also has the types of a union.
-_TYPES: Final = ("ExistingVpc", "Awake", "ConsoleClient", "int", "float", "str", "bool")
+_TYPES: Final = ("ExistingVpc", "Awake", "ConsoleClient", "StageGraphs", "int", "float", "str", "bool")
 # The fields of a stage that are tables of the file.
 _PARTS: Final[Mapping[str, type[Any]]] = MappingProxyType(
-    {"vpc": ExistingVpc, "awake": Awake, "console_client": ConsoleClient}
+    {"vpc": ExistingVpc, "awake": Awake, "console_client": ConsoleClient, "graphs": StageGraphs}
 )
 
 

@@ -33,6 +33,10 @@ _COUNTS: Final = """
            count(*) FILTER (WHERE status IN ('accepted', 'running')) AS active,
            (SELECT count(*) FROM public.llm_calls) AS calls, (SELECT count(*) FROM public.usage_ledger) AS entries
     FROM public.turns"""
+_STATE: Final = """
+    SELECT bool_and(coalesce(has_any_column_privilege(%(role)s, to_regclass('public.' || name), 'SELECT'), false))
+        AS is_stored
+    FROM unnest(ARRAY['checkpoints', 'checkpoint_blobs', 'checkpoint_migrations']) AS name"""
 _COUNTED: Final = "sessions {sessions}, turns {turns} (active {active}), calls {calls}, ledger entries {entries}"
 
 
@@ -59,8 +63,9 @@ def examine(environ: Mapping[str, str], say: Say) -> bool:
                 say(f"BROKEN  encoding {encoding}; texts of some scripts cannot be stored")
             (counts,) = connection.execute(_COUNTS).fetchall()
             say(_COUNTED.format(**counts))
+            remembers = not environ.get(Env.GRAPHS) or _keeps_state(connection, say)
             holding = [_holds(connection, name, say) for name in INVARIANTS]
-            return closed and encoding == "UTF8" and all(holding)
+            return closed and encoding == "UTF8" and remembers and all(holding)
     except psycopg.Error as error:
         raise DoctorError(f"The database does not answer: {_first_line(error)}") from error
 
@@ -109,8 +114,22 @@ def _is_of_this_release(connection: Connection, say: Say) -> bool:
     return False
 
 
+def _keeps_state(connection: Connection, say: Say) -> bool:
+    """Whether the functions can store the state of graphs."""
+    (found,) = connection.execute(_STATE, {"role": Role.APP}).fetchall()
+    kept = bool(found["is_stored"])
+    say("ok      checkpointer postgres" if kept else "BROKEN  checkpointer memory; graphs forget their state")
+    return kept
+
+
 def _holds(connection: Connection, name: str, say: Say) -> bool:
-    rows = connection.execute(first_rows(INVARIANTS[name], str(_SHOWN + 1)).encode()).fetchall()
+    try:
+        # Within a savepoint, so that the others are looked at, too.
+        with connection.transaction():
+            rows = connection.execute(first_rows(INVARIANTS[name], str(_SHOWN + 1)).encode()).fetchall()
+    except psycopg.errors.UndefinedTable:
+        say(f"BROKEN  {name}; it cannot be checked, because a table is missing")
+        return False
     say(f"{'BROKEN' if rows else 'ok':<8}{name}")
     for row in rows[:_SHOWN]:
         say("          " + ", ".join(f"{column} {value}" for column, value in row.items()))

@@ -17,6 +17,7 @@ from shared.catalog import Catalog, build
 from shared.catalog.chosen import overruled
 from shared.domain.origins import origin_pattern
 from shared.errors import ConfigurationError
+from shared.graph_names import parse_graphs
 from shared.llm.providers import connect
 from shared.names import Env, LocalEnv
 from shared.roster.file import RosterFile, read_template
@@ -56,6 +57,7 @@ class Environment:
         ignored: Variables that have no effect beside PANTHEON_CATALOG.
         catalog: The models. A local provider has no address if its model must be started.
         roster: What a new tenant starts with, if the user names a file.
+        graphs: The `module:attribute` of each graph of mode `graph:<name>`, by name.
         functions: The user's environment and our defaults. Each function gets only its part.
         authorizer: The settings that only the authorizer gets, without its database.
         claim_names: How local tokens name their claims.
@@ -68,6 +70,7 @@ class Environment:
     database_url: str | None
     catalog: Catalog
     roster: RosterFile | None
+    graphs: Mapping[str, str]
     ignored: tuple[str, ...]
     functions: Mapping[str, str]
     authorizer: Mapping[str, str]
@@ -123,6 +126,7 @@ def read(environ: Mapping[str, str]) -> Environment:
         database_url=given.get(LocalEnv.DATABASE_URL),
         catalog=catalog,
         roster=None if roster is None else read_template(roster, catalog),
+        graphs=parse_graphs(functions.get(Env.GRAPHS, "")),
         ignored=tuple(ignored),
         functions=functions,
         authorizer=authorizer,

@@ -1,5 +1,5 @@
-"""What a queue, its event source and a schedule are on AWS: turns that nobody runs reach the worker as SQS events, and
-the sweeper is woken every minute.
+"""What queues, their event sources and a schedule are on AWS: turns that nobody runs reach the worker or the function
+for graphs as SQS events, and the sweeper is woken every minute.
 
 The turn's row is its own outbox, so this reads no queue. It looks for turns that were handed over, or whose lease ran
 out with the process that held it, and delivers each to the worker once at a time, as a real SQS event. A tenant gets at
@@ -19,9 +19,11 @@ import psycopg
 
 from local.gateway.pool import Function, Pool
 from shared.domain.message import TurnMessage
+from shared.graph_names import is_graph
 
 # Lambda's longest timeout, and so a worker's.
 WORKER = Function("worker", "functions.worker.handler:handler", 900.0)
+GRAPHS = Function("graphs", "functions.graphs.handler:handler", 900.0)
 SWEEPER = Function("sweeper", "functions.sweeper.handler:handler", 60.0)
 SWEEP_EVERY_S = 60.0
 POLL_S = 0.3
@@ -31,8 +33,8 @@ _LONGEST_PAUSE_S = 60.0
 # Each tenant's oldest turn, then each tenant's second. Turns that wait for a provider are left out, because SQS
 # delivers them later (DelaySeconds). Above 30 s no turn waits: it asks the fallback alias.
 _DUE = """
-    SELECT id, tenant_id FROM (
-        SELECT id, tenant_id, dispatch_after,
+    SELECT id, tenant_id, mode FROM (
+        SELECT id, tenant_id, mode, dispatch_after,
                row_number() OVER (PARTITION BY tenant_id ORDER BY dispatch_after) AS place
         FROM public.turns
         WHERE status IN ('accepted', 'running') AND (status = 'accepted' OR lease_expires_at < clock_timestamp())
@@ -49,11 +51,13 @@ logger = logging.getLogger(__name__)
 
 
 class EventSource:
-    """Feeds the pool's worker from the database at `url`, as the role for operations, and wakes its sweeper."""
+    """Feeds the pool's worker from the database at `url`, as the role for operations, and wakes its sweeper. If the
+    pool `has_graphs`, it feeds the function for graphs, too."""
 
-    def __init__(self, pool: Pool, url: str) -> None:
+    def __init__(self, pool: Pool, url: str, *, has_graphs: bool = False) -> None:
         self._pool = pool
         self._url = url
+        self._has_graphs = has_graphs
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
         # By tenant: how many of its turns are in flight.
         self._of_tenant: Counter[str] = Counter()
@@ -91,18 +95,22 @@ class EventSource:
         workers = self._pool.max_workers
         while due and len(self._in_flight) < workers:
             # The first of those whose tenant has the fewest in flight.
-            turn_id, tenant_id = turn = min(due, key=lambda turn: self._of_tenant[turn[1]])
+            turn_id, tenant_id, mode = turn = min(due, key=lambda turn: self._of_tenant[turn[1]])
             if self._of_tenant[tenant_id] >= max(1, workers // 2):
                 break
             due.remove(turn)
             self._of_tenant[tenant_id] += 1
-            self._in_flight[turn_id] = asyncio.create_task(self._invoke(turn_id, tenant_id))
+            self._in_flight[turn_id] = asyncio.create_task(
+                self._invoke(TurnMessage(turn_id, tenant_id, is_graph(mode)))
+            )
 
-    async def _invoke(self, turn_id: UUID, tenant_id: str) -> None:
+    async def _invoke(self, message: TurnMessage) -> None:
+        turn_id, tenant_id = message.turn_id, message.tenant_id
         failures = self._failures.get(turn_id, (0, 0.0))[0] + 1
-        message = TurnMessage(turn_id, tenant_id)
+        # Without graphs, the worker ends turns that are left of them.
+        function = GRAPHS if message.is_graph and self._has_graphs else WORKER
         try:
-            result = await self._pool.invoke(WORKER.name, build_sqs_event(message, receive_count=failures))
+            result = await self._pool.invoke(function.name, build_sqs_event(message, receive_count=failures))
             if result.status == "succeeded" and not result.payload["batchItemFailures"]:
                 self._failures.pop(turn_id, None)
                 return
@@ -114,7 +122,7 @@ class EventSource:
 
 
 def build_sqs_event(message: TurnMessage, *, receive_count: int) -> Mapping[str, Any]:
-    """The event by which SQS invokes the worker for one turn."""
+    """The event by which SQS invokes a function for one turn."""
     sent = str(int(time.time() * 1000))
     record = {
         "messageId": str(uuid4()),

@@ -16,6 +16,7 @@ COMPILE = ("uv", "pip", "compile", "--quiet", "--universal", "--python-version",
 PLAIN = ("--no-annotate", "--no-header")
 FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
 FUZZ = "tests/fuzz.txt"
+GRAPHS = "functions/graphs/requirements.txt"
 INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
 DRAWING, BROWSER = "tests/drawing.txt", "tests/browser.txt"
 PEERS = {"peer-langgraph": "bench/peers/langgraph.txt", "peer-openai-agents": "bench/peers/openai_agents.txt"}
@@ -46,6 +47,8 @@ def main() -> int:
     _compile(LOCAL, "--group", "local", "-c", FUNCTIONS, *options)
     _compile(TESTS, "--group", "tests", "-c", FUNCTIONS, "-c", LOCAL, *options)
     _compile(FUZZ, "--group", "fuzz", *options)
+    # One environment runs the suites of graphs, so it agrees with all three.
+    _compile(GRAPHS, "pyproject.toml", "--extra", "graphs", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
     _compile(INFRA, "--group", "infra", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
     _compile(DRAWING, "--group", "drawing", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, "-c", INFRA, *options)
     _compile(BROWSER, "--group", "browser", "-c", TESTS, "-c", INFRA, *options)

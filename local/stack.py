@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import SQLAlchemyError
 
-from local import database, demo, environment, model, models, postgres, private
+from local import database, demo, environment, graphs, model, models, postgres, private
 from local.database import RoleUrls
 from local.environment import Environment
 from local.event_source import SWEEPER, WORKER, EventSource
@@ -30,6 +30,7 @@ from local.gateway.pool import Function, Pool
 from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
 from local.gateway.template import FunctionStartError
 from local.gateway.tokens import KEY_FILE, NO_CLAIMS, ClaimNames, TokenKey, TokenKeyError
+from local.graphs import GraphsError
 from local.model import LocalModel, ModelError
 from local.postgres import PostgresError
 from local.told import told
@@ -68,6 +69,7 @@ START_ERRORS: Final = (
     PostgresError,
     ModelError,
     FunctionStartError,
+    GraphsError,
 )
 
 
@@ -96,6 +98,7 @@ class Stack:
         with ExitStack() as resources:
             listener = resources.enter_context(reserve(settings.port))
             log_dir, key = _open_data_dir(settings)
+            of_graphs = _graphs(settings, say)
             owner_url = _database(settings, resources, say)
             roster_file, roster = _roster(settings)
             urls, session_id = _prepare(owner_url, roster, say)
@@ -104,11 +107,11 @@ class Stack:
                 local_model = _model(log_dir, resources, say)
                 given[Env.LOCAL_MODEL_URL.value] = local_model.base_url
                 given[Env.LOCAL_MODEL_KEY.value] = local_model.api_key
-            source = partial(_deliver, urls.ops)
             functions = [
                 replace(function, environ={**told(function.name, given, settings.catalog), **function.environ})
-                for function in _functions(settings, urls)
+                for function in _functions(settings, urls, of_graphs)
             ]
+            source = partial(_deliver, urls.ops, has_graphs=bool(of_graphs))
             gateway = Gateway(listener, functions, {}, log_dir, source, settings.origins, settings.hosts)
             with _step("Starting the functions and the gateway", say):
                 gateway.start()
@@ -163,6 +166,14 @@ def _open_data_dir(settings: Environment) -> tuple[Path, TokenKey]:
     except OSError as error:
         raise StackError(f"{LocalEnv.DATA_DIR}: {error.filename}: {error.strerror}.") from error
     return log_dir, key
+
+
+def _graphs(settings: Environment, say: Say) -> Sequence[Function]:
+    """The function for graphs, if there are any. Raises GraphsError when they cannot run."""
+    if not settings.graphs:
+        return ()
+    with _step("Importing the graphs", say):
+        return (graphs.check(settings.functions, settings.catalog),)
 
 
 def _database(settings: Environment, resources: ExitStack, say: Say) -> str:
@@ -222,7 +233,7 @@ def _model(log_dir: Path, resources: ExitStack, say: Say) -> LocalModel:
         return resources.enter_context(model.start(log_dir / "model.log"))
 
 
-def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:
+def _functions(settings: Environment, urls: RoleUrls, of_graphs: Sequence[Function]) -> tuple[Function, ...]:
     """Tell each function the address of one database role."""
     app, operations = {Env.APP_DATABASE_URL.value: urls.app}, {Env.OPS_DATABASE_URL.value: urls.ops}
     operator = {Env.OPERATOR_DATABASE_URL.value: urls.operator}
@@ -234,11 +245,12 @@ def _functions(settings: Environment, urls: RoleUrls) -> tuple[Function, ...]:
         replace(WORKER, environ=app),
         replace(SWEEPER, environ=operations),
         Function("admin", "functions.admin.handler:handler", _API_S, operator),
+        *(replace(function, environ=app) for function in of_graphs),
     )
 
 
-async def _deliver(ops_url: str, pool: Pool) -> None:
-    await EventSource(pool, ops_url).run()
+async def _deliver(ops_url: str, pool: Pool, *, has_graphs: bool) -> None:
+    await EventSource(pool, ops_url, has_graphs=has_graphs).run()
 
 
 @contextmanager

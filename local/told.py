@@ -15,6 +15,7 @@ from shared.settings import (
     AuthorizerSettings,
     BudgetSettings,
     Environment,
+    GraphSettings,
     HttpSettings,
     OperationsSettings,
     OperatorSettings,
@@ -29,14 +30,18 @@ from shared.settings import (
 READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
-        "api": (StageSettings, HttpSettings, ConsoleSettings, BudgetSettings, QuotaSettings, RosterSettings, Settings),
-        "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings),
+        "api": (
+            *(StageSettings, HttpSettings, ConsoleSettings, BudgetSettings, QuotaSettings, RosterSettings),
+            *(Settings, GraphSettings),
+        ),
+        "turns": (StageSettings, HttpSettings, BudgetSettings, Settings, QueueSettings, GraphSettings),
         "authorizer": (StageSettings, AuthorizerSettings),
-        "worker": (StageSettings, BudgetSettings, Settings, QueueSettings),
+        "worker": (StageSettings, BudgetSettings, Settings, QueueSettings, GraphSettings),
+        "graphs": (StageSettings, BudgetSettings, Settings, QueueSettings, GraphSettings),
         "sweeper": (StageSettings, OperationsSettings, QueueSettings),
     }
 )
-ASKS: Final = frozenset(("turns", "worker"))
+ASKS: Final = frozenset(("turns", "worker", "graphs"))
 # `Settings` is also read by a function that asks no model.
 TO_ASK: Final = frozenset(
     (Env.LLM_BASE_URL.value, Env.LLM_API_KEY.value, Env.LOCAL_MODEL_URL.value, Env.LOCAL_MODEL_KEY.value)

@@ -26,6 +26,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         Env.CONSOLE_ISSUER: "the issuer by which the console signs users in (none: the printed link)",
         Env.CONSOLE_CLIENT_ID: "the console's client at this issuer: public, with PKCE",
         Env.ROSTER: "the path of a TOML file with the agents and councils of each new tenant (the demo's)",
+        Env.GRAPHS: "graphs of LangGraph, name=module:attribute with commas; needs `make graphs-setup`",
         Env.DEFAULT_CAP_USD: "USD that a tenant may spend in a month, unless the operator sets its cap (100)",
         Env.PLATFORM_ALLOWANCE_USD: "USD that the platform pays for one tenant in a month (5)",
     }

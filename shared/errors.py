@@ -7,6 +7,7 @@ them into problem+json, and no route holds a try/except.
     │   ├── InvalidMessage       422 invalid_message
     │   ├── UnknownAgent         422 unknown_agent
     │   ├── UnknownCouncil       422 unknown_council
+    │   ├── UnknownGraph         422 unknown_graph
     │   ├── NoAgent              422 no_agent
     │   ├── NoChair              422 no_chair
     │   ├── RosterRefused        422 roster_refused
@@ -82,6 +83,12 @@ class UnknownCouncil(InvalidRequest):
     """A council key was given that is not known here."""
 
     code = "unknown_council"
+
+
+class UnknownGraph(InvalidRequest):
+    """A graph was named that this deployment does not have."""
+
+    code = "unknown_graph"
 
 
 class NoAgent(InvalidRequest):

@@ -120,6 +120,12 @@ class RosterSettings(Environment):
     roster: str | None = None
 
 
+class GraphSettings(Environment):
+    """The graphs of mode `graph:<name>`: `name=module:attribute`, with commas between them."""
+
+    graphs: str = ""
+
+
 class OperationsSettings(Environment):
     """What a function needs to know that works across tenants, in the role for operations."""
 
@@ -173,9 +179,11 @@ class AwsEnvironment(BaseModel):
 
 
 class QueueSettings(Environment):
-    """Where turns are handed over. Without a queue, a turn's row alone says that it waits."""
+    """Where turns are handed over, and where those of graphs are. Without a queue, a turn's row alone says that it
+    waits."""
 
     queue_url: str | None = None
+    graphs_queue_url: str | None = None
 
 
 @cache
@@ -222,6 +230,11 @@ def quota_settings() -> QuotaSettings:
 def roster_settings() -> RosterSettings:
     """The same for functions that welcome new tenants. It is not cached here, because the roster itself is cached."""
     return read(RosterSettings)
+
+
+def graph_settings() -> GraphSettings:
+    """The same for functions that know the names of graphs. It is not cached here, because the list is parsed once."""
+    return read(GraphSettings)
 
 
 @cache

@@ -19,6 +19,7 @@ from shared.db.api.councils import (
 )
 from shared.db.engine import database
 from shared.domain.council import Council
+from shared.graph_names import check_graph
 from shared.names import API_PREFIX
 from shared.roster.bodies import CouncilBody
 
@@ -39,6 +40,7 @@ async def list_councils(caller: Resident, page: RequestedPage) -> dict[str, Any]
 async def create_council(caller: Resident, body: NewCouncil, response: Response) -> dict[str, Any]:
     """Make a council. Its version is 1, or one more than the last of a deleted council with this key. The key of a
     council or an agent is 409 `key_exists`."""
+    check_graph(body.mode)
     council = record_council(database(), caller.tenant_id, body.key, body.model_dump(exclude={"key"}))
     response.headers["ETag"] = entity_tag(council.version)
     return _view(council)
@@ -68,6 +70,7 @@ async def put_council(
     """Make the council (201) or its next version (200). A body that changes nothing makes no version. With
     `If-Match: "<version>"` a council at another version is 412. Sessions that were made from the council stay as they
     are."""
+    check_graph(body.mode)
     tags = None if if_match is None else read_if_match(if_match)
     written = record_council_change(database(), caller.tenant_id, key, body.model_dump(), tags)
     response.status_code = 201 if written.is_new else 200

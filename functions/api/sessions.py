@@ -21,6 +21,7 @@ from shared.db.api.sessions import (
 from shared.db.engine import Row, database
 from shared.domain.turn import format_time
 from shared.errors import UnknownCouncil
+from shared.graph_names import check_graph
 from shared.names import API_PREFIX
 
 router = APIRouter(prefix=f"{API_PREFIX}/sessions", route_class=StrictRoute)
@@ -42,6 +43,7 @@ async def list_sessions(caller: Resident, page: RequestedPage) -> dict[str, Any]
 async def create_session(caller: Resident, body: NewSession) -> dict[str, Any]:
     """Make a session. Only its creator and admins see a `private` session. Every member of the tenant sees a `tenant`
     session. With `council_key`, the session gets the council's mode, agents, fan-out and chair as they are now."""
+    check_graph(body.mode)
     fields = body.model_dump(exclude={"council_key"})
     if body.council_key is not None:
         fields |= _of_council(caller.tenant_id, body.council_key)
@@ -59,6 +61,7 @@ async def read_session(caller: Resident, session_id: SessionId) -> dict[str, Any
 async def change_session(caller: Resident, session_id: SessionId, body: SessionChange) -> dict[str, Any]:
     """Change the given fields. Only the session's creator and admins can change it. A running turn keeps its roster and
     its mode."""
+    check_graph(body.mode)
     if body.agent_keys and (unknown := load_unknown_keys(database(), caller.tenant_id, body.agent_keys)):
         # 404 and 403 come first.
         check_session_owned(database(), caller.actor, session_id)

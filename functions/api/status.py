@@ -14,15 +14,18 @@ from functions.requests import CurrentCaller
 from functions.schemas import HealthView, MeView, ModelView, PageOf
 from functions.strict_route import StrictRoute
 from shared.catalog import Model, catalog
-from shared.db.api.health import load_checks
+from shared.db.api.health import load_checkpointer, load_checks
 from shared.db.engine import database
 from shared.domain.money import rates_as_dict
+from shared.graph_names import graph_names
 from shared.names import API_PREFIX, VERSION
 from shared.settings import settings
 
 router = APIRouter(route_class=StrictRoute)
 
 CHECKED_FOR_S = 5.0
+# The stage of `pantheon run`. On any other, graphs must keep their state.
+LOCAL = "local"
 OPENAPI = Path(__file__).with_name("openapi.json")
 # The document's only server, as the document spells it.
 SERVER = '"url": "/"'
@@ -32,11 +35,14 @@ _checked: tuple[float, dict[str, str]] | None = None
 
 @router.get(f"{API_PREFIX}/health", response_model=HealthView, responses={503: {"model": HealthView}})
 async def health() -> Response:
-    """Whether the database answers, is migrated, and takes the journal. Checked at most every 5 s; needs no token."""
+    """Whether the database answers, is migrated, and takes the journal. If graphs are configured, `checkpointer` is
+    where their state is: "postgres", or "memory", which fails on a stage. Checked at most every 5 s; needs no token."""
     global _checked  # noqa: PLW0603 one process serves one request at a time
     if _checked is None or time.monotonic() - _checked[0] > CHECKED_FOR_S:
-        _checked = (time.monotonic(), load_checks(database()))
+        _checked = (time.monotonic(), _check())
     checks, failing = _checked[1], [name for name, value in _checked[1].items() if value.startswith("failing")]
+    if checks.get("checkpointer") == "memory" and settings().stage != LOCAL:
+        failing.append("checkpointer")
     body = {
         "status": "unavailable" if failing else "ok",
         "version": VERSION,
@@ -45,6 +51,11 @@ async def health() -> Response:
         "checks": checks,
     }
     return JSONResponse(body, 503 if failing else 200)
+
+
+def _check() -> dict[str, str]:
+    checks = load_checks(database())
+    return {**checks, "checkpointer": load_checkpointer(database())} if graph_names() else checks
 
 
 @router.get(f"{API_PREFIX}/auth/me", response_model=MeView)

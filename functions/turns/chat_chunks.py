@@ -5,7 +5,8 @@ broke off after its text was sent (`chat_text`). The chat program then has a his
 next request starts a session with the history that it sends.
 
 Several agents: the one whose turn it is in the plan streams, and the others are sent whole after it. In mode `council`
-the members' texts are `delta.reasoning_content`, and the chair's is `delta.content`.
+the members' texts are `delta.reasoning_content`, and the chair's is `delta.content`. Of a graph, all replies are
+`delta.reasoning_content`, and the output is `delta.content`.
 """
 
 import json
@@ -26,6 +27,7 @@ from functions.turns.chat_text import AGAIN, BROKE_OFF, SentText
 from shared.domain.chat import shown_body, speaker
 from shared.domain.turn import COUNCIL
 from shared.domain.turn_events import Delta, Event
+from shared.graph_names import is_graph
 
 Channel = Literal["content", "reasoning_content"]
 
@@ -39,6 +41,8 @@ class ChatChunks:
         self._model, self._is_call, self._with_usage = model, is_call, with_usage
         self._turn: Mapping[str, Any] = {}
         self._planned = 0
+        # Whether what follows is the answer, and no agent's reply.
+        self._concludes = False
         self._id: str | None = None
         # The position whose reply is sent now, and what was sent of it.
         self._current = 0
@@ -138,6 +142,7 @@ class ChatChunks:
                 yield from self._complete(reply)
         if rest := self._unsaid(turn):
             self._current = max(0, self._planned - 1)
+            self._concludes = True
             yield self._say(rest)
         self._is_over = True
         yield self._chunk({}, finish_reason(turn), {"pantheon": pantheon_of(turn, is_call=self._is_call)})
@@ -156,6 +161,9 @@ class ChatChunks:
     @property
     def _channel(self) -> Channel:
         """Where the current reply belongs."""
+        if is_graph(self._turn.get("mode", "")):
+            # Only the graph says what its output is, when it has ended.
+            return "content" if self._concludes else "reasoning_content"
         is_member = self._turn.get("mode") == COUNCIL and self._current < self._planned - 1
         return "reasoning_content" if is_member else "content"
 

@@ -32,4 +32,4 @@ def conclude(tenant_id: str, outcome: TurnOutcome) -> None:
     """Tell metrics and queue of the turn's outcome."""
     telemetry.emit(outcome)
     if outcome.handed_over:
-        dispatch([TurnMessage(outcome.turn_id, tenant_id)], outcome.wait_s)
+        dispatch([TurnMessage(outcome.turn_id, tenant_id, outcome.is_graph)], outcome.wait_s)

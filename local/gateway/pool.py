@@ -39,12 +39,13 @@ Status = Literal[
 @dataclass(frozen=True, slots=True)
 class Function:
     """`handler` is "module:attribute". `timeout_s` is what one invocation may take, in seconds. `environ` is what this
-    function alone is told."""
+    function alone is told. `python` is the interpreter with its libraries, if it is not the gateway's own."""
 
     name: str
     handler: str
     timeout_s: float
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    python: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ class Pool:
     async def _start(self, function: Function) -> None:
         log = self._log_dir / f"{function.name}.log"
         environ = {**self._environ, **function.environ}
-        template = await Template.start(function.name, function.handler, environ, log, self._api)
+        template = await Template.start(
+            function.name, function.handler, environ, log, self._api, python=function.python
+        )
         running = _RunningFunction(function, template, log, self.max_workers, self._queue_s)
         self._running[function.name] = running
         self._resources.push_async_callback(running.close)

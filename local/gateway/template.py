@@ -39,7 +39,10 @@ class Worker:
 class Template:
     """A process that has imported one handler and forks workers. Made with `start`, ended with `close`."""
 
-    def __init__(self, name: str, handler: str, environ: Mapping[str, str], log: Path, api: RuntimeApi) -> None:
+    def __init__(
+        self, name: str, handler: str, environ: Mapping[str, str], log: Path, api: RuntimeApi, python: Path | None
+    ) -> None:
+        self._python = python or Path(sys.executable)
         self._api = api
         self._name = name
         self._handler = handler
@@ -50,14 +53,23 @@ class Template:
         self._control: socket.socket
 
     @classmethod
-    async def start(cls, name: str, handler: str, environ: Mapping[str, str], log: Path, api: RuntimeApi) -> Self:
+    async def start(
+        cls,
+        name: str,
+        handler: str,
+        environ: Mapping[str, str],
+        log: Path,
+        api: RuntimeApi,
+        *,
+        python: Path | None = None,
+    ) -> Self:
         """Start the process and wait until `handler` ("module:attribute") is imported. It writes to `log`. Its workers
-        get their invocations from `api`.
+        get their invocations from `api`. `python` is its interpreter; the default is the gateway's.
 
         Must run in a thread that lives as long as the pool: Linux ties the process to the thread that started
         it. Raises FunctionStartError.
         """
-        template = cls(name, handler, environ, log, api)
+        template = cls(name, handler, environ, log, api, python)
         await template._launch()
         return template
 
@@ -106,7 +118,7 @@ class Template:
         with theirs, self._log.open("ab") as log:
             arguments = (str(theirs.fileno()), str(os.getpid()), self._name, self._handler)
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "local.gateway.worker", *arguments],
+                [self._python, "-P", "-m", "local.gateway.worker", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,4 +1,4 @@
-"""The queue that brings turns to the worker.
+"""The queues that bring turns to the worker and to the function for graphs.
 
 The rule this file protects: a turn that could not be sent is neither lost nor anybody's error. Its row says that it
 waits, and the sweeper sends it when it is due. So a message is sent once and in a short time, and a failure is only
@@ -81,5 +81,13 @@ def _code(error: Exception) -> str | None:
 
 @cache
 def queue() -> Queue:
-    """This process's queue. It connects when it is first used."""
+    """This process's queue of the worker. It connects when it is first used."""
     return Queue(queue_settings().queue_url)
+
+
+@cache
+def graphs_queue() -> Queue:
+    """This process's queue of the function for graphs. Without it, the worker's, because the worker ends turns that are
+    left of graphs. It connects when it is first used."""
+    urls = queue_settings()
+    return Queue(urls.graphs_queue_url or urls.queue_url)

@@ -29,6 +29,10 @@ LOAD_SAME_REQUEST: Final = load("load_same_request")
 LOAD_RESUMED_TURN: Final = load("load_resumed_turn")
 LOAD_CALLS: Final = load("load_calls")
 LOAD_GIVEN_UP: Final = load("load_given_up")
+# The checkpointer of graphs. Its tables may be missing.
+FIND_CHECKPOINTER: Final = load("find_checkpointer")
+LOAD_CHECKPOINTER_VERSION: Final = load("load_checkpointer_version")
+LOAD_CHECKPOINT: Final = load("load_checkpoint")
 
 # The number of past turns that a turn loads: enough to fill the largest window of the catalog.
 HISTORY_TURNS: Final = 50

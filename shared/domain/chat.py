@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from shared.domain.turn import Turn
+from shared.graph_names import is_graph
 
 
 class Line(NamedTuple):
@@ -35,14 +36,15 @@ def shown(turn: Turn) -> str:
     """The turn's answer as a chat program shows it."""
     replies = [(reply.name, reply.text or "") for reply in turn.replies if reply.status == "completed"]
     planned = len(turn.plan.selected_agent_keys) if turn.plan else len(turn.replies)
-    return _shown(turn.output, replies, is_one=planned == 1 or turn.conclusion is not None)
+    return _shown(turn.output, replies, is_one=planned == 1 or turn.conclusion is not None or is_graph(turn.mode))
 
 
 def shown_body(turn: Mapping[str, Any]) -> str:
     """The same of a turn's JSON."""
     replies = [(reply["name"], reply["text"] or "") for reply in turn["replies"] if reply["status"] == "completed"]
     planned = len(turn["plan"]["selected_agent_keys"]) if turn["plan"] else len(turn["replies"])
-    return _shown(turn["output"], replies, is_one=planned == 1 or turn["reviews"] is not None)
+    concludes = turn["reviews"] is not None or is_graph(turn["mode"])
+    return _shown(turn["output"], replies, is_one=planned == 1 or concludes)
 
 
 def speaker(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from shared.domain.agent import Agent
 from shared.domain.summary import Summary
@@ -14,6 +14,15 @@ class Said(NamedTuple):
     agent_key: str
     name: str
     text: str
+
+
+class Spoken(NamedTuple):
+    """A message of a prompt that a graph makes. `agent_key` says whose text an assistant's message is, if it is known;
+    empty: the asked agent's own."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    text: str
+    agent_key: str = ""
 
 
 class PastTurn(NamedTuple):

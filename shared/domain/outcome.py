@@ -36,9 +36,10 @@ class Bill:
 @dataclass(frozen=True, slots=True)
 class TurnOutcome:
     """`body` is the turn as JSON, `seconds` this process's share of its time. `replayed`: the answer was stored before.
-    `handed_over`: the caller must send the turn to the queue, to continue in `wait_s` seconds. `published`: this
-    process ended the turn. `abandoned`: the turn ended because nobody could finish it. `bill` and `turn` are set if the
-    turn was published. `faults` are exceptions of our own code that the turn survived, each with the failed part."""
+    `handed_over`: the caller must send the turn to the queue, to continue in `wait_s` seconds. `is_graph`: that queue
+    is the one of graphs. `published`: this process ended the turn. `abandoned`: the turn ended because nobody could
+    finish it. `bill` and `turn` are set if the turn was published. `faults` are exceptions of our own code that the
+    turn survived, each with the failed part."""
 
     turn_id: UUID
     status: TurnStatus
@@ -54,6 +55,7 @@ class TurnOutcome:
     bill: Bill | None = None
     faults: Sequence[tuple[str, Exception]] = ()
     turn: Turn | None = None
+    is_graph: bool = False
 
     @property
     def ended(self) -> bool:

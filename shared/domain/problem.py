@@ -37,6 +37,10 @@ _DETAILS: Mapping[str, str] = {
     "cancelled": "The turn was ended before this agent was asked.",
     "turn_abandoned": "The turn was given up after three attempts to finish it had brought nothing.",
     "mode_error": "The turn's mode failed. No agent was asked after that.",
+    "graph_diverged": (
+        "The turn's graph was run again and did not ask the same as before. Between its asks it must be deterministic."
+    ),
+    "graph_state_invalid": "The state of the turn's graph cannot be stored for the next turn.",
     "turn_limit_exceeded": "The call would go beyond what one turn may take.",
     "budget_exceeded": "This month's budget does not cover the call.",
 }

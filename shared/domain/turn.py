@@ -10,9 +10,10 @@ from uuid import UUID
 from shared.domain.json_text import cut_json, json_size, json_text
 from shared.domain.money import ZERO, Usage, format_usd
 from shared.domain.problem import Problem
+from shared.graph_names import is_graph
 
 TurnStatus = Literal["accepted", "running", "completed", "failed", "cancelled"]
-PlanSource = Literal["tags", "request", "default", "roster", "routing", "fallback"]
+PlanSource = Literal["tags", "request", "default", "roster", "routing", "fallback", "graph"]
 ReplyStatus = Literal["completed", "failed", "skipped"]
 Purpose = Literal["agent", "review", "routing", "summary_text", "summary_structure"]
 Account = Literal["tenant", "platform", "suspense"]
@@ -163,16 +164,21 @@ class Turn:
     reviews: Sequence[Review] = ()
     standings: Sequence[Standing] = ()
     conclusion: int | None = None
+    # The output of a graph that no reply gave.
+    answer: str | None = None
 
     def __post_init__(self) -> None:
-        if sum(len(reply.text or "") for reply in self.replies) > _FEW_CHARACTERS:
-            object.__setattr__(self, "replies", _fitting(self.replies, self._room()))
+        if sum(len(text or "") for text in (self.answer, *(reply.text for reply in self.replies))) > _FEW_CHARACTERS:
+            room = self._room()
+            object.__setattr__(self, "replies", _fitting(self.replies, room))
+            object.__setattr__(self, "answer", self.answer and cut_json(self.answer, room))
 
     def _room(self) -> int:
         """How many bytes of JSON the texts of the replies may take. The output shows each of them again."""
         blank = replace(
             self,
             replies=[replace(reply, text=reply.text and "") for reply in self.replies],
+            answer=self.answer and "",
             status="completed",
             completed_at=None,
             error=None,
@@ -189,6 +195,8 @@ class Turn:
     @property
     def output(self) -> str:
         """One agent's text alone, several as `Name: text` with a blank line between; failures are left out."""
+        if self.answer is not None:
+            return self.answer
         if self.conclusion is not None:
             # A turn that runs shows no reply of an agent that is skipped.
             return next(reply.text or "" for reply in self.replies if reply.position == self.conclusion)
@@ -239,7 +247,10 @@ def closed(head: str, cost_usd: Decimal, platform_cost_usd: Decimal) -> str:
 
 
 def chairs_answer(mode: str, plan: Plan | None, replies: Sequence[Reply]) -> int | None:
-    """The position of the chair's answer in mode `council`. The chair is the last of the plan. None: no such answer."""
+    """The position of the chair's answer in mode `council`. The chair is the last of the plan. Of a graph, that of the
+    newest answer. None: no such answer."""
+    if is_graph(mode):
+        return next((reply.position for reply in reversed(replies) if reply.status == "completed"), None)
     if mode != COUNCIL or plan is None or not replies:
         return None
     last = replies[-1]

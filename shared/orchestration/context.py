@@ -15,7 +15,7 @@ from itertools import chain, groupby
 from typing import Literal, NamedTuple
 
 from shared.domain.agent import Agent
-from shared.domain.conversation import Conversation, Said
+from shared.domain.conversation import Conversation, Said, Spoken
 from shared.domain.quotation import Quotation, quote_agent, quote_lines, quote_part, quote_user
 from shared.domain.summary import Summary, by_list
 from shared.domain.turn import Standing
@@ -82,6 +82,30 @@ class Context:
             return self._fitted(system, self._memory, cut, agent.key, room)
 
         return shortened([said.text for said in answers], build, lambda messages: estimate_tokens(messages) <= room)
+
+    def for_graph(self, agent: Agent, messages: Sequence[Spoken], room: int) -> tuple[Message, ...]:
+        """The messages of one agent's call in a graph, which says all but the system message. If there is no room for
+        all of them, the oldest are dropped."""
+        told = "\n\n".join(spoken.text for spoken in messages if spoken.role == "system")
+        own = f"{_COUNCIL.format(name=agent.name)}\n\n{self._instructions}{agent.role_prompt}"
+        system = Message("system", f"{own}\n\n{told}" if told else own)
+        parts = [self._spoken(spoken, agent) for spoken in messages if spoken.role != "system"]
+        for first in range(len(parts)):
+            fitted = (system, *_messages(parts[first:]))
+            if estimate_tokens(fitted) <= room:
+                return fitted
+        return system, *_messages(parts[-1:])
+
+    def _spoken(self, spoken: Spoken, agent: Agent) -> _Part:
+        """Only the agent's own texts are assistant messages. The graph's user messages are the user's."""
+        if spoken.role == "user":
+            return _Part("user", spoken.text, quote_user(spoken.text).element)
+        if spoken.role == "tool":
+            return _theirs(quote_part("tool", spoken.text))
+        if spoken.agent_key in ("", agent.key):
+            return _Part("assistant", spoken.text, spoken.text)
+        speaker = self._conversation.roster.get(spoken.agent_key)
+        return _theirs(quote_agent(speaker.name if speaker else spoken.agent_key, spoken.text))
 
     def for_manager(self, system: Message, room: int) -> tuple[Message, ...]:
         """The messages of a call that chooses agents: `system`, history and message, without the summary."""

@@ -22,7 +22,7 @@ from shared.orchestration.context import Context
 from shared.orchestration.replies import reply_of, reply_without_text
 from shared.orchestration.reviews import assign, longest_answers, standings
 from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
-from shared.orchestration.steps import Ask, Attempt, Refused, answer_of
+from shared.orchestration.steps import Ask, Attempt, Ended, Refused, answer_of
 
 # A stored plan without a verdict on routing: the budget or the turn's caps refused the manager, and the journal keeps
 # no row of a refused call.
@@ -50,6 +50,7 @@ class Council:
         self.conclusion: int | None = None
         # What ended an ask, such as OutOfTime. It passes through the mode, and is not the mode's own exception.
         self.interruption: Exception | None = None
+        self.ended = Ended()
         self._asker = asker
         self._context = Context(conversation)
         self._routing = routing

@@ -37,6 +37,8 @@ class Ask:
     held_for: "Ask | None" = None
     # Whether the turn's hold for this ask is released with its first call.
     uses_hold: bool = False
+    # By which a replay knows the prompt, also with another catalog. None: the journal hashes the request.
+    prompt_hash: str | None = None
 
     @property
     def speaker(self) -> Agent | None:
@@ -61,6 +63,18 @@ class Attempt:
     verdict: Verdict | None = None
     cost_usd: Decimal = ZERO
     ended: float = field(default_factory=time.monotonic, compare=False)
+    request_hash: str = ""
+
+
+@dataclass(slots=True)
+class Ended:
+    """How a graph ended: the code of its failure, its answer, which need not be a reply, and its state for the next
+    turn as `publish.sql` reads it. `keep` stores the state where there are no tables, once the turn is published."""
+
+    failure: str | None = None
+    answer: str | None = None
+    state: str | None = None
+    keep: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Types of the fields that the API and roster files share, as the OpenAPI document shows them."""
 
+import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from shared.domain.name import MAX_NAME_CHARACTERS, not_blank, still_a_line, visible_name
+from shared.graph_names import MODE_PATTERN
 
 MAX_PROMPT_BYTES: Final = 32 * 1024
 
@@ -42,7 +44,20 @@ Line = Annotated[
 Prompt = Annotated[Text, _bounds(1, MAX_PROMPT_BYTES), AfterValidator(_within_bytes)]
 Title = Annotated[Text, _bounds(0, 200)]
 AgentKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-Mode = Literal["manual", "tag", "roundtable", "orchestrator", "council"]
+MODES: Final = ("manual", "tag", "roundtable", "orchestrator", "council")
+
+
+def _mode(text: str) -> str:
+    if text not in MODES and not re.fullmatch(MODE_PATTERN, text):
+        raise PydanticCustomError("mode", f"Input should be {', '.join(map(repr, MODES))} or 'graph:<name>'")
+    return text
+
+
+Mode = Annotated[
+    str,
+    AfterValidator(_mode),
+    WithJsonSchema({"anyOf": [{"type": "string", "enum": [*MODES]}, {"type": "string", "pattern": MODE_PATTERN}]}),
+]
 FanOut = Literal["sequential", "parallel"]
 
 

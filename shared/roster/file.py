@@ -4,7 +4,7 @@ Each mistake is one line that names the file, the table and the field."""
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from shared.catalog import Model
 from shared.errors import ConfigurationError
+from shared.graph_names import graph_names, graph_of, is_graph
 from shared.names import Env
 from shared.roster.bodies import AgentBody, CouncilBody, find_fault
 from shared.roster.fields import Body
@@ -47,20 +48,20 @@ def read_template(file: str, catalog: Mapping[str, Model]) -> RosterFile:
     with suppress(RuntimeError):
         path = path.expanduser()
     try:
-        return read_roster(path, catalog)
+        return read_roster(path, catalog, graph_names())
     except ConfigurationError as error:
         if isinstance(error.__cause__, OSError):
             raise ConfigurationError(f"{Env.ROSTER}: {path.absolute()}: {error.__cause__.strerror}.") from error
         raise
 
 
-def read_roster(path: Path, catalog: Mapping[str, Model]) -> RosterFile:
-    """The roster in a file, which holds the agents of its councils. An empty file is an empty roster. Raises
-    ConfigurationError, one line that names file, table and field."""
+def read_roster(path: Path, catalog: Mapping[str, Model], graphs: Collection[str] = ()) -> RosterFile:
+    """The roster in a file, which holds the agents of its councils. An empty file is an empty roster. `graphs` are the
+    names of the deployment's graphs. Raises ConfigurationError, one line that names file, table and field."""
     document = read_document(path)
     for fault in misplaced(document):
         raise ConfigurationError(f"{path}: {fault}")
-    return _Reader(path, document, catalog).roster()
+    return _Reader(path, document, catalog, graphs).roster()
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
@@ -99,10 +100,13 @@ def _shown(name: str) -> str:
 
 
 class _Reader:
-    def __init__(self, path: Path, document: Mapping[str, Any], catalog: Mapping[str, Model]) -> None:
+    def __init__(
+        self, path: Path, document: Mapping[str, Any], catalog: Mapping[str, Model], graphs: Collection[str]
+    ) -> None:
         self._path = path
         self._document = document
         self._catalog = catalog
+        self._graphs = graphs
 
     def roster(self) -> RosterFile:
         agents = self._bodies("agents", AgentBody)
@@ -113,6 +117,8 @@ class _Reader:
         for key, council in councils.items():
             if key in agents:
                 raise self._error(f"[councils.{key}]", "key: an agent has it; agents and councils share their keys")
+            if is_graph(council.mode) and graph_of(council.mode) not in self._graphs:
+                raise self._error(f"[councils.{key}]", f"mode: there is no graph '{graph_of(council.mode)}'")
             if unknown := [each for each in council.agent_keys if each not in agents]:
                 raise self._error(f"[councils.{key}]", f"agent_keys: there is no [agents.{unknown[0]}]")
         return RosterFile(MappingProxyType(agents), MappingProxyType(councils))

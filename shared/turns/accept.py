@@ -33,6 +33,7 @@ from shared.errors import (
     TurnConflict,
     UnknownAgent,
 )
+from shared.graph_names import check_graph, is_graph
 from shared.orchestration.modes import FANNED_OUT, MODES, check_roster
 from shared.settings import settings
 from shared.turns.chat import ChatRequest, called, imported_turns, options_as_json
@@ -129,6 +130,7 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
     if used:
         return _stored(used, request)
     mode = request.mode or session["mode"]
+    check_graph(mode)
     if request.agent_keys is not None and mode != "manual":
         raise InvalidRequest("agent_keys can be given in mode 'manual' only.")
     agents = loaded["agents"] or []
@@ -141,7 +143,8 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
     )
     if request.chat is not None:
         conversation = replace(conversation, options=request.chat.options)
-    check_roster(MODES[mode], conversation)
+    if not is_graph(mode):
+        check_roster(MODES[mode], conversation)
     if loaded["active"]:
         active = loaded["active"]
         raise TurnConflict(active["id"], retry_after_s=max(1, math.ceil(active["retry_after_s"])))

@@ -30,6 +30,7 @@ class Call:
     model_alias: str
     reserve_usd: Decimal
     rates: Rates
+    request_hash: str = ""
     payer: str = ""
     attempt: Attempt | None = None
     started: float = 0.0
@@ -51,7 +52,9 @@ class Call:
             "unbilled": ZERO,
             "unknown": self.reserve_usd,
         }[completion.status]
-        attempt = Attempt(self.call_id, self.model_alias, completion, error, verdict, amount)
+        attempt = Attempt(
+            self.call_id, self.model_alias, completion, error, verdict, amount, request_hash=self.request_hash
+        )
         return replace(self, attempt=attempt, seconds=time.monotonic() - self.started)
 
     def answered(self) -> Attempt:
@@ -95,7 +98,7 @@ class Call:
             "error": self.attempt and self.attempt.error,
         }
 
-    def intent(self, ask: Ask, request: Request, request_hash: str) -> dict[str, Any]:
+    def intent(self, ask: Ask, request: Request) -> dict[str, Any]:
         """The call as `intents.sql` reads it, an object of a JSON array."""
         return {
             "call_id": request.call_id,
@@ -107,7 +110,7 @@ class Call:
             "model_alias": self.model_alias,
             "provider": request.model.provider,
             "model_id": request.model.model_id,
-            "request_hash": request_hash,
+            "request_hash": self.request_hash,
             "reserve_usd": str(self.reserve_usd),
             "rates": rates_as_dict(self.rates),
         }
@@ -165,6 +168,7 @@ def call_from_row(row: Row) -> Call:
         payer=row["payer"],
         reserve_usd=row["reserve_usd"],
         rates=rates_from_dict(row["rates"]),
+        request_hash=row["request_hash"],
     )
     if row["finished_at"] is None:
         return call
@@ -178,6 +182,13 @@ def call_from_row(row: Row) -> Call:
     # The row's age is by the database's clock, because clocks of processes differ.
     ended = time.monotonic() - row["age_s"]
     attempt = Attempt(
-        call.call_id, call.model_alias, completion, row["error_code"], row["verdict"], row["cost_usd"], ended
+        call.call_id,
+        call.model_alias,
+        completion,
+        row["error_code"],
+        row["verdict"],
+        row["cost_usd"],
+        ended,
+        call.request_hash,
     )
     return replace(call, attempt=attempt)

@@ -42,6 +42,7 @@ _UNSAID: Row = {
     "error_code": None,
     "retry_after_s": None,
     "age_s": 0.0,
+    "request_hash": "",
     "rates": rates_as_dict(Rates(ZERO, ZERO, ZERO, ZERO, ZERO)),
 }
 
@@ -57,10 +58,11 @@ class Claimed:
     given_up: bool
 
 
-def claim(db: Database, tenant_id: str, turn_id: UUID) -> Claimed | None:
-    """Claim a turn that nobody runs, and load it. None where somebody runs it, or it has ended. Raises
-    JournalUnavailable where it could not be claimed, and anything where it could not be loaded."""
-    turn = _claim(db, tenant_id, turn_id)
+def claim(db: Database, tenant_id: str, turn_id: UUID, *, of_graphs: bool | None = None) -> Claimed | None:
+    """Claim a turn that nobody runs, and load it. None where somebody runs it, it has ended, or its mode is not one
+    `of_graphs` (None: any). Raises JournalUnavailable where it could not be claimed, and anything where it could not be
+    loaded."""
+    turn = _claim(db, tenant_id, turn_id, of_graphs)
     if turn is None:
         return None
     load = _load_bare if turn["expired_claims"] > FRUITLESS_CLAIMS else _load
@@ -73,9 +75,9 @@ def load_given_up(db: Database, tenant_id: str, turn_id: UUID) -> bool:
     return bool(db.read(tenant_id, LOAD_GIVEN_UP, params))
 
 
-def _claim(db: Database, tenant_id: str, turn_id: UUID) -> Row | None:
+def _claim(db: Database, tenant_id: str, turn_id: UUID, of_graphs: bool | None) -> Row | None:
     try:
-        row = db.run(tenant_id, CLAIM, {"t_id": turn_id})[0]
+        row = db.run(tenant_id, CLAIM, {"t_id": turn_id, "t_of_graphs": of_graphs})[0]
     except (psycopg.Error, DatabaseUnavailable) as error:
         raise JournalUnavailable from error
     return row if "lease_epoch" in row else None

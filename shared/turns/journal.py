@@ -103,7 +103,9 @@ class TurnJournal:
         return any(call.purpose == "agent" for call in self._calls)
 
     def _open(self, asks: Sequence[tuple[Ask, Request]], calls: Sequence[Call], kept_usd: Decimal | None) -> bool:
-        written = [call.intent(ask, request, _hash(request)) for call, (ask, request) in zip(calls, asks, strict=True)]
+        hashed = [ask.prompt_hash or _hash(request) for ask, request in asks]
+        calls = [replace(call, request_hash=of) for call, of in zip(calls, hashed, strict=True)]
+        written = [call.intent(ask, request) for call, (ask, request) in zip(calls, asks, strict=True)]
         first = asks[0][0]
         replaces = not first.is_helper and (first.uses_hold or not self._has_asked)
         params = {

@@ -42,6 +42,7 @@ def publish(
             **journal.outcome(),
             **_params(turn, journal, council.summary, deleted=deleted or header.is_forgotten),
             **_chat_params(header, turn),
+            "t_state": council.ended.state if turn.status == "completed" and not deleted else None,
             **limits(),
             "t_saw_cancel": cancelled,
             "t_saw_delete": deleted,
@@ -51,6 +52,8 @@ def publish(
         if "published" in row:
             if deleted:
                 raise SessionDeleted
+            if council.ended.keep is not None and turn.status == "completed":
+                council.ended.keep()
             if not journal.undecided:
                 return turn, params["t_response"] or turn.as_json()
             tenant_usd, platform_usd = Decimal(row["tenant_usd"]), Decimal(row["platform_usd"])
@@ -84,10 +87,11 @@ def build_turn(
     """The turn as its client will see it."""
     assert journal.accepted is not None
     charges = journal.charges()
-    status, error = _status(council.replies, failure, cancelled=cancelled)
+    answered = council.ended.answer is not None or any(reply.status == "completed" for reply in council.replies)
+    status, error = _status(answered, failure, cancelled=cancelled)
     conclusion = council.conclusion
     if conclusion is None:
-        # The mode of a turn that is given up did not run. An earlier runner may have the chair's answer.
+        # A mode that failed or did not run says nothing of this. An earlier runner may have the chair's answer.
         conclusion = chairs_answer(header.mode, council.current_plan, council.replies)
     return Turn(
         id=header.turn_id,
@@ -110,15 +114,16 @@ def build_turn(
         reviews=council.reviews,
         standings=council.standings,
         conclusion=conclusion,
+        answer=council.ended.answer,
     )
 
 
-def _status(replies: list[Reply], failure: str | None, *, cancelled: bool) -> tuple[TurnStatus, Problem | None]:
+def _status(answered: bool, failure: str | None, *, cancelled: bool) -> tuple[TurnStatus, Problem | None]:
     if cancelled:
         return "cancelled", None
     if failure is not None:
         return "failed", problem(failure)
-    if any(reply.status == "completed" for reply in replies):
+    if answered:
         return "completed", None
     return "failed", problem("no_reply")
 

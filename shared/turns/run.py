@@ -22,11 +22,13 @@ from shared.domain.money import ZERO
 from shared.domain.outcome import Bill, TurnOutcome
 from shared.domain.turn import Purpose, Turn
 from shared.domain.turn_events import Listener
-from shared.errors import DatabaseUnavailable, JournalUnavailable, NotFound, SessionDeleted
+from shared.errors import DatabaseUnavailable, JournalUnavailable, NotFound, SessionDeleted, UnknownGraph
+from shared.graph_names import graph_names, graph_of, is_graph
 from shared.llm.port import Completion, Message, Provider
 from shared.llm.tokens import token_estimates
 from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
+from shared.orchestration.growing import GrowingCouncil
 from shared.orchestration.modes import MODES
 from shared.orchestration.next_alias import LONGEST_PAUSE_S
 from shared.settings import settings
@@ -42,6 +44,8 @@ from shared.turns.publish import publish
 # What failed by an exception of our own code, as the log says it, and the exception.
 Fault = tuple[str, Exception]
 MODE_FAILED = "mode failed"
+# A mode function that runs a graph.
+Graph = Callable[[GrowingCouncil], None]
 # Between loading and accepting, another request of the tenant may be faster. Each one makes its own progress.
 _MOST_LOADS = 100
 
@@ -49,12 +53,13 @@ _MOST_LOADS = 100
 @dataclass(frozen=True, slots=True)
 class Runner:
     """The resources of a process for a turn: database, provider, seconds left, and the longest wait that a provider may
-    ask for, in seconds."""
+    ask for, in seconds. A process with `graphs`, by name, runs their turns and no others."""
 
     db: Database
     provider: Provider
     seconds_left: Callable[[], float]
     longest_pause_s: float = LONGEST_PAUSE_S
+    graphs: Mapping[str, Graph] | None = None
 
 
 def take_turn(runner: Runner, request: TurnRequest, listener: Listener | None = None) -> TurnOutcome:
@@ -83,7 +88,8 @@ def _take(runner: Runner, request: TurnRequest, live: Live | None) -> TurnOutcom
         journal.first_calls = council.first_calls
         # Where somebody is faster, the session tells what that means: an active turn, our own key, or the next index.
         with suppress(Stale):
-            if request.later:
+            # Only the function for graphs runs them.
+            if request.later or is_graph(draft.header.mode):
                 return _hand_over(runner, draft.header, journal, started)
             return _run(runner, draft.header, journal, council, started)
     raise JournalUnavailable("Other requests were faster each time. Post the turn again.")
@@ -105,25 +111,44 @@ def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | 
     """Claim a turn that nobody runs, and run it on from its journal. None where somebody does, or it has ended; where
     it was given up, an outcome that says so, every time."""
     started = time.monotonic()
-    turn = claim(runner.db, tenant_id, turn_id)
+    turn = claim(runner.db, tenant_id, turn_id, of_graphs=_of_graphs(runner))
     if turn is None:
         abandoned = load_given_up(runner.db, tenant_id, turn_id)
         return TurnOutcome(turn_id, "failed", "", abandoned=True) if abandoned else None
-    council = Council(turn.conversation, _asker(runner, turn.journal, turn.header), turn.plan, routing_policy())
+    kind = GrowingCouncil if is_graph(turn.header.mode) else Council
+    council = kind(turn.conversation, _asker(runner, turn.journal, turn.header), turn.plan, routing_policy())
     # Nobody can get the answer to a plain call any more, so nobody is asked for it.
     end = _give_up if turn.given_up or turn.header.is_forgotten else _run
     return end(runner, turn.header, turn.journal, council, started)
 
 
+def _of_graphs(runner: Runner) -> bool | None:
+    """Which turns this process runs. Without a graph in the deployment, the worker ends turns that are left of one."""
+    if runner.graphs is not None:
+        return True
+    return False if graph_names() else None
+
+
+def _mode(runner: Runner, header: Header, council: Council) -> Callable[[], None]:
+    """The mode of the turn for its council."""
+    if isinstance(council, GrowingCouncil):
+        return partial((runner.graphs or {}).get(graph_of(header.mode), _unknown_graph), council)
+    return partial(MODES[header.mode], council)
+
+
+def _unknown_graph(_: GrowingCouncil) -> None:
+    raise UnknownGraph("This process does not have the turn's graph.")
+
+
 def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
-    mode, faults = MODES[header.mode], list[Fault]()
+    mode, faults = _mode(runner, header, council), list[Fault]()
     try:
         try:
             faults = _hold(header, journal, council, mode)
         except Stopped as stop:
             if not stop.publish:
                 raise
-        failure = "mode_error" if MODE_FAILED in dict(faults) else None
+        failure = council.ended.failure or ("mode_error" if MODE_FAILED in dict(faults) else None)
         turn, body = publish(runner.db, header, journal, council, failure=failure)
     except OutOfTime as late:
         if header.is_forgotten:
@@ -138,10 +163,10 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
     return replace(_published(header, turn, body, journal, started), faults=faults)
 
 
-def _hold(header: Header, journal: TurnJournal, council: Council, mode: Callable[[Council], None]) -> list[Fault]:
+def _hold(header: Header, journal: TurnJournal, council: Council, mode: Callable[[], None]) -> list[Fault]:
     """Run the mode, and write the summary that is due. Returns what failed of them by exceptions of their own. Raises
     what interrupted an ask."""
-    error = _run_own(council, partial(mode, council))
+    error = _run_own(council, mode)
     if journal.accepted is None:
         # No call was opened, so the turn is not stored yet. Agents of another catalog are skipped without a call.
         journal.accept_without_call(run_here=True)
@@ -149,7 +174,8 @@ def _hold(header: Header, journal: TurnJournal, council: Council, mode: Callable
             error = AssertionError("The mode asked no agent.")
     if error is not None:
         return [(MODE_FAILED, error)]
-    error = None if header.is_forgotten else _run_own(council, partial(_summarise, header, council))
+    is_last = header.is_forgotten or council.ended.failure is not None
+    error = None if is_last else _run_own(council, partial(_summarise, header, council))
     return [] if error is None else [("summary failed", error)]
 
 
@@ -218,7 +244,7 @@ def _hand_over(
     else:
         released = journal.release(wait_s)
     standing = _standing(runner, header, journal, started, handed_over=released)
-    return replace(standing, wait_s=wait_s)
+    return replace(standing, wait_s=wait_s, is_graph=is_graph(header.mode))
 
 
 def _published(

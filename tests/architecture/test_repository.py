@@ -21,12 +21,14 @@ INFRA = "infra_cdk/requirements.txt"
 DRAWING, BROWSER = "tests/drawing.txt", "tests/browser.txt"
 # What is installed into one environment, and so has to agree.
 TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA, DRAWING, BROWSER)
+GRAPHS = "functions/graphs/requirements.txt"
+WITH_GRAPHS = (GRAPHS, LOCAL, TESTS)
 CHECKOV = "infra_cdk/checkov.txt"
 EMULATOR = "local/emulator.txt"
 FUZZ = "tests/fuzz.txt"
 PEERS = ("bench/peers/langgraph.txt", "bench/peers/openai_agents.txt")
 CLIENTS = tuple(f"tests/clients/{name}.txt" for name in ("langchain", "litellm", "mcp", "openai", "openwebui"))
-LOCKS = (*TOGETHER, CHECKOV, EMULATOR, FUZZ, *PEERS, *CLIENTS)
+LOCKS = (*TOGETHER, GRAPHS, CHECKOV, EMULATOR, FUZZ, *PEERS, *CLIENTS)
 NPM = ("infra_cdk", "tests/clients/node", "functions/api/console")
 
 _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+")
@@ -124,6 +126,8 @@ def test_npm_runs_no_script_and_writes_no_address(folder: str) -> None:
 def test_every_dependency_is_locked_where_it_is_needed() -> None:
     groups: dict[str, list[str]] = PROJECT["dependency-groups"]
     assert asked_for(PROJECT["project"]["dependencies"]) <= locked(FUNCTIONS).keys()
+    assert asked_for(PROJECT["project"]["optional-dependencies"]["graphs"]) <= locked(GRAPHS).keys()
+    assert locked(FUNCTIONS).keys() <= locked(GRAPHS).keys()
     assert asked_for(groups["local"]) <= locked(LOCAL).keys()
     assert asked_for(groups["tests"]) <= locked(TESTS).keys()
     assert asked_for(groups["infra"]) <= locked(INFRA).keys()
@@ -139,9 +143,10 @@ def test_what_goes_to_lambda_is_what_the_functions_need_and_nothing_else() -> No
     assert asked_for(groups["local"] + groups["tests"] + groups["infra"]) & locked(FUNCTIONS).keys() == set()
 
 
-def test_one_package_has_one_version() -> None:
+@pytest.mark.parametrize("together", [TOGETHER, (FUNCTIONS, *WITH_GRAPHS)], ids=["main", "graphs"])
+def test_one_package_has_one_version(together: tuple[str, ...]) -> None:
     versions: dict[str, set[str]] = {}
-    for lock in TOGETHER:
+    for lock in together:
         for name, version in locked(lock).items():
             versions.setdefault(name, set()).add(version)
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}

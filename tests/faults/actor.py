@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +40,12 @@ def handlers() -> Mapping[str, Handler]:
     from functions.turns.handler import handler as turns
     from functions.worker.handler import handler as worker
 
-    return {"admin": admin, "api": api, "sweeper": sweeper, "turns": turns, "worker": worker}
+    known = {"admin": admin, "api": api, "sweeper": sweeper, "turns": turns, "worker": worker}
+    if find_spec("langgraph") is None:
+        return known
+    from functions.graphs.handler import handler as graphs
+
+    return {**known, "graphs": graphs}
 
 
 class TookTooLong(Exception):
@@ -54,7 +60,7 @@ class Job:
     reader of a stream takes a piece every `read_s` seconds. A reader that `sleeps` takes the first one, and the next
     when it is told to go on."""
 
-    function: Literal["admin", "api", "sweeper", "turns", "worker"]
+    function: Literal["admin", "api", "graphs", "sweeper", "turns", "worker"]
     event: dict[str, Any]
     at: Target | None = None
     action: Action = "kill"
@@ -182,7 +188,7 @@ def _serve(pipe: Connection, environ: Mapping[str, str], log: Path, provider_log
     os.environ.update(environ)
     forget()
     if sabotaged is not None:
-        sabotage.SABOTAGES[sabotaged].commit()
+        sabotage.find(sabotaged).commit()
     line = Line(pipe)
     points = Points(line, provider_log)
     points.install()

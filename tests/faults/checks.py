@@ -97,8 +97,14 @@ def verdicts(calls: list[Row]) -> Iterator[Finding]:
 
 def _plan(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
     for earlier in turn.plans:
-        if earlier != row["plan"]:
+        if earlier != row["plan"] and not _grew(earlier, row["plan"]):
             yield "plan", f"turn {row['id']} had plan {earlier}, and has {row['plan']}"
+
+
+def _grew(earlier: dict[str, Any], plan: dict[str, Any]) -> bool:
+    """Whether a graph's plan only got longer."""
+    keys, others = earlier["selected_agent_keys"], plan["selected_agent_keys"]
+    return bool(earlier["source"] == plan["source"] == "graph" and others[: len(keys)] == keys)
 
 
 def _told(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:

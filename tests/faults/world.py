@@ -26,6 +26,7 @@ from tests.faults.actor import Actor, handlers
 from tests.faults.events import TENANT
 from tests.faults.forked import fork
 
+GRAPHS = ",".join(f"{name}=tests.faults.graph_cases:{name}" for name in ("line", "branches", "loop"))
 AGENTS = {"writer": "fast", "critic": "fast", "researcher": "deep"}
 # Autovacuum would only make the figures of two runs differ. What a crash of the server loses is what this is about.
 _SETTINGS = {"fsync": "on", "synchronous_commit": "on", "autovacuum": "off", "max_connections": "120"}
@@ -110,7 +111,7 @@ class World:
     def renew(self, *, plans: bool = True) -> None:
         """Forget every turn, so that looking at all of them stays cheap. Agents stay. Without `plans` what the database
         has planned stays too, and with it the space of what was forgotten."""
-        kept = ("agents", "agent_versions")
+        kept = ("agents", "agent_versions", "checkpoint_migrations")
         names = [name for name in metadata.tables if name not in kept]
         if plans:
             self.owner.execute(f"TRUNCATE {', '.join(names)}".encode())
@@ -195,6 +196,7 @@ class World:
             Env.TURN_SECONDS: "900",
             # A long message makes a summary due.
             Env.SUMMARY_AFTER_TOKENS: "400",
+            **({Env.GRAPHS: GRAPHS} if "graphs" in handlers() else {}),
             **more,
         }
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from infra_cdk.console_client import ConsoleClient
-from infra_cdk.entries import ENTRIES
+from infra_cdk.entries import WITH_GRAPHS
+from infra_cdk.graphs import StageGraphs
 from infra_cdk.settings import FIELDS, LOCAL, MADE, READS, SETTABLE
 from infra_cdk.stage_checks import TURN_S
 from infra_cdk.stages import DEV, Stage
@@ -62,6 +63,7 @@ OF_FIELDS: dict[str, Any] = {
         "https://login.example.org/token",
         "https://login.example.org/out",
     ),
+    "graphs": StageGraphs({"review": "functions.graphs.examples.review:graph"}),
 }
 
 
@@ -121,6 +123,8 @@ def test_a_field_reaches_exactly_the_functions_that_read_it(told: dict[str, dict
     value = OF_FIELDS[FIELDS[name]]
     if isinstance(value, ConsoleClient):
         value = getattr(value, name.removeprefix("console_"))
+    if isinstance(value, StageGraphs):
+        value = value.setting
     shown = ",".join(value) if isinstance(value, tuple) else str(value).lower() if value is True else str(value)
     found = {function: known[variable(name)] for function, known in told.items() if variable(name) in known}
     assert found == dict.fromkeys(readers(name), shown)
@@ -155,6 +159,7 @@ ACCESSORS = {
     "budget_settings": settings.BudgetSettings,
     "quota_settings": settings.QuotaSettings,
     "roster_settings": settings.RosterSettings,
+    "graph_settings": settings.GraphSettings,
     "operations_settings": settings.OperationsSettings,
     "operator_settings": settings.OperatorSettings,
     "invocation_log_settings": settings.InvocationLogSettings,
@@ -170,7 +175,7 @@ def test_every_reader_of_settings_is_known_here() -> None:
     assert read == set(ACCESSORS)
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", WITH_GRAPHS, ids=lambda entry: entry.name)
 def test_what_a_function_is_said_to_read_is_read_by_a_module_that_it_imports(entry: Any) -> None:
     called = {name for module in imported(entry.handler.rpartition(".")[0]) for name in calls(module)}
     read = {ACCESSORS[name] for name in called}

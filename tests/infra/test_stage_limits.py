@@ -85,7 +85,7 @@ def test_reserved_concurrency_is_at_most_the_connections_that_functions_may_open
 
 
 def test_the_worker_reserves_what_its_queue_delivers_at_once() -> None:
-    with pytest.raises(ValueError, match=f"{WORKERS} workers"):
+    with pytest.raises(ValueError, match=f"{WORKERS} invocations of worker"):
         reserving(CALM, worker=WORKERS - 1)
 
 

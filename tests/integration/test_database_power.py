@@ -37,6 +37,9 @@ TEXT = {
     "summaries": ("text", "key_facts", "decisions", "open_questions", "action_items", "archived", "items", "archive"),
     "turns": ("MESSAGE", "RESPONSE", "fingerprint", "idempotency_key"),
     "api_keys": ("name", "prefix", "key_hash"),
+    "checkpoints": ("checkpoint", "metadata"),
+    "checkpoint_blobs": ("blob",),
+    "checkpoint_writes": ("blob",),
 }
 # The next release revokes from `pantheon_ops`.
 REVOKED_NEXT = (

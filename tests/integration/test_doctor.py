@@ -13,8 +13,10 @@ import migrations
 from local import doctor, postgres
 from local.postgres_access import OWNER
 from migrations.roles import reset_settings
+from shared.db.api.health import load_checkpointer
+from shared.db.engine import Database
 from shared.db.operations.invariants import INVARIANTS
-from shared.names import LocalEnv, Role
+from shared.names import Env, LocalEnv, Role
 from tests.broken import BREAKS, take_turns
 from tests.council_room import CouncilRoom, DatabaseUrls
 
@@ -47,9 +49,23 @@ def patient(postgres_server: postgres.Server, template: str, scripted_settings: 
         administrator.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
-def examined(room: CouncilRoom) -> tuple[bool, list[str]]:
+def examined(room: CouncilRoom, **variables: str) -> tuple[bool, list[str]]:
     said: list[str] = []
-    return doctor.examine({LocalEnv.DATABASE_URL: room.owner_url, LocalEnv.DATA_DIR: os.devnull}, said.append), said
+    environ = {LocalEnv.DATABASE_URL.value: room.owner_url, LocalEnv.DATA_DIR.value: os.devnull, **variables}
+    return doctor.examine(environ, said.append), said
+
+
+def test_the_state_of_graphs_is_broken_when_its_tables_are_missing(patient: CouncilRoom) -> None:
+    graphs = {Env.GRAPHS.value: "one=module:graph"}
+    well, said = examined(patient, **graphs)
+    assert (well, said[3]) == (True, "ok      checkpointer postgres")
+    db = Database(patient.app_url)
+    assert load_checkpointer(db) == "postgres"
+    patient.owner.execute("DROP TABLE checkpoint_blobs")
+    well, said = examined(patient, **graphs)
+    assert (well, said[3]) == (False, "BROKEN  checkpointer memory; graphs forget their state")
+    assert load_checkpointer(db) == "memory"
+    db.close()
 
 
 def test_of_a_sound_database_every_invariant_is_ok(patient: CouncilRoom) -> None:

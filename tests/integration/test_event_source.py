@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import psycopg
+import pytest
 
 from local.event_source import EventSource
 from local.gateway.pool import InvocationResult, Pool
@@ -20,10 +21,12 @@ class Workers:
 
     max_workers: int
     busy: list[tuple[str, asyncio.Event]] = field(default_factory=list)
+    functions: list[str] = field(default_factory=list)
 
-    async def invoke(self, _: str, event: Mapping[str, Any]) -> InvocationResult:
+    async def invoke(self, function: str, event: Mapping[str, Any]) -> InvocationResult:
         (record,) = event["Records"]
         end = asyncio.Event()
+        self.functions.append(function)
         self.busy.append((TurnMessage.from_json(record["body"]).tenant_id, end))
         await end.wait()
         return InvocationResult("succeeded", {"batchItemFailures": []})
@@ -112,3 +115,25 @@ def test_a_turn_whose_provider_asked_to_wait_is_delivered_when_that_is_over(room
 
     hand_over("writer", 20.0)
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("has_graphs", "delivered"), [(True, ["graphs", "worker"]), (False, ["worker", "worker"])])
+def test_the_turn_of_a_graph_is_delivered_to_the_function_for_graphs_or_to_the_worker_when_there_is_none(
+    room: CouncilRoom, ops_url: str, has_graphs: bool, delivered: list[str]
+) -> None:
+    workers = Workers(4)
+    accept(room, turns=1)
+    room.owner.execute("UPDATE turns SET mode = 'graph:review'")
+    accept(room, turns=1)
+
+    async def scenario() -> None:
+        source = EventSource(cast("Pool", workers), ops_url, has_graphs=has_graphs)
+        async with await psycopg.AsyncConnection.connect(ops_url, autocommit=True) as connection:
+            await source._deliver(connection)
+            await asyncio.sleep(0)
+            for _, end in workers.busy:
+                end.set()
+            await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert sorted(workers.functions) == delivered

@@ -23,7 +23,7 @@ from shared.llm.providers import provider
 from shared.names import API_PREFIX
 from tests.council_room import broken_invariants
 from tests.e2e.operations import OPERATIONS, Operation
-from tests.integration.test_row_level_security import SHARED, TENANT_TABLES, owners
+from tests.integration.test_row_level_security import SHARED, TENANT_TABLES, THREADS, owners
 from tests.unit.gateway import request
 
 TENANTS: Final = 500
@@ -224,6 +224,7 @@ _FILLED: Final = {
     "councils": """SELECT DISTINCT ON (tenant_id) tenant_id, 'panel', 'Panel', 'council', agent_keys, fan_out, NULL, 1
         FROM sessions""",
     "conversations": "SELECT tenant_id, user_id, 'Chat', id FROM sessions ON CONFLICT DO NOTHING",
+    **THREADS,
     **dict.fromkeys(
         ("usage_hourly", "usage_daily"), f"SELECT {_SPANS}, reason, user_id, api_key_id, {_SUMS} FROM usage_entries"
     ),

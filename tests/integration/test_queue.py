@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from uuid6 import uuid7
 
+from functions.dispatch import dispatch
 from local.gateway.worker import LambdaContext
 from shared.aws.queue import Queue, queue
 from shared.domain.message import TurnMessage
@@ -142,6 +143,31 @@ print(sorted({"boto3", "botocore.session", "botocore.client"} & set(sys.modules)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PANTHEON_")}
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+class TestTwoQueues:
+    def test_turns_of_graphs_go_to_their_queue_and_others_to_the_workers(
+        self, deployed: sqs.MotoQueue, of_graphs: sqs.MotoQueue
+    ) -> None:
+        (plain,), (graph,) = messages(1), [TurnMessage(uuid7(), "tenant-0", is_graph=True)]
+        assert dispatch([graph, plain])
+        assert read(deployed.receive()) == {plain}
+        assert read(of_graphs.receive()) == {graph}
+
+    def test_the_turn_of_a_graph_is_unsent_when_its_queue_refuses_it(
+        self, deployed: sqs.MotoQueue, of_graphs: sqs.MotoQueue
+    ) -> None:
+        of_graphs.client.delete_queue(QueueUrl=of_graphs.url)
+        (plain,) = messages(1)
+        assert not dispatch([TurnMessage(uuid7(), "tenant-0", is_graph=True), plain])
+        assert read(deployed.receive()) == {plain}
+
+    def test_the_turn_of_a_graph_is_sent_to_the_worker_when_there_is_no_queue_of_graphs(
+        self, deployed: sqs.MotoQueue
+    ) -> None:
+        message = TurnMessage(uuid7(), "tenant-0", is_graph=True)
+        assert dispatch([message])
+        assert read(deployed.receive()) == {message}
 
 
 @pytest.mark.usefixtures("worker")

@@ -31,15 +31,17 @@ ROLES = {
     "invocation_log_hours": [Role.OPS],
     "api_keys": [Role.APP, Role.AUTH, Role.OPS],
     "councils": [Role.APP],
+    "checkpoint_migrations": [Role.APP],
     **{name: [Role.APP, Role.OPERATOR, Role.OPS] for name in OPERATOR},
 }
 TENANT_TABLES = {name: table for name, table in metadata.tables.items() if name not in OPERATIONS}
 TABLES = sorted(TENANT_TABLES)
 TENANTS = ("tenant-1", "tenant-2")
-# Read by every tenant: how far usage is rolled up, and the spending of the platform.
-SHARED = {"platform_months", "usage_progress", "usage_rolled_up"}
-# Operations write them, and nobody else.
+# Read by every tenant: how far usage is rolled up, the spending of the platform, and the version of some tables.
+SHARED = {"platform_months", "usage_progress", "usage_rolled_up", "checkpoint_migrations"}
+# The application writes none of them.
 DERIVED = {
+    *("checkpoint_migrations", "checkpoint_writes"),
     *("usage_hourly", "usage_daily", "usage_progress", "platform_months"),
     *("usage_hours", "usage_days", "usage_rolled_up"),
 }
@@ -79,6 +81,15 @@ ALLOWED = {
     "usage_days": set(),
     "usage_rolled_up": set(),
     "platform_months": set(),
+    # A session keeps one checkpoint.
+    **{name: {"DELETE"} for name in ("checkpoints", "checkpoint_blobs", "checkpoint_writes")},
+    "checkpoint_migrations": set(),
+}
+# A thread is the tenant and a session.
+THREADS = {
+    "checkpoints": "SELECT tenant_id || ':' || id, '', '1', NULL, NULL, '{}', '{}' FROM sessions",
+    "checkpoint_blobs": "SELECT tenant_id || ':' || id, '', 'messages', '1', 'msgpack', '' FROM sessions",
+    "checkpoint_writes": "SELECT tenant_id || ':' || id, '', '1', '1', 0, 'messages', NULL, '' FROM sessions",
 }
 
 
@@ -114,6 +125,8 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
         )
         room.owner.execute("INSERT INTO conversations SELECT tenant_id, user_id, 'Chat', id FROM sessions")
         room.owner.execute("INSERT INTO waits SELECT tenant_id, 1, now() FROM sessions")
+        for name, rows in THREADS.items():
+            room.owner.execute(f"INSERT INTO {name} {rows}".encode())
         for spans in ("usage_hourly", "usage_daily", "usage_hours", "usage_days"):
             room.owner.execute(f"INSERT INTO {spans} {_sums_of(spans)} FROM sessions".encode())
         for progress in ("usage_progress", "usage_rolled_up"):
@@ -149,6 +162,8 @@ def owners(table: Table, rows: list[Row]) -> set[str]:
         return {row["payer"].removeprefix("tenant:").removeprefix("platform:") for row in rows}
     if table.name in SHARED:
         return {"platform"}
+    if "thread_id" in table.columns:
+        return {row["thread_id"][:-37] for row in rows}
     return {row["tenant_id"] for row in rows}
 
 
@@ -402,7 +417,8 @@ def test_the_ledgers_view_shows_what_its_reader_may_see(
 # A column of tables of which operations do not see all, and None where they see nothing.
 OPERATIONS_SEE = {
     **dict.fromkeys(("agents", "agent_versions", "audit_events", "tenants", "waits", "summaries", "replies")),
-    **dict.fromkeys(("budget_settlements", "councils", "conversations")),
+    **dict.fromkeys(("budget_settlements", "councils", "conversations", "checkpoint_migrations")),
+    **dict.fromkeys(THREADS, "thread_id"),
     **dict.fromkeys(("sessions", "turns", "llm_calls"), "tenant_id"),
     **dict.fromkeys(("budget_holds", "budgets"), "payer"),
 }

@@ -143,6 +143,15 @@ class TestDispatch:
         assert run()["dispatched"] == 0
         assert received(deployed) == []
 
+    def test_the_turn_of_a_graph_is_sent_to_the_queue_of_graphs(
+        self, run: Sweep, room: CouncilRoom, deployed: MotoQueue, of_graphs: MotoQueue
+    ) -> None:
+        graph, plain = accept(room), accept(room)
+        room.owner.execute("UPDATE turns SET mode = 'graph:review' WHERE id = %s", [graph])
+        assert run()["dispatched"] == 2
+        assert received(of_graphs) == [TurnMessage(graph, room.tenant_id, is_graph=True)]
+        assert received(deployed) == [TurnMessage(plain, room.tenant_id)]
+
     def test_what_is_not_due_is_left_to_the_message_that_was_sent_for_it(
         self, run: Sweep, room: CouncilRoom, deployed: MotoQueue
     ) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -13,7 +14,7 @@ from uuid6 import uuid7
 
 from infra_cdk.entries import HIDDEN_SECONDS
 from local.gateway.worker import LambdaContext
-from shared.aws.queue import queue
+from shared.aws.queue import graphs_queue, queue
 from shared.names import MAX_RECEIVES, Env
 from shared.settings import queue_settings
 from tests import sqs
@@ -45,14 +46,18 @@ def moto(sqs_endpoint: str, aws: pytest.MonkeyPatch) -> Iterator[sqs.MotoQueue]:
     """A queue as the deployment makes it, of the test's own."""
     aws.setenv("AWS_ENDPOINT_URL_SQS", sqs_endpoint)
     client = boto3.client("sqs", region_name=REGION)
+    yield _make(client)
+    client.close()
+
+
+def _make(client: Any) -> sqs.MotoQueue:
     name = f"turns-{uuid7()}"
     dead_letter_url = client.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
     arn = client.get_queue_attributes(QueueUrl=dead_letter_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES})
     attributes = {"VisibilityTimeout": str(HIDDEN_SECONDS), "RedrivePolicy": redrive}
     url = client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    yield sqs.MotoQueue(client, url, dead_letter_url)
-    client.close()
+    return sqs.MotoQueue(client, url, dead_letter_url)
 
 
 @pytest.fixture
@@ -66,4 +71,17 @@ def deployed(moto: sqs.MotoQueue, scripted_settings: None, monkeypatch: pytest.M
     monkeypatch.setenv(Env.QUEUE_URL, moto.url)
     queue_settings.cache_clear()
     queue.cache_clear()
+    graphs_queue.cache_clear()
     return moto
+
+
+@pytest.fixture
+def of_graphs(deployed: sqs.MotoQueue, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqs.MotoQueue]:
+    """A second queue, set as the one for turns of graphs."""
+    made = _make(deployed.client)
+    monkeypatch.setenv(Env.GRAPHS_QUEUE_URL, made.url)
+    queue_settings.cache_clear()
+    graphs_queue.cache_clear()
+    yield made
+    queue_settings.cache_clear()
+    graphs_queue.cache_clear()

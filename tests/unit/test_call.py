@@ -94,7 +94,7 @@ def test_what_is_told_of_a_call_is_how_long_it_took_and_when_it_began(monkeypatc
 )
 def test_a_call_that_is_read_from_the_journal_is_the_one_that_was_written(call: Call) -> None:
     """But for what the journal does not keep: how long it took, and what nobody reads again."""
-    written = json.loads(json_text(call.intent(ASK, REQUEST, "hash")))
+    written = json.loads(json_text(call.intent(ASK, REQUEST)))
     row: dict[str, Any] = {**written, "call_id": call.call_id, "payer": call.payer, "finished_at": None}
     row["reserve_usd"] = Decimal(row["reserve_usd"])
     kept = replace(call, started=0.0, seconds=0.0)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -222,6 +223,15 @@ def test_text_that_a_slow_reader_missed_comes_with_the_reply(replies: tuple[Repl
     for each in replies:
         events += [started(each.position), *deltas(each.position, (each.text or "")[:3]), completed(each)]
     assert text_of(encoded([*events, ended(whole)])) == shown(whole)
+
+
+@pytest.mark.parametrize("answer", [None, "Neither."])
+def test_replies_of_a_graph_are_its_reasoning_and_its_output_is_its_content(answer: str | None) -> None:
+    whole = turn(reply(0, "one"), reply(1, "two"), mode="graph:tools", conclusion=1)
+    whole = replace(whole, answer=answer)
+    chunks = encoded([Event("turn", whole.as_json(), None), ended(whole)])
+    assert text_of(chunks, "reasoning_content") == "**Ada:** one\n\n**Bob:** two"
+    assert text_of(chunks) == shown(whole) == (answer or "two")
 
 
 @pytest.mark.parametrize("mode", ["tag", "council"])

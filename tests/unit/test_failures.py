@@ -47,6 +47,27 @@ class TestHealth:
         assert body_of(answer)["status"] == "unavailable"
         assert body_of(answer)["checks"][failing] == "failing: it is gone"
 
+    @pytest.mark.parametrize(
+        ("stage", "kept_in", "expected"),
+        [("prod", "postgres", 200), ("prod", "memory", 503), ("local", "memory", 200)],
+    )
+    def test_graphs_without_a_stored_state_fail_on_a_stage_and_are_shown_on_any(
+        self,
+        api: Handler,
+        context: LambdaContext,
+        environment: pytest.MonkeyPatch,
+        stage: str,
+        kept_in: str,
+        expected: int,
+    ) -> None:
+        environment.setattr(status, "load_checks", lambda _: dict(self.CHECKS))
+        environment.setattr(status, "load_checkpointer", lambda _: kept_in)
+        environment.setenv(Env.GRAPHS, "review=graphs.review:graph")
+        environment.setenv(Env.STAGE, stage)
+        answer = self.ask(api, context)
+        assert answer["statusCode"] == expected
+        assert body_of(answer)["checks"] == {**self.CHECKS, "checkpointer": kept_in}
+
     def test_checks_are_made_again_after_five_seconds_and_not_before(
         self, api: Handler, context: LambdaContext, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -13,6 +13,7 @@ from shared.settings import (
     Environment,
     authorizer_settings,
     budget_settings,
+    graph_settings,
     http_settings,
     invocation_log_settings,
     issuer_settings,
@@ -76,6 +77,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     of_budgets = {Env.DEFAULT_CAP_USD: "250", Env.PLATFORM_ALLOWANCE_USD: "7.5"}
     of_quotas = {Env.MAX_AGENTS: "3", Env.MAX_SESSIONS: "4", Env.MAX_API_KEYS: "5"}
     of_new_tenants = {Env.ROSTER: "/etc/pantheon/roster.toml"}
+    of_graphs = {Env.GRAPHS: "tools=examples.tools:graph"}
     of_operations = {
         Env.OPS_DATABASE_URL: "postgresql://ops@db/pantheon",
         Env.OPERATOR_DATABASE_URL: "postgresql://operator@db/pantheon",
@@ -83,6 +85,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         Env.IMPLICIT_SESSION_DAYS: "3",
         Env.INVOCATION_LOG: "s3://logs/council/AWSLogs/123456789012/BedrockModelInvocationLogs/eu-central-1",
         Env.QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/turns",
+        Env.GRAPHS_QUEUE_URL: "https://sqs.eu-central-1.amazonaws.com/123456789012/graphs",
     }
     of_the_owner = {Env.OWNER_DATABASE_URL: "postgresql://db/pantheon", Env.OWNER_SECRET_ARN: "arn:of:the:secret"}
     of_the_stage = {Env.METRICS: "alarms"}
@@ -113,6 +116,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
         **of_http,
         **of_the_authorizer,
         **of_new_tenants,
+        **of_graphs,
         **of_the_stage,
     }
     assert {*given, *others} == set(Env)
@@ -133,10 +137,13 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
     console = {f"PANTHEON_{name.upper()}": value for name, value in console_settings().model_dump().items()}
     assert console == of_the_console
     assert roster_settings().roster == of_new_tenants[Env.ROSTER]
+    assert graph_settings().graphs == of_graphs[Env.GRAPHS]
     assert (stage_settings().stage, stage_settings().metrics) == ("prod", "alarms")
     owner = migration_settings()
     assert (owner.owner_database_url, owner.owner_secret_arn) == tuple(of_the_owner.values())
-    assert queue_settings().queue_url == of_operations[Env.QUEUE_URL]
+    queues = queue_settings()
+    assert queues.queue_url == of_operations[Env.QUEUE_URL]
+    assert queues.graphs_queue_url == of_operations[Env.GRAPHS_QUEUE_URL]
     log = invocation_log_settings()
     assert (log.invocation_log, log.stage) == (of_operations[Env.INVOCATION_LOG], "prod")
     http = http_settings()

@@ -59,6 +59,23 @@ def test_a_councils_output_is_its_chairs_answer_when_members_have_no_reply_yet()
     assert body(member, chair, mode="council", plan=plan, conclusion=2)["output"] == "Forty-two."
 
 
+def test_a_graphs_output_is_its_own_answer_else_the_newest_reply() -> None:
+    plan = Plan(("writer", "critic", "writer"), "graph")
+    replies = [answered(0, "Writer"), answered(1, "Critic", "Forty-two."), unanswered(2, "Writer")]
+    assert chairs_answer("graph:tools", plan, replies) == 1
+    assert chairs_answer("graph:tools", plan, replies[2:]) is None
+    shown = body(*replies, mode="graph:tools", plan=plan, conclusion=1)
+    assert (shown["output"], shown["reviews"], shown["plan"]["source"]) == ("Forty-two.", None, "graph")
+    assert body(*replies, mode="graph:tools", plan=plan, conclusion=1, answer="43")["output"] == "43"
+
+
+def test_a_graphs_answer_is_cut_where_the_turn_is_too_long() -> None:
+    whole = turn(answered(0, "Writer", "a" * MAX_TURN_BYTES), mode="graph:tools", answer="é" * MAX_TURN_BYTES)
+    assert len(whole.as_json().encode()) <= MAX_TURN_BYTES
+    assert whole.output
+    assert set(whole.output) == {"é"}
+
+
 @pytest.mark.parametrize(
     ("mode", "replies"),
     [

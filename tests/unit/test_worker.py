@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from functions import resuming
 from functions.worker import handler as worker
 from local.gateway.worker import LambdaContext
 from shared.domain.outcome import TurnOutcome
@@ -28,7 +29,7 @@ def message(turn_id: UUID, tenant_id: str = "acme") -> str:
 @pytest.fixture
 def resumes(environment: pytest.MonkeyPatch, log_lines: LogLines) -> Callable[[Resume], None]:
     """Puts something else in the place of running a turn."""
-    return lambda resume: environment.setattr(worker, "resume_turn", resume)
+    return lambda resume: environment.setattr(resuming, "resume_turn", resume)
 
 
 def test_every_message_runs_its_turn_for_its_tenant(

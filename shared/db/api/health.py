@@ -1,4 +1,6 @@
-"""Whether the database is there, is at this code's revision, and takes the journal."""
+"""Whether the database is there, is at this code's revision, and takes the journal and the state of graphs."""
+
+from typing import Literal
 
 import psycopg
 from sqlalchemy import Text, and_, column, func, literal, select, table
@@ -21,6 +23,29 @@ _JOURNAL = compiled(
         func.current_setting("server_encoding").label("encoding"),
     )
 )
+# What the function for graphs needs to keep their state. Of a table that is missing, Postgres says NULL.
+_STATE_NEEDS = (
+    *((name, verb) for name in ("checkpoints", "checkpoint_blobs") for verb in ("SELECT", "INSERT")),
+    ("checkpoint_migrations", "SELECT"),
+)
+_STATE = compiled(
+    select(
+        and_(
+            *(
+                func.coalesce(func.has_any_column_privilege(func.to_regclass(literal(f"public.{name}")), verb), False)
+                for name, verb in _STATE_NEEDS
+            )
+        ).label("is_stored")
+    )
+)
+
+
+def load_checkpointer(db: Database) -> Literal["postgres", "memory"]:
+    """Where the state of graphs is between two turns of a session."""
+    try:
+        return "postgres" if db.read(None, _STATE, {})[0]["is_stored"] else "memory"
+    except (DatabaseUnavailable, psycopg.Error):
+        return "memory"
 
 
 def load_checks(db: Database) -> dict[str, str]:

@@ -14,6 +14,7 @@ from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.operations.time_limit import read_within, run_within
 from shared.db.schema.tables import active, turns
 from shared.domain.message import TurnMessage
+from shared.graph_names import is_graph
 
 # When a turn that was sent is sent again: after a minute. One that has waited for long is sent again after a tenth of
 # its age, so that a long queue is not filled up with copies, and after a quarter of an hour at most.
@@ -54,7 +55,7 @@ def _move_on() -> Statement:
         update(turns)
         .where(turns.c.id == found.c.id)
         .values(dispatch_after=_clock_in(again_s))
-        .returning(turns.c.id, turns.c.tenant_id)
+        .returning(turns.c.id, turns.c.tenant_id, turns.c.mode)
     )
 
 
@@ -115,4 +116,4 @@ def record_dispatch(db: Database, limit: int, seconds: float = LONG_ANSWER_S) ->
     """Move up to `limit` due turns on and return their messages. The tenants take turns, with their most overdue turns
     first. Raises DatabaseUnavailable after `seconds`."""
     (rows,) = run_within(db, seconds, (_MOVE_ON, {"b_limit": limit}))
-    return [TurnMessage(row["id"], row["tenant_id"]) for row in rows]
+    return [TurnMessage(row["id"], row["tenant_id"], is_graph(row["mode"])) for row in rows]

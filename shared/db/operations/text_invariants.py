@@ -15,6 +15,9 @@ OF_TEXT: Mapping[str, str] = MappingProxyType(
                 OR s.has_chat_text
                 OR EXISTS (SELECT FROM public.summaries m WHERE m.session_id = s.id)
                 OR EXISTS (SELECT FROM public.conversations c WHERE c.session_id = s.id)
+                OR EXISTS (SELECT FROM public.checkpoints c WHERE c.thread_id = s.tenant_id || ':' || s.id)
+                OR EXISTS (SELECT FROM public.checkpoint_blobs b WHERE b.thread_id = s.tenant_id || ':' || s.id)
+                OR EXISTS (SELECT FROM public.checkpoint_writes w WHERE w.thread_id = s.tenant_id || ':' || s.id)
                 OR EXISTS (
                     SELECT FROM public.turns t
                     WHERE t.session_id = s.id AND (t.deleted_at IS NULL OR t.status NOT IN ('accepted', 'running') AND (

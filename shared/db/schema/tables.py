@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from shared.db.schema import graph_tables
 from shared.db.schema.agent_tables import agent_versions, agents, councils
 from shared.db.schema.budget_tables import (
     PLATFORM,
@@ -66,6 +67,7 @@ __all__ = [
     "budgets",
     "conversations",
     "councils",
+    "graph_tables",
     "invocation_log_hours",
     "metadata",
     "operator_entries",
@@ -84,7 +86,7 @@ __all__ = [
 ]
 
 # The revision that this code was written for; a test holds it against the migrations.
-MIGRATION_HEAD = "0022"
+MIGRATION_HEAD = "0023"
 
 sessions = Table(
     "sessions",

@@ -16,6 +16,8 @@ SET status = 'running',
     outcomes_at_claim = calls.finished
 FROM (SELECT count(finished_at) AS finished FROM public.llm_calls WHERE turn_id = :t_id) calls
 WHERE id = :t_id AND (status = 'accepted' OR status = 'running' AND lease_expires_at < clock_timestamp())
+    -- Null: turns of any mode.
+    AND (mode LIKE 'graph:%') IS NOT DISTINCT FROM coalesce(:t_of_graphs::boolean, mode LIKE 'graph:%')
 RETURNING id, tenant_id, session_id, turn_index, mode, fan_out, message, requested_agent_keys, roster, plan, lease_epoch,
           expired_claims, created_at, chair_key,
           options, past_before, clock_timestamp() AS now;

@@ -5,7 +5,8 @@
 UPDATE public.turns
 SET lease_expires_at = greatest(lease_expires_at, clock_timestamp() + make_interval(secs => :t_lease_s)),
     dispatch_after = greatest(lease_expires_at, clock_timestamp() + make_interval(secs => :t_lease_s)),
-    plan = coalesce(plan, :t_plan::jsonb)
+    -- A graph's plan grows by the asked agent.
+    plan = CASE WHEN :t_plan::jsonb ->> 'source' = 'graph' THEN :t_plan::jsonb ELSE coalesce(plan, :t_plan::jsonb) END
 WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'running'
 RETURNING cancel_requested_at IS NULL AND deleted_at IS NULL AS wanted;
 

@@ -71,6 +71,32 @@ FROM public.turns t, jsonb_to_record(:t_summary::jsonb) AS s (
 )
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND t.deleted_at IS NULL;
 
+-- part forgotten ? t_state
+-- A session keeps one checkpoint of its graph: that of this turn takes the place of the one before.
+WITH thread AS (
+    SELECT tenant_id || ':' || session_id AS id FROM public.turns WHERE id = :t_id AND xmin = pg_current_xact_id()::xid
+), blobs AS (
+    DELETE FROM public.checkpoint_blobs b USING thread WHERE b.thread_id = thread.id
+), writes AS (
+    DELETE FROM public.checkpoint_writes w USING thread WHERE w.thread_id = thread.id
+)
+DELETE FROM public.checkpoints c USING thread WHERE c.thread_id = thread.id;
+
+-- part kept ? t_state
+WITH state AS (
+    SELECT t.tenant_id || ':' || t.session_id AS thread_id, s.*
+    FROM public.turns t, jsonb_to_record(:t_state::jsonb) AS s (
+        checkpoint_id text, checkpoint jsonb, metadata jsonb, blobs jsonb
+    )
+    WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid
+), blobs AS (
+    INSERT INTO public.checkpoint_blobs (thread_id, channel, version, type, blob)
+    SELECT state.thread_id, b.channel, b.version, b.type, decode(b.blob, 'base64')
+    FROM state, jsonb_to_recordset(state.blobs) AS b (channel text, version text, type text, blob text)
+)
+INSERT INTO public.checkpoints (thread_id, checkpoint_id, checkpoint, metadata)
+SELECT thread_id, checkpoint_id, checkpoint, metadata FROM state;
+
 -- part audit
 INSERT INTO public.audit_events (turn_id, tenant_id, session_id, user_id, event, detail)
 SELECT id, tenant_id, session_id, user_id, 'turn_published', :t_audit::jsonb

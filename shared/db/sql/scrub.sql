@@ -44,6 +44,19 @@ WHERE t.session_id = :b_id AND t.xmin = pg_current_xact_id()::xid AND t.status N
 UPDATE public.replies r SET text = NULL
 FROM public.turns t WHERE t.session_id = :b_id AND t.xmin = pg_current_xact_id()::xid AND r.turn_id = t.id;
 
+-- part checkpoints
+-- Behind the part that waits for an active turn, whose publish may add one.
+DELETE FROM public.checkpoints c USING public.sessions s
+WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND c.thread_id = s.tenant_id || ':' || s.id;
+
+-- part checkpoint_blobs
+DELETE FROM public.checkpoint_blobs b USING public.sessions s
+WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND b.thread_id = s.tenant_id || ':' || s.id;
+
+-- part checkpoint_writes
+DELETE FROM public.checkpoint_writes w USING public.sessions s
+WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND w.thread_id = s.tenant_id || ':' || s.id;
+
 -- part summaries
 DELETE FROM public.summaries m
 USING public.sessions s WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND m.session_id = s.id;

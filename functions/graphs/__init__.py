@@ -1,0 +1,1 @@
+"""Runs turns in mode `graph:<name>`. Only this package imports LangGraph, which is an optional extra."""

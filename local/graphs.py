@@ -1,0 +1,61 @@
+"""The function for graphs on this machine, with the interpreter that has the libraries of the extra `graphs`.
+
+A graph that cannot be imported costs one line at the start of the stack, and nothing starts.
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from local.event_source import GRAPHS
+from local.gateway.pool import Function
+from local.told import told
+from shared.catalog import Catalog
+from shared.names import Env
+
+# `make graphs-setup` makes it.
+PYTHON: Final = Path(__file__).parents[1] / ".venv-graphs/bin/python"
+_IMPORT_S: Final = 60.0
+# The module says one line and ends with 1 if a graph cannot run.
+_CHECK: Final = "functions.graphs.loading"
+
+
+class GraphsError(Exception):
+    """The graphs cannot run. The text is one line."""
+
+
+def check(given: Mapping[str, str], catalog: Catalog) -> Function:
+    """The function for graphs without its database, once it is known that each graph can be imported. Raises
+    GraphsError."""
+    python = _python()
+    command: list[str | Path] = [python, "-P", "-m", _CHECK]
+    environ = told(GRAPHS.name, given, catalog)
+    try:
+        checked = subprocess.run(
+            command,
+            env=environ,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_IMPORT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise GraphsError(f"{Env.GRAPHS}: importing the graphs takes more than {_IMPORT_S:.0f} s.") from None
+    if checked.returncode != 0:
+        last = (checked.stderr.strip() or f"importing the graphs ends with {checked.returncode}").splitlines()[-1]
+        raise GraphsError(last if last.startswith(Env.GRAPHS) else f"{Env.GRAPHS}: {last}")
+    return replace(GRAPHS, python=python)
+
+
+def _python() -> Path:
+    """The interpreter that has LangGraph: this one, or that of `make graphs-setup`."""
+    if find_spec("langgraph") is not None:
+        return Path(sys.executable)
+    if PYTHON.exists():
+        return PYTHON
+    raise GraphsError(f"{Env.GRAPHS} needs LangGraph: run `make graphs-setup`.")

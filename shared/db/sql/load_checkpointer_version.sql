@@ -1,0 +1,2 @@
+-- part version
+SELECT max(v) AS version FROM public.checkpoint_migrations;

@@ -1,0 +1,39 @@
+"""A short slice of the faults of graphs, in a process of its own, and its negative controls."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.rows_graph import CONTROLS, ROWS
+
+pytest.importorskip("langgraph", reason="the extra `graphs` is not installed")
+
+_PATIENCE_S = 600.0
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the slice found. The rows fork, and this process may have threads."""
+    found = tmp_path_factory.mktemp("faults") / "report.json"
+    command = [sys.executable, "-m", "tests.faults", "--graphs", "--short", "--seed", "4", "--json", str(found)]
+    root = Path(__file__).parents[2]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+    assert found.exists(), f"{run.stdout}\n{run.stderr}"
+    loaded: dict[str, Any] = json.loads(found.read_text())
+    return loaded
+
+
+def test_nothing_of_a_graphs_turn_is_lost_wherever_its_process_dies(report: dict[str, Any]) -> None:
+    (row,) = report["rows"].values()
+    assert row["found"] == {}, "\n".join(row["notes"])
+    assert row["rounds"] == ROWS["graph"].short
+    assert row["calls"] > 0
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_guard_of_graphs_that_is_taken_out_is_noticed(report: dict[str, Any], name: str) -> None:
+    assert report["controls"][name]["caught"], report["controls"][name]
