@@ -57,8 +57,7 @@ _LEFT_OUT: Final = {
         *("pyjwt", "simplejson", "snapshot_restore_py", "sqlalchemy", "starlette"),
     ),
 }
-# Parts of distributions that nothing here imports: another framework for HTTP, and other databases. A layer may lack the
-# distribution itself.
+# Parts of distributions that nothing here imports: another framework for HTTP, and other databases.
 _UNUSED_PARTS: Final = (
     "aws_lambda_powertools/event_handler",
     "sqlalchemy/dialects/mssql",
@@ -126,6 +125,7 @@ def _install(target: Path, machine: str, left_out: Iterable[str], lock: str) -> 
     for tests in (*target.glob("*/testing"), *target.glob("*/tests")):
         shutil.rmtree(tests)
     for part in _UNUSED_PARTS:
+        # A layer may lack the distribution.
         if (target / part).parent.exists():
             shutil.rmtree(target / part)
     for service in (target / "botocore" / "data").iterdir():

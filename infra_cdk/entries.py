@@ -149,5 +149,6 @@ ENTRIES: Final = (*RELEASED, MIGRATE)
 # The same of a stage with graphs.
 WITH_GRAPHS: Final = (*ENTRIES, GRAPHS)
 SCHEDULED: Final = tuple(entry for entry in ENTRIES if entry.schedule is not None)
-# These answer or go on after an error, so they count their failures themselves. The others raise, and Lambda counts.
-COUNTING: Final = (*(entry for entry in RELEASED if entry not in (AUTHORIZER, JWKS)), GRAPHS)
+# These raise, and Lambda counts their errors. The others answer or go on, so they count their failures themselves.
+RAISING: Final = (AUTHORIZER, JWKS)
+COUNTING: Final = tuple(entry for entry in RELEASED if entry not in RAISING)

@@ -7,7 +7,7 @@ from aws_cdk import aws_codedeploy as codedeploy
 from constructs import Construct
 
 from infra_cdk import rhythm
-from infra_cdk.entries import COUNTING, Entry
+from infra_cdk.entries import RAISING, Entry
 from infra_cdk.function import Function
 from infra_cdk.metrics import Metrics
 from infra_cdk.stages import Stage
@@ -41,7 +41,7 @@ class Release(Construct):
         entry, period = function.entry, rhythm.failures(function.entry).period
         errors = function.alias.metric_errors(period=period, statistic="Sum")
         found = [self._alarm("Errors", errors, entry, f"The function {entry.name} raises errors")]
-        if entry in COUNTING:
+        if entry not in RAISING:
             failures = metrics.one(Metric.FAILURES, "Sum", period, {Dimension.FUNCTION: entry.name})
             found.append(self._alarm("Failures", failures, entry, f"The function {entry.name} counts failures"))
         return found
