@@ -5,6 +5,7 @@ import { Problem } from "../api/problem.ts";
 import type { Me } from "../api/types.ts";
 import { base, here } from "../base.ts";
 import { replace } from "../router.ts";
+import { parts, signingIn } from "../strings.ts";
 import { drop, expired, forget, keep, token } from "./token.ts";
 
 export interface Config {
@@ -35,7 +36,7 @@ export async function begin(): Promise<void> {
     if (new URLSearchParams(location.search).has("state")) await completeSignIn();
     if (token.value) await identify();
   } catch (error) {
-    failure.value = error instanceof Error ? error.message : String(error);
+    failure.value = wordsOf(error);
   }
 }
 
@@ -46,7 +47,7 @@ export async function signInBy(pasted: string): Promise<void> {
   try {
     await identify();
   } catch (error) {
-    failure.value = error instanceof Error ? error.message : String(error);
+    failure.value = wordsOf(error);
   }
 }
 
@@ -57,7 +58,7 @@ export async function signInByIssuer(): Promise<void> {
     const { leave } = await import("./oidc.ts");
     await leave(issuerOf(config.value), location.hash);
   } catch (error) {
-    failure.value = error instanceof Error ? error.message : String(error);
+    failure.value = wordsOf(error);
   }
 }
 
@@ -94,10 +95,20 @@ async function identify(): Promise<void> {
 }
 
 async function completeSignIn(): Promise<void> {
+  const answer = new URL(location.href);
+  // Also an answer that signs nobody in must leave the address.
+  replace(`${here}#/`);
   const { complete } = await import("./oidc.ts");
-  const [given, address] = await complete(issuerOf(config.value), new URL(location.href));
+  const [given, address] = await complete(issuerOf(config.value), answer);
   replace(here + address);
   keep(given);
+}
+
+function wordsOf(error: unknown): string {
+  if (error instanceof Problem && error.status === 401) return signingIn.badToken;
+  // `fetch` throws a TypeError when no answer comes.
+  if (error instanceof TypeError || (error instanceof Problem && error.isOffline)) return parts.offlineAdvice;
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Whether the address had a token. */
@@ -110,6 +121,6 @@ function takeFromAddress(): boolean {
 }
 
 function issuerOf(found: Config | null): Config & { issuer: string; client_id: string } {
-  if (!found?.issuer || !found.client_id) throw new Error("This stage has no issuer for the console.");
+  if (!found?.issuer || !found.client_id) throw new Error(signingIn.noIssuer);
   return { ...found, issuer: found.issuer, client_id: found.client_id };
 }
