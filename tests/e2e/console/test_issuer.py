@@ -73,7 +73,7 @@ def test_the_issuer_signs_in_and_the_address_that_was_asked_for_is_shown(tab: Co
     expect(tab.main.get_by_role("link", name="Writer")).to_be_visible()
     expect(tab.page.get_by_text("Signed in as ada@example.org")).to_be_visible()
     assert tab.page.url == f"{tab.url}/console/#/agents"
-    asked = [request for request in stage.issuer.asked if request.path == "/authorize"][0].parameters
+    asked = next(request for request in stage.issuer.asked if request.path == "/authorize").parameters
     assert (asked["code_challenge_method"], asked["redirect_uri"]) == ("S256", f"{tab.url}/console/")
     tab.page.reload()
     expect(tab.main.get_by_role("link", name="Writer")).to_be_visible()
