@@ -39,9 +39,11 @@ function Conclusion(props: { shown: ShownTurn; chair: ShownReply; members: Shown
   const best = chair.reply && chair.reply.status !== "completed" ? bestOf(shown, members) : null;
   const place = useRef<HTMLDivElement>(null);
   const isLive = !shown.ended && chair.state === "writing";
+  const wasLive = useRef(false);
   useEffect(() => {
-    if (isLive) showFollower(place.current);
-  }, [isLive]);
+    wasLive.current ||= isLive;
+    if (wasLive.current) showFollower(place.current);
+  }, [isLive, shown.ended]);
   const isReviewing =
     !shown.ended && chair.state === "waiting" && members.every((reply) => reply.state === "ended");
   return (
