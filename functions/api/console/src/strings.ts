@@ -1,4 +1,5 @@
 /** All English of the console, by the folder that shows it. A function takes the values of its sentence. */
+import { monthName } from "./parts/time.ts";
 
 export const shell = {
   product: "Pantheon",
@@ -550,7 +551,7 @@ export const pay = {
   csvBusy: "Reading the ledger …",
   csvFile: (from: string, last: string) => `pantheon-usage-${from}-${last}.csv`,
   budget: "Budget",
-  month: (month: string) => `Month ${month} (UTC)`,
+  month: (month: string) => `${monthName(month)} (UTC)`,
   limit: "Limit",
   spent: "Spent",
   held: "Held",
@@ -922,7 +923,7 @@ export const run = {
     platform: "Platform",
     suspense: "Suspense",
     waiting: "Waiting",
-    month: (month: string) => `Month ${month} (UTC)`,
+    month: (month: string) => `${monthName(month)} (UTC)`,
     before: "Month before",
     after: "Month after",
     tenantsTable: (month: string) => `Spending by tenant in ${month}`,
