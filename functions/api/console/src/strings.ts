@@ -32,7 +32,10 @@ export const shell = {
 export const signingIn = {
   title: "Sign in to Pantheon",
   byIssuer: "Sign in",
-  byLink: "Run pantheon token on the machine that runs Pantheon. Open the link that it prints.",
+  byLink: "Open the link that pantheon run has printed in its terminal.",
+  newLink: "Another user or a new link:",
+  command: "pantheon token --tenant demo --user demo --role admin",
+  noClient: "This deployment has no sign-in page for the console. Use a token of your issuer or an API key.",
   orToken: "Or use a token or an API key:",
   token: "Token or API key",
   use: "Use it",
