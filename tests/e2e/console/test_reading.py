@@ -46,8 +46,8 @@ def test_the_conclusion_of_a_council_stays_in_view_while_it_is_written(
     for letters in ("AB", "AC", "BC"):
         provider.add(moods.ok(json.dumps({"ranking": list(letters)})), when=f"letters once: {', '.join(letters)}")
     for name in ("Writer", "Researcher", "Critic"):
-        provider.add(moods.ok("A paragraph.\n\n" * 6), when=f"You are {name},")
-    provider.add(moods.stepped("A conclusion.\n\n" * 10), when="You are Writer,")
+        provider.add(moods.ok("A short answer."), when=f"You are {name},")
+    provider.add(moods.stepped("A conclusion.\n\n" * 16), when="You are Writer,")
     asked = talk(console, session_id)
     asked.send("Is it good?")
     conclusion = asked.replies.first
