@@ -21,7 +21,7 @@ GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py) tests/e2e/graphs
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean graphs graphs-setup
-.PHONY: diff compare github tag confirm console console-check
+.PHONY: diff compare github tag confirm console console-check screenshots
 .PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle stages synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
 help: ## Show this list.
@@ -180,6 +180,9 @@ bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million r
 
 dashboards: $(VENV)/drawing.ok ## Draw the dashboards from a week of the real handlers; writes docs/dashboards.
 	@$(BIN)/python -m pytest -q tests/integration/draw_dashboards.py
+
+screenshots: $(VENV)/browser.ok $(VENV)/drawing.ok ## Draw the console from a council that answers in Chromium; writes docs/console.
+	@$(BIN)/python -m pytest -q tests/e2e/console/draw_console.py
 
 cost-model: $(VENV)/run.ok ## Measure what a turn leaves behind, and work out what a month costs; writes docs/deploy.md.
 	@$(BIN)/python -m bench.footprint

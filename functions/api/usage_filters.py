@@ -1,4 +1,4 @@
-"""The filters of the ledger's rows: the groups of the totals, so that each total leads to its rows."""
+"""The filters of the ledger's rows: the groups of the totals and the turn, so that each figure leads to its rows."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -29,6 +29,7 @@ class _Filters:
     """The filters as the query has them. None: not filtered."""
 
     session_id: UUID | None = None
+    turn_id: UUID | None = None
     agent_key: Annotated[str | None, _NO_AGENT] = None
     model_alias: _Name | None = None
     purpose: Purpose | None = None

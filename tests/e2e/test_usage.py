@@ -284,6 +284,14 @@ class TestFilteredCalls:
             assert shown == [row for row in rows if row[name] == value]
             assert sum(row["kind"] == "post" for row in shown) == total["calls"]
 
+    def test_a_turn_leads_to_its_rows(self, tenant: Tenant, turns: list[dict[str, Any]]) -> None:
+        (rows,) = json_pages(tenant, limit=100)
+        for turn in turns:
+            (shown,) = json_pages(tenant, limit=100, turn_id=turn["id"])
+            assert shown == [row for row in rows if row["turn_id"] == turn["id"]] != []
+            paid = [Decimal(row["amount_usd"]) for row in shown if row["account"] == "tenant"]
+            assert sum(paid) == Decimal(turn["cost_usd"])
+
     def test_a_csv_and_its_links_keep_the_filters(self, tenant: Tenant) -> None:
         (rows,) = json_pages(tenant, limit=100, model_alias="fast", api_key_id="")
         assert len(rows) > 1
@@ -296,6 +304,7 @@ class TestFilteredCalls:
             *(
                 "session_id=",
                 "session_id=x",
+                "turn_id=x",
                 "agent_key=Writer",
                 "model_alias=",
                 "purpose=other",

@@ -31,7 +31,7 @@ _columns = [usage_entries.c[name] for name in (*_NAMES, *_ABOUT)]
 _MOST_STATEMENTS = 128
 FILTERS = (
     *("session_id", "agent_key", "model_alias", "purpose", "account", "reason", "user_id", "api_key_id"),
-    "provider",
+    *("provider", "turn_id"),
 )
 
 

@@ -44,7 +44,7 @@ def test_a_mode_without_a_chair_offers_the_fan_out(console: Console, tenant: Ten
     console.open("#/councils/panel")
     page = console.page
     expect(page.get_by_label("Chair", exact=True)).to_have_value("critic")
-    page.get_by_role("radio", name=re.compile("^tag")).check()
+    page.get_by_role("radio", name=re.compile("^Tag")).check()
     expect(page.get_by_label("Chair", exact=True)).to_have_count(0)
     page.get_by_role("radio", name=re.compile("^parallel")).check()
     page.get_by_role("button", name="Save").click()

@@ -29,6 +29,16 @@ def test_signing_out_forgets_everything_that_the_tab_has_kept(console: Console) 
     expect(console.page.get_by_role("heading", name="Sign in to Pantheon")).to_be_visible()
 
 
+def test_signing_out_asks_the_api_for_nothing_more(signed_out: Console, stack: Stack, tenant: Tenant) -> None:
+    """An operator's page asks for more than others. Without a token, an answer would be 401."""
+    signed_out.sign_in(stack.token(tenant=tenant.id, roles=("member", "admin", "operator")))
+    expect(signed_out.navigation("Operations")).to_be_visible()
+    signed_out.page.get_by_role("button", name="Sign out").click()
+    expect(signed_out.page.get_by_text("Open the link that pantheon run has printed")).to_be_visible()
+    signed_out.page.wait_for_load_state("networkidle")
+    assert signed_out.refused == []
+
+
 def test_a_token_that_does_not_count_is_refused_in_words(signed_out: Console, tenant: Tenant) -> None:
     signed_out.open()
     signed_out.page.get_by_label("Token or API key").fill("nobody's")

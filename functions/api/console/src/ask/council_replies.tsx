@@ -7,6 +7,9 @@ import { showFollower } from "./sticking.ts";
 import { Reply } from "./turn_view.tsx";
 import type { NameOf } from "./wording.ts";
 
+/** The turns whose conclusion grew on this page. The view of a turn that has ended is another one. */
+const watched = new Set<string>();
+
 interface CouncilProps {
   shown: ShownTurn;
   nameOf: NameOf;
@@ -39,9 +42,11 @@ function Conclusion(props: { shown: ShownTurn; chair: ShownReply; members: Shown
   const best = chair.reply && chair.reply.status !== "completed" ? bestOf(shown, members) : null;
   const place = useRef<HTMLDivElement>(null);
   const isLive = !shown.ended && chair.state === "writing";
+  const turnId = shown.turn?.id ?? "";
   useEffect(() => {
-    if (isLive) showFollower(place.current);
-  }, [isLive]);
+    if (isLive) watched.add(turnId);
+    if (watched.has(turnId)) showFollower(place.current);
+  }, [isLive, shown.ended]);
   const isReviewing =
     !shown.ended && chair.state === "waiting" && members.every((reply) => reply.state === "ended");
   return (

@@ -12,7 +12,7 @@ export function CopyButton({ text, label = parts.copy }: { text: string; label?:
   };
   return (
     <button type="button" class="plain small" onClick={copy}>
-      <Icon name="copy" />
+      <Icon name={done ? "check" : "copy"} />
       <span aria-live="polite">{done ? parts.copied : label}</span>
     </button>
   );

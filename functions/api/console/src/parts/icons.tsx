@@ -17,6 +17,7 @@ const PATHS = {
   down: "M12 5v14M6 13l6 6 6-6",
   stop: "M6 6h12v12H6z",
   copy: "M8 8h11v12H8zM5 16V4h11",
+  check: "M5 13l4 4L19 7",
   up: "M12 19V5M6 11l6-6 6 6",
   search: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM15.5 15.5L21 21",
 } as const;

@@ -2,6 +2,7 @@
 
 const DAY = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
 const MOMENT = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
+const MONTH = new Intl.DateTimeFormat("en", { month: "long", year: "numeric", timeZone: "UTC" });
 
 export function moment(time: string): string {
   return MOMENT.format(new Date(time));
@@ -9,6 +10,11 @@ export function moment(time: string): string {
 
 export function day(time: string): string {
   return DAY.format(new Date(time));
+}
+
+/** `November 2026` for `2026-11`. */
+export function monthName(month: string): string {
+  return MONTH.format(new Date(`${month}-01T00:00:00Z`));
 }
 
 /** `40 ms`, `0.8 s`, `12 s`, `3 min 5 s`. */

@@ -10,6 +10,7 @@ export const FILTERS = [
   "reason",
   "provider",
   "session_id",
+  "turn_id",
 ] as const;
 
 export type FilterName = (typeof FILTERS)[number];

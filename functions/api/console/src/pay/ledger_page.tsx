@@ -102,6 +102,8 @@ function textOf(name: FilterName, value: string, names: Names): string {
 
 function Table({ rows, names, hasMore }: { rows: LedgerRow[]; names: Names; hasMore: boolean }) {
   const sum = sumUsd(rows.map((row) => row.amount_usd));
+  // A call is named by its place in its turn.
+  const marked = route.value.query.has("turn_id") ? route.value.query.get("call") : null;
   return (
     <ScrollArea label={strings.table}>
       <table class="dense ledger">
@@ -125,7 +127,12 @@ function Table({ rows, names, hasMore }: { rows: LedgerRow[]; names: Names; hasM
         </thead>
         <tbody>
           {rows.map((row) => (
-            <Row key={`${row.call_id} ${row.account} ${row.kind}`} row={row} names={names} />
+            <Row
+              key={`${row.call_id} ${row.account} ${row.kind}`}
+              row={row}
+              names={names}
+              isMarked={`${row.step}-${row.attempt}` === marked}
+            />
           ))}
         </tbody>
         <tfoot>

@@ -13,13 +13,13 @@ const strings = pay.ledger;
 export const COLUMNS = 9;
 
 /** A row of the ledger. It opens to show its arithmetic. */
-export function Row({ row, names }: { row: LedgerRow; names: Names }) {
+export function Row({ row, names, isMarked }: { row: LedgerRow; names: Names; isMarked: boolean }) {
   const [open, setOpen] = useState(false);
   const time = utcMoment(row.created_at);
   const call = href(`turns/${row.turn_id}`, { call: `${row.step}-${row.attempt}` });
   return (
     <>
-      <tr>
+      <tr class={isMarked ? "marked" : ""} aria-current={isMarked ? "true" : undefined}>
         <th scope="row">{time}</th>
         <td class="number">
           <button

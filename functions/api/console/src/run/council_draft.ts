@@ -1,6 +1,6 @@
 /** A council as its form holds it. */
 import type { Council, Mode } from "../api/types.ts";
-import { run } from "../strings.ts";
+import { ask, run } from "../strings.ts";
 import { type Faults, isKey, isName } from "./faults.ts";
 
 export interface CouncilDraft {
@@ -14,6 +14,11 @@ export interface CouncilDraft {
 
 export const MODES: readonly Mode[] = ["council", "roundtable", "orchestrator", "tag", "manual"];
 const MOST_AGENTS = 32;
+
+/** The name of a mode, as the other pages have it. */
+export function modeName(mode: string): string {
+  return ask.modes[mode]?.[0] ?? mode;
+}
 
 export const BLANK: CouncilDraft = {
   key: "",

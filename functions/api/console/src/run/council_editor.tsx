@@ -7,7 +7,7 @@ import { go, href } from "../router.ts";
 import { run } from "../strings.ts";
 import { Choices } from "./choices.tsx";
 import { Conflict } from "./conflict.tsx";
-import { BLANK, type CouncilDraft, draftOf, hasFanOut, MODES, textOf } from "./council_draft.ts";
+import { BLANK, type CouncilDraft, draftOf, hasFanOut, MODES, modeName, textOf } from "./council_draft.ts";
 import { type Editor, useEditor } from "./editor.ts";
 import { EditorForm } from "./form.tsx";
 import { Identity } from "./identity.tsx";
@@ -38,7 +38,11 @@ export function CouncilEditor({ council, agents }: { council: Council | null; ag
         <Identity editor={editor} />
         <Choices<Mode>
           legend={run.councils.mode}
-          choices={MODES.map((mode) => ({ value: mode, label: mode, hint: run.councils.modes[mode] }))}
+          choices={MODES.map((mode) => ({
+            value: mode,
+            label: modeName(mode),
+            hint: run.councils.modes[mode],
+          }))}
           chosen={editor.draft.mode}
           choose={(mode) => editor.change({ mode })}
         />

@@ -1,7 +1,7 @@
 import type { Agent, Council } from "../api/types.ts";
 import { href } from "../router.ts";
 import { run } from "../strings.ts";
-import { hasFanOut } from "./council_draft.ts";
+import { hasFanOut, modeName } from "./council_draft.ts";
 import { Facts } from "./facts.tsx";
 
 /** A council for readers who cannot change it. */
@@ -14,9 +14,12 @@ export function CouncilFacts({ council, agents }: { council: Council; agents: re
     <section class="card stack" aria-label={council.name}>
       <Facts
         facts={[
-          [words.mode, council.mode],
+          [words.mode, modeName(council.mode)],
           [words.chair, council.mode === "council" && chair],
-          [words.fanOut, hasFanOut(council.mode) && council.fan_out],
+          [
+            words.fanOut,
+            hasFanOut(council.mode) && (council.fan_out === "parallel" ? words.parallel : words.sequential),
+          ],
           [run.versionTitle, council.version],
         ]}
       />

@@ -1,5 +1,6 @@
+import { loadAgentNames } from "../api/agent_names.ts";
 import { api, ok } from "../api/client.ts";
-import { usePages } from "../api/loading.ts";
+import { useLoaded, usePages } from "../api/loading.ts";
 import type { Council } from "../api/types.ts";
 import { Icon } from "../parts/icons.tsx";
 import { More } from "../parts/more.tsx";
@@ -7,6 +8,7 @@ import { Notice } from "../parts/notice.tsx";
 import { href } from "../router.ts";
 import { isAdmin } from "../signing_in/session.ts";
 import { run } from "../strings.ts";
+import { modeName } from "./council_draft.ts";
 
 /** The councils of the tenant. */
 export function CouncilList() {
@@ -40,6 +42,7 @@ export function CouncilList() {
 
 function CouncilTable({ councils }: { councils: readonly Council[] }) {
   const words = run.councils;
+  const names = useLoaded(loadAgentNames, []).data;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: It scrolls.
     <section class="scroll card flush" tabIndex={0} aria-label={words.table}>
@@ -65,8 +68,8 @@ function CouncilTable({ councils }: { councils: readonly Council[] }) {
               <td>
                 <code>{council.key}</code>
               </td>
-              <td>{council.mode}</td>
-              <td class="wrap">{council.agent_keys.join(", ")}</td>
+              <td>{modeName(council.mode)}</td>
+              <td class="wrap">{council.agent_keys.map((key) => names?.get(key) ?? key).join(", ")}</td>
               <td class="number">{council.version}</td>
             </tr>
           ))}

@@ -1,5 +1,5 @@
 /** Whether the caller operates the deployment. The role's name is a setting, so the API is asked. */
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import { api } from "../api/client.ts";
 import { me } from "../signing_in/session.ts";
 
@@ -8,8 +8,9 @@ export const isOperator = signal(false);
 effect(() => {
   const roles = me.value?.roles ?? [];
   isOperator.value = false;
+  // A request reads the token. Without `untracked`, signing out would ask again.
   // Members and admins of a tenant need no request to know that they are not.
-  if (roles.some((role) => role !== "member" && role !== "admin")) void find();
+  if (roles.some((role) => role !== "member" && role !== "admin")) void untracked(find);
 });
 
 async function find(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "../parts/icons.tsx";
 import { href, route } from "../router.ts";
@@ -15,6 +15,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   const main = useRef<HTMLElement>(null);
   const address = route.value;
   useEffect(() => setOpen(false), [address]);
+  useFocus(main, address.path.join("/"));
   useEffect(() => {
     const close = (event: KeyboardEvent) => event.key === "Escape" && setOpen(false);
     addEventListener("keydown", close);
@@ -55,6 +56,16 @@ export function Shell({ children }: { children: ComponentChildren }) {
       </main>
     </div>
   );
+}
+
+/** Take the focus along to another page, unless the page has put it somewhere already. */
+function useFocus(main: RefObject<HTMLElement | null>, page: string): void {
+  const shown = useRef(page);
+  useEffect(() => {
+    if (shown.current === page) return;
+    shown.current = page;
+    if (!main.current?.contains(document.activeElement)) main.current?.focus({ preventScroll: true });
+  }, [page]);
 }
 
 function Brand() {

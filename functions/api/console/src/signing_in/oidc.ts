@@ -1,6 +1,7 @@
 /** Sign in by OpenID Connect: authorization code with PKCE, as a public client. */
 import * as oauth from "oauth4webapi";
 import { here } from "../base.ts";
+import { signingIn } from "../strings.ts";
 import type { Config } from "./session.ts";
 import { read, write } from "./tab_storage.ts";
 
@@ -18,7 +19,7 @@ const PLACE = "pantheon.signing_in";
 /** Go to the issuer's page. `address` is where to be afterwards. */
 export async function leave(issuer: Issuer, address: string): Promise<void> {
   const server = await serverOf(issuer);
-  if (!server.authorization_endpoint) throw new Error("The issuer names no page to sign in at.");
+  if (!server.authorization_endpoint) throw new Error(signingIn.noPage);
   const started: Started = {
     verifier: oauth.generateRandomCodeVerifier(),
     state: oauth.generateRandomState(),
@@ -45,8 +46,17 @@ export async function leave(issuer: Issuer, address: string): Promise<void> {
 export async function complete(issuer: Issuer, answer: URL): Promise<[string, string]> {
   const kept = read(PLACE);
   write(PLACE, null);
-  if (!kept) throw new Error("This tab has not begun to sign in. Sign in again.");
+  if (!kept) throw new Error(signingIn.notBegun);
   const started = JSON.parse(kept) as Started;
+  try {
+    return [await exchange(issuer, answer, started), started.address || "#/"];
+  } catch (error) {
+    throw new Error(wordsOf(error), { cause: error });
+  }
+}
+
+/** Exchange the code for the ID token. */
+async function exchange(issuer: Issuer, answer: URL, started: Started): Promise<string> {
   const [server, client] = [await serverOf(issuer), { client_id: issuer.client_id }];
   const parameters = oauth.validateAuthResponse(server, client, answer, started.state);
   const response = await oauth.authorizationCodeGrantRequest(
@@ -62,8 +72,18 @@ export async function complete(issuer: Issuer, answer: URL): Promise<[string, st
     expectedNonce: started.nonce,
     requireIdToken: true,
   });
-  if (!result.id_token) throw new Error("The issuer sent no ID token.");
-  return [result.id_token, started.address || "#/"];
+  if (!result.id_token) throw new Error(signingIn.noIdToken);
+  return result.id_token;
+}
+
+/** Say why an answer of the issuer signs nobody in. */
+function wordsOf(error: unknown): string {
+  if (error instanceof oauth.AuthorizationResponseError || error instanceof oauth.ResponseBodyError) {
+    return signingIn.refused(error.error_description ?? error.error);
+  }
+  // `fetch` throws a TypeError when no answer comes.
+  if (error instanceof TypeError && !("code" in error)) return signingIn.unreachable;
+  return signingIn.unusable(error instanceof Error ? error.message : String(error));
 }
 
 async function serverOf(issuer: Issuer): Promise<oauth.AuthorizationServer> {
@@ -81,7 +101,7 @@ async function serverOf(issuer: Issuer): Promise<oauth.AuthorizationServer> {
   return oauth.processDiscoveryResponse(at, response);
 }
 
-/** Only an address on this machine may be without TLS. */
-function isLocal(address: string): boolean {
-  return ["127.0.0.1", "localhost", "[::1]"].includes(new URL(address).hostname);
+/** Only an endpoint on this machine may be without TLS. */
+function isLocal(endpoint: string): boolean {
+  return ["127.0.0.1", "localhost", "[::1]"].includes(new URL(endpoint).hostname);
 }

@@ -5,7 +5,7 @@ import { Problem } from "../api/problem.ts";
 import type { Me } from "../api/types.ts";
 import { base, here } from "../base.ts";
 import { replace } from "../router.ts";
-import { signingIn } from "../strings.ts";
+import { parts, signingIn } from "../strings.ts";
 import { tokenOf } from "./link.ts";
 import { drop, forget, keep, keepForReload, token } from "./token.ts";
 
@@ -28,6 +28,8 @@ export const failure = signal<string | null>(null);
 /** A token that a link brought, and whose it is. Nobody has agreed to it yet. */
 export const offered = signal<{ token: string; me: Me } | null>(null);
 let rounds = 0;
+/** The code for a text that cannot be a token. */
+const NO_TOKEN = "no_token";
 
 /** Take the token from the address or the issuer, and find out whose it is. */
 export async function begin(): Promise<void> {
@@ -101,8 +103,16 @@ async function attempt(act: () => Promise<void>): Promise<void> {
   try {
     await act();
   } catch (error) {
-    failure.value = error instanceof Error ? error.message : String(error);
+    failure.value = wordsOf(error);
   }
+}
+
+function wordsOf(error: unknown): string {
+  if (error instanceof Problem && error.code === NO_TOKEN) return signingIn.noToken;
+  if (isRefusal(error)) return signingIn.badToken;
+  // `fetch` throws a TypeError when no answer comes.
+  if (error instanceof TypeError || (error instanceof Problem && error.isOffline)) return parts.offlineAdvice;
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function identify(): Promise<void> {
@@ -165,7 +175,7 @@ function enter(given: string, found: Me): void {
 
 async function whose(given: string): Promise<Me> {
   // No header can carry other characters.
-  if (!/^[\x21-\x7e]+$/.test(given)) throw new Problem(401, { detail: signingIn.noToken });
+  if (!/^[\x21-\x7e]+$/.test(given)) throw new Problem(401, { code: NO_TOKEN });
   return ok(api.GET("/api/v1/auth/me", { headers: { Authorization: `Bearer ${given}` } }));
 }
 
@@ -196,6 +206,6 @@ function takeFromAddress(): string | null {
 }
 
 function issuerOf(found: Config | null): Config & { issuer: string; client_id: string } {
-  if (!found?.issuer || !found.client_id) throw new Error("This stage has no issuer for the console.");
+  if (!found?.issuer || !found.client_id) throw new Error(signingIn.noIssuer);
   return { ...found, issuer: found.issuer, client_id: found.client_id };
 }

@@ -23,10 +23,23 @@ export function SignIn() {
           {signingIn.byIssuer}
         </button>
       ) : (
-        <p>{signingIn.byLink}</p>
+        <Otherwise />
       )}
       <p class="muted">{signingIn.orToken}</p>
       <TokenForm />
     </main>
+  );
+}
+
+/** How people sign in without an issuer. */
+function Otherwise() {
+  if (config.value?.stage !== "local") return <p>{signingIn.noClient}</p>;
+  return (
+    <>
+      <p>{signingIn.byLink}</p>
+      <p class="muted">
+        {signingIn.newLink} <code>{signingIn.command}</code>
+      </p>
+    </>
   );
 }

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { Turn } from "../api/types.ts";
 import { count, sumUsage, TOKEN_CLASSES } from "../parts/counts.ts";
-import { exactUsd, plainUsd, sumUsd, usd } from "../parts/money.ts";
+import { exactUsd, plainUsd, sumUsd } from "../parts/money.ts";
 import { ScrollArea } from "../parts/scroll_area.tsx";
 import { duration } from "../parts/time.ts";
 import { turn as strings, words } from "../strings.ts";
@@ -149,12 +149,7 @@ function isSettled({ call, tone }: Lane): boolean {
 }
 
 function Cost({ call, turn }: { call: Call; turn: Turn }) {
-  const address = ledgerOf(turn, { agent_key: call.agent_key ?? "", purpose: call.purpose });
-  return (
-    <a href={address} title={exactUsd(plainUsd(call.cost_usd))}>
-      {usd(call.cost_usd)}
-    </a>
-  );
+  return <a href={ledgerOf(turn, { call: nameOf(call) })}>{exactUsd(plainUsd(call.cost_usd))}</a>;
 }
 
 /** The sums of all calls. The reserves of unknown calls are not paid by anybody, so they have a row of their own. */
@@ -192,9 +187,7 @@ function Sum({ amounts, address }: { amounts: readonly string[]; address: string
   const sum = sumUsd(amounts);
   return (
     <td class="number">
-      <a href={address} title={exactUsd(plainUsd(sum))}>
-        {usd(sum)}
-      </a>
+      <a href={address}>{exactUsd(plainUsd(sum))}</a>
     </td>
   );
 }

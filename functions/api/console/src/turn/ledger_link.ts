@@ -3,13 +3,12 @@ import { href } from "../router.ts";
 
 const DAY_MS = 86_400_000;
 
-/** The address of the ledger's rows of a turn's conversation, from the day of the turn to the day of its end. */
+/** The address of the ledger's rows of a turn, from the day of the turn to today: a settlement comes later. */
 export function ledgerOf(turn: Turn, filters: Record<string, string | null> = {}): string {
-  const end = Date.parse(turn.completed_at ?? turn.created_at) + DAY_MS;
   return href("usage/calls", {
     from: turn.created_at.slice(0, 10),
-    to: new Date(end).toISOString().slice(0, 10),
-    session_id: turn.session_id,
+    to: new Date(Date.now() + DAY_MS).toISOString().slice(0, 10),
+    turn_id: turn.id,
     ...filters,
   });
 }

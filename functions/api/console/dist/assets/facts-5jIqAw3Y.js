@@ -1,0 +1,1 @@
+import{t as e}from"./jsxRuntime-DTQ_AgNd.js";function t({facts:t,large:n=!1}){return e(`dl`,{class:n?`facts figures`:`facts`,children:t.filter(([,e])=>e!==!1&&e!=null&&e!==``).map(([t,n])=>e(`div`,{children:[e(`dt`,{children:t}),e(`dd`,{children:n})]},t))})}export{t};

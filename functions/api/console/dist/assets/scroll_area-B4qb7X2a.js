@@ -1,1 +1,0 @@
-import{t as e}from"./jsxRuntime-BkxCe6jE.js";function t({label:t,children:n}){return e(`section`,{class:`scroll`,tabIndex:0,"aria-label":t,children:n})}export{t};

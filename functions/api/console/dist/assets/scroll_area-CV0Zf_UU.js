@@ -1,0 +1,1 @@
+import{t as e}from"./jsxRuntime-DTQ_AgNd.js";function t({label:t,children:n}){return e(`section`,{class:`scroll`,tabIndex:0,"aria-label":t,children:n})}export{t};
