@@ -38,7 +38,7 @@ def test_the_words_of_the_local_model_appear_one_after_the_other(chromium: Brows
             sessions = http.get("sessions").json()["items"]
             (turn,) = http.get(f"sessions/{sessions[0]['id']}/turns").json()["items"]
         seen: list[str] = console.page.evaluate("window.seen")
-        assert turn["replies"][0]["text"].split()[0] in seen[0]
+        assert seen[0].split()[0] in turn["replies"][0]["text"]
         assert len(seen) >= 3
         # Until the turn ends, the text only grows. Markdown may change how the last words look.
         assert all(len(later) > len(earlier) for earlier, later in pairwise(seen[:-1]))
