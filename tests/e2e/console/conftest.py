@@ -12,9 +12,13 @@ from tests.e2e.tenant import Tenant
 from tests.processes import DEADLINE_S
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """The machine's own browser. The gate installs one."""
+    """The machine's own browser. The gate installs one.
+
+    It ends with the tests of this folder. Until then, Playwright's event loop runs in this thread, and `asyncio.run`
+    of another test fails.
+    """
     found = browser.find()
     if found is None:
         pytest.skip(f"There is no browser on this machine: none of {', '.join(browser.NAMES)} is on the path.")

@@ -3,6 +3,8 @@ import type { RefObject } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 const NEAR_PX = 48;
+/** The page has scrolled up by itself. A scroll event alone may hide that behind text that grew. */
+const LEFT = "left-the-newest";
 
 export interface Stick {
   /** Whether the reader has scrolled away from the newest text. */
@@ -30,14 +32,20 @@ export function useStick(content: RefObject<HTMLElement | null>, ready: boolean)
       top = room.scrollTop;
       setAway(!sticks.current);
     };
+    const left = () => {
+      sticks.current = false;
+      setAway(true);
+    };
     const grown = new ResizeObserver(() => {
       if (sticks.current) room.scrollTop = room.scrollHeight;
     });
     grown.observe(inside);
     room.addEventListener("scroll", scrolled, { passive: true });
+    room.addEventListener(LEFT, left);
     return () => {
       grown.disconnect();
       room.removeEventListener("scroll", scrolled);
+      room.removeEventListener(LEFT, left);
     };
   }, []);
   useEffect(() => {
@@ -51,7 +59,9 @@ export function showFollower(element: HTMLElement | null): void {
   const room = roomOf(element);
   if (!element || !room || !isAtEnd(room)) return;
   const above = element.getBoundingClientRect().top - room.getBoundingClientRect().top - NEAR_PX;
-  if (above < 0) room.scrollBy({ top: above });
+  if (above >= 0) return;
+  room.dispatchEvent(new Event(LEFT));
+  room.scrollBy({ top: above });
 }
 
 function isAtEnd(room: HTMLElement): boolean {
