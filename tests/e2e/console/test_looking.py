@@ -47,6 +47,8 @@ def test_a_turn_shows_its_calls_with_retries_and_what_they_cost(
     assert box["height"] >= 40
     rows = table(console, "Calls of this turn").locator("tbody tr")
     expect(rows).to_have_count(3)
+    # The page gets the audit, which has the reason, after the calls.
+    expect(rows.nth(1)).to_contain_text("the provider failed")
     shown = cells(rows)
     assert [(row[0], row[1], row[2]) for row in shown] == [
         ("0", "Routing", "fast"),
