@@ -35,6 +35,8 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
     # It imports awslambdaric, which has a wheel for Linux only.
     if sys.platform == "linux" or path.name != "runtime.py"
+    # It imports LangGraph, which has an environment of its own. The suites of graphs import it there.
+    if "graphs" not in path.parts
 )
 # Imported before a module of ours is watched: what they do is theirs. boto3 tries out whether there is IPv6.
 THIRD_PARTIES = (
