@@ -156,7 +156,7 @@ def test_a_read_with_its_own_limit_is_waited_for_that_long(room: CouncilRoom, op
 
 def test_an_exchange_without_an_answer_is_undone(room: CouncilRoom) -> None:
     db = room.open_database(answer_s=ANSWER_S)
-    params = {"t_id": room.take("@writer hello", later=True).turn_id}
+    params = {"t_id": room.take("@writer hello", later=True).turn_id, "t_of_graphs": False}
     with pytest.raises(DatabaseUnavailable):
         db.run_all(room.tenant_id, (CLAIM, params), (_SLEEP, {"b_seconds": ANSWER_S * 2}))
     assert room.row("SELECT status, lease_epoch FROM turns") == {"status": "accepted", "lease_epoch": 0}
