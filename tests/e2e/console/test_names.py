@@ -64,6 +64,8 @@ def test_a_session_is_opened_by_its_title_and_asked_by_keyboard(
 ) -> None:
     provider.add(moods.ok("Good **day** <b>to you</b>."))
     shown(page, "Talk").click()
+    # The page before has a message box, too.
+    expect(page.get_by_role("heading", level=1, name="Talk")).to_be_visible()
     box = page.get_by_role("textbox", name=re.compile("message", re.IGNORECASE))
     box.focus()
     page.keyboard.type("@writer Is <i>it</i> good?")

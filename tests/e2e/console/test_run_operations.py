@@ -3,6 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -10,6 +11,7 @@ from local.stack import Stack
 from tests.e2e.console.console import DESKTOP, PHONE, Console, opened
 from tests.e2e.tenant import Tenant, open_client
 from tests.fake_provider import FakeProvider, moods
+from tests.processes import eventually
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_a_call_in_suspense_leads_to_its_tenant(operator: Console, tenant: Tenan
 
 
 def test_a_turn_that_nobody_runs_is_listed_as_waiting(
-    operator: Console, tenant: Tenant, provider: FakeProvider
+    operator: Console, tenant: Tenant, provider: FakeProvider, stack: Stack
 ) -> None:
     tenant.make_agents("writer")
     session_id = tenant.make_session("writer")
@@ -107,12 +109,20 @@ def test_a_turn_that_nobody_runs_is_listed_as_waiting(
         posted = threads.submit(tenant.post, session_id, "@writer Hello")
         tenant.wait_for_requests(1)
         turn_id = str(tenant.row("SELECT id FROM turns WHERE tenant_id = %s", tenant.id)["id"])
-        tenant.expire_lease(turn_id)
-        operator.open("#/operations/waiting")
-        show_all(operator)
-        row = operator.page.get_by_role("row").filter(has_text=turn_id)
-        expect(row).to_contain_text("Lost its worker")
-        expect(row).to_contain_text(tenant.id)
+        with psycopg.connect(stack.owner_url) as other:
+            # It waits for the row, so it is the first that gets it. A worker that takes the turn comes after it.
+            with tenant.owner.transaction():
+                tenant.expire_lease(turn_id)
+                locked = threads.submit(other.execute, "SELECT FROM turns WHERE id = %s FOR UPDATE", [turn_id])
+                eventually(
+                    lambda: tenant.rows("SELECT FROM pg_locks WHERE pid = %s AND NOT granted", other.info.backend_pid)
+                )
+            locked.result()
+            operator.open("#/operations/waiting")
+            show_all(operator)
+            row = operator.page.get_by_role("row").filter(has_text=turn_id)
+            expect(row).to_contain_text("Lost its worker")
+            expect(row).to_contain_text(tenant.id)
         provider.release()
         # A sweep may have handed it over in the meantime.
         assert posted.result().status_code in (201, 202)
