@@ -73,6 +73,7 @@ def stored(status: str = "completed", text: str = "Hi.", error: object = None) -
         "id": str(TURN_ID),
         "session_id": str(SESSION_ID),
         "status": status,
+        "mode": "tag",
         "error": error,
         "plan": {"selected_agent_keys": ["writer"]},
         "replies": [reply],
