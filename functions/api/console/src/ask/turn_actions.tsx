@@ -11,6 +11,7 @@ import { giveUp } from "./running.ts";
 /** Cancel the turn that runs, or stop posting a message that has no answer. */
 export function TurnActions({ sessionId, shown }: { sessionId: string; shown: ShownTurn }) {
   const [asked, setAsked] = useState(false);
+  const [accepted, setAccepted] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
   const turnId = shown.turn?.id;
   const cancel = async () => {
@@ -19,6 +20,7 @@ export function TurnActions({ sessionId, shown }: { sessionId: string; shown: Sh
     setProblem(null);
     try {
       await ok(api.POST("/api/v1/turns/{turn_id}/cancel", { params: { path: { turn_id: turnId } } }));
+      setAccepted(true);
     } catch (error) {
       const failed = problemFrom(error);
       // It has ended meanwhile, and its last event is on its way.
@@ -43,7 +45,7 @@ export function TurnActions({ sessionId, shown }: { sessionId: string; shown: Sh
           </button>
         )}
         <span class="small muted" role="status">
-          {asked && ask.cancelling}
+          {accepted && ask.cancelling}
         </span>
       </p>
     </div>

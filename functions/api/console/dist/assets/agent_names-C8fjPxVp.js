@@ -1,1 +1,0 @@
-import{h as e,p as t}from"./index-E70x46_V.js";async function n(){let n=new Map,r=null;do{let i=await e(t.GET(`/api/v1/agents`,{params:{query:{limit:100,cursor:r}}}));for(let e of i.items)n.set(e.key,e.name);r=i.next_cursor}while(r!==null);return n}export{n as t};
