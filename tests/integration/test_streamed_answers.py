@@ -101,6 +101,8 @@ def test_the_outcome_is_the_same_without_a_stream(
 ) -> None:
     fake_provider.add(mood, times=2)
     whole = complete(openai_compatible, request())
+    if mood.delivery == "then_close":
+        wait_until(lambda: fake_provider.open_connections == 0)
     completion, pieces = complete_live(openai_compatible)
     assert asked_for(fake_provider.rows) == [UNSTREAMED, STREAMED]
     assert replace(completion, provider_request_id=None) == replace(whole, provider_request_id=None)

@@ -353,10 +353,14 @@ class TestFilters:
 
 
 def plan_of(app_url: str, statement: Statement, params: dict[str, object], *, seqscan: bool = True) -> list[str]:
-    """The lines of the plan, of the application's role in the first tenant."""
+    """The lines of the plan, of the application's role in the first tenant.
+
+    Without `seqscan`, every index is walked in its order, as one would be in a large table.
+    """
     ((text, values),) = statement.sent(params)
     with psycopg.connect(app_url, cursor_factory=psycopg.RawCursor) as connection:
-        connection.execute(f"SET LOCAL enable_seqscan = {'on' if seqscan else 'off'}".encode())
+        for scan in ("enable_seqscan", "enable_bitmapscan"):
+            connection.execute(f"SET LOCAL {scan} = {'on' if seqscan else 'off'}".encode())
         connection.execute("SELECT set_config('app.tenant_id', $1, true)", (TENANTS[0],))
         return [line for (line,) in connection.execute(f"EXPLAIN {text}".encode(), values)]
 
