@@ -1,4 +1,4 @@
-# `make run` starts everything, `make test` passes the tests. Each sets itself up; `make help` lists the rest.
+# `make run` starts everything, `make test` runs the tests. Each sets itself up; `make help` lists the rest.
 PYTHON ?= python3
 # What compiles for Lambda. Without it, Lambda does so at every start; only `make deploy` insists.
 PYTHON313 ?= python3.13
@@ -20,7 +20,7 @@ GRAPHS_PIP := $(GRAPHS)/python -m pip --quiet --disable-pip-version-check --no-i
 GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py) tests/e2e/graphs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage lock clean graphs graphs-setup
+.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage bench-local bench-peers lock clean graphs graphs-setup
 .PHONY: diff compare github tag confirm console console-check screenshots
 .PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle stages synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
@@ -33,22 +33,25 @@ run: $(VENV)/run.ok ## Start Pantheon on this machine: Postgres, a local model, 
 test: $(VENV)/browser.ok build/clients/openai/ok build/clients/mcp/ok ## Run the tests.
 	@$(BIN)/python -m pytest
 
+unit: $(VENV)/test.ok ## Run the unit tests only: no database, no network, about a minute.
+	@$(BIN)/python -m pytest -q tests/unit
+
 check: lint types imports migrations openapi console-check stack ## Everything else that the gate asks for.
 
-lint: $(VENV)/test.ok
+lint: $(VENV)/test.ok ## Check the code with ruff, and its layout.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: $(VENV)/infra.ok
+types: $(VENV)/infra.ok ## Check the types with mypy.
 	@$(BIN)/mypy
 
-imports: $(VENV)/infra.ok
+imports: $(VENV)/infra.ok ## Check which package imports which.
 	@$(BIN)/lint-imports
 
 migrations: $(VENV)/test.ok ## Check for drift between tables and migrations, up and down, and for what would block a release that serves.
 	@$(BIN)/python -m pytest -q tests/integration/test_migrations.py tests/integration/test_migration_lint.py
 
-openapi: $(VENV)/test.ok
+openapi: $(VENV)/test.ok ## Check that the OpenAPI document is what the functions say.
 	@$(BIN)/python -m local.openapi --check
 
 openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves.
@@ -57,7 +60,7 @@ openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves
 console: $(VENV)/infra.ok ## Build the console's pages from functions/api/console into its dist.
 	@$(BIN)/python -m infra_cdk.console
 
-console-check: $(VENV)/infra.ok
+console-check: $(VENV)/infra.ok ## Check that the pages of the console are built from their sources.
 	@$(BIN)/python -m infra_cdk.console --check
 
 bundle: $(VENV)/infra.ok ## Lay out what goes to Lambda, for arm64, in build/lambda.
@@ -177,6 +180,9 @@ bench-council: $(VENV)/run.ok ## Score a single agent, a roundtable and a counci
 	@$(BIN)/python -m bench.council $(COUNCIL)
 bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million rows; takes ten minutes and 6 GB.
 	@$(BIN)/python -m bench.usage
+
+bench-local: $(VENV)/run.ok ## Measure the memory and the start of `make run`; writes docs/performance.md.
+	@$(BIN)/python -m bench.local
 
 dashboards: $(VENV)/drawing.ok ## Draw the dashboards from a week of the real handlers; writes docs/dashboards.
 	@$(BIN)/python -m pytest -q tests/integration/draw_dashboards.py

@@ -27,8 +27,9 @@ from infra_cdk.places import Awake, ExistingVpc
 from infra_cdk.stage import Stage
 from infra_cdk.stages import STAGES
 from shared.errors import ConfigurationError
+from shared.names import DeployEnv
 
-VARIABLE: Final = "PANTHEON_STAGES"
+VARIABLE: Final = DeployEnv.STAGES
 DEFAULT: Final = Path(__file__).parents[1] / "stages.toml"
 _KIND: Final = "kind"
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)

@@ -7,20 +7,17 @@ SIGTERM end everything and are a success.
 import argparse
 import os
 import re
-import shlex
-import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
-from local import deployment, keys, models, roster
-from local.variables import VARIABLES
+from local import chat, deployment, interrupt, keys, models, roster, run, token_file
+from local.logs import parser as logs_parser
+from shared import variables
 from shared.commit import checked_out
-from shared.names import API_PREFIX, VERSION
-
-if TYPE_CHECKING:
-    from local.stack import Stack
+from shared.errors import ConfigurationError
+from shared.names import VERSION
 
 _ROLES: Final = ("member", "admin", "operator")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -36,14 +33,22 @@ _RECORD: Final = f"""a line of the record:
 
 def main() -> int:
     """The exit code."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.command == "token" and not arguments.show and not (arguments.tenant and arguments.user):
+        parser.error("token needs --tenant and --user, or --show")
     # Other users of this machine get no access to what a command writes.
     os.umask(0o077)
+    try:
+        variables.check(os.environ)
+    except ConfigurationError as error:
+        return _fail(error)
     with_arguments = {"token": _token, "reconcile": _reconcile, "keys": _keys, "models": _models}
+    with_arguments |= {"run": _run, "logs": _logs, "chat": _chat}
     with_arguments |= {"cost": _figures, "status": _figures, "apply": _roster, "export": _roster}
     if arguments.command in with_arguments:
         return with_arguments[arguments.command](arguments)
-    return {"doctor": _doctor, "psql": _psql, "run": _run}[arguments.command]()
+    return {"doctor": _doctor, "psql": _psql}[arguments.command]()
 
 
 class _Version(argparse.Action):
@@ -61,13 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the release and its commit, and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser(
-        "run",
-        help="start everything and print the URL and a token",
-        description="Start PostgreSQL, a local model and the gateway; print the URL and a token. Ctrl-C stops it all.",
-        epilog="\n".join(["environment:", *(f"  {name:<34}{text}" for name, text in VARIABLES.items())]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    run.add_parser(commands)
+    chat.add_parser(commands)
+    logs_parser.add_parser(commands)
     _add_operation(
         commands,
         "doctor",
@@ -100,8 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Print a token for the local gateway, signed with the key of the data directory, and on standard "
         "error the link that opens the console with it.",
     )
-    token.add_argument("--tenant", required=True, metavar="T", help="the tenant that the token is for")
-    token.add_argument("--user", required=True, metavar="U", help="the user that the token is for")
+    token.add_argument("--show", action="store_true", help="print the token of `pantheon run` instead, whole")
+    token.add_argument("--tenant", metavar="T", help="the tenant that the token is for")
+    token.add_argument("--user", metavar="U", help="the user that the token is for")
     token.add_argument("--role", action="append", choices=_ROLES, help="may be repeated; member if left out")
     token.add_argument(
         "--ttl", type=_duration, default="8h", metavar="D", help="how long it is good for, as in 30m, 8h, 7d (8h)"
@@ -152,7 +154,7 @@ def _doctor() -> int:
     from local.doctor import EXAMINATION_ERRORS, examine
 
     try:
-        return 0 if examine(os.environ, _say) else 1
+        return 0 if examine(os.environ, run.say) else 1
     except KeyboardInterrupt:
         return 130
     except EXAMINATION_ERRORS as error:
@@ -186,7 +188,7 @@ def _keys(arguments: argparse.Namespace) -> int:
 
 def _roster(arguments: argparse.Namespace) -> int:
     try:
-        return roster.run(arguments, os.environ, _say, _interrupt)
+        return roster.run(arguments, os.environ, run.say, interrupt.raise_once)
     except deployment.DeploymentError as error:
         return _fail(error)
 
@@ -205,76 +207,66 @@ def _reconcile(arguments: argparse.Namespace) -> int:
 
     try:
         reconcile_file(
-            arguments.file, os.environ, arguments.provider, arguments.silent_after, _say, check=arguments.check
+            arguments.file, os.environ, arguments.provider, arguments.silent_after, run.say, check=arguments.check
         )
     except RECONCILE_ERRORS as error:
         return _fail(error)
     return 0
 
 
-def _run() -> int:
-    # Here and not at the top: `pantheon token` needs none of it.
-    from local.stack import START_ERRORS, Stack
+def _run(arguments: argparse.Namespace) -> int:
+    from local.stack import START_ERRORS
 
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Stack.start(os.environ, _say) as stack:
-            _greet(stack)
-            try:
-                stack.wait()
-            except KeyboardInterrupt:
-                _say("Stopping ...")
-    except KeyboardInterrupt:
-        pass
+        return run.run(arguments, os.environ)
     except START_ERRORS as error:
         return _fail(error)
-    _say("Stopped.")
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    from local.logs.command import LOGS_ERRORS
+    from local.logs.command import run as show_logs
+
+    try:
+        show_logs(arguments, os.environ, run.say)
+    except KeyboardInterrupt:
+        return 130
+    except LOGS_ERRORS as error:
+        return _fail(error)
     return 0
 
 
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
-    # The way down is not interrupted again.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _chat(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
 
-
-def _greet(stack: "Stack") -> None:
-    token = stack.token()
-    command = [
-        "curl",
-        f"{stack.url}{API_PREFIX}/sessions/{stack.session_id}/turns",
-        "-H",
-        f"Authorization: Bearer {token}",
-        "-H",
-        "Content-Type: application/json",
-        "-d",
-        '{"message": "@writer @researcher Should a small team write tests first?"}',
-    ]
-    _say(f"\nPantheon accepts requests at {stack.url}\nPANTHEON_TOKEN={token}\n{_console(stack.url, token)}\n")
-    _say(f"Try it:\n{shlex.join(command)}\n")
-
-
-def _console(url: str, token: str) -> str:
-    """The line with the console's address. A browser never sends the part with the token."""
-    return f"Console  {url}/console/#token={token}"
+    try:
+        return chat.run(arguments, os.environ, Console())
+    except KeyboardInterrupt:
+        return 130
+    except deployment.DeploymentError as error:
+        return _fail(error)
 
 
 def _token(arguments: argparse.Namespace) -> int:
     from local.environment import claim_names, data_dir, operator_role
     from local.gateway.tokens import TokenKey, TokenKeyError
 
+    if arguments.show:
+        try:
+            run.say(token_file.read(data_dir(os.environ)))
+        except token_file.NoToken as error:
+            return _fail(error)
+        return 0
     try:
         key = TokenKey.load(data_dir(os.environ))
     except TokenKeyError as error:
         return _fail(error)
     roles = [operator_role(os.environ) if role == "operator" else role for role in arguments.role or ["member"]]
     token = key.issue(arguments.tenant, arguments.user, roles, arguments.ttl, claim_names(os.environ))
-    _say(token)
+    run.say(token)
     if url := deployment.local_url(os.environ):
         # Standard output has the token alone, for scripts.
-        print(_console(url, token), file=sys.stderr)
+        print(run.console_line(url, token), file=sys.stderr)
     return 0
 
 
@@ -283,10 +275,6 @@ def _duration(text: str) -> timedelta:
     if match is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no duration such as 30m, 8h or 7d")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _fail(error: Exception) -> int:

@@ -13,9 +13,9 @@ from rich.bar import Bar
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from local.opening import StackError, check_database
 from local.operations import operations_url
 from local.postgres import PostgresError
-from local.stack import StackError, check_database
 from shared.db.engine import Database
 from shared.db.operations.dispatch import load_activity, load_seconds_of_last_day, load_turns_of_last_day
 from shared.db.operations.month import Month, load_month

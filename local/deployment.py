@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _DEFAULT_PORT: Final = "8000"
 _TIMEOUT_S: Final = 30.0
+# Between two pieces of a stream. A server that has nothing to tell sends a comment every 15 s.
+_STREAM_S: Final = 60.0
 _TOKEN_TTL: Final = timedelta(minutes=15)
 _PAGE: Final = 100
 
@@ -69,6 +71,21 @@ class Deployment:
         if answer is None:
             raise self.mistaken()
         return answer
+
+    def stream(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Iterator[str]:
+        """The lines of an answer as text/event-stream, as they come. Raises DeploymentError, also when the connection
+        breaks."""
+        import httpx
+
+        asked = {"Accept": "text/event-stream", **headers}
+        try:
+            with self._http.stream(method, path, json=body, headers=asked, timeout=_STREAM_S) as response:
+                if not response.is_success:
+                    response.read()
+                    raise DeploymentError(self._refusal(response), response.status_code)
+                yield from response.iter_lines()
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            raise DeploymentError(f"{self.url} cannot be reached: {type(error).__name__}. Check --url.") from error
 
     def items(self, path: str) -> Iterator[dict[str, Any]]:
         """The items of all pages of a list. Raises DeploymentError."""

@@ -15,9 +15,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from local import environment, private
+from local.opening import StackError, check_database
 from local.operations import operations_url
 from local.postgres import PostgresError
-from local.stack import StackError, check_database
 from shared.db.operations.invariants import INVARIANTS, first_rows
 from shared.db.schema.tables import MIGRATION_HEAD
 from shared.errors import PantheonError

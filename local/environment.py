@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from local.gateway import hosts, tokens
 from local.gateway.tokens import ClaimNames
+from shared import variables
 from shared.catalog import Catalog, build
 from shared.catalog.chosen import overruled
 from shared.domain.origins import origin_pattern
@@ -25,7 +26,6 @@ from shared.settings import AuthorizerSettings, CatalogSettings, Settings
 
 _Part = TypeVar("_Part", bound=BaseModel)
 
-_PREFIX: Final = "PANTHEON_"
 # The local run makes these itself. It tells each function only its own.
 _MADE: Final = frozenset(
     name.value
@@ -83,6 +83,12 @@ class Environment:
         """Whether a local model has to be started."""
         return any(each.kind == "local" and not each.base_url for each in self.catalog.used().values())
 
+    @property
+    def model_window(self) -> int:
+        """How many tokens a request of the local model may have. Pantheon estimates tokens, and the estimate of a rare
+        script can be half of the real number."""
+        return 2 * max((each.context_window for each in self.catalog.values() if each.kind == "local"), default=0)
+
 
 def data_dir(environ: Mapping[str, str]) -> Path:
     """Where everything that outlives a run is kept."""
@@ -103,6 +109,7 @@ def operator_role(environ: Mapping[str, str]) -> str:
 
 def read(environ: Mapping[str, str]) -> Environment:
     """Raises ConfigurationError that names the variable at fault."""
+    variables.check(environ)
     given = _given(environ)
     functions = {name: value for name, value in given.items() if name not in _MADE | _AUTHORIZERS | set(LocalEnv)}
     authorizer = {name: value for name, value in given.items() if name in _AUTHORIZERS} | {
@@ -138,7 +145,9 @@ def read(environ: Mapping[str, str]) -> Environment:
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:
     """The defaults under what is set. A variable of ours that is set to nothing means the same as one that is not."""
-    return _DEFAULTS | {name: value for name, value in environ.items() if value or not name.startswith(_PREFIX)}
+    return _DEFAULTS | {
+        name: value for name, value in environ.items() if value or not name.startswith(variables.PREFIX)
+    }
 
 
 def _port(text: str) -> int:

@@ -36,6 +36,7 @@ _STOP_S = 20.0
 _LEFTOVERS_S = 30.0
 # A server whose parent was just killed has been told to stop, but may not have said so yet.
 _NOTICE_S = 1.0
+_ADVICE = "If the data is broken, restore the folder from a copy, or move it away: the next start makes a new one."
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -48,6 +49,11 @@ class Server:
     pid: int
     data_dir: Path
     _process: subprocess.Popen[bytes] = field(repr=False)
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while the server runs. A negative code is the number of the signal that killed it."""
+        return self._process.poll()
 
     def stop(self) -> None:
         """Shut down: connections are cut, committed rows are safe. Does nothing when the server has ended."""
@@ -79,16 +85,16 @@ def find(data_dir: Path) -> str | None:
         raise PostgresError(f"PostgreSQL in {data_dir} belongs to another user: {error}") from error
 
 
-def start(data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS) -> Server:
+def start(data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS, port: int | None = None) -> Server:
     """Start a server on `data_dir`, made at the first start; it takes connections on 127.0.0.1 on return.
 
-    `settings` are PostgreSQL's own, such as {"fsync": "off"}. Call it from the main thread. Raises
-    PostgresError when a server is running there already, and when it does not start."""
+    `settings` are PostgreSQL's own, such as {"fsync": "off"}. Without `port`, any free one is taken. Call it from the
+    main thread. Raises PostgresError when a server is running there already, and when it does not start."""
     try:
         data_dir = data_dir.resolve()
         private.make_folder(data_dir)
         with _exclusive(data_dir / "lock"):
-            return _start(data_dir, settings)
+            return _start(data_dir, settings, port)
     except OSError as error:
         raise PostgresError(f"PostgreSQL cannot use {data_dir}: {error}") from error
 
@@ -101,15 +107,20 @@ def _exclusive(path: Path) -> Iterator[None]:
         yield
 
 
-def _start(data_dir: Path, settings: Mapping[str, str]) -> Server:
+def _start(data_dir: Path, settings: Mapping[str, str], wanted: int | None) -> Server:
     cluster, log_path = data_dir / "cluster", data_dir / "server.log"
     user = files.server_user(cluster)
     programs = files.find_programs(user)
     for unfinished in data_dir.glob("new-*"):
         shutil.rmtree(unfinished, ignore_errors=True)
     if cluster.exists():
+        files.check_version(cluster)
         _wait_for_leftovers(cluster)
         files.remove_stale_lock_file(cluster)
+    if log_path.exists():
+        # It may tell why the last server ended.
+        private.close_files(log_path)
+        log_path.replace(log_path.with_suffix(".previous.log"))
     private.make_file(log_path)
     with log_path.open("wb") as log:
         if not cluster.exists():
@@ -117,15 +128,15 @@ def _start(data_dir: Path, settings: Mapping[str, str]) -> Server:
         access.secure(data_dir, programs, user, _arguments(cluster, user, settings))
         private.close_files(data_dir / access.PASSFILE)
         while True:  # until no other program takes the free port before the server does
-            port = _free_port()
+            port = wanted or _free_port()
             server = _launch(cluster, programs, user, log, {**settings, "port": str(port)})
             with process.ended_on_error(server):
                 ready = _wait_until_ready(server, cluster)
             if ready:
                 return Server(access.url(data_dir, port), port, server.pid, data_dir, server)
             reason = _last_error(log_path)
-            if "could not create any TCP/IP sockets" not in reason:
-                raise PostgresError(f"PostgreSQL did not start on {data_dir}: {reason}")
+            if wanted or "could not create any TCP/IP sockets" not in reason:
+                raise PostgresError(f"PostgreSQL did not start on {data_dir}: {reason}. {_ADVICE}")
 
 
 def _create_cluster(cluster: Path, programs: Path, user: User | None, log: BinaryIO, *, sync: bool) -> None:

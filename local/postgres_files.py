@@ -8,10 +8,13 @@ copy of its programs when the installed ones are closed to it.
 import os
 import pwd
 import shutil
+import sys
 import tempfile
 from contextlib import suppress
 from importlib import metadata, util
 from pathlib import Path
+
+import psutil
 
 from local import process
 from local.process import User
@@ -31,6 +34,8 @@ def server_user(cluster: Path) -> User | None:
     """Whom the server runs as: None for ourselves; for root the owner of the data, at first `nobody`."""
     if os.geteuid() != 0:
         return None
+    if sys.platform != "linux":
+        raise PostgresError("PostgreSQL does not run as root here: start Pantheon as another user.")
     if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
         return User(owner.st_uid, owner.st_gid)
     try:
@@ -61,6 +66,23 @@ def find_programs(user: User | None) -> Path:
     return copy / _PROGRAMS
 
 
+def check_version(cluster: Path) -> None:
+    """Raise PostgresError unless the cluster's files are of the version that is installed."""
+    try:
+        stored = (cluster / "PG_VERSION").read_text().strip()
+    except FileNotFoundError:
+        raise PostgresError(
+            f"{cluster} is no data folder of PostgreSQL. Restore {cluster.parent} from a copy, or move it away: the "
+            "next start makes a new one."
+        ) from None
+    installed = metadata.version(_PACKAGE).partition(".")[0]
+    if stored != installed:
+        raise PostgresError(
+            f"{cluster.parent} has the data of PostgreSQL {stored[:20]}, and PostgreSQL {installed} is installed. Use "
+            "the release of Pantheon that made the folder, or move the folder away."
+        )
+
+
 def _runs(program: Path, user: User) -> bool:
     with tempfile.TemporaryFile() as output:
         return process.spawn([program, "--version"], output=output, cwd=Path("/"), user=user).wait() == 0
@@ -86,11 +108,11 @@ def cluster_name(cluster: Path) -> str:
 
 
 def processes_of(cluster: Path) -> set[int]:
-    """The processes of a server on this cluster, with those that outlived it. Empty without /proc.
+    """The processes of a server on this cluster, with those that outlived it.
 
     Titles are read because anybody may: root without CAP_SYS_PTRACE, as in a container, sees nothing else."""
     name = cluster_name(cluster)
-    return {pid for pid in (int(entry.name) for entry in Path("/proc").glob("[0-9]*")) if _bears(name, _title(pid))}
+    return {pid for pid in psutil.pids() if _bears(name, _title(pid))}
 
 
 def _bears(name: str, title: str) -> bool:
@@ -100,8 +122,9 @@ def _bears(name: str, title: str) -> bool:
 
 def _title(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-    except OSError:
+        # psutil splits the titles that PostgreSQL writes at their blanks.
+        return " ".join(psutil.Process(pid).cmdline())
+    except (psutil.Error, OSError):
         return ""
 
 
@@ -124,7 +147,7 @@ def remove_stale_lock_file(cluster: Path) -> None:
     """Remove the lock file of a killed postmaster whose pid another program bears now: Postgres would take it
     for the postmaster. Call it when no server of ours runs here; another's lock file is left alone."""
     pid, _ = read_lock_file(cluster)
-    if pid is not None and Path(f"/proc/{pid}").exists():
+    if pid is not None and psutil.pid_exists(pid):
         title = _title(pid)
         if "postgres" not in title or _bears(_NAME, title):
             (cluster / "postmaster.pid").unlink()

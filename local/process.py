@@ -86,6 +86,13 @@ def end(process: subprocess.Popen[bytes], *signals: signal.Signals, patience_s: 
     process.wait()
 
 
+def in_words(exit_code: int | None) -> str:
+    """How a process ended, as the end of a sentence. A negative code is the number of a signal."""
+    if exit_code is not None and exit_code < 0:
+        return f"was killed by signal {-exit_code} ({signal.strsignal(-exit_code) or 'unknown'})"
+    return f"ended with exit code {exit_code}"
+
+
 @contextmanager
 def ended_on_error(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Kill the process when the block is left by an exception, Ctrl-C's too."""

@@ -150,6 +150,12 @@ class CliEnv(StrEnum):
     TOKEN = "PANTHEON_TOKEN"  # noqa: S105 the name of a variable
 
 
+class DeployEnv(StrEnum):
+    """Environment variables of commands that make a deployment."""
+
+    STAGES = "PANTHEON_STAGES"
+
+
 class Role(StrEnum):
     """Database roles. The owner, who migrates, is whoever the deployment made the database with."""
 

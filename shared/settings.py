@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from shared import variables
 from shared.errors import ConfigurationError
 
 LlmProvider = Literal["local", "openai", "bedrock", "scripted"]
@@ -287,7 +288,8 @@ _Part = TypeVar("_Part", bound=BaseModel)
 
 
 def read(part: type[_Part]) -> _Part:
-    """A part of the environment. Raises ConfigurationError that names each variable at fault."""
+    """A part of the environment. Raises ConfigurationError that names each variable at fault or unknown."""
+    variables.check(os.environ)
     # A variable set to nothing means the same as one that is not set.
     names = (field.alias or "" for field in part.model_fields.values())
     given = {name: value for name in names if (value := os.environ.get(name))}

@@ -13,7 +13,7 @@ import psycopg
 
 DEADLINE_S = 30.0
 NO_FSYNC = {"fsync": "off"}
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 LAUNCHER = """
 import json, signal, sys

@@ -22,6 +22,7 @@ from local.gateway.app import GatewayApp
 from local.gateway.hosts import Hosts
 from local.gateway.pool import Function, Pool
 from local.gateway.protocol import HttpProtocol
+from local.gateway.template import FunctionStartError
 from shared.names import LocalEnv
 
 HOST: Final = "127.0.0.1"
@@ -82,6 +83,8 @@ class Gateway:
         self._listener = listener
         self._pool = Pool(functions, environ, log_dir)
         self._background = background
+        self._notice: Callable[[str], None] = lambda _: None
+        self._fault = ""
         self._server = uvicorn.Server(_config(GatewayApp(self._pool, Hosts(self.port, hosts), origins)))
         self._log = _PrivateLog(log_dir / "gateway.log", delay=True)
         self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -89,9 +92,12 @@ class Gateway:
         self._ended = Event()
         self._thread = Thread(target=self._run, name="gateway")
 
-    def start(self) -> None:
-        """Return once requests are accepted. Raises FunctionStartError, or PortUnavailable when another
-        process has begun to listen since the port was reserved."""
+    def start(self, notice: Callable[[str], None] | None = None) -> None:
+        """Return once requests are accepted. `notice` gets a line when the process of a function dies.
+
+        Raises FunctionStartError, or PortUnavailable when another process has begun to listen since the port was
+        reserved."""
+        self._notice = notice or self._notice
         for name in _LOGGERS:
             logging.getLogger(name).addHandler(self._log)
         self._thread.start()
@@ -101,10 +107,16 @@ class Gateway:
             self.stop()
             raise
 
-    def wait(self) -> None:
-        """Return when the gateway has stopped, which it does only when told to or on a defect."""
+    def wait(self, patience_s: float | None = None) -> bool:
+        """Whether the gateway has stopped within `patience_s` seconds, or for ever without them. It stops when told to,
+        when a function dies again and again, and on a defect."""
         # Not join(): interrupted by Ctrl-C, that takes the thread for ended, and `stop` would no longer wait for it.
-        self._ended.wait()
+        return self._ended.wait(patience_s)
+
+    @property
+    def fault(self) -> str:
+        """Why the gateway ended by itself, in a line. Empty where only its log tells that."""
+        return self._fault
 
     def stop(self) -> None:
         """Refuse new requests, give those in flight a moment, and end every process."""
@@ -120,6 +132,7 @@ class Gateway:
         except BaseException as error:
             # A thread has no caller to raise to; `start` does it.
             if self._started.done():
+                self._fault = _known_fault(error)
                 logging.getLogger(_LOGGERS[0]).exception("The gateway failed.")
             else:
                 self._started.set_exception(error)
@@ -134,10 +147,21 @@ class Gateway:
                 raise _unavailable(self.port, error) from error
             # In a group, so that its failure is the gateway's, and not found out when nothing is delivered.
             async with asyncio.TaskGroup() as tasks:
-                background = tasks.create_task(self._background(self._pool))
+                beside = [
+                    tasks.create_task(self._background(self._pool)),
+                    tasks.create_task(self._pool.look_after(self._notice)),
+                ]
                 self._started.set_result(None)
                 await self._server.serve(sockets=[self._listener])
-                background.cancel()
+                for task in beside:
+                    task.cancel()
+
+
+def _known_fault(error: BaseException) -> str:
+    """The text of the error that a function does not start, wherever it is in groups of errors."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_known_fault, error.exceptions)), "")
+    return str(error) if isinstance(error, FunctionStartError) else ""
 
 
 def _config(app: GatewayApp) -> uvicorn.Config:

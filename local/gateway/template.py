@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from local import private
+from local.gateway.invocations import Function
 from local.gateway.runtime_api import RuntimeApi
 from local.gateway.session import Session
 from local.gateway.worker import CONTROL, FORK, KILL, READY, LambdaContext
@@ -39,38 +40,32 @@ class Worker:
 class Template:
     """A process that has imported one handler and forks workers. Made with `start`, ended with `close`."""
 
-    def __init__(
-        self, name: str, handler: str, environ: Mapping[str, str], log: Path, api: RuntimeApi, python: Path | None
-    ) -> None:
-        self._python = python or Path(sys.executable)
+    def __init__(self, function: Function, environ: Mapping[str, str], log: Path, api: RuntimeApi) -> None:
         self._api = api
-        self._name = name
-        self._handler = handler
-        self._environ = {**environ, "AWS_LAMBDA_FUNCTION_NAME": name}
+        self._function = function
+        self._name = function.name
+        self._environ = {**environ, "AWS_LAMBDA_FUNCTION_NAME": function.name}
         self._log = log
         self._lock = asyncio.Lock()
-        self._process: subprocess.Popen[bytes]
+        # None: it was never started.
+        self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket
 
     @classmethod
-    async def start(
-        cls,
-        name: str,
-        handler: str,
-        environ: Mapping[str, str],
-        log: Path,
-        api: RuntimeApi,
-        *,
-        python: Path | None = None,
-    ) -> Self:
-        """Start the process and wait until `handler` ("module:attribute") is imported. It writes to `log`. Its workers
-        get their invocations from `api`. `python` is its interpreter; the default is the gateway's.
+    async def start(cls, function: Function, environ: Mapping[str, str], log: Path, api: RuntimeApi) -> Self:
+        """Start the process and wait until the function's handler is imported. A rare function is started later. It
+        writes to `log`. Its workers get their invocations from `api`.
 
         Must run in a thread that lives as long as the pool: Linux ties the process to the thread that started
         it. Raises FunctionStartError.
         """
-        template = cls(name, handler, environ, log, api, python)
-        await template._launch()
+        template = cls(function, environ, log, api)
+        if function.rare:
+            return template
+        try:
+            await template._launch()
+        except OSError as error:
+            raise FunctionStartError(f"The function '{function.name}' cannot write {log}: {error.strerror}.") from error
         return template
 
     async def fork(self) -> Worker:
@@ -98,27 +93,41 @@ class Template:
             with suppress(EOFError, OSError):
                 await self._ask(KILL, worker.pid)
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while the process runs, and before its start. A negative code is the number of the signal that killed
+        it."""
+        return None if self._process is None else self._process.poll()
+
+    async def revive(self) -> None:
+        """Start the process again if it has ended. Raises FunctionStartError and OSError."""
+        async with self._lock:
+            await self._revive()
+
     async def close(self) -> None:
         """End the template, which ends its workers first."""
         async with self._lock:
-            await self._close()
+            if self._process is not None:
+                await self._close(self._process)
 
-    async def _close(self) -> None:
+    async def _close(self, process: subprocess.Popen[bytes]) -> None:
         self._control.close()
         try:
-            await asyncio.to_thread(self._process.wait, _EXIT_S)
+            await asyncio.to_thread(process.wait, _EXIT_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            await asyncio.to_thread(self._process.wait)
+            process.kill()
+            await asyncio.to_thread(process.wait)
 
     async def _launch(self) -> None:
-        self._control, theirs = socket.socketpair()
-        self._control.setblocking(False)
         private.make_file(self._log)
-        with theirs, self._log.open("ab") as log:
-            arguments = (str(theirs.fileno()), str(os.getpid()), self._name, self._handler)
-            self._process = subprocess.Popen(
-                [self._python, "-P", "-m", "local.gateway.worker", *arguments],
+        with self._log.open("ab") as log, ExitStack() as resources:
+            self._control, theirs = socket.socketpair()
+            resources.enter_context(theirs)
+            self._control.setblocking(False)
+            later = ",".join(self._function.later)
+            arguments = (str(theirs.fileno()), str(os.getpid()), later, self._name, self._function.handler)
+            process = self._process = subprocess.Popen(
+                [self._function.python or sys.executable, "-P", "-m", "local.gateway.worker", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -129,15 +138,20 @@ class Template:
         try:
             await self._answer(READY, _IMPORT_S)
         except (EOFError, OSError):
-            await self._close()
+            await self._close(process)
             raise FunctionStartError(f"The function '{self._name}' does not start; see {self._log}.") from None
 
     async def _fork_with(self, address: str) -> int:
         async with self._lock:
-            if self._process.poll() is not None:
-                self._control.close()
-                await self._launch()
+            await self._revive()
             return await self._ask(FORK, 0, address)
+
+    async def _revive(self) -> None:
+        if self._process is None:
+            await self._launch()
+        elif self._process.poll() is not None:
+            self._control.close()
+            await self._launch()
 
     async def _ask(self, operation: bytes, pid: int, address: str = "") -> int:
         self._control.sendall(CONTROL.pack(operation, pid, address.encode()))
@@ -150,7 +164,8 @@ class Template:
             async with asyncio.timeout(patience_s):
                 message = await asyncio.get_running_loop().sock_recv(self._control, CONTROL.size)
         except BaseException:
-            self._process.kill()
+            if self._process is not None:
+                self._process.kill()
             raise
         if not message:
             raise EOFError(f"The template of '{self._name}' is gone.")

@@ -61,8 +61,10 @@ class TokenKey:
             key = load_pem_private_key(path.read_bytes(), password=None)
         except FileNotFoundError:
             raise TokenKeyError(f"There is no key in {data_dir} yet; the first `pantheon run` makes it.") from None
-        except (OSError, ValueError, TypeError) as error:
-            raise TokenKeyError(f"{path} cannot be read as a key: {error}") from error
+        except OSError as error:
+            raise TokenKeyError(f"{path} cannot be read as a key: {error.strerror}.") from error
+        except (ValueError, TypeError) as error:
+            raise TokenKeyError(f"{path} cannot be read as a key. Remove it: the next start makes another.") from error
         if not isinstance(key, RSAPrivateKey):
             raise TokenKeyError(f"{path} is not an RSA key.")
         return cls(key)

@@ -4,6 +4,7 @@ The rule this file protects: when a test is over, no turn of its tenant is unfin
 own log is a call of the journal, and every invariant holds of everything that is stored.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -85,7 +86,9 @@ def session_id(tenant: Tenant) -> str:
 def environ(tmp_path: Path) -> dict[str, str]:
     """What the handlers of `gateway_handlers` need: where they are found, and a folder for what they say."""
     (tmp_path / "marks").mkdir()
-    return {"PYTHONPATH": str(Path(__file__).parent), "MARKS": str(tmp_path / "marks")}
+    # With this checkout, whatever is installed.
+    here = Path(__file__).parent
+    return {"PYTHONPATH": os.pathsep.join(map(str, (here, here.parents[1]))), "MARKS": str(tmp_path / "marks")}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,8 @@ def unspeakable(event: Any, context: Any) -> Any:
 def write_logs(event: Any, context: Any) -> Any:
     for number in range(50):
         print(f"{os.getpid()} {number} " + "x" * 500)  # noqa: T201
+
+
+def modules(_event: Any, _context: Any) -> list[str]:
+    """The names of the modules that were imported."""
+    return sorted(sys.modules)

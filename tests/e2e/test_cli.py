@@ -15,7 +15,9 @@ import jwt
 import pytest
 
 from local.gateway.tokens import AUDIENCE, ISSUER, TokenKey
-from local.stack import Stack, StackError
+from local.opening import StackError
+from local.stack import Stack
+from tests.e2e.tenant import open_client
 from tests.processes import family_of, runs
 
 PANTHEON = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())"]
@@ -81,6 +83,11 @@ class TestToken:
         assert (claims["org"], claims["groups"]) == ("acme", ["crane", "member"])
         assert not {"tenant_id", "roles"} & set(claims)
 
+    def test_token_without_a_user_is_refused_unless_it_is_shown(self, environ: dict[str, str]) -> None:
+        ended = pantheon(environ, "token", "--tenant", "acme")
+        assert (ended.returncode, "token needs --tenant and --user, or --show" in ended.stderr) == (2, True)
+        assert "start `pantheon run`" in failure(environ, "token", "--show")
+
     def test_without_a_key_it_says_how_to_get_one(self, environ: dict[str, str]) -> None:
         assert "pantheon run" in failure(environ, "token", "--tenant", "acme", "--user", "ada")
 
@@ -98,6 +105,13 @@ class TestRunFails:
             line = failure(environ | {"PANTHEON_PORT": str(port)}, "run")
         assert line == f"pantheon: Port {port} is taken; set PANTHEON_PORT to another one."
         assert not (tmp_path / "data dir").exists()
+
+    @pytest.mark.parametrize("command", ["run", "status", "doctor", "chat", "logs", "export"])
+    def test_on_an_unknown_variable_with_the_one_that_was_meant(self, environ: dict[str, str], command: str) -> None:
+        line = failure(environ | {"PANTHEON_TURN_SECOND": "5"}, command)
+        assert line == (
+            "pantheon: PANTHEON_TURN_SECOND is not a variable of Pantheon. Did you mean PANTHEON_TURN_SECONDS?"
+        )
 
     def test_on_a_bad_value(self, environ: dict[str, str]) -> None:
         assert failure(environ | {"PANTHEON_TURN_SECONDS": "soon"}, "run").startswith(
@@ -152,26 +166,57 @@ class TestRun:
             process.kill()
 
     def test_what_it_prints_works_and_ctrl_c_ends_all_of_it_as_a_success(
-        self, running: subprocess.Popen[str], tmp_path: Path
+        self, environ: dict[str, str], running: subprocess.Popen[str], tmp_path: Path
     ) -> None:
         printed = read_until(running, "curl ")
         (url,) = re.findall(r"^Pantheon accepts requests at (\S+)$", printed, re.MULTILINE)
-        (token,) = re.findall(r"^PANTHEON_TOKEN=(\S+)$", printed, re.MULTILINE)
-        assert f"\nConsole  {url}/console/#token={token}\n" in printed
+        (token,) = re.findall(rf"^Console  {url}/console/#token=(\S+)$", printed, re.MULTILINE)
+        # Everywhere else the token is short.
+        assert printed.count(token) == 1
+        assert f"\nToken    {token[:8]}…  (" in printed
+        assert pantheon(environ, "token", "--show").stdout == f"{token}\n"
+        assert stat.S_IMODE((tmp_path / "data dir" / "token").stat().st_mode) == 0o600
         me = httpx.get(f"{url}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"}).json()
         assert (me["tenant_id"], me["user_id"], me["roles"]) == ("demo", "demo", ["member", "admin"])
         curl = ["sh", "-c", f"{printed.splitlines()[-1]} -s -w ' %{{http_code}}'"]
         assert subprocess.run(curl, capture_output=True, text=True, check=True).stdout.endswith(" 201")
-
+        reported = read_until(running, r"\d\d:\d\d:\d\d  turn ")
         processes = family_of(running.pid)
-        # PostgreSQL, and a template for each of six functions.
+        # PostgreSQL, and a template for each of five functions. That of `admin` is started when it is needed.
         assert len(processes) > 8
         running.send_signal(signal.SIGINT)
-        assert ended(running) == (0, "\nStopping ...\nStopped.\n", "")
+        code, printed, errors = ended(running)
+        assert (code, errors) == (0, "")
+        assert printed == "Stopping ...\nStopped.\n"
+        told = r"\n\d\d:\d\d:\d\d  turn    Demo +writer, researcher  \d+\.\d s  0\.\d+ USD  [0-9a-f]{12}\n"
+        assert re.fullmatch(told, reported), reported
         assert not any(map(runs, processes))
         published = json.loads((tmp_path / "data dir" / "jwks.json").read_text())
         assert published == TokenKey.load(tmp_path / "data dir").jwks
         assert not (tmp_path / "data dir" / "log" / "gateway.log").exists(), "the gateway had nothing to complain of"
+
+    def test_json_prints_objects_only_and_quiet_no_turn(self, environ: dict[str, str], tmp_path: Path) -> None:
+        environ |= {"PANTHEON_DATA_DIR": str(tmp_path / "data")}
+        printed, url = dict[str, list[str]](), ""
+        for option, first in {"--json": "{", "--quiet": "Pantheon accepts"}.items():
+            command = [*PANTHEON, "run", option]
+            with subprocess.Popen(command, env=environ, text=True, stdout=subprocess.PIPE) as running:
+                text = read_until(running, re.escape(first))
+                (url,) = re.findall(r"http://[\d.:]+", text)
+                token = pantheon(environ, "token", "--show").stdout.strip()
+                with open_client(url, token) as http:
+                    (session,) = http.get("sessions").json()["items"]
+                    answer = http.post(f"sessions/{session['id']}/turns", json={"message": "hello"})
+                    assert answer.status_code == 201
+                if option == "--json":
+                    text += read_until(running, "{")
+                running.terminate()
+                assert running.stdout is not None
+                printed[option] = (text + running.stdout.read()).split("\n")[:-1]
+        started, turn = map(json.loads, printed["--json"])
+        assert (started["kind"], turn["kind"], turn["status"]) == ("started", "turn", "completed")
+        assert Path(started["token_file"]) == tmp_path / "data" / "token"
+        assert [line for line in printed["--quiet"] if line] == [f"Pantheon accepts requests at {url}"]
 
     def test_no_file_of_it_is_open_to_other_users_nor_one_that_a_release_before_left_open(
         self, environ: dict[str, str], tmp_path: Path
@@ -219,11 +264,11 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 def read_until(process: subprocess.Popen[str], start: str) -> str:
-    """What the process prints, up to the line that begins with `start`."""
+    """What the process prints, up to the line that begins with the regular expression `start`."""
     assert process.stdout is not None
     printed = ""
     for line in process.stdout:
         printed += line
-        if line.startswith(start):
+        if re.match(start, line):
             return printed
     raise AssertionError(f"it ended before {start!r}: {printed}")

@@ -153,7 +153,7 @@ def address_and_token(process: subprocess.Popen[str]) -> tuple[str, str]:
     url = token = None
     for line in process.stdout:
         url = url or re.search(r"accepts requests at (\S+)", line)
-        token = token or re.match(r"PANTHEON_TOKEN=(\S+)", line)
+        token = token or re.match(r"Console .*#token=(\S+)", line)
         if url and token:
             return url[1], token[1]
     raise AssertionError("it ended before it accepted requests")

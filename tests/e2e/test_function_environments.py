@@ -11,7 +11,7 @@ import pytest
 from local import database
 from local.stack import Stack
 from shared.names import Role
-from tests.e2e.tenant import API_KEY, CANARY, Tenant
+from tests.e2e.tenant import API_KEY, CANARY, Tenant, open_client
 from tests.processes import family_of
 
 ROLES = {
@@ -26,9 +26,12 @@ ASK = {"turns", "worker"}
 
 
 @pytest.fixture
-def environments(tenant: Tenant, session_id: str) -> list[tuple[str, str]]:
+def environments(stack: Stack, tenant: Tenant, session_id: str) -> list[tuple[str, str]]:
     """Of each process of each function, its name and its environment, after a turn that used several."""
     tenant.take(session_id, "@writer hello")
+    with open_client(stack.url, stack.token(roles=("operator",))) as operator:
+        # Its function is started by its first request.
+        assert operator.get("admin/turns").status_code == 200
     return list(of_functions())
 
 

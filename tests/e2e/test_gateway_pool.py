@@ -5,17 +5,19 @@ import os
 import re
 import signal
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local import restarts
 from local.gateway.pool import Function, InvocationResult, Pool
 from local.gateway.session import Session
 from local.gateway.template import FunctionStartError
 from local.gateway.worker import MAX_PAYLOAD
 from tests.e2e.misbehaving import function, pid_in
-from tests.processes import DEADLINE_S, eventually, runs
+from tests.processes import DEADLINE_S, eventually, family_of, runs
 
 
 class TestPool:
@@ -186,3 +188,104 @@ class TestPool:
         lines = (tmp_path / "write_logs.log").read_text().splitlines()
         assert len(lines) == 400
         assert all(re.fullmatch(r"\d+ \d+ x{500}", line) for line in lines)
+
+
+class TestUpkeep:
+    """What the pool does beside invocations."""
+
+    @staticmethod
+    def run(scenario: Callable[[Pool, list[str]], Coroutine[Any, Any, Any]], pool: Pool) -> Any:
+        async def inside() -> Any:
+            notices = list[str]()
+            async with pool:
+                upkeep = asyncio.create_task(pool.look_after(notices.append))
+                try:
+                    return await scenario(pool, notices)
+                finally:
+                    upkeep.cancel()
+                    await asyncio.wait([upkeep])
+
+        return asyncio.run(inside())
+
+    def test_idle_processes_end_after_a_while_but_one(self, tmp_path: Path, environ: dict[str, str]) -> None:
+        async def scenario(pool: Pool, _: list[str]) -> tuple[set[int], InvocationResult]:
+            results = await asyncio.gather(*(pool.invoke("wake", {"together": 4}) for _ in range(4)))
+            assert {result.status for result in results} == {"succeeded"}
+            template = family_of(os.getpid()) - {os.getpid()}
+            await asyncio.to_thread(eventually, lambda: len(alive(template)) == 2)
+            return alive(template), await pool.invoke("wake", {"together": 1})
+
+        left, result = self.run(scenario, Pool([function("wake")], environ, tmp_path, idle_s=0.2))
+        assert (len(left), result.status) == (2, "succeeded")
+
+    def test_rare_function_is_started_by_its_first_invocation(self, tmp_path: Path, environ: dict[str, str]) -> None:
+        async def scenario(pool: Pool, notices: list[str]) -> InvocationResult:
+            assert not alive(family_of(os.getpid()) - {os.getpid()})
+            await asyncio.sleep(1.2)
+            assert notices == []
+            return await pool.invoke("echo", {})
+
+        rare = replace(function("echo"), rare=True)
+        assert self.run(scenario, Pool([rare], environ, tmp_path)).status == "succeeded"
+
+    def test_rare_function_that_was_never_invoked_costs_nothing_to_close(
+        self, tmp_path: Path, environ: dict[str, str]
+    ) -> None:
+        async def scenario(_: Pool, __: list[str]) -> None:
+            pass
+
+        self.run(scenario, Pool([replace(function("missing"), rare=True)], environ, tmp_path))
+
+    def test_later_modules_are_imported_before_the_first_invocation(
+        self, tmp_path: Path, environ: dict[str, str]
+    ) -> None:
+        async def scenario(pool: Pool, _: list[str]) -> list[Any]:
+            return [(await pool.invoke(name, {})).payload for name in ("modules", "bare")]
+
+        both = [replace(function("modules"), later=("sqlite3", "wave")), replace(function("modules"), name="bare")]
+        with_later, bare = self.run(scenario, Pool(both, environ, tmp_path))
+        assert {"sqlite3", "wave"} <= set(with_later)
+        assert not {"sqlite3", "wave"} & set(bare)
+
+    def test_idle_processes_stay_within_their_time(self, tmp_path: Path, environ: dict[str, str]) -> None:
+        async def scenario(pool: Pool, _: list[str]) -> int:
+            await asyncio.gather(*(pool.invoke("wake", {"together": 4}) for _ in range(4)))
+            await asyncio.sleep(1.2)
+            return len(alive(family_of(os.getpid()) - {os.getpid()}))
+
+        assert self.run(scenario, Pool([function("wake")], environ, tmp_path, idle_s=60)) == 5
+
+    def test_template_that_dies_is_said_and_started_again_without_a_request(
+        self, tmp_path: Path, environ: dict[str, str]
+    ) -> None:
+        async def scenario(pool: Pool, notices: list[str]) -> str:
+            parent = int((await pool.invoke("echo", {})).payload["headers"]["x-parent"])
+            os.kill(parent, signal.SIGKILL)
+            await asyncio.to_thread(eventually, lambda: notices)
+            await asyncio.to_thread(eventually, lambda: alive(family_of(os.getpid()) - {os.getpid()}))
+            assert (await pool.invoke("echo", {})).status == "succeeded"
+            (notice,) = notices
+            return notice
+
+        notice = self.run(scenario, Pool([function("echo")], environ, tmp_path))
+        assert notice.startswith("The process of the function 'echo' was killed by signal 9 (Killed). It is started")
+
+    def test_template_that_dies_too_often_ends_the_upkeep(
+        self, tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(restarts, "MOST", 0)
+
+        async def scenario() -> None:
+            async with Pool([function("echo")], environ, tmp_path) as pool:
+                parent = int((await pool.invoke("echo", {})).payload["headers"]["x-parent"])
+                os.kill(parent, signal.SIGKILL)
+                async with asyncio.timeout(DEADLINE_S):
+                    await pool.look_after(lambda _: None)
+
+        with pytest.raises(ExceptionGroup) as raised:
+            asyncio.run(scenario())
+        assert raised.group_contains(FunctionStartError, match=r"^The process of the function 'echo' .* too often; see")
+
+
+def alive(processes: set[int]) -> set[int]:
+    return {pid for pid in processes if runs(pid)}

@@ -132,7 +132,14 @@ gateway.wait()
 
 @pytest.fixture
 def gateway_alone(marks: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", SERVE, str(marks), str(tmp_path), str(HERE)]
+    command = [
+        sys.executable,
+        "-c",
+        SERVE,
+        str(marks),
+        str(tmp_path),
+        os.pathsep.join(map(str, (HERE, HERE.parents[1]))),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()

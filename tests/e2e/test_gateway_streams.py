@@ -176,6 +176,15 @@ def test_the_function_goes_on_when_its_reader_takes_nothing(
             answer.read()
 
 
+def test_stream_that_ends_well_is_not_reported_as_a_lost_process(
+    gateway: Gateway, client: httpx.Client, tmp_path: Path
+) -> None:
+    first, second = (client.post(path("greet")) for _ in range(2))
+    assert (first.text, second.text) == ("hello world", "hello world")
+    gateway.stop()
+    assert "platform.report" not in (tmp_path / "turns.log").read_text()
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_a_process_that_is_killed_in_mid_stream_breaks_the_answer(
     gateway: Gateway, client: httpx.Client, marks: Path, tmp_path: Path, version: str

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Any
 
 import pytest
 
-from local.cli import _greet
+from local import token_file
+from local.run import greet
 from local.stack import Stack
 from shared.names import Env, LocalEnv
 from shared.settings import Settings
+from tests.e2e.test_chat import Terminal
 from tests.fake_provider import FakeProvider
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 TOKEN, ADDRESS = "eyJ…", "http://127.0.0.1:8000"
+SHOW = "$(.venv/bin/pantheon token --show)"
 TIMEOUT_S = 60.0
 SEPARATOR = "---again---"
 
@@ -48,6 +52,12 @@ def in_bash(script: str) -> str:
     return ran.stdout
 
 
+def in_venv(command: str, stack: Stack) -> str:
+    """The shell command that stands for `.venv/bin/pantheon`, for a stack in a folder of its own."""
+    main = "import sys; from local.cli import main; sys.exit(main())"
+    return f"PANTHEON_DATA_DIR={shlex.quote(str(stack.data_dir))} {sys.executable} -c {shlex.quote(main)} {command}"
+
+
 def shape(shown: Any, real: Any) -> bool:
     """Whether what the README shows of a document is in the real one; an ellipsis stands for anything."""
     match shown:
@@ -63,12 +73,17 @@ def shape(shown: Any, real: Any) -> bool:
 
 
 class TestFirstTurn:
+    @pytest.fixture(autouse=True)
+    def _token(self, stack: Stack) -> None:
+        """`make run` has written it."""
+        token_file.write(stack.data_dir, stack.token())
+
     @pytest.fixture
     def commands(self, stack: Stack) -> str:
         """The shell lines, with the address and the token of a stack that runs."""
         (commands,) = blocks(section("A first turn"))
-        assert (commands.count(TOKEN), commands.count(ADDRESS)) == (1, 1)
-        return str(commands).replace(TOKEN, stack.token()).replace(ADDRESS, stack.url)
+        assert (commands.count(SHOW), commands.count(ADDRESS)) == (1, 1)
+        return str(commands).replace(SHOW, f"$({in_venv('token --show', stack)})").replace(ADDRESS, stack.url)
 
     def test_its_commands_work_as_they_stand_and_the_last_one_again_answers_the_same_and_asks_nobody(
         self, commands: str, provider: FakeProvider
@@ -101,8 +116,21 @@ class TestFirstTurn:
         assert f"longer than {seconds:.0f} seconds" in section("A first turn")
 
 
+def test_chat_of_the_readme_talks_to_a_council_in_a_terminal(stack: Stack, provider: FakeProvider) -> None:
+    assert ".venv/bin/pantheon chat\n" in blocks(section("Run it"))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PANTHEON_")}
+    environ = kept | {"PANTHEON_DATA_DIR": str(stack.data_dir), "PANTHEON_PORT": stack.url.rpartition(":")[2]}
+    terminal = Terminal(environ, "bash", "-c", in_venv("chat writer", stack))
+    try:
+        terminal.wait_for("writer> ")
+        terminal.type("hello\r")
+        assert "You said: hello" in terminal.wait_for("USD.*writer> ")
+    finally:
+        terminal.close()
+
+
 def test_what_the_command_prints_is_what_the_readme_shows(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    _greet(stack)
+    greet(stack)
     printed = re.sub(r"=eyJ\S+", f"={TOKEN}", capsys.readouterr().out.replace(stack.url, ADDRESS))
     assert blocks(section("Run it"))[1] in printed
 

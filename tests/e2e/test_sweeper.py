@@ -7,6 +7,7 @@ from typing import Any
 
 from local.stack import Stack
 from shared.names import Env, Metric
+from tests.e2e.tenant import open_client
 from tests.processes import eventually, family_of
 
 GAUGES = {
@@ -33,6 +34,9 @@ def test_it_is_woken_when_the_stack_starts_and_emits_its_gauges(stack: Stack) ->
 
 
 def test_a_function_has_the_address_of_one_role(stack: Stack) -> None:
+    with open_client(stack.url, stack.token(roles=("operator",))) as http:
+        # Its function is started by its first request.
+        assert http.get("admin/turns").status_code == 200
     found: dict[str, set[str]] = {}
     for pid in family_of(os.getpid()):
         variables = Path(f"/proc/{pid}/environ").read_text().split("\0")

@@ -105,7 +105,10 @@ def test_temperature_zero_repeats_itself_and_a_repeated_prompt_is_read_from_the_
 
 def test_a_streamed_answer_has_the_text_and_the_count_of_a_whole_one(running: LocalModel) -> None:
     entry = build(Settings.model_validate(SETTINGS))["fast"]
-    messages = (Message("system", "You are the Writer."), Message("user", "Say hello with an emoji: 👋"))
+    messages = (
+        Message("system", "You are the Writer."),
+        Message("user", "Write one line about the sea, with 🌊 in it."),
+    )
     asked = Request("call", "turn", entry, messages, 24, temperature=0)
     pieces: list[str] = []
     with contextlib.closing(OpenAICompatibleProvider(running.base_url, running.api_key)) as provider:

@@ -1,0 +1,128 @@
+"""`pantheon run`: start everything, tell how to use it, and report turns and errors until Ctrl-C."""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from local import interrupt, token_file
+from local.variables import VARIABLES
+from shared.names import API_PREFIX
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+_MESSAGE: Final = '{"message": "@writer @researcher Should a small team write tests first?"}'
+
+
+def add_parser(commands: Any) -> None:
+    """The command and its options."""
+    run = commands.add_parser(
+        "run",
+        help="start everything, and report each turn and each error",
+        description="Start PostgreSQL, a local model and the gateway, and print the address. Then print a line for\n"
+        "each turn, for each error, and for each process that dies. Ctrl-C stops it all.",
+        epilog="\n".join(["environment:", *(f"  {name:<34}{text}" for name, text in VARIABLES.items())]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    form = run.add_mutually_exclusive_group()
+    form.add_argument("--quiet", action="store_true", help="print the address, errors and processes that die, only")
+    form.add_argument("--json", action="store_true", help="print each turn, error and death as a JSON object on a line")
+
+
+def run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """The exit code. Raises one of START_ERRORS."""
+    # `pantheon token` reads this module and needs none of it.
+    from local.stack import Stack
+
+    interrupt.install()
+    is_talkative = not given.quiet and not given.json
+    try:
+        # A function may die before there is a reporter.
+        notices = _Notices()
+        with Stack.start(environ, say if is_talkative else _nothing, notices.take) as stack:
+            _serve(stack, given, notices)
+    except KeyboardInterrupt:
+        pass
+    if is_talkative:
+        say("Stopped.")
+    return 0
+
+
+def _serve(stack: "Stack", given: argparse.Namespace, notices: "_Notices") -> None:
+    """Report until Ctrl-C, or until the stack cannot go on."""
+    from local.report import Reporter
+
+    reporter = Reporter(stack.data_dir, stack.ops_url, say, as_json=given.json, quiet=given.quiet)
+    with closing(reporter):
+        notices.to = reporter.notice
+        greet(stack, as_json=given.json, quiet=given.quiet)
+        try:
+            stack.wait(reporter.notice, reporter.look)
+        except KeyboardInterrupt:
+            if not given.quiet and not given.json:
+                say("Stopping ...")
+        except Exception:
+            # The reason may be in a log.
+            reporter.look()
+            raise
+
+
+class _Notices:
+    """Passes lines on, once there is a reporter. Nobody needs to hear of a death before that: the start fails then."""
+
+    def __init__(self) -> None:
+        self.to: Callable[[str], None] = _nothing
+
+    def take(self, line: str) -> None:
+        self.to(line)
+
+
+def greet(stack: "Stack", *, as_json: bool = False, quiet: bool = False) -> None:
+    """Print where the stack is, and how to use it. The token is short on the screen, but for the link to the console:
+    a browser needs it whole."""
+    token = stack.token()
+    path = token_file.write(stack.data_dir, token)
+    if as_json:
+        say(json.dumps({"kind": "started", "url": stack.url, "token_file": str(path), "log_dir": str(stack.log_dir)}))
+        return
+    say(f"\nPantheon accepts requests at {stack.url}")
+    if quiet:
+        return
+    pantheon = _program()
+    header = f'"Authorization: Bearer $(cat {shlex.quote(str(path))})"'
+    address = f"{stack.url}{API_PREFIX}/sessions/{stack.session_id}/turns"
+    say(console_line(stack.url, token))
+    say(f"Token    {token_file.short(token)}  ({pantheon} token --show)")
+    say(f"Chat     {pantheon} chat")
+    say(f"Logs     {pantheon} logs  ({stack.log_dir})")
+    say(f"Models   {', '.join(stack.models)}\n")
+    json_type = "-H 'Content-Type: application/json'"
+    say(f"Try it:\ncurl {address} -H {header} {json_type} -d {shlex.quote(_MESSAGE)}\n")
+
+
+def console_line(url: str, token: str) -> str:
+    """The line with the console's address. A browser never sends the part with the token."""
+    return f"Console  {url}/console/#token={token}"
+
+
+def _program() -> str:
+    """How the user calls this program again, from the same folder."""
+    called = Path(sys.argv[0])
+    if called.name != "pantheon" or shutil.which("pantheon") == str(called):
+        return "pantheon"
+    return os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called)
+
+
+def _nothing(_: str) -> None:
+    pass
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
