@@ -19,6 +19,7 @@ from shared.commit import checked_out
 from shared.errors import ConfigurationError
 from shared.names import VERSION
 
+_SYSTEMS: Final = ("linux", "darwin")
 _ROLES: Final = ("member", "admin", "operator")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _OPERATIONS: Final = """environment:
@@ -37,6 +38,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command == "token" and not arguments.show and not (arguments.tenant and arguments.user):
         parser.error("token needs --tenant and --user, or --show")
+    if sys.platform not in _SYSTEMS:
+        return _fail(ConfigurationError(f"Pantheon runs on Linux and macOS, and this is {sys.platform}."))
     # Other users of this machine get no access to what a command writes.
     os.umask(0o077)
     try:

@@ -45,6 +45,9 @@ class Template:
         self._function = function
         self._name = function.name
         self._environ = {**environ, "AWS_LAMBDA_FUNCTION_NAME": function.name}
+        if sys.platform == "darwin":
+            # Without this, macOS ends a forked process that uses one of its own libraries.
+            self._environ["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"
         self._log = log
         self._lock = asyncio.Lock()
         # None: it was never started.
