@@ -80,7 +80,9 @@ class TestGoodKeys:
         assert find_api_key(auth, KEYS["other"]) == ApiKey(ids["other"], "tenant-other", "user-1", "admin")
         assert find_api_key(auth, KEYS["good"]) == ApiKey(ids["good"], "tenant-good", "user-1", "admin")
 
-    @pytest.mark.parametrize("key_hash", [hash_key(new_key()), b"", b"\x00" * 32, KEYS["good"][:-1]])
+    @pytest.mark.parametrize(
+        "key_hash", [hash_key(new_key()), b"", b"\x00" * 32, KEYS["good"][:-1]], ids=["other", "empty", "zeros", "cut"]
+    )
     def test_an_unknown_hash_finds_nothing(self, auth: Database, key_hash: bytes) -> None:
         assert find_api_key(auth, key_hash) is None
 
