@@ -13,11 +13,11 @@ import pytest
 
 from local.stack import Stack
 from tests.clients.program import Answer, Client, Program, User, started
-from tests.e2e.chat_client import assistant, make_council, user
-from tests.e2e.tenant import Tenant
 from tests.e2e.test_crashes import port_of_last_query, worker_of
-from tests.fake_provider import FakeProvider, moods
-from tests.fake_provider.streamed import events_of
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.fake_provider.streamed import events_of
+from tests.support.stack.chat_client import assistant, make_council, user
+from tests.support.stack.tenant import Tenant
 
 _PAUSE_S = 0.1
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}

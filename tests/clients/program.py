@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tests.e2e.chat_client import Message
+from tests.support.stack.chat_client import Message
 
 HERE: Final = Path(__file__).parent
 ENVIRONMENTS: Final = HERE.parents[1] / "build/clients"

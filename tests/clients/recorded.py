@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tests.e2e.chat_client import Message, user
+from tests.support.stack.chat_client import Message, user
 
 Headers = dict[str, str]
 Recorded = tuple[Headers, dict[str, Any]]

@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 
 from tests.clients.program import python_of
-from tests.processes import eventually
+from tests.support.processes import eventually
 
 _START_S: Final = 120.0
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from shared.db.api.budgets import free_leftovers
 from tests.drill.cases import Case
 from tests.drill.release import Environment, Release
-from tests.fake_provider import moods
 from tests.faults import events
 from tests.faults.actor import Answer, Job, TookTooLong
 from tests.faults.checks import Finding, examine
 from tests.faults.scenarios import HELPERS, SCENARIOS
 from tests.faults.turn import MOST_DELIVERIES, TurnUnderFault
 from tests.faults.world import Rule, World
+from tests.support.fake_provider import moods
 
 _ASKED_S = 30.0
 _SWEEP_S = 5.0

@@ -4,7 +4,6 @@ The rule this file protects: when a test is over, no turn of its tenant is unfin
 own log is a call of the journal, and every invariant holds of everything that is stored.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -16,11 +15,11 @@ from psycopg.rows import dict_row
 
 from local.stack import Stack
 from shared.db.engine import Row
-from tests.council_room import broken_invariants
-from tests.e2e.misbehaving import TIMEOUT_S, started
-from tests.e2e.tenant import CANARY, Tenant, open_client, unjournaled_requests, with_provider
-from tests.fake_provider import FakeProvider
-from tests.processes import eventually
+from tests.support.council_room import broken_invariants
+from tests.support.fake_provider import FakeProvider
+from tests.support.processes import eventually
+from tests.support.stack.misbehaving import TIMEOUT_S, started
+from tests.support.stack.tenant import CANARY, Tenant, open_client, unjournaled_requests, with_provider
 
 pytest.register_assert_rewrite("tests.clients.cases")
 
@@ -84,11 +83,9 @@ def session_id(tenant: Tenant) -> str:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """What the handlers of `gateway_handlers` need: where they are found, and a folder for what they say."""
+    """Variables for the handlers of `gateway_handlers`: the path of this checkout, and a folder for their marks."""
     (tmp_path / "marks").mkdir()
-    # With this checkout, whatever is installed.
-    here = Path(__file__).parent
-    return {"PYTHONPATH": os.pathsep.join(map(str, (here, here.parents[1]))), "MARKS": str(tmp_path / "marks")}
+    return {"PYTHONPATH": str(Path(__file__).parents[2]), "MARKS": str(tmp_path / "marks")}
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from local.stack import Stack
 from tests.clients.page import ADDRESS, TOKEN, block
 from tests.clients.server import serving
-from tests.e2e.tenant import PATIENCE_S, Tenant
-from tests.processes import eventually
+from tests.support.processes import eventually
+from tests.support.stack.tenant import PATIENCE_S, Tenant
 
 _SETTINGS = {
     "OFFLINE_MODE": "true",

@@ -11,8 +11,8 @@ from tests.clients.cases import Chats
 from tests.clients.litellm_proxy import MASTER_KEY, litellm_proxy
 from tests.clients.page import ADDRESS, block
 from tests.clients.program import AI_SDK, ENVIRONMENTS, LANGCHAIN, LITELLM, OPENAI_JS, Program, User, node, started
-from tests.e2e.chat_client import user
-from tests.e2e.tenant import Tenant
+from tests.support.stack.chat_client import user
+from tests.support.stack.tenant import Tenant
 
 
 class TestOpenAiForJavaScript(Chats):

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant, open_client
 from tests.e2e.test_cli import environ as environ  # noqa: PLC0414 a fixture
 from tests.e2e.test_cli import pantheon
+from tests.support.stack.tenant import Tenant, open_client
 
 FIELDS = ("id", "name", "role", "prefix", "created_by", "created_at", "expires_at", "last_used_at", "revoked_at")
 

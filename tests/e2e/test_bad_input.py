@@ -14,7 +14,7 @@ import pytest
 from local.gateway.tokens import TokenKey
 from local.stack import Stack
 from shared.db.schema.tables import metadata
-from tests.e2e.nonsense import (
+from tests.support.stack.nonsense import (
     BODIES,
     CONTENT_TYPES,
     CURSORS,
@@ -27,8 +27,8 @@ from tests.e2e.nonsense import (
     SEGMENTS,
     VALUES,
 )
-from tests.e2e.operations import EXAMPLES, OPERATIONS, Operation
-from tests.e2e.tenant import Tenant
+from tests.support.stack.operations import EXAMPLES, OPERATIONS, Operation
+from tests.support.stack.tenant import Tenant
 
 JSON = {"Content-Type": "application/json"}
 PROBLEM = {"type", "title", "status", "code", "detail", "request_id"}

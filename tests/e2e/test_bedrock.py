@@ -15,13 +15,13 @@ from psycopg.rows import dict_row
 
 from local.stack import Stack
 from shared.names import METRICS_NAMESPACE, Dimension, Metric
-from tests.council_room import broken_invariants
-from tests.e2e.tenant import Tenant, environ, open_client, unjournaled_requests
-from tests.fake_bedrock import FakeBedrock
-from tests.fake_bedrock.environment import ENVIRONMENT
-from tests.fake_bedrock.moods import exception
-from tests.fake_provider import Row, moods
-from tests.model_answers import EXTRACTED, EXTRACTION, HELPERS, SENTINEL
+from tests.support.council_room import broken_invariants
+from tests.support.fake_bedrock import FakeBedrock
+from tests.support.fake_bedrock.environment import ENVIRONMENT
+from tests.support.fake_bedrock.moods import exception
+from tests.support.fake_provider import Row, moods
+from tests.support.model_answers import EXTRACTED, EXTRACTION, HELPERS, SENTINEL
+from tests.support.stack.tenant import Tenant, environ, open_client, unjournaled_requests
 
 STRICT = "global.anthropic.claude-haiku-4-5-20251001-v1:0"
 FAST = "global.anthropic.claude-haiku-5-5"

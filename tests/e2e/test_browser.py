@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from shared.domain.turn_events import Progress
-from tests import browser
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
-from tests.fake_provider.streamed import DONE
-from tests.processes import DEADLINE_S
-from tests.streamed_answers import COUNTED, STOP, said
+from tests.support import browser
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.fake_provider.streamed import DONE
+from tests.support.processes import DEADLINE_S
+from tests.support.stack.tenant import Tenant
+from tests.support.streamed_answers import COUNTED, STOP, said
 
 PAGE = {"Origin": "http://localhost:5173"}
 EVENTS = {"Accept": "text/event-stream"}

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant, open_client
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.tenant import Tenant, open_client
 
 # The default cap of a tenant and the allowance, in USD a month.
 DEFAULT, ALLOWANCE = "100", "5"

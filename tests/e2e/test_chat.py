@@ -13,10 +13,10 @@ from contextlib import contextmanager
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant
 from tests.e2e.test_cli import PANTHEON
-from tests.fake_provider import moods
-from tests.processes import DEADLINE_S, eventually
+from tests.support.fake_provider import moods
+from tests.support.processes import DEADLINE_S, eventually
+from tests.support.stack.tenant import Tenant
 
 TIMEOUT_S = 60.0
 _SETTLED_S = 1.0

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from shared.domain.chat import shown_body
-from tests.e2e.chat_client import address, ask, assistant, make_council, post, said, stream, streamed, user
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.chat_client import address, ask, assistant, make_council, post, said, stream, streamed, user
+from tests.support.stack.tenant import Tenant
 
 
 def test_agent_answers_as_a_model(tenant: Tenant) -> None:

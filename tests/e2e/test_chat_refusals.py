@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.chat_client import address, ask, data_of, error_of, post, user
-from tests.e2e.operations import OPENAI_OPERATIONS
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.chat_client import address, ask, data_of, error_of, post, user
+from tests.support.stack.operations import OPENAI_OPERATIONS
+from tests.support.stack.tenant import Tenant
 
 HELLO: dict[str, Any] = {"model": "writer", "messages": [user("hello")]}
 STREAMS = pytest.mark.parametrize("stream", [False, True])

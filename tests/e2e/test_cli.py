@@ -17,8 +17,8 @@ import pytest
 from local.gateway.tokens import AUDIENCE, ISSUER, TokenKey
 from local.opening import StackError
 from local.stack import Stack
-from tests.e2e.tenant import open_client
-from tests.processes import family_of, runs
+from tests.support.processes import family_of, runs
+from tests.support.stack.tenant import open_client
 
 PANTHEON = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())"]
 TIMEOUT_S = 60.0

@@ -8,7 +8,7 @@ from local.stack import Stack
 from tests.clients.page import ADDRESS, PAGE, TOKEN, block
 from tests.clients.program import python_of
 from tests.e2e.test_readme import in_bash
-from tests.fake_provider import FakeProvider
+from tests.support.fake_provider import FakeProvider
 
 
 def test_curl_lists_models_and_streams_an_answer(stack: Stack, provider: FakeProvider) -> None:

@@ -15,8 +15,8 @@ from infra_cdk.confirm.check import Deployment, Verdict
 from infra_cdk.stages import DEV
 from local.stack import Stack
 from shared.commit import checked_out
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.tenant import Tenant
 
 ROOT = Path(__file__).parents[2]
 

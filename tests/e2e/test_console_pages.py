@@ -8,7 +8,7 @@ import pytest
 from functions.api.console_pages import DIST
 from local.stack import Stack
 from shared.names import COMPRESSED_FROM
-from tests.e2e.tenant import Tenant
+from tests.support.stack.tenant import Tenant
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import environ, open_client
-from tests.oidc_server import CLIENT_ID, OidcServer, User
+from tests.support.oidc_server import CLIENT_ID, OidcServer, User
+from tests.support.stack.tenant import environ, open_client
 
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()

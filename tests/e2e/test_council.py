@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant, open_client
-from tests.fake_provider import FakeProvider, moods
-from tests.quoted import quoted, speakers
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.quoted import quoted, speakers
+from tests.support.stack.tenant import Tenant, open_client
 
 MANAGER = "You route messages"
 EXTRACTED = {"add": {"key_facts": ["It is May"]}, "replace": [], "close": []}

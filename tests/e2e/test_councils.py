@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant, agent, open_client
+from tests.support.stack.tenant import Tenant, agent, open_client
 
 BODY = {"name": "Panel", "mode": "council", "agent_keys": ["writer", "researcher", "critic"], "chair_key": "critic"}
 KEYS = ("writer", "researcher", "critic")

@@ -17,10 +17,10 @@ import pytest
 from psycopg.rows import dict_row
 
 from local.stack import Stack
-from tests.council_room import broken_invariants
-from tests.e2e.tenant import Tenant, open_client, unjournaled_requests, with_provider
-from tests.fake_provider import FakeProvider, moods
-from tests.processes import eventually, family_of, runs
+from tests.support.council_room import broken_invariants
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.processes import eventually, family_of, runs
+from tests.support.stack.tenant import Tenant, open_client, unjournaled_requests, with_provider
 
 PANTHEON_RUN = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())", "run"]
 MESSAGE = "@writer @researcher hello"

@@ -18,9 +18,9 @@ from local.opening import StackError
 from local.postgres import PostgresError
 from local.stack import Stack
 from shared.db.schema.tables import MIGRATION_HEAD
-from tests.council_room import broken_invariants
 from tests.drill import checkout
-from tests.e2e.tenant import open_client
+from tests.support.council_room import broken_invariants
+from tests.support.stack.tenant import open_client
 
 # The last commit before the console, the chat and the supervision: what it stored must be there after an upgrade.
 EARLIER = "9d14a50"

@@ -9,7 +9,7 @@ import pytest
 
 from local import database
 from local.stack import Stack
-from tests.e2e.tenant import Tenant
+from tests.support.stack.tenant import Tenant
 
 WORD, KEY = f"said-{uuid4()}", f"key-{uuid4()}"
 COPY: LiteralString = """

@@ -16,7 +16,7 @@ from shared.db.operations.invariants import INVARIANTS
 from shared.db.schema.tables import MIGRATION_HEAD
 from shared.roster.file import read_roster
 from shared.settings import Settings
-from tests.e2e.tenant import Tenant, environ
+from tests.support.stack.tenant import Tenant, environ
 
 PANTHEON_DOCTOR = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())", "doctor"]
 TIMEOUT_S = 60.0

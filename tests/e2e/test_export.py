@@ -1,8 +1,8 @@
 """Taking a session away over HTTP: page after page, as JSON and as Markdown."""
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant, open_client
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.tenant import Tenant, open_client
 
 
 def test_json_is_the_default_and_holds_what_the_lists_hold(tenant: Tenant, session_id: str) -> None:

@@ -16,9 +16,9 @@ from local.gateway.pool import MAX_WORKERS
 from local.stack import Stack
 from shared.db.api.waits import SLOTS
 from shared.db.engine import Row
-from tests.e2e.tenant import Tenant, open_client, with_provider
-from tests.fake_provider import FakeProvider, moods
-from tests.processes import eventually
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.processes import eventually
+from tests.support.stack.tenant import Tenant, open_client, with_provider
 
 QUEUED = 150
 WAITS = 40

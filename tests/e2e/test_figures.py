@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant, environ
+from tests.support.stack.tenant import Tenant, environ
 
 PANTHEON = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())"]
 TIMEOUT_S = 60.0

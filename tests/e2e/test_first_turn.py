@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
-from tests.quoted import council
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.quoted import council
+from tests.support.stack.tenant import Tenant
 
 
 def echo(text: str) -> str:

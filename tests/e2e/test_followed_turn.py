@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 
 from shared.db.api.waits import SLOTS
-from tests.e2e.tenant import Tenant
 from tests.e2e.test_crashes import port_of_last_query, worker_of
 from tests.e2e.test_later_turn import RESPOND_ASYNC
 from tests.e2e.test_later_turn import held_turn as held_turn  # noqa: PLC0414 a fixture
-from tests.event_stream import Answer, Told, read_events
-from tests.fake_provider import FakeProvider, moods
-from tests.processes import eventually
+from tests.support.event_stream import Answer, Told, read_events
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.processes import eventually
+from tests.support.stack.tenant import Tenant
 
 _WAITS = "SELECT count(*) AS active FROM waits WHERE tenant_id = %s AND ends_at > clock_timestamp()"
 Held = tuple[str, "Future[httpx.Response]"]

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.operations import OPERATIONS, Operation
-from tests.e2e.tenant import Tenant, agent, open_client
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.operations import OPERATIONS, Operation
+from tests.support.stack.tenant import Tenant, agent, open_client
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Objects that nobody has, each in the form of one that somebody could have.

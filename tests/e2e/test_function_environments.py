@@ -11,8 +11,8 @@ import pytest
 from local import database
 from local.stack import Stack
 from shared.names import Role
-from tests.e2e.tenant import API_KEY, CANARY, Tenant, open_client
-from tests.processes import family_of
+from tests.support.processes import family_of
+from tests.support.stack.tenant import API_KEY, CANARY, Tenant, open_client
 
 ROLES = {
     "authorizer": Role.AUTH,

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.misbehaving import GOOD, answer_to, invocations
+from tests.support.stack.misbehaving import GOOD, answer_to, invocations
 
 REQUEST = b"GET /api/v1/agents HTTP/1.1\r\nHost: localhost\r\n"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.misbehaving import GOOD, invocations, started
+from tests.support.stack.misbehaving import GOOD, invocations, started
 
 PAGE = {"Origin": "http://localhost:5173"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.gateway.server import Gateway
-from tests.e2e.misbehaving import answer_to, invocations, started
+from tests.support.stack.misbehaving import answer_to, invocations, started
 
 REFUSED = ("evil.example", "evil.example:{port}", "127.0.0.1.evil.example:{port}", "localhost:1", "10.0.0.7:{port}")
 REQUEST = (

@@ -12,8 +12,8 @@ import pytest
 from local.gateway.app import MAX_BODY, MAX_HEADERS
 from local.gateway.pool import Pool
 from local.gateway.server import Gateway, PortUnavailable, reserve
-from tests.e2e.misbehaving import GOOD, TIMEOUT_S, answer_to, started
-from tests.processes import family_of, runs
+from tests.support.processes import family_of, runs
+from tests.support.stack.misbehaving import GOOD, TIMEOUT_S, answer_to, started
 
 POST = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer good\r\n"
 

@@ -16,8 +16,8 @@ from local.gateway.pool import Function, InvocationResult, Pool
 from local.gateway.session import Session
 from local.gateway.template import FunctionStartError
 from local.gateway.worker import MAX_PAYLOAD
-from tests.e2e.misbehaving import function, pid_in
-from tests.processes import DEADLINE_S, eventually, family_of, runs
+from tests.support.processes import DEADLINE_S, eventually, family_of, runs
+from tests.support.stack.misbehaving import function, pid_in
 
 
 class TestPool:
@@ -148,7 +148,7 @@ class TestPool:
             stream.abandon()
             await asyncio.to_thread(eventually, lambda: not runs(pid), DEADLINE_S / 2)
 
-        run(scenario, Function("stream", "tests.e2e.streaming_handlers:by_session", DEADLINE_S))
+        run(scenario, Function("stream", "tests.support.stack.streaming_handlers:by_session", DEADLINE_S))
 
     def test_a_killed_template_is_replaced(self, run: Callable[..., Any]) -> None:
         async def scenario(pool: Pool) -> InvocationResult:

@@ -15,8 +15,8 @@ import pytest
 
 from local.gateway.pool import Function
 from local.gateway.server import Gateway, reserve
-from tests.e2e.misbehaving import AUTHORIZER, FAILED, GOOD, HERE, pid_in, rest
-from tests.processes import DEADLINE_S, eventually, family_of, runs
+from tests.support.processes import DEADLINE_S, eventually, family_of, runs
+from tests.support.stack.misbehaving import AUTHORIZER, FAILED, GOOD, ROOT, pid_in, rest
 
 
 class TestGateway:
@@ -26,8 +26,8 @@ class TestGateway:
     def client(self, tmp_path: Path, environ: dict[str, str]) -> Iterator[httpx.Client]:
         functions = (
             AUTHORIZER,
-            Function("api", "gateway_handlers:by_path", DEADLINE_S),
-            Function("turns", "gateway_handlers:hang", 0.2),
+            Function("api", "tests.support.stack.gateway_handlers:by_path", DEADLINE_S),
+            Function("turns", "tests.support.stack.gateway_handlers:hang", 0.2),
         )
         with reserve(0) as listener:
             gateway = Gateway(listener, functions, environ, tmp_path, rest)
@@ -121,7 +121,8 @@ async def rest(pool):
 
 marks, log_dir, handlers = sys.argv[1:]
 handler = {"api": "by_path", "authorizer": "authorize"}
-functions = [Function(name, f"gateway_handlers:{attribute}", 60) for name, attribute in handler.items()]
+module = "tests.support.stack.gateway_handlers"
+functions = [Function(name, f"{module}:{attribute}", 60) for name, attribute in handler.items()]
 environ = {"PYTHONPATH": handlers, "MARKS": marks}
 gateway = Gateway(reserve(0), functions, environ, Path(log_dir), rest)
 gateway.start()
@@ -138,7 +139,7 @@ def gateway_alone(marks: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]
         SERVE,
         str(marks),
         str(tmp_path),
-        os.pathsep.join(map(str, (HERE, HERE.parents[1]))),
+        str(ROOT),
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield process

@@ -15,8 +15,8 @@ import pytest
 
 from local.gateway.pool import Function
 from local.gateway.server import Gateway, reserve
-from tests.e2e.misbehaving import AUTHORIZER, FAILED, GOOD, TIMEOUT_S, pid_in, rest
-from tests.processes import eventually, runs
+from tests.support.processes import eventually, runs
+from tests.support.stack.misbehaving import AUTHORIZER, FAILED, GOOD, TIMEOUT_S, pid_in, rest
 
 # What the handler floods its reader with.
 PIECE = bytes(range(256)) * 256
@@ -28,7 +28,9 @@ BUFFERED = 400
 
 @contextmanager
 def started(directory: Path, environ: dict[str, str], timeout_s: float = TIMEOUT_S) -> Iterator[Gateway]:
-    functions = [Function(name, "tests.e2e.streaming_handlers:by_session", timeout_s) for name in ("turns", "api")]
+    functions = [
+        Function(name, "tests.support.stack.streaming_handlers:by_session", timeout_s) for name in ("turns", "api")
+    ]
     with reserve(0) as listener:
         gateway = Gateway(listener, [AUTHORIZER, *functions], environ, directory, rest)
         gateway.start()

@@ -12,9 +12,9 @@ import pytest
 from local.stack import Stack
 from shared.db.engine import Row
 from shared.names import CORS_RESPONSE_HEADERS
-from tests.e2e.operations import OPERATIONS, Operation
-from tests.e2e.tenant import Tenant, open_client
-from tests.issuer import Issuer
+from tests.support.issuer import Issuer
+from tests.support.stack.operations import OPERATIONS, Operation
+from tests.support.stack.tenant import Tenant, open_client
 
 SECURED = [each for each in OPERATIONS if each.secured]
 OPEN = [each for each in OPERATIONS if not each.secured]

@@ -17,11 +17,11 @@ from psycopg.rows import dict_row
 
 from local import postgres, token_file
 from shared.db.engine import Row
-from tests.council_room import broken_invariants
-from tests.e2e.tenant import ENDED, open_client, with_provider
 from tests.e2e.test_cli import PANTHEON
-from tests.fake_provider import FakeProvider, moods
-from tests.processes import eventually, family_of, runs
+from tests.support.council_room import broken_invariants
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.processes import eventually, family_of, runs
+from tests.support.stack.tenant import ENDED, open_client, with_provider
 
 CLIENTS = 4
 MESSAGE = "@writer @researcher hello"

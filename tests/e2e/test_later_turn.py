@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.tenant import Tenant
 
 RESPOND_ASYNC = {"Prefer": "respond-async"}
 

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
-from tests.processes import eventually
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.processes import eventually
+from tests.support.stack.tenant import Tenant
 
 EVENTS = {"Accept": "text/event-stream"}
 

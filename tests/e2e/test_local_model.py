@@ -7,8 +7,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from local.stack import Stack
-from tests.council_room import broken_invariants
-from tests.e2e.tenant import ENDED, agent, environ, open_client
+from tests.support.council_room import broken_invariants
+from tests.support.stack.tenant import ENDED, agent, environ, open_client
 
 # Generous: a machine that tests other things at the same time lets a call wait for 10 s and more.
 LIMITS = {"llm_provider": "local", "max_call_s": 60, "turn_seconds": 120}

@@ -23,9 +23,9 @@ from psycopg.rows import dict_row
 from local.stack import Stack
 from shared.db.engine import Row
 from shared.names import METRICS_NAMESPACE, SERVICE, Dimension, Metric, Role
-from tests.e2e.tenant import Tenant, agent, open_client, with_provider
-from tests.fake_provider import FakeProvider, Mood, moods
-from tests.processes import eventually
+from tests.support.fake_provider import FakeProvider, Mood, moods
+from tests.support.processes import eventually
+from tests.support.stack.tenant import Tenant, agent, open_client, with_provider
 
 MESSAGE, ROLE, REPLY, TITLE = "said-by-a-user", "said-to-an-agent", "said-by-a-model", "said-in-a-title"
 API_KEY, KEY = "key-of-the-provider", "key-of-a-turn"

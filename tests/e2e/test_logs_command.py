@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant
 from tests.e2e.test_cli import PANTHEON, read_until
-from tests.fake_provider import Mood
+from tests.support.fake_provider import Mood
+from tests.support.stack.tenant import Tenant
 
 TIMEOUT_S = 60.0
 

@@ -7,12 +7,12 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.chat_client import make_council
-from tests.e2e.mcp_client import BOTH, address, ask, asking, message, messages, post, said
-from tests.e2e.operations import OTHER_OPERATIONS
-from tests.e2e.tenant import Tenant, open_client
-from tests.fake_provider import FakeProvider, moods
-from tests.processes import eventually
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.processes import eventually
+from tests.support.stack.chat_client import make_council
+from tests.support.stack.mcp_client import BOTH, address, ask, asking, message, messages, post, said
+from tests.support.stack.operations import OTHER_OPERATIONS
+from tests.support.stack.tenant import Tenant, open_client
 
 
 def test_every_other_operation_is_known() -> None:

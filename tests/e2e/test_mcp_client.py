@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.chat_client import make_council
-from tests.e2e.mcp_client import address, said
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.chat_client import make_council
+from tests.support.stack.mcp_client import address, said
+from tests.support.stack.tenant import Tenant
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / "build/clients/mcp/bin/python"

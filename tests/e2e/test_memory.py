@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import local
-from tests.processes import eventually
+from tests.support.processes import eventually
 
 # In MB of PSS, all processes together.
 AT_REST, BUSY = 600, 1000

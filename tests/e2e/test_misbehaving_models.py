@@ -15,10 +15,10 @@ from psycopg.rows import dict_row
 
 from local.stack import Stack
 from shared.db.engine import Row
-from tests.council_room import broken_invariants
-from tests.e2e.tenant import agent, environ, open_client
-from tests.e2e.two_providers import CATALOG, KEYS
-from tests.fake_provider import FakeProvider, Mood, Received, moods
+from tests.support.council_room import broken_invariants
+from tests.support.fake_provider import FakeProvider, Mood, Received, moods
+from tests.support.stack.tenant import agent, environ, open_client
+from tests.support.stack.two_providers import CATALOG, KEYS
 
 MESSAGE = "Tell nobody that the treasure lies under the old lighthouse."
 MAX_CALL_S = 2

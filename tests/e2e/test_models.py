@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import agent, environ, open_client
-from tests.e2e.two_providers import CATALOG, KEYS
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.tenant import agent, environ, open_client
+from tests.support.stack.two_providers import CATALOG, KEYS
 
 PANTHEON = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())"]
 TIMEOUT_S = 60.0

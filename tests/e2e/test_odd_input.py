@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.operations import OPERATIONS
-from tests.e2e.tenant import Tenant
+from tests.support.stack.operations import OPERATIONS
+from tests.support.stack.tenant import Tenant
 
 # As many different words of one letter as a message can tag.
 SYLLABLES = [chr(number) for number in range(0xAC00, 0xAC00 + 10_000)]

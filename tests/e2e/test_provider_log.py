@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shared.db.engine import Row
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, Mood, moods
+from tests.support.fake_provider import FakeProvider, Mood, moods
+from tests.support.stack.tenant import Tenant
 
 MILLION = 1_000_000
 

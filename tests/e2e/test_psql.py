@@ -9,8 +9,8 @@ import psycopg
 
 from local.stack import Stack
 from shared.db.engine import Row
-from tests.e2e.tenant import environ
-from tests.processes import eventually
+from tests.support.processes import eventually
+from tests.support.stack.tenant import environ
 
 PANTHEON_PSQL = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())", "psql"]
 TIMEOUT_S = 60.0

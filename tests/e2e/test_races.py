@@ -9,8 +9,8 @@ from threading import Barrier
 
 import httpx
 
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.tenant import Tenant
 
 
 @contextmanager

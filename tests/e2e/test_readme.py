@@ -17,7 +17,7 @@ from local.stack import Stack
 from shared.names import Env, LocalEnv
 from shared.settings import Settings
 from tests.e2e.test_chat import Terminal
-from tests.fake_provider import FakeProvider
+from tests.support.fake_provider import FakeProvider
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 TOKEN, ADDRESS = "eyJ…", "http://127.0.0.1:8000"

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 
 from tests.clients.recorded import Recorded, libre_chat, litellm, open_webui
-from tests.e2e.chat_client import address, assistant, make_council, post, user
-from tests.e2e.tenant import Tenant
+from tests.support.stack.chat_client import address, assistant, make_council, post, user
+from tests.support.stack.tenant import Tenant
 
 _SESSIONS = "SELECT session_id FROM turns WHERE tenant_id = %s AND mode <> 'call' ORDER BY created_at"
 _PURPOSES = """SELECT t.mode, count(*)::int AS calls FROM llm_calls c JOIN turns t ON t.id = c.turn_id

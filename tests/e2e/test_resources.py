@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant, agent, open_client
+from tests.support.stack.tenant import Tenant, agent, open_client
 
 MOST_PAGES = 20
 

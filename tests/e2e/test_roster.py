@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant, agent
 from tests.e2e.test_cli import PANTHEON, TIMEOUT_S, pantheon
 from tests.e2e.test_cli import environ as environ  # noqa: PLC0414 a fixture
-from tests.processes import eventually
-from tests.rosters import roster_file
+from tests.support.processes import eventually
+from tests.support.rosters import roster_file
+from tests.support.stack.tenant import Tenant, agent
 
 ROSTER = '''
 [agents.scribe]

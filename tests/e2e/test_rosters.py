@@ -9,7 +9,7 @@ import pytest
 
 from local.stack import Stack
 from shared.errors import ConfigurationError
-from tests.e2e.tenant import environ, open_client
+from tests.support.stack.tenant import environ, open_client
 
 AGENTS = ["writer", "researcher", "critic", "planner"]
 MINE = '[agents.mine]\nname = "Mine"\nrole_prompt = "You plan."\nmodel_alias = "fast"\n'

@@ -11,7 +11,7 @@ import pytest
 from local.gateway.session import Buffered, Invocation, StreamBroken, Streamed
 from local.gateway.streaming import Streaming
 from local.gateway.worker import MAX_PAYLOAD
-from tests.e2e.runtime_desk import NEXT, WITHIN_S, Client, Desk, delivered, path, run
+from tests.support.stack.runtime_desk import NEXT, WITHIN_S, Client, Desk, delivered, path, run
 
 
 def test_an_invocation_is_delivered_with_lambdas_headers() -> None:

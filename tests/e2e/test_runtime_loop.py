@@ -13,7 +13,7 @@ import pytest
 
 from local.gateway.runtime_api import RuntimeApi
 from local.gateway.session import Buffered, Session, StreamBroken, Streamed
-from tests.streaming_handler import NAME
+from tests.support.streaming_handler import NAME
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric has a wheel for Linux only")
 
@@ -130,4 +130,4 @@ def test_a_handler_that_cannot_be_imported_ends_the_loop() -> None:
         assert loop.process.wait() != 0
         assert not loop.session.asked.is_set()
 
-    run(scenario, "tests.streaming_handler.missing")
+    run(scenario, "tests.support.streaming_handler.missing")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant
+from tests.support.stack.tenant import Tenant
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from local.stack import Stack
 from shared.names import Env, Metric
-from tests.e2e.tenant import open_client
-from tests.processes import eventually, family_of
+from tests.support.processes import eventually, family_of
+from tests.support.stack.tenant import open_client
 
 GAUGES = {
     Metric.ACTIVE_TURNS,

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from local.gateway.tokens import AUDIENCE, ISSUER, TokenKey
 from local.stack import Stack
-from tests.e2e.forge import Forge, encode, segment, swapped
+from tests.support.stack.forge import Forge, encode, segment, swapped
 
 Headers = list[tuple[bytes, bytes]]
 YEAR_S: Final = 365 * 24 * 3600

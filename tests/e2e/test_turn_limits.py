@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import agent, open_client, with_provider
-from tests.fake_provider import FakeProvider
+from tests.support.fake_provider import FakeProvider
+from tests.support.stack.tenant import agent, open_client, with_provider
 
 
 @pytest.fixture(scope="module")

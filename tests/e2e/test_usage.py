@@ -14,8 +14,8 @@ import pytest
 
 from local.stack import Stack
 from shared.domain.money import TOKEN_CLASSES
-from tests.e2e.tenant import Tenant, open_client
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.stack.tenant import Tenant, open_client
 
 CSV = {"Accept": "text/csv"}
 MANAGER = "You route messages"

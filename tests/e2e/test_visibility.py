@@ -10,11 +10,11 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.e2e.actors import ACTORS, WORD, Actors, make_session, post
-from tests.e2e.actors import actors as actors  # noqa: PLC0414 a fixture
-from tests.e2e.operations import OPERATIONS, Operation
-from tests.e2e.tenant import Tenant
 from tests.e2e.test_foreign_objects import NOBODYS, asked
+from tests.support.stack.actors import ACTORS, WORD, Actors, make_session, post
+from tests.support.stack.actors import actors as actors  # noqa: PLC0414 a fixture
+from tests.support.stack.operations import OPERATIONS, Operation
+from tests.support.stack.tenant import Tenant
 
 _SEEN: Final = {
     "private": (200, 404, 200, 404, 404, 200, 404),

@@ -5,11 +5,11 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.actors import WORD, Actors, make_session, post
-from tests.e2e.actors import actors as actors  # noqa: PLC0414 a fixture
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
-from tests.processes import eventually
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.processes import eventually
+from tests.support.stack.actors import WORD, Actors, make_session, post
+from tests.support.stack.actors import actors as actors  # noqa: PLC0414 a fixture
+from tests.support.stack.tenant import Tenant
 
 WAITS: Final = "SELECT count(*) AS active FROM waits WHERE tenant_id = %s AND ends_at > clock_timestamp()"
 

@@ -1,7 +1,7 @@
 """Usage shows a member its own turns, and an admin those of the tenant."""
 
-from tests.e2e.actors import Actors, make_session, post
-from tests.e2e.actors import actors as actors  # noqa: PLC0414 a fixture
+from tests.support.stack.actors import Actors, make_session, post
+from tests.support.stack.actors import actors as actors  # noqa: PLC0414 a fixture
 
 
 def test_usage_is_a_members_own_and_an_admins_whole_tenants(actors: Actors) -> None:

@@ -10,13 +10,13 @@ from http.client import IncompleteRead
 import pytest
 
 from shared.llm.port import MAX_TEXT_BYTES
-from tests.e2e.tenant import ENDED, Tenant
 from tests.e2e.test_crashes import port_of_last_query, worker_of
 from tests.e2e.test_live_turns import watch
-from tests.e2e.watcher import posted
-from tests.event_stream import Told
-from tests.fake_provider import FakeProvider, moods
-from tests.processes import eventually
+from tests.support.event_stream import Told
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.processes import eventually
+from tests.support.stack.tenant import ENDED, Tenant
+from tests.support.stack.watcher import posted
 
 # More than the pieces of any answer here.
 ALL = 100

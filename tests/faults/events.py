@@ -13,7 +13,7 @@ from shared.domain.message import TurnMessage
 from shared.names import API_PREFIX, API_STAGE
 
 TENANT = "tenant-1"
-_POST = json.loads((Path(__file__).parents[1] / "events" / "turns_post.json").read_text())
+_POST = json.loads((Path(__file__).parents[1] / "support/events" / "turns_post.json").read_text())
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 

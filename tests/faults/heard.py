@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.event_stream import Told, read_events
+from tests.support.event_stream import Told, read_events
 
 # With the status that has the same body.
 _LAST: Mapping[str, int] = {"turn.ended": 201, "turn.handed_over": 202}

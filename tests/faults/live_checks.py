@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.db.engine import Row
-from tests.event_stream import Told
 from tests.faults.heard import Heard
+from tests.support.event_stream import Told
 
 Finding = tuple[str, str]
 _LAST = ("turn.ended", "turn.handed_over", "error")

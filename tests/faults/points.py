@@ -21,7 +21,7 @@ from shared.db.engine import Database, Params, Row, Statement
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, OnText, Request
 from tests.faults.forked import Line
-from tests.watched_database import transaction
+from tests.support.watched_database import transaction
 
 Action = Literal["kill", "stop", "pause"]
 # A point's number in the order in which this job comes by, or its name, "within publish", and which time it is that it

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tests.fake_provider import moods
 from tests.faults.checks import Finding, broken_invariants
 from tests.faults.events import TENANT
 from tests.faults.matrix import FaultRow, Tally
@@ -15,6 +14,7 @@ from tests.faults.sabotage import Sabotage
 from tests.faults.scenarios import CRITIC, WRITER, Scenario
 from tests.faults.turn import ENDED, TurnUnderFault
 from tests.faults.world import Rule, World
+from tests.support.fake_provider import moods
 
 _LONG = " ".join(["word"] * 800)
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
@@ -83,7 +83,7 @@ def _ended(turn: TurnUnderFault) -> Iterator[Finding]:
 
 def _plan_kept() -> None:
     """The plan stays as the first ask wrote it."""
-    from tests.sql_edits import apply, edited
+    from tests.support.sql_edits import apply, edited
 
     grown = (
         "CASE WHEN :t_plan::jsonb ->> 'source' = 'graph' THEN :t_plan::jsonb ELSE coalesce(plan, :t_plan::jsonb) END"

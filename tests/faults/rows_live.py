@@ -6,8 +6,6 @@ import secrets
 import time
 
 from functions.turns.feed import MAX_WAITING_BYTES
-from tests.fake_provider import moods
-from tests.fake_provider.moods import Mood, Received
 from tests.faults.actor import Answer
 from tests.faults.checks import Finding, broken_invariants
 from tests.faults.heard import Heard
@@ -15,6 +13,8 @@ from tests.faults.matrix import Tally
 from tests.faults.scenarios import CRITIC, RESEARCHER, SCENARIOS, WRITER, Scenario
 from tests.faults.turn import ENDED, TurnUnderFault
 from tests.faults.world import World
+from tests.support.fake_provider import moods
+from tests.support.fake_provider.moods import Mood, Received
 
 _NAMES = ("roundtable", "orchestrator", "parallel")
 # Between two words of an answer, in seconds.

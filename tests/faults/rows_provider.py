@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from itertools import product
 from types import MappingProxyType
 
-from tests.fake_provider import moods
-from tests.fake_provider.moods import Mood
 from tests.faults.checks import Finding
 from tests.faults.matrix import Tally
 from tests.faults.scenarios import (
@@ -23,6 +21,8 @@ from tests.faults.scenarios import (
 )
 from tests.faults.turn import TurnUnderFault
 from tests.faults.world import Rule, World
+from tests.support.fake_provider import moods
+from tests.support.fake_provider.moods import Mood
 
 # One call's time, in seconds: short, because some of them use it up.
 MAX_CALL_S = 1.0

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.fake_provider import moods
 from tests.faults import events
 from tests.faults.actor import PATIENCE_S, Actor, Answer, Job
 from tests.faults.checks import Finding
@@ -13,6 +12,7 @@ from tests.faults.matrix import Tally
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.turn import TurnUnderFault
 from tests.faults.world import Rule, World
+from tests.support.fake_provider import moods
 
 _HELD = Scenario("@writer hello", rules=(Rule(moods.hold(), "", None),))
 

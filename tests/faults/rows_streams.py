@@ -9,16 +9,16 @@ from types import MappingProxyType
 
 from shared.catalog import CALL_MARGIN_S
 from shared.db.engine import Row
-from tests.fake_provider import moods
-from tests.fake_provider.moods import Mood
-from tests.fake_provider.streamed import DONE, event
 from tests.faults.actor import AMPLE_S
 from tests.faults.checks import Finding
 from tests.faults.matrix import Tally
 from tests.faults.scenarios import CRITIC, RESEARCHER, SCENARIOS, WRITER
 from tests.faults.turn import TurnUnderFault
 from tests.faults.world import Rule, World
-from tests.streamed_answers import COUNT, COUNTED, STOP, delta, said
+from tests.support.fake_provider import moods
+from tests.support.fake_provider.moods import Mood
+from tests.support.fake_provider.streamed import DONE, event
+from tests.support.streamed_answers import COUNT, COUNTED, STOP, delta, said
 
 # One call's time in seconds, its time where half of that is not left, and more than the latter takes.
 _MAX_CALL_S, _CUT_S, _LATE_S = 2.0, 1.1, 1.9

@@ -17,7 +17,7 @@ from shared.orchestration.steps import Ask, Attempt, Refused
 from shared.turns import journal
 from tests.faults import sabotage_live
 from tests.faults.replaced import replaced
-from tests.sql_edits import apply, edited
+from tests.support.sql_edits import apply, edited
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
-from tests.fake_provider import moods
 from tests.faults.actor import AMPLE_S
 from tests.faults.world import Rule
+from tests.support.fake_provider import moods
 
 # How the provider tells who is asked, by the system prompt.
 WRITER, CRITIC, RESEARCHER = (f"You are {name}," for name in ("Writer", "Critic", "Researcher"))

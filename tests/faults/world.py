@@ -20,11 +20,11 @@ from shared.db.engine import Database, Row
 from shared.db.schema.tables import metadata
 from shared.names import Env
 from shared.settings import BudgetSettings
-from tests.fake_provider import FakeProvider, moods
-from tests.fake_provider.server import Choice
 from tests.faults.actor import Actor, handlers
 from tests.faults.events import TENANT
 from tests.faults.forked import fork
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.fake_provider.server import Choice
 
 GRAPHS = ",".join(f"{name}=tests.faults.graph_cases:{name}" for name in ("line", "branches", "loop"))
 AGENTS = {"writer": "fast", "critic": "fast", "researcher": "deep"}

@@ -11,8 +11,8 @@ from uuid import UUID
 from shared.db.engine import database
 from shared.db.turns import load_turn
 from shared.domain.actor import Actor
-from tests import sqs
 from tests.fuzz.stage import invoke, stage
+from tests.support import sqs
 
 WORDS = (
     *('{"tenant_id": "{tenant}", "turn_id": "{waiting}"}', '"turn_id"', '"tenant_id"', "{turn}", "{waiting}", "\n"),

@@ -13,7 +13,7 @@ from shared.llm.outcomes import Dialect, outcome
 from shared.llm.port import Completion, storable
 from shared.llm.provider_message import MAX_CHARACTERS
 from shared.llm.wire import Answer
-from tests.fake_provider.calls import request
+from tests.support.fake_provider.calls import request
 
 WORDS = (
     *('"usage"', '"prompt_tokens"', '"completion_tokens"', '"prompt_tokens_details"', '"cached_tokens"', '"choices"'),

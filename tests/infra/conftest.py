@@ -3,8 +3,8 @@
 import pytest
 
 from infra_cdk.stages import STAGES, Stage
-from tests.infra.assembly import Assembly, assembled
-from tests.infra.template import Template
+from tests.support.templates.assembly import Assembly, assembled
+from tests.support.templates.template import Template
 
 ACCOUNT = "account"
 

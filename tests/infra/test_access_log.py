@@ -4,7 +4,7 @@ import json
 import re
 
 from infra_cdk.stages import Stage
-from tests.infra.template import Template, text
+from tests.support.templates.template import Template, text
 
 # Every variable that a line may have, and why it cannot hold a quote, a backslash or a control character.
 ALLOWED = {

@@ -11,10 +11,10 @@ from infra_cdk.entries import COUNTING, SCHEDULED, SWEEPER, Entry
 from infra_cdk.stages import PROD, Stage
 from local.costs import OLD_TURN_S
 from shared.names import ALARM_SERIES, METRICS_NAMESPACE
-from tests.cloudwatch.alarms import alarms_of
-from tests.cloudwatch.rung import RANG
-from tests.infra.assembly import Assembly
-from tests.infra.template import Template, text
+from tests.support.cloudwatch.alarms import alarms_of
+from tests.support.cloudwatch.rung import RANG
+from tests.support.templates.assembly import Assembly
+from tests.support.templates.template import Template, text
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 PAGES = {"BrokenInvariant", "UnjournaledCall", "DeadLetter", "OldestActiveTurn", "LedgerDrift", "CostRunsAway"}

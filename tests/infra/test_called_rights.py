@@ -14,9 +14,9 @@ from infra_cdk.endpoints import INTERFACES
 from infra_cdk.entries import ENTRIES, WORKER, Entry
 from infra_cdk.function import INTERFACE_ACTIONS
 from infra_cdk.stages import Stage
-from tests.infra.asked import endpoint_policy, requests, role_policy
-from tests.infra.policy import allowed
-from tests.infra.template import Template, text
+from tests.support.templates.asked import endpoint_policy, requests, role_policy
+from tests.support.templates.policy import allowed
+from tests.support.templates.template import Template, text
 
 ROOT = Path(__file__).parents[2]
 Operation = tuple[str, str]
@@ -59,7 +59,7 @@ POLLERS: Mapping[str, str] = MappingProxyType(
 @pytest.fixture(scope="session")
 def called() -> Called:
     """The operations that each function asked for, on every way through it that leads to AWS."""
-    command = [sys.executable, "-m", "tests.infra.called"]
+    command = [sys.executable, "-m", "tests.support.templates.called"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr[-4000:]
     return {

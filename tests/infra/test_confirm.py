@@ -20,7 +20,7 @@ from infra_cdk.confirm import bedrock, over_http, watched
 from infra_cdk.confirm.check import Deployment, Finding, Verdict
 from infra_cdk.confirm.report import CHECKS, confirm, written
 from infra_cdk.stages import DEV, STAGING
-from tests.infra.assembly import Assembly
+from tests.support.templates.assembly import Assembly
 
 ROOT = Path(__file__).parents[2]
 FAST = "global.anthropic.claude-haiku-5-5"

@@ -12,8 +12,8 @@ from infra_cdk import app
 from infra_cdk.assets import Assets
 from infra_cdk.stages import PROD, STAGING, Stage
 from shared.names import Env
-from tests.infra.assembly import synthesised
-from tests.infra.template import Template, text
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.template import Template, text
 
 # Names that CloudFormation would not choose itself. They must be unique in an account and Region, by the kind.
 NAMES = {

@@ -15,11 +15,11 @@ from infra_cdk.entries import JWKS
 from infra_cdk.stages import PROD, STAGES, Stage
 from shared.identity.key_set import REFRESH_S
 from shared.names import ROUTES
-from tests.cloudwatch.alarms import alarms_of
-from tests.infra.assembly import Assembly, synthesised
-from tests.infra.catalogs import AWAY, with_catalog
-from tests.infra.template import Template
-from tests.infra.watched_metrics import read_by
+from tests.support.cloudwatch.alarms import alarms_of
+from tests.support.templates.assembly import Assembly, synthesised
+from tests.support.templates.catalogs import AWAY, with_catalog
+from tests.support.templates.template import Template
+from tests.support.templates.watched_metrics import read_by
 
 
 def test_it_counts_what_there_is(template: Template, stage: Stage) -> None:

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from infra_cdk.stages import PROD
-from tests.cloudwatch.boards import Board, boards_of
-from tests.infra.assembly import Assembly
+from tests.support.cloudwatch.boards import Board, boards_of
+from tests.support.templates.assembly import Assembly
 
 PICTURES = Path(__file__).parents[2] / "docs" / "dashboards"
 REDRAW = "make dashboards draws them again"

@@ -10,11 +10,11 @@ from infra_cdk import stage_catalog
 from infra_cdk.entries import ENTRIES
 from infra_cdk.stages import DEV, PROD, Egress
 from shared.errors import ConfigurationError
-from tests.infra.assembly import synthesised
-from tests.infra.catalogs import AWAY, BEDROCK, BOTH, CLOSED, PROFILE, alias, template_of, with_catalog
-from tests.infra.template import Template, text
 from tests.infra.test_least_power import INSIDE, egress, group_of, ingress
 from tests.infra.test_stages import WAYS_OUT
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.catalogs import AWAY, BEDROCK, BOTH, CLOSED, PROFILE, alias, template_of, with_catalog
+from tests.support.templates.template import Template, text
 
 ASKERS = [entry for entry in INSIDE if entry.asks]
 EVERYWHERE = {"nat": "0.0.0.0/0", "ipv6": "::/0"}

@@ -28,8 +28,8 @@ from shared.settings import (
     Settings,
     StageSettings,
 )
-from tests.infra.assembly import synthesised
-from tests.infra.template import Template, text
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.template import Template, text
 
 # What a function may do without and is told all the same; without these it would work on something else.
 EXPECTED = {

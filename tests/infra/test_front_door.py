@@ -6,8 +6,8 @@ import pytest
 
 from infra_cdk.stages import DEV, PROD, Stage
 from shared.names import API_STAGE
-from tests.infra.assembly import synthesised
-from tests.infra.template import Template, text
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.template import Template, text
 
 DOMAIN = "council.example.org"
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/1"

@@ -8,9 +8,9 @@ import pytest
 
 from infra_cdk.stages import DEV, Stage
 from shared.names import CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS
-from tests.infra.assembly import synthesised
-from tests.infra.rest_api import tree
-from tests.infra.template import Template
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.rest_api import tree
+from tests.support.templates.template import Template
 
 ORIGINS = ("https://one.example.org", "https://two.example.org")
 ANSWERS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {

@@ -12,7 +12,7 @@ from infra_cdk import nag
 from infra_cdk.github import GitHubStack
 from infra_cdk.stages import DEV, STAGES, STAGING, Stage
 from shared.errors import ConfigurationError
-from tests.infra.template import Template, text
+from tests.support.templates.template import Template, text
 
 HOST = "token.actions.githubusercontent.com"
 

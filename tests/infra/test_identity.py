@@ -7,8 +7,8 @@ import pytest
 
 from infra_cdk.console_client import ConsoleClient
 from infra_cdk.stages import DEV, Stage
-from tests.infra.assembly import synthesised
-from tests.infra.template import Template, text
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.template import Template, text
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from infra_cdk.entries import ENTRIES, MIGRATE, Entry
 from infra_cdk.stage import ALL_REACHED
 from infra_cdk.stages import Stage
 from shared.names import Env
-from tests.infra.template import Properties, Template, listed, text
+from tests.support.templates.template import Properties, Template, listed, text
 
 INSIDE = [entry for entry in ENTRIES if entry.in_network]
 SERVICES = {"bedrock-runtime": Service.BEDROCK, "sqs": Service.QUEUE, "secretsmanager": Service.SECRETS}

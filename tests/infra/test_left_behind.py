@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from infra_cdk.stages import STAGES, Stage
-from tests.infra.assembly import Assembly
-from tests.infra.template import Template, text
+from tests.support.templates.assembly import Assembly
+from tests.support.templates.template import Template, text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
 PROTECTED, ACCOUNT = "protected stages", "the account"

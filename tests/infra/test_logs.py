@@ -1,7 +1,7 @@
 """Every log group has an end, and every function and RDS write to groups that the stack makes."""
 
 from infra_cdk.stages import Stage
-from tests.infra.template import Template, text
+from tests.support.templates.template import Template, text
 
 
 def test_every_group_has_an_end(template: Template, account: Template, stage: Stage) -> None:

@@ -13,8 +13,8 @@ from infra_cdk import app, nag
 from infra_cdk.assets import Assets
 from infra_cdk.nag import Reason
 from infra_cdk.stages import DEV, PROD, STAGES, STAGING
-from tests.infra import catalogs
-from tests.infra.catalogs import with_catalog
+from tests.support.templates import catalogs
+from tests.support.templates.catalogs import with_catalog
 
 MODEL = "amazon.nova-2-lite-v1:0"
 BOTH = catalogs.BOTH.replace(catalogs.PROFILE, f"eu.{MODEL}")

@@ -10,8 +10,8 @@ from infra_cdk.entries import ENTRIES
 from infra_cdk.nights import START_MINUTES
 from infra_cdk.places import Awake
 from infra_cdk.stages import DEV
-from tests.infra.assembly import synthesised
-from tests.infra.template import Template, listed, text
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.template import Template, listed, text
 
 WORKING = Awake("07:30", "20:00", "Europe/Berlin")
 

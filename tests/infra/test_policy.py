@@ -7,10 +7,18 @@ import pytest
 
 from infra_cdk.entries import API, AUTHORIZER, RECONCILER, TURNS, WORKER, Entry
 from infra_cdk.stages import DEV, Stage
-from tests.infra.asked import ACCOUNT, OURS, PARTITION, endpoint_policy, model_requests, requests, role_policy
-from tests.infra.catalogs import BEDROCK, BOTH, SECRET, alias, template_of
-from tests.infra.policy import Asked, allowed
-from tests.infra.template import Template
+from tests.support.templates.asked import (
+    ACCOUNT,
+    OURS,
+    PARTITION,
+    endpoint_policy,
+    model_requests,
+    requests,
+    role_policy,
+)
+from tests.support.templates.catalogs import BEDROCK, BOTH, SECRET, alias, template_of
+from tests.support.templates.policy import Asked, allowed
+from tests.support.templates.template import Template
 
 ALLOW = {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::b/*"}
 GET = Asked("s3:GetObject", "arn:aws:s3:::b/k")

@@ -10,8 +10,8 @@ import pytest
 from infra_cdk.entries import ENTRIES, INTEGRATION_SECONDS, STREAM_SECONDS
 from infra_cdk.stages import Stage
 from shared.names import API_PREFIX, API_STAGE, COMPRESSED_FROM, CONSOLE_FILES, ROUTES
-from tests.infra.rest_api import Found, answered, expected, function_of, tree
-from tests.infra.template import Properties, Template, text
+from tests.support.templates.rest_api import Found, answered, expected, function_of, tree
+from tests.support.templates.template import Properties, Template, text
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 # Every part of a route's path, and one that is in none.

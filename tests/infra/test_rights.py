@@ -10,7 +10,7 @@ from infra_cdk.rights import ASK_MODEL, STREAM_MODEL
 from infra_cdk.stage_catalog import ROOT
 from infra_cdk.stages import Stage
 from shared.catalog.file import read_catalog
-from tests.infra.template import Statement, Template
+from tests.support.templates.template import Statement, Template
 
 INTERFACES = "Lambda gives a function its network interface with these; they know no resource."
 # Each statement that may have a star in it, by its owner, its actions and its resource.

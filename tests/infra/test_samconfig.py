@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra_cdk.stages import STAGES, Stage
-from tests.infra.template import Template, text
+from tests.support.templates.template import Template, text
 
 ROOT = Path(__file__).parents[2]
 CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())

@@ -19,8 +19,8 @@ from infra_cdk.stage_checks import TURN_S
 from infra_cdk.stages import DEV, Stage
 from shared import console_settings, settings
 from shared.names import Env
-from tests.infra.assembly import synthesised
-from tests.infra.template import text
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.template import text
 
 ROOT = Path(__file__).parents[2]
 # A value of each setting that is not its default, and that fits the others.

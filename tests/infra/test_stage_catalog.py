@@ -18,7 +18,7 @@ from infra_cdk.stage_catalog import DEPLOYED
 from infra_cdk.stages import DEV, PROD
 from shared.errors import ConfigurationError
 from shared.names import Env
-from tests.infra.catalogs import (
+from tests.support.templates.catalogs import (
     AWAY,
     BEDROCK,
     BOTH,
@@ -30,7 +30,7 @@ from tests.infra.catalogs import (
     template_of,
     with_catalog,
 )
-from tests.infra.template import Template, listed, text
+from tests.support.templates.template import Template, listed, text
 
 ROOT = Path(__file__).parents[2]
 ASKERS = {f"{entry.title}Role" for entry in ENTRIES if entry.asks}

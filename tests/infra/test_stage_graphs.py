@@ -13,8 +13,8 @@ from infra_cdk.graphs import StageGraphs
 from infra_cdk.settings import READS
 from infra_cdk.stages import DEV, PROD, Stage
 from shared.names import Env
-from tests.infra.assembly import synthesised
-from tests.infra.template import Template, listed, text
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.template import Template, listed, text
 
 REVIEW = {"review": "mine.review:graph"}
 

@@ -11,8 +11,8 @@ from infra_cdk.stage_catalog import DEPLOYED_ROSTER
 from infra_cdk.stages import STAGES
 from shared.errors import ConfigurationError
 from shared.names import Env
-from tests.infra.assembly import synthesised
-from tests.infra.catalogs import with_roster
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.catalogs import with_roster
 
 ROSTER = '[agents.writer]\nname = "Writer"\nrole_prompt = "You write."\nmodel_alias = "fast"\n'
 

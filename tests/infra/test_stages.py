@@ -23,7 +23,7 @@ from infra_cdk.stage_catalog import DEPLOYED
 from infra_cdk.stages import DEV, PROD, STAGES, Stage
 from shared.names import Env, Role
 from shared.settings import Settings
-from tests.infra.template import Properties, Template, text
+from tests.support.templates.template import Properties, Template, text
 
 # What only a stage with egress has.
 WAYS_OUT = {

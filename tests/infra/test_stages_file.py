@@ -15,8 +15,8 @@ from infra_cdk.places import Awake
 from infra_cdk.stages import DEV, STAGES, Stage
 from infra_cdk.stages_file import load
 from shared.errors import ConfigurationError
-from tests.infra.assembly import synthesised
-from tests.infra.template import Template, text
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.template import Template, text
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "infra_cdk" / "examples").glob("*.toml"))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from infra_cdk.stages import PROD, Stage
-from tests.infra.assembly import synthesised
-from tests.infra.template import Properties, Template, listed, text
+from tests.support.templates.assembly import synthesised
+from tests.support.templates.template import Properties, Template, listed, text
 
 
 def the_key(template: Template) -> tuple[str, Properties]:

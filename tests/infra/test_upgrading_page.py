@@ -13,7 +13,7 @@ from local import cli
 from shared.db.schema.tables import MIGRATION_HEAD
 from shared.names import VERSION, CliEnv, Env, LocalEnv
 from tests.drill import checkout
-from tests.infra.template import Template
+from tests.support.templates.template import Template
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/upgrading.md").read_text()

@@ -25,11 +25,11 @@ from shared.db.schema.tables import metadata
 from shared.llm.tokens import token_estimates
 from shared.names import SERVICE, Env, Role
 from shared.settings import budget_settings, queue_settings, quota_settings, settings
-from tests import sqs
-from tests.council_room import AMPLE_S, CouncilRoom, DatabaseUrls, broken_invariants
-from tests.graph_desk import Desk
-from tests.other_process import OtherProcess
-from tests.watched_database import WatchedDatabase
+from tests.support import sqs
+from tests.support.council_room import AMPLE_S, CouncilRoom, DatabaseUrls, broken_invariants
+from tests.support.graph_desk import Desk
+from tests.support.other_process import OtherProcess
+from tests.support.watched_database import WatchedDatabase
 
 # What a crash of the machine loses matters to no test, and autovacuum would take transaction ids of its own.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from infra_cdk.stages import PROD, Stage
-from tests.cloudwatch.boards import boards_of
-from tests.cloudwatch.drawing import draw
-from tests.cloudwatch.insights import Line
-from tests.cloudwatch.service import Service
-from tests.cloudwatch.week import DAYS, HOUR_S, TENANTS, Week
-from tests.council_room import CouncilRoom
-from tests.infra.assembly import assembled
+from tests.support.cloudwatch.boards import boards_of
+from tests.support.cloudwatch.drawing import draw
+from tests.support.cloudwatch.insights import Line
+from tests.support.cloudwatch.service import Service
+from tests.support.cloudwatch.week import DAYS, HOUR_S, TENANTS, Week
+from tests.support.council_room import CouncilRoom
+from tests.support.templates.assembly import assembled
 
-pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures"]
+pytest_plugins = ["tests.support.sqs.fixtures", "tests.support.cloudwatch.fixtures"]
 PICTURES = Path(__file__).parents[2] / "docs" / "dashboards"
 
 

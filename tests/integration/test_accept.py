@@ -13,7 +13,7 @@ from shared.db.protocol import ACCEPT
 from shared.domain.outcome import TurnOutcome
 from shared.errors import BudgetExceeded, NotFound, TurnConflict
 from shared.llm.port import Completion, Request
-from tests.council_room import DEADLINE_S, DEEP_COST, FAST_COST, CouncilRoom, answer, body, names
+from tests.support.council_room import DEADLINE_S, DEEP_COST, FAST_COST, CouncilRoom, answer, body, names
 
 PAYER = "tenant:tenant-1"
 

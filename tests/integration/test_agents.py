@@ -13,8 +13,8 @@ from local.gateway.worker import LambdaContext
 from shared.catalog import Dialect, catalog
 from shared.db.engine import Database, Row
 from shared.names import API_PREFIX
-from tests.council_room import CouncilRoom
-from tests.unit.gateway import body_of, problem_of, request
+from tests.support.council_room import CouncilRoom
+from tests.support.gateway import body_of, problem_of, request
 
 PATH = f"{API_PREFIX}/agents"
 ADMIN = Caller("admin-1", "tenant-1", None, ("member", "admin"))

@@ -21,16 +21,20 @@ from infra_cdk.stages import PROD
 from local.gateway.worker import LambdaContext
 from shared.db.engine import Database
 from shared.names import MAX_RECEIVES, METRICS_NAMESPACE
-from tests.cloudwatch.alarms import Alarm, alarms_of
-from tests.cloudwatch.day import NONSENSE, ROUTED
-from tests.cloudwatch.rung import ONLY_ON_AWS, RANG, SILENCE, Hear
-from tests.cloudwatch.service import NOWHERE, Service
-from tests.council_room import USAGE, CouncilRoom, answer, unknown
-from tests.infra.template import Template
-from tests.invocation_records import invocation
-from tests.sqs import MotoQueue
+from tests.support.cloudwatch.alarms import Alarm, alarms_of
+from tests.support.cloudwatch.day import NONSENSE, ROUTED
+from tests.support.cloudwatch.rung import ONLY_ON_AWS, RANG, SILENCE, Hear
+from tests.support.cloudwatch.service import NOWHERE, Service
+from tests.support.council_room import USAGE, CouncilRoom, answer, unknown
+from tests.support.invocation_records import invocation
+from tests.support.sqs import MotoQueue
+from tests.support.templates.template import Template
 
-pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures", "tests.cloudwatch.alarm_fixtures"]
+pytest_plugins = [
+    "tests.support.sqs.fixtures",
+    "tests.support.cloudwatch.fixtures",
+    "tests.support.cloudwatch.alarm_fixtures",
+]
 
 
 def give(service: Service, alarm: Alarm, value: float, number: int = 0) -> None:

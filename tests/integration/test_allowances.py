@@ -12,7 +12,7 @@ from shared.db.operations.allowances import load_allowances
 from shared.errors import DatabaseUnavailable
 from shared.names import Role
 from shared.operations import costs
-from tests.council_room import DatabaseUrls
+from tests.support.council_room import DatabaseUrls
 
 MONTH = "date_trunc('month', timezone('UTC', now()))::date"
 

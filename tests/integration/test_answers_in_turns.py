@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from tests.council_room import CouncilRoom, body
-from tests.fake_provider import FakeProvider, Mood, moods
 from tests.integration.test_provider_answers import HALF, counted, error
 from tests.integration.test_provider_answers import body as completion_body
+from tests.support.council_room import CouncilRoom, body
+from tests.support.fake_provider import FakeProvider, Mood, moods
 
-pytest_plugins = ["tests.fake_provider.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 FINE = moods.ok("fine", usage=counted(9, 4))
 # What a call came to, as the journal tells it: alias, status, verdict, error.

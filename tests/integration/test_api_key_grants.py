@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from shared.db.engine import Row
 from shared.domain.api_key import hash_key, new_key, prefix_of
 from shared.names import Role
-from tests.council_room import DatabaseUrls
+from tests.support.council_room import DatabaseUrls
 
 KEY = new_key()
 INSERT = """INSERT INTO api_keys (id, tenant_id, name, role, prefix, key_hash, created_by)

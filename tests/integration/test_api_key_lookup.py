@@ -14,8 +14,8 @@ from shared.db.engine import Database, Row
 from shared.db.identity import FIND_API_KEY, ApiKey, find_api_key
 from shared.domain.api_key import hash_key, new_key, prefix_of
 from shared.names import Role
-from tests.council_room import DEADLINE_S, DatabaseUrls, wait_for
-from tests.wiretap import Wiretap
+from tests.support.council_room import DEADLINE_S, DatabaseUrls, wait_for
+from tests.support.wiretap import Wiretap
 
 KEYS = {name: hash_key(new_key()) for name in ("good", "other")}
 COLUMNS = {

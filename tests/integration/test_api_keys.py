@@ -19,8 +19,8 @@ from shared.db.identity import ApiKey, find_api_key
 from shared.db.schema.tables import metadata
 from shared.domain.api_key import hash_key, is_key
 from shared.names import API_PREFIX, Role
-from tests.council_room import DatabaseUrls
-from tests.unit.gateway import body_of, problem_of, request
+from tests.support.council_room import DatabaseUrls
+from tests.support.gateway import body_of, problem_of, request
 
 PATH = f"{API_PREFIX}/api-keys"
 MEMBER = Caller("user-1", "tenant-1", None, ("member",))

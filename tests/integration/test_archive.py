@@ -12,7 +12,7 @@ from shared.db.api.sessions import record_session_deletion
 from shared.db.api.summaries import load_archive
 from shared.domain.actor import Actor
 from shared.errors import InvalidRequest, NotFound
-from tests.council_room import CouncilRoom
+from tests.support.council_room import CouncilRoom
 
 # The ids that left memory with the summaries through turns 1 to 4; the release before wrote the third.
 LEFT: tuple[list[str] | None, ...] = (["F1", "F2", "Q1"], [], None, ["F3", "Q2"])

@@ -23,7 +23,7 @@ from shared.errors import (
 )
 from shared.turns.asked import Question, take_question
 from shared.turns.run import Runner
-from tests.council_room import CouncilRoom, Killed, answer, body
+from tests.support.council_room import CouncilRoom, Killed, answer, body
 
 ROSTER = ["writer", "researcher", "critic"]
 

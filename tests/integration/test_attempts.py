@@ -7,8 +7,19 @@ import pytest
 
 from shared.domain.money import Usage
 from shared.llm.port import Completion, Request
-from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, prompt, unbilled, unknown
-from tests.quoted import quoted
+from tests.support.council_room import (
+    DEEP_COST,
+    FAST_COST,
+    USAGE,
+    CouncilRoom,
+    answer,
+    body,
+    names,
+    prompt,
+    unbilled,
+    unknown,
+)
+from tests.support.quoted import quoted
 
 OK = answer("An answer.")
 EMPTY = answer(" \n")

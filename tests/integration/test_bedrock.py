@@ -12,14 +12,14 @@ from shared.llm import providers
 from shared.llm.bedrock import BedrockProvider
 from shared.llm.port import Message
 from shared.settings import StageSettings
-from tests.fake_bedrock import FakeBedrock
-from tests.fake_bedrock.calls import complete, request
-from tests.fake_bedrock.environment import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from tests.fake_bedrock.moods import exception, thinking
-from tests.fake_provider import Mood, moods
-from tests.fake_provider.calls import LIMIT_S, settings
+from tests.support.fake_bedrock import FakeBedrock
+from tests.support.fake_bedrock.calls import complete, request
+from tests.support.fake_bedrock.environment import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from tests.support.fake_bedrock.moods import exception, thinking
+from tests.support.fake_provider import Mood, moods
+from tests.support.fake_provider.calls import LIMIT_S, settings
 
-pytest_plugins = ["tests.fake_bedrock.fixtures"]
+pytest_plugins = ["tests.support.fake_bedrock.fixtures"]
 
 # What comes back
 

@@ -16,13 +16,13 @@ from botocore.config import Config
 
 from shared.llm.bedrock import BedrockProvider
 from shared.llm.port import Message
-from tests.fake_bedrock import FakeBedrock
-from tests.fake_bedrock.calls import complete, request
-from tests.fake_bedrock.environment import REGION, STAGE
-from tests.fake_provider import Mood, moods
-from tests.fake_provider.calls import LIMIT_S, STUCK_S, wait_until
+from tests.support.fake_bedrock import FakeBedrock
+from tests.support.fake_bedrock.calls import complete, request
+from tests.support.fake_bedrock.environment import REGION, STAGE
+from tests.support.fake_provider import Mood, moods
+from tests.support.fake_provider.calls import LIMIT_S, STUCK_S, wait_until
 
-pytest_plugins = ["tests.fake_bedrock.fixtures"]
+pytest_plugins = ["tests.support.fake_bedrock.fixtures"]
 
 
 def threads_of(name: str) -> int:
@@ -192,7 +192,7 @@ def test_a_server_on_this_machine_is_not_behind_the_proxy(
 FORK = """
 import os, signal
 from shared.llm.bedrock import BedrockProvider
-from tests.fake_bedrock.calls import request
+from tests.support.fake_bedrock.calls import request
 provider = BedrockProvider("test")
 assert provider.complete(request()).status == "succeeded"
 child = os.fork()

@@ -13,12 +13,12 @@ from botocore.credentials import Credentials
 from shared.domain.money import Usage
 from shared.llm.bedrock import BedrockProvider
 from shared.llm.port import Completion, Message
-from tests.fake_bedrock import FakeBedrock
-from tests.fake_bedrock.calls import request
-from tests.fake_bedrock.environment import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, STAGE
-from tests.fake_provider import Received
+from tests.support.fake_bedrock import FakeBedrock
+from tests.support.fake_bedrock.calls import request
+from tests.support.fake_bedrock.environment import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, STAGE
+from tests.support.fake_provider import Received
 
-pytest_plugins = ["tests.fake_bedrock.fixtures"]
+pytest_plugins = ["tests.support.fake_bedrock.fixtures"]
 
 SCHEMA = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}
 

@@ -15,16 +15,16 @@ from shared.catalog import Dialect
 from shared.domain.money import Usage
 from shared.llm.bedrock import BedrockProvider
 from shared.llm.port import Completion, storable
-from tests.fake_bedrock import FakeBedrock
-from tests.fake_bedrock.calls import complete, complete_live, request
-from tests.fake_bedrock.environment import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
-from tests.fake_bedrock.frames import event, exception, text
-from tests.fake_bedrock.moods import exception as refusal
-from tests.fake_bedrock.moods import streamed, thinking
-from tests.fake_provider import Mood, Received, moods
-from tests.fake_provider.calls import LIMIT_S, wait_until
+from tests.support.fake_bedrock import FakeBedrock
+from tests.support.fake_bedrock.calls import complete, complete_live, request
+from tests.support.fake_bedrock.environment import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY
+from tests.support.fake_bedrock.frames import event, exception, text
+from tests.support.fake_bedrock.moods import exception as refusal
+from tests.support.fake_bedrock.moods import streamed, thinking
+from tests.support.fake_provider import Mood, Received, moods
+from tests.support.fake_provider.calls import LIMIT_S, wait_until
 
-pytest_plugins = ["tests.fake_bedrock.fixtures"]
+pytest_plugins = ["tests.support.fake_bedrock.fixtures"]
 
 PROFILE = "/model/global.anthropic.claude-haiku-4-5-20251001-v1%3A0"
 STOP = event("messageStop", {"stopReason": "end_turn"})

@@ -17,8 +17,8 @@ import pytest
 from shared.db.engine import Row
 from shared.names import Env
 from shared.settings import budget_settings, settings
-from tests.council_room import DEADLINE_S, CouncilRoom
-from tests.crowd import MESSAGE
+from tests.support.council_room import DEADLINE_S, CouncilRoom
+from tests.support.crowd import MESSAGE
 
 PROCESSES = 64
 ROOM_FOR = 10
@@ -35,7 +35,7 @@ def any_number(scripted_settings: None, monkeypatch: pytest.MonkeyPatch) -> None
 def crowd(room: CouncilRoom) -> Iterator["subprocess.Popen[bytes]"]:
     sessions = [str(room.make_session()) for _ in range(PROCESSES)]
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.crowd"],
+        [sys.executable, "-m", "tests.support.crowd"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

@@ -13,9 +13,9 @@ from shared.errors import AboveCap, BudgetExceeded
 from shared.llm.port import Request
 from shared.names import Role
 from shared.settings import budget_settings
-from tests.council_room import FAST_COST, CouncilRoom, DatabaseUrls, answer
-from tests.other_process import OtherProcess
-from tests.watched_database import transaction
+from tests.support.council_room import FAST_COST, CouncilRoom, DatabaseUrls, answer
+from tests.support.other_process import OtherProcess
+from tests.support.watched_database import transaction
 
 ONE, TWO = Decimal(1), Decimal(2)
 

@@ -11,7 +11,7 @@ from shared.db.protocol import FRUITLESS_CLAIMS
 from shared.llm.port import Request
 from shared.llm.scripted import ScriptedProvider
 from shared.turns.run import Runner
-from tests.council_room import CouncilRoom, Killed, body, unbilled
+from tests.support.council_room import CouncilRoom, Killed, body, unbilled
 
 MESSAGE = "@writer @critic hello"
 

@@ -12,8 +12,8 @@ from local.gateway.worker import LambdaContext
 from shared.db.api.agents import record_agent_deletion
 from shared.db.api.councils import record_council, record_council_change, record_council_deletion
 from shared.names import API_PREFIX
-from tests.council_room import CouncilRoom
-from tests.unit.gateway import body_of, problem_of, request
+from tests.support.council_room import CouncilRoom
+from tests.support.gateway import body_of, problem_of, request
 
 OWNER = Caller("user-1", "tenant-1", None, ("member",))
 COLLEAGUE = replace(OWNER, user_id="user-2")

@@ -11,7 +11,7 @@ import pytest
 
 from local import process
 from local.postgres import start
-from tests.launched import DEADLINE_S
+from tests.support.launched import DEADLINE_S
 
 
 def test_a_child_is_refused_to_a_thread_that_may_end_before_it(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from shared.db.protocol import ACCEPT
 from shared.domain.actor import Actor
 from shared.domain.conversation import Options
 from shared.turns.conversations import take_chat
-from tests.chat_program import ChatProgram
-from tests.council_room import CouncilRoom, Killed, answer, body, prompt
+from tests.support.chat_program import ChatProgram
+from tests.support.council_room import CouncilRoom, Killed, answer, body, prompt
 
 Talk = Sequence[str]
 

@@ -11,14 +11,18 @@ import pytest
 
 from functions.sweeper.phases import SECONDS
 from infra_cdk.stages import PROD
-from tests.cloudwatch.alarms import alarms_of
-from tests.cloudwatch.rung import Hear
-from tests.cloudwatch.service import Service
-from tests.council_room import CouncilRoom, DatabaseUrls
-from tests.infra.template import Template
-from tests.ledger_rows import entry, hours_ago, insert
+from tests.support.cloudwatch.alarms import alarms_of
+from tests.support.cloudwatch.rung import Hear
+from tests.support.cloudwatch.service import Service
+from tests.support.council_room import CouncilRoom, DatabaseUrls
+from tests.support.ledger_rows import entry, hours_ago, insert
+from tests.support.templates.template import Template
 
-pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures", "tests.cloudwatch.alarm_fixtures"]
+pytest_plugins = [
+    "tests.support.sqs.fixtures",
+    "tests.support.cloudwatch.fixtures",
+    "tests.support.cloudwatch.alarm_fixtures",
+]
 
 
 @pytest.fixture

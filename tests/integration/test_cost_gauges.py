@@ -23,7 +23,7 @@ from shared.names import Dimension, Env, Metric, Role
 from shared.settings import operations_settings
 from shared.turns.accept import TurnRequest
 from shared.turns.run import Runner, take_turn
-from tests.council_room import AMPLE_S, DEEP_COST, FAST_COST, CouncilRoom, DatabaseUrls, answer, unknown
+from tests.support.council_room import AMPLE_S, DEEP_COST, FAST_COST, CouncilRoom, DatabaseUrls, answer, unknown
 
 Series = dict[tuple[str, str | None, str | None], float]
 # A sweep that waits for a lock is to be a red test, not one that never ends.

@@ -23,9 +23,9 @@ from shared.errors import (
 )
 from shared.llm.port import Completion, Request
 from shared.settings import settings
-from tests.council_room import ALIASES, CouncilRoom, Killed, body, names
-from tests.heard import Heard
-from tests.wiretap import Wiretap
+from tests.support.council_room import ALIASES, CouncilRoom, Killed, body, names
+from tests.support.heard import Heard
+from tests.support.wiretap import Wiretap
 
 MEMBERS = ("writer", "researcher", "critic")
 

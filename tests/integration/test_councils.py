@@ -18,8 +18,8 @@ from shared.db.api.councils import load_council, record_council, record_council_
 from shared.db.engine import Database, Row
 from shared.errors import AgentExists, KeyExists, NotFound
 from shared.names import API_PREFIX
-from tests.council_room import CouncilRoom
-from tests.unit.gateway import body_of, problem_of, request
+from tests.support.council_room import CouncilRoom
+from tests.support.gateway import body_of, problem_of, request
 
 ADMIN = Caller("admin-1", "tenant-1", None, ("member", "admin"))
 MEMBER = replace(ADMIN, roles=("member",))

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 import migrations
-from tests.council_room import DatabaseUrls
+from tests.support.council_room import DatabaseUrls
 
 # Two tenants' turns of a month in which a release before 0012 counted the platform's share in the row `platform`.
 BEFORE = """

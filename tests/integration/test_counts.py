@@ -11,10 +11,10 @@ from shared.domain.turn import Turn
 from shared.domain.turn_events import Listener
 from shared.llm.port import Request
 from shared.settings import settings
-from tests.council_room import CouncilRoom, body
-from tests.heard import Heard
-from tests.model_answers import Helpers, said
-from tests.wiretap import Wiretap
+from tests.support.council_room import CouncilRoom, body
+from tests.support.heard import Heard
+from tests.support.model_answers import Helpers, said
+from tests.support.wiretap import Wiretap
 
 # As many agents as calls; each may come once in a plan.
 KEYS = ("writer", "researcher", "critic", "planner", "editor")

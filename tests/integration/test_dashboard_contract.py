@@ -8,16 +8,16 @@ import pytest
 
 from infra_cdk.stages import STAGING, Stage
 from shared.names import METRICS_NAMESPACE, Metric
-from tests.cloudwatch import day
-from tests.cloudwatch.boards import Widget, boards_of
-from tests.cloudwatch.metrics import Named, Window
-from tests.cloudwatch.service import Service
-from tests.council_room import CouncilRoom, answer
-from tests.infra.assembly import assembled
-from tests.infra.watched_metrics import Read, read_by
-from tests.sqs import HOST
+from tests.support.cloudwatch import day
+from tests.support.cloudwatch.boards import Widget, boards_of
+from tests.support.cloudwatch.metrics import Named, Window
+from tests.support.cloudwatch.service import Service
+from tests.support.council_room import CouncilRoom, answer
+from tests.support.sqs import HOST
+from tests.support.templates.assembly import assembled
+from tests.support.templates.watched_metrics import Read, read_by
 
-pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures"]
+pytest_plugins = ["tests.support.sqs.fixtures", "tests.support.cloudwatch.fixtures"]
 
 
 @pytest.fixture

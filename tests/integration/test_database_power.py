@@ -10,8 +10,8 @@ from psycopg.rows import dict_row
 
 from shared.db.engine import Row
 from shared.names import Role
-from tests import known_statements
-from tests.council_room import CouncilRoom, DatabaseUrls, answer, unknown
+from tests.support import known_statements
+from tests.support.council_room import CouncilRoom, DatabaseUrls, answer, unknown
 
 TENANT = "tenant-1"
 # One line for each role and table: a change of a grant changes this file.

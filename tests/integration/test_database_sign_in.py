@@ -24,7 +24,7 @@ from shared.aws import database_token as signing
 from shared.db.compiler import compiled
 from shared.db.engine import Database
 from shared.errors import DatabaseUnavailable
-from tests.tls_front import make_certificate, tls_front
+from tests.support.tls_front import make_certificate, tls_front
 
 NOW = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
 WHO = compiled(text("SELECT current_user::text AS role"))

@@ -19,10 +19,10 @@ from shared.db.protocol import CLAIM
 from shared.db.turns import load_turn
 from shared.errors import DatabaseUnavailable
 from shared.names import Role
-from tests.black_hole import BlackHole
-from tests.council_room import DEADLINE_S, CouncilRoom, wait_for
-from tests.posted_turn import post_turn
-from tests.watched_database import WatchedDatabase
+from tests.support.black_hole import BlackHole
+from tests.support.council_room import DEADLINE_S, CouncilRoom, wait_for
+from tests.support.posted_turn import post_turn
+from tests.support.watched_database import WatchedDatabase
 
 # Enough for any statement of a turn on a slow machine.
 ANSWER_S = 1.0

@@ -21,7 +21,7 @@ from shared.llm.scripted import ScriptedProvider
 from shared.names import Env
 from shared.settings import settings
 from shared.turns.journal import limits
-from tests.council_room import CouncilRoom, DatabaseUrls, Killed, answer, prompt, unknown
+from tests.support.council_room import CouncilRoom, DatabaseUrls, Killed, answer, prompt, unknown
 
 WORD = "sesame"
 MESSAGE = f"@writer @critic {WORD} @{WORD}"

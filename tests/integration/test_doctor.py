@@ -17,8 +17,8 @@ from shared.db.api.health import load_checkpointer
 from shared.db.engine import Database
 from shared.db.operations.invariants import INVARIANTS
 from shared.names import Env, LocalEnv, Role
-from tests.broken import BREAKS, take_turns
-from tests.council_room import CouncilRoom, DatabaseUrls
+from tests.support.broken import BREAKS, take_turns
+from tests.support.council_room import CouncilRoom, DatabaseUrls
 
 
 @pytest.fixture(scope="module")

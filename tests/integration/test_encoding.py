@@ -11,7 +11,7 @@ from local.opening import StackError, check_database
 from shared.db.api.health import load_checks
 from shared.db.engine import Database
 from shared.names import LocalEnv
-from tests.council_room import CouncilRoom, DatabaseUrls, answer, body
+from tests.support.council_room import CouncilRoom, DatabaseUrls, answer, body
 
 REPLY = "答え"
 LATIN1 = "CREATE DATABASE latin1 ENCODING 'LATIN1' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0"

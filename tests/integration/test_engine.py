@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import BigInteger, bindparam, func, literal, select, text
 
 from shared.db.compiler import compiled
-from tests.council_room import CouncilRoom, wait_for
+from tests.support.council_room import CouncilRoom, wait_for
 
 _NUMBER = compiled(select(bindparam("b_number", type_=BigInteger).label("number")))
 _PREPARED = compiled(select(func.count().label("prepared")).select_from(text("pg_prepared_statements")))

@@ -12,7 +12,7 @@ from local.event_source import EventSource
 from local.gateway.pool import InvocationResult, Pool
 from shared.domain.message import TurnMessage
 from shared.llm.port import Completion
-from tests.council_room import CouncilRoom
+from tests.support.council_room import CouncilRoom
 
 
 @dataclass

@@ -12,7 +12,7 @@ from shared.db.api.history import PAGE_BYTES
 from shared.db.api.sessions import record_session_deletion
 from shared.domain.actor import Actor
 from shared.errors import NotFound
-from tests.council_room import CouncilRoom, answer, body
+from tests.support.council_room import CouncilRoom, answer, body
 
 # Its turn is stored with the text twice: as a reply and as the output.
 LARGE = "x" * 1_500_000

@@ -24,12 +24,16 @@ from shared.names import API_PREFIX, Env
 from shared.orchestration.council import Council
 from shared.settings import authorizer_settings, issuer_settings, operations_settings, settings
 from shared.turns import run
-from tests.cloudwatch import day
-from tests.cloudwatch.service import NOWHERE, Service
-from tests.council_room import CouncilRoom, answer, unbilled
-from tests.sqs import message
+from tests.support.cloudwatch import day
+from tests.support.cloudwatch.service import NOWHERE, Service
+from tests.support.council_room import CouncilRoom, answer, unbilled
+from tests.support.sqs import message
 
-pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures", "tests.cloudwatch.alarm_fixtures"]
+pytest_plugins = [
+    "tests.support.sqs.fixtures",
+    "tests.support.cloudwatch.fixtures",
+    "tests.support.cloudwatch.alarm_fixtures",
+]
 Rings = Callable[[], set[str]]
 
 

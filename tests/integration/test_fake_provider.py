@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fake_provider import FakeProvider, Received, moods
+from tests.support.fake_provider import FakeProvider, Received, moods
 
 WRITER, CRITIC = "You are the Writer.", "You are the Critic."
 
@@ -91,7 +91,7 @@ def test_it_stops_while_an_answer_is_on_its_way(client: httpx.Client, mood: mood
 
 def test_as_a_process_it_is_told_over_http(client: httpx.Client, tmp_path: Path) -> None:
     path = tmp_path / "requests.jsonl"
-    command = [sys.executable, "-W", "error", "-m", "tests.fake_provider", "--log", str(path)]
+    command = [sys.executable, "-W", "error", "-m", "tests.support.fake_provider", "--log", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from local.costs import FiguresError, show_costs, show_status
 from shared.names import Env, LocalEnv
-from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, DatabaseUrls, answer, unknown
+from tests.support.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, DatabaseUrls, answer, unknown
 
 
 def printed(ops_url: str, *, status: bool = False) -> tuple[bool, dict[str, str]]:

@@ -15,8 +15,8 @@ from shared.domain.actor import Actor
 from shared.errors import UnknownModel
 from shared.names import Env
 from shared.turns.asked import Question, take_question
-from tests.chat_program import ChatProgram
-from tests.council_room import CouncilRoom, body
+from tests.support.chat_program import ChatProgram
+from tests.support.council_room import CouncilRoom, body
 
 NEW = Actor("tenant-9", "user-9")
 KEYS = ["editor", "panel"]

@@ -18,12 +18,12 @@ from shared.db.turns import _CALLS, load_standing
 from shared.domain.standing import events_after
 from shared.llm.port import Request
 from shared.names import API_PREFIX
-from tests.council_room import CouncilRoom, Killed, answer, body, unbilled
-from tests.event_stream import Answer, Told, read_events
 from tests.integration.test_deletion import delete
 from tests.integration.test_waits import Clock, taken
-from tests.unit.gateway import problem_of, request
-from tests.wiretap import Wiretap
+from tests.support.council_room import CouncilRoom, Killed, answer, body, unbilled
+from tests.support.event_stream import Answer, Told, read_events
+from tests.support.gateway import problem_of, request
+from tests.support.wiretap import Wiretap
 
 BOTH = "@writer @critic hello"
 Ask = Callable[..., dict[str, Any]]

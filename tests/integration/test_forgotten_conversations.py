@@ -9,8 +9,8 @@ from shared.db.api.sessions import record_session_deletion, record_session_expir
 from shared.db.engine import Database
 from shared.errors import SessionDeleted
 from shared.names import Role
-from tests.chat_program import ChatProgram
-from tests.council_room import CouncilRoom, DatabaseUrls, answer, broken_invariants
+from tests.support.chat_program import ChatProgram
+from tests.support.council_room import CouncilRoom, DatabaseUrls, answer, broken_invariants
 
 CALL: dict[str, Any] = {"model": None, "alias": "fast"}
 HASHES = "SELECT past_before, past_after, request_hash FROM turns ORDER BY id"

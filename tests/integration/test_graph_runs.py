@@ -27,8 +27,8 @@ from shared.db.protocol import LOAD_CHECKPOINT
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Request
 from shared.turns.run import Runner
-from tests.council_room import ALIASES, Killed, body, names, prompt, unbilled
-from tests.graph_desk import Desk
+from tests.support.council_room import ALIASES, Killed, body, names, prompt, unbilled
+from tests.support.graph_desk import Desk
 
 Node = Callable[[Any], dict[str, Any]]
 

@@ -14,10 +14,10 @@ from shared.names import Env
 from shared.orchestration.growing import AskFailed, CouncilRefused, GrowingCouncil, NotAMember
 from shared.settings import settings
 from shared.turns.run import Runner
-from tests.council_room import ALIASES, FAST_COST, Killed, answer, body, names, unbilled
-from tests.graph_desk import Desk, Mode, ask, three
-from tests.heard import Heard
-from tests.wiretap import Wiretap
+from tests.support.council_room import ALIASES, FAST_COST, Killed, answer, body, names, unbilled
+from tests.support.graph_desk import Desk, Mode, ask, three
+from tests.support.heard import Heard
+from tests.support.wiretap import Wiretap
 
 
 def die(_: Request) -> str:

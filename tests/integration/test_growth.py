@@ -11,8 +11,8 @@ from psycopg.rows import dict_row
 from shared.db.engine import Row
 from shared.db.protocol import HISTORY_TURNS, LOAD_NEW_TURN
 from shared.llm.tokens import token_estimates
-from tests.council_room import CouncilRoom, body
-from tests.quoted import voices
+from tests.support.council_room import CouncilRoom, body
+from tests.support.quoted import voices
 
 # A summary every twelve turns, and in both sessions two turns since. Both give way at the same step of history, which
 # is at most 64 turns.

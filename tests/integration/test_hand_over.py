@@ -9,7 +9,7 @@ import pytest
 from shared.catalog import CALL_MARGIN_S
 from shared.db.protocol import RECORD, RELEASE
 from shared.errors import DatabaseUnavailable, JournalUnavailable
-from tests.council_room import AMPLE_S, FAST_COST, CouncilRoom, answer, body, names
+from tests.support.council_room import AMPLE_S, FAST_COST, CouncilRoom, answer, body, names
 
 # A call of the scripted aliases needs half of its own time.
 ENOUGH_S = 10.0 + CALL_MARGIN_S

@@ -12,9 +12,9 @@ from shared.db.protocol import OPEN
 from shared.db.statement import Statement
 from shared.errors import BudgetExceeded, JournalUnavailable
 from shared.llm.port import Request
-from tests.council_room import AMPLE_S, DEADLINE_S, CouncilRoom, answer, body, broken_invariants, names
-from tests.sql_edits import apply, edited
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import AMPLE_S, DEADLINE_S, CouncilRoom, answer, body, broken_invariants, names
+from tests.support.sql_edits import apply, edited
+from tests.support.watched_database import WatchedDatabase
 
 TENANT = "tenant:tenant-1"
 ROUTED = answer('{"selected_agent_keys": ["critic"]}')

@@ -17,9 +17,9 @@ from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, OnText, Request
 from shared.names import Env
 from shared.settings import settings
-from tests.council_room import CouncilRoom, answer, body, unknown
-from tests.other_process import OtherProcess
-from tests.sql_edits import apply, edited
+from tests.support.council_room import CouncilRoom, answer, body, unknown
+from tests.support.other_process import OtherProcess
+from tests.support.sql_edits import apply, edited
 
 # What a call of the alias `fast` costs here: less than its reserve.
 USAGE = Usage(input_tokens=60, output_tokens=100)

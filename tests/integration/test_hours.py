@@ -10,9 +10,9 @@ import pytest
 from shared.db.engine import Database, Row
 from shared.db.operations.hours import Hours, load_hours
 from shared.names import Role
-from tests.council_room import DatabaseUrls
-from tests.ledger_rows import entry, insert
-from tests.rolled_up import finish
+from tests.support.council_room import DatabaseUrls
+from tests.support.ledger_rows import entry, insert
+from tests.support.rolled_up import finish
 
 SECONDS = 60.0
 DAYS = 7

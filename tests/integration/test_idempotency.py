@@ -12,7 +12,7 @@ from shared.domain.outcome import TurnOutcome
 from shared.errors import BudgetExceeded, IdempotencyKeyReused, NotFound, SessionDeleted, TurnConflict
 from shared.llm.port import Request
 from shared.turns.run import take_turn
-from tests.council_room import CouncilRoom, body, unbilled
+from tests.support.council_room import CouncilRoom, body, unbilled
 
 
 def during_the_call(room: CouncilRoom, **request: Any) -> TurnOutcome:

@@ -11,9 +11,9 @@ import pytest
 from shared.llm.port import Completion, OnText, Request
 from shared.llm.scripted import ScriptedProvider
 from shared.settings import settings
-from tests.council_room import CouncilRoom, body
-from tests.injections import ORDERS, REPLIES, STRANGERS
-from tests.model_answers import HELPERS
+from tests.support.council_room import CouncilRoom, body
+from tests.support.injections import ORDERS, REPLIES, STRANGERS
+from tests.support.model_answers import HELPERS
 
 KEYS = ("writer", "researcher", "critic")
 # Whom a message without a tag of theirs asks, and how many calls the turn makes.

@@ -9,8 +9,8 @@ import pytest
 from shared.db.protocol import ACCEPT, OPEN, PUBLISH
 from shared.errors import NotFound, SessionDeleted
 from shared.llm.port import Completion, Request
-from tests.council_room import DEADLINE_S, CouncilRoom, answer, body, names, words_left
-from tests.other_process import OtherProcess
+from tests.support.council_room import DEADLINE_S, CouncilRoom, answer, body, names, words_left
+from tests.support.other_process import OtherProcess
 
 MESSAGE = "@writer @critic sesame"
 ANSWERED = [("writer", "completed", None), ("critic", "completed", None)]

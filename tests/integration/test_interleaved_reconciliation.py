@@ -18,9 +18,9 @@ from shared.domain.provider_record import ProviderRecord
 from shared.llm.port import Completion, Request
 from shared.llm.scripted import ScriptedProvider
 from shared.reconciliation.reconcile import Findings, reconcile
-from tests.council_room import DEADLINE_S, FAST_COST, USAGE, CouncilRoom, answer, unknown, words_left
-from tests.other_process import OtherProcess
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import DEADLINE_S, FAST_COST, USAGE, CouncilRoom, answer, unknown, words_left
+from tests.support.other_process import OtherProcess
+from tests.support.watched_database import WatchedDatabase
 
 ONCE = [("post", "suspense"), ("adjustment", "suspense"), ("adjustment", "platform")]
 OTHERWISE = Usage(1, 1)

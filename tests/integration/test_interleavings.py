@@ -13,8 +13,8 @@ from shared.db.engine import Params, Row, Statement
 from shared.db.protocol import ACCEPT, CLAIM, OPEN, PUBLISH, RECORD, RELEASE
 from shared.errors import DatabaseUnavailable, IdempotencyKeyReused, JournalUnavailable, TurnConflict
 from shared.llm.port import Completion, Request
-from tests.council_room import AMPLE_S, DEADLINE_S, FAST_COST, USAGE, CouncilRoom, answer, body, names
-from tests.other_process import OtherProcess
+from tests.support.council_room import AMPLE_S, DEADLINE_S, FAST_COST, USAGE, CouncilRoom, answer, body, names
+from tests.support.other_process import OtherProcess
 
 MESSAGE = "@writer @critic sesame"
 ANSWERED = [("writer", "completed", None), ("critic", "completed", None)]

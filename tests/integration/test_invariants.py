@@ -8,8 +8,8 @@ import pytest
 from uuid6 import uuid7
 
 from shared.db.operations.invariants import _FIRST_ROWS, INVARIANTS
-from tests.broken import BREAKS, take_turns
-from tests.council_room import CouncilRoom, broken_invariants
+from tests.support.broken import BREAKS, take_turns
+from tests.support.council_room import CouncilRoom, broken_invariants
 
 
 def is_broken(room: CouncilRoom, name: str, since: UUID) -> bool:

@@ -16,11 +16,11 @@ from shared.db.engine import Database, operations_database
 from shared.db.operations.log_hours import load_due_hours, record_end, record_object, record_reading
 from shared.reconciliation.invocation_log import reconcile_invocation_log
 from shared.reconciliation.reconcile import Reconciler
-from tests.bedrock_log import AGE_S, FOLDER, STAGE, Log, invoke, record
-from tests.council_room import AMPLE_S, FAST_COST, USAGE
-from tests.invocation_records import invocation
+from tests.support.bedrock_log import AGE_S, FOLDER, STAGE, Log, invoke, record
+from tests.support.council_room import AMPLE_S, FAST_COST, USAGE
+from tests.support.invocation_records import invocation
 
-pytest_plugins = ["tests.bedrock_log.fixtures"]
+pytest_plugins = ["tests.support.bedrock_log.fixtures"]
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 

@@ -11,11 +11,11 @@ from shared.db.engine import Database
 from shared.db.operations.log_hours import load_due_hours, load_silent_in_log
 from shared.names import Env
 from shared.reconciliation.kinds import invocation_log_providers
-from tests.bedrock_log import AGE_S, Log, invoke, record
-from tests.council_room import FAST_COST
-from tests.invocation_records import packed
+from tests.support.bedrock_log import AGE_S, Log, invoke, record
+from tests.support.council_room import FAST_COST
+from tests.support.invocation_records import packed
 
-pytest_plugins = ["tests.bedrock_log.fixtures"]
+pytest_plugins = ["tests.support.bedrock_log.fixtures"]
 OURS = {"bedrock"}
 # The name that the release before stored is another provider's here.
 CATALOG = """

@@ -16,10 +16,10 @@ from shared.identity.issuer import IssuerUnavailable, fetch_key_set
 from shared.identity.key_set import InvalidKeySet, KeySet, parse
 from shared.names import Env
 from shared.settings import issuer_settings
-from tests.fake_bedrock.environment import ENVIRONMENT, REGION
-from tests.issuer import Issuer
+from tests.support.fake_bedrock.environment import ENVIRONMENT, REGION
+from tests.support.issuer import Issuer
 
-pytest_plugins = ["tests.bedrock_log.fixtures"]
+pytest_plugins = ["tests.support.bedrock_log.fixtures"]
 _DISCOVERY = "/.well-known/openid-configuration"
 
 

@@ -22,8 +22,8 @@ from shared.turns.accept import Draft, load_draft
 from shared.turns.call import new_call
 from shared.turns.claim import claim
 from shared.turns.journal import TurnJournal
-from tests.council_room import FAST_COST, USAGE, CouncilRoom, answer, unbilled, unknown
-from tests.unit.memory_journal import MemoryJournal
+from tests.support.council_room import FAST_COST, USAGE, CouncilRoom, answer, unbilled, unknown
+from tests.support.memory_journal import MemoryJournal
 
 WRITER = Agent("writer", 1, "Writer", "You are the writer.", "fast", 100, None, enabled=True)
 MESSAGES = (Message("user", "hello"),)

@@ -13,9 +13,9 @@ from shared.db.protocol import PUBLISH
 from shared.errors import SessionDeleted
 from shared.llm.port import Request
 from shared.orchestration.growing import GrowingCouncil
-from tests.council_room import CouncilRoom, Killed
-from tests.graph_desk import Desk, Mode, ask
-from tests.other_process import OtherProcess
+from tests.support.council_room import CouncilRoom, Killed
+from tests.support.graph_desk import Desk, Mode, ask
+from tests.support.other_process import OtherProcess
 
 NO_CHECKPOINT = "SELECT FROM checkpoints UNION ALL SELECT FROM checkpoint_blobs UNION ALL SELECT FROM checkpoint_writes"
 

@@ -9,7 +9,7 @@ from shared.db.api.export import load_export
 from shared.db.api.summaries import load_audit
 from shared.domain.actor import Actor
 from shared.llm.port import MAX_THINKING_BYTES, Completion
-from tests.council_room import CouncilRoom, Killed, answer, body, words_left
+from tests.support.council_room import CouncilRoom, Killed, answer, body, words_left
 
 ADMIN = Actor("tenant-1", "root", is_admin=True)
 THOUGHT = answer("<think>A sesame?</think>Use tests.")

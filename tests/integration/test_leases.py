@@ -7,7 +7,7 @@ import pytest
 
 from shared.db.protocol import OPEN
 from shared.llm.port import Request
-from tests.council_room import AMPLE_S, CouncilRoom, answer
+from tests.support.council_room import AMPLE_S, CouncilRoom, answer
 
 # What a call of the scripted aliases may take, and what its lease has beyond it.
 CALL_S = 20 + 30

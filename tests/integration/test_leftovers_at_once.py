@@ -6,9 +6,9 @@ from typing import Any
 from shared.db.api.budgets import free_leftovers
 from shared.db.protocol import PUBLISH
 from shared.llm.port import Completion, Request
-from tests.council_room import DEADLINE_S, CouncilRoom, answer, body
-from tests.other_process import OtherProcess
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import DEADLINE_S, CouncilRoom, answer, body
+from tests.support.other_process import OtherProcess
+from tests.support.watched_database import WatchedDatabase
 
 
 def test_a_turn_whose_hold_was_left_behind_is_published_while_leftovers_are_freed(

@@ -15,8 +15,8 @@ from shared.domain.turn_events import Delta, Event, Listener
 from shared.errors import BudgetExceeded, JournalUnavailable
 from shared.llm.port import Completion, OnText, Request
 from shared.orchestration.speech import habits
-from tests.council_room import AMPLE_S, CouncilRoom, answer, body
-from tests.heard import Heard
+from tests.support.council_room import AMPLE_S, CouncilRoom, answer, body
+from tests.support.heard import Heard
 
 
 def take(room: CouncilRoom, message: str, listener: Listener, **fields: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from shared.db.protocol import ACCEPT, CLAIM, OPEN, PUBLISH, RECORD, RELEASE
 from shared.db.statement import Statement
 from shared.errors import DatabaseUnavailable, JournalUnavailable
-from tests.council_room import AMPLE_S, CouncilRoom
+from tests.support.council_room import AMPLE_S, CouncilRoom
 
 MESSAGE = "@writer @critic hello"
 TABLES = ("sessions", "tenants", "turns", "llm_calls", "budgets")

@@ -9,8 +9,8 @@ import pytest
 from shared.db.engine import Statement
 from shared.db.protocol import ACCEPT, OPEN, PUBLISH, RECORD
 from shared.errors import DatabaseUnavailable, JournalUnavailable
-from tests.council_room import CouncilRoom, body, names
 from tests.integration.test_publish import nothing_is_published
+from tests.support.council_room import CouncilRoom, body, names
 
 
 @pytest.mark.parametrize(

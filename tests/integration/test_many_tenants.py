@@ -21,10 +21,10 @@ from shared.db.engine import Row, database
 from shared.db.schema.tables import PLATFORM
 from shared.llm.providers import provider
 from shared.names import API_PREFIX
-from tests.council_room import broken_invariants
-from tests.e2e.operations import OPERATIONS, Operation
 from tests.integration.test_row_level_security import SHARED, TENANT_TABLES, THREADS, owners
-from tests.unit.gateway import request
+from tests.support.council_room import broken_invariants
+from tests.support.gateway import request
+from tests.support.stack.operations import OPERATIONS, Operation
 
 TENANTS: Final = 500
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -12,7 +12,7 @@ from shared.db.turns import _LOAD as LOAD_TURN
 from shared.domain.outcome import TurnOutcome
 from shared.errors import NotFound, SessionDeleted, TurnEnded
 from shared.llm.port import Request
-from tests.council_room import FAST_COST, CouncilRoom, Killed, answer, body, names, words_left
+from tests.support.council_room import FAST_COST, CouncilRoom, Killed, answer, body, names, words_left
 
 # An agent, its reply's status and its error.
 Fate = tuple[str, str, str | None]

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event
 
 import migrations
-from tests.council_room import DatabaseUrls
+from tests.support.council_room import DatabaseUrls
 
 ROOT = Path(__file__).parents[2]
 CONFIG = tomllib.loads((ROOT / ".squawk.toml").read_text())

@@ -13,7 +13,7 @@ import migrations
 from local import postgres
 from shared.db.schema.tables import MIGRATION_HEAD, metadata
 from shared.names import Role
-from tests.council_room import DEADLINE_S, DatabaseUrls, wait_for
+from tests.support.council_room import DEADLINE_S, DatabaseUrls, wait_for
 
 # What both SQLAlchemy and a migration can make in the schema `public`, as text.
 STRUCTURE: dict[str, LiteralString] = {

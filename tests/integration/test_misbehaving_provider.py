@@ -9,10 +9,10 @@ import pytest
 from shared.catalog import CALL_MARGIN_S
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Message
-from tests.fake_provider import FakeProvider, Mood, Received, moods
-from tests.fake_provider.calls import request
+from tests.support.fake_provider import FakeProvider, Mood, Received, moods
+from tests.support.fake_provider.calls import request
 
-pytest_plugins = ["tests.fake_provider.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 HALF: Any = {"choices": [{"message": {"role": "assistant", "content": "Half of an"}}]}
 LIMITED: Any = {"error": {"message": "Rate limit reached", "code": 429}}

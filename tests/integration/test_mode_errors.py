@@ -16,8 +16,8 @@ from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES, Checked, roundtable
 from shared.settings import settings
 from shared.turns import accept, run
-from tests.council_room import ALIASES, FAST_COST, CouncilRoom, answer, body, names
-from tests.posted_turn import post_turn
+from tests.support.council_room import ALIASES, FAST_COST, CouncilRoom, answer, body, names
+from tests.support.posted_turn import post_turn
 
 Mode = Callable[[Council], None]
 SECRET = "what the user said"

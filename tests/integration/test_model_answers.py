@@ -11,8 +11,8 @@ from functions.api.history import summary_view
 from shared.db.api.pages import PageRequest
 from shared.db.api.summaries import load_summaries
 from shared.settings import settings
-from tests.council_room import CouncilRoom, body
-from tests.model_answers import EXTRACTED, EXTRACTION, ROUTING, SENTINEL, STRUCTURE, TEXT, Answer, Helpers, said
+from tests.support.council_room import CouncilRoom, body
+from tests.support.model_answers import EXTRACTED, EXTRACTION, ROUTING, SENTINEL, STRUCTURE, TEXT, Answer, Helpers, said
 
 KEYS = ("writer", "researcher", "critic")
 POSTED = """SELECT count(*) AS calls, count(l.call_id) AS posted, count(*) FILTER (WHERE c.purpose = %s) AS helper

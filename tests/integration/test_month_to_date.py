@@ -14,9 +14,9 @@ from shared.db.operations.month import load_month
 from shared.db.usage.roll_up import roll_up
 from shared.domain.money import TOKEN_CLASSES
 from shared.names import Role
-from tests.council_room import DatabaseUrls
-from tests.ledger_rows import entries, entry, hours_ago, insert
-from tests.rolled_up import finish
+from tests.support.council_room import DatabaseUrls
+from tests.support.ledger_rows import entries, entry, hours_ago, insert
+from tests.support.rolled_up import finish
 
 SECONDS = 60.0
 SUMS = ", ".join(f"coalesce(sum({name}) FILTER (WHERE of_month), 0)::bigint AS {name}" for name in TOKEN_CLASSES)

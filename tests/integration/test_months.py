@@ -12,9 +12,9 @@ from shared.db.protocol import ACCEPT, OPEN, PUBLISH
 from shared.errors import BudgetExceeded
 from shared.names import Env
 from shared.settings import budget_settings
-from tests.council_room import DEADLINE_S, FAST_COST, CouncilRoom, answer, body
-from tests.other_process import OtherProcess
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import DEADLINE_S, FAST_COST, CouncilRoom, answer, body
+from tests.support.other_process import OtherProcess
+from tests.support.watched_database import WatchedDatabase
 
 THIS_MONTH = "date_trunc('month', timezone('UTC', now()))::date"
 

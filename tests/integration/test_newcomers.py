@@ -17,8 +17,8 @@ from shared.db.api.newcomers import _WELCOME, template, welcome
 from shared.db.api.quotas import LOCK_TENANT
 from shared.db.engine import Database, Row
 from shared.names import API_PREFIX, Env
-from tests.unit.gateway import body_of, problem_of, request
-from tests.watched_database import WatchedDatabase, transaction
+from tests.support.gateway import body_of, problem_of, request
+from tests.support.watched_database import WatchedDatabase, transaction
 
 TEMPLATE = """
 [agents.writer]

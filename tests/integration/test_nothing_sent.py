@@ -12,11 +12,11 @@ from shared.errors import ConfigurationError
 from shared.llm.exchange import is_this_machine
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.providers import connect
-from tests.fake_bedrock.environment import STAGE
-from tests.fake_provider import FakeProvider
-from tests.fake_provider.calls import LIMIT_S, complete, request, settings
+from tests.support.fake_bedrock.environment import STAGE
+from tests.support.fake_provider import FakeProvider
+from tests.support.fake_provider.calls import LIMIT_S, complete, request, settings
 
-pytest_plugins = ["tests.fake_provider.fixtures", "tests.fake_bedrock.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures", "tests.support.fake_bedrock.fixtures"]
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 BROKEN = {

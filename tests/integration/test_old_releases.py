@@ -8,7 +8,7 @@ from psycopg import errors
 from psycopg.rows import dict_row
 
 from shared.db.engine import Row
-from tests.council_room import CouncilRoom, answer
+from tests.support.council_room import CouncilRoom, answer
 
 TENANT = "tenant-1"
 OWN = f"tenant:{TENANT}"

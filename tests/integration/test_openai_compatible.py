@@ -12,10 +12,19 @@ from shared.errors import ConfigurationError
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, Message
 from shared.llm.providers import connect
-from tests.fake_provider import FakeProvider, Mood, moods
-from tests.fake_provider.calls import API_KEY, LIMIT_S, PROMPT, complete, complete_elsewhere, model, request, settings
+from tests.support.fake_provider import FakeProvider, Mood, moods
+from tests.support.fake_provider.calls import (
+    API_KEY,
+    LIMIT_S,
+    PROMPT,
+    complete,
+    complete_elsewhere,
+    model,
+    request,
+    settings,
+)
 
-pytest_plugins = ["tests.fake_provider.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 
 # What is sent

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from tests.fake_provider import FakeProvider, Mood, moods
-from tests.fake_provider.calls import LIMIT_S, STUCK_S, complete, complete_elsewhere, request, wait_until
+from tests.support.fake_provider import FakeProvider, Mood, moods
+from tests.support.fake_provider.calls import LIMIT_S, STUCK_S, complete, complete_elsewhere, request, wait_until
 
-pytest_plugins = ["tests.fake_provider.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 
 @pytest.mark.parametrize("mood", [moods.trickle_body(), moods.trickle_headers(), moods.hold(), moods.slow(STUCK_S * 2)])

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, Message
-from tests.fake_provider import FakeProvider, moods
-from tests.fake_provider.calls import LIMIT_S, STUCK_S, request
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.fake_provider.calls import LIMIT_S, STUCK_S, request
 
-pytest_plugins = ["tests.fake_provider.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 
 def test_eight_threads_call_at_once(fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider) -> None:
@@ -68,7 +68,7 @@ def test_closing_ends_a_call_in_flight_and_the_next_one_connects_anew(
 FORK = """
 import os, signal, sys
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from tests.fake_provider.calls import request
+from tests.support.fake_provider.calls import request
 provider = OpenAICompatibleProvider(sys.argv[1])
 assert provider.complete(request()).status == "succeeded"
 child = os.fork()
@@ -89,7 +89,7 @@ def test_a_forked_child_gets_a_client_of_its_own(fake_provider: FakeProvider) ->
 FORK_FIRST = """
 import os, signal, sys
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from tests.fake_provider.calls import request
+from tests.support.fake_provider.calls import request
 provider = OpenAICompatibleProvider(sys.argv[1])
 children = []
 for _ in range(2):

@@ -8,9 +8,9 @@ from functions.api import openai_models
 from local.gateway.worker import LambdaContext
 from shared.db.api.agents import record_agent_deletion
 from shared.db.engine import Database, Params, Statement
-from tests.council_room import CouncilRoom
+from tests.support.council_room import CouncilRoom
+from tests.support.gateway import body_of, request
 from tests.unit.conftest import context as context  # noqa: PLC0414 a fixture
-from tests.unit.gateway import body_of, request
 
 
 @pytest.fixture

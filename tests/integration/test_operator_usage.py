@@ -13,9 +13,9 @@ from local.gateway.worker import LambdaContext
 from shared.db.engine import operator_database
 from shared.names import API_PREFIX, Env, Role
 from shared.settings import operator_settings, settings
-from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, DatabaseUrls, answer, body, unknown
-from tests.ledger_rows import entry, hours_ago, insert
-from tests.unit.gateway import body_of, problem_of, request
+from tests.support.council_room import DEEP_COST, FAST_COST, CouncilRoom, DatabaseUrls, answer, body, unknown
+from tests.support.gateway import body_of, problem_of, request
+from tests.support.ledger_rows import entry, hours_ago, insert
 
 ROUTED = answer(json.dumps({"selected_agent_keys": ["writer", "researcher"]}))
 MEMORY = answer(json.dumps({"add": {}, "replace": [], "close": []}))

@@ -10,8 +10,8 @@ import pytest
 from shared.db.api.health import load_checks
 from shared.db.engine import Database
 from shared.llm.port import Completion, Request
-from tests.council_room import DEADLINE_S, CouncilRoom, Killed, wait_for
-from tests.wiretap import Wiretap
+from tests.support.council_room import DEADLINE_S, CouncilRoom, Killed, wait_for
+from tests.support.wiretap import Wiretap
 
 KEYS = ("writer", "researcher", "critic")
 HEARD = "SELECT count(finished_at) AS heard FROM llm_calls"

@@ -8,7 +8,7 @@ from shared.db.api.history import record_cancel
 from shared.db.protocol import RECORD
 from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Completion, Request
-from tests.council_room import CouncilRoom, Killed, answer, body, names, unbilled, wait_for
+from tests.support.council_room import CouncilRoom, Killed, answer, body, names, unbilled, wait_for
 
 MESSAGE = "@writer @researcher @critic hello"
 Reply = Callable[[], Completion]

@@ -14,7 +14,7 @@ from shared.db.engine import Database
 from shared.db.protocol import ACCEPT
 from shared.errors import NoAgent
 from shared.llm.port import Request
-from tests.council_room import DEADLINE_S, CouncilRoom, Killed, body, prompt
+from tests.support.council_room import DEADLINE_S, CouncilRoom, Killed, body, prompt
 
 # Without a pin, this many changes delete an agent's first version.
 CHANGES = KEPT_VERSIONS + 5

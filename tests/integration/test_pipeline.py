@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from shared.db.pipeline import Pipeline
-from tests.council_room import DatabaseUrls
+from tests.support.council_room import DatabaseUrls
 
 INSERT = "INSERT INTO kept (number) VALUES ($1)"
 COUNT = "SELECT count(*) AS kept FROM kept"

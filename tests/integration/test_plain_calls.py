@@ -11,8 +11,8 @@ from shared.db.turns import load_turn
 from shared.domain.conversation import Options
 from shared.errors import NotFound
 from shared.llm.port import Completion
-from tests.chat_program import ChatProgram
-from tests.council_room import CouncilRoom, answer, words_left
+from tests.support.chat_program import ChatProgram
+from tests.support.council_room import CouncilRoom, answer, words_left
 
 CALL: dict[str, Any] = {"model": None, "alias": "fast"}
 

@@ -9,8 +9,8 @@ import pytest
 from shared.db.api.budgets import record_platform_month
 from shared.names import Env
 from shared.settings import settings
-from tests.council_room import FAST_COST, CouncilRoom, answer, body
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import FAST_COST, CouncilRoom, answer, body
+from tests.support.watched_database import WatchedDatabase
 
 ROUTED = answer('{"selected_agent_keys": ["critic"], "reason": "It knows."}')
 # Enough for a summary to be due after the first turn.

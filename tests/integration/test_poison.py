@@ -11,7 +11,7 @@ from shared.db.engine import Statement
 from shared.db.protocol import CLAIM, LOAD_CALLS, LOAD_RESUMED_TURN, PUBLISH
 from shared.db.turns import load_turn
 from shared.llm.port import Request
-from tests.council_room import FAST_COST, CouncilRoom, Killed, answer, names, prompt
+from tests.support.council_room import FAST_COST, CouncilRoom, Killed, answer, names, prompt
 
 MESSAGE = "@writer @critic hello"
 # The first claim finds what was answered before it, the next three nothing new; the last of these gives the turn up.

@@ -17,7 +17,7 @@ from local import postgres_access as access
 from local import postgres_files as files
 from local.postgres import Server, start
 from shared.names import Role
-from tests.launched import NO_FSYNC, execute, launching, rows, told, write_row
+from tests.support.launched import NO_FSYNC, execute, launching, rows, told, write_row
 
 TRUST = "host all all 127.0.0.1/32 trust\n"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

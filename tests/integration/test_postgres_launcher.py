@@ -16,7 +16,7 @@ from local import postgres_access as access
 from local import postgres_files as files
 from local.postgres import PostgresError, start
 from local.process import User
-from tests.launched import DEADLINE_S, NO_FSYNC, execute, launching, rows, setting, told, wait_for, write_row
+from tests.support.launched import DEADLINE_S, NO_FSYNC, execute, launching, rows, setting, told, wait_for, write_row
 
 
 def test_a_server_is_the_same_whatever_the_user_s_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ import pytest
 from local import postgres_files as files
 from local.postgres import start
 from local.process import User
-from tests.launched import NO_FSYNC, ROOT, execute, launching, rows, told, wait_for, write_row
+from tests.support.launched import NO_FSYNC, ROOT, execute, launching, rows, told, wait_for, write_row
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can close a directory to the server")
 

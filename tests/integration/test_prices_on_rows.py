@@ -12,8 +12,8 @@ from shared.db.api.pages import PageRequest
 from shared.db.usage.totals import Period, load_totals
 from shared.domain.money import COUNTS, TOKEN_CLASSES, Usage
 from shared.llm.port import Request
-from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, Killed, answer, body, unknown
-from tests.ledger_rows import hours_ago
+from tests.support.council_room import DEEP_COST, FAST_COST, CouncilRoom, Killed, answer, body, unknown
+from tests.support.ledger_rows import hours_ago
 
 Pricing = Callable[[Callable[[Rates], Rates]], None]
 

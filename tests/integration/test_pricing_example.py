@@ -15,7 +15,7 @@ from shared.domain.money import Usage, cost, format_usd
 from shared.llm.port import Completion
 from shared.names import Env
 from shared.settings import settings
-from tests.council_room import CouncilRoom, answer, body, unknown
+from tests.support.council_room import CouncilRoom, answer, body, unknown
 
 PRICING = (Path(__file__).parents[2] / "docs" / "pricing.md").read_text()
 COLUMNS = {name: name.removesuffix("_tokens").replace("_", " ") for name in COUNTS}

@@ -7,7 +7,7 @@ import pytest
 
 from shared.llm.port import Request
 from shared.llm.tokens import TokenEstimates
-from tests.council_room import CouncilRoom, Killed, body
+from tests.support.council_room import CouncilRoom, Killed, body
 
 TURNS = 8
 MODES = [("tag", "sequential"), ("tag", "parallel"), ("roundtable", "sequential"), ("roundtable", "parallel")]

@@ -6,8 +6,8 @@ import pytest
 import migrations
 from shared.db.schema.tables import metadata
 from shared.db.statement import load, read_sql
-from tests.council_room import DatabaseUrls
-from tests.known_statements import FILES, of_files, of_local, of_modules, of_usage
+from tests.support.council_room import DatabaseUrls
+from tests.support.known_statements import FILES, of_files, of_local, of_modules, of_usage
 
 PARTS = [(name, part) for name in FILES if "-- part " in read_sql(name) for part in load(name).parts]
 

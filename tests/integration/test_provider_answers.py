@@ -12,10 +12,10 @@ import pytest
 from shared.domain.money import Usage
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, Message, Request
-from tests.fake_provider import FakeProvider, Mood, moods
-from tests.fake_provider.calls import API_KEY, model, request
+from tests.support.fake_provider import FakeProvider, Mood, moods
+from tests.support.fake_provider.calls import API_KEY, model, request
 
-pytest_plugins = ["tests.fake_provider.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 LARGE = replace(model(), context_window=200_000)
 

@@ -12,10 +12,10 @@ from shared.catalog import build
 from shared.llm.port import Completion, Message, Provider, Request, storable
 from shared.llm.scripted import ScriptedProvider
 from shared.llm.tokens import is_credible
-from tests.fake_provider import calls
-from tests.model_answers import Helpers
+from tests.support.fake_provider import calls
+from tests.support.model_answers import Helpers
 
-pytest_plugins = ["tests.fake_provider.fixtures", "tests.fake_bedrock.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures", "tests.support.fake_bedrock.fixtures"]
 
 OURS = ("end_turn", "max_tokens", "content_filtered")
 SCHEMA = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}

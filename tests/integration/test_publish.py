@@ -14,7 +14,7 @@ from shared.domain.turn import format_time
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed
 from shared.settings import settings
 from shared.turns import run
-from tests.council_room import DEEP_COST, FAST_COST, CouncilRoom, answer, body, names
+from tests.support.council_room import DEEP_COST, FAST_COST, CouncilRoom, answer, body, names
 
 # Each table that publishing writes, and what tells that write from those before it.
 WRITES = {

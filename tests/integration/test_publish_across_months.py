@@ -6,8 +6,8 @@ import pytest
 
 from shared.db.protocol import PUBLISH
 from shared.llm.port import Completion
-from tests.council_room import DEADLINE_S, CouncilRoom, answer, body
-from tests.other_process import OtherProcess
+from tests.support.council_room import DEADLINE_S, CouncilRoom, answer, body
+from tests.support.other_process import OtherProcess
 
 BLANK, REPLY = answer(""), answer("Roses.")
 

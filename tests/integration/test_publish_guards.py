@@ -10,8 +10,8 @@ import pytest
 
 from shared.db.protocol import PUBLISH
 from shared.errors import PantheonError
-from tests.council_room import CouncilRoom, Killed, answer, body, unknown
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import CouncilRoom, Killed, answer, body, unknown
+from tests.support.watched_database import WatchedDatabase
 
 LOST = {
     "to another runner": "lease_epoch = lease_epoch + 1",

@@ -19,11 +19,11 @@ from shared.aws.queue import Queue, queue
 from shared.domain.message import TurnMessage
 from shared.llm.port import Completion, Request
 from shared.names import MAX_RECEIVES
-from tests import sqs
-from tests.council_room import CouncilRoom, Killed, body
-from tests.sqs import HOST
+from tests.support import sqs
+from tests.support.council_room import CouncilRoom, Killed, body
+from tests.support.sqs import HOST
 
-pytest_plugins = ["tests.sqs.fixtures"]
+pytest_plugins = ["tests.support.sqs.fixtures"]
 
 
 def messages(count: int) -> list[TurnMessage]:

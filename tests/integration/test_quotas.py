@@ -31,9 +31,9 @@ from shared.errors import InvalidRequest, QuotaExceeded
 from shared.names import Env, Role
 from shared.operations.retention import remove_keys
 from shared.settings import quota_settings
-from tests.chat_program import ChatProgram
-from tests.council_room import CouncilRoom, DatabaseUrls
-from tests.watched_database import transaction
+from tests.support.chat_program import ChatProgram
+from tests.support.council_room import CouncilRoom, DatabaseUrls
+from tests.support.watched_database import transaction
 
 TENANT = "tenant-1"
 POSTS = 30

@@ -17,8 +17,8 @@ from shared.errors import ConfigurationError
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, OnText, Request
 from shared.names import Env, LocalEnv
-from tests.council_room import CouncilRoom, Killed
-from tests.fake_provider import FakeProvider, moods
+from tests.support.council_room import CouncilRoom, Killed
+from tests.support.fake_provider import FakeProvider, moods
 
 Command = Callable[..., tuple[int, str, str]]
 LOST = [

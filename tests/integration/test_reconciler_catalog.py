@@ -10,9 +10,9 @@ from shared.catalog import catalog
 from shared.errors import ConfigurationError
 from shared.names import Env
 from shared.settings import invocation_log_settings
-from tests.bedrock_log import Log, invoke, record
+from tests.support.bedrock_log import Log, invoke, record
 
-pytest_plugins = ["tests.bedrock_log.fixtures"]
+pytest_plugins = ["tests.support.bedrock_log.fixtures"]
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 ALIAS = """

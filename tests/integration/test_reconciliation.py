@@ -14,8 +14,8 @@ from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
 from shared.llm.port import CallError, Request
 from shared.reconciliation.reconcile import Findings, reconcile
-from tests.council_room import FAST_COST, USAGE, CouncilRoom, Killed, answer, unbilled, unknown
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import FAST_COST, USAGE, CouncilRoom, Killed, answer, unbilled, unknown
+from tests.support.watched_database import WatchedDatabase
 
 HOURS_48 = timedelta(hours=48)
 

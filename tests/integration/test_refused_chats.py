@@ -20,8 +20,8 @@ from shared.errors import (
 )
 from shared.names import Env
 from shared.settings import settings
-from tests.chat_program import ChatProgram
-from tests.council_room import DEADLINE_S, CouncilRoom, Killed, answer, prompt, wait_for
+from tests.support.chat_program import ChatProgram
+from tests.support.council_room import DEADLINE_S, CouncilRoom, Killed, answer, prompt, wait_for
 
 CALL: dict[str, Any] = {"model": None, "alias": "fast"}
 REFUSED: dict[str, type[PantheonError]] = {

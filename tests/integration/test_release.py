@@ -18,7 +18,7 @@ from migrations.release import MigrationError, Release, bring_up
 from shared.db.schema.tables import MIGRATION_HEAD
 from shared.names import Env, Role
 from shared.settings import migration_settings
-from tests.council_room import DatabaseUrls
+from tests.support.council_room import DatabaseUrls
 
 OWNER, PASSWORD = "pantheon_owner", "with/odd:characters@and%more"
 PLENTY = 300.0

@@ -9,11 +9,11 @@ import pytest
 from shared.catalog import Dialect, Model
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Message, Request
-from tests.fake_provider import FakeProvider, Mood, moods
-from tests.fake_provider.calls import model, request
 from tests.integration.test_provider_answers import error
+from tests.support.fake_provider import FakeProvider, Mood, moods
+from tests.support.fake_provider.calls import model, request
 
-pytest_plugins = ["tests.fake_provider.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 UNSAID = Dialect()
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}

@@ -13,8 +13,8 @@ from shared.errors import DatabaseUnavailable, JournalUnavailable
 from shared.llm.port import Request
 from shared.names import Env
 from shared.settings import settings
-from tests.council_room import FAST_COST, CouncilRoom, Killed, answer, body, names, prompt, unbilled, unknown
-from tests.quoted import quoted, voices
+from tests.support.council_room import FAST_COST, CouncilRoom, Killed, answer, body, names, prompt, unbilled, unknown
+from tests.support.quoted import quoted, voices
 
 
 def die(_: Request) -> str:

@@ -9,8 +9,8 @@ from bench.summarisers import ScriptedSummariser
 from shared.domain.summary import Archived, Summary, stored_items
 from shared.llm.port import Completion, OnText, Request
 from shared.llm.scripted import ScriptedProvider
-from tests.council_room import CouncilRoom, body
-from tests.model_answers import HELPERS
+from tests.support.council_room import CouncilRoom, body
+from tests.support.model_answers import HELPERS
 from tests.unit.test_council import CATALOG
 
 TALKS = {talk.name: talk for talk in conversations()}

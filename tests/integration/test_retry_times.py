@@ -11,7 +11,7 @@ from shared.llm.port import Completion, Request
 from shared.orchestration import attempts
 from shared.orchestration.attempts import LEASED_PAUSE_S
 from shared.turns.run import Runner
-from tests.council_room import AMPLE_S, CouncilRoom, Killed, answer, body, names
+from tests.support.council_room import AMPLE_S, CouncilRoom, Killed, answer, body, names
 
 # A call of the scripted aliases needs half of its own time.
 CALL_S = 10.0 + CALL_MARGIN_S

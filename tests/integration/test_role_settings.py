@@ -12,7 +12,7 @@ from migrations.release import bring_up
 from shared.db.engine import Database, Row
 from shared.db.operations.invariants import load_broken
 from shared.names import LONGEST_TRANSACTION, Role
-from tests.council_room import DatabaseUrls
+from tests.support.council_room import DatabaseUrls
 
 SETTINGS, OBJECTS = "a role has the settings that a migration gave it", "there is no large object"
 KEPT = """SELECT rolname, setconfig FROM pg_db_role_setting JOIN pg_roles r ON r.oid = setrole

@@ -13,8 +13,8 @@ from shared.db.engine import Database, Row
 from shared.db.usage.roll_up import SETTLED_AFTER, roll_up
 from shared.errors import DatabaseUnavailable
 from shared.names import Role
-from tests.council_room import DEADLINE_S, DatabaseUrls, broken_invariants, wait_for
-from tests.ledger_rows import entries, entry, hours_ago, insert, insert_as_before
+from tests.support.council_room import DEADLINE_S, DatabaseUrls, broken_invariants, wait_for
+from tests.support.ledger_rows import entries, entry, hours_ago, insert, insert_as_before
 
 # What is in no budget, since nobody earned it.
 UNPOSTED = {"spent is the sum of the payer's posts and adjustments"}

@@ -11,7 +11,7 @@ from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Request
 from shared.names import Env
 from shared.settings import settings
-from tests.council_room import (
+from tests.support.council_room import (
     DEEP_COST,
     FAST_COST,
     CouncilRoom,
@@ -23,7 +23,7 @@ from tests.council_room import (
     unbilled,
     unknown,
 )
-from tests.quoted import quoted
+from tests.support.quoted import quoted
 
 ROUTED = answer(json.dumps({"selected_agent_keys": ["researcher", "writer"]}))
 ROSES, VIOLETS = answer("Roses."), answer("Violets.")

@@ -15,8 +15,8 @@ from shared.db.engine import Database, Row, Statement
 from shared.db.schema.columns import TOKENS
 from shared.db.schema.tables import metadata
 from shared.names import Role
-from tests.council_room import CouncilRoom, DatabaseUrls, answer
-from tests.watched_database import transaction
+from tests.support.council_room import CouncilRoom, DatabaseUrls, answer
+from tests.support.watched_database import transaction
 
 # What is no tenant's, and nothing that the application's role has to do with.
 OPERATIONS = {"invocation_log_hours"}

@@ -7,7 +7,7 @@ import pytest
 
 from shared.db.turns import load_turn
 from shared.llm.port import Request
-from tests.council_room import CouncilRoom, body
+from tests.support.council_room import CouncilRoom, body
 
 ALL = "@writer @researcher @critic hello"
 

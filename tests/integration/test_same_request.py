@@ -17,9 +17,9 @@ from shared.errors import (
     TurnConflict,
 )
 from shared.turns import conversations
-from tests.chat_program import ChatProgram
-from tests.council_room import DEADLINE_S, CouncilRoom, answer, wait_for
-from tests.heard import Heard
+from tests.support.chat_program import ChatProgram
+from tests.support.council_room import DEADLINE_S, CouncilRoom, answer, wait_for
+from tests.support.heard import Heard
 
 HASH = b"h" * 32
 CALL: dict[str, Any] = {"model": None, "alias": "fast"}

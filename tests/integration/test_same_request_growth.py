@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from tests.council_room import CouncilRoom
 from tests.integration.test_growth import long_session
+from tests.support.council_room import CouncilRoom
 
 _FIND = (Path(__file__).parents[2] / "shared/db/sql/find_chat.sql").read_text()
 _AGED = b"""UPDATE turns SET request_hash = '\\x01',

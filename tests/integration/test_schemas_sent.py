@@ -4,8 +4,8 @@ import pytest
 
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.settings import LlmProvider
-from tests.fake_provider import FakeProvider
-from tests.fake_provider.calls import model, request
+from tests.support.fake_provider import FakeProvider
+from tests.support.fake_provider.calls import model, request
 
 SCHEMA = {"type": "object", "properties": {"reason": {"type": "string", "maxLength": 9}}, "required": ["reason"]}
 UNBOUNDED = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}

@@ -9,7 +9,7 @@ import pytest
 from shared.db.api.sessions import record_session_expiry
 from shared.db.protocol import SCRUB
 from shared.errors import SessionDeleted
-from tests.council_room import CouncilRoom, Killed, answer
+from tests.support.council_room import CouncilRoom, Killed, answer
 
 DAYS = 30
 TABLES = {

@@ -9,9 +9,9 @@ import pytest
 
 from shared.aws.secrets import Credentials, load_api_key, load_credentials
 from shared.errors import ConfigurationError
-from tests.fake_bedrock.environment import REGION
+from tests.support.fake_bedrock.environment import REGION
 
-pytest_plugins = ["tests.sqs.fixtures"]
+pytest_plugins = ["tests.support.sqs.fixtures"]
 
 
 @pytest.fixture

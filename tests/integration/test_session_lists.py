@@ -10,8 +10,8 @@ from shared.db.api import sessions
 from shared.db.api.pages import PageRequest
 from shared.db.api.sessions import load_sessions
 from shared.domain.actor import Actor
-from tests.council_room import CouncilRoom
 from tests.integration.test_growth import nodes
+from tests.support.council_room import CouncilRoom
 
 COLLEAGUE = Actor("tenant-1", "user-2")
 OUTSIDER = Actor("tenant-1", "user-4")

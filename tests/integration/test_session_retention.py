@@ -12,9 +12,9 @@ from shared.errors import NotFound, SessionDeleted
 from shared.names import Role
 from shared.operations import retention
 from shared.operations.retention import delete_untouched
-from tests.chat_program import ChatProgram
-from tests.council_room import CouncilRoom, DatabaseUrls, answer, words_left
-from tests.watched_database import WatchedDatabase
+from tests.support.chat_program import ChatProgram
+from tests.support.council_room import CouncilRoom, DatabaseUrls, answer, words_left
+from tests.support.watched_database import WatchedDatabase
 
 DAYS = 30
 AMPLE_S = 60.0

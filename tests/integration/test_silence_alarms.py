@@ -11,11 +11,15 @@ from shared.identity.issuer import IssuerUnavailable
 from shared.names import Env
 from shared.operations import sweep
 from shared.settings import issuer_settings
-from tests.cloudwatch.rung import Hear
-from tests.cloudwatch.service import NOWHERE, Service
-from tests.council_room import DatabaseUrls
+from tests.support.cloudwatch.rung import Hear
+from tests.support.cloudwatch.service import NOWHERE, Service
+from tests.support.council_room import DatabaseUrls
 
-pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures", "tests.cloudwatch.alarm_fixtures"]
+pytest_plugins = [
+    "tests.support.sqs.fixtures",
+    "tests.support.cloudwatch.fixtures",
+    "tests.support.cloudwatch.alarm_fixtures",
+]
 # A test that fails must not leave a lock behind.
 ENDS = "-c idle_in_transaction_session_timeout=60s"
 

@@ -12,8 +12,8 @@ from shared.db.api.pages import PageRequest
 from shared.db.turns import load_turn
 from shared.domain.turn import MAX_TURN_BYTES, SIZE_LIMIT
 from shared.llm.port import MAX_TEXT_BYTES, Request
-from tests.council_room import ALIASES, CouncilRoom, Killed, answer, body, broken_invariants
-from tests.quoted import quoted
+from tests.support.council_room import ALIASES, CouncilRoom, Killed, answer, body, broken_invariants
+from tests.support.quoted import quoted
 
 ASKED = "@writer @researcher @critic hello"
 # In JSON each of them takes more bytes than in UTF-8, except the last one.

@@ -9,8 +9,8 @@ from shared.db.operations.suspense import record_settlement
 from shared.db.protocol import FORFEIT, RELEASE
 from shared.db.statement import Statement
 from shared.domain.money import Usage
-from tests.council_room import CouncilRoom, Killed, answer
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import CouncilRoom, Killed, answer
+from tests.support.watched_database import WatchedDatabase
 
 
 def die(_: object) -> Any:

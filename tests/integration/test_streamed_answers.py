@@ -13,12 +13,12 @@ from shared.domain.money import Usage
 from shared.llm import wire
 from shared.llm.openai_compatible import OpenAICompatibleProvider
 from shared.llm.port import Completion, storable
-from tests.fake_provider import FakeProvider, Mood, moods
-from tests.fake_provider.calls import LIMIT_S, STUCK_S, complete, complete_live, request, wait_until
-from tests.fake_provider.streamed import DONE, event
-from tests.streamed_answers import COUNTED, STOP, STREAMED, STREAMS, UNSTREAMED, asked_for, delta, said
+from tests.support.fake_provider import FakeProvider, Mood, moods
+from tests.support.fake_provider.calls import LIMIT_S, STUCK_S, complete, complete_live, request, wait_until
+from tests.support.fake_provider.streamed import DONE, event
+from tests.support.streamed_answers import COUNTED, STOP, STREAMED, STREAMS, UNSTREAMED, asked_for, delta, said
 
-pytest_plugins = ["tests.fake_provider.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 FINE = said("fi") + said("ne") + STOP + COUNTED + DONE
 

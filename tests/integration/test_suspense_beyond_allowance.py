@@ -13,9 +13,9 @@ from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
 from shared.reconciliation.reconcile import reconcile
 from shared.settings import budget_settings
-from tests.council_room import CouncilRoom, answer, body, unknown
-from tests.other_process import OtherProcess
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import CouncilRoom, answer, body, unknown
+from tests.support.other_process import OtherProcess
+from tests.support.watched_database import WatchedDatabase
 
 USAGE = Usage(input_tokens=60, output_tokens=100)
 COST = Decimal("0.000046")

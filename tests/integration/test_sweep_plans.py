@@ -18,8 +18,8 @@ from shared.db.operations.time_limit import read_within
 from shared.db.statement import Row
 from shared.db.usage import roll_up
 from shared.names import Role
-from tests.council_room import CouncilRoom, DatabaseUrls
-from tests.ledger_rows import entry, hours_ago, insert
+from tests.support.council_room import CouncilRoom, DatabaseUrls
+from tests.support.ledger_rows import entry, hours_ago, insert
 
 # What grows with what was ever done.
 _GROWING = (

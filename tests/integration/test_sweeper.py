@@ -31,10 +31,10 @@ from shared.llm.port import Request
 from shared.names import Env, Metric, Role
 from shared.operations import sweep
 from shared.settings import operations_settings
-from tests.council_room import CouncilRoom, DatabaseUrls, Killed, words_left
-from tests.sqs import HOST, MotoQueue
+from tests.support.council_room import CouncilRoom, DatabaseUrls, Killed, words_left
+from tests.support.sqs import HOST, MotoQueue
 
-pytest_plugins = ["tests.sqs.fixtures"]
+pytest_plugins = ["tests.support.sqs.fixtures"]
 
 EVENT = {
     "version": "0",

@@ -16,8 +16,8 @@ from shared.domain.summary import LETTERS, LISTS, Item, Summary
 from shared.errors import InvalidRequest, NoAgent, NotFound, UnknownAgent
 from shared.llm.port import Request
 from shared.turns.accept import Draft, load_draft
-from tests.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, prompt, unbilled
-from tests.quoted import speakers, voices
+from tests.support.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, prompt, unbilled
+from tests.support.quoted import speakers, voices
 
 MESSAGE = "@researcher, then @Writer; not @nobody, and mail bob@critic.org"
 

@@ -11,8 +11,8 @@ from shared.errors import BudgetExceeded, PantheonError, RateLimited, TooManyAct
 from shared.llm.port import Completion, OnText, Request
 from shared.names import Env
 from shared.settings import settings
-from tests.council_room import CouncilRoom, answer, wait_for
-from tests.other_process import OtherProcess
+from tests.support.council_room import CouncilRoom, answer, wait_for
+from tests.support.other_process import OtherProcess
 
 
 @dataclass

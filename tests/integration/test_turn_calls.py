@@ -21,8 +21,8 @@ from shared.domain.money import format_usd
 from shared.errors import NotFound
 from shared.llm.port import Request
 from shared.names import Role
-from tests.council_room import CouncilRoom, answer, unbilled, unknown
-from tests.ledger_rows import entry, hours_ago, insert
+from tests.support.council_room import CouncilRoom, answer, unbilled, unknown
+from tests.support.ledger_rows import entry, hours_ago, insert
 
 ADMIN = Actor("tenant-1", "root", is_admin=True)
 SHOWN = ("step", "attempt", "purpose", "agent_key", "status", "verdict", "reason")

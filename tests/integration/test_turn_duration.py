@@ -9,10 +9,10 @@ import pytest
 from infra_cdk.stages import PROD, Stage
 from shared.llm.port import Request
 from shared.names import Metric
-from tests.cloudwatch.service import Service
-from tests.council_room import Killed, answer
+from tests.support.cloudwatch.service import Service
+from tests.support.council_room import Killed, answer
 
-pytest_plugins = ["tests.sqs.fixtures", "tests.cloudwatch.fixtures"]
+pytest_plugins = ["tests.support.sqs.fixtures", "tests.support.cloudwatch.fixtures"]
 
 
 def seconds(service: Service, metric: Metric) -> float:

@@ -14,7 +14,7 @@ from shared.errors import RateLimited, TurnConflict, TurnLimitExceeded
 from shared.llm.port import Request
 from shared.names import Env
 from shared.settings import settings
-from tests.council_room import CouncilRoom, Killed, answer, body, names, unbilled
+from tests.support.council_room import CouncilRoom, Killed, answer, body, names, unbilled
 
 ALL = "@writer @researcher @critic hello"
 CODE = "turn_limit_exceeded"

@@ -7,12 +7,12 @@ import pytest
 
 from shared.catalog import Dialect
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from tests.fake_provider import FakeProvider, moods
-from tests.fake_provider.calls import complete_live, model, request
-from tests.fake_provider.streamed import DONE
-from tests.streamed_answers import COUNTED, STOP, STREAMED, UNSTREAMED, asked_for, said
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.fake_provider.calls import complete_live, model, request
+from tests.support.fake_provider.streamed import DONE
+from tests.support.streamed_answers import COUNTED, STOP, STREAMED, UNSTREAMED, asked_for, said
 
-pytest_plugins = ["tests.fake_provider.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from shared.db.usage.totals import GROUPS, OPERATOR_GROUPS, Period, load_totals
 from shared.domain.actor import Actor
 from shared.errors import InvalidRequest
 from shared.names import Role
-from tests.council_room import DatabaseUrls
-from tests.ledger_rows import (
+from tests.support.council_room import DatabaseUrls
+from tests.support.ledger_rows import (
     POSTERS,
     PROVIDERS,
     REASONS,

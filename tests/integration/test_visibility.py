@@ -26,8 +26,8 @@ from shared.db.turns import load_standing, load_turn
 from shared.domain.actor import Actor
 from shared.errors import Forbidden, NotFound, PantheonError, SessionDeleted
 from shared.operations.retention import delete_untouched
-from tests.council_room import AMPLE_S, CouncilRoom, Killed, body
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import AMPLE_S, CouncilRoom, Killed, body
+from tests.support.watched_database import WatchedDatabase
 
 COLLEAGUE = Actor("tenant-1", "user-2")
 ADMIN = Actor("tenant-1", "root", is_admin=True)

@@ -14,8 +14,8 @@ from shared.db.engine import operator_database
 from shared.domain.turn import format_time
 from shared.names import API_PREFIX, Env, Role
 from shared.settings import operator_settings
-from tests.council_room import CouncilRoom, DatabaseUrls, Killed, answer, unknown
-from tests.unit.gateway import Handler, body_of, problem_of, request
+from tests.support.council_room import CouncilRoom, DatabaseUrls, Killed, answer, unknown
+from tests.support.gateway import Handler, body_of, problem_of, request
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from shared.db.api.waits import _END, _TAKE, SLOTS, wait_slot
 from shared.db.engine import Database
 from shared.errors import DatabaseUnavailable
 from shared.names import API_PREFIX
-from tests.council_room import CouncilRoom
-from tests.unit.gateway import body_of, request
+from tests.support.council_room import CouncilRoom
+from tests.support.gateway import body_of, request
 
 AT_ONCE = 30
 _TAKEN = "SELECT tenant_id, slot FROM waits WHERE ends_at > clock_timestamp() ORDER BY tenant_id, slot"

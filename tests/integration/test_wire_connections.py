@@ -17,11 +17,11 @@ import pytest
 from shared.llm import wire
 from shared.llm.body import MAX_BODY_BYTES
 from shared.llm.wire import Answer, NotSent, Wire
-from tests.fake_provider import FakeProvider
-from tests.fake_provider.calls import LIMIT_S, STUCK_S
-from tests.raw_server import ANSWER, answering, dripping_handshake, heard, listening
+from tests.support.fake_provider import FakeProvider
+from tests.support.fake_provider.calls import LIMIT_S, STUCK_S
+from tests.support.raw_server import ANSWER, answering, dripping_handshake, heard, listening
 
-pytest_plugins = ["tests.fake_provider.fixtures"]
+pytest_plugins = ["tests.support.fake_provider.fixtures"]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"
 
 
@@ -242,7 +242,7 @@ def test_nothing_is_sent_after_closing(plain: Wire) -> None:
 FORK = """
 import os, signal, sys
 from shared.llm.openai_compatible import OpenAICompatibleProvider
-from tests.fake_provider.calls import request
+from tests.support.fake_provider.calls import request
 provider = OpenAICompatibleProvider(sys.argv[1])
 assert provider.complete(request()).status == "succeeded"
 child = os.fork()

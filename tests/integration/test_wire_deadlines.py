@@ -12,8 +12,8 @@ import pytest
 
 from shared.llm import sockets, wire
 from shared.llm.wire import Answer, NotSent, Wire
-from tests.raw_server import ANSWER, Serve, answering, dripping, dripping_handshake, heard, listening
-from tests.tls_front import make_certificate
+from tests.support.raw_server import ANSWER, Serve, answering, dripping, dripping_handshake, heard, listening
+from tests.support.tls_front import make_certificate
 
 LIMIT_S = 0.6
 LATE_S = 0.3

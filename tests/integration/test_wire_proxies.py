@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from shared.llm.wire import Answer, NotSent, Wire
-from tests.raw_server import ANSWER, Serve, answering, dripping, forwarding, heard, listening
-from tests.tls_front import make_certificate
+from tests.support.raw_server import ANSWER, Serve, answering, dripping, forwarding, heard, listening
+from tests.support.tls_front import make_certificate
 
 LIMIT_S = 5.0
 _NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -14,8 +14,8 @@ from shared.errors import SessionDeleted
 from shared.llm.port import Completion
 from shared.names import Role
 from shared.operations.retention import delete_untouched
-from tests.council_room import AMPLE_S, CouncilRoom, DatabaseUrls, answer, broken_invariants, words_left
-from tests.watched_database import WatchedDatabase
+from tests.support.council_room import AMPLE_S, CouncilRoom, DatabaseUrls, answer, broken_invariants, words_left
+from tests.support.watched_database import WatchedDatabase
 
 ADMIN = Actor("tenant-1", "root", is_admin=True)
 SAID = "The sesame of your organization is not verified."

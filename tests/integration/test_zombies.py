@@ -11,7 +11,7 @@ from shared.domain.outcome import TurnOutcome
 from shared.errors import JournalUnavailable
 from shared.llm.port import Completion, Request
 from shared.llm.scripted import ScriptedProvider
-from tests.council_room import AMPLE_S, FAST_COST, CouncilRoom, Killed, answer, body, unbilled, unknown
+from tests.support.council_room import AMPLE_S, FAST_COST, CouncilRoom, Killed, answer, body, unbilled, unknown
 
 # How a runner goes on that comes back from its first call: the message, and the time that it has left then.
 WAYS = {

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from types import FunctionType, ModuleType
 
 from shared.db.engine import Statement
-from tests import sql_edits
+from tests.support import sql_edits
 
 
 def statements() -> dict[str, Statement]:

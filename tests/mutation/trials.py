@@ -15,12 +15,12 @@ import pytest
 
 from local import database, postgres
 from migrations.roles import reset_settings
-from tests import council_room, other_process
 from tests.mutation import graft
 from tests.mutation.forks import in_fork
 from tests.mutation.mutants import CORE, ROOT, Mutant
 from tests.mutation.reach import Reach, Reached, Recorder
 from tests.mutation.results import Verdict
+from tests.support import council_room, other_process
 
 LIMIT_S = 3600
 # How long a test waits for what a mutant keeps from happening.

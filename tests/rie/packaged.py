@@ -21,7 +21,7 @@ from local.event_source import build_sqs_event
 from shared.db.schema.tables import MIGRATION_HEAD
 from shared.domain.message import TurnMessage
 from shared.names import API_PREFIX, API_STAGE, Env, Role
-from tests.issuer import AUDIENCE, ISSUER, Issuer
+from tests.support.issuer import AUDIENCE, ISSUER, Issuer
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "build" / "rie"

@@ -20,11 +20,11 @@ from functions.api.status import OPENAPI
 from local import process
 from local.stack import Stack
 from shared.db.operations.invariants import INVARIANTS
-from tests.e2e.tenant import agent, open_client, with_provider
-from tests.fake_provider import FakeProvider
 from tests.faults.checks import Finding
-from tests.processes import eventually
 from tests.soak.row import Amount, Outcome, SoakRow
+from tests.support.fake_provider import FakeProvider
+from tests.support.processes import eventually
+from tests.support.stack.tenant import agent, open_client, with_provider
 
 _AGENTS = ("writer", "critic", "researcher")
 # What is systematic takes a thousand cases, whatever is asked for; the rest is by the number of operations.

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import mean, median, quantiles
 
-from tests.fake_provider import moods
 from tests.faults.checks import Finding, broken_invariants
 from tests.faults.forked import Forked, fork
 from tests.faults.reconciled import settle
@@ -21,6 +20,7 @@ from tests.faults.world import Rule, World
 from tests.soak.client import Did, serve
 from tests.soak.processes import children, private_mb
 from tests.soak.row import Amount, Outcome
+from tests.support.fake_provider import moods
 
 CLIENTS = 8
 CALL_S = 0.05

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from uuid import UUID
 
-from tests.fake_provider import moods
-from tests.fake_provider.moods import Mood, Received
 from tests.faults.actor import Job
 from tests.faults.checks import Finding, broken_invariants, examine_turn
 from tests.faults.reconciled import settle
@@ -21,6 +19,8 @@ from tests.faults.scenarios import HELPERS, Scenario
 from tests.faults.turn import TurnUnderFault
 from tests.faults.world import World
 from tests.soak.row import Amount, Outcome
+from tests.support.fake_provider import moods
+from tests.support.fake_provider.moods import Mood, Received
 
 BAD_SHARE = 0.3
 _SIDE_BY_SIDE = 8

@@ -12,8 +12,8 @@ import pytest
 
 from local import process
 from tests.mutation.forks import in_fork
-from tests.processes import eventually, family_of, runs
 from tests.soak.processes import cpu_of_children_s
+from tests.support.processes import eventually, family_of, runs
 
 _ROOT = Path(__file__).parents[2]
 _HOUR = ("--rounds", "3600")

@@ -36,7 +36,7 @@ from shared.settings import (
     settings,
     stage_settings,
 )
-from tests.unit.gateway import Handler, LogLines
+from tests.support.gateway import Handler, LogLines
 
 _ENVIRONMENT = {
     Env.STAGE: "unit",

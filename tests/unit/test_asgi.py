@@ -17,7 +17,7 @@ from functions.asgi import BrokenResponse, answer
 from functions.http import create_app, streaming_handler
 from functions.stream import Stream
 from local.gateway.worker import LambdaContext
-from tests.unit.gateway import LogLines, event
+from tests.support.gateway import LogLines, event
 
 TEXT_TYPES = ("text/", "application/json")
 START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}

@@ -10,7 +10,7 @@ from shared.llm.port import Completion, Message
 from shared.llm.tokens import estimate_tokens
 from shared.orchestration.attempts import OutOfTime
 from shared.orchestration.steps import Attempt, Refused
-from tests.unit.asking import ASK, DEEP, ERRORS, FAST, ROOMS, Stage, attempt, completion
+from tests.support.asking import ASK, DEEP, ERRORS, FAST, ROOMS, Stage, attempt, completion
 
 
 class TestOverflow:

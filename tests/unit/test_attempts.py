@@ -11,7 +11,7 @@ from shared.domain.turn import SIZE_LIMIT, Verdict
 from shared.llm.port import MAX_TEXT_BYTES, CallError, Completion
 from shared.orchestration.next_alias import MOST_ADAPTIONS, next_alias
 from shared.orchestration.steps import Attempt
-from tests.unit.asking import AGAIN, ASK, DEEP, ELSEWHERE, ERRORS, FAST, FINAL, ROOMS, Stage, attempt
+from tests.support.asking import AGAIN, ASK, DEEP, ELSEWHERE, ERRORS, FAST, FINAL, ROOMS, Stage, attempt
 
 
 def test_every_error_of_the_port_is_in_one_of_the_tables() -> None:

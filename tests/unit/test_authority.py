@@ -16,8 +16,8 @@ from shared.errors import DatabaseUnavailable
 from shared.identity.key_set import KeySet, KeysUnavailable
 from shared.identity.token import Identity, InvalidToken
 from shared.settings import AuthorizerSettings
-from tests.issuer import AUDIENCE, ISSUER, Issuer
-from tests.unit.gateway import event
+from tests.support.gateway import event
+from tests.support.issuer import AUDIENCE, ISSUER, Issuer
 
 OURS = Issuer("first")
 KEY = new_key()

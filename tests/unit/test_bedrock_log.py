@@ -12,7 +12,7 @@ import pytest
 from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
 from shared.reconciliation.bedrock_log import read_invocation_log
-from tests.invocation_records import invocation
+from tests.support.invocation_records import invocation
 
 CALL_ID = UUID("01980000-0000-7000-8000-000000000001")
 USAGE = Usage(35, 446, cache_read_tokens=7, cache_write_tokens=3, cache_write_1h_tokens=2)

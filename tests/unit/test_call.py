@@ -18,7 +18,7 @@ from shared.llm.port import Completion, Message, Request
 from shared.orchestration.steps import Ask
 from shared.turns.call import PLATFORM_PAYER, Call, call_from_row, new_call
 from shared.turns.journal import _hash
-from tests.unit.asking import FAST, completion
+from tests.support.asking import FAST, completion
 
 TENANT = "tenant:t"
 # 310 tokens at 0.10, 0.40, 0.01, 0.125 and 0.40 USD per million.

@@ -13,9 +13,9 @@ from shared.llm.chat_completions import read_completion
 from shared.llm.chat_stream import ChatStream
 from shared.llm.live_answer import LiveAnswer
 from shared.llm.port import Completion
-from tests.fake_provider.streamed import DONE, event, events_of
-from tests.model_answers import ROUTING, STRUCTURE, TEXT
-from tests.streamed_answers import BROKEN, COUNT, COUNTED, MALFORMED, STOP, STREAMS, delta, fine, said
+from tests.support.fake_provider.streamed import DONE, event, events_of
+from tests.support.model_answers import ROUTING, STRUCTURE, TEXT
+from tests.support.streamed_answers import BROKEN, COUNT, COUNTED, MALFORMED, STOP, STREAMS, delta, fine, said
 
 
 def read(chunks: Sequence[bytes]) -> tuple[Completion, list[str]]:

@@ -13,7 +13,7 @@ import pytest
 from functions import chunks
 from functions.chunks import send
 from functions.stream import Stream
-from tests.runtime_api import RuntimeApi
+from tests.support.runtime_api import RuntimeApi
 
 HEADERS = {"content-type": "text/event-stream"}
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.cloudwatch.alarms import Alarm
-from tests.cloudwatch.insights import run
-from tests.cloudwatch.maths import Maths, Several
-from tests.cloudwatch.metrics import Metrics, Named, Series, Window, aggregate
+from tests.support.cloudwatch.alarms import Alarm
+from tests.support.cloudwatch.insights import run
+from tests.support.cloudwatch.maths import Maths, Several
+from tests.support.cloudwatch.metrics import Metrics, Named, Series, Window, aggregate
 
 MINUTE = 60.0
 WINDOW = Window(0, 3 * MINUTE)

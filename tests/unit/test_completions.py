@@ -25,7 +25,7 @@ from shared.errors import (
 )
 from shared.turns.conversations import ChatTurn
 from shared.turns.run import Runner
-from tests.unit.gateway import Handler, LogLines, openai_error_of, request
+from tests.support.gateway import Handler, LogLines, openai_error_of, request
 
 PATH = "/v1/chat/completions"
 HELLO = {"model": "writer", "messages": [{"role": "user", "content": "hello"}]}

@@ -12,7 +12,7 @@ from local.gateway.worker import LambdaContext
 from shared.console_settings import console_settings
 from shared.errors import ConfigurationError
 from shared.names import VERSION, Env
-from tests.unit.gateway import Handler, body_of, problem_of, request
+from tests.support.gateway import Handler, body_of, problem_of, request
 
 PAGE, SCRIPT, ICON = "<!doctype html><title>Pantheon</title>", "export const price = '1 €';", "<svg/>"
 FILES = {

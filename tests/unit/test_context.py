@@ -21,7 +21,7 @@ from shared.llm.tokens import (
 from shared.orchestration.context import Context
 from shared.orchestration.window import Keep, keep_full, keep_in_steps
 from shared.settings import Settings
-from tests.quoted import quoted, speakers
+from tests.support.quoted import quoted, speakers
 
 MODEL = build(Settings.model_construct(llm_provider="scripted", max_call_s=None))["fast"]
 CAP = 256

@@ -11,7 +11,7 @@ from shared.llm.converse import read_response
 from shared.llm.converse_stream import ConverseStream
 from shared.llm.live_answer import LiveAnswer
 from shared.llm.port import Completion
-from tests.fake_bedrock.frames import event, exception, frame, frames_of, text
+from tests.support.fake_bedrock.frames import event, exception, frame, frames_of, text
 
 COUNT = {"inputTokens": 9, "outputTokens": 4, "totalTokens": 13}
 STOP = event("messageStop", {"stopReason": "end_turn"})

@@ -20,8 +20,8 @@ from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
 from shared.orchestration.steps import Attempt
 from shared.settings import Settings
-from tests.quoted import quoted
-from tests.unit.memory_journal import MemoryJournal
+from tests.support.memory_journal import MemoryJournal
+from tests.support.quoted import quoted
 
 CATALOG = build(Settings.model_construct(llm_provider="scripted", max_call_s=None))
 ROSTER = {

@@ -15,7 +15,7 @@ from shared.llm.outcomes import Dialect, outcome
 from shared.llm.port import Completion, Message, Request
 from shared.llm.tokens import most_input_tokens
 from shared.llm.wire import Answer
-from tests.fake_provider.calls import model, request
+from tests.support.fake_provider.calls import model, request
 
 _CHAT = Dialect("x-request-id", chat_completions.read_completion, ChatStream)
 _CONVERSE = Dialect("x-request-id", converse.read_response, ConverseStream)

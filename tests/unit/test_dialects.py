@@ -6,7 +6,7 @@ import pytest
 
 from shared.catalog import Dialect
 from shared.llm.dialects import KNOWN_S, STREAM, Dialects, is_streamed, temperature
-from tests.fake_provider.calls import model, request
+from tests.support.fake_provider.calls import model, request
 
 
 def test_a_refused_part_is_sent_again_after_an_hour() -> None:

@@ -11,7 +11,7 @@ from functions.api import status
 from local.gateway.worker import LambdaContext
 from shared.errors import ConfigurationError
 from shared.names import VERSION, Env
-from tests.unit.gateway import REQUEST_ID, Handler, LogLines, as_caller, body_of, event, problem_of, request
+from tests.support.gateway import REQUEST_ID, Handler, LogLines, as_caller, body_of, event, problem_of, request
 
 SECRET = "the prompt of a tenant"
 

@@ -18,7 +18,7 @@ from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
 from shared.orchestration.steps import Ask, Attempt, Refused
 from shared.settings import Settings
-from tests.unit.memory_journal import MemoryJournal
+from tests.support.memory_journal import MemoryJournal
 
 CATALOG = build(Settings.model_construct(llm_provider="scripted", max_call_s=None))
 DEADLINE_S = 20.0

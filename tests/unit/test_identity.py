@@ -6,7 +6,7 @@ import pytest
 
 from local.gateway.worker import LambdaContext
 from shared.names import CALLER_FIELDS, Env
-from tests.unit.gateway import Handler, as_caller, body_of, problem_of, request
+from tests.support.gateway import Handler, as_caller, body_of, problem_of, request
 
 
 def test_the_caller_is_who_the_authorizer_says(api: Handler, context: LambdaContext) -> None:

@@ -10,7 +10,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from shared.aws.jwks_store import MAX_BYTES
 from shared.identity.key_set import InvalidKeySet, KeySet, KeysUnavailable, parse, public_keys
-from tests.issuer import Issuer
+from tests.support.issuer import Issuer
 
 OURS = Issuer("first", "second")
 

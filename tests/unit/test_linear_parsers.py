@@ -56,8 +56,8 @@ from shared.summary.answer import Changes, read_id, short
 from shared.summary.merge import Limits, merge, same
 from shared.summary.policy import SummaryPolicy
 from shared.summary.summarise import summarise
-from tests.hostile_text import HOSTILE, Text
-from tests.issuer import AUDIENCE, ISSUER, Issuer
+from tests.support.hostile_text import HOSTILE, Text
+from tests.support.issuer import AUDIENCE, ISSUER, Issuer
 from tests.unit.test_council import CATALOG, ROSTER
 from tests.unit.test_export_markdown import page, turn
 

@@ -18,7 +18,7 @@ from shared.domain.turn_events import Delta, Event, Listener
 from shared.errors import JournalUnavailable, SessionDeleted, TurnConflict
 from shared.turns.accept import TurnRequest
 from shared.turns.run import Runner
-from tests.unit.gateway import REQUEST_ID, LogLines, event, problem_of, request
+from tests.support.gateway import REQUEST_ID, LogLines, event, problem_of, request
 
 TURN_ID = UUID(int=7)
 PATH = "/api/v1/sessions/01a20b51-7011-76c2-a132-b2b55a6b4a91/turns"

@@ -14,9 +14,9 @@ from functions.turns.mcp_versions import INITIALIZED_VERSIONS
 from local.gateway.worker import LambdaContext
 from shared.errors import DatabaseUnavailable
 from shared.names import VERSION
-from tests.unit import mcp_exchange
-from tests.unit.gateway import Handler, LogLines, request
-from tests.unit.mcp_exchange import ENVELOPE, asking, message, playing, stateless, told
+from tests.support import mcp_exchange
+from tests.support.gateway import Handler, LogLines, request
+from tests.support.mcp_exchange import ENVELOPE, asking, message, playing, stateless, told
 
 Post = Callable[..., Any]
 SECRET = "the prompt of a tenant"

@@ -28,9 +28,9 @@ from shared.errors import (
 )
 from shared.turns.asked import Question
 from shared.turns.run import Runner
-from tests.unit import mcp_exchange
-from tests.unit.gateway import REQUEST_ID, Handler, LogLines
-from tests.unit.mcp_exchange import SESSION_ID, TURN_ID, Take, asking, playing, refusing, stateless, stored, told
+from tests.support import mcp_exchange
+from tests.support.gateway import REQUEST_ID, Handler, LogLines
+from tests.support.mcp_exchange import SESSION_ID, TURN_ID, Take, asking, playing, refusing, stateless, stored, told
 
 SECRET = "the prompt of a tenant"
 PLAN = {"selected_agent_keys": ["writer", "critic"]}

@@ -6,7 +6,7 @@ import pytest
 
 from functions.openai_errors import error_json, param_of, retry_headers, speaks_openai
 from local.gateway.worker import LambdaContext
-from tests.unit.gateway import Handler, openai_error_of, problem_of, request
+from tests.support.gateway import Handler, openai_error_of, problem_of, request
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from local.gateway.worker import LambdaContext
 from shared.names import CORS_RESPONSE_HEADERS, Env
-from tests.unit.gateway import Handler, request
+from tests.support.gateway import Handler, request
 
 
 def test_a_page_of_a_configured_origin_reads_answers_and_refusals(

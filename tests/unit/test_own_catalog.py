@@ -8,7 +8,7 @@ from local import environment, models
 from shared.errors import ConfigurationError
 from shared.names import Env
 
-pytest_plugins = ["tests.fake_bedrock.fixtures"]
+pytest_plugins = ["tests.support.fake_bedrock.fixtures"]
 
 KEY = "sk-not-for-the-log"
 CATALOG = """

@@ -72,7 +72,7 @@ def test_a_summary_keeps_to_the_smallest_window(choose: pytest.MonkeyPatch) -> N
     assert (policy.after_turns, policy.after_tokens, policy.limits.characters) == (5, 900, 3072)
 
 
-@pytest.mark.parametrize("provider", {*get_args(LlmProvider)} - {"local", "scripted"})
+@pytest.mark.parametrize("provider", sorted({*get_args(LlmProvider)} - {"local", "scripted"}))
 def test_the_aliases_of_a_packaged_cloud_catalog_have_room_for_thinking(provider: LlmProvider) -> None:
     models = build(Settings.model_construct(llm_provider=provider, max_call_s=None))
     assert {model.alias for model in models.values() if model.max_output_tokens < 2048} == set()

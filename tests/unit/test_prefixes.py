@@ -19,8 +19,8 @@ from shared.orchestration.council import Council
 from shared.orchestration.modes import FANNED_OUT, MODES
 from shared.summary.policy import SummaryPolicy
 from shared.summary.summarise import summarise
-from tests.unit.memory_journal import MemoryJournal
-from tests.unit.prompted import Prompt
+from tests.support.memory_journal import MemoryJournal
+from tests.support.prompted import Prompt
 from tests.unit.test_council import CATALOG, ROSTER
 
 TURNS = 30

@@ -10,8 +10,8 @@ from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.quotation import escape
 from shared.llm.port import Message
 from shared.orchestration.modes import MODES
-from tests.quoted import voices
-from tests.unit.prompted import Prompt, captured, conversation, shown
+from tests.support.prompted import Prompt, captured, conversation, shown
+from tests.support.quoted import voices
 
 HARMLESS = "harmless-7c1f"
 HOSTILE = (

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.domain.quotation import escape, quote_agent, quote_lines, quote_part, quote_user
-from tests.injections import REPLIES
-from tests.quoted import original, quoted, speakers
+from tests.support.injections import REPLIES
+from tests.support.quoted import original, quoted, speakers
 
 # In characters that nobody sees.
 TAGGED = "".join(chr(0xE0000 + ord(character)) for character in "/quoted>")

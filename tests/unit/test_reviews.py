@@ -22,8 +22,8 @@ from shared.orchestration.reviews import (
     standings,
 )
 from shared.orchestration.shortening import SHORTENED
-from tests.injections import REPLIES
-from tests.quoted import original
+from tests.support.injections import REPLIES
+from tests.support.quoted import original
 from tests.unit.test_council import CATALOG, ROSTER
 
 MODELS = [replace(CATALOG["fast"], model_id="acme/swift-2"), replace(CATALOG["deep"], model_id="o3")]

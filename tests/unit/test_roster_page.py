@@ -14,7 +14,7 @@ from local.roster.entries import Stage
 from local.roster.file import read_fields
 from local.roster.plan import make_plan
 from shared.names import CliEnv
-from tests.rosters import roster_file
+from tests.support.rosters import roster_file
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/rosters.md").read_text()

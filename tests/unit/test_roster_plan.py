@@ -6,7 +6,7 @@ import pytest
 from local.roster.entries import Place, Plan, RosterError, Stage, Stored
 from local.roster.file import read_fields
 from local.roster.plan import make_plan
-from tests.rosters import agent, council, roster_file
+from tests.support.rosters import agent, council, roster_file
 
 WRITER, CRITIC, BOARD = Place("agents", "writer"), Place("agents", "critic"), Place("councils", "board")
 NEW_AGENT = 'name = "N"\nrole_prompt = "P"\nmodel_alias = "fast"\n'

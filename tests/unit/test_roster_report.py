@@ -2,7 +2,7 @@ from typing import Any
 
 from local.roster.entries import Change, Place, Plan, Stored
 from local.roster.report import counts, diff_lines
-from tests.rosters import agent
+from tests.support.rosters import agent
 
 WRITER = Place("agents", "writer")
 

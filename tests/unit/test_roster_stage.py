@@ -14,8 +14,8 @@ from local.roster.entries import Place
 from local.roster.file import read_fields
 from local.roster.plan import make_plan
 from local.roster.stage import read_entries, read_stage
-from tests.fake_stage import URL, FakeStage
-from tests.rosters import agent, council
+from tests.support.fake_stage import URL, FakeStage
+from tests.support.rosters import agent, council
 
 ODD = st.sampled_from("\"\\\n\r\t'#= \x1b\x7f\x85\u2028\u200d\u202e[]{}")
 # No NUL, and no lone surrogate: the stage stores neither.

@@ -6,8 +6,8 @@ import pytest
 from local.deployment import DeploymentError
 from local.roster.entries import Change, Place, Stored
 from local.roster.writing import write_all
-from tests.fake_stage import FakeStage, problem
-from tests.rosters import agent, council
+from tests.support.fake_stage import FakeStage, problem
+from tests.support.rosters import agent, council
 
 WRITER, CRITIC, BOARD = Place("agents", "writer"), Place("agents", "critic"), Place("councils", "board")
 OLD_WRITER, NEW_WRITER = agent(), agent(name="Author")

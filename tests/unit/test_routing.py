@@ -15,9 +15,9 @@ from shared.llm.port import Completion
 from shared.orchestration.context import Context
 from shared.orchestration.modes import MODES
 from shared.orchestration.routing import Routed, build_routing_messages, read_decision
-from tests.injections import ORDERS, REPLIES
-from tests.quoted import speakers
-from tests.unit.memory_journal import MemoryJournal
+from tests.support.injections import ORDERS, REPLIES
+from tests.support.memory_journal import MemoryJournal
+from tests.support.quoted import speakers
 from tests.unit.test_council import REFUSED, ROSTER, Sitting, statuses
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime_api import PATIENCE_S, RuntimeApi
-from tests.streaming_handler import NAME
+from tests.support.runtime_api import PATIENCE_S, RuntimeApi
+from tests.support.streaming_handler import NAME
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric has a wheel for Linux only")
 

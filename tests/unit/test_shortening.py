@@ -13,8 +13,8 @@ from shared.llm.port import Message
 from shared.llm.tokens import estimate_tokens
 from shared.orchestration.context import Context
 from shared.orchestration.shortening import SHORTENED, Messages, shortened
-from tests.injections import REPLIES
-from tests.quoted import speakers
+from tests.support.injections import REPLIES
+from tests.support.quoted import speakers
 from tests.unit.test_council import ROSTER
 
 CHAIR = replace(ROSTER["writer"], role_prompt="You weigh.")

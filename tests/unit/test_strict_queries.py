@@ -8,7 +8,7 @@ import pytest
 
 from functions.api import status
 from local.gateway.worker import LambdaContext
-from tests.unit.gateway import Handler, body_of, openai_error_of, problem_of, request
+from tests.support.gateway import Handler, body_of, openai_error_of, problem_of, request
 
 PATHS = json.loads(status.OPENAPI.read_text())["paths"]
 ID = "019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"

@@ -12,7 +12,7 @@ from shared.llm.schema import schema_of, without_bounds
 from shared.llm.structured import MAX_DEPTH, parse
 from shared.orchestration.routing import Decision
 from shared.summary.answer import Changes
-from tests.model_answers import DECISION, FAILURES, ROUTING, SENTINEL, STRUCTURE, Answer, readable
+from tests.support.model_answers import DECISION, FAILURES, ROUTING, SENTINEL, STRUCTURE, Answer, readable
 
 # Calls that failed are not parsed, and the parser does not check whom a decision names.
 PARSED = {

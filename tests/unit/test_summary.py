@@ -15,7 +15,7 @@ from shared.summary.answer import short
 from shared.summary.merge import Limits
 from shared.summary.policy import SummaryPolicy
 from shared.summary.summarise import Summarised, summarise
-from tests.quoted import quoted
+from tests.support.quoted import quoted
 from tests.unit.test_council import CATALOG, ROSTER
 
 POLICY = SummaryPolicy(max_output_tokens=200, after_turns=3, after_tokens=1000)

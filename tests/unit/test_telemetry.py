@@ -26,7 +26,7 @@ from shared.errors import (
     TurnConflict,
 )
 from shared.names import Dimension, Metric
-from tests.unit.gateway import LogLines
+from tests.support.gateway import LogLines
 
 SECRET = "the prompt of a tenant"
 

@@ -13,7 +13,7 @@ from shared.domain.outcome import TurnOutcome
 from shared.names import Env
 from shared.turns.accept import TurnRequest
 from shared.turns.run import Runner
-from tests.unit.gateway import Handler, LogLines, event, request
+from tests.support.gateway import Handler, LogLines, event, request
 
 TURN_ID = UUID(int=7)
 PATH = "/api/v1/sessions/01a20b51-7011-76c2-a132-b2b55a6b4a91/turns"

@@ -18,7 +18,7 @@ from shared.db.usage.totals import Period
 from shared.domain.turn import Account, Purpose
 from shared.roster.fields import AgentKey
 from shared.settings import LlmProvider, Settings
-from tests.ledger_rows import RATES, entry
+from tests.support.ledger_rows import RATES, entry
 
 ROWS = [{**entry(datetime(2026, 11, 1, tzinfo=UTC), call_id=UUID(int=number)), "rates": RATES} for number in range(50)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from local.gateway.worker import LambdaContext
 from shared.names import Env
-from tests.unit.gateway import Handler, problem_of, request
+from tests.support.gateway import Handler, problem_of, request
 
 TOTALS = ("/api/v1/usage", "/api/v1/admin/usage")
 PATHS = (*TOTALS, "/api/v1/usage/calls")

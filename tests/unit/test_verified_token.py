@@ -9,7 +9,7 @@ import pytest
 from shared.identity.key_set import KeySet
 from shared.identity.token import MAX_LENGTH, Identity, InvalidToken, verify
 from shared.settings import AuthorizerSettings
-from tests.issuer import AUDIENCE, ISSUER, Issuer
+from tests.support.issuer import AUDIENCE, ISSUER, Issuer
 
 OURS = Issuer("first")
 KEYS = KeySet(lambda: OURS.key_set)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from shared.domain.conversation import PastTurn, Said
 from shared.llm.port import Message
-from tests.quoted import council, original, voices
-from tests.unit.prompted import captured, conversation, shown
+from tests.support.prompted import captured, conversation, shown
+from tests.support.quoted import council, original, voices
 
 
 def test_an_agent_that_answers_alone_sees_the_message_as_it_is() -> None:

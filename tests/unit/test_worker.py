@@ -12,9 +12,9 @@ from local.gateway.worker import LambdaContext
 from shared.domain.outcome import TurnOutcome
 from shared.errors import JournalUnavailable
 from shared.turns.run import Runner
-from tests import sqs
-from tests.sqs import event
-from tests.unit.gateway import LogLines
+from tests.support import sqs
+from tests.support.gateway import LogLines
+from tests.support.sqs import event
 
 TURNS = [UUID(int=number) for number in range(3)]
 SECRET = "the prompt of a tenant"

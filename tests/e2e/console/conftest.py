@@ -6,10 +6,10 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from local.stack import Stack
-from tests import browser
-from tests.e2e.console.console import OPTIONS, Console, opened
-from tests.e2e.tenant import Tenant
-from tests.processes import DEADLINE_S
+from tests.support import browser
+from tests.support.pages.console import OPTIONS, Console, opened
+from tests.support.processes import DEADLINE_S
+from tests.support.stack.tenant import Tenant
 
 
 @pytest.fixture(scope="package")

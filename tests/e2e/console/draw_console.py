@@ -13,10 +13,10 @@ from playwright.sync_api import Browser, expect
 
 from local.stack import Stack
 from tests.e2e.console.conftest import token_of
-from tests.e2e.console.console import ROOT, Console, opened
-from tests.e2e.console.talk import talk
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.pages.console import ROOT, Console, opened
+from tests.support.pages.talk import talk
+from tests.support.stack.tenant import Tenant
 
 PICTURES: Final = ROOT / "docs" / "console"
 SIZE: Final = (1200, 840)

@@ -9,10 +9,10 @@ from playwright.sync_api import Browser, expect
 
 from local.stack import Stack
 from tests.e2e.console.conftest import token_of
-from tests.e2e.console.console import DESKTOP, PHONE, Console, opened
-from tests.e2e.console.talk import Talk, talk
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.pages.console import DESKTOP, PHONE, Console, opened
+from tests.support.pages.talk import Talk, talk
+from tests.support.stack.tenant import Tenant
 
 # Each line would do harm if a page took it for more than text.
 HOSTILE = """\

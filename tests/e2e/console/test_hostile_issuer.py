@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from local.stack import Stack
-from tests.e2e.console.console import Console, opened
 from tests.e2e.console.test_hostile_sign_in import paste
-from tests.e2e.tenant import environ, open_client
-from tests.oidc_server import OidcServer, User
+from tests.support.oidc_server import OidcServer, User
+from tests.support.pages.console import Console, opened
+from tests.support.stack.tenant import environ, open_client
 
 _STORED = "JSON.stringify({...sessionStorage})"
 

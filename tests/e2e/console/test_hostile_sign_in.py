@@ -5,10 +5,10 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from local.stack import Stack
 from tests.e2e.console.conftest import token_of
-from tests.e2e.console.console import Console, opened
-from tests.e2e.console.talk import Talk, talk
-from tests.e2e.tenant import Tenant
-from tests.processes import eventually
+from tests.support.pages.console import Console, opened
+from tests.support.pages.talk import Talk, talk
+from tests.support.processes import eventually
+from tests.support.stack.tenant import Tenant
 
 _NO_STORAGE = """Object.defineProperty(window, "sessionStorage", {get() { throw new DOMException("denied") }})"""
 _FULL_STORAGE = """Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError") }"""

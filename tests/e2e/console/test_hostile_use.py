@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.e2e.console.console import Console
-from tests.e2e.console.talk import Talk, talk
-from tests.e2e.tenant import Tenant
+from tests.support.pages.console import Console
+from tests.support.pages.talk import Talk, talk
+from tests.support.stack.tenant import Tenant
 
 _TWICE = "selector => { for (const _ of [1, 2, 3]) document.querySelector(selector).requestSubmit() }"
 Change = Callable[[dict[str, Any]], object]

@@ -10,12 +10,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from local.stack import Stack
-from tests.e2e.console.console import Console, opened
-from tests.e2e.console.network import Network
-from tests.e2e.console.talk import Talk
-from tests.e2e.tenant import agent, open_client, with_provider
-from tests.fake_provider import FakeProvider, moods
-from tests.oidc_server import OidcServer
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.oidc_server import OidcServer
+from tests.support.pages.console import Console, opened
+from tests.support.pages.network import Network
+from tests.support.pages.talk import Talk
+from tests.support.stack.tenant import agent, open_client, with_provider
 
 _FOLLOW = re.compile(r"/turns/[^/]+/events$")
 _KEPT = "JSON.stringify([{...localStorage}, {...sessionStorage}])"

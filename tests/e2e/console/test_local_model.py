@@ -7,10 +7,10 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect
 
 from local.stack import Stack
-from tests.e2e.console.console import opened
-from tests.e2e.console.talk import Talk
-from tests.e2e.tenant import agent, environ, open_client
-from tests.processes import eventually
+from tests.support.pages.console import opened
+from tests.support.pages.talk import Talk
+from tests.support.processes import eventually
+from tests.support.stack.tenant import agent, environ, open_client
 
 # Generous: a machine that tests other things at the same time lets a call wait for 10 s and more.
 LIMITS = {"llm_provider": "local", "max_call_s": 60, "turn_seconds": 120}

@@ -8,9 +8,9 @@ from playwright.sync_api import Browser, Locator, expect
 
 from local.stack import Stack
 from tests.e2e.console.conftest import token_of
-from tests.e2e.console.console import DESKTOP, PHONE, Console, opened
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.pages.console import DESKTOP, PHONE, Console, opened
+from tests.support.stack.tenant import Tenant
 
 MANAGER = "You route messages"
 MEMORY, LISTS = "You keep the memory", "You extract"

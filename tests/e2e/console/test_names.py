@@ -8,9 +8,9 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from local.stack import Stack
 from tests.e2e.console.conftest import token_of
-from tests.e2e.console.console import DESKTOP, PHONE, opened
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.pages.console import DESKTOP, PHONE, opened
+from tests.support.stack.tenant import Tenant
 
 MOST_TABS = 6
 PAGES = ("Usage", "Agents", "Councils", "API keys")

@@ -4,10 +4,10 @@ import json
 
 from playwright.sync_api import expect
 
-from tests.e2e.console.console import Console
-from tests.e2e.console.talk import talk
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.pages.console import Console
+from tests.support.pages.talk import talk
+from tests.support.stack.tenant import Tenant
 
 ALL = 500
 

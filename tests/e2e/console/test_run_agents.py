@@ -7,8 +7,8 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 from local.stack import Stack
-from tests.e2e.console.console import Console
-from tests.e2e.tenant import Tenant, agent
+from tests.support.pages.console import Console
+from tests.support.stack.tenant import Tenant, agent
 
 PROMPT = "You write plain text.\nYou answer in one line."
 

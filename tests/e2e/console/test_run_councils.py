@@ -4,8 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.e2e.console.console import Console
-from tests.e2e.tenant import Tenant
+from tests.support.pages.console import Console
+from tests.support.stack.tenant import Tenant
 
 
 def test_a_council_is_put_together_by_keyboard_alone(console: Console, tenant: Tenant) -> None:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from playwright.sync_api import expect
 
 from local.stack import Stack
-from tests.e2e.console.console import Console
-from tests.e2e.tenant import Tenant, open_client
+from tests.support.pages.console import Console
+from tests.support.stack.tenant import Tenant, open_client
 
 
 def test_a_key_is_shown_once_and_works(console: Console, stack: Stack, tenant: Tenant) -> None:

@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from local.stack import Stack
-from tests.e2e.console.console import DESKTOP, PHONE, Console, opened
-from tests.e2e.tenant import Tenant, open_client
-from tests.fake_provider import FakeProvider, moods
-from tests.processes import eventually
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.pages.console import DESKTOP, PHONE, Console, opened
+from tests.support.processes import eventually
+from tests.support.stack.tenant import Tenant, open_client
 
 
 @pytest.fixture

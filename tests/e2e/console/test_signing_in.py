@@ -5,8 +5,8 @@ from playwright.sync_api import Browser, expect
 
 from local.stack import Stack
 from tests.e2e.console.conftest import token_of
-from tests.e2e.console.console import DESKTOP, PHONE, Console, opened
-from tests.e2e.tenant import Tenant
+from tests.support.pages.console import DESKTOP, PHONE, Console, opened
+from tests.support.stack.tenant import Tenant
 
 _STORED = "JSON.stringify([{...localStorage}, {...sessionStorage}])"
 

@@ -9,11 +9,11 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from local.stack import Stack
 from tests.e2e.console.conftest import token_of
-from tests.e2e.console.console import Console, opened
-from tests.e2e.console.network import Network
-from tests.e2e.console.talk import talk
-from tests.e2e.tenant import Tenant
-from tests.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.pages.console import Console, opened
+from tests.support.pages.network import Network
+from tests.support.pages.talk import talk
+from tests.support.stack.tenant import Tenant
 
 WRITER, CRITIC = "You are Writer,", "You are Critic,"
 # More pieces than any stream of these tests has.

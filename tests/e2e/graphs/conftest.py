@@ -9,8 +9,8 @@ from psycopg.rows import dict_row
 
 from local.stack import Stack
 from shared.db.engine import Row
-from tests.e2e.tenant import with_provider
-from tests.fake_provider import FakeProvider
+from tests.support.fake_provider import FakeProvider
+from tests.support.stack.tenant import with_provider
 
 if find_spec("langgraph") is None:
     collect_ignore_glob = ["test_*.py"]

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import Tenant
-from tests.event_stream import read_events
-from tests.fake_provider import FakeProvider, moods
-from tests.fake_provider import Row as Request
+from tests.support.event_stream import read_events
+from tests.support.fake_provider import FakeProvider, moods
+from tests.support.fake_provider import Row as Request
+from tests.support.stack.tenant import Tenant
 
 AGENTS = ("researcher", "critic", "writer")
 

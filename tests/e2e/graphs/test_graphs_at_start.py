@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from local.stack import Stack
-from tests.e2e.tenant import PATIENCE_S, Tenant, agent, environ, open_client, with_provider
-from tests.fake_provider import FakeProvider
+from tests.support.fake_provider import FakeProvider
+from tests.support.stack.tenant import PATIENCE_S, Tenant, agent, environ, open_client, with_provider
 
 PANTHEON_RUN = [sys.executable, "-c", "import sys; from local.cli import main; sys.exit(main())", "run"]
 MODULE = """

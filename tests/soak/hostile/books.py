@@ -13,9 +13,9 @@ from shared.domain.money import Usage, cost, rates_from_dict
 from shared.reconciliation.plain_log import read_plain_log
 from shared.reconciliation.reconcile import reconcile
 from shared.settings import operations_settings
-from tests.council_room import broken_invariants
 from tests.faults.checks import Finding
 from tests.soak.hostile.tenants import Deployment
+from tests.support.council_room import broken_invariants
 
 # The log is complete, so a call that it does not have has cost nothing.
 _AT_ONCE = timedelta(0)

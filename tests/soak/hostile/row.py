@@ -13,7 +13,7 @@ from tests.soak.hostile.run import Result, simulate
 from tests.soak.hostile.schedule import Schedule
 from tests.soak.hostile.tenants import Tenants
 from tests.soak.row import Amount, Outcome, SoakRow
-from tests.sql_edits import apply, edited
+from tests.support.sql_edits import apply, edited
 
 # A shorter run has fewer tenants and turns. Its latencies are shown, and are too few to be judged.
 _LONG_S = 120

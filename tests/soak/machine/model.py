@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
 
-from tests.fake_provider import moods
-from tests.fake_provider.moods import Mood
+from tests.support.fake_provider import moods
+from tests.support.fake_provider.moods import Mood
 
 AGENT_KEYS = ("writer", "critic", "researcher")
 # What comes of an answer, whatever the alias: it is a reply, it is asked for again, or the step has failed.

@@ -1,0 +1,42 @@
+"""Every stage's template, written once a process. What would be in the layers makes no difference to a template."""
+
+import atexit
+import json
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from infra_cdk import app, nag
+from infra_cdk.assets import Assets
+from infra_cdk.stages import STAGES, Stage
+from tests.support.templates.template import Template
+
+
+class Assembly:
+    """What synthesising wrote: a template for each stage and `account`."""
+
+    def __init__(self, folder: Path) -> None:
+        made = app.build(folder / "out", STAGES.values(), Assets.empty(folder / "build"))
+        nag.check(made)
+        made.synth()
+        read = {path.name.split(".")[0]: path for path in sorted((folder / "out").glob("*.template.json"))}
+        self.paths = list(read.values())
+        self.templates = {name.split("-")[1]: Template(json.loads(path.read_text())) for name, path in read.items()}
+
+
+@cache
+def assembled() -> Assembly:
+    """Synthesising fails where cdk-nag finds what nobody has given a reason for."""
+    folder = Path(tempfile.mkdtemp(prefix="pantheon-cdk-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Assembly(folder)
+
+
+def synthesised(stage: Stage, folder: Path, *, checked: bool = False) -> Template:
+    """The template of a stage that is not one of ours. `checked` lets it fail where cdk-nag finds something."""
+    made = app.build(folder / "out", [stage], Assets.empty(folder / "build"))
+    if checked:
+        nag.check(made)
+    made.synth()
+    return Template(json.loads((folder / "out" / f"pantheon-{stage.name}.template.json").read_text()))
