@@ -20,7 +20,7 @@ GRAPHS_PIP := $(GRAPHS)/python -m pip --quiet --disable-pip-version-check --no-i
 GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py) tests/e2e/graphs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage bench-local bench-peers lock clean graphs graphs-setup
+.PHONY: help run setup test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage bench-local bench-peers lock clean graphs graphs-setup
 .PHONY: diff compare github tag confirm console console-check screenshots
 .PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle stages synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
@@ -30,8 +30,9 @@ help: ## Show this list.
 run: $(VENV)/run.ok ## Start Pantheon on this machine: Postgres, a local model, the gateway, a demo tenant.
 	@$(BIN)/pantheon run
 
-test: $(VENV)/browser.ok build/clients/openai/ok build/clients/mcp/ok ## Run the tests.
-	@$(BIN)/python -m pytest
+# A file's tests share what they start, so they stay in one process.
+test: $(VENV)/browser.ok build/clients/openai/ok build/clients/mcp/ok ## Run the tests, in two to four processes.
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 unit: $(VENV)/test.ok ## Run the unit tests only: no database, no network, about a minute.
 	@$(BIN)/python -m pytest -q tests/unit
@@ -168,6 +169,9 @@ bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run
 	@$(GRAPHS)/python -m bench.peers.graphs
 
 CLIENTS := build/clients/openai/ok build/clients/langchain/ok build/clients/litellm/ok build/clients/node/ok
+setup: $(VENV)/browser.ok $(VENV)-checkov/ok $(VENV)-graphs/test.ok build/clients/mcp/ok $(CLIENTS) ## Install all that the gate needs.
+	@echo "All that the gate needs is installed."
+
 clients: $(VENV)/infra.ok $(CLIENTS) ## Try /v1 with what speaks OpenAI's API: SDKs, LangChain, the AI SDK, the LiteLLM proxy.
 	@$(BIN)/python -m pytest -q tests/e2e/test_openai_python.py tests/e2e/other_clients.py
 

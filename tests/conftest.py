@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+pytest_plugins = ["tests.support.budgets"]
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _event_loop_of_the_process() -> Iterator[None]:
