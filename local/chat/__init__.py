@@ -1,6 +1,7 @@
 """`pantheon chat`: talk to a council in the terminal, over HTTP, at any deployment."""
 
 import argparse
+import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,5 +38,7 @@ def run(given: argparse.Namespace, environ: Mapping[str, str], console: "Console
     from local.chat.conversation import Conversation
     from local.chat.loop import talk
 
+    # A program that was started in the background ignores Ctrl-C, and so would its chat.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with deployment.connect(given, environ) as there:
         return talk(Conversation(there, given.council), console, _COMMANDS)

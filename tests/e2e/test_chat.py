@@ -28,9 +28,11 @@ class Terminal:
     def __init__(self, environ: dict[str, str], *command: str) -> None:
         self._mine, theirs = pty.openpty()
         environ = environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
-        # In a session of its own, with the terminal as its controlling one: Ctrl-C is a character.
+        # In a session of its own, with the terminal as its controlling one: Ctrl-C is a character. The shell ignores
+        # SIGINT, as one does for a program in the background.
+        shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
         self.process = subprocess.Popen(
-            ["setsid", "--ctty", "--wait", *command], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
+            ["setsid", "--ctty", "--wait", *shell, *command], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
         )
         os.close(theirs)
         self.shown = ""

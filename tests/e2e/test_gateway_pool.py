@@ -191,7 +191,13 @@ class TestPool:
 
 
 class TestUpkeep:
-    """What the pool does beside invocations."""
+    """The pool starts and ends processes beside its invocations."""
+
+    @pytest.fixture
+    def processes(self) -> Callable[[], set[int]]:
+        """Returns the living processes that the test has started. A database of other tests may run beside them."""
+        others = family_of(os.getpid())
+        return lambda: alive(family_of(os.getpid()) - others)
 
     @staticmethod
     def run(scenario: Callable[[Pool, list[str]], Coroutine[Any, Any, Any]], pool: Pool) -> Any:
@@ -207,20 +213,24 @@ class TestUpkeep:
 
         return asyncio.run(inside())
 
-    def test_idle_processes_end_after_a_while_but_one(self, tmp_path: Path, environ: dict[str, str]) -> None:
+    def test_idle_processes_end_after_a_while_but_one(
+        self, tmp_path: Path, environ: dict[str, str], processes: Callable[[], set[int]]
+    ) -> None:
         async def scenario(pool: Pool, _: list[str]) -> tuple[set[int], InvocationResult]:
             results = await asyncio.gather(*(pool.invoke("wake", {"together": 4}) for _ in range(4)))
             assert {result.status for result in results} == {"succeeded"}
-            template = family_of(os.getpid()) - {os.getpid()}
+            template = processes()
             await asyncio.to_thread(eventually, lambda: len(alive(template)) == 2)
             return alive(template), await pool.invoke("wake", {"together": 1})
 
         left, result = self.run(scenario, Pool([function("wake")], environ, tmp_path, idle_s=0.2))
         assert (len(left), result.status) == (2, "succeeded")
 
-    def test_rare_function_is_started_by_its_first_invocation(self, tmp_path: Path, environ: dict[str, str]) -> None:
+    def test_rare_function_is_started_by_its_first_invocation(
+        self, tmp_path: Path, environ: dict[str, str], processes: Callable[[], set[int]]
+    ) -> None:
         async def scenario(pool: Pool, notices: list[str]) -> InvocationResult:
-            assert not alive(family_of(os.getpid()) - {os.getpid()})
+            assert not processes()
             await asyncio.sleep(1.2)
             assert notices == []
             return await pool.invoke("echo", {})
@@ -247,22 +257,24 @@ class TestUpkeep:
         assert {"sqlite3", "wave"} <= set(with_later)
         assert not {"sqlite3", "wave"} & set(bare)
 
-    def test_idle_processes_stay_within_their_time(self, tmp_path: Path, environ: dict[str, str]) -> None:
+    def test_idle_processes_stay_within_their_time(
+        self, tmp_path: Path, environ: dict[str, str], processes: Callable[[], set[int]]
+    ) -> None:
         async def scenario(pool: Pool, _: list[str]) -> int:
             await asyncio.gather(*(pool.invoke("wake", {"together": 4}) for _ in range(4)))
             await asyncio.sleep(1.2)
-            return len(alive(family_of(os.getpid()) - {os.getpid()}))
+            return len(processes())
 
         assert self.run(scenario, Pool([function("wake")], environ, tmp_path, idle_s=60)) == 5
 
     def test_template_that_dies_is_said_and_started_again_without_a_request(
-        self, tmp_path: Path, environ: dict[str, str]
+        self, tmp_path: Path, environ: dict[str, str], processes: Callable[[], set[int]]
     ) -> None:
         async def scenario(pool: Pool, notices: list[str]) -> str:
             parent = int((await pool.invoke("echo", {})).payload["headers"]["x-parent"])
             os.kill(parent, signal.SIGKILL)
             await asyncio.to_thread(eventually, lambda: notices)
-            await asyncio.to_thread(eventually, lambda: alive(family_of(os.getpid()) - {os.getpid()}))
+            await asyncio.to_thread(eventually, processes)
             assert (await pool.invoke("echo", {})).status == "succeeded"
             (notice,) = notices
             return notice

@@ -35,6 +35,15 @@ from tests.support.watched_database import WatchedDatabase
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 
+# The planner reads both, and so the plans of one test would depend on the tests before it.
+_ANALYSED_OR_LARGE = b"""SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    AND relkind = 'r' AND (reltuples >= 0 OR pg_relation_size(oid) > 1048576) AND relname <> 'checkpoint_migrations'"""
+_FORGET_STATISTICS = b"""SELECT pg_clear_attribute_stats('public', c.relname, a.attname, s.stainherit)
+    FROM pg_statistic s JOIN pg_class c ON c.oid = s.starelid
+    JOIN pg_attribute a ON (a.attrelid, a.attnum) = (s.starelid, s.staattnum)
+    WHERE c.relnamespace = 'public'::regnamespace"""
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
     with postgres.start(tmp_path_factory.mktemp("postgres"), settings=_SETTINGS) as server:
@@ -85,6 +94,9 @@ def database_urls(migrated_database: DatabaseUrls, administrator: psycopg.Connec
     tables = [table for table in reversed(metadata.sorted_tables) if table is not checkpoint_migrations]
     emptied = [f"DELETE FROM {table.name}" for table in tables]
     administrator.execute("; ".join(emptied).encode())
+    if administrator.execute(_ANALYSED_OR_LARGE).fetchall():
+        administrator.execute(f"TRUNCATE {', '.join(table.name for table in tables)}".encode())
+        administrator.execute(_FORGET_STATISTICS)
 
 
 @pytest.fixture
