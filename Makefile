@@ -20,7 +20,7 @@ GRAPHS_PIP := $(GRAPHS)/python -m pip --quiet --disable-pip-version-check --no-i
 GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py) tests/e2e/graphs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage bench-local bench-peers lock clean graphs graphs-setup
+.PHONY: help run test unit check lint prose types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage bench-local bench-peers lock clean graphs graphs-setup
 .PHONY: diff compare github tag confirm console console-check screenshots
 .PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle stages synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
@@ -36,11 +36,14 @@ test: $(VENV)/browser.ok build/clients/openai/ok build/clients/mcp/ok ## Run the
 unit: $(VENV)/test.ok ## Run the unit tests only: no database, no network, about a minute.
 	@$(BIN)/python -m pytest -q tests/unit
 
-check: lint types imports migrations openapi console-check stack ## Everything else that the gate asks for.
+check: lint prose types imports migrations openapi console-check stack ## Everything else that the gate asks for.
 
 lint: $(VENV)/test.ok ## Check the code with ruff, and its layout.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+prose: $(VENV)/test.ok ## Check the English of pages, docstrings and comments.
+	@$(BIN)/python -m tests.prose
 
 types: $(VENV)/infra.ok ## Check the types with mypy.
 	@$(BIN)/mypy
