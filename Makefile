@@ -221,6 +221,7 @@ $(VENV)/run.ok: functions/requirements.txt local/requirements.txt local/model.tx
 $(VENV)/test.ok: $(VENV)/run.ok tests/requirements.txt
 	@echo "Installing the test tools ..."
 	@$(INSTALL) -r tests/requirements.txt
+	@$(BIN)/python -m tests.prose.hook
 	@touch $@
 
 # The lock file of graphs has what goes to Lambda, too.
