@@ -1,4 +1,4 @@
-"""Rules of the code that no type checker knows, each with a line that breaks it."""
+"""Tests rules of the code that no type checker knows, each with a line that breaks it."""
 
 import ast
 import importlib
@@ -37,7 +37,7 @@ def tree(path: str) -> ast.Module:
 
 
 def calls(node: ast.AST, pattern: str) -> bool:
-    """Whether it is a call of something whose dotted name, with its first argument, matches."""
+    """Return whether the node is a call whose dotted name and first argument match."""
     if not isinstance(node, ast.Call):
         return False
     first = ast.unparse(node.args[0]) if node.args else ""
@@ -85,7 +85,7 @@ def logs_a_trace(node: ast.AST) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """`breaks` may be true of a node of `allowed` only; `lines` are broken ones."""
+    """Only nodes of the files in `allowed` may break the rule; each of `lines` breaks it."""
 
     breaks: Callable[[ast.AST], bool]
     packages: tuple[str, ...]
@@ -127,7 +127,7 @@ RULES = [
     Rule(
         reads_the_environment,
         LAMBDA,
-        # These read nothing: they tell pydantic and LangGraph something, which listen to nothing else.
+        # settings.py reads the environment. The others only set variables, for pydantic and LangGraph.
         frozenset({"shared/settings.py", "functions/start.py", "functions/graphs/__init__.py"}),
         ("os.environ['A']", "os.getenv('A')", "from os import environ", "from os import getenv as read"),
     ),
@@ -154,7 +154,7 @@ def test_a_rule_sees_what_breaks_it(rule: Rule, line: str) -> None:
 
 
 def statements(value: object) -> Iterator[Statement]:
-    """The compiled statements in a module's names, those in collections included."""
+    """Yield the compiled statements of a module, also those in collections."""
     match value:
         case Statement():
             yield value
@@ -165,7 +165,7 @@ def statements(value: object) -> Iterator[Statement]:
 
 
 def test_the_compiled_statements_agree() -> None:
-    """However a statement was built: this is what goes to the database."""
+    """Read the compiled text, because it is the text that the database gets."""
     writers: dict[str, set[str]] = {"insert": set(), "change": set()}
     compiled = 0
     for path in paths("shared/db"):
@@ -200,7 +200,7 @@ def test_no_module_is_a_drawer_for_anything() -> None:
 
 
 def test_the_names_need_nothing_but_the_standard_library() -> None:
-    """The stack that deploys Pantheon reads this file, and has nothing else of it installed."""
+    """The stack reads this file, and has no other package of Pantheon installed."""
     imported: set[str] = set()
     for node in ast.walk(tree("shared/names.py")):
         if isinstance(node, ast.Import):
@@ -211,7 +211,7 @@ def test_the_names_need_nothing_but_the_standard_library() -> None:
 
 
 class TestEnvironment:
-    # What the contract tells people to set, for the local run.
+    # Variables that the contract documents for the local run.
     CONTRACT = (
         "PANTHEON_PORT",
         "PANTHEON_DATABASE_URL",

@@ -1,4 +1,4 @@
-"""Each threat on the page about security names a test, and the test is there."""
+"""Tests that each threat in docs/security.md names a test that exists."""
 
 import re
 from pathlib import Path
