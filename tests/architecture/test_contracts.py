@@ -110,11 +110,11 @@ def plant(copy: Path, request: pytest.FixtureRequest) -> Iterator[Plant]:
         path.write_text(before)
 
 
-def test_every_contract_is_kept() -> None:
+def test_tree_keeps_every_contract() -> None:
     assert lint(ROOT) == dict.fromkeys(NAMES, "KEPT")
 
 
-def test_a_copy_is_as_good(copy: Path) -> None:
+def test_copy_of_the_tree_keeps_every_contract(copy: Path) -> None:
     assert lint(copy) == dict.fromkeys(NAMES, "KEPT")
 
 
@@ -124,6 +124,6 @@ def test_every_contract_has_a_plant_that_breaks_it() -> None:
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=str, indirect=True)
-def test_an_import_against_the_rules_is_noticed(copy: Path, plant: Plant) -> None:
+def test_contract_is_broken_when_a_file_has_its_plant(copy: Path, plant: Plant) -> None:
     (verdict,) = [verdict for name, verdict in lint(copy).items() if name.startswith(plant.contract)]
     assert verdict == "BROKEN"

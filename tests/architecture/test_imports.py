@@ -139,17 +139,17 @@ def test_every_handler_is_probed() -> None:
 
 
 @pytest.mark.parametrize(("handler", "name"), [(h, name) for h in HANDLERS for name in ABSENT[h]])
-def test_a_handler_starts_without_what_it_does_not_need(handler: str, name: str) -> None:
+def test_handler_does_not_load_a_module_that_it_does_not_need(handler: str, name: str) -> None:
     assert name not in handlers()[handler]["modules"]
 
 
 @pytest.mark.parametrize(("handler", "name"), [(h, name) for h in HANDLERS for name in PRESENT[h]])
-def test_a_handler_has_what_every_invocation_needs(handler: str, name: str) -> None:
+def test_handler_loads_the_modules_that_every_invocation_needs(handler: str, name: str) -> None:
     assert name in handlers()[handler]["modules"]
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_handlers_modules_are_not_gone_through_for_garbage_then_or_later(handler: str) -> None:
+def test_handler_keeps_its_modules_from_the_garbage_collector(handler: str) -> None:
     report = handlers()[handler]
     # The collector may run before and after the imports, when it has few objects to visit.
     assert report["collections"] < 30
@@ -158,13 +158,13 @@ def test_a_handlers_modules_are_not_gone_through_for_garbage_then_or_later(handl
 
 
 @pytest.mark.parametrize("handler", [name for name in HANDLERS if name != "functions.migrate.handler"])
-def test_a_handler_does_not_look_through_what_is_installed(handler: str) -> None:
+def test_handler_does_not_search_installed_packages_for_plugins(handler: str) -> None:
     """Pydantic would search for plugins. Alembic and SQLAlchemy have plugins, so migrate is left out."""
     assert handlers()[handler]["searches"] == 0
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_importing_a_module_works_anywhere_and_touches_nothing(module: str) -> None:
+def test_import_of_a_module_reads_no_setting_and_opens_no_connection(module: str) -> None:
     report = everything()[module]
     assert report["error"] is None
     assert [name for name in report["reads"] if name == "*" or name.startswith(("PANTHEON_", "AWS_ENDPOINT"))] == []
@@ -188,7 +188,7 @@ PLANTED = {
 }
 
 
-def test_the_probe_sees_what_it_looks_for(tmp_path: Path) -> None:
+def test_probe_reports_each_planted_effect(tmp_path: Path) -> None:
     for name, source in PLANTED.items():
         (tmp_path / f"{name}.py").write_text(source)
     reports = probe(*PLANTED, env={"PYTHONPATH": str(tmp_path)})

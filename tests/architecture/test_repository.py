@@ -91,7 +91,7 @@ def test_a_lock_file_holds_no_address(lock: str) -> None:
     assert not re.search(r"^\s*(-i|-f|-e|--index|--extra-index|--find-links|--trusted-host)", text, re.MULTILINE)
 
 
-def test_every_lock_file_is_among_those_that_are_checked() -> None:
+def test_every_lock_file_is_checked() -> None:
     packages = ("bench", "functions", "infra_cdk", "local", "migrations", "shared", "tests")
     found = [path for package in packages for path in (ROOT / package).rglob("*.txt") if "--hash=" in path.read_text()]
     assert {str(path.relative_to(ROOT)) for path in found} == set(LOCKS)
@@ -137,7 +137,7 @@ def test_every_dependency_is_locked_where_it_is_needed() -> None:
     assert asked_for(groups["browser"]) <= locked(BROWSER).keys()
 
 
-def test_what_goes_to_lambda_is_what_the_functions_need_and_nothing_else() -> None:
+def test_lock_file_of_lambda_has_only_packages_that_functions_need() -> None:
     assert locked(FUNCTIONS).keys() - needed(PROJECT["project"]["dependencies"]) == set()
     groups: dict[str, list[str]] = PROJECT["dependency-groups"]
     assert asked_for(groups["local"] + groups["tests"] + groups["infra"]) & locked(FUNCTIONS).keys() == set()
@@ -152,7 +152,7 @@ def test_one_package_has_one_version(together: tuple[str, ...]) -> None:
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
 
 
-def test_the_committed_contract_is_what_the_functions_say() -> None:
+def test_committed_openapi_document_matches_the_functions() -> None:
     """Build the document in a process of its own, because the handlers use its event loop."""
     program = "import json, sys; from local.openapi import document; json.dump(document(), sys.stdout)"
     made = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

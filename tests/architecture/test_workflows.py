@@ -92,7 +92,7 @@ def test_stage_is_deployed_by_one_run_at_a_time_and_never_cut_off() -> None:
     assert job["environment"] == "${{ inputs.stage }}"
 
 
-def test_stage_is_shown_then_deployed_then_tried() -> None:
+def test_workflow_shows_deploys_and_tests_a_stage_in_order() -> None:
     (job,) = jobs(ROOT / ".github/workflows" / DEPLOYS).values()
     run = "\n".join(step.get("run", "") for step in job["steps"])
     assert re.findall(r"\bmake ([a-z-]+)", run) == ["diff", "deploy", "smoke"]
