@@ -1,18 +1,18 @@
 # `make run` starts everything, `make test` runs the tests. Each sets itself up; `make help` lists the rest.
 PYTHON ?= python3
-# What compiles for Lambda. Without it, Lambda does so at every start; only `make deploy` insists.
+# Compiles for Lambda. Without it, Lambda compiles at every start. `make deploy` requires it.
 PYTHON313 ?= python3.13
 STAGE ?= dev
 BUILD ?= build/lambda
-# What the CDK asks a person about before it deploys. A workflow has nobody to ask: never.
+# Changes that the CDK asks a person to approve. A workflow sets `never`, because no person answers.
 APPROVAL ?= broadening
-# The CDK's program for deployments is the one thing here that comes from npm.
+# The CDK's program for deployments comes from npm.
 CDK ?= build/cdk/node_modules/.bin/cdk
 RDS_CERTIFICATES ?= https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
-# Hashes are checked and nothing is resolved: the lock files are the whole truth.
+# pip checks hashes and resolves nothing, so that only locked packages are installed.
 INSTALL := $(PIP) install --require-hashes --no-deps
 # LangGraph is an extra, with an environment of its own.
 GRAPHS := $(VENV)-graphs/bin
@@ -20,7 +20,7 @@ GRAPHS_PIP := $(GRAPHS)/python -m pip --quiet --disable-pip-version-check --no-i
 GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py) tests/e2e/graphs
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage bench-local bench-peers lock clean graphs graphs-setup
+.PHONY: help run setup test unit check lint prose types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage bench-local bench-peers lock clean graphs graphs-setup
 .PHONY: diff compare github tag confirm console console-check screenshots
 .PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle stages synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
@@ -37,11 +37,14 @@ test: $(VENV)/browser.ok build/clients/openai/ok build/clients/mcp/ok ## Run the
 unit: $(VENV)/test.ok ## Run the unit tests only: no database, no network, about a minute.
 	@$(BIN)/python -m pytest -q tests/unit
 
-check: lint types imports migrations openapi console-check stack ## Everything else that the gate asks for.
+check: lint prose types imports migrations openapi console-check stack ## Run every other check of the gate.
 
-lint: $(VENV)/test.ok ## Check the code with ruff, and its layout.
+lint: $(VENV)/test.ok ## Check the code and its format with ruff.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+prose: $(VENV)/test.ok ## Check the English of pages, docstrings and comments.
+	@$(BIN)/python -m tests.prose
 
 types: $(VENV)/infra.ok ## Check the types with mypy.
 	@$(BIN)/mypy
@@ -49,10 +52,10 @@ types: $(VENV)/infra.ok ## Check the types with mypy.
 imports: $(VENV)/infra.ok ## Check which package imports which.
 	@$(BIN)/lint-imports
 
-migrations: $(VENV)/test.ok ## Check for drift between tables and migrations, up and down, and for what would block a release that serves.
+migrations: $(VENV)/test.ok ## Check that migrations match the tables, run up and down, and block no serving release.
 	@$(BIN)/python -m pytest -q tests/integration/test_migrations.py tests/integration/test_migration_lint.py
 
-openapi: $(VENV)/test.ok ## Check that the OpenAPI document is what the functions say.
+openapi: $(VENV)/test.ok ## Check that the OpenAPI document matches the functions.
 	@$(BIN)/python -m local.openapi --check
 
 openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves.
@@ -64,31 +67,31 @@ console: $(VENV)/infra.ok ## Build the console's pages from functions/api/consol
 console-check: $(VENV)/infra.ok ## Check that the pages of the console are built from their sources.
 	@$(BIN)/python -m infra_cdk.console --check
 
-bundle: $(VENV)/infra.ok ## Lay out what goes to Lambda, for arm64, in build/lambda.
+bundle: $(VENV)/infra.ok ## Write the bundle for Lambda (arm64) to build/lambda.
 	@$(BIN)/python -m infra_cdk.bundle --out $(BUILD) --python "$(PYTHON313)" --stages "$(STAGE)" $(BUNDLE)
 
 synth: bundle ## Write the templates of STAGE, checked by cdk-nag, to cdk.out/. Needs no account.
 	@$(BIN)/python -m infra_cdk.app $(STAGE) --build $(BUILD)
 	@echo "  cdk.out: $$(ls cdk.out/*.template.json | xargs -n 1 basename | tr '\n' ' ')"
 
-stages: $(VENV)/infra.ok ## Print the stages, yours of stages.toml too, with all their values: NAME=... for one.
+stages: $(VENV)/infra.ok ## Print all stages and their values, with those of stages.toml. NAME=... prints one.
 	@$(BIN)/python -m infra_cdk.stages_file $(NAME)
 
-sbom: bundle ## Write functions/sbom.cdx.json and NOTICE: what goes to Lambda, and its licences.
+sbom: bundle ## Write functions/sbom.cdx.json and NOTICE: the packages of the bundle and their licences.
 	@$(BIN)/python -m infra_cdk.sbom $(BUILD)
 
-stack: $(VENV)/infra.ok $(VENV)-checkov/ok ## Bundle and synthesise every stage; cdk-nag, cfn-lint, checkov; SBOM and NOTICE.
+stack: $(VENV)/infra.ok $(VENV)-checkov/ok ## Bundle and synthesise every stage. Check it with cdk-nag, cfn-lint and checkov, and the SBOM and NOTICE.
 	@rm -rf cdk.out
 	@$(MAKE) --no-print-directory synth STAGE="dev staging prod" BUNDLE=--verify
 	@$(BIN)/python -m infra_cdk.sbom $(BUILD) --check
 	@$(BIN)/cfn-lint cdk.out/*.template.json
 	@$(VENV)-checkov/bin/checkov --config-file .checkov.yaml --file cdk.out/*.template.json
 
-rie: build/rie-tools/ok ## Run what is bundled under Lambda's emulator. Takes a Python 3.13: PYTHON313=...
+rie: build/rie-tools/ok ## Run the bundle under Lambda's emulator. Needs Python 3.13: PYTHON313=...
 	@$(BIN)/python -m infra_cdk.bundle --out build/rie --machine $$(uname -m) --python "$(PYTHON313)"
 	@PYTHON313="$(PYTHON313)" $(BIN)/python -m pytest -q tests/rie/packaged.py
 
-cold-start: rie ## Measure each function's start beside a handler that only imports its libraries.
+cold-start: rie ## Measure each function's start, and that of a handler that only imports its libraries.
 	@PYTHON313="$(PYTHON313)" $(BIN)/python -m bench.cold_start
 
 deploy: build/cdk/ok build/rds-ca.pem ## Deploy STAGE to the account of your AWS credentials.
@@ -101,7 +104,7 @@ diff: build/cdk/ok build/rds-ca.pem ## Show what `make deploy` would change in S
 	@$(MAKE) --no-print-directory synth BUNDLE="--deploy --authorities build/rds-ca.pem"
 	@$(CDK) diff pantheon-$(STAGE) --app cdk.out
 
-compare: $(VENV)/infra.ok ## Show what the templates of all stages have that those of the commit BASE have not. Needs no account.
+compare: $(VENV)/infra.ok ## Show how the templates of all stages differ from those of the commit BASE. Needs no account.
 	@$(BIN)/python -m infra_cdk.compare "$(BASE)"
 
 github: build/cdk/ok synth ## Let the workflows of REPOSITORY=owner/name deploy STAGE, once. PROVIDER=--existing-provider: docs/deploy.md.
@@ -111,10 +114,10 @@ github: build/cdk/ok synth ## Let the workflows of REPOSITORY=owner/name deploy 
 tag: $(VENV)/test.ok ## Check that TAG names the version of this checkout, and that its changes have a date.
 	@$(BIN)/python -m local.version "$(TAG)"
 
-confirm: $(VENV)/infra.ok ## Confirm on a real account what no stand-in can: STAGE, URL=... TOKEN=...; writes build/confirm-STAGE.md.
+confirm: $(VENV)/infra.ok ## Check a deployed STAGE on its real account: URL=... TOKEN=...; writes build/confirm-STAGE.md.
 	@$(BIN)/python -m infra_cdk.confirm $(STAGE) --url "$(URL)" --token "$(TOKEN)"
 
-destroy: build/cdk/ok synth ## Take STAGE away. docs/deploy.md lists what stays. Of a stage that is not protected, no data stays.
+destroy: build/cdk/ok synth ## Delete STAGE: docs/deploy.md lists the remaining resources. Without protection, no data remains.
 	@$(CDK) destroy pantheon-$(STAGE) --app cdk.out
 
 bootstrap: build/cdk/ok ## Prepare the account and Region of your AWS credentials for the CDK, once.
@@ -129,28 +132,28 @@ rds-authorities: build/rds-ca.pem $(VENV)/infra.ok ## Record RDS's certificates 
 cdk: build/cdk/ok ## Install the CDK's program from its lock file, and print its version. Needs npm.
 	@$(CDK) --version
 
-smoke: $(VENV)/test.ok ## Try a deployment from the outside: URL=... TOKEN=... TENANT=... and COMMIT=..., which it must have.
-	@test -n "$(URL)" -a -n "$(TOKEN)" -a -n "$(TENANT)" || { echo "Say where, who and whose: make smoke URL=https://... TOKEN=... TENANT=..."; exit 2; }
+smoke: $(VENV)/test.ok ## Test a deployment over HTTP: URL=... TOKEN=... TENANT=..., and the COMMIT=... that it must run.
+	@test -n "$(URL)" -a -n "$(TOKEN)" -a -n "$(TENANT)" || { echo "URL, TOKEN or TENANT is missing: make smoke URL=https://... TOKEN=... TENANT=..."; exit 2; }
 	@PANTHEON_SMOKE_URL="$(URL)" PANTHEON_SMOKE_TOKEN="$(TOKEN)" PANTHEON_SMOKE_TENANT="$(TENANT)" PANTHEON_SMOKE_COMMIT="$(COMMIT)" $(BIN)/python -m pytest -q tests/smoke/deployed.py
 
 graphs: $(VENV)-graphs/test.ok ## Run the tests of graphs, in an environment with LangGraph.
 	@$(GRAPHS)/python -m pytest -q $(GRAPHS_TESTS)
 
-graphs-setup: $(VENV)-graphs/run.ok ## Install LangGraph, by which `make run` runs graphs: docs/graphs.md.
+graphs-setup: $(VENV)-graphs/run.ok ## Install LangGraph, so that `make run` runs graphs: docs/graphs.md.
 
-faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.
+faults: $(VENV)/test.ok ## Kill, stop, disconnect and race the real handlers: the full matrix; writes docs/reliability.md.
 	@$(BIN)/python -m tests.faults --write
 
-mutants: $(VENV)/test.ok ## Break the protocol's core in every small way and see whether a test notices; writes docs/reliability.md. Goes on where it stopped.
+mutants: $(VENV)/test.ok ## Mutate the protocol's core and check that a test fails; writes docs/reliability.md. Continues after a stop.
 	@$(BIN)/python -m tests.mutation --write $(if $(ONLY),--only $(ONLY))
 
-soak: $(VENV)/fuzz.ok ## Try by the thousand what nobody would think of: machines, fuzzing, load; writes docs/reliability.md. Takes hours.
+soak: $(VENV)/fuzz.ok ## Run state machines, fuzzing and load; writes docs/reliability.md. Takes hours.
 	@$(BIN)/python -m tests.soak --write
 
-drill: $(VENV)/test.ok ## Let this release and the one before finish each other's turns, and run its suite on this schema: PREVIOUS=<ref>
+drill: $(VENV)/test.ok ## Let this release and PREVIOUS=<ref> finish each other's turns, and run the suite of PREVIOUS on this schema.
 	@$(BIN)/python -m tests.drill --previous "$(PREVIOUS)" $(DRILL)
 
-bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a hand-written floor; writes docs/performance.md.
+bench: $(VENV)/run.ok ## Measure the time of a turn without its models, and of a hand-written minimum; writes docs/performance.md.
 	@$(BIN)/python -m bench.turn
 	@$(BIN)/python -m bench.first_delta
 	@$(BIN)/python -m bench.growth
@@ -163,7 +166,7 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 	@$(BIN)/python -m bench.wire
 
 PEERS := $(patsubst bench/peers/%.txt,build/peers/%/ok,$(wildcard bench/peers/*.txt))
-bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run.ok ## Measure the same turn by what people would use instead; writes docs/performance.md.
+bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run.ok ## Measure the same turn with LangGraph, the OpenAI Agents SDK and LiteLLM; writes docs/performance.md.
 	@$(BIN)/python -m bench.peers
 	@$(BIN)/python -m bench.peers.gateways
 	@$(GRAPHS)/python -m bench.peers.graphs
@@ -172,17 +175,17 @@ CLIENTS := build/clients/openai/ok build/clients/langchain/ok build/clients/lite
 setup: $(VENV)/browser.ok $(VENV)-checkov/ok $(VENV)-graphs/test.ok build/clients/mcp/ok $(CLIENTS) ## Install all that the gate needs.
 	@echo "All that the gate needs is installed."
 
-clients: $(VENV)/infra.ok $(CLIENTS) ## Try /v1 with what speaks OpenAI's API: SDKs, LangChain, the AI SDK, the LiteLLM proxy.
+clients: $(VENV)/infra.ok $(CLIENTS) ## Test /v1 with OpenAI's SDKs, LangChain, the AI SDK and the LiteLLM proxy.
 	@$(BIN)/python -m pytest -q tests/e2e/test_openai_python.py tests/e2e/other_clients.py
 
-clients-openwebui: $(VENV)/test.ok build/clients/openwebui/ok ## Try /v1 with Open WebUI itself. Installs 1 GB; takes a minute.
+clients-openwebui: $(VENV)/test.ok build/clients/openwebui/ok ## Test /v1 with Open WebUI. Installs 1 GB and takes a minute.
 	@$(BIN)/python -m pytest -q tests/e2e/open_webui.py
 
-bench-retention: $(VENV)/run.ok ## Score what summaries keep, by scripted summarisers or by the model of PANTHEON_LLM_BASE_URL.
+bench-retention: $(VENV)/run.ok ## Score the facts that summaries keep, by scripts or by the model of PANTHEON_LLM_BASE_URL.
 	@$(BIN)/python -m bench.retention
-bench-council: $(VENV)/run.ok ## Score a single agent, a roundtable and a council on questions with known answers: scripted, or by any endpoint.
+bench-council: $(VENV)/run.ok ## Score an agent, a roundtable and a council on questions with known answers, by scripts or an endpoint.
 	@$(BIN)/python -m bench.council $(COUNCIL)
-bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million rows; takes ten minutes and 6 GB.
+bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million rows. Takes ten minutes and 6 GB.
 	@$(BIN)/python -m bench.usage
 
 bench-local: $(VENV)/run.ok ## Measure the memory and the start of `make run`; writes docs/performance.md.
@@ -191,17 +194,17 @@ bench-local: $(VENV)/run.ok ## Measure the memory and the start of `make run`; w
 dashboards: $(VENV)/drawing.ok ## Draw the dashboards from a week of the real handlers; writes docs/dashboards.
 	@$(BIN)/python -m pytest -q tests/integration/draw_dashboards.py
 
-screenshots: $(VENV)/browser.ok $(VENV)/drawing.ok ## Draw the console from a council that answers in Chromium; writes docs/console.
+screenshots: $(VENV)/browser.ok $(VENV)/drawing.ok ## Draw the console in Chromium while a council answers; writes docs/console.
 	@$(BIN)/python -m pytest -q tests/e2e/console/draw_console.py
 
-cost-model: $(VENV)/run.ok ## Measure what a turn leaves behind, and work out what a month costs; writes docs/deploy.md.
+cost-model: $(VENV)/run.ok ## Measure the billed resources of a turn, and compute the cost of a month; writes docs/deploy.md.
 	@$(BIN)/python -m bench.footprint
 	@$(BIN)/python -m bench.cost_page
 
 lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files.
 	@$(BIN)/python -m local.lock
 
-clean: ## Remove what set-up made; the data directory stays.
+clean: ## Remove the environments and builds. The data folder stays.
 	rm -rf $(VENV) $(VENV)-checkov $(VENV)-graphs build cdk.out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
@@ -210,7 +213,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run.ok: functions/requirements.txt local/requirements.txt local/model.txt pyproject.toml | $(VENV)/bin/python
-	@echo "Installing what goes to Lambda (1/3) ..."
+	@echo "Installing the packages for Lambda (1/3) ..."
 	@$(INSTALL) -r functions/requirements.txt
 	@echo "Installing the local stack: PostgreSQL, llama.cpp, the gateway (2/3) ..."
 	@$(INSTALL) -r local/requirements.txt
@@ -222,11 +225,12 @@ $(VENV)/run.ok: functions/requirements.txt local/requirements.txt local/model.tx
 $(VENV)/test.ok: $(VENV)/run.ok tests/requirements.txt
 	@echo "Installing the test tools ..."
 	@$(INSTALL) -r tests/requirements.txt
+	@$(BIN)/python -m tests.prose.hook
 	@touch $@
 
-# The lock file of graphs has what goes to Lambda, too.
+# The lock file of graphs includes the packages for Lambda.
 $(VENV)-graphs/run.ok: functions/graphs/requirements.txt local/requirements.txt pyproject.toml
-	@echo "Installing LangGraph, and what runs graphs on this machine ..."
+	@echo "Installing LangGraph and the local stack ..."
 	@$(PYTHON) -m venv $(VENV)-graphs
 	@$(GRAPHS_PIP) --require-hashes -r functions/graphs/requirements.txt
 	@$(GRAPHS_PIP) --require-hashes -r local/requirements.txt
@@ -234,7 +238,7 @@ $(VENV)-graphs/run.ok: functions/graphs/requirements.txt local/requirements.txt 
 	@touch $@
 
 $(VENV)-graphs/test.ok: $(VENV)-graphs/run.ok tests/requirements.txt
-	@echo "Installing the test tools beside LangGraph ..."
+	@echo "Installing the test tools next to LangGraph ..."
 	@$(GRAPHS_PIP) --require-hashes -r tests/requirements.txt
 	@touch $@
 
@@ -243,21 +247,21 @@ $(VENV)/fuzz.ok: tests/fuzz.txt $(VENV)/test.ok
 	@$(INSTALL) -r tests/fuzz.txt
 	@touch $@
 
-# The CDK is half a gigabyte, most of which is never imported.
+# The CDK has 500 MB. pip does not compile it, because most modules are never imported.
 $(VENV)/infra.ok: $(VENV)/test.ok infra_cdk/requirements.txt
-	@echo "Installing the CDK and what checks its templates ..."
+	@echo "Installing the CDK and the checks of its templates ..."
 	@$(INSTALL) --no-compile -r infra_cdk/requirements.txt
 	@touch $@
 
 # The tests of the console drive the machine's Chromium.
 $(VENV)/browser.ok: $(VENV)/infra.ok tests/browser.txt functions/api/console/package-lock.json
-	@echo "Installing what drives a browser ..."
+	@echo "Installing Playwright ..."
 	@$(INSTALL) -r tests/browser.txt
 	@$(BIN)/python -m infra_cdk.console --install
 	@touch $@
 
 $(VENV)/drawing.ok: $(VENV)/infra.ok tests/drawing.txt
-	@echo "Installing what draws ..."
+	@echo "Installing matplotlib ..."
 	@$(INSTALL) -r tests/drawing.txt
 	@touch $@
 
@@ -279,7 +283,7 @@ build/clients/%/ok: tests/clients/%.txt | $(VENV)/bin/python
 	@build/clients/$*/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes --no-deps -r $<
 	@touch $@
 
-# Node.js and npm are those of the CDK's wheel.
+# Runs the npm of the Node.js wheel that the CDK needs.
 build/clients/node/ok: tests/clients/node/package.json tests/clients/node/package-lock.json tests/clients/node/.npmrc $(VENV)/infra.ok
 	@echo "Installing the clients for JavaScript ..."
 	@rm -rf build/clients/node

@@ -1,9 +1,9 @@
-"""Imports modules, each in a process of its own, and prints what importing did: a line of JSON for each.
+"""Imports modules, each in a process of its own, and prints the effects of each import as a line of JSON.
 
     python import_probe.py PRELOADED,... MODULE ...
 
-What is preloaded is imported once, before the processes part; that is for third parties, whose imports take long.
-Standard library only, so that a module is found as its own imports made it.
+It imports the preloaded modules once, before the processes fork, because imports of third parties take long.
+It uses only the standard library, so that each module loads its own dependencies.
 """
 
 import gc
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# What reaches beyond this process, by the names of Python's audit events.
+# Python's audit events for actions outside this process.
 _OUTWARD = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "subprocess.Popen")
 _reads: set[str] = set()
 _events: set[str] = set()
@@ -28,7 +28,7 @@ _distributions = importlib.metadata.distributions
 
 
 class _Watched(type(os.environ)):  # type: ignore[misc]
-    """The environment, remembering what was read. All of a mapping's reading methods end in these two."""
+    """An environment that records each read. Every reading method of a mapping calls one of these two."""
 
     def __getitem__(self, name: str) -> str:
         _reads.add(name)
@@ -56,7 +56,7 @@ def _collecting(phase: str, _: object) -> None:
 
 
 def _families() -> list[str]:
-    """The kinds of sockets that this process holds, those that C code made included."""
+    """Return the kinds of open sockets, also of those that C code made."""
     found = []
     for entry in Path("/proc/self/fd").iterdir():
         try:
@@ -73,7 +73,7 @@ def _report(name: str) -> dict[str, Any]:
     importlib.metadata.distributions = _searching
     try:
         importlib.import_module(name)
-    except Exception as raised:  # noqa: BLE001 - whatever it is, it is the finding
+    except Exception as raised:  # noqa: BLE001 - any error is a finding
         error = f"{type(raised).__name__}: {raised}"
     return {
         "module": name,

@@ -1,6 +1,6 @@
-"""Who may import whom: import-linter's contracts hold, and each of them would notice.
+"""Tests that the tree keeps import-linter's contracts, and that each contract notices a forbidden import.
 
-Every plant below is one line in a copy of the tree that must break the contract it names.
+Each plant is one line in a copy of the tree. It must break the contract that it names.
 """
 
 import os
@@ -78,7 +78,7 @@ PLANTS = [
 
 
 def lint(directory: Path) -> dict[str, str]:
-    """KEPT or BROKEN, by contract, of the tree in `directory`."""
+    """Return KEPT or BROKEN for each contract in the tree of `directory`."""
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--config", "pyproject.toml"]
     environment = {**os.environ, "COLUMNS": "500", "NO_COLOR": "1"}
     linted = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
@@ -98,7 +98,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def plant(copy: Path, request: pytest.FixtureRequest) -> Iterator[Plant]:
-    """The copy with the plant in it, and as it was afterwards."""
+    """Add the plant to the copy, and remove it after the test."""
     planted: Plant = request.param
     path = copy / planted.path
     before = path.read_text() if path.exists() else None
@@ -110,11 +110,11 @@ def plant(copy: Path, request: pytest.FixtureRequest) -> Iterator[Plant]:
         path.write_text(before)
 
 
-def test_every_contract_is_kept() -> None:
+def test_tree_keeps_every_contract() -> None:
     assert lint(ROOT) == dict.fromkeys(NAMES, "KEPT")
 
 
-def test_a_copy_is_as_good(copy: Path) -> None:
+def test_copy_of_the_tree_keeps_every_contract(copy: Path) -> None:
     assert lint(copy) == dict.fromkeys(NAMES, "KEPT")
 
 
@@ -124,6 +124,6 @@ def test_every_contract_has_a_plant_that_breaks_it() -> None:
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=str, indirect=True)
-def test_an_import_against_the_rules_is_noticed(copy: Path, plant: Plant) -> None:
+def test_contract_is_broken_when_a_file_has_its_plant(copy: Path, plant: Plant) -> None:
     (verdict,) = [verdict for name, verdict in lint(copy).items() if name.startswith(plant.contract)]
     assert verdict == "BROKEN"

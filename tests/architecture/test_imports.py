@@ -1,5 +1,7 @@
-"""What importing does: nothing but import. A handler is imported into a snapshot, long before anything is known of
-where it will run, and each is to start without what it does not need."""
+"""Tests that an import reads no variable, opens no connection and loads no module that a handler does not need.
+
+Lambda imports a handler into a snapshot before it knows the environment of the invocation.
+"""
 
 import json
 import subprocess
@@ -14,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROBE = Path(__file__).with_name("import_probe.py")
-# All warnings are errors but one: from Python 3.12 on, Mangum is told that there was no event loop yet.
+# One warning is no error: from Python 3.12 on, Mangum causes it when there is no event loop yet.
 WARNINGS = ("-Werror", "-Wignore:There is no current event loop:DeprecationWarning")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -38,7 +40,7 @@ MODULES = sorted(
     # It imports LangGraph, which has an environment of its own. The suites of graphs import it there.
     if "graphs" not in path.parts
 )
-# Imported before a module of ours is watched: what they do is theirs. boto3 tries out whether there is IPv6.
+# Imported before the probe watches our modules. boto3, for example, opens a socket to test for IPv6.
 THIRD_PARTIES = (
     "alembic.command",
     "aws_lambda_powertools.utilities.batch",
@@ -52,9 +54,9 @@ THIRD_PARTIES = (
     "uuid6",
 )
 
-# The heavy half of botocore; its bare package comes with Powertools and weighs nothing.
+# The slow half of botocore. Powertools imports the bare package, which is fast.
 BOTO = ("boto3", "botocore.session", "botocore.client", "botocore.loaders")
-# Powertools imports the package of its tracer, which is lazy; this is what the tracer would load.
+# Powertools imports its tracer, which loads this package when it is first used.
 TRACER = ("aws_xray_sdk",)
 NEVER = (*BOTO, *TRACER, "alembic", "sqlalchemy.orm", "uvicorn", "local", "migrations", "jwt", "pytest")
 WEB = ("fastapi", "starlette", "mangum")
@@ -83,7 +85,7 @@ ABSENT = {
     ),
     "functions.jwks.handler": (*WEB, *TRACER, "sqlalchemy", "psycopg", "shared.db", "shared.turns", "local", "pytest"),
     "functions.reconciler.handler": (*NEVER, *WEB, "httpx", "shared.turns", "shared.orchestration", "functions.http"),
-    # It migrates, and asks for the owner's secret; nobody waits for its start.
+    # It migrates and reads the owner's secret. No request waits for its start.
     "functions.migrate.handler": (*WEB, *TRACER, "uvicorn", "local", "pytest", "functions.api", "shared.turns"),
     "functions.sweeper.handler": (
         *NEVER,
@@ -98,7 +100,7 @@ ABSENT = {
     "functions.turns.handler": (*NEVER, "sqlalchemy", "functions.api", "functions.worker", "functions.sweeper"),
     "functions.worker.handler": (*NEVER, *WEB, "sqlalchemy", "functions.api", "functions.turns", "functions.http"),
 }
-# What is there, so that the absence of the rest says something.
+# Modules that each handler must load, so that an empty report fails.
 PRESENT = {
     "functions.admin.handler": (*WEB, "psycopg", "shared.db.api.budgets"),
     "functions.api.handler": (*WEB, "psycopg", "shared.db.turns"),
@@ -113,7 +115,7 @@ PRESENT = {
 
 
 def probe(*modules: str, preload: tuple[str, ...] = (), env: Mapping[str, str] = NOTHING) -> dict[str, dict[str, Any]]:
-    """What importing each of `modules` did, in a process of its own with the environment `env`."""
+    """Import each of `modules` in a process of its own with the environment `env`, and return its effects."""
     command = [sys.executable, *WARNINGS, str(PROBE), ",".join(preload), *modules]
     output = subprocess.run(command, env=dict(env), cwd=ROOT, capture_output=True, text=True, check=True)
     assert output.stderr == ""
@@ -137,38 +139,38 @@ def test_every_handler_is_probed() -> None:
 
 
 @pytest.mark.parametrize(("handler", "name"), [(h, name) for h in HANDLERS for name in ABSENT[h]])
-def test_a_handler_starts_without_what_it_does_not_need(handler: str, name: str) -> None:
+def test_handler_does_not_load_a_module_that_it_does_not_need(handler: str, name: str) -> None:
     assert name not in handlers()[handler]["modules"]
 
 
 @pytest.mark.parametrize(("handler", "name"), [(h, name) for h in HANDLERS for name in PRESENT[h]])
-def test_a_handler_has_what_every_invocation_needs(handler: str, name: str) -> None:
+def test_handler_loads_the_modules_that_every_invocation_needs(handler: str, name: str) -> None:
     assert name in handlers()[handler]["modules"]
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_handlers_modules_are_not_gone_through_for_garbage_then_or_later(handler: str) -> None:
+def test_handler_keeps_its_modules_from_the_garbage_collector(handler: str) -> None:
     report = handlers()[handler]
-    # Before and after the imports it may run; there is next to nothing then that it looks at.
+    # The collector may run before and after the imports, when it has few objects to visit.
     assert report["collections"] < 30
     assert report["frozen"] > 50_000
     assert report["collects"] is True
 
 
 @pytest.mark.parametrize("handler", [name for name in HANDLERS if name != "functions.migrate.handler"])
-def test_a_handler_does_not_look_through_what_is_installed(handler: str) -> None:
-    """As pydantic would, for plugins. Alembic and SQLAlchemy have some."""
+def test_handler_does_not_search_installed_packages_for_plugins(handler: str) -> None:
+    """Pydantic would search for plugins. Alembic and SQLAlchemy have plugins, so migrate is left out."""
     assert handlers()[handler]["searches"] == 0
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_importing_a_module_works_anywhere_and_touches_nothing(module: str) -> None:
+def test_import_of_a_module_reads_no_setting_and_opens_no_connection(module: str) -> None:
     report = everything()[module]
     assert report["error"] is None
     assert [name for name in report["reads"] if name == "*" or name.startswith(("PANTHEON_", "AWS_ENDPOINT"))] == []
     assert report["events"] == []
     assert report["threads"] == 1
-    # Mangum makes an event loop, which holds a pair of sockets to wake itself. The bridge makes its own later.
+    # Mangum makes an event loop with a pair of sockets. The bridge makes its loop later.
     runs_mangum = module in ("functions.admin.handler", "functions.api.handler")
     assert report["sockets"] == ["AF_UNIX", "AF_UNIX"] * runs_mangum
 
@@ -186,7 +188,7 @@ PLANTED = {
 }
 
 
-def test_the_probe_sees_what_it_looks_for(tmp_path: Path) -> None:
+def test_probe_reports_each_planted_effect(tmp_path: Path) -> None:
     for name, source in PLANTED.items():
         (tmp_path / f"{name}.py").write_text(source)
     reports = probe(*PLANTED, env={"PYTHONPATH": str(tmp_path)})
@@ -194,7 +196,7 @@ def test_the_probe_sees_what_it_looks_for(tmp_path: Path) -> None:
     assert "PANTHEON_STAGE" in reports["reads_by_getenv"]["reads"]
     assert "PANTHEON_STAGE" in reports["looks_for_a_variable"]["reads"]
     assert "*" in reports["reads_everything"]["reads"]
-    # Its own variables, and no others.
+    # settings() reads its own variables.
     assert "PANTHEON_APP_DATABASE_URL" in reports["uses_settings"]["reads"]
     assert reports["connects"]["events"] == ["socket.connect"]
     assert reports["connects"]["sockets"] == ["AF_INET"]

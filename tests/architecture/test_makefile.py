@@ -1,4 +1,4 @@
-"""`make help` lists every target, and every target that it lists is there."""
+"""Tests that `make help` lists every target, and that each listed target exists."""
 
 import re
 import subprocess
@@ -20,7 +20,7 @@ def test_help_lists_every_phony_target() -> None:
 
 def test_every_target_of_the_list_has_a_rule() -> None:
     for target in listed():
-        # -n prints the commands; it fails where there is no rule.
+        # -n prints the commands, and fails if there is no rule.
         ran = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
         assert "No rule" not in ran.stderr, ran.stderr
         assert "Nothing to be done" not in ran.stdout, target

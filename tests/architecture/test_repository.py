@@ -1,4 +1,4 @@
-"""What is committed beside the code: lock files that need no trust, and a contract that is what the functions say."""
+"""Tests the lock files, which pin each package by hash, and the OpenAPI document, which matches the functions."""
 
 import json
 import re
@@ -19,7 +19,7 @@ FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt"
 MODEL = "local/model.txt"
 INFRA = "infra_cdk/requirements.txt"
 DRAWING, BROWSER = "tests/drawing.txt", "tests/browser.txt"
-# What is installed into one environment, and so has to agree.
+# Installed into one environment, so that their versions must agree.
 TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA, DRAWING, BROWSER)
 GRAPHS = "functions/graphs/requirements.txt"
 WITH_GRAPHS = (GRAPHS, LOCAL, TESTS)
@@ -35,14 +35,14 @@ _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)( ;[^\\]+)
 
 
 def entries(lock: str) -> list[str]:
-    """The lock file's requirements, each with all that belongs to it on one line."""
+    """Return the requirements of the lock file, each with its hashes on one line."""
     text = (ROOT / lock).read_text().replace("\\\n", " ")
     lines = (" ".join(line.split()) for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def locked(lock: str) -> dict[str, str]:
-    """Version by name."""
+    """Return the version of each package by name."""
     matches = (_LOCKED.fullmatch(entry) for entry in entries(lock))
     return {canonicalize_name(match["name"]): match["version"] for match in matches if match}
 
@@ -52,7 +52,7 @@ def asked_for(requirements: Iterable[str]) -> set[str]:
 
 
 def needed(requirements: Iterable[str]) -> set[str]:
-    """All that `requirements` bring along, on any platform."""
+    """Return `requirements` and all their dependencies, for any platform."""
     found: set[str] = set()
     waiting = [Requirement(text) for text in requirements]
     while waiting:
@@ -73,7 +73,7 @@ def dependencies(name: str) -> list[Requirement]:
 
 
 def wanted(requirement: Requirement, extras: set[str]) -> bool:
-    """Whether one of the extras asks for it, wherever it is to run."""
+    """Return whether one of the extras asks for it, on any platform."""
     marker = str(requirement.marker or "")
     return "extra ==" not in marker or any(f'extra == "{extra}"' in marker for extra in extras if extra)
 
@@ -91,7 +91,7 @@ def test_a_lock_file_holds_no_address(lock: str) -> None:
     assert not re.search(r"^\s*(-i|-f|-e|--index|--extra-index|--find-links|--trusted-host)", text, re.MULTILINE)
 
 
-def test_every_lock_file_is_among_those_that_are_checked() -> None:
+def test_every_lock_file_is_checked() -> None:
     packages = ("bench", "functions", "infra_cdk", "local", "migrations", "shared", "tests")
     found = [path for package in packages for path in (ROOT / package).rglob("*.txt") if "--hash=" in path.read_text()]
     assert {str(path.relative_to(ROOT)) for path in found} == set(LOCKS)
@@ -137,7 +137,7 @@ def test_every_dependency_is_locked_where_it_is_needed() -> None:
     assert asked_for(groups["browser"]) <= locked(BROWSER).keys()
 
 
-def test_what_goes_to_lambda_is_what_the_functions_need_and_nothing_else() -> None:
+def test_lock_file_of_lambda_has_only_packages_that_functions_need() -> None:
     assert locked(FUNCTIONS).keys() - needed(PROJECT["project"]["dependencies"]) == set()
     groups: dict[str, list[str]] = PROJECT["dependency-groups"]
     assert asked_for(groups["local"] + groups["tests"] + groups["infra"]) & locked(FUNCTIONS).keys() == set()
@@ -152,8 +152,8 @@ def test_one_package_has_one_version(together: tuple[str, ...]) -> None:
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
 
 
-def test_the_committed_contract_is_what_the_functions_say() -> None:
-    """In a process of its own: the document is made of the handlers, which take hold of the event loop."""
+def test_committed_openapi_document_matches_the_functions() -> None:
+    """Build the document in a process of its own, because the handlers use its event loop."""
     program = "import json, sys; from local.openapi import document; json.dump(document(), sys.stdout)"
     made = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     committed = (ROOT / "functions/api/openapi.json").read_text()

@@ -1,4 +1,4 @@
-"""Rules of the code that no type checker knows, each with a line that breaks it."""
+"""Tests rules of the code that no type checker knows, each with a line that breaks it."""
 
 import ast
 import importlib
@@ -37,7 +37,7 @@ def tree(path: str) -> ast.Module:
 
 
 def calls(node: ast.AST, pattern: str) -> bool:
-    """Whether it is a call of something whose dotted name, with its first argument, matches."""
+    """Return whether the node is a call whose dotted name and first argument match."""
     if not isinstance(node, ast.Call):
         return False
     first = ast.unparse(node.args[0]) if node.args else ""
@@ -85,7 +85,7 @@ def logs_a_trace(node: ast.AST) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """`breaks` may be true of a node of `allowed` only; `lines` are broken ones."""
+    """Only nodes of the files in `allowed` may break the rule; each of `lines` breaks it."""
 
     breaks: Callable[[ast.AST], bool]
     packages: tuple[str, ...]
@@ -127,7 +127,7 @@ RULES = [
     Rule(
         reads_the_environment,
         LAMBDA,
-        # These read nothing: they tell pydantic and LangGraph something, which listen to nothing else.
+        # settings.py reads the environment. The others only set variables, for pydantic and LangGraph.
         frozenset({"shared/settings.py", "functions/start.py", "functions/graphs/__init__.py"}),
         ("os.environ['A']", "os.getenv('A')", "from os import environ", "from os import getenv as read"),
     ),
@@ -137,7 +137,7 @@ BY_NAME = {rule.breaks.__name__: rule for rule in RULES}
 
 
 @pytest.mark.parametrize("rule", BY_NAME.values(), ids=BY_NAME)
-def test_nothing_else(rule: Rule) -> None:
+def test_only_allowed_files_break_a_rule(rule: Rule) -> None:
     broken = [
         f"{path}:{getattr(node, 'lineno', '?')}"
         for path in paths(*rule.packages)
@@ -149,12 +149,12 @@ def test_nothing_else(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize(("rule", "line"), [(rule, line) for rule in RULES for line in rule.lines])
-def test_a_rule_sees_what_breaks_it(rule: Rule, line: str) -> None:
+def test_rule_finds_each_line_that_breaks_it(rule: Rule, line: str) -> None:
     assert any(rule.breaks(node) for node in ast.walk(ast.parse(line)))
 
 
 def statements(value: object) -> Iterator[Statement]:
-    """The compiled statements in a module's names, those in collections included."""
+    """Yield the compiled statements of a module, also those in collections."""
     match value:
         case Statement():
             yield value
@@ -164,8 +164,8 @@ def statements(value: object) -> Iterator[Statement]:
             yield from (found for member in value for found in statements(member))
 
 
-def test_the_compiled_statements_agree() -> None:
-    """However a statement was built: this is what goes to the database."""
+def test_two_modules_insert_into_the_ledger_by_compiled_statements() -> None:
+    """Read the compiled text, because it is the text that the database gets."""
     writers: dict[str, set[str]] = {"insert": set(), "change": set()}
     compiled = 0
     for path in paths("shared/db"):
@@ -183,24 +183,24 @@ def test_the_compiled_statements_agree() -> None:
 
 
 @pytest.mark.parametrize("path", paths(*EVERYWHERE))
-def test_a_module_says_what_it_is_for(path: str) -> None:
+def test_module_has_a_docstring(path: str) -> None:
     assert ast.get_docstring(tree(path)) or not (ROOT / path).read_text().strip()
 
 
-def test_files_stay_short_enough_to_be_read() -> None:
+def test_file_has_at_most_300_lines() -> None:
     lengths = {
         path: len((ROOT / path).read_text().splitlines()) for path in paths("functions", "shared", "local", "infra_cdk")
     }
     assert {path: length for path, length in lengths.items() if length > LONGEST_FILE} == {}
 
 
-def test_no_module_is_a_drawer_for_anything() -> None:
+def test_module_has_a_specific_name() -> None:
     names = {part.removesuffix(".py") for path in paths(*EVERYWHERE) for part in path.split("/")}
     assert not names & {"utils", "util", "helpers", "common", "misc", "base"}
 
 
-def test_the_names_need_nothing_but_the_standard_library() -> None:
-    """The stack that deploys Pantheon reads this file, and has nothing else of it installed."""
+def test_names_import_only_the_standard_library() -> None:
+    """The stack reads this file, and has no other package of Pantheon installed."""
     imported: set[str] = set()
     for node in ast.walk(tree("shared/names.py")):
         if isinstance(node, ast.Import):
@@ -211,7 +211,7 @@ def test_the_names_need_nothing_but_the_standard_library() -> None:
 
 
 class TestEnvironment:
-    # What the contract tells people to set, for the local run.
+    # Variables that the contract documents for the local run.
     CONTRACT = (
         "PANTHEON_PORT",
         "PANTHEON_DATABASE_URL",
@@ -223,7 +223,7 @@ class TestEnvironment:
         "PANTHEON_MAX_CALL_S",
     )
 
-    def test_every_setting_has_its_variable_and_every_variable_its_setting(self) -> None:
+    def test_settings_and_variables_match(self) -> None:
         parts: list[type[Environment]] = [*Environment.__subclasses__(), AuthorizerSettings, ConsoleSettings, Settings]
         fields: dict[str, Any] = {
             f"PANTHEON_{name.upper()}": field.alias for part in parts for name, field in part.model_fields.items()
@@ -239,10 +239,10 @@ class TestEnvironment:
         assert not {variable.value for variable in Env} & {variable.value for variable in LocalEnv}
 
     @pytest.mark.parametrize("name", CONTRACT)
-    def test_what_people_are_told_to_set_is_known(self, name: str) -> None:
+    def test_documented_variable_exists(self, name: str) -> None:
         assert name in {variable.value for variable in (*Env, *LocalEnv)}
 
-    def test_what_the_readme_tells_people_to_set_is_known(self) -> None:
+    def test_readme_names_only_existing_variables(self) -> None:
         told = set(re.findall(r"PANTHEON_[A-Z_]+", (ROOT / "README.md").read_text())) - {"PANTHEON_TOKEN"}
         assert set(self.CONTRACT) <= told <= {variable.value for variable in (*Env, *LocalEnv)}
 

@@ -1,4 +1,4 @@
-"""Each threat on the page about security names a test, and the test is there."""
+"""Tests that each threat in docs/security.md names a test that exists."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
 
 
-def test_each_threat_names_a_test_that_is_there() -> None:
+def test_threat_names_a_test_that_exists() -> None:
     table = PAGE.split("## Threats, and the tests that hold\n")[1].split("\n## ")[0]
     threats = [line for line in table.splitlines() if line.startswith("| ")][2:]
     named = [re.findall(r"`(tests/[\w/]+\.py)`", line) for line in threats]
@@ -16,7 +16,7 @@ def test_each_threat_names_a_test_that_is_there() -> None:
     assert [test for tests in named for test in tests if "def test_" not in (ROOT / test).read_text()] == []
 
 
-def test_each_section_about_power_is_there() -> None:
+def test_security_page_has_its_sections() -> None:
     sections = set(re.findall(r"^## (.+)$", PAGE, re.MULTILINE))
     assert {
         "Who is calling",

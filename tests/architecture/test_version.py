@@ -1,4 +1,4 @@
-"""A release has one version, and its changes are under it."""
+"""Tests that a release has one version everywhere, and its changes in CHANGELOG.md."""
 
 import json
 import re

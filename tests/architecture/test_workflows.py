@@ -1,4 +1,4 @@
-"""GitHub's workflows hold no secret, have the least power, and run commands that a person runs, too."""
+"""Tests that the workflows hold no secret, have the least rights, and run targets of make."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ import yaml  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[2]
 PATHS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-# Commits of tags, compared with the repositories of the actions: owner/name, commit, tag.
+# Name, commit and tag of each action. A person compared the commit with the tag.
 ACTIONS = {
     ("actions/checkout", "3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
     ("actions/setup-node", "820762786026740c76f36085b0efc47a31fe5020", "v7.0.0"),
@@ -92,7 +92,7 @@ def test_stage_is_deployed_by_one_run_at_a_time_and_never_cut_off() -> None:
     assert job["environment"] == "${{ inputs.stage }}"
 
 
-def test_stage_is_shown_then_deployed_then_tried() -> None:
+def test_workflow_shows_deploys_and_tests_a_stage_in_order() -> None:
     (job,) = jobs(ROOT / ".github/workflows" / DEPLOYS).values()
     run = "\n".join(step.get("run", "") for step in job["steps"])
     assert re.findall(r"\bmake ([a-z-]+)", run) == ["diff", "deploy", "smoke"]
