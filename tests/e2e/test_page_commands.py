@@ -41,6 +41,7 @@ def test_commands_of_a_page_succeed_and_print_what_it_shows(
 
 def assert_statuses(ran: Ran) -> None:
     """Every request succeeds, but the last one has the status that the block names."""
+    assert bool(ran.statuses) == ("curl " in ran.block.text), ran
     *before, last = ran.statuses or ["200"]
     assert all(status.startswith("2") for status in before), ran
     assert last.startswith(ran.block.status), ran

@@ -41,7 +41,7 @@ def test_first_turn_again_prints_the_same_and_calls_no_model(
 def test_chat_of_the_readme_talks_to_a_council_in_a_terminal(stack: Stack, tenant: Tenant, tmp_path: Path) -> None:
     tenant.make_agents("writer")
     (chat,) = [block.text for block in read_blocks(PAGE) if block.section == "Run it" and block.runs]
-    environ = shell_environment(stack, stack.token(tenant=tenant.id))
+    environ = shell_environment(stack) | {"PANTHEON_TOKEN": stack.token(tenant=tenant.id)}
     lay_out(tmp_path)
     terminal = Terminal(environ, "bash", "-c", f"cd '{tmp_path}' && {chat}")
     try:

@@ -82,7 +82,7 @@ def read_blocks(page: str) -> list[Block]:
 
 
 def run_page(page: str, stack: Stack, token: str, folder: Path) -> list[Ran]:
-    """Run the page's blocks for the tenant of `token`. `folder` stands for the checkout: commands may write there."""
+    """Run the page's blocks. `pantheon token --show` prints `token`. Commands may write to `folder`, their checkout."""
     return run_blocks([block for block in read_blocks(page) if block.runs], stack, token, folder)
 
 
@@ -91,7 +91,7 @@ def run_blocks(blocks: Sequence[Block], stack: Stack, token: str, folder: Path) 
     token_file.write(stack.data_dir, token)
     lay_out(folder)
     parts = [f"{block.text.replace(ADDRESS, stack.url)}\necho '{_MARK}'; echo '{_MARK}' >&2" for block in blocks]
-    ran = _in_bash("\n".join([_CURL, *parts]), shell_environment(stack, token), folder)
+    ran = _in_bash("\n".join([_CURL, *parts]), shell_environment(stack), folder)
     printed, told = ran.stdout.split(f"{_MARK}\n"), ran.stderr.split(f"{_MARK}\n")
     if ran.returncode != 0:
         failed = blocks[min(len(told), len(blocks)) - 1]
@@ -152,12 +152,12 @@ def lay_out(folder: Path) -> None:
         (folder / "docs").symlink_to(ROOT / "docs")
 
 
-def shell_environment(stack: Stack, token: str) -> dict[str, str]:
+def shell_environment(stack: Stack) -> dict[str, str]:
     """The variables of a shell beside `make run`, without those of the developer."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PANTHEON_")}
     port = stack.url.rpartition(":")[2]
-    ours = {"PANTHEON_DATA_DIR": str(stack.data_dir), "PANTHEON_PORT": port, "PANTHEON_TOKEN": token}
-    return {**inherited, **ours, "PYTHONPATH": str(ROOT)}
+    ours = {"PANTHEON_DATA_DIR": str(stack.data_dir), "PANTHEON_PORT": port, "PYTHONPATH": str(ROOT)}
+    return inherited | ours
 
 
 def _in_bash(script: str, environ: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
