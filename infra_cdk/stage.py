@@ -61,7 +61,7 @@ class Stage:
     waits for. `metrics` is "all" or "alarms", which is only what alarms read. `dashboards` says whether there are
     dashboards.
     `awake` is when the database runs; without it, the database always runs.
-    `settings` are variables of the functions (docs/limits.md) that have no field here.
+    `settings` are variables of the functions (docs/api.md) that have no field here.
     `graphs` are the graphs of LangGraph that the stage runs; without them, nothing of LangGraph is deployed.
 
     `catalog` is the path of the file with the stage's models, from the root of the repository. `egress` is how

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from local.variables import VARIABLES
 from shared.console_settings import ConsoleSettings
 from shared.db.engine import Statement
-from shared.names import Env, LocalEnv
+from shared.names import CliEnv, Env, LocalEnv
 from shared.settings import AuthorizerSettings, Environment, Settings
+from tests.support.page_commands import PAGES
 
 ROOT = Path(__file__).parents[2]
 LAMBDA = ("functions", "shared")
@@ -242,9 +244,14 @@ class TestEnvironment:
     def test_documented_variable_exists(self, name: str) -> None:
         assert name in {variable.value for variable in (*Env, *LocalEnv)}
 
-    def test_readme_names_only_existing_variables(self) -> None:
-        told = set(re.findall(r"PANTHEON_[A-Z_]+", (ROOT / "README.md").read_text())) - {"PANTHEON_TOKEN"}
+    def test_help_of_run_names_only_existing_variables(self) -> None:
+        told = set(VARIABLES)
         assert set(self.CONTRACT) <= told <= {variable.value for variable in (*Env, *LocalEnv)}
+
+    @pytest.mark.parametrize("page", PAGES)
+    def test_variable_that_a_page_names_is_known(self, page: str) -> None:
+        named = set(re.findall(r"PANTHEON_[A-Z_]*[A-Z]", (ROOT / page).read_text()))
+        assert named <= {variable.value for variable in (*Env, *LocalEnv, *CliEnv)}
 
 
 def test_two_files_insert_into_the_ledger_and_none_changes_it() -> None:

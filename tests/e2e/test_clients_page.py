@@ -7,12 +7,14 @@ import subprocess
 from local.stack import Stack
 from tests.clients.page import ADDRESS, PAGE, TOKEN, block
 from tests.clients.program import python_of
-from tests.e2e.test_readme import in_bash
 from tests.support.fake_provider import FakeProvider
 
 
 def test_curl_lists_models_and_streams_an_answer(stack: Stack, provider: FakeProvider) -> None:
-    printed = in_bash(block("curl", "bash").replace(TOKEN, stack.token()).replace(ADDRESS, stack.url))
+    commands = block("curl", "bash").replace(TOKEN, stack.token()).replace(ADDRESS, stack.url)
+    printed = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     assert '"id":"alias/fast"' in printed
     assert printed.endswith("data: [DONE]\n\n")
 
