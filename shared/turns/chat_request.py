@@ -1,4 +1,4 @@
-"""Read what chat programs add to a turn: the options of its call, the past that they brought along, and plain calls."""
+"""Read what chat programs add to a turn: call options, imported past, and plain calls."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,17 +9,20 @@ from shared.domain.agent import NO_CAP, Agent
 from shared.domain.conversation import Options, PastTurn, Said
 from shared.domain.json_text import json_text
 
-# The agent of a call without a session, before its alias.
+# The prefix of the agent key of a plain call, before its alias.
 CALL_PREFIX: Final = "alias/"
-# Seconds until a request whose turn runs is sent again. The SDKs say that they retry, and then wait for the turn here.
+# Seconds after which a client sends a request again whose turn runs. SDKs mark that request as a retry, and it waits
+# here.
 SAME_REQUEST_RETRY_S: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What a chat program's request adds to its turn. `past` is the hash of the conversation with the turn's message,
-    None where the turn is not remembered. `request_hash` names the request among those of all users. `instructions` are
-    its system messages. `made` is the turn's session if it is a new one."""
+    """The part of a turn that only chat programs send.
+
+    `request_hash` identifies the request among those of all users. `past` is the hash of the conversation with the
+    turn's message, None if the turn is not remembered. `instructions` are the program's system messages. `made` is the
+    turn's session if it is new."""
 
     request_hash: bytes
     past: bytes | None = None
@@ -29,14 +32,13 @@ class ChatRequest:
 
 
 def called(alias: str) -> dict[str, Agent]:
-    """The roster of a call without a session: the alias itself."""
     key = f"{CALL_PREFIX}{alias}"
     return {key: Agent(key, 0, alias, "", alias, NO_CAP, None, enabled=True)}
 
 
 def imported_turns(lines: Sequence[dict[str, str]], roster: dict[str, Agent]) -> list[PastTurn]:
-    """The past that a chat program brought along, as turns before the first. Their answers are the only agent's, or
-    those of an agent that is not there."""
+    """Return the past that a chat program sent along as turns before the first. Their answers belong to the roster's
+    only agent, else to a placeholder."""
     key, name = ("", "Council") if len(roster) != 1 else next((each.key, each.name) for each in roster.values())
     turns: list[PastTurn] = []
     for line in lines:
@@ -51,7 +53,6 @@ def imported_turns(lines: Sequence[dict[str, str]], roster: dict[str, Agent]) ->
 
 
 def options_as_json(options: Options) -> str | None:
-    """The options as `turns.options` has them."""
     given = {name: value for name, value in asdict(options).items() if value is not None}
     return json_text(given) if given else None
 

@@ -1,7 +1,7 @@
-"""Check a request and load what its turn needs. A refusal here costs nothing.
+"""Check a request and load what its turn needs. Nothing is written, and a refusal costs nothing.
 
-A turn that is posted again under its key is answered from what is stored. Nothing is written here; the turn is
-accepted together with the intent of its first call.
+A turn that is posted again under its key is answered from storage. The turn is accepted later, together with the intent
+of its first call.
 """
 
 import hashlib
@@ -41,8 +41,9 @@ from shared.turns.chat_request import ChatRequest, called, imported_turns, optio
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """A posted turn. `mode` None means the session's mode. With `later`, the worker runs the turn. `api_key_id` is the
-    API key of the request, if any. `is_admin` lets the user post in every session of the tenant."""
+    """A posted turn. `mode` None means the session's mode. With `later`, the worker runs the turn.
+
+    `api_key_id` is the API key of the request, if any. `is_admin` lets the user post in every session of the tenant."""
 
     tenant_id: str
     user_id: str
@@ -61,7 +62,7 @@ class TurnRequest:
         return Actor(self.tenant_id, self.user_id, is_admin=self.is_admin)
 
     def fingerprint(self) -> str:
-        """What a key stands for: the same session and the same body."""
+        """Return a hash of the session and the body. An idempotency key stands for one of them."""
         content = [str(self.session_id), self.message, self.mode, self.agent_keys]
         if self.chat is not None:
             content.append(self.chat.request_hash.hex())
@@ -70,7 +71,7 @@ class TurnRequest:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The turn that this request's key has made before. `response` is None until it has ended."""
+    """The turn that this request's key made before. `response` is None until it has ended."""
 
     turn_id: UUID
     status: TurnStatus
@@ -79,7 +80,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What does not change about a turn while it runs."""
+    """The parts of a turn that never change while it runs."""
 
     turn_id: UUID
     tenant_id: str
@@ -92,14 +93,14 @@ class Header:
 
     @property
     def is_forgotten(self) -> bool:
-        """Whether nothing of the turn's text is stored once it has ended."""
+        """Whether none of the turn's text is stored once it has ended."""
         return self.mode == CALL
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A turn that may be accepted: what its agents will see, and the columns of its row (`t_...`). Accepting the turn
-    of a new tenant makes the tenant known."""
+    """A turn that may be accepted: what its agents will see, and its row's columns (`t_...`). `is_newcomer`: accepting
+    it creates the tenant."""
 
     header: Header
     conversation: Conversation
@@ -108,8 +109,10 @@ class Draft:
 
 
 def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
-    """Load all that the turn needs, in one statement. Raises NotFound, SessionDeleted, TurnConflict, RateLimited,
-    TooManyActiveTurns and what InvalidRequest covers."""
+    """Load all that the turn needs, in one statement.
+
+    Raises NotFound, SessionDeleted, TurnConflict, RateLimited, TooManyActiveTurns, and InvalidRequest with its
+    subclasses."""
     params = {
         "b_tenant_id": request.tenant_id,
         "b_session_id": request.session_id,
@@ -167,8 +170,7 @@ def load_draft(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Sto
 
 
 def _tell(session: dict[str, Any], chat: ChatRequest | None) -> Params:
-    """Put the past and the system messages that a chat program's request brings along into its session. Returns the
-    columns by which accepting the turn stores what is new of them."""
+    """Put a chat program's past and system messages into its session. Returns the columns that store what changed."""
     if chat is None:
         return {"t_tells": None}
     imported = chat.made.lines if chat.made else None
@@ -186,7 +188,7 @@ def conversation_of(
     fan_out: str,
     chair_key: str | None,
 ) -> Conversation:
-    """What was loaded for a turn, as the council knows it."""
+    """Build the council's conversation from a loaded turn."""
     history = tuple(
         PastTurn(
             turn["message"],
@@ -223,8 +225,10 @@ def _stored(used: dict[str, Any], request: TurnRequest) -> Stored:
 
 
 def _roster(agents: list[dict[str, Any]], keys: list[str]) -> dict[str, Agent]:
-    """The session's enabled agents, in its order. It contains agents whose alias the catalog lacks, so that their
-    replies say why they were not asked. Raises NoAgent if no agent can be asked."""
+    """Return the session's enabled agents, in its order.
+
+    An agent whose alias the catalog lacks is included, so that its reply says why it was not asked. Raises NoAgent if
+    no agent can be asked."""
     by_key = {agent["key"]: Agent(**agent) for agent in agents}
     roster = {key: by_key[key] for key in keys if key in by_key and by_key[key].enabled}
     if not any(agent.model_alias in catalog() for agent in roster.values()):

@@ -1,7 +1,7 @@
 """Tell a listener the events of a turn while it runs.
 
-An event says only what is stored. So a reply that is answered is told with the commit that stores it, or with the
-turn's end. A piece of text is provisional, and is told at once.
+An event says only what is stored, so an answered reply is told with the commit that stores it, or with the turn's end.
+A piece of text is provisional, and is told at once.
 """
 
 import threading
@@ -27,11 +27,10 @@ class LiveEvents:
         self._lock = threading.Lock()
         self._has_begun = False
         self._progress = Progress()
-        # Replies that the journal may not have yet.
+        # Replies that the journal may not have stored yet.
         self._answered: list[Reply] = []
 
     def follow(self, header: Header, journal: TurnJournal) -> None:
-        """Follow the calls of this turn."""
         self._header = header
         self._journal = journal
 
@@ -66,7 +65,7 @@ class LiveEvents:
             self._tell_answered()
 
     def finish(self, outcome: TurnOutcome) -> None:
-        """Tell the rest. `outcome` has the last word on every reply."""
+        """Tell the remaining events. `outcome` overrules every reply that was told."""
         with self._lock:
             if not self._has_begun:
                 self._tell("turn", outcome.body)
@@ -84,7 +83,6 @@ class LiveEvents:
                 self._tell("turn.handed_over", outcome.body)
 
     def _tell_turn(self, plan: Plan | None) -> None:
-        """Tell the turn as it was accepted."""
         if self._has_begun:
             return
         header, accepted = self._header, self._journal.accepted

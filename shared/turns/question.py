@@ -1,6 +1,6 @@
-"""Take the turn of a program that asks an agent or a council by its key: in a new session, or in one that is there.
+"""Run the turn of a program that asks an agent or a council by its key, in a new session or an existing one.
 
-A question in a session is for the session's own agents. It never changes who they are.
+A question in a session goes to the session's own agents, and never changes them.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from shared.turns.run import Runner, take_turn
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A message for the agent or the council with this key. Without a session, it begins a new one. Without
-    `has_own_key`, the idempotency key was made for the client."""
+    """A message for the agent or council `key`. Without a session, it begins a new one. `has_own_key`: the client
+    itself sent the idempotency key."""
 
     actor: Actor
     key: str
@@ -32,14 +32,16 @@ class Question:
     has_own_key: bool = True
 
     def hash(self) -> bytes:
-        """The same for the same user, key and message of a new session."""
+        """Return a hash that is equal for the same user, key and message of a new session."""
         content = [self.actor.tenant_id, self.actor.user_id, "mcp", self.key, self.message]
         return hashlib.sha256(json.dumps(content).encode()).digest()
 
 
 def take_question(runner: Runner, question: Question, listener: Listener | None = None) -> TurnOutcome:
-    """Run the turn as `take_turn` does. A key whose turn another process runs waits for it, as long as this process has
-    time. Raises UnknownModel, InvalidRequest, and what `take_turn` raises."""
+    """Run the turn as `take_turn` does. If another process runs the key's turn, wait for it while this process has
+    time.
+
+    Raises UnknownModel, InvalidRequest, and the errors of `take_turn`."""
     if question.session_id is None:
         return take_chat(runner, _chat(question), listener)
     outcome = take_turn(runner, _request(runner, question, question.session_id), listener)
@@ -76,15 +78,15 @@ def _request(runner: Runner, question: Question, session_id: UUID) -> TurnReques
         raise JournalUnavailable from error
     alone = replace(request, mode="manual", agent_keys=(question.key,))
     if used is not None:
-        # The key gets its turn, whatever has become of the agent or the council. `take_turn` refuses another request.
+        # The key returns its turn, even if the agent or council is gone. `take_turn` refuses a different request.
         return alone if used == alone.fingerprint() else request
     if session is None or session.key == question.key:
-        # `take_turn` refuses a session that is not there, and knows whether its key was used before it was deleted.
+        # `take_turn` refuses a missing session, and knows whether its key was used before the deletion.
         return request
     if model is None:
         raise UnknownModel
     if _is_agent(model):
-        # `take_turn` refuses an agent that is not of the session.
+        # `take_turn` refuses an agent that is not in the session.
         return alone
     if replace(session, key=model.key) != model:
         detail = f"The session is not one of the council '{question.key}'. Without session_id, a new session begins."
@@ -93,5 +95,6 @@ def _request(runner: Runner, question: Question, session_id: UUID) -> TurnReques
 
 
 def _is_agent(model: Model) -> bool:
-    """Agents and councils share one namespace, so that only an agent can be in its own roster."""
+    """Whether the model is an agent. Agents and councils share one namespace, so only an agent can be in its own
+    roster."""
     return model.agent_keys == (model.key,)

@@ -1,8 +1,8 @@
-"""Limit the calls, tokens and money of one turn, for all payers and processes together.
+"""Limit the calls, tokens and money of one turn, over all payers and processes.
 
-The rule this file protects: a call is held against the caps before it is written down, by what the journal in memory
-knows, so that no statement is needed for it. Calls and money are bounded; tokens nearly so, since a prompt's are
-estimated until its provider has counted them.
+A call is checked against the caps before its intent is written. The check reads the journal in memory, so it needs no
+statement. Calls and money are bounded exactly. Tokens are bounded approximately, because a prompt's tokens are
+estimated until its provider counts them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,14 +22,14 @@ Amount = TypeVar("Amount", int, Decimal)
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """None: no cap. `usd` is in USD."""
+    """The caps of one turn. None: no cap. `usd` is in USD."""
 
     calls: int | None
     tokens: int | None
     usd: Decimal | None
 
     def fitting(self, made: Sequence[Call], planned: Sequence[tuple[Call, Request]]) -> int:
-        """How many of the first planned calls fit beside those that were made."""
+        """Return how many of the first planned calls fit beside those that were made."""
         fitting = len(planned)
         if self.calls is not None:
             fitting = min(fitting, max(0, self.calls - len(made)))
@@ -45,11 +45,10 @@ class Caps:
 
 
 def caps() -> Caps:
-    """Those of this deployment."""
     values = settings()
     return Caps(values.turn_max_calls or None, values.turn_max_tokens or None, values.turn_max_usd or None)
 
 
 def _within(room: Amount, amounts: Iterable[Amount]) -> int:
-    """How many of the first amounts there is room for."""
+    """Return how many of the first amounts fit into the room."""
     return sum(total <= room for total in accumulate(amounts))
