@@ -1,7 +1,7 @@
 """A council whose plan grows: each ask appends its agent, in the commit of the ask's first intent.
 
-The mode chooses each next agent and the messages that it sees. A resumed turn runs the mode again: steps that were
-answered are replayed without a call. The mode must ask the same agents for the same prompts then.
+The mode chooses each next agent and the messages that it sees. A resumed turn runs the mode again, and replays answered
+steps without a call. The mode must then ask the same agents for the same prompts.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from shared.orchestration.council import Council
 
 
 class AskFailed(Exception):
-    """An ask brought no answer. `code` is that of its reply."""
+    """An ask brought no answer. `code` is the reply's error."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -34,25 +34,25 @@ class NotAMember(Exception):
 
 
 class Diverged(Exception):
-    """A mode that was run again asked another agent, or for another prompt, than before."""
+    """A mode that was run again asked for another agent or another prompt than before."""
 
     code = "graph_diverged"
 
 
 class TurnLeft(BaseException):
-    """This process is done with the turn: its time is up, the turn was stopped, or its mode diverged. It is no
-    Exception, so that a handler of the mode's own cannot go on."""
+    """This process must leave the turn: its time is up, the turn was stopped, or its mode diverged. It is a
+    BaseException, so that no handler in the mode catches it."""
 
 
 class GrowingCouncil(Council):
-    """The council of a mode that says whom it asks only when it asks."""
+    """The council of a mode that decides while it runs whom to ask."""
 
     # What ended the process in an ask, such as SystemExit. Another branch of the graph must not hide it.
     _end: BaseException | None = None
 
     @property
     def thread(self) -> tuple[str, UUID]:
-        """The tenant and the session, which the mode's state belongs to."""
+        """Return the tenant and the session that own the mode's state."""
         assert self._asker.session_id is not None
         return self._asker.tenant_id, self._asker.session_id
 
@@ -87,7 +87,7 @@ class GrowingCouncil(Council):
         raise AskFailed(reply.error.code) if self._refusal is None else CouncilRefused(reply.error.code)
 
     def finish(self) -> None:
-        """Check that the mode has asked all that it had asked before. Raises Diverged, and what interrupted an ask."""
+        """Check that the mode asked everything that it had asked before. Raises Diverged, and what interrupted an ask."""
         if end := self._end or self.interruption:
             raise end
         planned = self.current_plan.selected_agent_keys if self.current_plan else ()
@@ -107,7 +107,7 @@ class GrowingCouncil(Council):
         position = len(self.replies)
         attempts = self._asker.journal.attempts(position)
         if position == len(planned):
-            # Steps behind the plan are those of helpers, which come when the mode is over.
+            # Steps after the plan belong to helpers, which run when the mode is over.
             is_other = bool(attempts)
             self.current_plan = Plan((*planned, agent.key), "graph")
         else:

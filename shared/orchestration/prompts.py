@@ -1,10 +1,11 @@
-"""Build the prompt of a call: instructions, the newest summary, history that fits, the message, and this turn's
-replies.
+"""Build the prompt of a call: instructions, newest summary, history that fits, message, and this turn's replies.
 
 The system message holds text of Pantheon and of admins, and, quoted, the system messages of a chat program. An agent's
 own past replies are its assistant messages. All other texts are quoted in user messages.
-The room is the alias's window less the output cap, per agent, with the role prompt counted. What the call is about
-(role prompt, summary, message, this turn's replies) is always sent; history gives way, oldest turns first.
+
+The room is the alias's window less the output cap. Role prompt, summary, message and this turn's replies are always
+sent. If history does not fit, its oldest turns are left out.
+
 A prompt begins with the agent's previous prompt, unless a summary replaces turns or the oldest turns are dropped.
 Providers cache such prefixes.
 """
@@ -44,7 +45,7 @@ _TOLD = "The user has set up this conversation so. Follow it where your role, wh
 
 
 class _Part(NamedTuple):
-    """A piece of a message. `alone` is its text if it is the whole message, `beside` its text next to other pieces."""
+    """A piece of a message. `alone` is its text as a whole message, `beside` its text next to other pieces."""
 
     role: Literal["user", "assistant"]
     alone: str
@@ -52,15 +53,15 @@ class _Part(NamedTuple):
 
 
 class Prompts:
-    """Builds the prompts of one turn from its conversation. The past is quoted once for all calls."""
+    """Builds the prompts of one turn. The past is quoted once for all calls."""
 
     def __init__(self, conversation: Conversation, keep: Keep = keep_in_steps) -> None:
         self._conversation = conversation
         self._keep = keep
 
     def for_agent(self, agent: Agent, earlier: Sequence[Said], room: int) -> tuple[Message, ...]:
-        """The messages of one agent's call, system first, then user and assistant by turns. `room` is in estimated
-        tokens. A call without a session has its own messages."""
+        """Return the messages of one agent's call: system, then user and assistant by turns. `room` is in estimated
+        tokens. A plain call sends its own messages."""
         if (plain := self._conversation.options.messages) is not None:
             return tuple(map(_plain, plain))
         system = Message("system", f"{_COUNCIL.format(name=agent.name)}\n\n{self._instructions}{agent.role_prompt}")
@@ -69,8 +70,8 @@ class Prompts:
     def for_chair(
         self, agent: Agent, answers: Sequence[Said], standings: Sequence[Standing], room: int
     ) -> tuple[Message, ...]:
-        """The messages of the call that concludes from the answers of this turn. If there is no room for all answers,
-        the longest are shortened to the same length."""
+        """Return the messages of the call that concludes from this turn's answers. If they do not fit, the longest are
+        shortened to the same length."""
         names = {said.agent_key: said.name for said in answers}
         ranked = ", ".join(f"{names[each.agent_key]} ({each.average_rank:.2f})" for each in standings)
         ranking = _RANKING.format(ranked=ranked) if ranked else ""
@@ -84,8 +85,8 @@ class Prompts:
         return shortened([said.text for said in answers], build, lambda messages: estimate_tokens(messages) <= room)
 
     def for_graph(self, agent: Agent, messages: Sequence[Spoken], room: int) -> tuple[Message, ...]:
-        """The messages of one agent's call in a graph, which says all but the system message. If there is no room for
-        all of them, the oldest are dropped."""
+        """Return the messages of an agent's call in a graph. The graph gives all but the system message. If they do not
+        fit, the oldest are dropped."""
         told = "\n\n".join(spoken.text for spoken in messages if spoken.role == "system")
         own = f"{_COUNCIL.format(name=agent.name)}\n\n{self._instructions}{agent.role_prompt}"
         system = Message("system", f"{own}\n\n{told}" if told else own)
@@ -97,7 +98,7 @@ class Prompts:
         return system, *_messages(parts[-1:])
 
     def _spoken(self, spoken: Spoken, agent: Agent) -> _Part:
-        """Only the agent's own texts are assistant messages. The graph's user messages are the user's."""
+        """Quote a message, unless it is the agent's own text. The graph's user messages count as the user's."""
         if spoken.role == "user":
             return _Part("user", spoken.text, quote_user(spoken.text).element)
         if spoken.role == "tool":
@@ -108,14 +109,14 @@ class Prompts:
         return _theirs(quote_agent(speaker.name if speaker else spoken.agent_key, spoken.text))
 
     def for_manager(self, system: Message, room: int) -> tuple[Message, ...]:
-        """The messages of a call that chooses agents: `system`, history and message, without the summary."""
+        """Return the messages of the routing call: `system`, history and message, without the summary."""
         return self._fitted(system, (), (), None, room)
 
     def _fitted(
         self, system: Message, memory: Sequence[Quotation], earlier: Sequence[Said], own_key: str | None, room: int
     ) -> tuple[Message, ...]:
-        """The newest turns that are kept in this room, between `memory` and the message with `earlier` replies. The
-        past replies of the agent `own_key` are assistant messages."""
+        """Return `memory`, the newest turns that fit, and the message with `earlier` replies. Past replies of the agent
+        `own_key` are assistant messages."""
         known = [_theirs(quotation) for quotation in memory]
         past = [list(_turn(turn, own_key)) for turn in self._past]
         newest = list(_turn(_quoted(self._conversation.message, earlier, False), None))
@@ -134,7 +135,7 @@ class Prompts:
 
     @cached_property
     def _instructions(self) -> str:
-        """The chat program's system messages. They are the user's, so they are quoted."""
+        """Return the chat program's system messages. They are the user's, so they are quoted."""
         told = self._conversation.instructions
         return f"{_TOLD}\n{quote_part('instructions', told).element}\n\n" if told else ""
 
@@ -149,7 +150,7 @@ class Prompts:
 
 
 class _QuotedTurn(NamedTuple):
-    """The replies are by the keys of their agents. `together`: no agent saw another one's reply."""
+    """A quoted turn. The replies are (agent key, text). `together`: no agent saw another one's reply."""
 
     message: Quotation
     replies: Sequence[tuple[str, Quotation]]
@@ -162,14 +163,13 @@ def _quoted(message: str, replies: Sequence[Said], together: bool) -> _QuotedTur
 
 
 def _quoted_summary(summary: Summary) -> list[Quotation]:
-    """Its text, and its items by list."""
     lists = [quote_lines(name, items) for name, items in by_list(summary.items).items() if items]
     return [quote_part("summary", summary.text), *lists]
 
 
 def _turn(turn: _QuotedTurn, own_key: str | None) -> Iterator[_Part]:
-    """The pieces of a turn. Only the user needs no mark alone: the message's role says who speaks. An agent's own reply
-    stands where the agent gave it: before the replies that it had not seen."""
+    """Yield the pieces of a turn. A user's message alone needs no mark, because its role says who speaks. An agent's
+    own reply comes before the replies that it had not seen."""
     yield _Part("user", turn.message.text, turn.message.element)
     replies = sorted(turn.replies, key=lambda reply: reply[0] != own_key) if turn.together else turn.replies
     for key, quotation in replies:
@@ -190,7 +190,7 @@ def _theirs(quotation: Quotation) -> _Part:
 
 
 def _messages(parts: Iterable[_Part]) -> Iterator[Message]:
-    """One message of each run of pieces with the same role, because providers want user and assistant by turns."""
+    """Join each run of pieces with the same role, because providers require user and assistant by turns."""
     for role, run in groupby(parts, key=lambda part: part.role):
         pieces = list(run)
         yield Message(role, pieces[0].alone if len(pieces) == 1 else "\n\n".join(part.beside for part in pieces))

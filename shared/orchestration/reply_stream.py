@@ -1,7 +1,7 @@
-"""Tell from a streamed text, piece by piece, what of it is the reply: without its thinking and its writer's own name.
+"""Find the reply in a streamed text, piece by piece: without thinking and without the agent's own name.
 
-`spoken` decides what the reply is, once the text is whole. Until then, a piece is held back that may be none of it. A
-text that surprises all the same is told anew, so the pieces always make up the reply.
+`read_reply` decides on the whole text. Until then, a piece that may not belong to the reply is held back. If the whole
+text still differs, the reply is told anew.
 """
 
 import re
@@ -22,14 +22,14 @@ _HALF_MARK: Final = re.compile(
     re.IGNORECASE,
 )
 _MOST_HABITS: Final = 10_000
-# No half of a mark is longer.
+# The longest part of a mark, in characters.
 _LONGEST_HALF: Final = 250
-# A text that begins with more characters of which none is certain is told once it is whole. Each piece reads them anew.
+# A longer uncertain beginning is held until the text is whole, because each piece reads it again.
 _LONGEST_BEGINNING: Final = 4 * MAX_HEADER
 
 
 class Habits:
-    """Which aliases write their thinking where no mark begins it. They are kept by tenant, because a tenant can make a
+    """The aliases that write thinking without an opening mark. They are kept by tenant, because a tenant can make a
     model do so. Safe to use from any number of threads."""
 
     def __init__(self) -> None:
@@ -48,7 +48,6 @@ class Habits:
 
 @cache
 def habits() -> Habits:
-    """Those of this process."""
     return Habits()
 
 
@@ -56,14 +55,14 @@ class ReplyStream:
     """The reply of one attempt, as far as it has come."""
 
     def __init__(self, agent: Agent, *, held: bool = False) -> None:
-        """With `held`, nothing is told before the text is whole."""
+        """Tell nothing before the text is whole if `held`."""
         self._agent = agent
         self._is_held = held
         self._is_thinking = False
         self._is_nested = False
-        # Whether a thought came before, so that the blanks behind it are none of the reply.
+        # Whether a thought came before. Blanks after a thought do not belong to the reply.
         self._has_thought = False
-        # What came and is not told yet.
+        # The text that came and is not told yet.
         self._waiting = ""
         self._told: list[str] = []
         self._room = MAX_TEXT_BYTES
@@ -73,7 +72,7 @@ class ReplyStream:
         return bool(self._told)
 
     def hear(self, piece: str) -> str:
-        """Return what is certain of the reply with this piece of the text, and was not returned before."""
+        """Add a piece of the text. Return the newly certain part of the reply."""
         if self._is_held:
             return ""
         self._waiting += piece
@@ -84,7 +83,7 @@ class ReplyStream:
         return self._tell()
 
     def rest(self, text: str) -> str | None:
-        """Return what of the whole reply was not told. None: what was told is no beginning of it."""
+        """Return the rest of the whole reply. None: the told pieces are not its beginning."""
         told = "".join(self._told)
         return text[len(told) :] if text.startswith(told) else None
 
@@ -98,7 +97,7 @@ class ReplyStream:
             self._is_thinking = self._has_thought = True
             self._think()
         else:
-            # Only the whole text says what this mark means.
+            # Only the whole text shows what this mark means.
             self._is_held = True
 
     def _think(self) -> None:
@@ -108,7 +107,7 @@ class ReplyStream:
         if mark is None:
             self._waiting = self._waiting[-_LONGEST_HALF:]
             return
-        # A quoted mark is a word of the thought. Only the whole text says what is quoted.
+        # A quoted mark is a word of the thought. Only the whole text shows what is quoted.
         self._is_held = self._is_held or self._is_nested or may_be_quoted(self._waiting, mark)
         self._waiting = self._waiting[mark.end() :]
         self._is_thinking = False
@@ -135,7 +134,7 @@ class ReplyStream:
         return ready
 
     def _beginning(self, ready: str) -> str:
-        """What of `ready` begins the reply: without the blanks behind a thought, and without the own name."""
+        """Return the beginning of the reply in `ready`, without blanks after a thought and without the own name."""
         if not ready.strip():
             return ""
         whole = without_first_blanks(self._waiting) if self._has_thought else self._waiting

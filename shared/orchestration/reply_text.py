@@ -1,7 +1,7 @@
 """Read an answer as the one text that is stored, shown and sent to other models.
 
-Every answer passes here before the journal keeps it, so a resumed turn reads the same text. The journal keeps the
-thinking apart from the text, for the audit.
+Every answer is read here before the journal keeps it, so a resumed turn reads the same text. The journal keeps the
+thinking apart, for the audit.
 """
 
 import re
@@ -17,19 +17,19 @@ from shared.llm.port import MAX_THINKING_BYTES, Completion, storable
 from shared.llm.thinking import split_thinking
 from shared.orchestration.tags import name_pattern
 
-# The answer was thinking and nothing else.
+# The error of an answer that is only thinking.
 THINKING_ONLY: Final = "thinking_only"
-# `http:` of an agent with this name begins an address, and `std:` a word of C++.
+# For an agent named `http` or `std`, `http:` begins an address and `std::` is C++.
 _COLON: Final = r"(?:：|:(?!(?-i:[a-z])|[/:]))"
-# No longer text is a name and a key with marks around them.
+# The longest name and key with marks around them, in characters.
 MAX_HEADER: Final = 250
 _BEFORE_NAME: Final = "*_[<@" + string.whitespace
 _BEHIND_NAME: Final = "(:：*_]>"
 
 
 def read_reply(completion: Completion, agent: Agent | None) -> Completion:
-    """The completion with its thinking apart from its text and, if `agent` gave it, without its name as a speaker's at
-    the beginning."""
+    """Return the completion with its thinking apart from its text. If `agent` gave it, a leading speaker name is
+    removed."""
     text, thinking = split_thinking(completion.text)
     apart = replace(completion, text=text, thinking=_joined(completion.thinking, thinking))
     if completion.text.strip() and not text.strip():
@@ -39,15 +39,15 @@ def read_reply(completion: Completion, agent: Agent | None) -> Completion:
 
 
 def without_own_name(text: str, agent: Agent) -> str:
-    """`text` without one `Writer:` before it, with or without Markdown around the name or the key."""
+    """Remove one `Writer:` before the text, with or without Markdown around the name or the key."""
     found = _speaker(agent.name, agent.key).match(text)
     rest = text[found.end() :] if found else ""
-    # A text that is nothing but the name is the answer.
+    # A text that is only the name is the answer.
     return rest if rest.strip() else text
 
 
 def own_name_end(text: str, agent: Agent) -> int | None:
-    """Return the length of what `without_own_name` leaves out. None: that depends on the rest of the text."""
+    """Return the length that `without_own_name` removes. None: it depends on the rest of the text."""
     found = _speaker(agent.name, agent.key).match(text)
     if found:
         return found.end() if text[found.end() :].strip() else None
@@ -70,7 +70,7 @@ def _folded(text: str) -> str:
 
 
 def _joined(*thoughts: str | None) -> str | None:
-    """As much of these thoughts as the journal keeps. None if there is none."""
+    """Join the thoughts, cut to the size that the journal keeps. None if there is none."""
     thinking = "\n\n".join(thought.strip() for thought in thoughts if thought and thought.strip())
     return cut_json(storable(thinking), MAX_THINKING_BYTES) or None
 

@@ -1,4 +1,4 @@
-"""Send a request, and read the answer as the journal keeps it and as the turn's audience hears it."""
+"""Send a request, stream the reply to the audience, and return the answer as the journal keeps it."""
 
 from dataclasses import replace
 
@@ -18,12 +18,12 @@ def send(provider: Provider, ask: Ask, request: Request, audience: Audience | No
 
 
 def _kept(completion: Completion) -> Completion:
-    """The completion with the text that the journal keeps and that the next agent is sent."""
+    """Return the completion with its text as the journal stores it."""
     whole = storable(completion.text)
     text = cut(whole)
     if text == completion.text:
         return completion
-    # A withheld answer stays one, however long its beginning is.
+    # A withheld answer stays one, even if its beginning is long.
     was_cut = text != whole and completion.stop_reason != "content_filtered"
     return replace(completion, text=text, stop_reason=SIZE_LIMIT if was_cut else completion.stop_reason)
 
@@ -31,7 +31,6 @@ def _kept(completion: Completion) -> Completion:
 def _streamed(
     provider: Provider, ask: Ask, agent: Agent, request: Request, audience: Audience, tenant_id: str
 ) -> Completion:
-    """Send the request, and let the audience hear the reply while it comes."""
     alias = request.model.alias
     stream = ReplyStream(agent, held=habits().is_surprising(tenant_id, alias))
 
@@ -56,7 +55,7 @@ def _streamed(
 
 
 def error_of(completion: Completion) -> str | None:
-    """The error of an outcome, None if it is an answer."""
+    """Return the error of an outcome, None if it is an answer."""
     if completion.error is not None:
         return completion.error
     if completion.stop_reason == "content_filtered":
