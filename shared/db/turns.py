@@ -1,4 +1,4 @@
-"""Read one turn: an ended one as its stored response, an active one as the journal has it at this moment."""
+"""Read one turn: the stored response of an ended one, or the current state of an active one from the journal."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _POSTED_CALLS = load("load_posted_calls")
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """A turn as its client sees it now: `body` is JSON. `steps_finished` counts those of a turn that has not ended."""
+    """A turn as its client sees it now. `body` is JSON. `steps_finished` is 0 for an ended turn."""
 
     id: UUID
     status: TurnStatus
@@ -35,9 +35,9 @@ class StoredTurn:
 
 
 def load_turn(db: Database, actor: Actor, turn_id: UUID) -> StoredTurn:
-    """Raises NotFound, also for a turn in a session that the actor does not see."""
+    """Load a turn. Raises NotFound, also for a session that the actor cannot see."""
     params = {"b_id": turn_id, **actor.params}
-    # The calls are read first. Then a turn that ends in between is returned complete.
+    # Read the calls before the turn. Then a turn that ends in between is returned complete.
     calls, turns = db.read_all(actor.tenant_id, (_CALLS, params), (_LOAD, params))
     if not turns:
         raise NotFound("There is no such turn.")
@@ -47,7 +47,7 @@ def load_turn(db: Database, actor: Actor, turn_id: UUID) -> StoredTurn:
 def load_snapshot(db: Database, actor: Actor, turn_id: UUID) -> TurnSnapshot:
     """Load the turn for a client that follows it. Raises what `load_turn` raises."""
     params = {"b_id": turn_id, **actor.params}
-    # Posted calls are read last. Then every call of a turn that ends in between is read.
+    # Read posted calls last. Then every call of a turn that ends in between is read.
     running, turns, posted = db.read_all(
         actor.tenant_id, (_CALLS, params), (_LOAD, params), (_POSTED_CALLS, {"b_id": turn_id})
     )
@@ -75,7 +75,7 @@ def _plan(row: Row) -> Plan | None:
 
 
 def _started(plan: Plan | None, calls: Sequence[Row]) -> Mapping[int, Started]:
-    """The newest call of each position. `calls` are by step and attempt."""
+    """Return the newest call of each position. `calls` are by step and attempt."""
     if plan is None:
         return {}
     agents = [(call["step"] - plan.first_step, call) for call in calls if call["purpose"] == "agent"]
@@ -102,7 +102,7 @@ def _running(row: Row, calls: Sequence[Row]) -> Turn:
 
 
 def _finished(plan: Plan, calls: Sequence[Row]) -> list[Reply]:
-    """The replies that have their verdict, provisional until the turn ends."""
+    """Return the replies with a verdict, provisional until the turn ends."""
     agents = [call for call in calls if call["purpose"] == "agent" and call["verdict"] is not None]
     return [_reply(call, call["step"] - plan.first_step) for call in agents]
 
