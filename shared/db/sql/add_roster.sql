@@ -2,7 +2,7 @@
 
 -- part roster
 WITH tenant AS (
-    -- A request of the same moment waits here, and then finds the row.
+    -- A concurrent request waits here, and then finds the row.
     INSERT INTO public.tenants (tenant_id) VALUES (:b_tenant_id) ON CONFLICT DO NOTHING RETURNING tenant_id
 ),
 newcomer AS (

@@ -1,5 +1,5 @@
--- Take the text of a session away. The session is marked first; the ledger keeps its rows. Triggers take the names of
--- its conversations away, and the hashes of its turns (migration 0020).
+-- Delete the text of a session. The session is marked first; the ledger keeps its rows. Triggers delete the names of
+-- its conversations and the hashes of its turns (migration 0020).
 
 -- part session ? a_user_id
 -- A user deletes the session.
@@ -18,14 +18,15 @@ WHERE id = :b_id AND deleted_at IS NULL
 RETURNING true AS scrubbed;
 
 -- part active
--- The publish that ends an active turn scrubs it. A turn that ends while this part waits for it is left to the next part.
+-- The publish of an active turn deletes its text. A turn that ends while this part waits for it is left to the
+-- next part.
 UPDATE public.turns t SET deleted_at = clock_timestamp()
 FROM public.sessions s
 WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.id
     AND t.status IN ('accepted', 'running');
 
 -- part turns
--- Operations write `message` and `response`, and read neither.
+-- Operations may write `message` and `response`, but not read them.
 UPDATE public.turns t
 SET deleted_at = clock_timestamp(), message = '', response = NULL, options = NULL,
     plan = jsonb_set(t.plan, '{unknown_tags}', '[]')
@@ -34,7 +35,7 @@ WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND t.session_id = s.i
     AND t.status NOT IN ('accepted', 'running');
 
 -- part calls
--- A trigger takes `provider_message` and `thinking` away wherever the output of a posted call is set (migration 0017).
+-- A trigger deletes `provider_message` and `thinking` whenever the output of a posted call is set (migration 0017).
 UPDATE public.llm_calls c SET output = NULL
 FROM public.turns t
 WHERE t.session_id = :b_id AND t.xmin = pg_current_xact_id()::xid AND t.status NOT IN ('accepted', 'running')
@@ -45,7 +46,7 @@ UPDATE public.replies r SET text = NULL
 FROM public.turns t WHERE t.session_id = :b_id AND t.xmin = pg_current_xact_id()::xid AND r.turn_id = t.id;
 
 -- part checkpoints
--- Behind the part that waits for an active turn, whose publish may add one.
+-- After the part that waits for an active turn, because that turn's publish may add a checkpoint.
 DELETE FROM public.checkpoints c USING public.sessions s
 WHERE s.id = :b_id AND s.xmin = pg_current_xact_id()::xid AND c.thread_id = s.tenant_id || ':' || s.id;
 

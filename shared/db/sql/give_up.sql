@@ -1,7 +1,7 @@
 -- part forfeit
--- Take the verdicts from the calls of a turn that cannot be finished. Its answers will not be shown, so they count as
--- failed attempts.
--- No text, rates or error are read: one of them may be the reason why the turn cannot be finished.
+-- Remove the verdicts from the calls of a turn that cannot be finished. Its answers will not be shown, so they count as
+-- failed attempts. Text, rates and errors are not read, because one of them may be the reason why the turn cannot be
+-- finished.
 UPDATE public.llm_calls c
 SET verdict = CASE c.verdict WHEN 'reply' THEN 'failed' ELSE c.verdict END,
     error_code = CASE c.verdict WHEN 'reply' THEN 'turn_abandoned' ELSE c.error_code END

@@ -1,5 +1,5 @@
--- Free the holds that the release before 0014 leaves behind while both serve: of a call that it settled, and of a turn
--- whose first agent it asked, or that it ended. This release leaves none.
+-- Release the holds that the release before 0014 leaves behind while both serve: of a call that it settled, and of a
+-- turn whose first agent it asked, or that it ended. This release leaves none.
 
 -- part months
 -- Lock the months before their holds, as publish does.
