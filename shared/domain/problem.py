@@ -1,4 +1,4 @@
-"""Why a reply or a turn has no text: a stable code, and a sentence for people."""
+"""The reasons why a reply or a turn has no text: a stable code, and a sentence for people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,5 +47,5 @@ _DETAILS: Mapping[str, str] = {
 
 
 def problem(code: str) -> Problem:
-    """The problem with this code. Raises KeyError for a code that is not in the list."""
+    """Return the problem with this code. Raises KeyError for an unknown code."""
     return Problem(code, _DETAILS[code])

@@ -1,4 +1,4 @@
-"""Derive the events that a client has not seen from a turn as it is stored at one moment."""
+"""Derive the events that a client has not seen from a turn's stored state at one moment."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -22,7 +22,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class TurnSnapshot:
-    """`body` is the turn as JSON. `started` and `replies` are by position. `replies` holds the objects in the turn."""
+    """`body` is the turn as JSON. `started` and `replies` are by position; `replies` holds the turn's objects."""
 
     body: str
     ended: bool = False
@@ -63,7 +63,7 @@ class _News:
 def _tell_reply(news: _News, position: int, started: Started | None, reply: Mapping[str, Any] | None) -> None:
     heard = news.seen.heard(position)
     if started is not None and started.attempt > heard.attempt:
-        # A live stream may have told a reply that its process did not store. A newer attempt takes its place.
+        # A live stream may have told a reply that was never stored. A newer attempt replaces it.
         heard = Heard(started.attempt)
         news.seen = news.seen.with_reply(position, heard)
         news.add("reply.started", json_text(asdict(started)), position)
