@@ -1,4 +1,4 @@
-"""Read the JSON of an answer's body through the text around it, and put a body of server-sent events together."""
+"""Read the JSON of an answer's body, also from a body of server-sent events or with text around it."""
 
 import json
 from typing import Any, Final
@@ -7,13 +7,13 @@ from shared.llm.chat_stream import ChatStream
 from shared.llm.server_sent_events import DONE
 
 _DECODER: Final = json.JSONDecoder(strict=False)
-# An event of a real stream has some 200 bytes. Millions of tiny ones would take seconds beyond the call's clock.
+# An event of a real stream has about 200 bytes. Millions of tiny ones would take seconds after the call's deadline.
 _MOST_LINES: Final = 100_000
 
 
 def read_document(body: bytes) -> Any:
-    """The JSON of an answer's body. A body of server-sent events is put together to the answer that it streams. Raises
-    ValueError or RecursionError for anything else."""
+    """Return the JSON of an answer's body. A body of server-sent events is assembled first. Raises ValueError or
+    RecursionError for any other body."""
     if ChatStream.begins(body):
         return _put_together(body)
     text = body.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")

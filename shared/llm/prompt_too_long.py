@@ -1,10 +1,10 @@
-"""Tell from a refusal's words that the prompt is too long, and how long it may be."""
+"""Recognise a refusal because of a too long prompt, and read the limit that it names."""
 
 import re
 from typing import Final
 
-# How OpenAI, Anthropic, Bedrock, Gemini, Mistral, Groq, Together, Cohere, DeepSeek, Moonshot, llama.cpp, vLLM, Ollama
-# and TGI say it. If another refusal is taken for an overflow, it costs one more request, which is not billed either.
+# The words of OpenAI, Anthropic, Bedrock, Gemini, Mistral, Groq, Together, Cohere, DeepSeek, Moonshot, llama.cpp, vLLM,
+# Ollama and TGI. A false match costs one more request, which is not billed either.
 _OVERFLOW: Final = re.compile(
     r"context_length_exceeded|exceed_context_size|string_above_max_length|request_too_large"
     r"|context[ _-]?(?:length|window|limit|size)"
@@ -21,8 +21,7 @@ _OVERFLOW: Final = re.compile(
     re.IGNORECASE,
 )
 _NUMBER: Final = r"([0-9][0-9,_]{2,12})"
-# A number is the limit if a text says that something is greater than it, or if it comes before or after the limit's
-# name.
+# A number is the limit if the text compares with it, or if it is next to the limit's name.
 _LIMITS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -41,7 +40,7 @@ def is_overflow(text: str) -> bool:
 
 
 def read_window(message: str) -> int | None:
-    """The limit in tokens that an overflow names. None if it names none."""
+    """Return the limit in tokens that an overflow names. None if it names none."""
     for limit in _LIMITS:
         if found := limit.search(message):
             return int(re.sub("[,_]", "", found[1]))
