@@ -1,14 +1,14 @@
-"""A log, line by line, without ever holding more of it than a record may have."""
+"""Read a log line by line, with at most one record in memory."""
 
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-# A record of a call repeats its prompt and its answer, of 100 KB each at most.
+# In bytes. A record repeats its prompt and its answer, of at most 100 KB each.
 LONGEST_LINE: Final = 4 * 1024 * 1024
 
 
 def read_lines(log: BinaryIO) -> Iterator[bytes | None]:
-    """The lines that are not empty; None for one that is too long."""
+    """Yield the lines that are not empty, and None for a too long one."""
     while line := log.readline(LONGEST_LINE):
         if len(line) < LONGEST_LINE or line.endswith(b"\n"):
             if line.strip():
