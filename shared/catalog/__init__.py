@@ -1,6 +1,6 @@
-"""Read the catalog: it maps each alias to a provider, a model and prices. Catalogs are TOML files.
+"""Read the catalog, which maps each alias to a provider, a model and prices. Catalogs are TOML files.
 
-An agent names an alias and never a model, so that a model can be replaced without changing an agent.
+Agents name aliases, so that a model can be replaced without changing an agent.
 """
 
 from shared.catalog.deployed import build, catalog

@@ -1,4 +1,4 @@
-"""The catalog of this deployment: the file of PANTHEON_CATALOG, or the packaged one of PANTHEON_LLM_PROVIDER."""
+"""Load this deployment's catalog: the file in PANTHEON_CATALOG, or the packaged one of PANTHEON_LLM_PROVIDER."""
 
 import logging
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @cache
 def catalog() -> Catalog:
-    """The catalog of this process's settings. Raises ConfigurationError."""
+    """Return the catalog of this process's settings. Raises ConfigurationError."""
     values = catalog_settings()
     built = build(values)
     if ignored := overruled(values, built):
@@ -32,7 +32,7 @@ def catalog() -> Catalog:
 
 
 def overruled(values: CatalogSettings, chosen: Catalog) -> list[str]:
-    """The variables that are set and have no effect, because PANTHEON_CATALOG chose this catalog."""
+    """Return the variables that are set but have no effect, because PANTHEON_CATALOG chose this catalog."""
     if not values.catalog:
         return []
     keys = {provider.api_key for provider in chosen.providers.values()}
@@ -42,7 +42,7 @@ def overruled(values: CatalogSettings, chosen: Catalog) -> list[str]:
 
 
 def build(values: CatalogSettings) -> Catalog:
-    """The catalog that the settings choose. Raises ConfigurationError, one line that names the mistake."""
+    """Build the catalog that the settings choose. Raises ConfigurationError, one line that names the mistake."""
     chosen = _own(values.catalog) if values.catalog else _packaged(values)
     providers = {name: _with_local_model(each, values) for name, each in chosen.providers.items()}
     for name, alias in ((Env.ROUTING_ALIAS, values.routing_alias), (Env.SUMMARY_ALIAS, values.summary_alias)):
@@ -54,14 +54,13 @@ def build(values: CatalogSettings) -> Catalog:
 
 
 def models_behind(provider: str, model_id: str) -> tuple[Model, ...]:
-    """The aliases of a provider's model, in this catalog or in a packaged one. Empty if no catalog has the model any
-    more."""
+    """Return the aliases of a provider's model, in this catalog or a packaged one. Empty if none has the model."""
     catalogs = [catalog(), *map(_read_packaged, get_args(LlmProvider))]
     return tuple(chain.from_iterable(each.behind(provider, model_id) for each in catalogs))
 
 
 def _own(file: str) -> Catalog:
-    """The catalog in the user's file. `~` is expanded here, because a shell does not always expand it."""
+    """Read the user's catalog. `~` is expanded here, because a shell does not always expand it."""
     path = Path(file)
     with suppress(RuntimeError):
         path = path.expanduser()
@@ -74,7 +73,7 @@ def _own(file: str) -> Catalog:
 
 
 def _packaged(values: CatalogSettings) -> Catalog:
-    """The packaged catalog. Its only provider gets the endpoint and the key of the settings."""
+    """Return the packaged catalog, whose only provider gets the endpoint and key of the settings."""
     packaged = _read_packaged(values.llm_provider)
     key = None if values.llm_api_key is None else f"env:{Env.LLM_API_KEY}"
     told = {
@@ -98,7 +97,7 @@ def _with_local_model(provider: Provider, values: CatalogSettings) -> Provider:
 
 
 def _timed(chosen: Catalog, max_call_s: float | None) -> Mapping[str, Model]:
-    """The aliases. If the settings have a time for calls, it replaces `max_call_s` of each."""
+    """Return the aliases, with the settings' time for calls as `max_call_s` if there is one."""
     if max_call_s is None:
         return chosen.aliases
     if max_call_s + CALL_MARGIN_S > WORKER_SECONDS:

@@ -23,12 +23,12 @@ _MESSAGES: Final = {
     "model_type": "must be a table",
     "string_pattern_mismatch": "has a character or a form that is not allowed",
 }
-# A fault's path ends with the name of a type where several are possible.
+# A fault's path ends with a type's name if several types are possible.
 _TYPES: Final = ("bool", "float", "str", "constrained-str")
 
 
 def _rate(value: object) -> object:
-    # TOML's floats are read as decimals. A truth value is an int to Python.
+    # TOML's floats are read as Decimal. A bool is an int in Python.
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,12})?", value):
         return Decimal(value)
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool) and value >= 0:
@@ -37,7 +37,7 @@ def _rate(value: object) -> object:
 
 
 def _key_source(value: object) -> object:
-    # The message does not repeat the value, which may be the key itself.
+    # The message leaves out the value, which may be the key itself.
     if isinstance(value, str) and _API_KEY.fullmatch(value):
         return value
     raise PydanticCustomError("api_key", "must be env:VARIABLE or secret:NAME")
@@ -109,7 +109,7 @@ class _Alias(_Table):
 
 
 def read_catalog(path: Path) -> Catalog:
-    """The catalog in a file. Raises ConfigurationError, one line that names file, table and key."""
+    """Read the catalog in a file. Raises ConfigurationError, one line that names file, table and key."""
     try:
         # Editors on Windows begin a file with a byte order mark.
         document = tomllib.loads(path.read_text("utf-8-sig"), parse_float=Decimal)
