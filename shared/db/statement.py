@@ -51,7 +51,8 @@ class Statement:
         ]
 
     def rows(self, answers: Sequence[list[Row]]) -> list[Row]:
-        """Return the rows of the only part. Of several parts, return one row with the columns of each part's first row."""
+        """Return the rows of the only part. Of several parts, return one row with the columns of each part's first
+        row."""
         if len(self.parts) == 1:
             return answers[0]
         return [{name: value for rows in answers if rows for name, value in rows[0].items()}]

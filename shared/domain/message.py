@@ -17,7 +17,8 @@ class TurnMessage:
 
     @property
     def group(self) -> str:
-        """The tenant's message group: 64 hexadecimal digits, because a tenant's id may have any length and characters."""
+        """The tenant's message group: 64 hexadecimal digits, because a tenant's id may have any length and
+        characters."""
         return hashlib.sha256(self.tenant_id.encode()).hexdigest()
 
     def as_json(self) -> str:
@@ -26,7 +27,8 @@ class TurnMessage:
 
     @classmethod
     def from_json(cls, text: str) -> "TurnMessage":
-        """Read a message. Raises ValueError, KeyError, TypeError, AttributeError or RecursionError for any other text."""
+        """Read a message. Raises ValueError, KeyError, TypeError, AttributeError or RecursionError for any other
+        text."""
         read = json.loads(text)
         # The release before sends no `is_graph`.
         return cls(UUID(read["turn_id"]), str(read["tenant_id"]), read.get("is_graph") is True)

@@ -31,7 +31,8 @@ class ScriptedProvider:
             self._script.extend(replies)
 
     def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
-        """Return the next reply of the script, else an echo of the last user message. A text is streamed word by word."""
+        """Return the next reply of the script, else an echo of the last user message. A text is streamed word by
+        word."""
         with self._lock:
             self.requests.append(request)
             reply = self._script.popleft() if self._script else _echo

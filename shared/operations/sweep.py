@@ -52,7 +52,8 @@ def dispatch_due(db: Database, dispatch: Callable[[Sequence[TurnMessage]], bool]
 
 
 def _send(due: Sequence[TurnMessage], dispatch: Callable[[Sequence[TurnMessage]], bool], until: float) -> bool:
-    """Send the messages. Returns False if the queue refused some or the time was over. Those are due again in a minute."""
+    """Send the messages. Returns False if the queue refused some or the time was over. Those are due again in a
+    minute."""
     for start in range(0, len(due), _REQUEST):
         if time.monotonic() >= until:
             logger.warning("turns not sent in time", extra={"turns": len(due) - start})

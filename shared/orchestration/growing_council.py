@@ -87,7 +87,8 @@ class GrowingCouncil(Council):
         raise AskFailed(reply.error.code) if self._refusal is None else CouncilRefused(reply.error.code)
 
     def finish(self) -> None:
-        """Check that the mode asked everything that it had asked before. Raises Diverged, and what interrupted an ask."""
+        """Check that the mode asked everything that it had asked before. Raises Diverged, and what interrupted an
+        ask."""
         if end := self._end or self.interruption:
             raise end
         planned = self.current_plan.selected_agent_keys if self.current_plan else ()

@@ -156,7 +156,8 @@ def blinded(text: str, agents: Iterable[Agent], models: Iterable[Model]) -> str:
 
 
 def _as_typed(name: str) -> str:
-    """Return a pattern of a name as it is or in capitals, with accents composed or apart, and any blanks between words."""
+    """Return a pattern of a name as it is or in capitals, with accents composed or apart, and any blanks between
+    words."""
     forms = {unicodedata.normalize(form, text) for form in ("NFC", "NFD") for text in (name, name.upper())}
     ways = [r"\s+".join(map(re.escape, each.split())) for each in sorted(forms)]
     return f"(?:{'|'.join(ways)})"

@@ -113,7 +113,8 @@ def _extract(
 
 
 def _fit(system: Message, known: str, turns: Sequence[PastTurn], room: int) -> tuple[Message, ...]:
-    """Put the known text or items and the newest turns that fit into one message. The ending turn is always included."""
+    """Put the known text or items and the newest turns that fit into one message. The ending turn is always
+    included."""
     room -= estimate_tokens((system, Message("user", known)))
     said: list[str] = []
     for message in reversed(transcript(turns)):

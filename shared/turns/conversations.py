@@ -186,7 +186,8 @@ def _beginning(chat: ChatTurn) -> bytes:
 
 
 def follow_turn(runner: Runner, actor: Actor, turn_id: UUID, listener: Listener | None) -> TurnOutcome:
-    """Answer with a stored turn. If it runs, wait for its end while this process has time and the tenant a wait slot."""
+    """Answer with a stored turn. If it runs, wait for its end while this process has time and the tenant a wait
+    slot."""
     turn = _load(runner, actor, turn_id)
     if listener is not None:
         listener(Event("turn", turn.body, None))

@@ -69,7 +69,8 @@ def publish(
 
 
 def _chat_params(header: Header, turn: Turn) -> dict[str, Any]:
-    """Return the hash by which a chat program's next request finds the turn: the conversation with its answer, if any."""
+    """Return the hash by which a chat program's next request finds the turn: the conversation with its answer, if
+    any."""
     is_shown = header.past is not None and turn.status == "completed"
     past = extended(header.past or b"", [Line("assistant", shown(turn))]) if is_shown else None
     return {"t_past_after": past, "t_is_forgotten": header.is_forgotten, "t_hides": header.is_forgotten or None}

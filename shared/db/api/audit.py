@@ -18,7 +18,7 @@ _AUDIT = compiled(
     .where(audit_events.c.turn_id == _id, turns.c.deleted_at.is_(None))
     .order_by(audit_events.c.id)
 )
-# Read from the calls and not stored in the event, because deleting the session deletes them.
+# Read from the calls instead of stored in the event, because deleting the session must delete them.
 _FOR_ADMINS = ("provider_message", "thinking")
 _ATTEMPTS = compiled(
     select(llm_calls.c.call_id, *(llm_calls.c[name] for name in _FOR_ADMINS))
@@ -35,8 +35,8 @@ _TURN = compiled(
 
 
 def load_audit(db: Database, actor: Actor, turn_id: UUID) -> list[Row]:
-    """The events of a turn, each attempt with the provider's own message and the model's thinking, which only admins
-    see. There are none until it is published. Raises NotFound."""
+    """Return the events of a turn; there are none until it is published. For admins, each attempt has the provider's
+    message and the model's thinking. Raises NotFound."""
     params = about(actor, turn_id)
     found, events, calls = db.read_all(actor.tenant_id, *((each, params) for each in (_TURN, _AUDIT, _ATTEMPTS)))
     if not found:

@@ -1,4 +1,4 @@
-"""Give a new tenant the roster of the template that the deployment names (PANTHEON_ROSTER)."""
+"""Give a new tenant the roster of the deployment's template (PANTHEON_ROSTER)."""
 
 import json
 from functools import cache, lru_cache
@@ -15,7 +15,7 @@ _ADD_ROSTER = load("add_roster")
 
 @cache
 def template() -> RosterFile | None:
-    """The roster of a new tenant. None: a new tenant has no agents. Raises ConfigurationError."""
+    """Return the roster of a new tenant. None: a new tenant has no agents. Raises ConfigurationError."""
     file = roster_settings().roster
     roster = read_template(file, catalog()) if file else None
     return roster if roster and roster.agents else None
@@ -24,8 +24,8 @@ def template() -> RosterFile | None:
 # A process remembers the tenants that it has seen, so that only their first request asks the database.
 @lru_cache(maxsize=20_000)
 def add_roster(db: Database, tenant_id: str) -> bool:
-    """Write the template's roster if the tenant is new. Returns whether it was, when the process first saw it. Raises
-    ConfigurationError."""
+    """Write the template's roster if the tenant is new. Returns whether it was new when this process first saw it.
+    Raises ConfigurationError."""
     roster = template()
     return roster is not None and record_new_tenant(db, tenant_id, roster)
 

@@ -30,8 +30,8 @@ _id = bindparam("b_id", type_=sessions.c.id.type)
 
 
 def last_numbers() -> Label[Any]:
-    """The highest numbers of a summary's ids. A summary of the release before has none: its ids go on from an older
-    summary that has some. Only then are older summaries read."""
+    """Select the highest numbers of a summary's ids. A summary of the release before has none, so its ids continue from
+    the newest older summary that has them."""
     older = summaries.alias("older")
     known = (
         select(older.c.last_numbers)
@@ -55,7 +55,7 @@ def _list(order: Order) -> Statement:
 
 
 def _archive(order: Order) -> Statement:
-    """Archived items by summary, and by their position in the array of each."""
+    """Select archived items by summary, and by position in each summary's array."""
     index = summaries.c.through_turn_index
     left = func.jsonb_array_elements(summaries.c.archive).table_valued("item", with_ordinality="position")
     left = left.render_derived("left_memory")
@@ -75,7 +75,8 @@ _ARCHIVE = {"desc": _archive("desc"), "asc": _archive("asc")}
 
 
 def load_summaries(db: Database, actor: Actor, session_id: UUID, request: PageRequest) -> Page:
-    """A session's summaries by the turn that they go through. Raises NotFound, InvalidRequest for a bad cursor."""
+    """Return a session's summaries by the last turn that each covers. Raises NotFound, InvalidRequest for a bad
+    cursor."""
     params = {"b_id": session_id, "b_after": request.after(as_index), "b_limit": request.limit + 1}
     found, rows = db.read_all(actor.tenant_id, (FIND_SESSION, about(actor, session_id)), (_LIST[request.order], params))
     check_seen(found)
@@ -83,8 +84,8 @@ def load_summaries(db: Database, actor: Actor, session_id: UUID, request: PageRe
 
 
 def load_archive(db: Database, actor: Actor, session_id: UUID, request: PageRequest) -> Page:
-    """A session's archived items, as `item`, by the summary with which they left memory. Raises NotFound,
-    InvalidRequest for a bad cursor."""
+    """Return a session's archived items, as `item`, by the summary that removed them. Raises NotFound, InvalidRequest
+    for a bad cursor."""
     after, position = request.after(_as_place) or (None, None)
     params = {"b_id": session_id, "b_after": after, "b_after_position": position, "b_limit": request.limit + 1}
     found, rows = db.read_all(
@@ -95,6 +96,6 @@ def load_archive(db: Database, actor: Actor, session_id: UUID, request: PageRequ
 
 
 def _as_place(key: Any) -> tuple[int, int]:
-    """A summary's turn index and a position in its archive, as a cursor holds them."""
+    """Read a summary's turn index and a position in its archive from a cursor."""
     index, position = key
     return as_index(index), as_index(position)

@@ -1,6 +1,7 @@
-"""Bound how many requests of a tenant wait at once.
+"""Limit how many requests of a tenant wait at once.
 
-A wait is a lease of one of the tenant's slots. A killed function frees its slot by itself."""
+A wait is a lease of one of the tenant's slots, so the slot of a killed function becomes free by itself.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from shared.errors import DatabaseUnavailable
 
 # Each wait occupies a process of the function that serves all tenants.
 SLOTS = 8
-# Longer than the longest wait, 20 s.
+# Seconds. Longer than the longest wait, 20 s.
 LEASE_S = 25.0
 _TAKE = load("take_wait")
 _END = load("end_wait")
@@ -24,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def wait_slot(db: Database, tenant_id: str, lease_s: float = LEASE_S) -> Iterator[bool]:
-    """Take one of the tenant's slots until the block ends, for `lease_s` seconds at most. False when none is free, or
-    the database fails."""
+    """Take one of the tenant's slots until the block ends, for at most `lease_s` seconds. Yields False if none is free
+    or the database fails."""
     lease = _take(db, tenant_id, lease_s)
     try:
         yield lease is not None
@@ -35,7 +36,7 @@ def wait_slot(db: Database, tenant_id: str, lease_s: float = LEASE_S) -> Iterato
 
 
 def _take(db: Database, tenant_id: str, lease_s: float) -> Params | None:
-    """The slot, and until when it is taken."""
+    """Return the slot and its expiry, None if there is none."""
     params = {"b_tenant_id": tenant_id, "b_slots": SLOTS, "b_lease_s": lease_s}
     try:
         (row,) = db.run(tenant_id, _TAKE, params)
@@ -49,5 +50,5 @@ def _end(db: Database, tenant_id: str, lease: Params) -> None:
     try:
         db.run(tenant_id, _END, {"b_tenant_id": tenant_id, **lease})
     except (psycopg.Error, DatabaseUnavailable) as error:
-        # The lease lapses.
+        # The lease expires by itself.
         logger.warning("wait not ended", extra={"error": type(error).__name__})

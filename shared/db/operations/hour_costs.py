@@ -1,4 +1,4 @@
-"""Read what this hour has cost over all tenants, and what the same hour cost on the last seven days."""
+"""Read the cost of this hour over all tenants, and of the same hour on the last seven days."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ class Hours:
 
     @property
     def usual_usd(self) -> Decimal:
-        """The median of the days before. One day on which cost ran away does not raise it."""
+        """The median of the days before. One expensive day does not raise it."""
         return median(self.before_usd)
 
 
 def load_hours(db: Database, seconds: float) -> Hours:
-    """`db` is in the role for operations. Raises DatabaseUnavailable after `seconds`."""
+    """`db` has the role for operations. Raises DatabaseUnavailable after `seconds`."""
     (rows,) = read_within(db, seconds, (_LOAD, {}))
     now_usd, *before_usd = (row["usd"] for row in rows)
     return Hours(now_usd, before_usd)

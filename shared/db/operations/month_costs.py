@@ -1,9 +1,8 @@
 """Read the cost of this month over all tenants from the ledger.
 
-Money that is shown is read from committed rows in one statement, and never added up elsewhere. A call belongs to the
-month (UTC) in which its hold was taken, as in budgets. Most of the month is read as it was rolled up; the ledger is
-read only beyond that, and for holds of another month. So the figures are exact at any moment, and reading them takes
-the same time for any size of the ledger.
+The figures come from committed rows in one statement. A call belongs to the month (UTC) of its hold, as in budgets.
+Most of the month is read from rolled-up rows; the ledger is read only for newer rows and holds of another month. So the
+figures are exact, and reading time does not depend on the ledger's size.
 """
 
 import time
@@ -50,11 +49,10 @@ _month = cast(func.date_trunc("month", _now), Date)
 
 
 def _ledger() -> FromClause:
-    """Select what was posted this month, and into suspense ever, by the month of the hold.
+    """Select the posts of this month, and all posts into suspense, by the month of the hold.
 
-    Days and hours are read as far as they are rolled up, and the ledger's rows beyond. The few rows of another month
-    than they were posted in are read once more: out of that month and into their own.
-    """
+    Days and hours are read up to the last roll-up, and the ledger's rows after it. The few rows whose month differs
+    from their post's are subtracted there, and added to their own month."""
     rolled_up = select(func.max(usage_rolled_up.c.until)).scalar_subquery()
     today = select(func.date_trunc("day", func.max(usage_rolled_up.c.until), "UTC")).scalar_subquery()
     known = select(func.coalesce(func.max(usage_rolled_up.c.until), literal_column("'-infinity'::timestamptz")))
@@ -63,7 +61,7 @@ def _ledger() -> FromClause:
     moved = usage_entries.c.period != _posted_in(row)
     entries = union_all(
         _sums(usage_days, _posted_in(day)).where(day < today, day >= month),
-        # Of the months before, for what is still in suspense.
+        # Earlier months, for amounts that are still in suspense.
         _sums(usage_days, _posted_in(day)).where(day < today, day < month, usage_days.c.account == _SUSPENSE),
         _sums(usage_hours, _posted_in(hour)).where(hour >= today, hour < rolled_up),
         _sums(usage_entries, _posted_in(row)).where(row >= known.scalar_subquery()),
@@ -79,12 +77,12 @@ def _sums(of: Table, period: ColumnElement[date], sign: int = 1) -> Select[Any]:
 
 
 def _posted_in(at: ColumnElement[datetime]) -> ColumnElement[date]:
-    """The month, as the index of entries of another one has it."""
+    """Return the month in the form that the index of entries of another month has."""
     return cast(func.date_trunc("month", func.timezone("UTC", at)), Date)
 
 
 def _entries() -> Statement:
-    """This month's, and whatever is still in suspense of the months before."""
+    """Sum this month's rows, and rows of earlier months that are still in suspense."""
     ledger = _ledger()
     row = ledger.c
     keys = [row[name] for name in _KEYS]
@@ -110,7 +108,7 @@ _CLOCK = compiled(
     )
 )
 _ENTRIES = _entries()
-# By how much budgets and ledger are apart, over all payers, this month and the last.
+# The difference of budgets and ledger over all payers, this month and the last.
 _DRIFT = compiled(
     text(
         f"""WITH drifted AS ({LATELY[SPENT]})
@@ -121,8 +119,8 @@ _DRIFT = compiled(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The cost of one alias, purpose, account, reason and provider. `suspense_usd` is of all months, and zero in other
-    accounts."""
+    """The cost of one alias, purpose, account, reason and provider. `suspense_usd` covers all months, and is zero for
+    other accounts."""
 
     model_alias: str
     purpose: str
@@ -150,7 +148,7 @@ class Month:
 
 
 def load_month(db: Database, seconds: float) -> Month:
-    """`db` is in the role for operations. Raises DatabaseUnavailable where one of its three statements takes a third of
+    """`db` has the role for operations. Raises DatabaseUnavailable if one of the three statements takes a third of
     `seconds`."""
     lately = {"b_since": first_id(time.time())}
     rows, (clock,), drift = read_within(db, seconds / 3, (_ENTRIES, {}), (_CLOCK, {}), (_DRIFT, lately))
