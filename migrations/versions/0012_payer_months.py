@@ -1,15 +1,16 @@
-"""Prepare for one exact row a payer and month: the platform's share is counted by tenant.
+"""Prepare one exact row for each payer and month, with the platform's share by tenant.
 
-The release before survives this migration. It goes on counting the platform's share in one row for all tenants, and
-writes settlements beside rows that are locked. `payer_months` adds the settlements. `budget_months` also adds the
-platform's shares, so the release before reads what it expects. The next migration takes both views away."""
+The release before keeps working. It counts the platform's share in one row for all tenants, and writes settlements
+beside locked rows. `payer_months` adds the settlements. `budget_months` also adds the platform's shares, so the release
+before reads the sums that it expects.
+"""
 
 from alembic import op
 
 revision = "0012"
 down_revision = "0011"
 
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
 PLATFORM = f"payer = 'platform' AND {TENANT} IS NOT NULL"
 BEFORE = f"payer = 'tenant:' || {TENANT} OR ({PLATFORM})"
@@ -24,11 +25,11 @@ OWN = f"payer IN ('tenant:' || {TENANT}, 'platform:' || {TENANT})"
 
 
 def upgrade() -> None:
-    # In the order in which holds lock them: otherwise a hold of the release before and this migration deadlock.
+    # The lock order of holds. Another order could deadlock with a hold of the release before.
     op.execute("LOCK TABLE budget_limits, budget_months, budgets, budget_settlements IN ACCESS EXCLUSIVE MODE")
     op.execute(f"CREATE VIEW payer_months WITH (security_invoker = true) AS {MONTHS}")
     op.execute("GRANT SELECT ON payer_months TO pantheon_app, pantheon_ops")
-    # In two branches, so that a search for one payer can use the index.
+    # Two branches, so that a search for one payer can use the index.
     op.execute("""
         CREATE OR REPLACE VIEW budget_months WITH (security_invoker = true) AS
         SELECT payer, period, sum(held_usd) AS held_usd, sum(spent_usd) AS spent_usd
@@ -41,18 +42,18 @@ def upgrade() -> None:
         ) counted
         GROUP BY payer, period""")
     op.execute(f"ALTER POLICY tenant ON budgets USING ({OWN} OR ({PLATFORM})) WITH CHECK ({OWN} OR ({PLATFORM}))")
-    # A tenant sees the limit of its share of the platform and the platform's own; it changes only its own.
+    # A tenant sees the limits of its share and of the platform, and changes only its own.
     op.execute(f"""
         ALTER POLICY tenant ON budget_limits
         USING ({OWN} OR ({PLATFORM})) WITH CHECK (payer = 'tenant:' || {TENANT})""")
-    # The platform's spending in a month, which the sweeper measures every minute. Holds compare it with the limit.
+    # The platform's spending in a month, which the sweeper measures every minute and holds compare with the limit.
     op.execute("""
         CREATE TABLE platform_months (
             period date PRIMARY KEY,
             spent_usd numeric NOT NULL,
             measured_at timestamptz NOT NULL DEFAULT clock_timestamp()
         )""")
-    # Forced, row-level security shows the owner nothing. The limit must hold before the sweeper's first measurement.
+    # Forced row-level security hides all rows from the owner. The limit must hold before the first measurement.
     for table in ("budgets", "budget_settlements"):
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.execute("""

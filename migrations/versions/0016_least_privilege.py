@@ -1,25 +1,26 @@
-"""Give each role the least power: the operator a role of its own, and operations single columns.
+"""Give each role the least privilege: a role of its own for the operator, and single columns for operations.
 
-The release before survives this migration. Its operator's function and its sweeper use `pantheon_ops`, and that role
-keeps all that they need. The next release revokes from `pantheon_ops`:
+The release before keeps working. Its operator's function and its sweeper use `pantheon_ops`. Only they need these
+rights of that role:
 
-- SELECT on `turns.message`, `turns.response`, `sessions.title`, `replies.text` and `llm_calls.output`: the invariants,
-  the deletion of sessions and the settlement of the release before read them;
-- SELECT on `llm_calls.agent_version` and `llm_calls.request_hash`: its settlement reads whole rows;
-- INSERT and UPDATE on `budget_limits`: its operator's function sets caps and the platform's limit.
+- SELECT on `turns.message`, `turns.response`, `sessions.title`, `replies.text` and `llm_calls.output`, for invariants,
+  deletions and settlements;
+- SELECT on `llm_calls.agent_version` and `llm_calls.request_hash`, because settlements read whole rows;
+- INSERT and UPDATE on `budget_limits`, for caps and the platform's limit.
 
-The next release also gives `pantheon_app` single columns of `llm_calls` and `usage_ledger`. The health check of the
-release before asks for the right to change the whole tables, so a trigger and policies guard them until then."""
+The health check of the release before needs `pantheon_app`'s right to change the whole tables `llm_calls` and
+`usage_ledger`, so a trigger and policies guard them.
+"""
 
 from alembic import op
 
 revision = "0016"
 down_revision = "0015"
 
-# The owner alone changes a role's other settings: `migrations.roles` sets this one again with each release.
+# A role may change this setting itself, so `migrations.roles` sets it again with each release.
 LONGEST = "1min"
 TOKENS = "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens"
-# Operations read these instead of the text that they are derived from. Postgres computes them when they are read.
+# Operations read these instead of the text. Postgres computes them when they are read.
 DERIVED = {
     "sessions": {"has_title": "boolean GENERATED ALWAYS AS (title <> ''::text)"},
     "turns": {
@@ -35,7 +36,7 @@ ENTRY = (
     "tenant_id, session_id, turn_id, call_id, step, attempt, kind, account, period, purpose, agent_key, model_alias, "
     f"{TOKENS}, cache_write_1h_tokens, amount_usd, rates, reason, user_id, api_key_id"
 )
-# What operations may do with each table, and could before. The other tables stay as they are.
+# The rights of operations for each table, now and before. Other tables do not change.
 OPS: dict[str, tuple[str, str]] = {
     "agents": ("", "SELECT"),
     "agent_versions": ("", "SELECT"),
@@ -83,14 +84,14 @@ OPS: dict[str, tuple[str, str]] = {
     "usage_days": ("", "SELECT, INSERT, DELETE"),
     "usage_hours": ("", "SELECT, INSERT, DELETE"),
     "usage_ledger": (f"SELECT, INSERT ({ENTRY})", "SELECT, INSERT"),
-    # Whoever has the roll-up made again deletes the row.
+    # Deleting the row makes the roll-up again.
     "usage_progress": ("SELECT, INSERT, UPDATE (until), DELETE", "SELECT, INSERT, UPDATE, DELETE"),
     "usage_rolled_up": ("", "SELECT, INSERT, UPDATE, DELETE"),
     "waits": ("", "SELECT"),
 }
 SPANS = f"tenant_id, start, agent_key, model_alias, purpose, account, kind, reason, calls, {TOKENS}, amount_usd"
 ABOUT = "created_at, tenant_id, session_id, agent_key, model_alias, purpose, account, kind"
-# The operator sees no user, no key, no turn and no session but its id in the ledger.
+# The operator sees no user, no key, no turn, and of sessions only the id in the ledger.
 OPERATOR = {
     "budget_holds": "SELECT (reason, payer, period, held_usd)",
     "budgets": "SELECT (payer, period, held_usd, spent_usd)",
@@ -101,21 +102,21 @@ OPERATOR = {
 }
 LIMITS = "SELECT (payer, limit_usd, cap_usd), INSERT (payer, limit_usd, cap_usd), UPDATE (limit_usd, cap_usd)"
 
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
 SHARE = f"payer IN ('tenant:' || {TENANT}, 'platform:' || {TENANT})"
 # No release writes the whole platform's month any more.
 SHARED = f"{SHARE} OR (payer = 'platform' AND {TENANT} IS NOT NULL)"
 OWN = f"tenant_id = {TENANT}"
 OWN_CALL = f"{OWN} AND turn_id = (SELECT c.turn_id FROM public.llm_calls c WHERE c.call_id = usage_ledger.call_id)"  # noqa: S608
-# NaN is greater than Infinity. Only an unknown outcome's reserve leaves the ledger. An entry of an hour that is rolled
-# up would be counted by nobody.
+# NaN is greater than Infinity. Only an unknown outcome's reserve leaves the ledger. An entry in a rolled-up hour would
+# be missing from every sum.
 ENTERED = f"""{OWN_CALL} AND created_at BETWEEN now() AND clock_timestamp()
     AND amount_usd > '-Infinity' AND amount_usd < 'Infinity'
     AND (amount_usd >= 0 OR kind = 'adjustment' AND account = 'suspense')"""
 CALLED = f"{OWN} AND reserve_usd < 'Infinity' AND cost_usd < 'Infinity'"
 HELD = f"{OWN} AND held_usd < 'Infinity'"
-# policy's table: what the application may write, and could before.
+# table: the condition for the application's writes, now and before.
 WRITES = {
     "usage_ledger": (ENTERED, OWN_CALL),
     "llm_calls": (CALLED, OWN),
@@ -124,13 +125,13 @@ WRITES = {
 BY_FUNCTIONS = "current_user IN ('pantheon_app', 'pantheon_ops')"
 BY_OPERATIONS = "current_user = 'pantheon_ops'"
 WRONG = "NOT NEW.held_usd < 'Infinity' OR NOT NEW.spent_usd < 'Infinity'"
-# Operations may: one month that somebody changed by hand must not keep them from settling the others.
+# Operations may, so that one wrong month does not prevent settling the others.
 OVERDRAWN = "NEW.held_usd < 0 AND current_user = 'pantheon_app'"
 FIXED = (
     "call_id, tenant_id, session_id, turn_id, step, attempt, purpose, agent_key, agent_version, model_alias, provider, "
     "model_id, request_hash, period, reserve_usd, rates, created_at"
 )
-# Who asked and who spoke. No function changes them.
+# The askers and speakers of texts, which no function changes.
 ASKED = (
     "id, tenant_id, session_id, user_id, api_key_id, turn_index, idempotency_key, fingerprint, mode, fan_out, "
     "requested_agent_keys, roster, created_at"
@@ -142,11 +143,11 @@ SPOKEN = (
 
 
 def _put(column: str) -> str:
-    """Whether an update puts another value there."""
+    """Whether an update stores another value."""
     return f"(NEW.{column} IS NOT NULL AND NEW.{column} IS DISTINCT FROM OLD.{column})"
 
 
-# Not a check: the row that an upsert proposes may well be negative, and only the row that it leaves counts.
+# Triggers instead of checks: an upsert may propose a negative row, and only its result counts.
 TRIGGERS = {
     "budgets_spent_never_falls": f"""BEFORE UPDATE ON budgets FOR EACH ROW
         WHEN (((NEW.spent_usd < OLD.spent_usd OR {WRONG}) AND {BY_FUNCTIONS}) OR ({OVERDRAWN}))""",
@@ -160,12 +161,12 @@ TRIGGERS = {
         WHEN ({BY_FUNCTIONS})""",
     "sessions_keep_their_creator": f"""BEFORE UPDATE OF id, tenant_id, user_id, created_at ON sessions
         FOR EACH STATEMENT WHEN ({BY_FUNCTIONS})""",
-    # A message and a reply stay or go. Nobody puts another text in their place.
+    # A message and a reply can be deleted, but not replaced.
     "turns_keep_their_message": f"""BEFORE UPDATE OF message ON turns FOR EACH ROW
         WHEN (NEW.message NOT IN ('', OLD.message) AND {BY_FUNCTIONS})""",
     "replies_keep_their_text": f"""BEFORE UPDATE OF text ON replies FOR EACH ROW
         WHEN ({_put("text")} AND {BY_FUNCTIONS})""",
-    # Operations delete the other texts of every tenant, too.
+    # Operations also delete the other texts of every tenant.
     "turns_text_only_goes": f"""BEFORE UPDATE OF response, plan ON turns FOR EACH ROW
         WHEN ({BY_OPERATIONS} AND ({_put("response")}
             OR NEW.plan IS DISTINCT FROM OLD.plan
@@ -183,7 +184,7 @@ MAKE_LARGE_OBJECTS = "lo_creat(integer), lo_create(oid), lo_from_bytea(oid, byte
 def upgrade() -> None:
     for table, columns in DERIVED.items():
         added = ", ".join(f"ADD COLUMN {name} {of} VIRTUAL" for name, of in columns.items())
-        # A virtual column rewrites nothing.
+        # Adding a virtual column does not rewrite the table.
         op.execute(f"-- squawk-ignore adding-field-with-default\nALTER TABLE {table} {added}")
     _make_operator()
     for table, (now, _) in OPS.items():
@@ -199,15 +200,15 @@ def upgrade() -> None:
         END $$""")
     for name, when in TRIGGERS.items():
         op.execute(f"CREATE TRIGGER {name} {when} EXECUTE FUNCTION forbid()")
-    # On RDS the owner is no superuser. Postgres then only warns about the functions, so an invariant tells of any large
-    # object.
+    # On RDS the owner is no superuser, and Postgres only warns about the functions. So an invariant reports large
+    # objects.
     _in_this_database("REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC")
     op.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     op.execute(f"REVOKE EXECUTE ON FUNCTION {MAKE_LARGE_OBJECTS} FROM PUBLIC")
 
 
 def _make_operator() -> None:
-    # Roles belong to the cluster, and another database's upgrade may be making this one at this moment.
+    # Roles belong to the cluster, and another database's upgrade may create this one now.
     op.execute("""
         DO $$ BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pantheon_operator') THEN
@@ -222,7 +223,7 @@ def _make_operator() -> None:
     payers = "payer = 'platform' OR starts_with(payer, 'platform:') OR starts_with(payer, 'tenant:')"
     op.execute(f"CREATE POLICY operator ON budget_limits TO pantheon_operator USING (true) WITH CHECK ({payers})")
     op.execute(f"GRANT {LIMITS} ON budget_limits TO pantheon_operator")
-    # As `usage_entries`, without users and keys: those of the releases before 0014 are in the turns.
+    # Like `usage_entries`, without users and keys, which releases before 0014 store in the turns.
     op.execute(f"""
         CREATE VIEW operator_entries WITH (security_invoker = true) AS
         SELECT {ABOUT}, coalesce(reason, CASE

@@ -1,18 +1,19 @@
-"""Forget names and hashes of conversations with their sessions, and read lists of sessions without hidden ones.
+"""Delete names and hashes of conversations with their sessions, and index lists without hidden sessions.
 
-Triggers do the forgetting, so that the release before forgets, too. It goes on reading sessions by
-`sessions_living_of_tenant_idx`."""
+Triggers delete them, so that the release before does so too. It still reads sessions by
+`sessions_living_of_tenant_idx`.
+"""
 
 from alembic import op
 
 revision = "0020"
 down_revision = "0019"
 
-# Hashes of what was said. A short text can be guessed, and then its hash tells that it was said.
+# Hashes of texts. A short text can be guessed and confirmed by its hash.
 HASHES = ("past_before", "past_after", "request_hash")
 HASHED = " OR ".join(f"{name} IS NOT NULL" for name in HASHES)
 ENDED = "deleted_at IS NOT NULL AND status NOT IN ('accepted', 'running')"
-# By the name of the index: which living sessions of a tenant are in it.
+# The living sessions of a tenant in each index.
 LIVING = {"sessions_counted_of_tenant_idx": "origin = 'api'", "sessions_listed_of_tenant_idx": "origin <> 'call'"}
 
 
@@ -21,12 +22,12 @@ def upgrade() -> None:
     op.execute("CREATE POLICY operations ON conversations TO pantheon_ops USING (true) WITH CHECK (true)")
     op.execute("GRANT DELETE ON conversations TO pantheon_app")
     op.execute("GRANT SELECT (session_id), DELETE ON conversations TO pantheon_ops")
-    # A virtual column rewrites nothing.
+    # Adding a virtual column does not rewrite the table.
     added = f"ADD COLUMN has_hashes boolean GENERATED ALWAYS AS ({HASHED}) VIRTUAL"
     op.execute(f"-- squawk-ignore adding-field-with-default\nALTER TABLE turns {added}")
     op.execute("GRANT SELECT (has_hashes) ON turns TO pantheon_ops")
     for name, origin in LIVING.items():
-        # In a collation that the policies do not compare in.
+        # The policies do not compare in this collation.
         which = f"deleted_at IS NULL AND {origin}"
         op.execute(f'CREATE INDEX {name} ON sessions (tenant_id COLLATE "C") WHERE {which}')
     _forget_names()
@@ -48,8 +49,8 @@ def _forget_names() -> None:
 
 
 def _forget_hashes() -> None:
-    """Deleting a session and publishing a turn both set `message`. While a turn is active, its request is found by its
-    hash."""
+    """Delete hashes when `message` is set, as deleting a session and publishing a turn do. An active turn keeps its
+    hash, by which its request is found."""
     cleared = " ".join(f"NEW.{name} := NULL;" for name in HASHES)
     op.execute(f"""
         CREATE FUNCTION forget_hashes() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
@@ -65,14 +66,15 @@ def _forget_hashes() -> None:
 
 
 def _forget_what_is_left() -> None:
-    """Forget what the release before has kept. Forced, row-level security shows the owner nothing."""
+    """Delete names and hashes that the release before has kept. Forced row-level security hides all rows from the
+    owner."""
     tables = ("sessions", "turns", "conversations")
     for table in tables:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     living = "SELECT FROM sessions s WHERE s.id = c.session_id AND s.deleted_at IS NULL"
     op.execute(f"DELETE FROM conversations c WHERE NOT EXISTS ({living})")  # noqa: S608
     cleared = ", ".join(f"{name} = NULL" for name in HASHES)
-    # Every hash of a conversation stands beside one of its request, which is indexed.
+    # Each hash of a conversation is in a row with a request's hash, which is indexed.
     op.execute(f"UPDATE turns SET {cleared} WHERE request_hash IS NOT NULL AND {ENDED}")  # noqa: S608
     for table in tables:
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")

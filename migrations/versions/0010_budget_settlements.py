@@ -1,14 +1,14 @@
-"""Settlements: what is released and spent while somebody has the month's row is written beside it, for the next hold.
+"""Write releases and spending as settlements beside a locked month, which the next hold adds.
 
-The release before does not see them: to it, more is held than is, and while both run it refuses too early, rather than
-too late."""
+The release before does not read them. It sees more held than there is, and may refuse too early while both run.
+"""
 
 from alembic import op
 
 revision = "0010"
 down_revision = "0009"
 
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
 OWN = f"payer = 'tenant:' || {TENANT} OR (payer = 'platform' AND {TENANT} IS NOT NULL)"
 
@@ -28,7 +28,7 @@ def upgrade() -> None:
     op.execute(f"CREATE POLICY tenant ON budget_settlements TO pantheon_app USING ({OWN}) WITH CHECK ({OWN})")
     op.execute("CREATE POLICY operations ON budget_settlements TO pantheon_ops USING (true) WITH CHECK (true)")
     op.execute("GRANT SELECT, INSERT, DELETE ON budget_settlements TO pantheon_app, pantheon_ops")
-    # Whoever reads it sees what they may see of the tables.
+    # Readers see only the rows that the tables' policies show them.
     op.execute("""
         CREATE VIEW budget_months WITH (security_invoker = true) AS
         SELECT payer, period, sum(held_usd) AS held_usd, sum(spent_usd) AS spent_usd
@@ -43,7 +43,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP VIEW budget_months")
-    # What is not counted in yet would be lost.
+    # Add the remaining settlements, which would be lost.
     op.execute("ALTER TABLE budgets NO FORCE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE budget_settlements NO FORCE ROW LEVEL SECURITY")
     op.execute("""

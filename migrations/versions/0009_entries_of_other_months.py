@@ -1,7 +1,8 @@
-"""The ledger's entries of another month than the one in which they were posted, without a scan.
+"""Index the ledger's entries whose budget month differs from the month of their post.
 
-A month of the budgets is what was posted in it, as it was rolled up, but for these: calls whose hold was taken before
-midnight of a month's last day, and what the reconciler found later."""
+A budget's month is the sum of its posts, except for these entries: calls that were held before a month's end and posted
+after it, and late settlements of the reconciler.
+"""
 
 from alembic import op
 
@@ -10,7 +11,7 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    # Of nearly no rows, and so next to nothing for whoever posts.
+    # The index has almost no rows, so posting costs almost nothing more.
     op.execute("""
         CREATE INDEX usage_ledger_of_another_month_idx ON usage_ledger (created_at)
         WHERE period <> date_trunc('month', timezone('UTC', created_at))::date""")

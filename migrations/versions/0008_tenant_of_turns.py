@@ -1,13 +1,14 @@
-"""Whose turn it is: what belongs to a turn is its tenant's, whatever the application's role is made to send.
+"""Tie everything that belongs to a turn to the turn's tenant.
 
-Row-level security hides another tenant's turn from every query, and from no foreign key and no unique index."""
+Row-level security hides another tenant's turn from queries, but not from foreign keys and unique indexes.
+"""
 
 from alembic import op
 
 revision = "0008"
 down_revision = "0007"
 
-# table: its columns, and the columns of what they refer to.
+# table: its columns, and the referenced columns.
 REFERENCES = {
     "llm_calls": ("turn_id, tenant_id", "turns (id, tenant_id)"),
     "replies": ("turn_id, tenant_id", "turns (id, tenant_id)"),
@@ -15,19 +16,19 @@ REFERENCES = {
     "audit_events": ("turn_id, tenant_id", "turns (id, tenant_id)"),
 }
 SESSION = ("summaries", "tenant_id, session_id", "sessions (tenant_id, id)")
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 OWN = "tenant_id = nullif(current_setting('app.tenant_id', true), '')"
-# Not EXISTS, which the planner may answer by reading all of a tenant's calls first.
+# Not EXISTS, for which the planner may read all of a tenant's calls first.
 OWN_CALL = "turn_id = (SELECT c.turn_id FROM llm_calls c WHERE c.call_id = usage_ledger.call_id)"
 
 
 def _refer(table: str, columns: str, to: str, instead: str) -> None:
     name = f"{table}_{columns.replace(', ', '_')}_fkey"
-    # No release has rows that it would have to be held against.
+    # No release has rows that violate it.
     op.execute(f"""
         -- squawk-ignore adding-foreign-key-constraint, constraint-missing-not-valid
         ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY ({columns}) REFERENCES {to}""")
-    # The one above says more.
+    # The constraint above includes this one.
     op.execute(f"-- squawk-ignore ban-drop-constraint\nALTER TABLE {table} DROP CONSTRAINT {table}_{instead}_fkey")
 
 
@@ -40,7 +41,7 @@ def upgrade() -> None:
         -- squawk-ignore constraint-missing-not-valid
         ALTER TABLE llm_calls ADD CONSTRAINT llm_calls_payer_check
         CHECK (payer IN ('platform', 'tenant:' || tenant_id))""")
-    # A post of another's call would keep the other from posting it.
+    # A post for another tenant's call would prevent that tenant's own post.
     op.execute(f"ALTER POLICY tenant ON usage_ledger TO pantheon_app WITH CHECK ({OWN} AND {OWN_CALL})")
 
 

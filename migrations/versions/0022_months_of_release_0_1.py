@@ -1,20 +1,21 @@
-"""Count what release 0.1.0 holds and spends in the exact months of the payers.
+"""Count the holds and spending of release 0.1.0 in the exact months of the payers.
 
-A stage may go from 0.1.0, whose schema is 0010, to this schema in one deployment. 0.1.0 counts the platform's share of
-all tenants in the row `platform`, which the policies refuse since 0016. It writes settlements beside rows that are
-locked, which nobody reads since 0014. Triggers count both in the rows that this release reads. The application may
-write these rows itself, so it can do nothing that it could not do before. This release writes neither. A settlement of
-0.1.0 now waits for the locked row.
+A stage may go from 0.1.0 (schema 0010) to this schema in one deployment. 0.1.0 counts the platform's share of all
+tenants in the row `platform`, which the policies refuse since 0016. It writes settlements beside locked rows, which no
+release reads since 0014. Triggers count both in the rows that this release reads. They add no rights, because the
+application may write these rows itself. This release writes neither. A settlement of 0.1.0 now waits for the locked
+row.
 
 Its sweeper reads `budget_months` before it sends waiting turns to the queue. Operations read the same money in
-`budgets`."""
+`budgets`.
+"""
 
 from alembic import op
 
 revision = "0022"
 down_revision = "0021"
 
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
 BY_APP = "current_user = 'pantheon_app'"
 # By trigger: its table, when it fires, and its function.
@@ -49,7 +50,7 @@ FUNCTIONS = {
             NEW.payer := 'platform:' || {TENANT};
             RETURN NEW;
         END""",
-    # The hold of 0.1.0 returns the share's row, and 0.1.0 names that row's payer in the call.
+    # The hold of 0.1.0 returns the share's row, and 0.1.0 stores that row's payer in the call.
     "name_platform": """
         BEGIN
             NEW.payer := 'platform';

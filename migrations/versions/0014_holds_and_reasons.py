@@ -1,16 +1,16 @@
-"""Hold what accepting a turn and an unknown outcome reserve, and say why a ledger row was posted, and for whom.
+"""Hold reserves for accepted turns and unknown outcomes, and store each ledger row's reason, user and key.
 
-The release before neither reads nor writes the new tables, columns and views. It goes on rolling up `usage_hours` and
-`usage_days`; this release rolls up tables of its own. It still reads `payer_months` and `budget_settlements`, which the
-next migration drops, with the two tables. That view leaves out the holds that the release before does not know, so its
-invariants hold."""
+The release before does not use the new tables, columns and views. It rolls up `usage_hours` and `usage_days`; this
+release rolls up its own tables. Only the release before reads `payer_months` and `budget_settlements`. That view leaves
+out the new holds, so the invariants of the release before hold.
+"""
 
 from alembic import op
 
 revision = "0014"
 down_revision = "0013"
 
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
 OWN = f"tenant_id = {TENANT}"
 REASONS = "'reply', 'review', 'helper', 'failed_attempt', 'unknown_outcome'"
@@ -39,7 +39,7 @@ def _spans(table: str) -> str:
         (tenant_id, start, agent_key, model_alias, purpose, account, kind, reason, user_id, api_key_id)"""
 
 
-# In the order in which they can be made; dropped in reverse.
+# In the order of creation; dropped in reverse.
 TABLES = {
     "tenants": """
     tenant_id text PRIMARY KEY,
@@ -65,7 +65,7 @@ TABLES = {
 }
 POLICIES = {"usage_progress": f"{TENANT} IS NOT NULL"}
 APP_GRANTS = {
-    # Accepting a turn locks the row, and Postgres asks for this right.
+    # Accepting a turn locks the row, for which Postgres requires this right.
     "tenants": "SELECT, INSERT (tenant_id), UPDATE (tenant_id)",
     "waits": "SELECT, INSERT, UPDATE (ends_at)",
     "budget_holds": "SELECT, INSERT, DELETE",
@@ -81,7 +81,7 @@ OPS_GRANTS = {
     "usage_daily": "SELECT, INSERT, DELETE",
     "usage_progress": "SELECT, INSERT, UPDATE, DELETE",
 }
-# An API key that was revoked or expired so long ago is removed.
+# An API key that ended this long ago is removed.
 OVER = "least(revoked_at, expires_at) < now() - interval '90 days'"
 # A session that was deleted before its first turn. Accepting a turn raises the index.
 EMPTY = "deleted_at IS NOT NULL AND next_turn_index = 1"
@@ -89,14 +89,13 @@ INDEXES = (
     "CREATE INDEX budget_holds_payer_period_idx ON budget_holds (payer, period)",
     "CREATE INDEX usage_hourly_start_idx ON usage_hourly USING brin (start)",
     "CREATE INDEX usage_daily_start_idx ON usage_daily USING brin (start)",
-    # Both are in a collation that the policies do not compare in. The first is in another one than
-    # `turns_newest_of_tenant_idx`, and not by status: only the count of active turns is planned with it, and that count
-    # with no other.
+    # The policies do not compare in these collations. The first index uses another one than
+    # `turns_newest_of_tenant_idx`, and no status, so that only the count of active turns uses it, and uses no other.
     'CREATE INDEX turns_active_of_tenant_idx ON turns (tenant_id COLLATE "POSIX") WHERE completed_at IS NULL',
     'CREATE INDEX sessions_living_of_tenant_idx ON sessions (tenant_id COLLATE "C") WHERE deleted_at IS NULL',
     "CREATE INDEX api_keys_ended_at_idx ON api_keys (least(revoked_at, expires_at))",
-    # The tenant may pay for several failed attempts of a step, and for one reply. A row of the release before has no
-    # reason, and is one of a reply.
+    # The tenant may pay for several failed attempts of a step, but for one reply. A row of the release before has no
+    # reason, and is a reply.
     f"CREATE UNIQUE INDEX usage_ledger_one_tenant_reply_per_step ON usage_ledger (turn_id, step) "
     f"WHERE {POST} AND coalesce(reason, 'reply') IN ('reply', 'review')",
 )
@@ -123,8 +122,8 @@ def upgrade() -> None:
     for index in INDEXES:
         op.execute(index)
     op.execute("-- squawk-ignore require-concurrent-index-deletion\nDROP INDEX usage_ledger_one_tenant_post_per_step")
-    # The versions that turns have pinned so far cannot be told from the others: all of them stay, and those that the
-    # release before makes.
+    # All existing versions count as pinned, and those that the release before makes, because pinned ones cannot be
+    # recognised.
     op.execute("ALTER TABLE agent_versions ADD COLUMN pinned boolean NOT NULL DEFAULT true")
     op.execute("GRANT UPDATE (pinned), DELETE ON agent_versions TO pantheon_app")
     # A deleted session without a turn is removed.
@@ -132,7 +131,7 @@ def upgrade() -> None:
     op.execute(
         f"CREATE POLICY removal ON sessions AS RESTRICTIVE FOR DELETE TO pantheon_app, pantheon_ops USING ({EMPTY})"
     )
-    # Operations see no API key but those that they remove.
+    # Operations see only the API keys that they remove.
     op.execute(f"CREATE POLICY operations ON api_keys TO pantheon_ops USING ({OVER}) WITH CHECK (false)")
     op.execute("GRANT SELECT (id, revoked_at, expires_at), DELETE ON api_keys TO pantheon_ops")
     op.execute(_months(SETTLEMENTS, OTHER_HOLDS))
@@ -141,7 +140,7 @@ def upgrade() -> None:
 
 
 def _months(*more: str) -> str:
-    """What the release before reads of a payer's month."""
+    """Return the view of a payer's month for the release before."""
     tables = ("SELECT payer, period, held_usd, spent_usd FROM budgets", *more)
     return f"""
         CREATE OR REPLACE VIEW payer_months WITH (security_invoker = true) AS
@@ -151,12 +150,12 @@ def _months(*more: str) -> str:
 
 
 SETTLEMENTS = "SELECT payer, period, held_usd, spent_usd FROM budget_settlements"
-# To the release before, a month holds the reserves of open calls, and nothing else.
+# In the release before, a month holds only the reserves of open calls.
 OTHER_HOLDS = "SELECT payer, period, -held_usd, 0 FROM budget_holds"
 
 
 def _show_entries() -> None:
-    """The ledger with reason, user and key of every row. The release before writes none of the three."""
+    """Create the view of the ledger with reason, user and key of every row, which the release before does not write."""
     op.execute(f"""
         CREATE VIEW usage_entries WITH (security_invoker = true) AS
         SELECT {LEDGER},
@@ -174,9 +173,9 @@ def _show_entries() -> None:
 
 
 def _count_in() -> None:
-    """Make each month of a payer exact: no release that writes beside it is left."""
+    """Make each payer's month exact, because no release writes beside it any more."""
     tables = ("budgets", "budget_settlements", "usage_ledger", "llm_calls")
-    # In the order in which holds and settlements lock them. Forced, row-level security shows the owner nothing.
+    # The lock order of holds and settlements. Forced row-level security hides all rows from the owner.
     op.execute("LOCK TABLE budgets, budget_settlements IN SHARE ROW EXCLUSIVE MODE")
     for table in tables:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
