@@ -58,12 +58,21 @@ class Prompts:
     def __init__(self, conversation: Conversation, keep: Keep = keep_in_steps) -> None:
         self._conversation = conversation
         self._keep = keep
+        self._first: dict[tuple[Agent, int], tuple[Message, ...]] = {}
 
     def for_agent(self, agent: Agent, earlier: Sequence[Said], room: int) -> tuple[Message, ...]:
         """Return the messages of one agent's call: system, then user and assistant by turns. `room` is in estimated
         tokens. A plain call sends its own messages."""
         if (plain := self._conversation.options.messages) is not None:
             return tuple(map(_plain, plain))
+        if earlier:
+            return self._build_for_agent(agent, earlier, room)
+        # Built for the turn's hold, and again when the agent is asked first.
+        if (agent, room) not in self._first:
+            self._first[agent, room] = self._build_for_agent(agent, (), room)
+        return self._first[agent, room]
+
+    def _build_for_agent(self, agent: Agent, earlier: Sequence[Said], room: int) -> tuple[Message, ...]:
         system = Message("system", f"{_COUNCIL.format(name=agent.name)}\n\n{self._instructions}{agent.role_prompt}")
         return self._fitted(system, self._memory, earlier, agent.key, room)
 

@@ -221,3 +221,11 @@ class TestTokenEstimates:
         assert estimates.window(MODEL) == 4096
         now[0] = WINDOW_KNOWN_S
         assert estimates.window(MODEL) == MODEL.context_window
+
+
+def test_prompts_build_an_agents_first_prompt_once_for_the_same_room() -> None:
+    prompts = Prompts(conversation(past(1)))
+    first = prompts.for_agent(WRITER, (), 4000)
+    assert prompts.for_agent(WRITER, (), 4000) is first
+    assert prompts.for_agent(replace(WRITER, role_prompt="Write more."), (), 4000) != first
+    assert prompts.for_agent(WRITER, (Said("critic", "Critic", "No."),), 4000) != first
