@@ -69,17 +69,17 @@ def _hour_rate(rates: Rates) -> Decimal:
 
 def upper_bound(rates: Rates, input_tokens: int, output_tokens: int) -> Decimal:
     """Return the most that a call can cost, in USD, within these token counts."""
-    dearest_output = max(rates.output, rates.reasoning)
-    return (input_tokens * _dearest_input(rates) + output_tokens * dearest_output) / MILLION
+    highest_output_rate = max(rates.output, rates.reasoning)
+    return (input_tokens * _highest_input_rate(rates) + output_tokens * highest_output_rate) / MILLION
 
 
 def most_input_within(rates: Rates, amount: Decimal) -> int | None:
     """Return the most input tokens whose `upper_bound` is within `amount`. None if they cost nothing."""
-    dearest = _dearest_input(rates)
-    return int(amount * MILLION / dearest) if dearest else None
+    rate = _highest_input_rate(rates)
+    return int(amount * MILLION / rate) if rate else None
 
 
-def _dearest_input(rates: Rates) -> Decimal:
+def _highest_input_rate(rates: Rates) -> Decimal:
     return max(rates.input, rates.cache_read, rates.cache_write, _hour_rate(rates))
 
 

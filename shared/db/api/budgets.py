@@ -100,7 +100,7 @@ def record_platform_month(operations: Database, seconds: float) -> None:
     run_within(operations, seconds, (_MEASURE_PLATFORM, {}))
 
 
-def free_leftovers(operations: Database, seconds: float) -> None:
+def release_leftover_holds(operations: Database, seconds: float) -> None:
     """Release the holds that the release before 0014 leaves behind while both serve. Raises DatabaseUnavailable after
     `seconds`."""
     run_within(operations, seconds, (_RELEASE_LEFTOVER_HOLDS, {}))
