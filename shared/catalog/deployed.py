@@ -27,7 +27,7 @@ def catalog() -> Catalog:
     values = catalog_settings()
     built = build(values)
     if ignored := overruled(values, built):
-        logger.warning("%s decides, beside which these are ignored: %s.", Env.CATALOG, ", ".join(ignored))
+        logger.warning("%s sets the catalog, so these variables are ignored: %s.", Env.CATALOG, ", ".join(ignored))
     return built
 
 

@@ -25,7 +25,7 @@ def fetch_key_set(issuer: str, client: httpx.Client | None = None) -> bytes:
             raise IssuerUnavailable("The discovery document is another issuer's.")
         address = str(discovered.get("jwks_uri", ""))
         if urlsplit(address).scheme != urlsplit(issuer).scheme:
-            raise IssuerUnavailable("The key set is not served by the scheme of the issuer.")
+            raise IssuerUnavailable("The key set's URL has another scheme than the issuer's.")
         return json.dumps({"keys": public_keys(_body(http, address))}).encode()
 
 

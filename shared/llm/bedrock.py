@@ -80,7 +80,7 @@ class BedrockProvider:
         except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits
             signed.set_exception(error)
         else:
-            signed.set_exception(RuntimeError("boto3 did not ask before sending"))
+            signed.set_exception(RuntimeError("boto3 did not raise the before-send event"))
 
     def _running_client(self) -> Any:
         with self._lock:

@@ -52,9 +52,9 @@ class _Counts(BaseModel):
     @model_validator(mode="after")
     def _counts_agree(self) -> Self:
         if self.prompt_tokens == 0:
-            raise ValueError("no prompt has no tokens")
+            raise ValueError("a prompt has no tokens")
         if self._cached + self._written > self.prompt_tokens:
-            raise ValueError("more of the prompt was cached than there was")
+            raise ValueError("more tokens were cached than the prompt has")
         if self.total_tokens not in (None, *self._totals()):
             raise ValueError("the total is not the sum of its parts")
         return self

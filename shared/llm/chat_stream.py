@@ -59,7 +59,7 @@ class ChatStream:
             self._add(event)
         is_ended = self._events.is_done or self._is_whole or self._finish_reason
         if not (is_ended or self._error):
-            raise ValueError("the stream breaks off")
+            raise ValueError("the stream is incomplete")
         told = {"id": self._id, "usage": self._count()}
         choice = {"message": self._message(), "finish_reason": self._finish_reason}
         choices = [] if self._index is None else [choice]

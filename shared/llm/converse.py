@@ -52,14 +52,14 @@ class Counts(BaseModel):
     @model_validator(mode="after")
     def _counts_agree(self) -> Self:
         if self._kept_an_hour() > (self.cacheWriteInputTokens or 0):
-            raise ValueError("more is kept for an hour than was written")
+            raise ValueError("more tokens are kept for an hour than were written")
         cached = (self.cacheReadInputTokens or 0) + (self.cacheWriteInputTokens or 0)
         # Some models leave the cache out of the total.
         counted = self.inputTokens + self.outputTokens
         if self.totalTokens not in (None, counted, counted + cached):
             raise ValueError("the total is not the sum of its parts")
         if self.inputTokens + cached == 0:
-            raise ValueError("no prompt has no tokens")
+            raise ValueError("a prompt has no tokens")
         return self
 
     def _kept_an_hour(self) -> int:

@@ -51,7 +51,7 @@ class ConverseStream:
     def document(self) -> dict[str, Any]:
         """Return the whole response after the body's end. Raises ValueError if a frame is incomplete."""
         if self._frames:
-            raise ValueError("the stream breaks off")
+            raise ValueError("the stream is incomplete")
         thought = [{"reasoningContent": {"reasoningText": {"text": self._thinking.getvalue()}}}]
         content = [*(thought if self._thought else ()), {"text": self._text.getvalue()}]
         return {"output": {"message": {"role": "assistant", "content": content}}, **self._told}

@@ -86,5 +86,5 @@ def _authorization(api_key: str | None) -> dict[str, str]:
     if api_key is None:
         return {}
     if not re.fullmatch("[!-~]+", api_key):
-        raise ConfigurationError("api_key: holds characters that no header can carry.")
+        raise ConfigurationError("api_key: has characters that a header cannot carry.")
     return {"Authorization": f"Bearer {api_key}"}

@@ -245,7 +245,7 @@ class Council:
     def _next(self, offset: int, key: str) -> Agent:
         position = len(self.replies) + offset
         if self.current_plan is None or self.current_plan.selected_agent_keys[position : position + 1] != (key,):
-            raise AssertionError(f"A mode asked '{key}' at position {position}, and its plan says otherwise.")
+            raise AssertionError(f"A mode asked '{key}' at position {position}, which differs from its plan.")
         return self.conversation.roster[key]
 
     def _refused(self, agent: Agent) -> bool:

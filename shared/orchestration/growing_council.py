@@ -94,7 +94,7 @@ class GrowingCouncil(Council):
         planned = self.current_plan.selected_agent_keys if self.current_plan else ()
         if self.ended.failure == Diverged.code or len(self.replies) < len(planned):
             self.ended.failure = Diverged.code
-            raise Diverged("The graph did not ask the same as before. Between its asks it must be deterministic.")
+            raise Diverged("The graph asked for other calls than before. Between its asks it must be deterministic.")
 
     def _check_going_on(self) -> None:
         if self._end or self.interruption or self.ended.failure:

@@ -36,7 +36,7 @@ class _Counts(BaseModel):
     @model_validator(mode="after")
     def _an_hours_are_of_the_whole(self) -> Self:
         if self.cache_write_1h_tokens > self.cache_write_tokens:
-            raise ValueError("more is kept for an hour than was written")
+            raise ValueError("more tokens are kept for an hour than were written")
         return self
 
 
@@ -62,5 +62,5 @@ def _read(document: Any) -> ProviderRecord:
     if not line.billed:
         return ProviderRecord(line.call_id, billed=False)
     if line.tokens is None:
-        raise ValueError("billed, and nobody knows for what")
+        raise ValueError("billed without tokens")
     return ProviderRecord(line.call_id, billed=True, usage=Usage(**line.tokens.model_dump()))

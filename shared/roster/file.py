@@ -27,7 +27,7 @@ KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 TABLES: Final[Mapping[str, type[Body]]] = MappingProxyType({"agents": AgentBody, "councils": CouncilBody})
 _MESSAGES: Final = {
     "missing": "is missing",
-    "extra_forbidden": "is no field of this table",
+    "extra_forbidden": "is not a field of this table",
     "string_pattern_mismatch": "has a character or a form that is not allowed",
 }
 
@@ -84,7 +84,7 @@ def misplaced(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield a fault for each entry that is not a table of an agent or a council, and for each invalid key."""
     for group, tables in document.items():
         if group not in TABLES:
-            yield f"[{_shown(group)}] is no table of a roster; there are [agents.KEY] and [councils.KEY]"
+            yield f"[{_shown(group)}] is not a table of a roster; use [agents.KEY] or [councils.KEY]"
         elif not isinstance(tables, dict):
             yield f"[{group}] must hold tables [{group}.KEY]"
         else:

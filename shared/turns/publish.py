@@ -132,7 +132,7 @@ def _run(db: Database, tenant_id: str, journal: TurnJournal, params: Params) -> 
     try:
         row = db.run(tenant_id, PUBLISH, params)[0]
     except DatabaseUnavailable as error:
-        raise JournalUnavailable("The turn could not be published now; it will be.") from error
+        raise JournalUnavailable("The turn could not be published now. It is published later.") from error
     except psycopg.Error as error:
         raise PublishFailed from error
     if "recorded" in row:

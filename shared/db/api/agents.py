@@ -145,7 +145,7 @@ def _put(
         case "exists":
             raise AgentExists(f"An agent '{key}' exists already; PUT replaces it.")
         case "too_many":
-            raise quota_exceeded("agents", limit, Env.MAX_AGENTS, "Delete an agent, or change one that is there.")
+            raise quota_exceeded("agents", limit, Env.MAX_AGENTS, "Delete an agent, or change an existing one.")
         case "too_many_keys":
             remedy = "Use the key of a deleted agent again."
             raise quota_exceeded("agent keys", limit * KEYS_PER_LIVING, f"10 times {Env.MAX_AGENTS}", remedy)

@@ -118,7 +118,7 @@ def _put(
         case "exists":
             raise KeyExists(f"A council '{key}' exists already; PUT replaces it.")
         case "too_many":
-            raise quota_exceeded("councils", limit, Env.MAX_AGENTS, "Delete a council, or change one that is there.")
+            raise quota_exceeded("councils", limit, Env.MAX_AGENTS, "Delete a council, or change an existing one.")
         case "too_many_keys":
             remedy = "Use the key of a deleted council again."
             raise quota_exceeded("council keys", limit * KEYS_PER_LIVING, f"10 times {Env.MAX_AGENTS}", remedy)

@@ -30,7 +30,9 @@ class PageRequest:
         try:
             return parse(json.loads(base64.b64decode(self.cursor.encode("ascii"), altchars=b"-_", validate=True)))
         except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
-            raise InvalidRequest("The cursor is not one that this list gave out.") from error
+            raise InvalidRequest(
+                "The cursor is not from this list. Use next_cursor of the page before, or leave it out."
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
