@@ -94,8 +94,8 @@ INDEXES = (
     'CREATE INDEX turns_active_of_tenant_idx ON turns (tenant_id COLLATE "POSIX") WHERE completed_at IS NULL',
     'CREATE INDEX sessions_living_of_tenant_idx ON sessions (tenant_id COLLATE "C") WHERE deleted_at IS NULL',
     "CREATE INDEX api_keys_ended_at_idx ON api_keys (least(revoked_at, expires_at))",
-    # The tenant may pay for several failed attempts of a step, but for one reply. A row of the release before has no
-    # reason, and is a reply.
+    # The tenant may pay for several failed attempts of a step, and for one reply only. A row of the release before has
+    # no reason, and is a reply.
     f"CREATE UNIQUE INDEX usage_ledger_one_tenant_reply_per_step ON usage_ledger (turn_id, step) "
     f"WHERE {POST} AND coalesce(reason, 'reply') IN ('reply', 'review')",
 )

@@ -71,7 +71,6 @@ class Queue:
 
 
 def _code(error: Exception) -> str | None:
-    """Return AWS's code of the refusal."""
     match getattr(error, "response", None):
         case {"Error": {"Code": str(code)}}:
             return code

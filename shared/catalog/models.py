@@ -103,5 +103,4 @@ class Catalog(Mapping[str, Model]):
         return {name: provider for name, provider in self.providers.items() if name in names}
 
     def behind(self, provider: str, model_id: str) -> tuple[Model, ...]:
-        """Return the aliases of a provider's model."""
         return tuple(m for m in self.aliases.values() if (m.provider, m.model_id) == (provider, model_id))

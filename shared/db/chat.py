@@ -101,8 +101,8 @@ class Found:
     """The stored facts of a conversation.
 
     `model` is the current meaning of its model's name. `keyed` is the turn that used the key, `retried` the newest turn
-    of the same request, and `named_id` the session of the name, deleted or not. `session_id` is the session to
-    continue, and `past` its hash."""
+    of the same request. `named_id` is the session of the name, deleted or not. `session_id` is the session to continue,
+    and `past` its hash."""
 
     model: Model | None
     keyed: KnownTurn | None = None

@@ -102,7 +102,6 @@ class Pipeline:
         return prepared, known is None
 
     def _results(self) -> list[PGresult]:
-        """Return every answer of the exchange, up to its Sync."""
         pgconn, results = self._pgconn, list[PGresult]()
         while pgconn.flush():
             self._wait(_READ | _WRITE)

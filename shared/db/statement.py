@@ -63,7 +63,6 @@ def read_sql(name: str) -> str:
 
 
 def load(name: str, read: Callable[[str], str] = read_sql) -> Statement:
-    """Return the statement in `sql/NAME.sql`."""
     _, *pieces = _PART.split(_included(name, read))
     return Statement(*(_part(*pieces[at : at + 3]) for at in range(0, len(pieces), 3)))
 

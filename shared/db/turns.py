@@ -102,7 +102,6 @@ def _running(row: Row, calls: Sequence[Row]) -> Turn:
 
 
 def _finished(plan: Plan, calls: Sequence[Row]) -> list[Reply]:
-    """Return the replies with a verdict, provisional until the turn ends."""
     agents = [call for call in calls if call["purpose"] == "agent" and call["verdict"] is not None]
     return [_reply(call, call["step"] - plan.first_step) for call in agents]
 

@@ -23,7 +23,6 @@ def looks_like_key(text: str) -> bool:
 
 
 def is_key(text: str) -> bool:
-    """Whether `text` has exactly the form of a key."""
     return _FORM.fullmatch(text) is not None
 
 

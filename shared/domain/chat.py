@@ -17,7 +17,6 @@ class Line(NamedTuple):
 
 
 def beginning(tenant_id: str, user_id: str, model: str) -> bytes:
-    """Return the hash of a conversation without messages."""
     return hashlib.sha256(json.dumps([tenant_id, user_id, model]).encode()).digest()
 
 

@@ -67,7 +67,6 @@ class Conversation:
 
     @property
     def summarised_turns(self) -> int:
-        """The number of turns that the summary replaces."""
         return self.summary.through_turn_index if self.summary else 0
 
     def unsummarised(self) -> tuple[PastTurn, ...]:

@@ -28,7 +28,6 @@ _TAGS: Final = r"\U000e0000-\U000e007f"
 
 
 def _letters() -> list[str]:
-    """Return all forms of each letter of the name."""
     forms = {letter: letter + letter.upper() + alike + alike.upper() for letter, alike in _LOOKALIKES.items()}
     for character in (chr(code) for first, end in _OTHER_FORMS for code in range(first, end)):
         plain = unicodedata.normalize("NFKD", character)[0].casefold()

@@ -136,7 +136,6 @@ class Charge:
 
 
 def charged(charges: Iterable[Charge], account: Account) -> Decimal:
-    """Return the USD of the charges to one account."""
     return sum((charge.amount_usd for charge in charges if charge.account == account), ZERO)
 
 

@@ -40,7 +40,7 @@ class Delta:
     text: str
 
 
-# Takes the events of one turn in order, from any thread but one at a time. It neither blocks nor raises.
+# Takes the events of one turn in order, from any thread but one at a time. It never blocks or raises.
 Listener = Callable[[Event | Delta], None]
 
 
@@ -64,7 +64,6 @@ class Progress:
         return self.replies[position] if position < len(self.replies) else Heard()
 
     def with_reply(self, position: int, heard: Heard) -> "Progress":
-        """Return the progress with `heard` for the reply at `position`."""
         replies = [self.heard(each) for each in range(max(position + 1, len(self.replies)))]
         replies[position] = heard
         return replace(self, replies=tuple(replies))

@@ -44,7 +44,6 @@ class BedrockProvider:
         self._client: Any = None
 
     def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
-        """Send `request` once. Returns within `request.limit_s` seconds and does not raise."""
         stream = on_text is not None
         return self._exchanges.complete(
             request, lambda deadline: self._signed_in_time(request, deadline, stream=stream), on_text

@@ -27,7 +27,7 @@ _STOP_REASONS: Final = {
     "sensitive": "content_filtered",
 }
 
-# Strict: neither true nor 12.0 is a count. The upper bound is Postgres's bigint.
+# Strict: true and 12.0 are no counts. The upper bound is Postgres's bigint.
 _Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 

@@ -44,7 +44,6 @@ def has_thought(message: object) -> bool:
 
 
 def thinking_of(message: object) -> str:
-    """Return the text of the message's separate thinking."""
     # Some providers send one thought under several names.
     return next(filter(None, thoughts_of(message).values()), "")
 

@@ -28,7 +28,7 @@ _STOP_REASONS: Final = {
 _NOT_METADATA: Final = re.compile(r"[^a-zA-Z0-9\s:_@$#=/+,.-]", re.ASCII)
 _MOST_METADATA: Final = 256
 
-# Strict: neither true nor 12.0 is a count. The upper bound is Postgres's bigint.
+# Strict: true and 12.0 are no counts. The upper bound is Postgres's bigint.
 _Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 

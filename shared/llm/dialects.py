@@ -189,7 +189,6 @@ def learnt_as(part: str, refusal: Refusal, request: Request) -> str:
 
 
 def is_about_parameter(refusal: Refusal) -> bool:
-    """Whether a refusal names a parameter, optional or not."""
     if refusal.parameter or refusal.codes & _PARAMETER_CODES:
         return True
     return _PARAMETER_WORDS.search(refusal.message) is not None

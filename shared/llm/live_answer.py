@@ -90,7 +90,6 @@ class LiveAnswer:
             return b""
 
     def finish(self, completion: Completion) -> None:
-        """Pass on the rest of the completion's text."""
         self._text.finish(completion.text)
 
     def _read(self, chunk: bytes) -> None:

@@ -32,7 +32,6 @@ class OpenAICompatibleProvider:
         self._exchanges = Exchanges(_DIALECT, self._url.host, tuple(filter(None, secrets)))
 
     def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
-        """Send `request` once. Returns within `request.limit_s` seconds and does not raise."""
         headers = self._headers | {"X-Client-Request-Id": request.call_id}
         return self._exchanges.complete(request, lambda _: self._post(request, headers, on_text), on_text)
 

@@ -89,7 +89,6 @@ class Sent:
 
 
 def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sent()) -> Completion:
-    """Return the outcome of `request` with this answer."""
     request_id = word(answer.headers.get(dialect.request_id_header))
     body = plain(answer.body, answer.headers)
     if answer.status == 200:

@@ -19,8 +19,8 @@ MAX_THINKING_BYTES: Final = 16 * 1024
 # Unicode's controls, formats such as a zero-width space, and blanks.
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 
-# Takes storable pieces of an answer's text as they come. Calls come from any thread, but for one answer from one at a
-# time. It neither blocks nor raises.
+# Takes storable pieces of an answer's text as they come. Calls come from any thread, one at a time for one answer. It
+# never blocks or raises.
 OnText = Callable[[str], None]
 
 CallStatus = Literal["succeeded", "unbilled", "unknown"]
@@ -79,7 +79,6 @@ class Request:
 
     @property
     def limit_s(self) -> float:
-        """The time limit of this call in seconds."""
         return self.model.max_call_s if self.timeout_s is None else self.timeout_s
 
 
@@ -140,5 +139,4 @@ def cut(text: str, most_bytes: int = MAX_TEXT_BYTES) -> str:
 
 
 def is_visible(text: str) -> bool:
-    """Whether `text` has a visible character."""
     return any(unicodedata.category(character) not in _INVISIBLE for character in text)

@@ -35,7 +35,6 @@ _LIMITS: Final = tuple(
 
 
 def is_overflow(text: str) -> bool:
-    """Whether a refusal says that the prompt is too long."""
     return _OVERFLOW.search(text) is not None
 
 

@@ -125,7 +125,6 @@ def _shown(line: str, hidden: bytearray) -> Iterable[str]:
 
 
 def _plain_url(found: re.Match[str]) -> str:
-    """Return a URL without its user and its query."""
     user = f"{_HOLE}@" if found[2] else ""
     return f"{found[1]}{user}{found[3]}" + (f"?{_HOLE}" if found[4] else "")
 

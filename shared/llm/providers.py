@@ -21,7 +21,6 @@ class Providers:
         self.clients = clients
 
     def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
-        """Send `request` once. Returns within `request.limit_s` seconds and does not raise."""
         return self.clients[request.model.provider].complete(request, on_text)
 
 

@@ -95,7 +95,6 @@ class _Marks:
         self._spans = [match.span() for match in mark.finditer(text) if not _is_quoted(text, match)]
 
     def first_behind(self, position: int) -> tuple[int, int] | None:
-        """Return the start and end of the first mark after `position`."""
         index = bisect_left(self._spans, (position, 0))
         return self._spans[index] if index < len(self._spans) else None
 

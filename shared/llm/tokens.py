@@ -47,7 +47,6 @@ def most_input_tokens(messages: Iterable[Message], schema: Mapping[str, object] 
 
 
 def is_credible(usage: Usage, request: Request) -> bool:
-    """Whether `request` can have taken so many tokens."""
     sent = most_input_tokens(request.messages, request.response_schema)
     return are_within(usage, max(request.model.context_window, sent), request.max_output_tokens)
 
@@ -94,5 +93,4 @@ class TokenEstimates:
 
 @cache
 def token_estimates() -> TokenEstimates:
-    """Return the estimates of this process."""
     return TokenEstimates()

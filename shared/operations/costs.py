@@ -57,7 +57,6 @@ def log_allowances(db: Database, seconds: float) -> None:
 
 
 def gauges(month: Month) -> Iterator[Gauge]:
-    """Yield the values of a month with their dimensions."""
     for dimension in KEYS:
         for name, usd in totals(month, dimension).items():
             yield {Metric.MONTH_USD: float(usd)}, {dimension: name}

@@ -208,7 +208,6 @@ class Council:
                 self._conclude(agent, attempt)
 
     def said(self) -> tuple[Said, ...]:
-        """Return the completed replies so far."""
         return tuple(Said(r.agent_key, r.name, r.text or "") for r in self.replies if r.status == "completed")
 
     def heard(self) -> tuple[Said, ...]:
@@ -227,7 +226,6 @@ class Council:
             raise
 
     def _step_of(self, position: int) -> int:
-        """Return the step of an entry of the plan."""
         return position + (self.current_plan.first_step if self.current_plan else 0)
 
     def _take_steps(self, count: int) -> int:
@@ -285,7 +283,6 @@ class Council:
         )
 
     def _held_for(self, chair: str, position: int, answers: Sequence[Said]) -> Ask | None:
-        """Return the chair's ask, if the catalog has its alias."""
         agent = self.conversation.roster[chair]
         return self._chair_ask(agent, position, answers) if agent.model_alias in self._asker.catalog else None
 

@@ -47,7 +47,7 @@ class TurnLeft(BaseException):
 class GrowingCouncil(Council):
     """The council of a mode that decides while it runs whom to ask."""
 
-    # What ended the process in an ask, such as SystemExit. Another branch of the graph must not hide it.
+    # An exception such as SystemExit that ended the process in an ask. Another branch of the graph must not hide it.
     _end: BaseException | None = None
 
     @property

@@ -27,7 +27,6 @@ def keep_in_steps(indexes: Sequence[int], size: Callable[[int], int], room: int,
 
 
 def keep_full(indexes: Sequence[int], size: Callable[[int], int], room: int, is_whole: bool) -> int:  # noqa: ARG001
-    """Keep as many turns as fit."""
     return _fitting(indexes, size, room)
 
 

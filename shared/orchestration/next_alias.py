@@ -49,8 +49,6 @@ _ELSEWHERE = _AGAIN | {
 
 
 class Tried(Protocol):
-    """An attempt that has an outcome."""
-
     @property
     def model_alias(self) -> str: ...
 

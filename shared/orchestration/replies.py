@@ -7,7 +7,6 @@ from shared.orchestration.steps import Attempt
 
 
 def reply_of(position: int, agent: Agent, attempt: Attempt) -> Reply:
-    """Make the reply of an attempt with a verdict."""
     if attempt.verdict == "failed":
         return reply_without_text(position, agent, "failed", attempt.error or "provider_error")
     return Reply(

@@ -52,7 +52,7 @@ def habits() -> Habits:
 
 
 class ReplyStream:
-    """The reply of one attempt, as far as it has come."""
+    """The reply of one attempt while it comes."""
 
     def __init__(self, agent: Agent, *, held: bool = False) -> None:
         """Tell nothing before the text is whole if `held`."""
@@ -101,7 +101,6 @@ class ReplyStream:
             self._is_held = True
 
     def _think(self) -> None:
-        """Drop the thought as far as it has come."""
         mark = CLOSING.search(self._waiting)
         self._is_nested = self._is_nested or bool(OPENING.search(self._waiting))
         if mark is None:

@@ -73,7 +73,6 @@ class Paper(NamedTuple):
     keys: Mapping[str, str]
 
     def ask(self, step: int, agent: Agent, catalog: Mapping[str, Model], plan: Plan | None) -> Ask:
-        """Return the step in which `agent` ranks the answers."""
         thinks = catalog[agent.model_alias].dialect.thinking
         return Ask(
             step=step,

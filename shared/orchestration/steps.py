@@ -42,7 +42,6 @@ class Ask:
 
     @property
     def speaker(self) -> Agent | None:
-        """The agent whose reply is asked for."""
         return self.agent if self.purpose == "agent" else None
 
     @property
@@ -121,7 +120,7 @@ class Journal(Protocol):
 
 
 class Audience(Protocol):
-    """Follows the calls of a turn. It neither blocks nor raises. `said` may come from any thread."""
+    """Follows the calls of a turn. It never blocks or raises. `said` may come from any thread."""
 
     def opened(self, calls: Sequence[tuple[Ask, Request]]) -> None:
         """The calls and all outcomes before them are stored. The calls are sent next."""

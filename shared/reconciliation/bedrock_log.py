@@ -80,7 +80,6 @@ def _read(record: _Record) -> ProviderRecord:
 
 
 def _usage(record: _Record) -> Usage | None:
-    """Return the credible token counts, None if there are none."""
     try:
         output = _Output.model_validate(record.output)
         if (counts := _counts(output.outputBodyJson)) is not None:

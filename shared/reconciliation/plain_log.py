@@ -3,8 +3,8 @@
     {"call_id": "0198…", "billed": true, "tokens": {"input_tokens": 12, "output_tokens": 3}}
 
 `call_id` is ours; a line without one is skipped. `tokens` has the non-zero counts of the five classes, which do not
-overlap, and in `cache_write_1h_tokens` how many of the written ones the cache keeps for an hour. Other fields are
-ignored. An implausible count is no count, and an unreadable line is reported.
+overlap. `cache_write_1h_tokens` counts the written tokens that the cache keeps for an hour. Other fields are ignored.
+An implausible count is no count, and an unreadable line is reported.
 """
 
 import json
@@ -18,7 +18,7 @@ from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
 from shared.reconciliation.log_lines import read_lines
 
-# Strict: neither true nor 12.0 is a count. The upper bound is Postgres's bigint.
+# Strict: true and 12.0 are no counts. The upper bound is Postgres's bigint.
 Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 

@@ -1,8 +1,8 @@
 """Reconcile: settle calls of unknown outcome with the cost in the provider's own record.
 
 The record decides only about calls in suspense. A difference from a known outcome is reported, and nothing is changed.
-A call without a record cost nothing, but only if other calls of its provider, model and hour were found, every line was
-readable, and the call is old enough. A count that its call cannot have taken counts as an unreadable line. Reading the
+An old call without a record cost nothing if the record is complete: every line was readable, and other calls of its
+provider, model and hour were found. A count that its call cannot have taken counts as an unreadable line. Reading the
 same record again changes nothing.
 """
 
@@ -101,7 +101,6 @@ class Reconciler:
         self._check = check
 
     def read(self, records: Iterable[ProviderRecord | None]) -> None:
-        """Settle the calls in suspense that are in `records`."""
         remaining = iter(records)
         while batch := list(islice(remaining, _BATCH)):
             readable = [record for record in batch if record is not None]
@@ -152,7 +151,6 @@ class Reconciler:
 
     @staticmethod
     def _tell(calls: set[UUID], call_id: UUID, what: str) -> None:
-        """Report a call once."""
         if call_id not in calls:
             calls.add(call_id)
             logger.error(what, extra={"call_id": str(call_id)})

@@ -141,6 +141,5 @@ class _Memory:
         self.archive.append(Archived(**asdict(self.held.pop(id_)), reason=reason, successor=successor))
 
     def _report(self, ids: Iterable[str]) -> None:
-        """Report ids that no item had before this answer."""
         if not self._known.issuperset(ids):
             self.ignored.add(UNKNOWN_IDS)

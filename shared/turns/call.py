@@ -117,7 +117,6 @@ class Call:
         }
 
     def outcome_params(self) -> dict[str, Any]:
-        """Return the parameters of `outcome.sql`."""
         attempt = self.answered()
         completion = attempt.completion
         fields = {

@@ -188,7 +188,6 @@ def conversation_of(
     fan_out: str,
     chair_key: str | None,
 ) -> Conversation:
-    """Build the council's conversation from a loaded turn."""
     history = tuple(
         PastTurn(
             turn["message"],

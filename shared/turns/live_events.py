@@ -118,7 +118,6 @@ class LiveEvents:
         self._tell("reply.started", json_text(started), ask.position, request.call_id)
 
     def _tell_answered(self) -> None:
-        """Tell the replies that are stored by now."""
         if self._journal.has_pending:
             return
         for reply in self._answered:

@@ -84,7 +84,6 @@ def build_turn(
     cancelled: bool,
     failure: str | None,
 ) -> Turn:
-    """Build the turn as its client sees it."""
     assert journal.accepted is not None
     charges = journal.charges()
     answered = council.ended.answer is not None or any(reply.status == "completed" for reply in council.replies)

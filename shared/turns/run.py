@@ -134,7 +134,6 @@ def _of_graphs(runner: Runner) -> bool | None:
 
 
 def _mode(runner: Runner, header: Header, council: Council) -> Callable[[], None]:
-    """Return the turn's mode, bound to its council."""
     if isinstance(council, GrowingCouncil):
         return partial((runner.graphs or {}).get(graph_of(header.mode), _unknown_graph), council)
     return partial(MODES[header.mode], council)

@@ -18,7 +18,6 @@ _is_admin: ColumnElement[bool] = cast(bindparam("a_is_admin", type_=Boolean), Bo
 
 
 def acts_for(user_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether the actor is this user, or an admin."""
     return or_(_is_admin, user_id == bindparam("a_user_id", type_=Text))
 
 
@@ -31,7 +30,6 @@ FIND_SESSION = compiled(select(owned.label("owned")).where(*this_session))
 
 
 def about(actor: Actor, object_id: UUID) -> Params:
-    """Return the parameters of a statement about one session or turn."""
     return {"b_id": object_id, **actor.params}
 
 

@@ -143,7 +143,6 @@ class Month:
 
     @property
     def platform_usd(self) -> Decimal:
-        """The platform's spending, in USD."""
         return sum((entry.usd for entry in self.entries if entry.account == PLATFORM), ZERO)
 
 

@@ -22,7 +22,6 @@ conversations = Table(
 
 
 def of_chat_sessions() -> list[Column[Any]]:
-    """Columns of `sessions`."""
     return [
         # `chat`: a chat program made it. `call`: a hidden session of one plain call.
         Column("origin", Text, nullable=False, server_default=text("'api'")),
@@ -36,7 +35,6 @@ def of_chat_sessions() -> list[Column[Any]]:
 
 
 def of_chat_turns() -> list[Column[Any]]:
-    """Columns of `turns`."""
     return [
         # The options of this turn's calls, and the prompt of a plain call.
         Column("options", JSONB),

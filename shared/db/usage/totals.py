@@ -1,7 +1,7 @@
 """Sum the usage and cost in the ledger over a period.
 
-A total is exact, whatever was rolled up. One statement, so one snapshot, reads whole rolled-up days and hours, and the
-rest of the period from the ledger. Sums are numeric throughout.
+A total is exact at any state of the roll-up. One statement, so one snapshot, reads whole rolled-up days and hours, and
+the rest of the period from the ledger. Sums are numeric throughout.
 
 One statement serves every combination of groups. A group that was not requested is NULL in every row.
 """
