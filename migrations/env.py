@@ -1,4 +1,4 @@
-"""Alembic's entry point: one transaction for each migration, and an early end rather than a queue behind a lock."""
+"""Alembic's entry point: one transaction for each migration, and short timeouts for locks."""
 
 from alembic import context
 from sqlalchemy import create_engine, pool, text
@@ -7,7 +7,7 @@ import migrations
 
 
 def run() -> None:
-    # Whatever PGCLIENTENCODING says.
+    # Override PGCLIENTENCODING.
     utf8 = {"client_encoding": "utf8"}
     engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool, connect_args=utf8)
     try:
@@ -15,10 +15,10 @@ def run() -> None:
             with connection.begin():
                 connection.execute(text(f"SET lock_timeout = '{migrations.LOCK_TIMEOUT}'"))
                 connection.execute(text(f"SET statement_timeout = '{migrations.STATEMENT_TIMEOUT}'"))
-            # A transaction for each, so that one of them can leave it: an index is made beside what is going on.
+            # One transaction each, so that a migration can leave it to build an index concurrently.
             context.configure(
                 connection=connection,
-                # Whoever compares the schema with the tables gives them; what is bundled has none.
+                # Given by the comparison of schema and tables. The bundle has none.
                 target_metadata=context.config.attributes.get("tables"),
                 compare_server_default=True,
                 transaction_per_migration=True,

@@ -1,7 +1,7 @@
-"""A release's migration: before its code serves anybody, and while the release before is serving.
+"""Migrate a database before a release's code serves, while the release before serves.
 
-The rule this file protects: it waits for nobody for long, so that nobody waits behind it; it tries again instead. And
-a database that is ahead of this code is left alone: that is what a deployment meets that is being undone.
+A migration waits only briefly for a lock, so that no request queues behind it, and is tried again. A database that is
+ahead of this code is left unchanged, because its deployment is being rolled back.
 """
 
 import time
@@ -19,30 +19,30 @@ import migrations
 from migrations.roles import reset_settings
 from shared.names import Role
 
-# RDS's own role: who is a member signs in by a token, and by nothing else.
+# RDS's own role. Its members sign in only with a token.
 IAM_ROLE: Final = "rds_iam"
 PAUSE_S: Final = 5.0
-# Until the function's time is over, beyond the pause: a connection, and the longest wait for a lock.
+# Seconds that a retry needs beyond the pause: a connection, and the longest wait for a lock.
 _MARGIN_S: Final = 20.0
-# Busy, or not there for the moment: a lock, a deadlock, a failover, a server that is starting, full, or out of reach.
+# Temporary errors: a lock, a deadlock, a failover, a server that is starting, full, or unreachable.
 _AGAIN: Final = frozenset({"55P03", "40P01", "57P01", "57P02", "57P03", "53300", None})
 
 
 @dataclass(frozen=True)
 class Release:
-    """The revisions that the database was found at, None for an empty one, and left at."""
+    """The revisions of the database before and after. `found` is None for an empty database."""
 
     found: str | None
     left: str
 
 
 class MigrationError(Exception):
-    """The database was left at the revision that it had. The text names the error's type and SQLSTATE: what the
-    server says may hold somebody's data."""
+    """The database stays at its revision. The text has only the error's type and SQLSTATE, because the server's message
+    may have a tenant's data."""
 
 
 def bring_up(url: str, seconds_left: Callable[[], float], sleep: Callable[[float], None] = time.sleep) -> Release:
-    """Bring the database at the owner's URL to the head, and let its roles sign in. Raises MigrationError."""
+    """Migrate the database at the owner's URL to the head, and let its roles sign in. Raises MigrationError."""
     while True:
         try:
             return _bring_up(url)
@@ -78,7 +78,7 @@ def _revision(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
 
 
 def _let_roles_sign_in(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    """Elsewhere than on RDS there is no such role, and nothing to do."""
+    """Make every role a member of RDS's role. Outside of RDS that role does not exist, and nothing is done."""
     if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [IAM_ROLE]).fetchone() is None:
         return
     for role in Role:

@@ -1,7 +1,7 @@
-"""Give each database role its settings back, and no others.
+"""Reset each database role to its own settings.
 
-A role may change its own settings, and Postgres cannot forbid it. Each release undoes that, and the sweeper tells of it
-until then.
+A role may change its own settings, and Postgres cannot forbid it. Each release resets them, and the sweeper reports
+changes until then.
 """
 
 from typing import Any, Final
@@ -11,7 +11,7 @@ from psycopg import sql
 
 from shared.names import LONGEST_TRANSACTION
 
-# The settings of a role in this database, and those that it has in every database.
+# The settings of a role in this database, and in every database.
 _KEPT: Final = """
     SELECT s.setdatabase <> 0 AS here, s.setconfig
     FROM pg_catalog.pg_db_role_setting s
@@ -26,7 +26,7 @@ def reset_settings(connection: psycopg.Connection[Any]) -> None:
     for role, longest in LONGEST_TRANSACTION.items():
         kept = dict(connection.execute(_KEPT, [role]).fetchall())
         name = sql.Identifier(role)
-        # Roles belong to the cluster, where another database's release may be changing them: write only what differs.
+        # Roles belong to the cluster, where another database's release may change them. So write only differences.
         if False in kept:
             connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(name))
         if kept.get(True) != [f"transaction_timeout={longest}"]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from functions.dispatch import dispatch
 from shared import telemetry
-from shared.db.api.budgets import free_leftovers, record_platform_month
+from shared.db.api.budgets import record_platform_month, release_leftover_holds
 from shared.db.engine import Database
 from shared.db.operations.dispatch import load_activity
 from shared.names import Metric
@@ -93,5 +93,5 @@ PHASES: Final = (
     Phase("sessions", "sessions not deleted", _delete_sessions),
     Phase("keys", "API keys not removed", remove_keys),
     Phase("roll_up", "not rolled up", _roll_up),
-    Phase("leftovers", "leftover holds not freed", free_leftovers),
+    Phase("leftovers", "leftover holds not freed", release_leftover_holds),
 )

@@ -1,4 +1,4 @@
-"""The turn protocol: agents, sessions, turns, the journal, the ledger, budgets, and who may see what."""
+"""Create the turn protocol: agents, sessions, turns, the journal, the ledger, budgets, roles and policies."""
 
 from alembic import op
 
@@ -13,7 +13,7 @@ TOKENS = """
     reasoning_tokens bigint NOT NULL DEFAULT 0"""
 CREATED = "created_at timestamptz NOT NULL DEFAULT clock_timestamp()"
 
-# In the order in which they can be made; dropped in reverse.
+# In the order of creation; dropped in reverse.
 TABLES = {
     "agents": f"""
     tenant_id text NOT NULL,
@@ -185,7 +185,7 @@ INDEXES = (
     "CREATE INDEX audit_events_turn_id_idx ON audit_events (turn_id)",
 )
 
-# What the application's role may do. The ledger, the audit trail and an agent's versions only ever grow.
+# The application's rights. The ledger, the audit trail and an agent's versions are append-only.
 APP_GRANTS = {
     "agents": "SELECT, INSERT, UPDATE",
     "agent_versions": "SELECT, INSERT",
@@ -198,7 +198,7 @@ APP_GRANTS = {
     "summaries": "SELECT, INSERT, DELETE",
     "audit_events": "SELECT, INSERT",
 }
-# Operations read everything, move turns on, and settle calls whose outcome was unknown.
+# Operations read everything, postpone turns, and settle calls of unknown outcome.
 OPS_GRANTS = {
     "turns": "SELECT, UPDATE",
     "llm_calls": "SELECT, UPDATE",
@@ -206,13 +206,13 @@ OPS_GRANTS = {
     "budgets": "SELECT, INSERT, UPDATE",
 }
 
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
 
 
 def upgrade() -> None:
     for role in ("pantheon_app", "pantheon_ops"):
-        # Roles belong to the cluster, and another database's upgrade may be making them at this moment.
+        # Roles belong to the cluster, and another database's upgrade may create them now.
         op.execute(f"""
             DO $$ BEGIN
                 IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN

@@ -1,4 +1,4 @@
-"""The reconciler: which hours of the provider's own log were read, and what is in suspense without a scan."""
+"""Store which hours of the provider's log were read, and index the ledger's posts into suspense."""
 
 from alembic import op
 
@@ -20,7 +20,7 @@ def upgrade() -> None:
     op.execute("ALTER TABLE invocation_log_hours FORCE ROW LEVEL SECURITY")
     op.execute("CREATE POLICY operations ON invocation_log_hours TO pantheon_ops USING (true) WITH CHECK (true)")
     op.execute("GRANT SELECT, INSERT, UPDATE ON invocation_log_hours TO pantheon_ops")
-    # Of the ledger, whose rows never change: an index on a call's status would cost every turn its in-page updates.
+    # On the ledger, whose rows never change. An index on a call's status would prevent in-page updates of every turn.
     op.execute("""
         CREATE INDEX usage_ledger_suspense_posts_idx ON usage_ledger (created_at)
         WHERE kind = 'post' AND account = 'suspense'""")

@@ -1,12 +1,11 @@
-"""Deletion and retention: no samples of what was said, and operations delete what nobody has touched for long."""
+"""Keep no samples of texts, and let operations delete old sessions."""
 
 from alembic import op
 
 revision = "0003"
 down_revision = "0002"
 
-# What users and models say. ANALYZE would keep samples of it for the planner, which nothing asks about these columns,
-# and they would outlive a session that is deleted.
+# Texts of users and models. ANALYZE's samples would outlive a deleted session, and the planner does not need them.
 SAID = {
     "sessions": ("title",),
     "turns": ("message", "plan", "response"),
@@ -14,7 +13,7 @@ SAID = {
     "replies": ("text",),
     "summaries": ("text", "key_facts", "decisions", "open_questions", "action_items", "archived"),
 }
-# What deleting a session changes, and no other column.
+# The columns that deleting a session changes.
 GRANTS = {
     "sessions": "UPDATE (title, deleted_at)",
     "replies": "UPDATE (text)",
@@ -27,7 +26,7 @@ def upgrade() -> None:
         for column in columns:
             op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0")
             op.execute(f"SELECT pg_clear_attribute_stats(current_schema()::text, '{table}', '{column}', false)")
-    # Of what never changes: a session's last touch moves with every turn, and would cost each its in-page update.
+    # On a column that never changes. A session's last touch changes with every turn, whose update would leave the page.
     op.execute("CREATE INDEX sessions_living_created_at_idx ON sessions (created_at) WHERE deleted_at IS NULL")
     for table, allowed in GRANTS.items():
         op.execute(f"GRANT {allowed} ON {table} TO pantheon_ops")

@@ -1,4 +1,4 @@
-"""Usage by the hour and by the day, so that a month is added up at once, and the ledger's own order in time."""
+"""Add sums of the ledger by hour and by day, and an index of the ledger by time."""
 
 from alembic import op
 
@@ -7,7 +7,7 @@ down_revision = "0004"
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
-# An hour is rolled up once no transaction that could still post into it is left: the roll-up counts on it.
+# The roll-up relies on these limits: after them, nothing can be posted into an hour any more.
 LONGEST = {"pantheon_app": "1min", "pantheon_ops": "10min"}
 
 
@@ -66,7 +66,7 @@ def upgrade() -> None:
 
 
 def _in_this_database(role: str, setting: str) -> None:
-    """Roles belong to the cluster; what this schema needs of them is set for its own database."""
+    """Set the role's setting for this database only, because roles belong to the cluster."""
     op.execute(f"""
         DO $$ BEGIN
             EXECUTE format('ALTER ROLE {role} IN DATABASE %I {setting}', current_database());

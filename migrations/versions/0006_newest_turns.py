@@ -1,4 +1,4 @@
-"""The rate's reading of a tenant's newest turns: an index and a function that nothing else is read by."""
+"""Read a tenant's newest turns for the rate limit with an index and a function of its own."""
 
 from alembic import op
 
@@ -7,15 +7,15 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    # The policies compare tenant_id in its own collation, so no statement is given this index because of them; the one
-    # before read a whole tenant where its statistics promised a few rows.
+    # The policies compare tenant_id in its own collation, so no other statement uses this index. The index before was
+    # used to read a whole tenant when statistics promised few rows.
     op.execute(
         "-- squawk-ignore require-concurrent-index-creation\n"
         """CREATE INDEX turns_newest_of_tenant_idx ON turns (tenant_id COLLATE "C", created_at)"""
     )
     op.execute("-- squawk-ignore require-concurrent-index-deletion\nDROP INDEX turns_tenant_id_created_at_idx")
-    # Left to itself the planner reads the whole minute and sorts it, where it expects few turns in it. In these
-    # settings the order can only come from the index, which is left at the n-th.
+    # If the planner expects few turns, it reads and sorts the whole minute. With these settings it must read the index
+    # in order, and stops at the n-th row.
     op.execute("""
         CREATE FUNCTION nth_newest_turn_at(tenant text, since timestamptz, n integer) RETURNS timestamptz
         LANGUAGE sql STABLE

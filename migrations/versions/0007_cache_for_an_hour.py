@@ -1,4 +1,4 @@
-"""What a cache is to keep for an hour, counted beside all that is written to it, since providers price it apart."""
+"""Count the tokens that a cache keeps for an hour, because providers price them differently."""
 
 from alembic import op
 

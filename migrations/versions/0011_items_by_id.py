@@ -1,6 +1,7 @@
 """Add ids to the items of summaries, and an archive of the items that left.
 
-All columns are nullable: the release before writes summaries without them, and reads the four lists as before."""
+All columns are nullable: the release before writes summaries without them, and reads the four lists as before.
+"""
 
 from alembic import op
 

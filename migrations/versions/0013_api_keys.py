@@ -1,26 +1,27 @@
 """Add API keys, the role that looks them up, and the key that posted a turn.
 
-The release before neither reads nor writes the table. It leaves `turns.api_key_id` NULL."""
+The release before does not use the table, and leaves `turns.api_key_id` NULL.
+"""
 
 from alembic import op
 
 revision = "0013"
 down_revision = "0012"
 
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
 PRESENTED = "decode(nullif(current_setting('app.key_hash', true), ''), 'hex')"
 
-# The text of users, and what a key is found by: ANALYZE keeps no samples of it.
+# Users' text and key hashes: ANALYZE keeps no samples of them.
 UNSAMPLED = ("name", "key_hash")
-# The application never reads a hash. It neither dates a key nor says when it was used.
+# The application never reads a hash, and never writes the times of creation and use.
 APP_READS = "id, tenant_id, name, role, prefix, created_by, created_at, expires_at, last_used_at, revoked_at"
 APP_INSERTS = "id, tenant_id, name, role, prefix, key_hash, created_by, expires_at"
 AUTH_READS = "id, tenant_id, role, key_hash, created_by, expires_at, last_used_at, revoked_at"
 
 
 def upgrade() -> None:
-    # Roles belong to the cluster, and another database's upgrade may be making this one at this moment.
+    # Roles belong to the cluster, and another database's upgrade may create this one now.
     op.execute("""
         DO $$ BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pantheon_auth') THEN
@@ -60,12 +61,12 @@ def upgrade() -> None:
     op.execute(f"CREATE POLICY presented ON api_keys TO pantheon_auth USING ({presented}) WITH CHECK ({presented})")
     op.execute(f"GRANT SELECT ({AUTH_READS}), UPDATE (last_used_at) ON api_keys TO pantheon_auth")
     _in_this_database("SET transaction_timeout = ''1min''")
-    # No foreign key: each turn would lock its key's row, which is removed before the turn's.
+    # No foreign key: each turn would lock its key's row, and keys are removed before turns.
     op.execute("ALTER TABLE turns ADD COLUMN api_key_id uuid")
 
 
 def _in_this_database(setting: str) -> None:
-    """Roles belong to the cluster. What this schema needs of them is set for its own database."""
+    """Set the role's setting for this database only, because roles belong to the cluster."""
     op.execute(f"""
         DO $$ BEGIN
             EXECUTE format('ALTER ROLE pantheon_auth IN DATABASE %I {setting}', current_database());

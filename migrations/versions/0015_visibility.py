@@ -1,6 +1,7 @@
-"""Say who in a tenant sees a session.
+"""Store which users of a tenant see a session.
 
-Sessions that are there, and those that the release before makes, are visible to the whole tenant, as they were."""
+Existing sessions, and those of the release before, stay visible to the whole tenant.
+"""
 
 from alembic import op
 

@@ -1,8 +1,9 @@
-"""Keep until when a provider asked to wait, its words about an error, a model's thinking, and each row's provider.
+"""Store when a provider may be asked again, its error message, a model's thinking, and each row's provider.
 
-The release before neither reads nor writes the new columns. It goes on rolling up `usage_hourly` and `usage_daily`;
-this release rolls up `usage_hours` and `usage_days` again, which the release before does not use. Their old sums are
-deleted, because they do not tell providers apart. The sweeper makes all of them again from the ledger."""
+The release before does not use the new columns. It rolls up `usage_hourly` and `usage_daily`; this release uses
+`usage_hours` and `usage_days` again. Their old sums are deleted, because they do not distinguish providers, and the
+sweeper makes them again from the ledger.
+"""
 
 from alembic import op
 
@@ -10,7 +11,7 @@ revision = "0017"
 down_revision = "0016"
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
-# The words of a provider about an error, and those of a model before its answer.
+# A provider's error message, and a model's text before its answer.
 WORDS = ("provider_message", "thinking")
 SPANS = ("usage_hours", "usage_days")
 PROGRESS = "usage_rolled_up"
@@ -21,7 +22,7 @@ SUMS = (
     f"tenant_id, start, agent_key, model_alias, purpose, account, kind, reason, calls, {', '.join(TOKENS)}, amount_usd"
 )
 OPERATOR = {**dict.fromkeys(SPANS, f"SELECT ({SUMS})"), PROGRESS: "SELECT (until)"}
-# What 0016 gave the operator, which the release before does not know.
+# The operator's rights from 0016, which the release before does not use.
 OPERATOR_BEFORE = {
     "usage_hourly": f"SELECT ({SUMS})",
     "usage_daily": f"SELECT ({SUMS})",
@@ -38,12 +39,12 @@ def upgrade() -> None:
     op.execute("ALTER TABLE llm_calls ADD COLUMN retry_at timestamptz")
     for name in WORDS:
         op.execute(f"ALTER TABLE llm_calls ADD COLUMN {name} text")
-        # A sample that ANALYZE keeps would outlive a deleted session.
+        # ANALYZE's samples would outlive a deleted session.
         op.execute(f"ALTER TABLE llm_calls ALTER COLUMN {name} SET STATISTICS 0")
-        # A virtual column rewrites nothing.
+        # Adding a virtual column does not rewrite the table.
         present = f"has_{name} boolean GENERATED ALWAYS AS ({name} IS NOT NULL) VIRTUAL"
         op.execute(f"-- squawk-ignore adding-field-with-default\nALTER TABLE llm_calls ADD COLUMN {present}")
-    # Operations see whether there are words, and never read them.
+    # Operations see whether there are words, but cannot read them.
     op.execute(f"GRANT SELECT (retry_at, {', '.join(f'has_{name}' for name in WORDS)}) ON llm_calls TO pantheon_ops")
     _forget_words()
     op.execute("ALTER TABLE usage_ledger ADD COLUMN provider text")
@@ -63,7 +64,7 @@ def upgrade() -> None:
 
 
 def _entries(more: str = "") -> str:
-    """The view of the ledger with what the release before does not write."""
+    """Return the view of the ledger, which fills in columns that the release before does not write."""
     return f"""VIEW usage_entries WITH (security_invoker = true) AS
         SELECT {LEDGER},
                coalesce(reason, CASE
@@ -79,8 +80,8 @@ def _entries(more: str = "") -> str:
 
 
 def _forget_words() -> None:
-    """The words go with the text of their session, whichever release deletes that: deleting a session and publishing a
-    turn both set `output`, and so does an outcome of a deleted turn."""
+    """Delete the words with their session's text, in any release: deleting a session, publishing a turn and an outcome
+    of a deleted turn all set `output`."""
     op.execute("""
         CREATE FUNCTION forget_words() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
         BEGIN
@@ -97,7 +98,7 @@ def _forget_words() -> None:
 
 
 def _empty() -> None:
-    """Nobody reads the sums, and no turn waits for them."""
+    """Delete the sums. No release reads them, and no turn waits for them."""
     op.execute(f"TRUNCATE {', '.join((*SPANS, PROGRESS))}")
 
 

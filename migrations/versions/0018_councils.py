@@ -1,14 +1,15 @@
-"""Add councils, and who chairs a session and a turn.
+"""Add councils, and the chair of a session and a turn.
 
-The release before neither reads nor writes what is new. It shows later turns every answer of a turn in mode `council`,
-not only the chair's."""
+The release before does not use them. It shows later turns every answer of a turn in mode `council`, instead of only the
+chair's.
+"""
 
 from alembic import op
 
 revision = "0018"
 down_revision = "0017"
 
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
 BODY = "name, mode, agent_keys, fan_out, chair_key, version, deleted_at, created_at"
 
@@ -28,7 +29,7 @@ def upgrade() -> None:
             created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
             PRIMARY KEY (tenant_id, key)
         )""")
-    # The text of admins: ANALYZE keeps no samples of it.
+    # Text of admins: ANALYZE keeps no samples of it.
     op.execute("ALTER TABLE councils ALTER COLUMN name SET STATISTICS 0")
     op.execute("ALTER TABLE councils ENABLE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE councils FORCE ROW LEVEL SECURITY")

@@ -1,16 +1,16 @@
-"""Keep what chat programs need: whose sessions they are, the past that they bring along, and how a past is found again.
+"""Store the data of chat programs: origins of sessions, imported pasts, and hashes that find a past again.
 
-The release before neither reads nor writes what is new. It lists hidden sessions, and shows turns of imported sessions
-without their imported past."""
+The release before does not use it. It lists hidden sessions, and shows turns of imported sessions without their past.
+"""
 
 from alembic import op
 
 revision = "0019"
 down_revision = "0018"
 
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
-# The text of users: ANALYZE keeps no samples of it.
+# Text of users: ANALYZE keeps no samples of it.
 TEXTS = {"sessions": ("imported", "instructions"), "turns": ("options",)}
 SESSION = {
     "origin": "text NOT NULL DEFAULT 'api'",
@@ -18,12 +18,12 @@ SESSION = {
     "imported": "jsonb",
     "instructions": "text",
 }
-# The same request of a user runs once at a time.
 # Operations read these instead of the text that they are derived from.
 DERIVED = {
     "sessions": ("has_chat_text", "imported IS NOT NULL OR instructions IS NOT NULL"),
     "turns": ("has_options", "options IS NOT NULL"),
 }
+# The same request of a user runs once at a time.
 ONE = "turns_one_active_per_request"
 ACTIVE = "status IN ('accepted', 'running')"
 TURN = {"options": "jsonb", "past_before": "bytea", "past_after": "bytea", "request_hash": "bytea"}
@@ -55,22 +55,22 @@ def upgrade() -> None:
     op.execute("GRANT SELECT, INSERT, UPDATE (session_id) ON conversations TO pantheon_app")
     for table, (name, expression) in DERIVED.items():
         added = f"ADD COLUMN {name} boolean GENERATED ALWAYS AS ({expression}) VIRTUAL"
-        # A virtual column rewrites nothing.
+        # Adding a virtual column does not rewrite the table.
         op.execute(f"-- squawk-ignore adding-field-with-default\nALTER TABLE {table} {added}")
         op.execute(f"GRANT SELECT ({name}) ON {table} TO pantheon_ops")
-    # Deleting an old session takes these texts away.
+    # Deleting an old session deletes these texts.
     op.execute("GRANT UPDATE (imported, instructions) ON sessions TO pantheon_ops")
     op.execute("GRANT UPDATE (options) ON turns TO pantheon_ops")
     op.execute("GRANT SELECT (origin) ON sessions TO pantheon_ops")
     op.execute(f"CREATE UNIQUE INDEX {ONE} ON turns (request_hash) WHERE {ACTIVE} AND request_hash IS NOT NULL")
-    # No row is in it. Sessions that no person made are looked through every minute.
+    # The index is empty at first. The sweeper reads sessions of chat programs and plain calls every minute.
     op.execute(
         "CREATE INDEX sessions_implicit_created_at_idx ON sessions (created_at) "
         "WHERE deleted_at IS NULL AND origin <> 'api'"
     )
     # The same request may come every minute for months. Only its newest turn is read.
     for column, order in (("past_after", "past_after"), ("request_hash", "request_hash, created_at")):
-        # No row is in it.
+        # The index is empty at first.
         op.execute(f"CREATE INDEX turns_{column}_idx ON turns ({order}) WHERE {column} IS NOT NULL")
 
 

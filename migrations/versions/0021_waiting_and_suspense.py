@@ -1,13 +1,14 @@
-"""Let the operator list turns that wait and calls in suspense, without any text of a tenant.
+"""Let the operator list waiting turns and calls in suspense, without any text of a tenant.
 
-The release before does not read this."""
+The release before does not read this.
+"""
 
 from alembic import op
 
 revision = "0021"
 down_revision = "0020"
 
-# What the operator sees beside the columns that it sees already.
+# The operator's additional columns.
 SEEN = {
     "turns": "id, tenant_id, session_id, status, created_at, completed_at, lease_expires_at",
     "llm_calls": (

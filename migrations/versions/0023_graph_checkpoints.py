@@ -1,8 +1,10 @@
-"""Make the tables of LangGraph's Postgres checkpointer, which keep the state of graphs between the turns of a session.
+"""Create the tables of LangGraph's Postgres checkpointer, which keep the state of graphs between the turns of a
+session.
 
-They are what `PostgresSaver.setup()` of langgraph-checkpoint-postgres 3.2.0 makes. `setup()` is never called: it needs
-the owner's power, and its indexes cannot be built within a transaction. A test compares both.
-The release before neither reads nor writes these tables."""
+A test compares them with `PostgresSaver.setup()` of langgraph-checkpoint-postgres 3.2.0. `setup()` is never called: it
+needs the owner's rights, and its indexes cannot be built within a transaction. The release before does not use these
+tables.
+"""
 
 from alembic import op
 
@@ -11,7 +13,7 @@ down_revision = "0022"
 
 # The number of the library's last migration.
 VERSION = 9
-# A custom setting that was set once in a connection reads as '' after its transaction, not as NULL.
+# After its transaction, a custom setting reads as '' instead of NULL.
 TENANT = "nullif(current_setting('app.tenant_id', true), '')"
 # A thread is `<tenant>:<session>`. A session's id has 36 characters, and a tenant's id may contain a colon.
 OWNED = f"thread_id = {TENANT} || ':' || right(thread_id, 36)"

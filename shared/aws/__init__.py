@@ -1,1 +1,1 @@
-"""Adapters for AWS: with the Bedrock provider, the only place for boto3."""
+"""Adapters for AWS. Only they and the Bedrock provider use boto3."""

@@ -1,7 +1,7 @@
-"""Bedrock's model invocation log, as it lies in S3: gzipped objects of one JSON record a line, in a folder an hour.
+"""Read Bedrock's model invocation log in S3: gzipped objects with one JSON record a line, one folder an hour.
 
-The rule this file protects: only the log's own objects are read. Beside them lie the bodies that were too long for a
-record, in `data/`, and what Bedrock writes to try out whether it may.
+Only the log's own objects are read. S3 also has the bodies that were too long for a record, in `data/`, and Bedrock's
+test of its write permission.
 """
 
 import gzip
@@ -20,8 +20,8 @@ _READ_S: Final = 20.0
 
 
 class InvocationLog:
-    """The log under `url`, s3://bucket/.../BedrockModelInvocationLogs/<region>. Region, credentials and the endpoint
-    come from AWS's own variables. Raises what boto3 raises."""
+    """The log under `url`, s3://bucket/.../BedrockModelInvocationLogs/<region>. Region, credentials and endpoint come
+    from AWS's own variables. Raises boto3's errors."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -29,23 +29,23 @@ class InvocationLog:
         self._client: Any = None
 
     def keys(self, hour: datetime, after: str | None = None) -> Iterator[str]:
-        """The keys of an hour's objects (UTC), in their order, from the one that follows `after` on."""
+        """Yield the keys of an hour's objects (UTC) in order, after the key `after`."""
         start = {"StartAfter": after} if after else {}
-        # What is in a folder below is left out.
+        # The delimiter leaves out subfolders.
         where = {"Bucket": self._bucket, "Prefix": f"{self._prefix}/{hour:%Y/%m/%d/%H}/", "Delimiter": "/"}
         for page in self._running_client().get_paginator("list_objects_v2").paginate(**where, **start):
             yield from (each["Key"] for each in page.get("Contents", ()) if each["Key"].endswith(_SUFFIX))
 
     @contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
-        """An object, unpacked as it is read. Reading raises what gzip raises of what is no gzip."""
+        """Open an object, unpacked as it is read. Reading raises gzip's errors for damaged data."""
         body = self._running_client().get_object(Bucket=self._bucket, Key=key)["Body"]
         with closing(body), gzip.open(body) as unpacked:
             yield cast(BinaryIO, unpacked)
 
     def _running_client(self) -> Any:
         if self._client is None:
-            # Here and not on top: whoever imports this to name it must not wait for boto3.
+            # A late import, because importing this module must not load boto3.
             import boto3
             from botocore.config import Config
 
@@ -57,5 +57,5 @@ class InvocationLog:
 
 @cache
 def invocation_log() -> InvocationLog:
-    """This process's log. It connects when it is first used."""
+    """Return this process's log. It connects at first use."""
     return InvocationLog(invocation_log_settings().invocation_log)

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-# Imported here and not at first use: the authorizer's snapshot holds it.
+# Imported early, because the authorizer's snapshot holds it.
 import boto3
 from botocore.config import Config
 
-# A set of a hundred RSA keys has half of this.
+# In bytes. A set of a hundred RSA keys has half of this.
 MAX_BYTES: Final = 64 * 1024
 _CONNECT_S: Final = 2.0
 _READ_S: Final = 2.0
@@ -22,7 +22,7 @@ class JwksStore:
         self._client: Any = None
 
     def read(self) -> bytes:
-        """The document, cut off one byte after MAX_BYTES. Raises OSError, or what boto3 raises."""
+        """Return the document, cut off one byte after MAX_BYTES. Raises OSError, or boto3's errors."""
         if self._parts.scheme == "file":
             with Path(unquote(self._parts.path)).open("rb") as file:
                 return file.read(MAX_BYTES + 1)
@@ -34,7 +34,7 @@ class JwksStore:
         return read
 
     def write(self, document: bytes) -> None:
-        """Replace the document at once. Raises OSError, or what boto3 raises."""
+        """Replace the document atomically. Raises OSError, or boto3's errors."""
         if self._parts.scheme == "file":
             path = Path(unquote(self._parts.path))
             part = path.with_name(f"{path.name}.part")

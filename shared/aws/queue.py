@@ -1,8 +1,7 @@
-"""The queues that bring turns to the worker and to the function for graphs.
+"""Send turns to the queues of the worker and of the function for graphs.
 
-The rule this file protects: a turn that could not be sent is neither lost nor anybody's error. Its row says that it
-waits, and the sweeper sends it when it is due. So a message is sent once and in a short time, and a failure is only
-logged and counted.
+A turn that could not be sent is not lost: its row says that it waits, and the sweeper sends it when it is due. So a
+message is sent once, with a short timeout, and a failure is only logged and counted.
 """
 
 import logging
@@ -15,24 +14,24 @@ from shared.settings import queue_settings
 
 logger = logging.getLogger(__name__)
 
-# As many as SQS takes in one request.
+# SQS's limit for one request.
 _BATCH: Final = 10
-# A client waits for its 202 meanwhile.
+# Short timeouts in seconds, because a client waits for its 202.
 _CONNECT_S: Final = 1.0
 _READ_S: Final = 2.0
 
 
 class Queue:
-    """An SQS queue; without a `url`, none: then nothing is sent, and the turns' rows are the queue. Region,
-    credentials and the endpoint come from AWS's own variables."""
+    """An SQS queue. Without a `url`, nothing is sent, and the turns' rows are the queue. Region, credentials and
+    endpoint come from AWS's own variables."""
 
     def __init__(self, url: str | None) -> None:
         self._url = url
         self._client: Any = None
 
     def send(self, messages: Sequence[TurnMessage], wait_s: float = 0.0) -> int:
-        """Send each once, to be delivered in `wait_s` seconds. Returns how many were not sent, and does not raise;
-        where the queue refuses a request, the rest is not tried."""
+        """Send each message once, to be delivered in `wait_s` seconds. Returns how many were not sent; never raises.
+        After a refused request, the rest is not tried."""
         if self._url is None:
             return 0
         unsent = 0
@@ -46,9 +45,9 @@ class Queue:
         return unsent
 
     def _send(self, batch: Sequence[TurnMessage], wait_s: float) -> int:
-        # Whole seconds. The worker waits for the fraction that is left.
+        # Whole seconds. The worker waits for the remaining fraction.
         delay = {"DelaySeconds": int(wait_s)} if wait_s >= 1 else {}
-        # On a standard queue, a group makes SQS deliver the messages of quiet tenants first. It keeps no order.
+        # On a standard queue, a group makes SQS deliver messages of quiet tenants first. It keeps no order.
         entries = [
             {"Id": str(number), "MessageBody": message.as_json(), "MessageGroupId": message.group, **delay}
             for number, message in enumerate(batch)
@@ -61,7 +60,7 @@ class Queue:
 
     def _running_client(self) -> Any:
         if self._client is None:
-            # Here and not on top: most invocations hand nothing over, and where there is no queue none does.
+            # A late import, because most invocations send nothing.
             import boto3
             from botocore.config import Config
 
@@ -72,7 +71,6 @@ class Queue:
 
 
 def _code(error: Exception) -> str | None:
-    """AWS's own word for what it refuses."""
     match getattr(error, "response", None):
         case {"Error": {"Code": str(code)}}:
             return code
@@ -81,13 +79,13 @@ def _code(error: Exception) -> str | None:
 
 @cache
 def queue() -> Queue:
-    """This process's queue of the worker. It connects when it is first used."""
+    """Return this process's queue of the worker. It connects at first use."""
     return Queue(queue_settings().queue_url)
 
 
 @cache
 def graphs_queue() -> Queue:
-    """This process's queue of the function for graphs. Without it, the worker's, because the worker ends turns that are
-    left of graphs. It connects when it is first used."""
+    """Return this process's queue of the function for graphs, else the worker's, because the worker ends turns that are
+    left of graphs. It connects at first use."""
     urls = queue_settings()
     return Queue(urls.graphs_queue_url or urls.queue_url)

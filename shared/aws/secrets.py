@@ -1,4 +1,4 @@
-"""Secrets Manager: the database owner's name and password, which RDS changes, and keys of model providers."""
+"""Read Secrets Manager: the database owner's name and password, which RDS rotates, and keys of model providers."""
 
 import json
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shared.errors import ConfigurationError
 from shared.settings import aws_environment
 
-# A deployment waits for this, and tries again itself.
+# A deployment waits for this, and retries itself.
 _CONFIG: Final = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
 
 
@@ -22,13 +22,13 @@ class Credentials:
 
 
 def load_credentials(arn: str) -> Credentials:
-    """The secret as it is now. Raises botocore's errors."""
+    """Return the current secret. Raises botocore's errors."""
     secret = json.loads(_load(arn))
     return Credentials(secret["username"], secret["password"])
 
 
 def load_api_key(name: str) -> str:
-    """The whole text of the secret with this name or ARN. Raises ConfigurationError where it cannot be read."""
+    """Return the text of the secret with this name or ARN. Raises ConfigurationError if it cannot be read."""
     try:
         return _load(name).strip()
     except (BotoCoreError, ClientError, KeyError) as error:

@@ -19,16 +19,16 @@ _API_KEY: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|secret:[!-~]{1,2048}")
 _DEFAULT_CALL_S: Final = 20.0
 _MESSAGES: Final = {
     "missing": "is missing",
-    "extra_forbidden": "is no key of this table",
+    "extra_forbidden": "is not a key of this table",
     "model_type": "must be a table",
     "string_pattern_mismatch": "has a character or a form that is not allowed",
 }
-# A fault's path ends with the name of a type where several are possible.
+# A fault's path ends with a type's name if several types are possible.
 _TYPES: Final = ("bool", "float", "str", "constrained-str")
 
 
 def _rate(value: object) -> object:
-    # TOML's floats are read as decimals. A truth value is an int to Python.
+    # TOML's floats are read as Decimal. A bool is an int in Python.
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,12})?", value):
         return Decimal(value)
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool) and value >= 0:
@@ -37,7 +37,7 @@ def _rate(value: object) -> object:
 
 
 def _key_source(value: object) -> object:
-    # The message does not repeat the value, which may be the key itself.
+    # The message leaves out the value, which may be the key itself.
     if isinstance(value, str) and _API_KEY.fullmatch(value):
         return value
     raise PydanticCustomError("api_key", "must be env:VARIABLE or secret:NAME")
@@ -109,7 +109,7 @@ class _Alias(_Table):
 
 
 def read_catalog(path: Path) -> Catalog:
-    """The catalog in a file. Raises ConfigurationError, one line that names file, table and key."""
+    """Read the catalog in a file. Raises ConfigurationError, one line that names file, table and key."""
     try:
         # Editors on Windows begin a file with a byte order mark.
         document = tomllib.loads(path.read_text("utf-8-sig"), parse_float=Decimal)
@@ -130,9 +130,7 @@ class _Reader:
     def catalog(self) -> Catalog:
         for name in self._document:
             if name not in ("providers", "aliases"):
-                raise self._error(
-                    f"[{name}]", "is no table of a catalog; there are [providers.NAME] and [aliases.NAME]"
-                )
+                raise self._error(f"[{name}]", "is not a table of a catalog; use [providers.NAME] or [aliases.NAME]")
         providers = {name: self._provider(name, table) for name, table in self._tables("providers").items()}
         aliases = {name: self._alias(name, table, providers) for name, table in self._tables("aliases").items()}
         for model in aliases.values():
@@ -152,7 +150,7 @@ class _Reader:
             raise self._error(where, "base_url is missing")
         for key in ("base_url", "api_key") if read.kind in ("bedrock", "scripted") else ("region",):
             if getattr(read, key) is not None:
-                raise self._error(where, f"{key} means nothing to the kind '{read.kind}'")
+                raise self._error(where, f"{key} does not apply to the kind '{read.kind}'")
         return Provider(name, read.kind, read.base_url, read.api_key, read.region)
 
     def _alias(self, name: str, table: object, providers: Mapping[str, Provider]) -> Model:
@@ -164,7 +162,7 @@ class _Reader:
             raise self._error(where, "max_output_tokens must be less than context_window")
         kind = providers[read.provider].kind
         if read.cache_minimum is not None and kind != "bedrock":
-            raise self._error(where, f"cache_minimum means nothing to the kind '{kind}'")
+            raise self._error(where, f"cache_minimum does not apply to the kind '{kind}'")
         model: Model = read.as_model(name, kind)
         return model
 
@@ -174,7 +172,7 @@ class _Reader:
             if name not in aliases:
                 raise self._error(f"[aliases.{seen[-1]}]", f"fallback_alias: there is no [aliases.{name[:64]}]")
             if name in seen:
-                raise self._error(where, f"fallback_alias leads in a circle: {' -> '.join([*seen, name])}")
+                raise self._error(where, f"fallback_alias forms a cycle: {' -> '.join([*seen, name])}")
             seen.append(name)
             name = aliases[name].fallback_alias
 

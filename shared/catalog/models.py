@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 # Seconds of the function's time that must remain after a call, to record and publish its outcome.
 CALL_MARGIN_S: Final = 3.0
-# Lambda's own limit, and so the longest that the worker can run.
+# Lambda's own limit in seconds, which bounds the worker.
 WORKER_SECONDS: Final = 900.0
 
 Kind = Literal["bedrock", "openai_compatible", "local", "scripted"]
@@ -15,8 +15,8 @@ Kind = Literal["bedrock", "openai_compatible", "local", "scripted"]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """USD per million tokens of each class. `cache_write_1h` is the rate for a prefix that the cache keeps for an hour.
-    None if the provider has no such rate."""
+    """USD per million tokens of each class. `cache_write_1h` is the rate for a prefix that the cache keeps for an hour,
+    None if the provider has none."""
 
     input: Decimal
     output: Decimal
@@ -28,17 +28,18 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Which optional parts of a request a model takes. None: the file does not say, and the provider's refusals tell.
+    """The optional parts of a request that a model takes. None: the file does not say, and the provider's refusals
+    decide.
 
     Attributes:
         stream: Whether the answer can be streamed.
-        thinking: Whether the model thinks before it answers; a text is the kind of thinking that is asked for.
+        thinking: Whether the model thinks before it answers; a text is the requested kind of thinking.
         temperature: False: it takes none. A number: the highest that it takes.
-        reasoning_effort: The effort that agents' calls ask for.
-        json_schema: Whether an answer can be held to a schema.
+        reasoning_effort: The effort that agents' calls request.
+        json_schema: Whether an answer can be restricted to a schema.
         max_tokens_parameter: The name of the output cap.
-        prompt_cache_key: Whether a server takes a key for prompts that begin alike.
-        cache_minimum: The tokens from which on Bedrock caches a prefix. None: requests have no cache points.
+        prompt_cache_key: Whether a server takes a key for prompts with a common beginning.
+        cache_minimum: The smallest prefix that Bedrock caches, in tokens. None: requests have no cache points.
     """
 
     stream: bool | None = None
@@ -53,7 +54,7 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A service that answers calls. `api_key` names where the key is: `env:NAME` or `secret:NAME`. `region` is AWS's;
+    """A service that answers calls. `api_key` names the key's place: `env:NAME` or `secret:NAME`. `region` is AWS's;
     None for the function's own."""
 
     name: str
@@ -65,7 +66,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One alias. `provider` is its provider's name. Windows and caps are in tokens; `max_call_s` is the wall clock of
+    """One alias. `provider` is its provider's name. Windows and caps are in tokens; `max_call_s` is the time limit of
     one provider call in seconds."""
 
     alias: str
@@ -82,7 +83,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Catalog(Mapping[str, Model]):
-    """The aliases of a deployment by their names, in the order of the file, and the providers behind them."""
+    """The aliases of a deployment by name, in the file's order, and their providers."""
 
     aliases: Mapping[str, Model]
     providers: Mapping[str, Provider]
@@ -97,10 +98,9 @@ class Catalog(Mapping[str, Model]):
         return len(self.aliases)
 
     def used(self) -> Mapping[str, Provider]:
-        """The providers that an alias uses, by their names."""
+        """Return the providers that an alias uses, by name."""
         names = {model.provider for model in self.aliases.values()}
         return {name: provider for name, provider in self.providers.items() if name in names}
 
     def behind(self, provider: str, model_id: str) -> tuple[Model, ...]:
-        """The aliases that stand for a provider's model."""
         return tuple(m for m in self.aliases.values() if (m.provider, m.model_id) == (provider, model_id))

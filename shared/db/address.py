@@ -1,7 +1,7 @@
-"""Where the database is, and how one signs in there: a PostgreSQL URL with two parameters of ours in it.
+"""Parse a database URL: a PostgreSQL URL with two parameters of our own.
 
-`iam=REGION`: the password is a token that is signed when the connection is made. `prepare=off`: no statement is
-prepared, since a proxy would tie its client to one connection for it.
+`iam=REGION`: the password is a token that is signed for each connection. `prepare=off`: statements are not prepared,
+because a proxy would pin its client to one connection.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _PORT = 5432
 
 @dataclass(frozen=True)
 class Address:
-    """`url` is libpq's own, without our parameters; `region` is where the server takes tokens, if it does."""
+    """`url` is libpq's own, without our parameters. `region` is the region of IAM tokens, None for a plain password."""
 
     url: str
     region: str | None
@@ -32,7 +32,7 @@ class Address:
         return cls(plain, region, prepares=prepare != "off")
 
     def password(self) -> str | None:
-        """A token that is good for a connection that is made now; None where the URL says it all. Raises
+        """Return a token for a connection that is made now, None if the URL has the password. Raises
         CredentialsUnavailable."""
         if self.region is None:
             return None

@@ -1,4 +1,4 @@
-"""Statements about the conversations of chat programs: find one again, and find what a model name means."""
+"""Find the conversations of chat programs again, and find what a model name means."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _USED = load("find_used_key")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A session's fields for what a chat program calls a model. `key` is the model's name there."""
+    """The fields of a session that a chat program selects by a model name. `key` is that name."""
 
     key: str
     mode: str
@@ -32,8 +32,8 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class NewChat:
-    """A session that accepting its first turn makes. `replaced_id` is the session that `name` meant before, and
-    `imported` the past that the chat program brought along."""
+    """A session that is made when its first turn is accepted. `replaced_id` is the session that `name` meant before;
+    `imported` is the past that the program sent along."""
 
     model: Model
     origin: Literal["chat", "call"] = "chat"
@@ -44,18 +44,19 @@ class NewChat:
 
     @property
     def lines(self) -> list[dict[str, str]]:
-        """The past as `sessions.imported` has it."""
+        """The past as `sessions.imported` stores it."""
         return [line._asdict() for line in self.imported]
 
     def as_loaded(self) -> str:
-        """What a turn loads of its session, but for the past."""
+        """Return the session's fields as loading a turn returns them, without the past."""
         model = self.model
         fields = {"mode": model.mode, "fan_out": model.fan_out, "agent_keys": model.agent_keys}
         return json.dumps({**fields, "chair_key": model.chair_key, "model": model.key})
 
 
 def made_params(made: NewChat | None) -> Params:
-    """The parameters by which accepting a turn makes its session. Without one, these parts are left out."""
+    """Return the parameters that make a session when its turn is accepted. Without a new session, these parts are left
+    out."""
     if made is None:
         return {"m_name": None, "m_origin": None}
     return {
@@ -73,7 +74,7 @@ def made_params(made: NewChat | None) -> Params:
 
 @dataclass(frozen=True, slots=True)
 class KnownTurn:
-    """A turn that was made before for this key or this request. `retry_after_s` is None once it has ended."""
+    """An earlier turn of this key or this request. `retry_after_s` is None once it has ended."""
 
     turn_id: UUID
     request_hash: bytes | None
@@ -85,8 +86,8 @@ class KnownTurn:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What a conversation is found by: its `name` if it has one, otherwise its `past`, the hash of the sent messages
-    before the last. A past of None stands for no messages."""
+    """How to find a conversation: by its `name`, else by `past`, the hash of the messages before the last. None means
+    no such messages."""
 
     request_hash: bytes
     model: str
@@ -97,9 +98,11 @@ class Sought:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is stored of a conversation. `model` is what its model's name means now. `keyed` is the turn that used the
-    key, `retried` the newest turn of the same request, and `named_id` the session that the name meant, dead or alive.
-    `session_id` is the session to continue, and `past` its hash."""
+    """The stored facts of a conversation.
+
+    `model` is the current meaning of its model's name. `keyed` is the turn that used the key, `retried` the newest turn
+    of the same request. `named_id` is the session of the name, deleted or not. `session_id` is the session to continue,
+    and `past` its hash."""
 
     model: Model | None
     keyed: KnownTurn | None = None
@@ -110,8 +113,8 @@ class Found:
 
 
 class Asked(NamedTuple):
-    """A question in a session. `session` is the session as the model that it is. Its key is empty unless the session is
-    a chat program's. `fingerprint` is that of the session's turn which used the idempotency key."""
+    """A question in a session. `session` is the session in the form of a model. Its key is empty unless a chat program
+    made the session. `fingerprint` is that of the turn that used the idempotency key."""
 
     model: Model | None
     session: Model | None
@@ -119,19 +122,19 @@ class Asked(NamedTuple):
 
 
 def load_model(db: Database, tenant_id: str, key: str) -> Model | None:
-    """The agent or the council with this key. None if there is none, or if the agent is disabled."""
+    """Return the agent or council with this key. None if there is none, or if the agent is disabled."""
     return _model(key, db.read(tenant_id, _MODEL, {"b_key": key}))
 
 
 def load_models(db: Database, tenant_id: str) -> list[Row]:
-    """Kind, key, name, mode and time of creation of each enabled agent and each council, by key. An agent has no
+    """Return kind, key, name, mode and creation time of each enabled agent and each council, by key. An agent has no
     mode."""
     return db.read(tenant_id, _MODELS, {})
 
 
 def find_asked(db: Database, actor: Actor, session_id: UUID, key: str, idempotency_key: str) -> Asked:
-    """Find what `key` means, the session that is asked, and what its idempotency key was used for, in one round trip. A
-    session that the actor does not see is None."""
+    """Find the meaning of `key`, the session, and the earlier use of the idempotency key, in one round trip. A session
+    that the actor cannot see is None."""
     params = {"b_session_id": session_id, "b_idempotency_key": idempotency_key, **actor.params}
     models, sessions, used = db.read_all(actor.tenant_id, (_MODEL, {"b_key": key}), (_ASKED, params), (_USED, params))
     asked = [
@@ -142,7 +145,7 @@ def find_asked(db: Database, actor: Actor, session_id: UUID, key: str, idempoten
 
 
 def find_chat(db: Database, tenant_id: str, user_id: str, sought: Sought) -> Found:
-    """Find a conversation, and what its model's name means, in one round trip."""
+    """Find a conversation and the meaning of its model's name, in one round trip."""
     params = {
         "b_user_id": user_id,
         "b_request_hash": sought.request_hash,

@@ -1,8 +1,8 @@
 """Run statements over one database connection for each role. No other module runs one.
 
-`set_config` with the tenant and the statements go out together in a pipeline on an autocommit connection. They are one
-implicit transaction and one round trip. No tenant stays on the connection, and no transaction is open between two
-calls of `run`.
+`set_config` with the tenant and the statements are sent as one pipeline on an autocommit connection: one implicit
+transaction and one round trip. No tenant stays on the connection, and no transaction is open between two calls of
+`run`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,16 +33,15 @@ __all__ = [
 ]
 
 _SET_TENANT = "SELECT set_config('app.tenant_id', $1, true)"
-# If the connection dies during a turn, the turn waits 8 s for an answer. Recording the outcome then takes up to six
-# connection attempts of 3 s. With the pauses, this stays under the 28 s of an HTTP function.
+# Seconds. If the connection dies during a turn, the turn waits 8 s for an answer. Recording the outcome then takes up
+# to six connection attempts of 3 s. With the pauses, this stays under the 28 s of an HTTP function.
 _CONNECT_S = 3
 ANSWER_S = 8.0
-# A report, the deletion of a session and operations take as long as a function that serves HTTP has. The sweeper, which
-# has 55 s, can send a read twice.
+# Reports, deletions and operations may take as long as an HTTP function. The sweeper, with 55 s, can send a read twice.
 LONG_ANSWER_S = 24.0
-# The lookup of an API key, within the 10 s of the authorizer. A read is sent twice where its connection had died.
+# For the authorizer, which has 10 s and can send a read twice.
 KEY_ANSWER_S = 2.0
-# The kernel closes a connection whose host is gone: 10 s after unacknowledged data, and after 15 s of silence.
+# The kernel closes a connection whose host is gone: after 10 s without acknowledgement, or after 15 s of silence.
 _KEEPALIVE: Mapping[str, Any] = {
     "keepalives": 1,
     "keepalives_idle": 10,
@@ -53,9 +52,9 @@ _KEEPALIVE: Mapping[str, Any] = {
 
 
 class Database:
-    """One lazily opened connection as the role in `url`, which `Address` reads. Not for use by several threads.
+    """One lazily opened connection in the role of `url`, which `Address` parses. Not for use by several threads.
 
-    A statement that has no answer after `answer_s` seconds costs the connection, and raises DatabaseUnavailable."""
+    A statement without an answer after `answer_s` seconds closes the connection, and raises DatabaseUnavailable."""
 
     def __init__(self, url: str, *, answer_s: float = LONG_ANSWER_S) -> None:
         self._address = Address.parse(url)
@@ -69,13 +68,11 @@ class Database:
     def run_all(
         self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
     ) -> list[list[Row]]:
-        """Run statements in one transaction and one round trip, and return each one's rows. `answer_s` stands in for
-        the database's own.
+        """Run statements in one transaction and one round trip, and return each one's rows. `answer_s` overrides the
+        database's own.
 
-        Without a tenant, row-level security shows the application's role nothing. Raises DatabaseUnavailable when
-        there is no connection, it broke or gave no answer, and then the next call connects anew; other psycopg.Errors
-        as they come.
-        """
+        Without a tenant, row-level security hides every row from the application's role. Raises DatabaseUnavailable if
+        the connection failed, broke or timed out; the next call connects again. Other psycopg.Errors are passed on."""
         pipeline, setting = self._connected(), [] if tenant_id is None else [(_SET_TENANT, (tenant_id,))]
         with self._watched(pipeline):
             sent = [statement.sent(params) for statement, params in work]
@@ -87,14 +84,14 @@ class Database:
     def read(
         self, tenant_id: str | None, statement: Statement, params: Params, *, answer_s: float | None = None
     ) -> list[Row]:
-        """`run` for a statement that changes nothing."""
+        """Run a statement that changes nothing, as `read_all` does."""
         return self.read_all(tenant_id, (statement, params), answer_s=answer_s)[0]
 
     def read_all(
         self, tenant_id: str | None, *work: tuple[Statement, Params], answer_s: float | None = None
     ) -> list[list[Row]]:
-        """`run_all` for statements that change nothing: once more, when the connection had died since its last use. A
-        report has no time to be sent again after it had no answer."""
+        """Run statements that change nothing, again if the connection had died since its last use. With `answer_s`, a
+        timeout is not retried."""
         known = self._pipeline is not None
         try:
             return self.run_all(tenant_id, *work, answer_s=answer_s)
@@ -110,7 +107,7 @@ class Database:
 
     @contextmanager
     def _watched(self, pipeline: Pipeline) -> Iterator[None]:
-        """A connection that breaks is forgotten, and the next use connects anew."""
+        """Forget a connection that breaks, so that the next use connects again."""
         try:
             yield
         except psycopg.OperationalError as error:
@@ -129,13 +126,13 @@ class Database:
                     password=self._address.password(),
                     autocommit=True,
                     connect_timeout=_CONNECT_S,
-                    # Whatever PGCLIENTENCODING says: the texts of models and users are of every script.
+                    # Override PGCLIENTENCODING, because texts have every script.
                     client_encoding="utf8",
                     **_KEEPALIVE,
                 )
             except (psycopg.OperationalError, CredentialsUnavailable) as error:
                 raise DatabaseUnavailable from error
-            # Sent in the smallest type that holds it, a number would make another prepared statement of every size.
+            # With the smallest fitting type, numbers of other sizes would need other prepared statements.
             connection.adapters.register_dumper(int, Int8Dumper)
             self._pipeline = Pipeline(connection, prepares=self._address.prepares, answer_s=self._answer_s)
         return self._pipeline
@@ -143,23 +140,24 @@ class Database:
 
 @cache
 def database() -> Database:
-    """This process's database. It connects when it is first used, so a snapshot or a fork holds no connection."""
+    """Return this process's database in the application's role. It connects at first use, so a snapshot or fork holds
+    no connection."""
     return Database(settings().app_database_url, answer_s=ANSWER_S)
 
 
 @cache
 def operations_database() -> Database:
-    """The same in the role for operations, which sees every tenant."""
+    """The database in the role for operations, which sees every tenant."""
     return Database(operations_settings().ops_database_url)
 
 
 @cache
 def operator_database() -> Database:
-    """The same in the operator's role, which sets limits and reads usage of every tenant."""
+    """The database in the operator's role, which sets limits and reads usage of every tenant."""
     return Database(operator_settings().operator_database_url)
 
 
 @cache
 def key_database() -> Database:
-    """The same in the role that looks up API keys. The authorizer answers within 10 s."""
+    """The database in the role that looks up API keys."""
     return Database(authorizer_settings().auth_database_url, answer_s=KEY_ANSWER_S)

@@ -15,7 +15,7 @@ FIND_API_KEY: Final = load("find_api_key")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that is good now. It acts as the user `created_by` of its tenant, with `role`."""
+    """A valid key. It acts as the user `created_by` of its tenant, with `role`."""
 
     id: UUID
     tenant_id: str
@@ -24,11 +24,10 @@ class ApiKey:
 
 
 def find_api_key(db: Database, key_hash: bytes) -> ApiKey | None:
-    """The key with this hash. None if there is none, or if it is revoked or expired by the database's clock.
+    """Return the key with this hash. None if there is none, or if it is revoked or expired by the database's clock.
 
-    The time of use is written once a minute. `db` is in the role `pantheon_auth`. Raises DatabaseUnavailable.
-    """
-    # It may be sent twice where the connection had died: the second lookup writes no second use.
+    The time of use is written once a minute. `db` is in the role `pantheon_auth`. Raises DatabaseUnavailable."""
+    # A retry after a lost connection writes no second use.
     row = db.read(None, FIND_API_KEY, {"b_key_hash": key_hash})[0]
     if "id" not in row:
         return None

@@ -1,9 +1,8 @@
-"""Statements that are sent together and answered together: one write, one round trip, one implicit transaction.
+"""Send several statements together: one write, one round trip, one implicit transaction.
 
-psycopg's own pipeline writes each statement when it is added, and waits four times for what is one exchange; that took
-a fifth of a turn's own time. This is the same exchange on the same connection, with psycopg's types and errors. The
-rule this file protects: either every answer of an exchange was read, up to its end and in time, or the connection is
-closed.
+psycopg's own pipeline writes each statement separately and waits four times for one exchange, which took a fifth of a
+turn's own time. This uses the same connection, types and errors. Either every answer of an exchange is read in time, or
+the connection is closed.
 """
 
 import select
@@ -17,12 +16,12 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGresult
 
-# Looked up once: an Enum's member costs more than what it is compared with.
+# Looked up once, because reading an Enum's member is slower than the comparison.
 _BAD = ConnStatus.BAD.value
 _COMMAND_OK, _TUPLES_OK = ExecStatus.COMMAND_OK.value, ExecStatus.TUPLES_OK.value
 _FATAL_ERROR, _PIPELINE_SYNC = ExecStatus.FATAL_ERROR.value, ExecStatus.PIPELINE_SYNC.value
 _READ, _WRITE = select.POLLIN, select.POLLOUT
-# A prepared statement that does not fit the schema any more, or is gone: only a new connection prepares it again.
+# SQLSTATEs of a prepared statement that is gone or does not fit the schema. Only a new connection prepares it again.
 _STALE = frozenset({"0A000", "26000"})
 
 
@@ -31,7 +30,7 @@ class NoAnswer(psycopg.OperationalError):
 
 
 class _Prepared:
-    """A statement that Postgres keeps under `name`; its columns are known after its first answer."""
+    """A statement that Postgres keeps under `name`. Its columns are known after its first answer."""
 
     __slots__ = ("columns", "key", "name")
 
@@ -42,21 +41,21 @@ class _Prepared:
 
 
 class Pipeline:
-    """Exchanges over one connection, whose statements are prepared at first use, unless `prepares` is false."""
+    """Runs exchanges over one connection. Statements are prepared at first use if `prepares`."""
 
     def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool = True, answer_s: float = 25.0) -> None:
-        """`connection` is in autocommit, and used here alone: it stays in libpq's pipeline mode, and psycopg's own way
-        would drop what is prepared here. An exchange may take `answer_s` seconds."""
+        """`connection` is in autocommit, and is used only here: it stays in libpq's pipeline mode, and psycopg itself
+        would drop the prepared statements. An exchange may take `answer_s` seconds."""
         self.connection = connection
         self._pgconn = connection.pgconn
         self._pgconn.enter_pipeline_mode()
-        # One for all exchanges, since it finds the way to dump or load a type but once.
+        # Shared by all exchanges, because it looks up the conversion of a type only once.
         self._transformer = Transformer(connection)
         self._prepares = prepares
         self._answer_s = answer_s
-        # By text and types of parameters, since Postgres plans for both.
+        # By text and parameter types, because Postgres plans for both.
         self._prepared: dict[tuple[str, tuple[int, ...]], _Prepared] = {}
-        # When the exchange must be over, by this process's clock.
+        # The deadline of the exchange, on this process's monotonic clock.
         self._until = 0.0
         self._poll = select.poll()
         self._poll.register(self._pgconn.socket, _READ)
@@ -64,29 +63,29 @@ class Pipeline:
     def run(
         self, work: Sequence[tuple[str, Sequence[object]]], *, unread: int = 0, answer_s: float | None = None
     ) -> list[list[dict[str, Any]]]:
-        """Run statements, each with its values, and return the rows of each but the first `unread`. `answer_s` stands
-        in for the connection's own.
+        """Run statements, each with its values, and return the rows of all but the first `unread`. `answer_s` overrides
+        the connection's own.
 
-        Raises what Postgres said of the first that failed, and then none of them has happened;
-        psycopg.OperationalError when the connection broke, and NoAnswer when the answer did not end in time."""
+        Raises Postgres's error for the first statement that failed, and then none has an effect. Raises
+        psycopg.OperationalError if the connection broke, and NoAnswer after a timeout."""
         self._until = time.monotonic() + (answer_s or self._answer_s)
         try:
             sent = [self._send(text, values) for text, values in work]
             self._pgconn.pipeline_sync()
             results = self._results()
         except BaseException:
-            # An exchange that was broken off would be answered to the next one.
+            # Answers of an interrupted exchange would be read as those of the next.
             self.connection.close()
             raise
         return self._read(sent, results, unread)
 
     def hung_up(self) -> bool:
-        """Whether the server has ended an idle connection, as a failover does; seen without asking it. It says nothing
-        unasked but this, or something that a new connection does not mind."""
+        """Whether the server has closed an idle connection, as in a failover. An idle server sends only this, or
+        notices that allow a new connection."""
         return bool(self._poll.poll(0))
 
     def _send(self, text: str, values: Sequence[object]) -> tuple[_Prepared | None, bool]:
-        """Put a statement in line, and before it its preparation where there was none: returns whether."""
+        """Queue a statement, and its preparation if it is new. Returns whether it was prepared."""
         transformer = self._transformer
         dumped = transformer.dump_sequence(values, [PyFormat.AUTO] * len(values))
         types = transformer.types or ()
@@ -103,7 +102,6 @@ class Pipeline:
         return prepared, known is None
 
     def _results(self) -> list[PGresult]:
-        """Every answer of the exchange, up to the one of its Sync."""
         pgconn, results = self._pgconn, list[PGresult]()
         while pgconn.flush():
             self._wait(_READ | _WRITE)
@@ -124,7 +122,7 @@ class Pipeline:
     def _wait(self, events: int) -> None:
         if events != _READ:
             self._poll.modify(self._pgconn.socket, events)
-        # An answer that is there is read, even if this process slept beyond the end.
+        # Read an answer that has arrived, even if this process slept past the deadline.
         ready = self._poll.poll(max(0.0, self._until - time.monotonic()) * 1000)
         if not ready:
             raise NoAnswer("the server did not answer in time")

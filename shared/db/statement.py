@@ -1,13 +1,13 @@
-"""Statements as psycopg sends them: one part, or several that are one transaction and one round trip.
+"""Load statements from `.sql` files. A statement is one transaction and one round trip.
 
-A `.sql` file holds the parts of a statement, in the order in which Postgres runs them:
+A file holds the parts of a statement, in the order in which Postgres runs them:
 
     -- part NAME             begins a part
-    -- part NAME ? PARAM     begins a part that is left out where the parameter is None
+    -- part NAME ? PARAM     begins a part that is left out if the parameter is None
     -- include FILE          is replaced by `FILE.sql`
     :name                    is a parameter; `::type`, literals and comments are left alone
 
-Each part sees what the parts before it changed, and what others committed until it begins.
+Each part sees the changes of the parts before it, and those that others committed before it begins.
 """
 
 import re
@@ -28,7 +28,7 @@ _TOKEN = re.compile(r"'(?:[^']|'')*'|\s*--[^\n]*|::|:(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One SQL command. `params` are its parameters in the order of their numbers; it is sent if `needs` is not None."""
+    """One SQL command. `params` are its parameters by number. It is sent unless the parameter `needs` is None."""
 
     name: str
     text: str
@@ -43,7 +43,7 @@ class Statement:
         self.parts = parts
 
     def sent(self, params: Params) -> list[Sent]:
-        """The parts to send, with their values. Raises KeyError for a parameter that is missing."""
+        """Return the parts to send, with their values. Raises KeyError for a missing parameter."""
         return [
             (part.text, [params[name] for name in part.params])
             for part in self.parts
@@ -51,19 +51,18 @@ class Statement:
         ]
 
     def rows(self, answers: Sequence[list[Row]]) -> list[Row]:
-        """The rows of the only part; of several parts, one row with the columns of each part's first row."""
+        """Return the rows of the only part. Of several parts, return one row with the columns of each part's first
+        row."""
         if len(self.parts) == 1:
             return answers[0]
         return [{name: value for rows in answers if rows for name, value in rows[0].items()}]
 
 
 def read_sql(name: str) -> str:
-    """The text of `sql/NAME.sql`."""
     return (_FILES / f"{name}.sql").read_text("utf-8")
 
 
 def load(name: str, read: Callable[[str], str] = read_sql) -> Statement:
-    """The statement in `sql/NAME.sql`."""
     _, *pieces = _PART.split(_included(name, read))
     return Statement(*(_part(*pieces[at : at + 3]) for at in range(0, len(pieces), 3)))
 

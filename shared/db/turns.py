@@ -1,4 +1,4 @@
-"""Read one turn: an ended one as its stored response, an active one as the journal has it at this moment."""
+"""Read one turn: the stored response of an ended one, or the current state of an active one from the journal."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from shared.db.statement import load
 from shared.domain.actor import Actor
 from shared.domain.money import COUNTS, ZERO, Usage
 from shared.domain.problem import problem
-from shared.domain.standing import Standing, Started
 from shared.domain.turn import Charge, Plan, Reply, Turn, TurnStatus, chairs_answer, charged
+from shared.domain.turn_snapshot import Started, TurnSnapshot
 from shared.errors import NotFound
 
 _NAMES = ("id", "session_id", "turn_index", "status", "mode", "message", "plan", "created_at")
@@ -22,7 +22,7 @@ _POSTED_CALLS = load("load_posted_calls")
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """A turn as its client sees it now: `body` is JSON. `steps_finished` counts those of a turn that has not ended."""
+    """A turn as its client sees it now. `body` is JSON. `steps_finished` is 0 for an ended turn."""
 
     id: UUID
     status: TurnStatus
@@ -35,19 +35,19 @@ class StoredTurn:
 
 
 def load_turn(db: Database, actor: Actor, turn_id: UUID) -> StoredTurn:
-    """Raises NotFound, also for a turn in a session that the actor does not see."""
+    """Load a turn. Raises NotFound, also for a session that the actor cannot see."""
     params = {"b_id": turn_id, **actor.params}
-    # The calls are read first. Then a turn that ends in between is returned complete.
+    # Read the calls before the turn. Then a turn that ends in between is returned complete.
     calls, turns = db.read_all(actor.tenant_id, (_CALLS, params), (_LOAD, params))
     if not turns:
         raise NotFound("There is no such turn.")
     return _stored(turns[0], calls)
 
 
-def load_standing(db: Database, actor: Actor, turn_id: UUID) -> Standing:
+def load_snapshot(db: Database, actor: Actor, turn_id: UUID) -> TurnSnapshot:
     """Load the turn for a client that follows it. Raises what `load_turn` raises."""
     params = {"b_id": turn_id, **actor.params}
-    # Posted calls are read last. Then every call of a turn that ends in between is read.
+    # Read posted calls last. Then every call of a turn that ends in between is read.
     running, turns, posted = db.read_all(
         actor.tenant_id, (_CALLS, params), (_LOAD, params), (_POSTED_CALLS, {"b_id": turn_id})
     )
@@ -57,10 +57,10 @@ def load_standing(db: Database, actor: Actor, turn_id: UUID) -> Standing:
     plan = _plan(row)
     if row["response"] is not None:
         replies = {reply["position"]: reply for reply in json.loads(row["response"])["replies"]}
-        return Standing(row["response"], True, plan, _started(plan, posted), replies)
+        return TurnSnapshot(row["response"], True, plan, _started(plan, posted), replies)
     turn = _running(row, running)
     replies = {reply.position: reply.as_dict() for reply in turn.replies}
-    return Standing(turn.as_json(), False, plan, _started(plan, running), replies)
+    return TurnSnapshot(turn.as_json(), False, plan, _started(plan, running), replies)
 
 
 def _stored(row: Row, calls: Sequence[Row]) -> StoredTurn:
@@ -75,7 +75,7 @@ def _plan(row: Row) -> Plan | None:
 
 
 def _started(plan: Plan | None, calls: Sequence[Row]) -> Mapping[int, Started]:
-    """The newest call of each position. `calls` are by step and attempt."""
+    """Return the newest call of each position. `calls` are by step and attempt."""
     if plan is None:
         return {}
     agents = [(call["step"] - plan.first_step, call) for call in calls if call["purpose"] == "agent"]
@@ -102,7 +102,6 @@ def _running(row: Row, calls: Sequence[Row]) -> Turn:
 
 
 def _finished(plan: Plan, calls: Sequence[Row]) -> list[Reply]:
-    """The replies that have their verdict, provisional until the turn ends."""
     agents = [call for call in calls if call["purpose"] == "agent" and call["verdict"] is not None]
     return [_reply(call, call["step"] - plan.first_step) for call in agents]
 

@@ -1,1 +1,1 @@
-"""Frozen values that the whole core speaks in. They know no database, no provider and no HTTP."""
+"""Frozen values that the whole core uses, without database, provider or HTTP."""

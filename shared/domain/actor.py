@@ -1,4 +1,4 @@
-"""The actor of a request. The database uses it to decide which sessions are visible and may be changed."""
+"""The actor of a request. The database derives from it which sessions are visible and may be changed."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -15,10 +15,10 @@ class Actor:
 
     @classmethod
     def service(cls, tenant_id: str) -> Self:
-        """Pantheon itself, which reads the turns that it runs for any user of the tenant. Never for a request."""
+        """Return Pantheon itself, which may read the turns that it runs. Never use it for a request."""
         return cls(tenant_id, "", is_admin=True)
 
     @property
     def params(self) -> dict[str, object]:
-        """The parameters of the predicates that name the actor."""
+        """The parameters of the visibility predicates."""
         return {"a_user_id": self.user_id, "a_is_admin": self.is_admin, "a_is_service": not self.user_id}

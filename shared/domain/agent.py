@@ -1,16 +1,16 @@
-"""An agent at one version. Its text never changes under a turn that has pinned that version."""
+"""An agent at one version. A turn pins the version, whose text never changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-# Stands for an agent that has no cap of its own: the highest number of the column. The alias's cap is always lower.
+# The cap of an agent without its own: the column's highest number. The alias's cap is always lower.
 NO_CAP: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """`model_alias` names an entry of the catalog; `max_output_tokens` is in tokens, `NO_CAP` for the alias's cap."""
+    """`model_alias` names an entry of the catalog. `max_output_tokens` is NO_CAP for the alias's cap."""
 
     key: str
     version: int
@@ -23,6 +23,6 @@ class Agent:
 
 
 def stored_fields(fields: Mapping[str, object]) -> dict[str, object]:
-    """The columns of an agent of these fields, in which a `max_output_tokens` of None is the alias's cap."""
+    """Return the columns of an agent. A `max_output_tokens` of None means the alias's cap."""
     tokens = fields["max_output_tokens"]
     return {**fields, "max_output_tokens": NO_CAP if tokens is None else tokens}

@@ -14,25 +14,23 @@ _PREFIX_LENGTH: Final = 12
 
 
 def new_key() -> str:
-    """Make a key that nobody can guess."""
     return _MARK + "".join(secrets.choice(_CHARACTERS) for _ in range(_LENGTH))
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether `text` is meant to be a key. It may be none, because it is cut or misspelt."""
+    """Whether `text` is meant to be a key. It may be cut or misspelt."""
     return text.startswith(_MARK)
 
 
 def is_key(text: str) -> bool:
-    """Whether `text` has exactly the form of a key."""
     return _FORM.fullmatch(text) is not None
 
 
 def hash_key(text: str) -> bytes:
-    """The SHA-256 of a key, which is stored in its place. Its 256 random bits need neither salt nor a slow hash."""
+    """Return the SHA-256 of a key, which is stored instead. Its 256 random bits need no salt and no slow hash."""
     return hashlib.sha256(text.encode()).digest()
 
 
 def prefix_of(text: str) -> str:
-    """The first characters of a key, by which people recognise it. They give 8 of its 43 random characters away."""
+    """Return the first characters of a key, by which people recognise it. They reveal 8 of its 43 random characters."""
     return text[:_PREFIX_LENGTH]

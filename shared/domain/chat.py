@@ -1,7 +1,4 @@
-"""The conversation of a chat program as it shows it, and the hash by which it is found again.
-
-A chat program sends the whole conversation with each request. Its hash names the turns that Pantheon has of it.
-"""
+"""The conversation of a chat program, and the hash by which its turns are found."""
 
 import hashlib
 import json
@@ -13,19 +10,19 @@ from shared.graph_names import is_graph
 
 
 class Line(NamedTuple):
-    """A message of the conversation. It has the names of its stored form."""
+    """A message of the conversation, with the field names of its stored form."""
 
     role: Literal["user", "assistant"]
     content: str
 
 
 def beginning(tenant_id: str, user_id: str, model: str) -> bytes:
-    """The hash of a conversation without messages."""
     return hashlib.sha256(json.dumps([tenant_id, user_id, model]).encode()).digest()
 
 
 def extended(past: bytes, lines: Iterable[Line]) -> bytes:
-    """The hash of a conversation with more messages. Chat programs trim blanks at the edges, so they do not count."""
+    """Return the hash of a conversation with more messages. Blanks at a message's edges do not count, because chat
+    programs trim them."""
     for line in lines:
         text = line.content.replace("\r\n", "\n").strip()
         past = hashlib.sha256(past + json.dumps([line.role, text]).encode()).digest()
@@ -33,14 +30,14 @@ def extended(past: bytes, lines: Iterable[Line]) -> bytes:
 
 
 def shown(turn: Turn) -> str:
-    """The turn's answer as a chat program shows it."""
+    """Return the turn's answer as a chat program shows it."""
     replies = [(reply.name, reply.text or "") for reply in turn.replies if reply.status == "completed"]
     planned = len(turn.plan.selected_agent_keys) if turn.plan else len(turn.replies)
     return _shown(turn.output, replies, is_one=planned == 1 or turn.conclusion is not None or is_graph(turn.mode))
 
 
 def shown_body(turn: Mapping[str, Any]) -> str:
-    """The same of a turn's JSON."""
+    """Return the same from a turn's JSON."""
     replies = [(reply["name"], reply["text"] or "") for reply in turn["replies"] if reply["status"] == "completed"]
     planned = len(turn["plan"]["selected_agent_keys"]) if turn["plan"] else len(turn["replies"])
     concludes = turn["reviews"] is not None or is_graph(turn["mode"])
@@ -48,7 +45,7 @@ def shown_body(turn: Mapping[str, Any]) -> str:
 
 
 def speaker(name: str) -> str:
-    """What stands before the text of one of several agents."""
+    """Return the prefix of a text of one of several agents."""
     return f"**{name}:** "
 
 

@@ -1,4 +1,4 @@
-"""What a turn starts from: the agents that may answer, what was said before, and the message."""
+"""The input of a turn: the agents that may answer, the history, and the message."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from shared.domain.summary import Summary
 
 
 class Said(NamedTuple):
-    """One agent's finished reply. A tuple, as a past turn is: many of them are made in every turn."""
+    """One agent's finished reply. A tuple, because every turn makes many of them."""
 
     agent_key: str
     name: str
@@ -17,8 +17,7 @@ class Said(NamedTuple):
 
 
 class Spoken(NamedTuple):
-    """A message of a prompt that a graph makes. `agent_key` says whose text an assistant's message is, if it is known;
-    empty: the asked agent's own."""
+    """A message of a graph's prompt. `agent_key` is the author of an assistant's message; empty: the asked agent."""
 
     role: Literal["system", "user", "assistant", "tool"]
     text: str
@@ -36,8 +35,8 @@ class PastTurn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the agents are asked in one turn: their output cap in tokens at most, and the temperature of those that have
-    none. `messages` are the whole prompt of a call without a session."""
+    """The options of one turn's calls: an upper limit for output caps in tokens, and the temperature of agents without
+    one. `messages` are the whole prompt of a plain call."""
 
     max_output_tokens: int | None = None
     temperature: float | None = None
@@ -46,10 +45,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`roster` holds the enabled agents by key, in the session's order; `history` is oldest first.
-    `parallel`: agents that do not depend on each other are asked at the same time. `summary` is the newest,
-    and stands for the turns up to its index. `chair_key` is who concludes in mode `council`; None: the first.
-    `instructions` are the chat program's system messages."""
+    """`roster` holds the enabled agents by key, in the session's order. `history` is oldest first.
+
+    With `parallel`, independent agents are asked at the same time. `summary` is the newest one, and replaces the turns
+    up to its index. `chair_key` is the agent that concludes in mode `council`; None: the first. `instructions` are the
+    chat program's system messages."""
 
     roster: Mapping[str, Agent]
     history: tuple[PastTurn, ...]
@@ -63,15 +63,13 @@ class Conversation:
 
     @property
     def chair(self) -> str:
-        """The key of the agent that concludes."""
         return self.chair_key or next(iter(self.roster))
 
     @property
     def summarised_turns(self) -> int:
-        """The number of turns that the summary stands for."""
         return self.summary.through_turn_index if self.summary else 0
 
     def unsummarised(self) -> tuple[PastTurn, ...]:
-        """The turns of `history` that the summary does not stand for."""
+        """Return the turns of `history` that the summary does not replace."""
         through = self.summarised_turns
         return tuple(turn for turn in self.history if turn.turn_index > through or not through)

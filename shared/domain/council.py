@@ -1,11 +1,11 @@
-"""A council as a resource: who sits in it, and how it works."""
+"""A council as a resource: its agents, and how it works."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Council:
-    """`chair_key` is who concludes in mode `council`; None: the first of `agent_keys`."""
+    """`chair_key` is the agent that concludes in mode `council`. None: the first of `agent_keys`."""
 
     key: str
     version: int

@@ -1,4 +1,4 @@
-"""What a queue carries: which turn of which tenant waits for somebody to run it."""
+"""The message that a queue carries: a turn to be run."""
 
 import hashlib
 import json
@@ -8,8 +8,8 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class TurnMessage:
-    """Where a turn is found. Only the deployment itself sends these: the tenant in it is trusted. The function for
-    graphs runs the turn if `is_graph`, and the worker runs every other turn."""
+    """Identifies a turn. Only the deployment itself sends messages, so the tenant is trusted. The function for graphs
+    runs the turn if `is_graph`, the worker any other turn."""
 
     turn_id: UUID
     tenant_id: str
@@ -17,7 +17,8 @@ class TurnMessage:
 
     @property
     def group(self) -> str:
-        """The tenant's message group, from 64 hexadecimal digits: a tenant's id may have any length and characters."""
+        """The tenant's message group: 64 hexadecimal digits, because a tenant's id may have any length and
+        characters."""
         return hashlib.sha256(self.tenant_id.encode()).hexdigest()
 
     def as_json(self) -> str:
@@ -26,7 +27,8 @@ class TurnMessage:
 
     @classmethod
     def from_json(cls, text: str) -> "TurnMessage":
-        """Raises ValueError, KeyError, TypeError, AttributeError or RecursionError for anything else."""
+        """Read a message. Raises ValueError, KeyError, TypeError, AttributeError or RecursionError for any other
+        text."""
         read = json.loads(text)
-        # The release before sends no kind.
+        # The release before sends no `is_graph`.
         return cls(UUID(read["turn_id"]), str(read["tenant_id"]), read.get("is_graph") is True)

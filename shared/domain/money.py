@@ -1,4 +1,4 @@
-"""Tokens and what they cost. Money is Decimal in USD, never float, and keeps every digit."""
+"""Token counts and their cost. Money is an exact Decimal in USD, never float."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -13,8 +13,8 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one or more provider calls, by class. The classes do not overlap. The last count is no class: it says
-    how many of `cache_write_tokens` the cache is to keep for an hour."""
+    """Tokens of one or more provider calls, by class. The classes do not overlap. `cache_write_1h_tokens` is no class:
+    it counts those of `cache_write_tokens` that the cache keeps for an hour."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -35,15 +35,15 @@ class Usage:
 
     @property
     def prompt_tokens(self) -> int:
-        """What the prompt took, wherever it was read from."""
+        """The tokens of the prompt, cached or not."""
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
 
     def as_dict(self) -> dict[str, int]:
-        """By class, as a turn shows it. They add up to all of its tokens."""
+        """Return the tokens by class, as a turn shows them. They add up to all tokens."""
         return {name: getattr(self, name) for name in TOKEN_CLASSES}
 
     def as_counts(self) -> dict[str, int]:
-        """All that a price depends on, as the journal and the ledger keep it."""
+        """Return all counts that a price depends on, as the journal and the ledger store them."""
         return {name: getattr(self, name) for name in COUNTS}
 
 
@@ -52,7 +52,7 @@ TOKEN_CLASSES = tuple(name for name in COUNTS if name != "cache_write_1h_tokens"
 
 
 def cost(rates: Rates, usage: Usage) -> Decimal:
-    """The exact price of `usage` in USD."""
+    """Return the exact price of `usage` in USD."""
     return (
         usage.input_tokens * rates.input
         + usage.output_tokens * rates.output
@@ -68,29 +68,29 @@ def _hour_rate(rates: Rates) -> Decimal:
 
 
 def upper_bound(rates: Rates, input_tokens: int, output_tokens: int) -> Decimal:
-    """What a call can cost at most, in USD, while its input and output stay within these counts."""
-    dearest_output = max(rates.output, rates.reasoning)
-    return (input_tokens * _dearest_input(rates) + output_tokens * dearest_output) / MILLION
+    """Return the most that a call can cost, in USD, within these token counts."""
+    highest_output_rate = max(rates.output, rates.reasoning)
+    return (input_tokens * _highest_input_rate(rates) + output_tokens * highest_output_rate) / MILLION
 
 
 def most_input_within(rates: Rates, amount: Decimal) -> int | None:
-    """How many tokens of input an `upper_bound` of `amount` is of at most; None where they cost nothing."""
-    dearest = _dearest_input(rates)
-    return int(amount * MILLION / dearest) if dearest else None
+    """Return the most input tokens whose `upper_bound` is within `amount`. None if they cost nothing."""
+    rate = _highest_input_rate(rates)
+    return int(amount * MILLION / rate) if rate else None
 
 
-def _dearest_input(rates: Rates) -> Decimal:
+def _highest_input_rate(rates: Rates) -> Decimal:
     return max(rates.input, rates.cache_read, rates.cache_write, _hour_rate(rates))
 
 
 def format_usd(amount: Decimal) -> str:
-    """A decimal string without exponent and without trailing zeros: "0.0001234"."""
+    """Return a decimal string without exponent and trailing zeros: "0.0001234"."""
     text = format(amount, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def rates_as_dict(rates: Rates) -> dict[str, str]:
-    """USD per million tokens of each class, as decimal strings; without a rate that there is not."""
+    """Return USD per million tokens of each class as decimal strings, without missing rates."""
     return dict(_written(rates))
 
 
@@ -101,5 +101,5 @@ def _written(rates: Rates) -> dict[str, str]:
 
 
 def rates_from_dict(written: Mapping[str, str]) -> Rates:
-    """The rates that `rates_as_dict` wrote, as they stand on a call's row."""
+    """Read the rates that `rates_as_dict` wrote, as a call's row has them."""
     return Rates(**{name: Decimal(rate) for name, rate in written.items()})

@@ -11,8 +11,8 @@ MAX_NAME_CHARACTERS: Final = 64
 
 
 def visible_name(text: str) -> str:
-    """Return the name in NFC, the stored form, so that names that look the same are equal. Limit the length first,
-    because NFC takes time quadratic in a run of combining marks."""
+    """Return the name in NFC, its stored form. Limit the length first, because NFC takes time quadratic in a run of
+    combining marks."""
     text = unicodedata.normalize("NFC", text)
     if hidden := next((character for character in text if not is_visible(character)), None):
         raise PydanticCustomError(
@@ -24,7 +24,7 @@ def visible_name(text: str) -> str:
 
 
 def still_a_line(text: str) -> str:
-    """Check the name again after NFC, which makes some letters longer and turns a Greek accent into a backtick."""
+    """Check the name again after NFC, which lengthens some letters and turns a Greek accent into a backtick."""
     if len(text) > MAX_NAME_CHARACTERS or "`" in text:
         raise PydanticCustomError(
             "not_a_line", "Input should have at most 64 characters in Unicode's form NFC, and no backtick among them"

@@ -1,4 +1,4 @@
-"""Read the list of origins whose pages may read our answers (CORS)."""
+"""Read the list of origins whose pages may read our responses (CORS)."""
 
 import re
 from typing import Final

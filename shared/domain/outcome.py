@@ -1,4 +1,4 @@
-"""What a posted or resumed turn came to: the answer for the client, and the figures for telemetry."""
+"""The outcome of a posted or resumed turn: the answer for the client, and figures for telemetry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from shared.domain.turn import CallStatus, Fallback, Purpose, Turn, TurnStatus
 
 @dataclass(frozen=True, slots=True)
 class CallFigures:
-    """A provider call that this process made; `seconds` is its wall clock, `started` its beginning on the monotonic
-    one."""
+    """A provider call that this process made. `seconds` is its duration, `started` its beginning on the monotonic
+    clock."""
 
     purpose: Purpose
     model_alias: str
@@ -25,7 +25,7 @@ class CallFigures:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Whose turn it was and what it cost in USD: all of its calls, and what its tenant pays of that."""
+    """The tenant and session of a turn, the USD of all its calls, and the tenant's part."""
 
     tenant_id: str
     session_id: UUID
@@ -35,11 +35,14 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class TurnOutcome:
-    """`body` is the turn as JSON, `seconds` this process's share of its time. `replayed`: the answer was stored before.
-    `handed_over`: the caller must send the turn to the queue, to continue in `wait_s` seconds. `is_graph`: that queue
-    is the one of graphs. `published`: this process ended the turn. `abandoned`: the turn ended because nobody could
-    finish it. `bill` and `turn` are set if the turn was published. `faults` are exceptions of our own code that the
-    turn survived, each with the failed part."""
+    """The outcome of running a turn. `body` is the turn as JSON, `seconds` this process's share of its time.
+
+    - `replayed`: the answer was stored before.
+    - `handed_over`: the caller must send the turn to the queue, to continue in `wait_s` seconds; `is_graph`: to the
+      queue of graphs.
+    - `published`: this process ended the turn; `bill` and `turn` are set.
+    - `abandoned`: the turn was given up.
+    - `faults`: exceptions of our own code that the turn survived, each with the failed part."""
 
     turn_id: UUID
     status: TurnStatus
@@ -63,14 +66,14 @@ class TurnOutcome:
 
     @property
     def lasted_s(self) -> float:
-        """The seconds from the turn's acceptance to its end by the database's clock, whoever ran it."""
+        """The seconds from the turn's acceptance to its end by the database's clock, over all runners."""
         if self.turn is None or self.turn.completed_at is None:
             return self.seconds
         return (self.turn.completed_at - self.turn.created_at).total_seconds()
 
     @property
     def overhead_s(self) -> float:
-        """What the turn took here while no call was under way. Calls at the same time take their time once."""
+        """The seconds here in which no call ran. Concurrent calls count once."""
         waited, until = 0.0, 0.0
         for call in sorted(self.calls, key=lambda call: call.started):
             end = call.started + call.seconds

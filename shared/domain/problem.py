@@ -1,4 +1,4 @@
-"""Why a reply or a turn has no text: a stable code, and a sentence for people."""
+"""The reasons why a reply or a turn has no text: a stable code, and a sentence for people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,23 +29,23 @@ _DETAILS: Mapping[str, str] = {
     "timeout": "The provider did not answer in time.",
     "connection_lost": "The connection to the provider was lost before it answered.",
     "malformed_response": "The provider's answer could not be read.",
-    "empty_reply": "The agent answered with nothing.",
+    "empty_reply": "The agent's answer was empty.",
     "content_filtered": "The provider withheld the answer.",
     "unknown_model_alias": "The agent's model alias is not in this deployment's catalog.",
     "no_reply": "No agent answered.",
     "no_answers": "No member answered, so there was nothing to conclude.",
     "cancelled": "The turn was ended before this agent was asked.",
-    "turn_abandoned": "The turn was given up after three attempts to finish it had brought nothing.",
+    "turn_abandoned": "The turn was given up after three attempts without a new answer.",
     "mode_error": "The turn's mode failed. No agent was asked after that.",
     "graph_diverged": (
-        "The turn's graph was run again and did not ask the same as before. Between its asks it must be deterministic."
+        "The turn's graph ran again and asked for other calls than before. Between its asks it must be deterministic."
     ),
     "graph_state_invalid": "The state of the turn's graph cannot be stored for the next turn.",
-    "turn_limit_exceeded": "The call would go beyond what one turn may take.",
+    "turn_limit_exceeded": "The call would exceed the limits of one turn.",
     "budget_exceeded": "This month's budget does not cover the call.",
 }
 
 
 def problem(code: str) -> Problem:
-    """The problem with this code. Raises KeyError for a code that is not in the list."""
+    """Return the problem with this code. Raises KeyError for an unknown code."""
     return Problem(code, _DETAILS[code])

@@ -1,4 +1,4 @@
-"""What a provider's own record says of one call."""
+"""A provider's own record of one call."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -8,7 +8,7 @@ from shared.domain.money import Usage
 
 @dataclass(frozen=True, slots=True)
 class ProviderRecord:
-    """`call_id` is ours: it went along with the call. What was not billed has no usage."""
+    """`call_id` is ours, which the call carried. A call that was not billed has no usage."""
 
     call_id: UUID
     billed: bool

@@ -10,7 +10,7 @@ LETTERS = dict(zip(LISTS, "FDQA", strict=True))
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A short statement and the turn it came from. An id means one text for as long as the session exists."""
+    """A short statement and the turn it came from. An id has the same text while the session exists."""
 
     id: str
     list: str
@@ -20,7 +20,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Archived(Item):
-    """An item that left memory. `successor` is the id of the item that took its place, if one did."""
+    """An item that left memory. `successor` is the id of its replacement, if there is one."""
 
     reason: str
     successor: str | None = None
@@ -28,11 +28,10 @@ class Archived(Item):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is known after turn `through_turn_index`.
+    """The memory after turn `through_turn_index`.
 
     `items` are in memory, oldest first. `last_numbers` are the highest numbers that the ids of each list ever had.
-    `archive` left memory with this summary; a summary that was loaded for a turn has none.
-    """
+    `archive` left memory with this summary; a summary loaded for a turn has none."""
 
     through_turn_index: int
     text: str
@@ -42,7 +41,7 @@ class Summary:
 
 
 def by_list(items: Iterable[Item]) -> dict[str, list[str]]:
-    """The texts of `items` under the names of the four lists."""
+    """Return the texts of `items` by the names of the four lists."""
     texts: dict[str, list[str]] = {name: [] for name in LISTS}
     for item in items:
         texts[item.list].append(item.text)
@@ -52,8 +51,7 @@ def by_list(items: Iterable[Item]) -> dict[str, list[str]]:
 def stored_items(row: Mapping[str, Any]) -> tuple[tuple[Item, ...], dict[str, int]]:
     """Read the items and the last numbers of a stored summary.
 
-    The release before stores four lists of texts only. Those texts get the next free ids, in the order of the lists.
-    """
+    The release before stores only four lists of texts, which get the next free ids in the order of the lists."""
     numbers = {name: (row["last_numbers"] or {}).get(name, 0) for name in LISTS}
     if row["items"] is not None:
         return tuple(Item(i["id"], i["list"], i["text"], i["turn_index"]) for i in row["items"]), numbers

@@ -1,4 +1,4 @@
-"""A turn and its parts, and the one place where a turn becomes the JSON that a client sees and replays."""
+"""A turn and its parts, and their JSON as clients see it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,23 +20,24 @@ Account = Literal["tenant", "platform", "suspense"]
 CallStatus = Literal["intent", "succeeded", "unbilled", "unknown"]
 Verdict = Literal["reply", "failed"]
 
-# The mode of a call without a session: one alias, asked as it is.
+# The mode of a plain call: one alias, without a session.
 CALL: Final = "call"
 # The mode whose members rank each other's answers, and whose chair concludes.
 COUNCIL: Final = "council"
 # The stop reason of a reply that was cut because it, or its turn, is too long.
 SIZE_LIMIT: Final = "size_limit"
-# The JSON of a turn has at most so many bytes in UTF-8.
+# The largest JSON of a turn, in UTF-8 bytes.
 MAX_TURN_BYTES: Final = 3_500_000
-# What differs when a turn is resumed (status, error, sums, times, fallbacks) takes less. It does not move the cuts.
+# Room for the fields that differ when a turn is resumed (status, error, sums, times, fallbacks), so that they do not
+# move the cuts.
 _VARYING_BYTES: Final = 100_000
-# With so few characters in its replies no turn is too long: each takes six bytes at most, and is shown twice.
+# A turn with fewer characters in its replies always fits: each takes at most six bytes, and is shown twice.
 _FEW_CHARACTERS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """Something deterministic stood in for a model's answer. `step` is the ask that fell back."""
+    """A deterministic replacement for a model's answer. `step` is the ask that fell back."""
 
     component: str
     reason: str
@@ -48,7 +49,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who answers, in order, and who said so. `unknown_tags` are as typed, without the @."""
+    """The agents that answer, in order, and the source of that choice. `unknown_tags` are as typed, without the @."""
 
     selected_agent_keys: tuple[str, ...]
     source: PlanSource
@@ -56,7 +57,7 @@ class Plan:
 
     @property
     def first_step(self) -> int:
-        """The step of its first agent. The manager's step comes before it, even if the budget refused the manager."""
+        """The step of its first agent. The manager's step comes before, even if the budget refused the manager."""
         return 1 if self.source in ("routing", "fallback") else 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,7 +74,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of one entry of the plan. `usage` and `cost_usd` are those of the attempt that gave the verdict."""
+    """The result of one entry of the plan. `usage` and `cost_usd` belong to the attempt with the verdict."""
 
     position: int
     agent_key: str
@@ -127,7 +128,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One provider call as the ledger sees it: whose it is, and how much."""
+    """One provider call in the ledger: the account that pays, tokens and USD."""
 
     account: Account
     usage: Usage
@@ -135,14 +136,13 @@ class Charge:
 
 
 def charged(charges: Iterable[Charge], account: Account) -> Decimal:
-    """USD of the charges to one account."""
     return sum((charge.amount_usd for charge in charges if charge.account == account), ZERO)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as a client sees it, running or ended. The tenant pays `cost_usd`, the platform `platform_cost_usd`. Its
-    output is the reply at the position `conclusion`. None: all replies."""
+    """A running or ended turn as a client sees it. The tenant pays `cost_usd`, the platform `platform_cost_usd`. The
+    output is the reply at position `conclusion`; None: all replies."""
 
     id: UUID
     session_id: UUID
@@ -164,7 +164,7 @@ class Turn:
     reviews: Sequence[Review] = ()
     standings: Sequence[Standing] = ()
     conclusion: int | None = None
-    # The output of a graph that no reply gave.
+    # A graph's output that is not a reply.
     answer: str | None = None
 
     def __post_init__(self) -> None:
@@ -174,7 +174,7 @@ class Turn:
             object.__setattr__(self, "answer", self.answer and cut_json(self.answer, room))
 
     def _room(self) -> int:
-        """How many bytes of JSON the texts of the replies may take. The output shows each of them again."""
+        """Return the bytes of JSON that the replies' texts may take. The output repeats each of them."""
         blank = replace(
             self,
             replies=[replace(reply, text=reply.text and "") for reply in self.replies],
@@ -194,11 +194,11 @@ class Turn:
 
     @property
     def output(self) -> str:
-        """One agent's text alone, several as `Name: text` with a blank line between; failures are left out."""
+        """One agent's text alone, or several as `Name: text` with blank lines between. Failures are left out."""
         if self.answer is not None:
             return self.answer
         if self.conclusion is not None:
-            # A turn that runs shows no reply of an agent that is skipped.
+            # While a turn runs, the reply of a skipped agent is missing.
             return next(reply.text or "" for reply in self.replies if reply.position == self.conclusion)
         answered = [reply for reply in self.replies if reply.status == "completed"]
         planned = len(self.plan.selected_agent_keys) if self.plan else len(self.replies)
@@ -207,16 +207,16 @@ class Turn:
         return "\n\n".join(f"{reply.name}: {reply.text}" for reply in answered)
 
     def aliases(self) -> dict[str, Any]:
-        """Which aliases answered: the one, unless there were several, and all of them in order."""
+        """Return the alias that answered, None if there were several, and all aliases in order."""
         used = list(dict.fromkeys(r.model_alias for r in self.replies if r.status == "completed" and r.model_alias))
         return {"model_alias_used": used[0] if len(used) == 1 else None, "model_aliases_used": used}
 
     def as_json(self) -> str:
-        """The response. An ended turn's is stored, and every replay sends these very bytes."""
+        """Return the response. An ended turn's is stored, and every replay sends the same bytes."""
         return closed(self.head(), self.cost_usd, self.platform_cost_usd)
 
     def head(self) -> str:
-        """The response without its end, which says who pays. Publish adds the end where it decides that."""
+        """Return the response without its end, the costs. Publish adds the end when it decides who pays."""
         body = {
             "id": str(self.id),
             "session_id": str(self.session_id),
@@ -242,13 +242,13 @@ class Turn:
 
 
 def closed(head: str, cost_usd: Decimal, platform_cost_usd: Decimal) -> str:
-    """The response of which `Turn.head` is the beginning."""
+    """Return the response that begins with `Turn.head`."""
     return f'{head},"cost_usd":"{format_usd(cost_usd)}","platform_cost_usd":"{format_usd(platform_cost_usd)}"}}'
 
 
 def chairs_answer(mode: str, plan: Plan | None, replies: Sequence[Reply]) -> int | None:
-    """The position of the chair's answer in mode `council`. The chair is the last of the plan. Of a graph, that of the
-    newest answer. None: no such answer."""
+    """Return the position of the chair's answer in mode `council`, or of a graph's newest answer. The chair is the last
+    of the plan. None: no such answer."""
     if is_graph(mode):
         return next((reply.position for reply in reversed(replies) if reply.status == "completed"), None)
     if mode != COUNCIL or plan is None or not replies:
@@ -259,7 +259,7 @@ def chairs_answer(mode: str, plan: Plan | None, replies: Sequence[Reply]) -> int
 
 
 def _fitting(replies: Sequence[Reply], room: int) -> list[Reply]:
-    """The replies, whose texts are cut where the texts before them leave too few of `room` bytes of JSON."""
+    """Cut the texts of replies to fit into `room` bytes of JSON, in order."""
     fitting = []
     for reply in replies:
         whole = reply.text or ""
@@ -270,5 +270,5 @@ def _fitting(replies: Sequence[Reply], room: int) -> list[Reply]:
 
 
 def format_time(moment: datetime) -> str:
-    """RFC 3339 in UTC with microseconds: 2026-01-02T03:04:05.000006Z."""
+    """Return RFC 3339 in UTC with microseconds: 2026-01-02T03:04:05.000006Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""The events of a turn, as a client that follows it sees them, and the opaque id by which it goes on later."""
+"""The events of a turn for a client that follows it, and the opaque id by which it continues later."""
 
 import re
 from collections.abc import Callable
@@ -22,8 +22,8 @@ _ID: Final = re.compile(r"[01](?:\.[0-9]{1,4}c?){0,200}")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`data` is one line of JSON. `id` is what the client has seen up to here, None for a reset. `position` is that of
-    the reply that the event is about. A `reply.started` has the `call_id` of its call."""
+    """`data` is one line of JSON. `id` is the client's progress up to here, None for a reset. `position` is the
+    reply's. A `reply.started` has the `call_id` of its call."""
 
     name: EventName
     data: str
@@ -34,20 +34,19 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of the text of the reply at `position`, provisional."""
+    """A provisional piece of the text of the reply at `position`."""
 
     position: int
     text: str
 
 
-# Takes the events of one turn in order. It may be called from any thread, but from one at a time. It neither blocks nor
-# raises.
+# Takes the events of one turn in order, from any thread but one at a time. It never blocks or raises.
 Listener = Callable[[Event | Delta], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a client has heard of one reply: the number of its newest attempt, and whether it is completed."""
+    """A client's progress in one reply: the number of its newest attempt, and whether it is completed."""
 
     attempt: int = 0
     completed: bool = False
@@ -55,7 +54,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a client has seen of a turn. `replies` are by position."""
+    """A client's progress in a turn. `replies` are by position."""
 
     planned: bool = False
     replies: tuple[Heard, ...] = ()
@@ -65,7 +64,6 @@ class Progress:
         return self.replies[position] if position < len(self.replies) else Heard()
 
     def with_reply(self, position: int, heard: Heard) -> "Progress":
-        """The progress once `heard` is what the client has seen of the reply at `position`."""
         replies = [self.heard(each) for each in range(max(position + 1, len(self.replies)))]
         replies[position] = heard
         return replace(self, replies=tuple(replies))
@@ -78,7 +76,7 @@ class Progress:
 
     @classmethod
     def from_id(cls, text: str) -> "Progress":
-        """Raises ValueError for a text that is no id of ours."""
+        """Read an event's id. Raises ValueError for any other text."""
         if text == _ENDED:
             return cls(planned=True, ended=True)
         if not _ID.fullmatch(text):

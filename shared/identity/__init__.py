@@ -1,1 +1,1 @@
-"""Who a token speaks for: the issuer's keys, and the claims of a token that one of them signed."""
+"""Verify tokens: the issuer's keys, and the claims of a token that one of them signed."""

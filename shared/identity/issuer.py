@@ -1,4 +1,4 @@
-"""Read an issuer's key set from where its discovery document says that it is (OpenID Connect Discovery 1.0)."""
+"""Read an issuer's key set through its discovery document (OpenID Connect Discovery 1.0)."""
 
 import json
 from urllib.parse import urlsplit
@@ -12,11 +12,11 @@ _TIMEOUT_S = 5.0
 
 
 class IssuerUnavailable(Exception):
-    """The issuer does not answer as an OpenID Connect issuer does. The text is one line and names no key."""
+    """The issuer does not answer as an OpenID Connect issuer. The text is one line and names no key."""
 
 
 def fetch_key_set(issuer: str, client: httpx.Client | None = None) -> bytes:
-    """The issuer's signing keys as a JWKS document, reduced to their public parts.
+    """Return the public parts of the issuer's signing keys as a JWKS document.
 
     Raises IssuerUnavailable, and InvalidKeySet for a document without a usable key."""
     with client or httpx.Client(timeout=_TIMEOUT_S) as http:
@@ -25,7 +25,7 @@ def fetch_key_set(issuer: str, client: httpx.Client | None = None) -> bytes:
             raise IssuerUnavailable("The discovery document is another issuer's.")
         address = str(discovered.get("jwks_uri", ""))
         if urlsplit(address).scheme != urlsplit(issuer).scheme:
-            raise IssuerUnavailable("The key set is not served by the scheme of the issuer.")
+            raise IssuerUnavailable("The key set's URL has another scheme than the issuer's.")
         return json.dumps({"keys": public_keys(_body(http, address))}).encode()
 
 
@@ -40,7 +40,7 @@ def _json(http: httpx.Client, address: str) -> dict[str, object]:
 
 
 def _body(http: httpx.Client, address: str) -> bytes:
-    """The body at `address`, cut off one byte or more after MAX_BYTES."""
+    """Return the body at `address`, cut off shortly after MAX_BYTES."""
     body = bytearray()
     try:
         with http.stream("GET", address) as response:

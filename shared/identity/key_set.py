@@ -1,4 +1,4 @@
-"""Find the issuer's public key by its id, from a copy of the issuer's key set that is read again now and then."""
+"""Find the issuer's public key by its id, from a copy of its key set that is refreshed."""
 
 import json
 import logging
@@ -11,11 +11,11 @@ import jwt
 from shared.aws.jwks_store import MAX_BYTES
 
 ALGORITHM: Final = "RS256"
-# A key that the issuer took away is refused after this time and the time between two copies, in seconds.
+# Seconds between two readings. A key that the issuer removed is refused after this and the age of the copy.
 REFRESH_S: Final = 300.0
-# The set is read once in this time at most, whatever key ids tokens name, in seconds.
+# Seconds. The set is read at most once in this time, whatever key ids tokens name.
 PAUSE_S: Final = 60.0
-# Without any key no token counts, and the set is read again sooner.
+# Seconds. Without any key no token is valid, so the set is read again sooner.
 EMPTY_PAUSE_S: Final = 2.0
 _MIN_BITS: Final = 2048
 
@@ -27,11 +27,11 @@ class KeysUnavailable(Exception):
 
 
 class InvalidKeySet(ValueError):
-    """The document is not a key set with a key that may sign tokens."""
+    """The document has no key that may sign tokens."""
 
 
 class KeySet:
-    """The keys of one issuer. `read` returns the key set's JSON document, and raises when it cannot."""
+    """The keys of one issuer. `read` returns the key set's JSON document, or raises."""
 
     def __init__(self, read: Callable[[], bytes], clock: Callable[[], float] = time.monotonic) -> None:
         self._read = read
@@ -40,7 +40,7 @@ class KeySet:
         self._tried_at = float("-inf")
 
     def find(self, key_id: str) -> jwt.PyJWK | None:
-        """The key with this id, or None. Raises KeysUnavailable."""
+        """Return the key with this id, or None. Raises KeysUnavailable."""
         since = self._clock() - self._tried_at
         pause = PAUSE_S if self._keys else EMPTY_PAUSE_S
         if since >= REFRESH_S or (key_id not in self._keys and since >= pause):
@@ -50,7 +50,7 @@ class KeySet:
         return self._keys.get(key_id)
 
     def _refresh(self) -> None:
-        """Read the set again. A set that cannot be read leaves the known keys as they are."""
+        """Read the set again. If that fails, the known keys stay."""
         self._tried_at = self._clock()
         try:
             self._keys = parse(self._read())
@@ -59,12 +59,12 @@ class KeySet:
 
 
 def parse(document: bytes) -> dict[str, jwt.PyJWK]:
-    """The RSA keys of a key set that may sign tokens, by their ids. Raises InvalidKeySet."""
+    """Return the RSA keys of a key set that may sign tokens, by their ids. Raises InvalidKeySet."""
     return {key["kid"]: jwt.PyJWK(key, ALGORITHM) for key in public_keys(document)}
 
 
 def public_keys(document: bytes) -> list[dict[str, str]]:
-    """The same keys as JWKs, with no more than their public parts. Raises InvalidKeySet."""
+    """Return the public parts of the same keys as JWKs. Raises InvalidKeySet."""
     if len(document) > MAX_BYTES:
         raise InvalidKeySet(f"The key set has more than {MAX_BYTES} bytes.")
     try:

@@ -1,6 +1,6 @@
-"""Verify an issuer's token and read from its claims who is calling.
+"""Verify an issuer's token, and read the caller from its claims.
 
-A token counts only if a key of the issuer signed it with RS256, for this issuer and audience, and it is in its time.
+A token is valid only if a key of the issuer signed it with RS256, for this issuer and audience, and within its time.
 """
 
 import re
@@ -15,12 +15,12 @@ from shared.settings import AuthorizerSettings
 
 # All headers of a request together may have 10,240 bytes.
 MAX_LENGTH: Final = 8192
-# How far the issuer's clock may be from ours, in seconds.
+# The allowed difference of the issuer's clock and ours, in seconds.
 SKEW_S: Final = 60
 ROLES: Final = ("member", "admin")
 # The tenant of a user without one. No token can name it.
 _OWN_TENANT: Final = "user:"
-# Three parts in base64url without padding: a token has one spelling.
+# Three parts in base64url without padding, so that a token has one spelling.
 _SHAPE: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _TIMES: Final = ("exp", "nbf", "iat")
 _REASONS: Final[tuple[tuple[type[jwt.PyJWTError], str], ...]] = (
@@ -41,7 +41,7 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is calling. `key_id` is the id of the API key that was used, if it was one."""
+    """The caller. `key_id` is the id of the API key, if one was used."""
 
     user: str
     tenant: str
@@ -51,7 +51,7 @@ class Identity:
 
 
 def verify(token: str, keys: KeySet, values: AuthorizerSettings) -> Identity:
-    """The identity in `token`. Raises InvalidToken, and KeysUnavailable when no token can be verified at all."""
+    """Return the identity in `token`. Raises InvalidToken, and KeysUnavailable if no token can be verified."""
     claims = _claims(token, keys, values)
     # Cognito's access tokens name no tenant, and are meant for Cognito itself.
     if claims.get("token_use", "id") != "id":
@@ -88,7 +88,7 @@ def _claims(token: str, keys: KeySet, values: AuthorizerSettings) -> dict[str, A
         raise InvalidToken(_reason(error)) from error
     except (ValueError, RecursionError) as error:
         raise InvalidToken("The token is malformed.") from error
-    # PyJWT takes true and "1" for a time.
+    # PyJWT accepts true and "1" as a time.
     if any(type(claims[name]) not in (int, float) for name in _TIMES if name in claims):
         raise InvalidToken("A time in the token is not a number.")
     return claims
@@ -111,7 +111,7 @@ def _tenant(claims: dict[str, Any], values: AuthorizerSettings) -> str:
 
 
 def _roles(claim: object, operator_role: str) -> tuple[str, ...]:
-    """Those members of a JSON list that are roles here. Without one, the caller is a member."""
+    """Return the known roles of a JSON list, else "member"."""
     known = (*ROLES, operator_role)
     named = claim if isinstance(claim, list) else []
     return tuple(dict.fromkeys(role for role in named if isinstance(role, str) and role in known)) or ("member",)

@@ -1,1 +1,1 @@
-"""Providers behind one port. A provider makes one call, once, and says what came of it; it never retries."""
+"""Providers behind one port. A provider sends one request once and returns its outcome; it never retries."""

@@ -1,7 +1,7 @@
-"""Amazon Bedrock, over boto3's Converse and ConverseStream.
+"""Amazon Bedrock, through boto3's Converse and ConverseStream.
 
-boto3 writes and signs a request, and never sends one. Its exceptions do not tell whether a request was sent, and its
-timeouts start anew with every read. A wire of ours, with one wall clock, sends the request.
+boto3 writes and signs a request, but our own Wire sends it: boto3's exceptions do not tell whether a request was sent,
+and its timeouts restart with every read.
 """
 
 import logging
@@ -24,18 +24,19 @@ from shared.llm.outcomes import Dialect
 from shared.llm.port import Completion, OnText, Request
 from shared.settings import aws_environment
 
-# Parameters are not validated: they are ours, and it takes a quarter of boto3's time.
+# The parameters are ours, and validating them takes a quarter of boto3's time.
 _CONFIG: Final = Config(retries={"total_max_attempts": 1, "mode": "standard"}, parameter_validation=False)
 _DIALECT: Final = Dialect("x-amzn-requestid", read_response, ConverseStream)
 
 
 class BedrockProvider:
-    """Blocking, and safe to call from any number of threads. Credentials and the endpoint come from AWS's own variables
-    and files."""
+    """Blocking, and safe to call from any number of threads. Credentials and endpoint come from AWS's own variables and
+    files."""
 
     def __init__(self, stage: str, region: str | None = None) -> None:
-        """`stage` goes along with every call, into Bedrock's invocation log. Without a region, AWS's own variables and
-        files name it. Raises ConfigurationError for an environment that allows for no HTTP client."""
+        """Prepare a provider without a client. `stage` is written into Bedrock's invocation log with every call.
+        Without a region, AWS's own variables and files name it. Raises ConfigurationError if the environment prevents
+        an HTTP client."""
         self._stage = stage
         self._region = region
         self._exchanges = Exchanges(_DIALECT)
@@ -43,19 +44,18 @@ class BedrockProvider:
         self._client: Any = None
 
     def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
-        """Send `request` once. Returns within `request.limit_s` seconds and does not raise."""
         stream = on_text is not None
         return self._exchanges.complete(
             request, lambda deadline: self._signed_in_time(request, deadline, stream=stream), on_text
         )
 
     def close(self) -> None:
-        """Close the connections. Calls in flight end with an unknown outcome; the next call connects anew."""
+        """Close the connections. Calls in flight end with an unknown outcome. The next call connects again."""
         self._exchanges.close()
 
     def _signed_in_time(self, request: Request, deadline: float, *, stream: bool) -> Post:
-        """Signing may have to fetch credentials, from servers that take their time. It is left behind at the
-        deadline, and ends when boto3's own limits end it; all that is lost is a signature."""
+        """Sign in another thread, because fetching credentials may take long. After the deadline it is abandoned;
+        boto3's own limits end it, and only a signature is lost."""
         signed: Future[Post] = Future()
         arguments = (request, signed, stream)
         signing = threading.Thread(target=self._sign, args=arguments, name="bedrock-signing", daemon=True)
@@ -79,12 +79,12 @@ class BedrockProvider:
         except Exception as error:  # noqa: BLE001 - it is raised again in the thread that waits
             signed.set_exception(error)
         else:
-            signed.set_exception(RuntimeError("boto3 did not ask before sending"))
+            signed.set_exception(RuntimeError("boto3 did not raise the before-send event"))
 
     def _running_client(self) -> Any:
         with self._lock:
             if self._client is None:
-                # Its lines have the prompt and the headers in them.
+                # botocore's debug lines hold the prompt and the headers.
                 logging.getLogger("botocore").setLevel(logging.WARNING)
                 # boto3 itself does not read AWS_REGION.
                 session = boto3.session.Session(region_name=self._region or aws_environment().region)
@@ -96,7 +96,7 @@ class BedrockProvider:
 
 
 class _Signed(Exception):
-    """Takes a request out of boto3, which was about to send it."""
+    """Carries a request out of boto3 before it is sent."""
 
     def __init__(self, post: Post) -> None:
         super().__init__()

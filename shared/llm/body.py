@@ -1,4 +1,4 @@
-"""Make the body of a provider's answer readable: its compression and its charset."""
+"""Undo the compression and the charset of a provider's answer."""
 
 import codecs
 import re
@@ -19,7 +19,7 @@ _CHARSET: Final = re.compile(r"charset=[\"']?([A-Za-z0-9_.:-]{1,40})")
 
 
 def plain(body: bytes, headers: Mapping[str, str]) -> bytes:
-    """The body uncompressed and in UTF-8 without a byte order mark. Empty if it is longer than MAX_BODY_BYTES or
+    """Return the body uncompressed, in UTF-8 without a byte order mark. Empty if it is longer than MAX_BODY_BYTES or
     cannot be uncompressed."""
     body = _uncompressed(body, headers.get("content-encoding", "").strip().lower())
     for mark, charset in _BOMS:
@@ -30,7 +30,8 @@ def plain(body: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 def _uncompressed(body: bytes, encoding: str) -> bytes:
-    """We ask for no compression. Some servers and proxies compress all the same, and some do not say so."""
+    """Uncompress a body. Requests ask for no compression, but some servers and proxies compress anyway, some without a
+    header."""
     if encoding == "deflate":
         return _inflated(body, _GZIP_OR_ZLIB) or _inflated(body, _BARE_DEFLATE) or _unless_binary(body)
     if body.startswith(_GZIP_MAGIC):
@@ -44,12 +45,12 @@ def _inflated(body: bytes, window: int) -> bytes:
         inflated = inflater.decompress(body, MAX_BODY_BYTES)
     except zlib.error:
         return b""
-    # A part of an answer has no count that can be believed.
+    # The count of a partial answer cannot be trusted.
     return inflated if inflater.eof else b""
 
 
 def _unless_binary(body: bytes) -> bytes:
-    """The body if it was not compressed, whatever its headers say."""
+    """Return the body if it was not compressed, despite its headers."""
     return body if body.lstrip()[:1] in (b"{", b"[") else b""
 
 
@@ -57,5 +58,5 @@ def _in_utf8(body: bytes, charset: str) -> bytes:
     try:
         return body.decode(charset, "replace").encode("utf-8", "replace")
     except (LookupError, ValueError):
-        # No charset has that name.
+        # There is no charset with that name.
         return body

@@ -1,8 +1,8 @@
-"""Mark where Bedrock is to cache a prompt of Converse.
+"""Place cache points in a prompt for Converse.
 
-A cache point caches everything before it. The first point follows the system prompt, which stays the same when history
-changes. The other two follow the last two user messages. The last one ends this prompt, which the next call repeats.
-The one before ends the previous prompt, which is read from the cache. Converse takes at most four points.
+A cache point caches everything before it. The first follows the system prompt, which stays the same when history
+changes. The other two follow the last two user messages: the last ends this prompt, which the next call repeats, and
+the one before ends the previous prompt, which is read from the cache. Converse takes at most four points.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ _NEWEST_PROMPTS: Final = 2
 
 
 def add_cache_points(converse: dict[str, Any], minimum: int, *, continues: bool) -> None:
-    """Add cache points to a written request where at least about `minimum` tokens stand before them. `continues`: the
-    next prompt repeats this one."""
+    """Add cache points to a written request after at least about `minimum` tokens. `continues`: the next prompt repeats
+    this one."""
     places = [converse.get("system", []), *(message["content"] for message in converse["messages"])]
     users = [place for place, message in enumerate(converse["messages"], 1) if message["role"] == "user"]
     wanted = {0, *users[-_NEWEST_PROMPTS:]} if continues else {0}
@@ -28,6 +28,5 @@ def add_cache_points(converse: dict[str, Any], minimum: int, *, continues: bool)
 
 
 def has_cache_points(converse: Mapping[str, Any]) -> bool:
-    """Whether a written request has a cache point."""
     places = [converse.get("system", ()), *(message["content"] for message in converse["messages"])]
     return any("cachePoint" in block for blocks in places for block in blocks)

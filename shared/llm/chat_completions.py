@@ -1,7 +1,6 @@
-"""Read the body of a chat completion: tokens strictly, text leniently.
+"""Read the body of a chat completion: token counts strictly, text leniently.
 
-A count that cannot be believed, or that contradicts itself, makes the outcome unknown. The form of the text never does,
-because any text is billed.
+A wrong or contradictory count makes the outcome unknown. The form of the text never does, because any text is billed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from shared.domain.money import Usage
 from shared.llm.chat_message import has_thought, is_refused, text_of, thinking_of
-from shared.llm.document import read_document
+from shared.llm.json_body import read_document
 from shared.llm.port import Completion, storable
 
 MAX_WORD: Final = 200
@@ -28,7 +27,7 @@ _STOP_REASONS: Final = {
     "sensitive": "content_filtered",
 }
 
-# Strict: neither true nor 12.0 is a count. The upper bound is what Postgres can keep as bigint.
+# Strict: true and 12.0 are no counts. The upper bound is Postgres's bigint.
 _Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
@@ -42,7 +41,7 @@ class _CompletionDetails(BaseModel):
 
 
 class _Counts(BaseModel):
-    """Reasoning is within `completion_tokens` or beside them. The total tells which."""
+    """Reasoning is part of `completion_tokens`, or additional. The total shows which."""
 
     prompt_tokens: _Tokens
     completion_tokens: _Tokens
@@ -53,15 +52,15 @@ class _Counts(BaseModel):
     @model_validator(mode="after")
     def _counts_agree(self) -> Self:
         if self.prompt_tokens == 0:
-            raise ValueError("no prompt has no tokens")
+            raise ValueError("a prompt has no tokens")
         if self._cached + self._written > self.prompt_tokens:
-            raise ValueError("more of the prompt was cached than there was")
+            raise ValueError("more tokens were cached than the prompt has")
         if self.total_tokens not in (None, *self._totals()):
             raise ValueError("the total is not the sum of its parts")
         return self
 
     def usage(self) -> Usage:
-        """Classes that do not overlap, and whose sums are those that the provider counted."""
+        """Return classes that do not overlap, and add up to the provider's count."""
         within = 0 if self._reasoning_is_apart() else self._reasoning
         return Usage(
             input_tokens=self.prompt_tokens - self._cached - self._written,
@@ -95,8 +94,8 @@ class _Counts(BaseModel):
 
 
 def read_completion(body: bytes, request_id: str | None = None) -> Completion:
-    """The outcome of a 200 with this body: `unknown` without a readable count. `request_id` is what the
-    headers called the response; without it, the body's own id is taken."""
+    """Return the outcome of a 200 with this body: `unknown` without a readable count. `request_id` is the headers' id
+    of the response; without it, the body's own id is taken."""
     try:
         document = read_document(body)
         usage = _Counts.model_validate(document["usage"]).usage()
@@ -122,17 +121,17 @@ def read_completion(body: bytes, request_id: str | None = None) -> Completion:
 
 
 def counts_output(usage: Usage) -> bool:
-    """Whether a text may have been counted so: no text has zero tokens."""
+    """Whether the count fits a text: no text has zero tokens."""
     return bool(usage.output_tokens or usage.reasoning_tokens)
 
 
 def thinking_only(text: str, stop_reason: str | None, thought: object) -> Literal["thinking_only"] | None:
-    """The error of an answer that was cut off at its cap before the first word, because the model was thinking."""
+    """Return the error of an answer whose thinking used up the cap before the first word."""
     return "thinking_only" if thought and stop_reason == "max_tokens" and not text.strip() else None
 
 
 def word(value: object) -> str | None:
-    """A name that the provider gave something, short enough and fit to be stored; None when it is no text."""
+    """Return the provider's name of something, cut and storable. None if it is not text."""
     return storable(value[:MAX_WORD]) if isinstance(value, str) and value else None
 
 
@@ -144,7 +143,7 @@ def _first_choice(document: dict[str, object]) -> dict[str, object]:
 
 
 def _error(document: Mapping[str, object], choice: Mapping[str, object]) -> Literal["provider_error"] | None:
-    """A provider that fails after its first words answers 200 with a part of the text, and counts it."""
+    """Return the error of a 200: a provider that fails after its first words sends and counts a part of the text."""
     failed = document.get("error") or choice.get("error") or choice.get("finish_reason") == "error"
     return "provider_error" if failed else None
 

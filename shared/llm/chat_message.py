@@ -1,13 +1,13 @@
-"""Read the message of a chat completion: its text, its thinking, and whether the model refused.
+"""Read the message of a chat completion: text, thinking, and refusal.
 
 A delta of a stream has the form of a message, so the same functions read it.
 """
 
 from typing import Final
 
-# The names under which servers put a message's thinking beside its text.
+# The fields in which servers put a message's thinking beside its text.
 THINKING: Final = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
-# Parts of other kinds are citations, images, calls of tools or thinking.
+# Parts of other kinds are citations, images, tool calls or thinking.
 _TEXT_PARTS: Final = ("text", "output_text", "input_text")
 
 
@@ -39,19 +39,18 @@ def is_refused(message: object) -> bool:
 
 
 def has_thought(message: object) -> bool:
-    """Whether the message holds thinking beside its text, or in place of it."""
+    """Whether the message has thinking beside its text, or instead of it."""
     return bool(thoughts_of(message))
 
 
 def thinking_of(message: object) -> str:
-    """The text of the thinking that the message holds beside its own."""
     # Some providers send one thought under several names.
     return next(filter(None, thoughts_of(message).values()), "")
 
 
 def thoughts_of(message: object) -> dict[str, str]:
-    """The text of each thought of the message, by its name; `content` for parts of the content. A thought that is
-    encrypted has no text."""
+    """Return the text of each thought by its field, and of parts of the content as `content`. An encrypted thought has
+    no text."""
     if not isinstance(message, dict):
         return {}
     content = message.get("content")

@@ -1,6 +1,6 @@
-"""Put a streamed chat completion together: the live reader and the reader of whole bodies share this assembly.
+"""Assemble a streamed chat completion, for live reading and for whole bodies.
 
-The result has the form of a completion that was not streamed, so the same code reads the count and the text of both.
+The result has the form of a completion without a stream, so the same code reads its count and text.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from shared.llm.body import MAX_BODY_BYTES
 from shared.llm.chat_message import is_refused, text_of, thoughts_of
 from shared.llm.server_sent_events import ServerSentEvents, begins_events
 
-# These are in every chunk, or are read one by one.
+# Every chunk has these, or they are read separately.
 _NOT_OF_ERROR: Final = ("choices", "usage", "id")
 
 
 class ChatStream:
-    """Of several choices, only the first counts. Text, thinking and refusals are kept, and the newest count."""
+    """Of several choices, only the first counts. Keeps text, thinking and refusals, and the newest count."""
 
     def __init__(self) -> None:
         self._events = ServerSentEvents()
-        # Millions of short pieces would take ten times their length in a list.
+        # StringIO, because millions of short pieces would take ten times their length in a list.
         self._text = StringIO()
         self._added: list[str] = []
         self._thoughts: dict[str, StringIO] = {}
@@ -32,35 +32,34 @@ class ChatStream:
         self._index: object = None
         self._finish_reason: object = None
         self._is_whole = False
-        # The characters that are kept.
+        # The number of kept characters.
         self._size = 0
 
     @staticmethod
     def begins(start: bytes) -> bool | None:
-        """Whether a body with this beginning is such a stream. None: the beginning is too short to tell."""
+        """Whether a body with this beginning is such a stream. None: too short to tell."""
         return begins_events(start)
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything has come, even if the body has not ended."""
+        """Whether the whole answer has arrived, even if the body has not ended."""
         return self._events.is_done and self._count() is not None
 
     def take(self, chunk: bytes) -> str:
-        """Return the text that `chunk` adds to the answer. Raises ValueError or RecursionError for a damaged stream,
-        and ValueError for one that is too long."""
+        """Return the text that `chunk` adds. Raises ValueError or RecursionError for a damaged or too long stream."""
         self._added.clear()
         for event in self._events.take(chunk):
             self._add(event)
         return "".join(self._added)
 
     def document(self) -> dict[str, Any]:
-        """The whole completion, once the body has ended. Raises ValueError for an incomplete stream, because its last
-        count is not the count of the call."""
+        """Return the whole completion after the body's end. Raises ValueError for an incomplete stream, because its
+        last count is not the call's."""
         for event in self._events.end():
             self._add(event)
         is_ended = self._events.is_done or self._is_whole or self._finish_reason
         if not (is_ended or self._error):
-            raise ValueError("the stream breaks off")
+            raise ValueError("the stream is incomplete")
         told = {"id": self._id, "usage": self._count()}
         choice = {"message": self._message(), "finish_reason": self._finish_reason}
         choices = [] if self._index is None else [choice]
@@ -90,7 +89,7 @@ class ChatStream:
 
     def _add_choice(self, choice: Mapping[str, Any]) -> None:
         self._finish_reason = choice.get("finish_reason") or self._finish_reason
-        # Some servers count within the last choice.
+        # Some servers put the count into the last choice.
         self._usage_of_choice = choice.get("usage") or self._usage_of_choice
         if choice.get("error"):
             self._fail({"error": choice["error"]})
@@ -105,8 +104,8 @@ class ChatStream:
             self._add_message(message)
 
     def _add_message(self, message: object) -> None:
-        """Add a message that repeats what came before it. A text that does not go on from there would take back what a
-        reader has seen, so it is left out."""
+        """Add a message that repeats the text before it. A text that does not continue it is left out, because readers
+        have seen the other."""
         self._add_text(_rest(text_of(message), self._text))
         for name, thought in thoughts_of(message).items():
             self._think(name, _rest(thought, self._thoughts.get(name)))
@@ -127,7 +126,7 @@ class ChatStream:
             raise ValueError("the answer is too long")
 
     def _fail(self, event: Mapping[str, Any]) -> None:
-        """Keep the first error. The later ones follow from it."""
+        """Keep the first error. Later ones follow from it."""
         if not self._error:
             told = {name: of for name, of in event.items() if name not in _NOT_OF_ERROR}
             self._error = told if event.get("error") else {"error": told}
@@ -142,7 +141,7 @@ class ChatStream:
 
 
 def _rest(whole: str, known: StringIO | None) -> str:
-    """What of `whole` follows the known text. Empty if it does not begin with that."""
+    """Return the part of `whole` after the known text. Empty if it does not begin with that."""
     if known is None:
         return whole
     # Each comparison copies the known text, so a shorter one is not compared.

@@ -1,7 +1,6 @@
-"""Write a request of Bedrock's Converse, and read its response: tokens strictly, text leniently.
+"""Write a request of Bedrock's Converse, and read its response: token counts strictly, text leniently.
 
-A count that cannot be believed, or that contradicts itself, makes the outcome unknown. The form of the text never does,
-because any text is billed.
+A wrong or contradictory count makes the outcome unknown. The form of the text never does, because any text is billed.
 """
 
 import json
@@ -16,32 +15,32 @@ from shared.domain.money import Usage
 from shared.llm.cache_points import add_cache_points, has_cache_points
 from shared.llm.chat_completions import counts_output, thinking_only, word
 from shared.llm.dialects import OPTIONAL, cache_minimum, schema, temperature
-from shared.llm.document import read_document
+from shared.llm.json_body import read_document
 from shared.llm.port import Completion, Request, storable
 from shared.llm.schema import without_bounds
 
 _STOP_REASONS: Final = {
     "guardrail_intervened": "content_filtered",
     "refusal": "content_filtered",
-    # Cut, if not at the cap that was asked for.
+    # Cut at the window instead of the requested cap.
     "model_context_window_exceeded": "max_tokens",
 }
 _NOT_METADATA: Final = re.compile(r"[^a-zA-Z0-9\s:_@$#=/+,.-]", re.ASCII)
 _MOST_METADATA: Final = 256
 
-# Strict: neither true nor 12.0 is a count. The upper bound is what Postgres can keep as bigint.
+# Strict: true and 12.0 are no counts. The upper bound is Postgres's bigint.
 _Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
 class _CacheDetail(BaseModel):
-    # Nobody would know what another time costs.
+    # Other times have no known price.
     ttl: Literal["5m", "1h"]
     inputTokens: _Tokens
 
 
 class Counts(BaseModel):
-    """`inputTokens` leaves out what the cache served or took in; `cacheDetails` says for how long it took it in.
-    Thinking is among `outputTokens`."""
+    """`inputTokens` leaves out tokens read from or written to the cache; `cacheDetails` says how long written ones are
+    kept. `outputTokens` include thinking."""
 
     inputTokens: _Tokens
     outputTokens: _Tokens
@@ -53,14 +52,14 @@ class Counts(BaseModel):
     @model_validator(mode="after")
     def _counts_agree(self) -> Self:
         if self._kept_an_hour() > (self.cacheWriteInputTokens or 0):
-            raise ValueError("more is kept for an hour than was written")
+            raise ValueError("more tokens are kept for an hour than were written")
         cached = (self.cacheReadInputTokens or 0) + (self.cacheWriteInputTokens or 0)
         # Some models leave the cache out of the total.
         counted = self.inputTokens + self.outputTokens
         if self.totalTokens not in (None, counted, counted + cached):
             raise ValueError("the total is not the sum of its parts")
         if self.inputTokens + cached == 0:
-            raise ValueError("no prompt has no tokens")
+            raise ValueError("a prompt has no tokens")
         return self
 
     def _kept_an_hour(self) -> int:
@@ -77,7 +76,7 @@ class Counts(BaseModel):
 
 
 def write_request(request: Request, stage: str, refused: Collection[str] = ()) -> dict[str, Any]:
-    """The arguments of boto3's `converse`, without the parts that were refused. Its invocation log repeats
+    """Return the arguments of boto3's `converse`, without the refused parts. The invocation log repeats
     `requestMetadata`."""
     dialect = request.model.dialect
     metadata = {"call_id": request.call_id, "turn_id": request.turn_id, "stage": stage}
@@ -95,7 +94,7 @@ def write_request(request: Request, stage: str, refused: Collection[str] = ()) -
     if (minimum := cache_minimum(request, refused)) is not None:
         add_cache_points(converse, minimum, continues=request.continues)
     if "thinking" not in refused and (dialect.thinking is False or isinstance(dialect.thinking, str)):
-        # Thinking is taken from the answer's own cap.
+        # Thinking counts towards the answer's own cap.
         kind = dialect.thinking or "disabled"
         converse["additionalModelRequestFields"] = {"thinking": {"type": kind}}
     if (wanted := schema(request, refused, "outputConfig")) is not None:
@@ -106,15 +105,15 @@ def write_request(request: Request, stage: str, refused: Collection[str] = ()) -
 
 
 def optional_parts(converse: Mapping[str, Any]) -> frozenset[str]:
-    """The names of the parts of a written request that another one could leave out."""
+    """Return the names of the parts of a written request that another request could leave out."""
     inside = {**converse["inferenceConfig"], **converse.get("additionalModelRequestFields", {})}
     points = {"cachePoint"} if has_cache_points(converse) else set()
     return OPTIONAL & (converse.keys() | inside.keys() | points)
 
 
 def read_response(body: bytes, request_id: str | None = None) -> Completion:
-    """The outcome of a 200 with this body: `unknown` without a readable count. `request_id` is what the headers
-    called the response."""
+    """Return the outcome of a 200 with this body: `unknown` without a readable count. `request_id` is the headers' id
+    of the response."""
     try:
         document = read_document(body)
         usage = Counts.model_validate(document["usage"]).usage()
@@ -137,12 +136,12 @@ def read_response(body: bytes, request_id: str | None = None) -> Completion:
 
 
 def metadata_value(text: str) -> str:
-    """`text` as Bedrock takes it, and repeats it in its log."""
+    """Return `text` in the characters and length that Bedrock accepts."""
     return _NOT_METADATA.sub("-", text)[:_MOST_METADATA]
 
 
 def _conversation(request: Request) -> list[dict[str, Any]]:
-    """User and assistant by turns, which models insist on: neighbours of one role become one message."""
+    """Join neighbours of one role, because models require user and assistant by turns."""
     said = [message for message in request.messages if message.role != "system"]
     by_turns = groupby(said, key=lambda message: message.role)
     return [{"role": role, "content": [_block(message.text) for message in group]} for role, group in by_turns]
@@ -181,7 +180,7 @@ def _block_thinking(block: object) -> str:
 
 
 def _block_text(block: object) -> str:
-    """Blocks of other kinds hold a model's thinking."""
+    """Return a block's text. Blocks of other kinds hold thinking."""
     match block:
         case {"text": str(text)}:
             return text

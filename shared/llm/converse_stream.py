@@ -1,4 +1,4 @@
-"""Put a response of Bedrock's ConverseStream together to the response of Converse that it streams."""
+"""Assemble a response of Bedrock's ConverseStream into a response of Converse."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,14 +9,14 @@ from botocore.eventstream import EventStreamBuffer
 
 from shared.llm.body import MAX_BODY_BYTES
 
-# A frame begins with its own length, in four bytes, and has at least a prelude and a checksum.
+# A frame begins with its length in four bytes, and has at least a prelude and a checksum.
 _LENGTH: Final = 4
 _SHORTEST: Final = 16
 _DECODER: Final = json.JSONDecoder(strict=False)
 
 
 class ConverseStream:
-    """Text and thinking are kept, and the newest count. An exception in the stream is kept as its error."""
+    """Keeps text and thinking, and the newest count. An exception in the stream is kept as its error."""
 
     def __init__(self) -> None:
         self._frames = bytearray()
@@ -26,23 +26,22 @@ class ConverseStream:
         self._thought = False
         # The stop reason, the count and the error, by their names in the document.
         self._told: dict[str, Any] = {}
-        # The characters that are kept.
+        # The number of kept characters.
         self._size = 0
 
     @staticmethod
     def begins(start: bytes) -> bool | None:
-        """Whether a body with this beginning is such a stream. None: the beginning is too short to tell."""
-        # The first byte of a frame's length. No text begins so.
+        """Whether a body with this beginning is such a stream. None: too short to tell."""
+        # The first byte of a frame's length. No text begins with it.
         return start.startswith(b"\x00") if start else None
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything has come, even if the body has not ended."""
+        """Whether the whole answer has arrived, even if the body has not ended."""
         return self._told.keys() >= {"stopReason", "usage"}
 
     def take(self, chunk: bytes) -> str:
-        """Return the text that `chunk` adds to the answer. Raises ValueError or RecursionError for a damaged stream,
-        and ValueError for one that is too long."""
+        """Return the text that `chunk` adds. Raises ValueError or RecursionError for a damaged or too long stream."""
         self._added.clear()
         self._frames += chunk
         for headers, payload in self._whole_frames():
@@ -50,9 +49,9 @@ class ConverseStream:
         return "".join(self._added)
 
     def document(self) -> dict[str, Any]:
-        """The whole response, once the body has ended. Raises ValueError if a part of a frame is left."""
+        """Return the whole response after the body's end. Raises ValueError if a frame is incomplete."""
         if self._frames:
-            raise ValueError("the stream breaks off")
+            raise ValueError("the stream is incomplete")
         thought = [{"reasoningContent": {"reasoningText": {"text": self._thinking.getvalue()}}}]
         content = [*(thought if self._thought else ()), {"text": self._text.getvalue()}]
         return {"output": {"message": {"role": "assistant", "content": content}}, **self._told}
@@ -77,7 +76,7 @@ class ConverseStream:
                 self._keep(text, self._text)
                 self._added.append(text)
             case "contentBlockDelta", {"delta": {"reasoningContent": thought}}:
-                # Thinking may be redacted, and then it has no text.
+                # Redacted thinking has no text.
                 self._thought = True
                 match thought:
                     case {"text": str(text)}:
@@ -100,7 +99,7 @@ def _decode(frame: bytes) -> tuple[Mapping[str, Any], bytes]:
         buffer.add_data(frame)
         event = next(buffer)
     except Exception as error:
-        # A checksum that does not fit, and headers that are none, raise exceptions of many kinds.
+        # Wrong checksums and headers raise exceptions of many kinds.
         raise ValueError("a damaged frame") from error
     return event.headers, event.payload
 

@@ -1,7 +1,7 @@
-"""The optional parts of requests, and which of them an alias's model has refused.
+"""Decide which optional parts a request has, and learn which parts a model refuses.
 
-The catalog says which parts a model takes. If a provider refuses a part, the requests of this process leave it out for
-an hour. After that it is sent again, because a refusal can be a mistake.
+The catalog says which parts a model takes. If a provider refuses a part, this process leaves it out for an hour. Then
+it is tried again, because a refusal can be a mistake.
 """
 
 import math
@@ -16,11 +16,11 @@ from shared.llm.port import Request
 from shared.llm.refusal import Refusal
 
 _CAPS: Final = ("max_tokens", "max_completion_tokens")
-# After this time, the part costs one refused request again, which is not billed.
+# Seconds. Trying again costs one refused request, which is not billed.
 KNOWN_S: Final = 3600.0
-# Both of the parts that ask for a stream: `stream` and `stream_options`.
+# Both parts that ask for a stream: `stream` and `stream_options`.
 STREAM: Final = "stream"
-# How refusals name each part, in both of our providers' protocols.
+# The names of each part in refusals, in the protocols of both providers.
 _NAMES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
         name: re.compile(rf"(?<![A-Za-z0-9_])(?:{pattern})(?![A-Za-z0-9_])", re.IGNORECASE)
@@ -41,10 +41,9 @@ _NAMES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     }
 )
 OPTIONAL: Final = frozenset(_NAMES)
-# Bedrock refuses a cache point to a model that caches nothing, and calls that a right that is missing. A stream takes a
-# right of its own.
+# Bedrock refuses cache points to a model without caching as a missing right. A stream needs a right of its own.
 _REFUSED_AS_RIGHT: Final = frozenset({"cachePoint", STREAM})
-# An output cap is only renamed. A refusal of its value would come again under the other name.
+# An output cap is only renamed, because a refusal of its value would come again under the other name.
 _UNKNOWN_NAME: Final = re.compile(
     r"unrecogni[sz]ed|unsupported|not supported|does(?: not|n't) support|unknown|unexpected|extra (?:inputs?|fields?)"
     r"|not (?:permitted|allowed)|deprecated|instead|no such|invalid (?:parameter|argument|field)",
@@ -75,31 +74,31 @@ _PARAMETER_WORDS: Final = re.compile(
 
 
 class Dialects:
-    """Which optional parts each alias has refused in this process. Safe to use from any number of threads."""
+    """The optional parts that each alias has refused in this process. Safe to use from any number of threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` tells seconds."""
+        """`clock` returns seconds."""
         self._clock = clock
         self._refused: dict[str, Mapping[str, float]] = {}
         self._lock = threading.Lock()
 
     def refused(self, alias: str) -> frozenset[str]:
-        """The parts that the alias's requests leave out."""
+        """Return the parts that the alias's requests leave out."""
         return frozenset(self._known(alias))
 
     def _known(self, alias: str) -> Mapping[str, float]:
-        """The refused parts, each with the moment until which it is left out."""
+        """Return the refused parts, each with the time until which it is left out."""
         now = self._clock()
         return {part: until for part, until in self._refused.get(alias, {}).items() if until > now}
 
     def learn(self, alias: str, part: str) -> bool:
-        """Leave `part` out of the alias's requests. Returns whether the next one differs from the refused one."""
+        """Leave `part` out of the alias's requests. Returns whether the next request differs from the refused one."""
         refused = self._learn(alias, part, self._clock() + KNOWN_S)
-        # A request always has an output cap, which has two names.
+        # A request always has an output cap, under one of two names.
         return not refused.keys() >= set(_CAPS) if part in _CAPS else True
 
     def learn_for_good(self, alias: str, part: str) -> None:
-        """Leave `part` out as long as this process lives. To try it again would cost an unknown outcome."""
+        """Leave `part` out while this process lives, because another try would cost an unknown outcome."""
         self._learn(alias, part, math.inf)
 
     def _learn(self, alias: str, part: str, until: float) -> Mapping[str, float]:
@@ -110,20 +109,20 @@ class Dialects:
 
 
 def is_streamed(request: Request, refused: Collection[str]) -> bool:
-    """Whether to ask for a stream where one is wanted."""
+    """Whether to ask for a stream if the caller wants one."""
     return request.model.dialect.stream is not False and STREAM not in refused
 
 
 def cap_name(request: Request, refused: Collection[str]) -> str:
-    """The name under which a chat completion is told its output cap."""
+    """Return the name of the output cap in a chat completion."""
     said = request.model.dialect.max_tokens_parameter or "max_tokens"
     other = _CAPS[1 - _CAPS.index(said)]
     return other if said in refused and other not in refused else said
 
 
 def temperature(request: Request, refused: Collection[str]) -> float | None:
-    """The temperature to send, if any: at most the highest that the model takes. A fallback alias may take less than
-    the agent's own."""
+    """Return the temperature to send, if any, limited to the model's highest. A fallback alias may take less than the
+    agent's own."""
     highest, wanted = request.model.dialect.temperature, request.temperature
     if wanted is None or highest is False or "temperature" in refused or _degrees(wanted) in refused:
         return None
@@ -135,13 +134,13 @@ def _degrees(temperature: float) -> str:
 
 
 def schema(request: Request, refused: Collection[str], name: str) -> Mapping[str, object] | None:
-    """The schema to send in the part `name`, if any."""
+    """Return the schema to send in the part `name`, if any."""
     takes_none = request.model.dialect.json_schema is False or name in refused
     return None if takes_none else request.response_schema
 
 
 def reasoning_effort(request: Request, refused: Collection[str]) -> str | None:
-    """The effort to send, if any. An alias that does not think is not told one."""
+    """Return the effort to send, if any. An alias without thinking gets none."""
     dialect = request.model.dialect
     if "reasoning_effort" in refused or dialect.thinking is False:
         return None
@@ -151,25 +150,25 @@ def reasoning_effort(request: Request, refused: Collection[str]) -> str | None:
 
 
 def cache_key(request: Request, refused: Collection[str]) -> str | None:
-    """The key to send for prompts with the same beginning, if any. The local server caches without a key."""
+    """Return the cache key to send, if any. The local server caches without a key."""
     takes_none = request.model.dialect.prompt_cache_key is False or "prompt_cache_key" in refused
     return None if takes_none or request.model.kind == "local" else request.cache_key
 
 
 def cache_minimum(request: Request, refused: Collection[str]) -> int | None:
-    """The tokens from which on a prefix gets a cache point. None: no cache points."""
+    """Return the smallest prefix in tokens that gets a cache point. None: no cache points."""
     return None if "cachePoint" in refused else request.model.dialect.cache_minimum
 
 
 def refusable_parts(status: int, sent: Collection[str]) -> Collection[str]:
-    """Which of the optional parts that were sent a refusal with this status can be about."""
+    """Return the sent optional parts that a refusal with this status can be about."""
     if status in (400, 422):
         return sent
     return _REFUSED_AS_RIGHT.intersection(sent) if status == 403 else ()
 
 
 def named_part(refusal: Refusal, sent: Collection[str]) -> str | None:
-    """Which of the optional parts that were sent a refusal is about. None if it is about none of them."""
+    """Return the sent optional part that a refusal is about, None if it is about none."""
     if refusal.parameter:
         return next((name for name in sorted(sent) if _NAMES[name].search(refusal.parameter)), None)
     places = {name: found.start() for name in sent if (found := _NAMES[name].search(refusal.message))}
@@ -182,15 +181,14 @@ def is_droppable(part: str, refusal: Refusal) -> bool:
 
 
 def learnt_as(part: str, refusal: Refusal, request: Request) -> str:
-    """The name under which a refused part is left out. A temperature out of range is left out alone, because those of
-    other agents may be within it."""
+    """Return the name under which a refused part is left out. A temperature out of range is left out alone, because
+    other agents' may be within it."""
     if part == "temperature" and request.temperature is not None and _ABOUT_VALUE.search(refusal.message):
         return _degrees(request.temperature)
     return part
 
 
 def is_about_parameter(refusal: Refusal) -> bool:
-    """Whether a refusal names a parameter, be it optional or not."""
     if refusal.parameter or refusal.codes & _PARAMETER_CODES:
         return True
     return _PARAMETER_WORDS.search(refusal.message) is not None

@@ -1,8 +1,7 @@
-"""Make one call to a provider over HTTP: write the request, send it once, and tell its outcome.
+"""Make one call to a provider over HTTP: write the request, send it once, and return its outcome.
 
-One call is one request. An outcome is `unbilled` only if the provider refused the request, or if nothing of it was
-sent. An exception before the first byte means that nothing was sent, whatever its class. A later one leaves the outcome
-unknown.
+An outcome is `unbilled` only if the provider refused the request, or nothing of it was sent. Any exception before the
+first byte means that nothing was sent. A later one makes the outcome unknown.
 """
 
 import logging
@@ -31,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A request, written. `optional` names the parts of it that another request could leave out."""
+    """A written request. `optional` names the parts that another request could leave out."""
 
     url: httpx.URL
     headers: Mapping[str, str]
@@ -40,11 +39,11 @@ class Post:
 
 
 class Exchanges:
-    """Calls over one wire per process. Blocking, and safe to use from any number of threads."""
+    """Calls over one Wire per process. Blocking, and safe to use from any number of threads."""
 
     def __init__(self, dialect: Dialect, host: str | None = None, secrets: Sequence[str] = ()) -> None:
-        """`host` is the provider's, if it is known already. No log line has one of the `secrets`. Raises
-        ConfigurationError if the environment does not allow for an HTTP client."""
+        """`host` is the provider's, if it is known. No log line has one of the `secrets`. Raises ConfigurationError if
+        the environment prevents an HTTP client."""
         self.dialects = Dialects()
         self._dialect = dialect
         self._secrets = secrets
@@ -52,8 +51,8 @@ class Exchanges:
         self._wire: Wire | None = _checked_wire(trust_env=not (host and is_this_machine(host)))
 
     def complete(self, request: Request, write: Callable[[float], Post], on_text: OnText | None = None) -> Completion:
-        """Send what `write` makes of the deadline, once. Returns within `request.limit_s` seconds, if
-        `write` keeps the deadline, by `time.monotonic()`, and does not raise."""
+        """Send the Post that `write` makes for the deadline (`time.monotonic()`), once. Returns within
+        `request.limit_s` seconds if `write` keeps the deadline, and does not raise."""
         deadline = time.monotonic() + request.limit_s
         live = None if on_text is None else LiveAnswer(self._dialect.stream(), on_text)
         try:
@@ -73,14 +72,14 @@ class Exchanges:
         return completion
 
     def close(self) -> None:
-        """Close the connections. Calls in flight end with an unknown outcome; the next call connects anew."""
+        """Close the connections. Calls in flight end with an unknown outcome. The next call connects again."""
         with self._lock:
             wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
 
     def _prepared(self, write: Callable[[float], Post], deadline: float) -> tuple[Post, Wire]:
-        """The request and the wire. Raises NotSent, whatever goes wrong."""
+        """Return the request and the wire. Raises only NotSent."""
         try:
             post = write(deadline)
             return post, self._running_wire(trust_env=not is_this_machine(post.url.host))
@@ -90,7 +89,7 @@ class Exchanges:
     def _running_wire(self, *, trust_env: bool) -> Wire:
         with self._lock:
             wire = self._wire
-            # The first request tells the host where settings do not. A child must not use its parent's wire.
+            # Without a setting, the first request shows the host. A child process must not use its parent's wire.
             if wire is None or wire.is_of_another_process or (wire.trust_env != trust_env and not wire.started):
                 wire = self._wire = Wire(trust_env=trust_env)
             if not wire.started:
@@ -107,7 +106,7 @@ def _answer(wire: Wire, post: Post, deadline: float, live: LiveAnswer | None) ->
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host is a loopback address. The environment's proxy leads away from this machine."""
+    """Whether a host is a loopback address, which the environment's proxy cannot reach."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -121,7 +120,7 @@ def _checked_wire(*, trust_env: bool) -> Wire:
     try:
         return Wire(trust_env=trust_env)
     except Exception as error:
-        # The exception's text may have a proxy's password in it.
+        # The exception's text may have a proxy's password.
         raise ConfigurationError(
             f"no HTTP client can be made ({type(error).__name__}). Check the environment: HTTP_PROXY, HTTPS_PROXY, "
             "ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR."
@@ -142,7 +141,7 @@ def _log(request: Request, completion: Completion, cause: str) -> None:
 
 
 def _failure(error: Exception, cause: str) -> Completion:
-    """Tell the outcome of a call that raised. The text may have secrets in it, so only the class is told."""
+    """Return the outcome of a call that raised. Only the class is told, because the text may have secrets."""
     match error:
         case NotSent():
             return Completion("unbilled", error="unavailable", provider_message=f"Nothing was sent ({cause}).")

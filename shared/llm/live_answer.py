@@ -1,7 +1,7 @@
-"""Read the body of an answer while it comes, and tell its text at once.
+"""Read the body of an answer while it comes, and pass its text on at once.
 
-A body that is no stream is kept as it is and read at its end. A damaged stream is read to its end as well, because the
-headers name the response, and nothing of it is kept.
+A body that is not a stream is kept and read at its end. A damaged stream is also read to its end, because its headers
+name the response, but nothing of it is kept.
 """
 
 import json
@@ -17,29 +17,29 @@ logger = logging.getLogger(__name__)
 
 
 class Stream(Protocol):
-    """A provider's stream, which is put together as it comes."""
+    """A provider's stream, assembled as it comes."""
 
     @staticmethod
     def begins(start: bytes, /) -> bool | None:
-        """Whether a body with this beginning is such a stream. None: the beginning is too short to tell."""
+        """Whether a body with this beginning is such a stream. None: too short to tell."""
         ...
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything has come, even if the body has not ended."""
+        """Whether the whole answer has arrived, even if the body has not ended."""
         ...
 
     def take(self, chunk: bytes, /) -> str:
-        """Return the text that `chunk` adds to the answer. Raises ValueError or RecursionError for a damaged stream."""
+        """Return the text that `chunk` adds. Raises ValueError or RecursionError for a damaged stream."""
         ...
 
     def document(self) -> dict[str, Any]:
-        """The answer in the form that an answer without a stream has. Raises ValueError for an incomplete stream."""
+        """Return the answer in the form of one without a stream. Raises ValueError for an incomplete stream."""
         ...
 
 
 class LiveAnswer:
-    """One answer. `take` is called with each piece of the body, then `body`, and `finish` at last."""
+    """One answer. Call `take` with each piece of the body, then `body`, then `finish`."""
 
     def __init__(self, stream: Stream, on_text: OnText) -> None:
         self._stream = stream
@@ -47,7 +47,7 @@ class LiveAnswer:
         # None: the beginning was too short to tell.
         self._is_stream: bool | None = None
         self._is_damaged = False
-        # The beginning of a stream, or the whole of another body.
+        # The beginning of a stream, or another body as a whole.
         self._raw = bytearray()
 
     @property
@@ -56,12 +56,12 @@ class LiveAnswer:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the whole answer has come, even if the body has not ended."""
+        """Whether the whole answer has arrived, even if the body has not ended."""
         return self.is_stream and not self._is_damaged and self._stream.is_complete
 
     def take(self, chunk: bytes) -> bool:
-        """Take a piece of the body of a 200. Returns whether the whole answer has come. Does not raise for anything
-        that a provider can send."""
+        """Take a piece of the body of a 200. Returns whether the whole answer has arrived. Does not raise for anything
+        that a provider sends."""
         self._take(chunk)
         return self.is_complete
 
@@ -81,7 +81,7 @@ class LiveAnswer:
             self._give_up()
 
     def body(self) -> bytes:
-        """The body as it came, or the JSON that a stream was put together to. Empty if it is damaged or too long."""
+        """Return the body as it came, or the JSON of an assembled stream. Empty if it is damaged or too long."""
         if self._is_damaged or not self._is_stream:
             return bytes(self._raw)
         try:
@@ -90,7 +90,6 @@ class LiveAnswer:
             return b""
 
     def finish(self, completion: Completion) -> None:
-        """Tell the rest of the completion's text."""
         self._text.finish(completion.text)
 
     def _read(self, chunk: bytes) -> None:
@@ -107,7 +106,7 @@ class LiveAnswer:
 
 
 class _LiveText:
-    """Tells a text in storable pieces. A character may be split over two of them."""
+    """Passes on a text in storable pieces. A character may be split over two of them."""
 
     def __init__(self, on_text: OnText) -> None:
         self._on_text: OnText | None = on_text

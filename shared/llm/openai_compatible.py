@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's chat completions: OpenAI itself, llama.cpp's server and most others."""
+"""Any server with OpenAI's chat completions: OpenAI itself, llama.cpp's server and most others."""
 
 import json
 import re
@@ -21,18 +21,17 @@ _MAX_PORT: Final = 65535
 
 
 class OpenAICompatibleProvider:
-    """Blocking, and safe to call from any number of threads, that of a running event loop included."""
+    """Blocking, and safe to call from any number of threads, including that of a running event loop."""
 
     def __init__(self, base_url: str, api_key: str | None = None) -> None:
-        """`base_url` ends where `/chat/completions` begins. Raises ConfigurationError for a URL or a key that
-        no request can carry, and for an environment that allows for no HTTP client."""
+        """`base_url` is the part before `/chat/completions`. Raises ConfigurationError for a URL or a key that no
+        request can carry, and if the environment prevents an HTTP client."""
         self._url = _endpoint(base_url)
         self._headers = {"Content-Type": "application/json"} | _authorization(api_key)
         secrets = (api_key, self._url.password, self._url.query.decode("ascii", "replace"))
         self._exchanges = Exchanges(_DIALECT, self._url.host, tuple(filter(None, secrets)))
 
     def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
-        """Send `request` once. Returns within `request.limit_s` seconds and does not raise."""
         headers = self._headers | {"X-Client-Request-Id": request.call_id}
         return self._exchanges.complete(request, lambda _: self._post(request, headers, on_text), on_text)
 
@@ -45,12 +44,12 @@ class OpenAICompatibleProvider:
         return Post(self._url, headers, sent, OPTIONAL & body.keys())
 
     def close(self) -> None:
-        """Close the connections. Calls in flight end with an unknown outcome; the next call connects anew."""
+        """Close the connections. Calls in flight end with an unknown outcome. The next call connects again."""
         self._exchanges.close()
 
 
 def write_body(request: Request, refused: Collection[str] = ()) -> dict[str, object]:
-    """The JSON of a chat completion's request, without the parts that were refused."""
+    """Return the JSON of a chat completion's request, without the refused parts."""
     body: dict[str, object] = {
         "model": request.model.model_id,
         "messages": [{"role": message.role, "content": message.text} for message in request.messages],
@@ -63,7 +62,7 @@ def write_body(request: Request, refused: Collection[str] = ()) -> dict[str, obj
     if (key := cache_key(request, refused)) is not None:
         body["prompt_cache_key"] = key
     if (wanted := schema(request, refused, "response_format")) is not None:
-        # Hosted models refuse bounds in a schema. The local one keeps to them.
+        # Hosted models refuse bounds in a schema. The local one enforces them.
         kept = wanted if request.model.kind == "local" else without_bounds(wanted)
         answer = {"name": "answer", "schema": kept, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": answer}
@@ -86,5 +85,5 @@ def _authorization(api_key: str | None) -> dict[str, str]:
     if api_key is None:
         return {}
     if not re.fullmatch("[!-~]+", api_key):
-        raise ConfigurationError("api_key: holds characters that no header can carry.")
+        raise ConfigurationError("api_key: has characters that a header cannot carry.")
     return {"Authorization": f"Bearer {api_key}"}

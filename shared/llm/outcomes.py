@@ -1,4 +1,4 @@
-"""Read from a provider's answer whether a call is billed, and why it failed.
+"""Decide from a provider's answer whether a call is billed, and why it failed.
 
 An outcome is `unbilled` only if the provider refused the request. A 200 without a readable count is `unknown`. If its
 body is only an error with a status, that status decides instead.
@@ -13,15 +13,15 @@ from shared.llm.body import plain
 from shared.llm.chat_completions import word
 from shared.llm.dialects import STREAM, is_about_parameter, is_droppable, learnt_as, named_part, refusable_parts
 from shared.llm.live_answer import Stream
-from shared.llm.overflow import is_overflow, read_window
 from shared.llm.port import CallError, Completion, Request
+from shared.llm.prompt_too_long import is_overflow, read_window
 from shared.llm.provider_message import tell
 from shared.llm.refusal import Refusal, read_refusal
 from shared.llm.retry_after import read_retry_after
 from shared.llm.tokens import is_credible
 from shared.llm.wire import Answer
 
-# 4xx by which a provider says that it tried, and failed.
+# 4xx with which a provider says that it tried and failed.
 _TRIED: Final = (408, 424)
 _QUOTA_CODES: Final = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"}
@@ -65,8 +65,8 @@ _FILTER: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a provider answers: the header in which it names a response, how the body of a 200 is read, and how one that
-    is streamed is put together."""
+    """A provider's form of answers: the header with the response's id, the reader of a 200's body, and the assembler of
+    a stream."""
 
     request_id_header: str
     read: Callable[[bytes, str | None], Completion]
@@ -89,7 +89,6 @@ class Sent:
 
 
 def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sent()) -> Completion:
-    """The outcome of `request`, which was answered so."""
     request_id = word(answer.headers.get(dialect.request_id_header))
     body = plain(answer.body, answer.headers)
     if answer.status == 200:
@@ -118,7 +117,7 @@ def outcome(answer: Answer, dialect: Dialect, request: Request, sent: Sent = Sen
 
 
 def _redirected(location: str) -> str:
-    """Say where a redirect leads, without a user or a path, which may hold a secret."""
+    """Describe a redirect's target without user and path, which may hold a secret."""
     place = re.match(r"(https?://)(?:[^/?#@]*@)?([^/?#@:]{1,200})", location)
     return (
         f"Redirected to {place[1] + place[2] if place else 'another path'}. Redirects are not followed: see base_url."
@@ -133,7 +132,7 @@ def _believed(completion: Completion, request: Request) -> Completion:
 
 
 def _explained(completion: Completion, request: Request) -> Completion:
-    """Say which cap thinking used up, and which setting raises it."""
+    """Name the cap that thinking used up, and the setting that raises it."""
     if completion.error != "thinking_only":
         return completion
     counted = completion.usage.output_tokens + completion.usage.reasoning_tokens
@@ -146,7 +145,7 @@ def _explained(completion: Completion, request: Request) -> Completion:
 
 def _refused(named: Completion, status: int, refusal: Refusal, request: Request, sent: Sent) -> Completion:
     error = _error(status, refusal, named.retry_after_s)
-    # A quotation of the prompt must name no window and no parameter, which other tenants' calls would keep to.
+    # A quotation of the prompt must not name a window or parameter, because it would change other tenants' calls.
     if error == "context_overflow":
         return replace(named, error=error, context_window=read_window(named.provider_message or ""))
     unquoted = replace(refusal, message=named.provider_message or "")
@@ -164,12 +163,12 @@ def _refused(named: Completion, status: int, refusal: Refusal, request: Request,
 
 
 def _error(status: int, refusal: Refusal, retry_after_s: float | None) -> CallError | None:
-    """The reason that a status tells alone, or with the error's codes and words. None if they tell none."""
+    """Return the reason that the status tells, alone or with the error's codes and words. None if they tell none."""
     if status < 400:
         return "refused"
     text, codes = refusal.message, refusal.codes
     if status == 429:
-        # Limits per minute call themselves quotas too, and say when to come again.
+        # Per-minute limits are also called quotas, and say when to retry.
         used_up = codes & _QUOTA_CODES or (retry_after_s is None and _QUOTA.search(text))
         return "provider_quota" if used_up else "throttled"
     is_invalid = status in (400, 422)

@@ -1,8 +1,7 @@
 """The port that every provider implements: one request in, one outcome out, never an exception.
 
-The status tells what may have been billed. Every 200 with a readable count is `succeeded`, whatever its text. A request
-that may have reached the provider without a readable count is `unknown`. A request that was refused, or that was not
-sent, is `unbilled`.
+The status says what may have been billed. Every 200 with a readable count is `succeeded`, whatever its text. A request
+that may have reached the provider without a readable count is `unknown`. A refused or unsent request is `unbilled`.
 """
 
 import unicodedata
@@ -13,19 +12,19 @@ from typing import Final, Literal, Protocol
 from shared.catalog import Model
 from shared.domain.money import Usage
 
-# So many bytes of an answer, in UTF-8, are kept and shown.
+# The most bytes (UTF-8) of an answer that are kept and shown.
 MAX_TEXT_BYTES: Final = 256 * 1024
-# So many bytes of an answer's thinking, in UTF-8 and as JSON, are kept. An audit shows all attempts of a turn at once.
+# The most bytes (UTF-8, as JSON) of an answer's thinking that are kept. An audit shows all attempts of a turn at once.
 MAX_THINKING_BYTES: Final = 16 * 1024
 # Unicode's controls, formats such as a zero-width space, and blanks.
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 
-# Takes a piece of an answer's text as soon as it has come, storable. It may be called from any thread, but for one call
-# from one at a time. It neither blocks nor raises.
+# Takes storable pieces of an answer's text as they come. Calls come from any thread, one at a time for one answer. It
+# never blocks or raises.
 OnText = Callable[[str], None]
 
 CallStatus = Literal["succeeded", "unbilled", "unknown"]
-# Why a call gave no answer. `shared.orchestration.attempts` decides which of them are worth another attempt.
+# Why a call gave no answer. `shared.orchestration.next_alias` decides which are worth another attempt.
 CallError = Literal[
     "throttled",  # 429, unbilled
     "unavailable",  # nothing was sent: no address, no connection, no TLS; unbilled
@@ -46,7 +45,8 @@ CallError = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`size` is the text's, in bytes of UTF-8: a message of the past is counted for every call of a turn."""
+    """One message of a prompt. `size` is the text's UTF-8 bytes, stored because every call of a turn counts past
+    messages."""
 
     role: Literal["system", "user", "assistant"]
     text: str
@@ -58,7 +58,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One provider call. `call_id` goes along, so that the provider's log can be joined with the journal."""
+    """One provider call. The provider's log has `call_id`, which joins it with the journal."""
 
     call_id: str
     turn_id: str
@@ -66,20 +66,19 @@ class Request:
     messages: tuple[Message, ...]
     max_output_tokens: int
     temperature: float | None = None
-    # A JSON schema that the answer must follow, where the provider can see to that.
+    # A JSON schema that the answer must follow, if the provider can enforce it.
     response_schema: Mapping[str, object] | None = None
-    # "low": the answer needs little thinking. None: the effort that the catalog says.
+    # "low": the answer needs little thinking. None: the catalog's effort.
     effort: Literal["low"] | None = None
-    # Groups prompts with the same beginning in the provider's cache. It holds no text and no id.
+    # Groups prompts with the same beginning in the provider's cache. It contains no text and no id.
     cache_key: str | None = None
     # Whether the next prompt under this key begins with all of `messages`.
     continues: bool = False
-    # The wall clock of this call in seconds, at most the model's own. None: the model's own.
+    # The time limit of this call in seconds, at most the model's own. None: the model's own.
     timeout_s: float | None = None
 
     @property
     def limit_s(self) -> float:
-        """The wall clock of this call in seconds."""
         return self.model.max_call_s if self.timeout_s is None else self.timeout_s
 
 
@@ -90,9 +89,9 @@ class Completion:
     Attributes:
         text: The answer, storable: no NUL, no lone surrogate.
         stop_reason: One of ours (`end_turn`, `max_tokens`, `content_filtered`) or the provider's own word.
-        retry_after_s: The seconds that the provider asked us to wait.
-        provider_message: The provider's own words about an error, or ours where it has none, for the operator: one
-            storable line without secrets and without the prompt.
+        retry_after_s: The seconds that the provider asked to wait.
+        provider_message: The provider's words about an error, else ours, for the operator: one storable line without
+            secrets and without the prompt.
         thinking: The model's thinking, storable. Only the journal keeps it, for the audit.
         context_window: The window in tokens that a `context_overflow` named.
         adapted: Whether the alias's next request leaves out the parameter of an `invalid_parameter`. None: not known.
@@ -115,32 +114,29 @@ class Provider(Protocol):
     def complete(self, request: Request, on_text: OnText | None = None, /) -> Completion:
         """Send `request` once. Returns within `request.limit_s` seconds and does not raise.
 
-        `on_text` takes the answer's text in pieces while it comes. All pieces together are a beginning of the
-        completion's text, and the whole of it if the call succeeded without an error. The outcome is the same without
-        `on_text`.
-        """
+        `on_text` takes the answer's text in pieces while it comes. The pieces are a beginning of the completion's text,
+        and all of it if the call succeeded without an error. The outcome does not depend on `on_text`."""
         ...
 
 
 def size_of(text: str) -> int:
-    """Bytes of `text` in UTF-8; a lone surrogate, which is none, counts as what is sent in its place."""
+    """Return the UTF-8 bytes of `text`. A lone surrogate counts as its replacement."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def storable(text: str) -> str:
-    """`text` as Postgres can keep it: NUL and lone surrogates become U+FFFD."""
+    """Return `text` as Postgres can store it: NUL and lone surrogates become U+FFFD."""
     text = text.replace("\x00", "\ufffd")
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def cut(text: str, most_bytes: int = MAX_TEXT_BYTES) -> str:
-    """The longest beginning of a storable text that has at most `most_bytes` bytes in UTF-8."""
+    """Return the longest beginning of a storable text within `most_bytes` bytes of UTF-8."""
     if size_of(text) <= most_bytes:
         return text
-    # Decoding leaves out a character whose last bytes are missing.
+    # Decoding drops an incomplete last character.
     return text.encode()[:most_bytes].decode("utf-8", "ignore")
 
 
 def is_visible(text: str) -> bool:
-    """Whether a reader sees anything of `text`."""
     return any(unicodedata.category(character) not in _INVISIBLE for character in text)

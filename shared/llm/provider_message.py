@@ -1,6 +1,6 @@
-"""A provider's own words about an error, made fit for an operator's log.
+"""Prepare a provider's words about an error for an operator's log.
 
-The line has no secret and no part of the prompt: providers repeat keys, headers and prompts in their errors.
+Providers repeat keys, headers and prompts in their errors. The line has no secret and no part of the prompt.
 """
 
 import re
@@ -11,13 +11,14 @@ from shared.llm.port import storable
 
 MAX_CHARACTERS: Final = 500
 HIDDEN: Final = "***"
-# Characters in a row that a message must share with the prompt to be a quotation, or with a secret to be a part of it.
+# Characters in a row that a message shares with the prompt to count as a quotation, or with a secret to count as a part
+# of it.
 QUOTED: Final = 20
 SECRET_PART: Final = 8
 _SHORTEST: Final = 6
 # Replaces hidden text while the rest is searched. No line has a NUL of its own.
 _HOLE: Final = "\x00"
-# More than MAX_CHARACTERS, because hidden text becomes shorter.
+# More than MAX_CHARACTERS, because hiding shortens the text.
 _READ: Final = 1500
 
 _NESTED: Final = 3
@@ -33,7 +34,7 @@ _SECRETS: Final = (
         r"|secret(?:[-_ ]access)?(?:[-_ ]key)?|passw(?:or)?d|credentials?|session[-_ ]token|signature)"
         r"(?:[\"' ]{0,3}(?:is|was|provided))?[\"' ]{0,3}[:=][\"' ]{0,3}[^\s,;\"']+"
     ),
-    # Keys begin with the name of whose they are.
+    # Keys begin with their provider's prefix.
     re.compile(
         r"()(?<![A-Za-z0-9])(?:(?:sk|pk|rk|gsk|xai|hf|nvapi|pplx|key|r8|tgp|fw|csk)[-_*]|AIza|AKIA|ASIA)[^\s,;\"')]*"
     ),
@@ -41,7 +42,7 @@ _SECRETS: Final = (
 _WORD: Final = re.compile(r"[^\s,;\"'()]+")
 # Keys that are shown in part.
 _MASK: Final = re.compile(r"\*{2}|•{2}|[A-Za-z0-9_-]{2}(?:\.{3}|…)\.{0,9}[A-Za-z0-9_-]{2}")
-# A short text that is told in quotes, or alone.
+# A short text in quotes or brackets.
 _IN_QUOTES: Final = re.compile(r"(?<=[\"'`«“‘(\[])[^\"'`»”’)\]]{6,19}(?=[\"'`»”’)\]])")
 _HOLES: Final = re.compile(f"{_HOLE}[ {_HOLE}]*{_HOLE}|{_HOLE}")
 _LONG_WORD: Final = re.compile(r"[A-Za-z0-9_+/=.~-]{20,}")
@@ -49,8 +50,8 @@ _DIGIT_AND_LETTER: Final = re.compile(r"[0-9][^0-9]*[A-Za-z]|[A-Za-z][^A-Za-z]*[
 
 
 def tell(message: str, prompts: Iterable[str], secrets: Sequence[str] = (), known: Sequence[str] = ()) -> str | None:
-    """The message as one storable line of at most MAX_CHARACTERS, without secrets and without quotations from the
-    prompts. `known` are names, such as the model's id, that are neither. None if nothing is left."""
+    """Return the message as one storable line of at most MAX_CHARACTERS, without secrets and quotations from the
+    prompts. `known` are harmless names, such as the model's id. None if nothing is left."""
     line = _one_line(message[:_READ])
     said = [_folded(_one_line(prompt)) for prompt in prompts]
     quoted = [part for part in (line, *_IN_QUOTES.findall(line)) if part not in known and _is_in(part, said)]
@@ -69,15 +70,15 @@ def tell(message: str, prompts: Iterable[str], secrets: Sequence[str] = (), know
 
 
 def _one_line(text: str) -> str:
-    """The text as one line. Escapes of JSON are read, because a quotation may be one, or one of one."""
+    """Return the text as one line. JSON escapes are decoded up to three times, because quotations may be escaped."""
     for _ in range(_NESTED):
         text = _ESCAPES.sub(lambda found: chr(int(found[1], 16)) if found[1] else " " if found[2] else found[3], text)
     return storable(_BLANKS.sub(" ", text)).strip()
 
 
 def _without_parts(line: str, texts: Iterable[str], run: int) -> str:
-    """The line with a hole in place of each `run` characters in a row that it shares with one of the texts. A text that
-    is shorter than `run` is hidden as a whole."""
+    """Replace each `run` characters in a row that the line shares with one of the texts by a hole. A shorter text is
+    hidden as a whole."""
     folded = _folded(line)
     hidden = bytearray(len(line))
     long: list[str] = []
@@ -86,7 +87,7 @@ def _without_parts(line: str, texts: Iterable[str], run: int) -> str:
             long.append(text)
         elif len(text) >= _SHORTEST:
             _mark(hidden, folded, text)
-    # A shared run holds a whole block of the text. That finds the places to look at in one pass over a long prompt.
+    # A shared run contains a whole block of the text. So one pass finds the places to look at in a long prompt.
     size = run // 2
     blocks = {text[start : start + size] for text in long for start in range(0, len(text), size)}
     places = [folded[start : start + size] in blocks for start in range(len(folded))]
@@ -104,7 +105,7 @@ def _is_in(part: str, folded: Sequence[str]) -> bool:
 
 def _folded(text: str) -> str:
     small = text.lower()
-    # A few letters have no single small one. Positions must stay.
+    # A few letters have no single small letter. Positions must stay.
     return small if len(small) == len(text) else text
 
 
@@ -124,13 +125,12 @@ def _shown(line: str, hidden: bytearray) -> Iterable[str]:
 
 
 def _plain_url(found: re.Match[str]) -> str:
-    """A URL without its user and its query."""
     user = f"{_HOLE}@" if found[2] else ""
     return f"{found[1]}{user}{found[3]}" + (f"?{_HOLE}" if found[4] else "")
 
 
 def _unless_key(word: str, known: Sequence[str]) -> str:
-    """Long words of letters and digits are keys, tokens, ids or signatures."""
+    """Hide long words of letters and digits: keys, tokens, ids and signatures."""
     if any(name and name in word and len(word) - len(name) < SECRET_PART for name in known):
         return word
     return _HOLE if _DIGIT_AND_LETTER.search(word) else word

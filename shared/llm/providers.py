@@ -1,7 +1,7 @@
 """Send each call to the provider of its alias.
 
-A client library is imported only if the catalog has a provider that needs it. Clients are made before the first turn is
-accepted, so a provider that cannot be used costs no call.
+A client library is imported only if the catalog needs it. Clients are made before the first turn is accepted, so an
+unusable provider costs no call.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,25 +15,25 @@ from shared.settings import stage_settings, variable
 
 
 class Providers:
-    """The providers of a catalog, by their names. `clients` may be called from any number of threads."""
+    """The providers of a catalog, by name. `clients` may be called from any number of threads."""
 
     def __init__(self, clients: Mapping[str, port.Provider]) -> None:
         self.clients = clients
 
     def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
-        """Send `request` once. Returns within `request.limit_s` seconds and does not raise."""
         return self.clients[request.model.provider].complete(request, on_text)
 
 
 @cache
 def provider() -> Providers:
-    """Those of this process's catalog, with one client each for the life of the process. Raises ConfigurationError."""
+    """Return the providers of this process's catalog, one client each for the life of the process. Raises
+    ConfigurationError."""
     return connect(catalog())
 
 
 def connect(known: Catalog, look_up: Callable[[str], str | None] = variable) -> Providers:
-    """A client for each provider that an alias of the catalog uses. `look_up` is asked for environment variables.
-    Raises ConfigurationError, one line that names the provider and its key."""
+    """Make a client for each provider that an alias uses. `look_up` reads environment variables. Raises
+    ConfigurationError, one line that names the provider and its key."""
     return Providers({name: _client(each, look_up) for name, each in known.used().items()})
 
 
@@ -61,7 +61,7 @@ def _made(provider: Provider, look_up: Callable[[str], str | None]) -> port.Prov
 
 
 def _key(source: str | None, look_up: Callable[[str], str | None]) -> str | None:
-    """The key that `env:NAME` or `secret:NAME` names."""
+    """Return the key that `env:NAME` or `secret:NAME` names."""
     if source is None:
         return None
     where, _, name = source.partition(":")

@@ -1,15 +1,15 @@
-"""Read the body of an error, in the shapes that providers and gateways give it."""
+"""Read the body of an error in the forms of providers and gateways."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.llm.document import read_document
+from shared.llm.json_body import read_document
 
 MAX_MESSAGE: Final = 2000
 _MAX_WORDS: Final = 8
 _CODES: Final = ("code", "type", "status", "reason", "error_code", "__type")
-# Codes that stand for a status in a 200.
+# Codes that mean this status in a 200.
 _STATUS_OF: Final = {
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
@@ -44,7 +44,7 @@ class Refusal:
         status: The HTTP status that the body names.
         is_answer: Whether the body also has a part of an answer, or a count of tokens.
         broke_off: Whether the error came after the answer had begun.
-        retry_delay: The body's own word for the time to wait, as in "35s".
+        retry_delay: The body's text for the time to wait, as in "35s".
     """
 
     message: str = ""
@@ -57,8 +57,8 @@ class Refusal:
 
 
 def read_refusal(body: bytes, error_type: str | None = None) -> Refusal:
-    """Read an error's body. `error_type` is the header in which AWS names the exception. If the body is not JSON, the
-    whole body is the message."""
+    """Read an error's body. `error_type` is AWS's header with the exception's name. A body that is not JSON is the
+    message."""
     named = frozenset() if error_type is None else frozenset({error_type.partition(":")[0].lower()[:200]})
     try:
         document = read_document(body)
@@ -101,7 +101,7 @@ def _broke_off(document: Any) -> bool:
 
 
 def _errors(document: Any) -> Iterator[Mapping[str, Any]]:
-    """The objects that tell of the error, the innermost first."""
+    """Yield the objects that describe the error, the innermost first."""
     match document:
         case [first, *_]:
             yield from _errors(first)
@@ -123,7 +123,7 @@ def _errors(document: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _fault(fault: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A validation error of FastAPI."""
+    """Read a validation error of FastAPI."""
     place = fault.get("loc")
     path = [part for part in place if isinstance(part, str) and part != "body"] if isinstance(place, list) else []
     return {"message": fault.get("msg"), "type": fault.get("type"), "param": ".".join(path[:_MAX_WORDS])}

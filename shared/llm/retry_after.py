@@ -1,4 +1,4 @@
-"""Read how long a provider asks us to wait."""
+"""Read how long a provider asks to wait."""
 
 import re
 import time
@@ -20,13 +20,13 @@ _IN_WORDS: Final = re.compile(
     re.IGNORECASE,
 )
 _LIMITS: Final = ("-requests", "-tokens", "")
-# A reset above these numbers is a moment and no duration.
+# A reset above these numbers is a point in time instead of a duration.
 _EPOCH_S: Final = 10**9
 _EPOCH_MS: Final = 10**12
 
 
 def read_retry_after(headers: Mapping[str, str], refusal: Refusal) -> float | None:
-    """The seconds to wait, at most as many as any function lives. None if the provider does not say."""
+    """Return the seconds to wait, at most WORKER_SECONDS. None if the provider does not say."""
     for seconds in (
         _scaled(headers.get("retry-after-ms"), 0.001),
         _scaled(headers.get("retry-after"), 1.0),
@@ -49,7 +49,7 @@ def _scaled(text: str | None, unit: float) -> float | None:
 
 
 def _until_date(text: str | None, now: str | None) -> float | None:
-    """Seconds up to an HTTP date. The answer's own date is preferred, because clocks differ."""
+    """Return the seconds until an HTTP date. The answer's own date is preferred, because clocks differ."""
     moment = _moment(text)
     if moment is None:
         return None
@@ -58,7 +58,7 @@ def _until_date(text: str | None, now: str | None) -> float | None:
 
 
 def _moment(text: str | None) -> float | None:
-    # A number alone is no date.
+    # A number alone is not a date.
     if text is None or len(text) > _MAX_HEADER or ":" not in text:
         return None
     try:
@@ -69,7 +69,7 @@ def _moment(text: str | None) -> float | None:
 
 
 def _until_reset(headers: Mapping[str, str]) -> float | None:
-    """The longest reset of the limits of which nothing remains."""
+    """Return the longest reset of the limits that are used up."""
     used_up = [name for name in _LIMITS if headers.get(f"x-ratelimit-remaining{name}", "").strip() == "0"]
     resets = [_reset(headers.get(f"x-ratelimit-reset{name}")) for name in used_up]
     return max((seconds for seconds in resets if seconds is not None), default=None)
@@ -85,7 +85,7 @@ def _reset(text: str | None) -> float | None:
 
 
 def _duration(text: str | None) -> float | None:
-    """Seconds of a duration such as "6m0.5s"."""
+    """Return the seconds of a duration such as "6m0.5s"."""
     if text is None or len(text) > _MAX_HEADER or not _DURATION.fullmatch(text):
         return None
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))

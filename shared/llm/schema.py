@@ -1,12 +1,12 @@
-"""JSON schemas for answers: as a model of ours asks for them, and as hosted providers take them."""
+"""JSON schemas for answers, as our models define them and as hosted providers accept them."""
 
 from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-# Hosted providers refuse a schema that has one of these, and a grammar keeps to them. Whoever reads the answer checks
-# it against all of the schema.
+# Hosted providers refuse these keywords; a grammar enforces them. The reader of the answer checks it against the whole
+# schema.
 _BOUNDS: Final = frozenset(
     {"minLength", "maxLength", "minItems", "maxItems", "multipleOf"}
     | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
@@ -15,8 +15,8 @@ _NAMED_SCHEMAS: Final = ("properties", "$defs")
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of an answer. Its objects are closed and require every field, as strict providers want it. Its
-    members may be replaced, and not changed."""
+    """Return the JSON schema of an answer. Its objects are closed and require every field, as strict providers demand.
+    Its members may be replaced, but not changed."""
     return dict(_schema_of(model))
 
 
@@ -33,7 +33,7 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_bounds(schema: object) -> object:
-    """`schema` without the keywords that hosted providers refuse; a property may bear the name of one."""
+    """Return `schema` without the keywords that hosted providers refuse. A property may have the name of one."""
     match schema:
         case dict():
             return {

@@ -1,7 +1,6 @@
-"""A provider without a model: it says what it was told to say, and otherwise repeats what it heard.
+"""A provider without a model: it sends scripted replies, and otherwise repeats the user's message.
 
-The rule this file protects: the same prompt always gets the same text and the same count, so that a test
-knows what a turn costs before it runs one.
+The same prompt always gets the same text and count, so a test knows a turn's cost beforehand.
 """
 
 import re
@@ -26,14 +25,14 @@ class ScriptedProvider:
         self._lock = threading.Lock()
 
     def enqueue(self, *replies: Reply | Callable[[Request], Reply]) -> None:
-        """Add what the next calls get: a text, an outcome, or a function of the request that returns either.
-        What such a function raises reaches the caller: unlike a real provider, a script may fail its test."""
+        """Add the replies of the next calls: a text, an outcome, or a function of the request that returns either. An
+        exception of such a function reaches the caller, so that a script can fail its test."""
         with self._lock:
             self._script.extend(replies)
 
     def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
-        """The next reply of the script; once it has run out, an echo of the last user message. A text is streamed word
-        by word."""
+        """Return the next reply of the script, else an echo of the last user message. A text is streamed word by
+        word."""
         with self._lock:
             self.requests.append(request)
             reply = self._script.popleft() if self._script else _echo
@@ -52,7 +51,7 @@ def _echo(request: Request) -> str:
 
 
 def _completion(request: Request, text: str) -> Completion:
-    """A word is a token, so that a count can be checked by eye. The text is storable, as the port asks."""
+    """Count each word as a token, so that counts can be checked by eye. The text is storable, as the port demands."""
     text = storable(text)
     heard = sum(len(message.text.split()) for message in request.messages)
     usage = Usage(input_tokens=heard, output_tokens=len(text.split()))

@@ -1,6 +1,6 @@
 """Read the server-sent events of a chat completion, from bytes that may be split anywhere.
 
-Each `data:` line that is JSON is an event, because some servers leave out the blank lines. A JSON document over several
+Each `data:` line with JSON is an event, because some servers leave out the blank lines. A JSON document over several
 `data:` lines ends with the blank line.
 """
 
@@ -16,17 +16,17 @@ from shared.llm.body import MAX_BODY_BYTES
 DONE: Final = "[DONE]"
 _BLANKS: Final = b" \t\r\n"
 _STARTS: Final = (b"data:", b"event:", b":", b"id:", b"retry:")
-# More blanks than this are no beginning of a stream.
+# A stream does not begin with more blanks than this.
 _MOST_BLANKS: Final = 1024
 # str.splitlines would also split at characters that JSON may hold.
 _LINE_END: Final = re.compile("\r\n|\r|\n")
 _DECODER: Final = json.JSONDecoder(strict=False)
-# Events with any other name are for other clients, or only keep the connection alive.
+# Events with other names are for other clients, or keep the connection alive.
 _OUR_NAMES: Final = ("", "message", "error")
 
 
 def begins_events(start: bytes) -> bool | None:
-    """Whether a body with this beginning is a stream of events. None: the beginning is too short to tell."""
+    """Whether a body with this beginning is a stream of events. None: too short to tell."""
     text = start.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)
     if text.startswith(_STARTS):
         return True
@@ -35,23 +35,23 @@ def begins_events(start: bytes) -> bool | None:
 
 
 class ServerSentEvents:
-    """`is_done` tells whether `[DONE]` has come."""
+    """Splits a body into events. `is_done`: `[DONE]` has come."""
 
     def __init__(self) -> None:
         self.is_done = False
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._ends_in_cr = False
-        # The beginning of a line whose end has not come. A list of short parts would take twenty times their length.
+        # The beginning of an unfinished line. A list of short parts would take twenty times their length.
         self._line = StringIO()
         # The characters of this line and of the document.
         self._size = 0
         self._name = ""
-        # The lines of a document whose end has not come.
+        # The lines of an unfinished document.
         self._data = StringIO()
 
     def take(self, chunk: bytes) -> Iterator[Any]:
-        """Yield the events that `chunk` completes. One that is named `error` is yielded as `{"error": data}`. Raises
-        ValueError or RecursionError for an event that is not JSON, and ValueError for one that is too long."""
+        """Yield the events that `chunk` completes. An event named `error` is yielded as `{"error": data}`. Raises
+        ValueError or RecursionError for an event that is not JSON or too long."""
         for line in self._lines(self._decode(chunk)):
             yield from self._read(line)
 
@@ -64,7 +64,7 @@ class ServerSentEvents:
         if not text:
             return
         if self._ends_in_cr and text.startswith("\n"):
-            # The line ended with the carriage return before it.
+            # The carriage return before it ended the line.
             text = text[1:]
         self._ends_in_cr = text.endswith("\r")
         first, *others = _LINE_END.split(text)
@@ -99,7 +99,7 @@ class ServerSentEvents:
         try:
             event = _DECODER.decode(value.strip())
         except ValueError:
-            # More lines of the document may follow.
+            # The document may continue on the next lines.
             self._data.write(f"{value}\n")
         else:
             yield self._named(event)

@@ -1,7 +1,7 @@
-"""Sockets for httpcore that keep one clock for a whole exchange.
+"""Sockets for httpcore with one clock for a whole exchange.
 
-The timeout of a socket starts anew with every read. So each operation gets the time that is left until the deadline of
-the exchange that its thread makes. Closing breaks off look-ups, connects, reads and writes of all threads.
+A socket's own timeout restarts with every read. So each operation gets the time until the deadline of its thread's
+exchange. Closing interrupts look-ups, connects, reads and writes of all threads.
 """
 
 import select
@@ -19,16 +19,16 @@ from typing import Any, Final, cast
 import httpcore
 from httpcore._backends.sync import TLSinTLSStream
 
-# Looking up, connecting and TLS may take this share of the time. A request that is sent late may be billed unanswered.
+# The share of the time for look-up, connecting and TLS. A request that is sent late may be billed without an answer.
 CONNECT_SHARE: Final = 0.5
-# An address that does not answer in this time gives way to the next one.
+# Seconds after which the next address is tried.
 NEXT_ADDRESS_S: Final = 1.0
 
 _Address = tuple[int, int, int, str, Any]
 
 
 class Clock:
-    """The time of one exchange. `began` tells whether a byte of its request may have left."""
+    """The time of one exchange. `began`: a byte of its request may have left."""
 
     def __init__(self, deadline: float) -> None:
         now = time.monotonic()
@@ -55,7 +55,7 @@ _CLOCK: Final[ContextVar[Clock]] = ContextVar("clock")
 
 @contextmanager
 def keeping(clock: Clock) -> Iterator[None]:
-    """Have this thread's sockets keep to the clock."""
+    """Apply the clock to this thread's sockets."""
     token = _CLOCK.set(clock)
     try:
         yield
@@ -69,7 +69,7 @@ class Sockets(httpcore.NetworkBackend):
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.closed = False
-        # Each breaks off one operation, from another thread.
+        # Each interrupts one operation, from another thread.
         self._breaks: set[Callable[[], object]] = set()
 
     def connect_tcp(self, host: str, port: int, *_: object, **__: object) -> httpcore.NetworkStream:
@@ -84,14 +84,14 @@ class Sockets(httpcore.NetworkBackend):
         raise failure
 
     def close(self) -> None:
-        """Break off the operations of all threads. Every later operation fails."""
+        """Interrupt the operations of all threads. Every later operation fails."""
         with self.lock:
             self.closed = True
             for break_off in self._breaks:
                 break_off()
 
     def add(self, break_off: Callable[[], object]) -> None:
-        """Have `close` call this. Raises ConnectionAbortedError if it was called already."""
+        """Register a function for `close` to call. Raises ConnectionAbortedError after `close`."""
         with self.lock:
             self.check_open()
             self._breaks.add(break_off)
@@ -100,7 +100,8 @@ class Sockets(httpcore.NetworkBackend):
         self._breaks.discard(break_off)
 
     def check_open(self) -> None:
-        """Raise ConnectionAbortedError after `close`. A socket reads as ended then, which the provider did not say."""
+        """Raise ConnectionAbortedError after `close`. A closed socket reads as ended, although the provider did not end
+        it."""
         if self.closed:
             raise ConnectionAbortedError
 
@@ -108,7 +109,7 @@ class Sockets(httpcore.NetworkBackend):
         with suppress(ValueError):
             ip_address(host)
             return _look_up(host, port)
-        # No look-up can be broken off, so it is left behind in a thread.
+        # A look-up cannot be interrupted, so it runs in a thread that can be abandoned.
         found: Future[Sequence[_Address]] = Future()
         self.add(found.cancel)
         try:
@@ -133,8 +134,8 @@ class Sockets(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection that keeps to the clock, and to no timeout of httpcore's. It has a socket's methods too, so that TLS
-    can run inside of a proxy's TLS."""
+    """A connection that uses the clock instead of httpcore's timeouts. It has a socket's methods too, so that TLS can
+    run inside a proxy's TLS."""
 
     def __init__(self, sockets: Sockets, sock: socket.socket) -> None:
         self._sockets = sockets
@@ -186,7 +187,7 @@ class _Stream(httpcore.NetworkStream):
     def shut_down(self) -> None:
         """Wake the thread that waits for the socket."""
         with suppress(OSError):
-            # SSLSocket.shutdown drops TLS first: a write at that moment would leave unencrypted.
+            # SSLSocket.shutdown drops TLS first, so a concurrent write would leave unencrypted.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def sendall(self, data: bytes) -> None:
@@ -205,14 +206,14 @@ class _Stream(httpcore.NetworkStream):
         return self.read(max_bytes)
 
     def settimeout(self, _timeout: float | None) -> None:
-        """Keep to the clock instead."""
+        """Ignore the timeout, because the clock applies."""
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def _handshake(self, ssl_context: ssl.SSLContext, server_hostname: str | None) -> None:
         with self._sockets.lock:
-            # wrap_socket empties the first socket. The lock keeps `close` from shutting down the empty one.
+            # wrap_socket detaches the first socket. The lock keeps `close` from shutting down the detached one.
             self._socket = secured = ssl_context.wrap_socket(
                 self._socket, server_hostname=server_hostname, do_handshake_on_connect=False
             )
@@ -222,7 +223,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _InnerTls(TLSinTLSStream):
-    """TLS to the provider, inside of TLS to a proxy."""
+    """TLS to the provider inside TLS to a proxy."""
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         _CLOCK.get().begin()

@@ -1,6 +1,6 @@
-"""Parse JSON answers of models. The result is a value, and a fallback for each part that could not be read.
+"""Parse JSON answers of models into a value, and a fallback for each unreadable part.
 
-Nothing that a model writes raises, none of it reaches a log line, and the value can be stored.
+No text of a model raises or reaches a log line, and the value can be stored.
 """
 
 import json
@@ -19,16 +19,16 @@ logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
-# More than any answer of ours is worth reading.
+# Longer than any useful answer.
 MAX_CHARACTERS: Final = 100_000
-# Deeper than any answer of ours, and shallow enough for whatever stack a turn is run or resumed on.
+# Deeper than any useful answer, and safe for any stack on which a turn runs.
 MAX_DEPTH: Final = 32
 INVALID_FIELD: Final = "invalid_field:"
 # Each failure costs time linear in the text.
 _MOST_FAILURES: Final = 64
-# Models write line breaks within strings. JSON forbids them, and they are read all the same.
+# Models write line breaks within strings, which strict JSON forbids.
 _DECODER: Final = json.JSONDecoder(strict=False)
-# Braces of prose have no quotes behind them. A field's value in a broken object is no answer, because the rest of the
+# Braces in prose are not followed by quotes. A field's value in a broken object is skipped, because the rest of the
 # object may change its meaning.
 _OBJECT: Final = re.compile(r'(?<!":)(?<!": )\{(?=\s*+["}])')
 _STRING_OR_COMMA: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|,(?=\s*+[]}])', re.DOTALL)
@@ -41,9 +41,9 @@ def parse(
 
     Returns:
         The value, or None. Without a value, one fallback says why: `max_tokens`, `invalid_json` or `invalid_schema`.
-        Beside a value, each fallback names a field that was read in part or not at all: `invalid_field:NAME`.
+        With a value, each fallback names a field that was read in part or not at all: `invalid_field:NAME`.
     """
-    # Cut off is not malformed: it says that the cap is too low.
+    # A cut answer is not malformed: the cap is too low.
     if completion.stop_reason == "max_tokens":
         return None, (Fallback(component, "max_tokens", step),)
     objects = _objects(completion.text[:MAX_CHARACTERS])
@@ -51,7 +51,7 @@ def parse(
         logger.warning("answer without a JSON object", extra={"component": component})
         return None, (Fallback(component, "invalid_json", step),)
     error: ValidationError | None = None
-    # A model that writes several corrects itself, or has quoted the first.
+    # A model that writes several objects corrects itself, or has quoted the first.
     for each in reversed(objects):
         faults: set[str] = set()
         try:
@@ -66,10 +66,9 @@ def parse(
 
 
 def salvage_list(value: object, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-    """Read the good items of a list, or one item as a list of one, and note the field if that is not all of it.
+    """Read the good items of a list, or one item as a list of one. Note the field if that is not all of it.
 
-    A WrapValidator. Raises ValidationError if no item is good. Outside of `parse`, a list is read strictly.
-    """
+    A WrapValidator. Raises ValidationError if no item is good. Outside of `parse`, a list is read strictly."""
     try:
         return read(value)
     except ValidationError:
@@ -81,7 +80,7 @@ def salvage_list(value: object, read: ValidatorFunctionWrapHandler, info: Valida
 
 
 def salvage_field(value: object, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-    """Read a field, or take its default and note the field if that cannot be done. A WrapValidator."""
+    """Read a field, or take its default and note the field. A WrapValidator."""
     try:
         return read(value)
     except ValidationError:
@@ -99,8 +98,8 @@ def _tried(read: ValidatorFunctionWrapHandler, item: object) -> list[Any]:
 
 
 def _objects(text: str) -> list[dict[str, Any]]:
-    """The JSON objects in `text` that are in no other one, in order. Prose and fences may be around them. If there are
-    none, a comma before a closing bracket is taken for a slip."""
+    """Return the outermost JSON objects in `text`, in order. Prose and fences may be around them. If there are none,
+    try again without commas before closing brackets."""
     found = list(_decoded(text))
     return found or list(_decoded(_STRING_OR_COMMA.sub(lambda match: "" if match[0] == "," else match[0], text)))
 
@@ -123,8 +122,8 @@ def _decoded(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _storable(value: Any, depth: int) -> Any:
-    """`value` with every text in it as Postgres can keep it: an escape can bring in what the answer itself has not.
-    Raises ValueError if more than `depth` lists and objects are nested."""
+    """Make every text in `value` storable, because an escape can add characters that the answer lacks. Raises
+    ValueError if more than `depth` lists and objects are nested."""
     match value:
         case str():
             return storable(value)
@@ -138,7 +137,7 @@ def _storable(value: Any, depth: int) -> Any:
 
 
 def _log(component: str, error: ValidationError) -> None:
-    """Types and paths. The field names in a path are ours or, for unknown ones, the model's: those are left out."""
+    """Log types and paths. Unknown field names are left out, because they are the model's text."""
     faults = [
         (fault["type"], "" if fault["type"] == "extra_forbidden" else ".".join(map(str, fault["loc"])))
         for fault in error.errors(include_input=False, include_url=False, include_context=False)

@@ -1,9 +1,9 @@
 """Split the thinking from a text in which a model wrote it between marks, such as `<think>...</think>Answer`.
 
-A text without marks stays as it is, and a mark in code or in quotes is text. Outside of both:
+A text without marks does not change, and a mark in code or in quotes is text. Otherwise:
 
-- A block goes from its opening mark to the next closing mark, wherever it is.
-- A block that does not end goes to the end of the text, if its mark stands where a thought can begin.
+- A block goes from its opening mark to the next closing mark.
+- A block without an end goes to the end of the text, if a thought can begin at its mark.
 - A closing mark alone ends thinking that the chat template began, or the outer one of nested blocks.
 
 A mark within a sentence, with a space before it, begins no block without an end, and ends no block of a template.
@@ -28,9 +28,9 @@ _SHORTEST_FENCE: Final = 3
 _QUOTES: Final = "\"'`“‘«„(["
 _CLOSING_QUOTES: Final = "\"'`”’»“)]"
 _SENTENCE_ENDS: Final = ".!?…。！？*)}]"
-# Blank lines, or blanks: the indentation of a line of code stays.
+# Blank lines, or blanks, without the indentation of a line of code.
 _BLANKS: Final = re.compile(r"(?:[^\S\n]*+\n)++|[^\S\n]++")
-# Where two parts come together, a mark may stand that was in code before. Only hostile texts have a second one.
+# Joining parts can expose a mark that was in code before. Only hostile texts need a second pass.
 _MOST_PASSES: Final = 4
 
 
@@ -49,18 +49,18 @@ def split_thinking(text: str) -> tuple[str, str]:
 
 
 def may_be_quoted(text: str, match: re.Match[str]) -> bool:
-    """Whether the mark is quoted, or may be, because nothing behind it is known yet."""
+    """Whether the mark is quoted, or may be, because the text after it is not known yet."""
     return text[max(0, match.start() - 1) : match.start()] in tuple(_QUOTES)
 
 
 def without_first_blanks(text: str) -> str:
-    """`text` without the blanks that separate it from the thinking before it."""
+    """Return `text` without the blanks that separate it from the thinking before it."""
     blanks = _BLANKS.match(text)
     return text[blanks.end() :] if blanks else text
 
 
 def _parts(text: str) -> tuple[list[str], list[str]]:
-    """The parts of `text` before, between and behind its thinking, and the thoughts between them."""
+    """Return the parts of `text` around its thinking, and the thoughts between them."""
     opening, closing = (_Marks(text, mark) for mark in (OPENING, CLOSING))
     parts: list[str] = []
     thoughts: list[str] = []
@@ -89,13 +89,12 @@ def _parts(text: str) -> tuple[list[str], list[str]]:
 
 
 class _Marks:
-    """The marks of one kind in a text, those in code too: code in thinking need not end."""
+    """The marks of one kind in a text, also in code, because code in thinking may be unfinished."""
 
     def __init__(self, text: str, mark: re.Pattern[str]) -> None:
         self._spans = [match.span() for match in mark.finditer(text) if not _is_quoted(text, match)]
 
     def first_behind(self, position: int) -> tuple[int, int] | None:
-        """Where the first mark behind `position` starts and ends."""
         index = bisect_left(self._spans, (position, 0))
         return self._spans[index] if index < len(self._spans) else None
 
@@ -104,7 +103,7 @@ class _Marks:
 
 
 def _end_of_code(text: str, match: re.Match[str], begin: int) -> int:
-    """Where the code ends that begins with a run of backticks or tildes: the run's own end, if it begins none."""
+    """Return the end of the code that a run of backticks or tildes begins, or the run's own end if it begins none."""
     run, inline = match[0], _INLINE_END.match(text, match.end())
     if inline and run[0] == "`":
         return inline.end()
@@ -129,7 +128,7 @@ def _begins_line(text: str, start: int, begin: int) -> bool:
 
 
 def _stands_alone(text: str, start: int, begin: int) -> bool:
-    """Whether a mark is no word of a sentence: it begins a line, comes behind a sentence, or has no space before it."""
+    """Whether a mark is outside of a sentence: it begins a line, follows a sentence, or has no space before it."""
     if _begins_line(text, start, begin):
         return True
     if not _is_blank(text[start - 1]):
@@ -144,7 +143,7 @@ def _is_blank(character: str) -> bool:
 
 
 def _joined(parts: Sequence[str]) -> str:
-    """The parts as one text, without the blanks that surrounded the thinking. Words of two parts stay apart."""
+    """Join the parts without the blanks around the thinking. Words of two parts stay apart."""
     joined: list[str] = []
     for part in parts:
         rest = part

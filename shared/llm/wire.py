@@ -1,7 +1,8 @@
-"""One POST, sent once, within one wall clock.
+"""Send one POST once, within one time limit.
 
 The caller learns whether anything was sent. Nothing is retried, and no redirect is followed. The clock runs from the
-name look-up to the answer's last byte. Everything happens in the caller's thread, so nothing can leave after `NotSent`.
+name look-up to the answer's last byte. Everything happens in the caller's thread, so nothing can be sent after
+`NotSent`.
 """
 
 import os
@@ -19,25 +20,25 @@ import httpx
 from shared.llm.body import MAX_BODY_BYTES
 from shared.llm.sockets import Clock, Sockets, keeping
 
-# The status of an error has said the most. Its body explains, so little of it is read, and not for long.
+# The most bytes and seconds for the body of an error, because its status says the most.
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 REFUSAL_S: Final = 1.0
-# Some servers keep the connection open behind a complete answer, or break it off. Its end is awaited for so long.
+# Seconds to wait for the body's end after a complete answer. Some servers keep the connection open, or break it.
 END_S: Final = 1.0
-# Long enough for the calls of one turn to share a connection, shorter than servers keep an idle one: one that
-# is closed just as it is used again costs an unknown outcome.
+# Seconds. Long enough for the calls of one turn to share a connection, and shorter than servers keep an idle one. A
+# connection that is closed when it is used again costs an unknown outcome.
 KEEPALIVE_S: Final = 2.0
 
 
 class NotSent(Exception):
-    """Not one byte of the request has left."""
+    """No byte of the request was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is as it came, in the encoding of the headers. It is read for a 200, and empty if it was longer than
-    MAX_BODY_BYTES. Of a 4xx or 5xx it is the part that came within MAX_REFUSAL_BYTES and REFUSAL_S. For any other
-    status it is empty."""
+    """`body` is in the encoding of the headers. For a 200 it is complete, or empty if it was longer than
+    MAX_BODY_BYTES. For 4xx and 5xx it is the part within MAX_REFUSAL_BYTES and REFUSAL_S. For other statuses it is
+    empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,13 +46,14 @@ class Answer:
 
 
 class Wire:
-    """A blocking HTTP client with connections that are used again. Safe from any number of threads."""
+    """A blocking HTTP client that reuses connections. Safe from any number of threads."""
 
     def __init__(self, *, trust_env: bool) -> None:
         """With `trust_env`, the environment can set a proxy and certificates. Raises the client's exception if it
         cannot use them."""
         self.trust_env = trust_env
-        # It chooses proxies, certificates and headers. It never sends, so it follows no redirect and keeps no cookie.
+        # It only chooses proxies, certificates and headers. It never sends, so it follows no redirect and keeps no
+        # cookie.
         self._client = httpx.Client(
             headers={"Accept-Encoding": "identity"},
             limits=httpx.Limits(keepalive_expiry=KEEPALIVE_S),
@@ -70,11 +72,11 @@ class Wire:
 
     @property
     def is_of_another_process(self) -> bool:
-        """Whether the connections are those of a parent. Two processes would read each other's answers."""
+        """Whether the connections are a parent's. Two processes would read each other's answers."""
         return self._pid not in (None, os.getpid())
 
     def start(self) -> None:
-        """Let this process make connections. A process can be forked before its first request."""
+        """Let this process make connections. Before, the process may still be forked."""
         self._pid = os.getpid()
 
     def post(
@@ -85,13 +87,13 @@ class Wire:
         deadline: float,
         on_chunk: Callable[[bytes], bool | None] | None = None,
     ) -> Answer:
-        """Block until `deadline`, by `time.monotonic()`, at the latest. `on_chunk` takes the body of a 200 as it comes;
-        `Answer.body` is then empty. `on_chunk` returns True once the answer is complete. From then on the body has
-        END_S to end, and may end in any way.
+        """Send the request, and block until `deadline` (`time.monotonic()`) at the latest.
 
-        Raises NotSent if no byte of the request was sent, whatever the reason. Once the request was, or may have been,
-        sent: TimeoutError when the deadline passed, and otherwise the client's own exception.
-        """
+        `on_chunk` takes the body of a 200 as it comes; `Answer.body` is then empty. It returns True once the answer is
+        complete. Then the body has END_S to end, and may end in any way.
+
+        Raises NotSent if no byte was sent, for any reason. If the request may have been sent, raises TimeoutError after
+        the deadline, and otherwise the client's own exception."""
         clock = Clock(deadline)
         try:
             with keeping(clock):
@@ -109,7 +111,7 @@ class Wire:
             raise
 
     def close(self) -> None:
-        """Close the connections. Exchanges in flight are broken off."""
+        """Close the connections. Exchanges in flight are interrupted."""
         if self.is_of_another_process:
             return
         self._sockets.close()
@@ -119,7 +121,7 @@ class Wire:
             self._idle.clear()
 
     def _request(self, url: httpx.URL, headers: Mapping[str, str], content: bytes) -> httpcore.Request:
-        # By name in lower case: a header that the caller sets takes the place of one of these.
+        # By name in lower case, so that a header of the caller replaces one of these.
         written: dict[str, tuple[str | bytes, str | bytes]] = {
             "host": (b"Host", url.netloc),
             **self._defaults,
@@ -149,8 +151,8 @@ class Wire:
         return made
 
     def _put_back(self, connection: httpcore.ConnectionInterface) -> None:
-        """Keep the connection for the next request, unless more came than its answer: that would be taken for the
-        next one."""
+        """Keep the connection for the next request, unless more than its answer came, which would be taken for the next
+        one."""
         with self._lock:
             if connection.is_available() and not _surplus(connection) and not self._sockets.closed:
                 self._idle.append(connection)
@@ -178,7 +180,7 @@ def _exchange(
 
 
 def _surplus(connection: object) -> bytes:
-    """The bytes that were read from a connection and belong to no answer yet."""
+    """Return the bytes that were read from a connection and belong to no answer yet."""
     while (inner := getattr(connection, "_connection", None)) is not None:
         connection = inner
     state: Any = getattr(connection, "_h11_state", None)
@@ -187,7 +189,7 @@ def _surplus(connection: object) -> bytes:
 
 
 def _tell(response: httpcore.Response, clock: Clock, on_chunk: Callable[[bytes], bool | None]) -> None:
-    """Tell the body as it comes. The taker keeps what it needs: a stream of a long answer has more bytes than a body
+    """Pass on the body as it comes. The receiver keeps what it needs: a long answer's stream has more bytes than a body
     may have."""
     is_complete = False
     try:
@@ -210,11 +212,11 @@ def _bounded_body(response: httpcore.Response) -> bytes:
 
 
 def _explanation(response: httpcore.Response, clock: Clock) -> bytes:
-    """The beginning of an error's body, read for a bounded time."""
+    """Return the beginning of an error's body, read for a bounded time."""
     body = bytearray()
     if response.status >= 400:
         clock.until = min(clock.deadline, time.monotonic() + REFUSAL_S)
-        # Whatever happens to the rest of it, a status that came stands.
+        # A failure while reading does not change the status.
         with suppress(Exception):
             for chunk in response.iter_stream():
                 body += chunk

@@ -1,1 +1,1 @@
-"""What the deployment does for itself, across tenants, in the role for operations."""
+"""Periodic work over all tenants, in the role for operations."""

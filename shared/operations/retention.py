@@ -1,9 +1,9 @@
-"""Retention: delete sessions that nobody has touched for long, and remove API keys that ended long ago. Sessions that
-no person made, those of chat programs and plain calls, have a time of their own.
+"""Delete sessions that were not touched for long, and remove API keys that ended long ago. Sessions of chat programs
+and plain calls have their own retention time.
 
-A session is deleted as its client would delete it. Each is deleted in its own transaction, so locks stay short. The
-conditions are checked again under the session's lock, so a session in use is kept. Each function here raises
-DatabaseUnavailable if a statement does not end in time.
+Each session is deleted in its own transaction, as a client would delete it, so locks are short. The conditions are
+checked again under the session's lock, so a session in use is kept. Each function here raises DatabaseUnavailable if a
+statement does not end in time.
 """
 
 import time
@@ -17,9 +17,11 @@ _KEYS = 1000
 
 
 def delete_untouched(db: Database, days: int | None, seconds: float, *, implicit: bool = False) -> int:
-    """Delete the sessions of every tenant that nobody has touched for `days`, oldest first, for so many seconds at
-    most; None keeps all. `implicit`: only those that no person made. `db` is in the role for operations. Returns how
-    many went. What is left is for the next run."""
+    """Delete all tenants' sessions that were not touched for `days`, oldest first, within `seconds`. Returns how many
+    were deleted; the next run continues.
+
+    `days` None keeps all. `implicit`: only sessions of chat programs and plain calls. `db` has the role for operations.
+    """
     if days is None:
         return 0
     until, deleted = time.monotonic() + seconds, 0
@@ -41,6 +43,6 @@ def _delete_batch(db: Database, days: int, until: float, *, implicit: bool) -> i
 
 
 def remove_keys(db: Database, seconds: float) -> int:
-    """Remove API keys of every tenant that were revoked or expired 90 days ago, at most as many as one statement
-    removes quickly. `db` is in the role for operations. Returns how many went. The next run goes on."""
+    """Remove all tenants' API keys that were revoked or expired 90 days ago, at most one statement's batch. `db` has
+    the role for operations. Returns how many were removed; the next run continues."""
     return remove_ended_keys(db, _KEYS, seconds)

@@ -1,6 +1,6 @@
 """Send due turns to the queue, roll up the ledger, and check the invariants.
 
-Each part of a sweep has a time limit, whatever the amount of work. The next sweep goes on where this one stopped.
+Each part of a sweep has a time limit. The next sweep continues where this one stopped.
 """
 
 import logging
@@ -18,28 +18,28 @@ from shared.errors import DatabaseUnavailable
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
-# So many messages are one request to the queue, which takes this long at most.
+# The messages of one request to the queue, and its longest time in seconds.
 _REQUEST = 10
 REQUEST_S = 3.0
-# The most that one invariant's query may take.
+# The longest time of one invariant's query, in seconds.
 _INVARIANT_S = 2.0
-# How long rolling up waits for a table that somebody else holds.
+# How long rolling up waits for a locked table, in seconds.
 _PATIENCE_S = 5.0
-# How far the invariants look back. All of it is for `pantheon doctor`, on a copy where there is much.
+# How far the invariants look back, in seconds. `pantheon doctor` checks all data, on a copy if there is much.
 _DAY_S = 24 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Names of invariants: those that do not hold, and those of which it is not known."""
+    """Names of invariants: the broken ones, and those that could not be checked."""
 
     broken: Sequence[str]
     unchecked: Sequence[str]
 
 
 def dispatch_due(db: Database, dispatch: Callable[[Sequence[TurnMessage]], bool], seconds: float) -> int:
-    """Send what is due, batch by batch, each after the commit that moves it on. `dispatch` says whether all were sent.
-    Returns how many turns there were. Raises DatabaseUnavailable if a batch cannot be moved on in time."""
+    """Send due turns, batch by batch, each after the commit that postpones it. `dispatch` returns whether all were
+    sent. Returns how many turns were due. Raises DatabaseUnavailable if a batch cannot be postponed in time."""
     # The last request to the queue begins before `until`.
     until = time.monotonic() + seconds - REQUEST_S
     found = 0
@@ -52,8 +52,8 @@ def dispatch_due(db: Database, dispatch: Callable[[Sequence[TurnMessage]], bool]
 
 
 def _send(due: Sequence[TurnMessage], dispatch: Callable[[Sequence[TurnMessage]], bool], until: float) -> bool:
-    """Send the messages. Returns False if the queue refused some, or the time was over before some. They are due again
-    in a minute."""
+    """Send the messages. Returns False if the queue refused some or the time was over. Those are due again in a
+    minute."""
     for start in range(0, len(due), _REQUEST):
         if time.monotonic() >= until:
             logger.warning("turns not sent in time", extra={"turns": len(due) - start})
@@ -64,8 +64,8 @@ def _send(due: Sequence[TurnMessage], dispatch: Callable[[Sequence[TurnMessage]]
 
 
 def roll_up_due(db: Database, hours: int, seconds: float) -> None:
-    """Roll up the hours of the ledger that are due, so many at most and for so many seconds. Raises DatabaseUnavailable
-    if an hour takes longer, or if somebody holds a table for 5 seconds. The next sweep tries again."""
+    """Roll up at most `hours` due hours of the ledger, within `seconds`. Raises DatabaseUnavailable if an hour takes
+    longer, or a table is locked for 5 seconds. The next sweep tries again."""
     until = time.monotonic() + seconds
     for _ in range(hours):
         left = until - time.monotonic()
@@ -74,7 +74,7 @@ def roll_up_due(db: Database, hours: int, seconds: float) -> None:
 
 
 def check_invariants(db: Database, seconds: float) -> Check:
-    """Hold the turns of the last day against every invariant, within so many seconds."""
+    """Check the turns of the last day against every invariant, within `seconds`."""
     since = first_id(time.time() - _DAY_S)
     until = time.monotonic() + seconds
     broken, unchecked = [], []

@@ -1,1 +1,1 @@
-"""Who is asked, in which order, and what each sees. Knows the llm port and the domain; the journal is handed in."""
+"""Decide which agents are asked, in which order, and what each sees. The journal is passed in."""

@@ -1,7 +1,7 @@
-"""Settle one step of a turn in several attempts: ask, and decide from the outcome whether and whom to ask again.
+"""Settle one step of a turn: ask, and decide from the outcome whether and which alias to ask again.
 
-Every attempt is written down before it is sent, and each is a row of its own. The journal keeps the attempts of a
-process that died; attempts that had no outcome by then do not count.
+Each attempt is a row that is written before the request is sent. A new process continues from these rows; attempts that
+died without an outcome do not count.
 """
 
 import hashlib
@@ -18,22 +18,22 @@ from shared.catalog import CALL_MARGIN_S, Model
 from shared.domain.turn import Verdict
 from shared.llm.port import Completion, Provider, Request
 from shared.llm.tokens import TokenEstimates, estimate_tokens
-from shared.orchestration.answers import error_of, send
 from shared.orchestration.next_alias import LONGEST_PAUSE_S, next_alias, pause_before
+from shared.orchestration.send import error_of, send
 from shared.orchestration.steps import Ask, Attempt, Audience, Journal, Opened, Refused
 
 _OVERFLOW = "context_overflow"
 # OpenAI takes 64 characters at most.
 _CACHE_KEY_LENGTH = 32
-# A call starts only if this share of its model's own wall clock is left.
+# A call starts only if this share of its model's own time limit is left.
 _LEAST_SHARE = 0.5
-# A lease covers a call and this pause before it.
+# A lease covers a call and a pause of up to so many seconds before it.
 LEASED_PAUSE_S = 2.0
 
 
 class OutOfTime(Exception):
-    """The next call does not fit into the rest of this process's time, or must wait longer than this process waits.
-    Nothing was sent or stored for it. The provider must not be asked for `wait_s` seconds."""
+    """The next call does not fit into this process's time, or must wait longer than this process waits. Nothing was
+    sent or stored for it. The provider must not be asked for `wait_s` seconds."""
 
     def __init__(self, wait_s: float = 0.0) -> None:
         super().__init__()
@@ -42,9 +42,10 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Asks models for one turn. `seconds_left` returns the rest of this process's time. `longest_pause_s` is the
-    longest wait that a provider may ask for. Without a `session_id`, no request has a cache key. With an `audience`,
-    agents' answers are streamed."""
+    """Asks models for one turn.
+
+    `seconds_left` returns the rest of this process's time. `longest_pause_s` is the longest wait that a provider may
+    ask for. Without a `session_id`, no request has a cache key. With an `audience`, agents' answers are streamed."""
 
     turn_id: UUID
     catalog: Mapping[str, Model]
@@ -58,13 +59,13 @@ class Asker:
     tenant_id: str = ""
 
     def settle(self, ask: Ask) -> Attempt | Refused:
-        """Ask until there is a verdict, and return the attempt that carries it: one already in the journal, or a new
-        one. Returns Refused if a call was refused before that. Raises OutOfTime before a call that would not fit."""
+        """Ask until there is a verdict, and return its attempt, from the journal or new. Returns Refused if a call was
+        refused first. Raises OutOfTime before a call that would not fit."""
         tried = list(self.journal.attempts(ask.step))
         while not (tried and tried[-1].verdict):
             alias = next_alias(self.catalog[ask.model_alias], tried)
             if alias is None:
-                # Another process used up the attempts, and lost its lease before it could say so.
+                # Another process used up the attempts, and lost its lease before it stored the verdict.
                 return replace(tried[-1], verdict="failed")
             attempt = self._attempt(ask, self.catalog[alias], tried)
             if isinstance(attempt, Refused):
@@ -73,25 +74,25 @@ class Asker:
         return tried[-1]
 
     def stored(self, step: int) -> Attempt | None:
-        """The attempt that carries the step's verdict in the journal, without asking for one."""
+        """Return the step's attempt with a verdict from the journal. Asks nobody."""
         return next((attempt for attempt in self.journal.attempts(step) if attempt.verdict), None)
 
     def settle_all(self, asks: Sequence[Ask]) -> list[Attempt | Refused]:
-        """Settle steps that do not depend on each other: their first attempts at the same time, each recorded when it
-        arrives; what they leave undecided one by one. Refused for those that were refused."""
+        """Settle independent steps. Their first attempts run at the same time, and each outcome is recorded when it
+        arrives. Steps without a verdict then continue one by one."""
         fresh = [ask for ask in asks if not self.journal.attempts(ask.step)]
         opened = self._together(fresh) if len(fresh) > 1 else Opened(len(fresh))
         refused = {ask.step: opened.refused for ask in fresh[opened.count :]}
         return [refused.get(ask.step) or self.settle(ask) for ask in asks]
 
     def first_call(self, ask: Ask) -> tuple[Ask, Request]:
-        """The step's first call. Nothing is sent or written."""
+        """Build the step's first call. Nothing is sent or written."""
         return ask, self._request(ask, self.catalog[ask.model_alias], ())
 
     def _together(self, asks: Sequence[Ask]) -> Opened:
         models = [self.catalog[ask.model_alias] for ask in asks]
         requests = [self._request(ask, model, ()) for ask, model in zip(asks, models, strict=True)]
-        # To build many long prompts takes seconds. So the time that is left is read behind that.
+        # Building many long prompts takes seconds, so read the remaining time afterwards.
         limits = [self._limit(model) for model in models]
         calls = [
             (ask, replace(request, timeout_s=limit)) for ask, request, limit in zip(asks, requests, limits, strict=True)
@@ -101,7 +102,7 @@ class Asker:
         with ThreadPoolExecutor(max_workers=opened.count or 1) as threads:
             sent = calls[: opened.count]
             waiting = {threads.submit(self._send, ask, request): (ask, request) for ask, request in sent}
-            # The journal is this thread's alone. One outcome that cannot be written must not cost the others.
+            # Only this thread uses the journal. One outcome that cannot be written must not cost the others.
             for future in as_completed(waiting):
                 try:
                     self._close(*waiting.pop(future), future.result(), [])
@@ -124,13 +125,13 @@ class Asker:
             time.sleep(pause)
         if refused := self._open([(ask, request)]).refused:
             return refused
-        # A short pause comes after the intent, so that it costs no commit.
+        # A short pause follows the intent, so that it costs no commit.
         if 0 < pause <= LEASED_PAUSE_S:
             time.sleep(pause)
         return self._close(ask, request, self._send(ask, request), tried)
 
     def _limit(self, model: Model, pause_s: float = 0.0) -> float | None:
-        """Return the wall clock of a call after a pause, in seconds. None: the model's own. Raises OutOfTime if less
+        """Return the time limit of a call after a pause, in seconds. None: the model's own. Raises OutOfTime if less
         than half of the model's own is left."""
         left = self.seconds_left() - pause_s - CALL_MARGIN_S
         if left < model.max_call_s * _LEAST_SHARE:
@@ -183,7 +184,7 @@ class Asker:
         return closed
 
     def _learn(self, request: Request, completion: Completion) -> None:
-        """Correct the estimates by the provider's own count, or by its word that it was too long for the window."""
+        """Correct the estimates by the provider's count, or by its error that the prompt was too long."""
         model, cap = request.model, request.max_output_tokens
         estimated, counted = estimate_tokens(request.messages), completion.usage.prompt_tokens
         if completion.error == _OVERFLOW:
@@ -197,7 +198,7 @@ class Asker:
 
 
 def _cache_key(session_id: UUID, ask: Ask) -> str:
-    """Return a key that is the same in every turn and process. A session's id is random, so nobody can guess the hashed
-    text."""
+    """Return a key that is the same in every turn and process. Session ids are random, so the hashed text cannot be
+    guessed."""
     speaker = f"{session_id}/{ask.purpose}/{ask.agent.key if ask.agent else ''}{'/chair' if ask.uses_hold else ''}"
     return hashlib.sha256(speaker.encode()).hexdigest()[:_CACHE_KEY_LENGTH]

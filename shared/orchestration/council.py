@@ -1,7 +1,7 @@
-"""The council as a mode sees it: declare a plan, ask its agents one after the other.
+"""Give a mode its council: declare a plan, then ask its agents.
 
-What a mode learns is returned to it as frozen values. Journal, price, budget, retry, deadline and resume sit behind
-`ask`, so a mode that is run again after a crash gets the same replies for what was answered before.
+A mode gets frozen values. `ask` handles journal, price, budget, retry, deadline and resume. A mode that runs again
+after a crash gets the same replies for the steps that were answered.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,19 +18,19 @@ from shared.domain.turn import Fallback, Plan, Purpose, Reply, Review, Standing
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Message, Request
 from shared.orchestration.attempts import Asker
-from shared.orchestration.context import Context
+from shared.orchestration.prompts import Prompts
 from shared.orchestration.replies import reply_of, reply_without_text
 from shared.orchestration.reviews import assign, longest_answers, standings
 from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
 from shared.orchestration.steps import Ask, Attempt, Ended, Refused, answer_of
 
-# A stored plan without a verdict on routing: the budget or the turn's caps refused the manager, and the journal keeps
-# no row of a refused call.
+# A stored plan without a verdict on routing: the budget or the turn's caps refused the manager. The journal keeps no
+# row of a refused call.
 _UNWRITTEN = Refused(BudgetExceeded.code)
 
 
 class Council:
-    """One turn's council. `plan` and `replies` hold what has been decided and answered so far."""
+    """One turn's council. `plan` and `replies` hold the decisions and answers so far."""
 
     def __init__(
         self,
@@ -48,34 +48,33 @@ class Council:
         self.standings: list[Standing] = []
         # The position of the reply that concludes the turn. None: all replies do.
         self.conclusion: int | None = None
-        # What ended an ask, such as OutOfTime. It passes through the mode, and is not the mode's own exception.
+        # The exception that ended an ask, such as OutOfTime. It passes through the mode, and is not the mode's own.
         self.interruption: Exception | None = None
         self.ended = Ended()
         self._asker = asker
-        self._context = Context(conversation)
+        self._prompts = Prompts(conversation)
         self._routing = routing
-        # The number of steps behind those of the plan.
+        # The number of steps taken after those of the plan.
         self._behind_plan = 0
-        # Why nobody else is asked, once a call was refused.
+        # The refusal after which no agent is asked.
         self._refusal: Refused | None = None
 
     def plan(self, plan: Plan) -> Plan:
-        """Declare who will be asked, in order, before the first `ask`; a key may come twice. A turn that is resumed
-        keeps the plan that it has stored, whatever is declared."""
+        """Declare who will be asked, in order, before the first `ask`. A key may occur twice. A resumed turn keeps its
+        stored plan."""
         if self.current_plan is None and not set(plan.selected_agent_keys) <= set(self.conversation.roster):
             raise AssertionError("A mode planned an agent that is not in the roster.")
         self.current_plan = self.current_plan or plan
         return self.current_plan
 
     def route(self) -> Plan:
-        """Ask the routing manager, and declare its plan or the one that stands in for it. A turn that has stored its
-        plan asks nobody."""
+        """Ask the routing manager, and declare its plan or the fallback plan. A turn with a stored plan asks nobody."""
         policy, conversation = self._routing, self._with_agents_of_this_catalog()
         step, answer = self.ask_helper(
             "routing",
             policy.model_alias,
             policy.max_output_tokens,
-            partial(build_routing_messages, conversation, self._context, policy.max_agents),
+            partial(build_routing_messages, conversation, self._prompts, policy.max_agents),
             decision_schema(conversation, policy.max_agents),
         )
         routed = read_decision(answer, conversation, policy.max_agents, step)
@@ -84,7 +83,7 @@ class Council:
         return self.plan(routed.plan)
 
     def _with_agents_of_this_catalog(self) -> Conversation:
-        """The conversation without agents that cannot be asked, if the roster has others."""
+        """Return the conversation without agents that cannot be asked, if the roster has others."""
         roster = self.conversation.roster
         known = {key: agent for key, agent in roster.items() if agent.model_alias in self._asker.catalog}
         return replace(self.conversation, roster=MappingProxyType(known or dict(roster)))
@@ -97,8 +96,8 @@ class Council:
         build: Callable[[int], tuple[Message, ...]],
         schema: Mapping[str, object] | None = None,
     ) -> tuple[int, Completion | str]:
-        """Ask a model on the council's own behalf. Returns the step, and what was answered or why there is no answer.
-        If the plan is stored already, routing is over and nobody is asked."""
+        """Ask a model for the council itself. Returns the step, and the answer or the code of why there is none. With a
+        stored plan, routing is over and nobody is asked."""
         model = self._asker.catalog.get(model_alias)
         effort: Literal["low"] | None = "low" if model and model.dialect.thinking else None
         step = 0 if purpose == "routing" else self._take_steps(1)
@@ -109,8 +108,8 @@ class Council:
         return step, answer_of(attempt)
 
     def ask(self, key: str) -> Reply:
-        """Ask the next agent of the plan; it sees the completed replies before it. Raises OutOfTime, or what the
-        journal raises when this runner must stop."""
+        """Ask the next agent of the plan. It sees the completed replies before it. Raises OutOfTime, or the journal's
+        error that stops this runner."""
         agent, position = self._next(0, key), len(self.replies)
         if self._refused(agent):
             self._conclude(agent, self._asker.stored(self._step_of(position)))
@@ -119,13 +118,13 @@ class Council:
         return self.replies[-1]
 
     def ask_all(self, keys: Sequence[str]) -> Sequence[Reply]:
-        """Ask the next agents of the plan: one after the other, or at the same time where the session's fan-out is
-        parallel, and then none sees the others. Raises what `ask` raises."""
+        """Ask the next agents of the plan, one after the other. With parallel fan-out they are asked at the same time,
+        and none sees the others. Raises what `ask` raises."""
         return self.ask_together(keys) if self.conversation.parallel else [self.ask(key) for key in keys]
 
     def ask_together(self, keys: Sequence[str], chair: str | None = None) -> Sequence[Reply]:
-        """Ask the next agents of the plan at the same time. None sees the others. With them, the money is held for the
-        `chair`, who is to conclude. Raises what `ask` raises."""
+        """Ask the next agents of the plan at the same time. None sees the others. The budget also holds the reserve of
+        `chair`, who concludes. Raises what `ask` raises."""
         first = len(self.replies)
         agents = [self._next(offset, key) for offset, key in enumerate(keys)]
         answers = () if chair is None else longest_answers(agents, self._asker.catalog)
@@ -177,7 +176,7 @@ class Council:
         if agent.model_alias in self._asker.catalog:
             self._settle(agent, self._chair_ask(agent, position, answers))
         else:
-            # Another catalog had the alias when the turn was accepted.
+            # An older catalog had the alias when the turn was accepted.
             self._conclude(agent, self._asker.stored(self._step_of(position)))
         reply = self.replies[-1]
         if reply.status == "completed":
@@ -190,13 +189,13 @@ class Council:
         return reply
 
     def first_calls(self) -> list[tuple[Ask, Request]]:
-        """The call of each agent of the roster, as the first of the turn."""
+        """Build the call of each agent of the roster, as the turn's first."""
         agents = [agent for agent in self.conversation.roster.values() if agent.model_alias in self._asker.catalog]
         return [self._asker.first_call(self._ask(agent, 0, ())) for agent in agents]
 
     def conclude(self, code: str) -> None:
-        """Make the plan's remaining replies without asking anybody: what the journal has a verdict for, and `skipped`
-        with this code for the rest."""
+        """Make the plan's remaining replies without asking: from verdicts in the journal, else `skipped` with this
+        code."""
         plan = self.current_plan
         if plan is None:
             return
@@ -209,11 +208,10 @@ class Council:
                 self._conclude(agent, attempt)
 
     def said(self) -> tuple[Said, ...]:
-        """The completed replies so far."""
         return tuple(Said(r.agent_key, r.name, r.text or "") for r in self.replies if r.status == "completed")
 
     def heard(self) -> tuple[Said, ...]:
-        """The replies that later turns see."""
+        """Return the replies that later turns see."""
         if self.conclusion is None:
             return self.said()
         reply = self.replies[self.conclusion]
@@ -228,11 +226,10 @@ class Council:
             raise
 
     def _step_of(self, position: int) -> int:
-        """The step of an entry of the plan."""
         return position + (self.current_plan.first_step if self.current_plan else 0)
 
     def _take_steps(self, count: int) -> int:
-        """Take steps behind those of the plan, and return the first of them."""
+        """Take steps after those of the plan, and return the first."""
         planned = len(self.current_plan.selected_agent_keys) if self.current_plan else 0
         first = self._step_of(planned) + self._behind_plan
         self._behind_plan += count
@@ -246,16 +243,16 @@ class Council:
     def _next(self, offset: int, key: str) -> Agent:
         position = len(self.replies) + offset
         if self.current_plan is None or self.current_plan.selected_agent_keys[position : position + 1] != (key,):
-            raise AssertionError(f"A mode asked '{key}' at position {position}, and its plan says otherwise.")
+            raise AssertionError(f"A mode asked '{key}' at position {position}, which differs from its plan.")
         return self.conversation.roster[key]
 
     def _refused(self, agent: Agent) -> bool:
-        """Whether there is no sense in asking: a call was refused already, or nobody answers to the agent's alias. What
-        an earlier runner was answered counts all the same: somebody pays for it."""
+        """Whether the agent is not asked: a call was refused before, or the catalog lacks its alias. Answers of an
+        earlier runner still count, because they are paid for."""
         return self._refusal is not None or agent.model_alias not in self._asker.catalog
 
     def _conclude(self, agent: Agent, attempt: Attempt | Refused | None) -> None:
-        """Make the next reply of what came of a step. None: nobody was asked."""
+        """Make the next reply from the result of a step. None: nobody was asked."""
         position = len(self.replies)
         step = self._step_of(position)
         if isinstance(attempt, Refused):
@@ -277,7 +274,7 @@ class Council:
             model_alias=agent.model_alias,
             max_output_tokens=min(agent.max_output_tokens, options.max_output_tokens or agent.max_output_tokens),
             temperature=options.temperature if agent.temperature is None else agent.temperature,
-            build=partial(self._context.for_agent, agent, earlier),
+            build=partial(self._prompts.for_agent, agent, earlier),
             plan=self.current_plan,
             agent=agent,
             position=position,
@@ -286,14 +283,13 @@ class Council:
         )
 
     def _held_for(self, chair: str, position: int, answers: Sequence[Said]) -> Ask | None:
-        """The chair's ask, if the catalog has its alias."""
         agent = self.conversation.roster[chair]
         return self._chair_ask(agent, position, answers) if agent.model_alias in self._asker.catalog else None
 
     def _chair_ask(self, agent: Agent, position: int, answers: Sequence[Said]) -> Ask:
-        build = partial(self._context.for_chair, agent, answers, self.standings)
+        build = partial(self._prompts.for_chair, agent, answers, self.standings)
         return replace(self._ask(agent, position, ()), build=build, continues=False, uses_hold=True)
 
     def _first_error(self, step: int) -> str:
-        """Why the alias that the agent names did not answer."""
+        """Return why the agent's own alias did not answer."""
         return self._asker.journal.attempts(step)[0].error or "unknown"

@@ -1,4 +1,4 @@
-"""The modes of the council. A mode says who is asked, and in which order; everything hard sits behind `ask`.
+"""The modes of the council. A mode says who is asked, and in which order.
 
 To add one, write a function of the council and put it into MODES: as it is, or as Checked if it refuses some rosters.
 """
@@ -17,7 +17,7 @@ from shared.orchestration.tags import parse_tags
 
 
 def manual(council: Council) -> None:
-    """The agents that the request names, else the tagged ones, else the default agent."""
+    """Ask the agents that the request names, else the tagged ones, else the roster's first."""
     requested = council.conversation.requested_agent_keys
     if requested:
         _ask_all(council, Plan(requested, "request"))
@@ -26,7 +26,7 @@ def manual(council: Council) -> None:
 
 
 def tag(council: Council) -> None:
-    """The tagged agents in order of appearance, else the roster's first."""
+    """Ask the tagged agents in order of appearance, else the roster's first."""
     roster = council.conversation.roster
     tags = parse_tags(council.conversation.message, roster)
     if tags.agent_keys:
@@ -36,19 +36,19 @@ def tag(council: Council) -> None:
 
 
 def roundtable(council: Council) -> None:
-    """Every agent of the roster, in order, each after having heard those before it."""
+    """Ask every agent of the roster in order. Each sees the replies before it."""
     for key in council.plan(Plan(tuple(council.conversation.roster), "roster")).selected_agent_keys:
         council.ask(key)
 
 
 def orchestrator(council: Council) -> None:
-    """Those whom the routing manager selects, in its order."""
+    """Ask the agents that the routing manager selects, in its order."""
     for key in council.route().selected_agent_keys:
         council.ask(key)
 
 
 def council(council: Council) -> None:
-    """All agents answer at the same time, each ranks the others' answers blindly, and the chair concludes."""
+    """Ask all agents at the same time, let each rank the others' answers blindly, and let the chair conclude."""
     plan = Plan((*council.conversation.roster, council.conversation.chair), "roster")
     *members, chair = council.plan(plan).selected_agent_keys
     council.ask_together(members, chair)
@@ -57,7 +57,7 @@ def council(council: Council) -> None:
 
 
 def call(council: Council) -> None:
-    """The one alias of a call without a session."""
+    """Ask the one alias of a plain call."""
     _ask_all(council, Plan(tuple(council.conversation.roster), "request"))
 
 
@@ -100,5 +100,5 @@ MODES: Mapping[str, Callable[[Council], None]] = MappingProxyType(
         CALL: call,
     }
 )
-# Those that ask their agents at the same time where the session's fan-out is parallel.
+# Modes that ask their agents at the same time if the session's fan-out is parallel.
 FANNED_OUT = frozenset({"manual", "tag"})

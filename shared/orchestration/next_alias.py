@@ -19,9 +19,9 @@ from typing import Protocol
 from shared.catalog import Model
 from shared.llm.port import Completion
 
-# A throttled provider is given a moment, within what is left of the turn's time.
+# Seconds before a throttled provider is asked again, if it names no wait.
 THROTTLE_PAUSE_S = 0.5
-# Above this wait, the fallback alias is asked.
+# Seconds. Above this wait, the fallback alias is asked.
 LONGEST_PAUSE_S = 30.0
 # A request has five optional parts.
 MOST_ADAPTIONS = 5
@@ -49,8 +49,6 @@ _ELSEWHERE = _AGAIN | {
 
 
 class Tried(Protocol):
-    """An attempt that has an outcome."""
-
     @property
     def model_alias(self) -> str: ...
 
@@ -65,7 +63,7 @@ class Tried(Protocol):
 
 
 def next_alias(model: Model, tried: Sequence[Tried]) -> str | None:
-    """Which alias to ask next for a step that wants `model` and was tried so far; None when it is over."""
+    """Return the alias to ask next for a step that wants `model`. None: the step is over."""
     if not tried:
         return model.alias
     last = tried[-1]
@@ -79,8 +77,8 @@ def next_alias(model: Model, tried: Sequence[Tried]) -> str | None:
 
 
 def _adapts(tried: Sequence[Tried]) -> bool:
-    """Whether the next request to the last alias differs from the refused one. The journal does not store this. So the
-    answer for an attempt of another process is yes."""
+    """Whether the next request to the last alias differs from the refused one. The journal does not store this, so an
+    attempt of another process counts as yes."""
     last = tried[-1]
     refused = sum(attempt.error == _PARAMETER and attempt.model_alias == last.model_alias for attempt in tried)
     return last.completion.adapted is not False and refused <= MOST_ADAPTIONS
@@ -95,8 +93,8 @@ def _is_long(attempt: Tried) -> bool:
 
 
 def pause_before(alias: str, tried: Sequence[Tried]) -> float:
-    """The seconds to wait before `alias` is asked. Only an alias whose provider throttled us waits. The wait starts at
-    the provider's answer, even if another process received it."""
+    """Return the seconds to wait before `alias` is asked. Only a throttled alias waits, from its provider's answer on,
+    even if another process received it."""
     if not tried or tried[-1].model_alias != alias:
         return 0.0
     last = tried[-1]

@@ -1,4 +1,4 @@
-"""Make replies of what came of the entries of a plan."""
+"""Make replies from the results of a plan's steps."""
 
 from shared.domain.agent import Agent
 from shared.domain.problem import problem
@@ -7,7 +7,6 @@ from shared.orchestration.steps import Attempt
 
 
 def reply_of(position: int, agent: Agent, attempt: Attempt) -> Reply:
-    """The reply that an attempt with a verdict makes."""
     if attempt.verdict == "failed":
         return reply_without_text(position, agent, "failed", attempt.error or "provider_error")
     return Reply(
@@ -25,7 +24,7 @@ def reply_of(position: int, agent: Agent, attempt: Attempt) -> Reply:
 
 
 def reply_without_text(position: int, agent: Agent, status: ReplyStatus, code: str) -> Reply:
-    """A reply that nobody gave. `code` is the error's."""
+    """Make a reply without an answer. `code` is the error's."""
     return Reply(
         position=position,
         agent_key=agent.key,

@@ -1,7 +1,7 @@
-"""Reviews: each member of a council ranks the others' answers without knowing whose they are.
+"""Let each member of a council rank the others' answers without knowing whose they are.
 
-A review holds the question and the answers, and no name, key or model of an agent. The letters are those of the turn,
-so that a resumed turn asks the same.
+A review holds the question and the answers, and no name, key or model of an agent. The letters depend only on the turn,
+so a resumed turn asks the same.
 """
 
 import hashlib
@@ -31,19 +31,19 @@ from shared.orchestration.tags import SPACELESS, name_pattern
 COMPONENT: Final[Literal["review"]] = "review"
 # With fewer answers there is nothing to rank.
 FEWEST_ANSWERS: Final = 3
-# One capital letter for each.
+# One capital letter for each member.
 MOST_MEMBERS: Final = 26
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ALONE: Final = re.compile(r"(?<![^\W_])([A-Z])(?![^\W_])")
 _ONLY: Final = re.compile(r"[\W_]*(?:answer[\W_]+)?([a-z])[\W_]*", re.IGNORECASE)
-# A name begins and ends where a word does, or where an underscore does that makes it italic. Scripts without spaces
-# between words have no such places.
+# A name begins and ends at a word boundary, or at an underscore that makes it italic. Scripts without spaces have no
+# such boundaries.
 _BEGIN: Final = rf"(?:(?<![^\W_])|(?<=[{SPACELESS}])|(?=[{SPACELESS}]))"
 _END: Final = rf"(?:(?![^\W_])|(?<=[{SPACELESS}])|(?=[{SPACELESS}]))"
-# A model's id may be an ordinary word.
+# Shorter model ids may be ordinary words.
 _SHORTEST_ID: Final = 4
 _BYTES_A_TOKEN: Final = 6
-# The output caps. A model that thinks takes its thinking from the cap.
+# The output caps in tokens. A thinking model spends its thinking from the cap.
 _TOKENS: Final = 256
 _TOKENS_OF_THINKING: Final = 2048
 
@@ -73,7 +73,6 @@ class Paper(NamedTuple):
     keys: Mapping[str, str]
 
     def ask(self, step: int, agent: Agent, catalog: Mapping[str, Model], plan: Plan | None) -> Ask:
-        """The step in which `agent` ranks the answers."""
         thinks = catalog[agent.model_alias].dialect.thinking
         return Ask(
             step=step,
@@ -89,7 +88,7 @@ class Paper(NamedTuple):
         )
 
     def read(self, answer: Completion | str, reviewer: str, step: int) -> Review | Fallback:
-        """The review, or the fallback that says why there is none. `answer` may be the code of an error."""
+        """Return the review, or the fallback that says why there is none. `answer` may be an error's code."""
         if isinstance(answer, str):
             return Fallback(COMPONENT, answer, step)
         read, fallbacks = parse(Ranking, answer, COMPONENT, step)
@@ -101,8 +100,8 @@ class Paper(NamedTuple):
         return Review(reviewer, tuple(self.keys[letter] for letter in named))
 
     def _letter(self, said: str) -> str | None:
-        """The one letter of the paper that an entry of a ranking names, such as "A", "b." or "Answer C". None if it
-        names none or several."""
+        """Return the letter that an entry of a ranking names, such as "A", "b." or "Answer C". None if it names none or
+        several."""
         only = _ONLY.fullmatch(said)
         named = {only[1].upper()} if only else {*_ALONE.findall(said)} & self.keys.keys()
         return named.pop() if len(named) == 1 else None
@@ -111,7 +110,8 @@ class Paper(NamedTuple):
 def assign(
     turn_id: UUID, conversation: Conversation, answers: Sequence[Said], models: Iterable[Model]
 ) -> dict[str, Paper]:
-    """A paper with all other answers for each agent that answered, by its key. None with fewer than three answers."""
+    """Return a paper with all other answers for each agent that answered, by its key. It is empty with fewer than three
+    answers."""
     if len(answers) < FEWEST_ANSWERS:
         return {}
     agents, models = conversation.roster.values(), list(models)
@@ -127,7 +127,7 @@ def assign(
 
 
 def longest_answers(agents: Iterable[Agent], catalog: Mapping[str, Model]) -> list[Said]:
-    """Answers that are about as long as those of `agents` can become, without agents that cannot be asked."""
+    """Return answers about as long as those of `agents` can become, without agents that cannot be asked."""
     return [
         Said(agent.key, agent.name, "x" * _longest(agent, catalog[agent.model_alias]))
         for agent in agents
@@ -136,14 +136,15 @@ def longest_answers(agents: Iterable[Agent], catalog: Mapping[str, Model]) -> li
 
 
 def _longest(agent: Agent, model: Model) -> int:
-    """How many bytes an answer of the agent has at most. An agent without a cap of its own has the alias's."""
+    """Return the most bytes of the agent's answer. An agent without a cap has the alias's."""
     tokens = min(agent.max_output_tokens, model.max_output_tokens)
     return min(tokens * _BYTES_A_TOKEN, MAX_TEXT_BYTES)
 
 
 def blinded(text: str, agents: Iterable[Agent], models: Iterable[Model]) -> str:
-    """`text` without names and tags of agents and ids of models. A key is an ordinary word, and only its tag counts."""
-    # A release before this one stored blank names.
+    """Replace names and tags of agents and ids of models in `text`. Keys are ordinary words, so only their tags are
+    replaced."""
+    # An earlier release stored blank names.
     names, keys = {agent.name for agent in agents if agent.name.split()}, {agent.key for agent in agents}
     ids = {model.model_id for model in models if len(model.model_id) >= _SHORTEST_ID}
     called = {name: rf"(?<![@＠]){_as_typed(name)}" for name in names}
@@ -154,16 +155,16 @@ def blinded(text: str, agents: Iterable[Agent], models: Iterable[Model]) -> str:
 
 
 def _as_typed(name: str) -> str:
-    """A pattern of a name as it is or in capitals, with its accents composed or apart, and with any blanks between its
-    words, because a text may be wrapped there."""
+    """Return a pattern of a name as it is or in capitals, with accents composed or apart, and any blanks between
+    words."""
     forms = {unicodedata.normalize(form, text) for form in ("NFC", "NFD") for text in (name, name.upper())}
     ways = [r"\s+".join(map(re.escape, each.split())) for each in sorted(forms)]
     return f"(?:{'|'.join(ways)})"
 
 
 def build_review(question: str, answers: Mapping[str, str], room: int) -> tuple[Message, ...]:
-    """The messages of a review of the answers by letter. If there is no room for all of them, the longest are shortened
-    to the same length."""
+    """Return the messages of a review, with the answers by letter. If they do not fit, the longest are shortened to the
+    same length."""
 
     def build(texts: Sequence[str]) -> tuple[Message, ...]:
         quoted = [quote_answer(letter, text).element for letter, text in zip(answers, texts, strict=True)]
@@ -182,7 +183,7 @@ def _schema(letters: Sequence[str]) -> dict[str, Any]:
 
 
 def standings(reviews: Sequence[Review], roster: Sequence[str]) -> list[Standing]:
-    """The answers that were ranked, by their mean rank and then by the roster."""
+    """Return the ranked answers by mean rank, then in the roster's order."""
     ranks: dict[str, list[int]] = {key: [] for key in roster}
     for review in reviews:
         for rank, key in enumerate(review.ranking, start=1):

@@ -1,8 +1,7 @@
-"""Routing: the manager reads the roster and the message, and says who answers. It cannot derail a turn.
+"""Route a turn: a manager model reads the roster and the message, and names the agents that answer.
 
-Whatever it says, the plan holds only enabled agents of the roster, each once, and never more than the cap. Where
-nothing usable is left, the plan is made without it: the agents that the user tagged, else the one that the session
-heard last, else the roster's first.
+The plan always holds enabled agents of the roster, each once, and at most the cap. Without a usable answer, the plan
+takes the tagged agents, else the agent that answered last in the session, else the roster's first.
 """
 
 import unicodedata
@@ -18,7 +17,7 @@ from shared.domain.turn import Fallback, Plan
 from shared.llm.port import Completion, Message
 from shared.llm.schema import schema_of
 from shared.llm.structured import parse, salvage_list
-from shared.orchestration.context import Context
+from shared.orchestration.prompts import Prompts
 from shared.orchestration.tags import parse_tags
 
 COMPONENT = "routing"
@@ -35,7 +34,7 @@ Answer with one JSON object and nothing else:
 The agents:
 {roster}"""
 
-# As much of a role prompt as says what an agent is for.
+# The characters of a role prompt that the manager reads.
 _ROLE_CHARACTERS = 300
 _REASON_CHARACTERS = 200
 # Longer than a name. NFKC takes time quadratic in a run of combining marks.
@@ -44,7 +43,7 @@ _SAID_CHARACTERS = 100
 
 @dataclass(frozen=True, slots=True)
 class RoutingPolicy:
-    """Who routes, in how many tokens, and how many agents it may choose."""
+    """The manager's alias, its output cap in tokens, and the most agents that it may choose."""
 
     model_alias: str = "fast"
     max_output_tokens: int = 256
@@ -61,7 +60,7 @@ class Decision(BaseModel):
 
 
 def decision_schema(conversation: Conversation, most: int) -> dict[str, Any]:
-    """What a decision looks like in this conversation: where a provider keeps to schemas, it can name no other key."""
+    """Return the schema of a decision. It allows only the keys of this conversation's roster."""
     schema = schema_of(Decision)
     key = {"type": "string", "enum": list(conversation.roster)}
     schema["properties"] = {
@@ -77,15 +76,15 @@ class Routed:
     fallback: Fallback | None = None
 
 
-def build_routing_messages(conversation: Conversation, context: Context, most: int, room: int) -> tuple[Message, ...]:
-    """What the manager reads: roster, history as far as it fits, message."""
+def build_routing_messages(conversation: Conversation, prompts: Prompts, most: int, room: int) -> tuple[Message, ...]:
+    """Return the manager's prompt: roster, history that fits, message."""
     roster = "\n".join(_describe(agent) for agent in conversation.roster.values())
     system = Message("system", _INSTRUCTIONS.format(most=most, roster=roster))
-    return context.for_manager(system, room)
+    return prompts.for_manager(system, room)
 
 
 def read_decision(answer: Completion | str, conversation: Conversation, most: int, step: int) -> Routed:
-    """The plan of the manager's answer, or of the reason why there is none."""
+    """Return the plan of the manager's answer, or the plan without it. `answer` may be an error's code."""
     if isinstance(answer, str):
         return _without_manager(conversation, Fallback(COMPONENT, answer, step))
     decision, fallbacks = parse(Decision, answer, COMPONENT, step)
@@ -100,8 +99,8 @@ def read_decision(answer: Completion | str, conversation: Conversation, most: in
 
 
 def _key_of(said: str, roster: Mapping[str, Agent]) -> str | None:
-    """The key of the agent that `said` means: a key, or else the key or the name of exactly one agent, in any case and
-    width, with or without an @."""
+    """Return the key that `said` means: a key, or the key or name of exactly one agent, in any case and width, with or
+    without @."""
     if said in roster:
         return said
     if len(said) > _SAID_CHARACTERS:

@@ -6,7 +6,7 @@ from typing import Final
 from shared.llm.port import Message
 
 SHORTENED: Final = "[shortened]"
-# The cut is at most this share below the highest length that fits. An exact search takes twice as long.
+# The cut is at most this share below the longest length that fits. An exact search takes twice as long.
 _PRECISION: Final = 256
 
 Messages = tuple[Message, ...]
@@ -15,8 +15,8 @@ Messages = tuple[Message, ...]
 def shortened(
     texts: Sequence[str], build: Callable[[Sequence[str]], Messages], fits: Callable[[Messages], bool]
 ) -> Messages:
-    """Return what `build` makes of the texts. If that does not fit, each text is cut to the same number of characters,
-    about the highest that fits. A cut text says so."""
+    """Return what `build` makes of the texts. If that does not fit, cut each text to the same number of characters,
+    close to the most that fits. A cut text ends with SHORTENED."""
     whole = build(texts)
     if fits(whole):
         return whole

@@ -1,4 +1,4 @@
-"""The steps of a turn and their attempts, and those who take note of them: the journal, and the turn's audience."""
+"""The steps of a turn and their attempts, and the two that record them: the journal and the audience."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from shared.llm.port import Completion, Message, Request
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a step asks: `build` makes the messages for so many estimated tokens as there is room for."""
+    """One step's question. `build` makes the messages for a room in estimated tokens."""
 
     step: int
     purpose: Purpose
@@ -28,33 +28,32 @@ class Ask:
     schema: Mapping[str, object] | None = None
     # "low": the answer needs little thinking.
     effort: Literal["low"] | None = None
-    # The entry of the plan that an agent's ask is for, from 0.
+    # The position in the plan of an agent's ask, from 0.
     position: int = 0
     # Whether the next prompt for this purpose and agent begins with all messages of this one.
     continues: bool = False
-    # A later ask, for which the turn's caps leave room. Its reserve is held with this one's if this is the turn's first
-    # ask of an agent.
+    # A later ask for which the turn's caps leave room. If this is the turn's first ask of an agent, its reserve is held
+    # too.
     held_for: "Ask | None" = None
-    # Whether the turn's hold for this ask is released with its first call.
+    # Whether the first call releases the turn's hold for this ask.
     uses_hold: bool = False
-    # By which a replay knows the prompt, also with another catalog. None: the journal hashes the request.
+    # Identifies the prompt for a replay, also with another catalog. None: the journal hashes the request.
     prompt_hash: str | None = None
 
     @property
     def speaker(self) -> Agent | None:
-        """The agent whose reply is asked for."""
         return self.agent if self.purpose == "agent" else None
 
     @property
     def is_helper(self) -> bool:
-        """Whether the council asks on its own behalf."""
+        """Whether the council asks for itself."""
         return self.agent is None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One recorded attempt. `error` is None if it gave an answer. `ended` is the moment of its outcome on this
-    process's monotonic clock, also if another process recorded it."""
+    """One recorded attempt. `error` is None if it gave an answer. `ended` is its outcome's time on this process's
+    monotonic clock, also if another process recorded it."""
 
     call_id: UUID
     model_alias: str
@@ -68,8 +67,8 @@ class Attempt:
 
 @dataclass(slots=True)
 class Ended:
-    """How a graph ended: the code of its failure, its answer, which need not be a reply, and its state for the next
-    turn as `publish.sql` reads it. `keep` stores the state where there are no tables, once the turn is published."""
+    """The end of a graph: its failure's code, its answer (not always a reply), and its state for the next turn as
+    `publish.sql` reads it. `keep` stores the state without tables, after the publish."""
 
     failure: str | None = None
     answer: str | None = None
@@ -79,36 +78,36 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The turn's caps or the budget refused a call. `code` says which of them."""
+    """The turn's caps or the budget refused a call. `code` says which."""
 
     code: str
 
 
 def answer_of(attempt: Attempt | Refused) -> Completion | str:
-    """The answer, or the code of why there is none."""
+    """Return the answer, or the code of why there is none."""
     return attempt.code if isinstance(attempt, Refused) else attempt.error or attempt.completion
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The first `count` calls may be sent. `refused` says why the others may not, and is None if there are none."""
+    """The first `count` calls may be sent. `refused` says why the others may not; None if there are none."""
 
     count: int
     refused: Refused | None = None
 
 
 class Journal(Protocol):
-    """Where calls are written down. Raises what ends the runner's part in the turn; never loses an outcome."""
+    """Stores calls. Raises an error that ends this runner's work on the turn; never loses an outcome."""
 
     def attempts(self, step: int) -> Sequence[Attempt]:
-        """What the journal knows of this step, oldest first, without attempts that died with their process."""
+        """Return the step's attempts, oldest first, without attempts that died with their process."""
         ...
 
     def open(
         self, asks: Sequence[tuple[Ask, Request]], held_for: Callable[[], tuple[Ask, Request]] | None = None
     ) -> Opened:
-        """Write the intents of calls that start together, with the last outcome. Only the first calls are opened that
-        the turn's caps and the budget cover. Both leave room for `held_for`."""
+        """Write the intents of calls that start together, with the last outcome. Only the first calls that fit the caps
+        and the budget are opened. Both leave room for `held_for`."""
         ...
 
     def close(self, call_id: UUID, completion: Completion, error: str | None, verdict: Verdict | None) -> Attempt:
@@ -121,28 +120,28 @@ class Journal(Protocol):
 
 
 class Audience(Protocol):
-    """Follows the calls of a turn. It neither blocks nor raises. `said` may come from any thread."""
+    """Follows the calls of a turn. It never blocks or raises. `said` may come from any thread."""
 
     def opened(self, calls: Sequence[tuple[Ask, Request]]) -> None:
-        """The journal has the calls, and every outcome before them. They are sent next."""
+        """The calls and all outcomes before them are stored. The calls are sent next."""
         ...
 
     def said(self, ask: Ask, text: str) -> None:
-        """A piece of the text of the ask's reply has come."""
+        """A piece of the reply's text has come."""
         ...
 
     def unsaid(self, ask: Ask) -> None:
-        """All pieces so far are none of the reply."""
+        """No piece so far belongs to the reply."""
         ...
 
     def repeated(self, ask: Ask, request: Request) -> None:
-        """The same call begins its text anew."""
+        """The same call's text begins again."""
         ...
 
     def settled(self, ask: Ask, attempt: Attempt) -> None:
-        """The attempt has the verdict. The journal may not have its outcome yet."""
+        """The attempt has a verdict. Its outcome may not be stored yet."""
         ...
 
     def flushed(self) -> None:
-        """The journal has every outcome so far, unless it says otherwise."""
+        """Every outcome so far is stored, unless the journal says otherwise."""
         ...

@@ -1,4 +1,4 @@
-"""Tags: @key or @Name in the user's message, and nowhere else.
+"""Find tags: @key or @Name in the user's message.
 
 A tag has no word and no @ before it, so an e-mail address is not a tag. Text inside backticks is not a tag. In scripts
 without spaces between words, letters may come directly before and after a tag. Reading takes time linear in the
@@ -14,7 +14,7 @@ from functools import lru_cache
 from shared.domain.agent import Agent
 
 _FENCE = re.compile(r"`+")
-# To a pattern that ignores case each of these is any other of them; to a reader only two are.
+# A pattern that ignores case treats these four as equal, but a reader does not.
 _IS = {"i": "(?-i:[iI])", "I": "(?-i:[iI])", "\u0131": "(?-i:\u0131)", "\u0130": "(?-i:\u0130)"}
 # Han, kana, Thai, Lao, Burmese and Khmer: scripts without spaces between words.
 SPACELESS = (
@@ -26,7 +26,7 @@ _ENDS_SPACELESS = re.compile(f"[{SPACELESS}]$")
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """Each agent and each unknown tag once, in order of appearance; unknown ones as typed, without the @."""
+    """Each agent and each unknown tag once, in order of appearance. Unknown tags are as typed, without the @."""
 
     agent_keys: tuple[str, ...]
     unknown: tuple[str, ...]
@@ -50,10 +50,11 @@ def parse_tags(message: str, roster: Mapping[str, Agent]) -> Tags:
 
 
 def _pattern(text: str, called: Iterable[tuple[str, str]]) -> re.Pattern[str]:
-    r"""What a tag looks like in `text`: one group for each way to call an agent, and none for a tag of nobody. To `re`
-    a combining mark is no part of a word, so those that occur are added to \w. A name ends where no further word goes
-    on: "@writers" is not "@writer", and "@writer-in-chief" neither. Behind a letter of a spaceless script, a tag must
-    not go on like an address."""
+    r"""Return the pattern of tags in `text`: one group for each way to call an agent, none for an unknown tag.
+
+    `re` counts no combining mark as a part of a word, so those that occur are added to \w. A name ends only where the
+    word ends: "@writers" and "@writer-in-chief" are not "@writer". After a letter of a spaceless script, a tag must not
+    continue like an address."""
     marks = "" if text.isascii() else "".join(c for c in set(text) if unicodedata.category(c).startswith("M"))
     word = rf"[\w{marks}]"
     known = "|".join(f"({name_pattern(name)}{_end(name, word, marks)})" for name, _ in called) or "(?!)"
@@ -62,27 +63,27 @@ def _pattern(text: str, called: Iterable[tuple[str, str]]) -> re.Pattern[str]:
 
 
 def _end(name: str, word: str, marks: str) -> str:
-    """Where a name ends. Letters of spaceless scripts may go on behind a name of their own."""
+    """Return the pattern of a name's end. Letters of spaceless scripts may follow a spaceless name."""
     more = rf"(?![{SPACELESS}]){word}{f'|[{marks}]' if marks else ''}" if _ENDS_SPACELESS.search(name) else word
     return rf"(?!{more}|-{word})"
 
 
 @lru_cache(maxsize=1024)
 def name_pattern(name: str) -> str:
-    """A pattern of a name in any case, typed with its accents composed or apart."""
+    """Return a pattern of a name in any case, with accents composed or apart."""
     return "".join(map(_letter, unicodedata.normalize("NFC", name)))
 
 
 def _called(agents: Iterable[Agent]) -> list[tuple[str, str]]:
-    """Every way to call an agent, and its key; longer ones first. A key wins over another agent's name, and of two
-    agents with one name the first in the roster is meant."""
+    """Return every way to call an agent with its key, longest first. A key wins over another agent's name. Of two
+    agents with one name, the first in the roster wins."""
     agents = list(agents)
     ways = [*((agent.key, agent.key) for agent in agents), *((agent.name, agent.key) for agent in agents)]
     return sorted(ways, key=lambda way: len(way[0]), reverse=True)
 
 
 def _letter(letter: str) -> str:
-    """A pattern of a name's letter in any case and form; some have more letters, as "ß" has "SS"."""
+    """Return a pattern of a letter in any case and form. Some forms have more letters: "ß" and "SS"."""
     forms = [_IS.get(letter, re.escape(letter))]
     folded, apart = letter.casefold(), unicodedata.normalize("NFD", letter)
     if len(folded) > 1:
@@ -93,7 +94,7 @@ def _letter(letter: str) -> str:
 
 
 def _without_code(message: str) -> str:
-    """`message` with everything between two equally long runs of backticks blanked, as Markdown reads them."""
+    """Blank everything between two equally long runs of backticks, as Markdown reads them."""
     fences = list(_FENCE.finditer(message))
     by_length: dict[int, list[int]] = {}
     for index in range(len(fences) - 1, -1, -1):

@@ -1,1 +1,1 @@
-"""What the provider's own record says, against the journal: calls of unknown outcome get their actual cost."""
+"""Give calls of unknown outcome their actual cost from the provider's own record."""

@@ -1,9 +1,8 @@
-"""A record of Bedrock's invocation log, read.
+"""Read a record of Bedrock's invocation log.
 
-The rules this file protects. A record is ours if it repeats our stage and our call's id, which went along with the
-call; other applications of the account write into the same log. The tokens are those of the answer where the record
-has it, which is what the journal would have kept of it, and Bedrock's own counts beside it otherwise. A record of ours
-that cannot be believed is told of, not passed over; and so is one that nobody can read, for it may be ours.
+A record is ours if it repeats our stage and our call's id, because other applications of the account share the log. The
+tokens come from the answer if the record has it, as in the journal, else from Bedrock's own counts. Implausible records
+of ours and unreadable records are reported, because an unreadable one may be ours.
 """
 
 import json
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
 from shared.llm.converse import Counts, metadata_value
-from shared.reconciliation.lines import read_lines
+from shared.reconciliation.log_lines import read_lines
 from shared.reconciliation.plain_log import Tokens
 
 
@@ -36,7 +35,7 @@ class _Metadata(BaseModel):
 
 
 class _Record(BaseModel):
-    """Of Converse or ConverseStream. Later versions of the log's schema with the number 1 only add to the first one."""
+    """A record of Converse or ConverseStream. Later versions with major number 1 only add fields."""
 
     schemaType: Literal["ModelInvocationLog"]
     schemaVersion: str
@@ -48,7 +47,7 @@ class _Record(BaseModel):
 
 
 def read_invocation_log(log: BinaryIO, stage: str) -> Iterator[ProviderRecord | None]:
-    """The records of the calls of our `stage`, and None for one that cannot be read."""
+    """Yield the records of the calls of our `stage`, and None for an unreadable record."""
     ours = metadata_value(stage)
     for line in read_lines(log):
         try:
@@ -72,7 +71,7 @@ def _read(record: _Record) -> ProviderRecord:
     if record.schemaVersion.partition(".")[0] != "1":
         raise ValueError("another version")
     usage = _usage(record)
-    # What failed is not billed, unless something was written before it did.
+    # A failed call is not billed, unless it has output.
     if record.errorCode and (usage is None or not usage.output_tokens):
         return ProviderRecord(record.requestMetadata.call_id, billed=False)
     if usage is None:
@@ -81,7 +80,6 @@ def _read(record: _Record) -> ProviderRecord:
 
 
 def _usage(record: _Record) -> Usage | None:
-    """What can be believed of the tokens."""
     try:
         output = _Output.model_validate(record.output)
         if (counts := _counts(output.outputBodyJson)) is not None:
@@ -100,7 +98,8 @@ def _usage(record: _Record) -> Usage | None:
 
 
 def _counts(answer: Any) -> Any:
-    """The counts of an answer: a whole response, as most records of streams have it too, or the events of a stream."""
+    """Return the counts of an answer: a whole response, which most records of streams have too, or the events of a
+    stream."""
     match answer:
         case dict():
             return answer.get("usage")

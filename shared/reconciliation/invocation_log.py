@@ -1,8 +1,7 @@
-"""Reconciling with Bedrock's invocation log: the hours that are due, object by object, as long as there is time.
+"""Reconcile with Bedrock's invocation log: the due hours, object by object, while there is time.
 
-The rules this file protects. What was read is written down after each object, so that the next invocation goes on
-there. An object that is damaged counts as a line that cannot be read. Of a call that is not in the log nothing is
-concluded before every hour that is due was read.
+The progress is stored after each object, so that the next invocation continues there. A damaged object counts as an
+unreadable line. Calls without a record are settled only after every due hour was read.
 """
 
 import gzip
@@ -23,18 +22,18 @@ from shared.db.operations.log_hours import (
 )
 from shared.domain.provider_record import ProviderRecord
 from shared.reconciliation.bedrock_log import read_invocation_log
-from shared.reconciliation.kinds import invocation_log_providers
 from shared.reconciliation.reconcile import SILENT_AFTER, Reconciler
+from shared.reconciliation.record_sources import invocation_log_providers
 
-# What is left for the object in hand when no further one is begun.
+# Seconds that the current object has when no further one is begun.
 _MARGIN_S: Final = 60.0
 
 
 def reconcile_invocation_log(
     reconciler: Reconciler, db: Database, log: InvocationLog, stage: str, seconds_left: Callable[[], float]
 ) -> bool:
-    """Read what is due of the log with `reconciler`, whose findings grow meanwhile. False where the time was too short
-    for all of it. Raises what the database and S3 raise; what was done by then stays done."""
+    """Read the due hours of the log with `reconciler`, and add to its findings. Returns False if the time was too
+    short. Raises errors of the database and S3; finished work stays."""
     age_s, providers = SILENT_AFTER.total_seconds(), invocation_log_providers()
     for hour in load_due_hours(db, age_s, providers):
         if seconds_left() < _MARGIN_S or not _read_hour(reconciler, db, log, stage, seconds_left, hour):
@@ -51,7 +50,7 @@ def _read_hour(
     seconds_left: Callable[[], float],
     hour: datetime,
 ) -> bool:
-    """False where the time is over."""
+    """Read one hour. Returns False if the time is over."""
     findings, reading = reconciler.findings, record_reading(db, hour)
     for key in log.keys(hour, reading.last_key):
         if seconds_left() < _MARGIN_S:
@@ -60,7 +59,7 @@ def _read_hour(
         reconciler.read(_records(log, key, stage))
         models = sorted(covered_model(provider, model) for provider, model, made in findings.covered if made == hour)
         if not record_object(db, reading, key, models, findings.unreadable - before):
-            # Somebody else reads this hour, from its beginning.
+            # Another reader has started this hour again.
             return True
     record_end(db, reading)
     return True

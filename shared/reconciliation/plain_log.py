@@ -1,11 +1,10 @@
-"""A provider's record as a plain log: one JSON object a line, in UTF-8.
+"""Read a provider's record as a plain log: one JSON object a line, in UTF-8.
 
     {"call_id": "0198…", "billed": true, "tokens": {"input_tokens": 12, "output_tokens": 3}}
 
-`call_id` is ours; a line without one is of somebody else's call. `tokens` has those of the five classes that are not
-zero, and they do not overlap; and in `cache_write_1h_tokens`, how many of those written to a cache it is to keep for an
-hour. Whatever else a line says is left alone. The rule this file protects: a count that cannot be believed is no count,
-and a line that cannot be read is told of, not passed over.
+`call_id` is ours; a line without one is skipped. `tokens` has the non-zero counts of the five classes, which do not
+overlap. `cache_write_1h_tokens` counts the written tokens that the cache keeps for an hour. Other fields are ignored.
+An implausible count is no count, and an unreadable line is reported.
 """
 
 import json
@@ -17,14 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
-from shared.reconciliation.lines import read_lines
+from shared.reconciliation.log_lines import read_lines
 
-# Strict: neither true nor 12.0 is a count. The upper bound is what Postgres can keep as bigint.
+# Strict: true and 12.0 are no counts. The upper bound is Postgres's bigint.
 Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
 
 class _Counts(BaseModel):
-    # A class that is not one of ours would be left unpriced.
+    # An unknown class would have no price.
     model_config = ConfigDict(extra="forbid")
 
     input_tokens: Tokens = 0
@@ -37,7 +36,7 @@ class _Counts(BaseModel):
     @model_validator(mode="after")
     def _an_hours_are_of_the_whole(self) -> Self:
         if self.cache_write_1h_tokens > self.cache_write_tokens:
-            raise ValueError("more is kept for an hour than was written")
+            raise ValueError("more tokens are kept for an hour than were written")
         return self
 
 
@@ -48,7 +47,7 @@ class _Line(BaseModel):
 
 
 def read_plain_log(log: BinaryIO) -> Iterator[ProviderRecord | None]:
-    """The records of our calls, and None for a line that cannot be read."""
+    """Yield the records of our calls, and None for an unreadable line."""
     for line in read_lines(log):
         try:
             document = json.loads(line or b"")
@@ -63,5 +62,5 @@ def _read(document: Any) -> ProviderRecord:
     if not line.billed:
         return ProviderRecord(line.call_id, billed=False)
     if line.tokens is None:
-        raise ValueError("billed, and nobody knows for what")
+        raise ValueError("billed without tokens")
     return ProviderRecord(line.call_id, billed=True, usage=Usage(**line.tokens.model_dump()))

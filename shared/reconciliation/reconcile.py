@@ -1,10 +1,9 @@
-"""Reconciling: the provider's own record is read, and what it says of calls of unknown outcome is what they cost.
+"""Reconcile: settle calls of unknown outcome with the cost in the provider's own record.
 
-The rules this file protects. The record decides about calls in suspense, and about nothing else: where it differs from
-an outcome that is known, that is told and nothing is changed. That a call is not in the record means that it cost
-nothing only where the record is known to be there: other calls of its provider, model and hour were found in it, every
-line of it could be read, and the call is old enough. A count that its call cannot have taken is a line that cannot be
-read. Reading the same record again changes nothing.
+The record decides only about calls in suspense. A difference from a known outcome is reported, and nothing is changed.
+An old call without a record cost nothing if the record is complete: every line was readable, and other calls of its
+provider, model and hour were found. A count that its call cannot have taken counts as an unreadable line. Reading the
+same record again changes nothing.
 """
 
 import logging
@@ -16,7 +15,7 @@ from itertools import islice
 from typing import Literal
 from uuid import UUID
 
-from shared.catalog.chosen import models_behind
+from shared.catalog.deployed import models_behind
 from shared.db.engine import Database, Row
 from shared.db.operations.suspense import load_calls, load_silent, record_settlement
 from shared.db.schema.columns import COUNTS
@@ -26,9 +25,9 @@ from shared.llm.tokens import are_within
 
 logger = logging.getLogger(__name__)
 
-# A provider's record may come late. A call that is not in it by now will not be.
+# A provider's record of a call may come this late.
 SILENT_AFTER = timedelta(hours=48)
-# For a model that is not in the catalog any more: wider than any that there is.
+# In tokens, for a model that left the catalog: larger than any window.
 _WIDEST_WINDOW = 10_000_000
 _BATCH = 500
 _NO_USAGE = Usage()
@@ -39,7 +38,7 @@ Covered = tuple[str, str, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """A call that left suspense: what it held there, and what it cost, in USD. Without a record it cost nothing."""
+    """A call that left suspense, with its reserve and its cost in USD. Without a record it cost nothing."""
 
     call_id: UUID
     status: Literal["succeeded", "unbilled"]
@@ -54,11 +53,11 @@ class Findings:
 
     Attributes:
         unreadable: Lines without a readable, priced and credible count.
-        early: Calls that their turn still has to post.
+        early: Calls that their turn has not posted yet.
         drifted: Calls with a known outcome and other tokens than in the record.
         unjournaled: Calls that the journal lacks.
         foreign: Calls of another provider than the record's.
-        covered: Where calls of ours were found.
+        covered: The providers, models and hours in which our calls were found.
     """
 
     records: int = 0
@@ -79,9 +78,11 @@ def reconcile(
     silent_after: timedelta = SILENT_AFTER,
     check: bool = False,
 ) -> Findings:
-    """Reconcile with a whole record. None stands for a line that could not be read. With `provider`, the record decides
-    about calls of that provider only. With `check`, find the changes and make none. `db` has the role for operations.
-    Raises DatabaseUnavailable. Calls that were settled before stay settled, and the next run continues."""
+    """Reconcile with a whole record. None in `records` is an unreadable line.
+
+    With `provider`, the record decides about calls of that provider only. With `check`, find the changes and make none.
+    `db` has the role for operations. Raises DatabaseUnavailable. Calls that were settled before stay settled, and the
+    next run continues."""
     reconciler = Reconciler(db, provider=provider, check=check)
     reconciler.read(records)
     findings = reconciler.findings
@@ -100,7 +101,6 @@ class Reconciler:
         self._check = check
 
     def read(self, records: Iterable[ProviderRecord | None]) -> None:
-        """Settle the calls in suspense that are in `records`."""
         remaining = iter(records)
         while batch := list(islice(remaining, _BATCH)):
             readable = [record for record in batch if record is not None]
@@ -111,9 +111,9 @@ class Reconciler:
                 self._read(record, calls.get(record.call_id))
 
     def settle_silent(self, silent: Iterable[Row]) -> None:
-        """Settle calls that are not in the record, though it is known to be there: they cost nothing."""
+        """Settle calls without a record at no cost, because the record is known to be complete."""
         for row in silent:
-            # One that the record does have was not posted yet when it was read.
+            # An early call has a record, but was not posted when it was read.
             if row["call_id"] not in self.findings.early:
                 self._settle(Settlement(row["call_id"], "unbilled", row["reserve_usd"], ZERO, recorded=False))
 
@@ -128,13 +128,13 @@ class Reconciler:
         if row["status"] == "unknown" and row["posted"]:
             status: Literal["succeeded", "unbilled"] = "succeeded" if record.billed else "unbilled"
             if (amount := _price(row, record.usage)) is None:
-                # What that cost is not known; and the others are not kept from theirs.
+                # The cost of this call is unknown. The others are still settled.
                 self.findings.unreadable += 1
                 return
             settlement = Settlement(record.call_id, status, row["reserve_usd"], amount, recorded=True)
             if self._settle(settlement, record.usage):
                 return
-            # Somebody was faster.
+            # Another process has settled it.
             row = load_calls(self._db, [record.call_id])[record.call_id]
         if row["status"] in ("intent", "unknown"):
             self.findings.early.add(record.call_id)
@@ -142,7 +142,7 @@ class Reconciler:
             self._tell(self.findings.drifted, record.call_id, "a provider's record differs from a known outcome")
 
     def _settle(self, settlement: Settlement, usage: Usage = _NO_USAGE) -> bool:
-        """False where the call is not in suspense any more."""
+        """Settle a call. Returns False if it is not in suspense any more."""
         outcome = {"status": settlement.status, "cost_usd": settlement.cost_usd, **usage.as_counts()}
         if not self._check and not record_settlement(self._db, settlement.call_id, outcome):
             return False
@@ -151,15 +151,14 @@ class Reconciler:
 
     @staticmethod
     def _tell(calls: set[UUID], call_id: UUID, what: str) -> None:
-        """Once for each call."""
         if call_id not in calls:
             calls.add(call_id)
             logger.error(what, extra={"call_id": str(call_id)})
 
 
 def _price(row: Row, usage: Usage) -> Decimal | None:
-    """In USD, at the rates that stand on the call's row. None, which is told, where they cannot be read, or where the
-    call cannot have taken such tokens."""
+    """Return the USD at the rates on the call's row. Returns None and logs an error if the rates are unreadable or the
+    call cannot have taken the tokens."""
     told = {"call_id": str(row["call_id"])}
     try:
         rates = rates_from_dict(row["rates"])

@@ -1,1 +1,1 @@
-"""Rosters: agents and councils, as the API takes them and as roster files hold them."""
+"""Agents and councils as API bodies and in roster files."""

@@ -1,4 +1,4 @@
-"""An agent and a council as the API's bodies and the tables of roster files have them."""
+"""The fields of agents and councils in API bodies and roster files."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -13,7 +13,7 @@ class AgentBody(Body):
     name: Line
     role_prompt: Prompt
     model_alias: str
-    # Null is the cap of the alias.
+    # Null: the cap of the alias.
     max_output_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
     enabled: bool = True
@@ -28,8 +28,8 @@ class CouncilBody(Body):
 
 
 def find_fault(agent: AgentBody, catalog: Mapping[str, Model]) -> tuple[str, str] | None:
-    """The field that the alias of the agent does not accept, and the reason: an unknown alias, a cap above that of the
-    alias, or a temperature that its model does not take."""
+    """Return the field that the agent's alias does not accept, and the reason: an unknown alias, a cap above the
+    alias's, or a temperature that its model does not take."""
     if fault := find_cap_fault(agent, {alias: model.max_output_tokens for alias, model in catalog.items()}):
         return fault
     if agent.temperature is None:
@@ -45,7 +45,7 @@ def find_fault(agent: AgentBody, catalog: Mapping[str, Model]) -> tuple[str, str
 
 
 def find_cap_fault(agent: AgentBody, caps: Mapping[str, int]) -> tuple[str, str] | None:
-    """As `find_fault`, for a caller that knows only the most output tokens of each alias."""
+    """Do as `find_fault` does, for a caller that knows only each alias's cap in tokens."""
     alias, tokens = agent.model_alias, agent.max_output_tokens
     if alias not in caps:
         return "model_alias", f"must be one of: {', '.join(caps)}."

@@ -1,4 +1,4 @@
-"""Types of the fields that the API and roster files share, as the OpenAPI document shows them."""
+"""Types of the fields that the API and roster files share, with their OpenAPI form."""
 
 import re
 from typing import Annotated, Any, Final, Literal
@@ -27,7 +27,7 @@ def _within_bytes(text: str) -> str:
 
 
 def _bounds(least: int, most: int, pattern: str | None = None) -> Any:
-    """Of a text. They are said again for the document, which leaves out what comes after a function."""
+    """Bound a text. The bounds are repeated for OpenAPI, which drops those after a function."""
     said = {"minLength": least, "maxLength": most} | ({"pattern": pattern} if pattern else {})
     return Field(min_length=least, max_length=most, pattern=pattern, json_schema_extra=dict(said))
 
@@ -40,7 +40,7 @@ Line = Annotated[
     AfterValidator(still_a_line),
     AfterValidator(not_blank),
 ]
-# A character has one byte at least.
+# A character has at least one byte.
 Prompt = Annotated[Text, _bounds(1, MAX_PROMPT_BYTES), AfterValidator(_within_bytes)]
 Title = Annotated[Text, _bounds(0, 200)]
 AgentKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
@@ -71,14 +71,14 @@ Roster = Annotated[list[AgentKey], Field(min_length=1, max_length=32), AfterVali
 
 
 def _of_the_roster(key: str | None, info: ValidationInfo) -> str | None:
-    """Refuse a chair that is not in `agent_keys`, a field before this one."""
+    """Refuse a chair that is not in `agent_keys`, which is validated before."""
     roster: Any = info.data.get("agent_keys")
     if key is not None and roster is not None and key not in roster:
         raise PydanticCustomError("not_listed", "Input should be one of agent_keys")
     return key
 
 
-# Null is the first of `agent_keys`.
+# Null: the first of `agent_keys`.
 Chair = Annotated[AgentKey | None, AfterValidator(_of_the_roster)]
 
 

@@ -1,6 +1,7 @@
-"""Read a roster file: TOML with tables `[agents.KEY]` and `[councils.KEY]`, whose fields are those of the API.
+"""Read a roster file: TOML with tables `[agents.KEY]` and `[councils.KEY]`, and the fields of the API.
 
-Each mistake is one line that names the file, the table and the field."""
+Each mistake is one line that names the file, the table and the field.
+"""
 
 import re
 import tomllib
@@ -22,11 +23,11 @@ from shared.roster.bodies import AgentBody, CouncilBody, find_fault
 from shared.roster.fields import Body
 
 KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-# In the order in which they are written: a council names agents.
+# In the order of writing, because councils name agents.
 TABLES: Final[Mapping[str, type[Body]]] = MappingProxyType({"agents": AgentBody, "councils": CouncilBody})
 _MESSAGES: Final = {
     "missing": "is missing",
-    "extra_forbidden": "is no field of this table",
+    "extra_forbidden": "is not a field of this table",
     "string_pattern_mismatch": "has a character or a form that is not allowed",
 }
 
@@ -42,9 +43,9 @@ class RosterFile:
 
 
 def read_template(file: str, catalog: Mapping[str, Model]) -> RosterFile:
-    """The roster of new tenants in the file that PANTHEON_ROSTER names. Raises ConfigurationError."""
+    """Read the roster of new tenants from the file in PANTHEON_ROSTER. Raises ConfigurationError."""
     path = Path(file)
-    # A shell does not always expand it.
+    # A shell does not always expand `~`.
     with suppress(RuntimeError):
         path = path.expanduser()
     try:
@@ -56,8 +57,8 @@ def read_template(file: str, catalog: Mapping[str, Model]) -> RosterFile:
 
 
 def read_roster(path: Path, catalog: Mapping[str, Model], graphs: Collection[str] = ()) -> RosterFile:
-    """The roster in a file, which holds the agents of its councils. An empty file is an empty roster. `graphs` are the
-    names of the deployment's graphs. Raises ConfigurationError, one line that names file, table and field."""
+    """Read a roster that holds the agents of its councils. An empty file is an empty roster. `graphs` are the names of
+    the deployment's graphs. Raises ConfigurationError, one line that names file, table and field."""
     document = read_document(path)
     for fault in misplaced(document):
         raise ConfigurationError(f"{path}: {fault}")
@@ -65,7 +66,7 @@ def read_roster(path: Path, catalog: Mapping[str, Model], graphs: Collection[str
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
-    """The tables of a file, unchecked. Raises ConfigurationError."""
+    """Read the tables of a file, unchecked. Raises ConfigurationError."""
     try:
         # Editors on Windows begin a file with a byte order mark.
         return tomllib.loads(path.read_text("utf-8-sig"))
@@ -80,10 +81,10 @@ def read_document(path: Path) -> Mapping[str, Any]:
 
 
 def misplaced(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a fault for each thing that is no table of an agent or a council, and for each key that none can have."""
+    """Yield a fault for each entry that is not a table of an agent or a council, and for each invalid key."""
     for group, tables in document.items():
         if group not in TABLES:
-            yield f"[{_shown(group)}] is no table of a roster; there are [agents.KEY] and [councils.KEY]"
+            yield f"[{_shown(group)}] is not a table of a roster; use [agents.KEY] or [councils.KEY]"
         elif not isinstance(tables, dict):
             yield f"[{group}] must hold tables [{group}.KEY]"
         else:
@@ -138,7 +139,7 @@ class _Reader:
 
 
 def fault_lines(error: ValidationError) -> list[str]:
-    """A line `field: reason` for each fault of a table."""
+    """Return a line `field: reason` for each fault of a table."""
     return [_line(fault) for fault in error.errors(include_input=False, include_url=False)]
 
 

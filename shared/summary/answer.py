@@ -1,4 +1,4 @@
-"""The changes to memory that a model may ask for, and how its spellings of them are read."""
+"""Read the changes to memory that a model asks for."""
 
 import re
 import unicodedata
@@ -18,12 +18,12 @@ _ID: Final = re.compile(r"\W*([FDQA])0*(\d{1,9})(?!\w)", re.IGNORECASE)
 Closed = Literal["answered", "done", "outdated", "duplicate"]
 Text = Annotated[str, Field(max_length=20_000)]
 _Item = TypeVar("_Item")
-# One bad list, or one bad item of it, must not cost the others.
+# One bad list or item must not cost the others.
 _List = Annotated[list[_Item], WrapValidator(salvage_list), WrapValidator(salvage_field)]
 
 
 def _reason(said: object) -> object:
-    """Read an unknown reason as `outdated`: the model has named the item that is to go."""
+    """Read an unknown reason as `outdated`, because the model named the item to remove."""
     if not isinstance(said, str):
         return said
     known = said.strip().casefold()
@@ -46,7 +46,7 @@ class Replacement(_Part):
     text: Text
 
 
-# Classes have comments and no docstrings here: a docstring is sent to the model, as a part of the schema.
+# Classes here have comments instead of docstrings: a docstring is sent to the model as part of the schema.
 class Closing(_Part):
     id: str
     reason: Annotated[Closed, BeforeValidator(_reason)]
@@ -62,7 +62,7 @@ class Changes(_Part):
     @model_validator(mode="before")
     @classmethod
     def _read_flat_lists(cls, answer: Any) -> Any:
-        """Read the four lists without `add` around them as well, because small models write them so."""
+        """Also read the four lists without `add` around them, because small models write them so."""
         if not isinstance(answer, dict) or not answer.keys() & {*cls.model_fields, *LISTS}:
             raise ValueError("none of the expected keys")
         if answer.get("add") is not None:
@@ -75,13 +75,13 @@ NO_CHANGES: Final = Changes(add=Additions())
 
 
 def read_id(said: str) -> str:
-    """Read an id as it is meant: "[f12]", "F12." and "Ｆ１２" name F12. Return "" for any other text."""
+    """Read an id: "[f12]", "F12." and "Ｆ１２" mean F12. Return "" for any other text."""
     found = _ID.match(unicodedata.normalize("NFKC", said[:MAX_ID_CHARACTERS]))
     return f"{found[1].upper()}{int(found[2])}" if found else ""
 
 
 def short(text: str) -> str:
-    """Put an item on one line, without the bullet that a model wrote before it, and cut it to its limit."""
+    """Put an item on one line, without its bullet, and cut it to its limit."""
     text = text.strip()
     bullet = _BULLET.match(text)
     return " ".join(text[bullet.end() if bullet else 0 :].split())[:MAX_ITEM_CHARACTERS]

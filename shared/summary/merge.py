@@ -1,7 +1,7 @@
 """Carry items from summary to summary by their ids.
 
-An item leaves memory for two reasons only: the model names its id, or there is no room and the item is the oldest.
-Both put it into the archive.
+An item leaves memory only if the model names its id, or if there is no room and it is the oldest. Both put it into the
+archive.
 """
 
 import unicodedata
@@ -16,29 +16,30 @@ from shared.summary.answer import Changes, Closing, read_id, short
 UNKNOWN_IDS: Final = "unknown_ids"
 COPIED_LIST: Final = "copied_list"
 _LISTS_BY_LETTER: Final = {letter: name for name, letter in LETTERS.items()}
-# A model that closes more than this part of so many items has copied the list.
+# A model that closes more than this share of at least so many items has copied the list.
 _COPIED_ITEMS, _COPIED_SHARE = 5, 0.8
-# After NFKC, which turns full-width marks into these.
+# Marks after NFKC, which maps full-width marks to these.
 _CLOSING_MARKS: Final = " .,;:!?。、؟؛،۔।"
 _MOST_CHARACTERS, _CHARACTERS_PER_TOKEN = 6000, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`items` in each list, `characters` in all four together, and as many in the text beside them."""
+    """The most `items` in each list, and the most `characters` in all four together; the same limit again holds for the
+    text."""
 
     items: int = 40
     characters: int = _MOST_CHARACTERS
 
     @classmethod
     def within(cls, context_window: int) -> "Limits":
-        """Leave three quarters of a window, in tokens, to everything else."""
+        """Return limits that leave three quarters of a window, in tokens, to everything else."""
         return cls(characters=min(_MOST_CHARACTERS, context_window * _CHARACTERS_PER_TOKEN // 4))
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """`ignored` are the reasons why some of the changes were not made."""
+    """The new memory. `ignored` holds the reasons why some changes were not made."""
 
     items: tuple[Item, ...]
     last_numbers: dict[str, int]
@@ -47,7 +48,7 @@ class Merged:
 
 
 def merge(previous: Summary, changes: Changes, turn_index: int, limits: Limits) -> Merged:
-    """Apply `changes`, which a model asked for at the end of turn `turn_index`, to the items of `previous`."""
+    """Apply a model's `changes` at the end of turn `turn_index` to the items of `previous`."""
     memory = _Memory(previous, turn_index)
     memory.close(changes)
     for replacement in changes.replace:
@@ -60,7 +61,7 @@ def merge(previous: Summary, changes: Changes, turn_index: int, limits: Limits) 
 
 
 def same(text: str) -> str:
-    """Two texts repeat each other exactly if this is equal for both."""
+    """Return a form that is equal for two texts that repeat each other."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split()).rstrip(_CLOSING_MARKS)
 
@@ -83,7 +84,7 @@ class _Memory:
         self._ids = {(item.list, same(item.text)): item.id for item in self.previous.items}
 
     def close(self, changes: Changes) -> None:
-        """Archive the items that the model closes, unless it closes nearly all. A replaced item is not closed, too."""
+        """Archive the items that the model closes, unless it closes nearly all. A replaced item is not also closed."""
         replaced = {read_id(replacement.id) for replacement in changes.replace}
         closings = {read_id(closing.id): closing for closing in changes.close}
         self._report(closings)
@@ -104,14 +105,14 @@ class _Memory:
             self._archive(id_, closing.reason, successor)
 
     def replace(self, id_: str, text: str) -> None:
-        """Put a new item in the place of an old one. Under an unknown id, keep the text as an item of its own."""
+        """Replace an old item by a new one. With an unknown id, keep the text as a new item."""
         self._report([id_])
         successor = self.add(_LISTS_BY_LETTER[id_[0]], text) if id_ else None
         if successor and successor != id_ and id_ in self.held:
             self._archive(id_, "replaced", successor)
 
     def add(self, name: str, text: str) -> str | None:
-        """Add an item, and return its id or that of the item that it repeats exactly. A blank one has none."""
+        """Add an item, and return its id, or the id of the item that it repeats. A blank text has none."""
         text = short(text)
         key = (name, same(text))
         if not key[1]:
@@ -124,7 +125,7 @@ class _Memory:
         return self._ids[key]
 
     def shrink(self, limits: Limits) -> None:
-        """Archive the oldest of each list that is too long, and then of the list that takes the most room."""
+        """Archive the oldest items of each list that is too long, and then of the largest list."""
         lists = {name: deque(item for item in self.held.values() if item.list == name) for name in LISTS}
         for items in lists.values():
             while len(items) > limits.items:
@@ -140,6 +141,5 @@ class _Memory:
         self.archive.append(Archived(**asdict(self.held.pop(id_)), reason=reason, successor=successor))
 
     def _report(self, ids: Iterable[str]) -> None:
-        """An id is unknown if no item had it before this answer."""
         if not self._known.issuperset(ids):
             self.ignored.add(UNKNOWN_IDS)

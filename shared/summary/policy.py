@@ -1,4 +1,4 @@
-"""When a summary is due, and within which caps. The one place that decides it."""
+"""Decide when a summary is due, and within which caps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from shared.summary.merge import Limits
 
 @dataclass(frozen=True, slots=True)
 class SummaryPolicy:
-    """A summary is due after so many turns, or about so many tokens, that no summary covers yet. `max_output_tokens`
-    caps each of its two calls, `limits` what it holds."""
+    """A summary is due after so many turns, or about so many tokens, without a summary. `max_output_tokens` caps each
+    of its two calls, `limits` its content."""
 
     max_output_tokens: int = 512
     after_turns: int = 12
@@ -21,19 +21,19 @@ class SummaryPolicy:
     limits: Limits = Limits()  # noqa: RUF009 a frozen value
 
     def due(self, unsummarised: Sequence[PastTurn]) -> bool:
-        """Whether the turns since the last summary, the one that is ending included, want a new one."""
+        """Whether the turns since the last summary, including the ending one, need a new one."""
         if len(unsummarised) >= self.after_turns:
             return True
         return sum([estimate_text(_spoken(turn)) for turn in unsummarised]) >= self.after_tokens
 
 
 def unsummarised(conversation: Conversation, turn_index: int, replies: Sequence[Said]) -> tuple[PastTurn, ...]:
-    """The turns that no summary covers, with the one that is ending as the last."""
+    """Return the turns without a summary, with the ending one as the last."""
     return (*conversation.unsummarised(), PastTurn(conversation.message, tuple(replies), turn_index))
 
 
 def transcript(turns: Sequence[PastTurn]) -> tuple[Message, ...]:
-    """The turns as a summariser reads them: one message each, oldest first."""
+    """Return the turns as the summariser reads them: one message each, oldest first."""
     return tuple(Message("user", _spoken(turn)) for turn in turns)
 
 

@@ -1,7 +1,7 @@
 """Write a summary in two stages: first the text, then the changes to the items.
 
-A summary never fails a turn. Without a usable text, the summary takes an excerpt of the turns. Without usable changes,
-the items stay as they were. The turn reports either as a fallback.
+A summary never fails a turn. Without a usable text, it takes an excerpt of the turns. Without usable changes, the items
+stay as they were. The turn reports either as a fallback.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from shared.summary.policy import SummaryPolicy, transcript, unsummarised
 
 TEXT: Final = "summary_text"
 STRUCTURE: Final = "summary_structure"
-# What the text falls back to keeps so many characters of each turn, and so many in all.
+# Characters of each turn, and of all turns, in the excerpt that replaces a missing text.
 _EXCERPT, _LONGEST_EXCERPT = 200, 4000
 
 _WRITE = f"""\
@@ -51,7 +51,7 @@ most words in common.
 
 
 class AskHelper(Protocol):
-    """Asks a model for a turn, journaled. Returns what it answered, or the reason why there is no answer."""
+    """Asks a model for a turn, journaled. Returns the step, and the answer or the code of why there is none."""
 
     def __call__(
         self,
@@ -70,7 +70,7 @@ class Summarised:
 def summarise(
     conversation: Conversation, turn_index: int, replies: Sequence[Said], policy: SummaryPolicy, ask: AskHelper
 ) -> Summarised | None:
-    """The summary that is due with the end of this turn, or None."""
+    """Return the summary that is due at the end of this turn, or None."""
     turns = unsummarised(conversation, turn_index, replies)
     if not policy.due(turns):
         return None
@@ -113,7 +113,8 @@ def _extract(
 
 
 def _fit(system: Message, known: str, turns: Sequence[PastTurn], room: int) -> tuple[Message, ...]:
-    """Put the known text or items and the newest turns that fit into one message. The ending turn is always in it."""
+    """Put the known text or items and the newest turns that fit into one message. The ending turn is always
+    included."""
     room -= estimate_tokens((system, Message("user", known)))
     said: list[str] = []
     for message in reversed(transcript(turns)):
@@ -125,12 +126,12 @@ def _fit(system: Message, known: str, turns: Sequence[PastTurn], room: int) -> t
 
 
 def _excerpt(previous: Summary, turns: Sequence[PastTurn], policy: SummaryPolicy) -> str:
-    """The old text, and the beginning of what was said since, as much as there is room for."""
+    """Return the end of the old text and the beginnings of the turns, within the limits."""
     text = "\n".join([*([previous.text] if previous.text else []), *[_beginning(turn) for turn in turns]])
     return text[-min(_LONGEST_EXCERPT, policy.limits.characters) :]
 
 
 def _beginning(turn: PastTurn) -> str:
-    """The beginning of a turn, a line for each who spoke, so that no text can begin another one's line."""
+    """Return the beginning of a turn, one line for each speaker, so that no text can fake another's line."""
     spoken = [("User", turn.message), *[(said.name, said.text) for said in turn.replies]]
     return "\n".join([" ".join(f"{name}: {text}".split()) for name, text in spoken])[:_EXCERPT]

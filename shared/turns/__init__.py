@@ -1,1 +1,1 @@
-"""The one use case: accept a turn, ask its agents, publish it. Only this package knows the protocol's order."""
+"""Accept a turn, ask its agents and publish it. Only this package knows the order of the protocol's steps."""

@@ -1,7 +1,7 @@
 """Accept a turn, and tell its refusals apart. A refusal writes nothing.
 
-A unique violation means that another request was faster. It is no error to the client: the caller loads again, and
-finds the turn under its key, an active turn, or the next index.
+A unique violation means that another request was faster. The caller then loads again, and finds the turn of its key, an
+active turn, or the next index.
 """
 
 import time
@@ -13,9 +13,9 @@ import psycopg
 from shared.db.engine import Database, Params
 from shared.db.protocol import ACCEPT, LOAD_SAME_REQUEST, REFUSED_MONEY, REFUSED_OTHERS_FASTER
 from shared.errors import DatabaseUnavailable, JournalUnavailable, TurnConflict
-from shared.turns.chat import SAME_REQUEST_RETRY_S
+from shared.turns.chat_request import SAME_REQUEST_RETRY_S
 
-# Another turn of the session, or of the key, was inserted first.
+# Another turn of the session or of the key was inserted first.
 _FASTER = (
     "turns_one_active_per_session",
     "turns_session_id_turn_index_key",
@@ -25,11 +25,11 @@ _SAME_REQUEST = "turns_one_active_per_request"
 
 
 class Stale(Exception):
-    """The session moved on or a version of an agent was deleted between loading and accepting; load again."""
+    """The session changed, or a version of an agent was deleted, between loading and accepting. Load again."""
 
 
 class Renamed(Exception):
-    """The name of a new session's conversation means another session than when it was found; find it again."""
+    """The name of a new session's conversation now means another session. Find it again."""
 
 
 class RefusedHold(Exception):
@@ -38,8 +38,10 @@ class RefusedHold(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """When the turn was accepted, by the database's clock, and this process's clock at some moment after. `held_by` is
-    the payer that holds the first call's reserve, None if the turn was accepted without a call."""
+    """The times of a turn's acceptance. `created_at` and `database_now` are the database's clock; `monotonic` is this
+    process's clock just after.
+
+    `held_by` is the payer that holds the first call's reserve. It is None if the turn was accepted without a call."""
 
     created_at: datetime
     database_now: datetime
@@ -47,13 +49,16 @@ class Accepted:
     held_by: str | None = None
 
     def now(self) -> datetime:
-        """The database's clock, carried on by this process's: leases and times never depend on the host's."""
+        """Return the database's time, carried on by this process's monotonic clock. The host's wall clock is never
+        used."""
         return self.database_now + timedelta(seconds=time.monotonic() - self.monotonic)
 
 
 def accept(db: Database, tenant_id: str, params: Params) -> Accepted:
-    """Accept a turn, with its first call where `params` have one. Raises Stale, Renamed, TurnConflict if a turn of
-    the same request is active, RefusedHold, and JournalUnavailable where nothing can be written down."""
+    """Accept a turn, with its first call if `params` have one.
+
+    Raises Stale, Renamed, RefusedHold, TurnConflict if a turn of the same request is active, and JournalUnavailable if
+    the database cannot write."""
     try:
         row = db.run(tenant_id, ACCEPT, params)[0]
     except psycopg.errors.UniqueViolation as error:
@@ -65,7 +70,7 @@ def accept(db: Database, tenant_id: str, params: Params) -> Accepted:
     except psycopg.Error as error:
         if error.sqlstate in REFUSED_MONEY:
             raise RefusedHold from error
-        # Other requests of the tenant were faster. The next load says what they have changed.
+        # Other requests of the tenant were faster. The next load finds their changes.
         if error.sqlstate in REFUSED_OTHERS_FASTER:
             raise Stale from error
         raise JournalUnavailable from error
@@ -79,7 +84,7 @@ def accept(db: Database, tenant_id: str, params: Params) -> Accepted:
 
 
 def _same_request(db: Database, tenant_id: str, params: Params) -> Exception:
-    """The refusal of a request that a turn already runs for. Stale if that turn has ended since."""
+    """Return the refusal of a request that an active turn has already. It is Stale if that turn has ended since."""
     try:
         active = db.read(tenant_id, LOAD_SAME_REQUEST, {"b_request_hash": params["t_request_hash"]})
     except DatabaseUnavailable:

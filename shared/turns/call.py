@@ -1,4 +1,4 @@
-"""One row of the journal in memory, and what the ledger will make of it as far as that is known before publish."""
+"""Hold one call of a turn's journal in memory, and what the ledger will say of it as known before publish."""
 
 import time
 from dataclasses import dataclass, replace
@@ -20,8 +20,9 @@ PLATFORM_PAYER = "platform"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A provider call. `payer` holds its reserve; it is empty before the hold. `attempt` is None until the outcome is
-    known. Money is in USD, `seconds` is the call's duration."""
+    """A provider call. Money is in USD, `seconds` is the call's duration.
+
+    `payer` holds its reserve, and is empty before the hold. `attempt` is None until the outcome is known."""
 
     call_id: UUID
     step: int
@@ -38,12 +39,12 @@ class Call:
 
     @property
     def status(self) -> CallStatus:
-        """Without an outcome, what a claim or a publish makes of it."""
+        """Return the outcome's status. A call without an outcome becomes `unknown` at the next claim or publish."""
         return self.attempt.completion.status if self.attempt else "unknown"
 
     @property
     def counts(self) -> bool:
-        """Whether it uses up one of its step's attempts. A late answer without a verdict does not."""
+        """Whether it is one of its step's attempts. A late answer without a verdict is none."""
         return self.attempt is not None and (self.attempt.verdict is not None or self.attempt.error is not None)
 
     def finished(self, completion: Completion, error: str | None, verdict: Verdict | None) -> "Call":
@@ -67,11 +68,11 @@ class Call:
 
     @property
     def undecided(self) -> bool:
-        """Whether publish decides who bears it: the tenant holds it, and it became no reply."""
+        """Whether publish decides who bears it: the tenant holds the reserve, and the call became no reply."""
         return self.payer != PLATFORM_PAYER and not self.replied
 
     def account(self) -> Account:
-        """Return the account that pays. An undecided call counts as the platform's, which bears it within the
+        """Return the account that pays. An undecided call counts as the platform's, which bears it within its
         allowance."""
         if self.status == "unknown":
             return "suspense"
@@ -99,7 +100,7 @@ class Call:
         }
 
     def intent(self, ask: Ask, request: Request) -> dict[str, Any]:
-        """The call as `intents.sql` reads it, an object of a JSON array."""
+        """Return the call as an object of the JSON array that `intents.sql` reads."""
         return {
             "call_id": request.call_id,
             "step": self.step,
@@ -116,7 +117,6 @@ class Call:
         }
 
     def outcome_params(self) -> dict[str, Any]:
-        """The parameters of `outcome.sql`."""
         attempt = self.answered()
         completion = attempt.completion
         fields = {
@@ -136,12 +136,12 @@ class Call:
         return {f"o_{name}": value for name, value in fields.items()}
 
 
-# The parameters of a step without an outcome to record.
+# The parameters of a step that has no outcome to record.
 NO_OUTCOME: Params = {"o_call_id": None}
 
 
 def new_call(ask: Ask, request: Request, number: int) -> Call:
-    """The call that `request` is about to make, with the reserve that bounds its cost."""
+    """Return the call that `request` is about to make, with the reserve that bounds its cost."""
     rates = request.model.rates
     return Call(
         call_id=UUID(request.call_id),
@@ -158,7 +158,7 @@ def new_call(ask: Ask, request: Request, number: int) -> Call:
 
 
 def call_from_row(row: Row) -> Call:
-    """A call as the journal has it. An attempt that died with its process has no outcome, and so no `attempt`."""
+    """Return the call of a journal row. It has no `attempt` if it died with its process."""
     call = Call(
         call_id=row["call_id"],
         step=row["step"],
@@ -179,7 +179,7 @@ def call_from_row(row: Row) -> Call:
         usage=Usage(**{name: row[name] for name in COUNTS}),
         retry_after_s=row["retry_after_s"],
     )
-    # The row's age is by the database's clock, because clocks of processes differ.
+    # Use the row's age by the database's clock, because the clocks of processes differ.
     ended = time.monotonic() - row["age_s"]
     attempt = Attempt(
         call.call_id,

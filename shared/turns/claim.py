@@ -1,8 +1,8 @@
-"""Claim a turn without a live runner, and load it to be run on or given up.
+"""Claim a turn without a live runner, and load it to be continued or given up.
 
-Every turn ends, even if it cannot be loaded or published with its answers. Each claim's commit counts whether calls
-have finished since the claim before, and the turn is loaded after that. After three claims without a new outcome the
-turn is given up with its answers. If that fails too, it is given up without loading its text, rates or errors.
+Every turn ends, even if it cannot be loaded or published with its answers. A claim's commit counts whether a call has
+finished since the claim before, and the turn is loaded afterwards. After three claims without a new outcome, the turn
+is given up with its answers. If that fails too, it is given up without loading its text, rates or errors.
 """
 
 import json
@@ -16,8 +16,8 @@ from shared.catalog import Rates
 from shared.db.engine import Database, Row
 from shared.db.protocol import (
     CLAIM,
-    FORFEIT,
     FRUITLESS_CLAIMS,
+    GIVE_UP,
     HISTORY_TURNS,
     LOAD_CALLS,
     LOAD_GIVEN_UP,
@@ -28,13 +28,13 @@ from shared.domain.conversation import Conversation
 from shared.domain.money import ZERO, rates_as_dict
 from shared.domain.turn import CALL, Plan
 from shared.errors import DatabaseUnavailable, JournalUnavailable
-from shared.turns.accept import Header, conversation_of
-from shared.turns.chat import CALL_PREFIX, called, options_of
+from shared.turns.chat_request import CALL_PREFIX, called, options_of
+from shared.turns.draft import Header, conversation_of
 from shared.turns.journal import TurnJournal
 
 _NOTHING: Row = {"history": None, "summary": None, "session": None}
 _HEADER = ("id", "tenant_id", "session_id", "turn_index", "mode", "message", "past_before")
-# Default values for the columns that `forfeit.sql` does not return.
+# Default values for the columns that `give_up.sql` does not return.
 _UNSAID: Row = {
     "verdict": None,
     "output": None,
@@ -49,7 +49,7 @@ _UNSAID: Row = {
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A turn of this process's, as its journal has it. `given_up`: it is only to be ended."""
+    """A turn that this process owns, loaded from its journal. With `given_up`, it is only to be ended."""
 
     header: Header
     journal: TurnJournal
@@ -59,9 +59,10 @@ class Claimed:
 
 
 def claim(db: Database, tenant_id: str, turn_id: UUID, *, of_graphs: bool | None = None) -> Claimed | None:
-    """Claim a turn that nobody runs, and load it. None where somebody runs it, it has ended, or its mode is not one
-    `of_graphs` (None: any). Raises JournalUnavailable where it could not be claimed, and anything where it could not be
-    loaded."""
+    """Claim a turn that nobody runs, and load it.
+
+    Returns None if another process runs it, it has ended, or its mode does not match `of_graphs` (None: any mode).
+    Raises JournalUnavailable if it could not be claimed, and any exception if it could not be loaded."""
     turn = _claim(db, tenant_id, turn_id, of_graphs)
     if turn is None:
         return None
@@ -70,7 +71,6 @@ def claim(db: Database, tenant_id: str, turn_id: UUID, *, of_graphs: bool | None
 
 
 def load_given_up(db: Database, tenant_id: str, turn_id: UUID) -> bool:
-    """Whether the turn has ended because it was given up."""
     params = {"t_id": turn_id, "t_fruitless_claims": FRUITLESS_CLAIMS}
     return bool(db.read(tenant_id, LOAD_GIVEN_UP, params))
 
@@ -101,9 +101,9 @@ def _load(db: Database, turn: Row) -> Claimed:
 
 
 def _load_bare(db: Database, turn: Row) -> Claimed:
-    """The turn without history, agents or answers: its calls are counted, and nobody pays for them but the platform.
-    Every reply that was planned will be one that was not given."""
-    calls = db.run(turn["tenant_id"], FORFEIT, {"t_id": turn["id"], "t_epoch": turn["lease_epoch"]})
+    """Load the turn without history, agents or answers. The platform pays for its calls, and every planned reply is one
+    without text."""
+    calls = db.run(turn["tenant_id"], GIVE_UP, {"t_id": turn["id"], "t_epoch": turn["lease_epoch"]})
     plan = _plan(turn["plan"]) if turn["plan"] else None
     versions = {pinned.get("key"): pinned.get("version", 0) for pinned in turn["roster"]}
     roster = {key: _nobody(key, versions.get(key, 0)) for key in (plan.selected_agent_keys if plan else ())}
@@ -111,13 +111,13 @@ def _load_bare(db: Database, turn: Row) -> Claimed:
 
 
 def _plan(stored: dict[str, Any]) -> Plan:
-    """A plan as far as it can be read, whatever release has written it."""
+    """Return as much of a plan as can be read, whatever release wrote it."""
     keys, unknown = stored.get("selected_agent_keys") or (), stored.get("unknown_tags") or ()
     return Plan(tuple(keys), stored.get("source", "default"), tuple(unknown))
 
 
 def _nobody(key: str, version: int) -> Agent:
-    """Stands for an agent that nobody will ask."""
+    """Return a placeholder for an agent that is never asked."""
     return Agent(
         key, version, key, role_prompt="", model_alias="", max_output_tokens=0, temperature=None, enabled=False
     )

@@ -1,7 +1,7 @@
-"""Take the turn of a chat program: find its conversation or begin it, and answer a request that was sent before.
+"""Run the turn of a chat program: find or begin its conversation, or answer a repeated request.
 
-A chat program sends the whole conversation each time, and no id of ours. Its session is made when its turn is accepted,
-so that a refused request leaves none.
+A chat program sends the whole conversation each time, and no session id. Its session is made when its turn is accepted,
+so a refused request leaves none.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from uuid import UUID
 from uuid6 import uuid7
 
 from shared.catalog import catalog
-from shared.db.api.newcomers import welcome
-from shared.db.api.waits import wait_slot
+from shared.db.api.new_tenants import add_roster
+from shared.db.api.wait_slots import wait_slot
 from shared.db.chat import Found, KnownTurn, Model, NewChat, Sought, find_chat
 from shared.db.turns import StoredTurn, load_turn
 from shared.domain.actor import Actor
@@ -35,27 +35,28 @@ from shared.errors import (
     TurnConflict,
     UnknownModel,
 )
-from shared.turns.accept import TurnRequest
 from shared.turns.acceptance import Renamed
-from shared.turns.chat import SAME_REQUEST_RETRY_S, ChatRequest
+from shared.turns.chat_request import SAME_REQUEST_RETRY_S, ChatRequest
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner, take_turn
 
-# Between finding and accepting, other requests may give the conversation's name another meaning.
+# Other requests can give the conversation's name another meaning between finding and accepting.
 _MOST_LOOKS: Final = 10
-# A request that waits reads the turn again after a tenth of the time that it has waited, between these bounds, in
-# seconds.
+# A waiting request polls after a tenth of the time that it has waited, within these bounds in seconds.
 _POLL_S: Final = 0.2
 _POLL_AT_MOST_S: Final = 1.0
-# The rest of the process's time, in seconds, in which no request waits any more.
+# No request waits in this last part of the process's time, in seconds.
 _LAST_S: Final = 1.0
 _TITLE_CHARACTERS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """A chat program's request. `lines` are the conversation before `message`. `model` is the key of an agent or a
-    council. It is None for a plain call, which asks `alias`. Without `has_own_key`, the key is not the program's.
-    `is_retry`: the program says that it sends the request again."""
+    """A chat program's request.
+
+    `lines` are the conversation before `message`. `model` is the key of an agent or a council; it is None for a plain
+    call, which asks `alias`. `has_own_key`: the program itself sent the idempotency key. `is_retry`: the program says
+    that it repeats the request."""
 
     actor: Actor
     request_hash: bytes
@@ -73,7 +74,8 @@ class ChatTurn:
 
     @property
     def turn_hash(self) -> bytes:
-        """The hash that the turn bears. Requests with keys of their own are different ones, whatever they say."""
+        """Return the hash that identifies the turn. Requests with different keys of their own differ, even with equal
+        content."""
         if self.idempotency_key is None or not self.has_own_key:
             return self.request_hash
         return hashlib.sha256(self.request_hash + self.idempotency_key.encode()).digest()
@@ -81,7 +83,7 @@ class ChatTurn:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The session of a turn, and the hash of its conversation with the message. `made` is set if it is new."""
+    """The session of a turn, and the hash of its conversation with the message. `made` is set if the session is new."""
 
     session_id: UUID
     past: bytes | None
@@ -89,24 +91,23 @@ class _Place:
 
 
 def take_chat(runner: Runner, chat: ChatTurn, listener: Listener | None = None) -> TurnOutcome:
-    """Run the turn as `take_turn` does, or answer with the turn of the same request. The outcome of a turn that another
-    process runs is the turn as it stands when this process's time ends.
+    """Run the turn as `take_turn` does, or answer with the turn of the same request.
 
-    Raises UnknownModel, and what `take_turn` raises."""
+    If another process runs that turn, the outcome is its state when this process's time ends. Raises UnknownModel, and
+    the errors of `take_turn`."""
     for _ in range(_MOST_LOOKS):
         found = _find(runner, chat)
         known = None if found is None else _known(chat, found)
         if known is not None:
             return follow_turn(runner, chat.actor, known.turn_id, listener)
-        # Another request may have used the key or the name since, or removed the session. The next look finds what
-        # stands now.
+        # Another request may have used the key or the name, or removed the session. The next look finds the new state.
         with suppress(IdempotencyKeyReused, NotFound, Renamed):
             return take_turn(runner, _request(chat, _place(chat, found)), listener)
     raise JournalUnavailable("Other requests were faster each time. Send the request again.")
 
 
 def _find(runner: Runner, chat: ChatTurn) -> Found | None:
-    """None: the request is a plain call, which no stored turn answers."""
+    """Find the stored conversation. None for a plain call, which no stored turn answers."""
     if chat.model is None and chat.idempotency_key is None:
         return None
     actor, model = chat.actor, chat.model or ""
@@ -114,7 +115,7 @@ def _find(runner: Runner, chat: ChatTurn) -> Found | None:
     sought = Sought(chat.turn_hash, model, chat.name, past, chat.idempotency_key)
     try:
         found = find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
-        if chat.model is not None and found.model is None and welcome(runner.db, actor.tenant_id):
+        if chat.model is not None and found.model is None and add_roster(runner.db, actor.tenant_id):
             found = find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
     except DatabaseUnavailable as error:
         raise JournalUnavailable from error
@@ -122,12 +123,12 @@ def _find(runner: Runner, chat: ChatTurn) -> Found | None:
 
 
 def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:
-    """The stored turn that answers this request. Raises IdempotencyKeyReused, TurnConflict, SessionDeleted."""
+    """Return the stored turn that answers this request. Raises IdempotencyKeyReused, TurnConflict, SessionDeleted."""
     turn = found.keyed
-    # A deleted turn has no hash any more. The release before left the key out of it.
+    # A deleted turn has no hash. The release before left the key out of the hash.
     if turn is not None and not turn.is_deleted and turn.request_hash not in (chat.turn_hash, chat.request_hash):
         raise IdempotencyKeyReused
-    # A key says more than the number of a retry.
+    # A key is stronger evidence than the client's retry count.
     is_retry = chat.is_retry and chat.idempotency_key is None
     if turn is None and found.retried is not None and (found.retried.is_running or is_retry):
         turn = found.retried
@@ -144,7 +145,7 @@ def _known(chat: ChatTurn, found: Found) -> KnownTurn | None:
 
 
 def _place(chat: ChatTurn, found: Found | None) -> _Place:
-    """The session to continue, or a new one. Raises UnknownModel."""
+    """Return the session to continue, or a new one. Raises UnknownModel."""
     if chat.model is not None and (found is None or found.model is None):
         raise UnknownModel(param="model")
     last = [Line("user", chat.message)]
@@ -155,7 +156,6 @@ def _place(chat: ChatTurn, found: Found | None) -> _Place:
 
 
 def _new_chat(chat: ChatTurn, found: Found | None) -> NewChat:
-    """Raises UnknownModel."""
     if chat.alias is not None:
         if chat.alias not in catalog():
             raise UnknownModel(param="model")
@@ -167,7 +167,7 @@ def _new_chat(chat: ChatTurn, found: Found | None) -> NewChat:
 
 
 def _request(chat: ChatTurn, place: _Place) -> TurnRequest:
-    # A plain call has its own messages, and stores none.
+    # A plain call sends its own messages, and stores none.
     instructions = None if chat.model is None else chat.instructions
     return TurnRequest(
         tenant_id=chat.actor.tenant_id,
@@ -186,7 +186,8 @@ def _beginning(chat: ChatTurn) -> bytes:
 
 
 def follow_turn(runner: Runner, actor: Actor, turn_id: UUID, listener: Listener | None) -> TurnOutcome:
-    """Answer with a stored turn. Wait for its end if it runs, while this process has time and the tenant a slot."""
+    """Answer with a stored turn. If it runs, wait for its end while this process has time and the tenant a wait
+    slot."""
     turn = _load(runner, actor, turn_id)
     if listener is not None:
         listener(Event("turn", turn.body, None))
@@ -199,7 +200,7 @@ def follow_turn(runner: Runner, actor: Actor, turn_id: UUID, listener: Listener 
 
 
 def _wait(runner: Runner, actor: Actor, turn: StoredTurn, patience_s: float) -> StoredTurn:
-    """Read the turn again and again until it has ended. No transaction is open while this sleeps."""
+    """Poll the turn until it has ended. No transaction is open while this sleeps."""
     began = time.monotonic()
     while not turn.ended and (waited := time.monotonic() - began) < patience_s:
         time.sleep(min(max(_POLL_S, waited / 10), _POLL_AT_MOST_S, patience_s - waited))
@@ -208,7 +209,6 @@ def _wait(runner: Runner, actor: Actor, turn: StoredTurn, patience_s: float) -> 
 
 
 def _load(runner: Runner, actor: Actor, turn_id: UUID) -> StoredTurn:
-    """Raises SessionDeleted."""
     try:
         return load_turn(runner.db, actor, turn_id)
     except NotFound as error:

@@ -1,8 +1,8 @@
-"""A turn's journal on Postgres: each call is written before it is sent, and an outcome in hand is never dropped.
+"""Keep a turn's journal in Postgres: each call is written before it is sent, and no outcome is dropped.
 
 The outcome of one call and the intent of the next share a commit. If that commit fails, the outcome is recorded alone.
-If the fence refuses the intent, the outcome is still recorded and this runner stops. If the budget refuses it, the
-outcome is committed and the runner goes on without that call.
+If the fence refuses the intent, the outcome is recorded and this runner stops. If the budget refuses it, the outcome is
+committed and the runner goes on without that call.
 """
 
 import hashlib
@@ -28,29 +28,29 @@ from shared.orchestration.steps import Ask, Attempt, Opened, Refused
 from shared.settings import budget_settings
 from shared.turns.acceptance import Accepted, RefusedHold, accept
 from shared.turns.call import NO_OUTCOME, Call, call_from_row, new_call
-from shared.turns.caps import caps
+from shared.turns.turn_caps import caps
 
 logger = logging.getLogger(__name__)
 
-# Beyond the call itself, a lease leaves time to record its outcome and to write the next intent.
+# Seconds that a lease lasts beyond its call, to record the outcome and to write the next intent.
 LEASE_MARGIN_S = 30.0
-# Why a call was not made, as its reply says it.
+# The reasons in a reply whose call was not made.
 BUDGET, TURN_LIMIT = Refused(BudgetExceeded.code), Refused(TurnLimitExceeded.code)
 _RECORD_TRIES = 3
 _RECORD_PAUSE_S = 0.2
 
 
 class Stopped(Exception):
-    """This runner may not go on: the turn was cancelled or its session deleted, and is to be published as it stands
-    (`publish`), or another runner has it."""
+    """This runner must stop. With `publish`, the turn was cancelled or its session deleted, and is published as it is.
+    Otherwise another runner owns it."""
 
     def __init__(self, *, publish: bool) -> None:
         self.publish = publish
 
 
 class TurnJournal:
-    """The journal of one turn and one runner. `new` holds the turn's columns (`t_...`) until it is accepted, which
-    happens together with its first intent. `first_calls` builds the calls of the agents that may be asked first."""
+    """The journal of one turn in one runner. `new` holds the turn's columns (`t_...`) until the turn is accepted
+    together with its first intent. `first_calls` builds the calls of the agents that may be asked first."""
 
     def __init__(self, db: Database, tenant_id: str, turn_id: UUID, new: Params) -> None:
         self.turn_id = turn_id
@@ -61,12 +61,12 @@ class TurnJournal:
         self._tenant_id = tenant_id
         self._new = new
         self._calls: list[Call] = []
-        # Outcomes that are not written yet: one, unless the database did not take those before it.
+        # Outcomes that are not written yet. There is more than one only if the database refused an earlier one.
         self._pending: list[Call] = []
 
     @classmethod
     def resumed(cls, db: Database, turn: Row, calls: Sequence[Row]) -> "TurnJournal":
-        """The journal of a turn that was just claimed: its row, with the database's clock as `now`, and its calls."""
+        """Return the journal of a turn that was just claimed. `turn` is its row, with the database's clock as `now`."""
         journal = cls(db, turn["tenant_id"], turn["id"], {})
         journal.epoch = turn["lease_epoch"]
         journal.accepted = Accepted(turn["created_at"], turn["now"], time.monotonic())
@@ -79,10 +79,10 @@ class TurnJournal:
     def open(
         self, asks: Sequence[tuple[Ask, Request]], held_for: Callable[[], tuple[Ask, Request]] | None = None
     ) -> Opened:
-        """Write down the intents of calls that start together, and the last outcome, in one commit. Only the first
-        calls are opened that the turn's caps and the budget cover. The caps leave room for `held_for`. With the turn's
-        first call of an agent, the tenant holds its reserve, too. Raises TurnLimitExceeded if the turn's first call
-        does not fit its caps."""
+        """Write the intents of calls that start together, and the last outcome, in one commit. Only the first calls
+        that fit the turn's caps and the budget are opened. The caps leave room for `held_for`; with the turn's first
+        call of an agent, the tenant also holds its reserve. Raises TurnLimitExceeded if the turn's first call exceeds
+        its caps."""
         kept = [] if held_for is None else [held_for()]
         calls = [(new_call(ask, request, self._next_attempt(ask.step)), request) for ask, request in [*kept, *asks]]
         planned = [call for call, _ in calls[len(kept) :]]
@@ -99,7 +99,6 @@ class TurnJournal:
 
     @property
     def _has_asked(self) -> bool:
-        """Whether an agent was asked."""
         return any(call.purpose == "agent" for call in self._calls)
 
     def _open(self, asks: Sequence[tuple[Ask, Request]], calls: Sequence[Call], kept_usd: Decimal | None) -> bool:
@@ -132,22 +131,21 @@ class TurnJournal:
         index = next(i for i, call in enumerate(self._calls) if call.call_id == call_id)
         call = self._calls[index] = self._calls[index].finished(completion, error, verdict)
         self._pending.append(call)
-        # The next statement carries one outcome only. If there are two, record both alone now.
+        # A statement carries one outcome only. Record both now if there are two.
         if len(self._pending) > 1:
             self.flush()
         return call.answered()
 
     def charges(self) -> list[Charge]:
-        """Every call of the turn as the ledger will see it, if the platform bears the undecided ones."""
+        """Return every call as the ledger will see it, if the platform bears the undecided ones."""
         return [call.charge() for call in self._calls]
 
     @property
     def undecided(self) -> bool:
-        """Whether publish decides who bears one of the calls."""
         return any(call.undecided for call in self._calls)
 
     def figures(self) -> list[CallFigures]:
-        """The calls that this process made and saw the end of."""
+        """Return the calls that this process made and finished."""
         return [call.figures() for call in self._calls if call.seconds]
 
     @property
@@ -156,12 +154,12 @@ class TurnJournal:
 
     @property
     def lost(self) -> int:
-        """How many calls died with an earlier runner, as far as this one knows."""
+        """Return how many calls died with an earlier runner, as this runner knows."""
         return sum(call.attempt is None for call in self._calls)
 
     def load_late_outcomes(self) -> bool:
-        """Load outcomes that earlier runners recorded after this runner's claim. Returns whether there were any.
-        Raises JournalUnavailable."""
+        """Load outcomes that earlier runners recorded after this runner's claim. Returns whether there were any. Raises
+        JournalUnavailable."""
         before = self.lost
         try:
             rows = self._db.read(self._tenant_id, LOAD_CALLS, {"b_id": self.turn_id})
@@ -176,25 +174,25 @@ class TurnJournal:
         return sum(call.attempt is not None and call.attempt.verdict is not None for call in self._calls)
 
     def fence(self) -> Params:
-        """The parameters by which a statement knows this runner."""
+        """Return the parameters by which a statement checks that this runner still owns the turn."""
         return {"t_id": self.turn_id, "t_epoch": self.epoch}
 
     def outcome(self) -> Params:
-        """The parameters of the last pending outcome. Without one `o_call_id` is None: steps leave that part out."""
+        """Return the parameters of the last pending outcome. Without one, `o_call_id` is None, and statements leave
+        that part out."""
         return self._pending[-1].outcome_params() if self._pending else NO_OUTCOME
 
     @property
     def has_pending(self) -> bool:
-        """Whether an outcome in hand is not written yet."""
         return bool(self._pending)
 
     def written(self) -> None:
-        """The outcome went through with another statement."""
+        """Forget the last pending outcome, because a statement has stored it."""
         self._pending.pop()
 
     def flush(self) -> None:
-        """Record the outcomes in hand, each alone. Raises JournalUnavailable when the database does not take one of
-        them; it stays in hand, and where nobody tries again its call stays an intent, which a claim makes unknown."""
+        """Record each pending outcome alone. Raises JournalUnavailable if the database refuses one. It stays pending;
+        if it is never written, the next claim makes its call `unknown`."""
         failures: list[JournalUnavailable] = []
         for call in tuple(self._pending):
             try:
@@ -205,7 +203,7 @@ class TurnJournal:
             raise failures[0]
 
     def _record(self, call: Call) -> None:
-        """Record one outcome. Try three times at most, with a pause between."""
+        """Record one outcome, with three tries and a pause between them."""
         for attempt in itertools.count(1):
             try:
                 self._db.run(self._tenant_id, RECORD, {**self.fence(), **call.outcome_params(), **limits()})
@@ -219,12 +217,12 @@ class TurnJournal:
                 return
 
     def accept_without_call(self, *, run_here: bool) -> None:
-        """Accept the turn without a call: to be run by this process, or for the queue. Raises what `open` raises."""
+        """Accept the turn without a call, to be run by this process or through the queue. Raises what `open` raises."""
         self._accept({"i_calls": None, "t_lease_s": LEASE_MARGIN_S if run_here else None, **limits()})
 
     def release(self, wait_s: float = 0.0) -> bool:
         """Give the turn back to the queue, and store the newest outcome. `wait_s` are the seconds that a provider asked
-        us to wait. Returns False if another runner has the turn already. Then only the outcome is stored."""
+        to wait. Returns False if another runner owns the turn; then only the outcome is stored."""
         params = {**self.fence(), **self.outcome(), "t_wait_s": wait_s}
         try:
             row = self._db.run(self._tenant_id, RELEASE, params)[0]
@@ -237,9 +235,9 @@ class TurnJournal:
         return "released" in row
 
     def _accept_and_open(self, params: Params, *, needed: bool) -> str | None:
-        """Return the payer that holds the calls' reserve, None if the budget refused them. Fewer calls of agents may
-        fit; without its helper's call, the turn is accepted. Raises BudgetExceeded if the tenant has no money for the
-        first agent, or for the one call that is `needed`."""
+        """Return the payer that holds the calls' reserve, None if the budget refused them. The caller may try fewer
+        agents' calls. A refused helper's call still accepts the turn. Raises BudgetExceeded if the tenant cannot pay
+        for the first agent, or for the only call (`needed`)."""
         if params["i_helper"]:
             return self._accept(params)
         try:
@@ -255,7 +253,8 @@ class TurnJournal:
         return self.accepted.held_by
 
     def _accept(self, params: Params) -> str | None:
-        """Accept the turn before its first agent is asked. The tenant holds the highest reserve of those who may be."""
+        """Accept the turn before its first agent is asked. The tenant holds the highest reserve of the agents that may
+        be asked."""
         reserves = [new_call(ask, request, 1).reserve_usd for ask, request in self.first_calls()]
         hold = {"t_hold_usd": max(reserves, default=ZERO), "i_beside_usd": max(reserves, default=ZERO)}
         try:
@@ -266,7 +265,7 @@ class TurnJournal:
 
     def _advance(self, params: Params) -> str | None:
         """Return the payer that holds the calls' reserve, None if the budget refused it. The outcome, the plan and the
-        lease are committed all the same. Raises Stopped and JournalUnavailable."""
+        lease are committed in both cases. Raises Stopped and JournalUnavailable."""
         try:
             row = self._db.run(self._tenant_id, OPEN, {**self.fence(), **self.outcome(), **params})[0]
         except (psycopg.Error, DatabaseUnavailable) as error:
@@ -283,13 +282,13 @@ class TurnJournal:
 
 
 def limits() -> dict[str, Decimal]:
-    """The limits of a month, in USD, where the operator set none: of a tenant, and of the platform's share for one."""
+    """Return the default limits of a month in USD: a tenant's cap, and the platform's allowance for a tenant."""
     values = budget_settings()
     return {"p_cap_usd": values.default_cap_usd, "p_allowance_usd": values.platform_allowance_usd}
 
 
 def _hash(request: Request) -> str:
-    """A hash of what is sent, so that two attempts can be compared without keeping the prompt."""
+    """Return a hash of the request, so that attempts can be compared without storing the prompt."""
     content = (
         request.model.model_id,
         [(message.role, message.text) for message in request.messages],

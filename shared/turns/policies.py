@@ -1,4 +1,4 @@
-"""Read from the settings how the council's helpers work: routing and summaries."""
+"""Read the policies of routing and summaries from the settings."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from shared.settings import settings
 from shared.summary.merge import Limits
 from shared.summary.policy import SummaryPolicy
 
-# The output caps of helpers in tokens. A model that thinks takes its thinking from the cap.
+# The output caps of helpers, in tokens. A thinking model spends its thinking from the cap.
 _ROUTING: Final = 256
 _SUMMARY: Final = 512
 _THINKING: Final = 2048
@@ -28,5 +28,5 @@ def summary_policy() -> SummaryPolicy:
 
 
 def _usual_cap(alias: str, without_thinking: int) -> int:
-    # The dialect's thinking is true, or a text that names its kind.
+    # `thinking` is True, or the name of its kind.
     return _THINKING if catalog()[alias].dialect.thinking else without_thinking

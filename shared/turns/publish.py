@@ -1,7 +1,7 @@
-"""The end of a turn: its response is built once, stored, and shown only when everything else was stored with it.
+"""Publish a turn: build its response once, and store it in the same transaction as everything else.
 
-The response is built for the marks (cancel, delete) and the outcomes that were known; where the statement's lock finds
-others, nothing is published, and it is built again for those.
+The response is built from the marks (cancel, delete) and outcomes that are known. If the statement finds others under
+its lock, it publishes nothing, and the response is built again.
 """
 
 from dataclasses import asdict, replace
@@ -21,18 +21,18 @@ from shared.domain.summary import Summary, by_list
 from shared.domain.turn import Reply, Turn, TurnStatus, chairs_answer, charged, closed
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed, SessionDeleted
 from shared.orchestration.council import Council
-from shared.turns.accept import Header
+from shared.turns.audit import audit_detail
+from shared.turns.draft import Header
 from shared.turns.journal import Stopped, TurnJournal, limits
 
 
 def publish(
     db: Database, header: Header, journal: TurnJournal, council: Council, *, failure: str | None = None
 ) -> tuple[Turn, str]:
-    """Publish the turn as it stands, and return it with its stored response. `failure` is the code of why it failed.
+    """Publish the turn as it is now, and return it with its stored response. `failure` is the code of its error.
 
-    Raises Stopped when another runner has it, SessionDeleted when it was published without text, and PublishFailed or
-    JournalUnavailable when nothing could be published; an outcome in hand is still to be recorded then.
-    """
+    Raises Stopped if another runner owns the turn, SessionDeleted if it was published without text, and PublishFailed
+    or JournalUnavailable if nothing was published. A pending outcome must still be recorded then."""
     cancelled = deleted = False
     council.conclude(failure or "cancelled")
     while True:
@@ -57,20 +57,20 @@ def publish(
             if not journal.undecided:
                 return turn, params["t_response"] or turn.as_json()
             tenant_usd, platform_usd = Decimal(row["tenant_usd"]), Decimal(row["platform_usd"])
-            # The stored head, because a turn that is built again from replies that were cut may cut them once more.
+            # Use the stored head: a turn that is built again from cut replies may cut them once more.
             body = closed(params["t_response_head"] or turn.head(), tenant_usd, platform_usd)
             return replace(turn, cost_usd=tenant_usd, platform_cost_usd=platform_usd), body
         if "cancelled" not in row:
             raise Stopped(publish=False)
         cancelled, deleted = row["cancelled"], row["deleted"]
         if row["lost"] != journal.lost and not journal.load_late_outcomes():
-            # The stored lost calls still differ from this journal, and reloading found no new outcome. Stop, so that
-            # the loop ends.
+            # The stored lost calls still differ, and reloading found no new outcome. Stop, so that the loop ends.
             raise PublishFailed
 
 
 def _chat_params(header: Header, turn: Turn) -> dict[str, Any]:
-    """What a chat program's next request finds the turn by: the conversation with its answer, if there is one."""
+    """Return the hash by which a chat program's next request finds the turn: the conversation with its answer, if
+    any."""
     is_shown = header.past is not None and turn.status == "completed"
     past = extended(header.past or b"", [Line("assistant", shown(turn))]) if is_shown else None
     return {"t_past_after": past, "t_is_forgotten": header.is_forgotten, "t_hides": header.is_forgotten or None}
@@ -84,14 +84,13 @@ def build_turn(
     cancelled: bool,
     failure: str | None,
 ) -> Turn:
-    """The turn as its client will see it."""
     assert journal.accepted is not None
     charges = journal.charges()
     answered = council.ended.answer is not None or any(reply.status == "completed" for reply in council.replies)
     status, error = _status(answered, failure, cancelled=cancelled)
     conclusion = council.conclusion
     if conclusion is None:
-        # A mode that failed or did not run says nothing of this. An earlier runner may have the chair's answer.
+        # A mode that failed or did not run has set no conclusion. An earlier runner may have the chair's answer.
         conclusion = chairs_answer(header.mode, council.current_plan, council.replies)
     return Turn(
         id=header.turn_id,
@@ -132,7 +131,7 @@ def _run(db: Database, tenant_id: str, journal: TurnJournal, params: Params) -> 
     try:
         row = db.run(tenant_id, PUBLISH, params)[0]
     except DatabaseUnavailable as error:
-        raise JournalUnavailable("The turn could not be published now; it will be.") from error
+        raise JournalUnavailable("The turn could not be published now. It is published later.") from error
     except psycopg.Error as error:
         raise PublishFailed from error
     if "recorded" in row:
@@ -147,17 +146,6 @@ def _params(turn: Turn, journal: TurnJournal, summary: Summary | None, *, delete
         _reply_row(reply, deleted=deleted) | {"is_heard": turn.conclusion in (None, reply.position)}
         for reply in turn.replies
     ]
-    audit = {
-        "status": turn.status,
-        # Without the unknown tags: they are the user's text, which deleting takes away.
-        "selected_agent_keys": list(turn.plan.selected_agent_keys) if turn.plan else [],
-        "plan_source": turn.plan and turn.plan.source,
-        "agents": [{"key": r.agent_key, "version": r.agent_version, "status": r.status} for r in turn.replies],
-        "model_aliases": [reply.model_alias for reply in turn.replies],
-        **turn.aliases(),
-        "fallbacks": [fallback.as_dict() for fallback in turn.fallbacks],
-        "attempts": [call.as_audit() for call in journal.calls],
-    }
     return {
         "t_status": turn.status,
         "t_plan": turn.plan and json_text(turn.plan.as_dict()),
@@ -167,7 +155,7 @@ def _params(turn: Turn, journal: TurnJournal, summary: Summary | None, *, delete
         "t_completed_at": turn.completed_at,
         "t_replies": json_text(replies),
         "t_summary": summary and json_text(_summary_row(turn, summary)),
-        "t_audit": json_text(audit),
+        "t_audit": json_text(audit_detail(turn, journal.calls)),
     }
 
 

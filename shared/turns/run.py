@@ -1,7 +1,7 @@
-"""Running a turn: accept, ask, publish. No transaction and no lock is held while a model thinks.
+"""Run a turn: accept, ask, publish. No transaction and no lock is held while a model thinks.
 
-`take_turn` runs a turn that a client has just posted; `resume_turn` runs one that nobody runs any more. Both end in
-the same place, and a turn that outlasts this process's time is given back to the queue before its next call.
+`take_turn` runs a turn that a client posted; `resume_turn` runs one without a runner. A turn that outlasts this
+process's time goes back to the queue before its next call.
 """
 
 import time
@@ -14,7 +14,7 @@ from uuid import UUID
 from uuid6 import uuid7
 
 from shared.catalog import catalog
-from shared.db.api.newcomers import welcome
+from shared.db.api.new_tenants import add_roster
 from shared.db.engine import Database
 from shared.db.turns import StoredTurn, load_turn
 from shared.domain.actor import Actor
@@ -28,32 +28,34 @@ from shared.llm.port import Completion, Message, Provider
 from shared.llm.tokens import token_estimates
 from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
-from shared.orchestration.growing import GrowingCouncil
+from shared.orchestration.growing_council import GrowingCouncil
 from shared.orchestration.modes import MODES
 from shared.orchestration.next_alias import LONGEST_PAUSE_S
 from shared.settings import settings
 from shared.summary.summarise import summarise
-from shared.turns.accept import Draft, Header, Stored, TurnRequest, load_draft
 from shared.turns.acceptance import Stale
 from shared.turns.claim import claim, load_given_up
+from shared.turns.draft import Draft, Header, Stored, TurnRequest, load_draft
 from shared.turns.journal import Stopped, TurnJournal
-from shared.turns.live import Live
+from shared.turns.live_events import LiveEvents
 from shared.turns.policies import routing_policy, summary_policy
 from shared.turns.publish import publish
 
-# What failed by an exception of our own code, as the log says it, and the exception.
+# An exception of our own code: the log's text for it, and the exception.
 Fault = tuple[str, Exception]
 MODE_FAILED = "mode failed"
 # A mode function that runs a graph.
 Graph = Callable[[GrowingCouncil], None]
-# Between loading and accepting, another request of the tenant may be faster. Each one makes its own progress.
+# Another request of the tenant may be faster between loading and accepting. Each one makes progress itself.
 _MOST_LOADS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """The resources of a process for a turn: database, provider, seconds left, and the longest wait that a provider may
-    ask for, in seconds. A process with `graphs`, by name, runs their turns and no others."""
+    """The resources of a process for a turn.
+
+    `seconds_left` returns the rest of the process's time. `longest_pause_s` is the longest wait that a provider may ask
+    for. A process with `graphs`, by name, runs their turns and no others."""
 
     db: Database
     provider: Provider
@@ -63,18 +65,17 @@ class Runner:
 
 
 def take_turn(runner: Runner, request: TurnRequest, listener: Listener | None = None) -> TurnOutcome:
-    """Run a posted turn to its end, or as far as this process's time goes. Raises the errors that API.md names.
+    """Run a posted turn to its end, or as long as this process has time. Raises the errors of POST /turns.
 
-    `listener` hears the turn's events. The last one is `turn.ended` or `turn.handed_over`, unless this raises.
-    """
-    live = Live(listener) if listener is not None else None
+    `listener` hears the turn's events. The last one is `turn.ended` or `turn.handed_over`, unless this raises."""
+    live = LiveEvents(listener) if listener is not None else None
     outcome = _take(runner, request, live)
     if live is not None:
         live.finish(outcome)
     return outcome
 
 
-def _take(runner: Runner, request: TurnRequest, live: Live | None) -> TurnOutcome:
+def _take(runner: Runner, request: TurnRequest, live: LiveEvents | None) -> TurnOutcome:
     started = time.monotonic()
     turn_id = uuid7()
     for _ in range(_MOST_LOADS):
@@ -86,9 +87,9 @@ def _take(runner: Runner, request: TurnRequest, live: Live | None) -> TurnOutcom
             live.follow(draft.header, journal)
         council = Council(draft.conversation, _asker(runner, journal, draft.header, live), routing=routing_policy())
         journal.first_calls = council.first_calls
-        # Where somebody is faster, the session tells what that means: an active turn, our own key, or the next index.
+        # If another request was faster, the next load shows why: an active turn, our own key, or the next index.
         with suppress(Stale):
-            # Only the function for graphs runs them.
+            # Only the function for graphs runs graphs.
             if request.later or is_graph(draft.header.mode):
                 return _hand_over(runner, draft.header, journal, started)
             return _run(runner, draft.header, journal, council, started)
@@ -99,17 +100,19 @@ def _load(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
     try:
         draft = load_draft(db, request, turn_id)
         if isinstance(draft, Draft) and draft.is_newcomer:
-            # Nobody is new any more once a turn is accepted.
-            welcome(db, request.tenant_id)
+            # An accepted turn makes its tenant known, so this must happen before.
+            add_roster(db, request.tenant_id)
     except DatabaseUnavailable as error:
-        # Where nothing can be read, nothing could be written down either.
+        # A database that cannot be read cannot be written.
         raise JournalUnavailable from error
     return draft
 
 
 def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | None:
-    """Claim a turn that nobody runs, and run it on from its journal. None where somebody does, or it has ended; where
-    it was given up, an outcome that says so, every time."""
+    """Claim a turn without a runner, and continue it from its journal.
+
+    Returns None if another process runs it or it has ended. A turn that was given up returns an outcome that says so,
+    each time."""
     started = time.monotonic()
     turn = claim(runner.db, tenant_id, turn_id, of_graphs=_of_graphs(runner))
     if turn is None:
@@ -117,20 +120,20 @@ def resume_turn(runner: Runner, tenant_id: str, turn_id: UUID) -> TurnOutcome | 
         return TurnOutcome(turn_id, "failed", "", abandoned=True) if abandoned else None
     kind = GrowingCouncil if is_graph(turn.header.mode) else Council
     council = kind(turn.conversation, _asker(runner, turn.journal, turn.header), turn.plan, routing_policy())
-    # Nobody can get the answer to a plain call any more, so nobody is asked for it.
+    # Nobody can get the answer to a plain call any more, so no model is asked.
     end = _give_up if turn.given_up or turn.header.is_forgotten else _run
     return end(runner, turn.header, turn.journal, council, started)
 
 
 def _of_graphs(runner: Runner) -> bool | None:
-    """Which turns this process runs. Without a graph in the deployment, the worker ends turns that are left of one."""
+    """Return which turns this process runs. If the deployment has no graphs, the worker ends turns that are left of
+    one."""
     if runner.graphs is not None:
         return True
     return False if graph_names() else None
 
 
 def _mode(runner: Runner, header: Header, council: Council) -> Callable[[], None]:
-    """The mode of the turn for its council."""
     if isinstance(council, GrowingCouncil):
         return partial((runner.graphs or {}).get(graph_of(header.mode), _unknown_graph), council)
     return partial(MODES[header.mode], council)
@@ -155,7 +158,7 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
             return _give_up(runner, header, journal, council, started)
         return _hand_over(runner, header, journal, started, late.wait_s)
     except Stopped:
-        return _standing(runner, header, journal, started)
+        return _outcome_now(runner, header, journal, started)
     except Exception:
         # Record the pending outcome even if our own code failed.
         journal.flush()
@@ -164,8 +167,8 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
 
 
 def _hold(header: Header, journal: TurnJournal, council: Council, mode: Callable[[], None]) -> list[Fault]:
-    """Run the mode, and write the summary that is due. Returns what failed of them by exceptions of their own. Raises
-    what interrupted an ask."""
+    """Run the mode, and write the summary if one is due. Returns the exceptions of their own code. Raises what
+    interrupted an ask."""
     error = _run_own(council, mode)
     if journal.accepted is None:
         # No call was opened, so the turn is not stored yet. Agents of another catalog are skipped without a call.
@@ -191,19 +194,19 @@ def _run_own(council: Council, part: Callable[[], None]) -> Exception | None:
 
 
 def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Council, started: float) -> TurnOutcome:
-    """Publish the turn as failed, with what was answered. The mode is not run, and nobody is asked."""
+    """Publish the turn as failed, with the answers so far. The mode is not run, and no model is asked."""
     if journal.accepted is None:
         journal.accept_without_call(run_here=True)
     try:
         code = "no_reply" if header.is_forgotten else "turn_abandoned"
         turn, body = publish(runner.db, header, journal, council, failure=code)
     except Stopped:
-        return _standing(runner, header, journal, started)
+        return _outcome_now(runner, header, journal, started)
     abandoned = turn.status == "failed" and not header.is_forgotten
     return _published(header, turn, body, journal, started, abandoned=abandoned)
 
 
-def _asker(runner: Runner, journal: TurnJournal, header: Header, live: Live | None = None) -> Asker:
+def _asker(runner: Runner, journal: TurnJournal, header: Header, live: LiveEvents | None = None) -> Asker:
     return Asker(
         header.turn_id,
         catalog(),
@@ -219,7 +222,7 @@ def _asker(runner: Runner, journal: TurnJournal, header: Header, live: Live | No
 
 
 def _summarise(header: Header, council: Council) -> None:
-    """Write the summary that is due, once somebody has answered."""
+    """Write the summary if one is due and an agent has answered."""
     policy, alias = summary_policy(), settings().summary_alias
 
     def ask(
@@ -237,14 +240,14 @@ def _summarise(header: Header, council: Council) -> None:
 def _hand_over(
     runner: Runner, header: Header, journal: TurnJournal, started: float, wait_s: float = 0.0
 ) -> TurnOutcome:
-    """Give the turn to the queue; where not even its first call was begun, it is accepted for the queue."""
+    """Give the turn to the queue. If it has no call yet, accept it for the queue."""
     released = True
     if journal.accepted is None:
         journal.accept_without_call(run_here=False)
     else:
         released = journal.release(wait_s)
-    standing = _standing(runner, header, journal, started, handed_over=released)
-    return replace(standing, wait_s=wait_s, is_graph=is_graph(header.mode))
+    outcome = _outcome_now(runner, header, journal, started, handed_over=released)
+    return replace(outcome, wait_s=wait_s, is_graph=is_graph(header.mode))
 
 
 def _published(
@@ -265,17 +268,17 @@ def _published(
     )
 
 
-def _standing(
+def _outcome_now(
     runner: Runner, header: Header, journal: TurnJournal, started: float, *, handed_over: bool = False
 ) -> TurnOutcome:
-    """The answer of a runner that did not publish: the turn as it stands."""
+    """Return the outcome of a runner that did not publish: the turn as it is now."""
     stored = _load_stored(runner, Actor.service(header.tenant_id), header.turn_id)
     seconds = time.monotonic() - started
     return TurnOutcome(stored.id, stored.status, stored.body, journal.figures(), (), seconds, handed_over=handed_over)
 
 
 def _replay(runner: Runner, actor: Actor, found: Stored) -> TurnOutcome:
-    """Answer from what was loaded with the key; a turn that has not ended is read from its journal."""
+    """Answer with the turn of the request's key. A turn that runs is read from its journal."""
     if found.response is not None:
         return TurnOutcome(found.turn_id, found.status, found.response, replayed=True)
     stored = _load_stored(runner, actor, found.turn_id)
@@ -283,7 +286,7 @@ def _replay(runner: Runner, actor: Actor, found: Stored) -> TurnOutcome:
 
 
 def _load_stored(runner: Runner, actor: Actor, turn_id: UUID) -> StoredTurn:
-    """A turn that was there a moment ago. Raises SessionDeleted."""
+    """Load a turn that existed a moment ago. Raises SessionDeleted."""
     try:
         return load_turn(runner.db, actor, turn_id)
     except NotFound as error:

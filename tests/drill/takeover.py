@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.db.api.budgets import free_leftovers
+from shared.db.api.budgets import release_leftover_holds
 from tests.drill.cases import Case
 from tests.drill.release import Environment, Release
 from tests.faults import events
@@ -155,7 +155,7 @@ def read(turn: TurnUnderFault, release: Release) -> None:
 
 def _examined(turn: TurnUnderFault) -> list[Finding]:
     """What is wrong after a minute's sweep, which frees the holds that the release before leaves behind."""
-    free_leftovers(turn.world.ops, _SWEEP_S)
+    release_leftover_holds(turn.world.ops, _SWEEP_S)
     return examine(turn)
 
 

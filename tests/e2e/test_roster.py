@@ -137,7 +137,7 @@ def test_exit_code_without_a_dry_run_is_an_error_that_writes_nothing(command: Co
 def test_a_file_with_faults_writes_nothing_and_shows_each(command: Command, tenant: Tenant) -> None:
     ran = command.apply(ROSTER + '[agents.third]\nname = "Third"\nrole_prompt = "x"\nmodel_alias = "wise"\nage = 3\n')
     path = command.folder / "roster.toml"
-    assert (ran.returncode, ran.stderr) == (1, f"{path}: [agents.third] age: is no field of this table\n")
+    assert (ran.returncode, ran.stderr) == (1, f"{path}: [agents.third] age: is not a field of this table\n")
     bad = command.apply(ROSTER.replace('"deep"', '"wise"').replace('["scribe",', '["scribe", "nobody",'))
     assert bad.stderr.splitlines() == [
         f"{path}: [agents.judge] model_alias: must be one of: fast, deep.",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.db import protocol
-from shared.db.api.budgets import free_leftovers
+from shared.db.api.budgets import release_leftover_holds
 from shared.db.protocol import OPEN
 from shared.db.statement import Statement
 from shared.errors import BudgetExceeded, JournalUnavailable
@@ -158,7 +158,7 @@ class TestBesideTheReleaseBefore:
         room.owner.execute("DROP TABLE budget_holds; ALTER TABLE hidden RENAME TO budget_holds")
         assert (len(holds(room)), held(room)) == (1, holds(room)[0])
         for _ in range(2):
-            free_leftovers(ops, DEADLINE_S)
+            release_leftover_holds(ops, DEADLINE_S)
             assert [*holds(room), held(room)] == [0]
 
     def test_the_hold_of_a_call_that_it_settled_is_freed(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
@@ -168,12 +168,12 @@ class TestBesideTheReleaseBefore:
             """INSERT INTO budget_holds SELECT call_id, tenant_id, 'suspense', 'tenant:' || tenant_id, period, 1
             FROM llm_calls; UPDATE budgets SET held_usd = 1 WHERE payer = 'tenant:tenant-1'"""
         )
-        free_leftovers(ops, DEADLINE_S)
+        release_leftover_holds(ops, DEADLINE_S)
         assert room.rows("SELECT * FROM budget_holds") == []
         assert held(room) == 0
 
     def test_a_hold_that_this_release_needs_stays(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
         turn_id = room.take("hello", later=True).turn_id
-        free_leftovers(ops, DEADLINE_S)
+        release_leftover_holds(ops, DEADLINE_S)
         assert len(holds(room)) == 1
         room.resume(turn_id)

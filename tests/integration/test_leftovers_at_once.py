@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 from typing import Any
 
-from shared.db.api.budgets import free_leftovers
+from shared.db.api.budgets import release_leftover_holds
 from shared.db.protocol import PUBLISH
 from shared.llm.port import Completion, Request
 from tests.support.council_room import DEADLINE_S, CouncilRoom, answer, body
@@ -26,7 +26,7 @@ def test_a_turn_whose_hold_was_left_behind_is_published_while_leftovers_are_free
         return answer("")
 
     def free() -> None:
-        freed.append(other.start(lambda: free_leftovers(ops, DEADLINE_S)))
+        freed.append(other.start(lambda: release_leftover_holds(ops, DEADLINE_S)))
         room.wait_until_blocked()
 
     room.provider.enqueue(leave_behind, answer("Roses."))

@@ -41,11 +41,11 @@ MISTAKES = {
     "= 2048": ("= 0", "[aliases.deep] max_output_tokens must be greater than or equal to 1"),
     "= 2048\n": ("= 40000\n", "[aliases.deep] max_output_tokens must be less than context_window"),
     "[aliases.deep]": ("[aliases.Deep]", "[aliases.Deep] a name is a small letter"),
-    "[aliases.deep": ("[models.deep", "[models] is no table of a catalog"),
+    "[aliases.deep": ("[models.deep", "[models] is not a table of a catalog"),
     'kind = "bedrock"': ('kind = "oracle"', "[providers.aws] kind must be 'bedrock'"),
     'region = "eu-central-1"': (
         'base_url = "http://x"',
-        "[providers.aws] base_url means nothing to the kind 'bedrock'",
+        "[providers.aws] base_url does not apply to the kind 'bedrock'",
     ),
     'base_url = "http://127.0.0.1:11434/v1"': ("", "[providers.here] base_url is missing"),
     "http://127": ("ftp://127", "[providers.here] base_url has a character or a form that is not allowed"),
@@ -54,7 +54,7 @@ MISTAKES = {
 }
 # A key of an alias, and what is wrong about its value.
 WRONG = {
-    "fallback_alias = 'deep'": "fallback_alias leads in a circle: deep -> deep",
+    "fallback_alias = 'deep'": "fallback_alias forms a cycle: deep -> deep",
     "fallback_alias = 'fast'": "fallback_alias: there is no [aliases.fast]",
     "max_call_s = 898": "max_call_s must be less than or equal to 897",
     "max_call_s = nan": "max_call_s must",
@@ -63,8 +63,8 @@ WRONG = {
     "max_tokens_parameter = 'tokens'": "max_tokens_parameter must be 'max_tokens' or 'max_completion_tokens'",
     "prompt_cache_key = 'x'": "prompt_cache_key must be a valid boolean",
     "cache_minimum = 0": "cache_minimum must be greater than or equal to 1",
-    "cache_minimum = 1024": "cache_minimum means nothing to the kind 'openai_compatible'",
-    "color = 'red'": "color is no key of this table",
+    "cache_minimum = 1024": "cache_minimum does not apply to the kind 'openai_compatible'",
+    "color = 'red'": "color is not a key of this table",
 }
 
 
@@ -130,7 +130,7 @@ def test_a_wrong_value_is_one_line_that_names_its_key(file: Path, line: str) -> 
 def test_a_circle_of_fallbacks_is_named(file: Path) -> None:
     other = ALIAS.replace("deep", "fast")
     told = fault_of(file, f"{WHOLE}fallback_alias = 'fast'\n{other}fallback_alias = 'deep'\n")
-    assert told == f"{file}: [aliases.deep] fallback_alias leads in a circle: deep -> fast -> deep"
+    assert told == f"{file}: [aliases.deep] fallback_alias forms a cycle: deep -> fast -> deep"
 
 
 @pytest.mark.parametrize("text", ["", PROVIDERS, "aliases = 3", "providers = ", "[providers.here]\n[providers.here]"])

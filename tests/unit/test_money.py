@@ -94,12 +94,12 @@ def test_the_upper_bound_covers_every_usage_within_it() -> None:
         assert cost(rates, usage) <= upper_bound(rates, most_input, most_output)
 
 
-@pytest.mark.parametrize("dearest", Rates.__dataclass_fields__)
-def test_the_upper_bound_is_reached_by_the_dearest_class(dearest: str) -> None:
-    rates = Rates(**{name: Decimal(9 if name == dearest else 1) for name in Rates.__dataclass_fields__})
-    usage = Usage(**{name: 1000 if name == f"{dearest}_tokens" else 0 for name in COUNTS})
+@pytest.mark.parametrize("expensive", Rates.__dataclass_fields__)
+def test_the_upper_bound_is_reached_by_the_most_expensive_class(expensive: str) -> None:
+    rates = Rates(**{name: Decimal(9 if name == expensive else 1) for name in Rates.__dataclass_fields__})
+    usage = Usage(**{name: 1000 if name == f"{expensive}_tokens" else 0 for name in COUNTS})
     usage = replace(usage, cache_write_tokens=usage.cache_write_tokens + usage.cache_write_1h_tokens)
-    of_input = dearest not in ("output", "reasoning")
+    of_input = expensive not in ("output", "reasoning")
     bound = upper_bound(rates, 1000, 0) if of_input else upper_bound(rates, 0, 1000)
     assert cost(rates, usage) == bound == Decimal("0.009")
 

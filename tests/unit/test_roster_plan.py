@@ -94,7 +94,7 @@ colour = "red"
 """
     assert sorted(faults(tmp_path, text)) == [
         "[agents.critic] temperature: must be less than or equal to 2",
-        "[agents.writer] colour: is no field of this table",
+        "[agents.writer] colour: is not a field of this table",
         "[agents.writer] name: Value should have at least 1 item after validation, not 0",
         "[agents.writer] role_prompt: is missing",
     ]
@@ -103,7 +103,7 @@ colour = "red"
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[agent.writer]", "[agent] is no table of a roster; there are [agents.KEY] and [councils.KEY]"),
+        ("[agent.writer]", "[agent] is not a table of a roster; use [agents.KEY] or [councils.KEY]"),
         ("agents = 3", "[agents] must hold tables [agents.KEY]"),
         ("agents.writer = 3", "[agents.writer] must be a table"),
         ("[[agents.writer]]", "[agents.writer] must be a table"),
@@ -115,8 +115,8 @@ colour = "red"
             '[agents."a\\nb"]',
             r"[agents.a\nb] key: a key is a small letter, then up to 31 small letters, digits, - and _",
         ),
-        ("[agents.writer]\nversion = 3", "[agents.writer] version: is no field of this table"),
-        ("[agents.writer]\nkey = 'a'", "[agents.writer] key: is no field of this table"),
+        ("[agents.writer]\nversion = 3", "[agents.writer] version: is not a field of this table"),
+        ("[agents.writer]\nkey = 'a'", "[agents.writer] key: is not a field of this table"),
         (
             f"[agents.writer]\nname = '{'x' * 65}'",
             "[agents.writer] name: Value should have at most 64 items after validation, not 65",

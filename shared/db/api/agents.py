@@ -1,4 +1,4 @@
-"""Statements about agents. A change makes a new version. The versions that a turn has pinned stay as they are."""
+"""Read and write agents. A change makes a new version. Versions that a turn has pinned never change."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -16,7 +16,7 @@ from shared.errors import AgentExists, KeyExists, NotFound, UnknownAgent, Versio
 from shared.names import Env
 from shared.settings import quota_settings
 
-# Of an agent's versions that no turn has pinned, the newest stay.
+# Of the versions that no turn has pinned, the newest are kept.
 KEPT_VERSIONS: Final = 20
 
 _BODY = ("name", "role_prompt", "model_alias", "max_output_tokens", "temperature", "enabled")
@@ -25,14 +25,13 @@ _key = bindparam("b_key", type_=agents.c.key.type)
 
 
 class Written(NamedTuple):
-    """An agent after a write; `is_new` where none was there before."""
+    """An agent after a write. `is_new`: the write created it."""
 
     agent: Agent
     is_new: bool
 
 
 def current_agents() -> Select[Any]:
-    """Every agent that is not deleted, at its current version."""
     columns = [agent_versions.c[name] for name in ("key", "version", *_BODY)]
     current = (
         (agent_versions.c.tenant_id == agents.c.tenant_id)
@@ -76,7 +75,7 @@ def as_agent(row: Row) -> Agent:
 
 
 def load_agents(db: Database, tenant_id: str, request: PageRequest) -> Page:
-    """Agents by the time they were made. Raises InvalidRequest for a bad cursor."""
+    """Return agents by creation time. Raises InvalidRequest for a bad cursor."""
     after = request.after(as_time_and_key) or (None, None)
     params = {"b_created_at": after[0], "b_key": after[1], "b_limit": request.limit + 1}
     rows = db.read(tenant_id, _LIST[request.order], params)
@@ -92,8 +91,7 @@ def load_agent(db: Database, tenant_id: str, key: str) -> Agent:
 
 
 def load_versions(db: Database, tenant_id: str, key: str, request: PageRequest) -> Page:
-    """The versions of an agent that are kept, with `created_at`. Raises NotFound, and InvalidRequest for a bad
-    cursor."""
+    """Return the kept versions of an agent, with `created_at`. Raises NotFound, and InvalidRequest for a bad cursor."""
     params = {"b_key": key, "b_after": request.after(as_index), "b_limit": request.limit + 1}
     rows = db.read(tenant_id, _LIST_VERSIONS[request.order], params)
     if not rows:
@@ -102,14 +100,13 @@ def load_versions(db: Database, tenant_id: str, key: str, request: PageRequest) 
 
 
 def load_unknown_keys(db: Database, tenant_id: str, keys: Sequence[str]) -> list[str]:
-    """Those of `keys` that no agent of the tenant has."""
     known = {row["key"] for row in db.read(tenant_id, _KNOWN, {"b_keys": list(keys)})}
     return [key for key in keys if key not in known]
 
 
 def record_agent(db: Database, tenant_id: str, key: str, body: dict[str, object]) -> Agent:
-    """Make an agent. `body` has the fields of Agent except key and version. Raises AgentExists, KeyExists
-    and QuotaExceeded."""
+    """Make an agent. `body` has the fields of Agent except key and version. Raises AgentExists, KeyExists and
+    QuotaExceeded."""
     return _put(db, tenant_id, key, body, None, only_new=True).agent
 
 
@@ -119,10 +116,9 @@ def record_agent_change(
     """Make an agent, or its next version if `body` differs from the current one.
 
     Args:
-        if_match: The agent must be at one of these versions; '*' is any. None asks nothing.
+        if_match: The versions of which the agent must have one; '*' is any. None: no condition.
 
-    Raises VersionMismatch, KeyExists and QuotaExceeded.
-    """
+    Raises VersionMismatch, KeyExists and QuotaExceeded."""
     return _put(db, tenant_id, key, body, if_match, only_new=False)
 
 
@@ -149,7 +145,7 @@ def _put(
         case "exists":
             raise AgentExists(f"An agent '{key}' exists already; PUT replaces it.")
         case "too_many":
-            raise quota_exceeded("agents", limit, Env.MAX_AGENTS, "Delete an agent, or change one that is there.")
+            raise quota_exceeded("agents", limit, Env.MAX_AGENTS, "Delete an agent, or change an existing one.")
         case "too_many_keys":
             remedy = "Use the key of a deleted agent again."
             raise quota_exceeded("agent keys", limit * KEYS_PER_LIVING, f"10 times {Env.MAX_AGENTS}", remedy)
@@ -157,13 +153,13 @@ def _put(
 
 
 def record_agent_deletion(db: Database, tenant_id: str, key: str) -> None:
-    """Rosters keep the key, and treat it as disabled. Raises NotFound."""
+    """Delete an agent. Rosters keep its key, and treat it as disabled. Raises NotFound."""
     if "key" not in db.run(tenant_id, _DELETE, {"b_key": key})[0]:
         raise _not_found(key)
 
 
 def unknown_agents(keys: Sequence[str]) -> UnknownAgent:
-    """The refusal of keys that no agent has. A disabled agent may be listed, a deleted one may not."""
+    """Return the refusal of keys that no agent has. A disabled agent may be listed, a deleted one may not."""
     return UnknownAgent(f"There is no agent {', '.join(repr(key) for key in keys)}.")
 
 

@@ -1,4 +1,4 @@
-"""API keys as their tenant manages them. The hash of a key is written here and never read."""
+"""Read and write API keys as their tenant manages them. A key's hash is written here and never read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,10 +21,10 @@ _WRITTEN = ("id", "tenant_id", "name", "role", "prefix", "key_hash", "created_by
 _SHOWN = ("id", "name", "role", "prefix", "created_by", "created_at", "expires_at", "last_used_at", "revoked_at")
 _columns = [api_keys.c[name] for name in _SHOWN]
 _created_by = typed("b_created_by", api_keys.c.created_by)
-# NULL stands for every creator.
+# NULL selects every creator.
 _of_creator = or_(_created_by.is_(None), api_keys.c.created_by == _created_by)
-# A key is removed 90 days after it was revoked or expired. Until then it counts, so that nobody makes keys without end.
-# The policy of pantheon_ops shows these keys and no others.
+# A key is removed 90 days after it was revoked or expired. Until then it counts towards the quota, which bounds the
+# rows. The policy of pantheon_ops shows only the keys to remove.
 _is_over = func.least(api_keys.c.revoked_at, api_keys.c.expires_at) < func.now() - func.make_interval(0, 0, 0, 90)
 _count = select(func.count().label("number")).select_from(api_keys).where(_is_over.is_not(True))
 
@@ -51,7 +51,7 @@ _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 _REVOKE = compiled(
     update(api_keys)
     .where(api_keys.c.id == bindparam("b_id"), _of_creator)
-    # The first revocation counts.
+    # The first revocation's time stays.
     .values(revoked_at=func.coalesce(api_keys.c.revoked_at, func.clock_timestamp()))
     .returning(api_keys.c.id)
 )
@@ -64,7 +64,7 @@ _REMOVE = compiled(
 
 def record_api_key(db: Database, tenant_id: str, key_id: UUID, fields: Mapping[str, object]) -> Row:
     """Make a key of `fields` name, role, prefix, key_hash, created_by and expires_at. Raises QuotaExceeded, and
-    InvalidRequest where `expires_at` has passed by the database's clock."""
+    InvalidRequest if `expires_at` has passed by the database's clock."""
     limit = quota_settings().max_api_keys
     params = {f"b_{name}": value for name, value in fields.items()}
     params |= {"b_id": key_id, "b_tenant_id": tenant_id, "b_most": limit}
@@ -78,19 +78,20 @@ def record_api_key(db: Database, tenant_id: str, key_id: UUID, fields: Mapping[s
 
 
 def load_api_keys(db: Database, tenant_id: str, created_by: str | None, request: PageRequest) -> Page:
-    """The keys that this user created, or None for the whole tenant's, by the time they were made. Raises
-    InvalidRequest for a bad cursor."""
+    """Return the keys that this user created by creation time; None: the whole tenant's. Raises InvalidRequest for a
+    bad cursor."""
     params = {"b_created_by": created_by, "b_after": request.after(UUID), "b_limit": request.limit + 1}
     return page(db.read(tenant_id, _LIST[request.order], params), request, lambda row: str(row["id"]))
 
 
 def record_revocation(db: Database, tenant_id: str, created_by: str | None, key_id: UUID) -> None:
-    """Revoke a key that this user created, or None for any of the tenant's. Again is the same. Raises NotFound."""
+    """Revoke a key that this user created; None: any key of the tenant. Repeating it changes nothing. Raises
+    NotFound."""
     if not db.run(tenant_id, _REVOKE, {"b_created_by": created_by, "b_id": key_id}):
         raise NotFound("There is no such API key.")
 
 
 def remove_ended_keys(db: Database, limit: int, seconds: float) -> int:
-    """Remove keys of every tenant that were revoked or expired 90 days ago, so many at most. `db` is in the role for
-    operations. Returns how many went. Raises DatabaseUnavailable after `seconds`."""
+    """Remove at most `limit` keys of all tenants that ended 90 days ago, and return how many. `db` has the role for
+    operations. Raises DatabaseUnavailable after `seconds`."""
     return len(run_within(db, seconds, (_REMOVE, {"b_limit": limit}))[0])

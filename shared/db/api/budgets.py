@@ -1,7 +1,7 @@
-"""Budgets: what a payer may spend in a calendar month (UTC), and what of it is held and spent.
+"""Read and write budgets: a payer's limits for a calendar month (UTC), and the USD held and spent in it.
 
-The lesser of the tenant's limit and the operator's cap binds, whichever was set first. Both apply to every month until
-they are changed. They are in `budget_limits`, and each hold reads them there.
+The lower of the tenant's limit and the operator's cap binds. Both apply to every month until they are changed. They are
+in `budget_limits`, where each hold reads them.
 """
 
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ _LOAD_PLATFORM = load("load_platform_budget")
 _SET_LIMIT = load("set_limit")
 _SET_CAP = load("set_cap")
 _MEASURE_PLATFORM = load("measure_platform")
-_FREE_LEFTOVERS = load("free_leftovers")
+_RELEASE_LEFTOVER_HOLDS = load("release_leftover_holds")
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The platform's share for a tenant in a month, in USD: its limit, the reserves of open calls, and what is drawn.
-    The reserve of an unknown outcome that the share bears is drawn."""
+    """The platform's share for a tenant in a month, in USD: its limit, the reserves of open calls, and the drawn
+    amount. Drawn includes the reserves of unknown outcomes that the share bears."""
 
     limit_usd: Decimal
     held_usd: Decimal
@@ -41,8 +41,8 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A payer's month, which `period` is the first day of, in USD. A tenant has an allowance and a cap, its own or the
-    default; the whole platform has neither, and a limit or None."""
+    """A payer's month in USD. `period` is its first day. A tenant has an allowance and a cap, its own or the default.
+    The whole platform has neither, and a limit or None."""
 
     period: date
     limit_usd: Decimal | None
@@ -65,20 +65,20 @@ def load_budget(db: Database, tenant_id: str) -> Budget:
 
 
 def record_limit(db: Database, tenant_id: str, usd: Decimal | None) -> Budget:
-    """Set the tenant's own limit, None for its cap. Raises AboveCap, and then nothing has changed."""
+    """Set the tenant's own limit, None for its cap. Raises AboveCap, and then changes nothing."""
     params = _params(f"tenant:{tenant_id}", usd, budget_settings().default_cap_usd) | {"b_tenant_id": tenant_id}
     changed, loaded = db.run_all(tenant_id, (_SET_LIMIT, params), (_LOAD, params))
     budget = _of_tenant(loaded[0])
     if not changed:
-        # The limit was above this cap, unless the operator has raised the cap in the same moment.
+        # The limit was above this cap, unless the operator raised the cap at the same moment.
         assert budget.cap_usd is not None
         raise AboveCap(cap_usd=format_usd(budget.cap_usd))
     return budget
 
 
 def record_caps(operator: Database, tenant_id: str, caps: Mapping[CappedPayer, Decimal | None]) -> Budget:
-    """Set the cap of the tenant's own limit, or of the platform's share for it, None for the default. A limit above the
-    cap stays, and does not count."""
+    """Set the caps of the tenant's own limit and of the platform's share for it, None for the default. A limit above
+    the cap is kept, but does not bind."""
     changes = [(_SET_CAP, _params(f"{payer}:{tenant_id}", usd)) for payer, usd in caps.items()]
     return _of_tenant(operator.run_all(None, *changes, (_LOAD, {"b_tenant_id": tenant_id}))[-1][0])
 
@@ -96,14 +96,14 @@ def record_platform_limit(operator: Database, usd: Decimal | None) -> Budget:
 
 def record_platform_month(operations: Database, seconds: float) -> None:
     """Store the platform's spending of this month, which each hold compares with the limit. `operations` has the role
-    for operations, here and below. Raises DatabaseUnavailable after `seconds`."""
+    for operations. Raises DatabaseUnavailable after `seconds`."""
     run_within(operations, seconds, (_MEASURE_PLATFORM, {}))
 
 
-def free_leftovers(operations: Database, seconds: float) -> None:
-    """Free the holds that the release before 0014 leaves behind while both serve. Raises DatabaseUnavailable after
+def release_leftover_holds(operations: Database, seconds: float) -> None:
+    """Release the holds that the release before 0014 leaves behind while both serve. Raises DatabaseUnavailable after
     `seconds`."""
-    run_within(operations, seconds, (_FREE_LEFTOVERS, {}))
+    run_within(operations, seconds, (_RELEASE_LEFTOVER_HOLDS, {}))
 
 
 def _params(payer: str, usd: Decimal | None, default_usd: Decimal | None = None) -> dict[str, object]:

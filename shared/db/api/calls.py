@@ -1,10 +1,10 @@
-"""Read the calls of a turn from the journal, each with the reason for which the ledger has it."""
+"""Read the calls of a turn from the journal, each with its reason from the ledger."""
 
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from shared.db.api.sight import about, visible
+from shared.db.api.visibility import about, visible
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
 from shared.db.schema.columns import TOKENS
@@ -14,7 +14,7 @@ from shared.errors import NotFound
 
 _SHOWN = ("step", "attempt", "purpose", "agent_key", "model_alias", "status", "verdict", "cost_usd", *TOKENS)
 _id = bindparam("b_id", type_=turns.c.id.type)
-# Found by the call. For a join, the planner may read a tenant's whole ledger.
+# Looked up by the call. For a join, the planner may read a tenant's whole ledger.
 _reason = (
     select(usage_entries.c.reason)
     .where(usage_entries.c.call_id == llm_calls.c.call_id, usage_entries.c.kind == "post")
@@ -22,7 +22,7 @@ _reason = (
     .scalar_subquery()
 )
 _times = (llm_calls.c.created_at.label("started_at"), llm_calls.c.finished_at.label("ended_at"))
-# A turn without a call is one row without a step. Without any row, the actor does not see the turn.
+# A turn without a call is one row without a step. No row means that the actor cannot see the turn.
 _CALLS = compiled(
     select(*(llm_calls.c[name] for name in _SHOWN), *_times, _reason.label("reason"))
     .select_from(
@@ -36,7 +36,7 @@ _CALLS = compiled(
 
 
 def load_turn_calls(db: Database, actor: Actor, turn_id: UUID) -> list[Row]:
-    """The calls of a turn by step and attempt, those that still run included. `reason` is None until the call is
+    """Return the calls of a turn by step and attempt, including running ones. `reason` is None until the call is
     posted. Raises NotFound."""
     rows = db.read(actor.tenant_id, _CALLS, about(actor, turn_id))
     if not rows:

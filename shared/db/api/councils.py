@@ -1,4 +1,4 @@
-"""Statements about councils. They share one namespace with agents: no agent and council have the same key."""
+"""Read and write councils. They share one namespace with agents: no agent and council have the same key."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -24,7 +24,7 @@ _key = bindparam("b_key", type_=councils.c.key.type)
 
 
 class WrittenCouncil(NamedTuple):
-    """A council after a write; `is_new` where none was there before."""
+    """A council after a write. `is_new`: the write created it."""
 
     council: Council
     is_new: bool
@@ -57,7 +57,7 @@ def as_council(row: Row) -> Council:
 
 
 def load_councils(db: Database, tenant_id: str, request: PageRequest) -> Page:
-    """Councils by the time they were made. Raises InvalidRequest for a bad cursor."""
+    """Return councils by creation time. Raises InvalidRequest for a bad cursor."""
     after = request.after(as_time_and_key) or (None, None)
     params = {"b_created_at": after[0], "b_key": after[1], "b_limit": request.limit + 1}
     rows = db.read(tenant_id, _LIST[request.order], params)
@@ -88,10 +88,9 @@ def record_council_change(
     """Make a council, or its next version if `body` differs from the current one.
 
     Args:
-        if_match: The council must be at one of these versions; '*' is any. None asks nothing.
+        if_match: The versions of which the council must have one; '*' is any. None: no condition.
 
-    Raises UnknownAgent, VersionMismatch, KeyExists and QuotaExceeded.
-    """
+    Raises UnknownAgent, VersionMismatch, KeyExists and QuotaExceeded."""
     return _put(db, tenant_id, key, body, if_match, only_new=False)
 
 
@@ -119,7 +118,7 @@ def _put(
         case "exists":
             raise KeyExists(f"A council '{key}' exists already; PUT replaces it.")
         case "too_many":
-            raise quota_exceeded("councils", limit, Env.MAX_AGENTS, "Delete a council, or change one that is there.")
+            raise quota_exceeded("councils", limit, Env.MAX_AGENTS, "Delete a council, or change an existing one.")
         case "too_many_keys":
             remedy = "Use the key of a deleted council again."
             raise quota_exceeded("council keys", limit * KEYS_PER_LIVING, f"10 times {Env.MAX_AGENTS}", remedy)
@@ -128,7 +127,7 @@ def _put(
 
 
 def record_council_deletion(db: Database, tenant_id: str, key: str) -> None:
-    """Sessions of the council stay as they are. Raises NotFound."""
+    """Delete a council. Its sessions do not change. Raises NotFound."""
     if not db.run(tenant_id, _DELETE, {"b_key": key}):
         raise _not_found(key)
 

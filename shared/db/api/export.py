@@ -1,8 +1,7 @@
-"""A session as a whole, oldest turn first, page by page: what has ended, as it was answered.
+"""Export a session page by page, oldest turn first, with the ended turns as they were answered.
 
-Turns are only ever added behind the last one, and the one that is active is the last: a cursor is the index of a turn,
-and stays good. The active turn is named and left out, so that no page ever holds half an answer. A summary goes with
-the turn that wrote it.
+A cursor is the index of a turn and stays valid, because turns are only added at the end. The active turn is always the
+last. It is named and left out, so that no page holds half an answer. A summary comes with the turn that wrote it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,8 @@ from sqlalchemy import Text, bindparam, case, cast, func, literal, or_, select
 from shared.db.api.history import PAGE_BYTES
 from shared.db.api.pages import PageRequest, as_index, encode_cursor
 from shared.db.api.sessions import LOAD_SESSION
-from shared.db.api.sight import about, check_seen
 from shared.db.api.summaries import SUMMARY_COLUMNS, last_numbers
+from shared.db.api.visibility import about, check_seen
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
 from shared.db.schema.tables import agent_versions, agents, sessions, summaries, turns
@@ -23,9 +22,9 @@ from shared.domain.actor import Actor
 from shared.domain.summary import LISTS
 
 PAGE_TURNS = 100
-# Beside turns and summaries a page holds the session, its roster, and the names of fields.
+# A page also holds the session, its roster, and field names.
 _ROOM = PAGE_BYTES - 64 * 1024
-# A summary of the release before is exported with ids, which are not stored: at most 4 lists of 40 items.
+# A summary of the release before is exported with ids that are not stored: at most 4 lists of 40 items.
 _IDS_BYTES = 16 * 1024
 _SUMMARY = (*SUMMARY_COLUMNS, "last_numbers")
 
@@ -57,7 +56,7 @@ def _page() -> Statement:
 
 
 def _roster() -> Statement:
-    """The names of the session's agents as they are called now, those of deleted ones too."""
+    """Select the current names of the session's agents, including deleted ones."""
     keys = select(func.unnest(sessions.c.agent_keys)).where(sessions.c.id == _id)
     current = (
         (agent_versions.c.tenant_id == agents.c.tenant_id)
@@ -74,9 +73,8 @@ _ROSTER = _roster()
 
 @dataclass(frozen=True, slots=True)
 class ExportPage:
-    """`turns` are the stored responses, in JSON, by index; `summaries` the rows that they wrote, by their index.
-    `after` is the turn that the page before ended with. `active_turn_id` is a turn that has not ended, where the page
-    reaches it."""
+    """`turns` are the stored responses (JSON) by index, `summaries` the rows that they wrote. `after` is the last turn
+    of the page before. `active_turn_id` is a turn that has not ended, if the page reaches it."""
 
     session: Row
     names: Mapping[str, str]
@@ -88,7 +86,7 @@ class ExportPage:
 
 
 def load_export(db: Database, actor: Actor, session_id: UUID, cursor: str | None) -> ExportPage:
-    """A page of at most 100 turns and 4 MB. Raises NotFound, InvalidRequest for a bad cursor."""
+    """Return a page of at most 100 turns and 4 MB. Raises NotFound, InvalidRequest for a bad cursor."""
     after = PageRequest(PAGE_TURNS, cursor, "asc").after(as_index)
     session, named, rows = db.read_all(
         actor.tenant_id,
@@ -115,5 +113,5 @@ def _summary(row: Row) -> Row:
 
 
 def _active(shown: Sequence[Row]) -> UUID | None:
-    """Only the last turn of a session can be active, and only an active one has no response."""
+    """Return the active turn. Only the last turn can be active, and only an active one has no response."""
     return shown[-1]["turn_id"] if shown and shown[-1]["response"] is None else None

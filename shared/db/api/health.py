@@ -1,4 +1,5 @@
-"""Whether the database is there, is at this code's revision, and takes the journal and the state of graphs."""
+"""Check that the database is reachable and at this code's revision, and that the journal and graphs' state are
+writable."""
 
 from typing import Literal
 
@@ -23,7 +24,7 @@ _JOURNAL = compiled(
         func.current_setting("server_encoding").label("encoding"),
     )
 )
-# What the function for graphs needs to keep their state. Of a table that is missing, Postgres says NULL.
+# The privileges that the function for graphs needs. Postgres returns NULL for a missing table.
 _STATE_NEEDS = (
     *((name, verb) for name in ("checkpoints", "checkpoint_blobs") for verb in ("SELECT", "INSERT")),
     ("checkpoint_migrations", "SELECT"),
@@ -41,7 +42,7 @@ _STATE = compiled(
 
 
 def load_checkpointer(db: Database) -> Literal["postgres", "memory"]:
-    """Where the state of graphs is between two turns of a session."""
+    """Return where the state of graphs is kept between two turns of a session."""
     try:
         return "postgres" if db.read(None, _STATE, {})[0]["is_stored"] else "memory"
     except (DatabaseUnavailable, psycopg.Error):
@@ -49,8 +50,8 @@ def load_checkpointer(db: Database) -> Literal["postgres", "memory"]:
 
 
 def load_checks(db: Database) -> dict[str, str]:
-    """`database`, `migration` and `journal`: "ok", the revision, or "failing: ..." with what is wrong. The database
-    must store every script."""
+    """Return `database`, `migration` and `journal`: "ok", the revision, or "failing: ..." with the reason. The database
+    must be UTF-8."""
     try:
         rows, journal = db.read_all(None, (_REVISION, {}), (_JOURNAL, {}))
     except DatabaseUnavailable:

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import and_, bindparam, case, func, or_, select, update
 
 from shared.db.api.pages import Order, PageRequest, as_index, encode_cursor
-from shared.db.api.sight import FIND_SESSION, about, acts_for, check_seen, owned, visible
+from shared.db.api.visibility import FIND_SESSION, about, acts_for, check_seen, owned, visible
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
 from shared.db.schema.tables import active, sessions, turns
@@ -13,7 +13,7 @@ from shared.db.turns import StoredTurn, load_turn
 from shared.domain.actor import Actor
 from shared.errors import Forbidden, TurnEnded
 
-# A page of turns ends here even below its limit, because the size of a function's response is capped.
+# Bytes. A page of turns ends here even below its limit, because a function's response is capped.
 PAGE_BYTES = 4 * 1024 * 1024
 
 _columns = [turns.c[name] for name in ("id", "turn_index")]
@@ -39,7 +39,7 @@ def _list(order: Order) -> Statement:
 
 
 _cancelled = (turns.c.id == _id, turns.c.deleted_at.is_(None), sessions.c.id == turns.c.session_id)
-# A member cancels the turns that it posted, and every turn of its own sessions.
+# A member may cancel the turns that it posted, and every turn of its own sessions.
 _may_cancel = and_(visible, or_(owned, acts_for(turns.c.user_id)))
 _MAY_CANCEL = compiled(select(turns.c.id).where(*_cancelled, _may_cancel))
 CANCEL = compiled(
@@ -52,7 +52,8 @@ _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 
 
 def load_turns(db: Database, actor: Actor, session_id: UUID, request: PageRequest) -> tuple[list[str], str | None]:
-    """A session's turns as JSON, by index, and the next cursor. Raises NotFound, InvalidRequest for a bad cursor."""
+    """Return a session's turns as JSON by index, and the next cursor. Raises NotFound, InvalidRequest for a bad
+    cursor."""
     params = {"b_id": session_id, "b_after": request.after(as_index), "b_limit": request.limit + 1}
     found, rows = db.read_all(actor.tenant_id, (FIND_SESSION, about(actor, session_id)), (_LIST[request.order], params))
     check_seen(found)
@@ -62,8 +63,7 @@ def load_turns(db: Database, actor: Actor, session_id: UUID, request: PageReques
 
 
 def record_cancel(db: Database, actor: Actor, turn_id: UUID) -> StoredTurn:
-    """Ask the current or next runner of the turn to end it before its next call. Raises NotFound, Forbidden,
-    TurnEnded."""
+    """Mark the turn as cancelled. Its runner ends it before its next call. Raises NotFound, Forbidden, TurnEnded."""
     params = about(actor, turn_id)
     marked, allowed = db.run_all(actor.tenant_id, (CANCEL, params), (_MAY_CANCEL, params))
     turn = load_turn(db, actor, turn_id)

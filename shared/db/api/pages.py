@@ -1,4 +1,4 @@
-"""Lists by keyset: a page is found by the last key of the page before, never by counting rows."""
+"""Page through lists by keyset: a page starts after the last key of the page before."""
 
 import base64
 import json
@@ -16,20 +16,23 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """`limit` is 1 to 100 items; `cursor` is what the page before answered as `next_cursor`."""
+    """`limit` is 1 to 100 items. `cursor` is the `next_cursor` of the page before."""
 
     limit: int = 20
     cursor: str | None = None
     order: Order = "desc"
 
     def after(self, parse: Callable[[Any], Key]) -> Key | None:
-        """The key to go on after, or None for the first page. Raises InvalidRequest for a cursor of another make."""
+        """Return the key to go on after, None for the first page. Raises InvalidRequest for a cursor of another
+        list."""
         if self.cursor is None:
             return None
         try:
             return parse(json.loads(base64.b64decode(self.cursor.encode("ascii"), altchars=b"-_", validate=True)))
         except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
-            raise InvalidRequest("The cursor is not one that this list gave out.") from error
+            raise InvalidRequest(
+                "The cursor is not from this list. Use next_cursor of the page before, or leave it out."
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Page:
 
 
 def page(rows: Sequence[Row], request: PageRequest, key: Callable[[Row], object]) -> Page:
-    """Cut `rows`, which hold one more than asked for when there is more, and name the key of the last one shown."""
+    """Cut `rows`, which hold one more than the limit if there is a next page, and set the next cursor."""
     items = rows[: request.limit]
     if len(rows) <= request.limit:
         return Page(items, None)
@@ -47,14 +50,14 @@ def page(rows: Sequence[Row], request: PageRequest, key: Callable[[Row], object]
 
 
 def as_index(key: object) -> int:
-    """A turn index as a cursor holds it, and as its column can."""
+    """Check a turn index from a cursor against its column's range."""
     if type(key) is not int or not 0 <= key < 2**31:
         raise ValueError(key)
     return key
 
 
 def as_time_and_key(key: Any) -> tuple[datetime, str]:
-    """When an agent or a council was made, and its key, as a cursor holds them."""
+    """Read the creation time and key of an agent or a council from a cursor."""
     created_at, name = key
     if not (isinstance(name, str) and name.isascii() and name.isprintable()):
         raise ValueError(name)

@@ -1,6 +1,6 @@
-"""Quotas of a tenant.
+"""Enforce the quotas of a tenant.
 
-A request that adds to a quota locks the tenant's row before it counts, so that requests of one moment never exceed it.
+A request that adds a row locks the tenant's row before it counts, so that concurrent requests cannot exceed the quota.
 """
 
 from typing import Final
@@ -8,14 +8,14 @@ from typing import Final
 from shared.db.statement import load
 from shared.errors import QuotaExceeded
 
-# Sent before the statement that counts, in the same transaction.
+# Sent before the counting statement, in the same transaction.
 LOCK_TENANT: Final = load("lock_tenant")
-# Keys that a tenant may use, those of deleted agents included, for each agent that it may have. The same holds for
-# councils. A used key keeps its row, so that no version number is used twice.
+# Keys, including those of deleted agents, for each agent that a tenant may have. The same holds for councils. A used
+# key keeps its row, so that no version number is used twice.
 KEYS_PER_LIVING: Final = 10
 
 
 def quota_exceeded(rows: str, limit: int, setting: str, remedy: str) -> QuotaExceeded:
-    """The refusal of one more of `rows`, of which `setting` allows `limit`."""
+    """Return the refusal of one more of `rows`, of which `setting` allows `limit`."""
     detail = f"This tenant has {limit} {rows}, and may have no more ({setting}). {remedy}"
     return QuotaExceeded(detail, quota=rows, limit=limit)

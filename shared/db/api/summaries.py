@@ -1,18 +1,17 @@
-"""Read summaries, the archive of their items, and the audit trail of a turn."""
+"""Read summaries, and the archive of their items."""
 
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, Label, and_, bindparam, cast, func, or_, select, true, tuple_
+from sqlalchemy import Integer, Label, and_, bindparam, cast, func, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.db.api.pages import Order, Page, PageRequest, as_index, page
-from shared.db.api.sight import FIND_SESSION, about, check_seen, visible
+from shared.db.api.visibility import FIND_SESSION, about, check_seen
 from shared.db.compiler import compiled
-from shared.db.engine import Database, Row, Statement
-from shared.db.schema.tables import audit_events, llm_calls, sessions, summaries, turns
+from shared.db.engine import Database, Statement
+from shared.db.schema.tables import sessions, summaries
 from shared.domain.actor import Actor
-from shared.errors import NotFound
 
 SUMMARY_COLUMNS = (
     "id",
@@ -28,31 +27,11 @@ SUMMARY_COLUMNS = (
     "created_at",
 )
 _id = bindparam("b_id", type_=sessions.c.id.type)
-_AUDIT = compiled(
-    select(*(audit_events.c[name] for name in ("event", "user_id", "detail", "created_at")))
-    .join(turns, turns.c.id == audit_events.c.turn_id)
-    .where(audit_events.c.turn_id == _id, turns.c.deleted_at.is_(None))
-    .order_by(audit_events.c.id)
-)
-# Read from the calls and not stored in the event, because deleting the session deletes them.
-_FOR_ADMINS = ("provider_message", "thinking")
-_ATTEMPTS = compiled(
-    select(llm_calls.c.call_id, *(llm_calls.c[name] for name in _FOR_ADMINS))
-    .join(turns, turns.c.id == llm_calls.c.turn_id)
-    .where(llm_calls.c.turn_id == _id, turns.c.deleted_at.is_(None))
-    .where(or_(*(llm_calls.c[name].is_not(None) for name in _FOR_ADMINS)))
-    .where(bindparam("a_is_admin", type_=Boolean))
-)
-_TURN = compiled(
-    select(turns.c.id)
-    .join(sessions, sessions.c.id == turns.c.session_id)
-    .where(turns.c.id == _id, turns.c.deleted_at.is_(None), visible)
-)
 
 
 def last_numbers() -> Label[Any]:
-    """The highest numbers of a summary's ids. A summary of the release before has none: its ids go on from an older
-    summary that has some. Only then are older summaries read."""
+    """Select the highest numbers of a summary's ids. A summary of the release before has none, so its ids continue from
+    the newest older summary that has them."""
     older = summaries.alias("older")
     known = (
         select(older.c.last_numbers)
@@ -76,7 +55,7 @@ def _list(order: Order) -> Statement:
 
 
 def _archive(order: Order) -> Statement:
-    """Archived items by summary, and by their position in the array of each."""
+    """Select archived items by summary, and by position in each summary's array."""
     index = summaries.c.through_turn_index
     left = func.jsonb_array_elements(summaries.c.archive).table_valued("item", with_ordinality="position")
     left = left.render_derived("left_memory")
@@ -96,7 +75,8 @@ _ARCHIVE = {"desc": _archive("desc"), "asc": _archive("asc")}
 
 
 def load_summaries(db: Database, actor: Actor, session_id: UUID, request: PageRequest) -> Page:
-    """A session's summaries by the turn that they go through. Raises NotFound, InvalidRequest for a bad cursor."""
+    """Return a session's summaries by the last turn that each covers. Raises NotFound, InvalidRequest for a bad
+    cursor."""
     params = {"b_id": session_id, "b_after": request.after(as_index), "b_limit": request.limit + 1}
     found, rows = db.read_all(actor.tenant_id, (FIND_SESSION, about(actor, session_id)), (_LIST[request.order], params))
     check_seen(found)
@@ -104,8 +84,8 @@ def load_summaries(db: Database, actor: Actor, session_id: UUID, request: PageRe
 
 
 def load_archive(db: Database, actor: Actor, session_id: UUID, request: PageRequest) -> Page:
-    """A session's archived items, as `item`, by the summary with which they left memory. Raises NotFound,
-    InvalidRequest for a bad cursor."""
+    """Return a session's archived items, as `item`, by the summary that removed them. Raises NotFound, InvalidRequest
+    for a bad cursor."""
     after, position = request.after(_as_place) or (None, None)
     params = {"b_id": session_id, "b_after": after, "b_after_position": position, "b_limit": request.limit + 1}
     found, rows = db.read_all(
@@ -116,20 +96,6 @@ def load_archive(db: Database, actor: Actor, session_id: UUID, request: PageRequ
 
 
 def _as_place(key: Any) -> tuple[int, int]:
-    """A summary's turn index and a position in its archive, as a cursor holds them."""
+    """Read a summary's turn index and a position in its archive from a cursor."""
     index, position = key
     return as_index(index), as_index(position)
-
-
-def load_audit(db: Database, actor: Actor, turn_id: UUID) -> list[Row]:
-    """The events of a turn, each attempt with the provider's own message and the model's thinking, which only admins
-    see. There are none until it is published. Raises NotFound."""
-    params = about(actor, turn_id)
-    found, events, calls = db.read_all(actor.tenant_id, *((each, params) for each in (_TURN, _AUDIT, _ATTEMPTS)))
-    if not found:
-        raise NotFound("There is no such turn.")
-    known = {str(call["call_id"]): call for call in calls}
-    for event in events:
-        for attempt in event["detail"]["attempts"]:
-            attempt |= {name: known.get(attempt["call_id"], {}).get(name) for name in _FOR_ADMINS}
-    return events

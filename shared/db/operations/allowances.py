@@ -14,7 +14,7 @@ _LOAD = load("load_allowances")
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What the platform bears for a tenant in a month, in USD. `drawn_usd` includes `suspense_usd`."""
+    """The platform's cost for a tenant in a month, in USD. `drawn_usd` includes `suspense_usd`."""
 
     tenant_id: str
     period: date
@@ -23,7 +23,7 @@ class Allowance:
 
 
 def load_allowances(db: Database, limit: int, seconds: float) -> Sequence[Allowance]:
-    """Up to `limit` tenants, most expensive first; `db` is in the role for operations. Raises DatabaseUnavailable after
-    `seconds`."""
+    """Return up to `limit` tenants, most expensive first. `db` has the role for operations. Raises DatabaseUnavailable
+    after `seconds`."""
     (rows,) = read_within(db, seconds, (_LOAD, {"b_limit": limit}))
     return [Allowance(**row) for row in rows]

@@ -13,7 +13,7 @@ OF_COUNCIL: Final[Mapping[str, str]] = MappingProxyType(
             WHERE t.mode = 'council' AND t.status = 'completed' AND t.deleted_at IS NULL AND t.id >= {since}
             GROUP BY t.id
             HAVING count(r.turn_id) <> 1""",
-        # Giving up a turn may take the verdict from its answers. Then they have this error.
+        # Giving up a turn may remove the verdict from its answers, and then sets this error.
         "only members of a council that answered review, once each": """
             SELECT c.turn_id, c.step
             FROM public.llm_calls c JOIN public.turns t ON t.id = c.turn_id

@@ -1,4 +1,4 @@
-"""Invariants of the database itself: of its roles, and of what row-level security does not cover."""
+"""Invariants of the database's roles, and of objects without row-level security."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -20,7 +20,7 @@ OF_DATABASE: Mapping[str, str] = MappingProxyType(
             ) kept USING (role)
             GROUP BY given.role, given.setting
             HAVING count(*) > 1 OR NOT coalesce(bool_and(kept.here AND kept.setting = given.setting), false)""",  # noqa: S608
-        # Row-level security does not cover large objects, and only a superuser can take the functions away.
+        # Row-level security does not cover large objects, and only a superuser can revoke their functions.
         "there is no large object": "SELECT oid, lomowner FROM pg_catalog.pg_largeobject_metadata",
     }
 )

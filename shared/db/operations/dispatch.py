@@ -1,7 +1,7 @@
-"""Turns of all tenants that wait for somebody: how many there are, and which are due to be sent to the queue.
+"""Count the waiting turns of all tenants, and send the due ones to the queue.
 
-A turn's row is its own outbox: while it is active, `dispatch_after` says when to send it again, because nobody will
-have run it by then. It is moved on before the turn is sent; a send that fails is made good when it is due again.
+A turn's row is its own outbox. While the turn is active, `dispatch_after` is the next time to send it. That time is
+moved before the turn is sent, so a failed send is repeated at the next one.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from shared.db.schema.tables import active, turns
 from shared.domain.message import TurnMessage
 from shared.graph_names import is_graph
 
-# When a turn that was sent is sent again: after a minute. One that has waited for long is sent again after a tenth of
-# its age, so that a long queue is not filled up with copies, and after a quarter of an hour at most.
+# Seconds until a turn is sent again: a minute, or a tenth of its age if that is longer, so that copies do not fill a
+# long queue. The maximum is a quarter of an hour.
 AGAIN_S = 60
 AGAIN_AT_MOST_S = 900
 _OF_ITS_AGE = 0.1
@@ -36,15 +36,16 @@ _age_s = cast(func.extract("epoch", _clock - turns.c.created_at), Double)
 
 
 def _move_on() -> Statement:
-    """Of two sweepers at once, each takes other turns, and none waits for a turn that somebody claims just now."""
+    """Postpone and return due turns. Concurrent sweepers take different turns, and skip a turn that is being
+    claimed."""
     oldest_first = func.row_number().over(partition_by=turns.c.tenant_id, order_by=turns.c.dispatch_after)
     ranked = select(turns.c.id, oldest_first.label("place")).where(active, _due).subquery("ranked")
     found = (
         select(turns.c.id)
         .join(ranked, ranked.c.id == turns.c.id)
-        # Again, because Postgres evaluates only this for a turn that another sweeper moved on meanwhile.
+        # Repeated, because Postgres evaluates only this for a turn that another sweeper has postponed meanwhile.
         .where(active, _due)
-        # Every tenant's oldest turn, then every tenant's second: no tenant waits for all turns of another.
+        # First each tenant's oldest turn, then each tenant's second, so that no tenant waits for all turns of another.
         .order_by(ranked.c.place, turns.c.dispatch_after)
         .limit(bindparam("b_limit"))
         .with_for_update(of=turns, key_share=True, skip_locked=True)
@@ -67,7 +68,7 @@ _ACTIVITY = compiled(
         func.coalesce(func.max(_age_s), 0.0).label("oldest_s"),
     ).where(active)
 )
-# For people who ask, not for every minute: it reads all turns.
+# Only for people who ask, because it reads all turns.
 _of_last_day = turns.c.created_at >= _clock_in(literal(-_DAY_S))
 _OF_LAST_DAY = compiled(
     select(turns.c.status, func.count().label("turns"))
@@ -88,7 +89,7 @@ _PERCENTILES = compiled(
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """The turns that have not ended, those of them that are due, and the age of the oldest in seconds."""
+    """The turns that have not ended, how many of them are due, and the oldest one's age in seconds."""
 
     active: int
     due: int
@@ -96,24 +97,24 @@ class Activity:
 
 
 def load_activity(db: Database, seconds: float = LONG_ANSWER_S) -> Activity:
-    """`db` is in the role for operations, which sees every tenant. Raises DatabaseUnavailable after `seconds`."""
+    """`db` has the role for operations. Raises DatabaseUnavailable after `seconds`."""
     ((row,),) = read_within(db, seconds, (_ACTIVITY, {}))
     return Activity(**row)
 
 
 def load_turns_of_last_day(db: Database) -> dict[str, int]:
-    """How many turns of the last 24 hours have which status; `db` is in the role for operations."""
+    """Return the number of turns of the last 24 hours by status. `db` has the role for operations."""
     return {row["status"]: row["turns"] for row in db.read(None, _OF_LAST_DAY, {})}
 
 
 def load_seconds_of_last_day(db: Database) -> dict[str, float | None]:
-    """`p50`, `p95` and `p99` of what the turns of the last 24 hours took until they ended, in seconds, waiting
-    included; None where none has ended."""
+    """Return `p50`, `p95` and `p99` of the seconds from creation to end of the last 24 hours' turns. None if none has
+    ended."""
     return dict(db.read(None, _PERCENTILES, {})[0])
 
 
 def record_dispatch(db: Database, limit: int, seconds: float = LONG_ANSWER_S) -> list[TurnMessage]:
-    """Move up to `limit` due turns on and return their messages. The tenants take turns, with their most overdue turns
-    first. Raises DatabaseUnavailable after `seconds`."""
+    """Postpone up to `limit` due turns and return their messages. Tenants alternate, most overdue turns first. Raises
+    DatabaseUnavailable after `seconds`."""
     (rows,) = run_within(db, seconds, (_MOVE_ON, {"b_limit": limit}))
     return [TurnMessage(row["id"], row["tenant_id"], is_graph(row["mode"])) for row in rows]

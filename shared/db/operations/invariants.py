@@ -1,14 +1,13 @@
-"""What must hold of the stored data at any moment: name -> a query that returns no row when all is well.
+"""The invariants of the stored data: name -> a query that returns the rows that break it.
 
-Run them as `pantheon_ops` or as a superuser. Row-level security shows everybody else nothing, and of nothing every
-query would say that all is well.
+Run them as `pantheon_ops` or as a superuser. Row-level security hides all rows from other roles, so every query would
+then find nothing wrong.
 
-`{since}` in a query is the id of a turn; those that were made before it are left out, and what was deleted before it.
-Ids are in the order of time, and so the newest turns are found by the tables' keys, and their entries of the ledger by
-its order in time (`{posted}`). What a payer's month adds up to is looked at as a whole, from the month before on: what
-was posted in it, by what is rolled up and the ledger's rest, but for the few entries of another month, which an index
-knows. And what is rolled up is held against the ledger. So the time that all of this takes follows what happened
-lately, and not what there is.
+`{since}` is the id of a turn. Older turns, and deletions before it, are left out. Ids are in time order, so keys find
+the newest turns, and the ledger's time order finds their entries (`{posted}`). A payer's month is checked as a whole
+from the month before on: the rolled-up sums, the ledger's rows beyond, and the few entries of another month, which an
+index finds. The rolled-up sums are checked against the ledger. So the checks' time depends on recent activity, and not
+on the amount of data.
 """
 
 from collections.abc import Mapping
@@ -66,7 +65,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 AND turn_id >= {since} AND {posted}
             GROUP BY turn_id, step
             HAVING count(*) > 1""",
-        # A row of the release before has no reason of its own, and stands by that release's rules.
+        # A row of the release before has no reason, and follows that release's rules.
         "a post's account and reason follow from its call": """
             SELECT l.id, l.account, l.reason, c.payer, c.verdict
             FROM public.usage_ledger l JOIN public.llm_calls c ON c.call_id = l.call_id
@@ -114,7 +113,8 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             WHERE c.turn_id >= {since} AND l.turn_id >= {since} AND {posted}
             GROUP BY c.call_id
             HAVING sum(l.amount_usd) <> CASE WHEN c.status = 'unknown' THEN c.reserve_usd ELSE 0 END""",
-        # By the turns that are active, which an index knows: that the calls of the others are posted is said above.
+        # Starts from active turns, which an index finds. Another invariant checks that the calls of the others are
+        # posted.
         "held is the reserves of calls that are not posted, and the other holds": """
             SELECT payer, period, b.held_usd, c.reserved
             FROM public.budgets b
@@ -131,8 +131,8 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
                 GROUP BY 1, 2
             ) c USING (payer, period)
             WHERE coalesce(b.held_usd, 0) <> coalesce(c.reserved, 0)""",
-        # By a scalar subquery. The planner would read all calls for an EXISTS, to hash them.
-        # In mode `council`, the agent is the chair.
+        # A scalar subquery, because for EXISTS the planner would read and hash all calls. In mode `council`, the agent
+        # is the chair.
         "a turn holds what accepting held until the agent is asked that it was held for": """
             SELECT h.id, t.status
             FROM public.budget_holds h LEFT JOIN public.turns t ON t.id = h.id
@@ -210,7 +210,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
             GROUP BY t.id
             HAVING t.answered_usd::numeric <> coalesce(sum(l.amount_usd), 0)""",
         **OF_TEXT,
-        # Every minute, of the last hours and days only: what is posted late comes by a transaction of minutes.
+        # Runs each minute, over the last hours and days only: late posts come from transactions of at most minutes.
         "what is rolled up is what the ledger says": """
             SELECT span, start, {dimensions}, sum(amount_usd) AS too_much
             FROM (
@@ -249,7 +249,7 @@ _QUERIES: Mapping[str, str] = MappingProxyType(
 
 _SINCE = "coalesce(uuid_extract_timestamp({since}), '-infinity')"
 _TERMS: Mapping[str, str] = {
-    # An hour for clocks that differ: an id is made by a process, and an entry's time by the database.
+    # One hour more, because processes make ids and the database sets entries' times.
     "{posted}": f"l.created_at >= {_SINCE} - interval '1 hour'",
     "{posted_in}": "date_trunc('month', timezone('UTC', created_at))::date",
     "{month}": f"(date_trunc('month', timezone('UTC', {_SINCE})) - interval '1 month')::date",
@@ -266,7 +266,7 @@ def _of(query: str, since: str, everything: str) -> str:
     return query
 
 
-# The queries over all that there is, and over the turns from `:b_since` on and what was rolled up lately.
+# The queries over all data, and over turns from `:b_since` on and recent rolled-up sums.
 INVARIANTS: Mapping[str, str] = MappingProxyType(
     {name: _of(query, f"'{EVER}'::uuid", "'-infinity'") for name, query in _QUERIES.items()}
 )
@@ -276,13 +276,13 @@ LATELY: Mapping[str, str] = MappingProxyType(
 
 
 def first_id(moment: float) -> UUID:
-    """The lowest UUIDv7 of this moment, in seconds since 1970."""
+    """Return the lowest UUIDv7 of this moment, in seconds since 1970."""
     return UUID(int=int(moment * 1000) << 80 | 0x7 << 76 | 0x2 << 62)
 
 
 def first_rows(query: str, limit: str) -> str:
-    """The first rows of an invariant's query. Materialized, so that it is planned as a whole: there are no rows as a
-    rule, and a plan that is quick with its first one may take hours to find that out."""
+    """Return a query of an invariant's first rows. It is materialized, because usually there is no row, and a plan for
+    a fast first row may take hours to find none."""
     return f"WITH broken AS MATERIALIZED ({query}) SELECT * FROM broken LIMIT {limit}"  # noqa: S608 all of it is ours
 
 
@@ -290,7 +290,6 @@ _FIRST_ROWS = {name: compiled(text(first_rows(query, ":b_limit"))) for name, que
 
 
 def load_broken(db: Database, name: str, limit: int, *, since: UUID = EVER, seconds: float) -> list[Row]:
-    """Up to `limit` rows that break an invariant, in turns whose ids are not before `since`; `db` is in the role for
-    operations. Raises DatabaseUnavailable where that is not known within so many seconds, and psycopg.Error where the
-    schema is another one."""
+    """Return up to `limit` rows that break an invariant, in turns with ids from `since` on. `db` has the role for
+    operations. Raises DatabaseUnavailable after `seconds`, and psycopg.Error if the schema differs."""
     return read_within(db, seconds, (_FIRST_ROWS[name], {"b_since": since, "b_limit": limit}))[0]

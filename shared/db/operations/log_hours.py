@@ -1,9 +1,9 @@
-"""Which hours of the provider's own log were read, and what may be concluded from that. Run as `pantheon_ops`.
+"""Track which hours of the provider's log were read, and decide which calls have no record. Run as `pantheon_ops`.
 
-The rules this file protects. An hour is read when it is over, again when a call that may be in it was posted since, and
-again when a call in suspense is so old that its record will not come any more. That a call is not in the log is
-believed only of readings that began after both, that came to their end and could read every line, in each hour that may
-have its record; and only where other calls of its model were found that were made in its hour.
+An hour is read when it is over. It is read again after a call that may be in it was posted. It is read once more when a
+call in suspense is so old that no record will come. A call counts as not in the log only if every hour that may have
+its record was read from the start after these times, to the end, with every line readable. Other calls of its model
+must be in the log of its hour.
 """
 
 from collections.abc import Collection, Iterable
@@ -36,22 +36,22 @@ from shared.db.operations.suspense import in_suspense
 from shared.db.schema.tables import invocation_log_hours as hours
 from shared.db.schema.tables import llm_calls, usage_ledger
 
-# The name of the provider in the packaged catalog. The previous release stored the kind, which is the same word. So
-# both releases use the same text in `models`.
+# The provider's name in the packaged catalog. The previous release stored the kind, which is the same word, so both
+# releases write the same text in `models`.
 _PACKAGED = "bedrock"
-# What is older is not looked for in the log any more.
+# Older calls are not searched for.
 _LOOK_BACK_DAYS = 14
-# A log's objects come some minutes after the calls that they are about.
+# A log's objects arrive some minutes after their calls.
 _DELIVERY_MINUTES = 30
-# The record of a call is in the hour in which it was made or in the next one; and no two clocks are the same.
+# A call's record is in the call's hour or the next one, and clocks differ.
 _RECORD_MINUTES = 60
 _CLOCKS_MINUTES = 5
-# A publish says when it was a moment before it is committed.
+# A publish takes its time a moment before it commits.
 _COMMIT_MINUTES = 1
 
 _now = func.clock_timestamp()
 _this = hours.c.hour == bindparam("b_hour")
-# Whoever begins an hour anew takes it away from the others who read it.
+# Starting an hour again takes it from its other readers.
 _mine = hours.c.started_at == bindparam("b_started_at")
 
 
@@ -64,8 +64,8 @@ def _hour_of(moment: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def covered_model(provider: str, model_id: str) -> str:
-    """The text for a provider's model in `models`. It has the provider's name, because providers in other Regions have
-    the same model ids and other logs."""
+    """Return the text for a provider's model in `models`. It has the provider's name, because other Regions have the
+    same model ids and other logs."""
     return model_id if provider == _PACKAGED else f"{provider} {model_id}"
 
 
@@ -76,10 +76,10 @@ _covered = case(
 
 
 def _suspended() -> CTE:
-    """The calls in suspense of the log's providers.
+    """Select the calls in suspense of the log's providers.
 
-    `made` is the hour of the call. `first` and `last` are the hours that may have its record. A reading that
-    starts after `posted` can settle the call. If one that starts after `silent` finds no record, there is none."""
+    `made` is the hour of the call. `first` and `last` are the hours that may have its record. A reading that starts
+    after `posted` can settle the call. If one that starts after `silent` finds no record, there is none."""
     silent = llm_calls.c.created_at + func.make_interval(0, 0, 0, 0, 0, 0, cast(bindparam("b_age_s"), Double))
     posted = llm_calls.c.posted_at + _interval(minutes=_COMMIT_MINUTES)
     return (
@@ -121,7 +121,7 @@ def _due() -> Statement:
 
 
 def _begin() -> Statement:
-    """Begin an hour, or go on with one whose reading did not come to its end."""
+    """Begin an hour, or continue a reading that did not end."""
     begun = upsert(hours).values(hour=bindparam("b_hour"), started_at=_now)
     ended = hours.c.read_at.is_not(None)
     anew: dict[str, Any] = {"last_key": None, "models": cast([], ARRAY(Text)), "unreadable": 0}
@@ -163,7 +163,7 @@ _ADVANCE = compiled(
     update(hours)
     .where(_this, _mine)
     .values(
-        # Byte by byte, as S3 orders its keys, whatever the database's language.
+        # Bytewise, as S3 orders its keys, in any locale.
         last_key=func.greatest(hours.c.last_key.collate("C"), cast(bindparam("b_key"), Text)),
         models=case((hours.c.models.contains(_models), hours.c.models), else_=hours.c.models.concat(_models)),
         unreadable=hours.c.unreadable + bindparam("b_unreadable"),
@@ -176,7 +176,7 @@ _SILENT = _silent()
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An hour that is being read, since `started_at`. What was read of it so far ends with the object `last_key`."""
+    """An hour that is being read since `started_at`. `last_key` is the last object that was read."""
 
     hour: datetime
     started_at: datetime
@@ -184,31 +184,31 @@ class Reading:
 
 
 def load_due_hours(db: Database, age_s: float, providers: Collection[str]) -> list[datetime]:
-    """The hours that must be read now for calls of these providers, oldest first. After `age_s` seconds, no record of a
-    call arrives any more."""
+    """Return the hours that must be read now for calls of these providers, oldest first. No record of a call arrives
+    `age_s` seconds after it."""
     return [row["hour"] for row in db.read(None, _DUE, {"b_age_s": age_s, "b_providers": list(providers)})]
 
 
 def record_reading(db: Database, hour: datetime) -> Reading:
-    """Begin to read an hour, or go on where nobody came to its end."""
+    """Begin to read an hour, or continue a reading that did not end."""
     row = db.run(None, _BEGIN, {"b_hour": hour})[0]
     return Reading(hour, row["started_at"], row["last_key"])
 
 
 def record_object(db: Database, reading: Reading, key: str, models: Iterable[str], unreadable: int) -> bool:
-    """Record that an object was read. `models` (`covered_model`) are those with calls in this hour. `unreadable` counts
-    the lines that could not be read. Returns False if another reader has started the hour again."""
+    """Record that an object was read. `models` (`covered_model`) are those with calls in this hour; `unreadable` counts
+    its unreadable lines. Returns False if another reader has started the hour again."""
     found = {"b_key": key, "b_models": list(models), "b_unreadable": unreadable}
     return bool(db.run(None, _ADVANCE, {**_params(reading), **found}))
 
 
 def record_end(db: Database, reading: Reading) -> None:
-    """The hour was read to its end; nothing where somebody else has begun it anew."""
+    """Record that the hour was read to its end, unless another reader has started it again."""
     db.run(None, _END, _params(reading))
 
 
 def load_silent_in_log(db: Database, age_s: float, providers: Collection[str]) -> list[Row]:
-    """The calls in suspense of these providers that are proven not to be in the log: `call_id` and `reserve_usd`."""
+    """Return `call_id` and `reserve_usd` of these providers' calls in suspense that are proven not to be in the log."""
     return db.read(None, _SILENT, {"b_age_s": age_s, "b_providers": list(providers)})
 
 

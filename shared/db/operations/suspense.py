@@ -1,8 +1,8 @@
-"""Moving calls out of suspense by what the provider's own record says of them. Run as `pantheon_ops`.
+"""Settle calls of unknown outcome by the provider's own record. Run as `pantheon_ops`.
 
-A call leaves `unknown` in one transaction, which adjusts the ledger and the months, too. A second reconciler, or the
-late outcome of a runner, then finds it settled and changes nothing. Only a posted call is touched, because before that
-its turn records and posts its outcome.
+One transaction takes a call out of `unknown` and adjusts the ledger and the months. A second reconciler or a late
+outcome then finds it settled, and changes nothing. Only a posted call is settled, because before that its turn records
+the outcome.
 """
 
 import json
@@ -21,7 +21,7 @@ from shared.db.schema.columns import COUNTS
 from shared.db.schema.tables import llm_calls, usage_ledger
 from shared.settings import budget_settings
 
-# The hour in which a call was made; a provider's record is looked at hour by hour.
+# The hour of a call. Records are compared hour by hour.
 _hour = func.date_trunc("hour", llm_calls.c.created_at, "UTC")
 in_suspense = (
     (usage_ledger.c.kind == "post")
@@ -38,7 +38,7 @@ _LOAD = compiled(
     ).where(llm_calls.c.call_id == func.any(cast(bindparam("c_call_ids"), ARRAY(Uuid))))
 )
 
-# The provider's record says nothing about these, and what the journal has of them stays.
+# The provider's record has none of these, so the journal keeps its values.
 _UNSAID: Mapping[str, None] = {"o_stop_reason": None, "o_error_code": None, "o_provider_request_id": None}
 
 
@@ -85,26 +85,26 @@ LOAD_SILENT = _silent()
 
 
 def load_calls(db: Database, call_ids: Iterable[UUID]) -> dict[UUID, Row]:
-    """The journal's rows of those of `call_ids` that it has, with `posted` and `hour`, without any text."""
+    """Return the journal's rows of `call_ids`, with `posted` and `hour`, without any text."""
     rows = db.read(None, _LOAD, {"c_call_ids": list(call_ids)})
     return {row["call_id"]: row for row in rows}
 
 
 def record_settlement(db: Database, call_id: UUID, outcome: Mapping[str, Any]) -> bool:
-    """Move a posted call out of suspense, with its `outcome`: status, tokens by class and cost_usd. False where it was
-    not there any more, or not yet."""
+    """Move a posted call out of suspense. `outcome` has status, tokens by class and cost_usd. Returns False if it was
+    not in suspense."""
     allowance = {"p_allowance_usd": budget_settings().platform_allowance_usd}
     params = {"o_call_id": call_id, **_UNSAID, **allowance, **{f"o_{name}": value for name, value in outcome.items()}}
     return bool(db.run(None, RECONCILE, params)[0].get("settled"))
 
 
 def load_silent(db: Database, covered: Iterable[tuple[str, str, datetime]], age_s: float) -> list[Row]:
-    """The calls in suspense that were made at least `age_s` seconds ago, in one of the `covered` hours of a provider
-    and model id: `call_id` and `reserve_usd`."""
+    """Return `call_id` and `reserve_usd` of the calls in suspense that are at least `age_s` seconds old, in one of the
+    `covered` hours of a provider and model id."""
     listed = [{"provider": provider, "model_id": model, "hour": hour.isoformat()} for provider, model, hour in covered]
     return db.read(None, LOAD_SILENT, {"c_covered": json.dumps(listed), "c_age_s": age_s})
 
 
 def load_left(db: Database) -> list[Row]:
-    """What is in suspense, by provider and model id: `calls`, `reserve_usd` and the time of the `oldest`."""
+    """Return the calls in suspense by provider and model id: `calls`, `reserve_usd`, and the time of the `oldest`."""
     return db.read(None, _LEFT, {})

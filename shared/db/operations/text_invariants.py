@@ -31,7 +31,7 @@ OF_TEXT: Mapping[str, str] = MappingProxyType(
                         )
                     ))
                 ))""",
-        # By scalar subqueries. The planner would read all replies and calls for an EXISTS, to hash them.
+        # Scalar subqueries, because for EXISTS the planner would read and hash all replies and calls.
         "of a plain call no text is left once it has ended": """
             SELECT t.id
             FROM public.turns t

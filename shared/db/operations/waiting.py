@@ -1,4 +1,4 @@
-"""List the turns that wait and the calls in suspense of all tenants. Run as `pantheon_operator`."""
+"""List the waiting turns and the calls in suspense of all tenants. Run as `pantheon_operator`."""
 
 from datetime import datetime
 from typing import Any
@@ -19,17 +19,17 @@ _after_id = bindparam("u_after_id", type_=turns.c.id.type)
 
 
 def _finished(value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Over the finished calls of a turn."""
+    """Aggregate over the finished calls of a turn."""
     return select(value).where(llm_calls.c.turn_id == turns.c.id).correlate(turns).scalar_subquery()
 
 
 def _waiting() -> Select[Any]:
-    # The runner's end is not stored. It is the end of the lease, or about that of the newest call.
+    # The end of a run is not stored, so take the end of the lease, or of the newest call.
     since = func.coalesce(turns.c.lease_expires_at, _finished(func.max(llm_calls.c.finished_at)), turns.c.created_at)
     columns = [turns.c[name] for name in ("id", "tenant_id", "session_id", "status", "created_at")]
     steps = _finished(func.count(llm_calls.c.verdict)).label("steps_finished")
     nobodys = or_(turns.c.lease_expires_at.is_(None), turns.c.lease_expires_at <= func.clock_timestamp())
-    # By the column of the index of active turns.
+    # The condition matches the index of active turns.
     return select(*columns, since.label("waits_since"), steps).where(turns.c.completed_at.is_(None), nobodys)
 
 
@@ -52,13 +52,13 @@ _SUSPENDED = {order: _page(_suspended(), usage_ledger.c.created_at, llm_calls.c.
 
 
 def load_waiting(db: Database, request: PageRequest) -> Page:
-    """Turns that have not ended and that nobody runs, by their creation: `waits_since`, and `steps_finished`. Raises
-    InvalidRequest for a cursor of another list."""
+    """Return turns that have not ended and have no runner, by creation time, with `waits_since` and `steps_finished`.
+    Raises InvalidRequest for a cursor of another list."""
     return _load(db, _WAITING[request.order], request, ("created_at", "id"))
 
 
 def load_suspended(db: Database, request: PageRequest) -> Page:
-    """Posted calls whose outcome is unknown, by the time `since` which they are in suspense. `reserve_usd` is in USD.
+    """Return posted calls of unknown outcome, by the time `since` which they are in suspense. `reserve_usd` is in USD.
     Raises InvalidRequest for a cursor of another list."""
     return _load(db, _SUSPENDED[request.order], request, ("since", "call_id"))
 

@@ -1,1 +1,1 @@
-"""The schema as SQLAlchemy Core knows it. Migrations are compared with it."""
+"""The schema in SQLAlchemy Core. A test compares it with the migrations."""

@@ -1,4 +1,4 @@
-"""Agents and councils. The text of an agent's version never changes, and a turn pins the versions that it uses."""
+"""Tables of agents and councils. An agent's version never changes, and a turn pins the versions that it uses."""
 
 from sqlalchemy import Boolean, Column, Double, Integer, PrimaryKeyConstraint, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -29,7 +29,7 @@ agent_versions = Table(
     Column("temperature", Double),
     Column("enabled", Boolean, nullable=False),
     now(),
-    # Whether a turn has pinned it. Such a version is never deleted.
+    # Whether a turn has pinned it. A pinned version is never deleted.
     Column("pinned", Boolean, nullable=False, server_default=text("true")),
     PrimaryKeyConstraint("tenant_id", "key", "version"),
 )
@@ -43,7 +43,7 @@ councils = Table(
     Column("mode", Text, nullable=False),
     Column("agent_keys", ARRAY(Text), nullable=False),
     Column("fan_out", Text, nullable=False),
-    # Who concludes in mode `council`. NULL: the first of `agent_keys`.
+    # The agent that concludes in mode `council`. NULL: the first of `agent_keys`.
     Column("chair_key", Text),
     Column("version", Integer, nullable=False),
     Column("deleted_at", Time),

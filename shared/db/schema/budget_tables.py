@@ -1,6 +1,6 @@
-"""The tables of budgets: what a payer holds and spends in a month, and what it may spend.
+"""Tables of budgets: the amounts that a payer holds and spends in a month, and its limits.
 
-A payer is `tenant:<tenant id>`, or `platform:<tenant id>` for what the platform bears for that tenant. Its month is one
+A payer is `tenant:<tenant id>`, or `platform:<tenant id>` for the platform's cost for that tenant. Its month is one
 exact row, which a hold, a publish or an adjustment locks until its commit.
 """
 
@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from shared.db.schema.columns import Time, metadata
 
-# The whole platform: the payer of its limit, and in the releases before 0012 of all that it bears.
+# The whole platform: the payer of its limit. Releases before 0012 also count its spending in it.
 PLATFORM = "platform"
 
 budgets = Table(
@@ -35,8 +35,8 @@ budgets = Table(
     PrimaryKeyConstraint("payer", "period"),
 )
 
-# Part of what a month holds, beside the reserves of open calls: the reserve that accepting a turn holds until its first
-# agent is asked (`id` is the turn's), and that of a posted call whose outcome is unknown (`id` is the call's).
+# The part of a month's holds beside the reserves of open calls: from a turn's acceptance until its first agent is asked
+# (`id` is the turn's), and for a posted call of unknown outcome (`id` is the call's).
 budget_holds = Table(
     "budget_holds",
     metadata,
@@ -52,7 +52,7 @@ budget_holds = Table(
     Index("budget_holds_payer_period_idx", "payer", "period"),
 )
 
-# Only the release before 0014 reads it. It is empty.
+# Empty. Only the release before 0014 reads it.
 budget_settlements = Table(
     "budget_settlements",
     metadata,
@@ -64,9 +64,9 @@ budget_settlements = Table(
     PrimaryKeyConstraint("payer", "period", "id"),
 )
 
-# The limit of a payer in any month is the lesser of the two. A tenant's administrator sets its limit; the operator sets
-# caps and the platform's limit. Without a cap, PANTHEON_DEFAULT_CAP_USD is a tenant's, and
-# PANTHEON_PLATFORM_ALLOWANCE_USD that of the platform's share for a tenant.
+# The lower of the two limits binds in every month. A tenant's administrator sets its limit; the operator sets caps and
+# the platform's limit. The default caps are PANTHEON_DEFAULT_CAP_USD for a tenant, and PANTHEON_PLATFORM_ALLOWANCE_USD
+# for the platform's share for a tenant.
 budget_limits = Table(
     "budget_limits",
     metadata,

@@ -1,4 +1,4 @@
-"""What is kept for chat programs: names of conversations, and their columns of sessions and turns."""
+"""Tables and columns for chat programs: names of conversations, and columns of sessions and turns."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.db.schema.columns import derived, metadata
 
-# The session that a user's name for a conversation means now. A trigger removes the names of a session that is deleted
-# (migration 0020). No foreign key: accepting a turn writes the name before the session.
+# The session that a user's name for a conversation means. A trigger removes the names of a deleted session (migration
+# 0020). There is no foreign key, because accepting a turn writes the name before the session.
 conversations = Table(
     "conversations",
     metadata,
@@ -22,13 +22,12 @@ conversations = Table(
 
 
 def of_chat_sessions() -> list[Column[Any]]:
-    """Columns of `sessions`."""
     return [
-        # `chat`: a chat program made it. `call`: it is hidden, for one call without a session.
+        # `chat`: a chat program made it. `call`: a hidden session of one plain call.
         Column("origin", Text, nullable=False, server_default=text("'api'")),
-        # What the chat program calls as its model.
+        # The chat program's model name.
         Column("model", Text),
-        # The past that the chat program brought along: [{"role", "content"}], and its system messages.
+        # The past that the chat program sent along, [{"role", "content"}], and its system messages.
         Column("imported", JSONB),
         Column("instructions", Text),
         derived("has_chat_text", Boolean, "imported IS NOT NULL OR instructions IS NOT NULL"),
@@ -36,12 +35,11 @@ def of_chat_sessions() -> list[Column[Any]]:
 
 
 def of_chat_turns() -> list[Column[Any]]:
-    """Columns of `turns`."""
     return [
-        # How the agents are asked in this turn, and the prompt of a call without a session.
+        # The options of this turn's calls, and the prompt of a plain call.
         Column("options", JSONB),
-        # Hashes of the conversation as a chat program shows it: with this turn's message, and with its answer, too. A
-        # trigger removes them and the next one with the text of an ended turn (migration 0020).
+        # Hashes of the chat program's conversation: with this turn's message, and also with its answer. A trigger
+        # removes them and the next one with the text of an ended turn (migration 0020).
         Column("past_before", LargeBinary),
         Column("past_after", LargeBinary),
         # A hash of the chat program's request, by which a retry finds its turn.

@@ -1,11 +1,11 @@
-"""What tables share: the metadata that they belong to, and columns that mean the same wherever they stand."""
+"""The tables' metadata, and columns that several tables have."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, Boolean, Column, Computed, DateTime, ForeignKeyConstraint, MetaData, Text, func, text
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
-# What a price depends on: the classes, and how many of those written to a cache it is to keep for an hour.
+# The counts that a price depends on: the classes, and the tokens written to a cache for an hour.
 COUNTS = (*TOKENS, "cache_write_1h_tokens")
 
 Time = DateTime(timezone=True)
@@ -13,22 +13,19 @@ metadata = MetaData()
 
 
 def now() -> Column[object]:
-    """`created_at`, by the database's clock."""
     return Column("created_at", Time, nullable=False, server_default=func.clock_timestamp())
 
 
 def derived(name: str, of_type: type[Boolean] | type[Text], expression: str) -> Column[object]:
-    """A column that Postgres computes when it is read. Operations read it instead of the text behind it."""
+    """Return a column that Postgres computes when it is read. Operations read it instead of the text."""
     return Column(name, of_type, Computed(expression, persisted=False))
 
 
 def tokens() -> list[Column[int]]:
-    """One column per token class."""
     return _numbers(TOKENS)
 
 
 def counts() -> list[Column[int]]:
-    """One column for each of COUNTS."""
     return _numbers(COUNTS)
 
 
@@ -37,7 +34,7 @@ def _numbers(names: Sequence[str]) -> list[Column[int]]:
 
 
 def of_a_turn(table: str) -> ForeignKeyConstraint:
-    """With the tenant: row-level security does not hide a turn from its foreign key."""
+    """Return a foreign key with the tenant, because foreign keys ignore row-level security."""
     return ForeignKeyConstraint(
         ["turn_id", "tenant_id"], ["turns.id", "turns.tenant_id"], name=f"{table}_turn_id_tenant_id_fkey"
     )

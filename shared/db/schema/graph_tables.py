@@ -1,4 +1,4 @@
-"""The tables of LangGraph's Postgres checkpointer. Their form is the library's: migration 0023."""
+"""Tables of LangGraph's Postgres checkpointer, in the library's form (migration 0023)."""
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -7,7 +7,8 @@ from shared.db.schema.columns import metadata
 
 
 def _thread() -> tuple[Column[str], Column[str]]:
-    """The tenant and the session, with a colon between them, and the subgraph. The session's own graph has none."""
+    """Return the tenant and session, joined by a colon, and the subgraph, which is empty for the session's own
+    graph."""
     return Column("thread_id", Text, nullable=False), Column(
         "checkpoint_ns", Text, nullable=False, server_default=text("''")
     )

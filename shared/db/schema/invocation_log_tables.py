@@ -1,4 +1,4 @@
-"""What operations have read of the provider's own log. No tenant's: the application's role has no business with it."""
+"""The progress of reading the provider's log. It belongs to no tenant, and the application's role cannot access it."""
 
 from sqlalchemy import BigInteger, Column, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -10,10 +10,10 @@ invocation_log_hours = Table(
     "invocation_log_hours",
     metadata,
     Column("hour", Time, primary_key=True),
-    # When the reading began that `last_key`, `models` and `unreadable` are of; `read_at` says that it came to the end.
+    # The start of the reading that `last_key`, `models` and `unreadable` describe. `read_at` is its end.
     Column("started_at", Time, nullable=False),
     Column("last_key", Text),
-    # Of which models calls that were made in this hour were found.
+    # The models with calls in this hour.
     Column("models", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("unreadable", BigInteger, nullable=False, server_default=text("0")),
     Column("read_at", Time),

@@ -1,4 +1,4 @@
-"""API keys. The key itself is never stored, and nothing but the authorizer looks a key up by its hash."""
+"""The table of API keys. The key itself is never stored, and only the authorizer looks up a key by its hash."""
 
 from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, Table, Text, UniqueConstraint, Uuid, text
 
@@ -19,7 +19,7 @@ api_keys = Table(
     Column("created_by", Text, nullable=False),
     now(),
     Column("expires_at", Time),
-    # The first use within the last minute in which the key was used.
+    # The time of use, written at most once a minute.
     Column("last_used_at", Time),
     Column("revoked_at", Time),
     CheckConstraint("role IN ('member', 'admin')", name="api_keys_role_check"),
@@ -28,6 +28,6 @@ api_keys = Table(
     UniqueConstraint("key_hash", name="api_keys_key_hash_key"),
     Index("api_keys_tenant_id_id_idx", "tenant_id", "id"),
     Index("api_keys_created_by_idx", "tenant_id", "created_by", "id"),
-    # Keys that were revoked or expired long ago are removed.
+    # For the removal of keys that ended long ago.
     Index("api_keys_ended_at_idx", text("least(revoked_at, expires_at)")),
 )

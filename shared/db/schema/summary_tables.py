@@ -22,11 +22,11 @@ summaries = Table(
     Column("archived", JSONB, nullable=False),
     Column("fallbacks", JSONB, nullable=False),
     now(),
-    # [{"id", "list", "text", "turn_index"}] in memory, oldest first. NULL where a release before 0011 wrote the row.
+    # [{"id", "list", "text", "turn_index"}] in memory, oldest first. NULL in rows of a release before 0011.
     Column("items", JSONB),
     # The items that left memory with this summary: the same fields, and "reason" and "successor".
     Column("archive", JSONB),
-    # {list: the highest number that any id of it ever had}.
+    # {list: the highest number that any of its ids ever had}.
     Column("last_numbers", JSONB),
     UniqueConstraint("session_id", "through_turn_index", name="summaries_session_id_through_turn_index_key"),
     of_a_turn("summaries"),

@@ -1,8 +1,8 @@
-"""The schema as SQLAlchemy Core knows it. Statements are built from it, and migrations are compared with it.
+"""The schema in SQLAlchemy Core. Statements are built from it, and a test compares it with the migrations.
 
-Two rules hold for the indexes: where a table is read by session, turn or call, none starts with `tenant_id`, because
-row-level security adds that constant to every query and the planner would choose such an index and scan the whole
-tenant; and no column that changes while a turn runs is indexed, so that its updates stay within the page.
+Two rules hold for indexes. On tables that are read by session, turn or call, no index starts with `tenant_id`:
+row-level security adds that constant to every query, and the planner would scan the whole tenant. No column that
+changes while a turn runs is indexed, so that updates stay within the page.
 """
 
 from sqlalchemy import (
@@ -54,7 +54,7 @@ from shared.db.schema.usage_tables import (
     usage_rolled_up,
 )
 
-# Whoever wants the schema finds all of it here.
+# All tables, in one place to import from.
 __all__ = [
     "PLATFORM",
     "Time",
@@ -85,7 +85,7 @@ __all__ = [
     "waits",
 ]
 
-# The revision that this code was written for; a test holds it against the migrations.
+# The revision that this code was written for. A test compares it with the migrations.
 MIGRATION_HEAD = "0023"
 
 sessions = Table(
@@ -102,18 +102,18 @@ sessions = Table(
     Column("deleted_at", Time),
     now(),
     Column("updated_at", Time, nullable=False, server_default=func.clock_timestamp()),
-    # A private session is seen by the user who made it, and by admins.
+    # Its creator and admins see a private session.
     Column("visibility", Text, nullable=False, server_default=text("'tenant'")),
-    # Who concludes in mode `council`. NULL: the first of `agent_keys`.
+    # The agent that concludes in mode `council`. NULL: the first of `agent_keys`.
     Column("chair_key", Text),
     *of_chat_sessions(),
     derived("has_title", Boolean, "title <> ''::text"),
     CheckConstraint("visibility IN ('private', 'tenant')", name="sessions_visibility_check"),
     CheckConstraint("origin IN ('api', 'chat', 'call')", name="sessions_origin_check"),
-    # The one list that is read by tenant; and a turn names its session with its tenant.
+    # For the one list by tenant. Turns also refer to a session with its tenant.
     Index("sessions_tenant_id_id_key", "tenant_id", "id", unique=True),
-    # To count and to list a tenant's living sessions; the first is the release's before. In a collation that the
-    # policies do not compare in.
+    # Count and list a tenant's living sessions. The release before uses the first. The policies do not compare in this
+    # collation.
     *(
         Index(
             f"sessions_{name}_of_tenant_idx",
@@ -156,13 +156,13 @@ turns = Table(
     Column("outcomes_at_claim", Integer, nullable=False, server_default=text("0")),
     Column("cancel_requested_at", Time),
     Column("deleted_at", Time),
-    # What every replay answers, byte for byte.
+    # The answer of every replay, byte for byte.
     Column("response", Text),
     now(),
     Column("completed_at", Time),
-    # The API key that posted the turn. No foreign key: each turn would lock its key's row.
+    # The API key that posted the turn. No foreign key, because each turn would lock its key's row.
     Column("api_key_id", Uuid),
-    # Who concludes in mode `council`. NULL: the first of the roster.
+    # The agent that concludes in mode `council`. NULL: the first of the roster.
     Column("chair_key", Text),
     *of_chat_turns(),
     derived("has_text", Boolean, "message <> ''::text OR response IS NOT NULL"),
@@ -174,22 +174,21 @@ turns = Table(
     CheckConstraint("status IN ('accepted', 'running', 'completed', 'failed', 'cancelled')", name="turns_status_check"),
     CheckConstraint("(status IN ('accepted', 'running')) = (dispatch_after IS NOT NULL)", name="turns_dispatch_check"),
     CheckConstraint("(status = 'running') = (lease_expires_at IS NOT NULL)", name="turns_lease_check"),
-    # With the tenant: row-level security does not hide a session from its foreign key.
+    # With the tenant, because foreign keys ignore row-level security.
     ForeignKeyConstraint(
         ["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"], name="turns_tenant_id_session_id_fkey"
     ),
     UniqueConstraint("session_id", "turn_index", name="turns_session_id_turn_index_key"),
     UniqueConstraint("idempotency_key", "tenant_id", name="turns_idempotency_key_tenant_id_key"),
-    # What belongs to a turn names it with its tenant.
+    # For foreign keys to a turn with its tenant.
     Index("turns_id_tenant_id_key", "id", "tenant_id", unique=True),
     *(
         Index(f"turns_{names[0]}_idx", *names, postgresql_where=text(f"{names[0]} IS NOT NULL"))
         for names in (("past_after",), ("request_hash", "created_at"))
     ),
-    # A tenant's newest turns, to count those of the last minute. In a collation that the policies do not compare in.
+    # Counts a tenant's turns of the last minute. The policies do not compare in this collation.
     Index("turns_newest_of_tenant_idx", "tenant_id", "created_at", postgresql_ops={"tenant_id": 'COLLATE "C"'}),
-    # To count a tenant's active turns, and for nothing else: in another collation, and by the column that only a turn's
-    # end sets.
+    # Only counts a tenant's active turns: another collation, and the column that only a turn's end sets.
     Index(
         "turns_active_of_tenant_idx",
         "tenant_id",
@@ -229,11 +228,11 @@ llm_calls = Table(
     Column("provider", Text, nullable=False),
     Column("model_id", Text, nullable=False),
     Column("request_hash", Text, nullable=False),
-    # Who holds the reserve, and in which month. NOT NULL is a guard: no intent without its hold.
+    # The holder of the reserve, and its month. NOT NULL ensures that no intent exists without its hold.
     Column("payer", Text, nullable=False),
     Column("period", Date, nullable=False),
     Column("reserve_usd", Numeric, nullable=False),
-    # USD per million tokens by class, as they were when the call was made.
+    # USD per million tokens by class, at the time of the call.
     Column("rates", JSONB, nullable=False),
     Column("status", Text, nullable=False),
     Column("verdict", Text),
@@ -247,8 +246,8 @@ llm_calls = Table(
     Column("finished_at", Time),
     Column("posted_at", Time),
     Column("retry_at", Time),  # the provider asked for no call before this time
-    Column("provider_message", Text),  # the provider's own words about an error; it goes with the session's text
-    Column("thinking", Text),  # the model's, for the audit alone; it goes with the session's text
+    Column("provider_message", Text),  # the provider's words about an error; deleted with the session's text
+    Column("thinking", Text),  # the model's thinking, for the audit only; deleted with the session's text
     derived("has_output", Boolean, "output IS NOT NULL"),
     derived("has_provider_message", Boolean, "provider_message IS NOT NULL"),
     derived("has_thinking", Boolean, "thinking IS NOT NULL"),

@@ -1,5 +1,4 @@
-"""The ledger, which only grows; and the ledger by the hour and by the day, so that a month is added up at once. These
-two can be made again at any time."""
+"""Tables of the append-only ledger, and its sums by hour and by day. The sums can be made again at any time."""
 
 from sqlalchemy import (
     BigInteger,
@@ -35,7 +34,7 @@ usage_ledger = Table(
     Column("attempt", Integer, nullable=False),
     Column("kind", Text, nullable=False),
     Column("account", Text, nullable=False),
-    # The month in which the call's hold was taken; budgets are settled in it.
+    # The month of the call's hold, in which budgets are settled.
     Column("period", Date, nullable=False),
     Column("purpose", Text, nullable=False),
     Column("agent_key", Text),
@@ -46,10 +45,10 @@ usage_ledger = Table(
     now(),
     # Why the row was posted. The release before 0014 leaves this and the next two NULL; `usage_entries` fills them in.
     Column("reason", Text),
-    # Who posted the turn, and with which API key, if it was one.
+    # The user that posted the turn, and its API key if there was one.
     Column("user_id", Text),
     Column("api_key_id", Uuid),
-    # The provider's name in the catalog. NULL where a release before 0017 posted the row: then the call has it.
+    # The provider's name in the catalog. NULL in rows of a release before 0017, where the call has it.
     Column("provider", Text),
     CheckConstraint("kind IN ('post', 'adjustment')", name="usage_ledger_kind_check"),
     CheckConstraint("account IN ('tenant', 'platform', 'suspense')", name="usage_ledger_account_check"),
@@ -66,26 +65,26 @@ usage_ledger = Table(
             "kind = 'post' AND account = 'tenant' AND coalesce(reason, 'reply') IN ('reply', 'review')"
         ),
     ),
-    # What is in suspense is found here and not by a call's status, which changes. Most of it was settled long ago.
+    # Finds calls in suspense without their status, which changes. Most entries were settled long ago.
     Index(
         "usage_ledger_suspense_posts_idx",
         "created_at",
         postgresql_where=text("kind = 'post' AND account = 'suspense'"),
     ),
-    # A tenant's rows in order. No turn reads the ledger, so here the planner may choose a tenant.
+    # A tenant's rows in order. No turn reads the ledger, so the planner may choose an index by tenant here.
     Index("usage_ledger_tenant_id_created_at_id_idx", "tenant_id", "created_at", "id"),
-    # What a month of the budgets differs by from what was posted in it. Nearly no row is in it.
+    # Finds rows whose budget month differs from the month of their post. There are very few.
     Index(
         "usage_ledger_of_another_month_idx",
         "created_at",
         postgresql_where=text("period <> date_trunc('month', timezone('UTC', created_at))::date"),
     ),
-    # Everybody's rows of a time, at next to no cost for whoever posts.
+    # All tenants' rows of a period, at almost no cost for posting.
     Index("usage_ledger_created_at_idx", "created_at", postgresql_using="brin"),
 )
 
 
-# The view of the ledger that readers use: reason, user, key and provider of every row, whichever release posted it.
+# The view of the ledger for readers: it fills in reason, user, key and provider of older releases' rows.
 usage_entries = Table(
     "usage_entries",
     MetaData(),
@@ -95,7 +94,7 @@ usage_entries = Table(
     ),
 )
 
-# The same for the operator, who sees neither users nor keys nor calls, and so not the provider of every row.
+# The view for the operator, without users, keys and calls, so without the provider of every row.
 _OPERATOR = ("tenant_id", "session_id", "agent_key", "model_alias", "purpose", "account", "kind", "reason", *TOKENS)
 operator_entries = Table(
     "operator_entries",
@@ -108,7 +107,7 @@ operator_entries = Table(
 
 
 def _spans(name: str, *dimensions: Column[object]) -> Table:
-    """The ledger's rows of a span of time and everything else that they have in common, as one row."""
+    """Return a table of sums over a span of time, by the dimensions."""
     return Table(
         name,
         metadata,
@@ -120,9 +119,9 @@ def _spans(name: str, *dimensions: Column[object]) -> Table:
         Column("account", Text, nullable=False),
         Column("kind", Text, nullable=False),
         *dimensions,
-        # Posts: an adjustment is no call of its own.
+        # Counts posts only, because an adjustment is not a call.
         Column("calls", BigInteger, nullable=False),
-        # A sum can be greater than what a row of the ledger can count.
+        # A sum can exceed the range of a ledger row's count.
         *(Column(sum_, Numeric, nullable=False) for sum_ in TOKENS),
         Column("amount_usd", Numeric, nullable=False),
         UniqueConstraint(
@@ -154,8 +153,8 @@ def _rolled_up(name: str) -> Table:
         name,
         metadata,
         Column("only_row", Boolean, primary_key=True),
-        # The start of an hour: what was posted before it is rolled up by hour, and by day where its day is over too.
-        # Without this row, nothing is.
+        # The start of an hour. Earlier rows are rolled up by hour, and by day if the day is over. Without this row,
+        # nothing is rolled up.
         Column("until", Time, nullable=False),
         CheckConstraint("only_row", name=f"{name}_check"),
     )
@@ -166,7 +165,7 @@ def _provider() -> Column[object]:
 
 
 usage_hours = _spans("usage_hours", *_reasons_and_users(), _provider())
-# Days of UTC. The hours stay: a period may begin or end within a day.
+# Days of UTC. Hours are kept, because a period may begin or end within a day.
 usage_days = _spans("usage_days", *_reasons_and_users(), _provider())
 usage_rolled_up = _rolled_up("usage_rolled_up")
 

@@ -1,9 +1,9 @@
 -- Accept a turn: take the session's next index, count the tenant's turns, insert the turn, and hold money for its first
--- agent. Nothing is written where the session moved on since it was loaded; the caller loads again. A chat program's new
--- session is made here, too, so that a refused turn leaves none.
+-- agent. If the session changed since it was loaded, nothing is written, and the caller loads again. A chat program's
+-- new session is also made here, so that a refused turn leaves none.
 
 -- part named ? m_name
--- The conversation's name means the new session, but only if it still means the session that was found.
+-- Give the conversation's name to the new session, unless the name's session changed since it was found.
 INSERT INTO public.conversations AS c (tenant_id, user_id, name, session_id)
 VALUES (:t_tenant_id, :t_user_id, :m_name, :t_session_id)
 ON CONFLICT (tenant_id, user_id, name) DO UPDATE SET session_id = excluded.session_id
@@ -18,8 +18,8 @@ WHERE :m_name::text IS NULL OR EXISTS (SELECT FROM public.conversations WHERE se
 RETURNING true AS made;
 
 -- part session
--- The index is taken only if it is still the one that was loaded, and the actor still sees the session. The row stays
--- locked until the commit. A tenant's first turn inserts the tenant.
+-- Take the index only if it is still the loaded one and the actor still sees the session. The row stays locked until
+-- the commit. A tenant's first turn inserts the tenant.
 WITH tenant AS (
     INSERT INTO public.tenants (tenant_id) VALUES (:t_tenant_id) ON CONFLICT DO NOTHING
 )
@@ -29,8 +29,7 @@ WHERE id = :t_session_id AND deleted_at IS NULL AND next_turn_index = :t_turn_in
 RETURNING true AS moved;
 
 -- part tenant
--- Lock the tenant's row until the commit. The next part then counts all of its turns, because they were accepted one by
--- one.
+-- Lock the tenant's row until the commit, so that the next part counts all of its turns.
 SELECT FROM public.tenants WHERE tenant_id = :t_tenant_id FOR NO KEY UPDATE;
 
 -- part bounds
@@ -46,7 +45,8 @@ END
 FROM public.sessions WHERE id = :t_session_id AND xmin = pg_current_xact_id()::xid; -- moved by this transaction
 
 -- part pinned ? t_unpinned
--- A version that a turn has pinned is never deleted. As a rule all versions were pinned when they were loaded, and this
+-- A version that a turn has pinned is never deleted. Usually all versions were pinned when they were loaded, and
+-- this part and the next are left out. Versions are locked in the order of their keys, after the tenant's row.
 -- part and the next are left out. It locks versions in the order of their keys, after the tenant's row.
 UPDATE public.agent_versions v SET pinned = true
 FROM (
@@ -59,7 +59,7 @@ FROM (
 WHERE v.tenant_id = unpinned.tenant_id AND v.key = unpinned.key AND v.version = unpinned.version;
 
 -- part present ? t_unpinned
--- A change of an agent may have deleted a version since it was loaded. The caller loads again.
+-- A change of an agent may have deleted a version since it was loaded. Then the caller loads again.
 SELECT public.refuse('PN005', 'a version of the roster was deleted')
 WHERE EXISTS (
     SELECT FROM jsonb_to_recordset(:t_roster::jsonb) AS roster (key text, version integer)
@@ -69,7 +69,7 @@ WHERE EXISTS (
 );
 
 -- part turn
--- Without a lease the turn waits for the worker, which the sweeper wakes in a minute if the queue does not.
+-- Without a lease, the turn waits for the worker. The sweeper sends it again after a minute.
 INSERT INTO public.turns (id, tenant_id, session_id, user_id, turn_index, status, idempotency_key, fingerprint, message,
                           mode, fan_out, requested_agent_keys, roster, plan, lease_epoch, lease_expires_at,
                           dispatch_after, api_key_id, chair_key, options, past_before, request_hash)
@@ -88,13 +88,13 @@ RETURNING created_at, clock_timestamp() AS now;
 -- include intents
 
 -- part refused_call ? t_needs_call
--- A turn is not accepted without the first call of its first agent.
+-- Refuse the turn if the first call of its first agent was refused.
 SELECT public.refuse('PN001', 'the budget does not cover the first call')
 FROM public.turns t
 WHERE t.id = :t_id AND NOT EXISTS (SELECT FROM public.llm_calls WHERE turn_id = t.id);
 
 -- part first_agent ? t_hold_usd
--- The first agent is not asked in this step. Hold the highest reserve of the roster until it is.
+-- This step asks no agent. Hold the highest reserve of the roster until one is asked.
 WITH due AS (
     SELECT t.tenant_id, date_trunc('month', timezone('UTC', now()))::date AS period,
            least(l.limit_usd, coalesce(l.cap_usd, :p_cap_usd)) AS most
@@ -116,7 +116,7 @@ FROM public.turns t
 WHERE t.id = :t_id AND NOT EXISTS (SELECT FROM public.budget_holds WHERE id = t.id);
 
 -- part told ? t_tells
--- Keep the chat program's newest system messages, and the past of its new session. They may be long, so a refused turn
--- writes none of them.
+-- Store the chat program's newest system messages, and the past of its new session. This part is the last, because they
+-- may be long.
 UPDATE public.sessions SET instructions = :t_instructions, imported = coalesce(:t_imported::jsonb, imported)
 WHERE id = :t_session_id AND xmin = pg_current_xact_id()::xid; -- moved by this transaction

@@ -1,4 +1,4 @@
--- Add each payer's moves of `held` and `spent` to its months, the share's before the tenant's, older months first.
+-- Add the changes of `held` and `spent` to each payer's months: the share before the tenant, older months first.
 INSERT INTO public.budgets AS b (payer, period, held_usd, spent_usd)
 SELECT payer, period, sum(held), sum(spent) FROM moves
 GROUP BY payer, period

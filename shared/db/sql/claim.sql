@@ -1,4 +1,4 @@
--- Claim a turn that has no runner: it waits for a worker, or its runner's lease ran out.
+-- Claim a turn without a runner: it waits for a worker, or its lease expired.
 
 -- part locked
 -- Lock the turn before the next parts read its calls. Otherwise they miss an outcome that commits while this step
@@ -6,7 +6,7 @@
 SELECT FROM public.turns WHERE id = :t_id FOR UPDATE;
 
 -- part claimed
--- The lease is enough to load the turn and to write its next intent, which sets a lease of its own.
+-- This lease covers loading the turn and writing its next intent, which sets a new lease.
 UPDATE public.turns
 SET status = 'running',
     lease_epoch = lease_epoch + 1,
@@ -23,7 +23,7 @@ RETURNING id, tenant_id, session_id, turn_index, mode, fan_out, message, request
           options, past_before, clock_timestamp() AS now;
 
 -- part lost
--- The outcomes of the earlier runner's open calls are unknown: they cost their reserve until more is known.
+-- The outcomes of the earlier runner's open calls are unknown. They cost their reserve until more is known.
 UPDATE public.llm_calls c SET status = 'unknown', cost_usd = c.reserve_usd
 FROM public.turns t
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid -- claimed by this transaction

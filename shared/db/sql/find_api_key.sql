@@ -5,8 +5,8 @@
 SELECT set_config('app.key_hash', encode(:b_key_hash::bytea, 'hex'), true) IS NOT NULL AS presented;
 
 -- part key
--- Within the minute of the last written use, nothing is written, and the row is read once: the update's subquery is
--- NULL. The update tests the minute again, because another lookup may have written while this one waited for it.
+-- Within the minute of the last written use, nothing is written and the row is read once: the update's subquery is
+-- NULL. The update tests the minute again, because a concurrent lookup may have written while this one waited.
 WITH key AS (
     SELECT id, tenant_id, created_by, role,
            last_used_at IS NULL OR last_used_at < date_trunc('minute', now(), 'UTC') AS is_due

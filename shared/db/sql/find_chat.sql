@@ -1,15 +1,15 @@
--- Find the turn of the same request, and the session that a chat program's conversation is in. Nothing is written.
+-- Find the turn of the same request, and the session of a chat program's conversation. Nothing is written.
 
 -- part keyed ? b_idempotency_key
--- The turn that used the key. Of a deleted turn no text is left.
+-- The turn that used the key. A deleted turn has no text.
 SELECT id AS keyed_id, request_hash AS keyed_hash, status AS keyed_status, mode AS keyed_mode,
        deleted_at IS NOT NULL AS keyed_deleted,
        extract(epoch FROM dispatch_after - clock_timestamp())::float8 AS keyed_retry_after_s
 FROM public.turns WHERE idempotency_key = :b_idempotency_key;
 
 -- part retried
--- The user's newest turn of the same request, if it runs or ended in the last 10 minutes. The hash has the user in it. If
--- the conversation has gone on since, the client has its answer, and says the same short message again.
+-- The user's newest turn of the same request, if it runs or ended in the last 10 minutes. The hash includes the user.
+-- If the conversation has continued since, the client has its answer, and this is a new message with the same text.
 SELECT id AS retried_id, request_hash AS retried_hash, status AS retried_status, mode AS retried_mode,
        false AS retried_deleted,
        extract(epoch FROM dispatch_after - clock_timestamp())::float8 AS retried_retry_after_s
@@ -39,7 +39,7 @@ LEFT JOIN public.sessions s ON s.id = c.session_id AND s.deleted_at IS NULL
 WHERE c.user_id = :b_user_id AND c.name = :b_name;
 
 -- part past ? b_past
--- A session whose shown turns are exactly the past: one that began here first, then the newest.
+-- A session whose shown turns are exactly the past. Prefer one that began here, then the newest.
 SELECT s.id AS past_id
 FROM public.turns t JOIN public.sessions s ON s.id = t.session_id
 WHERE t.past_after = :b_past AND s.deleted_at IS NULL AND NOT EXISTS (

@@ -1,5 +1,4 @@
--- The version of the checkpointer's tables, without a row if they are missing. The names are looked up first, because a
--- query of a missing table fails.
+-- Whether the checkpointer's tables exist. A query of a missing table would fail.
 
 -- part tables
 SELECT bool_and(to_regclass('public.' || name) IS NOT NULL) AS exist

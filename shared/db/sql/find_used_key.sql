@@ -1,3 +1,3 @@
 -- part used
--- The turn of this session that used the key: what was asked by it.
+-- The turn of this session that used the key.
 SELECT fingerprint FROM public.turns WHERE idempotency_key = :b_idempotency_key AND session_id = :b_session_id;

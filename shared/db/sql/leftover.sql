@@ -1,4 +1,4 @@
--- By scalar subqueries. The planner would read all calls for an EXISTS, to hash them.
+-- Scalar subqueries, because for EXISTS the planner would read and hash all calls.
 CASE h.reason
     WHEN 'suspense' THEN (SELECT c.status <> 'unknown' FROM public.llm_calls c WHERE c.call_id = h.id)
     WHEN 'accepted' THEN (

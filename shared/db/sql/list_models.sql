@@ -1,5 +1,5 @@
 -- part models
--- What chat programs can call as models: enabled agents and councils, by key.
+-- The models of chat programs: enabled agents and councils, by key.
 SELECT 'agent' AS kind, a.key, v.name, NULL AS mode, a.created_at
 FROM public.agents a JOIN public.agent_versions v USING (tenant_id, key, version)
 WHERE a.deleted_at IS NULL AND v.enabled

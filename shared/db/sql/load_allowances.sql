@@ -1,6 +1,6 @@
 -- part load
--- List the tenants that have drawn most from their allowance this month, most expensive first: what the platform has
--- spent for them, and the reserves of calls of unknown outcome.
+-- The tenants that have drawn most from their allowance this month, most expensive first. Drawn is the platform's
+-- spending for them, and the reserves of calls of unknown outcome.
 SELECT substr(b.payer, length('platform:') + 1) AS tenant_id, b.period, b.spent_usd + coalesce(h.usd, 0) AS drawn_usd,
        coalesce(h.usd, 0) AS suspense_usd
 FROM public.budgets b

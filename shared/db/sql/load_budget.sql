@@ -1,5 +1,5 @@
 -- part load
--- A tenant's month, and the platform's share for it. Suspense that the share bears is drawn, not held.
+-- A tenant's month, and the platform's share for it. Suspense that the share bears counts as drawn instead of held.
 SELECT now.period, l.limit_usd, l.cap_usd, m.held_usd, m.spent_usd, s.cap_usd AS allowance_usd,
        p.held_usd - coalesce(suspense.usd, 0) AS share_held_usd, p.spent_usd + coalesce(suspense.usd, 0) AS share_drawn_usd
 FROM (

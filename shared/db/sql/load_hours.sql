@@ -1,7 +1,7 @@
 -- part load
--- Add up the calls that were posted in this hour, and in the same hour of each of the seven days before, over all
--- tenants. An hour is read as it was rolled up, or else from the ledger. A call of unknown outcome counts at its
--- reserve. Adjustments are left out, because what they settle would hide what this hour spends.
+-- Sum the calls that were posted in this hour, and in the same hour of each of the seven days before, over all tenants.
+-- An hour is read from its roll-up, else from the ledger. A call of unknown outcome counts at its reserve. Adjustments
+-- are left out, because their amounts would hide this hour's spending.
 SELECT hours.days_ago, coalesce(rolled.usd, 0) + coalesce(posted.usd, 0) AS usd
 FROM (
     SELECT days_ago, date_trunc('hour', now(), 'UTC') - days_ago * interval '24 hours' AS start,

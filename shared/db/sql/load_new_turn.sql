@@ -1,14 +1,13 @@
 -- part load
--- All that a posted turn needs: the session, its living agents, its past, a turn that is active in it, the turn that
--- used the key, for how many seconds the tenant's rate refuses another turn, and when its first active turn may end.
--- A session that the actor does not see is as one that does not exist.
--- Rate and active turns are counted again when the turn is accepted.
+-- Everything that a posted turn needs: the session, its agents, its past, its active turn, the turn that used the key,
+-- the seconds for which the tenant's rate refuses another turn, and when its first active turn may end. A session that
+-- the actor cannot see does not exist here. Accepting the turn counts rate and active turns again.
 WITH found AS (
     SELECT id, title, mode, fan_out, agent_keys, chair_key, next_turn_index, model, imported,
            instructions, deleted_at
     FROM public.sessions s WHERE id = :b_session_id AND
 -- include visible
-    -- Only its own request takes the turn of a plain call.
+    -- The turn of a plain call belongs to its own request only.
     AND (s.origin <> 'call' OR :b_is_chat::boolean)
     UNION ALL
     -- A chat program's session that accepting the turn makes.
@@ -39,7 +38,7 @@ SELECT
 ) AS active,
 (
     SELECT row_to_json(used) FROM (
-        -- The key may have been used in a session that the actor does not see.
+        -- The key may have been used in a session that the actor cannot see.
         SELECT id, status, fingerprint, here AND deleted_at IS NOT NULL AS deleted,
                CASE WHEN here THEN response END AS response
         FROM public.turns, LATERAL (SELECT session_id IN (SELECT id FROM found) AS here) place
@@ -47,7 +46,7 @@ SELECT
     ) used
 ) AS used,
 NOT EXISTS (SELECT FROM public.tenants WHERE tenant_id = :b_tenant_id) AS is_newcomer,
--- The rate allows another turn when the oldest of the newest N turns is a minute old. No more than N turns are read.
+-- The rate allows another turn when the oldest of the newest N turns is a minute old. At most N turns are read.
 CASE WHEN :b_turns_per_minute::integer > 0 THEN extract(epoch FROM
     public.nth_newest_turn_at(:b_tenant_id, now() - interval '1 minute', :b_turns_per_minute::integer)
     + interval '1 minute' - now()

@@ -1,5 +1,5 @@
 -- part load
--- Add up the platform's shares for all tenants this month.
+-- Sum the platform's shares for all tenants this month.
 SELECT now.period, l.limit_usd, l.cap_usd, m.held_usd, m.spent_usd
 FROM (SELECT date_trunc('month', timezone('UTC', now()))::date AS period) now
 LEFT JOIN public.budget_limits l ON l.payer = 'platform'

@@ -1,5 +1,6 @@
 -- part load
--- The same for a claimed turn: its agents at the versions that it pinned, and the past as its first attempt saw it.
+-- The parts of load_new_turn that a claimed turn needs: its agents at their pinned versions, and the past as its first
+-- attempt saw it.
 WITH session AS (
     SELECT :b_turn_index::integer AS next_turn_index
 )

@@ -1,5 +1,5 @@
 -- part calls
--- The calls of a turn that has not ended, each with its agent's name and the account that it would be posted to now.
+-- The calls of a turn that has not ended, each with its agent's name and the account that a post would use now.
 SELECT c.step, c.attempt, c.purpose, c.agent_key, c.agent_version, c.model_alias, c.verdict, c.input_tokens,
        c.output_tokens, c.cache_read_tokens, c.cache_write_tokens, c.reasoning_tokens, c.cache_write_1h_tokens,
        c.cost_usd, c.output, c.stop_reason, c.error_code, c.finished_at, v.name, CASE

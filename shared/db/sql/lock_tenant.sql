@@ -1,4 +1,4 @@
--- Let the tenant's requests that add to a quota pass one by one, so that what they count is exact.
+-- Serialise the tenant's requests that add to a quota, so that their counts are exact.
 
 -- part tenant
 INSERT INTO public.tenants (tenant_id) VALUES (:b_tenant_id) ON CONFLICT DO NOTHING;

@@ -1,5 +1,5 @@
 -- part measure
--- Keep the platform's spending of this month, over all tenants, for the holds to compare with the platform's limit.
+-- Store the platform's spending of this month over all tenants. Holds compare it with the platform's limit.
 INSERT INTO public.platform_months AS m (period, spent_usd, measured_at)
 SELECT now.period, coalesce(sum(b.spent_usd), 0), now()
 FROM (SELECT date_trunc('month', timezone('UTC', now()))::date AS period) now

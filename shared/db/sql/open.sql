@@ -1,4 +1,4 @@
--- Write down the next calls before they are sent, with the outcome of the call before them.
+-- Write the next calls before they are sent, with the outcome of the call before them.
 
 -- part fence
 -- Only the runner with the newest claim passes. Locks the turn and renews its lease.
@@ -15,7 +15,7 @@ RETURNING cancel_requested_at IS NULL AND deleted_at IS NULL AS wanted;
 -- include intents
 
 -- part replaced ? i_replaces
--- The call's reserve takes the place of the turn's own hold. A hold of an earlier month stays until publish.
+-- The call's reserve replaces the turn's own hold. A hold of an earlier month stays until publish.
 WITH replaced AS (
     DELETE FROM public.budget_holds
     WHERE id = :t_id AND period = date_trunc('month', timezone('UTC', now()))::date
@@ -29,7 +29,7 @@ UPDATE public.budgets b SET held_usd = b.held_usd - r.held_usd
 FROM replaced r WHERE b.payer = r.payer AND b.period = r.period;
 
 -- part kept ? i_kept_usd
--- Hold the reserve of the call that will conclude the turn. A hold of an earlier month stays in its place.
+-- Hold the reserve of the call that will conclude the turn. A hold of an earlier month stays instead.
 WITH kept AS (
     INSERT INTO public.budget_holds (id, tenant_id, reason, payer, period, held_usd)
     SELECT id, tenant_id, 'accepted', 'tenant:' || tenant_id, date_trunc('month', timezone('UTC', now()))::date,

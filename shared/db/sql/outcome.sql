@@ -1,8 +1,8 @@
 -- part outcome ? o_call_id
 -- This part runs even if the fence failed, because a runner that lost its turn must still record its cost. Only the
 -- verdict needs the fence. If this transaction publishes the turn, `output` stays NULL, because `replies` stores the
--- text. A posted call is left alone: its late outcome needs an adjustment (record.sql). `finished_at` and `retry_at` are
--- made of the same clock reading. Their difference is the wait that the provider asked for.
+-- text. A posted call is not changed: its late outcome needs an adjustment (record.sql). `finished_at` and `retry_at`
+-- use one clock reading, so their difference is the wait that the provider asked for.
 UPDATE public.llm_calls
 SET status = :o_status,
     verdict = CASE own.turns WHEN 1 THEN :o_verdict END,

@@ -8,7 +8,7 @@
             ) said
         ) AS replies
         FROM public.turns t
-        -- Indexes are dense, so these are all. The planner does not know that, and would sort the whole session.
+        -- Indexes have no gaps, so these are all. The planner does not know that, and would sort the whole session.
         WHERE t.session_id = :b_session_id AND t.turn_index < (SELECT next_turn_index FROM session)
             AND t.turn_index >= (SELECT next_turn_index FROM session) - :b_history_turns
             AND t.status NOT IN ('accepted', 'running')
@@ -19,7 +19,7 @@
 (
     SELECT row_to_json(summary) FROM (
         SELECT s.through_turn_index, s.text, s.items, s.key_facts, s.decisions, s.open_questions, s.action_items,
-               -- A release before 0011 gave no ids: they go on from the newest summary that has some.
+               -- A release before 0011 wrote no ids. They continue from the newest summary that has some.
                coalesce(s.last_numbers, (
                    SELECT older.last_numbers FROM public.summaries older
                    WHERE older.session_id = s.session_id AND older.through_turn_index < s.through_turn_index
@@ -27,7 +27,7 @@
                    ORDER BY older.through_turn_index DESC
                    LIMIT 1
                )) AS last_numbers
-        -- Older summaries are looked at only if the last turns have none: the planner would read them all.
+        -- Read older summaries only if the last turns have none, because the planner would read them all.
         FROM (
             (
                 SELECT * FROM public.summaries

@@ -1,6 +1,6 @@
--- Publish a turn: everything that it learned becomes visible in one commit. The response was built for certain marks
--- (cancel, delete) and lost calls. If the marks or lost calls have changed, this step records only the last outcome.
--- The caller then rebuilds the response.
+-- Publish a turn: all of its results become visible in one commit. The response was built for certain marks (cancel,
+-- delete) and lost calls. If they have changed, this step records only the last outcome, and the caller builds the
+-- response again.
 
 -- part fence
 SELECT cancel_requested_at IS NOT NULL AS cancelled, deleted_at IS NOT NULL AS deleted
@@ -8,7 +8,7 @@ FROM public.turns WHERE id = :t_id AND lease_epoch = :t_epoch AND status = 'runn
 FOR NO KEY UPDATE;
 
 -- part lost
--- Lock and count the calls that an earlier runner left without an outcome. A late outcome waits for this lock and
+-- Lock and count the calls that an earlier runner left without an outcome. A late outcome waits for this lock, and
 -- becomes an adjustment.
 SELECT count(*) AS lost FROM (
     SELECT FROM public.llm_calls c
@@ -44,7 +44,7 @@ RETURNING true AS published;
 -- include outcome
 
 -- part hidden ? t_hides
--- The session of a plain call ends with its turn. Nobody else locks it while the turn is active.
+-- The session of a plain call ends with its turn. No other transaction locks it while the turn is active.
 UPDATE public.sessions s SET deleted_at = t.completed_at
 FROM public.turns t
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND s.id = t.session_id;
@@ -72,7 +72,7 @@ FROM public.turns t, jsonb_to_record(:t_summary::jsonb) AS s (
 WHERE t.id = :t_id AND t.xmin = pg_current_xact_id()::xid AND t.deleted_at IS NULL;
 
 -- part forgotten ? t_state
--- A session keeps one checkpoint of its graph: that of this turn takes the place of the one before.
+-- A session keeps one checkpoint of its graph. This turn's replaces the one before.
 WITH thread AS (
     SELECT tenant_id || ':' || session_id AS id FROM public.turns WHERE id = :t_id AND xmin = pg_current_xact_id()::xid
 ), blobs AS (
@@ -118,8 +118,8 @@ ORDER BY 1, 2
 ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd;
 
 -- part moved ? t_undecided
--- Move the attempts that became no reply to the platform's share, by step and attempt, while their cost fits into it.
--- The share's own calls of this turn are posted below, so they count at their cost.
+-- Move the failed attempts to the platform's share, by step and attempt, while their cost fits. The share's own calls
+-- of this turn are posted below, so they count at their cost.
 WITH RECURSIVE calls AS (
     SELECT c.call_id, c.tenant_id, c.period, c.reserve_usd,
            CASE WHEN c.status IN ('intent', 'unknown') THEN c.reserve_usd ELSE c.cost_usd END AS amount,
@@ -155,8 +155,8 @@ ON CONFLICT (payer, period) DO UPDATE SET held_usd = b.held_usd + excluded.held_
 
 -- part money
 -- Post every call of the turn. Its payer's month releases the reserve and adds the cost; the reserve of an unknown
--- outcome stays held. Text leaves the journal, because the replies hold it now. The months' rows are locked from here to
--- the commit: the share's before the tenant's, older months first.
+-- outcome stays held. The journal's text is deleted, because the replies have it. The months' rows are locked from here
+-- to the commit: the share's before the tenant's, older months first.
 WITH posted AS (
     UPDATE public.llm_calls c
     SET posted_at = clock_timestamp(),
@@ -201,7 +201,7 @@ WITH posted AS (
 -- include add_moves
 
 -- part response ? t_undecided
--- The end of the response says who bears the failed attempts. Only now is it known.
+-- Append the costs to the response: only now is it known who bears the failed attempts.
 UPDATE public.turns t
 SET response = :t_response_head || ',"cost_usd":"' || c.tenant_usd || '","platform_cost_usd":"' || c.platform_usd || '"}'
 FROM (

@@ -1,9 +1,9 @@
--- Make an agent or its next version, and say which. A refusal and an identical body write nothing.
+-- Make an agent or its next version, and return which. A refusal and an identical body write nothing.
 
 -- include lock_tenant
 
 -- part written
--- Of the versions in `b_if_match`, one must be the agent's; '*' is any. `b_only_new` makes no next version.
+-- The agent must have one of the versions in `b_if_match`; '*' is any. `b_only_new` makes no next version.
 WITH current AS (
     SELECT version,
            (name, role_prompt, model_alias, max_output_tokens, temperature, enabled) IS NOT DISTINCT FROM
@@ -29,7 +29,7 @@ verdict AS (
     END AS verdict
 ),
 agent AS (
-    -- A deleted agent's key can be used again. Its versions go on, because old turns have pinned them.
+    -- A deleted agent's key can be used again. Its version numbers continue, because old turns have pinned the others.
     INSERT INTO public.agents AS a (tenant_id, key, version)
     SELECT :b_tenant_id, :b_key, 1 FROM verdict WHERE verdict IN ('changed', 'made')
     ON CONFLICT (tenant_id, key) DO UPDATE
@@ -48,7 +48,7 @@ written AS (
 SELECT verdict, coalesce((SELECT version FROM written), (SELECT version FROM current)) AS version FROM verdict;
 
 -- part forgotten
--- The newest versions stay, and those that a turn has pinned.
+-- Keep the newest versions, and those that a turn has pinned.
 DELETE FROM public.agent_versions v USING public.agents a
 WHERE a.key = :b_key AND a.xmin = pg_current_xact_id()::xid
     AND v.tenant_id = a.tenant_id AND v.key = a.key AND v.version <= a.version - :b_kept::integer AND NOT v.pinned;

@@ -1,9 +1,9 @@
--- Make a council or its next version, and say which. A refusal and an identical body write nothing.
+-- Make a council or its next version, and return which. A refusal and an identical body write nothing.
 
 -- include lock_tenant
 
 -- part written
--- Of the versions in `b_if_match`, one must be the council's; '*' is any. `b_only_new` makes no next version.
+-- The council must have one of the versions in `b_if_match`; '*' is any. `b_only_new` makes no next version.
 WITH current AS (
     SELECT version,
            (name, mode, agent_keys, fan_out, chair_key) IS NOT DISTINCT FROM
@@ -34,7 +34,7 @@ verdict AS (
     END AS verdict
 ),
 written AS (
-    -- A deleted council's key can be used again. Its numbers go on, so that no ETag stands for two contents.
+    -- A deleted council's key can be used again. Its version numbers continue, so that an ETag never has two contents.
     INSERT INTO public.councils AS c (tenant_id, key, name, mode, agent_keys, fan_out, chair_key, version)
     SELECT :b_tenant_id, :b_key, :b_name, :b_mode, :b_agent_keys::text[], :b_fan_out, :b_chair_key, 1
     FROM verdict WHERE verdict IN ('changed', 'made')

@@ -1,3 +1,3 @@
--- Move one posted call out of suspense by the provider's own record.
+-- Settle one posted call by the provider's own record.
 
 -- include settle

@@ -2,7 +2,7 @@
 -- posted.
 
 -- part fence
--- Locks are taken in one order: the turn comes before its calls, for a runner that lost it, too.
+-- Locks have one order: the turn comes before its calls, also for a runner that lost it.
 SELECT FROM public.turns WHERE id = :t_id FOR SHARE;
 
 -- include outcome

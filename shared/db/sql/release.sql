@@ -1,4 +1,4 @@
--- Give the turn back to the queue, with the last outcome. `t_wait_s` is how long a provider has asked to wait.
+-- Give the turn back to the queue, with the last outcome. `t_wait_s` is the wait that a provider asked for.
 
 -- part fence
 SELECT FROM public.turns WHERE id = :t_id FOR NO KEY UPDATE;
@@ -6,7 +6,7 @@ SELECT FROM public.turns WHERE id = :t_id FOR NO KEY UPDATE;
 -- include outcome
 
 -- part release
--- If no call has finished since the claim, this hand-over counts as a fruitless claim. A wait is no failure.
+-- Without a new outcome since the claim, this hand-over counts as a fruitless claim, unless the provider asked to wait.
 UPDATE public.turns
 SET status = 'accepted',
     lease_expires_at = NULL,

@@ -1,5 +1,5 @@
 -- part limit
--- The limit may not exceed the cap, as it is when the row is locked. Without a row the cap is the default.
+-- The limit may not exceed the cap at the time of the row lock. Without a row, the cap is the default.
 INSERT INTO public.budget_limits AS l (payer, limit_usd)
 SELECT :b_payer, :b_usd::numeric
 WHERE coalesce(:b_usd::numeric <= :b_default_usd::numeric, true)

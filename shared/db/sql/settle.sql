@@ -1,6 +1,6 @@
 -- part settle ? o_call_id
 -- Only this part moves a posted call out of `unknown`, and the parts below adjust the ledger for it. So a second run
--- changes nothing. A late outcome that is unknown as well is kept, and moves no money.
+-- changes nothing. A late outcome that is also unknown is stored, and moves no money.
 UPDATE public.llm_calls
 SET status = :o_status,
     input_tokens = :o_input_tokens,

@@ -1,4 +1,4 @@
--- Take one of the tenant's slots for a wait. No row is returned when all of them are taken.
+-- Take one of the tenant's slots for a wait. Returns no row if all are taken.
 
 -- part slots
 INSERT INTO public.waits (tenant_id, slot, ends_at)
@@ -6,7 +6,7 @@ SELECT :b_tenant_id, slot, clock_timestamp() FROM generate_series(1, :b_slots::i
 ON CONFLICT DO NOTHING;
 
 -- part taken
--- A slot whose lease ended is free, so a function that was killed keeps none.
+-- A slot with an expired lease is free, so a killed function keeps none.
 UPDATE public.waits SET ends_at = clock_timestamp() + make_interval(secs => :b_lease_s::float8)
 WHERE tenant_id = :b_tenant_id AND slot = (
     SELECT slot FROM public.waits

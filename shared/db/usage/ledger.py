@@ -1,7 +1,7 @@
-"""The rows of the ledger as they are read, page by page, in the order in which they were posted.
+"""Read the rows of the ledger page by page, in the order of posting.
 
-The rule this file protects: a row that was there when the first page was read is on one page and on no other, whatever
-is posted meanwhile. Rows that are posted later come before the first page, or, in ascending order, at the end.
+A row that existed when the first page was read is on exactly one page. Rows that are posted later come before the first
+page, or, in ascending order, at the end.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, bindparam, select, tuple_
 
 from shared.db.api.pages import Order, Page, PageRequest, page
-from shared.db.api.sight import acts_for
+from shared.db.api.visibility import acts_for
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.schema.columns import COUNTS, Time
@@ -37,14 +37,14 @@ FILTERS = (
 
 @lru_cache(_MOST_STATEMENTS)
 def _list(order: Order, filters: tuple[tuple[str, bool], ...] = ()) -> Statement:
-    """The statement of a page. `filters` are names, each with whether the column is to be NULL."""
+    """Return the statement of a page. `filters` are names, each with whether the column must be NULL."""
     at, number = usage_entries.c.created_at, usage_entries.c.id
     after_at, after_id = bindparam("u_after_at", type_=Time), bindparam("u_after_id", type_=number.type)
     key, after = tuple_(at, number), tuple_(after_at, after_id)
     beyond = key < after if order == "desc" else key > after
     by = [column.desc() if order == "desc" else column.asc() for column in (at, number)]
     of_period = (at >= bindparam("u_from", type_=Time), at < bindparam("u_to", type_=Time))
-    # No "or": whatever the plan, a page is read from where the page before ended.
+    # Without an `or`, any plan starts where the page before ended.
     rows = select(*_columns).where(*of_period, beyond, acts_for(usage_entries.c.user_id))
     return compiled(rows.where(*map(_is, filters)).order_by(*by).limit(bindparam("u_limit")))
 
@@ -55,18 +55,19 @@ def _is(filter_: tuple[str, bool]) -> ColumnElement[bool]:
     return column.is_(None) if is_null else column == bindparam(f"u_{name}", type_=column.type)
 
 
-# Compiled at the start, because most readers filter nothing.
+# Compiled at import, because most requests have no filter.
 _LIST = {"desc": _list("desc"), "asc": _list("asc")}
 
 
 def load_ledger(
     db: Database, actor: Actor, period: Period, request: PageRequest, filters: Mapping[str, object] = NO_FILTERS
 ) -> Page:
-    """Load the rows of a member's own turns, or for an admin of all turns of the tenant, in the order of posting. They
-    are posts and adjustments of every account. Each has its reason, and the user and the API key of the turn. Amounts
-    are in USD, rates in USD per million tokens. `filters` are values of FILTERS, None for rows without one. Raises
-    InvalidRequest for a cursor of another list."""
-    # No row has the number 0: the first page begins at the period's end, or at its start.
+    """Load the ledger's rows of a member's own turns, or of all turns for an admin, in the order of posting.
+
+    They are posts and adjustments of every account, with reason, user and API key. Amounts are in USD, rates in USD per
+    million tokens. `filters` are values of FILTERS, None for rows without one. Raises InvalidRequest for a cursor of
+    another list."""
+    # No row has the number 0, so the first page begins at the period's end or start.
     at, number = request.after(_position) or (period.end if request.order == "desc" else period.start, 0)
     params = {"u_from": period.start, "u_to": period.end, "u_after_at": at, "u_after_id": number}
     params |= {"u_limit": request.limit + 1, **actor.params}
@@ -78,7 +79,7 @@ def load_ledger(
 
 
 def position(row: Any) -> list[object]:
-    """What a cursor holds of the last row of a page."""
+    """Return the cursor's content for the last row of a page."""
     return [row["created_at"].isoformat(), row["id"]]
 
 

@@ -1,13 +1,12 @@
 """Roll up the ledger into hours, and hours into days, as `pantheon_ops`.
 
-An hour is rolled up completely, and only when nothing can be posted into it any more. A row of the ledger has the time
-of its insert, and is visible after its transaction has committed. Postgres ends each transaction of a role that posts
-after ten minutes at the latest (`transaction_timeout`, set by the migration). So after 15 minutes, a row is visible or
-was rolled back.
+An hour is rolled up when nothing can be posted into it any more. A row has the time of its insert, and is visible after
+its commit. Postgres ends each transaction of a posting role after ten minutes (`transaction_timeout`, set by the
+migration). So after 15 minutes, a row is visible or was rolled back.
 
-One transaction changes the rows and `until`. A reader takes the time before `until` from these rows, and everything
-else from the ledger. So a total is exact at any moment. Rows after `until` are ignored and made again. To make all rows
-again, delete the row of `usage_rolled_up`.
+One transaction changes the rows and `until`. Readers take the time before `until` from these rows, and the rest from
+the ledger, so totals are always exact. Rows after `until` are ignored and made again. To make all rows again, delete
+the row of `usage_rolled_up`.
 """
 
 from datetime import datetime, timedelta
@@ -39,17 +38,18 @@ from shared.db.schema.columns import TOKENS
 from shared.db.schema.tables import usage_days, usage_entries, usage_hours, usage_ledger, usage_rolled_up
 from shared.db.usage.dimensions import DIMENSIONS
 
-# The limit of a statement and, with the grace, of a batch. One statement takes long: the first ever, or the hour's.
+# The limit in seconds of a statement and, with the grace, of a batch. The very first statement and that of an hour take
+# long.
 _STATEMENT_S = 20.0
-# The longest transaction and a margin, for a server that is slow to end it.
+# The longest transaction, and a margin for a slow server.
 SETTLED_AFTER: ColumnClause[timedelta] = literal_column("interval '15 minutes'")
-# Not a day of the session's time zone, which may have 23 hours.
+# 24 hours, because a day of the session's time zone may have 23.
 _DAY: ColumnElement[timedelta] = literal_column("interval '24 hours'")
 _HOUR: ColumnElement[timedelta] = literal_column("interval '1 hour'")
 
 until = usage_rolled_up.c.until
-# The transaction's clock, which no snapshot of it is older than: each statement of a batch means the same hour, and
-# sees all that was posted in it.
+# The transaction's start time. No snapshot of the transaction is older, so each statement means the same hour and sees
+# all its posts.
 _settled = func.date_trunc("hour", func.now() - SETTLED_AFTER, "UTC")
 _next = until + _HOUR
 _due = until < _settled
@@ -57,8 +57,7 @@ _sums = (*TOKENS, "amount_usd")
 
 
 def _start() -> Statement:
-    """The first time, begin with the oldest hour of the ledger. All of the ledger is looked at for that, and only
-    then."""
+    """Begin with the oldest hour of the ledger, the first time only. This reads the whole ledger."""
     oldest = select(func.date_trunc("hour", func.min(usage_ledger.c.created_at), "UTC")).scalar_subquery()
     first = select(literal(True), func.least(oldest, _settled)).where(~exists(select(usage_rolled_up)))
     return compiled(upsert(usage_rolled_up).from_select(["only_row", "until"], first).on_conflict_do_nothing())
@@ -73,7 +72,7 @@ def _hour() -> Statement:
 
 
 def _day() -> Statement:
-    """The day that ends with this hour, if one does."""
+    """Sum the day that ends with this hour, if one does."""
     hours, day = usage_hours.c, _next - _DAY
     dimensions = [hours[name] for name in DIMENSIONS]
     sums = [func.sum(hours[name]) for name in ("calls", *_sums)]
@@ -92,8 +91,8 @@ def _within(
 
 
 def _if_due(moment: ColumnElement[datetime], *when: ColumnElement[bool]) -> ScalarSelect[datetime]:
-    """The moment, or NULL when no hour is due. A join instead would need statistics of a table that was just made:
-    without them, Postgres reads the whole ledger for each hour."""
+    """Return the moment, or NULL if no hour is due. With a join, Postgres would need statistics of the new table, and
+    would read the whole ledger for each hour."""
     return select(moment).where(_due, *when).scalar_subquery()
 
 
@@ -109,7 +108,7 @@ def _midnight(moment: ColumnElement[datetime]) -> ColumnElement[datetime]:
     return func.date_trunc("day", moment, "UTC")
 
 
-# How long a statement may wait for a lock, and how long it may take.
+# How long a statement may wait for a lock, and how long it may run.
 _LIMITS = compiled(
     select(
         *(
@@ -118,7 +117,7 @@ _LIMITS = compiled(
         )
     )
 )
-# One hour: nothing happens where none is due. Whoever comes second waits for the lock, and then finds the next hour.
+# Rolls up one hour, if one is due. A concurrent run waits for the lock, and then finds the next hour.
 _BATCH = (
     _start(),
     compiled(select(until).where(_due).with_for_update()),
@@ -133,11 +132,11 @@ _BATCH = (
 def roll_up(
     db: Database, batches: int = 24, *, patience_s: float = 5.0, seconds: float = _STATEMENT_S
 ) -> datetime | None:
-    """Roll up at most so many hours, each in a transaction of its own, and return the hour that was reached; None
-    where none was due. Safe to be run by several at a time, and to be ended at any moment. Raises DatabaseUnavailable,
-    also where an hour takes longer than `seconds`, or somebody holds a table for longer than `patience_s`; the hours
-    before that stay.
-    """
+    """Roll up at most `batches` hours, each in its own transaction, and return the hour that was reached; None if none
+    was due.
+
+    Safe to run concurrently and to interrupt. Raises DatabaseUnavailable, also if an hour takes longer than `seconds`
+    or a lock longer than `patience_s`. Hours that were rolled up before stay."""
     reached: datetime | None = None
     limits = {
         f"b_{name}": f"{max(1, int(most * 1000))}ms" for name, most in (("lock", patience_s), ("statement", seconds))

@@ -1,10 +1,9 @@
-"""What was used and what it cost: the ledger, added up.
+"""Sum the usage and cost in the ledger over a period.
 
-The rule this file protects: a total is exact, whatever has been rolled up by now. One statement, and so one snapshot,
-takes whole days and hours that are rolled up from there, and everything else of the period from the ledger. Sums are
-numeric from the first row to the last.
+A total is exact at any state of the roll-up. One statement, so one snapshot, reads whole rolled-up days and hours, and
+the rest of the period from the ledger. Sums are numeric throughout.
 
-One statement serves every combination of groups. A group that is not asked for is NULL in every row.
+One statement serves every combination of groups. A group that was not requested is NULL in every row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +40,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from shared.db.api.pages import Order, Page, PageRequest, page
-from shared.db.api.sight import acts_for
+from shared.db.api.visibility import acts_for
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.schema.columns import TOKENS, Time
@@ -60,12 +59,12 @@ from shared.errors import InvalidRequest
 _GROUPS = ("session_id", "agent_key", "model_alias", "purpose", "account", "reason")
 # In the order in which totals are sorted.
 GROUPS = ("day", *_GROUPS, "user_id", "api_key_id", "provider")
-# The operator sees all tenants, and may tell them apart.
+# The operator sees all tenants and may group by them.
 OPERATOR_GROUPS = ("day", "tenant_id", *_GROUPS)
-# Hours and days do not tell sessions apart. The ledger does, and is read row by row, so the period is limited.
+# Rolled-up rows have no sessions. The ledger has them, and is read row by row, so the period is limited.
 SESSION_DAYS = 92
 
-# The purposes that the platform's share is told apart by. Any other one is an attempt of an agent.
+# The purposes of the platform's cost. Any other purpose is an agent's attempt.
 _ROUTING = ("routing",)
 _SUMMARIES = ("summary_text", "summary_structure")
 _MEASURES = ("calls", *TOKENS, "amount_usd")
@@ -80,7 +79,7 @@ _RESULTS = (
     "summaries_usd",
     "unknown_usd",
 )
-# Operations ask for every user of every tenant.
+# Operations read every user of every tenant.
 _EVERYBODY: Final[Mapping[str, object]] = {"a_user_id": "", "a_is_admin": True}
 _Span = Literal["hour", "day"]
 _LENGTHS: Final[Mapping[_Span, timedelta]] = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
@@ -89,14 +88,14 @@ _from, _to = bindparam("u_from", type_=Time), bindparam("u_to", type_=Time)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From `start`, inclusive, to `end`, exclusive; both are aware. `start` is before `end`."""
+    """From `start`, inclusive, to `end`, exclusive. Both are aware, and `start` is before `end`."""
 
     start: datetime
     end: datetime
 
     def params(self) -> dict[str, object]:
-        """The period, and the hours and the days that are wholly in it. Where there are none, the last of them is the
-        first, which may lie beyond the end."""
+        """Return the period, and the range of whole hours and days in it. An empty range ends where it begins, possibly
+        after the period's end."""
         start, end = self.start.astimezone(UTC), self.end.astimezone(UTC)
         params: dict[str, object] = {"u_from": start, "u_to": end}
         for span, length in _LENGTHS.items():
@@ -118,7 +117,7 @@ def _text(written: Any) -> str:
     return written
 
 
-# What a cursor holds of each group, as its column has it. None is written where nobody was meant, and comes first.
+# Reads each group's value from a cursor as its column's type. A missing value is sorted first.
 _KEYS: Mapping[str, Callable[[Any], object]] = {
     "day": lambda written: date.fromisoformat(written) if written else date.min,
     **dict.fromkeys(("session_id", "api_key_id"), lambda written: UUID(written) if written else UUID(int=0)),
@@ -161,7 +160,7 @@ def _rolled_up(view: _View, spans: Table, since: ColumnElement[Any], until: Colu
 
 
 def _rolled_up_and_posted(view: _View) -> CompoundSelect[Any]:
-    """The period as five stretches, one after the other: ledger, hours, days, hours, ledger. Each may be empty."""
+    """Select the period as five consecutive stretches, each possibly empty: ledger, hours, days, hours, ledger."""
     rolled_up = func.max(usage_rolled_up.c.until)
     first_hour, hours_end = _stretch("hour", rolled_up)
     first_day, days_end = _stretch("day", func.date_trunc("day", rolled_up, "UTC"))
@@ -175,10 +174,10 @@ def _rolled_up_and_posted(view: _View) -> CompoundSelect[Any]:
 
 
 def _stretch(span: _Span, rolled_up: ColumnElement[Any]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """Where the whole spans of the period begin, and where those of them end that are rolled up."""
+    """Return where the period's whole spans begin, and where the rolled-up ones end."""
     first, last = (bindparam(f"u_{which}_{span}", type_=Time) for which in ("first", "last"))
-    # In the subquery, and not around it: the planner takes COALESCE for something that could give rows away, and would
-    # see to the tenant first, one row after the other, before it looked at the time.
+    # COALESCE stays inside the subquery. Outside, the planner would not use it as an index condition on time, and would
+    # check the tenant row by row first.
     known = select(func.coalesce(rolled_up, literal_column("'-infinity'::timestamptz"))).scalar_subquery()
     return first, func.greatest(first, func.least(last, known))
 
@@ -209,7 +208,7 @@ def _totals(entries: FromClause, groups: Sequence[str], order: Order) -> Stateme
         .group_by(*(literal_column(str(number + 1)) for number in range(len(grouped))))
         .subquery("totals")
     )
-    # "No agent" comes where the cursor of a group that is not asked for is: before everything that is stored.
+    # A missing value, like the cursor of a group that was not requested, sorts before every stored value.
     sorted_by = [func.coalesce(totals.c[name], _lowest(name)) for name in groups]
     after = [bindparam(f"u_after_{name}", type_=_type(name)) for name in groups]
     beyond = tuple_(*sorted_by) < tuple_(*after) if order == "desc" else tuple_(*sorted_by) > tuple_(*after)
@@ -229,20 +228,19 @@ def _lowest(group: str) -> ColumnElement[Any]:
 
 @cache
 def _statement(groups: Sequence[str], order: Order, *, from_ledger: bool) -> Statement:
-    """Compiled when it is first used, because eight forms would slow each cold start."""
+    """Compiled at first use, because eight forms would slow each cold start."""
     view = _OPERATORS if groups == OPERATOR_GROUPS else _TENANTS
     entries = _posted(view, _from, _to) if from_ledger else _rolled_up_and_posted(view)
     return _totals(entries.subquery("entries"), groups, order)
 
 
 def load_totals(db: Database, actor: Actor | None, period: Period, groups: Sequence[str], request: PageRequest) -> Page:
-    """Return sums by the requested GROUPS, in the order of GROUPS: per group `calls`, tokens by class and
-    `cost_usd` (what tenants pay), `platform_cost_usd` and `suspense_usd`, in USD. Without groups it is one row. An
-    admin's are the tenant's, a member's those of its own turns. Without an actor, as `pantheon_operator`, every
-    tenant's, by OPERATOR_GROUPS, and with what the platform bore by its reasons.
+    """Return sums by the requested GROUPS, in the order of GROUPS: `calls`, tokens by class, and in USD `cost_usd`
+    (what tenants pay), `platform_cost_usd` and `suspense_usd`. Without groups it is one row.
 
-    Raises InvalidRequest for a cursor of another list, and for session_id over more than SESSION_DAYS.
-    """
+    An admin sees the tenant's sums, a member those of its own turns. Without an actor, as `pantheon_operator`, the
+    groups are OPERATOR_GROUPS of every tenant, with the platform's cost by reason. Raises InvalidRequest for a cursor
+    of another list, and for session_id over more than SESSION_DAYS."""
     by_session = "session_id" in groups
     if by_session and period.end - period.start > timedelta(days=SESSION_DAYS):
         raise InvalidRequest(
