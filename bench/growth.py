@@ -1,6 +1,6 @@
 """Whether a turn costs more the more there is: in a long session, for a tenant of many, beside a long ledger.
 
-    python -m bench.growth                  writes the table in docs/performance.md, from 100 turns of each case
+    python -m bench.growth    writes its table, from 100 turns of each case
     python -m bench.growth --print --turns 20
     python -m bench.growth --ledger 1000000 10000000       the second takes minutes, and 10 GB
 
@@ -26,7 +26,7 @@ from bench.world import KEYS, SETTINGS, TENANT, Case, World
 CASE = Case("tag, 3 agents", "tag", KEYS[:3])
 # Rows are made by the million, and no checkpoint of that is to fall into what is measured.
 _SERVER = {**SETTINGS, "max_wal_size": "16GB"}
-COLUMNS = ("what there is", "a session of 50 turns", "this one", "ratio")
+COLUMNS = ("beside", "a session of 50 turns", "this session", "ratio")
 WARM_UP = 10
 # As many past turns as a turn loads, and so as long as a session is that has reached its full weight.
 _LOADED = 50

@@ -29,7 +29,7 @@ CASES: Final = (
     Case("orchestrator, manager and 3", "orchestrator", KEYS[:3]),
     Case("roundtable, 4 agents", "roundtable", KEYS[:4]),
 )
-COLUMNS: Final = ("case", "calls", "a turn takes", "handed over", "with the limits before")
+COLUMNS: Final = ("case", "calls", "a turn takes", "handed over", "handed over with 25 s")
 # The release before: a turn had 25 s, and a call began only if its timeout and 3 s were left.
 BEFORE_S: Final = 25.0
 BEFORE_MARGIN_S: Final = 3.0

@@ -33,8 +33,8 @@ CASES = (
     Case("the same with a summary", "orchestrator", KEYS[:3], summaries=True),
 )
 COLUMNS = (
-    *("case", "floor", "Pantheon", "ratio", "p95/median, of the floor's", "CPU ratio", "at 1 ms", "WAL ratio"),
-    *("streamed", "its CPU", "at 1 ms"),
+    *("case", "floor", "Pantheon", "ratio", "spread ratio", "CPU ratio", "ratio at 1 ms", "WAL ratio"),
+    *("streamed", "streamed CPU", "streamed at 1 ms"),
 )
 _WATCHED = {"Content-Type": "application/json", "Host": "localhost", "Accept": "text/event-stream"}
 _ENDED = b"event: turn.ended\ndata: "
