@@ -137,13 +137,13 @@ graphs: $(VENV)-graphs/test.ok ## Run the tests of graphs, in an environment wit
 
 graphs-setup: $(VENV)-graphs/run.ok ## Install LangGraph, by which `make run` runs graphs: docs/graphs.md.
 
-faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.
+faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability/faults.md.
 	@$(BIN)/python -m tests.faults --write
 
-mutants: $(VENV)/test.ok ## Break the protocol's core in every small way and see whether a test notices; writes docs/reliability.md. Goes on where it stopped.
+mutants: $(VENV)/test.ok ## Break the protocol's core in every small way and see whether a test notices; writes docs/reliability/faults.md. Goes on where it stopped.
 	@$(BIN)/python -m tests.mutation --write $(if $(ONLY),--only $(ONLY))
 
-soak: $(VENV)/fuzz.ok ## Try by the thousand what nobody would think of: machines, fuzzing, load; writes docs/reliability.md. Takes hours.
+soak: $(VENV)/fuzz.ok ## Try by the thousand what nobody would think of: machines, fuzzing, load; writes docs/reliability/soak.md. Takes hours.
 	@$(BIN)/python -m tests.soak --write
 
 drill: $(VENV)/test.ok ## Let this release and the one before finish each other's turns, and run its suite on this schema: PREVIOUS=<ref>
@@ -162,7 +162,7 @@ bench: $(VENV)/run.ok ## Measure what a turn costs beside its models, against a 
 	@$(BIN)/python -m bench.wire
 
 PEERS := $(patsubst bench/peers/%.txt,build/peers/%/ok,$(wildcard bench/peers/*.txt))
-bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run.ok ## Measure the same turn by what people would use instead; writes docs/performance.md.
+bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run.ok ## Measure the same turn by what people would use instead; writes docs/performance/comparisons.md.
 	@$(BIN)/python -m bench.peers
 	@$(BIN)/python -m bench.peers.gateways
 	@$(GRAPHS)/python -m bench.peers.graphs

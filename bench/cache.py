@@ -135,9 +135,7 @@ def _ask_helper(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--print", action="store_true", dest="only_print", help="leave docs/performance/comparisons.md as it is"
-    )
+    parser.add_argument("--print", action="store_true", dest="only_print", help="leave the page as it is")
     columns = ("provider", "session", "read from cache before", "now", "prompts cost before", "now", "saved")
     rows = [_row(provider, case) for provider in PROVIDERS for case in CASES]
     what = f"{TURNS} turns, one a minute; prompts of the alias `fast`, a token is four bytes"

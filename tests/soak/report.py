@@ -1,14 +1,15 @@
-"""What a soak found: said while it runs, as JSON for the tests, and as the table of docs/reliability.md."""
+"""Reports a soak: on the screen, as JSON for the tests, and as the table of docs/reliability/soak.md."""
 
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from tests.faults.report import PAGE
 from tests.soak.row import Outcome, SoakRow
 
+PAGE = Path(__file__).parents[2] / "docs" / "reliability" / "soak.md"
 _MARKED = re.compile(r"(?<=<!-- soak -->\n).*?(?=<!-- /soak -->)", re.DOTALL)
 _HEAD = "| what | at least | tried | found | figures | run |\n| --- | --- | --- | --- | --- | --- |\n"
 
