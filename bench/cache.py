@@ -21,8 +21,8 @@ from shared.domain.summary import Summary
 from shared.domain.turn import Purpose
 from shared.llm.port import Completion, Provider, Request
 from shared.llm.tokens import TokenEstimates
-from shared.orchestration.context import Context
-from shared.orchestration.window import keep_full, keep_in_steps
+from shared.orchestration.history_window import keep_full, keep_in_steps
+from shared.orchestration.prompts import Prompts
 from shared.settings import LlmProvider, Settings
 from shared.summary.policy import SummaryPolicy
 from shared.summary.summarise import TEXT, summarise
@@ -97,9 +97,9 @@ class _Session:
     def _take(self, turn_index: int) -> Usage:
         usage, said = Usage(), list[Said]()
         talk = replace(self._talk, message=f"{turn_index}. {_QUESTION}")
-        context = Context(talk, keep_in_steps if self._cached else keep_full)
+        prompts = Prompts(talk, keep_in_steps if self._cached else keep_full)
         for agent in talk.roster.values():
-            answer = self._ask(agent, context, said)
+            answer = self._ask(agent, prompts, said)
             usage += answer.usage
             said.append(Said(agent.key, agent.name, f"{turn_index}. {answer.text}"))
         made = summarise(talk, turn_index, said, self._case.policy, _ask_helper)
@@ -108,8 +108,8 @@ class _Session:
         self._talk = replace(talk, history=history, summary=summary)
         return usage
 
-    def _ask(self, agent: Agent, context: Context, said: list[Said]) -> Completion:
-        messages = context.for_agent(agent, said, self._estimates.room(self._model, _OUTPUT_TOKENS))
+    def _ask(self, agent: Agent, prompts: Prompts, said: list[Said]) -> Completion:
+        messages = prompts.for_agent(agent, said, self._estimates.room(self._model, _OUTPUT_TOKENS))
         key = agent.key if self._cached else None
         request = Request("", "", self._model, messages, _OUTPUT_TOKENS, cache_key=key, continues=self._cached)
         return self._provider.complete(request)

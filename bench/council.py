@@ -85,7 +85,7 @@ def ask_all(world: World, asked: Sequence[Question], contestant: Contestant) -> 
     """Put each question to the contestant in a session of its own."""
     from shared.db.api.sessions import record_session
     from shared.db.engine import database
-    from shared.turns.accept import TurnRequest
+    from shared.turns.draft import TurnRequest
     from shared.turns.run import Runner, take_turn
 
     results = []

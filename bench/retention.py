@@ -32,7 +32,7 @@ from shared.llm.port import Completion, Message, Provider, Request
 from shared.llm.structured import parse
 from shared.llm.tokens import TokenEstimates, token_estimates
 from shared.names import Env
-from shared.orchestration.spoken import spoken
+from shared.orchestration.reply_text import read_reply
 from shared.summary.answer import Changes, read_id, short
 from shared.summary.merge import same
 from shared.summary.policy import SummaryPolicy
@@ -159,7 +159,7 @@ def asking_model(provider: Provider, model: Model, max_output_tokens: int) -> As
     ) -> tuple[int, Completion | str]:
         messages = build(token_estimates().room(model, max_output_tokens))
         request = Request(str(uuid4()), str(uuid4()), model, messages, max_output_tokens, 0.0, schema)
-        answer = spoken(provider.complete(request), None)
+        answer = read_reply(provider.complete(request), None)
         if answer.error or not answer.text.strip():
             return 0, answer.error or "empty_reply"
         return 0, answer

@@ -7,7 +7,7 @@ from fastapi import Depends, Path, Query
 from pydantic import PlainValidator
 
 from functions.http import Caller, caller
-from shared.db.api.newcomers import welcome
+from shared.db.api.new_tenants import add_roster
 from shared.db.api.pages import Order, PageRequest
 from shared.db.engine import database
 from shared.errors import Forbidden
@@ -18,7 +18,7 @@ CurrentCaller = Annotated[Caller, Depends(caller)]
 
 async def _resident(caller: CurrentCaller) -> Caller:
     """The caller. A new tenant gets its roster first."""
-    welcome(database(), caller.tenant_id)
+    add_roster(database(), caller.tenant_id)
     return caller
 
 

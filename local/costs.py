@@ -18,7 +18,7 @@ from local.operations import operations_url
 from local.postgres import PostgresError
 from shared.db.engine import Database
 from shared.db.operations.dispatch import load_activity, load_seconds_of_last_day, load_turns_of_last_day
-from shared.db.operations.month import Month, load_month
+from shared.db.operations.month_costs import Month, load_month
 from shared.db.operations.suspense import load_left
 from shared.errors import PantheonError
 from shared.names import Dimension, Env, LocalEnv

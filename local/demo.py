@@ -12,7 +12,7 @@ from uuid6 import uuid7
 from local import private
 from shared.catalog import Model
 from shared.db.api.agents import load_agents
-from shared.db.api.newcomers import record_welcome
+from shared.db.api.new_tenants import record_new_tenant
 from shared.db.api.pages import PageRequest
 from shared.db.api.sessions import load_sessions, record_session
 from shared.db.engine import Database
@@ -37,7 +37,7 @@ def seed(app_url: str, roster: RosterFile) -> str:
     """Give the demo tenant the roster if it is new, and return the id of its session. What a user changed stays."""
     db = Database(app_url)
     try:
-        record_welcome(db, TENANT, roster)
+        record_new_tenant(db, TENANT, roster)
         return str(_session(db, roster))
     finally:
         db.close()

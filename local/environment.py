@@ -15,7 +15,7 @@ from local.gateway import hosts, tokens
 from local.gateway.tokens import ClaimNames
 from shared import variables
 from shared.catalog import Catalog, build
-from shared.catalog.chosen import overruled
+from shared.catalog.deployed import overruled
 from shared.domain.origins import origin_pattern
 from shared.errors import ConfigurationError
 from shared.graph_names import parse_graphs

@@ -20,9 +20,9 @@ from shared.db.engine import Database, Row
 from shared.db.operations.suspense import load_left
 from shared.domain.money import format_usd
 from shared.errors import PantheonError
-from shared.reconciliation.kinds import check_plain_log
 from shared.reconciliation.plain_log import read_plain_log
 from shared.reconciliation.reconcile import Findings, Settlement, reconcile
+from shared.reconciliation.record_sources import check_plain_log
 
 # As many ids as fit on a screen.
 _MOST_IDS: Final = 20

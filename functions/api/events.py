@@ -13,10 +13,10 @@ from functions.server_sent_events import COMMENT, HEADERS, MEDIA_TYPE, encode, r
 from functions.strict_route import StrictRoute
 from shared.db.api.history import PAGE_BYTES
 from shared.db.engine import database
-from shared.db.turns import load_standing
+from shared.db.turns import load_snapshot
 from shared.domain.actor import Actor
-from shared.domain.standing import events_after
 from shared.domain.turn_events import Event, Progress
+from shared.domain.turn_snapshot import events_after
 from shared.errors import InvalidRequest
 from shared.names import API_PREFIX
 
@@ -66,10 +66,10 @@ async def follow_turn(
 
 
 def _read(actor: Actor, turn_id: UUID, last_event_id: str | None) -> _News:
-    standing = load_standing(database(), actor, turn_id)
+    snapshot = load_snapshot(database(), actor, turn_id)
     # After the turn was found, because 404 comes before 422.
     seen = _progress(last_event_id)
-    return _News(events_after(seen, standing), over=seen is not None and seen.ended)
+    return _News(events_after(seen, snapshot), over=seen is not None and seen.ended)
 
 
 def _progress(last_event_id: str | None) -> Progress | None:

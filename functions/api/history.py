@@ -12,9 +12,10 @@ from functions.http import base_path
 from functions.requests import CurrentCaller, RequestedPage, SessionId, TurnId
 from functions.schemas import ArchivedView, PageOf, ProblemView, SummaryView, TurnView
 from functions.strict_route import StrictRoute
+from shared.db.api.audit import load_audit
 from shared.db.api.calls import load_turn_calls
 from shared.db.api.history import load_turns, record_cancel
-from shared.db.api.summaries import load_archive, load_audit, load_summaries
+from shared.db.api.summaries import load_archive, load_summaries
 from shared.db.engine import Row, database
 from shared.db.turns import StoredTurn, load_turn
 from shared.domain.money import TOKEN_CLASSES, format_usd

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from shared.db.api.waits import wait_slot
+from shared.db.api.wait_slots import wait_slot
 from shared.db.engine import database
 
 Found = TypeVar("Found")

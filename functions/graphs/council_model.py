@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from shared.domain.conversation import Spoken
 from shared.domain.turn import Reply
-from shared.orchestration.growing import GrowingCouncil
+from shared.orchestration.growing_council import GrowingCouncil
 
 # Branches run in threads of LangGraph's own, which copy the context.
 _council: Final = ContextVar[GrowingCouncil]("council")

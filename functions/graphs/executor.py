@@ -13,7 +13,7 @@ from functions.graphs.checkpoints import SERDE, Checkpoints, StateInvalid, confi
 from functions.graphs.council_model import seated
 from shared.domain.turn import Plan
 from shared.errors import JournalUnavailable
-from shared.orchestration.growing import AskFailed, GrowingCouncil, TurnLeft
+from shared.orchestration.growing_council import AskFailed, GrowingCouncil, TurnLeft
 
 Compiled: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
 

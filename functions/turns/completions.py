@@ -24,7 +24,7 @@ from shared.domain.outcome import TurnOutcome
 from shared.llm.providers import provider
 from shared.roster.fields import Text
 from shared.settings import settings
-from shared.turns.chat import CALL_PREFIX
+from shared.turns.chat_request import CALL_PREFIX
 from shared.turns.conversations import ChatTurn, take_chat
 from shared.turns.run import Runner
 

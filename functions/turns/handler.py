@@ -22,7 +22,7 @@ with importing():
     from shared.llm.providers import provider
     from shared.names import API_PREFIX
     from shared.roster.fields import Text
-    from shared.turns.accept import TurnRequest
+    from shared.turns.draft import TurnRequest
     from shared.turns.run import Runner, take_turn
 
 app = create_app("Pantheon turns")

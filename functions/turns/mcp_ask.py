@@ -11,7 +11,7 @@ from functions.http import Caller
 from functions.schemas import MAX_MESSAGE_CHARACTERS
 from shared.errors import InvalidMessage, InvalidRequest, NotFound
 from shared.roster.fields import Text
-from shared.turns.asked import Question
+from shared.turns.question import Question
 
 # Models write an empty text for an argument that they leave out.
 _Optional = BeforeValidator(lambda value: None if value == "" else value)

@@ -35,10 +35,10 @@ from functions.turns.mcp_versions import (
     is_stateless,
 )
 from functions.turns.running import conclude
-from shared.db.api.newcomers import welcome
+from shared.db.api.new_tenants import add_roster
 from shared.db.chat import load_models
 from shared.errors import PantheonError
-from shared.turns.asked import take_question
+from shared.turns.question import take_question
 from shared.turns.run import Runner
 
 # Yields notifications and comments, and returns a result.
@@ -98,7 +98,7 @@ class Exchange:
     def _list(self) -> Message:
         db, tenant_id = self.runner.db, self.caller.tenant_id
         rows = load_models(db, tenant_id)
-        if not rows and welcome(db, tenant_id):
+        if not rows and add_roster(db, tenant_id):
             rows = load_models(db, tenant_id)
         councils = [{name: row[name] for name in ("key", "name", "kind", "mode")} for row in rows]
         lines = [f"{each['key']}: {each['name']} ({each['kind']})" for each in councils]

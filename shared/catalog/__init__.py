@@ -3,7 +3,7 @@
 An agent names an alias and never a model, so that a model can be replaced without changing an agent.
 """
 
-from shared.catalog.chosen import build, catalog
+from shared.catalog.deployed import build, catalog
 from shared.catalog.models import CALL_MARGIN_S, WORKER_SECONDS, Catalog, Dialect, Kind, Model, Provider, Rates
 
 __all__ = [

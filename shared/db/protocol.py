@@ -14,10 +14,10 @@ OPEN: Final = load("open")
 RECORD: Final = load("record")
 RELEASE: Final = load("release")
 CLAIM: Final = load("claim")
-FORFEIT: Final = load("forfeit")
+GIVE_UP: Final = load("give_up")
 PUBLISH: Final = load("publish")
 RECONCILE: Final = load("reconcile")
-SCRUB: Final = load("scrub")
+DELETE_SESSION: Final = load("delete_session")
 
 # Raised by `accept.sql` as SQLSTATE: the budget does not cover the first call, or the first agent; the tenant has
 # posted its turns of this minute, or has as many active turns as it may have, or a version of the roster was deleted.

@@ -10,8 +10,8 @@ from shared.db.statement import load
 from shared.domain.actor import Actor
 from shared.domain.money import COUNTS, ZERO, Usage
 from shared.domain.problem import problem
-from shared.domain.standing import Standing, Started
 from shared.domain.turn import Charge, Plan, Reply, Turn, TurnStatus, chairs_answer, charged
+from shared.domain.turn_snapshot import Started, TurnSnapshot
 from shared.errors import NotFound
 
 _NAMES = ("id", "session_id", "turn_index", "status", "mode", "message", "plan", "created_at")
@@ -44,7 +44,7 @@ def load_turn(db: Database, actor: Actor, turn_id: UUID) -> StoredTurn:
     return _stored(turns[0], calls)
 
 
-def load_standing(db: Database, actor: Actor, turn_id: UUID) -> Standing:
+def load_snapshot(db: Database, actor: Actor, turn_id: UUID) -> TurnSnapshot:
     """Load the turn for a client that follows it. Raises what `load_turn` raises."""
     params = {"b_id": turn_id, **actor.params}
     # Posted calls are read last. Then every call of a turn that ends in between is read.
@@ -57,10 +57,10 @@ def load_standing(db: Database, actor: Actor, turn_id: UUID) -> Standing:
     plan = _plan(row)
     if row["response"] is not None:
         replies = {reply["position"]: reply for reply in json.loads(row["response"])["replies"]}
-        return Standing(row["response"], True, plan, _started(plan, posted), replies)
+        return TurnSnapshot(row["response"], True, plan, _started(plan, posted), replies)
     turn = _running(row, running)
     replies = {reply.position: reply.as_dict() for reply in turn.replies}
-    return Standing(turn.as_json(), False, plan, _started(plan, running), replies)
+    return TurnSnapshot(turn.as_json(), False, plan, _started(plan, running), replies)
 
 
 def _stored(row: Row, calls: Sequence[Row]) -> StoredTurn:

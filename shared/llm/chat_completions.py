@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from shared.domain.money import Usage
 from shared.llm.chat_message import has_thought, is_refused, text_of, thinking_of
-from shared.llm.document import read_document
+from shared.llm.json_body import read_document
 from shared.llm.port import Completion, storable
 
 MAX_WORD: Final = 200

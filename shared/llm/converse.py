@@ -16,7 +16,7 @@ from shared.domain.money import Usage
 from shared.llm.cache_points import add_cache_points, has_cache_points
 from shared.llm.chat_completions import counts_output, thinking_only, word
 from shared.llm.dialects import OPTIONAL, cache_minimum, schema, temperature
-from shared.llm.document import read_document
+from shared.llm.json_body import read_document
 from shared.llm.port import Completion, Request, storable
 from shared.llm.schema import without_bounds
 

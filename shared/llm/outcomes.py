@@ -13,8 +13,8 @@ from shared.llm.body import plain
 from shared.llm.chat_completions import word
 from shared.llm.dialects import STREAM, is_about_parameter, is_droppable, learnt_as, named_part, refusable_parts
 from shared.llm.live_answer import Stream
-from shared.llm.overflow import is_overflow, read_window
 from shared.llm.port import CallError, Completion, Request
+from shared.llm.prompt_too_long import is_overflow, read_window
 from shared.llm.provider_message import tell
 from shared.llm.refusal import Refusal, read_refusal
 from shared.llm.retry_after import read_retry_after

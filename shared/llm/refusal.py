@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.llm.document import read_document
+from shared.llm.json_body import read_document
 
 MAX_MESSAGE: Final = 2000
 _MAX_WORDS: Final = 8

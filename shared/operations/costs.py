@@ -14,8 +14,8 @@ from typing import Final
 
 from shared.db.engine import Database
 from shared.db.operations.allowances import load_allowances
-from shared.db.operations.hours import Hours, load_hours
-from shared.db.operations.month import Entry, Month, load_month
+from shared.db.operations.hour_costs import Hours, load_hours
+from shared.db.operations.month_costs import Entry, Month, load_month
 from shared.domain.money import ZERO, Usage, format_usd
 from shared.names import Dimension, Metric
 

@@ -18,8 +18,8 @@ from shared.catalog import CALL_MARGIN_S, Model
 from shared.domain.turn import Verdict
 from shared.llm.port import Completion, Provider, Request
 from shared.llm.tokens import TokenEstimates, estimate_tokens
-from shared.orchestration.answers import error_of, send
 from shared.orchestration.next_alias import LONGEST_PAUSE_S, next_alias, pause_before
+from shared.orchestration.send import error_of, send
 from shared.orchestration.steps import Ask, Attempt, Audience, Journal, Opened, Refused
 
 _OVERFLOW = "context_overflow"

@@ -18,7 +18,7 @@ from shared.domain.turn import Fallback, Plan, Purpose, Reply, Review, Standing
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, Message, Request
 from shared.orchestration.attempts import Asker
-from shared.orchestration.context import Context
+from shared.orchestration.prompts import Prompts
 from shared.orchestration.replies import reply_of, reply_without_text
 from shared.orchestration.reviews import assign, longest_answers, standings
 from shared.orchestration.routing import RoutingPolicy, build_routing_messages, decision_schema, read_decision
@@ -52,7 +52,7 @@ class Council:
         self.interruption: Exception | None = None
         self.ended = Ended()
         self._asker = asker
-        self._context = Context(conversation)
+        self._prompts = Prompts(conversation)
         self._routing = routing
         # The number of steps behind those of the plan.
         self._behind_plan = 0
@@ -75,7 +75,7 @@ class Council:
             "routing",
             policy.model_alias,
             policy.max_output_tokens,
-            partial(build_routing_messages, conversation, self._context, policy.max_agents),
+            partial(build_routing_messages, conversation, self._prompts, policy.max_agents),
             decision_schema(conversation, policy.max_agents),
         )
         routed = read_decision(answer, conversation, policy.max_agents, step)
@@ -277,7 +277,7 @@ class Council:
             model_alias=agent.model_alias,
             max_output_tokens=min(agent.max_output_tokens, options.max_output_tokens or agent.max_output_tokens),
             temperature=options.temperature if agent.temperature is None else agent.temperature,
-            build=partial(self._context.for_agent, agent, earlier),
+            build=partial(self._prompts.for_agent, agent, earlier),
             plan=self.current_plan,
             agent=agent,
             position=position,
@@ -291,7 +291,7 @@ class Council:
         return self._chair_ask(agent, position, answers) if agent.model_alias in self._asker.catalog else None
 
     def _chair_ask(self, agent: Agent, position: int, answers: Sequence[Said]) -> Ask:
-        build = partial(self._context.for_chair, agent, answers, self.standings)
+        build = partial(self._prompts.for_chair, agent, answers, self.standings)
         return replace(self._ask(agent, position, ()), build=build, continues=False, uses_hold=True)
 
     def _first_error(self, step: int) -> str:

@@ -18,7 +18,7 @@ from shared.domain.turn import Fallback, Plan
 from shared.llm.port import Completion, Message
 from shared.llm.schema import schema_of
 from shared.llm.structured import parse, salvage_list
-from shared.orchestration.context import Context
+from shared.orchestration.prompts import Prompts
 from shared.orchestration.tags import parse_tags
 
 COMPONENT = "routing"
@@ -77,11 +77,11 @@ class Routed:
     fallback: Fallback | None = None
 
 
-def build_routing_messages(conversation: Conversation, context: Context, most: int, room: int) -> tuple[Message, ...]:
+def build_routing_messages(conversation: Conversation, prompts: Prompts, most: int, room: int) -> tuple[Message, ...]:
     """What the manager reads: roster, history as far as it fits, message."""
     roster = "\n".join(_describe(agent) for agent in conversation.roster.values())
     system = Message("system", _INSTRUCTIONS.format(most=most, roster=roster))
-    return context.for_manager(system, room)
+    return prompts.for_manager(system, room)
 
 
 def read_decision(answer: Completion | str, conversation: Conversation, most: int, step: int) -> Routed:

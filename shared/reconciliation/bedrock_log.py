@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
 from shared.llm.converse import Counts, metadata_value
-from shared.reconciliation.lines import read_lines
+from shared.reconciliation.log_lines import read_lines
 from shared.reconciliation.plain_log import Tokens
 
 

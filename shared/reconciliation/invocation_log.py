@@ -23,8 +23,8 @@ from shared.db.operations.log_hours import (
 )
 from shared.domain.provider_record import ProviderRecord
 from shared.reconciliation.bedrock_log import read_invocation_log
-from shared.reconciliation.kinds import invocation_log_providers
 from shared.reconciliation.reconcile import SILENT_AFTER, Reconciler
+from shared.reconciliation.record_sources import invocation_log_providers
 
 # What is left for the object in hand when no further one is begun.
 _MARGIN_S: Final = 60.0

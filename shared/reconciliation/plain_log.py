@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
-from shared.reconciliation.lines import read_lines
+from shared.reconciliation.log_lines import read_lines
 
 # Strict: neither true nor 12.0 is a count. The upper bound is what Postgres can keep as bigint.
 Tokens = Annotated[int, Field(strict=True, ge=0, lt=2**63)]

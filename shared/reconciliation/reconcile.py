@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Literal
 from uuid import UUID
 
-from shared.catalog.chosen import models_behind
+from shared.catalog.deployed import models_behind
 from shared.db.engine import Database, Row
 from shared.db.operations.suspense import load_calls, load_silent, record_settlement
 from shared.db.schema.columns import COUNTS

@@ -13,7 +13,7 @@ import psycopg
 from shared.db.engine import Database, Params
 from shared.db.protocol import ACCEPT, LOAD_SAME_REQUEST, REFUSED_MONEY, REFUSED_OTHERS_FASTER
 from shared.errors import DatabaseUnavailable, JournalUnavailable, TurnConflict
-from shared.turns.chat import SAME_REQUEST_RETRY_S
+from shared.turns.chat_request import SAME_REQUEST_RETRY_S
 
 # Another turn of the session, or of the key, was inserted first.
 _FASTER = (

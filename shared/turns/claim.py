@@ -16,8 +16,8 @@ from shared.catalog import Rates
 from shared.db.engine import Database, Row
 from shared.db.protocol import (
     CLAIM,
-    FORFEIT,
     FRUITLESS_CLAIMS,
+    GIVE_UP,
     HISTORY_TURNS,
     LOAD_CALLS,
     LOAD_GIVEN_UP,
@@ -28,13 +28,13 @@ from shared.domain.conversation import Conversation
 from shared.domain.money import ZERO, rates_as_dict
 from shared.domain.turn import CALL, Plan
 from shared.errors import DatabaseUnavailable, JournalUnavailable
-from shared.turns.accept import Header, conversation_of
-from shared.turns.chat import CALL_PREFIX, called, options_of
+from shared.turns.chat_request import CALL_PREFIX, called, options_of
+from shared.turns.draft import Header, conversation_of
 from shared.turns.journal import TurnJournal
 
 _NOTHING: Row = {"history": None, "summary": None, "session": None}
 _HEADER = ("id", "tenant_id", "session_id", "turn_index", "mode", "message", "past_before")
-# Default values for the columns that `forfeit.sql` does not return.
+# Default values for the columns that `give_up.sql` does not return.
 _UNSAID: Row = {
     "verdict": None,
     "output": None,
@@ -103,7 +103,7 @@ def _load(db: Database, turn: Row) -> Claimed:
 def _load_bare(db: Database, turn: Row) -> Claimed:
     """The turn without history, agents or answers: its calls are counted, and nobody pays for them but the platform.
     Every reply that was planned will be one that was not given."""
-    calls = db.run(turn["tenant_id"], FORFEIT, {"t_id": turn["id"], "t_epoch": turn["lease_epoch"]})
+    calls = db.run(turn["tenant_id"], GIVE_UP, {"t_id": turn["id"], "t_epoch": turn["lease_epoch"]})
     plan = _plan(turn["plan"]) if turn["plan"] else None
     versions = {pinned.get("key"): pinned.get("version", 0) for pinned in turn["roster"]}
     roster = {key: _nobody(key, versions.get(key, 0)) for key in (plan.selected_agent_keys if plan else ())}

@@ -16,8 +16,8 @@ from uuid import UUID
 from uuid6 import uuid7
 
 from shared.catalog import catalog
-from shared.db.api.newcomers import welcome
-from shared.db.api.waits import wait_slot
+from shared.db.api.new_tenants import add_roster
+from shared.db.api.wait_slots import wait_slot
 from shared.db.chat import Found, KnownTurn, Model, NewChat, Sought, find_chat
 from shared.db.turns import StoredTurn, load_turn
 from shared.domain.actor import Actor
@@ -35,9 +35,9 @@ from shared.errors import (
     TurnConflict,
     UnknownModel,
 )
-from shared.turns.accept import TurnRequest
 from shared.turns.acceptance import Renamed
-from shared.turns.chat import SAME_REQUEST_RETRY_S, ChatRequest
+from shared.turns.chat_request import SAME_REQUEST_RETRY_S, ChatRequest
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner, take_turn
 
 # Between finding and accepting, other requests may give the conversation's name another meaning.
@@ -114,7 +114,7 @@ def _find(runner: Runner, chat: ChatTurn) -> Found | None:
     sought = Sought(chat.turn_hash, model, chat.name, past, chat.idempotency_key)
     try:
         found = find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
-        if chat.model is not None and found.model is None and welcome(runner.db, actor.tenant_id):
+        if chat.model is not None and found.model is None and add_roster(runner.db, actor.tenant_id):
             found = find_chat(runner.db, actor.tenant_id, actor.user_id, sought)
     except DatabaseUnavailable as error:
         raise JournalUnavailable from error

@@ -28,7 +28,7 @@ from shared.orchestration.steps import Ask, Attempt, Opened, Refused
 from shared.settings import budget_settings
 from shared.turns.acceptance import Accepted, RefusedHold, accept
 from shared.turns.call import NO_OUTCOME, Call, call_from_row, new_call
-from shared.turns.caps import caps
+from shared.turns.turn_caps import caps
 
 logger = logging.getLogger(__name__)
 

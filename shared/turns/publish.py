@@ -21,7 +21,8 @@ from shared.domain.summary import Summary, by_list
 from shared.domain.turn import Reply, Turn, TurnStatus, chairs_answer, charged, closed
 from shared.errors import DatabaseUnavailable, JournalUnavailable, PublishFailed, SessionDeleted
 from shared.orchestration.council import Council
-from shared.turns.accept import Header
+from shared.turns.audit import audit_detail
+from shared.turns.draft import Header
 from shared.turns.journal import Stopped, TurnJournal, limits
 
 
@@ -147,17 +148,6 @@ def _params(turn: Turn, journal: TurnJournal, summary: Summary | None, *, delete
         _reply_row(reply, deleted=deleted) | {"is_heard": turn.conclusion in (None, reply.position)}
         for reply in turn.replies
     ]
-    audit = {
-        "status": turn.status,
-        # Without the unknown tags: they are the user's text, which deleting takes away.
-        "selected_agent_keys": list(turn.plan.selected_agent_keys) if turn.plan else [],
-        "plan_source": turn.plan and turn.plan.source,
-        "agents": [{"key": r.agent_key, "version": r.agent_version, "status": r.status} for r in turn.replies],
-        "model_aliases": [reply.model_alias for reply in turn.replies],
-        **turn.aliases(),
-        "fallbacks": [fallback.as_dict() for fallback in turn.fallbacks],
-        "attempts": [call.as_audit() for call in journal.calls],
-    }
     return {
         "t_status": turn.status,
         "t_plan": turn.plan and json_text(turn.plan.as_dict()),
@@ -167,7 +157,7 @@ def _params(turn: Turn, journal: TurnJournal, summary: Summary | None, *, delete
         "t_completed_at": turn.completed_at,
         "t_replies": json_text(replies),
         "t_summary": summary and json_text(_summary_row(turn, summary)),
-        "t_audit": json_text(audit),
+        "t_audit": json_text(audit_detail(turn, journal.calls)),
     }
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from uuid6 import uuid7
 
 from shared.catalog import catalog
-from shared.db.api.newcomers import welcome
+from shared.db.api.new_tenants import add_roster
 from shared.db.engine import Database
 from shared.db.turns import StoredTurn, load_turn
 from shared.domain.actor import Actor
@@ -28,16 +28,16 @@ from shared.llm.port import Completion, Message, Provider
 from shared.llm.tokens import token_estimates
 from shared.orchestration.attempts import Asker, OutOfTime
 from shared.orchestration.council import Council
-from shared.orchestration.growing import GrowingCouncil
+from shared.orchestration.growing_council import GrowingCouncil
 from shared.orchestration.modes import MODES
 from shared.orchestration.next_alias import LONGEST_PAUSE_S
 from shared.settings import settings
 from shared.summary.summarise import summarise
-from shared.turns.accept import Draft, Header, Stored, TurnRequest, load_draft
 from shared.turns.acceptance import Stale
 from shared.turns.claim import claim, load_given_up
+from shared.turns.draft import Draft, Header, Stored, TurnRequest, load_draft
 from shared.turns.journal import Stopped, TurnJournal
-from shared.turns.live import Live
+from shared.turns.live_events import LiveEvents
 from shared.turns.policies import routing_policy, summary_policy
 from shared.turns.publish import publish
 
@@ -67,14 +67,14 @@ def take_turn(runner: Runner, request: TurnRequest, listener: Listener | None = 
 
     `listener` hears the turn's events. The last one is `turn.ended` or `turn.handed_over`, unless this raises.
     """
-    live = Live(listener) if listener is not None else None
+    live = LiveEvents(listener) if listener is not None else None
     outcome = _take(runner, request, live)
     if live is not None:
         live.finish(outcome)
     return outcome
 
 
-def _take(runner: Runner, request: TurnRequest, live: Live | None) -> TurnOutcome:
+def _take(runner: Runner, request: TurnRequest, live: LiveEvents | None) -> TurnOutcome:
     started = time.monotonic()
     turn_id = uuid7()
     for _ in range(_MOST_LOADS):
@@ -100,7 +100,7 @@ def _load(db: Database, request: TurnRequest, turn_id: UUID) -> Draft | Stored:
         draft = load_draft(db, request, turn_id)
         if isinstance(draft, Draft) and draft.is_newcomer:
             # Nobody is new any more once a turn is accepted.
-            welcome(db, request.tenant_id)
+            add_roster(db, request.tenant_id)
     except DatabaseUnavailable as error:
         # Where nothing can be read, nothing could be written down either.
         raise JournalUnavailable from error
@@ -155,7 +155,7 @@ def _run(runner: Runner, header: Header, journal: TurnJournal, council: Council,
             return _give_up(runner, header, journal, council, started)
         return _hand_over(runner, header, journal, started, late.wait_s)
     except Stopped:
-        return _standing(runner, header, journal, started)
+        return _outcome_now(runner, header, journal, started)
     except Exception:
         # Record the pending outcome even if our own code failed.
         journal.flush()
@@ -198,12 +198,12 @@ def _give_up(runner: Runner, header: Header, journal: TurnJournal, council: Coun
         code = "no_reply" if header.is_forgotten else "turn_abandoned"
         turn, body = publish(runner.db, header, journal, council, failure=code)
     except Stopped:
-        return _standing(runner, header, journal, started)
+        return _outcome_now(runner, header, journal, started)
     abandoned = turn.status == "failed" and not header.is_forgotten
     return _published(header, turn, body, journal, started, abandoned=abandoned)
 
 
-def _asker(runner: Runner, journal: TurnJournal, header: Header, live: Live | None = None) -> Asker:
+def _asker(runner: Runner, journal: TurnJournal, header: Header, live: LiveEvents | None = None) -> Asker:
     return Asker(
         header.turn_id,
         catalog(),
@@ -243,8 +243,8 @@ def _hand_over(
         journal.accept_without_call(run_here=False)
     else:
         released = journal.release(wait_s)
-    standing = _standing(runner, header, journal, started, handed_over=released)
-    return replace(standing, wait_s=wait_s, is_graph=is_graph(header.mode))
+    outcome = _outcome_now(runner, header, journal, started, handed_over=released)
+    return replace(outcome, wait_s=wait_s, is_graph=is_graph(header.mode))
 
 
 def _published(
@@ -265,7 +265,7 @@ def _published(
     )
 
 
-def _standing(
+def _outcome_now(
     runner: Runner, header: Header, journal: TurnJournal, started: float, *, handed_over: bool = False
 ) -> TurnOutcome:
     """The answer of a runner that did not publish: the turn as it stands."""

@@ -50,8 +50,8 @@ PLANTS = [
     Plant("The core, top to bottom", "shared/operations/sweep.py", "import shared.turns.run"),
     Plant("The core, top to bottom", "shared/aws/queue.py", "import shared.db.engine"),
     Plant("The core, top to bottom", "shared/newcomer.py", "import shared.names"),
-    Plant("The core, top to bottom", "shared/reconciliation/lines.py", "import shared.turns.call"),
-    Plant("The core, top to bottom", "shared/turns/call.py", "import shared.reconciliation.lines"),
+    Plant("The core, top to bottom", "shared/reconciliation/log_lines.py", "import shared.turns.call"),
+    Plant("The core, top to bottom", "shared/turns/call.py", "import shared.reconciliation.log_lines"),
     Plant("The core, top to bottom", "shared/aws/invocation_log.py", "import shared.db.engine"),
     Plant("Orchestration knows", "shared/orchestration/tags.py", "import shared.db.engine"),
     Plant("Orchestration knows", "shared/orchestration/tags.py", "import shared.llm.providers"),
@@ -59,7 +59,7 @@ PLANTS = [
     Plant("Orchestration knows", "shared/domain/agent.py", "import psycopg"),
     Plant("The functions do not know each other", "functions/worker/handler.py", "import functions.graphs.loading"),
     Plant("Only the graphs function", "functions/resuming.py", "import langgraph.graph"),
-    Plant("Only the graphs function", "shared/orchestration/growing.py", "import langchain_core.messages"),
+    Plant("Only the graphs function", "shared/orchestration/growing_council.py", "import langchain_core.messages"),
     Plant("Reading history", "functions/requests.py", "import shared.llm.port"),
     Plant("Reading history", "shared/db/turns.py", "import httpx"),
     Plant("The core knows no web framework", "shared/db/api/pages.py", "import starlette.responses"),
@@ -73,7 +73,7 @@ PLANTS = [
     Plant("boto3", "shared/llm/port.py", "import boto3"),
     Plant("boto3", "shared/operations/sweep.py", "import boto3"),
     Plant("boto3", "shared/telemetry.py", "import boto3"),
-    Plant("boto3", "shared/reconciliation/lines.py", "import boto3"),
+    Plant("boto3", "shared/reconciliation/log_lines.py", "import boto3"),
 ]
 
 

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from local.event_source import POLL_S
 from local.gateway.pool import MAX_WORKERS
 from local.stack import Stack
-from shared.db.api.waits import SLOTS
+from shared.db.api.wait_slots import SLOTS
 from shared.db.engine import Row
 from tests.support.fake_provider import FakeProvider, moods
 from tests.support.processes import eventually

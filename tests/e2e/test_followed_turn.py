@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
 
-from shared.db.api.waits import SLOTS
+from shared.db.api.wait_slots import SLOTS
 from tests.e2e.test_crashes import port_of_last_query, worker_of
 from tests.e2e.test_later_turn import RESPOND_ASYNC
 from tests.e2e.test_later_turn import held_turn as held_turn  # noqa: PLC0414 a fixture

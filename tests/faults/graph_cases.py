@@ -5,7 +5,7 @@ from typing import Any
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from functions.graphs.council_model import chat_model
-from shared.orchestration.growing import AskFailed
+from shared.orchestration.growing_council import AskFailed
 
 
 class State(MessagesState):

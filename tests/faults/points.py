@@ -39,7 +39,7 @@ def statement_names() -> dict[Statement, str]:
         protocol.RELEASE: "release",
         protocol.CLAIM: "claim",
         protocol.PUBLISH: "publish",
-        protocol.SCRUB: "delete",
+        protocol.DELETE_SESSION: "delete",
         protocol.LOAD_NEW_TURN: "load",
         protocol.LOAD_RESUMED_TURN: "load for resume",
         protocol.LOAD_CHECKPOINT: "load a graph's state",

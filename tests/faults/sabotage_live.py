@@ -11,19 +11,19 @@ from shared.llm.port import Completion, OnText, Request
 from shared.orchestration.attempts import Asker
 from shared.orchestration.replies import reply_of
 from shared.orchestration.steps import Ask, Attempt
-from shared.turns.live import Live
+from shared.turns.live_events import LiveEvents
 from tests.faults.replaced import replaced
 
 
 def told_unstored() -> None:
     """A reply is told as completed as soon as it is answered."""
 
-    def settled(live: Live, ask: Ask, attempt: Attempt) -> None:
+    def settled(live: LiveEvents, ask: Ask, attempt: Attempt) -> None:
         assert ask.agent is not None
         with live._lock:
             live._tell_completed(reply_of(ask.position, ask.agent, attempt))
 
-    replaced(Live, settled=settled)
+    replaced(LiveEvents, settled=settled)
 
 
 def ids_forgetful() -> None:
@@ -34,7 +34,7 @@ def ids_forgetful() -> None:
 
 def texts_kept() -> None:
     """The text of an attempt that failed is not taken back."""
-    replaced(Live, unsaid=lambda _live, _ask: None)
+    replaced(LiveEvents, unsaid=lambda _live, _ask: None)
 
 
 def streams_trusted() -> None:

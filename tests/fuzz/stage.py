@@ -22,7 +22,7 @@ from shared.db.engine import database
 from shared.domain.outcome import TurnOutcome
 from shared.llm.providers import provider
 from shared.names import Env
-from shared.turns.accept import TurnRequest
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner, take_turn
 
 KEYS = ("writer", "critic", "researcher")

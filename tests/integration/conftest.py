@@ -18,7 +18,7 @@ from local.gateway.worker import LambdaContext
 from shared import telemetry
 from shared.aws.queue import queue
 from shared.catalog import catalog
-from shared.db.api.newcomers import template, welcome
+from shared.db.api.new_tenants import add_roster, template
 from shared.db.engine import Database, Row
 from shared.db.schema.graph_tables import checkpoint_migrations
 from shared.db.schema.tables import metadata
@@ -126,7 +126,7 @@ def _forget_settings() -> None:
     queue.cache_clear()
     catalog.cache_clear()
     template.cache_clear()
-    welcome.cache_clear()
+    add_roster.cache_clear()
     token_estimates.cache_clear()
 
 

@@ -21,7 +21,7 @@ from shared.domain.money import TOKEN_CLASSES
 from shared.llm.scripted import ScriptedProvider
 from shared.names import Dimension, Env, Metric, Role
 from shared.settings import operations_settings
-from shared.turns.accept import TurnRequest
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner, take_turn
 from tests.support.council_room import AMPLE_S, DEEP_COST, FAST_COST, CouncilRoom, DatabaseUrls, answer, unknown
 

@@ -10,11 +10,11 @@ import pytest
 from functions.http import Caller
 from functions.turns.mcp_messages import Call
 from functions.turns.mcp_methods import Exchange
-from shared.db.api.newcomers import template, welcome
+from shared.db.api.new_tenants import add_roster, template
 from shared.domain.actor import Actor
 from shared.errors import UnknownModel
 from shared.names import Env
-from shared.turns.asked import Question, take_question
+from shared.turns.question import Question, take_question
 from tests.support.chat_program import ChatProgram
 from tests.support.council_room import CouncilRoom, body
 
@@ -41,7 +41,7 @@ def program(room: CouncilRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     template.cache_clear()
     yield ChatProgram(room)
     template.cache_clear()
-    welcome.cache_clear()
+    add_roster.cache_clear()
 
 
 def listed(program: ChatProgram, tenant_id: str = NEW.tenant_id) -> list[str]:
@@ -88,6 +88,6 @@ def test_known_tenant_pays_no_statement_for_it(program: ChatProgram, monkeypatch
     welcomed = list[Any]()
     program.session("one")
     for module in ("run", "conversations"):
-        monkeypatch.setattr(f"shared.turns.{module}.welcome", lambda *given: welcomed.append(given))
+        monkeypatch.setattr(f"shared.turns.{module}.add_roster", lambda *given: welcomed.append(given))
     program.session("two")
     assert welcomed == []

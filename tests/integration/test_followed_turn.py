@@ -12,14 +12,14 @@ from functions.api import events, waiting
 from functions.http import Caller, caller, create_app, lambda_handler
 from local.gateway.worker import LambdaContext
 from shared.db.api.history import PAGE_BYTES
-from shared.db.api.waits import SLOTS, wait_slot
+from shared.db.api.wait_slots import SLOTS, wait_slot
 from shared.db.engine import Database
-from shared.db.turns import _CALLS, load_standing
-from shared.domain.standing import events_after
+from shared.db.turns import _CALLS, load_snapshot
+from shared.domain.turn_snapshot import events_after
 from shared.llm.port import Request
 from shared.names import API_PREFIX
 from tests.integration.test_deletion import delete
-from tests.integration.test_waits import Clock, taken
+from tests.integration.test_wait_slots import Clock, taken
 from tests.support.council_room import CouncilRoom, Killed, answer, body, unbilled
 from tests.support.event_stream import Answer, Told, read_events
 from tests.support.gateway import problem_of, request
@@ -202,7 +202,7 @@ class TestRunningTurn:
         turn_id = room.take_until_killed(BOTH)
         reader = room.open_database()
         reader.hold(_CALLS, lambda: room.resume(turn_id), "calls")
-        names = [event.name for event in events_after(None, load_standing(reader, room.actor, turn_id))]
+        names = [event.name for event in events_after(None, load_snapshot(reader, room.actor, turn_id))]
         assert names == ["turn", "plan", *("reply.started", "reply.completed") * 2, "turn.ended"]
 
 

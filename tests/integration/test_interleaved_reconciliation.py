@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.db.protocol import PUBLISH, RECONCILE, RECORD, SCRUB
+from shared.db.protocol import DELETE_SESSION, PUBLISH, RECONCILE, RECORD
 from shared.domain.money import Usage
 from shared.domain.outcome import TurnOutcome
 from shared.domain.provider_record import ProviderRecord
@@ -200,7 +200,7 @@ def test_a_record_and_a_deletion_that_meet_both_get_what_they_came_for(
             held.append(other.start(partial(record, room, ops)))
             room.wait_until_blocked()
 
-        other.db.hold(SCRUB, start, "calls")
+        other.db.hold(DELETE_SESSION, start, "calls")
         other.delete()
         held[0].result(DEADLINE_S)
     assert entries(room) == ONCE

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from shared.catalog.chosen import catalog
+from shared.catalog.deployed import catalog
 from shared.db.engine import Database
 from shared.db.operations.log_hours import load_due_hours, load_silent_in_log
 from shared.names import Env
-from shared.reconciliation.kinds import invocation_log_providers
+from shared.reconciliation.record_sources import invocation_log_providers
 from tests.support.bedrock_log import AGE_S, Log, invoke, record
 from tests.support.council_room import FAST_COST
 from tests.support.invocation_records import packed

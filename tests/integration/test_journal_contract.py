@@ -18,9 +18,9 @@ from shared.orchestration.attempts import Asker
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES
 from shared.orchestration.steps import Ask, Journal, Opened, Refused
-from shared.turns.accept import Draft, load_draft
 from shared.turns.call import new_call
 from shared.turns.claim import claim
+from shared.turns.draft import Draft, load_draft
 from shared.turns.journal import TurnJournal
 from tests.support.council_room import FAST_COST, USAGE, CouncilRoom, answer, unbilled, unknown
 from tests.support.memory_journal import MemoryJournal

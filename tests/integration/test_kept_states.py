@@ -12,7 +12,7 @@ from shared.db.engine import Database
 from shared.db.protocol import PUBLISH
 from shared.errors import SessionDeleted
 from shared.llm.port import Request
-from shared.orchestration.growing import GrowingCouncil
+from shared.orchestration.growing_council import GrowingCouncil
 from tests.support.council_room import CouncilRoom, Killed
 from tests.support.graph_desk import Desk, Mode, ask
 from tests.support.other_process import OtherProcess

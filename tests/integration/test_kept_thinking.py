@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
+from shared.db.api.audit import load_audit
 from shared.db.api.export import load_export
-from shared.db.api.summaries import load_audit
 from shared.domain.actor import Actor
 from shared.llm.port import MAX_THINKING_BYTES, Completion
 from tests.support.council_room import CouncilRoom, Killed, answer, body, words_left

@@ -14,7 +14,7 @@ from shared.domain.money import Usage
 from shared.domain.turn_events import Delta, Event, Listener
 from shared.errors import BudgetExceeded, JournalUnavailable
 from shared.llm.port import Completion, OnText, Request
-from shared.orchestration.speech import habits
+from shared.orchestration.reply_stream import habits
 from tests.support.council_room import AMPLE_S, CouncilRoom, answer, body
 from tests.support.heard import Heard
 

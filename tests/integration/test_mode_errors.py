@@ -15,7 +15,7 @@ from shared.names import Env
 from shared.orchestration.council import Council
 from shared.orchestration.modes import MODES, Checked, roundtable
 from shared.settings import settings
-from shared.turns import accept, run
+from shared.turns import draft, run
 from tests.support.council_room import ALIASES, FAST_COST, CouncilRoom, answer, body, names
 from tests.support.posted_turn import post_turn
 
@@ -59,7 +59,7 @@ def use(monkeypatch: pytest.MonkeyPatch, room: CouncilRoom) -> Callable[[Mode | 
     """Run the sessions' mode as this function; None: as it is."""
 
     def use(mode: Mode | None) -> None:
-        for module in (accept, run):
+        for module in (draft, run):
             monkeypatch.setattr(module, "MODES", MODES if mode is None else {"tag": mode})
 
     return use

@@ -10,7 +10,7 @@ import pytest
 
 from shared.db.engine import Database, Row
 from shared.db.operations.invariants import EVER, INVARIANTS, SPENT, load_broken
-from shared.db.operations.month import load_month
+from shared.db.operations.month_costs import load_month
 from shared.db.usage.roll_up import roll_up
 from shared.domain.money import TOKEN_CLASSES
 from shared.names import Role

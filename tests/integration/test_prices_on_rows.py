@@ -7,7 +7,7 @@ from decimal import Decimal, localcontext
 
 import pytest
 
-from shared.catalog import Rates, catalog, chosen
+from shared.catalog import Rates, catalog, deployed
 from shared.db.api.pages import PageRequest
 from shared.db.usage.totals import Period, load_totals
 from shared.domain.money import COUNTS, TOKEN_CLASSES, Usage
@@ -25,7 +25,7 @@ def price(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pricing]:
     def change(rates: Callable[[Rates], Rates]) -> None:
         known = catalog()
         priced = {alias: replace(model, rates=rates(model.rates)) for alias, model in known.items()}
-        monkeypatch.setattr(chosen, "_read_packaged", lambda _: replace(known, aliases=priced))
+        monkeypatch.setattr(deployed, "_read_packaged", lambda _: replace(known, aliases=priced))
         catalog.cache_clear()
 
     yield change

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.db.api import waits
+from shared.db.api import wait_slots
 from shared.db.api.sessions import record_session_deletion
 from shared.db.protocol import ACCEPT
 from shared.errors import (
@@ -114,7 +114,7 @@ class TestRetries:
     def test_retry_gets_the_turn_as_it_stands_without_time_or_slot(
         self, program: ChatProgram, monkeypatch: pytest.MonkeyPatch, seconds: float, slots: int
     ) -> None:
-        monkeypatch.setattr(waits, "SLOTS", slots)
+        monkeypatch.setattr(wait_slots, "SLOTS", slots)
         room, heard = program.room, Heard()
         others = room.runner(db=room.open_database(), seconds_left=lambda: seconds)
 

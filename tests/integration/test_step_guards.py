@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from shared.db.operations.suspense import record_settlement
-from shared.db.protocol import FORFEIT, RELEASE
+from shared.db.protocol import GIVE_UP, RELEASE
 from shared.db.statement import Statement
 from shared.domain.money import Usage
 from tests.support.council_room import CouncilRoom, Killed, answer
@@ -37,7 +37,7 @@ def state(room: CouncilRoom) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("statement", [FORFEIT, RELEASE], ids=["forfeit", "release"])
+@pytest.mark.parametrize("statement", [GIVE_UP, RELEASE], ids=["forfeit", "release"])
 def test_a_step_of_another_epoch_changes_nothing(room: CouncilRoom, statement: Statement) -> None:
     turn_id, before = leave_running(room), state(room)
     assert run(room, statement, turn_id, 2) in ([], [{}])
@@ -45,7 +45,7 @@ def test_a_step_of_another_epoch_changes_nothing(room: CouncilRoom, statement: S
     room.resume(turn_id)
 
 
-@pytest.mark.parametrize("statement", [FORFEIT, RELEASE], ids=["forfeit", "release"])
+@pytest.mark.parametrize("statement", [GIVE_UP, RELEASE], ids=["forfeit", "release"])
 def test_a_step_on_an_ended_turn_changes_nothing(room: CouncilRoom, statement: Statement) -> None:
     turn_id = room.take("@writer hello").turn_id
     before = state(room)
@@ -56,7 +56,7 @@ def test_a_step_on_an_ended_turn_changes_nothing(room: CouncilRoom, statement: S
 def test_forfeiting_a_turn_leaves_another_one_of_the_same_epoch(room: CouncilRoom) -> None:
     first, second = leave_running(room), leave_running(room)
     assert {row["verdict"] for row in room.rows("SELECT verdict FROM llm_calls")} == {"reply", None}
-    run(room, FORFEIT, first, 1)
+    run(room, GIVE_UP, first, 1)
     kept = room.rows("SELECT turn_id FROM llm_calls WHERE verdict = 'reply'")
     assert kept == [{"turn_id": second}]
     room.expire_lease()
@@ -72,11 +72,11 @@ def test_forfeiting_locks_the_turn_and_can_be_repeated(room: CouncilRoom) -> Non
         free = "SELECT count(*) AS n FROM (SELECT FROM turns WHERE id = %s FOR NO KEY UPDATE SKIP LOCKED) t"
         blocked.append(room.row(free, turn_id)["n"])
 
-    room.db.hold(FORFEIT, look)
-    run(room, FORFEIT, turn_id, 1)
+    room.db.hold(GIVE_UP, look)
+    run(room, GIVE_UP, turn_id, 1)
     assert blocked == [0]
     before = state(room)
-    run(room, FORFEIT, turn_id, 1)
+    run(room, GIVE_UP, turn_id, 1)
     assert state(room) == before
     room.resume(turn_id)
 

@@ -8,11 +8,11 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from shared.db.api.budgets import _FREE_LEFTOVERS
+from shared.db.api.budgets import _RELEASE_LEFTOVER_HOLDS
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Params
-from shared.db.operations import hours
-from shared.db.operations import month as costs
+from shared.db.operations import hour_costs
+from shared.db.operations import month_costs as costs
 from shared.db.operations.invariants import LATELY, first_id, first_rows
 from shared.db.operations.time_limit import read_within
 from shared.db.statement import Row
@@ -31,10 +31,10 @@ _SCAN = re.compile(rf"Seq Scan on ({_GROWING})\b")
 _OF_DELETED = "of a deleted session no text is left once its turns have ended"
 QUERIES: Mapping[str, str] = {
     **{name: first_rows(query, ":b_limit") for name, query in LATELY.items() if name != _OF_DELETED},
-    "which holds were left behind": _FREE_LEFTOVERS.parts[0].text,
-    "what is freed of them": _FREE_LEFTOVERS.parts[1].text,
+    "which holds were left behind": _RELEASE_LEFTOVER_HOLDS.parts[0].text,
+    "what is freed of them": _RELEASE_LEFTOVER_HOLDS.parts[1].text,
     "what the month has cost": costs._ENTRIES.parts[0].text,
-    "what the hour has cost": hours._LOAD.parts[0].text,
+    "what the hour has cost": hour_costs._LOAD.parts[0].text,
 }
 
 

@@ -15,7 +15,7 @@ from shared.domain.outcome import Bill
 from shared.domain.summary import LETTERS, LISTS, Item, Summary
 from shared.errors import InvalidRequest, NoAgent, NotFound, UnknownAgent
 from shared.llm.port import Request
-from shared.turns.accept import Draft, load_draft
+from shared.turns.draft import Draft, load_draft
 from tests.support.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom, answer, body, names, prompt, unbilled
 from tests.support.quoted import speakers, voices
 

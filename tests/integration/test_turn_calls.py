@@ -13,7 +13,7 @@ from local.database import role_url
 from shared.db.api import calls
 from shared.db.api.calls import load_turn_calls
 from shared.db.api.sessions import record_session_deletion
-from shared.db.api.sight import about
+from shared.db.api.visibility import about
 from shared.db.operations.suspense import record_settlement
 from shared.db.schema.columns import COUNTS, TOKENS
 from shared.domain.actor import Actor

@@ -10,6 +10,7 @@ import pytest
 
 from shared.db import turns
 from shared.db.api import history, sessions
+from shared.db.api.audit import load_audit
 from shared.db.api.calls import load_turn_calls
 from shared.db.api.export import load_export
 from shared.db.api.history import load_turns, record_cancel
@@ -20,9 +21,9 @@ from shared.db.api.sessions import (
     record_session_change,
     record_session_deletion,
 )
-from shared.db.api.summaries import load_archive, load_audit, load_summaries
+from shared.db.api.summaries import load_archive, load_summaries
 from shared.db.protocol import ACCEPT
-from shared.db.turns import load_standing, load_turn
+from shared.db.turns import load_snapshot, load_turn
 from shared.domain.actor import Actor
 from shared.errors import Forbidden, NotFound, PantheonError, SessionDeleted
 from shared.operations.retention import delete_untouched
@@ -40,7 +41,7 @@ READS: dict[str, Callable[[CouncilRoom, Actor, UUID, UUID], Any]] = {
     "archive": lambda room, actor, session_id, _: load_archive(room.db, actor, session_id, PageRequest()),
     "export": lambda room, actor, session_id, _: load_export(room.db, actor, session_id, None),
     "turn": lambda room, actor, _, turn_id: load_turn(room.db, actor, turn_id),
-    "standing": lambda room, actor, _, turn_id: load_standing(room.db, actor, turn_id),
+    "snapshot": lambda room, actor, _, turn_id: load_snapshot(room.db, actor, turn_id),
     "calls": lambda room, actor, _, turn_id: load_turn_calls(room.db, actor, turn_id),
     "audit": lambda room, actor, _, turn_id: load_audit(room.db, actor, turn_id),
 }

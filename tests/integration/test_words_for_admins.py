@@ -7,8 +7,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from shared.db.api.audit import load_audit
 from shared.db.api.sessions import record_session_deletion
-from shared.db.api.summaries import load_audit
 from shared.domain.actor import Actor
 from shared.errors import SessionDeleted
 from shared.llm.port import Completion

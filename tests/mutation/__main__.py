@@ -38,7 +38,7 @@ _NAMES = (
 TESTS = (
     "tests/unit/test_acceptance.py",
     "tests/unit/test_call.py",
-    "tests/unit/test_caps.py",
+    "tests/unit/test_turn_caps.py",
     "tests/unit/test_limited.py",
     "tests/unit/test_turns_function.py",
     *(f"tests/integration/test_{name}.py" for name in _NAMES.split()),

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from tests.mutation.mutants import ROOT, Mutant, mutants_of
 
 _STEPS = (
-    "accept open intents share_limit outcome record settle add_moves reconcile release claim forfeit publish scrub"
-    " free_leftovers lock_tenant put_agent delete_agent put_council welcome take_wait end_wait set_limit set_cap"
+    "accept open intents share_limit outcome record settle add_moves reconcile release claim give_up publish"
+    " delete_session release_leftover_holds lock_tenant put_agent delete_agent put_council add_roster take_wait"
+    " end_wait set_limit set_cap"
 )
 SQL = tuple(f"shared/db/sql/{name}.sql" for name in _STEPS.split())
 # An include between two parts ends the first one. An include within a part is a piece of its SQL.

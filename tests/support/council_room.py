@@ -24,7 +24,7 @@ from shared.domain.turn_events import Listener
 from shared.llm.port import CallError, Completion, Provider, Request
 from shared.llm.scripted import ScriptedProvider
 from shared.names import Role
-from shared.turns.accept import TurnRequest
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner, resume_turn, take_turn
 from tests.support.watched_database import WatchedDatabase
 

@@ -17,7 +17,7 @@ from shared.domain.money import Usage
 from shared.errors import BudgetExceeded
 from shared.llm.port import Completion, OnText, Request
 from shared.settings import settings
-from shared.turns.accept import TurnRequest
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner, take_turn
 from tests.support.council_room import AMPLE_S, answer
 

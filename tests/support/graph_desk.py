@@ -12,7 +12,7 @@ import pytest
 from shared.domain.conversation import Spoken
 from shared.domain.outcome import TurnOutcome
 from shared.domain.turn import Reply
-from shared.orchestration.growing import GrowingCouncil, TurnLeft
+from shared.orchestration.growing_council import GrowingCouncil, TurnLeft
 from shared.turns.run import Runner
 from tests.support.council_room import ALIASES, CouncilRoom, Killed, body
 

@@ -11,7 +11,7 @@ from local import doctor, event_source
 from shared import db
 from shared.db.api import api_keys, budgets, sessions
 from shared.db.operations import invariants, waiting
-from shared.db.protocol import RECONCILE, SCRUB
+from shared.db.protocol import DELETE_SESSION, RECONCILE
 from shared.db.statement import Statement, load, read_sql
 from shared.db.usage import totals
 
@@ -55,9 +55,9 @@ def of_operations() -> Iterator[Named]:
     yield from of_local()
     names = {
         "measure": budgets._MEASURE_PLATFORM,
-        "leftovers": budgets._FREE_LEFTOVERS,
+        "leftovers": budgets._RELEASE_LEFTOVER_HOLDS,
         "reconcile": RECONCILE,
-        "scrub": Statement(*(part for part in SCRUB.parts if part.needs != "a_user_id")),
+        "scrub": Statement(*(part for part in DELETE_SESSION.parts if part.needs != "a_user_id")),
         "forget": sessions._FORGET,
         "untouched": sessions._UNTOUCHED,
         "untouched implicit": sessions._UNTOUCHED_IMPLICIT,

@@ -9,7 +9,7 @@ from functions.stream import Stream
 from local.gateway.worker import LambdaContext
 from shared.domain.outcome import TurnOutcome
 from shared.domain.turn_events import Delta, Event, Listener
-from shared.turns.asked import Question
+from shared.turns.question import Question
 from shared.turns.run import Runner
 from tests.support.gateway import Handler, request
 

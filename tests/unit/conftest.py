@@ -17,7 +17,7 @@ from shared import telemetry
 from shared.aws.queue import queue
 from shared.catalog import catalog
 from shared.console_settings import console_settings
-from shared.db.api.newcomers import template, welcome
+from shared.db.api.new_tenants import add_roster, template
 from shared.db.engine import database, operations_database
 from shared.llm.providers import provider
 from shared.llm.tokens import token_estimates
@@ -60,7 +60,7 @@ _CACHES = (
     stage_settings,
     catalog,
     template,
-    welcome,
+    add_roster,
     provider,
     database,
     operations_database,

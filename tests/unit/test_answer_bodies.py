@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from shared.llm.body import MAX_BODY_BYTES, plain
-from shared.llm.document import read_document
+from shared.llm.json_body import read_document
 
 TEXT = '{"text": "Grüße 👋"}'
 BODY = TEXT.encode()

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from shared.db.operations.month import Entry, Month
+from shared.db.operations.month_costs import Entry, Month
 from shared.domain.money import Usage
 from shared.operations import costs
 

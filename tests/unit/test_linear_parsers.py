@@ -45,9 +45,9 @@ from shared.llm.structured import parse
 from shared.llm.thinking import split_thinking
 from shared.llm.tokens import estimate_text
 from shared.llm.wire import Answer
-from shared.orchestration.context import Context
+from shared.orchestration.prompts import Prompts
+from shared.orchestration.reply_text import read_reply
 from shared.orchestration.routing import read_decision
-from shared.orchestration.spoken import spoken
 from shared.orchestration.tags import parse_tags
 from shared.reconciliation.bedrock_log import read_invocation_log
 from shared.reconciliation.plain_log import read_plain_log
@@ -102,7 +102,7 @@ def _summarised(text: str) -> None:
 
 def _fitted(text: str) -> None:
     talk = Conversation(ROSTER, (PastTurn(text, (Said("writer", "Writer", text),)),), text)
-    Context(talk).for_agent(ROSTER["writer"], (Said("writer", "Writer", text),), 10**9)
+    Prompts(talk).for_agent(ROSTER["writer"], (Said("writer", "Writer", text),), 10**9)
 
 
 def _allowed(text: str) -> None:
@@ -183,7 +183,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "text of an item": lambda text: same(short(text)),
         "thinking": split_thinking,
         "thinking behind a mark": lambda text: split_thinking(f"a <think> {text}"),
-        "own name": lambda text: spoken(said(text), ROSTER["writer"]),
+        "own name": lambda text: read_reply(said(text), ROSTER["writer"]),
         "tags": lambda text: parse_tags("@" + text, ROSTER),
         "body of a chat completion": lambda text: read_completion(text.encode()),
         "text of a chat completion": _chat,

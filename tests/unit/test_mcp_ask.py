@@ -26,7 +26,7 @@ from shared.errors import (
     TurnConflict,
     UnknownModel,
 )
-from shared.turns.asked import Question
+from shared.turns.question import Question
 from shared.turns.run import Runner
 from tests.support import mcp_exchange
 from tests.support.gateway import REQUEST_ID, Handler, LogLines

@@ -9,7 +9,7 @@ import pytest
 
 from shared.domain.money import Usage
 from shared.domain.provider_record import ProviderRecord
-from shared.reconciliation import lines
+from shared.reconciliation import log_lines
 from shared.reconciliation.plain_log import read_plain_log
 
 CALL_ID = UUID("01980000-0000-7000-8000-000000000001")
@@ -79,7 +79,7 @@ def test_a_line_that_cannot_be_read_is_told_of(line: Any) -> None:
 @pytest.mark.parametrize("over", [-1, 0, 1, 1000])
 def test_a_line_that_is_too_long_is_told_of_once_and_never_held(monkeypatch: pytest.MonkeyPatch, over: int) -> None:
     longest = 400
-    monkeypatch.setattr(lines, "LONGEST_LINE", longest)
+    monkeypatch.setattr(log_lines, "LONGEST_LINE", longest)
     bare = len(json.dumps({**LINE, "x": ""})) + 1
     long = {**LINE, "x": "x" * (longest - bare + over)}
     assert read(LINE, long, LINE) == [RECORD, None if over > 0 else RECORD, RECORD]

@@ -12,8 +12,8 @@ from shared.domain.agent import Agent
 from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.turn import Fallback, Plan
 from shared.llm.port import Completion
-from shared.orchestration.context import Context
 from shared.orchestration.modes import MODES
+from shared.orchestration.prompts import Prompts
 from shared.orchestration.routing import Routed, build_routing_messages, read_decision
 from tests.support.injections import ORDERS, REPLIES
 from tests.support.memory_journal import MemoryJournal
@@ -125,7 +125,7 @@ def test_injected_words_never_bring_in_an_unlisted_agent() -> None:
 def test_the_manager_reads_the_roster_the_history_and_the_message() -> None:
     said = PastTurn("What is new?", (Said("writer", "Writer", "Nothing."),))
     talk = conversation("And today?", said)
-    system, heard = build_routing_messages(talk, Context(talk), 3, 1000)
+    system, heard = build_routing_messages(talk, Prompts(talk), 3, 1000)
     assert all(f"- {key}: {agent.name}. {agent.role_prompt}" in system.text for key, agent in ROSTER.items())
     assert "at most 3" in system.text
     assert (system.role, heard.role) == ("system", "user")

@@ -11,7 +11,7 @@ from shared.domain.conversation import Conversation, PastTurn, Said
 from shared.domain.turn import Standing
 from shared.llm.port import Message
 from shared.llm.tokens import estimate_tokens
-from shared.orchestration.context import Context
+from shared.orchestration.prompts import Prompts
 from shared.orchestration.shortening import SHORTENED, Messages, shortened
 from tests.support.injections import REPLIES
 from tests.support.quoted import speakers
@@ -66,7 +66,7 @@ class TestChair:
 
     def prompt(self, *texts: str, ranks: Sequence[Standing] = (), room: int = 100_000) -> tuple[Message, ...]:
         said = [Said(key, key.title(), text) for key, text in zip(ROSTER, texts, strict=False)]
-        return Context(self.conversation()).for_chair(CHAIR, said, ranks, room)
+        return Prompts(self.conversation()).for_chair(CHAIR, said, ranks, room)
 
     def test_the_chair_sees_every_answer_by_name_also_its_own(self) -> None:
         system, question = self.prompt("One.", "Two.", "Three.")
@@ -97,9 +97,9 @@ class TestChair:
     def test_history_gives_way_before_an_answer_is_shortened(self) -> None:
         history = [PastTurn("Before? " + "h" * 3000, (Said("critic", "Critic", "Yes."),), 1)]
         said = [Said(key, key.title(), key[0] * 600) for key in ROSTER]
-        context = Context(self.conversation(history))
-        whole = context.for_chair(CHAIR, said, (), 100_000)
-        small = context.for_chair(CHAIR, said, (), estimate_tokens(whole) - 500)
+        prompts = Prompts(self.conversation(history))
+        whole = prompts.for_chair(CHAIR, said, (), 100_000)
+        small = prompts.for_chair(CHAIR, said, (), estimate_tokens(whole) - 500)
         assert any("Before?" in message.text for message in whole)
         assert not any("Before?" in message.text or SHORTENED in message.text for message in small[1:])
 

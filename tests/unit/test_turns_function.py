@@ -11,7 +11,7 @@ from local.gateway.worker import LambdaContext
 from shared.domain.message import TurnMessage
 from shared.domain.outcome import TurnOutcome
 from shared.names import Env
-from shared.turns.accept import TurnRequest
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner
 from tests.support.gateway import Handler, LogLines, event, request
 

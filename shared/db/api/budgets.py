@@ -26,7 +26,7 @@ _LOAD_PLATFORM = load("load_platform_budget")
 _SET_LIMIT = load("set_limit")
 _SET_CAP = load("set_cap")
 _MEASURE_PLATFORM = load("measure_platform")
-_FREE_LEFTOVERS = load("free_leftovers")
+_RELEASE_LEFTOVER_HOLDS = load("release_leftover_holds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def record_platform_month(operations: Database, seconds: float) -> None:
 def free_leftovers(operations: Database, seconds: float) -> None:
     """Free the holds that the release before 0014 leaves behind while both serve. Raises DatabaseUnavailable after
     `seconds`."""
-    run_within(operations, seconds, (_FREE_LEFTOVERS, {}))
+    run_within(operations, seconds, (_RELEASE_LEFTOVER_HOLDS, {}))
 
 
 def _params(payer: str, usd: Decimal | None, default_usd: Decimal | None = None) -> dict[str, object]:

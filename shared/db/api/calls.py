@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from shared.db.api.sight import about, visible
+from shared.db.api.visibility import about, visible
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row
 from shared.db.schema.columns import TOKENS

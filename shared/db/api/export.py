@@ -14,8 +14,8 @@ from sqlalchemy import Text, bindparam, case, cast, func, literal, or_, select
 from shared.db.api.history import PAGE_BYTES
 from shared.db.api.pages import PageRequest, as_index, encode_cursor
 from shared.db.api.sessions import LOAD_SESSION
-from shared.db.api.sight import about, check_seen
 from shared.db.api.summaries import SUMMARY_COLUMNS, last_numbers
+from shared.db.api.visibility import about, check_seen
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
 from shared.db.schema.tables import agent_versions, agents, sessions, summaries, turns

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import and_, bindparam, case, func, or_, select, update
 
 from shared.db.api.pages import Order, PageRequest, as_index, encode_cursor
-from shared.db.api.sight import FIND_SESSION, about, acts_for, check_seen, owned, visible
+from shared.db.api.visibility import FIND_SESSION, about, acts_for, check_seen, owned, visible
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Statement
 from shared.db.schema.tables import active, sessions, turns

@@ -8,11 +8,11 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from shared.db.api.pages import Order, Page, PageRequest, page
 from shared.db.api.quotas import LOCK_TENANT, quota_exceeded
-from shared.db.api.sight import FIND_SESSION, about, check_owned, check_seen, owned, this_session, visible
+from shared.db.api.visibility import FIND_SESSION, about, check_owned, check_seen, owned, this_session, visible
 from shared.db.compiler import compiled, typed
 from shared.db.engine import LONG_ANSWER_S, Database, Row, Statement
 from shared.db.operations.time_limit import GRACE_S, LIMITS, limits, read_within
-from shared.db.protocol import SCRUB
+from shared.db.protocol import DELETE_SESSION
 from shared.db.schema.tables import active, sessions, turns
 from shared.domain.actor import Actor
 from shared.errors import InvalidRequest
@@ -156,7 +156,7 @@ def record_session_deletion(db: Database, actor: Actor, session_id: UUID) -> Non
     """Mark the session and its turns as deleted, and take the text away. A session without a turn is removed. Raises
     NotFound, Forbidden."""
     params = {**about(actor, session_id), "b_days": None}
-    work = [(statement, params) for statement in (SCRUB, _FORGET, FIND_SESSION)]
+    work = [(statement, params) for statement in (DELETE_SESSION, _FORGET, FIND_SESSION)]
     scrubbed, _, found = db.run_all(actor.tenant_id, *work, answer_s=LONG_ANSWER_S)
     if "scrubbed" not in scrubbed[0]:
         check_owned(found)
@@ -179,6 +179,6 @@ def record_session_expiry(
 ) -> bool:
     """Delete the session as a client would, unless somebody has touched it by now. Returns whether it is gone."""
     params = {"b_id": session_id, "b_days": days, "a_user_id": None}
-    work = (LIMITS, limits(seconds)), (SCRUB, params), (_FORGET, params)
+    work = (LIMITS, limits(seconds)), (DELETE_SESSION, params), (_FORGET, params)
     _, scrubbed, _ = db.run_all(tenant_id, *work, answer_s=seconds + GRACE_S)
     return "scrubbed" in scrubbed[0]

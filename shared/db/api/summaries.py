@@ -1,18 +1,17 @@
-"""Read summaries, the archive of their items, and the audit trail of a turn."""
+"""Read summaries, and the archive of their items."""
 
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, Label, and_, bindparam, cast, func, or_, select, true, tuple_
+from sqlalchemy import Integer, Label, and_, bindparam, cast, func, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.db.api.pages import Order, Page, PageRequest, as_index, page
-from shared.db.api.sight import FIND_SESSION, about, check_seen, visible
+from shared.db.api.visibility import FIND_SESSION, about, check_seen
 from shared.db.compiler import compiled
-from shared.db.engine import Database, Row, Statement
-from shared.db.schema.tables import audit_events, llm_calls, sessions, summaries, turns
+from shared.db.engine import Database, Statement
+from shared.db.schema.tables import sessions, summaries
 from shared.domain.actor import Actor
-from shared.errors import NotFound
 
 SUMMARY_COLUMNS = (
     "id",
@@ -28,26 +27,6 @@ SUMMARY_COLUMNS = (
     "created_at",
 )
 _id = bindparam("b_id", type_=sessions.c.id.type)
-_AUDIT = compiled(
-    select(*(audit_events.c[name] for name in ("event", "user_id", "detail", "created_at")))
-    .join(turns, turns.c.id == audit_events.c.turn_id)
-    .where(audit_events.c.turn_id == _id, turns.c.deleted_at.is_(None))
-    .order_by(audit_events.c.id)
-)
-# Read from the calls and not stored in the event, because deleting the session deletes them.
-_FOR_ADMINS = ("provider_message", "thinking")
-_ATTEMPTS = compiled(
-    select(llm_calls.c.call_id, *(llm_calls.c[name] for name in _FOR_ADMINS))
-    .join(turns, turns.c.id == llm_calls.c.turn_id)
-    .where(llm_calls.c.turn_id == _id, turns.c.deleted_at.is_(None))
-    .where(or_(*(llm_calls.c[name].is_not(None) for name in _FOR_ADMINS)))
-    .where(bindparam("a_is_admin", type_=Boolean))
-)
-_TURN = compiled(
-    select(turns.c.id)
-    .join(sessions, sessions.c.id == turns.c.session_id)
-    .where(turns.c.id == _id, turns.c.deleted_at.is_(None), visible)
-)
 
 
 def last_numbers() -> Label[Any]:
@@ -119,17 +98,3 @@ def _as_place(key: Any) -> tuple[int, int]:
     """A summary's turn index and a position in its archive, as a cursor holds them."""
     index, position = key
     return as_index(index), as_index(position)
-
-
-def load_audit(db: Database, actor: Actor, turn_id: UUID) -> list[Row]:
-    """The events of a turn, each attempt with the provider's own message and the model's thinking, which only admins
-    see. There are none until it is published. Raises NotFound."""
-    params = about(actor, turn_id)
-    found, events, calls = db.read_all(actor.tenant_id, *((each, params) for each in (_TURN, _AUDIT, _ATTEMPTS)))
-    if not found:
-        raise NotFound("There is no such turn.")
-    known = {str(call["call_id"]): call for call in calls}
-    for event in events:
-        for attempt in event["detail"]["attempts"]:
-            attempt |= {name: known.get(attempt["call_id"], {}).get(name) for name in _FOR_ADMINS}
-    return events

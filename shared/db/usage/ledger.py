@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, bindparam, select, tuple_
 
 from shared.db.api.pages import Order, Page, PageRequest, page
-from shared.db.api.sight import acts_for
+from shared.db.api.visibility import acts_for
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.schema.columns import COUNTS, Time

@@ -41,7 +41,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from shared.db.api.pages import Order, Page, PageRequest, page
-from shared.db.api.sight import acts_for
+from shared.db.api.visibility import acts_for
 from shared.db.compiler import compiled
 from shared.db.engine import LONG_ANSWER_S, Database, Statement
 from shared.db.schema.columns import TOKENS, Time

@@ -13,7 +13,7 @@ from shared.db.engine import ANSWER_S, Database
 from shared.errors import PantheonError, PublishFailed
 from shared.llm.port import Request
 from shared.settings import settings
-from shared.turns.accept import TurnRequest
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner, take_turn
 from tests.soak.hostile.attacks import ATTACKS, Attack
 from tests.soak.hostile.did import Did

@@ -10,7 +10,7 @@ from uuid6 import uuid7
 from shared.db.api.sessions import record_session
 from shared.db.engine import ANSWER_S, Database
 from shared.settings import settings
-from shared.turns.accept import TurnRequest
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner, take_turn
 from tests.soak.hostile.did import Did, Latency
 from tests.soak.hostile.provider import MeteredProvider

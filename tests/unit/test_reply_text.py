@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.domain.agent import Agent
 from shared.llm.port import MAX_THINKING_BYTES, Completion
-from shared.orchestration.spoken import THINKING_ONLY, spoken, without_own_name
+from shared.orchestration.reply_text import THINKING_ONLY, read_reply, without_own_name
 from tests.unit.test_council import Sitting, statuses
 
 
@@ -94,8 +94,8 @@ def test_whatever_is_left_out_the_rest_is_the_end_of_the_text(text: str, name: s
 
 
 def test_a_name_behind_thinking_is_left_out_for_agents_alone() -> None:
-    assert spoken(said("<think>Hm.</think>Writer: Use tests."), agent()).text == "Use tests."
-    assert spoken(said("<think>Hm.</think>Writer: Use tests."), None).text == "Writer: Use tests."
+    assert read_reply(said("<think>Hm.</think>Writer: Use tests."), agent()).text == "Use tests."
+    assert read_reply(said("<think>Hm.</think>Writer: Use tests."), None).text == "Writer: Use tests."
 
 
 @pytest.mark.parametrize(
@@ -112,18 +112,18 @@ def test_a_name_behind_thinking_is_left_out_for_agents_alone() -> None:
     ],
 )
 def test_thinking_is_kept_apart_from_the_text(apart: str | None, text: str, thinking: str | None) -> None:
-    assert spoken(replace(said(text), thinking=apart), agent()).thinking == thinking
+    assert read_reply(replace(said(text), thinking=apart), agent()).thinking == thinking
 
 
 def test_thinking_that_a_provider_sends_apart_is_cut_at_its_bound() -> None:
     long = replace(said("Use tests."), thinking="x" * 300_000)
-    assert spoken(long, agent()).thinking == "x" * MAX_THINKING_BYTES
+    assert read_reply(long, agent()).thinking == "x" * MAX_THINKING_BYTES
 
 
 @pytest.mark.parametrize("text", ["<think>Hm.", "<think>Hm.</think>", "<think>Hm.</think>\n ", "Hm.\n</think>"])
 @pytest.mark.parametrize("stop_reason", ["end_turn", "max_tokens"])
 def test_an_answer_of_thinking_alone_is_an_empty_one_with_an_error(text: str, stop_reason: str) -> None:
-    answer = spoken(said(text, stop_reason), agent())
+    answer = read_reply(said(text, stop_reason), agent())
     assert (answer.text, answer.error, answer.status, answer.stop_reason) == (
         "",
         THINKING_ONLY,
@@ -133,14 +133,14 @@ def test_an_answer_of_thinking_alone_is_an_empty_one_with_an_error(text: str, st
 
 
 def test_a_withheld_or_failed_answer_keeps_its_reason() -> None:
-    assert spoken(said("<think>Hm.", "content_filtered"), agent()).error is None
+    assert read_reply(said("<think>Hm.", "content_filtered"), agent()).error is None
     failed = Completion("succeeded", "<think>Hm.", error="provider_error")
-    assert spoken(failed, agent()).error == "provider_error"
+    assert read_reply(failed, agent()).error == "provider_error"
 
 
 @pytest.mark.parametrize("text", ["", " \n", "Use tests."])
 def test_an_answer_without_marks_stays_as_it_is(text: str) -> None:
-    assert spoken(said(text), agent()) == said(text)
+    assert read_reply(said(text), agent()) == said(text)
 
 
 def test_thinking_reaches_neither_the_reply_nor_the_next_agent() -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from shared.db.engine import Database, Row
-from shared.db.operations.hours import Hours, load_hours
+from shared.db.operations.hour_costs import Hours, load_hours
 from shared.names import Role
 from tests.support.council_room import DatabaseUrls
 from tests.support.ledger_rows import entry, insert

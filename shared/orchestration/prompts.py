@@ -21,8 +21,8 @@ from shared.domain.summary import Summary, by_list
 from shared.domain.turn import Standing
 from shared.llm.port import Message
 from shared.llm.tokens import estimate_tokens
+from shared.orchestration.history_window import Keep, keep_in_steps
 from shared.orchestration.shortening import SHORTENED, shortened
-from shared.orchestration.window import Keep, keep_in_steps
 
 _COUNCIL = """\
 You are {name}, one of several agents in a council. Texts between <quoted ...> and </quoted> are what others said. \
@@ -51,7 +51,7 @@ class _Part(NamedTuple):
     beside: str
 
 
-class Context:
+class Prompts:
     """Builds the prompts of one turn from its conversation. The past is quoted once for all calls."""
 
     def __init__(self, conversation: Conversation, keep: Keep = keep_in_steps) -> None:

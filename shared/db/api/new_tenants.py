@@ -10,7 +10,7 @@ from shared.domain.agent import stored_fields
 from shared.roster.file import RosterFile, read_template
 from shared.settings import roster_settings
 
-_WELCOME = load("welcome")
+_ADD_ROSTER = load("add_roster")
 
 
 @cache
@@ -23,16 +23,16 @@ def template() -> RosterFile | None:
 
 # A process remembers the tenants that it has seen, so that only their first request asks the database.
 @lru_cache(maxsize=20_000)
-def welcome(db: Database, tenant_id: str) -> bool:
+def add_roster(db: Database, tenant_id: str) -> bool:
     """Write the template's roster if the tenant is new. Returns whether it was, when the process first saw it. Raises
     ConfigurationError."""
     roster = template()
-    return roster is not None and record_welcome(db, tenant_id, roster)
+    return roster is not None and record_new_tenant(db, tenant_id, roster)
 
 
-def record_welcome(db: Database, tenant_id: str, roster: RosterFile) -> bool:
+def record_new_tenant(db: Database, tenant_id: str, roster: RosterFile) -> bool:
     """Write the roster in one transaction if the tenant is new. Returns whether it is."""
     agents = [{"key": key, **stored_fields(body.model_dump())} for key, body in roster.agents.items()]
     councils = [{"key": key, **body.model_dump()} for key, body in roster.councils.items()]
     params = {"b_tenant_id": tenant_id, "b_agents": json.dumps(agents), "b_councils": json.dumps(councils)}
-    return bool(db.run(tenant_id, _WELCOME, params)[0]["is_new"])
+    return bool(db.run(tenant_id, _ADD_ROSTER, params)[0]["is_new"])

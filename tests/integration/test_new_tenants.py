@@ -13,7 +13,7 @@ from functions.api import agents, api_keys, councils, sessions
 from functions.http import Caller, caller, create_app, lambda_handler
 from local.gateway.worker import LambdaContext
 from shared.db.api.agents import record_agent
-from shared.db.api.newcomers import _WELCOME, template, welcome
+from shared.db.api.new_tenants import _ADD_ROSTER, add_roster, template
 from shared.db.api.quotas import LOCK_TENANT
 from shared.db.engine import Database, Row
 from shared.names import API_PREFIX, Env
@@ -58,7 +58,7 @@ def roster(scripted_settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(Env.ROSTER, str(file))
     yield file
     template.cache_clear()
-    welcome.cache_clear()
+    add_roster.cache_clear()
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_tenant_that_is_known_gets_no_roster(ask: Ask, db: Database, owner: ps
 def test_what_an_admin_deletes_stays_deleted(ask: Ask) -> None:
     for path in ("councils/panel", "councils/table", "agents/writer", "agents/critic"):
         assert ask("DELETE", path)["statusCode"] == 204
-    welcome.cache_clear()
+    add_roster.cache_clear()
     assert keys(ask("GET", "agents")) == keys(ask("GET", "councils")) == []
 
 
@@ -160,7 +160,7 @@ def test_a_process_asks_once_for_each_tenant(ask: Ask, watched: WatchedDatabase)
     def fail() -> None:
         raise AssertionError("the template was written again")
 
-    watched.before(_WELCOME, fail)
+    watched.before(_ADD_ROSTER, fail)
     for tenant in ("tenant-1", "tenant-2"):
         assert len(keys(ask("GET", "agents", tenant=tenant))) == 2
 
@@ -172,7 +172,7 @@ def test_the_roster_is_written_once_if_many_requests_are_the_first(
     databases = [Database(app_url) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         for number in range(10):
-            list(pool.map(welcome, databases, [f"tenant-{number}"] * len(databases)))
+            list(pool.map(add_roster, databases, [f"tenant-{number}"] * len(databases)))
     for db in databases:
         db.close()
     counts = "SELECT (SELECT count(*) FROM {}) AS rows"
@@ -185,7 +185,7 @@ def test_a_request_waits_for_a_roster_that_is_not_committed(watched: WatchedData
     other = Database(app_url)
     with ThreadPoolExecutor(1) as pool, transaction(watched, "tenant-1") as execute:
         execute(LOCK_TENANT, {"b_tenant_id": "tenant-1"}, lambda _: None)
-        welcomed = pool.submit(welcome, other, "tenant-1")
+        welcomed = pool.submit(add_roster, other, "tenant-1")
         with pytest.raises(TimeoutError):
             welcomed.result(0.5)
     welcomed.result(30)
@@ -208,7 +208,7 @@ def test_a_tenant_starts_empty_without_a_template_or_with_an_empty_one(ask: Ask,
     assert keys(ask("GET", "agents")) == []
     template.cache_clear()
     # The tenant had no roster yet, and is still new.
-    welcome.cache_clear()
+    add_roster.cache_clear()
     roster.write_text(TEMPLATE, "utf-8")
     assert len(keys(ask("GET", "agents"))) == 2
 

@@ -21,7 +21,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TurnSnapshot:
     """`body` is the turn as JSON. `started` and `replies` are by position. `replies` holds the objects in the turn."""
 
     body: str
@@ -31,21 +31,21 @@ class Standing:
     replies: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def events_after(seen: Progress | None, standing: Standing) -> list[Event]:
+def events_after(seen: Progress | None, snapshot: TurnSnapshot) -> list[Event]:
     """Return the events that a client has not seen. `seen` is None if it has seen nothing."""
     if seen is not None and seen.ended:
         return []
     news = _News(seen or Progress())
     if seen is None:
-        news.add("turn", standing.body)
-    if standing.plan is not None and not news.seen.planned:
+        news.add("turn", snapshot.body)
+    if snapshot.plan is not None and not news.seen.planned:
         news.seen = replace(news.seen, planned=True)
-        news.add("plan", json_text(standing.plan.as_dict()))
-    for position in sorted({*standing.started, *standing.replies}):
-        _tell_reply(news, position, standing.started.get(position), standing.replies.get(position))
-    if standing.ended:
+        news.add("plan", json_text(snapshot.plan.as_dict()))
+    for position in sorted({*snapshot.started, *snapshot.replies}):
+        _tell_reply(news, position, snapshot.started.get(position), snapshot.replies.get(position))
+    if snapshot.ended:
         news.seen = replace(news.seen, ended=True)
-        news.add("turn.ended", standing.body)
+        news.add("turn.ended", snapshot.body)
     return news.events
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from shared.domain.agent import Agent
 from shared.llm.port import MAX_TEXT_BYTES, Completion, cut
-from shared.orchestration.speech import Speech
-from shared.orchestration.spoken import spoken
+from shared.orchestration.reply_stream import ReplyStream
+from shared.orchestration.reply_text import read_reply
 
 WRITER = Agent("writer", 1, "José the Writer", "You write.", "fast", 256, None, enabled=True)
 PARTS = st.sampled_from(
@@ -46,14 +46,14 @@ PARTS = st.sampled_from(
 
 
 def reply(text: str) -> str:
-    return cut(spoken(Completion("succeeded", text), WRITER).text)
+    return cut(read_reply(Completion("succeeded", text), WRITER).text)
 
 
 def hear(pieces: Sequence[str]) -> tuple[list[str], str | None]:
     """What is told of each piece, and of the whole at the end."""
-    speech = Speech(WRITER)
-    told = [speech.hear(piece) for piece in pieces]
-    return told, speech.rest(reply("".join(pieces)))
+    stream = ReplyStream(WRITER)
+    told = [stream.hear(piece) for piece in pieces]
+    return told, stream.rest(reply("".join(pieces)))
 
 
 @settings(max_examples=3000)
@@ -115,9 +115,9 @@ def test_speech_is_told_anew_where_thinking_began_without_a_mark() -> None:
 
 
 def test_held_speech_tells_nothing_before_its_end() -> None:
-    speech = Speech(WRITER, held=True)
-    assert speech.hear("Let me see.</think>Use tests.") == ""
-    assert speech.rest("Use tests.") == "Use tests."
+    stream = ReplyStream(WRITER, held=True)
+    assert stream.hear("Let me see.</think>Use tests.") == ""
+    assert stream.rest("Use tests.") == "Use tests."
 
 
 def test_speech_tells_no_more_than_a_reply_may_have() -> None:
@@ -139,19 +139,19 @@ def test_speech_tells_nothing_of_a_thought_that_quotes_its_closing_mark(thought:
 
 @pytest.mark.parametrize("piece", [" ", "\n", "*", " <"])
 def test_a_long_beginning_without_a_word_takes_linear_time_and_is_told_at_the_end(piece: str) -> None:
-    speech = Speech(WRITER)
+    stream = ReplyStream(WRITER)
     began = time.thread_time()
     for _ in range(20_000):
-        assert speech.hear(piece) == ""
+        assert stream.hear(piece) == ""
     assert time.thread_time() - began < 0.5
-    assert speech.hear("Hello") == ""
+    assert stream.hear("Hello") == ""
     text = f"{piece * 20_000}Hello"
-    assert speech.rest(text) == text
+    assert stream.rest(text) == text
 
 
 def test_a_long_thought_takes_linear_time() -> None:
-    speech = Speech(WRITER)
-    speech.hear("<think>")
+    stream = ReplyStream(WRITER)
+    stream.hear("<think>")
     for _ in range(20_000):
-        speech.hear("so many words " * 4)
-    assert speech.hear("</think>Done.") == "Done."
+        stream.hear("so many words " * 4)
+    assert stream.hear("</think>Done.") == "Done."

@@ -21,7 +21,7 @@ from shared.errors import (
     UnknownAgent,
     UnknownModel,
 )
-from shared.turns.asked import Question, take_question
+from shared.turns.question import Question, take_question
 from shared.turns.run import Runner
 from tests.support.council_room import CouncilRoom, Killed, answer, body
 

@@ -15,11 +15,11 @@ from shared.domain.turn_events import Delta, Event, EventName, Heard, Listener, 
 from shared.llm.port import Request
 from shared.orchestration.replies import reply_of
 from shared.orchestration.steps import Ask, Attempt
-from shared.turns.accept import Header
+from shared.turns.draft import Header
 from shared.turns.journal import TurnJournal
 
 
-class Live:
+class LiveEvents:
     """The audience of a turn's calls. Safe to use from any number of threads."""
 
     def __init__(self, listener: Listener) -> None:

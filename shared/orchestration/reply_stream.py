@@ -12,7 +12,7 @@ from typing import Final
 from shared.domain.agent import Agent
 from shared.llm.port import MAX_TEXT_BYTES, size_of
 from shared.llm.thinking import CLOSING, MARK, OPENING, may_be_quoted, without_first_blanks
-from shared.orchestration.spoken import MAX_HEADER, own_name_end
+from shared.orchestration.reply_text import MAX_HEADER, own_name_end
 
 # The end of a text that may become a mark of thinking.
 _TAG: Final = r"(?:[a-z]{1,16}:)?(?:think(?:ing)?|thought|reasoning|reflection)"
@@ -52,7 +52,7 @@ def habits() -> Habits:
     return Habits()
 
 
-class Speech:
+class ReplyStream:
     """The reply of one attempt, as far as it has come."""
 
     def __init__(self, agent: Agent, *, held: bool = False) -> None:

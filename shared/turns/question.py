@@ -13,8 +13,8 @@ from shared.domain.actor import Actor
 from shared.domain.outcome import TurnOutcome
 from shared.domain.turn_events import Listener
 from shared.errors import DatabaseUnavailable, InvalidRequest, JournalUnavailable, UnknownModel
-from shared.turns.accept import TurnRequest
 from shared.turns.conversations import ChatTurn, follow_turn, take_chat
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner, take_turn
 
 

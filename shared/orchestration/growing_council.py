@@ -70,7 +70,7 @@ class GrowingCouncil(Council):
         self._grow(agent, prompt)
         ask = replace(
             self._ask(agent, len(self.replies), ()),
-            build=partial(self._context.for_graph, agent, messages),
+            build=partial(self._prompts.for_graph, agent, messages),
             continues=False,
             prompt_hash=prompt,
         )

@@ -36,7 +36,7 @@ from shared.errors import (
 from shared.graph_names import check_graph, is_graph
 from shared.orchestration.modes import FANNED_OUT, MODES, check_roster
 from shared.settings import settings
-from shared.turns.chat import ChatRequest, called, imported_turns, options_as_json
+from shared.turns.chat_request import ChatRequest, called, imported_turns, options_as_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Header:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A turn that may be accepted: what its agents will see, and the columns of its row (`t_...`). Accepting the turn
-    of a newcomer makes the tenant known."""
+    of a new tenant makes the tenant known."""
 
     header: Header
     conversation: Conversation

@@ -5,7 +5,7 @@ Bedrock's invocation log is in S3, and the reconciler function reads it. For eve
 
 from typing import Final
 
-from shared.catalog.chosen import catalog
+from shared.catalog.deployed import catalog
 from shared.catalog.models import Kind
 from shared.errors import ConfigurationError
 

@@ -1,4 +1,4 @@
-"""What `scrub.sql` leaves alone: other sessions, a session that it does not delete, and a turn that still runs."""
+"""`delete_session.sql` deletes no other session, no session of another user, and no turn that still runs."""
 
 from contextlib import suppress
 from typing import Any
@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from shared.db.api.sessions import record_session_expiry
-from shared.db.protocol import SCRUB
+from shared.db.protocol import DELETE_SESSION
 from shared.errors import SessionDeleted
 from tests.support.council_room import CouncilRoom, Killed, answer
 
@@ -57,7 +57,7 @@ def age(room: CouncilRoom, session_id: UUID, *, created: int = DAYS + 1, updated
 def scrub(room: CouncilRoom, session_id: UUID, days: int | None = None) -> bool:
     actor = room.actor.params if days is None else dict.fromkeys(room.actor.params)
     params = {"b_id": session_id, "b_days": days, **actor}
-    return "scrubbed" in room.db.run(room.tenant_id, SCRUB, params)[0]
+    return "scrubbed" in room.db.run(room.tenant_id, DELETE_SESSION, params)[0]
 
 
 def state(room: CouncilRoom) -> dict[str, list[Any]]:

@@ -18,8 +18,8 @@ from shared.llm.tokens import (
     estimate_tokens,
     most_input_tokens,
 )
-from shared.orchestration.context import Context
-from shared.orchestration.window import Keep, keep_full, keep_in_steps
+from shared.orchestration.history_window import Keep, keep_full, keep_in_steps
+from shared.orchestration.prompts import Prompts
 from shared.settings import Settings
 from tests.support.quoted import quoted, speakers
 
@@ -45,7 +45,7 @@ def build_for(
     window: int, talk: Conversation, agent: Agent = WRITER, *earlier: Said, keep: Keep = keep_in_steps
 ) -> tuple[Message, ...]:
     room = TokenEstimates().room(replace(MODEL, context_window=window), CAP)
-    return Context(talk, keep).for_agent(agent, earlier, room)
+    return Prompts(talk, keep).for_agent(agent, earlier, room)
 
 
 def questions(messages: tuple[Message, ...]) -> list[str]:

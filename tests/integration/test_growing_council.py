@@ -11,7 +11,7 @@ from shared.db.protocol import OPEN
 from shared.errors import BudgetExceeded, UnknownGraph
 from shared.llm.port import Request
 from shared.names import Env
-from shared.orchestration.growing import AskFailed, CouncilRefused, GrowingCouncil, NotAMember
+from shared.orchestration.growing_council import AskFailed, CouncilRefused, GrowingCouncil, NotAMember
 from shared.settings import settings
 from shared.turns.run import Runner
 from tests.support.council_room import ALIASES, FAST_COST, Killed, answer, body, names, unbilled

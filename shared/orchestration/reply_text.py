@@ -27,7 +27,7 @@ _BEFORE_NAME: Final = "*_[<@" + string.whitespace
 _BEHIND_NAME: Final = "(:：*_]>"
 
 
-def spoken(completion: Completion, agent: Agent | None) -> Completion:
+def read_reply(completion: Completion, agent: Agent | None) -> Completion:
     """The completion with its thinking apart from its text and, if `agent` gave it, without its name as a speaker's at
     the beginning."""
     text, thinking = split_thinking(completion.text)

@@ -5,15 +5,15 @@ from dataclasses import replace
 from shared.domain.agent import Agent
 from shared.domain.turn import SIZE_LIMIT
 from shared.llm.port import Completion, Provider, Request, cut, is_visible, storable
-from shared.orchestration.speech import Speech, habits
-from shared.orchestration.spoken import spoken
+from shared.orchestration.reply_stream import ReplyStream, habits
+from shared.orchestration.reply_text import read_reply
 from shared.orchestration.steps import Ask, Audience
 
 
 def send(provider: Provider, ask: Ask, request: Request, audience: Audience | None, tenant_id: str) -> Completion:
     """Send the request once. An agent's answer is streamed to the audience."""
     if audience is None or ask.speaker is None:
-        return _kept(spoken(provider.complete(request), ask.speaker))
+        return _kept(read_reply(provider.complete(request), ask.speaker))
     return _streamed(provider, ask, ask.speaker, request, audience, tenant_id)
 
 
@@ -33,18 +33,18 @@ def _streamed(
 ) -> Completion:
     """Send the request, and let the audience hear the reply while it comes."""
     alias = request.model.alias
-    speech = Speech(agent, held=habits().is_surprising(tenant_id, alias))
+    stream = ReplyStream(agent, held=habits().is_surprising(tenant_id, alias))
 
     def hear(piece: str) -> None:
-        if said := speech.hear(piece):
+        if said := stream.hear(piece):
             audience.said(ask, said)
 
-    completion = _kept(spoken(provider.complete(request, hear), agent))
+    completion = _kept(read_reply(provider.complete(request, hear), agent))
     if error_of(completion) is not None:
-        if speech.has_told:
+        if stream.has_told:
             audience.unsaid(ask)
         return completion
-    rest = speech.rest(completion.text)
+    rest = stream.rest(completion.text)
     if rest is None:
         habits().learn(tenant_id, alias)
         audience.unsaid(ask)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.llm.overflow import is_overflow, read_window
+from shared.llm.prompt_too_long import is_overflow, read_window
 
 # The wording, and the window that it names.
 WORDINGS = [

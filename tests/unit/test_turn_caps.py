@@ -11,7 +11,7 @@ from shared.domain.money import Usage
 from shared.llm.port import Completion, Message, Request
 from shared.orchestration.steps import Ask
 from shared.turns.call import Call, new_call
-from shared.turns.caps import Caps
+from shared.turns.turn_caps import Caps
 
 # A dollar for a million tokens, and a message of which about 300 tokens are estimated, and 1000 are held.
 MODEL = Model("fast", "scripted", "scripted", "fast", 8000, 1000, 10.0, Rates(*[Decimal(1)] * 5))

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from shared.orchestration.window import keep_full, keep_in_steps
+from shared.orchestration.history_window import keep_full, keep_in_steps
 
 BASE = 50
 

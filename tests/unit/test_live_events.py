@@ -16,7 +16,7 @@ from local.gateway.worker import LambdaContext
 from shared.domain.outcome import TurnOutcome
 from shared.domain.turn_events import Delta, Event, Listener
 from shared.errors import JournalUnavailable, SessionDeleted, TurnConflict
-from shared.turns.accept import TurnRequest
+from shared.turns.draft import TurnRequest
 from shared.turns.run import Runner
 from tests.support.gateway import REQUEST_ID, LogLines, event, problem_of, request
 

@@ -14,7 +14,7 @@ import pytest
 from functions.api import history, waiting
 from functions.http import Caller, caller, create_app, lambda_handler
 from local.gateway.worker import LambdaContext
-from shared.db.api.waits import _END, _TAKE, SLOTS, wait_slot
+from shared.db.api.wait_slots import _END, _TAKE, SLOTS, wait_slot
 from shared.db.engine import Database
 from shared.errors import DatabaseUnavailable
 from shared.names import API_PREFIX

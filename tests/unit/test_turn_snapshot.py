@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.standing import Standing, Started, events_after
 from shared.domain.turn import Plan
 from shared.domain.turn_events import Event, Heard, Progress
+from shared.domain.turn_snapshot import Started, TurnSnapshot, events_after
 
 PLAN = Plan(("writer", "critic"), "tags", ("nobody",))
 
@@ -30,14 +30,14 @@ def told(events: Sequence[Event]) -> list[tuple[str, int | None, str | None]]:
 
 class TestEvents:
     def test_a_client_that_saw_nothing_gets_the_turn_first(self) -> None:
-        assert events_after(None, Standing('{"id":"1"}')) == [Event("turn", '{"id":"1"}', "0")]
+        assert events_after(None, TurnSnapshot('{"id":"1"}')) == [Event("turn", '{"id":"1"}', "0")]
 
     def test_a_plan_is_told_as_the_turn_has_it(self) -> None:
-        (event,) = events_after(Progress(), Standing("{}", plan=PLAN))
+        (event,) = events_after(Progress(), TurnSnapshot("{}", plan=PLAN))
         assert (event.name, event.id, json.loads(event.data)) == ("plan", "1", PLAN.as_dict())
 
     def test_a_started_reply_names_its_agent_alias_and_attempt(self) -> None:
-        (event,) = events_after(Progress(planned=True), Standing("{}", plan=PLAN, started={1: started(1, 2)}))
+        (event,) = events_after(Progress(planned=True), TurnSnapshot("{}", plan=PLAN, started={1: started(1, 2)}))
         assert told([event]) == [("reply.started", 1, "1.0.2")]
         assert json.loads(event.data) == {
             "position": 1,
@@ -48,14 +48,14 @@ class TestEvents:
         }
 
     def test_an_ended_turn_is_told_in_the_order_of_its_plan_and_ends_with_its_bytes(self) -> None:
-        standing = Standing(
+        snapshot = TurnSnapshot(
             '{"stored":"größe"}',
             True,
             PLAN,
             {1: started(1, 3), 0: started(0)},
             {2: reply(2, "skipped"), 1: reply(1, "failed"), 0: reply(0)},
         )
-        events = events_after(None, standing)
+        events = events_after(None, snapshot)
         assert told(events) == [
             ("turn", None, "0"),
             ("plan", None, "1"),
@@ -66,23 +66,23 @@ class TestEvents:
             ("reply.completed", 2, "1.1c.3c.0c"),
             ("turn.ended", None, "end"),
         ]
-        assert events[-1].data == events[0].data == standing.body
+        assert events[-1].data == events[0].data == snapshot.body
         completed = [json.loads(event.data) for event in events if event.name == "reply.completed"]
         assert completed == [reply(0), reply(1, "failed"), reply(2, "skipped")]
 
     @pytest.mark.parametrize("seen", ["1.1c.1", "1.1c.2", "0.7", "end"])
     def test_a_client_gets_nothing_that_it_has_seen(self, seen: str) -> None:
-        standing = Standing("{}", plan=PLAN, started={0: started(0), 1: started(1)}, replies={0: reply(0)})
-        names = [event.name for event in events_after(Progress.from_id(seen), standing)]
+        snapshot = TurnSnapshot("{}", plan=PLAN, started={0: started(0), 1: started(1)}, replies={0: reply(0)})
+        names = [event.name for event in events_after(Progress.from_id(seen), snapshot)]
         assert names == {"0.7": ["plan", "reply.completed", "reply.started"]}.get(seen, [])
 
     def test_a_reply_that_a_live_stream_told_and_nobody_stored_is_told_again(self) -> None:
         seen = Progress(planned=True).with_reply(0, Heard(1, completed=True))
-        standing = Standing("{}", plan=PLAN, started={0: started(0, 2)}, replies={0: reply(0)})
-        assert told(events_after(seen, standing)) == [("reply.started", 0, "1.2"), ("reply.completed", 0, "1.2c")]
+        snapshot = TurnSnapshot("{}", plan=PLAN, started={0: started(0, 2)}, replies={0: reply(0)})
+        assert told(events_after(seen, snapshot)) == [("reply.started", 0, "1.2"), ("reply.completed", 0, "1.2c")]
 
     def test_a_turn_without_a_plan_is_told_to_its_end(self) -> None:
-        assert told(events_after(None, Standing("{}", True))) == [("turn", None, "0"), ("turn.ended", None, "end")]
+        assert told(events_after(None, TurnSnapshot("{}", True))) == [("turn", None, "0"), ("turn.ended", None, "end")]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class History:
     reply is there at the end only."""
 
     attempts: tuple[int, ...]
-    moments: tuple[Standing, ...]
+    moments: tuple[TurnSnapshot, ...]
 
 
 @st.composite
@@ -101,19 +101,19 @@ def histories(draw: st.DrawFn) -> History:
     steps = [position for position, count in enumerate(attempts) if count for _ in range(count + 1)]
     plan = Plan(tuple(f"agent-{position}" for position in range(len(attempts))), "tags")
     begun, replies = dict[int, Started](), dict[int, dict[str, Any]]()
-    moments = [Standing("{}"), Standing("{}", plan=plan)]
+    moments = [TurnSnapshot("{}"), TurnSnapshot("{}", plan=plan)]
     for position in draw(st.permutations(steps)):
         attempt = begun[position].attempt + 1 if position in begun else 1
         if attempt <= attempts[position]:
             begun[position] = started(position, attempt)
         else:
             replies[position] = reply(position)
-        moments.append(Standing("{}", False, plan, dict(begun), dict(replies)))
+        moments.append(TurnSnapshot("{}", False, plan, dict(begun), dict(replies)))
     ended = {position: replies.get(position, reply(position, "skipped")) for position in range(len(attempts))}
-    return History(attempts, (*moments, Standing('{"ended":1}', True, plan, dict(begun), ended)))
+    return History(attempts, (*moments, TurnSnapshot('{"ended":1}', True, plan, dict(begun), ended)))
 
 
-def follow(moments: Sequence[Standing], most: st.DataObject) -> Iterator[list[Event]]:
+def follow(moments: Sequence[TurnSnapshot], most: st.DataObject) -> Iterator[list[Event]]:
     """The answers to a client that goes on from the id of its last event. An answer may be cut after any event. The
     last moment stays until the client has seen the end."""
     seen: Progress | None = None
