@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reliability" / "faults.md"
 
 @dataclass(frozen=True)
 class Run:
-    """What was tried: each row's tally, each sabotage's, and the kinds of tampering that no check saw."""
+    """The tallies of all rows and sabotages, and the kinds of tampering that no check noticed."""
 
     seed: int
     server_version: str

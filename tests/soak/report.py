@@ -16,7 +16,7 @@ _HEAD = "| what | at least | tried | found | figures | run |\n| --- | --- | --- 
 
 @dataclass(frozen=True)
 class Tried:
-    """A row, and what came of it in so many seconds."""
+    """A row of the soak and its outcome. `seconds` is how long it took."""
 
     name: str
     row: SoakRow
@@ -31,13 +31,14 @@ class Tried:
         return f"{tried}\n{found or '    nothing found'}\n"
 
     def as_line(self) -> str:
-        """The row's line of the table."""
+        """Return the row's line of the table. Its figures are a code span, because they are no sentence."""
+        figures = "; ".join(f"{name} {value}" for name, value in self.outcome.figures.items())
         cells = [
             self.row.title,
             f"{self.row.at_least:,} {self.row.unit}",
             f"{self.outcome.tried:,}",
             f"{len(self.outcome.found)}",
-            "; ".join(f"{name} {value}" for name, value in self.outcome.figures.items()),
+            f"`{figures}`" if figures else "",
             f"{datetime.now(UTC):%Y-%m-%d}, seed {self.seed}, {self.seconds / 60:.0f} min",
         ]
         return f"| {' | '.join(cells)} |\n"
