@@ -1,6 +1,6 @@
 """Measure how much of the prompts of a session of 30 turns is read from a provider's cache, and what that saves.
 
-`before` are prompts as they were: the window moves with every turn, and nothing is marked. No model and no database is
+`before` are prompts whose window moves with every turn, without cache points. No model and no database is
 needed, and every run gives the same figures.
 """
 

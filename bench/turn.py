@@ -1,6 +1,6 @@
-"""What a turn costs beside its models: Pantheon against a hand-written floor, in one run, turn about.
+"""Measure the time of a turn beside its models: Pantheon against a hand-written floor, in turn.
 
-    python -m bench.turn                writes the table in docs/performance.md, from 300 turns of each case
+    python -m bench.turn                writes its table, from 300 turns of each case
     python -m bench.turn --turns 50 --print
 
 Both take the same API Gateway event and answer it; the provider answers at once, in the process. Pantheon also streams
