@@ -55,7 +55,7 @@ def main() -> int:
     parser.add_argument("--as-before", action="store_true", help="tests reach what they once did: do not look again")
     parser.add_argument("--share", default="1/1", metavar="K/N", help="begin there, as one of N processes")
     parser.add_argument("--fresh", action="store_true", help="try those again, too, that were killed before")
-    parser.add_argument("--write", action="store_true", help="put what came of them into docs/reliability/faults.md")
+    parser.add_argument("--write", action="store_true", help="put what came of them into docs/reliability.md")
     parser.add_argument("--guards", action="store_true", help="those of guards.toml only, each with its test")
     options = parser.parse_args()
     if options.guards:

@@ -1,4 +1,4 @@
-"""The table of docs/reliability/faults.md: what came of the mutants, by file."""
+"""The table of docs/reliability.md: what came of the mutants, by file."""
 
 import re
 from collections import Counter
