@@ -27,5 +27,5 @@ def test_write_puts_each_table_between_its_marks(tmp_path: Path, monkeypatch: py
     assert written.count("| 1,200 | 2,400 | 0 | 0 |") == len(rows) - 1
     assert "Seed 7, " in written
     assert "PostgreSQL 18.6." in written
-    for section in ("matrix", "controls", "mutants"):
+    for section in ("matrix", "controls"):
         assert written.count(f"<!-- {section} -->") == written.count(f"<!-- /{section} -->") == 1
