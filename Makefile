@@ -141,13 +141,13 @@ graphs: $(VENV)-graphs/test.ok ## Run the tests of graphs, in an environment wit
 
 graphs-setup: $(VENV)-graphs/run.ok ## Install LangGraph, so that `make run` runs graphs: docs/graphs.md.
 
-faults: $(VENV)/test.ok ## Kill, stop, disconnect and race the real handlers: the full matrix; writes docs/reliability.md.
+faults: $(VENV)/test.ok ## Kill, stop, disconnect and race the real handlers: the full matrix; writes docs/reliability/faults.md.
 	@$(BIN)/python -m tests.faults --write
 
 mutants: $(VENV)/test.ok ## Mutate the protocol's core and check that a test fails; writes docs/reliability.md. Continues after a stop.
 	@$(BIN)/python -m tests.mutation --write $(if $(ONLY),--only $(ONLY))
 
-soak: $(VENV)/fuzz.ok ## Run state machines, fuzzing and load; writes docs/reliability.md. Takes hours.
+soak: $(VENV)/fuzz.ok ## Run state machines, fuzzing and load; writes docs/reliability/soak.md. Takes hours.
 	@$(BIN)/python -m tests.soak --write
 
 drill: $(VENV)/test.ok ## Let this release and PREVIOUS=<ref> finish each other's turns, and run the suite of PREVIOUS on this schema.
@@ -166,7 +166,7 @@ bench: $(VENV)/run.ok ## Measure the time of a turn without its models, and of a
 	@$(BIN)/python -m bench.wire
 
 PEERS := $(patsubst bench/peers/%.txt,build/peers/%/ok,$(wildcard bench/peers/*.txt))
-bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run.ok ## Measure the same turn with LangGraph, the OpenAI Agents SDK and LiteLLM; writes docs/performance.md.
+bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run.ok ## Measure the same turn with LangGraph, the OpenAI Agents SDK and LiteLLM; writes docs/performance/comparisons.md.
 	@$(BIN)/python -m bench.peers
 	@$(BIN)/python -m bench.peers.gateways
 	@$(GRAPHS)/python -m bench.peers.graphs

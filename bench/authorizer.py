@@ -1,6 +1,6 @@
 """Measure what the authorizer takes for a credential that API Gateway does not know yet, beside the bare libraries.
 
-    python -m bench.authorizer              writes the table in docs/performance.md, from 500 answers of each side
+    python -m bench.authorizer    writes its table, from 500 answers of each side
     python -m bench.authorizer --answers 100 --print
 
 The bare side decodes the token with PyJWT and a key in memory, or selects the key's row by its hash, and nothing else.

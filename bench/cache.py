@@ -1,6 +1,6 @@
 """Measure how much of the prompts of a session of 30 turns is read from a provider's cache, and what that saves.
 
-`before` are prompts as they were: the window moves with every turn, and nothing is marked. No model and no database is
+`before` are prompts whose window moves with every turn, without cache points. No model and no database is
 needed, and every run gives the same figures.
 """
 
@@ -135,7 +135,7 @@ def _ask_helper(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--print", action="store_true", dest="only_print", help="leave docs/performance.md as it is")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="leave the page as it is")
     columns = ("provider", "session", "read from cache before", "now", "prompts cost before", "now", "saved")
     rows = [_row(provider, case) for provider in PROVIDERS for case in CASES]
     what = f"{TURNS} turns, one a minute; prompts of the alias `fast`, a token is four bytes"

@@ -1,12 +1,12 @@
-"""What a function's start costs beside what its libraries cost: INIT as Lambda's own emulator reports it.
+"""Measure the start (INIT) of each function beside that of its libraries, by Lambda's own emulator.
 
     make cold-start
 
-Each function is started beside a handler that does nothing but import the same libraries, turn about. Ratios hold
-from machine to machine; times do not. On AWS, functions that somebody waits for start from a snapshot.
+Each function starts in turn with a handler that only imports the same libraries. Ratios hold from machine to machine;
+times do not. On AWS, functions that somebody waits for start from a snapshot.
 
-The bare handler is as anybody would write it, with the garbage collector on. `--alike` imports it as ours are
-imported, without: what is left then is what our own modules take.
+The bare handler runs with the garbage collector on. `--alike` turns it off there, too, as our functions do. The
+difference is then the time of our own modules.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from local.emulator import Function, emulate
 PYTHON = os.environ["PYTHON313"]
 LIMIT = 1.15
 OURS = ("functions", "shared", "migrations")
-# What a handler loads that is not ours, in the order in which it does.
+# Print the modules of others that a handler loads, in their order.
 _LIBRARIES = """
 import sys
 before = set(sys.modules)

@@ -5,8 +5,8 @@
     PANTHEON_CATALOG=models.toml python -m bench.council --aliases fast,deep,other
 
 Each question is a turn of its own session, through the real engine and a Postgres. The single agent is the first of the
-three. Columns: right answers by kind; all of them with their 95 % interval (Wilson); and for each question the cost in
-USD and the tokens by the ledger, the calls, and the median seconds; then all fallbacks.
+three. The columns are right answers by kind, and all of them with their 95 % interval (Wilson). Then come the USD and
+tokens of a question by the ledger, its calls, its median seconds, and all fallbacks.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def answer_of(body: str) -> str:
 
 
 def _ledger(world: World, turn_id: object) -> tuple[Decimal, int, int]:
-    """USD, tokens and calls of a turn, whoever pays."""
+    """Return USD, tokens and calls of a turn on all accounts."""
     query = b"""SELECT coalesce(sum(amount_usd), 0), coalesce(sum(input_tokens + output_tokens + cache_read_tokens
             + cache_write_tokens + reasoning_tokens), 0)::bigint, count(*)
         FROM usage_entries WHERE turn_id = %s AND kind = 'post'"""

@@ -1,8 +1,8 @@
-"""A wire that is as long as one wants: a TCP proxy on 127.0.0.1 that holds back what passes, in a process of its own.
+"""Delays TCP connections: a proxy on 127.0.0.1, in a process of its own.
 
     python -m bench.delay PORT MILLISECONDS      prints the port on which it listens
 
-The rule this file protects: what comes in one piece leaves in one piece and in order, half a round trip later.
+A piece leaves whole and in order, half a round trip after it came.
 """
 
 import socket

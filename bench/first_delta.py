@@ -1,6 +1,6 @@
 """Measure how long a piece of text takes from the provider to the client, through gateway and function.
 
-    python -m bench.first_delta                 writes the table in docs/performance.md, from 200 turns of each case
+    python -m bench.first_delta                 writes its table, from 200 turns of each case
     python -m bench.first_delta --turns 20 --print
 
 The provider is a process of its own and writes each chunk's moment into its text. The client is this process. Between
@@ -40,8 +40,10 @@ _SESSION_TURNS: Final = 25
 
 @dataclass(slots=True)
 class Watched:
-    """Milliseconds of one or more turns: from the request to the event `turn`, and of each chunk of the provider until
-    the client has it, the first one of a turn by itself."""
+    """Milliseconds of one or more turns.
+
+    `turn` is from the request to the event `turn`. `first` and `later` are from a chunk of the provider to the client.
+    """
 
     turn: list[float] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
@@ -120,7 +122,7 @@ def running() -> Iterator[Client]:
 
 
 def watch(client: Client, case: Case, turns: int) -> Watched:
-    """Take so many turns of a case, after some that do not count."""
+    """Take `turns` turns of a case, after WARM_UP turns that do not count."""
     watched, session_id = Watched(), ""
     session = {"title": "", "mode": case.mode, "agent_keys": list(case.keys), "fan_out": case.fan_out}
     for number in range(WARM_UP + turns):

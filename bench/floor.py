@@ -1,6 +1,7 @@
-"""The floor: the same turns, hand-written in psycopg for these cases alone. The same event in and the same response
-out, the same rows in the same tables, the same journal and the same commits; no framework, no row-level security, no
-limit of a budget, no retry, no resume. Whatever Pantheon takes beyond this is what its structure costs.
+"""The floor of the benches: the same turns, hand-written in psycopg.
+
+It takes the same event, gives the same response, and writes the same rows, journal and commits. It has no framework,
+row-level security, limit of a budget, retry or resume. Pantheon's ratio to it is the cost of Pantheon's structure.
 """
 
 import hashlib

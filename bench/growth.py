@@ -1,11 +1,11 @@
-"""Whether a turn costs more the more there is: in a long session, for a tenant of many, beside a long ledger.
+"""Measure whether a turn slows down in a long session, for a large tenant, or beside a long ledger.
 
-    python -m bench.growth                  writes the table in docs/performance.md, from 100 turns of each case
+    python -m bench.growth    writes its table, from 100 turns of each case
     python -m bench.growth --print --turns 20
     python -m bench.growth --ledger 1000000 10000000       the second takes minutes, and 10 GB
 
-Each case is measured against a session of 50 turns beside it, turn about, on the same server, and nothing is analysed.
-What there is adds up from row to row. The ledger grows with the journal, by a row each for a call.
+Each case takes turns with a session of 50 turns on the same server. `ANALYZE` is never run. Rows add up from case to
+case. The ledger grows with the journal, by one row per call.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from bench.world import KEYS, SETTINGS, TENANT, Case, World
 CASE = Case("tag, 3 agents", "tag", KEYS[:3])
 # Rows are made by the million, and no checkpoint of that is to fall into what is measured.
 _SERVER = {**SETTINGS, "max_wal_size": "16GB"}
-COLUMNS = ("what there is", "a session of 50 turns", "this one", "ratio")
+COLUMNS = ("beside", "a session of 50 turns", "this session", "ratio")
 WARM_UP = 10
-# As many past turns as a turn loads, and so as long as a session is that has reached its full weight.
+# The number of past turns that a turn loads. A longer session loads no more.
 _LOADED = 50
 
 _SESSIONS = """

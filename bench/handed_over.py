@@ -1,10 +1,10 @@
-"""How many turns are handed over because their time is over: real turns with the time of the deployed function.
+"""Measure how many turns are handed over, with the time of the deployed function.
 
-    python -m bench.handed_over                 writes the table in docs/performance.md, from 4 turns of each case
+    python -m bench.handed_over                 writes its table, from 4 turns of each case
     python -m bench.handed_over --turns 2 --print
 
-Each turn runs in a process of its own, all at the same time, and each call takes 3 seconds. The control holds the same
-calls against the limits of the release before.
+Each turn runs in a process of its own, all at the same time, and each call takes 3 seconds. The control compares the
+same calls with a turn of 25 seconds.
 """
 
 import argparse
@@ -29,8 +29,8 @@ CASES: Final = (
     Case("orchestrator, manager and 3", "orchestrator", KEYS[:3]),
     Case("roundtable, 4 agents", "roundtable", KEYS[:4]),
 )
-COLUMNS: Final = ("case", "calls", "a turn takes", "handed over", "with the limits before")
-# The release before: a turn had 25 s, and a call began only if its timeout and 3 s were left.
+COLUMNS: Final = ("case", "calls", "a turn takes", "handed over", "handed over with 25 s")
+# The control: a turn has 25 s, and a call begins only if its timeout and 3 s are left.
 BEFORE_S: Final = 25.0
 BEFORE_MARGIN_S: Final = 3.0
 _HANDED_OVER: Final = 202
@@ -105,7 +105,7 @@ def _share(handed_over: Sequence[bool]) -> str:
 
 
 def take(case: Case, turns: int, call_s: float, seconds: float = TURNS.seconds) -> list[Taken]:
-    """Take so many turns at once, each in a process that has `seconds`, as the deployed function has."""
+    """Take `turns` turns at once, each in a process that has `seconds`, as the deployed function has."""
     context = multiprocessing.get_context("fork")
     with World.start(case) as world:
         # The stack does not set it either.

@@ -1,6 +1,6 @@
 """Measure the memory of `pantheon run` with its own model, and its start up to the first answer.
 
-    python -m bench.local              writes the tables in docs/performance.md, from three starts
+    python -m bench.local              writes its tables, from three starts
     python -m bench.local --starts 1 --print
 
 Memory is the sum of the proportional set sizes (PSS) of all processes: shared pages count once. It needs Linux.

@@ -1,4 +1,4 @@
-"""Questions with known answers, and how an answer is checked."""
+"""Reads the questions with known answers, and checks an answer."""
 
 import re
 import tomllib
@@ -25,8 +25,10 @@ _REFUSAL: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question of one of KINDS with one check: a number, words of which one must be in the answer, a pattern that
-    must be, or `unknown`: the answer must say that it cannot be known."""
+    """A question of one of KINDS with one check.
+
+    The answer must have the number, one of the words or the pattern. With `unknown` it must say that nobody can know.
+    """
 
     kind: str
     text: str

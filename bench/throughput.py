@@ -1,6 +1,6 @@
-"""How many turns a second this machine takes: Pantheon and the floor, one process a core, each in sessions of its own.
+"""Measure the turns a second of Pantheon and the floor, with one process per core, each in its own sessions.
 
-    python -m bench.throughput                  writes the table in docs/performance.md, from 5 seconds of each case
+    python -m bench.throughput                  writes its table, from 5 seconds of each case
     python -m bench.throughput --print --seconds 2
 
 Every process has one connection, as on Lambda. With calls that take 50 ms a process waits, and more of them fit.

@@ -1,6 +1,6 @@
-"""What a turn costs beside its models: Pantheon against a hand-written floor, in one run, turn about.
+"""Measure the time of a turn beside its models: Pantheon against a hand-written floor, in turn.
 
-    python -m bench.turn                writes the table in docs/performance.md, from 300 turns of each case
+    python -m bench.turn                writes its table, from 300 turns of each case
     python -m bench.turn --turns 50 --print
 
 Both take the same API Gateway event and answer it; the provider answers at once, in the process. Pantheon also streams
@@ -33,8 +33,8 @@ CASES = (
     Case("the same with a summary", "orchestrator", KEYS[:3], summaries=True),
 )
 COLUMNS = (
-    *("case", "floor", "Pantheon", "ratio", "p95/median, of the floor's", "CPU ratio", "at 1 ms", "WAL ratio"),
-    *("streamed", "its CPU", "at 1 ms"),
+    *("case", "floor", "Pantheon", "ratio", "spread ratio", "CPU ratio", "ratio at 1 ms", "WAL ratio"),
+    *("streamed", "streamed CPU", "streamed at 1 ms"),
 )
 _WATCHED = {"Content-Type": "application/json", "Host": "localhost", "Accept": "text/event-stream"}
 _ENDED = b"event: turn.ended\ndata: "

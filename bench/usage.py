@@ -1,10 +1,10 @@
-"""What a question about usage costs on ten million rows, from the hours and from the ledger alone, and that both agree.
+"""Measure a usage report on ten million rows, from the rolled-up hours and from the ledger alone, and compare both.
 
     python -m bench.usage                10,000,000 rows over 30 days of 100 tenants, half of them one tenant's
     python -m bench.usage --rows 200000
 
-The rows are made by SQL. The plain aggregate is the same question asked of `usage_ledger` by hand, with the same sums,
-the same role and the same indexes. It also measures what the ledger's indexes add to a turn's write-ahead log.
+The rows are made by SQL. The plain aggregate is the same report from `usage_ledger`, with the same sums, role and
+indexes. It also measures what the ledger's indexes add to a turn's write-ahead log.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Measure what one call to a provider takes of this process beside a hand-written exchange of http.client.
 
-    python -m bench.wire              writes the table in docs/performance.md, from 500 calls of each side
+    python -m bench.wire              writes its table, from 500 calls of each side
     python -m bench.wire --calls 100 --print
 
 The provider is a process of its own on 127.0.0.1. It answers at once, or after a wait: a process that slept starts with

@@ -1,4 +1,4 @@
-"""What a benchmark runs in: a Postgres of its own with fsync on, agents, sessions, and the turns function's handler."""
+"""Runs a benchmark's Postgres with fsync on, its agents and sessions, and the handler of the turns function."""
 
 import io
 import json
@@ -44,7 +44,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is asked of both sides. `summaries`: each turn ends with one."""
+    """A turn that both sides take. `summaries`: each turn ends with a summary."""
 
     name: str
     mode: Literal["manual", "tag", "roundtable", "orchestrator", "council"]
@@ -161,7 +161,7 @@ class World:
         _forget()
 
     def wal_bytes(self) -> int:
-        """What the server has written ahead so far."""
+        """Return the bytes of WAL that the server has written so far."""
         with psycopg.connect(self.server_url, autocommit=True) as connection:
             row = connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint").fetchone()
             assert row is not None
@@ -218,7 +218,7 @@ def _restored_environment() -> Iterator[None]:
 
 
 def _forget() -> None:
-    """What was read from the environment so far."""
+    """Forget the values that were read from the environment."""
     from shared.catalog import catalog
     from shared.db.engine import database
     from shared.settings import budget_settings, http_settings, settings

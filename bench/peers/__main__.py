@@ -1,6 +1,6 @@
-"""Pantheon beside what people would use instead: the same turn, the same Postgres, turn about.
+"""Measure the same turn in Pantheon and in frameworks that people would use instead, on the same Postgres.
 
-    python -m bench.peers                writes the table in docs/performance.md, from 150 turns of each side
+    python -m bench.peers    writes its table, from 150 turns of each side
     python -m bench.peers --turns 30 --print
 
 Each peer runs in an environment of its own under build/peers, which `make bench-peers` makes from its lock file.

@@ -1,6 +1,6 @@
 """Measure the overhead of a chat completion: Pantheon's local stack beside the LiteLLM proxy.
 
-    python -m bench.peers.gateways                 writes the table in docs/performance.md, from 6 rounds of 3 seconds
+    python -m bench.peers.gateways    writes its table, from 6 rounds of 3 seconds
     python -m bench.peers.gateways --rounds 2 --print
 
 One agent, a prompt of about 2,000 tokens, and a provider that answers at once. The sides take turns, so that a busy

@@ -1,6 +1,6 @@
-"""Pantheon beside LangGraph alone: the same example graph, the same provider, the same Postgres, turn about.
+"""Measure the same example graph in Pantheon and in LangGraph alone, on the same provider and Postgres.
 
-    python -m bench.peers.graphs                writes the table in docs/performance.md, from 100 turns of each side
+    python -m bench.peers.graphs    writes its table, from 100 turns of each side
     python -m bench.peers.graphs --turns 20 --print
 
 Run it with the interpreter of `make graphs-setup`. Both sides must give the same answers. Then each side is killed with

@@ -1,8 +1,8 @@
-"""What every peer's program shares. Only the standard library: it runs in the peer's own environment.
+"""The loop of every peer's program. It uses only the standard library, because it runs in the peer's environment.
 
-A program takes a turn for each line that it reads, and answers it with a line of what the turn took. A turn is a
-message to a manager and the three agents that it chooses, who answer at once; the peer keeps the conversation in
-Postgres its own way, and then the turn's four calls are written to a ledger, in one commit.
+A program takes a turn for each line that it reads, and answers with a line of the turn's figures. A turn is a message
+to a manager and the three agents that it chooses. The peer keeps the conversation in Postgres in its own way. Then one
+commit writes the turn's four calls to a ledger.
 """
 
 import json

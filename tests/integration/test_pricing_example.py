@@ -1,4 +1,4 @@
-"""The worked example of docs/pricing.md: the turn that it tells of is taken, and every number is that of the ledger."""
+"""Run the turn of docs/examples/price-of-a-turn.md and compare every figure with the ledger."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from shared.names import Env
 from shared.settings import settings
 from tests.support.council_room import CouncilRoom, answer, body, unknown
 
-PRICING = (Path(__file__).parents[2] / "docs" / "pricing.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "examples" / "price-of-a-turn.md").read_text()
 COLUMNS = {name: name.removesuffix("_tokens").replace("_", " ") for name in COUNTS}
 TEXTS = {
     "routing": json.dumps({"selected_agent_keys": ["writer", "researcher"]}),
@@ -27,20 +27,19 @@ TEXTS = {
 }
 
 
-def tables(heading: str) -> Iterator[list[dict[str, str]]]:
-    """Each table under a heading, row by row, without the marks for code."""
-    text = PRICING.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+def tables() -> Iterator[list[dict[str, str]]]:
+    """Yield the rows of each table of the page, without the marks for code."""
+    for block in re.findall(r"(?:^\|.*\n)+", PAGE, re.MULTILINE):
         head, _, *rows = ([cell.strip(" `") for cell in line.strip("|").split("|")] for line in block.splitlines())
         yield [dict(zip(head, row, strict=True)) for row in rows]
 
 
-RATES, CALLS, SUMS = tables("A worked example")
+RATES, CALLS, SUMS = tables()
 
 
 @pytest.fixture
 def turn(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The turn of the example: each call answers with the tokens that the example gives it."""
+    """Run the turn of the page; each call answers with the tokens of its row."""
     monkeypatch.setenv(Env.SUMMARY_AFTER_TOKENS, "100")
     settings.cache_clear()
     room.provider.enqueue(*(_completion(call) for call in CALLS))

@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=int, help="how long, for the rows that are told in minutes of CPU")
     parser.add_argument("--rounds", type=int, help="how often, for the other ones")
     parser.add_argument("--json", type=Path, help="where to write what was found")
-    parser.add_argument("--write", action="store_true", help="put the rows into docs/reliability.md")
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/reliability/soak.md")
     arguments = parser.parse_args()
     seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
     tried: list[report.Tried] = []

@@ -1,21 +1,22 @@
-"""What a soak found: said while it runs, as JSON for the tests, and as the table of docs/reliability.md."""
+"""Reports a soak: on the screen, as JSON for the tests, and as the table of docs/reliability/soak.md."""
 
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from tests.faults.report import PAGE
 from tests.soak.row import Outcome, SoakRow
 
+PAGE = Path(__file__).parents[2] / "docs" / "reliability" / "soak.md"
 _MARKED = re.compile(r"(?<=<!-- soak -->\n).*?(?=<!-- /soak -->)", re.DOTALL)
 _HEAD = "| what | at least | tried | found | figures | run |\n| --- | --- | --- | --- | --- | --- |\n"
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A row, and what came of it in so many seconds."""
+    """A row of the soak and its outcome. `seconds` is how long it took."""
 
     name: str
     row: SoakRow
@@ -30,13 +31,14 @@ class Tried:
         return f"{tried}\n{found or '    nothing found'}\n"
 
     def as_line(self) -> str:
-        """The row's line of the table."""
+        """Return the row's line of the table. Its figures are a code span, because they are no sentence."""
+        figures = "; ".join(f"{name} {value}" for name, value in self.outcome.figures.items())
         cells = [
             self.row.title,
             f"{self.row.at_least:,} {self.row.unit}",
             f"{self.outcome.tried:,}",
             f"{len(self.outcome.found)}",
-            "; ".join(f"{name} {value}" for name, value in self.outcome.figures.items()),
+            f"`{figures}`" if figures else "",
             f"{datetime.now(UTC):%Y-%m-%d}, seed {self.seed}, {self.seconds / 60:.0f} min",
         ]
         return f"| {' | '.join(cells)} |\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.soak import report
 from tests.soak.report import Tried, table
 from tests.soak.row import Amount, Outcome, SoakRow
 from tests.soak.rows import ROWS
@@ -41,3 +42,16 @@ def test_a_row_that_was_not_run_keeps_its_line_and_its_place() -> None:
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| one", "| two"]
     assert lines[3] == once.splitlines()[2]
     assert "| 6 | 1 |" in lines[2]
+
+
+def test_write_keeps_the_lines_of_rows_that_were_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "soak.md"
+    before = report.PAGE.read_text(encoding="utf-8")
+    page.write_text(before, encoding="utf-8")
+    monkeypatch.setattr(report, "PAGE", page)
+    titles = [row.title for row in ROWS.values()]
+    name, row = next(iter(ROWS.items()))
+    report.write([Tried(name, row, Outcome(5, [], {"runs": "5"}), 7, 60.0)], titles)
+    changed = [line for line in page.read_text(encoding="utf-8").splitlines() if line not in before.splitlines()]
+    assert [line.split(" | ")[2:5] for line in changed] == [["5", "0", "`runs 5`"]]
+    assert len(page.read_text(encoding="utf-8").splitlines()) == len(before.splitlines())
