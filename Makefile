@@ -140,8 +140,10 @@ graphs-setup: $(VENV)-graphs/run.ok ## Install LangGraph, by which `make run` ru
 faults: $(VENV)/test.ok ## Kill, stop, cut and race the real handlers: the full matrix; writes docs/reliability.md.
 	@$(BIN)/python -m tests.faults --write
 
-mutants: $(VENV)/test.ok ## Break the protocol's core in every small way and see whether a test notices; writes docs/reliability.md. Goes on where it stopped.
-	@$(BIN)/python -m tests.mutation --write $(if $(ONLY),--only $(ONLY))
+mutants: $(VENV)/mutation.ok ## Break the Python and the SQL of the protocol in every small way, and list the edits that no test notices. Takes hours.
+	@$(BIN)/mutmut run --max-children 2
+	@$(BIN)/mutmut results
+	@$(BIN)/python -m tests.mutation
 
 soak: $(VENV)/fuzz.ok ## Try by the thousand what nobody would think of: machines, fuzzing, load; writes docs/reliability.md. Takes hours.
 	@$(BIN)/python -m tests.soak --write
@@ -184,7 +186,7 @@ bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million r
 bench-local: $(VENV)/run.ok ## Measure the memory and the start of `make run`; writes docs/performance.md.
 	@$(BIN)/python -m bench.local
 
-dashboards: $(VENV)/drawing.ok ## Draw the dashboards from a week of the real handlers; writes docs/dashboards.
+dashboards: $(VENV)/drawing.ok ## Draw the dashboards from turns of the real handlers; writes docs/dashboards.
 	@$(BIN)/python -m pytest -q tests/integration/draw_dashboards.py
 
 screenshots: $(VENV)/browser.ok $(VENV)/drawing.ok ## Draw the console from a council that answers in Chromium; writes docs/console.
@@ -198,7 +200,7 @@ lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files
 	@$(BIN)/python -m local.lock
 
 clean: ## Remove what set-up made; the data directory stays.
-	rm -rf $(VENV) $(VENV)-checkov $(VENV)-graphs build cdk.out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-checkov $(VENV)-graphs build cdk.out mutants .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Pantheon needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'
@@ -237,6 +239,11 @@ $(VENV)-graphs/test.ok: $(VENV)-graphs/run.ok tests/requirements.txt
 $(VENV)/fuzz.ok: tests/fuzz.txt $(VENV)/test.ok
 	@echo "Installing the fuzzer ..."
 	@$(INSTALL) -r tests/fuzz.txt
+	@touch $@
+
+$(VENV)/mutation.ok: tests/mutation.txt $(VENV)/test.ok
+	@echo "Installing mutmut ..."
+	@$(INSTALL) -r tests/mutation.txt
 	@touch $@
 
 # The CDK is half a gigabyte, most of which is never imported.
