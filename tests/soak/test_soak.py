@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.report import Tried, table
-from tests.soak.row import Amount, Outcome, SoakRow
 from tests.soak.rows import ROWS
 
 # The same choices at each run of the tests; those of `make soak` are new ones each time.
@@ -26,18 +24,3 @@ def test_nothing_is_found(tmp_path: Path, name: str) -> None:
     row = json.loads(told.read_text())[name]
     assert row["found"] == []
     assert row["tried"] >= ROWS[name].short
-
-
-def _nothing(amount: Amount) -> Outcome:
-    return Outcome(amount.wanted, [])
-
-
-def test_a_row_that_was_not_run_keeps_its_line_and_its_place() -> None:
-    first, second = SoakRow("one", "runs", 5, 1, _nothing), SoakRow("two", "minutes", 5, 1, _nothing)
-    titles = [first.title, second.title]
-    once = table("", [Tried("b", second, Outcome(5, [], {"errors": "0"}), 7, 60.0)], titles)
-    again = table(once, [Tried("a", first, Outcome(6, [("lost", "a call")]), 8, 120.0)], titles)
-    lines = again.splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| one", "| two"]
-    assert lines[3] == once.splitlines()[2]
-    assert "| 6 | 1 |" in lines[2]
