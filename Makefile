@@ -144,8 +144,10 @@ graphs-setup: $(VENV)-graphs/run.ok ## Install LangGraph, so that `make run` run
 faults: $(VENV)/test.ok ## Kill, stop, disconnect and race the real handlers: the full matrix; writes docs/reliability/faults.md.
 	@$(BIN)/python -m tests.faults --write
 
-mutants: $(VENV)/test.ok ## Mutate the protocol's core and check that a test fails; writes docs/reliability.md. Continues after a stop.
-	@$(BIN)/python -m tests.mutation --write $(if $(ONLY),--only $(ONLY))
+mutants: $(VENV)/mutation.ok ## Change the Python and the SQL of the protocol in small steps, and list the changes that no test notices. Takes hours.
+	@$(BIN)/mutmut run --max-children 2
+	@$(BIN)/mutmut results
+	@$(BIN)/python -m tests.mutation
 
 soak: $(VENV)/fuzz.ok ## Run state machines, fuzzing and load; writes docs/reliability/soak.md. Takes hours.
 	@$(BIN)/python -m tests.soak --write
@@ -191,7 +193,7 @@ bench-usage: $(VENV)/run.ok ## Measure usage totals on a ledger of ten million r
 bench-local: $(VENV)/run.ok ## Measure the memory and the start of `make run`; writes docs/performance.md.
 	@$(BIN)/python -m bench.local
 
-dashboards: $(VENV)/drawing.ok ## Draw the dashboards from a week of the real handlers; writes docs/dashboards.
+dashboards: $(VENV)/drawing.ok ## Draw the dashboards from turns of the real handlers; writes docs/dashboards.
 	@$(BIN)/python -m pytest -q tests/integration/draw_dashboards.py
 
 screenshots: $(VENV)/browser.ok $(VENV)/drawing.ok ## Draw the console in Chromium while a council answers; writes docs/console.
@@ -205,7 +207,7 @@ lock: $(VENV)/test.ok ## Resolve the dependencies again and write the lock files
 	@$(BIN)/python -m local.lock
 
 clean: ## Remove the environments and builds. The data folder stays.
-	rm -rf $(VENV) $(VENV)-checkov $(VENV)-graphs build cdk.out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-checkov $(VENV)-graphs build cdk.out mutants .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Pantheon needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=...")'
@@ -245,6 +247,11 @@ $(VENV)-graphs/test.ok: $(VENV)-graphs/run.ok tests/requirements.txt
 $(VENV)/fuzz.ok: tests/fuzz.txt $(VENV)/test.ok
 	@echo "Installing the fuzzer ..."
 	@$(INSTALL) -r tests/fuzz.txt
+	@touch $@
+
+$(VENV)/mutation.ok: tests/mutation.txt $(VENV)/test.ok
+	@echo "Installing mutmut ..."
+	@$(INSTALL) -r tests/mutation.txt
 	@touch $@
 
 # The CDK has 500 MB. pip does not compile it, because most modules are never imported.

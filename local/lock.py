@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 COMPILE = ("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes")
 PLAIN = ("--no-annotate", "--no-header")
 FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
-FUZZ = "tests/fuzz.txt"
+FUZZ, MUTATION = "tests/fuzz.txt", "tests/mutation.txt"
 GRAPHS = "functions/graphs/requirements.txt"
 INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
 DRAWING, BROWSER = "tests/drawing.txt", "tests/browser.txt"
@@ -47,6 +47,7 @@ def main() -> int:
     _compile(LOCAL, "--group", "local", "-c", FUNCTIONS, *options)
     _compile(TESTS, "--group", "tests", "-c", FUNCTIONS, "-c", LOCAL, *options)
     _compile(FUZZ, "--group", "fuzz", *options)
+    _compile(MUTATION, "--group", "mutation", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
     # One environment runs the suites of graphs, so it agrees with all three.
     _compile(GRAPHS, "pyproject.toml", "--extra", "graphs", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
     _compile(INFRA, "--group", "infra", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)

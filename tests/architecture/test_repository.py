@@ -18,9 +18,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FUNCTIONS, LOCAL, TESTS = "functions/requirements.txt", "local/requirements.txt", "tests/requirements.txt"
 MODEL = "local/model.txt"
 INFRA = "infra_cdk/requirements.txt"
-DRAWING, BROWSER = "tests/drawing.txt", "tests/browser.txt"
+DRAWING, BROWSER, MUTATION = "tests/drawing.txt", "tests/browser.txt", "tests/mutation.txt"
 # Installed into one environment, so that their versions must agree.
-TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA, DRAWING, BROWSER)
+TOGETHER = (FUNCTIONS, LOCAL, TESTS, MODEL, INFRA, DRAWING, BROWSER, MUTATION)
 GRAPHS = "functions/graphs/requirements.txt"
 WITH_GRAPHS = (GRAPHS, LOCAL, TESTS)
 CHECKOV = "infra_cdk/checkov.txt"
@@ -134,6 +134,7 @@ def test_every_dependency_is_locked_where_it_is_needed() -> None:
     assert asked_for(groups["checkov"]) <= locked(CHECKOV).keys()
     assert asked_for(groups["fuzz"]) <= locked(FUZZ).keys()
     assert asked_for(groups["drawing"]) <= locked(DRAWING).keys()
+    assert asked_for(groups["mutation"]) <= locked(MUTATION).keys()
     assert asked_for(groups["browser"]) <= locked(BROWSER).keys()
 
 

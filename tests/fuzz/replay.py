@@ -1,6 +1,6 @@
-"""Without coverage, and without atheris: each target's corpus, and inputs made of it. It says what raised, as JSON.
+"""Try the corpus of each target and inputs made from it, without atheris, and print what raised as JSON.
 
-python -m tests.fuzz.replay --seed 4 --mutants 60 messages cursors
+python -m tests.fuzz.replay messages cursors
 """
 
 import argparse
@@ -19,11 +19,14 @@ from tests.fuzz.stage import served
 from tests.fuzz.target import Target, corpus, mutants
 from tests.fuzz.targets import TARGETS
 
+# Each run makes the same inputs beside the corpus.
+_SEED, _MADE = 4, 60
 
-def replay(name: str, target: Target, number: int, seed: int) -> tuple[int, list[str]]:
-    """How many inputs were tried, and what was raised for which."""
+
+def replay(name: str, target: Target) -> tuple[int, list[str]]:
+    """Return how many inputs were tried, and what was raised for which."""
     seeds = corpus(name)
-    made = islice(mutants(seeds, target.words, random.Random(f"{seed}:{name}")), number)
+    made = islice(mutants(seeds, target.words, random.Random(f"{_SEED}:{name}")), _MADE)
     tried, raised = 0, []
     for data in (*seeds, *made):
         tried += 1
@@ -37,14 +40,12 @@ def replay(name: str, target: Target, number: int, seed: int) -> tuple[int, list
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.replay", description=__doc__)
     parser.add_argument("names", nargs="+", choices=[*TARGETS])
-    parser.add_argument("--seed", type=int, default=4)
-    parser.add_argument("--mutants", type=int, default=60, help="inputs beside the corpus (60)")
     arguments = parser.parse_args()
     logging.disable()
     with tempfile.TemporaryDirectory(prefix="pantheon-fuzz-") as directory, served(Path(directory)) as environment:
         os.environ.update(environment)
         with redirect_stdout(sys.stderr):
-            found = {name: replay(name, TARGETS[name], arguments.mutants, arguments.seed) for name in arguments.names}
+            found = {name: replay(name, TARGETS[name]) for name in arguments.names}
     sys.stdout.write(json.dumps(found))
 
 

@@ -10,6 +10,7 @@ from infra_cdk.stages import STAGING, Stage
 from shared.names import METRICS_NAMESPACE, Metric
 from tests.support.cloudwatch import day
 from tests.support.cloudwatch.boards import Widget, boards_of
+from tests.support.cloudwatch.insights import Line
 from tests.support.cloudwatch.metrics import Named, Window
 from tests.support.cloudwatch.service import Service
 from tests.support.council_room import CouncilRoom, answer
@@ -116,9 +117,7 @@ def test_the_allowance_drawn_is_the_budgets_by_tenant_most_expensive_first(
             other.take("@writer hello", session_id=other.make_session())
     lived.sweep()
     widget = bill("Allowance drawn by tenant (USD)")
-    columns, rows = widget.table(
-        [{**line, "@log": f"/aws/lambda/pantheon-{STAGING.name}-{name}"} for name, _, line in lived.lines]
-    )
+    columns, rows = widget.table(logged(lived))
     assert columns == ["month", "tenant_id", "drawn", "suspense"]
     expected = room.rows("""
         SELECT substr(payer, 10) AS tenant_id, spent_usd + coalesce((SELECT sum(h.held_usd) FROM budget_holds h
@@ -126,6 +125,19 @@ def test_the_allowance_drawn_is_the_budgets_by_tenant_most_expensive_first(
         FROM budgets b WHERE payer LIKE 'platform:%%' ORDER BY usd DESC""")
     assert [(tenant_id, Decimal(usd)) for _, tenant_id, usd, _ in rows] == [tuple(row.values()) for row in expected]
     assert len(rows) == 2
+
+
+def test_the_most_expensive_tenants_are_those_of_the_ledger(lived: Service, bill: Callable[[str], Widget]) -> None:
+    columns, rows = bill("Most expensive tenants (USD)").table(logged(lived))
+    assert columns == ["tenant_id", "usd", "paid", "turns"]
+    spent = lived.room.row("SELECT sum(amount_usd)::float AS usd FROM usage_entries")["usd"]
+    ((tenant_id, usd, *_),) = rows
+    assert tenant_id == "tenant-1"
+    assert float(usd) == pytest.approx(spent, rel=1e-5)
+
+
+def logged(service: Service) -> list[Line]:
+    return [{**line, "@log": f"/aws/lambda/pantheon-{STAGING.name}-{name}"} for name, _, line in service.lines]
 
 
 def is_of(read: Read, metric: Named) -> bool:

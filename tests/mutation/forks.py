@@ -1,66 +1,39 @@
-"""A piece of work in a process of its own, which ends with it, and with who asked for it."""
+"""Run work in a process of its own that ends with its parent."""
 
 import os
-import pickle
-import select
 import signal
-import sys
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
-from local.process import die_with
+from tests.faults.forked import fork
 
 Result = TypeVar("Result")
 
 
 def in_fork(work: Callable[[], Result], limit_s: float) -> Result | None:
-    """What `work` returns; None where that takes longer, or where it dies. Raises RuntimeError where `work` raises."""
-    reader, writer = os.pipe()
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        _work(work, writer, parent)
-    os.close(writer)
+    """Return what `work` returns, or None if it dies or takes longer. Raises RuntimeError if it raises."""
+
+    def serve(pipe: "Connection") -> None:
+        os.setpgid(0, 0)
+        try:
+            pipe.send((work(), None))
+        except Exception:  # noqa: BLE001 - the parent raises it
+            pipe.send((None, traceback.format_exc()))
+
+    forked = fork(serve)
+    pid = forked.pid
     try:
-        answer = _read(reader, limit_s)
-        result: Result | None = pickle.loads(answer) if answer else None
-        return result
+        result, error = forked.pipe.recv() if forked.pipe.poll(limit_s) else (None, None)
+    except EOFError:
+        return None
     finally:
-        os.close(reader)
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-            raise RuntimeError("what a process of its own did has failed, as it says above")
-
-
-def _work(work: Callable[[], object], writer: int, parent: int) -> None:
-    failed = 1
-    try:
-        die_with(parent)
-        os.setpgid(0, 0)
-        answer = pickle.dumps(work())
-        with os.fdopen(writer, "wb") as pipe:
-            pipe.write(answer)
-        failed = 0
-    except BaseException:  # noqa: BLE001 - the process ends here
-        traceback.print_exc(file=sys.__stderr__)
-    finally:
-        # Nothing of the parent's is to be ended here: its server, its terminal.
-        os._exit(failed)
-
-
-def _read(reader: int, limit_s: float) -> bytes:
-    ends, parts = time.monotonic() + limit_s, list[bytes]()
-    poll = select.poll()
-    poll.register(reader, select.POLLIN)
-    while poll.poll(max(0.0, ends - time.monotonic()) * 1000):
-        part = os.read(reader, 1 << 16)
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
-    return b""
+        forked.reap()
+    if error:
+        raise RuntimeError(error)
+    answer: Result | None = result
+    return answer

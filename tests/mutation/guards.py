@@ -1,22 +1,31 @@
-"""A few of the guards that the protocol rests on, each with a test that must turn red without it: for `make test`."""
+"""The guards of `guards.toml`: each is an edit that removes one, and the test that must fail then."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.mutation.mutants import Mutant
-from tests.mutation.sql import every_mutant_of
+from tests.mutation.edits import ROOT, Edit
+from tests.mutation.sql import mutants_of
 
-_LISTED = Path(__file__).parent / "guards.toml"
-
-
-def guards() -> dict[str, str]:
-    """The test that kills it, by the mutant's name."""
-    return {guard["without"]: guard["test"] for guard in tomllib.loads(_LISTED.read_text())["guard"]}
+_LISTED = Path(__file__).with_name("guards.toml")
 
 
-def mutants() -> list[Mutant]:
-    listed = guards()
-    files = {name.partition(" ")[0] for name in listed}
-    found = [mutant for file in sorted(files) for mutant in every_mutant_of(file) if mutant.name in listed]
-    assert len(found) == len(listed), f"no mutants: {listed.keys() - {mutant.name for mutant in found}}"
-    return found
+def guards() -> list[tuple[Edit, str]]:
+    listed = tomllib.loads(_LISTED.read_text(encoding="utf-8"))
+    return [*_of_sql(listed["sql"]), *((_python(guard), guard["test"]) for guard in listed["python"])]
+
+
+def _of_sql(listed: list[dict[str, str]]) -> Iterator[tuple[Edit, str]]:
+    mutants = {
+        mutant.name: mutant
+        for file in {guard["without"].partition(" ")[0] for guard in listed}
+        for mutant in mutants_of(file)
+    }
+    return ((mutants[guard["without"]], guard["test"]) for guard in listed)
+
+
+def _python(guard: dict[str, str]) -> Edit:
+    file, before, after = guard["file"], guard["before"], guard["after"]
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert text.count(before) == 1, f"{file} must have {before!r} once"
+    return Edit(f"{file}: {before.strip()} -> {after.strip()}", file, text.replace(before, after))

@@ -1,12 +1,16 @@
-"""The mutants of a `.sql` file: a part, a condition or a lock left out, a comparison that is another one."""
+"""The mutants of a `.sql` file. A mutant drops a part, a condition, a lock or an order, or changes a comparison."""
 
-import hashlib
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path, PurePath
 
-from tests.mutation.mutants import ROOT, Mutant, mutants_of
+from shared.db.statement import load
+from tests.mutation.edits import ROOT, Edit
+from tests.support import sql_edits
 
+_SURVIVORS = Path(__file__).with_name("survivors.toml")
 _STEPS = (
     "accept open intents share_limit outcome record settle add_moves reconcile release claim give_up publish"
     " delete_session release_leftover_holds lock_tenant put_agent delete_agent put_council add_roster take_wait"
@@ -17,7 +21,7 @@ SQL = tuple(f"shared/db/sql/{name}.sql" for name in _STEPS.split())
 _PART = re.compile(
     r"^-- part (\w+)(?: \? \w+)?$.*?(?=^-- part \w+(?: \? \w+)?$|(?<=;\n\n)-- include |\Z)", re.MULTILINE | re.DOTALL
 )
-# The name of what a file without a part says.
+# The name for the whole text of a file that has no part.
 _PIECE = "piece"
 _COMMENT = re.compile(r"--[^\n]*")
 # A condition ends where the next one begins, or its clause.
@@ -35,29 +39,22 @@ _EDITS = (
 )
 
 
-def every_mutant_of(file: str) -> list[Mutant]:
-    """The mutants of a `.py` or a `.sql` file of the project, given by its path from the root."""
-    return sql_mutants_of(file) if file.endswith(".sql") else mutants_of(file)
-
-
-def sql_mutants_of(file: str) -> list[Mutant]:
-    """Those of a file of the project, given by its path from the root."""
+def mutants_of(file: str) -> list[Edit]:
+    """The mutants of a file, given by its path from the root."""
     text = (ROOT / file).read_text(encoding="utf-8")
-    found: list[Mutant] = []
+    found: list[Edit] = []
     names = Counter[str]()
     for part, start, end, operator, after in _edits(text):
-        before = " ".join(text[start:end].split())
-        name = f"{file} {part}: {operator}: {before if operator != 'part' else part} -> {after.strip() or 'nothing'}"
+        before = " ".join(text[start:end].split()) if operator != "part" else part
+        name = f"{file} {part}: {operator}: {before} -> {after.strip() or 'nothing'}"
         names[name] += 1
         numbered = f"{name} #{names[name]}" if names[name] > 1 else name
-        source = text[:start] + after + text[end:]
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        found.append(Mutant(file, part, numbered, (), digest, source.encode(), in_function=True))
+        found.append(Edit(numbered, file, text[:start] + after + text[end:]))
     return found
 
 
 def _edits(text: str) -> Iterator[tuple[str, int, int, str, str]]:
-    """Part, where its edit starts and ends, operator, and what comes there."""
+    """Yield the part, the start and the end of an edit, its operator, and the new text."""
     parts = [(part[1], *part.span()) for part in _PART.finditer(text)]
     for name, start, end in parts:
         yield name, start, end, "part", ""
@@ -75,7 +72,7 @@ def _edits_within(text: str, name: str, start: int, end: int) -> Iterator[tuple[
 
 
 def _end(text: str, start: int, end: int) -> int:
-    """Where an edit ends that has each parenthesis with its other one: later than `end`, or earlier."""
+    """Return the end of an edit that leaves the parentheses balanced. It may be after or before `end`."""
     depth = 0
     for at, character in enumerate(text[start:], start=start):
         depth += {"(": 1, ")": -1}.get(character, 0)
@@ -85,3 +82,16 @@ def _end(text: str, start: int, end: int) -> int:
             rest = re.compile(_CONDITION).match(text, at + 1) if at >= end else None
             return rest.end() if rest else at + 1
     return end
+
+
+def changed_by(mutant: Edit) -> frozenset[str]:
+    """The statements that the mutant changes, by their files' names: its own, and those that include it."""
+    edited = {PurePath(mutant.file).stem: mutant.text}
+    names = set(sql_edits.files().values())
+    return frozenset(name for name in names if sql_edits.loaded(name, edited).parts != load(name).parts)
+
+
+def explained() -> dict[str, str]:
+    """The reason of each mutant that no test can notice, by its name."""
+    groups = tomllib.loads(_SURVIVORS.read_text(encoding="utf-8"))["group"]
+    return {name: group["why"] for group in groups for name in group["mutants"]}

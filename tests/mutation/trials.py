@@ -1,13 +1,10 @@
-"""Trying mutants: pytest collects once, and every mutant is grafted into a fork of that process, which runs the tests
-that reach it, those first that have killed most, until one fails."""
+"""Try edits: pytest collects the tests once, and each edit is applied in a fork that runs tests until one fails."""
 
-import gc
-import hashlib
-import resource
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -15,27 +12,23 @@ import pytest
 
 from local import database, postgres
 from migrations.roles import reset_settings
-from tests.mutation import graft
+from shared.db.statement import Params, Sent, Statement
+from tests.mutation.edits import Edit
 from tests.mutation.forks import in_fork
-from tests.mutation.mutants import CORE, ROOT, Mutant
-from tests.mutation.reach import Reach, Reached, Recorder
-from tests.mutation.results import Verdict
-from tests.support import council_room, other_process
+from tests.support import council_room, other_process, sql_edits
 
-LIMIT_S = 3600
-# How long a test waits for what a mutant keeps from happening.
-PATIENCE_S = 10.0
-# What a test may take with a mutant, of a processor and of a clock: more is a loop, or waits for ever.
-CPU_S, WAIT_S = 5, 60
-# How long a test that was green without a mutant is believed to be.
-GREEN_FOR_S = 300.0
-
-Tests = Callable[[Mutant, Collection[str]], Sequence[str] | None]
+_LIMIT_S = 3600.0
+# How long a test waits for something that an edit prevents.
+_PATIENCE_S = 5.0
+# The longest that one test may take with an edit. A test that takes longer is in a loop or waits for ever.
+_TEST_S = 60
+# For so long, a test that has passed without an edit counts as one that passes.
+_GREEN_FOR_S = 300.0
 
 
 @dataclass(eq=False)
 class Trials:
-    """A plugin of pytest that runs no test itself; `work` is called when everything is collected."""
+    """A plugin for pytest. `work` is called instead of the run of the tests."""
 
     server: postgres.Server
     work: Callable[["Trials"], None]
@@ -49,7 +42,7 @@ class Trials:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: Any) -> object:
-        """One server and one migrated database for all."""
+        """Give all tests one server and one migrated database."""
         if fixturedef.argname not in ("postgres_server", "migrated_database"):
             return None
         ours = self.server if fixturedef.argname == "postgres_server" else council_room.DatabaseUrls(self.database_url)
@@ -60,11 +53,7 @@ class Trials:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self.items = {item.nodeid: item for item in session.items}
         session.config.pluginmanager.unregister(name="terminalreporter")
-        graft.read_sources()
-        # So that no fork copies what it only looks at.
-        gc.collect()
-        gc.freeze()
-        in_fork(self._migrate, LIMIT_S)
+        in_fork(self._migrate, _LIMIT_S)
         self._copy_database()
         self.work(self)
         return True
@@ -73,53 +62,35 @@ class Trials:
         if report.failed:
             self._failed.add(report.nodeid)
 
-    def record(self, reach: Reach, *, as_before: bool) -> None:
-        """Run every test once without a mutant, unless it and the core are as they were when that was done; with
-        `as_before`, unless that was ever done."""
-        for gone in reach.tests.keys() - self.items.keys():
-            del reach.tests[gone]
-        core = b"".join((ROOT / file).read_bytes() for file in CORE)
-        digests = {name: hashlib.sha256(core + item.path.read_bytes()).hexdigest() for name, item in self.items.items()}
-        known = {
-            name
-            for name, reached in reach.tests.items()
-            if (as_before or digests.get(name) == reached.digest) and not reached.failed
-        }
-        if left := [name for name in digests if name not in known]:
-            recorded = in_fork(lambda: self._record(left, digests), LIMIT_S)
-            assert recorded is not None, "the tests did not come to their end"
-            reach.add(*recorded)
-            self._copy_database()
-        else:
-            reach.add(reach.at_import, {})
+    def sent_by_test(self) -> dict[str, tuple[float, frozenset[str]]]:
+        """Run every test once, and return its seconds and the `.sql` files that it sends. Leave out those that fail."""
+        recorded = in_fork(self._record, _LIMIT_S)
+        assert recorded is not None, "the tests did not end"
+        self._copy_database()
+        return recorded
 
-    def judge(self, mutant: Mutant, tests: Tests) -> Verdict:
-        """Try a mutant with the tests that are told when it is known which statements it changes."""
-        began = time.monotonic()
-        verdict = self._reliably(mutant, tests)
-        if verdict.status == "timeout":
-            self._copy_database()
-        return replace(verdict, seconds=round(time.monotonic() - began, 2))
-
-    def _reliably(self, mutant: Mutant, tests: Tests) -> Verdict:
-        """A test that is red just then without the mutant, too, has killed nothing: the others go on without it, on a
-        database anew."""
-        unreliable = set[str]()
+    def notice(self, edit: Edit, tests: Sequence[str]) -> str | None:
+        """Return the first test that fails with the edit and passes without it; an empty text if the edit never ends;
+        None if all tests pass."""
+        left = list(tests)
         while True:
-            verdict = in_fork(lambda: self._try(mutant, tests, unreliable), LIMIT_S) or Verdict("timeout")
-            if verdict.by not in self.items or self._is_green(verdict.by):
-                return verdict
-            unreliable.add(verdict.by)
+            failed = in_fork(lambda: (self._first_failure(edit, left),), _LIMIT_S)
+            if failed is None:
+                self._copy_database()
+                return ""
+            (test,) = failed
+            if test is None or self._passes(test):
+                return test
+            left.remove(test)
             self._copy_database()
 
-    def _migrate(self) -> bool:
+    def _migrate(self) -> None:
         with psycopg.connect(self.server.url, autocommit=True) as administrator:
             administrator.execute("CREATE DATABASE migrated")
         database.prepare(self.database_url.replace("mutants", "migrated"))
-        return True
 
     def _copy_database(self) -> None:
-        """Anew, whoever still uses the one before."""
+        """Make the tests' database again, because a test that was killed may have left rows and locks."""
         with psycopg.connect(self.server.url, autocommit=True) as administrator:
             administrator.execute("DROP DATABASE IF EXISTS mutants WITH (FORCE)")
             administrator.execute("CREATE DATABASE mutants TEMPLATE migrated")
@@ -127,50 +98,50 @@ class Trials:
         with psycopg.connect(self.database_url, autocommit=True) as copied:
             reset_settings(copied)
 
-    def _record(self, tests: Sequence[str], digests: dict[str, str]) -> tuple[frozenset[str], dict[str, Reached]]:
-        recorder = Recorder()
-        for name, run in self._runs(tests):
-            recorder.begin(name)
-            run()
-            recorder.end(name)
-        return recorder.result(digests, self._failed)
+    def _record(self) -> dict[str, tuple[float, frozenset[str]]]:
+        files, sent = sql_edits.files(), set[Statement]()
+        real = Statement.sent
 
-    def _is_green(self, test: str) -> bool:
-        """Without a mutant, now or a moment ago."""
+        def noted(statement: Statement, params: Params) -> list[Sent]:
+            sent.add(statement)
+            return real(statement, params)
 
-        def run_it() -> bool:
-            for _, run in self._runs([test]):
-                run()
-            return not self._failed
+        Statement.sent = noted  # type: ignore[method-assign, assignment]
+        found = {}
+        for name in self.items:
+            sent.clear()
+            began = time.monotonic()
+            self._run([name])
+            found[name] = (time.monotonic() - began, frozenset(files[one] for one in sent & files.keys()))
+        return {name: recorded for name, recorded in found.items() if name not in self._failed}
 
-        if self._green.get(test, -GREEN_FOR_S) < time.monotonic() - GREEN_FOR_S:
-            if not in_fork(run_it, WAIT_S):
+    def _passes(self, test: str) -> bool:
+        """Whether the test passes without an edit, now or a moment ago."""
+        if self._green.get(test, -_GREEN_FOR_S) < time.monotonic() - _GREEN_FOR_S:
+            if in_fork(lambda: (self._run([test]),), _TEST_S) != (None,):
                 return False
             self._green[test] = time.monotonic()
         return True
 
-    def _try(self, mutant: Mutant, tests: Tests, unreliable: Collection[str]) -> Verdict:
+    def _first_failure(self, edit: Edit, tests: Sequence[str]) -> str | None:
         for waiting in (council_room, other_process):
-            vars(waiting)["DEADLINE_S"] = PATIENCE_S
-        try:
-            changed = graft.apply(mutant.module, mutant.source)
-        except Exception as error:  # noqa: BLE001 - whatever importing it would raise
-            return Verdict("killed", type(error).__name__)
-        reaching = tests(mutant, changed)
-        if reaching is None:
-            return Verdict("same")
-        chosen = [test for test in reaching if test not in unreliable]
-        for number, (name, run) in enumerate(self._runs(chosen), start=1):
-            # What never ends is ended by the system, however busy the machine is.
-            resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + CPU_S, resource.RLIM_INFINITY))
-            signal.alarm(WAIT_S)
-            run()
-            if self._failed:
-                return Verdict("killed", name, number)
-        return Verdict("survived", tests=len(chosen))
+            vars(waiting)["DEADLINE_S"] = _PATIENCE_S
+        edit.apply()
+        return self._run(tests)
 
-    def _runs(self, names: Sequence[str]) -> Iterator[tuple[str, Callable[[], object]]]:
-        items = [self.items[name] for name in names]
+    def _run(self, tests: Sequence[str]) -> str | None:
+        """Run tests until one fails, and return that one."""
+        items = [self.items[name] for name in tests]
         for item, following in zip(items, [*items[1:], None], strict=False):
-            run = item.config.hook.pytest_runtest_protocol
-            yield item.nodeid, lambda item=item, run=run, following=following: run(item=item, nextitem=following)  # type: ignore[misc]
+            # The process dies when a test takes too long.
+            signal.alarm(_TEST_S)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if item.nodeid in self._failed:
+                return item.nodeid
+        signal.alarm(0)
+        return None
+
+
+def in_order(tests: dict[str, float], kills: Counter[str]) -> list[str]:
+    """The tests that have noticed most come first, and of these the quickest."""
+    return sorted(tests, key=lambda name: (-kills[name], tests[name]))

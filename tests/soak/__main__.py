@@ -18,8 +18,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="makes the same choices as the run that printed it")
     parser.add_argument("--only", action="append", choices=[*ROWS], help="may be given again")
     parser.add_argument("--short", action="store_true", help="the slice of `make test`")
-    parser.add_argument("--minutes", type=int, help="how long, for the rows that are told in minutes of CPU")
-    parser.add_argument("--rounds", type=int, help="how often, for the other ones")
+    parser.add_argument("--rounds", type=int, help="how much, in the row's unit")
     parser.add_argument("--json", type=Path, help="where to write what was found")
     parser.add_argument("--write", action="store_true", help="put the rows into docs/reliability/soak.md")
     arguments = parser.parse_args()
@@ -27,8 +26,7 @@ def main() -> int:
     tried: list[report.Tried] = []
     for name in arguments.only or ROWS:
         row = ROWS[name]
-        told = arguments.minutes if row.unit == "CPU minutes" else arguments.rounds
-        wanted = told or (row.short if arguments.short else row.at_least)
+        wanted = arguments.rounds or (row.short if arguments.short else row.at_least)
         if wanted:
             tried.append(_try(name, row, wanted, seed))
             sys.stdout.write(tried[-1].as_text())

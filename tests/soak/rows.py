@@ -14,9 +14,7 @@ from tests.soak.row import SoakRow
 # What an attacker or a model writes. The slice of `make test` is in tests/fuzz.
 _LONG = ("tags", "structured", "gateway", "messages")
 _FUZZING = {
-    f"fuzz-{name}": SoakRow(
-        f"fuzzing: {target.title}", "CPU minutes", 10 if name in _LONG else 2, 0, partial(fuzz, name)
-    )
+    f"fuzz-{name}": SoakRow(f"fuzzing: {target.title}", "minutes", 10 if name in _LONG else 2, 0, partial(fuzz, name))
     for name, target in TARGETS.items()
 }
 

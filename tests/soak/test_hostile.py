@@ -1,4 +1,4 @@
-"""The parts of the simulation of hostile tenants that decide: the schedule, the ratio, and the books."""
+"""The books of the simulation of hostile tenants add up, or say what is wrong."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,10 +10,6 @@ import pytest
 
 from shared.db.engine import Row
 from tests.soak.hostile.books import Books, compare
-from tests.soak.hostile.did import Did, Latency
-from tests.soak.hostile.row import slowdown
-from tests.soak.hostile.schedule import Schedule
-from tests.soak.hostile.tenants import Tenants
 
 _RATES = {"input": "1", "output": "1", "cache_read": "1", "cache_write": "1", "reasoning": "1"}
 _ANSWERED, _UNKNOWN = str(UUID(int=1)), str(UUID(int=2))
@@ -67,24 +63,3 @@ def test_the_books_are_wrong_when(name: str) -> None:
 
 def test_an_unknown_outcome_is_found_when_the_log_was_reconciled() -> None:
     assert "suspense" in {found for found, _ in compare(**_books(), books=Books(), settled=True)}
-
-
-def test_a_schedule_alternates_when_it_is_longer_than_a_round() -> None:
-    schedule = Schedule(0.0, 600.0)
-    parts = [schedule.part(at) for at in (0.0, 19.0, 21.0, 59.0, 61.0, 66.0, 81.0)]
-    assert parts == ["quiet", "quiet", "hostile", "hostile", "settling", "quiet", "hostile"]
-    assert [schedule.pause_s(at) for at in (-3.0, 5.0, 30.0, 65.0, 600.0)] == [3.0, 15.0, 0.0, 15.0, 0.0]
-
-
-def test_the_slowdown_is_of_the_p95_when_both_parts_have_turns() -> None:
-    quiet = [Latency(float(at % 20), 0.1) for at in range(40)]
-    hostile = [Latency(20.0 + at % 40, 0.3) for at in range(40)]
-    ratio, figures = slowdown(Did([*quiet, *hostile]), Schedule(0.0, 60.0))
-    assert round(ratio, 6) == 3
-    assert figures["p95"] == "100 and 300 ms"
-
-
-def test_a_tenth_of_the_tenants_is_hostile_when_there_are_500() -> None:
-    tenants = Tenants.of(500, 8.0)
-    assert (len(tenants.honest), len(tenants.hostile)) == (450, 50)
-    assert len({number for _, number in tenants.clients()}) == 5 * 20 + 45 * 4

@@ -1,4 +1,4 @@
-"""What the state machine goes by: a watch that sees what may not have become of what was, a model of the contract."""
+"""The watch of the state machine sees every change that the protocol forbids."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from shared.db.engine import Row
-from tests.soak.machine.model import ACTIVE_TURNS, Agent, Body, Expected, Model, Session, Turn, council_replies, replies
 from tests.soak.machine.watch import Month, Snapshot, changes
 
 _NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -100,57 +99,3 @@ def test_watch_sees_a_budget_exceeded_when_more_is_used_than_before(
     months = (_month(1, 100), _month(used, most)) if shared else (_month(used, most), _month(1, 100))
     was, now = Snapshot({}, {}, {}, _month(1, 100), _month(1, 100)), Snapshot({}, {}, {}, *months)
     assert [kind for kind, _ in changes(was, now)] == found
-
-
-class TestModel:
-    session = Session(UUID(int=5), "tag", ("writer", "critic"), "sequential")
-
-    def test_what_is_answered_first_is_what_comes_first(self) -> None:
-        model, body = Model(), Body(("@writer",))
-        turn = Turn(UUID(int=6), self.session)
-        model.turns[turn.id], model.keys["used"] = turn, (self.session, body, turn)
-        assert model.expect(self.session, Body(()), "used") == Expected(422, "invalid_message")
-        assert model.expect(self.session, body, "used") == Expected(202, turn=turn)
-        assert model.expect(self.session, Body(("hello",)), "used") == Expected(422, "idempotency_key_reused")
-        assert model.expect(self.session, body, None) == Expected(409, "turn_conflict", turn)
-        turn.active = False
-        assert model.expect(self.session, body, "used") == Expected(201, turn=turn)
-        assert model.expect(self.session, body, None) == Expected()
-        model.cap_usd = "0"
-        assert model.expect(self.session, body, None) == Expected(402, "budget_exceeded")
-        others = [Session(UUID(int=10 + number), "tag", ("writer",), "sequential") for number in range(ACTIVE_TURNS)]
-        model.turns |= {other.id: Turn(other.id, other) for other in others}
-        assert model.expect(self.session, body, None) == Expected(429, "too_many_active_turns")
-        assert model.expect(others[0], body, None).status == 409
-
-    def test_who_is_asked_is_in_the_words(self) -> None:
-        model = Model()
-        tagged = Body(("@nobody", "`@critic`", "@Critic,", "(@RESEARCHER)", "@Critic,"))
-        plan = {"selected_agent_keys": ["critic"], "source": "tags", "unknown_tags": ["nobody", "RESEARCHER"]}
-        assert model.plan(self.session, tagged) == plan
-        model.agents["critic"] = Agent("fast", enabled=False)
-        plan = model.plan(self.session, tagged) or {}
-        assert (plan["selected_agent_keys"], plan["source"]) == (["writer"], "default")
-
-    def test_all_of_a_roster_and_then_its_first_are_in_a_councils_plan(self) -> None:
-        plan = {"selected_agent_keys": ["writer", "critic", "writer"], "source": "roster", "unknown_tags": []}
-        assert Model().plan(self.session, Body(("@critic",), "council")) == plan
-
-    @pytest.mark.parametrize(
-        ("mood", "expected"),
-        [
-            ({}, ["completed", "completed", "completed"]),
-            ({"writer": ("refused", False)}, ["failed", "completed", "completed"]),
-            ({"writer": ("refused", True)}, ["failed", "completed", "failed"]),
-            ({"writer": ("refused", True), "critic": ("filtered", True)}, ["failed", "failed", "skipped"]),
-        ],
-    )
-    def test_a_chair_is_asked_once_somebody_has_answered(
-        self, mood: dict[str, tuple[str, bool]], expected: list[str]
-    ) -> None:
-        assert council_replies(["writer", "critic", "writer"], mood) == expected
-
-    def test_what_comes_of_a_step_is_by_the_provider(self) -> None:
-        mood = {"writer": ("throttled", False), "critic": ("throttled", True)}
-        assert replies(["writer", "critic", "researcher"], mood) == ["completed", "failed", "completed"]
-        assert replies(["writer"], {"writer": ("refused", False)}) == ["failed"]

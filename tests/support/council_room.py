@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -161,14 +161,6 @@ class CouncilRoom:
         payer = f"platform:{self.tenant_id}" if payer == "platform" else payer
         rows = self.rows("SELECT held_usd, spent_usd FROM budgets WHERE payer = %s", payer)
         return rows[0] if rows else None
-
-    @contextmanager
-    def months_taken(self, which: str = "true") -> Iterator[psycopg.Connection]:
-        """Lock the rows of these months in another transaction."""
-        with psycopg.connect(self.owner_url) as somebody:
-            somebody.execute(f"SELECT FROM budgets WHERE {which} FOR NO KEY UPDATE".encode())
-            yield somebody
-            somebody.rollback()
 
     def limit(self, usd: object, payer: str = "") -> None:
         """Let the payer, this tenant where none is given, spend so much in a month; None lets it spend anything."""

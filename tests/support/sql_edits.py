@@ -22,15 +22,20 @@ def edited(name: str, before: str, after: str) -> str:
 
 def apply(texts: Mapping[str, str]) -> None:
     """Let the statements of `_MODULES` be those of these texts, by file name, and of the files for the others."""
-    for statement, name in _loaded():
-        statement.parts = load(name, lambda file: texts[file] if file in texts else read_sql(file)).parts
+    for statement, name in files().items():
+        statement.parts = loaded(name, texts).parts
+
+
+def loaded(name: str, texts: Mapping[str, str]) -> Statement:
+    """The statement of a file when files have these texts."""
+    return load(name, lambda file: texts[file] if file in texts else read_sql(file))
 
 
 @cache
-def _loaded() -> tuple[tuple[Statement, str], ...]:
-    """Each statement, and the name of its file."""
-    return tuple(
-        (getattr(module, constant), name)
+def files() -> Mapping[Statement, str]:
+    """The name of the file of each statement."""
+    return {
+        getattr(module, constant): name
         for module in _MODULES
         for constant, name in _LOADED.findall(inspect.getsource(module))
-    )
+    }

@@ -1,5 +1,4 @@
-"""What CloudWatch makes of what is emitted: as much of it as the stack's dashboards and alarms use.
+"""A stand-in for CloudWatch that evaluates the metrics, alarms and dashboards of the stack.
 
-The rule this package protects: statistics, metric maths, missing data and log queries are taken as AWS documents them;
-what is not covered here is an error, and never a guess.
+It follows AWS's documentation for statistics, metric maths, missing data and log queries. Anything else is an error.
 """

@@ -32,12 +32,6 @@ class Widget:
         """A text has none, and stands for itself."""
         return str(self.properties.get("title") or self.properties["markdown"])
 
-    @property
-    def by_aws(self) -> bool:
-        """Whether what it shows is measured by AWS, and not by Pantheon."""
-        read = [named for named, _ in self.metrics()]
-        return bool(read) and all(named.namespace.startswith("AWS/") for named in read)
-
     def lines(self, metrics: Metrics, window: Window) -> list[tuple[str, Series]]:
         """What a graph shows, by its labels."""
         # An expression may stand before what it names.

@@ -1,12 +1,10 @@
-"""Logs Insights: the queries that the dashboards ask, over log lines.
+"""Run the Logs Insights queries of the cost dashboard over log lines.
 
-A line has its fields by their names in the JSON that it is, and `@timestamp`, `@log` (the group's name), and what AWS's
-own lines have beside, such as `@type`.
+A line has the fields of its JSON, and `@log`, which is the name of its log group.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Line = Mapping[str, Any]
@@ -25,8 +23,6 @@ def run(query: str, lines: Iterable[Line]) -> tuple[list[str], list[list[str]]]:
                 groups.add(rest.strip("'"))
             case "filter":
                 found = [line for line in found if _passes(rest, line)]
-            case "parse":
-                found = [_parsed(rest, line) for line in found]
             case "stats":
                 found = [line for line in found if line["@log"] in groups]
                 columns, found = _stats(rest, found)
@@ -50,34 +46,19 @@ def _passes(condition: str, line: Line) -> bool:
     return str(line.get(field)) == value.strip("'\"")
 
 
-def _parsed(rest: str, line: dict[str, Any]) -> dict[str, Any]:
-    match = re.fullmatch(r'(?P<field>@\w+) "(?P<pattern>.*)" as (?P<name>\w+)', rest)
-    assert match, f"Nobody has said how to parse {rest}"
-    before, after = (re.escape(part) for part in match["pattern"].split("*"))
-    seen = re.search(f"{before}(.*?){after}", str(line.get(match["field"], "")))
-    return line | ({match["name"]: seen[1]} if seen else {})
-
-
 def _stats(rest: str, lines: Sequence[dict[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
     what, _, by = rest.rpartition(" by ")
     wanted = [match.groupdict() for match in map(_COLUMN.fullmatch, what.split(", ")) if match]
     assert len(wanted) == len(what.split(", ")), f"Nobody has said how to add up {what}"
-    key, names = _key(by)
-    groups: dict[Any, list[dict[str, Any]]] = {}
+    names = by.split(", ")
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for line in lines:
-        groups.setdefault(key(line), []).append(line)
+        groups.setdefault(tuple(line[name] for name in names), []).append(line)
     rows = [
         dict(zip(names, value, strict=True)) | {column["name"]: _aggregate(column, members) for column in wanted}
         for value, members in groups.items()
     ]
     return [*names, *(column["name"] for column in wanted)], rows
-
-
-def _key(by: str) -> tuple[Callable[[dict[str, Any]], tuple[Any, ...]], list[str]]:
-    names = by.split(", ")
-    if names != ["bin(1h)"]:
-        return lambda line: tuple(line[name] for name in names), names
-    return lambda line: (f"{datetime.fromtimestamp(line['@timestamp'] // 3600 * 3600, UTC):%Y-%m-%d %H:%M}",), names
 
 
 def _rank(value: Any) -> tuple[bool, float, str]:

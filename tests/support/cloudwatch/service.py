@@ -73,8 +73,6 @@ class Service:
         self.now, self.metrics, self.provider_log = 0.0, Metrics(), ProviderLog()
         # Log lines, metrics among them, by the function that wrote them, with their moment.
         self.lines: list[tuple[str, float, dict[str, Any]]] = []
-        # What Lambda writes after an invocation. The first of an hour finds no process, and restores a snapshot.
-        self.reports: list[tuple[str, float, str]] = []
         for module in (turns, worker):
             patch.setattr(module, "database", lambda: room.db)
             patch.setattr(module, "provider", lambda: room.provider)
@@ -145,10 +143,6 @@ class Service:
                 self.metrics.put_line(line, self.now)
         said = {"Invocations": 1.0, "Errors": float(failed), "Duration": seconds * 1000, "Throttles": 0.0}
         said["ConcurrentExecutions"] = 1.0
-        seen = any(other == name and moment // 3600 == self.now // 3600 for other, moment, _ in self.reports)
-        restored = "" if seen else "\tRestore Duration: 412.60 ms\tBilled Restore Duration: 201 ms"
-        report = f"REPORT RequestId: request-1\tDuration: {seconds * 1000:.2f} ms{restored}"
-        self.reports.append((name, self.now, report))
         for metric, value in said.items():
             for dimensions in (of_function(name), of_alias(name)):
                 self.metrics.put(Named("AWS/Lambda", metric, dimensions), self.now, value)
