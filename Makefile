@@ -190,7 +190,7 @@ dashboards: $(VENV)/drawing.ok ## Draw the dashboards from a week of the real ha
 screenshots: $(VENV)/browser.ok $(VENV)/drawing.ok ## Draw the console from a council that answers in Chromium; writes docs/console.
 	@$(BIN)/python -m pytest -q tests/e2e/console/draw_console.py
 
-cost-model: $(VENV)/run.ok ## Measure what a turn leaves behind, and work out what a month costs; writes docs/deploy.md.
+cost-model: $(VENV)/run.ok ## Measure what a turn leaves behind, and work out the cost of a month; writes docs/costs.md.
 	@$(BIN)/python -m bench.footprint
 	@$(BIN)/python -m bench.cost_page
 

@@ -298,7 +298,7 @@ class TestMistakes:
 
 
 def test_the_example_of_the_page_is_a_catalog_of_a_stage(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "deploy.md").read_text()
+    page = (ROOT / "docs" / "stages.md").read_text()
     (example,) = re.findall(r"^```toml\n(.*?)^```$", page, re.M | re.S)
     found = stage_catalog.read(with_catalog(example, tmp_path, "nat"))
     assert (len(found.models), found.secrets, found.ports) == (1, ("pantheon/openai",), (443,))

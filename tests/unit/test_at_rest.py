@@ -18,7 +18,7 @@ def test_dev_at_rest_costs_less_than_its_bound() -> None:
 
 def test_the_lines_of_the_table_are_the_whole_cost() -> None:
     assert sum(item.usd for item in at_rest.items()) == pytest.approx(at_rest.total(DEV))
-    assert all(item.usd > 0 and item.switch for item in at_rest.items())
+    assert all(item.usd > 0 and item.saving for item in at_rest.items())
 
 
 @pytest.mark.parametrize("change", at_rest.MORE.values(), ids=list(at_rest.MORE))

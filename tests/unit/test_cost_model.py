@@ -1,4 +1,4 @@
-"""What the cost model says in docs/deploy.md is what it works out, and grows as it must."""
+"""docs/costs.md has the tables of the cost model, and costs grow with the turns."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -154,6 +154,12 @@ def test_an_anonymous_request_costs_more_the_further_it_comes(stage: Stage) -> N
     assert all(found[one] < found[next_] for one, next_ in pairwise(order))
     gateway = 3.70 + (0.60 if stage.waf_rate else 0)
     assert gateway < found["unknown path"] < gateway + 1
+
+
+def test_the_page_says_the_range_of_a_million_anonymous_requests() -> None:
+    found = [usd for stage in STAGES.values() for usd in by_kind(stage).values()]
+    assert 4 < min(found) < max(found) < 7
+    assert "between 4 and 7 USD" in cost_page.PAGE.read_text(encoding="utf-8")
 
 
 def test_a_stage_holds_what_it_is_said_to_and_no_more_than_a_hundredth_more() -> None:
