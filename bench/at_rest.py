@@ -65,7 +65,7 @@ MORE: Final[Mapping[str, Mapping[str, Any]]] = {
     "`waf_rate`": {"waf_rate": 6000},
 }
 LESS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "`awake` from 07:00 to 20:00, Monday to Friday": {"awake": _WORKING_HOURS},
+    "`awake`, 07:00 to 20:00, Monday to Friday": {"awake": _WORKING_HOURS},
     "`customer_key = false`": {"customer_key": False},
     'a catalog without Bedrock, `egress = "ipv6"`': {"catalog": "shared/catalog/files/openai.toml", "egress": "ipv6"},
 }
