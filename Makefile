@@ -199,7 +199,7 @@ dashboards: $(VENV)/drawing.ok ## Draw the dashboards from turns of the real han
 screenshots: $(VENV)/browser.ok $(VENV)/drawing.ok ## Draw the console in Chromium while a council answers; writes docs/console.
 	@$(BIN)/python -m pytest -q tests/e2e/console/draw_console.py
 
-cost-model: $(VENV)/run.ok ## Measure the billed resources of a turn, and compute the cost of a month; writes docs/deploy.md.
+cost-model: $(VENV)/run.ok ## Measure the billed resources of a turn, and compute the cost of a month; writes docs/costs.md.
 	@$(BIN)/python -m bench.footprint
 	@$(BIN)/python -m bench.cost_page
 

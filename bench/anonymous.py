@@ -1,6 +1,6 @@
-"""Price a million requests without a good credential, by the parts that they reach.
+"""Price a million requests without a valid credential, by the parts that they reach.
 
-It is an upper bound: API Gateway's price counts for each request, also for those that it refuses itself.
+The prices are upper bounds, because they include API Gateway's price of requests that it refuses itself.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MILLION: Final = 1_000_000
 
 @dataclass(frozen=True)
 class Kind:
-    """`reaches` is for people. `function_s` is how long a function runs for the request, 0 for none."""
+    """A kind of request. `function_s` is the time that a function runs for it, 0 without a function."""
 
     name: str
     reaches: str
@@ -35,7 +35,7 @@ def kinds(assumed: Assumed = ASSUMED) -> tuple[Kind, ...]:
 
 
 def million_usd(kind: Kind, stage: Stage, assumed: Assumed = ASSUMED) -> float:
-    """USD for a million requests of a kind, each with another credential, so that none is answered from memory."""
+    """Return USD for a million requests, each with another credential, so that no cache answers."""
     logged = assumed.access_log_bytes + (assumed.lambda_log_bytes if kind.function_s else 0)
     one = request_usd(stage) + logged * logged_byte_usd(stage, assumed)
     one += assumed.anonymous_response_bytes / GB * rates.EGRESS_GB.usd
@@ -47,7 +47,7 @@ def by_kind(stage: Stage, assumed: Assumed = ASSUMED) -> Mapping[str, float]:
 
 
 def _function_usd(seconds: float, stage: Stage, assumed: Assumed) -> float:
-    """Price an invocation of this many seconds, with its share of starts from a snapshot."""
+    """Return the price of an invocation, with its share of starts from a snapshot."""
     if not seconds:
         return 0.0
     gb = stage.memory_mb / 1024

@@ -1,4 +1,4 @@
-"""The figures of the cost model that are assumed and not measured."""
+"""List the figures of the cost model that are assumed and not measured."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -24,36 +24,35 @@ class Assumed:
     read_response_bytes: int = 4000
     # The share of turns that are posted with `Prefer: respond-async`. The worker runs them.
     posted_for_later: float = 0.01
-    # The share of turns that a client reads as a stream, the bytes of an event around each token of it, and the bytes
-    # that a provider sends around each token of a streamed answer.
+    # The share of streamed turns. The bytes of an event around each token, and of a provider's chunk around each token.
     streamed: float = 1.0
     event_bytes: int = 52
     chunk_bytes: int = 250
-    # Of an invocation, START, END and REPORT, and a request's line in the access log.
+    # Bytes of an invocation's lines START, END and REPORT, and of a request's line in the access log.
     lambda_log_bytes: int = 350
     access_log_bytes: int = 440
-    # API Gateway keeps the authorizer's answer for a minute: for a turn and the reads that follow it.
+    # API Gateway caches the authorizer's answer for a minute, so a turn and its reads need one.
     authorizations_a_turn: float = 1.0
     authorizer_s: float = 0.006
-    # Processes of the authorizer that run at the same time, and what a copy of the issuer's keys takes.
+    # Concurrent processes of the authorizer, and the seconds of a copy of the issuer's keys.
     authorizers: int = 3
     copy_s: float = 0.5
-    # Of an anonymous request: the authorizer's time for a malformed token and for an unknown key, the API's for
-    # /health, and the bytes of an answer.
+    # An anonymous request: seconds of the authorizer for a malformed token and for an unknown key, seconds of the API
+    # for /health, and bytes of an answer.
     malformed_s: float = 0.002
     unknown_key_s: float = 0.006
     health_s: float = 0.010
     anonymous_response_bytes: int = 500
-    # Bytes of a token, the copies of an answer that are kept (journal, reply, response), and what is sent to a model.
+    # Bytes of a token, stored copies of an answer (journal, reply, response), and bytes between function and database.
     token_bytes: int = 4
     copies: int = 3
     database_wire_bytes: int = 40_000
-    # Pollers ask for 20 seconds each, whether there is a message or not.
+    # Lambda's pollers of the queue. Each poll takes 20 seconds.
     pollers: int = 5
     series: int = 90
     packed_logs: float = 0.15
     cold_share: float = 0.005
-    # How many times the mean there is at the peak.
+    # The peak as a multiple of the mean.
     peak: float = 5.0
 
 

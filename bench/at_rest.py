@@ -1,4 +1,4 @@
-"""Every dollar of an idle development stage by the cost model, and what its switches cost or save."""
+"""Split the monthly cost of an idle development stage into lines, and price its switches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,51 +12,51 @@ from infra_cdk.places import Awake
 from infra_cdk.stage import ALL_REACHED
 from infra_cdk.stages import DEV, Stage
 
-# The model must stay below this for an idle development stage, in USD a month.
+# The most that an idle development stage may cost, in USD a month.
 BOUND_USD: Final = 45.0
 _WORKING_HOURS: Final = Awake("07:00", "20:00")
 
 
 @dataclass(frozen=True)
 class Item:
-    """A line of the bill. `switch` takes it away, or says why nothing does."""
+    """One line of the bill. `saving` names the setting that lowers it, or the reason why none does."""
 
     name: str
     usd: float
-    switch: str
+    saving: str
 
 
 def total(stage: Stage) -> float:
-    """USD a month of an idle stage."""
+    """Return the USD a month of an idle stage."""
     return sum(_month(stage).costs().values())
 
 
 def items() -> list[Item]:
-    """The lines of the development stage. Together they are its total."""
+    """Return the lines of the development stage, which add up to its total."""
     month = _month(DEV)
     costs, watching = month.costs(), month.watching()
     storage = DEV.storage_gib * rates.STORAGE_GIB_MONTH.usd
     logs = costs["logs and metrics"] - sum(watching.values())
     endpoints = ", ".join(month.endpoints())
-    key = "`customer_key = false` takes 1 USD away; AWS's own keys then encrypt the database and the logs"
+    key = "`customer_key = false` saves 1 USD: AWS's own keys encrypt database and logs"
     return [
-        Item(f"database, {DEV.instance_type}, one zone", costs["database"] - storage, "`awake` stops it at night"),
-        Item(f"database storage, {DEV.storage_gib} GiB", storage, "none: RDS has no smaller gp3 volume"),
+        Item(f"database, {DEV.instance_type}, one zone", costs["database"] - storage, "`awake`: stopped at night"),
+        Item(f"database storage, {DEV.storage_gib} GiB", storage, "none: the smallest gp3 volume of RDS"),
         Item(f"private endpoint: {endpoints}", costs["network"], "a catalog without Bedrock"),
-        Item(f"metrics, {month.series()} series that alarms read", watching["metrics"], "none: the alarms need them"),
-        Item(f"alarms, {month.alarm_metrics()} metrics", watching["alarms"], "none: they watch money and turns"),
-        Item("KMS keys: the stage's own, the alarms'", watching["keys"], key),
-        Item("secret: the database owner's", watching["secrets"], "none: RDS keeps the password in it"),
-        Item("queue: the polling", costs["queue"], "none"),
-        Item("logs of the sweeper and the clock", logs, "`log_days` keeps them for less time"),
-        Item("Lambda: the sweeper, the reconciler, the issuer's keys", costs["Lambda"], "`awake` pauses two of them"),
+        Item(f"metrics, {month.series()} series that alarms read", watching["metrics"], "none"),
+        Item(f"alarms, {month.alarm_metrics()} metrics", watching["alarms"], "none"),
+        Item("KMS keys: the stage's, the alarms'", watching["keys"], key),
+        Item("secret: the database owner's", watching["secrets"], "none"),
+        Item("SQS: polling of the queue", costs["queue"], "none"),
+        Item("logs of the scheduled functions", logs, "`log_days`"),
+        Item("Lambda: sweeper, reconciler, jwks", costs["Lambda"], "`awake` pauses the first two"),
         Item("S3: the issuer's keys", costs["front door"], "none"),
     ]
 
 
-# What dev has switched off, with the value that other stages have.
+# Switches that are off in dev, with the values of other stages.
 MORE: Final[Mapping[str, Mapping[str, Any]]] = {
-    "`endpoints`: also of SQS and Secrets Manager": {"endpoints": ALL_REACHED},
+    "`endpoints` of SQS and Secrets Manager too": {"endpoints": ALL_REACHED},
     "`snap_start = true`": {"snap_start": True},
     '`metrics = "all"`': {"metrics": "all"},
     "`dashboards = true`": {"dashboards": True},
@@ -65,22 +65,20 @@ MORE: Final[Mapping[str, Mapping[str, Any]]] = {
     "`waf_rate`": {"waf_rate": 6000},
 }
 LESS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "`awake` from 07:00 to 20:00, Monday to Friday": {"awake": _WORKING_HOURS},
+    "`awake`, 07:00 to 20:00, Monday to Friday": {"awake": _WORKING_HOURS},
     "`customer_key = false`": {"customer_key": False},
     'a catalog without Bedrock, `egress = "ipv6"`': {"catalog": "shared/catalog/files/openai.toml", "egress": "ipv6"},
 }
 
 
 def rest_table() -> str:
-    """The lines and their sum."""
-    rows = [[item.name, f"{item.usd:.2f}", item.switch] for item in items()]
-    return report.table(
-        ["dev at rest", "USD a month", "what takes it away"], [*rows, ["total", f"{total(DEV):.2f}", ""]]
-    )
+    """Return the lines and their sum as a table."""
+    rows = [[item.name, f"{item.usd:.2f}", item.saving] for item in items()]
+    return report.table(["dev at rest", "USD a month", "reduced by"], [*rows, ["total", f"{total(DEV):.2f}", ""]])
 
 
 def switch_table() -> str:
-    """What each switch adds to dev or takes from it."""
+    """Return the change of dev's total by each switch as a table."""
     here = total(DEV)
     changes = {**MORE, **LESS}
     rows = [[name, f"{total(replace(DEV, **change)) - here:+.2f}"] for name, change in changes.items()]

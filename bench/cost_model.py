@@ -1,8 +1,7 @@
-"""What a month costs and needs, by stage and by how many turns there are: stated prices, sizes and measurements.
+"""Compute the cost and the load of a month by stage and number of turns.
 
-The rule this file protects: prices are those of `infra_cdk/rates.py` and of the stage's catalog, sizes those of
-`infra_cdk/stage.py`, and what a turn takes is measured (`bench/footprint.py`). Everything else is in
-`bench/assumed.py`, and stands in the page.
+Prices come from `infra_cdk/rates.py` and the stage's catalog, sizes from `infra_cdk/stage.py`, and a turn's bytes and
+processor time from `bench/footprint.py`. All other figures are in `bench/assumed.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,26 +25,26 @@ from shared.names import ALARM_SERIES, Metric
 MONTH_S: Final = rates.HOURS_A_MONTH * 3600
 GB: Final = 1e9
 GIB: Final = 2**30
-# Routing and summaries ask it.
+# The alias of routing and summaries.
 HELPER_ALIAS: Final = "fast"
-# The stack has these numbers of each at any size. A test counts them in the template.
+# The stack has these numbers at any size. A test counts them in the template.
 DASHBOARDS: Final = 2
 ALARM_METRICS: Final = 49
-# Those of the metrics of a proxy. A stage without a proxy has no alarm for it.
+# Alarm metrics of the proxy, which a stage without a proxy lacks.
 PROXY_ALARM_METRICS: Final = 1
 ACL_RULES: Final = 1
-# The topics of the alarms have a key, beside the stage's own.
+# The key of the alarms' topics.
 ALARM_KEYS: Final = 1
-# The values of the dimensions that alarms read.
+# The number of series of each metric that alarms read.
 ALARM_SERIES_VALUES: Final = MappingProxyType(
     {Metric.MONTH_USD: len(ACCOUNTS), Metric.FAILURES: len(COUNTING), Metric.SUCCESSFUL_RUNS: len(SCHEDULED)}
 )
 ALARM_SERIES_NUMBER: Final = sum(ALARM_SERIES_VALUES.get(metric, 1) for metric in ALARM_SERIES)
-# The issuer's keys are copied so often, and each process of the authorizer reads them so often.
+# Seconds between two copies of the issuer's keys, and between two reads by a process of the authorizer.
 COPY_S: Final = 300
-# Connections for those who do not serve.
+# Connections of functions that serve no clients.
 SET_ASIDE: Final = 20
-# Beyond so many in a month, whoever reads a month of the ledger reads for minutes.
+# Beyond this number a month, a read of the month takes minutes.
 LEDGER_ROWS: Final = 50_000_000
 
 
@@ -54,7 +53,7 @@ PARTS: Final = ("models", "Lambda", "database", "queue", "network", "front door"
 
 @dataclass(frozen=True)
 class Month:
-    """So many turns in a month of a stage. Amounts are USD, sizes bytes."""
+    """A month of a stage with a number of turns. Amounts are USD, sizes are bytes."""
 
     stage: Stage
     turns: int
@@ -81,8 +80,9 @@ class Month:
         return self._each_call(_call)
 
     def _each_call(self, amount: Callable[[Model, int, int], float]) -> float:
-        """Add up `amount` over the calls of a turn, of a model and its tokens of prompt and answer. An alias that the
-        catalog does not have is the one of helpers."""
+        """Add `amount` of each call of a turn, by model and tokens of prompt and answer.
+
+        If the catalog lacks an alias, use the alias of helpers."""
         known, a = self.catalog.known, self.assumed
         helper = known[HELPER_ALIAS]
         agents = sum(amount(known.get(alias, helper), a.agent_prompt, a.agent_answer) for alias in a.agent_aliases)
@@ -93,36 +93,36 @@ class Month:
         return len(self.assumed.agent_aliases) + 1 + 2 / self.assumed.turns_a_summary
 
     def turn_s(self) -> float:
-        """A turn's calls, one after the other, and its own time, for which Lambda is billed."""
+        """Return the seconds that Lambda bills for a turn: its calls one after the other, and its own time."""
         a = self.assumed
         tokens = len(a.agent_aliases) * a.agent_answer + a.helper_answer + 2 * a.agent_answer / a.turns_a_summary
         return self.calls_a_turn() * a.first_token_s + tokens / a.tokens_a_second + self.footprint.cpu_ms / 1000
 
     def handed_over(self) -> float:
-        """The share of turns that the worker runs: those posted for later, and all if a turn outlasts its time."""
+        """Return the share of turns that the worker runs: those posted for later, or all that exceed `turn_seconds`."""
         outlasts = self.turn_s() > self.stage.turn_seconds
         return max(float(outlasts), self.assumed.posted_for_later)
 
     def stored_bytes(self) -> float:
-        """What the month adds to the database: rows and indexes as measured, and the text of longer answers."""
+        """Return the bytes that the month adds to the database: measured rows and indexes, and longer answers."""
         a = self.assumed
         text = (len(a.agent_aliases) * a.agent_answer + a.helper_answer) * a.token_bytes * a.copies
         return self.turns * (self.footprint.stored_bytes + text)
 
     def peak_turns_s(self) -> float:
-        """Turns a second when there are most."""
+        """Return the turns a second at the peak."""
         return self.assumed.peak * self.turns / MONTH_S
 
     def turns_at_once(self) -> float:
-        """Invocations that run turns at the same time, at the peak."""
+        """Return the concurrent invocations that run turns at the peak."""
         return self.peak_turns_s() * self.turn_s()
 
     def at_once(self) -> float:
-        """Invocations at the same time, at the peak."""
+        """Return all concurrent invocations at the peak."""
         return self.turns_at_once() + self.peak_turns_s() * self.assumed.reads_a_turn * self.assumed.read_s
 
     def limits(self) -> list[str]:
-        """What the stage, or an account as AWS makes it, does not hold at the peak or by the month's end."""
+        """Return the limits of the stage or of a new account that the peak or the month exceeds."""
         peak = self.peak_turns_s()
         met = {
             "connections": not self.stage.proxy and self.at_once() > self.stage.connections - SET_ASIDE,
@@ -151,11 +151,11 @@ class Month:
         )
 
     def awake(self) -> float:
-        """The part of the month in which the database runs."""
+        """Return the share of the month in which the database runs."""
         return self.stage.awake.share if self.stage.awake else 1.0
 
     def snapshots_usd(self) -> float:
-        """The snapshots from which functions start."""
+        """Return the cost of the snapshots from which functions start."""
         gb = self.stage.memory_mb / 1024
         snapshots = sum(entry.snap_start for entry in ENTRIES) * self.stage.snap_start
         return snapshots * gb * MONTH_S * rates.SNAPSHOT_GB_SECOND.usd
@@ -170,7 +170,7 @@ class Month:
         return (hours + proxy) * rates.HOURS_A_MONTH + zones * gib * rates.STORAGE_GIB_MONTH.usd + backups
 
     def _queue(self) -> float:
-        """Send, receive, delete; and the polling of a queue in which nothing is."""
+        """Return the cost of send, receive and delete, and of polling an empty queue."""
         polling = self.assumed.pollers * MONTH_S / 20
         return (3 * self.turns * self.handed_over() + polling) * rates.QUEUE_REQUEST.usd
 
@@ -184,20 +184,20 @@ class Month:
         return endpoints + through + self.providers_usd() + egress + between
 
     def endpoints(self) -> list[str]:
-        """The private endpoints that the stack makes and AWS charges for."""
+        """Return the private endpoints that the stack makes and AWS charges."""
         there = self.stage.vpc.endpoints if self.stage.vpc else ()
         needed = (name for name in self.stage.endpoints if name != "bedrock-runtime" or self.catalog.models)
         return [name for name in needed if name not in there]
 
     def series(self) -> int:
-        """How many series the functions emit."""
+        """Return the number of series that the functions emit."""
         return ALARM_SERIES_NUMBER if self.stage.metrics == "alarms" else self.assumed.series
 
     def alarm_metrics(self) -> int:
         return ALARM_METRICS - PROXY_ALARM_METRICS * (not self.stage.proxy)
 
     def providers_usd(self) -> float:
-        """The way to providers on the internet: gateways, and what goes through them."""
+        """Return the cost of the route to providers on the internet: gateways and their traffic."""
         sent = self._sent_gb("openai_compatible", answers=False) * rates.EGRESS_GB.usd
         if self.stage.egress != "nat":
             return sent
@@ -206,7 +206,7 @@ class Month:
         return sent + gateways + self._sent_gb("openai_compatible", answers=True) * rates.NAT_GB.usd
 
     def _sent_gb(self, kind: Kind, *, answers: bool) -> float:
-        """The text of prompts to providers of a kind, with or without their answers."""
+        """Return the GB of prompts to providers of a kind, with or without their answers."""
 
         def tokens(model: Model, prompt: int, answer: int) -> float:
             return float(model.kind == kind) * (prompt + answers * answer)
@@ -215,13 +215,13 @@ class Month:
         return self.turns * (text + (self._chunk_bytes(kind) if answers else 0.0)) / GB
 
     def _chunk_bytes(self, kind: Kind) -> float:
-        """The bytes that providers of a kind send around the tokens of a turn. Only agents' answers are streamed."""
+        """Return the bytes of chunks around a turn's tokens. Only agents' answers are streamed."""
         known, a = self.catalog.known, self.assumed
         agents = sum(known.get(alias, known[HELPER_ALIAS]).kind == kind for alias in a.agent_aliases)
         return a.streamed * agents * a.agent_answer * a.chunk_bytes
 
     def _front_door(self) -> float:
-        """API Gateway, the web ACL before it, and the bucket with the issuer's keys."""
+        """Return the cost of API Gateway, the web ACL and the bucket of the issuer's keys."""
         copies = MONTH_S / COPY_S
         keys = copies * (rates.OBJECT_WRITE.usd + self.assumed.authorizers * rates.OBJECT_READ.usd)
         acl = 0.0
@@ -233,11 +233,11 @@ class Month:
         return self.turns * self.assumed.authorizations_a_turn
 
     def _requests(self) -> float:
-        """The requests that API Gateway charges."""
+        """Return the requests that API Gateway charges."""
         return self.turns * (mean_requests(self.assumed, self.footprint) + self.assumed.reads_a_turn)
 
     def _invocations(self) -> float:
-        """The requests that reach a function."""
+        """Return the requests that reach a function."""
         return self.turns * (1 + self.assumed.reads_a_turn)
 
     def _logs(self) -> float:
@@ -251,30 +251,30 @@ class Month:
         return written * logged_byte_usd(self.stage, a)
 
     def watching(self) -> Mapping[str, float]:
-        """What is charged for looking at a stage and for its keys, at any number of turns."""
+        """Return the cost of metrics, alarms, dashboards, secrets and keys at any number of turns."""
         return {
             "metrics": self.series() * rates.METRIC_MONTH.usd,
             "alarms": self.alarm_metrics() * rates.ALARM_MONTH.usd + rates.COMPOSITE_MONTH.usd,
             "dashboards": DASHBOARDS * self.stage.dashboards * rates.DASHBOARD_MONTH.usd,
-            # The owner's secret, and those with the keys of providers.
+            # The owner's secret, and the secrets with keys of providers.
             "secrets": (1 + len(self.catalog.secrets)) * rates.SECRET_MONTH.usd,
             "keys": (ALARM_KEYS + int(self.stage.customer_key)) * rates.KEY_MONTH.usd,
         }
 
 
 def request_usd(stage: Stage) -> float:
-    """Price a request before a function answers it."""
+    """Return the price of a request without its function."""
     return rates.REST_REQUEST.usd + (0.0 if stage.waf_rate is None else rates.ACL_REQUEST.usd)
 
 
 def logged_byte_usd(stage: Stage, assumed: Assumed) -> float:
-    """Price a byte of logs, written and kept."""
+    """Return the price of a byte of logs, written and kept."""
     kept = assumed.packed_logs * stage.log_days / 30
     return (rates.LOG_GB.usd + kept * rates.LOG_GB_MONTH.usd) / GB
 
 
 def first_limits(stage: Stage, footprint: Footprint) -> tuple[int, list[str]]:
-    """How many turns a month a stage holds, to a percent, and what it meets next."""
+    """Return the most turns a month that a stage holds, to one percent, and the limits that come next."""
     held, more = 1000.0, 1.01
     while not (met := Month(stage, int(held * more), footprint).limits()):
         held *= more

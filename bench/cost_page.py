@@ -1,7 +1,8 @@
-"""The cost model's tables in docs/deploy.md, between the marks of their sections.
+"""Write the cost model's tables into docs/costs.md, between the marks of their sections.
 
-python -m bench.cost_page           writes them
-python -m bench.cost_page --check   says whether they are as they would be written
+python -m bench.cost_page            write the tables
+python -m bench.cost_page --check    exit with 1 if the page has other tables
+python -m bench.cost_page --details  print the other tables: network, load, and the model's inputs
 """
 
 import argparse
@@ -22,10 +23,12 @@ from infra_cdk.rates import Rate
 from infra_cdk.stage_catalog import ROOT, read
 from infra_cdk.stages import STAGES, Stage
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "deploy.md"
-# A stage with all of its models on the internet has these.
+PAGE: Final = Path(__file__).parents[1] / "docs" / "costs.md"
+# A catalog whose models are all on the internet.
 _AWAY: Final = "shared/catalog/files/openai.toml"
 SIZES: Final = {0: "at rest", 10_000: "10 k", 1_000_000: "1 M", 100_000_000: "100 M"}
+# The page leaves out larger sizes, which only --details prints.
+_MOST_ON_PAGE: Final = 1_000_000
 
 
 def months() -> Iterator[Month]:
@@ -34,31 +37,40 @@ def months() -> Iterator[Month]:
 
 
 def sections() -> Mapping[str, str]:
-    """Each section's text by its mark."""
+    """Return the page's tables by the marks of their sections."""
     return {
-        "costs": _costs(),
+        "costs": _costs(_MOST_ON_PAGE),
         "rest": at_rest.rest_table(),
         "switches": at_rest.switch_table(),
-        "egress": _egress(),
-        "anonymous": _anonymous(),
-        "limits": _limits(),
         "held": _held(),
-        "measured": _measured(),
-        "assumed": _assumed(),
-        "prices": _prices(),
+    }
+
+
+def details() -> Mapping[str, str]:
+    """Return the tables that the page leaves out, by their titles."""
+    return {
+        "Cost (USD a month) by the number of turns": _costs(max(SIZES)),
+        "Network (USD a month) by the place of the models": _egress(),
+        "A million requests without a credential (USD, upper bounds)": _anonymous(),
+        "Load at the peak, and the limits of the stages that it exceeds": _limits(),
+        "Measured by bench/footprint.py: bytes, and milliseconds of processor": _measured(),
+        "Assumed in bench/assumed.py: tokens of one call, shares of 1, seconds of wall clock": _assumed(),
+        "Prices of infra_cdk/rates.py and of the catalogs": _prices(),
     }
 
 
 def written(page: str) -> str:
-    """The page as it should be."""
+    """Return the page with its tables of today."""
     for section, text in sections().items():
         page = report.put(page, section, text)
     return page
 
 
-def _costs() -> str:
+def _costs(most_turns: int) -> str:
     rows = []
     for month in months():
+        if month.turns > most_turns:
+            continue
         costs = month.costs()
         amounts = [_usd(costs[part]) for part in PARTS]
         rows.append([month.stage.name, SIZES[month.turns], *amounts, _usd(sum(costs.values()))])
@@ -66,7 +78,7 @@ def _costs() -> str:
 
 
 def _egress() -> str:
-    """The network's cost by where the models are and how they are reached."""
+    """Compare the network's cost of models on Bedrock and of models on the internet."""
     rows = []
     for stage in STAGES.values():
         ways: list[Stage] = [stage, *(replace(stage, catalog=_AWAY, egress=way) for way in ("nat", "ipv6"))]
@@ -102,7 +114,7 @@ def _limits() -> str:
     ]
     columns = (
         *("stage", "turns a month", "turns/s at the peak", "invocations at once", "commits/s", "WAL, MB/s"),
-        *("new GiB a month", "ledger rows, M", "limits met"),
+        *("new GiB a month", "ledger rows, M", "limits exceeded"),
     )
     return report.table(columns, rows)
 
@@ -112,13 +124,13 @@ def _held() -> str:
     for stage in STAGES.values():
         turns, met = first_limits(stage, Footprint.kept())
         rows.append([stage.name, f"{turns / 1e6:.2g} M", ", ".join(met)])
-    return report.table(["stage", "holds, turns a month", "and meets next"], rows)
+    return report.table(["stage", "most turns a month", "first limit beyond"], rows)
 
 
 def _measured() -> str:
     kept = Footprint.kept()
     rows = [[field.name.replace("_", " "), f"{getattr(kept, field.name):,}"] for field in fields(kept)]
-    return report.table(["a turn's, and a sweep's", "measured"], rows)
+    return report.table(["of a turn, or of a sweep", "measured"], rows)
 
 
 def _assumed() -> str:
@@ -145,7 +157,7 @@ def _prices() -> str:
         if model.alias in ASSUMED.agent_aliases
         for name, rate in (("input", model.rates.input), ("output", model.rates.output))
     ]
-    return report.table(["for a", "USD", "source"], [*rows, *models])
+    return report.table(["price of a", "USD", "source"], [*rows, *models])
 
 
 def _usd(amount: float) -> str:
@@ -158,13 +170,17 @@ def _short(number: float) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 where the page is another")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page has other tables")
+    parser.add_argument("--details", action="store_true", help="print the tables that are not on the page")
     arguments = parser.parse_args()
+    if arguments.details:
+        print("\n\n".join(f"{title}\n\n{text}" for title, text in details().items()))
+        return 0
     page = PAGE.read_text(encoding="utf-8")
     if arguments.check:
         return 0 if page == written(page) else 1
     PAGE.write_text(written(page), encoding="utf-8")
-    print(_costs(), _limits(), sep="\n\n")
+    print(_costs(max(SIZES)), _held(), sep="\n\n")
     return 0
 
 

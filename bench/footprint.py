@@ -1,9 +1,9 @@
-"""What a turn leaves behind, which somebody charges for: measured through the handlers, and kept in footprint.json.
+"""Measure the bytes and the processor time of a turn through the handlers, and write footprint.json.
 
     python -m bench.footprint
 
-The turn is an orchestrator's, with a manager and three agents, whose provider answers at once. Bytes hardly depend on
-the machine; milliseconds of processor do, and are of the one that they were measured on.
+The turn is an orchestrator's with a manager and three agents. The provider answers immediately. Bytes hardly depend on
+the machine; processor time does.
 """
 
 import io
@@ -31,7 +31,7 @@ _SIZE = """SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
 
 @dataclass(frozen=True)
 class Footprint:
-    """Of one turn, and of one sweep: bytes, and milliseconds of processor. `logged` are EMF lines and log lines."""
+    """The bytes and milliseconds of processor of one turn and one sweep. Logged bytes include EMF lines."""
 
     wal_bytes: int
     stored_bytes: int
@@ -47,9 +47,9 @@ class Footprint:
 
 
 def measure(world: World, turns: int, sweeps: int = 10) -> Footprint:
-    """Means over so many turns and sweeps."""
+    """Return the means over `turns` and `sweeps`."""
     handler, posts = world.handler(world.app_url), world.posts()
-    # One for all: the logger keeps the first standard output that it meets.
+    # Redirect once, because the logger keeps the first standard output.
     with redirect_stdout(io.StringIO()) as printed:
         answers = [handler(next(posts), world.context)["body"] for _ in range(5)]
         wal, stored = world.wal_bytes(), _stored(world)
@@ -70,7 +70,7 @@ def measure(world: World, turns: int, sweeps: int = 10) -> Footprint:
 
 
 def _cost(what: Callable[[], object], times: int, printed: io.StringIO) -> tuple[int, float]:
-    """Bytes on standard output, and milliseconds of this process, of one time."""
+    """Return the mean bytes on standard output and milliseconds of processor of one call of `what`."""
     before, started = len(printed.getvalue()), time.process_time()
     for _ in range(times):
         what()

@@ -1,15 +1,14 @@
-"""The line that the REST API writes about each request.
+"""Define the line that the REST API logs for each request.
 
-Each line is valid JSON for every request: the line has no variable that can hold a quote, a backslash or a
-control character. So it has the resource's path instead of the request's, and no error's text. It has no address and no
-token.
+Each line is valid JSON, because no variable in it can hold a quote, a backslash or a control character. So it has the
+resource's path instead of the request's, and no text of an error. It has no client address and no token.
 """
 
 import json
 from typing import Final
 
 FIELDS: Final = {
-    # Functions log it as the correlation id. API Gateway replaces one of a client's that is no UUID.
+    # Functions log it as the correlation id. API Gateway replaces a client's id that is no UUID.
     "request_id": "$context.requestId",
     "gateway_id": "$context.extendedRequestId",
     "time": "$context.requestTime",
@@ -24,7 +23,7 @@ FIELDS: Final = {
     # The status of Lambda's API, then the status that the function returned.
     "lambda_status": "$context.integrationStatus",
     "function_status": "$context.integration.status",
-    # Until the function's first byte, and until its last one. An answer that is streamed may take minutes for that.
+    # The times of the function's first and last byte. A streamed answer may take minutes.
     "first_content_ms": "$context.integration.timeToFirstContent",
     "integration_ms": "$context.integrationLatency",
     "web_acl": "$context.wafResponseCode",

@@ -1,7 +1,7 @@
-"""Two settings that an account has once in a Region, and so a stack of its own.
+"""Make the stack of two settings that an account has once in a Region.
 
-API Gateway's role for logs: without it no stage can be deployed, because a stage logs each request.
-Bedrock's invocation log: it keeps who called what, when, and for how many tokens. It stores no text.
+API Gateway's role for logs: a stage logs each request, so it cannot be deployed without the role.
+Bedrock's invocation log: it stores caller, model, time and token counts of each call, and no text.
 """
 
 from typing import Final
@@ -28,12 +28,12 @@ _WITHOUT_TEXT: Final = {
 
 
 def log_bucket_name(stack: Stack) -> str:
-    """The bucket of the account and Region that `stack` is in. Both stacks know it by this name alone."""
+    """Return the name of the log bucket in the account and Region of `stack`. Both stacks compute it."""
     return f"{SERVICE}-invocations-{stack.account}-{stack.region}"
 
 
 def log_url(stack: Stack) -> str:
-    """Where Bedrock writes what was called in the Region of `stack`."""
+    """Return the address where Bedrock logs the calls in the Region of `stack`."""
     folder = f"{LOG_PREFIX}AWSLogs/{stack.account}/BedrockModelInvocationLogs/{stack.region}"
     return f"s3://{log_bucket_name(stack)}/{folder}"
 
@@ -75,7 +75,7 @@ class AccountStack(Stack):
         self._switch_on(bucket).node.add_dependency(bucket)
 
     def _let_api_gateway_log(self) -> None:
-        """Set the role with which API Gateway writes logs. It stays when the stack goes: other APIs use it, too."""
+        """Set the role with which API Gateway writes logs. It outlives the stack, because other APIs use it."""
         managed = iam.ManagedPolicy.from_aws_managed_policy_name("service-role/AmazonAPIGatewayPushToCloudWatchLogs")
         principal = iam.ServicePrincipal("apigateway.amazonaws.com")
         role = iam.Role(self, "ApiLogs", assumed_by=principal, managed_policies=[managed])
@@ -108,14 +108,14 @@ class AccountStack(Stack):
             on_delete=delete,
             install_latest_aws_sdk=False,
             log_group=self._log(),
-            # The setting is the account's, and has no name that a right could be limited to.
+            # A setting of the account has no ARN that a right could name.
             policy=custom_resources.AwsCustomResourcePolicy.from_statements(
                 [iam.PolicyStatement(actions=actions, resources=["*"])]
             ),
         )
 
     def _log(self) -> logs.LogGroup:
-        """Make the log group of the CDK's function, which has no text and so no key of ours."""
+        """Make the log group of the CDK's function. It has no text of tenants, so no key of ours."""
         group = Logs(_DAYS, protected=False).group(self, "SettingLogs")
         cfn = group.node.default_child
         assert isinstance(cfn, logs.CfnLogGroup)

@@ -1,8 +1,7 @@
-"""The alarms: few, each with its section in docs/operations.md, and each worth what it interrupts.
+"""Make the alarms of a stage. An alarm's id is the title of its section in docs/runbook.md.
 
-An alarm pages where money or turns are lost while nobody looks. Everything else is a ticket. A missing metric rings
-only where nobody would notice otherwise: the heartbeat of each scheduled function, the sweeper's age of turns, and the
-cost that it reads.
+An alarm pages if money or turns may be lost meanwhile. All others send a ticket. Missing data breaches only the alarms
+on scheduled functions, on the age of turns, and on the cost that the sweeper reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra_cdk import rates, rhythm
+from infra_cdk.alarm_descriptions import describe
 from infra_cdk.database import Database
 from infra_cdk.entries import SCHEDULED, SWEEPER
 from infra_cdk.function import Function
@@ -23,19 +23,19 @@ from infra_cdk.queue import Queue
 from infra_cdk.stages import Stage
 from shared.names import Dimension, Metric
 
-# A turn may be handed over once or twice, a quarter of an hour each.
+# Two workers may run a turn one after the other, 15 minutes each.
 OLDEST_TURN_S: Final = 45 * 60
 UNKNOWN_PER_CENT: Final = 2
 FALLBACK_PER_CENT: Final = 10
 BUDGET_PER_CENT: Final = 80
-# Until so much of the month's budget is spent, a forecast says little: it multiplies one hour by hundreds.
+# Below this part of the budget, the forecast is unreliable, because it multiplies a few hours by hundreds.
 FORECAST_FROM_PER_CENT: Final = 10
-# An hour that costs three times the usual one. The usual hour is at least an even hour of the month's budget.
+# Three times the usual hour. The usual hour is at least the month's budget divided by its hours.
 RUNAWAY_PER_CENT: Final = 300
 THROTTLES: Final = 10
-# CloudWatch takes no more.
+# The limit of CloudWatch.
 METRICS_AN_ALARM: Final = 10
-# Of fewer in an hour, a share says nothing.
+# With fewer in an hour, a share is unreliable.
 FEWEST_CALLS: Final = 50
 FEWEST_TURNS: Final = 20
 _AT_LEAST: Final = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
@@ -44,8 +44,12 @@ _LESS: Final = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 
 
 class Alarms(Construct):
-    """An alarm's id is its section's title in the runbook. `models` are the ids of those on Bedrock. `released` are the
-    alarms that a release watches."""
+    """All alarms of a stage that notify somebody.
+
+    Args:
+        models: ids of the models on Bedrock.
+        released: alarms that undo a release.
+    """
 
     def __init__(
         self,
@@ -95,7 +99,7 @@ class Alarms(Construct):
         self._alarm("LedgerDrift", one(Metric.LEDGER_DRIFT_USD, "Maximum", MINUTE), 0, page, operator=_MORE)
 
     def _cost(self, page: sns.Topic, ticket: sns.Topic) -> None:
-        """The ledger against the stage's budget: this hour, this month, and the month's forecast."""
+        """Compare the ledger of this hour, of this month and of the forecast with the stage's budget."""
         one, budget = self._metrics.one, self._stage.budget_usd
         even = f"{budget / rates.HOURS_A_MONTH:.6f}"
         hours: dict[str, cloudwatch.IMetric] = {
@@ -103,24 +107,24 @@ class Alarms(Construct):
             for name, metric in (("now_usd", Metric.HOUR_USD), ("usual_usd", Metric.USUAL_HOUR_USD))
         }
         runaway = f"100*now_usd/IF(usual_usd > {even}, usual_usd, {even})"
-        ratio = math(runaway, hours, FIVE_MINUTES, "this hour of the usual one, %")
+        ratio = math(runaway, hours, FIVE_MINUTES, "this hour / usual hour (%)")
         self._alarm("CostRunsAway", ratio, RUNAWAY_PER_CENT, page)
         month = self._metrics.month(FIVE_MINUTES)
-        total = math(TOTAL, month, FIVE_MINUTES, "this month, USD")
+        total = math(TOTAL, month, FIVE_MINUTES, "this month (USD)")
         self._alarm("MonthCost", total, budget * BUDGET_PER_CENT / 100, ticket)
         forecast = math(
             f"IF({TOTAL} >= {budget * FORECAST_FROM_PER_CENT / 100:g}, forecast, 0)",
             {**month, "forecast": one(Metric.MONTH_FORECAST_USD, "Maximum", FIVE_MINUTES)},
             FIVE_MINUTES,
-            "forecast for the month, USD",
+            "forecast for the month (USD)",
         )
         self._alarm("MonthForecast", forecast, budget, ticket)
         gauges: dict[str, cloudwatch.IMetric] = {
             name: one(metric, "SampleCount", QUARTER)
             for name, metric in (("months", Metric.MONTH_FORECAST_USD), ("hours", Metric.HOUR_USD))
         }
-        # The sum is missing where one of them is.
-        read = math("months+hours", gauges, QUARTER, "gauges of cost")
+        # The sum has no value if one of them is missing.
+        read = math("months+hours", gauges, QUARTER, "cost metrics received")
         self._alarm("CostUnread", read, 1, ticket, operator=_LESS, missing=cloudwatch.TreatMissingData.BREACHING)
 
     def _tickets(self, ticket: sns.Topic) -> None:
@@ -129,7 +133,7 @@ class Alarms(Construct):
             f"IF(calls >= {FEWEST_CALLS}, 100*unknown/calls, 0)",
             {"calls": one(Metric.CALLS, "Sum", HOUR), "unknown": one(Metric.UNKNOWN_CALLS, "Sum", HOUR)},
             HOUR,
-            "calls of unknown outcome, %",
+            "calls with unknown outcome (%)",
         )
         self._alarm("UnknownRate", unknown, UNKNOWN_PER_CENT, ticket)
         turns = one(Metric.TURN_DURATION, "SampleCount", HOUR)
@@ -137,14 +141,14 @@ class Alarms(Construct):
             f"IF(turns >= {FEWEST_TURNS}, 100*fallbacks/turns, 0)",
             {"turns": turns, "fallbacks": one(Metric.FALLBACK_USED, "Sum", HOUR)},
             HOUR,
-            "fallbacks of 100 turns",
+            "fallbacks per 100 turns",
         )
         self._alarm("FallbackRate", fallback, FALLBACK_PER_CENT, ticket)
         used = one(Metric.PLATFORM_BUDGET_USED, "Maximum", FIVE_MINUTES)
         self._alarm("PlatformBudget", used, BUDGET_PER_CENT, ticket)
 
     def _scheduled(self, ticket: sns.Topic) -> None:
-        """Runs that are missing, for every function with a schedule, and invariants that its runs did not reach."""
+        """Ring for scheduled functions that do not run, and for sweeps that do not check all invariants."""
         one, swept = self._metrics.one, rhythm.silence(SWEEPER)
         unchecked = one(Metric.UNCHECKED_INVARIANTS, "Maximum", swept.period)
         self._alarm("InvariantsUnchecked", unchecked, 1, ticket, periods=swept.periods)
@@ -161,7 +165,7 @@ class Alarms(Construct):
             )
 
     def _throttles(self, functions: Mapping[str, Function], models: Sequence[str], ticket: sns.Topic) -> None:
-        """Of what somebody waits for. An alarm takes ten metrics at most, so more of them make a second one."""
+        """Ring for throttled functions and models that clients wait for. Beyond ten metrics, make another alarm."""
         entries = {name: f.entry for name, f in functions.items()}
         waited_for = {name for name, entry in entries.items() if entry.serves or entry.asks or entry.reads_keys}
         serving = {name: f for name, f in functions.items() if name in waited_for}
@@ -179,12 +183,12 @@ class Alarms(Construct):
             self._alarm("Throttles", total, THROTTLES, ticket, number=part_number)
 
     def _canary(self, released: Sequence[cloudwatch.IAlarm], ticket: sns.Topic) -> None:
-        """A release that is being shifted is put back by CodeDeploy; this tells somebody, once for all of them."""
+        """Send one ticket if any alarm that undoes a release rings."""
         composite = cloudwatch.CompositeAlarm(
             self,
             "Canary",
             composite_alarm_name=f"{self._stage.prefix}-Canary",
-            alarm_description=_runbook("Canary"),
+            alarm_description=describe("Canary"),
             alarm_rule=cloudwatch.AlarmRule.any_of(
                 *(cloudwatch.AlarmRule.from_alarm(alarm, cloudwatch.AlarmState.ALARM) for alarm in released)
             ),
@@ -208,14 +212,10 @@ class Alarms(Construct):
             f"{id}{number}",
             alarm_name=f"{self._stage.prefix}-{id}{number}",
             metric=metric,
-            alarm_description=_runbook(id),
+            alarm_description=describe(id),
             threshold=threshold,
             evaluation_periods=periods,
             comparison_operator=operator,
             treat_missing_data=missing,
         )
         alarm.add_alarm_action(actions.SnsAction(topic))
-
-
-def _runbook(id: str) -> str:
-    return f"docs/operations.md, Alarms, {id}"

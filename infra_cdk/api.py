@@ -1,6 +1,6 @@
-"""The REST API: the routes of the table, who may use them, how often, and what is logged about them.
+"""Make the REST API: routes, authorizer, throttles and access log.
 
-A route needs the authorizer's consent unless the table lists it as open.
+Every route needs the authorizer unless the table `ROUTES` lists it as open.
 """
 
 from collections.abc import Mapping
@@ -29,15 +29,15 @@ from shared.names import (
 )
 from shared.resources import resources
 
-# How long API Gateway keeps the authorizer's answer for a header's value.
+# The time for which API Gateway caches the authorizer's answer for a header.
 _KEPT: Final = Duration.seconds(60)
-# How many files a browser asks for at once when it opens the console.
+# The number of files that a browser loads at once when it opens the console.
 _PAGE_FILES: Final = 4
 _PREFLIGHT_KEPT: Final = Duration.hours(1)
 
 
 class Api(Construct):
-    """`rest` is API Gateway's, `url` is where clients reach it. `functions` are the aliases that answer, by name."""
+    """The API `rest` and its address `url`. `functions` has the aliases that answer, by name."""
 
     def __init__(
         self,
@@ -72,28 +72,26 @@ class Api(Construct):
             rest_api_name=self._stage.prefix,
             description=f"Pantheon, stage {self._stage.deployment}",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
-            # The account's role for logs is the account stack's.
+            # The stack of the account sets the role for logs.
             cloud_watch_role=False,
             disable_execute_api_endpoint=self._stage.domain is not None,
             default_cors_preflight_options=preflight if origins else None,
-            # API Gateway compresses buffered answers by itself and leaves streamed ones alone. If the function did
-            # that, its bytes would need binary media types, which API Gateway applies by the first type of `Accept`
-            # alone. With `*/*` it would also send every request's body as base64.
+            # API Gateway compresses buffered answers only. Compressed bytes of a function would need binary media
+            # types. API Gateway applies these by the first type of `Accept`, and `*/*` makes each request body base64.
             min_compression_size=Size.bytes(COMPRESSED_FROM),
             deploy_options=self._deployed(logs),
         )
-        # The stack has an output of its own.
+        # The stack has its own output of the address.
         rest.node.try_remove_child("Endpoint")
         return rest
 
     def _deployed(self, logs: Logs) -> apigateway.StageOptions:
         turns = _throttle(self._stage.turn_rate, self._stage.turn_burst)
-        # This bounds how many processes of `api` anonymous clients can start, each with a connection. By other routes
-        # they reach the authorizer only.
+        # Anonymous clients start processes of `api`, each with a connection, only by open routes. Limit them.
         anonymous = _throttle(self._stage.open_rate, self._stage.open_burst)
         throttles = {f"{route.path}/{route.method}": turns for route in ROUTES if route.is_streamed}
         throttles |= {f"{route.path}/{route.method}": anonymous for route in ROUTES if route.is_open}
-        # Files need no connection to the database.
+        # Files need no connection to the database, so they have a higher limit.
         files = _throttle(self._stage.open_rate * _PAGE_FILES, self._stage.open_burst * _PAGE_FILES)
         throttles |= {f"{route.path}/{route.method}": files for route in ROUTES if route.path == CONSOLE_FILES}
         return apigateway.StageOptions(
@@ -106,12 +104,12 @@ class Api(Construct):
         )
 
     def _open(self, functions: Mapping[str, lambda_.Alias], authorizer: lambda_.Alias) -> None:
-        """Make every resource with its methods."""
+        """Make all resources with their methods."""
         asked = apigateway.RequestAuthorizer(
             self,
             "Authorizer",
             handler=authorizer,
-            # Without this header, API Gateway answers 401 itself.
+            # API Gateway answers 401 itself without this header.
             identity_sources=[apigateway.IdentitySource.header("Authorization")],
             results_cache_ttl=_KEPT,
         )
@@ -126,8 +124,7 @@ class Api(Construct):
         self._limit_to_stage()
 
     def _limit_to_stage(self) -> None:
-        """Let the stage alone invoke the functions. The CDK lets the console's test calls do it, too, which ask no
-        authorizer."""
+        """Let only the stage invoke the functions. The CDK also allows test calls, which skip the authorizer."""
         for made in self.rest.node.find_all():
             if isinstance(made, lambda_.CfnPermission):
                 made.source_arn = self.rest.arn_for_execute_api("*", "/*", API_STAGE)
@@ -143,7 +140,7 @@ class Api(Construct):
 
 
 def _backend(alias: lambda_.Alias, *, streamed: bool) -> apigateway.LambdaIntegration:
-    """A function behind methods. One permission for the whole API keeps the function's policy small."""
+    """Return the integration of a function. One permission for the whole API keeps the function's policy small."""
     mode = apigateway.ResponseTransferMode
     return apigateway.LambdaIntegration(
         alias,
@@ -156,7 +153,7 @@ def _backend(alias: lambda_.Alias, *, streamed: bool) -> apigateway.LambdaIntegr
 
 
 def _let_ask(resource: apigateway.IResource) -> None:
-    """Answer a preflight without the authorizer where no page of another origin may call: its answer allows nothing."""
+    """Answer a preflight without the authorizer and allow nothing, for a stage without `cors_origins`."""
     answer = apigateway.MockIntegration(
         request_templates={"application/json": '{"statusCode": 204}'},
         integration_responses=[apigateway.IntegrationResponse(status_code="204")],

@@ -1,7 +1,7 @@
-"""The CDK app: one stack for each stage that is asked for, and the account's.
+"""Write the templates of stages and of their accounts.
 
-python -m infra_cdk.app dev --build build --out cdk.out    writes the template of a stage
-python -m infra_cdk.app dev --github owner/name            also that of the roles with which GitHub deploys
+python -m infra_cdk.app dev --build build --out cdk.out    write the template of a stage
+python -m infra_cdk.app dev --github owner/name            also write the template of GitHub's roles
 """
 
 import argparse
@@ -22,18 +22,18 @@ from infra_cdk.stages_file import chosen
 from shared.errors import ConfigurationError
 
 _CONTEXT: Final = {
-    # What the CDK itself holds to be wrong in a template is an error, not a warning.
+    # Findings of the CDK's own rules are errors.
     "@aws-cdk/core:validateAgainstDefaultRules": True,
-    # A layer that changes makes a new version of each function with it. Without this, aliases would keep the old layer.
+    # A changed layer makes a new version of its functions. Without this, aliases would keep the old layer.
     "@aws-cdk/aws-lambda:recognizeLayerVersion": True,
-    # SAM CLI finds a function's files by these.
+    # SAM CLI finds a function's files by this metadata.
     "aws:cdk:enable-asset-metadata": True,
     "aws:cdk:enable-path-metadata": True,
 }
 
 
 def build(out: Path, stages: Iterable[Stage], assets: Assets) -> App:
-    """An app that is written to `out` when it is synthesised."""
+    """Return the app, which synthesising writes to `out`."""
     app = App(outdir=str(out), analytics_reporting=False, post_cli_context=_CONTEXT)
     stages = list(stages)
     for stage in stages:
@@ -46,8 +46,8 @@ def build(out: Path, stages: Iterable[Stage], assets: Assets) -> App:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="+", help="names of stages: `make stages` prints them")
-    parser.add_argument("--build", type=Path, default=Path("build"), help="what was bundled (build)")
-    parser.add_argument("--out", type=Path, default=Path("cdk.out"), help="where templates are written (cdk.out)")
+    parser.add_argument("--build", type=Path, default=Path("build"), help="the bundle (build)")
+    parser.add_argument("--out", type=Path, default=Path("cdk.out"), help="the folder of the templates (cdk.out)")
     parser.add_argument("--github", metavar="OWNER/NAME", help="the repository whose workflows deploy these stages")
     parser.add_argument("--existing-provider", action="store_true", help="the account has GitHub as a provider already")
     given = parser.parse_args()

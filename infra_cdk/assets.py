@@ -1,4 +1,4 @@
-"""What is deployed beside the template, as `bundle.py` lays it out. Tests bring a layout of their own."""
+"""Locate the folders that `bundle.py` writes and the stack deploys."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Final, Self
 from infra_cdk.entries import DEPENDENCIES, LANGGRAPH, VERIFICATION, WITH_GRAPHS
 
 CORE, FUNCTIONS = "core", "functions"
-# What starts the loop of a function that streams, in its folder and on Lambda.
+# The program that starts the loop of a streaming function, in its folder and on Lambda.
 LOOP: Final = "functions/runtime.sh"
 TASK: Final = "/var/task"
 WRAPPER: Final = f"{TASK}/{LOOP}"
@@ -16,8 +16,9 @@ WRAPPER: Final = f"{TASK}/{LOOP}"
 
 @dataclass(frozen=True)
 class Assets:
-    """`libraries` and `core` are folders of layers, `function` gives a function's folder by its name. What graphs need
-    is there if some stage has graphs."""
+    """The folders of a bundle: layers in `libraries` and `core`, and a function's folder by its name.
+
+    The layer of graphs exists only if a stage has graphs."""
 
     libraries: Mapping[str, Path]
     core: Path
@@ -30,7 +31,7 @@ class Assets:
 
     @classmethod
     def empty(cls, folder: Path) -> Self:
-        """Folders with nothing but a name in them: a template is the same with them, but for the hashes."""
+        """Make empty folders for tests and comparisons. Templates then differ only in their hashes."""
         assets = cls.of(folder)
         functions = (assets.function(entry.name) for entry in WITH_GRAPHS)
         for path in (*assets.libraries.values(), assets.core, *functions):

@@ -1,9 +1,9 @@
-"""Keep the reviewed certificates of the stages' Regions from a download of RDS's certificates.
+"""Select the reviewed certificates of the stages' Regions from a download of RDS's certificates.
 
 python -m infra_cdk.authorities FILE             compare FILE with rds_authorities.txt
 python -m infra_cdk.authorities FILE --record    write the certificates of these Regions to rds_authorities.txt
 
-No other certificate gets into a layer. AWS and the network cannot add an authority that nobody has reviewed.
+Only reviewed certificates get into a layer, so a changed download cannot add an authority.
 """
 
 import argparse
@@ -20,19 +20,19 @@ from infra_cdk.stages_file import load
 from shared.errors import ConfigurationError
 
 REVIEWED: Final = Path(__file__).with_name("rds_authorities.txt")
-_HEADER: Final = "# SHA-256 of each reviewed certificate of RDS, and its name. docs/deploy.md says how to review one.\n"
+_HEADER: Final = "# SHA-256 of each reviewed certificate of RDS, and its name. docs/deploy.md explains the review.\n"
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-# The name is plain text in the certificate. One digit is its version: the byte behind it can be a digit, too.
+# The name is plain text in the certificate. The version is one digit, because the next byte can be a digit.
 _NAME: Final = re.compile(rb"Amazon RDS (?P<region>[a-z]{2}(-[a-z]+)+-\d) Root CA (RSA|ECC)\d+ G\d")
 
 
 class UnreviewedAuthorities(Exception):
-    """A download's certificates of a Region are not the reviewed ones. The text says which and what to do."""
+    """The download's certificates of a Region are not the reviewed ones. The message lists them and the next step."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate of the download. Its `region` is empty if its name is not one of a Region."""
+    """A certificate of the download. `region` is empty if its name has no Region."""
 
     pem: str
     name: str
@@ -45,7 +45,7 @@ class Authority:
         content = ssl.PEM_cert_to_DER_cert(pem)
         named = _NAME.search(content)
         name, region = (named[0].decode(), named["region"].decode()) if named else ("", "")
-        # RDS's API shows a certificate's SHA-1, so people compare by that. The check compares by SHA-256.
+        # People compare the SHA-1 that RDS's API shows. The check compares SHA-256.
         sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
         return cls(pem, name, region, hashlib.sha256(content).hexdigest(), sha1)
 
@@ -64,7 +64,7 @@ def authorities(download: str) -> list[Authority]:
 
 
 def reviewed() -> dict[str, str]:
-    """Read the reviewed list: name by SHA-256."""
+    """Read the reviewed list, names by SHA-256."""
     lines = (line for line in REVIEWED.read_text().splitlines() if not line.startswith("#"))
     return dict(line.split("  ", 1) for line in lines)
 
@@ -84,8 +84,8 @@ def keep(file: Path, regions: Collection[str] | None = None) -> str:
         raise UnreviewedAuthorities(
             f"The certificates of {file} are not the ones that infra_cdk/{REVIEWED.name} lists:\n  "
             + "\n  ".join(complaints)
-            + '\nReview them as docs/deploy.md says under "RDS\'s certificates", then run `make rds-authorities`.'
-            + f"\nIf the download was cut short, remove {file} and deploy again."
+            + '\nReview them: docs/deploy.md, "RDS\'s certificates". Then run `make rds-authorities`.'
+            + f"\nIf the download is incomplete, remove {file} and deploy again."
         )
     return "".join(f"{authority.pem}\n" for authority in here)
 
@@ -104,7 +104,7 @@ def _of(regions: Collection[str]) -> dict[str, str]:
 
 
 def _record(file: Path) -> None:
-    """Write the list and say what must be compared."""
+    """Write the list and print the hashes to compare."""
     download, regions = authorities(file.read_text()), stage_regions()
     record(download, regions)
     for authority in download:

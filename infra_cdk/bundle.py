@@ -1,9 +1,9 @@
-"""Lay out what goes to Lambda as it is unpacked there: layers, and a folder for each function.
+"""Write the bundle for Lambda, unpacked: layers, and a folder for each function.
 
 python -m infra_cdk.bundle --out build                        for Lambda: arm64
 python -m infra_cdk.bundle --out build --machine x86_64       for this kind of machine
 
-The rule this file protects: the same lock files and sources give the same bytes, on any machine, without Docker.
+The same lock files and sources give the same bytes on any machine, without Docker.
 """
 
 import argparse
@@ -28,16 +28,16 @@ from shared.errors import ConfigurationError
 
 ROOT: Final = Path(__file__).parents[1]
 PYTHON: Final = "3.13"
-# Amazon Linux 2023 has glibc 2.34, and takes what was built for an older one.
+# Amazon Linux 2023 has glibc 2.34, which runs wheels for an older one.
 PLATFORM: Final = "{machine}-manylinux_2_28"
-# What a function and its two layers may take together, unpacked. Lambda's own limit is 250.
+# The limit of a function and its two layers, unpacked. Lambda's own limit is 250 MB.
 LIMIT_MB: Final = 80
-# The same of the function for graphs. The rest of Lambda's limit is for the user's package.
+# The limit of the function for graphs. The user's package gets the rest of Lambda's limit.
 GRAPHS_LIMIT_MB: Final = 120
 # The lock file of a layer.
 _LOCKS: Final = {LANGGRAPH: "functions/graphs/requirements.txt"}
 _LOCK: Final = "functions/requirements.txt"
-# The distributions that a layer leaves out, because no function with that layer imports them.
+# The distributions that no function with the layer imports.
 _LEFT_OUT: Final = {
     DEPENDENCIES: ("cffi", "cryptography", "pycparser", "pyjwt"),
     VERIFICATION: (
@@ -57,7 +57,7 @@ _LEFT_OUT: Final = {
         *("pyjwt", "simplejson", "snapshot_restore_py", "sqlalchemy", "starlette"),
     ),
 }
-# Parts of distributions that nothing here imports: another framework for HTTP, and other databases.
+# Parts of distributions that no function imports.
 _UNUSED_PARTS: Final = (
     "aws_lambda_powertools/event_handler",
     "sqlalchemy/dialects/mssql",
@@ -67,23 +67,25 @@ _UNUSED_PARTS: Final = (
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako", "requirements.txt")
 CONSOLE: Final = "functions/api/console"
 _UV: Final = Path(sys.executable).with_name("uv")
-# The services whose clients are made here. boto3 brings descriptions of four hundred.
+# The AWS services that functions call. The bundle drops boto3's other four hundred descriptions.
 SERVICES: Final = ("bedrock-runtime", "s3", "secretsmanager", "sqs")
 _LAYER: Final = "/opt"
-# A program that Lambda starts must be executable, whatever the checkout or the umask says.
+# A program that Lambda starts must be executable, independent of checkout and umask.
 _EXECUTABLE: Final = 0o755
 
 
 def bundle(
     out: Path, machine: str, authorities: Path | None, python: str | None, *, with_graphs: bool = False
 ) -> Assets:
-    """Write the bundle to `out`, which is emptied first.
+    """Empty `out` and write the bundle to it.
 
-    `authorities` is a file of the certificates that RDS signs with, without which the owner cannot connect. `python`
-    is an interpreter of the version that Lambda runs, which compiles; without it Lambda does, at every start.
-    `with_graphs` adds the function for graphs and its layer.
+    Args:
+        machine: the architecture of the wheels.
+        authorities: a PEM file of RDS's authorities, which the database's owner needs to connect.
+        python: an interpreter of Lambda's version, which compiles. Without it, Lambda compiles at every start.
+        with_graphs: whether to add the function for graphs and its layer.
 
-    Raises: UnreviewedAuthorities, if the file's certificates of a stage's Region are not the reviewed ones."""
+    Raises: UnreviewedAuthorities, if the certificates of a stage's Region are not the reviewed ones."""
     certificates = None if authorities is None else keep(authorities)
     if out.exists():
         shutil.rmtree(out)
@@ -99,7 +101,7 @@ def bundle(
         (assets.core / "rds-ca.pem").write_text(certificates)
     for entry in entries:
         _copy_function(entry, assets.function(entry.name))
-    # In the one function that tells it. In a layer, each commit would make a new version of every function.
+    # Only `api` reports the commit. In a layer, each commit would make a new version of every function.
     if (commit := checked_out(ROOT)) is not None:
         (assets.function(API.name) / "functions" / API.name / COMMIT_FILE).write_text(f"{commit}\n")
     if python is not None:
@@ -115,7 +117,7 @@ def _install(target: Path, machine: str, left_out: Iterable[str], lock: str) -> 
     command += ["--only-binary", ":all:", "--python-version", PYTHON]
     command += ["--python-platform", PLATFORM.format(machine=machine)]
     subprocess.run([*command, "-r", ROOT / lock], check=True)
-    # Programs of a development machine, with its paths in them.
+    # Scripts contain the paths of this machine.
     shutil.rmtree(target / "bin", ignore_errors=True)
     (target / ".lock").unlink(missing_ok=True)
     for name in left_out:
@@ -125,7 +127,7 @@ def _install(target: Path, machine: str, left_out: Iterable[str], lock: str) -> 
     for tests in (*target.glob("*/testing"), *target.glob("*/tests")):
         shutil.rmtree(tests)
     for part in _UNUSED_PARTS:
-        # A layer may lack the distribution.
+        # The layer may not have the distribution.
         if (target / part).parent.exists():
             shutil.rmtree(target / part)
     for service in (target / "botocore" / "data").iterdir():
@@ -134,7 +136,7 @@ def _install(target: Path, machine: str, left_out: Iterable[str], lock: str) -> 
 
 
 def _remove(target: Path, name: str) -> None:
-    """Remove a distribution's files, as its record lists them, and the folders that are empty then."""
+    """Remove the files in a distribution's record, and the folders that become empty."""
     (record,) = [path for path in target.glob("*.dist-info/RECORD") if path.parent.name.lower().startswith(f"{name}-")]
     paths = [target / row[0] for row in csv.reader(record.read_text().splitlines())]
     for path in paths:
@@ -149,7 +151,7 @@ def _remove(target: Path, name: str) -> None:
 def _copy_function(entry: Entry, target: Path) -> None:
     source, package = ROOT / "functions", target / "functions"
     shutil.copytree(source / entry.name, package / entry.name, ignore=_left_out)
-    # What they have in common.
+    # Files that all services share.
     for path in source.glob("*.py"):
         shutil.copy(path, package)
     if entry.streams:
@@ -158,30 +160,30 @@ def _copy_function(entry: Entry, target: Path) -> None:
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:
-    """What of a function stays behind: of the console, everything but its build."""
+    """Return the names in a folder to leave out: of the console, everything except its build."""
     if Path(folder) == ROOT / CONSOLE:
         return {name for name in names if name != "dist"}
     return _IGNORED(folder, names)
 
 
 def _compile(python: str, folder: Path, unpacked_at: str) -> None:
-    """Beside each source, its code: never compared with it again, and naming the place where Lambda has it."""
+    """Compile each source beside itself, unchecked at run time and with Lambda's path in it."""
     command = [python, "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash"]
     command += ["-s", str(folder), "-p", unpacked_at, str(folder)]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
 
 
 def is_lambdas(python: str) -> bool:
-    """Whether `python` runs here, and is of the version that Lambda has."""
+    """Return whether `python` runs here and has Lambda's version."""
     if shutil.which(python) is None:
         return False
-    # It may be a shim, for a version that is not there.
+    # A shim may name a version that is not installed.
     says = subprocess.run([python, "--version"], capture_output=True, text=True, check=False).stdout
     return says.startswith(f"Python {PYTHON}.")
 
 
 def digest(folder: Path) -> str:
-    """One hash of all names, contents and which files are executable."""
+    """Return one hash of all names, contents and executable bits."""
     whole = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content, executable = path.read_bytes(), bool(path.stat().st_mode & stat.S_IXUSR)
@@ -194,7 +196,7 @@ def megabytes(folder: Path) -> float:
 
 
 def report(out: Path) -> bool:
-    """Print sizes and hashes. Returns whether each function and its layers are within its limit."""
+    """Print sizes and hashes. Return whether every function with its layers is within its limit."""
     sizes = {}
     layers = [out / name for name in _LEFT_OUT if (out / name).exists()]
     for folder in (*layers, out / CORE, *sorted((out / FUNCTIONS).iterdir())):
@@ -216,13 +218,15 @@ def report(out: Path) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("build"), help="where it is written (build)")
+    parser.add_argument("--out", type=Path, default=Path("build"), help="the folder of the bundle (build)")
     parser.add_argument("--machine", default="aarch64", choices=("aarch64", "x86_64"))
-    parser.add_argument("--python", default=f"python{PYTHON}", help=f"what compiles (python{PYTHON})")
-    parser.add_argument("--authorities", type=Path, help="RDS's certificates, which a deployment needs")
-    parser.add_argument("--verify", action="store_true", help="do it twice, and fail where the bytes differ")
-    parser.add_argument("--stages", default="", help="names of stages: LangGraph is added if one of them has graphs")
-    parser.add_argument("--deploy", action="store_true", help="refuse what would not do on AWS")
+    parser.add_argument("--python", default=f"python{PYTHON}", help=f"the interpreter that compiles (python{PYTHON})")
+    parser.add_argument("--authorities", type=Path, help="a PEM file of RDS's authorities, which a deployment needs")
+    parser.add_argument("--verify", action="store_true", help="bundle twice, and fail if the bytes differ")
+    parser.add_argument("--stages", default="", help="names of stages; LangGraph is added if one has graphs")
+    parser.add_argument(
+        "--deploy", action="store_true", help="fail without authorities or without an interpreter that compiles"
+    )
     given = parser.parse_args()
     python = given.python if is_lambdas(given.python) else None
     if given.deploy and given.authorities is None:

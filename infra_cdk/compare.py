@@ -1,8 +1,8 @@
-"""Show what changed in the templates of all stages since a commit, as Markdown.
+"""List the changes in the templates of all stages since a commit, as Markdown.
 
-python -m infra_cdk.compare origin/main    synthesises both, without an account and without a bundle
+python -m infra_cdk.compare origin/main    synthesise both commits, without an account and without a bundle
 
-Each commit has the stages of its own stages.toml. With PANTHEON_STAGES, both have the stages of that file.
+Each commit uses its own stages.toml. With PANTHEON_STAGES, both use that file.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from infra_cdk.stages_file import VARIABLE, load
 from shared.errors import ConfigurationError
 
 ROOT: Final = Path(__file__).parents[1]
-# Whose replacement or removal loses data, logs or users.
+# Types whose replacement or removal loses data, logs or users.
 STATEFUL: Final = (
     "AWS::RDS::DBInstance",
     "AWS::KMS::Key",
@@ -30,7 +30,7 @@ STATEFUL: Final = (
     "AWS::Logs::LogGroup",
 )
 Templates = Mapping[str, Mapping[str, Any]]
-# A commit of before stages files has the kinds alone.
+# An old commit without stages files has only the kinds.
 _NAMES: Final = """
 try:
     from infra_cdk.stages_file import load
@@ -43,7 +43,7 @@ print(*stages)
 
 
 def changes(before: Templates, after: Templates) -> Iterator[str]:
-    """Yield a line for each resource of a stack that is new, gone or different. Templates are by the stack's name."""
+    """Yield a line for each resource that is new, gone or changed. Templates are by the stack's name."""
     for stack in sorted({*before, *after}):
         old, new = (one.get(stack, {}).get("Resources", {}) for one in (before, after))
         lines = [_line(id_, old.get(id_), new.get(id_)) for id_ in sorted({*old, *new}) if old.get(id_) != new.get(id_)]
@@ -64,7 +64,7 @@ def _line(id_: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None
 
 
 def synthesise(checkout: Path, build: Path, out: Path) -> Templates:
-    """Return the templates that the code of `checkout` writes."""
+    """Return the templates that the code in `checkout` writes."""
     command = [sys.executable, "-m", "infra_cdk.app", *_stages(checkout), "--build", str(build), "--out", str(out)]
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(build), **_environ(checkout)}
     subprocess.run(command, cwd=checkout, env=environ, check=True, stdout=subprocess.DEVNULL)
@@ -99,7 +99,7 @@ def main() -> int:
             print(f"{base!r} is no commit of this clone. Fetch the history first.", file=sys.stderr)
             return 2
         try:
-            # The same code for both: a change of a function's code is no change of the stack.
+            # Both use the same empty bundle, so that changes of functions' code do not count.
             Assets.empty(work / "build")
             before = synthesise(work / "base", work / "build", work / "before")
             after = synthesise(ROOT, work / "build", work / "after")

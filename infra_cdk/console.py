@@ -1,6 +1,6 @@
-"""Build the console's pages from functions/api/console. Node.js and npm are those of the CDK's wheel.
+"""Build the console's pages from functions/api/console, with Node.js and npm of the CDK's wheel.
 
-The built files are part of the repository, so that nothing else needs Node.js. `--check` builds again and compares.
+The built files are part of the repository, so other commands need no Node.js. `--check` builds again and compares.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def check_source() -> None:
 
 
 def differences(built: Path, kept: Path) -> list[str]:
-    """The paths at which two folders differ."""
+    """Return the paths at which two folders differ."""
     names = {path.relative_to(folder) for folder in (built, kept) for path in folder.rglob("*") if path.is_file()}
     return sorted(
         str(name)
@@ -66,7 +66,7 @@ def _node(*arguments: str, quiet: bool = False) -> None:
 
 
 def _succeed(code: int) -> None:
-    """Exit with the code of a program that has said why it failed."""
+    """Exit with the code of a failed program, which has printed its error."""
     if code:
         raise SystemExit(code)
 
@@ -74,7 +74,7 @@ def _succeed(code: int) -> None:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra_cdk.console", description=__doc__)
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail if the built files are not the source's"
+        "--check", action="store_true", help="write nothing; fail if the built files differ from a new build"
     )
     parser.add_argument("--install", action="store_true", help="only install the tools")
     asked = parser.parse_args(arguments)
@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> int:
         build(built)
         changed = differences(built, BUILT)
     for name in changed:
-        print(f"functions/api/console/dist/{name} is not what the source builds. Run make console.")
+        print(f"functions/api/console/dist/{name} differs from what the source builds. Run `make console`.")
     return 1 if changed else 0
 
 

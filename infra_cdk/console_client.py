@@ -1,4 +1,4 @@
-"""How the console signs users in at a stage's issuer."""
+"""Define the client by which the console signs users in at a stage's issuer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from shared.names import Env
 
 @dataclass(frozen=True)
 class ConsoleClient:
-    """The console's client: public, without a secret, for codes with PKCE. It may send users back to `<url>/console/`.
+    """A public client for codes with PKCE, without a secret. Its redirect URI is `<url>/console/`.
 
-    Its ID tokens must be accepted: `client_id` must be the stage's audience. An endpoint that is not given is the one
-    in the issuer's discovery document, which must be at the issuer's origin."""
+    `client_id` must be the stage's audience, so that the stage accepts its ID tokens. A missing endpoint is read from
+    the issuer's discovery document, and must have the issuer's origin."""
 
     client_id: str
     scope: str = "openid email"
@@ -23,7 +23,7 @@ class ConsoleClient:
     end_session_endpoint: str | None = None
 
     def check(self, stage: str, issuer: str | None, audience: str | None) -> None:
-        """Raise ValueError, one line, unless the issuer's tokens and the function accept this client."""
+        """Raise ValueError with one line unless the issuer's tokens and the function accept this client."""
         if issuer is None or self.client_id != audience:
             raise ValueError(f"Stage {stage}: the console's tokens name its client, which must be the audience.")
         try:
@@ -35,7 +35,7 @@ class ConsoleClient:
             raise ValueError(f"Stage {stage}: {name} {said}") from None
 
     def environment(self, issuer: str) -> Mapping[str, str]:
-        """What the function that serves the console is told."""
+        """Return the environment of the function that serves the console."""
         told = {
             Env.CONSOLE_ISSUER: issuer,
             Env.CONSOLE_CLIENT_ID: self.client_id,

@@ -1,4 +1,4 @@
-"""The JavaScript packages that are in the built console: name, version, licence and hash, from its lock file."""
+"""List the JavaScript packages in the built console with version, licence and hash, from its lock file."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from infra_cdk import licences
 from infra_cdk.licences import UnknownLicence
 
 SOURCE: Final = Path(__file__).parents[1] / "functions" / "api" / "console"
-# The texts are a file of the built console, because the licences ask that they are passed on with it.
+# The licences require their texts to be distributed with the built console.
 TEXTS: Final = "licences.txt"
 _MODULES: Final = "node_modules/"
 _RULE: Final = "-" * 80
@@ -20,7 +20,7 @@ _RULE: Final = "-" * 80
 
 @dataclass(frozen=True)
 class ConsolePackage:
-    """`sha512` is the hash of the archive that npm installs, in hexadecimal."""
+    """A package of the console. `sha512` is the hash of npm's archive in hexadecimal."""
 
     name: str
     version: str
@@ -54,7 +54,7 @@ class ConsolePackage:
 
 
 def packages() -> Iterator[ConsolePackage]:
-    """Read the packages that the pages import. Those that only build the pages are left out."""
+    """Yield the packages that the pages import, without those that only build the pages."""
     locked: dict[str, dict[str, Any]] = json.loads((SOURCE / "package-lock.json").read_text())["packages"]
     for path, package in sorted(locked.items()):
         if path and not package.get("dev"):
@@ -72,7 +72,7 @@ def components() -> list[dict[str, Any]]:
 
 
 def texts() -> str:
-    """Put together the texts of the licences. The packages must be installed."""
+    """Return the texts of all licences. The packages must be installed."""
     return "\n".join(_text(package) for package in packages())
 
 

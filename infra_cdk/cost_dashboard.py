@@ -1,7 +1,7 @@
-"""Show what Pantheon costs: the models by the ledger, and what AWS charges for running it by an estimate.
+"""Make the cost dashboard: the models by the ledger, Lambda and the database by an estimate.
 
-The cost of models comes from the gauges that the sweeper reads from the ledger, and from nowhere else. What AWS charges
-is worked out from its metrics at stated rates.
+The cost of models comes only from the gauges that the sweeper reads from the ledger. The cost of Lambda and the
+database is AWS's metrics times the rates in infra_cdk/rates.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from shared.names import Dimension, Metric
 
 _STATUSES: Final = ("completed", "failed", "cancelled")
 _CLASSES: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
-# In the words of a bill.
+# Dimensions by the words of a bill.
 _BY: Final[Mapping[Dimension, str]] = {
     Dimension.MODEL_ALIAS: "model",
     Dimension.PURPOSE: "purpose",
@@ -29,7 +29,7 @@ _BY: Final[Mapping[Dimension, str]] = {
     Dimension.PROVIDER: "provider",
 }
 _BILLED: Final = "filter ispresent(total_usd)"
-# A log group of the sweeper has these lines. Of each tenant and month the newest one counts.
+# Read the sweeper's log. The newest line of each tenant and month is valid.
 _DRAWN: Final = (
     'filter message = "allowance drawn"',
     "stats latest(drawn_usd) as drawn, latest(drawn_suspense_usd) as suspense by month, tenant_id",
@@ -39,7 +39,7 @@ _DRAWN: Final = (
 
 
 class CostDashboard(Construct):
-    """`name` is the dashboard's. `functions` are by name."""
+    """The cost dashboard, called `name`. `functions` are by name."""
 
     def __init__(
         self,
@@ -76,17 +76,17 @@ class CostDashboard(Construct):
         def newest(metric: Metric, label: str) -> cloudwatch.Metric:
             return self._metrics.one(metric, "Maximum", FIVE_MINUTES, label=label)
 
-        total = math(TOTAL, self._metrics.month(FIVE_MINUTES), FIVE_MINUTES, "this month, USD")
+        total = math(TOTAL, self._metrics.month(FIVE_MINUTES), FIVE_MINUTES, "this month (USD)")
         return row(
             cloudwatch.SingleValueWidget(
                 title="Cost now",
                 metrics=[
                     total,
-                    newest(Metric.MONTH_FORECAST_USD, "forecast for the month, USD"),
-                    newest(Metric.HOUR_USD, "this hour, USD"),
-                    newest(Metric.SUSPENSE_USD, "in suspense, USD"),
-                    newest(Metric.PLATFORM_BUDGET_USED, "platform's limit used, %"),
-                    newest(Metric.LEDGER_DRIFT_USD, "budgets differ from the ledger, USD"),
+                    newest(Metric.MONTH_FORECAST_USD, "forecast for the month (USD)"),
+                    newest(Metric.HOUR_USD, "this hour (USD)"),
+                    newest(Metric.SUSPENSE_USD, "in suspense (USD)"),
+                    newest(Metric.PLATFORM_BUDGET_USED, "platform's limit used (%)"),
+                    newest(Metric.LEDGER_DRIFT_USD, "budgets differ from the ledger (USD)"),
                 ],
                 width=24,
                 height=4,
@@ -108,7 +108,7 @@ class CostDashboard(Construct):
         )
 
     def _hours(self) -> list[cloudwatch.IWidget]:
-        """Show the gauges' differences. At the start of a month one is negative, and below the axis."""
+        """Show the differences of the gauges. The first one of a month is negative and below the axis."""
         each = self._metrics.each
         return row(
             *(
@@ -143,7 +143,7 @@ class CostDashboard(Construct):
             "100*cache_read/(input+cache_read+cache_write)",
             {name: classes[name] for name in ("input", "cache_read", "cache_write")},
             HOUR,
-            "of prompts read from a cache, %",
+            "prompt tokens from a cache (%)",
         )
         by_call = [Dimension.MODEL_ALIAS, Dimension.PURPOSE]
         return row(
@@ -165,7 +165,7 @@ class CostDashboard(Construct):
         storage = rates.STORAGE_GIB_MONTH.usd * stage.storage_gib / rates.HOURS_A_MONTH
         rate = rates.DATABASE_HOUR.get(stage.instance_type)
         database = zones * ((rate.usd if rate else 0.0) + storage)
-        hour = f"{rate.usd} an hour each" if rate else "whose hours have no rate here and are not included"
+        hour = f"{rate.usd} an hour each" if rate else "whose hours have no rate and are not included"
         proxy = rates.PROXY_HOUR.usd if stage.proxy else 0.0
         connections = aws("RDS", "DatabaseConnections", "Average", HOUR, self._database())
         hours: dict[str, cloudwatch.IMetric] = {"up": connections}
@@ -218,7 +218,7 @@ class CostDashboard(Construct):
         return row(*billed, self._table("Allowance drawn by tenant (USD)", ("sweeper",), _DRAWN))
 
     def _table(self, title: str, functions: Sequence[str], query: Sequence[str]) -> cloudwatch.LogQueryWidget:
-        """Show the rows of a query over the logs of functions."""
+        """Make a table of a query over the logs of functions."""
         return cloudwatch.LogQueryWidget(
             title=title,
             log_group_names=[f"/aws/lambda/{self._stage.prefix}-{name}" for name in functions],

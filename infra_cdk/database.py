@@ -1,6 +1,6 @@
-"""The database: RDS for PostgreSQL, private, encrypted, reached over TLS by those who can sign for their role.
+"""Make the database (RDS for PostgreSQL) and its proxy: private, encrypted, with IAM tokens over TLS.
 
-The rule this file protects: no function holds a password. The owner's is made, kept and changed by RDS.
+No function holds a password. RDS makes, stores and rotates the owner's.
 """
 
 from typing import Final
@@ -22,8 +22,7 @@ from shared.names import Role
 
 NAME: Final = "pantheon"
 OWNER: Final = "pantheon_owner"
-# Where the layer has what a server's certificate is checked against: RDS's own authorities, and the public ones,
-# one of which has signed the proxy's.
+# Files of authorities in the layer. RDS's own sign the database's certificate; a public one signs the proxy's.
 RDS_AUTHORITIES: Final = "/opt/rds-ca.pem"
 PUBLIC_AUTHORITIES: Final = "/opt/python/certifi/cacert.pem"
 _EXPORTS: Final = ("postgresql", "upgrade")
@@ -31,7 +30,7 @@ _VERSION: Final = rds.PostgresEngineVersion.of("18", "18")
 
 
 class Database(Construct):
-    """`host` is where the functions connect: the proxy where there is one."""
+    """The instance, and the proxy if the stage has one."""
 
     def __init__(
         self, scope: Construct, id: str, *, network: Network, stage: Stage, logs: Logs, key: kms.IKey | None
@@ -44,33 +43,33 @@ class Database(Construct):
 
     @property
     def entrance(self) -> ec2.SecurityGroup:
-        """The security group of what functions connect to."""
+        """Return the security group that functions connect to: the proxy's, or the database's."""
         return self.proxy_group if self.proxy else self.group
 
     @property
     def secret_arn(self) -> str:
-        """The owner's name and password."""
+        """Return the ARN of the secret with the owner's name and password."""
         cfn = self.instance.node.default_child
         assert isinstance(cfn, rds.CfnDBInstance)
         return str(cfn.attr_master_user_secret_secret_arn)
 
     def url(self, role: Role) -> str:
-        """How a function connects as `role`: by a token that it signs for itself when it connects."""
+        """Return the address by which a function connects as `role`, with an IAM token that it signs itself."""
         host = self.proxy.endpoint if self.proxy else self.instance.db_instance_endpoint_address
         authorities = PUBLIC_AUTHORITIES if self.proxy else RDS_AUTHORITIES
         region = self.instance.stack.region
         url = f"postgresql://{role}@{host}:{POSTGRES}/{NAME}?sslmode=verify-full&sslrootcert={authorities}&iam={region}"
-        # A prepared statement would tie its client to one connection of the proxy's.
+        # A prepared statement would pin its client to one connection of the proxy.
         return f"{url}&prepare=off" if self.proxy else url
 
     @property
     def owner_url(self) -> str:
-        """The database itself, without the owner's name and password."""
+        """Return the address of the database itself, without the owner's name and password."""
         host = self.instance.db_instance_endpoint_address
         return f"postgresql://{host}:{POSTGRES}/{NAME}?sslmode=verify-full&sslrootcert={RDS_AUTHORITIES}"
 
     def pinned(self, period: Duration) -> cloudwatch.Metric:
-        """How many of the proxy's connections it cannot share."""
+        """Return the metric of the proxy's pinned connections."""
         assert self.proxy
         name, here = "DatabaseConnectionsCurrentlySessionPinned", {"ProxyName": self.proxy.db_proxy_name}
         return aws("RDS", name, "Maximum", period, here)
@@ -82,7 +81,7 @@ class Database(Construct):
             self.instance.grant_connect(grantee, role.value)
 
     def _make(self, stage: Stage, logs: Logs, key: kms.IKey | None) -> rds.DatabaseInstance:
-        # RDS would make these groups itself, and keep them for ever.
+        # Without these groups, RDS makes its own and keeps them forever.
         name = stage.database_snapshot or stage.prefix
         groups = [logs.group(self, export.title(), f"/aws/rds/instance/{name}/{export}") for export in _EXPORTS]
         instance = rds.DatabaseInstance(
@@ -98,15 +97,15 @@ class Database(Construct):
             parameters={
                 "rds.force_ssl": "1",
                 "max_connections": str(stage.connections),
-                # What is slower than this is named; its parameters, which may hold text of tenants, are not.
+                # Log slow statements (ms) without their parameters, which may hold tenants' text.
                 "log_min_duration_statement": "1000",
                 "log_error_verbosity": "terse",
-                # A refused hold is an error, too. Its statement says nothing that its message does not.
+                # Log no statements of errors, because a refused hold is an error, too.
                 "log_min_error_statement": "panic",
                 "log_parameter_max_length": "0",
                 "log_parameter_max_length_on_error": "0",
                 "idle_in_transaction_session_timeout": "60000",
-                # A function closes a connection that gives no answer in time; its statement must not go on.
+                # A statement ends (ms) after its function has closed the connection.
                 "client_connection_check_interval": "5000",
             },
             iam_authentication=True,
@@ -114,7 +113,7 @@ class Database(Construct):
             multi_az=stage.multi_az,
             storage_type=rds.StorageType.GP3,
             storage_encrypted=True,
-            # The storage, its backups, and the statements that Performance Insights keeps.
+            # The key of the storage, its backups and Performance Insights.
             storage_encryption_key=key,
             performance_insight_encryption_key=key,
             allocated_storage=stage.storage_gib,
@@ -136,7 +135,7 @@ class Database(Construct):
         cfn.master_user_password = None
         cfn.manage_master_user_password = True
         if not stage.protected:
-            # Its key goes with the stage, and nobody could read the snapshot. An update still leaves one.
+            # The key is deleted with the stage, so a snapshot could not be read. An update still makes one.
             cfn.cfn_options.deletion_policy = CfnDeletionPolicy.DELETE
         if stage.database_snapshot is not None:
             _restore(cfn, stage.database_snapshot)
@@ -148,7 +147,7 @@ class Database(Construct):
         role = iam.Role(self, "ProxyRole", assumed_by=iam.ServicePrincipal("rds.amazonaws.com"))
         for each in Role:
             self.instance.grant_connect(role, each.value)
-        # RDS would make this group itself, too.
+        # Without this group, RDS makes its own and keeps it forever.
         group = logs.group(self, "ProxyLog", f"/aws/rds/proxy/{name}")
         proxy = rds.DatabaseProxy(
             self,
@@ -159,7 +158,7 @@ class Database(Construct):
             vpc_subnets=self._network.isolated,
             security_groups=[self.proxy_group],
             role=role,
-            # The proxy signs for the client's role in its turn: nobody has a password.
+            # The proxy signs an IAM token for the client's role, so there is no password.
             default_auth_scheme=rds.DefaultAuthScheme.IAM_AUTH,
             iam_auth=True,
             require_tls=True,
@@ -171,7 +170,7 @@ class Database(Construct):
 
 
 def _restore(cfn: rds.CfnDBInstance, snapshot: str) -> None:
-    """Make the instance from `snapshot`, whose database, owner and key it takes over."""
+    """Make the instance from `snapshot`, with the database, owner and key of the snapshot."""
     cfn.db_snapshot_identifier = snapshot
     cfn.db_name = None
     cfn.master_username = None

@@ -1,4 +1,4 @@
-"""The API's own name: without the stage in its paths, and the only way in."""
+"""Make the API's domain, which replaces AWS's address and its stage in the path."""
 
 from aws_cdk import CfnOutput
 from aws_cdk import aws_apigateway as apigateway
@@ -7,7 +7,7 @@ from constructs import Construct
 
 
 class Domain(Construct):
-    """`name` leads to the API's stage, once a record in the name's zone leads to `target`."""
+    """The domain `name`. A record in its zone must point at `target`."""
 
     def __init__(self, scope: Construct, id: str, *, name: str, certificate_arn: str, stage: apigateway.Stage) -> None:
         super().__init__(scope, id)
@@ -25,6 +25,6 @@ class Domain(Construct):
         self.zone_id = made.domain_name_alias_hosted_zone_id
 
     def tell(self, scope: Construct) -> None:
-        """Say in the stack's outputs where the name's record must lead."""
-        CfnOutput(scope, "DomainTarget", value=self.target, description="Where the domain's record leads")
-        CfnOutput(scope, "DomainZone", value=self.zone_id, description="The hosted zone of an alias in Route 53")
+        """Add the target of the domain's record to the stack's outputs."""
+        CfnOutput(scope, "DomainTarget", value=self.target, description="The target of the domain's record")
+        CfnOutput(scope, "DomainZone", value=self.zone_id, description="The hosted zone for an alias in Route 53")

@@ -1,7 +1,7 @@
-"""The way to the internet, for a stage with a provider that AWS does not have. Only functions that ask models take it.
+"""Make the route to the internet for functions that call models of a provider outside AWS.
 
-They run in subnets of their own. Nothing from the internet reaches in, because NAT gateways and egress-only internet
-gateways open no connection from outside. A stage without egress has none of this.
+These functions run in separate subnets. NAT gateways and egress-only internet gateways accept no connection from the
+internet. A stage without `egress` has none of this.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from infra_cdk.stages import Egress
 
 SUBNETS: Final = "egress"
 _EGRESS: Final = ec2.SubnetConfiguration(name=SUBNETS, subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS, cidr_mask=22)
-# It has the NAT gateways and nothing else.
+# The subnets of the NAT gateways.
 _PUBLIC: Final = ec2.SubnetConfiguration(
     name="public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=28, map_public_ip_on_launch=False
 )
@@ -26,28 +26,28 @@ _SUBNETS: Final[Mapping[Egress, tuple[ec2.SubnetConfiguration, ...]]] = MappingP
 _ADDRESSES: Final[Mapping[Egress, ec2.IPeer]] = MappingProxyType(
     {"nat": ec2.Peer.any_ipv4(), "ipv6": ec2.Peer.any_ipv6()}
 )
-# Of the 56 bits that a network gets, a subnet has 64.
+# AWS gives the network a /56 block. Each subnet gets a /64.
 _SUBNET_BITS: Final = "64"
 
 
 def subnets(egress: Egress) -> tuple[ec2.SubnetConfiguration, ...]:
-    """Return the subnets beside the isolated ones. Subnets that exist keep their addresses, because these come last."""
+    """Return the subnets after the isolated ones, so that existing subnets keep their addresses."""
     return _SUBNETS[egress]
 
 
 def addresses(egress: Egress) -> ec2.IPeer:
-    """Return every address that `egress` leads to."""
+    """Return all addresses that `egress` reaches."""
     return _ADDRESSES[egress]
 
 
 def open_internet(egress: Egress, source: ec2.SecurityGroup, ports: Iterable[int]) -> None:
-    """Let `source` out to every address of the internet."""
+    """Let `source` send to every address of the internet."""
     for port in ports:
         source.add_egress_rule(addresses(egress), ec2.Port.tcp(port), "Providers on the internet")
 
 
 class Ipv6(Construct):
-    """An egress-only internet gateway, and IPv6 addresses for the subnets that lead to it. Neither has a price."""
+    """An egress-only internet gateway and IPv6 addresses for its subnets. Both are free."""
 
     def __init__(self, scope: Construct, id: str, *, vpc: ec2.Vpc) -> None:
         super().__init__(scope, id)

@@ -1,4 +1,4 @@
-"""Private endpoints of AWS's services. Each has a security group and a policy, and both start with nothing allowed."""
+"""Define private endpoints of AWS's services. Their security groups and policies allow nothing at first."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -24,12 +24,12 @@ class Service(StrEnum):
 
     @property
     def aws_name(self) -> str:
-        """How AWS names it in an endpoint."""
+        """Return AWS's name of the service in an endpoint."""
         return _AWS_NAMES[self]
 
     @property
     def variable(self) -> str:
-        """The variable by which AWS's libraries take another address for it."""
+        """Return the environment variable that gives AWS's libraries another address."""
         return f"AWS_ENDPOINT_URL_{_VARIABLES[self]}"
 
 
@@ -54,18 +54,19 @@ _VARIABLES: Final[Mapping[Service, str]] = MappingProxyType(
 
 
 def s3_addresses(region: str, known: str | None = None) -> ec2.IPeer:
-    """Return the addresses of S3 in `region`. Raise ValueError for a Region whose list is not known."""
+    """Return the addresses of S3 in `region`. Raise ValueError if the Region's list is unknown."""
     return ec2.Peer.prefix_list(s3_prefix_list(region, known))
 
 
 def dual_stack_url(service: Service, region: str) -> str:
-    """Return the address of a service that has IPv6. The usual one has IPv4 alone."""
+    """Return a service's address with IPv6. Its usual address has only IPv4."""
     return f"https://{service.aws_name}.{region}.api.aws"
 
 
 class Endpoint:
-    """One service in the network. `peer` is where its clients send to; `group` lets them in, where there is one.
-    Without `made`, the service is reached by an endpoint of the user's or over the internet."""
+    """A service as functions reach it. Clients send to `peer`, and `group` admits them if there is one.
+
+    Without `made`, functions use an endpoint of the user's VPC, or the internet."""
 
     def __init__(
         self,
@@ -79,13 +80,13 @@ class Endpoint:
         self._allowed: set[tuple[str, ...]] = set()
 
     def let_in(self, source: ec2.SecurityGroup, why: str) -> None:
-        """Open HTTPS from `source`, on both sides."""
+        """Open HTTPS from `source` to the endpoint in both security groups."""
         source.add_egress_rule(self._peer, ec2.Port.tcp(HTTPS), why)
         if self._group is not None:
             self._group.add_ingress_rule(source, ec2.Port.tcp(HTTPS), why)
 
     def allow(self, actions: Sequence[str], resources: Sequence[str], *, owned: bool) -> None:
-        """Let principals of this account through for `actions` on `resources`.
+        """Allow principals of this account `actions` on `resources` in the endpoint's policy.
 
         Args:
             owned: whether the resources must belong to this account. AWS owns the models of Bedrock.

@@ -1,4 +1,4 @@
-"""The Lambda functions, one entry each. The routes of a new function are in `shared/names.py`."""
+"""List the Lambda functions. The routes of a new function are in `shared/names.py`."""
 
 import re
 from dataclasses import dataclass
@@ -9,34 +9,46 @@ from shared.names import Role
 # API Gateway answers 504 after 29 seconds. Lambda ends a function a second earlier, so that its log says why.
 INTEGRATION_SECONDS: Final = 29
 HTTP_SECONDS: Final = INTEGRATION_SECONDS - 1
-# A streamed answer may take 15 minutes.
+# API Gateway's limit for a streamed answer: 15 minutes.
 STREAM_SECONDS: Final = 900
-# The part of the time of `turns` that is for publishing a turn, also while the database does not answer. The turn has
-# the rest: PANTHEON_TURN_SECONDS, 240 by default. A stage that sets another time has `Stage.turns_seconds`.
+# The time of `turns` for publishing a turn, also while the database does not answer. A turn has PANTHEON_TURN_SECONDS
+# (240) before that. If a stage sets another time, `Stage.turns_seconds` is the sum.
 PUBLISH_SECONDS: Final = 60
 TURNS_SECONDS: Final = 240 + PUBLISH_SECONDS
-# Lambda's longest.
+# Lambda's longest timeout.
 LONGEST_SECONDS: Final = 900
-# For as long a message is hidden: longer than a worker can run, so that it is never with two while one is at it.
+# The queue's visibility timeout is longer than a worker can run, so that two workers never have one message.
 HIDDEN_SECONDS: Final = LONGEST_SECONDS + 60
 
 
 _RATE: Final = re.compile(r"rate\(([1-9][0-9]*) (minutes?|hours?)\)")
-# Layers of libraries: one with frameworks and SQLAlchemy, one with what verifies tokens, one with LangGraph.
+# Layers of libraries: frameworks with SQLAlchemy, verification of tokens, LangGraph.
 DEPENDENCIES, VERIFICATION, LANGGRAPH = "dependencies", "verification", "langgraph"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A function. `name` is the package under `functions`. It connects to the database as `role`, if it has one.
+    """A function and its needs. Rights, environment and alarms follow from these fields.
 
-    `serves`: it answers HTTP. `streams`: it streams its answers, so it runs the loop of functions/runtime.py. `sends`:
-    it writes to the queue. `names_graphs`: it knows the names of graphs. `sends_graphs`: it writes to their queue.
-    `runs_graphs`: it has LangGraph and the graphs. `asks`: it calls models. `reads_catalog`: it knows the models.
-    `reads_log`: it reads the provider's log. `reads_budgets`: it holds against budgets, settles or shows them.
-    `reads_keys` and `writes_keys`: it reads or writes the issuer's keys. `schedule` is how often it is invoked.
-    `in_network`: it runs in the network, from which only those that ask reach the internet, if the stage lets them.
-    `snap_start` is worth its price where somebody waits."""
+    Attributes:
+        name: the package under `functions`.
+        role: the database role that it connects as, if any.
+        seconds: its timeout.
+        serves: it answers HTTP.
+        streams: it streams its answers, so it runs the loop of functions/runtime.py.
+        sends: it writes to the queue.
+        names_graphs: it knows the names of graphs.
+        sends_graphs: it writes to the queue of graphs.
+        runs_graphs: it has LangGraph and the graphs.
+        asks: it calls models.
+        reads_catalog: it knows the models.
+        reads_log: it reads the provider's log.
+        reads_budgets: it holds against budgets, settles or shows them.
+        reads_keys, writes_keys: it reads or writes the issuer's keys.
+        schedule: EventBridge's rate, if it is scheduled.
+        in_network: it runs in the stage's network.
+        snap_start: it starts from a snapshot, because clients wait for it.
+    """
 
     name: str
     role: Role | None
@@ -63,14 +75,14 @@ class Entry:
 
     @property
     def libraries(self) -> str:
-        """The layer of libraries that it runs with."""
+        """Return the name of its layer of libraries."""
         if self.runs_graphs:
             return LANGGRAPH
         return VERIFICATION if self.reads_keys or self.writes_keys else DEPENDENCIES
 
     @property
     def every_s(self) -> int | None:
-        """The seconds between two scheduled runs. None without a schedule."""
+        """Return the seconds between two scheduled runs, or None without a schedule."""
         if self.schedule is None:
             return None
         found = _RATE.fullmatch(self.schedule)
@@ -80,7 +92,7 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """The construct's id."""
+        """Return the construct's id."""
         return self.name.title()
 
 
@@ -112,7 +124,7 @@ WORKER: Final = Entry(
     reads_catalog=True,
     reads_budgets=True,
 )
-# Only a stage with graphs has it. A snapshot would be too expensive for a function that nobody waits for.
+# Only a stage with graphs has it. It has no snapshot, because no client waits for it.
 GRAPHS: Final = Entry(
     "graphs",
     Role.APP,
@@ -138,17 +150,17 @@ RECONCILER: Final = Entry(
     schedule="rate(1 hour)",
     snap_start=False,
 )
-# It reaches the internet from outside the network. It has no right on the database.
+# It runs outside the network to reach the issuer, and has no right on the database.
 JWKS: Final = Entry("jwks", None, 30, writes_keys=True, schedule="rate(5 minutes)", in_network=False, snap_start=False)
-# It connects as the owner, whose password RDS keeps.
+# It connects as the owner, whose password RDS stores.
 MIGRATE: Final = Entry("migrate", None, LONGEST_SECONDS, snap_start=False)
 
-# What serves a release, and so is shifted to it. The migration runs before.
+# The functions whose traffic moves to a release. The migration runs before.
 RELEASED: Final = (ADMIN, API, TURNS, AUTHORIZER, WORKER, SWEEPER, RECONCILER, JWKS)
 ENTRIES: Final = (*RELEASED, MIGRATE)
-# The same of a stage with graphs.
+# The functions of a stage with graphs.
 WITH_GRAPHS: Final = (*ENTRIES, GRAPHS)
 SCHEDULED: Final = tuple(entry for entry in ENTRIES if entry.schedule is not None)
-# These raise, and Lambda counts their errors. The others answer or go on, so they count their failures themselves.
+# These raise, and Lambda counts their errors. The others catch errors and count their failures themselves.
 RAISING: Final = (AUTHORIZER, JWKS)
 COUNTING: Final = tuple(entry for entry in RELEASED if entry not in RAISING)

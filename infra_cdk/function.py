@@ -1,8 +1,7 @@
-"""Every Lambda function, built once and the same way.
+"""Make a Lambda function with its log group, role, security group and alias.
 
-The rule this file protects: arm64, Python 3.13, in the network unless its entry says otherwise, its own log group,
-security group and role with nothing but what that takes; callers invoke the alias, which moves to a new version only
-when the deployment says so.
+All run Python 3.13 on arm64. A role starts with only the rights to run and to log. Callers invoke the alias, which
+moves to a new version only at a deployment.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from infra_cdk.network import Network
 from infra_cdk.stages import Stage
 
 ALIAS: Final = "live"
-# What Lambda needs to give a function a network interface; none of them can be limited to one.
+# Lambda's rights to manage a function's network interface. IAM cannot limit them to one interface.
 INTERFACE_ACTIONS: Final = (
     "ec2:CreateNetworkInterface",
     "ec2:DescribeNetworkInterfaces",
@@ -32,8 +31,9 @@ INTERFACE_ACTIONS: Final = (
 
 
 class Function(Construct):
-    """One function of the table. `alias` is what others invoke. `group` is its security group in the network. `away`
-    puts it into subnets that lead to the internet, if the network has any."""
+    """One function. Others invoke `alias`. `group` is its security group in the network.
+
+    With `away`, it runs in the subnets with a route to the internet, if the network has any."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Function(Construct):
         if entry.in_network:
             self.group = network.group(self, f"The function {entry.name}")
             self._let_lambda_connect_it(name)
-        # Only the version that is published is snapshotted, and it connects after it was restored.
+        # Lambda snapshots published versions. A function connects after it was restored.
         snap_start = lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if entry.snap_start and stage.snap_start else None
         self.function = lambda_.Function(
             self,
@@ -80,16 +80,15 @@ class Function(Construct):
             reserved_concurrent_executions=stage.reserved.get(entry.name),
         )
         self.function.node.add_dependency(self.role)
-        # What people call it by, with SAM CLI.
+        # SAM CLI's name of the function.
         cfn = self.function.node.default_child
         assert isinstance(cfn, lambda_.CfnFunction)
         cfn.override_logical_id(f"{entry.title}Function")
         self.alias = lambda_.Alias(self, "Alias", alias_name=ALIAS, version=self.function.current_version)
 
     def _let_lambda_connect_it(self, name: str) -> None:
-        """Let Lambda put the function into the network."""
+        """Allow Lambda to put the function into the network, and deny the same to the function's code."""
         self.role.add_to_policy(iam.PolicyStatement(actions=list(INTERFACE_ACTIONS), resources=["*"]))
-        # The rights above are Lambda's. The function's code is denied them.
         arn = Stack.of(self).format_arn(
             service="lambda", resource="function", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
         )
@@ -104,7 +103,7 @@ class Function(Construct):
 
 
 def _place(network: Network, group: ec2.SecurityGroup | None, *, away: bool) -> dict[str, Any]:
-    """Say where a function runs: in the network, or in Lambda's own, from which it reaches the internet."""
+    """Return the network settings of a function. Without a group, it runs outside and reaches the internet."""
     if group is None:
         return {}
     place = {"vpc": network.vpc, "vpc_subnets": network.subnets(away=away), "security_groups": [group]}

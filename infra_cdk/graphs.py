@@ -1,4 +1,4 @@
-"""The graphs of a stage: their names, and the user's package, which only the function for graphs gets."""
+"""Define the graphs of a stage, and the layer of the user's package for the function `graphs`."""
 
 import shutil
 from collections.abc import Mapping
@@ -23,14 +23,16 @@ _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 @dataclass(frozen=True)
 class StageGraphs:
-    """`names` has the `module:attribute` of each graph. `package` is the path of the folder of a Python package, from
-    the root of the repository; without it, the modules are those of Pantheon's examples."""
+    """The graphs. `names` has the `module:attribute` of each.
+
+    `package` is the folder of a Python package, from the root of the repository. Without it, the modules are Pantheon's
+    examples."""
 
     names: Mapping[str, str]
     package: str | None = None
 
     def check(self, stage: str) -> None:
-        """Raise ValueError unless each name and its place can be configured."""
+        """Raise ValueError for a name or a place that cannot be configured."""
         if not self.names:
             raise ValueError(f"Stage {stage}: graphs.names has no graph; leave out graphs.")
         try:
@@ -45,20 +47,20 @@ class StageGraphs:
 
     @property
     def setting(self) -> str:
-        """The names as the functions read them."""
+        """Return the names as the functions read them."""
         return ",".join(f"{name}={place}" for name, place in self.names.items())
 
     def environment(self, entry: Entry, queue: Queue) -> dict[str, str]:
-        """What a function is told of the graphs."""
+        """Return the environment variables of a function on graphs."""
         values = {str(Env.GRAPHS): self.setting} if entry.names_graphs else {}
         return values | ({str(Env.GRAPHS_QUEUE_URL): queue.queue.queue_url} if entry.sends_graphs else {})
 
     def layers(self, scope: Construct) -> list[lambda_.LayerVersion]:
-        """Make the layer with the user's package, if there is one."""
+        """Make the layer of the user's package, if there is one."""
         if self.package is None:
             return []
         source = ROOT / self.package
         with TemporaryDirectory() as folder:
-            # A layer's `python` is on the path of modules.
+            # Python searches a layer's folder `python` for modules.
             shutil.copytree(source, Path(folder) / "python" / source.resolve().name, ignore=_IGNORED)
             return [layer(scope, "GraphsPackage", Path(folder))]

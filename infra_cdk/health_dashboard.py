@@ -1,4 +1,4 @@
-"""How Pantheon is: turns, calls, what waits, what broke, and what it runs on."""
+"""Make the health dashboard: turns, calls, queue, invariants, functions and database."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -24,7 +24,7 @@ _STARTS: Final = (
 
 
 class HealthDashboard(Construct):
-    """`name` is the dashboard's. `functions` are by name, `models` the names of models on Bedrock by their ids."""
+    """The health dashboard, called `name`. `functions` are by name. `models` has aliases by the id on Bedrock."""
 
     def __init__(
         self,
@@ -54,30 +54,50 @@ class HealthDashboard(Construct):
     def _turns(self) -> list[cloudwatch.IWidget]:
         one = self._metrics.one
         return row(
-            graph("Turns by status", self._metrics.each(Metric.TURNS, "Sum", FIVE_MINUTES, [Dimension.STATUS])),
+            graph(
+                "Turns per 5 minutes by status",
+                self._metrics.each(Metric.TURNS, "Sum", FIVE_MINUTES, [Dimension.STATUS]),
+            ),
             *(
-                graph(f"{title}, seconds", *(one(metric, p, FIVE_MINUTES, label=p) for p in _PERCENTILES))
+                graph(f"{title} (seconds)", *(one(metric, p, FIVE_MINUTES, label=p) for p in _PERCENTILES))
                 for title, metric in (
-                    ("A turn", Metric.TURN_DURATION),
-                    ("A turn without its calls", Metric.TURN_OVERHEAD),
+                    ("Turn duration", Metric.TURN_DURATION),
+                    ("Turn duration without model calls", Metric.TURN_OVERHEAD),
                 )
             ),
         )
 
     def _ends(self) -> list[cloudwatch.IWidget]:
         return row(
-            self._sums("Left to the queue", Metric.HANDED_OVER_TURNS, Metric.ABANDONED_TURNS, Metric.UNSENT_TURNS),
-            self._sums("Answered with an error", Metric.UNEXPECTED_ERRORS, Metric.JOURNAL_UNAVAILABLE),
-            self._sums("Conflicts", Metric.TURN_CONFLICTS),
+            self._sums(
+                "Turns left to the queue per 5 minutes",
+                Metric.HANDED_OVER_TURNS,
+                Metric.ABANDONED_TURNS,
+                Metric.UNSENT_TURNS,
+            ),
+            self._sums(
+                "Requests answered with an error per 5 minutes", Metric.UNEXPECTED_ERRORS, Metric.JOURNAL_UNAVAILABLE
+            ),
+            self._sums("Turn conflicts per 5 minutes", Metric.TURN_CONFLICTS),
         )
 
     def _calls(self) -> list[cloudwatch.IWidget]:
         each = self._metrics.each
         return row(
-            graph("Calls", each(Metric.CALLS, "Sum", FIVE_MINUTES, _BY_CALL), width=6),
-            graph("A call, p95, seconds", each(Metric.CALL_DURATION, "p95", FIVE_MINUTES, _BY_CALL), width=6),
-            graph("Calls of unknown outcome", each(Metric.UNKNOWN_CALLS, "Sum", FIVE_MINUTES, _BY_CALL), width=6),
-            graph("Fallbacks", each(Metric.FALLBACK_USED, "Sum", FIVE_MINUTES, [Dimension.COMPONENT]), width=6),
+            graph("Model calls per 5 minutes", each(Metric.CALLS, "Sum", FIVE_MINUTES, _BY_CALL), width=6),
+            graph(
+                "Model call duration, p95 (seconds)", each(Metric.CALL_DURATION, "p95", FIVE_MINUTES, _BY_CALL), width=6
+            ),
+            graph(
+                "Calls with unknown outcome per 5 minutes",
+                each(Metric.UNKNOWN_CALLS, "Sum", FIVE_MINUTES, _BY_CALL),
+                width=6,
+            ),
+            graph(
+                "Fallbacks per 5 minutes",
+                each(Metric.FALLBACK_USED, "Sum", FIVE_MINUTES, [Dimension.COMPONENT]),
+                width=6,
+            ),
         )
 
     def _waiting(self, queue: Queue) -> list[cloudwatch.IWidget]:
@@ -89,10 +109,12 @@ class HealthDashboard(Construct):
         )
         active = (gauge(metric, "Maximum", MINUTE) for metric in (Metric.ACTIVE_TURNS, Metric.DUE_TURNS))
         return row(
-            graph("Turns that have not ended", *active, width=6),
-            graph("The oldest of them, seconds", gauge(Metric.OLDEST_ACTIVE_TURN, "Maximum", MINUTE), width=6),
-            graph("The oldest message, seconds", age, width=6),
-            graph("Messages, and dead letters", depth, dead, width=6),
+            graph("Active turns", *active, width=6),
+            graph(
+                "Age of the oldest active turn (seconds)", gauge(Metric.OLDEST_ACTIVE_TURN, "Maximum", MINUTE), width=6
+            ),
+            graph("Age of the oldest message (seconds)", age, width=6),
+            graph("Messages in the queues", depth, dead, width=6),
         )
 
     def _truth(self) -> list[cloudwatch.IWidget]:
@@ -100,10 +122,10 @@ class HealthDashboard(Construct):
         invariants = (Metric.BROKEN_INVARIANTS, Metric.UNCHECKED_INVARIANTS)
         differences = (Metric.UNJOURNALED_CALLS, Metric.DRIFTED_CALLS, Metric.UNREADABLE_RECORDS)
         return row(
-            graph("Invariants", *(one(metric, "Maximum", MINUTE) for metric in invariants)),
-            graph("The provider's record differs", *(one(metric, "Maximum", HOUR) for metric in differences)),
+            graph("Broken and unchecked invariants", *(one(metric, "Maximum", MINUTE) for metric in invariants)),
+            graph("Differences from the provider's record", *(one(metric, "Maximum", HOUR) for metric in differences)),
             graph(
-                "Calls in suspense",
+                "Calls in suspense, and reconciled per hour",
                 one(Metric.SUSPENDED_CALLS, "Maximum", HOUR),
                 one(Metric.RECONCILED_CALLS, "Sum", HOUR),
             ),
@@ -121,7 +143,7 @@ class HealthDashboard(Construct):
             for model_id, name in self._models.items()
         ]
         starts = cloudwatch.LogQueryWidget(
-            title="Cold starts",
+            title="Cold starts per hour",
             log_group_names=[f"/aws/lambda/{stage.prefix}-{name}" for name in ("api", "turns", "worker")],
             query_lines=list(_STARTS),
             view=cloudwatch.LogQueryVisualizationType.TABLE,
@@ -129,21 +151,21 @@ class HealthDashboard(Construct):
             height=6,
         )
         return row(
-            graph("Throttles", *by_function("Throttles", "Sum"), *refused, width=6),
-            graph("Errors", *by_function("Errors", "Sum"), width=6),
-            graph("At once", *by_function("ConcurrentExecutions", "Maximum"), width=6),
+            graph("Throttled requests per 5 minutes", *by_function("Throttles", "Sum"), *refused, width=6),
+            graph("Function errors per 5 minutes", *by_function("Errors", "Sum"), width=6),
+            graph("Concurrent invocations", *by_function("ConcurrentExecutions", "Maximum"), width=6),
             starts,
         )
 
     def _database(self, database: Database) -> list[cloudwatch.IWidget]:
         here = {"DBInstanceIdentifier": database.instance.instance_identifier}
         widgets = [
-            graph("Connections", aws("RDS", "DatabaseConnections", "Maximum", MINUTE, here), width=6),
-            graph("Processor, %", aws("RDS", "CPUUtilization", "Average", FIVE_MINUTES, here), width=6),
-            graph("Free storage, bytes", aws("RDS", "FreeStorageSpace", "Minimum", HOUR, here), width=6),
+            graph("Database connections", aws("RDS", "DatabaseConnections", "Maximum", MINUTE, here), width=6),
+            graph("Database processor (%)", aws("RDS", "CPUUtilization", "Average", FIVE_MINUTES, here), width=6),
+            graph("Free database storage (bytes)", aws("RDS", "FreeStorageSpace", "Minimum", HOUR, here), width=6),
         ]
         if database.proxy:
-            widgets.append(graph("Pinned sessions", database.pinned(MINUTE), width=6))
+            widgets.append(graph("Pinned proxy connections", database.pinned(MINUTE), width=6))
         return row(*widgets)
 
     def _sums(self, title: str, *metrics: Metric) -> cloudwatch.GraphWidget:

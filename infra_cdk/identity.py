@@ -1,4 +1,4 @@
-"""Who may call: users with a token of an issuer that is given, or of a Cognito pool that is made here.
+"""Define the issuer of a stage's tokens: the user's own, or a Cognito pool that the stack makes.
 
 Clients send the pool's ID token, which names the tenant. The authorizer refuses access tokens, which name none.
 """
@@ -14,15 +14,16 @@ from infra_cdk.console_client import ConsoleClient
 
 TENANT_CLAIM: Final = "custom:tenant_id"
 ROLES_CLAIM: Final = "cognito:groups"
-# A sign-in may take as long: setting up a second factor takes longer than Cognito's own three minutes.
+# Setting up a second factor takes longer than Cognito's default of three minutes.
 _SIGN_IN: Final = Duration.minutes(15)
 _SIGNED_IN: Final = Duration.hours(12)
 
 
 @dataclass(frozen=True)
 class Issuer:
-    """Whose tokens are accepted, and which of their claims say who is calling. `how` tells people to get one. `console`
-    signs users of the console in; without it, they bring a token."""
+    """An issuer of accepted tokens, with its claims for tenant and roles. `how` explains how to get a token.
+
+    `console` signs users of the console in. Without it, users bring a token."""
 
     url: str
     audience: str
@@ -37,7 +38,7 @@ def given(url: str, audience: str, tenant_claim: str, roles_claim: str, console:
 
 
 class Pool(Construct):
-    """Users who sign in with a password and a code. An administrator makes users and gives each a tenant."""
+    """A pool of users with a password and a second factor. An administrator makes users and sets their tenant."""
 
     def __init__(self, scope: Construct, id: str, *, prefix: str, operator_role: str, protected: bool) -> None:
         super().__init__(scope, id)
@@ -45,16 +46,16 @@ class Pool(Construct):
         client = pool.add_client(
             "Client",
             auth_flows=cognito.AuthFlow(user_srp=True, admin_user_password=True),
-            # The console's page keeps no secret.
+            # The console is a public client without a secret.
             generate_secret=False,
             o_auth=cognito.OAuthSettings(
                 flows=cognito.OAuthFlows(authorization_code_grant=True), scopes=[cognito.OAuthScope.OPENID]
             ),
             supported_identity_providers=[cognito.UserPoolClientIdentityProvider.COGNITO],
             prevent_user_existence_errors=True,
-            # A claim that the client may not read is missing in every token.
+            # Tokens leave out claims that the client may not read.
             read_attributes=_attributes("given_name", "family_name", "email").with_custom_attributes("tenant_id"),
-            # A user who could write the tenant could choose a foreign one.
+            # A user with the right to write the tenant could choose another tenant.
             write_attributes=_attributes("given_name", "family_name"),
             auth_session_validity=_SIGN_IN,
             id_token_validity=Duration.hours(1),
@@ -80,16 +81,16 @@ class Pool(Construct):
         )
 
     def lead_back(self, url: str) -> None:
-        """Send users from the login to the console at `url`, and to no other place.
+        """Redirect users from the login only to the console at `url`.
 
-        A reference to the API's own resource makes no cycle, because that resource refers to no function."""
+        The API's own resource refers to no function, so this reference makes no cycle."""
         cfn = self._client.node.default_child
         assert isinstance(cfn, cognito.CfnUserPoolClient)
         cfn.callback_ur_ls = cfn.logout_ur_ls = [f"{url}/console/"]
 
     def _log_in(self, prefix: str) -> ConsoleClient:
-        """Make the pages where users sign in. Without a branding, they show nothing."""
-        # No other account of AWS may have the same name in the Region.
+        """Make the login pages. Cognito shows none without a branding."""
+        # The name must be unique in the Region across AWS accounts.
         name = cognito.CognitoDomainOptions(domain_prefix=f"{prefix}-{Stack.of(self).account}")
         version = cognito.ManagedLoginVersion.NEWER_MANAGED_LOGIN
         domain = self.pool.add_domain("Login", cognito_domain=name, managed_login_version=version)
@@ -103,7 +104,7 @@ class Pool(Construct):
         login = domain.base_url()
         return ConsoleClient(
             self._client.user_pool_client_id,
-            # With a second scope, Cognito leaves out the tenant's claim.
+            # With a second scope, Cognito omits the tenant's claim.
             scope="openid",
             authorization_endpoint=f"{login}/oauth2/authorize",
             token_endpoint=f"{login}/oauth2/token",
@@ -120,7 +121,7 @@ class Pool(Construct):
             password_policy=cognito.PasswordPolicy(
                 min_length=12, require_digits=True, require_lowercase=True, require_symbols=True, require_uppercase=True
             ),
-            # Programs use API keys, so each user is a person.
+            # Programs use API keys, so every user is a person with a second factor.
             mfa=cognito.Mfa.REQUIRED,
             mfa_second_factor=cognito.MfaSecondFactor(sms=False, otp=True),
             account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
@@ -134,7 +135,7 @@ def _attributes(*names: str) -> cognito.ClientAttributes:
 
 
 def _how(region: str, pool_id: str, client_id: str) -> str:
-    """The two commands that sign a user in."""
+    """Return the two commands that sign a user in."""
     first = (
         f"aws cognito-idp admin-initiate-auth --region {region} --user-pool-id {pool_id} --client-id {client_id}"
         " --auth-flow ADMIN_USER_PASSWORD_AUTH --auth-parameters USERNAME=…,PASSWORD=…"

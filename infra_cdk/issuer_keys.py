@@ -1,4 +1,4 @@
-"""The bucket with the issuer's keys: one function outside the network writes them, the authorizer inside reads them."""
+"""Make the bucket of the issuer's keys, which `jwks` writes outside the network and the authorizer reads inside."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ _KEY: Final = "jwks.json"
 
 
 class IssuerKeys(Construct):
-    """`url` is the document's, `arn` the object's."""
+    """The bucket. `url` is the address of its document, and `arn` that of the object."""
 
     def __init__(self, scope: Construct, id: str, *, protected: bool) -> None:
         super().__init__(scope, id)
@@ -22,19 +22,20 @@ class IssuerKeys(Construct):
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
-            # An older document can be looked at for a week. The current one never expires.
+            # Older documents stay for a week. The current one never expires.
             versioned=True,
             lifecycle_rules=[s3.LifecycleRule(noncurrent_version_expiration=Duration.days(7))],
             removal_policy=RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY,
-            # CloudFormation deletes no bucket that holds objects. A function of the CDK's empties it before.
+            # CloudFormation deletes only empty buckets. A function of the CDK empties it first.
             auto_delete_objects=not protected,
         )
         self.url = f"s3://{self._bucket.bucket_name}/{_KEY}"
         self.arn = self._bucket.arn_for_objects(_KEY)
 
     def fill(self, writer: Function) -> None:
-        """Copy the keys once with each deployment, so that a new stage need not wait for the schedule. A failure does
-        not stop the deployment, because the schedule tries again."""
+        """Copy the keys at each deployment, so that a new stage does not wait for the schedule.
+
+        A failure does not stop the deployment, because the schedule tries again."""
         triggers.Trigger(
             self,
             "Fill",

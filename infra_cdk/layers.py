@@ -1,4 +1,4 @@
-"""A layer of a folder that is unpacked at /opt."""
+"""Make a layer of a folder, which Lambda unpacks at /opt."""
 
 from pathlib import Path
 

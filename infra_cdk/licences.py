@@ -1,4 +1,4 @@
-"""Say under which licence each package of the bundle is, and which licences may go to Lambda."""
+"""Find the licence of each package in the bundle, and decide which licences the bundle may contain."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Final
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-# Licences that ask for no more than that their text and the holders' names stay with the package.
+# Licences that only require their text and the holders' names to stay with the package.
 PERMISSIVE: Final = frozenset(
     {
         "Apache-2.0",
@@ -27,7 +27,7 @@ PERMISSIVE: Final = frozenset(
         "Zlib",
     }
 )
-# Licences with a condition on passing a package on, and how the bundle meets it. NOTICE prints this.
+# Licences with a condition on distribution, and how the bundle meets it. NOTICE prints this.
 CONDITIONS: Final = {
     "LGPL-3.0-only": "Python imports the unmodified package from its own folder at run time. You can replace that "
     "folder in the layer. The source is the source distribution of the same version. The licence's text is in the "
@@ -37,7 +37,7 @@ CONDITIONS: Final = {
     "LGPL-2.0-or-later": "As LGPL-2.1-or-later.",
     "MPL-2.0": "The package is unmodified, and its files are their own source.",
 }
-# Licences of packages whose metadata has no SPDX expression, as the files in them say.
+# Licences of packages without an SPDX expression in their metadata, from their files.
 _STATED: Final = {
     "awslambdaric": "Apache-2.0",
     "mangum": "MIT",
@@ -47,17 +47,17 @@ _STATED: Final = {
 }
 _COPYRIGHT: Final = re.compile(r"(portions |modifications )?copyright (\(c\)|©|\d)", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r" <\S+@\S+>")
-# It holds the text of its licences, and nothing in a package.
+# It holds the copyright of licence texts only, not of a package.
 _NO_HOLDER: Final = "Free Software Foundation"
 
 
 class UnknownLicence(Exception):
-    """A package's licence cannot be told, or may not go to Lambda."""
+    """A package's licence is unknown, or the bundle may not contain it."""
 
 
 @dataclass(frozen=True)
 class Native:
-    """A C library that wheels bring along without saying its licence. `files` are its shared objects."""
+    """A C library in wheels that do not state its licence. `files` matches its shared objects."""
 
     name: str
     licence: str
@@ -85,8 +85,8 @@ NATIVE: Final = (
 def of_distribution(name: str, metadata: PackageMetadata) -> str:
     """Return the SPDX expression of a Python package.
 
-    Raises: UnknownLicence, if neither its metadata nor this module has one."""
-    # A key that is not there must not be asked for: later versions of Python raise.
+    Raises: UnknownLicence, if its metadata and this module have none."""
+    # Read only existing keys, because later versions of Python raise for a missing one.
     said = {key: metadata[key] for key in ("License-Expression", "License") if key in metadata}
     for stated in (said.get("License-Expression"), _STATED.get(name), said.get("License")):
         if stated:
@@ -102,7 +102,7 @@ def of_distribution(name: str, metadata: PackageMetadata) -> str:
 def of_part(name: str, stated: str | None) -> str:
     """Return the SPDX expression of a library in a wheel.
 
-    Raises: UnknownLicence, if neither the wheel nor `NATIVE` has one."""
+    Raises: UnknownLicence, if the wheel and `NATIVE` have none."""
     known = {native.name: native.licence for native in NATIVE}
     if licence := stated or known.get(name):
         return licence
@@ -120,7 +120,7 @@ def native(file: str) -> Native:
 
 
 def conditions(expression: str) -> frozenset[str] | None:
-    """Return which keys of `CONDITIONS` have to be met. None says that the licence may not go to Lambda."""
+    """Return the keys of `CONDITIONS` to meet, or None if the bundle may not contain the licence."""
     tokens = re.findall(r"[()]|[\w.+-]+(?: WITH [\w.+-]+)?", expression)
     met = _any(tokens)
     return None if tokens else met
@@ -155,19 +155,19 @@ def _one(tokens: list[str]) -> frozenset[str] | None:
 
 
 def texts(info: Path) -> list[Path]:
-    """Return the files of a `.dist-info` folder that have the licence, the holders and their notices."""
+    """Return the files of a `.dist-info` folder with the licence, the holders and their notices."""
     names = ("LICEN", "COPYING", "NOTICE", "AUTHORS")
     found = [path for path in info.iterdir() if path.is_file() and path.name.upper().startswith(names)]
     return sorted([*found, *(path for path in (info / "licenses").rglob("*") if path.is_file())])
 
 
 def holders(info: Path) -> list[str]:
-    """Return the lines on copyright of a `.dist-info` folder's files."""
+    """Return the copyright lines in the files of a `.dist-info` folder."""
     return holders_in(line for path in texts(info) for line in path.read_text(errors="replace").splitlines())
 
 
 def holders_in(lines: Iterable[str]) -> list[str]:
-    """Return the lines on copyright, each once and without people's addresses."""
+    """Return the copyright lines, each once and without e-mail addresses."""
     joined = [" ".join(line.split()) for line in lines]
     return list(
         dict.fromkeys(_ADDRESS.sub("", line) for line in joined if _COPYRIGHT.match(line) and _NO_HOLDER not in line)

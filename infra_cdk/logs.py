@@ -1,4 +1,4 @@
-"""Log groups: each with an end to how long it is kept, and gone with a stage that is not protected."""
+"""Make log groups with a retention. They are deleted with a stage that is not protected."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from constructs import Construct
 
 @dataclass(frozen=True)
 class Logs:
-    """How long lines are kept, and whether they outlive their stage. Without a `key`, AWS's own encrypts them."""
+    """The retention in `days`, and whether groups outlive their stage. Without a `key`, AWS's own key encrypts them."""
 
     days: int
     protected: bool
@@ -25,7 +25,7 @@ class Logs:
         return group
 
     def keep_cdks_own(self, stack: Stack) -> None:
-        """Give each function of the CDK's custom resources a group. Lambda would make one that is kept for ever."""
+        """Give each function of the CDK's custom resources a group. Lambda's own group would be kept forever."""
         for provider in stack.node.children:
             handler = provider.node.try_find_child("Handler")
             if isinstance(handler, CfnResource) and handler.cfn_resource_type == "AWS::Lambda::Function":

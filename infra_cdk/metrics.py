@@ -1,7 +1,6 @@
-"""Pantheon's own metrics as the stack reads them, with the dimensions that they are emitted with.
+"""Name Pantheon's metrics and their dimensions for alarms and dashboards.
 
-The rule this file protects: a name or a dimension that is not in `shared/names.py` cannot be read, and no stage reads
-another one's.
+All names come from `shared/names.py`, and each metric has the stage's `service`, so no stage reads another one's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +18,14 @@ QUARTER: Final = Duration.minutes(15)
 HOUR: Final = Duration.hours(1)
 DAY: Final = Duration.days(1)
 _NONE: Final[Mapping[Dimension, str]] = {}
-# The accounts of the ledger. Together they are the whole cost.
+# The accounts of the ledger. Their sum is the whole cost.
 ACCOUNTS: Final = ("tenant", "platform", "suspense")
 TOTAL: Final = "+".join(ACCOUNTS)
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Those of one stage."""
+    """The metrics of one stage."""
 
     stage: str
 
@@ -42,7 +41,7 @@ class Metrics:
         dimensions: Mapping[Dimension, str] = _NONE,
         label: str | None = None,
     ) -> cloudwatch.Metric:
-        """One series: of the whole stage, or of the dimensions' values."""
+        """Return one series, of the whole stage or of these values of dimensions."""
         named = {dimension.value: value for dimension, value in dimensions.items()}
         return cloudwatch.Metric(
             namespace=METRICS_NAMESPACE,
@@ -54,7 +53,7 @@ class Metrics:
         )
 
     def month(self, period: Duration) -> dict[str, cloudwatch.IMetric]:
-        """The month to date in USD by account, for an expression with `TOTAL`."""
+        """Return the cost of the month (USD) by account, for an expression with `TOTAL`."""
         return {
             account: self.one(Metric.MONTH_USD, "Maximum", period, {Dimension.ACCOUNT: account}, account)
             for account in ACCOUNTS
@@ -63,7 +62,7 @@ class Metrics:
     def each(
         self, metric: Metric, statistic: str, period: Duration, dimensions: Sequence[Dimension], around: str = "{}"
     ) -> cloudwatch.MathExpression:
-        """A series for each value of the dimensions; `around` is an expression with {} in the search's place."""
+        """Return a series for each value of the dimensions. `around` is an expression with {} for the search."""
         schema = ",".join([METRICS_NAMESPACE, "service", *(dimension.value for dimension in dimensions)])
         wanted = f'service="{self.service}" MetricName="{metric.value}"'
         search = f"SEARCH('{{{schema}}} {wanted}', '{statistic}', {int(period.to_seconds())})"
@@ -79,7 +78,7 @@ def math(expression: str, using: Mapping[str, cloudwatch.IMetric], period: Durat
 def aws(
     service: str, name: str, statistic: str, period: Duration, dimensions: Mapping[str, str], label: str | None = None
 ) -> cloudwatch.Metric:
-    """A metric of AWS's own."""
+    """Return a metric of AWS."""
     return cloudwatch.Metric(
         namespace=f"AWS/{service}",
         metric_name=name,

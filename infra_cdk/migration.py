@@ -1,7 +1,7 @@
-"""The schema comes before the code that needs it.
+"""Run the migration of a release before callers reach its functions.
 
-The rule this file protects: no alias moves to a new version before the migration of its release has succeeded. When
-it fails, the deployment stops and is undone, and the release before goes on serving.
+No alias moves to a new version before the migration has succeeded. If it fails, CloudFormation undoes the deployment,
+and the release before keeps serving.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from infra_cdk.function import Function
 
 
 class Migration(Construct):
-    """Invokes `migrate` once for each of its versions, after `after` is there and before any of `released` moves."""
+    """Invoke `migrate` once for each of its versions, after `after` exists and before any of `released` moves."""
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
-"""What cdk-nag finds here and may find, each with its reason.
+"""Accept findings of cdk-nag, each for the constructs that match its pattern and with its reason.
 
-The rule this file protects: a finding is accepted for the constructs that its pattern names, for one reason that can
-be argued with, and for nothing else.
+Synthesising fails for every other finding.
 """
 
 import re
@@ -23,7 +22,7 @@ _INSTANCE: Final = r"pantheon-[a-z0-9]+/Database/Instance/Resource"
 
 @dataclass(frozen=True)
 class Reason:
-    """Why `rule` need not hold where a construct's whole path matches `path`."""
+    """The reason `why` the stack breaks `rule` where a construct's whole path matches `path`."""
 
     rule: str
     path: str
@@ -34,23 +33,23 @@ REASONS: Final = (
     Reason(
         f"{_WILDCARD}*]",
         r"pantheon-[a-z0-9]+/\w+/Role/DefaultPolicy/Resource",
-        "Lambda needs these to put a function into a network, and they cannot be limited to one. The function's own "
+        "Lambda needs these rights to put a function into a network, and IAM cannot limit them to one. The function's "
         "code is denied them.",
     ),
     Reason(
         f"{_WILDCARD}arn:<AWS::Partition>:s3:::pantheon-invocations-<AWS::AccountId>-<region>/bedrock/*]",
         r"pantheon-[a-z0-9]+/Reconciler/Role/DefaultPolicy/Resource",
-        "The log is many objects, whose names Bedrock chooses, under one prefix.",
+        "The log has many objects under one prefix, and Bedrock chooses their names.",
     ),
     Reason(
         f"{_WILDCARD}arn:<AWS::Partition>:bedrock:*::foundation-model/{_MODEL}]",
         r"pantheon-[a-z0-9]+/(Turns|Worker|Graphs)/Role/DefaultPolicy/Resource",
-        "Bedrock chooses the Region for a profile's call. The right holds for calls through that profile alone.",
+        "Bedrock chooses the Region of a profile's call. The right holds only for calls through that profile.",
     ),
     Reason(
         f"{_WILDCARD}*]",
         r"pantheon-account-[\w-]+/Setting/CustomResourcePolicy/Resource",
-        "Bedrock's invocation logging is a setting of the account, and no resource that a right could name.",
+        "Bedrock's invocation logging is a setting of the account without an ARN.",
     ),
     Reason(
         f"{_MANAGED}AmazonRDSEnhancedMonitoringRole]",
@@ -60,7 +59,7 @@ REASONS: Final = (
     Reason(
         f"{_MANAGED}AWSCodeDeployRoleForLambdaLimited]",
         r"pantheon-[a-z0-9]+/Release/\w+/ServiceRole/Resource",
-        "AWS's own and the lesser one of two, without access to SNS and S3 of others.",
+        "It is the smaller of AWS's two policies, without access to foreign SNS topics and S3 buckets.",
     ),
     Reason(
         f"{_MANAGED}AmazonAPIGatewayPushToCloudWatchLogs]",
@@ -70,22 +69,22 @@ REASONS: Final = (
     Reason(
         f"{_MANAGED}AWSLambdaBasicExecutionRole]",
         r"pantheon-[\w-]+/AWS\w+/ServiceRole/Resource",
-        "The CDK's own function, which makes one call of an API at a deployment.",
+        "The CDK's own function makes one API call at a deployment.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-RDS3",
         r"pantheon-[a-z0-9]+/Database/Instance/Resource",
-        "A second zone doubles the price; an hour without dev or staging costs less. Production has it.",
+        "A second zone doubles the price. Production has it. An outage of dev or staging costs less.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-RDS10",
         r"pantheon-[a-z0-9]+/Database/Instance/Resource",
-        "These stages are there to be taken away again; a last snapshot is made. Production is protected.",
+        "dev and staging can be deleted with their data. Production is protected.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-RDS11",
         _INSTANCE,
-        "Nothing but the functions and the proxy reaches the port, whatever its number.",
+        "Only the functions and the proxy reach the port, so another number adds nothing.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-L1",
@@ -100,23 +99,23 @@ REASONS: Final = (
     Reason(
         "Serverless::Serverless-LambdaTracing",
         rf"{_FUNCTION}|pantheon-account-[\w-]+/AWS\w+/Resource",
-        "Its library takes 0.4 s of every start. Logs are joined by request id, and every call has its journal row.",
+        "Its library adds 0.4 s to every start. Logs share a request id, and every call has a journal row.",
     ),
     Reason(
         "Serverless::Serverless-LambdaDLQ",
         rf"{_FUNCTION}|pantheon-account-[\w-]+/AWS\w+/Resource",
-        "It is for asynchronous invocations. HTTP and the queue invoke synchronously, and what the clock invokes looks "
-        "at everything that is due, the next time too.",
+        "It is for asynchronous invocations. HTTP and the queue invoke synchronously, and each scheduled run handles "
+        "everything that is due.",
     ),
     Reason(
         "Serverless::Serverless-EventBusDLQ",
         r"pantheon-[a-z0-9]+/Schedules/\w+/Resource",
-        "An event of the clock that got lost is made up for by the next one.",
+        "The next scheduled run handles everything that a lost event left.",
     ),
     Reason(
         "Serverless::Serverless-LambdaEventSourceMappingDestination",
         r"pantheon-[a-z0-9]+/(Worker|Graphs)/Alias/SqsEventSource:\w+/Resource",
-        "It is for streams. A queue's failed messages go to its dead-letter queue.",
+        "It is for streams. Failed messages go to the dead-letter queue.",
     ),
     Reason(
         "Serverless::Serverless-SQSRedrivePolicy",
@@ -126,75 +125,75 @@ REASONS: Final = (
     Reason(
         "Serverless::Serverless-LambdaDefaultMemorySize",
         r"pantheon-account-[\w-]+/AWS\w+/Resource",
-        "The CDK's own function, for one call of an API; the default is enough.",
+        "The CDK's own function makes one API call, so the default is enough.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG2",
         r"pantheon-[a-z0-9]+/FrontDoor/Rest/Resource",
-        "The functions validate every request, the same way locally, and name the field that is wrong.",
+        "The functions validate every request, also locally, and name the invalid field.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG3",
         r"pantheon-[a-z0-9]+/FrontDoor/Rest/DeploymentStage\.live/Resource",
-        "A web ACL costs 6 USD a month. These stages have API Gateway's throttles alone; production has a web ACL.",
+        "A web ACL costs 6 USD a month. dev and staging have only API Gateway's throttles. Production has a web ACL.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG4",
         rf"{_METHOD}/(GET|openapi\.json/GET|api/v1/openapi\.json/GET|api/v1/health/GET)/Resource",
-        "Health, the contract and the redirect of the root are for everybody.",
+        "Health, the contract and the redirect of the root are public.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG4",
         rf"{_METHOD}/((console/(\{{proxy\+\}}/)?)?HEAD|console/(\{{proxy\+\}}/)?GET)/Resource",
-        "The console's files are the same for everybody. Its page signs users in and sends their token to the API.",
+        "The console's files are public. Its page signs users in and sends their token to the API.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG4",
         rf"{_METHOD}/(.+/)?OPTIONS/Resource",
-        "A browser asks before it sends a token. The gateway answers itself, and the answer holds nothing.",
+        "A browser sends a preflight without a token. API Gateway answers it without content.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG6",
         r"pantheon-[a-z0-9]+/FrontDoor/Rest/DeploymentStage\.live/Resource",
-        "Execution logs hold paths and headers, and go to a group that API Gateway makes and keeps for ever. The "
-        "access log has the status, the latency and the type of error of every request.",
+        "Execution logs contain paths and headers, and API Gateway keeps their group forever. The access log has the "
+        "status, the latency and the type of error of every request.",
     ),
     Reason(
         "Serverless::Serverless-APIGWXrayEnabled",
         r"pantheon-[a-z0-9]+/FrontDoor/Rest/DeploymentStage\.live/Resource",
-        "The functions do not trace. The access log has the times of the authorizer and of the function.",
+        "The functions do not trace. The access log has the times of the authorizer and the function.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-COG4",
         rf"{_METHOD}/(.+/)?[A-Z]+/Resource",
-        "The authorizer is a function, because it also takes API keys and tokens of other issuers. It verifies the "
+        "The authorizer is a function, because it also accepts API keys and tokens of other issuers. It verifies the "
         "pool's tokens itself.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-COG8",
         r"pantheon-[a-z0-9]+/Identity/Pool/Resource",
-        "The plus plan is priced by the user and month. Who wants its protection brings an issuer of his own.",
+        "The plus plan has a price for each user and month. A stage may have another issuer instead.",
     ),
     Reason(
         "Serverless::Serverless-SNSRedrivePolicy",
         r"pantheon-[a-z0-9]+/Notifications/(Page|Ticket)/.+/Resource",
-        "The subscription is an address of mail. The alarm itself shows what a lost mail said.",
+        "The subscription is an e-mail address. The alarm itself shows the content of a lost mail.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-S1",
         r"pantheon-account-[\w-]+/Invocations/Resource",
-        "It is a log itself, of counts without text; who read it can be seen in CloudTrail's data events.",
+        "It is a log of counts without text. CloudTrail's data events show its readers if they are enabled.",
     ),
     Reason(
         "AwsSolutions::AwsSolutions-S1",
         r"pantheon-[a-z0-9]+/IssuerKeys/Bucket/Resource",
-        "It holds one document, which the issuer publishes. Two functions alone have a right on it.",
+        "It holds one public document of the issuer. Only two functions have a right on it.",
     ),
 )
 
 
 def _rules(reason: Reason, stack: Stack) -> list[str]:
-    """The ids of what a reason accepts in `stack`: one, or one for each model that a profile of it leads to."""
+    """Return the ids of the findings that a reason accepts in `stack`: one, or one for each model of a profile."""
     rule = reason.rule.replace("<region>", stack.region)
     if not Token.is_unresolved(stack.account):
         rule = rule.replace("<AWS::AccountId>", stack.account)
@@ -205,7 +204,7 @@ def _rules(reason: Reason, stack: Stack) -> list[str]:
 
 
 def check(app: App) -> None:
-    """Let synthesising fail for whatever the rules find, and nobody has given a reason for."""
+    """Make synthesising fail for every finding without a reason."""
     for construct in app.node.find_all():
         for reason in REASONS:
             if re.fullmatch(reason.path, construct.node.path):

@@ -1,8 +1,8 @@
-"""The network: subnets without a way out, and a private way to each service of AWS that is needed.
+"""Make the network: isolated subnets, and a private endpoint for each service of AWS that functions call.
 
-Nothing in here reaches the internet unless the stage has `egress` or lacks an endpoint: then the functions that need it
-do, from subnets of their own. Nothing from the internet reaches in. A security group starts without rules;
-`infra_cdk/rights.py` opens each way together with the right that needs it.
+If the stage has `egress` or lacks an endpoint, the functions that need the internet run in separate subnets with a
+route to it. The internet cannot reach in. A security group starts without rules; `infra_cdk/rights.py` adds a rule
+together with the right that needs it.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -24,8 +24,14 @@ _ISOLATED: Final = "isolated"
 
 
 class Network(Construct):
-    """`endpoints` are the services that functions call, `isolated` the subnets without a way to the internet. `missing`
-    are the services without a private endpoint, and `out` is how functions reach the internet."""
+    """The VPC with its subnets and endpoints.
+
+    Attributes:
+        endpoints: the services that functions call.
+        isolated: the subnets without a route to the internet.
+        missing: the services without a private endpoint.
+        out: how functions reach the internet.
+    """
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, services: Set[Service], logs: Logs) -> None:
         super().__init__(scope, id)
@@ -51,7 +57,7 @@ class Network(Construct):
             self,
             "Vpc",
             max_azs=stage.zones,
-            # One for each zone that has endpoints. Subnets of other zones lead to one of these.
+            # One in each endpoint zone. Subnets of other zones route to one of these.
             nat_gateways=stage.endpoint_zones if self.out == "nat" else 0,
             create_internet_gateway=self.out == "nat",
             subnet_configuration=[isolated, *internet.subnets(self.out)],
@@ -62,7 +68,7 @@ class Network(Construct):
         return vpc
 
     def _take(self, known: ExistingVpc) -> ec2.IVpc:
-        """Read nothing of the account, so that a template can be written without one."""
+        """Describe an existing VPC without a look-up, because a template is written without an account."""
         return ec2.Vpc.from_vpc_attributes(
             self,
             "Vpc",
@@ -75,43 +81,43 @@ class Network(Construct):
         )
 
     def _address_of(self, service: Service) -> ec2.IPeer:
-        """Say where an endpoint is that the VPC has already: the user's security group is not known here."""
+        """Return the addresses of an endpoint of the user's VPC, because its security group is unknown."""
         if service is Service.STORAGE:
             return s3_addresses(Stack.of(self).region, self._s3_list)
         return ec2.Peer.ipv4(self.vpc.vpc_cidr_block)
 
     def leads_out(self, services: Set[Service]) -> bool:
-        """Whether one of `services` is reached over the internet."""
+        """Return whether functions reach one of `services` over the internet."""
         return bool(self.missing & services)
 
     def addresses(self, services: Set[Service]) -> dict[str, str]:
-        """Return the environment by which AWS's libraries find `services` over IPv6."""
+        """Return the environment variables by which AWS's libraries reach `services` over IPv6."""
         if self.out != "ipv6":
             return {}
         region = Stack.of(self).region
         return {name.variable: dual_stack_url(name, region) for name in sorted(self.missing & services)}
 
     def allow(self, source: ec2.SecurityGroup, target: ec2.SecurityGroup, port: int, why: str) -> None:
-        """Open `port` from one group to another, on both sides."""
+        """Open `port` from one group to another, in both groups."""
         source.add_egress_rule(target, ec2.Port.tcp(port), why)
         target.add_ingress_rule(source, ec2.Port.tcp(port), why)
 
     def group(self, scope: Construct, description: str, id: str = "Group") -> ec2.SecurityGroup:
-        """Make a security group that lets nothing in and nothing out."""
+        """Make a security group without rules."""
         return ec2.SecurityGroup(scope, id, vpc=self.vpc, description=description, allow_all_outbound=False)
 
     def subnets(self, *, away: bool) -> ec2.SubnetSelection:
-        """Say where a function runs. The subnets of a VPC that exists lead out by themselves, or do not."""
+        """Return the subnets of a function. An existing VPC has only its own subnets, whose routes the user sets."""
         leads_out = away and self.out != "none" and not self._exists
         return ec2.SubnetSelection(subnet_group_name=internet.SUBNETS) if leads_out else self.isolated
 
     def open_internet(self, source: ec2.SecurityGroup, ports: Iterable[int]) -> None:
-        """Let `source` out to every address, at `ports`."""
+        """Let `source` send to every address at `ports`."""
         internet.open_internet(self.out, source, ports)
 
     def _interfaces(self, zones: int, services: Set[Service]) -> Mapping[Service, Endpoint]:
-        # Functions of the release before reach the endpoints by this group until all traffic has been shifted. Its rule
-        # is not in the template any more. CloudFormation deletes the rule after the shift.
+        # Functions of the release before reach the endpoints by this group until traffic has moved. The template has
+        # its rule no longer, and CloudFormation deletes the rule after traffic has moved.
         before = self.group(self, "Private endpoints of services", "Endpoints")
         subnets = ec2.SubnetSelection(subnets=self.vpc.isolated_subnets[:zones])
         made = {}
@@ -130,7 +136,7 @@ class Network(Construct):
         return made
 
     def _storage(self) -> Endpoint:
-        """Lead to S3 by its gateway, which is free of charge and has no security group."""
+        """Make the gateway endpoint of S3, which is free and has no security group."""
         gateway = self.vpc.add_gateway_endpoint(
             Service.STORAGE, service=ec2.GatewayVpcEndpointAwsService.S3, subnets=[self.isolated]
         )
@@ -140,5 +146,5 @@ class Network(Construct):
         group = logs.group(self, "Flows")
         role = iam.Role(self, "FlowsRole", assumed_by=iam.ServicePrincipal("vpc-flow-logs.amazonaws.com"))
         destination = ec2.FlowLogDestination.to_cloud_watch_logs(group, role)
-        # What was refused is worth keeping; the rest is the functions' own traffic.
+        # Log only rejected packets. The rest is the functions' own traffic.
         vpc.add_flow_log("Log", destination=destination, traffic_type=ec2.FlowLogTrafficType.REJECT)

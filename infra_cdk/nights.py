@@ -1,6 +1,6 @@
-"""Stop the database when nobody works, and start it again: for a stage that is there for its developers alone.
+"""Stop a stage's database outside working hours, and start it again.
 
-While the database is stopped, the clock invokes no function that needs it, and no alarm tells anybody.
+Meanwhile EventBridge invokes no function that needs the database, and no alarm notifies anybody.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,16 +15,16 @@ from constructs import Construct, IConstruct
 
 from infra_cdk.places import Awake
 
-# RDS takes some minutes to start. The alarms then have time to see what runs again.
+# RDS takes some minutes to start, and the alarms need new data before they are unmuted.
 START_MINUTES: Final = 30
 _DAY: Final = 24 * 60
 _SDK: Final = "arn:{}:scheduler:::aws-sdk:{}"
-# CloudWatch takes no more for one rule.
+# CloudWatch's limit for one rule.
 _MOST_ALARMS: Final = 100
 
 
 class Nights(Construct):
-    """Schedules that stop and start `instance` and the rules of the clock, and rules that mute the alarms meanwhile."""
+    """Schedules that stop and start `instance` and the rules in `clock`, and rules that mute `alarms` meanwhile."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Nights(Construct):
         self._role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=list(arns)))
 
     def _at(self, id: str, time: str, call: str, parameters: dict[str, Any]) -> None:
-        """Let Scheduler make one call of AWS's API each working day."""
+        """Let EventBridge Scheduler call AWS's API once each working day."""
         stack = Stack.of(self)
         hour, _, minute = time.partition(":")
         days = "* * ?" if self._awake.weekends else "? * MON-FRI"
@@ -78,7 +78,7 @@ class Nights(Construct):
         made.node.add_dependency(self._role)
 
     def _mute(self, alarms: Sequence[str], number: str) -> None:
-        """An alarm that still rings when the time is over tells of it then."""
+        """Mute the alarms at night. An alarm that rings at the end notifies then."""
         night = _DAY - self._awake.minutes + START_MINUTES
         if self._awake.weekends:
             self._rule(f"Night{number}", "*", night, alarms)
@@ -103,9 +103,9 @@ class Nights(Construct):
 
 
 def telling(scope: IConstruct) -> list[str]:
-    """Return the names of the alarms in `scope` that tell somebody."""
+    """Return the names of the alarms in `scope` that notify somebody."""
     alarms = [
         one for one in scope.node.find_all() if isinstance(one, cloudwatch.CfnAlarm | cloudwatch.CfnCompositeAlarm)
     ]
-    # Actions are added after an alarm is made, so they are known when they are resolved.
+    # Actions are added after an alarm is made, so resolve them here.
     return [one.ref for one in alarms if Stack.of(one).resolve(one.alarm_actions)]

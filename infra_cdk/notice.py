@@ -1,4 +1,4 @@
-"""Write an SBOM's licences and holders as NOTICE."""
+"""Write the licences and holders of an SBOM as NOTICE."""
 
 import textwrap
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ Licences with conditions on passing the bundle on. A deployment to an account of
 def text(document: dict[str, Any]) -> str:
     """Return the whole file.
 
-    Raises: UnknownLicence, if a licence of the SBOM may not go to Lambda."""
+    Raises: UnknownLicence, if the bundle may not contain a licence of the SBOM."""
     blocks, applied = [_HEAD], dict[str, list[str]]()
     for component in document["components"]:
         blocks.append("\n".join(_lines(component)) + "\n")

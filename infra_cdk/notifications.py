@@ -1,4 +1,4 @@
-"""Whom an alarm tells: `page` wakes somebody, `ticket` can wait until the morning."""
+"""Make the topics of the alarms: `page` wakes somebody, `ticket` waits until the morning."""
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
@@ -14,22 +14,23 @@ _SENDERS = ("cloudwatch.amazonaws.com", "budgets.amazonaws.com")
 
 
 class Notifications(Construct):
-    """Two topics, encrypted, to which only this account's alarms and budgets send. Whoever has a pager subscribes it
-    to `page`; a stage may name an address for each."""
+    """Two encrypted topics, to which only this account's alarms and budgets send.
+
+    A stage may subscribe an e-mail address to each. Other subscriptions are made by hand."""
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
         super().__init__(scope, id)
         account = Stack.of(self).account
         self._only_here = {"StringEquals": {"aws:SourceAccount": account}}
         self._senders = [iam.ServicePrincipal(name) for name in _SENDERS]
-        # AWS's own key for topics cannot be used by alarms.
+        # CloudWatch alarms cannot use AWS's own key for topics.
         self._key = kms.Key(
             self,
             "Key",
             enable_key_rotation=True,
             description=f"Pantheon's alarms, {stage.deployment}",
             pending_window=Duration.days(PENDING_DAYS),
-            # Nothing that stays is encrypted with it.
+            # The key encrypts nothing that outlives the stage.
             removal_policy=RemovalPolicy.DESTROY,
         )
         self._key.add_to_resource_policy(

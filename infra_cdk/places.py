@@ -1,4 +1,4 @@
-"""Where a stage runs if the network exists already, and when its database runs."""
+"""Define an existing network of a stage, and the hours of its database."""
 
 import re
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-# AWS's lists of the addresses of S3. A list's id is the same in every account. The CDK finds it only in an account, and
-# templates are written without one. AWS refuses a deployment with a wrong id.
+# AWS's lists of the addresses of S3. A list has the same id in every account. The CDK could look it up only with an
+# account. AWS refuses a deployment with a wrong id.
 _S3_PREFIX_LISTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "eu-central-1": "pl-6ea54007",
@@ -27,7 +27,7 @@ _THERE: Final = ("bedrock-runtime", "secretsmanager", "sqs", "s3")
 
 
 def s3_prefix_list(region: str, known: str | None = None) -> str:
-    """Return the id of AWS's list for `region`: `known`, or the one of the table. Raise ValueError without any."""
+    """Return `known` or the table's id of AWS's list for `region`. Raise ValueError without a valid one."""
     found = known or _S3_PREFIX_LISTS.get(region)
     if found is None or not re.fullmatch("pl-[0-9a-f]+", found):
         raise ValueError(
@@ -39,8 +39,9 @@ def s3_prefix_list(region: str, known: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class ExistingVpc:
-    """A VPC of the user's. `zones`, `subnets` and `route_tables` have one value for each private subnet, in the same
-    order. `endpoints` are the services for which the VPC has private endpoints with private DNS already."""
+    """A VPC of the user. `zones`, `subnets` and `route_tables` have one value for each private subnet, in one order.
+
+    `endpoints` are the services that the VPC has private endpoints with private DNS for."""
 
     id: str
     cidr: str
@@ -50,7 +51,7 @@ class ExistingVpc:
     endpoints: tuple[str, ...] = ()
 
     def check(self, stage: str) -> None:
-        """Raise ValueError unless the parts fit each other."""
+        """Raise ValueError if ids are malformed or the parts do not match each other."""
         for name, form in _IDS.items():
             found = getattr(self, name)
             for one in (found,) if isinstance(found, str) else found:
@@ -70,7 +71,7 @@ class ExistingVpc:
 
 @dataclass(frozen=True)
 class Awake:
-    """When the database runs, from `start` to `stop` of a working day, or of each day with `weekends`."""
+    """The hours of the database: from `start` to `stop` of working days, or of all days with `weekends`."""
 
     start: str
     stop: str
@@ -78,7 +79,7 @@ class Awake:
     weekends: bool = False
 
     def check(self, stage: str) -> None:
-        """Raise ValueError unless the times are times of one day, in this order."""
+        """Raise ValueError unless `start` is before `stop` on one day."""
         for name in ("start", "stop"):
             if not _TIME.fullmatch(getattr(self, name)):
                 raise ValueError(f"Stage {stage}: awake.{name} must be a time from 00:00 to 23:59.")
@@ -91,12 +92,12 @@ class Awake:
 
     @property
     def minutes(self) -> int:
-        """How many minutes of a day the database runs."""
+        """Return the minutes of a day in which the database runs."""
         return _minute(self.stop) - _minute(self.start)
 
     @property
     def share(self) -> float:
-        """The part of a week in which the database runs."""
+        """Return the share of a week in which the database runs."""
         return self.minutes / (24 * 60) * (7 if self.weekends else 5) / 7
 
 

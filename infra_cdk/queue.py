@@ -1,5 +1,7 @@
-"""The queue between those who hand a turn over and the worker. The database knows what is due: a message makes it
-faster, and may be lost, doubled or late."""
+"""Make the queue that hands turns over to the worker, and its dead-letter queue.
+
+The database decides which turns are due. A message only makes a turn start sooner, so it may be lost, doubled or
+late."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
@@ -12,7 +14,7 @@ from shared.names import MAX_RECEIVES
 
 
 class Queue(Construct):
-    """`queue` and `dead`, where messages end that could not be worked on."""
+    """`queue`, and the dead-letter queue `dead` for messages that failed."""
 
     def __init__(self, scope: Construct, id: str) -> None:
         super().__init__(scope, id)
@@ -34,7 +36,7 @@ class Queue(Construct):
         )
 
     def feed(self, worker: lambda_.Alias, concurrency: int) -> None:
-        """Deliver to `worker`, one turn an invocation, to at most `concurrency` at once."""
+        """Deliver one turn an invocation to `worker`, with at most `concurrency` invocations at the same time."""
         worker.add_event_source(
             sources.SqsEventSource(
                 self.queue, batch_size=1, max_concurrency=concurrency, report_batch_item_failures=True

@@ -1,4 +1,4 @@
-"""How a release reaches its callers: by CodeDeploy, as the stage says, and back again when an alarm rings."""
+"""Move callers to a release with CodeDeploy, and back if an alarm rings."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from aws_cdk import aws_codedeploy as codedeploy
 from constructs import Construct
 
 from infra_cdk import rhythm
+from infra_cdk.alarm_descriptions import RUNBOOK
 from infra_cdk.entries import RAISING, Entry
 from infra_cdk.function import Function
 from infra_cdk.metrics import Metrics
@@ -15,8 +16,9 @@ from shared.names import Dimension, Metric
 
 
 class Release(Construct):
-    """One deployment group for each function. Lambda counts the errors that a function raises. A function that answers
-    or goes on after an error counts it itself. `alarms` are those that undo a release."""
+    """One deployment group for each function. `alarms` undo a release.
+
+    Lambda counts the errors that a function raises. A function that catches an error counts it as a failure itself."""
 
     def __init__(self, scope: Construct, id: str, *, functions: Sequence[Function], stage: Stage) -> None:
         super().__init__(scope, id)
@@ -37,13 +39,13 @@ class Release(Construct):
             )
 
     def _of(self, function: Function, metrics: Metrics) -> list[cloudwatch.IAlarm]:
-        """Return the alarms that undo a release of the function."""
+        """Make the alarms that undo a release of the function."""
         entry, period = function.entry, rhythm.failures(function.entry).period
         errors = function.alias.metric_errors(period=period, statistic="Sum")
-        found = [self._alarm("Errors", errors, entry, f"The function {entry.name} raises errors")]
+        found = [self._alarm("Errors", errors, entry, _undo(entry, "raises errors"))]
         if entry not in RAISING:
             failures = metrics.one(Metric.FAILURES, "Sum", period, {Dimension.FUNCTION: entry.name})
-            found.append(self._alarm("Failures", failures, entry, f"The function {entry.name} counts failures"))
+            found.append(self._alarm("Failures", failures, entry, _undo(entry, "counts failures")))
         return found
 
     def _alarm(self, kind: str, metric: cloudwatch.IMetric, entry: Entry, description: str) -> cloudwatch.IAlarm:
@@ -60,3 +62,10 @@ class Release(Construct):
         )
         self.alarms.append(alarm)
         return alarm
+
+
+def _undo(entry: Entry, fault: str) -> str:
+    return (
+        f"The function {entry.name} {fault}. CodeDeploy undoes a release of it that is in progress. "
+        f"Read its log. {RUNBOOK}#canary"
+    )

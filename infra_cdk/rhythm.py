@@ -1,7 +1,7 @@
-"""Derive the periods and thresholds of alarms from how often a function runs.
+"""Derive the periods and thresholds of alarms from a function's schedule.
 
-An alarm whose threshold is higher than the number of runs in its window can never ring. So no alarm on a scheduled
-function has a number of its own.
+An alarm never rings if its threshold exceeds the number of runs in its window. So all alarms on scheduled functions
+take their numbers from here.
 """
 
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from aws_cdk import Duration
 
 from infra_cdk.entries import Entry
 
-# One failed invocation may be the client's doing or AWS's. Three are a pattern.
+# The client or AWS may cause one failed invocation. Three are a pattern.
 _FAILURES: Final = 3
-# The window for them, in seconds, if as many runs fit into it.
+# Their window in seconds. A slower schedule lengthens it.
 _SCHEDULED_S: Final = 15 * 60
 _UNSCHEDULED_S: Final = 5 * 60
-# An alarm of silence waits for so many runs and so many seconds, whichever is longer.
+# A silence alarm waits for this many runs and for this many seconds, whichever is longer.
 _SILENT_RUNS: Final = 3
 _SILENT_S: Final = 5 * 60
 
 
 @dataclass(frozen=True)
 class Rhythm:
-    """An alarm's `period`, how many `periods` in a row breach, and the `threshold` of the sum of a period."""
+    """An alarm's `period`, the number of `periods` that must breach in a row, and the `threshold` of a period's sum."""
 
     period: Duration
     periods: int
@@ -31,8 +31,7 @@ class Rhythm:
 
 
 def failures(entry: Entry) -> Rhythm:
-    """Return when failures of a function ring: three within a few minutes. If fewer runs fit into the window, each of
-    them must fail."""
+    """Return when a function's failures ring: three within some minutes, or all runs if fewer fit into the window."""
     if entry.every_s is None:
         return Rhythm(Duration.seconds(_UNSCHEDULED_S), 1, _FAILURES)
     window_s = max(_SCHEDULED_S, entry.every_s)
@@ -40,7 +39,7 @@ def failures(entry: Entry) -> Rhythm:
 
 
 def silence(entry: Entry) -> Rhythm:
-    """Return when the silence of a scheduled function rings: after three missed runs, and not within five minutes."""
+    """Return when a scheduled function's silence rings: after three missed runs, and at least five minutes."""
     assert entry.every_s is not None
     periods = max(_SILENT_RUNS, -(-_SILENT_S // entry.every_s))
     return Rhythm(Duration.seconds(entry.every_s), periods, 1)

@@ -1,7 +1,7 @@
-"""Every right of every function, beside those that let it run and write its own log.
+"""Grant every right of every function, except the rights to run and to write its log.
 
-A right on a service comes with its way there: the function's role, the endpoint's policy and the security groups of
-both. A function without a right on a service cannot reach it.
+A right on a service includes the route: the function's role, the endpoint's policy and both security groups. A function
+without a right on a service cannot reach it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from infra_cdk.queue import Queue
 from infra_cdk.stage_catalog import StageCatalog
 
 ASK_MODEL: Final = "bedrock:InvokeModel"
-# Of a streamed answer. Only a function that serves HTTP has a reader for one.
+# The right to stream an answer. Only functions that serve HTTP stream.
 STREAM_MODEL: Final = "bedrock:InvokeModelWithResponseStream"
 
 
@@ -40,7 +40,7 @@ def services(entry: Entry, catalog: StageCatalog) -> set[Service]:
 
 @dataclass(frozen=True)
 class Rights:
-    """What functions may have a right on."""
+    """The resources that functions may have rights on."""
 
     network: Network
     database: Database
@@ -50,14 +50,14 @@ class Rights:
     graphs_queue: Queue | None = None
 
     def grant(self, function: Function) -> None:
-        """Give `function` what its entry says."""
+        """Grant `function` the rights of its entry."""
         entry = function.entry
         if entry.role is not None:
             self.database.grant_connect(function.role, entry.role)
             self.network.allow(_group(function), self.database.entrance, POSTGRES, "The database")
         if entry is MIGRATE:
             self._allow(function, Service.SECRETS, "secretsmanager:GetSecretValue", self.database.secret_arn)
-            # The owner goes past the proxy, which cannot sign for him.
+            # The owner bypasses the proxy, which has no IAM token for the owner.
             self.network.allow(_group(function), self.database.group, POSTGRES, "The database itself")
         if entry.sends:
             self._allow(function, Service.QUEUE, "sqs:SendMessage", self.queue.queue.queue_arn)
@@ -80,7 +80,7 @@ class Rights:
         self._allow(function, Service.STORAGE, "s3:GetObject", f"{bucket}/{LOG_PREFIX}*")
 
     def _allow_models(self, function: Function) -> None:
-        """Allow what the catalog names: models on Bedrock, the secrets with keys, and providers on the internet."""
+        """Allow the catalog's models on Bedrock, its secrets, and its providers on the internet."""
         stack = Stack.of(function)
         both = (ASK_MODEL, STREAM_MODEL)
         actions = both if function.entry.serves else (ASK_MODEL,)
@@ -101,8 +101,10 @@ class Rights:
         conditions: Mapping[str, object] | None = None,
         through: Sequence[str] = (),
     ) -> None:
-        """Grant `actions` on `resource`, and open the way to the service if the function is in the network. The
-        endpoint lets `through` pass, or else `actions`: its policy, which all functions share, has a bound."""
+        """Grant `actions` on `resource`, and open the route to the service if the function is in the network.
+
+        The endpoint's policy allows `through`, or else `actions`. All functions share the policy, because its
+        size is limited."""
         named = [actions] if isinstance(actions, str) else list(actions)
         statement = iam.PolicyStatement(actions=named, resources=[resource], conditions=conditions)
         function.role.add_to_policy(statement)

@@ -1,9 +1,9 @@
-"""Write what goes to Lambda as a CycloneDX SBOM, and its licences as NOTICE.
+"""Write the SBOM (CycloneDX) and the NOTICE of the bundle for Lambda.
 
 python -m infra_cdk.sbom build/lambda            write functions/sbom.cdx.json and NOTICE
-python -m infra_cdk.sbom build/lambda --check    fail where they are not what the bundle has
+python -m infra_cdk.sbom build/lambda --check    exit with 1 if they differ from the bundle
 
-The same bundle and lock file give the same bytes: no time, no random number, no address.
+The same bundle and lock file give the same bytes. The files contain no time and no random number.
 """
 
 import argparse
@@ -47,12 +47,12 @@ _HASHES: Final = (
 
 
 class StaleBundle(Exception):
-    """A bundle does not have the packages of the lock file."""
+    """The bundle does not have the packages of the lock file."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A distribution in the layers of the bundle. `hashes` are those of the lock file."""
+    """A distribution in the bundle's layers, with the `hashes` of the lock file."""
 
     name: str
     info: Path
@@ -70,7 +70,7 @@ class Package:
     def component(self) -> Component:
         """Return the package and its parts as a component.
 
-        Raises: UnknownLicence, if a licence of it is unknown or its text is not in the layer."""
+        Raises: UnknownLicence, if one of its licences is unknown or its text is not in the layer."""
         if not licences.texts(self.info):
             raise UnknownLicence(f"{self.name}: the layer has no text of its licence.")
         licence = licences.of_distribution(self.name, self.distribution.metadata)
@@ -93,7 +93,7 @@ class Package:
 def packages(bundle: Path) -> list[Package]:
     """Read the packages of a bundle's layers.
 
-    Raises: StaleBundle, if they are not those of the lock file."""
+    Raises: StaleBundle, if they differ from the lock file."""
     found: dict[str, tuple[Path, tuple[str, ...]]] = {}
     for layer in (DEPENDENCIES, VERIFICATION):
         for info in sorted((bundle / layer / "python").glob("*.dist-info")):
@@ -147,7 +147,7 @@ def _dependencies(root: str, found: Mapping[str, Package]) -> list[dict[str, Any
     asked = {root: [Requirement(text) for text in project["dependencies"]]}
     for package in found.values():
         asked[package.purl] = [Requirement(text) for text in package.distribution.requires or ()]
-    # An extra counts only if somebody asks for it.
+    # Follow an extra only if a requirement names it.
     extras: dict[str, set[str]] = {name: {""} for name in found}
     for requirement in (requirement for requirements in asked.values() for requirement in requirements):
         extras.setdefault(canonicalize_name(requirement.name), {""}).update(requirement.extras)
@@ -167,8 +167,8 @@ def _counts(requirement: Requirement, extras: set[str]) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", type=Path, help="what infra_cdk.bundle has laid out for Lambda")
-    parser.add_argument("--check", action="store_true", help="write nothing, and fail where something differs")
+    parser.add_argument("bundle", type=Path, help="the folder of the bundle")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file differs")
     given = parser.parse_args()
     try:
         made = document(given.bundle)

@@ -1,4 +1,4 @@
-"""The clock: functions that are invoked every so often, by EventBridge."""
+"""Make EventBridge's rules, which invoke scheduled functions."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
@@ -9,7 +9,7 @@ from infra_cdk.function import Function
 
 
 class Schedules(Construct):
-    """One rule for each function of the table that has a schedule. `rules` are by the function's name."""
+    """One rule for each function with a schedule. `rules` are by the function's name."""
 
     def __init__(self, scope: Construct, id: str, functions: list[Function]) -> None:
         super().__init__(scope, id)
@@ -17,7 +17,7 @@ class Schedules(Construct):
         for function in functions:
             if function.entry.schedule is None:
                 continue
-            # What was missed is made up for by the next time: each run looks at everything that is due.
+            # No retry: each run handles everything that is due.
             target = targets.LambdaFunction(function.alias, retry_attempts=0, max_event_age=Duration.minutes(1))
             schedule = events.Schedule.expression(function.entry.schedule)
             rule = events.Rule(self, function.entry.title, schedule=schedule, targets=[target])

@@ -1,7 +1,7 @@
-"""Which function reads which settings, and which of them a stage sets by their names.
+"""List the settings that each function reads, and the settings that a stage sets by name.
 
-Each variable belongs to one of four groups: a field of `Stage`, the stack's own, one that only `pantheon run` has, or
-`settings` of the stage. A test keeps the groups complete.
+Each variable is in one of four groups: `FIELDS` of a stage, `MADE` by the stack, `LOCAL` to `pantheon run`, or settable
+in `settings` of a stage. A test checks that the groups are complete.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ from shared.settings import (
 )
 
 Setting = int | float | str
-# By function: the parts of the environment that it reads, whatever it is asked.
+# The parts of the environment that each function reads at its start.
 READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
@@ -50,7 +50,7 @@ READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
         "migrate": (MigrationSettings,),
     }
 )
-# Settings by the field of `Stage` that sets them.
+# The field of `Stage` that sets each setting.
 FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         **{
@@ -68,21 +68,21 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         **{name: "console_client" for name in ConsoleSettings.model_fields if name != "console_issuer"},
     }
 )
-# The stack knows these: addresses of what it makes, and the stage's name.
+# The stack sets these: addresses of its resources, and the stage's name.
 MADE: Final = frozenset(
     (
         *("stage", "app_database_url", "ops_database_url", "operator_database_url", "auth_database_url"),
         *("owner_database_url", "owner_secret_arn", "queue_url", "graphs_queue_url", "jwks_url", "invocation_log"),
     )
 )
-# On AWS, the catalog names providers and secrets.
+# On AWS, the catalog replaces these.
 LOCAL: Final = frozenset(("llm_provider", "llm_base_url", "llm_api_key", "local_model_url", "local_model_key"))
-# API Gateway ends a streamed answer after 15 minutes, and publishing takes a minute.
+# API Gateway's 15 minutes for a streamed answer, less a minute for publishing.
 LONGEST_TURN_S: Final = 840.0
 
 
 def _settable() -> dict[str, tuple[object, None]]:
-    """The types of the settings that a stage sets by their names."""
+    """Return the types of the settings that a stage sets by name."""
     parts = {part for read in READS.values() for part in read}
     return {
         name: (field.rebuild_annotation(), None)
@@ -99,12 +99,12 @@ _Values: type[BaseModel] = create_model(  # type: ignore[call-overload]
 
 
 def check(stage: str, values: Mapping[str, Setting]) -> None:
-    """Raise ValueError, one line that names the setting, unless the functions would accept all of `values`."""
+    """Raise ValueError with one line that names the setting unless the functions accept all `values`."""
     for name in values:
         if name in FIELDS:
             raise ValueError(f"Stage {stage}: settings.{name} is the field {FIELDS[name]} of the stage.")
         if name in MADE | LOCAL:
-            raise ValueError(f"Stage {stage}: settings.{name} cannot be set; the stack or the catalog says it.")
+            raise ValueError(f"Stage {stage}: settings.{name} cannot be set; the stack or the catalog sets it.")
     try:
         _Values.model_validate({name: str(value) for name, value in values.items()})
     except ValidationError as error:
@@ -117,7 +117,7 @@ def check(stage: str, values: Mapping[str, Setting]) -> None:
 
 
 def turn_seconds(values: Mapping[str, Setting]) -> float:
-    """How long a turn runs in the function that answers."""
+    """Return the seconds that a turn may run in the function that answers."""
     return float(values.get("turn_seconds", Settings.model_fields["turn_seconds"].default))
 
 

@@ -1,7 +1,7 @@
-"""AWS's own budget of a stage: everything on its bill that bears the stage's tag.
+"""Make AWS's budget of a stage: all costs with the stage's tag.
 
-It does not see the models. The functions call Bedrock by AWS's own inference profiles, which take no tags. The alarms
-on the ledger (`infra_cdk/alarms.py`) compare the cost of the models with the same budget.
+It does not contain the models, because AWS's inference profiles take no tags. The alarms on the ledger
+(`infra_cdk/alarms.py`) compare the cost of the models with the same budget.
 """
 
 from aws_cdk import aws_budgets as budgets
@@ -12,8 +12,9 @@ from infra_cdk.stages import Stage
 
 
 class Spending(Construct):
-    """A ticket at 80 % of the month's budget, and when AWS forecasts more than all of it. The tag `stage` must be
-    activated for the allocation of cost, once in an account."""
+    """A budget that sends a ticket at 80 % of the month, and when AWS forecasts more than 100 %.
+
+    The tag `stage` must be activated for cost allocation once in each account."""
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, ticket: sns.Topic) -> None:
         super().__init__(scope, id)

@@ -1,4 +1,4 @@
-"""One stage of Pantheon. `infra_cdk/rights.py` has all rights of its functions."""
+"""Make the stack of one stage. `infra_cdk/rights.py` has all rights of its functions."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -33,19 +33,19 @@ from infra_cdk.stages import Stage
 from infra_cdk.text_key import TextKey
 from shared.names import SERVICE, Env, Role
 
-# Lambda runs this program instead of its own loop. The program gets the command of Lambda's loop as arguments.
+# Lambda runs this program with the command of its own loop as arguments.
 _EXEC_WRAPPER: Final = "AWS_LAMBDA_EXEC_WRAPPER"
 
 
 class PantheonStack(Stack):
-    """Everything of one stage. `functions` are by name. Raises ConfigurationError for a catalog that it cannot use."""
+    """All resources of one stage. `functions` are by name. Raises ConfigurationError for an unusable catalog."""
 
     def __init__(self, scope: Construct, stage: Stage, assets: Assets) -> None:
         catalog = stage_catalog.read(stage)
         self._zones = stage.zones
         super().__init__(
             scope,
-            # The name of the template's file, whatever copy it is.
+            # The name of the template's file is the same for all copies.
             f"{SERVICE}-{stage.name}",
             stack_name=stage.prefix,
             env=Environment(account=stage.account, region=stage.region),
@@ -73,7 +73,7 @@ class PantheonStack(Stack):
             self,
             "Migration",
             migrate=self.functions[MIGRATE.name],
-            # With the rules of every security group, so that a function that is called can reach what it needs.
+            # The migration needs the rules of the security groups to reach the database.
             after=[self.database, self.network, *(f.group for f in self.functions.values() if f.group is not None)],
             released=released,
         )
@@ -82,7 +82,7 @@ class PantheonStack(Stack):
         if self.graphs_queue is not None:
             self.graphs_queue.feed(self.functions[entries.GRAPHS.name].alias, stage.graphs_concurrency)
         self.schedules = Schedules(self, "Schedules", released)
-        # A stage that goes loses its clock first. A copy of the keys would fill the bucket again while it is emptied.
+        # Delete the schedules first. Otherwise a copy of the keys fills the bucket again while it is emptied.
         self.schedules.node.add_dependency(self.issuer_keys)
         self.issuer_keys.fill(self.functions[entries.JWKS.name])
         self.api = Api(
@@ -98,14 +98,17 @@ class PantheonStack(Stack):
         self._watch(release)
         self._sleep()
         logs.keep_cdks_own(self)
-        CfnOutput(self, "Url", value=self.api.url, description="Where the API is")
-        CfnOutput(self, "Console", value=f"{self.api.url}/console/", description="Where people use the API")
-        CfnOutput(self, "Token", value=self.issuer.how, description="How to get a token")
+        CfnOutput(self, "Url", value=self.api.url, description="The API's address")
+        CfnOutput(self, "Console", value=f"{self.api.url}/console/", description="The console's address")
+        CfnOutput(
+            self, "Token", value=self.issuer.how, description="The commands that sign a user in and print a token"
+        )
 
     @property
     def availability_zones(self) -> list[str]:
-        """The Region's first zones, as AWS lists them at the deployment. The CDK has two of them, and asks AWS for all
-        if the stage names its account. A template is written without an account."""
+        """Return the Region's first zones, which AWS resolves at the deployment.
+
+        The CDK's own property asks AWS for them if the stage names its account. A template needs no account here."""
         return [Fn.select(number, Fn.get_azs()) for number in range(self._zones)]
 
     def _services(self) -> set[Service]:
@@ -113,9 +116,9 @@ class PantheonStack(Stack):
         return set(Service) if self.catalog.models else set(Service) - {Service.BEDROCK}
 
     def _tag(self) -> None:
-        """For the allocation of cost."""
+        """Tag all resources for cost allocation."""
         for key, value in (("project", SERVICE), ("stage", self.stage.deployment)):
-            # Whose schema takes no tags.
+            # CloudFormation's schema of this type has no tags.
             Tags.of(self).add(key, value, exclude_resource_types=["AWS::RDS::DBProxyTargetGroup"])
 
     def _issuer(self) -> identity.Issuer:
@@ -156,12 +159,12 @@ class PantheonStack(Stack):
         }
 
     def _is_away(self, entry: Entry) -> bool:
-        """Whether a function reaches the internet: for a provider, or for a service without a private endpoint."""
+        """Return whether a function needs the internet, for a provider or for a service without a private endpoint."""
         called = rights.services(entry, self.catalog)
         return (entry.asks and self.stage.egress != "none") or self.network.leads_out(called)
 
     def _environment(self, entry: Entry) -> Mapping[str, str]:
-        """What a function reads of its environment, and nothing of what it does not."""
+        """Return the environment variables that a function reads, and no others."""
         if entry is MIGRATE:
             return {
                 str(Env.OWNER_DATABASE_URL): self.database.owner_url,
@@ -233,7 +236,7 @@ class PantheonStack(Stack):
         return values
 
     def _watch(self, release: Release) -> None:
-        """What is looked at, and what needs a person."""
+        """Make the topics, the alarms, the budget and the dashboards."""
         notifications = Notifications(self, "Notifications", stage=self.stage)
         Alarms(
             self,
@@ -252,7 +255,7 @@ class PantheonStack(Stack):
             self._draw()
 
     def _sleep(self) -> None:
-        """Stop the database at night, if the stage says when it is awake."""
+        """Stop the database at night if the stage has `awake`."""
         if self.stage.awake is None:
             return
         needing = [entry.name for entry in ENTRIES if entry.schedule and entry.role]
@@ -280,4 +283,6 @@ class PantheonStack(Stack):
         )
         for id, name in (("CostDashboard", cost.name), ("HealthDashboard", health.name)):
             console = f"https://{self.region}.console.aws.amazon.com/cloudwatch/home?region={self.region}"
-            CfnOutput(self, id, value=f"{console}#dashboards/dashboard/{name}", description="A dashboard")
+            CfnOutput(
+                self, id, value=f"{console}#dashboards/dashboard/{name}", description="The address of a dashboard"
+            )

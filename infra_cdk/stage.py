@@ -1,6 +1,7 @@
-"""The fields of a stage. A construct is given numbers and never asks which stage it is in.
+"""Define the fields of a stage, and check that they fit each other.
 
-Every difference between two stages is a field here. The limits of money have no default, so that no stage goes without.
+Every difference between two stages is a field, so no construct reads the stage's name to decide. The limits of money
+have no default.
 """
 
 import math
@@ -20,72 +21,82 @@ from infra_cdk.settings import Setting
 from infra_cdk.stage_checks import TURN_S, check_money, check_names, check_reserved, check_snapshot, check_turns
 from shared.names import SERVICE
 
-# How functions that ask models reach the internet.
+# The route of functions that ask models to the internet.
 Egress = Literal["none", "nat", "ipv6"]
 # A service that functions call over the network, by AWS's name.
 Reached = Literal["bedrock-runtime", "secretsmanager", "sqs"]
-# Which of Pantheon's own metrics the functions emit.
+# The metrics of Pantheon that functions emit.
 Emitted = Literal["all", "alarms"]
 ALL_REACHED: Final = get_args(Reached)
 _NONE: Mapping[str, int] = MappingProxyType({})
 _DEFAULTS: Mapping[str, Setting] = MappingProxyType({})
-# What the server keeps for superusers and itself, and what migrating, sweeping and reconciling take.
+# Connections for superusers, the server, the migration, the sweeper and the reconciler.
 _SET_ASIDE: Final = 20
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
-# Lambda's own limits on what an event source may run at once.
+# Lambda's limits for the concurrency of an event source.
 _FEWEST, _MOST = 2, 1000
-# The part of the database's connections that a proxy may open. The rest is for the owner, who bypasses it, and people.
+# The share of the database's connections for the proxy. The rest is for the owner and for people.
 PROXY_PER_CENT: Final = 90
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`copy_name` is a name that keeps two copies of a stage apart in one account and Region. `account` is the account
-    that the stage belongs to; without it, the stage is deployed to the account of the AWS credentials.
+    """The settings of a stage. Sizes are in GiB and MB, rates are requests per second.
 
-    `vpc` is a network that exists; without it, the stack makes one. `s3_prefix_list` is AWS's list of the addresses of
-    S3 in the Region, if places.py does not have it. `endpoints` are the services that functions reach
-    by a private endpoint. They reach the others by IPv6, or by NAT if `egress` is "nat".
-    `zones` is where there are subnets, `endpoint_zones` where there are endpoints, which cost by the hour.
+    Place:
+        account: the AWS account. Without it, the credentials decide.
+        copy_name: keeps two copies of a stage in one account and Region apart.
+        zones, endpoint_zones: zones with subnets, and those with endpoints, which cost by the hour.
+        vpc: an existing network. Without it, the stack makes one.
+        endpoints: services with a private endpoint. Functions reach the others by IPv6, or by NAT if `egress` is "nat".
+        s3_prefix_list: AWS's list of the addresses of S3 in the Region, if places.py does not have it.
+        egress: the route to providers on the internet. "nat" is a NAT gateway in each endpoint zone. "ipv6" is free and
+            reaches only providers with an IPv6 address.
 
-    `connections` is the database's `max_connections`. `reserved` is the concurrency that a function may use at most and
-    always has, by its name; a new account has too little to reserve any.
-    `canary` is CodeDeploy's name of a way to shift traffic. `page_email` and `ticket_email` are who is told of alarms.
-    `retention_days` is after how many days the words of a session that nobody touches are deleted; without it they are
-    kept. `implicit_session_days` is the same for sessions that no person made: those of chat programs and of plain
-    calls. `customer_key` encrypts the database and the logs with a key of the stage. A stage that was deployed without
-    must set False, because the key of a database cannot change. `database_snapshot` is the snapshot that the database
-    was restored from, and its name; a stage that has one keeps it.
+    Database:
+        connections: the database's `max_connections`.
+        proxy_name: keeps the name of an existing proxy.
+        customer_key: encrypts database and logs with a key of the stage. False for a database that has another key.
+        database_snapshot: the snapshot that the database was restored from, which is also its name. Keep it set.
+        awake: the hours of the database. Without it, the database always runs.
 
-    `proxy_name` keeps the name of a proxy that exists. `snap_start` keeps snapshots of the functions that somebody
-    waits for. `metrics` is "all" or "alarms", which is only what alarms read. `dashboards` says whether there are
-    dashboards.
-    `awake` is when the database runs; without it, the database always runs.
-    `settings` are variables of the functions (docs/api.md) that have no field here.
-    `graphs` are the graphs of LangGraph that the stage runs; without them, nothing of LangGraph is deployed.
+    Functions:
+        reserved: concurrency that a function always has and cannot exceed, by name. A new account has too little.
+        canary: CodeDeploy's name of the way to move traffic.
+        snap_start: functions that clients wait for start from snapshots.
+        settings: other variables of the functions, by name.
+        graphs: LangGraph's graphs. Without them, the stack deploys nothing of LangGraph.
+        catalog: path of the file of models, from the root of the repository.
+        roster: path of the file of new tenants' agents and councils. Without it, a tenant starts empty.
+        retention_days: days after which the text of an unused session is deleted. Without it, text is kept.
+        implicit_session_days: the same for sessions of chat programs and of plain calls.
 
-    `catalog` is the path of the file with the stage's models, from the root of the repository. `egress` is how
-    functions that ask models reach providers on the internet. `nat` is one NAT gateway in each endpoint zone. `ipv6`
-    has no price, and reaches only providers with an IPv6 address.
-    `roster` is the path of the file with the agents and councils of each new tenant; without it, a tenant starts empty.
+    Money:
+        budget_usd: the month of the stage that rings alarms: models by the ledger, AWS by its bill.
+        default_cap_usd: a tenant's month until the operator sets its cap.
+        platform_allowance_usd: the most that the platform pays for a tenant in a month.
+        turn_usd: the most that one turn costs.
+        turns_per_minute: turns that a tenant may post in 60 seconds.
 
-    `budget_usd` is what a month of the stage may cost before alarms ring: the models by the ledger, AWS by its bill.
-    `default_cap_usd` is what a tenant may spend in a month until the operator sets its cap. `platform_allowance_usd` is
-    what the platform bears for one tenant in a month. `turn_usd` is what one turn may cost, and `turns_per_minute` is
-    how many turns a tenant may post in 60 seconds.
+    Requests:
+        throttle_rate, throttle_burst: limits of each route.
+        turn_rate, turn_burst: limits of each route that runs turns. A turn occupies a process of `turns` until it ends.
+        open_rate, open_burst: limits of each route without a token.
+        waf_rate: requests of one address in five minutes. Without it, there is no web ACL.
+        cors_origins: origins whose pages may call.
+        domain, certificate_arn: the API's domain and its certificate in the stage's Region.
 
-    `throttle_rate` and `throttle_burst` bound each route, `turn_rate` and `turn_burst` each route that runs turns,
-    `open_rate` and `open_burst` each route that takes no token. A turn occupies a process of `turns` until it ends.
-    `waf_rate` is how many requests one address may send in five minutes; without it there is no web ACL.
-    `cors_origins` are the origins whose pages may call. `domain` is the API's own name and `certificate_arn` its
-    certificate in the same Region; without them AWS gives a name.
+    Identity:
+        issuer, audience: the accepted tokens. Without them, the stack makes a Cognito pool.
+        tenant_claim, roles_claim: claims of the issuer's tokens. The pool has its own.
+        operator_role: the role that operates the deployment.
+        tenant_of_one: accept a token without a tenant, and give its user a tenant.
+        console_client: signs users of the console in at the issuer. The pool has its own.
 
-    `issuer` and `audience` are whose tokens are accepted; without them a Cognito pool is made. `tenant_claim` and
-    `roles_claim` are claims of the issuer's tokens; the pool has its own. `operator_role` operates the deployment. With
-    `tenant_of_one`, a token without a tenant is accepted, and its user is alone in a tenant. `console_client` signs
-    users of the console in at the issuer; the pool has its own.
-
-    Sizes are in GiB and MB, rates are requests per second.
+    Watching:
+        page_email, ticket_email: subscribers of the alarms' topics.
+        metrics: "all", or "alarms" for only the metrics that alarms read.
+        dashboards: whether the stack makes dashboards.
     """
 
     name: str
@@ -157,7 +168,7 @@ class Stage:
         if self.console_client:
             self.console_client.check(self.name, self.issuer, self.audience)
         for origin in self.cors_origins:
-            # API Gateway's preflight compares an origin letter by letter.
+            # API Gateway's preflight compares origins as text.
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"Stage {self.name}: {origin!r} is not an origin, https://host or https://host:port.")
         for name, choices in (("egress", Egress), ("metrics", Emitted)):
@@ -186,7 +197,7 @@ class Stage:
         check_turns(self.name, self.turns_at_once, others, self.shared_connections)
 
     def _check_places(self) -> None:
-        """Raise ValueError for a network or a night that the stage cannot have."""
+        """Raise ValueError for a network or hours that do not fit the stage."""
         zones = len(self.vpc.zones) if self.vpc else self.zones
         if not 1 <= self.endpoint_zones <= zones:
             raise ValueError(f"Stage {self.name} has {zones} zones and needs endpoint_zones from 1 to that.")
@@ -202,56 +213,57 @@ class Stage:
 
     @property
     def deployment(self) -> str:
-        """The name that no other deployment of the account and Region has."""
+        """Return the name of the deployment, which is unique in the account and Region."""
         return f"{self.copy_name}-{self.name}" if self.copy_name else self.name
 
     @property
     def prefix(self) -> str:
-        """How every name of a resource begins."""
+        """Return the beginning of the names of all resources."""
         return f"{SERVICE}-{self.deployment}"
 
     @property
     def turn_seconds(self) -> float:
-        """How long a turn runs in the function that answers."""
+        """Return the seconds that a turn may run in the function that answers."""
         return settings.turn_seconds(self.settings)
 
     @property
     def turns_seconds(self) -> int:
-        """How long the function that answers turns may run: a turn, and the time to publish it."""
+        """Return the timeout of the function `turns`: a turn, and the time to publish it."""
         return math.ceil(self.turn_seconds) + PUBLISH_SECONDS
 
     @property
     def turn_s(self) -> int:
-        """How long a turn occupies a process. It is the cost model's turn, or less if a turn may take less."""
+        """Return the seconds that a turn occupies a process: the cost model's turn, or `turn_seconds` if less."""
         return min(TURN_S, math.ceil(self.turn_seconds))
 
     @property
     def worker_concurrency(self) -> int:
-        """How many workers run at once: a quarter of the connections. The others are for those who wait for an answer,
-        because a posted turn runs in the function that answers."""
+        """Return the most concurrent workers: a quarter of the connections.
+
+        The others are for functions that clients wait for, because a posted turn runs in the function that answers."""
         return max(_FEWEST, min(_MOST, (self.connections - _SET_ASIDE) // 4))
 
     @property
     def graphs_concurrency(self) -> int:
-        """How many turns of graphs run at once: an eighth of the connections."""
+        """Return the most concurrent turns of graphs: an eighth of the connections."""
         return max(_FEWEST, min(_MOST, (self.connections - _SET_ASIDE) // 8))
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """All functions of the stage."""
+        """Return all functions of the stage."""
         return WITH_GRAPHS if self.graphs else ENTRIES
 
     @property
     def released(self) -> tuple[Entry, ...]:
-        """The functions that a release is shifted to."""
+        """Return the functions whose traffic moves to a release."""
         return (*RELEASED, GRAPHS) if self.graphs else RELEASED
 
     @property
     def turns_at_once(self) -> int:
-        """How many turns of `turn_s` run at the same time: as many as are reserved, or else as one route lets in."""
+        """Return the concurrent turns of `turn_s` seconds: those reserved, or else those that one route admits."""
         return self.reserved.get(TURNS.name, self.turn_burst + self.turn_rate * self.turn_s)
 
     @property
     def shared_connections(self) -> int:
-        """How many of the database's connections all functions together may open."""
+        """Return the connections that all functions together may open."""
         return self.connections * PROXY_PER_CENT // 100 if self.proxy else self.connections - _SET_ASIDE

@@ -1,8 +1,7 @@
-"""The catalog of a stage, and what it needs of AWS: models on Bedrock, secrets, and a way to the internet.
+"""Read a stage's catalog, and derive its needs: models on Bedrock, secrets, and ports of providers on the internet.
 
-The roster of new tenants reaches the functions with the catalog.
-
-A file that a stage cannot use is refused with one line, before anything of the stage is made.
+The layer of the catalog also contains the roster of new tenants. An unusable file is refused with one line before the
+stack is made.
 """
 
 import re
@@ -29,7 +28,7 @@ from shared.settings import CatalogSettings
 
 ROOT: Final = Path(__file__).parents[1]
 _NAME: Final = "catalog.toml"
-# Where the functions find it.
+# The path on Lambda.
 DEPLOYED: Final = f"/opt/{_NAME}"
 _ROSTER_NAME: Final = "roster.toml"
 DEPLOYED_ROSTER: Final = f"/opt/{_ROSTER_NAME}"
@@ -37,15 +36,20 @@ _SECRET: Final = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
 _SECRET_ARN: Final = re.compile(
     r"arn:aws[a-z-]*:secretsmanager:(?P<region>[a-z0-9-]+):\d{12}:secret:(?P<name>[A-Za-z0-9/_+=.@-]{1,519})"
 )
-# Secrets Manager ends each ARN with a hyphen and six characters of its own. In a policy, ? is any one character.
+# Secrets Manager adds a hyphen and six characters to each ARN. In a policy, ? is any one character.
 _SUFFIX: Final = "-??????"
 
 
 @dataclass(frozen=True)
 class StageCatalog:
-    """`models` are those on Bedrock, by their ids; each has the first alias that asks it. `secrets` are names or ARNs.
-    `ports` are those of providers on the internet; without such a provider there is none. `roster` is the file with
-    the roster of new tenants, if the stage has one."""
+    """The catalog of a stage and its needs.
+
+    Attributes:
+        models: the models on Bedrock by id, each with the first alias that uses it.
+        secrets: names or ARNs.
+        ports: ports of providers on the internet.
+        roster: the file of new tenants' agents and councils, if any.
+    """
 
     file: Path
     known: Catalog
@@ -55,7 +59,7 @@ class StageCatalog:
     roster: Path | None
 
     def secret_arns(self, stack: Stack) -> list[str]:
-        """The ARN of each secret, as a policy names it."""
+        """Return the ARN of each secret for a policy."""
         found = []
         for secret in self.secrets:
             arn = secret
@@ -67,7 +71,7 @@ class StageCatalog:
         return found
 
     def layer(self, stack: Stack) -> lambda_.LayerVersion:
-        """Make the layer that brings the files to the functions, at `DEPLOYED` and `DEPLOYED_ROSTER`."""
+        """Make the layer with the files at `DEPLOYED` and `DEPLOYED_ROSTER`."""
         with TemporaryDirectory() as folder:
             shutil.copyfile(self.file, Path(folder) / _NAME)
             if self.roster is not None:
@@ -76,7 +80,7 @@ class StageCatalog:
 
 
 def read(stage: Stage) -> StageCatalog:
-    """Read the stage's catalog and its roster. Raise ConfigurationError, one line that names the mistake."""
+    """Read the stage's catalog and roster. Raise ConfigurationError with one line that names the mistake."""
     file = ROOT / stage.catalog
     known = read_catalog(file)
     _check_helpers(file, known, stage)
@@ -102,7 +106,7 @@ def read(stage: Stage) -> StageCatalog:
 
 
 def _check_helpers(file: Path, known: Catalog, stage: Stage) -> None:
-    """Raise unless the aliases of routing and summaries are there."""
+    """Raise ConfigurationError unless the aliases of routing and summaries exist."""
     for name in ("routing_alias", "summary_alias"):
         alias = stage.settings.get(name, CatalogSettings.model_fields[name].default)
         if alias not in known:
@@ -110,7 +114,7 @@ def _check_helpers(file: Path, known: Catalog, stage: Stage) -> None:
 
 
 def _check(file: Path, provider: Provider, stage: Stage) -> None:
-    """Raise unless functions of the stage can use the provider."""
+    """Raise ConfigurationError unless functions of the stage can use the provider."""
     where = f"{file}: [providers.{provider.name}]"
     if provider.kind == "local":
         raise ConfigurationError(f"{where} kind 'local' is the model of `make run`, which a stage does not have.")
@@ -139,7 +143,7 @@ def _check_address(where: str, base_url: str) -> None:
 
 
 def _check_key(where: str, api_key: str, stage: Stage) -> None:
-    """Raise unless the key is in a secret that a policy can name alone. The message does not repeat the source."""
+    """Raise ConfigurationError unless the key is one secret. The message does not repeat the key's source."""
     source, _, name = api_key.partition(":")
     if source != "secret":
         raise ConfigurationError(
@@ -155,7 +159,7 @@ def _check_key(where: str, api_key: str, stage: Stage) -> None:
 
 
 def _check_egress(file: Path, away: list[Provider], stage: Stage) -> None:
-    """Raise unless the stage has a way to the internet exactly if a provider needs one."""
+    """Raise ConfigurationError unless `egress` is set exactly if a provider needs it."""
     if away and stage.egress == "none":
         raise ConfigurationError(
             f"{file}: [providers.{away[0].name}] is on the internet; stage {stage.name} needs egress 'nat' or 'ipv6'."

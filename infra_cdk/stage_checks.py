@@ -1,4 +1,4 @@
-"""Check that the limits of a stage fit each other, its account and its database."""
+"""Check that the limits of a stage match each other, its account and its database."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,24 +7,24 @@ from typing import Final
 
 from infra_cdk.entries import Entry
 
-# An account runs so many invocations at the same time by default. Lambda refuses to reserve its last hundred.
+# AWS's default quota of concurrent invocations. Lambda refuses to reserve the last hundred.
 ACCOUNT_CONCURRENCY: Final = 1000
 UNRESERVED: Final = 100
-# The seconds of a turn: the cost model's, rounded up. A test compares both.
+# The seconds of the cost model's turn, rounded up. A test compares both.
 TURN_S: Final = 14
 # RDS's limit for the name of an instance.
 _LONGEST_NAME: Final = 63
-# Without a hyphen, so that a copy and a stage together have one reading. Cognito, RDS and Lambda bound the length.
+# No hyphen, so that COPY-STAGE is unambiguous. Cognito, RDS and Lambda limit the length.
 _NAME: Final = re.compile(r"[a-z][a-z0-9]{0,15}")
 _ACCOUNT: Final = re.compile(r"\d{12}")
-# pantheon-account-REGION is the stack of the account.
+# The stack of the account is pantheon-account-REGION.
 _TAKEN: Final = "account"
-# Cognito refuses a login page whose name has one of these in it.
+# Cognito refuses login domains with these words.
 _REFUSED: Final = ("aws", "amazon", "cognito")
 
 
 def check_names(stage: str, copy: str | None, account: str | None) -> None:
-    """Raise ValueError unless the names of resources can begin with those of copy and stage."""
+    """Raise ValueError unless names of resources can begin with copy and stage."""
     for name in (stage, copy or "x"):
         if not _NAME.fullmatch(name) or name == _TAKEN:
             raise ValueError(
@@ -46,7 +46,7 @@ def check_money(
     turn_usd: Decimal,
     turns_per_minute: int,
 ) -> None:
-    """Raise ValueError unless all are positive and one turn and the allowance fit a tenant's cap, and it the budget."""
+    """Raise ValueError unless turn and allowance are at most the tenant's cap, and the cap at most the budget."""
     _check_order(stage, "default_cap_usd", default_cap_usd, "budget_usd", budget_usd)
     _check_order(stage, "platform_allowance_usd", platform_allowance_usd, "default_cap_usd", default_cap_usd)
     _check_order(stage, "turn_usd", turn_usd, "default_cap_usd", default_cap_usd)
@@ -60,11 +60,11 @@ def _check_order(stage: str, name: str, usd: Decimal, larger_name: str, larger_u
 
 
 def check_turns(stage: str, turns: int, others: int, connections: int) -> None:
-    """Raise ValueError unless each of the turns that run at the same time gets a connection.
+    """Raise ValueError unless all concurrent turns get a connection.
 
     Args:
-        turns: turns at the same time. Each keeps a process until it ends, and a process opens one connection.
-        others: invocations of other functions that run beside them.
+        turns: concurrent turns. Each occupies a process with one connection until it ends.
+        others: concurrent invocations of other functions.
         connections: the database's connections for functions.
     """
     if turns + others > connections:
@@ -80,9 +80,9 @@ def check_reserved(
     """Raise ValueError unless account and database can serve all reserved invocations at the same time.
 
     Args:
-        functions: those of the stage.
-        reserved: invocations by function.
-        queued: invocations by function that a queue starts at once, reserved or not.
+        functions: all functions of the stage.
+        reserved: reserved invocations by function.
+        queued: the most invocations that a queue starts, by function, reserved or not.
         connections: the database's connections for functions. An invocation opens one.
     """
     entries = {entry.name: entry for entry in functions}
@@ -105,7 +105,7 @@ def check_reserved(
 
 
 def check_snapshot(stage: str, prefix: str, snapshot: str | None) -> None:
-    """Raise ValueError unless the database can be called by the snapshot's name, which the stage's key allows logs."""
+    """Raise ValueError unless the snapshot's name is a database name whose logs the stage's key may encrypt."""
     if snapshot is None:
         return
     if len(snapshot) > _LONGEST_NAME or not re.fullmatch(rf"{prefix}(-[a-z0-9]+)+", snapshot):

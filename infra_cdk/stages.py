@@ -1,4 +1,4 @@
-"""The three kinds of stages. A stage of a stages file begins with the values of its kind."""
+"""Define the three kinds of stages. A stage of stages.toml starts with the values of its kind."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -26,7 +26,7 @@ DEV: Final = Stage(
     log_days=7,
     memory_mb=1024,
     canary="CodeDeployDefault.LambdaAllAtOnce",
-    # What makes it cheap. docs/deploy.md has the dollars of each.
+    # Switches that lower the cost. docs/costs.md has the USD of each.
     endpoints=("bedrock-runtime",),
     snap_start=False,
     metrics="alarms",
@@ -55,7 +55,7 @@ STAGING: Final = Stage(
     storage_gib=20,
     storage_limit_gib=100,
     multi_az=False,
-    # As in production, so that what a proxy does differently is seen before.
+    # As in production, so that staging shows problems with a proxy first.
     proxy=True,
     connections=160,
     backup_days=7,
@@ -93,26 +93,26 @@ PROD: Final = Stage(
     monitoring_s=15,
     protected=True,
     log_days=365,
-    # A whole virtual CPU.
+    # With this memory, Lambda gives one virtual CPU.
     memory_mb=1769,
     canary="CodeDeployDefault.LambdaCanary10Percent10Minutes",
     throttle_rate=500,
     throttle_burst=1000,
-    # These bound requests, also those that a function refuses at once. `reserved` bounds the turns that run.
+    # These limit requests, also refused ones. `reserved` limits the running turns.
     turn_rate=100,
     turn_burst=200,
     open_rate=20,
     open_burst=20,
-    # 20 requests a second from one address, which a whole office may share.
+    # 20 requests a second from one address, which an office may share.
     waf_rate=6000,
     budget_usd=5000,
     default_cap_usd=Decimal(100),
     platform_allowance_usd=Decimal(5),
     turn_usd=Decimal(5),
     turns_per_minute=60,
-    # Each function that somebody waits for keeps its own, whatever the worker or an attack on another one takes.
-    # A turn occupies a process of `turns` until it ends: 208 run at once, or 14 begin each second if one takes 14 s.
-    # Anonymous clients reach the authorizer, and reach the API by its open routes, which have a throttle of their own.
+    # The worker, or an attack on one function, cannot take the invocations of another one.
+    # A turn occupies a process of `turns` until it ends. 208 run at the same time, which is 14 a second at 14 s each.
+    # Anonymous clients reach the authorizer, and the API only by open routes, which have their own throttle.
     reserved=MappingProxyType(
         {
             "turns": 208,

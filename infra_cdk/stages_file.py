@@ -1,9 +1,9 @@
-"""Read the user's own stages from a TOML file. Each mistake is one line that names the file, the table and the key.
+"""Read stages from stages.toml, or print them. A mistake is one line that names the file, the table and the key.
 
 python -m infra_cdk.stages_file            print every stage with its values
 python -m infra_cdk.stages_file NAME       print one stage
 
-PANTHEON_STAGES names the file. Without it, stages.toml in the root of the repository is read if it is there.
+PANTHEON_STAGES names another file than stages.toml in the root of the repository.
 """
 
 import argparse
@@ -34,16 +34,16 @@ DEFAULT: Final = Path(__file__).parents[1] / "stages.toml"
 _KIND: Final = "kind"
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
 _MESSAGES: Final = {"missing": "is missing", "extra_forbidden": "is not known"}
-# A fault's path also has the types of a union.
+# The path of a pydantic error also contains the types of a union.
 _TYPES: Final = ("ExistingVpc", "Awake", "ConsoleClient", "StageGraphs", "int", "float", "str", "bool")
-# The fields of a stage that are tables of the file.
+# The fields of a stage that are tables in the file.
 _PARTS: Final[Mapping[str, type[Any]]] = MappingProxyType(
     {"vpc": ExistingVpc, "awake": Awake, "console_client": ConsoleClient, "graphs": StageGraphs}
 )
 
 
 def _model(name: str, of: type[Any], *, required: bool) -> type[BaseModel]:
-    """A strict model of a dataclass. Only the fields that are given are in `model_fields_set`."""
+    """Return a strict model of a dataclass. `model_fields_set` has the given fields."""
     hints = get_type_hints(of)
     known: dict[str, Any] = {
         field.name: (hints[field.name], ... if required and _has_no_default(of, field.name) else None)
@@ -64,12 +64,12 @@ _STAGE: Final = _model("Stage", Stage, required=False)
 
 
 def load(file: Path | None = None) -> Mapping[str, Stage]:
-    """Return the kinds and the stages of the file by name. A stage of the file takes the place of a kind of its name.
+    """Return the kinds and the file's stages by name. A stage of the file replaces a kind of its name.
 
     Args:
-        file: the stages file; without it, the one of `PANTHEON_STAGES`, or else stages.toml in the root if it is there.
+        file: the stages file. The default is the file of `PANTHEON_STAGES`, or stages.toml in the root if it exists.
 
-    Raises: ConfigurationError, one line.
+    Raises: ConfigurationError with one line.
     """
     if file is None:
         named = os.environ.get(VARIABLE)
@@ -80,7 +80,7 @@ def load(file: Path | None = None) -> Mapping[str, Stage]:
 
 
 def chosen(names: Iterable[str]) -> list[Stage]:
-    """Return the stages of these names. Raise ConfigurationError if there is no such stage."""
+    """Return the stages with these names. Raise ConfigurationError for an unknown name."""
     stages = load()
     for name in names:
         if name not in stages:
@@ -122,7 +122,7 @@ class _Reader:
         if not isinstance(kind, str) or kind not in STAGES:
             raise self._error(where, f"kind must be one of {', '.join(STAGES)}")
         try:
-            # Strict JSON takes a list for a tuple, and a text or a number for a decimal, as TOML has them.
+            # Strict JSON accepts a list for a tuple, and text or a number for a decimal, as TOML writes them.
             read = _STAGE.model_validate_json(json.dumps(given, default=_plain))
         except ValidationError as error:
             raise self._error(where, _fault(error)) from None
@@ -146,7 +146,7 @@ def _plain(value: object) -> str:
 
 
 def _value(read: object) -> Any:
-    """The value as a field of a dataclass has it."""
+    """Convert a value to the type of the dataclass's field."""
     if isinstance(read, BaseModel):
         return {key: getattr(read, key) for key in read.model_fields_set}
     return MappingProxyType(read) if isinstance(read, dict) else read
@@ -163,13 +163,13 @@ def _fault(error: ValidationError) -> str:
 
 
 def _known(table: list[str]) -> list[str]:
-    """The keys of a table, by its path below the stage."""
+    """Return the keys of a table, by its path below the stage."""
     of = _PARTS[table[0]] if table and table[0] in _PARTS else Stage
     return [field.name for field in fields(of) if (of, field.name) != (Stage, "name")] + [_KIND]
 
 
 def _shown(value: object) -> str:
-    """A value as the file has it."""
+    """Format a value as in the file."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (str, Decimal)):
@@ -185,7 +185,7 @@ def _shown(value: object) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="stages (all)")
+    parser.add_argument("names", nargs="*", help="names of stages (all)")
     given = parser.parse_args()
     try:
         stages = chosen(given.names or list(load()))

@@ -1,4 +1,4 @@
-"""The stage's own KMS key, for what may hold text of tenants: the database, its backups and the logs."""
+"""Make the stage's KMS key, which encrypts all text of tenants: the database, its backups and the logs."""
 
 from typing import Final
 
@@ -9,15 +9,15 @@ from constructs import Construct
 
 from infra_cdk.stages import Stage
 
-# How long somebody can change their mind. AWS charges nothing for a key that waits for its deletion.
+# The longest time to cancel a deletion. AWS charges nothing for a key that waits for it.
 PENDING_DAYS: Final = 30
 
 
 class TextKey(Construct):
-    """`key` rotates every year. It outlives a protected stage, because snapshots cannot be read without it. With any
-    other stage it goes, `PENDING_DAYS` later.
+    """A key that rotates every year. A protected stage leaves it behind, because snapshots need it. AWS deletes the key
+    of any other stage `PENDING_DAYS` after the stage.
 
-    RDS uses it by grants, which it makes with the rights of the person who deploys. No function has a right on it.
+    RDS uses the key by grants, with the rights of the person who deploys. No function has a right on it.
     """
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:
@@ -32,7 +32,7 @@ class TextKey(Construct):
         )
         stack = Stack.of(self)
         groups = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:"
-        # Functions, the database, its proxy, and groups that CloudFormation names after the stack.
+        # Log groups of functions, of the database, of its proxy, and those that CloudFormation names after the stack.
         name = stage.prefix
         proxy = f"/aws/rds/proxy/{stage.proxy_name or name}"
         names = (f"/aws/lambda/{name}-", f"/aws/rds/instance/{name}", proxy, f"{name}-")

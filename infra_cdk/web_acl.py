@@ -1,4 +1,4 @@
-"""The web ACL: it blocks an address that sends too many requests, before API Gateway's own throttle is used up."""
+"""Make the web ACL, which blocks an address that sends too many requests before API Gateway's throttle is exhausted."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ _WINDOW_S: Final = 300
 
 
 class WebAcl(Construct):
-    """One rule for the API's stage: `rate` requests of one address in five minutes."""
+    """One rule for the API's stage: at most `rate` requests of one address in five minutes."""
 
     def __init__(self, scope: Construct, id: str, *, stage: apigateway.Stage, rate: int) -> None:
         super().__init__(scope, id)
@@ -36,7 +36,7 @@ class WebAcl(Construct):
 
 
 def _counted(name: str) -> waf.CfnWebACL.VisibilityConfigProperty:
-    """Requests are counted. None is kept as a sample, because a sample shows headers."""
+    """Count requests. Keep no samples, because a sample shows headers."""
     return waf.CfnWebACL.VisibilityConfigProperty(
         cloud_watch_metrics_enabled=True, metric_name=name, sampled_requests_enabled=False
     )

@@ -1,4 +1,4 @@
-"""Read which libraries a wheel has brought along: from the SBOMs in it, and from its shared objects."""
+"""List the C libraries in a wheel, from its SBOMs and its shared objects."""
 
 import hashlib
 import json
@@ -49,13 +49,13 @@ def _declared(info: Path) -> Iterator[Component]:
                     "name": part["name"],
                     "version": part.get("version", ""),
                     "licence": _joined(stated),
-                    # Without the address that it was fetched from.
+                    # Without the download address.
                     "purl": re.split(r"[?#]", part.get("purl", ""))[0],
                 }
 
 
 def _joined(stated: list[str | None]) -> str:
-    """Return one expression in which all hold, or nothing if one is no SPDX identifier."""
+    """Join licences with AND, or return nothing if one is no SPDX identifier."""
     known = [licence for licence in stated if licence]
     if len(known) != len(stated):
         return ""
@@ -63,7 +63,7 @@ def _joined(stated: list[str | None]) -> str:
 
 
 def _shared_objects(info: Path) -> list[Path]:
-    """Return the libraries that were copied into the wheel, beside its modules."""
+    """Return the shared objects in the wheel's folder of libraries."""
     name = canonicalize_name(PathDistribution(info).metadata["Name"]).replace("-", "_")
     return sorted((info.parent / f"{name}.libs").glob("*.so*"))
 

@@ -1,5 +1,4 @@
-"""Confirm on a real account what no stand-in can: `make confirm STAGE=... URL=... TOKEN=...`.
+"""Check on an AWS account what tests without AWS cannot show: `make confirm STAGE=... URL=... TOKEN=...`.
 
-Each check is a function with a name, what it means, and what to do when it fails. It changes one metric for a few
-minutes, and posts turns that cost some cents.
+The checks change one metric for some minutes, and post a turn that costs about a cent.
 """

@@ -1,7 +1,7 @@
-"""Confirm a deployed stage on its account, and write build/confirm-STAGE.md.
+"""Check a deployed stage on its account, and write build/confirm-STAGE.md.
 
-Exit codes: 0 no check failed, 1 a check failed, 2 the command cannot run. It takes up to an hour, puts one value into
-the metric of an alarm (which sends a ticket), and posts a turn that costs a cent.
+It takes up to an hour. It posts a turn for about a cent, and puts one value into the metric of an alarm, which sends a
+ticket. Exit codes: 0 no check failed, 1 a check failed, 2 the command cannot run.
 """
 
 import argparse
@@ -74,11 +74,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("stage", help="a stage: `make stages` prints them")
     parser.add_argument("--url", required=True, help="the output Url of the stack")
     parser.add_argument("--token", required=True, help="an API key or an ID token of an admin")
-    parser.add_argument("--access-token", help="an access token of the same user, which must be refused")
-    parser.add_argument("--commit", help="the commit that was deployed (that of this checkout)")
-    parser.add_argument("--patience", type=float, default=1200.0, help="how many seconds to wait for AWS (1200)")
+    parser.add_argument("--access-token", help="an access token of the same user, which the stage must refuse")
+    parser.add_argument("--commit", help="the deployed commit (the commit of this checkout)")
+    parser.add_argument("--patience", type=float, default=1200.0, help="the longest wait for AWS in seconds (1200)")
     parser.add_argument("--only", choices=[check.name for check in CHECKS], help="run one check")
-    parser.add_argument("--out", type=Path, default=ROOT / "build", help="where the report is written (build)")
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="the folder of the report (build)")
     given = parser.parse_args()
     if not given.url.startswith(("https://", "http://127.0.0.1")) or not given.token:
         parser.error("give the stage's address (https://...) and a token: make confirm STAGE=dev URL=... TOKEN=...")

@@ -1,4 +1,4 @@
-"""What Bedrock shows: the delivery of its invocation log, and the tags of inference profiles."""
+"""Check Bedrock: the delivery of its invocation log, and the tags of inference profiles."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -24,7 +24,7 @@ def delivers_its_log(deployment: Deployment) -> Finding:
     folder = f"{LOG_PREFIX}AWSLogs/{account}/BedrockModelInvocationLogs/{region}"
 
     def delivered() -> bool:
-        # A record may come in the hour after its call.
+        # Bedrock may write a record in the hour after its call.
         hours = (datetime.now(UTC), datetime.now(UTC) - timedelta(hours=1))
         return any(_records(deployment, where["bucketName"], f"{folder}/{hour:%Y/%m/%d/%H}/") for hour in hours)
 

@@ -1,4 +1,4 @@
-"""A check, what it finds, and what it may use."""
+"""Define a check, its finding, and the deployment that it examines."""
 
 import time
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from infra_cdk.stages import Stage
 class Verdict(StrEnum):
     CONFIRMED = "confirmed"
     FAILED = "FAILED"
-    # The stage has no such part, or the caller gave nothing to try it with.
+    # The stage has no such part, or an argument is missing.
     SKIPPED = "not tried"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`evidence` is what was seen, in one line."""
+    """The result of a check. `evidence` is one line of observations."""
 
     verdict: Verdict
     evidence: str
@@ -41,10 +41,16 @@ def skipped(why: str) -> Finding:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployed stage. `client` gives a client of an AWS service, `http` is signed in as an admin.
+    """A deployed stage.
 
-    `commit` is what should be deployed. `access_token` is one that the authorizer must refuse. `pause` waits for
-    seconds, `clock` is in seconds, `patience_s` bounds each wait for AWS."""
+    Attributes:
+        http: a client with the token of an admin.
+        client: returns a client of an AWS service.
+        commit: the commit that should be deployed.
+        access_token: a token that the authorizer must refuse.
+        patience_s: the longest wait for AWS.
+        pause, clock: wait and measure in seconds.
+    """
 
     stage: Stage
     catalog: StageCatalog
@@ -61,13 +67,13 @@ class Deployment:
         return self.stage.prefix
 
     def resources(self, kind: str) -> list[str]:
-        """The physical ids of the stack's resources of a type."""
+        """Return the physical ids of the stack's resources of a type."""
         pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
         every = (one for page in pages for one in page["StackResourceSummaries"])
         return [one["PhysicalResourceId"] for one in every if one["ResourceType"] == kind]
 
     def eventually(self, holds: Callable[[], bool], every_s: float = 20.0) -> bool:
-        """Whether `holds` became true in time."""
+        """Return whether `holds` becomes true within the patience."""
         until = self.clock() + self.patience_s
         while not holds():
             if self.clock() >= until:
@@ -78,7 +84,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Check:
-    """`means` is what a confirmation proves, `otherwise` what to do without it."""
+    """A check. `means` is the meaning of a confirmation, and `otherwise` the step after a failure."""
 
     name: str
     means: str

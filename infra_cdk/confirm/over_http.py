@@ -1,4 +1,4 @@
-"""What only API Gateway and the deployed functions show: the commit, the sign-in, and streaming."""
+"""Check the API over HTTP: the deployed commit, the tokens that it accepts, and streaming."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import httpx
 
 from infra_cdk.confirm.check import Deployment, Finding, confirmed, failed, skipped
 
-# A buffered answer arrives at one moment. A model takes longer than this for the rest of its answer.
+# All parts of a buffered answer arrive within this time. A model takes longer.
 _APART_S: Final = 0.2
 _PROMPT: Final = "You are part of a test. Count from one to fifty in words."
 _TOKENS: Final = 400
@@ -28,7 +28,7 @@ def serves_the_commit(deployment: Deployment) -> Finding:
 
 
 def refuses_access_tokens(deployment: Deployment) -> Finding:
-    """An ID token is for this API. An access token of the same pool is for others."""
+    """Check that an ID token is accepted and an access token of the same pool is refused."""
     if deployment.access_token is None:
         return skipped("no --access-token was given")
     me = deployment.http.get("auth/me")
@@ -58,7 +58,7 @@ def streams(deployment: Deployment) -> Finding:
 
 @contextmanager
 def _session(http: httpx.Client) -> Iterator[tuple[str, str]]:
-    """A session with one agent. Both go again."""
+    """Make a session with one agent, and delete both."""
     key = f"confirm-{uuid4().hex[:12]}"
     agent = {"key": key, "name": key, "role_prompt": _PROMPT, "model_alias": "fast", "max_output_tokens": _TOKENS}
     _made(http.post("agents", json=agent))

@@ -1,4 +1,4 @@
-"""Every check in its order, and the report."""
+"""List the checks in their order, run them, and write the report."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,23 +10,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra_cdk.confirm import bedrock, over_http, watched
 from infra_cdk.confirm.check import Check, Deployment, Finding, Verdict, failed
 
-# `streaming` posts the turn that later checks look for.
+# `streaming` posts the turn that later checks read.
 CHECKS: Final = (
     Check(
         "health",
-        "The stage answers, and is the commit that was deployed.",
-        "Look at the deployment in CodeDeploy: an alarm may have put the release back.",
+        "Callers reach the commit, the stage and the database that were deployed.",
+        "Look at the deployment in CodeDeploy. An alarm may have undone the release.",
         over_http.serves_the_commit,
     ),
     Check(
         "token use",
-        "The authorizer takes ID tokens, and refuses access tokens of the same pool.",
+        "The authorizer accepts ID tokens, and refuses access tokens of the same pool.",
         "Do not let in users. Compare the audience of the stage with the pool's client.",
         over_http.refuses_access_tokens,
     ),
     Check(
         "streaming",
-        "API Gateway passes pieces of an answer on while the model writes.",
+        "API Gateway passes on parts of an answer while the model writes.",
         "Look at responseTransferMode of the routes, and at AWS_LAMBDA_EXEC_WRAPPER of the function turns.",
         over_http.streams,
     ),
@@ -38,13 +38,13 @@ CHECKS: Final = (
     ),
     Check(
         "pinned sessions",
-        "The proxy shares its connections, so the stage holds as many turns as docs/deploy.md says.",
+        "The proxy shares its connections, so the stage runs as many turns as docs/stages.md says.",
         "Deploy the stage without a proxy and with fewer workers, or with more connections.",
         watched.shares_connections,
     ),
     Check(
         "heartbeat",
-        "Every scheduled function runs: turns are swept, and suspense is settled.",
+        "Every scheduled function runs, so turns are recovered and suspense is settled.",
         "Look at the rules of EventBridge and at the function's log.",
         watched.beats,
     ),
@@ -62,7 +62,7 @@ CHECKS: Final = (
     ),
     Check(
         "alarm",
-        "A metric of Pantheon's reaches its alarm, and the alarm stops again.",
+        "A metric of Pantheon reaches its alarm, and the alarm stops again.",
         "Compare the alarm's namespace and dimensions with the metric's in CloudWatch.",
         watched.rings,
     ),
@@ -70,7 +70,7 @@ CHECKS: Final = (
 
 
 def confirm(deployment: Deployment, checks: Iterable[Check] = CHECKS) -> list[tuple[Check, Finding]]:
-    """Run each check. An error is a finding, and the next check runs."""
+    """Run all checks. An error in one is its finding."""
     return [(check, _run(check, deployment)) for check in checks]
 
 
@@ -84,7 +84,7 @@ def _run(check: Check, deployment: Deployment) -> Finding:
 
 
 def written(stage: str, now: datetime, found: Sequence[tuple[Check, Finding]]) -> str:
-    """The report as Markdown."""
+    """Return the report as Markdown."""
     count = sum(finding.verdict is Verdict.FAILED for _, finding in found)
     lines = [
         f"# Confirmation of the stage {stage}",

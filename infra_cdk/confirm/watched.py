@@ -1,4 +1,4 @@
-"""What CloudWatch shows: pinned connections, tokens, heartbeats, and an alarm that rings and stops."""
+"""Check by CloudWatch: pinned connections, tokens, scheduled runs, and an alarm that rings and stops."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -7,11 +7,11 @@ from typing import Final
 from infra_cdk.confirm.check import Deployment, Finding, confirmed, failed, skipped
 from infra_cdk.entries import ENTRIES
 
-# A ticket, and no page. One series in Pantheon's namespace, which the sweeper emits each minute.
+# This alarm sends a ticket and no page. It reads one series, which the sweeper emits each minute.
 RUNG: Final = "PlatformBudget"
 _MINUTE: Final = 60
 _QUARTER: Final = timedelta(minutes=15)
-# Two hours, so that an hourly schedule has run at least once.
+# An hourly schedule runs at least once in two hours.
 _SCHEDULED: Final = timedelta(hours=2)
 Dimensions = dict[str, str]
 
@@ -30,7 +30,7 @@ def shares_connections(deployment: Deployment) -> Finding:
 
 
 def counts_tokens(deployment: Deployment) -> Finding:
-    """The ledger has no output token of the last quarter of an hour that Bedrock's own metrics do not have."""
+    """Check that Bedrock's metrics contain all output tokens of the ledger's last 15 minutes."""
     if not deployment.catalog.models:
         return skipped("the stage asks no model on Bedrock")
     since = datetime.now(UTC) - _QUARTER
@@ -39,17 +39,17 @@ def counts_tokens(deployment: Deployment) -> Finding:
     ours: Counter[str] = Counter()
     for row in answer.json()["items"]:
         model = deployment.catalog.known.get(row["model_alias"])
-        # A settlement corrects a row, and is no call of its own.
+        # A settlement corrects a row and is no call.
         if row["kind"] == "post" and model is not None and model.kind == "bedrock":
             ours[model.model_id] += row["usage"]["output_tokens"]
     if not ours.total():
         return failed("the ledger has no call to Bedrock in the last 15 minutes; the check `streaming` makes one")
 
     def theirs(model_id: str) -> float:
-        # A call that ended in these 15 minutes may have begun before.
+        # A call of these 15 minutes may have begun earlier.
         return sum(_points(deployment, "AWS/Bedrock", "OutputTokenCount", "Sum", {"ModelId": model_id}, 2 * _QUARTER))
 
-    # CloudWatch shows a metric some minutes late.
+    # CloudWatch shows metrics some minutes late.
     if deployment.eventually(lambda: all(theirs(model_id) >= count for model_id, count in ours.items())):
         return confirmed(f"Bedrock's metrics have all {ours.total()} output tokens of the ledger")
     found = ", ".join(f"{model_id}: {count}, Bedrock's {theirs(model_id):g}" for model_id, count in ours.items())
@@ -72,7 +72,7 @@ def beats(deployment: Deployment) -> Finding:
 
 
 def rings(deployment: Deployment) -> Finding:
-    """Put a value above the threshold into the alarm's own series, and wait for ALARM, then for OK."""
+    """Put a value above the threshold into the alarm's series, and wait for ALARM, then for OK."""
     cloudwatch = deployment.client("cloudwatch")
     name = f"{deployment.name}-{RUNG}"
 

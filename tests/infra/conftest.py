@@ -1,4 +1,4 @@
-"""Every stage's template."""
+"""Fixtures of the templates of all stages."""
 
 import pytest
 

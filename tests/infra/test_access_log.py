@@ -1,4 +1,4 @@
-"""The access log has a valid line of JSON for every request, without an address, a token or a path."""
+"""The access log has one valid line of JSON for each request, without an address, a token or a path."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import re
 from infra_cdk.stages import Stage
 from tests.support.templates.template import Template, text
 
-# Every variable that a line may have, and why it cannot hold a quote, a backslash or a control character.
+# The variables that a line may have, with the reason why each holds no quote, backslash or control character.
 ALLOWED = {
     "$context.requestId": "API Gateway makes it; one of the client's that is no UUID is replaced in access logs.",
     "$context.extendedRequestId": "API Gateway makes it, in base64.",

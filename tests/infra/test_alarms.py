@@ -56,7 +56,9 @@ def test_a_section_says_what_it_means_what_to_look_at_and_what_to_do(name: str) 
 
 def test_an_alarm_names_its_section_and_pages_only_where_it_must(template: Template) -> None:
     for name, alarm in notifying(template).items():
-        assert alarm["AlarmDescription"] == f"docs/operations.md, Alarms, {name}"
+        description = alarm["AlarmDescription"]
+        assert description.endswith(f". docs/runbook.md#{name.lower()}")
+        assert 80 < len(description) < 300
         (topic,) = map(text, alarm["AlarmActions"])
         assert topic.startswith("<NotificationsPage" if name in PAGES else "<NotificationsTicket")
 

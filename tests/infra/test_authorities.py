@@ -26,7 +26,7 @@ ELSEWHERE = "Amazon RDS us-east-1 Root CA RSA2048 G1"
 
 
 def certificate(name: str) -> str:
-    """Make a self-signed certificate as RDS names them, as PEM."""
+    """Make a self-signed certificate with a name like RDS's, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(
         [
@@ -56,7 +56,7 @@ def theirs() -> str:
 
 @pytest.fixture(autouse=True)
 def listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ours: str, theirs: str) -> Path:
-    """A list of two certificates in the place of the repository's."""
+    """Replace the repository's list by a list of two certificates."""
     path = tmp_path / "reviewed.txt"
     path.write_text(f"# of a test\n{fingerprint(ours)}  {HERE}\n{fingerprint(theirs)}  {ELSEWHERE}\n")
     monkeypatch.setattr(authorities, "REVIEWED", path)
@@ -124,7 +124,7 @@ def test_the_repository_lists_three_certificates_for_the_region_of_each_stage(mo
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[str]:
-    """A server of this machine that has one file, `bundle.pem`, in the place of AWS's."""
+    """Serve one file, `bundle.pem`, on this machine instead of AWS's server."""
     folder = tmp_path / "site"
     folder.mkdir()
     (folder / "bundle.pem").write_text("as published")
@@ -139,7 +139,7 @@ def site(tmp_path: Path) -> Iterator[str]:
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Write nothing."""
+        """Log nothing."""
 
 
 def fetched(folder: Path, address: str) -> subprocess.CompletedProcess[str]:

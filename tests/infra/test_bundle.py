@@ -1,4 +1,4 @@
-"""A bundle's size, and what is in it beside the libraries."""
+"""The bundle has a size limit, and the expected files beside its libraries."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ def test_the_limit_is_well_below_lambdas_own() -> None:
         ({"langgraph": 79, "dependencies": 81}, 1),
     ],
 )
-def test_what_is_larger_is_refused(
+def test_bundle_is_refused_when_it_exceeds_its_limit(
     sizes: dict[str, int], code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`make stack` bundles for real, as the gate does."""
@@ -87,7 +87,7 @@ def test_a_bundle_has_its_notice_and_its_sbom(monkeypatch: pytest.MonkeyPatch, t
 
 
 def _copy_without_mode(source: Path, target: Path) -> None:
-    """Copy as from a checkout that keeps no modes."""
+    """Copy without modes, like a checkout that keeps none."""
     shutil.copyfile(source, target / source.name if target.is_dir() else target)
 
 

@@ -1,4 +1,4 @@
-"""What functions ask AWS for is what they are granted, and what they are granted and never ask for has its reason."""
+"""Functions have exactly the rights of the operations that they call. Each unused right has a reason."""
 
 import json
 import re
@@ -20,9 +20,9 @@ from tests.support.templates.template import Template, text
 
 ROOT = Path(__file__).parents[2]
 Operation = tuple[str, str]
-# What an operation is about, as the function named it.
+# The resource of an operation, from its parameters.
 Called = Mapping[str, set[tuple[str, str, str]]]
-# The right that an operation takes, by the service authorization reference of AWS: its name is another one at times.
+# Operations whose right has another name in AWS's service authorization reference.
 RIGHTS: Mapping[Operation, str] = MappingProxyType(
     {
         ("bedrock-runtime", "Converse"): "bedrock:InvokeModel",
@@ -58,7 +58,7 @@ POLLERS: Mapping[str, str] = MappingProxyType(
 
 @pytest.fixture(scope="session")
 def called() -> Called:
-    """The operations that each function asked for, on every way through it that leads to AWS."""
+    """Return the operations that each function called, on all its paths to AWS."""
     command = [sys.executable, "-m", "tests.support.templates.called"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr[-4000:]
@@ -78,14 +78,16 @@ def granted(template: Template, entry: Entry) -> set[str]:
 
 
 def endpoints(template: Template) -> set[str]:
-    """The services with a private endpoint."""
+    """Return the services with a private endpoint."""
     made = template.resources("AWS::EC2::VPCEndpoint").values()
     return {text(endpoint["ServiceName"]).rpartition(".")[2] for endpoint in made}
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 class TestRights:
-    def test_whatever_a_function_asks_for_is_granted(self, template: Template, called: Called, entry: Entry) -> None:
+    def test_function_has_the_right_for_each_of_its_calls(
+        self, template: Template, called: Called, entry: Entry
+    ) -> None:
         assert rights(called, entry) <= granted(template, entry)
 
     def test_each_call_is_allowed_on_its_resource_by_the_role_and_by_the_endpoint(
@@ -97,23 +99,21 @@ class TestRights:
                 if entry.in_network and service in endpoints(template):
                     assert allowed(endpoint_policy(template, service), asked), asked
 
-    def test_whatever_is_granted_and_never_asked_for_has_a_reason(
-        self, template: Template, called: Called, entry: Entry
-    ) -> None:
+    def test_right_has_a_reason_when_no_call_uses_it(self, template: Template, called: Called, entry: Entry) -> None:
         reasons = {**NEVER_CALLED, **(POLLERS if entry is WORKER else {})}
         idle = granted(template, entry) - rights(called, entry)
         expected = set(reasons) - (set() if entry.role else {"rds-db:connect"})
         assert idle == expected - (set() if entry.in_network else set(INTERFACE_ACTIONS))
 
 
-def test_every_service_that_anything_is_written_for_was_asked(called: Called) -> None:
-    """A client that no way through the functions comes by would be granted and reachable by nobody's test."""
+def test_every_service_with_a_client_is_called(called: Called) -> None:
+    """Otherwise a service could have rights and an endpoint that no test checks."""
     sources = [path.read_text() for folder in ("functions", "shared", "migrations") for path in _sources(folder)]
     written = {service for source in sources for service in re.findall(r"""\.client\(\s*["']([\w-]+)["']""", source)}
     assert written == {service for asked in called.values() for service, *_ in asked}
 
 
-def test_the_services_that_are_asked_can_be_reached_and_no_other(template: Template, called: Called) -> None:
+def test_endpoints_are_those_of_the_called_services(template: Template, called: Called) -> None:
     told = {name for function in template.functions().values() for name in function["Environment"]["Variables"]}
     reachable = endpoints(template) | {service.aws_name for service in INTERFACES if service.variable in told}
     assert reachable == {service for asked in called.values() for service, *_ in asked}

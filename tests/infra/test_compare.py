@@ -1,4 +1,4 @@
-"""A pull request shows what it changes in the templates."""
+"""The comparison of two commits lists each changed resource of the templates."""
 
 from pathlib import Path
 from typing import Any

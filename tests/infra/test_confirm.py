@@ -1,4 +1,4 @@
-"""Each check of `make confirm` passes on a deployment that is right, and fails on one that is not."""
+"""Each check of `make confirm` passes on a correct deployment, and fails on a faulty one."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ GREEN, RED, SKIPPED = Verdict.CONFIRMED, Verdict.FAILED, Verdict.SKIPPED
 
 @dataclass
 class Account:
-    """Clients whose answers are checked against AWS's own descriptions. An answer that is not asked for is a fault."""
+    """Stubbed clients, whose answers match AWS's own descriptions. An unused answer is an error."""
 
     stubs: dict[str, Stubber] = field(default_factory=dict)
 
@@ -76,7 +76,7 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture
 def deployment(account: Account) -> Deployment:
-    """A stage with a proxy. Each look at the clock takes ten minutes, and a wait half an hour at most."""
+    """Return a stage with a proxy. Each read of the clock advances it by ten minutes; a wait ends after 30."""
     ticks = iter(range(0, 10**9, 600))
     return Deployment(
         STAGING,

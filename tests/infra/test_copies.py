@@ -1,4 +1,4 @@
-"""Two copies of two stages share an account and a Region: no name of theirs is taken twice."""
+"""Two copies of two stages in one account and Region have no name in common."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from shared.names import Env
 from tests.support.templates.assembly import synthesised
 from tests.support.templates.template import Template, text
 
-# Names that CloudFormation would not choose itself. They must be unique in an account and Region, by the kind.
+# Names that the template sets. They must be unique in an account and Region by type.
 NAMES = {
     "AWS::ApiGateway::RestApi": "Name",
     "AWS::Budgets::Budget": "Budget.BudgetName",
@@ -28,7 +28,7 @@ NAMES = {
     "AWS::RDS::DBInstance": "DBInstanceIdentifier",
     "AWS::RDS::DBProxy": "DBProxyName",
 }
-# They name something inside a resource that has a name of its own, or the bucket that all stages read.
+# Names inside a named resource, and of the bucket that all stages read.
 INSIDE = {
     *("AWS::ApiGateway::Authorizer", "AWS::ApiGateway::Stage", "AWS::Lambda::Alias", "AWS::Cognito::UserPoolGroup"),
     "AWS::IAM::Policy",
@@ -48,7 +48,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> list[Template]:
 
 
 def fixed(template: Template) -> Iterator[tuple[str, str]]:
-    """Every name that the template gives, with its kind."""
+    """Return every name in the template, with its type."""
     for kind, path in NAMES.items():
         for properties in template.resources(kind).values():
             value: Any = properties
@@ -104,7 +104,7 @@ def test_each_has_a_stack_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_proxy_that_exists_keeps_its_name(tmp_path: Path) -> None:
-    """Another name would replace it."""
+    """Another name would replace the proxy."""
     template = synthesised(replace(STAGING, proxy_name="Proxy"), tmp_path)
     assert template.one("AWS::RDS::DBProxy")["DBProxyName"] == "Proxy"
     assert "/aws/rds/proxy/Proxy" in {

@@ -1,4 +1,4 @@
-"""What the cost model counts of the stack is what the stack has."""
+"""The cost model counts the resources that the templates have."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.support.templates.template import Template
 from tests.support.templates.watched_metrics import read_by
 
 
-def test_it_counts_what_there_is(template: Template, stage: Stage) -> None:
+def test_model_counts_the_resources_of_the_template(template: Template, stage: Stage) -> None:
     month = Month(stage, 0, Footprint.kept())
     endpoints = [one["VpcEndpointType"] for one in template.resources("AWS::EC2::VPCEndpoint").values()]
     assert endpoints.count("Interface") == len(month.endpoints())
@@ -36,7 +36,7 @@ def test_it_counts_what_there_is(template: Template, stage: Stage) -> None:
     assert bool(month.snapshots_usd()) is bool(snapshots)
 
 
-def test_a_cheap_stage_pays_for_each_series_that_an_alarm_reads(template: Template, stage: Stage) -> None:
+def test_series_of_a_cheap_stage_are_those_that_alarms_read(template: Template, stage: Stage) -> None:
     read = {
         (one.metric, one.dimensions)
         for one in read_by(Template({"Resources": template.all("AWS::CloudWatch::Alarm")}))
@@ -46,13 +46,13 @@ def test_a_cheap_stage_pays_for_each_series_that_an_alarm_reads(template: Templa
         assert len(read) == Month(stage, 0, Footprint.kept()).series()
 
 
-def test_it_copies_the_issuers_keys_as_often_as_the_schedule(assembly: Assembly) -> None:
+def test_model_copies_keys_as_often_as_the_schedule(assembly: Assembly) -> None:
     assert JWKS.schedule == f"rate({cost_model.COPY_S // 60} minutes)"
     assert REFRESH_S == cost_model.COPY_S
 
 
-def test_a_line_of_the_access_log_is_as_long_as_it_says() -> None:
-    """With values as AWS documents them."""
+def test_access_log_line_has_the_assumed_length() -> None:
+    """The values have the lengths of AWS's documentation."""
     values = {
         "request_id": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
         "gateway_id": "JKJaXmPLvHcESHA=",
@@ -69,7 +69,7 @@ def test_every_stages_database_has_its_rate() -> None:
     assert {stage.instance_type for stage in STAGES.values()} <= set(rates.DATABASE_HOUR)
 
 
-def test_it_counts_the_gateways_of_a_stage_with_egress(tmp_path: Path) -> None:
+def test_model_counts_the_gateways_of_a_stage_with_egress(tmp_path: Path) -> None:
     stage = with_catalog(AWAY, tmp_path, "nat", PROD)
     template = synthesised(stage, tmp_path)
     endpoints = [one["VpcEndpointType"] for one in template.resources("AWS::EC2::VPCEndpoint").values()]

@@ -1,4 +1,4 @@
-"""The pictures of the dashboards show the production stage's widgets, in their order and where they stand."""
+"""The pictures of the dashboards show the widgets of prod at their places."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def board(assembly: Assembly, request: pytest.FixtureRequest) -> Board:
 
 
 def drawn(board: Board) -> Iterator[tuple[str, str]]:
-    """Of each widget in the picture: number and place, as the frame's id has them, and its words."""
+    """Yield number and place from the id of each widget's frame, and the words in it."""
     for element in ElementTree.parse(PICTURES / f"{board.kind}.svg").iter():
         if element.get("id", "").startswith("widget-"):
             yield element.get("id", ""), words("".join(element.itertext()))

@@ -1,4 +1,4 @@
-"""Only functions that ask models reach the internet, by the stage's egress, and only if a provider needs it."""
+"""Only functions that ask models reach the internet, by `egress`, and only if a provider needs it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Template]:
 
 
 def routes(template: Template) -> dict[str, list[dict[str, Any]]]:
-    """The routes of each subnet, by its logical id."""
+    """Return the routes of each subnet by its logical id."""
     tables = {
         text(one["SubnetId"]): text(one["RouteTableId"])
         for one in template.resources("AWS::EC2::SubnetRouteTableAssociation").values()
@@ -124,7 +124,7 @@ class TestIpv6:
 def test_the_subnets_of_a_stage_keep_their_addresses_when_it_gets_egress(
     assembly: Any, templates: dict[str, Template]
 ) -> None:
-    """A subnet with other addresses would be replaced, with the database in it."""
+    """CloudFormation would replace a subnet with other addresses, and the database in it."""
     before = assembly.templates["dev"].resources("AWS::EC2::Subnet")
     for template in templates.values():
         after = template.resources("AWS::EC2::Subnet")
@@ -151,7 +151,7 @@ def test_egress_that_no_provider_needs_is_refused(way: Egress, tmp_path: Path) -
         stage_catalog.read(stage)
 
 
-def test_a_way_that_does_not_exist_is_refused() -> None:
+def test_unknown_egress_is_refused() -> None:
     with pytest.raises(ValueError, match="none, nat, ipv6"):
         replace(DEV, egress="vpn")  # type: ignore[arg-type]
 

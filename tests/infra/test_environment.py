@@ -1,4 +1,4 @@
-"""What a stage tells a function are the settings that the function reads: all that it must know, and nothing else."""
+"""Each function has exactly the environment variables that it reads."""
 
 import re
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ from shared.settings import (
 from tests.support.templates.assembly import synthesised
 from tests.support.templates.template import Template, text
 
-# What a function may do without and is told all the same; without these it would work on something else.
+# Optional variables that the stack sets, because a function would use another resource without them.
 EXPECTED = {
     Settings: {Env.STAGE, Env.CATALOG, Env.TURN_MAX_USD, Env.TURNS_PER_MINUTE},
     CatalogSettings: {Env.CATALOG},
@@ -48,7 +48,7 @@ EXPECTED = {
 
 
 def told(template: Template, entry: Entry) -> dict[str, str]:
-    """As on AWS, where what the template leaves open has a value."""
+    """Return the environment on AWS, with a value for each reference of the template."""
     variables = template.functions()[entry.name]["Environment"]["Variables"]
     known = {"<AWS::AccountId>": "123456789012", "<AWS::Region>": "eu-central-1", "<AWS::Partition>": "aws"}
     return {name: _realised(text(value), known) for name, value in variables.items()}
@@ -71,7 +71,7 @@ class TestEnvironment:
         for part in READS[entry.name]:
             part.model_validate(told(template, entry))
 
-    def test_what_a_part_must_have_is_missed(self, template: Template, entry: Entry) -> None:
+    def test_part_is_refused_when_a_required_variable_is_missing(self, template: Template, entry: Entry) -> None:
         for part in READS[entry.name]:
             for field in part.model_fields.values():
                 if field.is_required():
@@ -79,11 +79,11 @@ class TestEnvironment:
                     with pytest.raises(ValidationError, match=str(field.alias)):
                         part.model_validate(without)
 
-    def test_it_is_told_nothing_that_it_does_not_read(self, template: Template, entry: Entry) -> None:
+    def test_function_has_no_variable_that_it_does_not_read(self, template: Template, entry: Entry) -> None:
         lambdas = {"AWS_LAMBDA_EXEC_WRAPPER", *(service.variable for service in INTERFACES)}
         assert set(told(template, entry)) - lambdas <= set().union(*map(aliases, READS[entry.name]))
 
-    def test_it_is_told_where_it_is_and_what_to_work_with(self, template: Template, entry: Entry) -> None:
+    def test_function_has_the_names_of_its_stage_and_resources(self, template: Template, entry: Entry) -> None:
         expected = {name.value for part in READS[entry.name] for name in EXPECTED.get(part, ())}
         assert expected <= set(told(template, entry))
 
@@ -96,11 +96,11 @@ class TestEnvironment:
             assert (address.region is not None) is (entry.role is not None)
 
 
-def test_what_nobody_touches_is_kept_where_the_stage_says_no_days(template: Template) -> None:
+def test_sweeper_has_no_retention_when_the_stage_sets_none(template: Template) -> None:
     assert not any(Env.RETENTION_DAYS in told(template, entry) for entry in ENTRIES)
 
 
-def test_where_it_says_some_the_sweeper_is_told(tmp_path: Path) -> None:
+def test_sweeper_has_the_retention_of_the_stage(tmp_path: Path) -> None:
     stage = replace(DEV, retention_days=90, implicit_session_days=3)
     template = synthesised(stage, tmp_path)
     assert [entry for entry in ENTRIES if Env.RETENTION_DAYS in told(template, entry)] == [SWEEPER]

@@ -1,4 +1,4 @@
-"""The API's name, its certificate, and the web ACL before it."""
+"""The API has the stage's domain and certificate, and a web ACL if `waf_rate` is set."""
 
 from dataclasses import replace
 

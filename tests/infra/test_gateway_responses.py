@@ -1,4 +1,4 @@
-"""What API Gateway answers itself is in our form, and can be read by pages of the origins that the stage has."""
+"""API Gateway's own answers have our form, and pages of the stage's origins can read them."""
 
 import json
 from dataclasses import replace
@@ -77,7 +77,7 @@ def test_a_preflight_needs_no_token_and_no_function(template: Template, stage: S
         preflight = node.methods["OPTIONS"]
         assert (preflight["AuthorizationType"], preflight["Integration"]["Type"]) == ("NONE", "MOCK")
         (answer,) = preflight["Integration"]["IntegrationResponses"]
-        # Without origins, the answer lets nobody in.
+        # Without origins, the answer allows no page.
         assert bool(answer.get("ResponseParameters")) is bool(stage.cors_origins)
 
 

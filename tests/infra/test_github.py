@@ -1,4 +1,4 @@
-"""A role of GitHub's deploys one stage, from one environment, with nothing but the CDK's own roles."""
+"""A role of GitHub deploys one stage from one environment, only by the CDK's own roles."""
 
 import json
 from collections.abc import Collection
@@ -80,7 +80,7 @@ def test_provider_is_made_or_the_accounts_own_is_used(github: Template, tmp_path
 
 
 def test_copy_of_a_stage_has_a_role_a_secret_and_a_stack_of_its_own(tmp_path: Path) -> None:
-    """Its environment has the stage's name: it is in another repository."""
+    """The environment has the stage's name, because a copy is deployed from another repository."""
     stages = [replace(stage, copy_name="second", account="123456789012") for stage in (DEV, STAGING)]
     template = synthesised(tmp_path, stages=stages)
     roles = template.resources("AWS::IAM::Role").values()

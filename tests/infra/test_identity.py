@@ -68,7 +68,7 @@ def test_the_console_signs_in_by_a_code_without_a_secret_and_comes_back_to_itsel
 
 
 def test_the_console_asks_for_the_one_scope_with_which_a_token_names_the_tenant(template: Template) -> None:
-    """Beside a second scope of OpenID, Cognito's ID token has the claims of these scopes only."""
+    """With a second scope, Cognito's ID token has only the claims of these scopes."""
     assert template.one("AWS::Cognito::UserPoolClient")["AllowedOAuthScopes"] == ["openid"]
     assert told(template, "api")["PANTHEON_CONSOLE_SCOPE"] == "openid"
 
@@ -89,7 +89,7 @@ def test_the_login_has_a_name_of_the_stage_and_the_account(template: Template, s
     assert api["PANTHEON_CONSOLE_END_SESSION_ENDPOINT"] == f"{base}/logout"
 
 
-def test_nothing_that_the_client_needs_needs_the_client(template: Template) -> None:
+def test_client_of_the_pool_makes_no_cycle(template: Template) -> None:
     """The client refers to the API for the console's address, and the API's authorizer to the client."""
     resources, seen, todo = (
         template.body["Resources"],
@@ -168,7 +168,7 @@ def test_the_document_of_keys_is_kept_private(template: Template, stage: Stage) 
     (policy,) = template.resources("AWS::S3::BucketPolicy").values()
     only_tls, *emptying = policy["PolicyDocument"]["Statement"]
     assert (only_tls["Effect"], only_tls["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
-    # The CDK's function, which empties the bucket before it goes with its stage. It reads no object.
+    # The CDK's function, which empties the bucket before CloudFormation deletes it. It reads no object.
     assert len(emptying) == int(not stage.protected)
     for one in emptying:
         assert text(one["Principal"]["AWS"]).startswith("<CustomS3AutoDeleteObjects")

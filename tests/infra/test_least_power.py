@@ -1,4 +1,4 @@
-"""The network, the endpoint policies and the environments of a stage allow what a function needs and nothing else."""
+"""Network, endpoint policies and environments allow exactly the needs of each function."""
 
 import re
 from typing import Any
@@ -32,7 +32,7 @@ def database_group(template: Template) -> str:
 
 
 def entrance(template: Template) -> str:
-    """The group of what functions connect to: the proxy's where there is one."""
+    """Return the security group that functions connect to: the proxy's, or the database's."""
     groups = [
         text(group) for one in template.resources("AWS::RDS::DBProxy").values() for group in one["VpcSecurityGroupIds"]
     ]
@@ -40,24 +40,24 @@ def entrance(template: Template) -> str:
 
 
 def endpoints(template: Template) -> dict[str, Properties]:
-    """Endpoints by the last part of the service's name."""
+    """Return endpoints by the last part of the service's name."""
     found = template.resources("AWS::EC2::VPCEndpoint").values()
     return {text(one["ServiceName"]).rpartition(".")[2]: one for one in found}
 
 
 def service_group(template: Template, service: str) -> str:
-    """The group of a service's endpoint. Without one, the service is reached at every address of IPv6."""
+    """Return the group of a service's endpoint, or every IPv6 address without an endpoint."""
     if service not in endpoints(template):
         return EVERYWHERE
     return text(endpoints(template)[service]["SecurityGroupIds"][0])
 
 
 def egress(template: Template) -> set[Way]:
-    """Every way out of a group: source, target, port. A rule that CloudFormation gets inside its group counts, too."""
+    """Return each egress rule (source, target, port), also those inside their group."""
     rules = [(text(r["GroupId"]), r) for r in template.resources("AWS::EC2::SecurityGroupEgress").values()]
     for id_, group in template.resources("AWS::EC2::SecurityGroup").items():
         rules += [(f"<{id_}.GroupId>", rule) for rule in group.get("SecurityGroupEgress", [])]
-    # The CDK writes a rule for no address into a group without one, because AWS would allow everything.
+    # The CDK writes a rule for an unused address into a group without rules, because AWS would allow everything.
     return {
         (source, _target(rule), text(rule["ToPort"]))
         for source, rule in rules
@@ -79,7 +79,7 @@ def _target(rule: Properties) -> str:
 
 
 def needed(template: Template, entry: Entry) -> set[tuple[str, str]]:
-    """What the entry says that the function must reach."""
+    """Return the targets that a function must reach by its entry."""
     ways = {(entrance(template), DATABASE)} if entry.role is not None else set()
     if entry is MIGRATE:
         ways |= {(database_group(template), DATABASE), (service_group(template, "secretsmanager"), HTTPS)}
@@ -126,13 +126,13 @@ class TestGroups:
         assert sent == {S3} | (set() if stage.endpoints == ALL_REACHED else {EVERYWHERE})
 
     def test_the_group_of_the_release_before_lets_in_nothing(self, template: Template) -> None:
-        """Endpoints keep it, because functions of the release before serve on until traffic has been shifted."""
+        """Endpoints keep the group, because functions of the release before serve until traffic has moved."""
         (before,) = {text(one["SecurityGroupIds"][1]) for name, one in endpoints(template).items() if name in SERVICES}
         assert before == "<NetworkEndpointsF8B8492F.GroupId>"
         assert not [way for way in ingress(template) | egress(template) if before in way]
 
     def test_no_function_is_called_before_its_ways_are_open(self, template: Template) -> None:
-        """The migration's trigger comes before every alias."""
+        """The trigger of the migration runs before all aliases."""
         rules = {
             *template.resources("AWS::EC2::SecurityGroupEgress"),
             *template.resources("AWS::EC2::SecurityGroupIngress"),
@@ -142,7 +142,7 @@ class TestGroups:
 
 
 def allowed(endpoint: Properties) -> list[dict[str, Any]]:
-    """The statements of an endpoint's policy. An endpoint without a policy lets everybody do everything."""
+    """Return the statements of an endpoint's policy. An endpoint without a policy allows everything."""
     statements: list[dict[str, Any]] = endpoint["PolicyDocument"]["Statement"]
     return statements
 
@@ -197,7 +197,7 @@ class TestEndpointPolicies:
 
 
 def strings(value: Any) -> list[str]:
-    """Every text and every name in a value of a template."""
+    """Yield every string and every key in a value of a template."""
     match value:
         case dict():
             return [found for key, part in value.items() for found in (str(key), *strings(part))]
@@ -211,7 +211,7 @@ class TestEnvironments:
         self, template: Template, account: Template, stage: Stage
     ) -> None:
         functions = [f for t in (template, account) for f in t.resources("AWS::Lambda::Function").values()]
-        # The CDK's own: one that invokes, one that sets the account up, and one that empties a bucket which goes.
+        # The CDK's own functions: triggers, settings of the account, and the emptying of a bucket.
         assert len(functions) == len(ENTRIES) + 2 + int(not stage.protected)
         for function in functions:
             found = strings(function.get("Environment", {}))

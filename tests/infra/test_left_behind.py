@@ -1,4 +1,4 @@
-"""`make destroy` leaves what docs/deploy.md lists, and nothing that cannot be read."""
+"""`make destroy` leaves exactly the resources in docs/deploy.md, and the keys that they need."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ PROTECTED, ACCOUNT = "protected stages", "the account"
 
 
 def listed() -> set[tuple[str, str]]:
-    """(type of the resource, whose) of the page's table. A resource without a price or a way to delete it is none."""
+    """Return (type, owner) of each row of the page. Each row must have a price and a way to delete it."""
     (table,) = re.findall(r"<!-- left -->\n(.*?)<!-- /left -->", PAGE, re.DOTALL)
     rows = re.findall(r"^\| [^|]+ \(`([\w:]+)`\) \| ([^|]+) \| [^|]+ \| [^|]+ \|$", table, re.MULTILINE)
     assert len(rows) == len(table.splitlines()) - 2
@@ -53,7 +53,7 @@ def test_log_that_stays_can_be_read(template: Template) -> None:
 
 
 def test_alarms_key_goes_with_its_stage(template: Template) -> None:
-    """Its topics go, too, and nothing else is encrypted with it."""
+    """CloudFormation deletes its topics, too, and it encrypts nothing else."""
     (key,) = [one for id_, one in template.all("AWS::KMS::Key").items() if id_.startswith("NotificationsKey")]
     assert (key["DeletionPolicy"], key["Properties"]["PendingWindowInDays"]) == ("Delete", 30)
 

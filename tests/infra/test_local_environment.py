@@ -1,4 +1,4 @@
-"""A function on a developer's machine is told the same settings as on AWS."""
+"""A function has the same settings locally as on AWS."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every log group has an end, and every function and RDS write to groups that the stack makes."""
+"""Every log group has a retention, and all functions and RDS write to groups of the stack."""
 
 from infra_cdk.stages import Stage
 from tests.support.templates.template import Template, text
@@ -12,7 +12,7 @@ def test_every_group_has_an_end(template: Template, account: Template, stage: St
 
 
 def test_every_function_has_a_group_of_its_own(template: Template, account: Template) -> None:
-    """Lambda would make one that is kept for ever. The CDK's own functions count, too."""
+    """Lambda's own group would be kept forever. The CDK's functions need one, too."""
     for found in (template, account):
         functions = found.resources("AWS::Lambda::Function").values()
         groups = [text(function["LoggingConfig"]["LogGroup"]).strip("<>") for function in functions]
@@ -20,7 +20,7 @@ def test_every_function_has_a_group_of_its_own(template: Template, account: Temp
         assert set(groups) <= set(found.resources("AWS::Logs::LogGroup"))
 
 
-def test_what_rds_logs_has_its_groups_before_rds_makes_them(template: Template, stage: Stage) -> None:
+def test_log_groups_of_rds_exist_before_the_instance(template: Template, stage: Stage) -> None:
     named = {group.get("LogGroupName"): id_ for id_, group in template.resources("AWS::Logs::LogGroup").items()}
     ((_, instance),) = template.all("AWS::RDS::DBInstance").items()
     name = instance["Properties"]["DBInstanceIdentifier"]

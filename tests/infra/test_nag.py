@@ -1,4 +1,4 @@
-"""cdk-nag's findings: a finding without a reason stops the synthesis, and a reason without a finding is none."""
+"""A finding of cdk-nag without a reason stops the synthesis, and each reason has a finding."""
 
 import json
 import re
@@ -22,9 +22,9 @@ BOTH = catalogs.BOTH.replace(catalogs.PROFILE, f"eu.{MODEL}")
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
-    """Rule and construct's path of all that is found where no reason is given."""
+    """Return rule and path of all findings without any reasons."""
     folder = tmp_path_factory.mktemp("nag")
-    # The other two have what a catalog can add: profiles of a geography, secrets, and each way to the internet.
+    # The other two have the additions of a catalog: geographic profiles, secrets, and each kind of egress.
     told = replace(with_catalog(BOTH, folder, "ipv6", DEV), page_email="ada@example.org")
     stages = [told, with_catalog(BOTH, folder, "nat", STAGING), PROD]
     made = app.build(folder / "out", stages, Assets.empty(folder / "build"))
@@ -47,7 +47,7 @@ def _names(reason: Reason, finding: tuple[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("reason", nag.REASONS, ids=lambda reason: f"{reason.rule} {reason.path}")
-def test_every_reason_is_one_for_something_that_is_found(findings: set[tuple[str, str]], reason: Reason) -> None:
+def test_every_reason_has_a_finding(findings: set[tuple[str, str]], reason: Reason) -> None:
     assert any(_names(reason, finding) for finding in findings)
     assert len(reason.why) > 20
 

@@ -1,4 +1,4 @@
-"""A database that stops at night is started again, and nobody is woken meanwhile."""
+"""A database that stops at night starts again, and its alarms are muted meanwhile."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 def calls(template: Template) -> dict[tuple[str, str], str]:
-    """What is called when, with its parameters. A rule is named by its logical id."""
+    """Return the time, the call and the parameters of each schedule. A rule has its logical id."""
     found = {}
     for one in template.resources("AWS::Scheduler::Schedule").values():
         assert one["ScheduleExpressionTimezone"] == "Europe/Berlin"

@@ -1,4 +1,4 @@
-"""The evaluator of policies refuses what AWS refuses, and the template's policies refuse what no function needs."""
+"""The evaluator of policies refuses like AWS, and the template's policies refuse calls that no function needs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,7 @@ class TestEvaluator:
 
 
 def both_allow(template: Template, entry: Entry, service: str, asked: Asked) -> bool:
-    """Whether role and endpoint let a call through. An endpoint alone would do for another function."""
+    """Return whether role and endpoint allow a call. The endpoint alone may allow it for another function."""
     return allowed(role_policy(template, entry), asked) and allowed(endpoint_policy(template, service), asked)
 
 

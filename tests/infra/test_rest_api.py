@@ -1,4 +1,4 @@
-"""The REST API answers as the table of routes says, asks the authorizer unless a route is open, and is throttled."""
+"""The REST API has the routes of the table, an authorizer on each closed route, and throttles."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from tests.support.templates.rest_api import Found, answered, expected, function
 from tests.support.templates.template import Properties, Template, text
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-# Every part of a route's path, and one that is in none.
+# Every part of the routes' paths, and one that no route has.
 PARTS = sorted({part for route in ROUTES for part in route.path.split("/") if part and "{" not in part} | {"other"})
 
 
 def paths() -> set[str]:
-    """Every path of up to three parts, and below the API's prefix of up to four."""
+    """Yield all paths of up to three parts, and of up to four below the API's prefix."""
     above = chain.from_iterable(product(PARTS, repeat=count) for count in range(4))
     below = chain.from_iterable(product(PARTS, repeat=count) for count in range(5))
     return {"/" + "/".join(parts) for parts in above} | {f"{API_PREFIX}/{'/'.join(parts)}" for parts in below if parts}
@@ -136,7 +136,7 @@ def test_every_method_has_the_transfer_mode_and_the_time_of_its_route(template: 
 
 
 def _transfer(integration: Properties) -> tuple[str, int, str]:
-    """The mode, the milliseconds and the way in which Lambda is invoked."""
+    """Return the transfer mode, the timeout (ms) and the type of Lambda's invocation."""
     mode = integration.get("ResponseTransferMode", "BUFFERED")
     return mode, integration["TimeoutInMillis"], text(integration["Uri"]).rpartition("/")[2]
 
@@ -148,7 +148,7 @@ def test_a_function_ends_before_the_gateway_gives_it_up() -> None:
 
 
 def test_a_function_that_streams_has_streamed_routes_and_no_others() -> None:
-    """API Gateway's event does not tell which mode a method has."""
+    """API Gateway's event does not contain the mode of a method."""
     for entry in ENTRIES:
         modes = {route.is_streamed for route in ROUTES if route.function == entry.name}
         assert modes == ({entry.streams} if entry.serves else set())
@@ -189,7 +189,7 @@ def test_routes_that_run_turns_and_open_ones_have_throttles_of_their_own(templat
 
 
 def _written(path: str) -> str:
-    """A path as CloudFormation's settings of methods have it: slashes are escaped, but not the root's."""
+    """Escape a path's slashes, except the root's, as CloudFormation's settings of methods do."""
     return path if path == "/" else f"/{path.replace('/', '~1')}"
 
 

@@ -1,4 +1,4 @@
-"""Who may do what: nothing is granted on everything without a reason, models are named, secrets are one."""
+"""Rights name their resources. Each star has a reason, models are named, and a right reads one secret."""
 
 import re
 
@@ -13,7 +13,7 @@ from shared.catalog.file import read_catalog
 from tests.support.templates.template import Statement, Template
 
 INTERFACES = "Lambda gives a function its network interface with these; they know no resource."
-# Each statement that may have a star in it, by its owner, its actions and its resource.
+# The statements that may contain a star, by owner, actions and resource.
 REASONS: dict[tuple[str, tuple[str, ...], str], str] = {
     (f"{entry.title}Role", INTERFACE_ACTIONS, "*"): INTERFACES for entry in ENTRIES if entry.in_network
 } | {
@@ -30,7 +30,7 @@ ACCOUNT_REASONS = {
         "*",
     ): "A setting of the account, which no resource names.",
 }
-# What each function needs beside the rights to run, by what its entry says of it.
+# The actions that each field of an entry needs.
 NEEDS = {
     "serves": set[str](),
     "sends": {"sqs:SendMessage"},
@@ -41,7 +41,7 @@ NEEDS = {
     "in_network": set(INTERFACE_ACTIONS),
 }
 LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
-# What Lambda itself does with the role of the function that a queue feeds.
+# Lambda's own actions with the role of a function that a queue feeds.
 FEEDING = {
     "sqs:ReceiveMessage",
     "sqs:ChangeMessageVisibility",
@@ -52,7 +52,7 @@ FEEDING = {
 
 
 def starred(template: Template) -> set[tuple[str, tuple[str, ...], str]]:
-    """Every allowed statement with a star in an action or a resource. A log group's ARN ends in one for its streams."""
+    """Return allowed statements with a star in an action or a resource, except a log group's streams."""
     found = set()
     for one in template.statements():
         for resource in one.resources:
@@ -129,7 +129,7 @@ def test_what_reaches_the_internet_has_no_right_on_the_database(template: Templa
 
 
 def test_models_are_named_one_by_one(template: Template, stage: Stage) -> None:
-    """The three that a global profile takes, and each model only through its profile."""
+    """A global profile needs three resources, and its model is allowed only through the profile."""
     for entry in ENTRIES:
         asks = [one for one in of(template, entry) if ASK_MODEL in one.actions]
         assert all((STREAM_MODEL in one.actions) is entry.serves for one in asks)

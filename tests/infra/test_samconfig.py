@@ -1,4 +1,4 @@
-"""samconfig.toml is what SAM CLI reads, and says of each stage what its template says."""
+"""samconfig.toml has options that SAM CLI knows, and the names of each stage's template."""
 
 import json
 import tomllib
@@ -12,7 +12,7 @@ from tests.support.templates.template import Template, text
 
 ROOT = Path(__file__).parents[2]
 CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
-# The options that SAM CLI 1.170 takes for each command, as far as they are used here.
+# The options of SAM CLI 1.170 that samconfig.toml uses, by command.
 OPTIONS = {
     "global": {"stack_name", "region"},
     "validate": {"template_file", "lint"},
@@ -28,7 +28,7 @@ def parameters(stage: Stage, command: str) -> dict[str, Any]:
     return found
 
 
-def test_every_stage_has_every_use_and_no_other() -> None:
+def test_every_stage_has_the_same_commands() -> None:
     assert CONFIG.pop("version", 0.1) == 0.1
     assert {name: set(uses) for name, uses in CONFIG.items()} == {name: set(OPTIONS) for name in STAGES}
 
@@ -56,8 +56,8 @@ def test_the_event_is_there(stage: Stage) -> None:
     json.loads((ROOT / parameters(stage, "local_invoke")["event"]).read_text())
 
 
-def test_what_is_set_for_a_local_invocation_is_read_by_a_function(stage: Stage, template: Template) -> None:
-    """SAM CLI leaves out what the template does not have."""
+def test_local_variables_are_read_by_a_function(stage: Stage, template: Template) -> None:
+    """SAM CLI drops variables that the template does not have."""
     given = json.loads((ROOT / parameters(stage, "local_invoke")["env_vars"]).read_text())["Parameters"]
     told = {name for function in template.functions().values() for name in function["Environment"]["Variables"]}
     assert set(given) <= told

@@ -1,4 +1,4 @@
-"""The SBOM and NOTICE say what goes to Lambda, and only known licences go there."""
+"""The SBOM and NOTICE list the bundle's packages, and every licence in them is known."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def package(folder: Path, name: str, version: str, *lines: str) -> Path:
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A bundle of two packages: `web` in both layers, `driver` with two libraries in one."""
+    """Make a bundle of two packages: `web` in both layers, `driver` with two libraries in one."""
     monkeypatch.setattr(sbom, "ROOT", tmp_path)
     monkeypatch.setattr(sbom, "SBOM", tmp_path / "sbom.json")
     monkeypatch.setattr(sbom, "NOTICE", tmp_path / "NOTICE")

@@ -23,7 +23,7 @@ from tests.support.templates.assembly import synthesised
 from tests.support.templates.template import text
 
 ROOT = Path(__file__).parents[2]
-# A value of each setting that is not its default, and that fits the others.
+# A valid value of each setting that differs from the default.
 VALUES: dict[str, Any] = {
     "turn_seconds": 120,
     "max_call_s": 15.5,
@@ -69,7 +69,7 @@ OF_FIELDS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """The environment of each function of a stage that sets everything."""
+    """Return the environment of each function of a stage that sets all settings."""
     folder = tmp_path_factory.mktemp("set")
     stage = replace(DEV, **OF_FIELDS, settings=VALUES)
     template = synthesised(stage, folder)
@@ -85,7 +85,7 @@ def variable(name: str) -> str:
 
 def readers(name: str) -> set[str]:
     if name in ("retention_days", "implicit_session_days"):
-        # The reconciler reads the same part for its database, and deletes nothing.
+        # The reconciler reads this part only for its database.
         return {"sweeper"}
     return {function for function, parts in READS.items() if any(name in part.model_fields for part in parts)}
 
@@ -101,7 +101,7 @@ def test_every_variable_of_the_code_is_in_a_group() -> None:
     assert {name.value for name in Env} == {variable(name) for name in (*SETTABLE, *FIELDS, *MADE, *LOCAL)}
 
 
-@pytest.mark.parametrize("page", ["api.md", "privacy.md", "who-pays.md", "operations.md"])
+@pytest.mark.parametrize("page", ["api.md", "privacy.md", "costs.md", "operations.md"])
 def test_every_variable_of_the_docs_can_be_set_for_a_stage(page: str) -> None:
     named = set(re.findall(r"PANTHEON_[A-Z_]+", (ROOT / "docs" / page).read_text())) - {*CliEnv}
     assert named
@@ -148,7 +148,7 @@ class TestTurnSeconds:
         assert short.turns_at_once == DEV.turn_burst + 5 * DEV.turn_rate
 
 
-# The reader of each part, as the code calls it.
+# The name of each part's reader in the code.
 ACCESSORS = {
     "settings": settings.Settings,
     "console_settings": console_settings.ConsoleSettings,
@@ -176,7 +176,7 @@ def test_every_reader_of_settings_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("entry", WITH_GRAPHS, ids=lambda entry: entry.name)
-def test_what_a_function_is_said_to_read_is_read_by_a_module_that_it_imports(entry: Any) -> None:
+def test_settings_of_a_function_are_read_by_its_modules(entry: Any) -> None:
     called = {name for module in imported(entry.handler.rpartition(".")[0]) for name in calls(module)}
     read = {ACCESSORS[name] for name in called}
     assert set(READS[entry.name]) <= read | {part for one in read for part in one.__mro__}
@@ -184,7 +184,7 @@ def test_what_a_function_is_said_to_read_is_read_by_a_module_that_it_imports(ent
 
 @cache
 def imported(module: str) -> frozenset[str]:
-    """The modules of ours that a module imports at its top or in a function, and theirs."""
+    """Return our modules that a module imports, directly or indirectly, at its top or in a function."""
     found, open_ = {module}, [module]
     while open_:
         for name in imports(open_.pop()):

@@ -1,4 +1,4 @@
-"""A stage is granted what its catalog names and nothing else, and a catalog that it cannot use makes no stage."""
+"""A stage has exactly the rights that its catalog needs. An unusable catalog stops the synthesis."""
 
 import json
 import re
@@ -42,7 +42,7 @@ SECRET_ARN = f"{START}:secretsmanager:eu-central-1:<AWS::AccountId>:secret:{SECR
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """A stage with a provider on Bedrock and one on the internet."""
+    """Return the template of a stage with a provider on Bedrock and one on the internet."""
     return template_of(BOTH, tmp_path_factory.mktemp("both"), "nat")
 
 
@@ -98,7 +98,7 @@ class TestFile:
 
 
 class TestBedrock:
-    def test_those_that_ask_may_call_the_models_of_the_catalog_and_no_other(self, both: Template) -> None:
+    def test_functions_that_ask_models_may_call_only_those_of_the_catalog(self, both: Template) -> None:
         foundation = PROFILE.removeprefix("global.")
         expected = {
             f"{START}:bedrock:eu-central-1:<AWS::AccountId>:inference-profile/{PROFILE}",
@@ -177,11 +177,11 @@ class TestBedrock:
         assert asked == {PROFILE, *(f"amazon.m{n}" for n in range(7))}
         for one in found.values():
             assert sum("MetricStat" in m for m in one["Metrics"]) <= 10
-            assert one["AlarmDescription"] == "docs/operations.md, Alarms, Throttles"
+            assert one["AlarmDescription"].endswith(" docs/runbook.md#throttles")
 
 
 class TestSecrets:
-    def test_those_that_ask_may_read_the_keys_secret_and_no_other(self, both: Template) -> None:
+    def test_functions_that_ask_models_may_read_only_the_keys_secret(self, both: Template) -> None:
         reads = {(owner, resource) for owner, resource in granted(both, SECRET_READ) if owner in ASKERS}
         assert reads == {(owner, SECRET_ARN) for owner in ASKERS}
         others = granted(both, SECRET_READ) - reads
@@ -260,7 +260,7 @@ class TestMistakes:
             ),
             (
                 faulty((PROFILE, "arn:aws:bedrock:eu-central-1:123456789012:guardrail/a1")),
-                r"\[aliases.fast\] model_id is the ARN of nothing that the stack knows how to allow",
+                r"\[aliases.fast\] model_id is an ARN of a kind that the stack cannot allow",
             ),
             (BOTH + '[providers.here]\nkind = "local"\n' + alias("home", "here"), r"\[providers.here\] kind 'local'"),
         ],
@@ -298,7 +298,7 @@ class TestMistakes:
 
 
 def test_the_example_of_the_page_is_a_catalog_of_a_stage(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "deploy.md").read_text()
+    page = (ROOT / "docs" / "stages.md").read_text()
     (example,) = re.findall(r"^```toml\n(.*?)^```$", page, re.M | re.S)
     found = stage_catalog.read(with_catalog(example, tmp_path, "nat"))
     assert (len(found.models), found.secrets, found.ports) == (1, ("pantheon/openai",), (443,))
@@ -309,7 +309,7 @@ def test_the_stages_of_the_repository_ask_bedrock_alone() -> None:
     assert all(stage_catalog.read(stage).models for stage in (DEV, PROD))
 
 
-# What a process of turns does before its first call. AWS's own variables are those of Lambda.
+# The start of a process of `turns` before its first call, with Lambda's own variables.
 START_OF_TURNS = """
 import sys
 from functions.turns import handler

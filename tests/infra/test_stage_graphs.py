@@ -1,4 +1,4 @@
-"""A stage with graphs has a function, a queue and a layer for them, and a stage without has nothing of it."""
+"""A stage with graphs has a function, a queue and a layer for them. Other stages have none of these."""
 
 import re
 from dataclasses import replace
@@ -21,7 +21,7 @@ REVIEW = {"review": "mine.review:graph"}
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A package of the user's, with what Python leaves beside it."""
+    """Make a package of the user, with Python's compiled files beside it."""
     folder = tmp_path_factory.mktemp("package") / "mine"
     for name in ("__init__.py", "review.py", "__pycache__/review.pyc"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

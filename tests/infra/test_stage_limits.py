@@ -1,4 +1,4 @@
-"""A stage whose limits are missing or do not fit each other cannot be made."""
+"""A stage with missing or contradictory limits raises an error."""
 
 from dataclasses import MISSING, fields, replace
 from decimal import Decimal
@@ -14,7 +14,7 @@ from shared.settings import Settings
 
 MONEY = ("budget_usd", "default_cap_usd", "platform_allowance_usd", "turn_usd", "turns_per_minute")
 WORKERS = PROD.worker_concurrency
-# Its throttle alone keeps a connection for each turn, so that it needs no reservation.
+# The throttle alone leaves a connection for each turn, so no reservation is necessary.
 CALM = replace(PROD, turn_rate=1, turn_burst=1)
 
 

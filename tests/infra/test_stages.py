@@ -1,4 +1,4 @@
-"""What each stage is made of: who can reach what, what is kept, what is shifted how, and what each function is told."""
+"""Each stage has the resources of its fields: network, database, functions, retention, releases and identity."""
 
 import importlib.util
 import json
@@ -25,7 +25,7 @@ from shared.names import Env, Role
 from shared.settings import Settings
 from tests.support.templates.template import Properties, Template, text
 
-# What only a stage with egress has.
+# Resource types that only a stage with egress has.
 WAYS_OUT = {
     "AWS::EC2::InternetGateway",
     "AWS::EC2::NatGateway",
@@ -139,7 +139,7 @@ class TestFunctions:
         assert [(entry.name, entry.role) for entry in ENTRIES if not entry.in_network] == [("jwks", None)]
 
     def test_a_new_account_can_have_every_stage_but_production(self) -> None:
-        """It may run ten at once, and nothing can be reserved of those."""
+        """A new account may run ten invocations at the same time and reserve none."""
         assert [stage.name for stage in STAGES.values() if stage.reserved] == ["prod"]
 
     def test_logs_have_an_end(self, template: Template, stage: Stage) -> None:
@@ -279,7 +279,7 @@ class TestSchedules:
 
 
 class TestAccount:
-    def test_what_was_said_is_not_stored(self, account: Template) -> None:
+    def test_invocation_log_stores_no_text(self, account: Template) -> None:
         (setting,) = account.resources("Custom::AWS").values()
         call = text(setting["Create"])
         for kind in ("text", "image", "embedding", "video", "audio"):

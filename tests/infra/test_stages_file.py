@@ -1,4 +1,4 @@
-"""A stages file of the user's own makes stages of its own, and a mistake in it is one line before anything is made."""
+"""stages.toml defines stages. A mistake in it is one line before anything is made."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ def refused(file: Path, content: str) -> str:
 
 
 def example(path: Path, folder: Path) -> tuple[Stage, Template]:
-    """The one stage of an example, and its template. Synthesising fails for a finding of cdk-nag without a reason."""
+    """Return the stage of an example and its template, which cdk-nag has checked."""
     (stage,) = [one for name, one in load(path).items() if name not in STAGES]
     return stage, synthesised(stage, folder, checked=True)
 
@@ -158,7 +158,7 @@ def test_a_mistake_is_one_line_that_names_its_table(file: Path, content: str, sa
 
 
 def test_every_field_of_a_stage_can_be_set(file: Path) -> None:
-    """A new field needs nothing more than to be there."""
+    """A new field of `Stage` needs no other change."""
     for field in fields(Stage):
         if field.name != "name":
             assert "is not known" not in refused(file, f"{X}{field.name} = {{ nobody = [] }}\nzonse = 1\n").replace(

@@ -1,4 +1,4 @@
-"""The stage's own key encrypts what may hold text of tenants, and no stage loses its database over it."""
+"""The stage's key encrypts all text of tenants, and no change of the key loses the database."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ def database(template: Template) -> dict[str, Any]:
 
 class TestKey:
     def test_it_rotates_and_outlives_a_protected_stage(self, template: Template, stage: Stage) -> None:
-        """A snapshot cannot be read without it."""
+        """A snapshot needs the key."""
         _, key = the_key(template)
         assert key["Properties"]["EnableKeyRotation"] is True
         assert key["Properties"]["PendingWindowInDays"] == 30
@@ -74,7 +74,7 @@ class TestKey:
 
 class TestDatabaseIsNotLost:
     def test_a_change_that_replaces_it_is_refused_or_leaves_a_snapshot(self, template: Template, stage: Stage) -> None:
-        """CloudFormation replaces no resource whose name is fixed."""
+        """CloudFormation cannot replace a resource with a fixed name."""
         (whole,) = template.all("AWS::RDS::DBInstance").values()
         assert whole["Properties"]["DBInstanceIdentifier"] == f"pantheon-{stage.name}"
         assert whole["UpdateReplacePolicy"] == "Snapshot"

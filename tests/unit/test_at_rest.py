@@ -16,18 +16,18 @@ def test_dev_at_rest_costs_less_than_its_bound() -> None:
     assert 0 < at_rest.total(DEV) < at_rest.BOUND_USD == 45
 
 
-def test_the_lines_of_the_table_are_the_whole_cost() -> None:
+def test_lines_of_the_table_add_up_to_the_total() -> None:
     assert sum(item.usd for item in at_rest.items()) == pytest.approx(at_rest.total(DEV))
-    assert all(item.usd > 0 and item.switch for item in at_rest.items())
+    assert all(item.usd > 0 and item.saving for item in at_rest.items())
 
 
 @pytest.mark.parametrize("change", at_rest.MORE.values(), ids=list(at_rest.MORE))
-def test_what_dev_has_switched_off_would_cost(change: dict[str, Any]) -> None:
+def test_switch_that_dev_has_off_costs_money(change: dict[str, Any]) -> None:
     assert at_rest.total(replace(DEV, **change)) > at_rest.total(DEV) + 2
 
 
 @pytest.mark.parametrize("change", at_rest.LESS.values(), ids=list(at_rest.LESS))
-def test_a_switch_that_takes_cost_away_does(change: dict[str, Any]) -> None:
+def test_saving_switch_lowers_the_cost(change: dict[str, Any]) -> None:
     assert at_rest.total(replace(DEV, **change)) < at_rest.total(DEV) - 0.5
 
 
