@@ -1,4 +1,4 @@
-"""The alarms: few, each with its section in docs/operations.md, and each worth what it interrupts.
+"""The alarms: few, each with its section in docs/runbook.md, and each worth what it interrupts.
 
 An alarm pages where money or turns are lost while nobody looks. Everything else is a ticket. A missing metric rings
 only where nobody would notice otherwise: the heartbeat of each scheduled function, the sweeper's age of turns, and the
@@ -218,4 +218,4 @@ class Alarms(Construct):
 
 
 def _runbook(id: str) -> str:
-    return f"docs/operations.md, Alarms, {id}"
+    return f"docs/runbook.md#{id.lower()}"

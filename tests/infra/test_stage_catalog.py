@@ -177,7 +177,7 @@ class TestBedrock:
         assert asked == {PROFILE, *(f"amazon.m{n}" for n in range(7))}
         for one in found.values():
             assert sum("MetricStat" in m for m in one["Metrics"]) <= 10
-            assert one["AlarmDescription"] == "docs/operations.md, Alarms, Throttles"
+            assert one["AlarmDescription"] == "docs/runbook.md#throttles"
 
 
 class TestSecrets:
