@@ -1,5 +1,6 @@
-"""Every error that Pantheon answers with. The status and the stable `code` live on the class, one renderer turns
-them into problem+json, and no route holds a try/except.
+"""The errors that Pantheon answers with, each with its HTTP status and stable `code`.
+
+`functions/problems.py` writes them as problem+json. No route catches one.
 
     PantheonError
     ├── ConfigurationError       500 misconfigured
@@ -44,7 +45,7 @@ class PantheonError(Exception):
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, detail: str | None = None, **extra: object) -> None:
-        """`detail` defaults to the class's docstring; `extra` becomes members of the problem document."""
+        """Make the error. `detail` defaults to the class's docstring. `extra` are members of the problem document."""
         self.detail = detail or (type(self).__doc__ or "").strip()
         self.extra = extra
         super().__init__(self.detail)
