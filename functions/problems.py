@@ -13,7 +13,7 @@ from shared import telemetry
 from shared.errors import PantheonError
 
 PROBLEM_JSON: Final = "application/problem+json"
-_UNEXPECTED: Final = "Something went wrong on our side; the request id finds it in the log."
+_UNEXPECTED: Final = "Pantheon failed to answer. Give the operator the request id, which finds the error in the log."
 
 
 def request_id(scope: Scope) -> str:

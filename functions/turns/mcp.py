@@ -84,7 +84,7 @@ def _refused(headers: Mapping[str, str], accepted: str) -> Response | None:
     # MCP requires this check. Otherwise a page of another origin could use a stolen token.
     origin, allowed = headers.get("origin"), origin_pattern(http_settings().cors_origins)
     if origin is not None and not (allowed and re.fullmatch(allowed, origin)):
-        return _json(error_message(RpcError(INVALID_REQUEST, "Pages of this origin may not speak to Pantheon.")), 403)
+        return _json(error_message(RpcError(INVALID_REQUEST, "Pages of this origin may not call Pantheon.")), 403)
     if headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         return _json(error_message(RpcError(INVALID_REQUEST, f"The body must be {_JSON}.")), 415)
     if not accepts(_JSON, accepted) and not accepts(MEDIA_TYPE, accepted):

@@ -49,7 +49,7 @@ def version_of(headers: Mapping[str, str]) -> str:
     version = headers.get(_VERSION_HEADER, _ASSUMED)
     if version not in (*INITIALIZED_VERSIONS, STATELESS_VERSION):
         told = {"supported": [*INITIALIZED_VERSIONS, STATELESS_VERSION], "requested": version}
-        raise RpcError(UNSUPPORTED_VERSION, "This version of MCP is not spoken here.", told)
+        raise RpcError(UNSUPPORTED_VERSION, "This version of MCP is not supported.", told)
     return version
 
 
