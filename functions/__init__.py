@@ -1,1 +1,1 @@
-"""Lambda entry points: translate the event, call `shared`, answer. No rule of the business lives here."""
+"""Lambda entry points. Each translates its event, calls `shared`, and answers. Business rules are in `shared`."""

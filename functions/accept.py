@@ -1,4 +1,4 @@
-"""Reads from `Accept` which media types a client takes, and whether it prefers another one to JSON."""
+"""Read `Accept`: the media types that a client takes, and its preference between JSON and another one."""
 
 import re
 from typing import Final
@@ -8,23 +8,23 @@ _QUALITY: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 def prefers(media_type: str, accept: str) -> bool:
-    """Whether the client prefers `media_type` to JSON.
+    """Return whether the client prefers `media_type` to JSON.
 
-    The higher quality wins, then the more specific range, then the first one. A range that both are in gives JSON.
+    The higher quality wins, then the more specific range, then the first one. JSON wins in a range that has both.
     """
     ranges = [_range(text) for text in accept.lower().split(",")]
     return _rank(media_type, ranges) > _rank(_JSON, ranges)
 
 
 def accepts(media_type: str, accept: str) -> bool:
-    """Whether the client takes `media_type`. A client that says nothing takes everything."""
+    """Return whether the client takes `media_type`. Without the header it takes everything."""
     if not accept.strip():
         return True
     return _rank(media_type, [_range(text) for text in accept.lower().split(",")])[0] > 0
 
 
 def _range(text: str) -> tuple[str, float]:
-    """A media range without its parameters, and its quality. A quality that cannot be read counts as 1."""
+    """Return a media range without its parameters, and its quality. An unreadable quality is 1."""
     named, *parameters = (part.strip() for part in text.split(";"))
     for parameter in parameters:
         name, _, value = (part.strip() for part in parameter.partition("="))
@@ -34,7 +34,7 @@ def _range(text: str) -> tuple[str, float]:
 
 
 def _rank(media_type: str, ranges: list[tuple[str, float]]) -> tuple[float, int, int]:
-    """Quality, specificity and place of the most specific range that `media_type` is in. Higher is better."""
+    """Return quality, specificity and place of the most specific range with `media_type`. Higher is better."""
     ways = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
     found = [(-ways.index(named), -place, quality) for place, (named, quality) in enumerate(ranges) if named in ways]
     if not found:

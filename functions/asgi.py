@@ -1,7 +1,7 @@
-"""Bridges an ASGI application to a handler's answer: the dict of a complete response, or a Stream.
+"""Bridge an ASGI application to a handler's answer: the dict of a complete response, or a Stream.
 
-The application runs on the thread that wants its next message, and only while that thread waits for one. So no message
-waits for anything that the application does after it.
+The application runs on the reader's thread, and only while the reader waits for the next message. So a message reaches
+the reader before the application does anything further.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ _FAILED: Final[Response] = {
 
 
 class BrokenResponse(Exception):
-    """The application broke the protocol: a message out of order, or an end before the end of its response."""
+    """The application sent a message out of order, or ended before its response was complete."""
 
 
 def answer(app: ASGIApp, event: dict[str, Any], context: Any, text_types: Sequence[str]) -> dict[str, Any] | Stream:
-    """Run `app` for an event of API Gateway, up to its first piece of a body.
+    """Run `app` for an event of API Gateway, up to the first piece of its body.
 
-    The answer is a Stream if that piece is not the last. Reading its body runs `app` on. Bodies of `text_types` stay
-    text in the dict; others are base64.
+    Returns a Stream if more pieces follow; reading its body continues `app`. Otherwise returns a dict, in which bodies
+    of `text_types` are text and others are base64.
     """
     config = LambdaConfig(api_gateway_base_path="/", text_mime_types=[*text_types], exclude_headers=[])
-    # A gateway of payload format 2.0 is none of ours. The application refuses its events.
+    # Pantheon has no gateway of payload format 2.0. The application refuses such events.
     kind = HTTPGateway if event.get("version") == "2.0" else APIGateway
     gateway = kind(event, context, config)
     request = _Request(app, gateway)
@@ -55,7 +55,7 @@ def answer(app: ASGIApp, event: dict[str, Any], context: Any, text_types: Sequen
 
 
 class _Request:
-    """One request to the application. Its pieces are of a body that comes in more than one message."""
+    """One request to the application. It has pieces if the body comes in more than one message."""
 
     def __init__(self, app: ASGIApp, gateway: APIGateway | HTTPGateway) -> None:
         self.status = 0
@@ -72,7 +72,7 @@ class _Request:
         self._task.add_done_callback(lambda _: self._loop.stop())
 
     def next_piece(self) -> bytes | None:
-        """Run the application until it sends a piece. Returns None once it has ended."""
+        """Run the application until it sends a piece. Return None when it has ended."""
         if self._taken is not None and not self._taken.done():
             self._taken.set_result(None)
         # Something else may have stopped the loop.
@@ -90,11 +90,11 @@ class _Request:
         while not self._task.done():
             self._loop.run_forever()
         if not self._task.cancelled():
-            # Asked for, so that asyncio does not report it later.
+            # Read it, so that asyncio does not report it later.
             self._task.exception()
 
     def failure(self) -> BaseException | None:
-        """Why the application ended as it did. None: with a complete response."""
+        """Return the error that ended the application, or None after a complete response."""
         if self._task.cancelled():
             return BrokenResponse("The application was cancelled.")
         if error := self._task.exception():
@@ -102,11 +102,11 @@ class _Request:
         return None if self.is_complete else BrokenResponse("The application ended before its response.")
 
     def log_failure(self) -> None:
-        """Log the failure by its type. Its text may hold what a client or a model said."""
+        """Log the type of the failure. Its text may quote a client or a model."""
         logger.error("application failed", extra={"error": type(self.failure()).__name__})
 
     def count_failure(self) -> None:
-        """Count an incomplete response. The application has counted its own exceptions."""
+        """Count an incomplete response. The application counts its own exceptions."""
         if isinstance(self.failure(), BrokenResponse):
             telemetry.count_failure()
 
@@ -117,7 +117,7 @@ class _Request:
         if (request := self._request) is not None:
             self._request = None
             return request
-        # The bridge never learns that a client is gone.
+        # The bridge is not told when a client disconnects.
         if not self.is_complete:
             await self._completed.wait()
         return {"type": "http.disconnect"}
@@ -148,7 +148,7 @@ class _Request:
 
 
 class _Body:
-    """The body of a Stream. It runs the application on, piece by piece; closing it cancels the application."""
+    """The body of a Stream. Reading a piece continues the application. Closing the body cancels it."""
 
     def __init__(self, request: _Request, first: bytes) -> None:
         self._request = request
@@ -175,7 +175,7 @@ class _Body:
 
 
 def _headers(raw: Sequence[Sequence[bytes]]) -> tuple[dict[str, str], list[str]]:
-    """Headers, each name once, and cookies."""
+    """Return the headers, each name once, and the cookies."""
     headers, cookies = dict[str, str](), list[str]()
     for key, value in raw:
         name, text = key.decode().lower(), value.decode()
@@ -188,5 +188,5 @@ def _headers(raw: Sequence[Sequence[bytes]]) -> tuple[dict[str, str], list[str]]
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    """The event loop of this process. The first request makes it, so that neither a fork nor a snapshot copies it."""
+    """Return the event loop of this process. The first request makes it, so no fork or snapshot copies it."""
     return asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""A budget as HTTP has it: money is a plain decimal string, in and out."""
+"""Bodies and views of budgets. Amounts are plain decimal strings in USD."""
 
 from decimal import Decimal
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from shared.db.api.budgets import Budget, CappedPayer
 from shared.domain.money import format_usd
 from shared.roster.fields import Body
 
-# Digits and at most one point: no sign, no exponent, no NaN, and no more digits than a row keeps for good.
+# Digits and at most one point: no sign, no exponent, no NaN, and no more digits than the column stores.
 Usd = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$", examples=["12.50"])]
 
 
@@ -59,7 +59,7 @@ def limit_of(body: LimitBody) -> Decimal | None:
 
 
 def caps_of(body: CapBody) -> dict[CappedPayer, Decimal | None]:
-    """The caps that a body sets, by payer."""
+    """Return the caps that a body sets, by payer."""
     caps: dict[CappedPayer, Decimal | None] = {"tenant": limit_of(body)}
     if "allowance_usd" in body.model_fields_set:
         caps["platform"] = None if body.allowance_usd is None else Decimal(body.allowance_usd)
@@ -67,7 +67,7 @@ def caps_of(body: CapBody) -> dict[CappedPayer, Decimal | None]:
 
 
 def budget_view(budget: Budget) -> dict[str, Any]:
-    """The fields of `BudgetView`."""
+    """Return the fields of `BudgetView`."""
     allowance = budget.allowance
     assert allowance is not None
     figures = {"limit_usd": allowance.limit_usd, "held_usd": allowance.held_usd, "drawn_usd": allowance.drawn_usd}
@@ -75,7 +75,7 @@ def budget_view(budget: Budget) -> dict[str, Any]:
 
 
 def month_view(budget: Budget) -> dict[str, Any]:
-    """The fields of `MonthView`."""
+    """Return the fields of `MonthView`."""
     return {
         "period": f"{budget.period:%Y-%m}",
         "limit_usd": _usd(budget.binding_usd),

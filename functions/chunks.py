@@ -1,6 +1,6 @@
-"""Writes a streamed response to Lambda's Runtime API, piece by piece, with the standard library alone.
+"""Write a streamed response to Lambda's Runtime API, piece by piece, with the standard library alone.
 
-The body is always read to its end, because the work behind it goes on when nobody reads the response.
+The body is always read to its end, because its turn continues after the reader is gone.
 """
 
 import base64
@@ -13,9 +13,9 @@ from typing import Final
 
 from functions.stream import Stream
 
-# A write that blocks for longer ends the writing, in seconds.
+# In seconds. A write that blocks for longer ends the writing.
 STALL_S: Final = 10.0
-# The timeout is for so many bytes at a time, so that a large piece may take longer than a small one.
+# The timeout applies to each slice of this many bytes, so a large piece may take longer than a small one.
 _SLICE: Final = 64 * 1024
 _RESPONSE: Final = "/2018-06-01/runtime/invocation/{id}/response"
 _ERROR_TYPE: Final = "Lambda-Runtime-Function-Error-Type"
@@ -34,9 +34,12 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 def send(stream: Stream, address: str, invocation_id: str, headers: Mapping[str, str] = _NONE) -> bool:
     """Answer an invocation with `stream`, and close its body.
 
-    `address` is the value of AWS_LAMBDA_RUNTIME_API: `host:port`, or `host:port/prefix`. `headers` are further ones for
-    the Runtime API. Returns whether it took the whole response. Raises the exception of the body, after the Runtime API
-    was told of it.
+    Args:
+        address: AWS_LAMBDA_RUNTIME_API, `host:port` or `host:port/prefix`.
+        headers: Further headers for the Runtime API.
+
+    Returns whether the Runtime API took the whole response. Raises the exception of the body, after it was reported to
+    the Runtime API.
     """
     writer = _Writer(address, invocation_id, {**_HEADERS, **headers})
     with closing(_Pieces(stream.body)) as pieces, closing(writer):
@@ -51,7 +54,7 @@ def send(stream: Stream, address: str, invocation_id: str, headers: Mapping[str,
 
 
 class _Pieces:
-    """The body of a stream. Closing it closes a generator, and does nothing for another kind of iterator."""
+    """The body of a stream. `close` closes a generator, and does nothing for other iterators."""
 
     def __init__(self, body: Iterator[bytes]) -> None:
         self._body = body
@@ -66,11 +69,11 @@ class _Pieces:
 
 
 class _Writer:
-    """A chunked request that goes silent at its first error."""
+    """A chunked request that writes nothing more after its first error."""
 
     def __init__(self, address: str, invocation_id: str, headers: Mapping[str, str]) -> None:
         host, _, prefix = address.partition("/")
-        # It sets TCP_NODELAY.
+        # HTTPConnection sets TCP_NODELAY.
         self._connection = HTTPConnection(host, timeout=STALL_S)
         self._failed = False
         path = f"{'/' if prefix else ''}{prefix}{_RESPONSE.format(id=invocation_id)}"
@@ -88,7 +91,7 @@ class _Writer:
             self._send(b"%x\r\n%b\r\n" % (len(piece), piece))
 
     def end(self, trailers: bytes = b"") -> bool:
-        """Returns whether the Runtime API has taken everything."""
+        """Write the last chunk. Return whether the Runtime API took everything."""
         self._send(_LAST_CHUNK + trailers + b"\r\n")
         if self._failed:
             return False
@@ -111,7 +114,7 @@ class _Writer:
             self._fail()
 
     def _fail(self) -> None:
-        """Close at once, so that the reader learns that the response is not complete."""
+        """Close the connection at once, so that the reader sees an incomplete response."""
         self._failed = True
         self.close()
 
@@ -122,14 +125,14 @@ def _slices(data: bytes) -> Iterable[memoryview]:
 
 
 def _prelude(stream: Stream) -> bytes:
-    """Status and headers, as API Gateway reads them before a streamed body. The client gets chunks, and no length."""
+    """Return status and headers in the form that API Gateway reads before a streamed body, without a length."""
     headers = {name: value for name, value in stream.headers.items() if name.lower() != "content-length"}
     told = {"statusCode": stream.status, "headers": headers, "cookies": list(stream.cookies)}
     return json.dumps(told, separators=(",", ":")).encode() + bytes(8)
 
 
 def _trailers(error: Exception) -> bytes:
-    """The error by its type. Its text may hold what a client or a model said."""
+    """Return trailers with the type of the error. Its text may quote a client or a model."""
     kind = type(error).__name__
     told = {"errorType": kind, "errorMessage": "The response ended early.", "stackTrace": []}
     body = base64.b64encode(json.dumps(told).encode()).decode()

@@ -1,4 +1,4 @@
-"""Telling the queues which turns wait. That one could not be told is nobody's error: the sweeper tells it again."""
+"""Send turns to the queues. A failed send is only counted, because the sweeper sends the turn again."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,9 @@ from shared.names import Metric
 
 
 def dispatch(messages: Sequence[TurnMessage], wait_s: float = 0.0) -> bool:
-    """Send each message to the queue of its kind so that it arrives in `wait_s` seconds. Call this after the commit
-    that queues its turn. Returns whether all were sent."""
+    """Send each message to the queue of its kind, to arrive in `wait_s` seconds. Return whether all were sent.
+
+    Call this after the commit that queues the turns."""
     of_graphs = [message for message in messages if message.is_graph]
     unsent = queue().send([message for message in messages if not message.is_graph], wait_s)
     unsent += graphs_queue().send(of_graphs, wait_s)

@@ -1,4 +1,4 @@
-"""Entity tags by RFC 9110: a version in quotes, which `ETag` shows and `If-Match` names."""
+"""Write and read entity tags by RFC 9110: a version in quotes, in `ETag` and `If-Match`."""
 
 import re
 from collections.abc import Sequence
@@ -15,11 +15,12 @@ def entity_tag(version: int) -> str:
 
 
 def read_if_match(written: str) -> Sequence[str]:
-    """The versions that `If-Match` names, '*' for any. A weak tag matches nothing, as the RFC says. Raises
-    InvalidRequest."""
+    """Return the versions that `If-Match` names, '*' for any. Raises InvalidRequest.
+
+    A weak tag matches nothing, by the RFC."""
     if written.strip() == "*":
         return ["*"]
     if not _TAGS.fullmatch(written):
         raise InvalidRequest('header.if-match must be a version in quotes, such as "3", or *.')
-    # In quotes, the star is no wildcard, and no version.
+    # A star in quotes is no wildcard and no version.
     return [tag for weak, tag in re.findall(_TAG, written) if not weak and tag != "*"]

@@ -1,7 +1,7 @@
-"""The parts that every HTTP function shares: the caller, problem+json, and the way from an event to the application.
+"""Make the FastAPI applications and the Lambda handlers of HTTP functions, and answer their errors.
 
-An error has its status and stable code from `shared.errors`. No route catches one. No answer or log line holds a trace
-with data in it.
+`shared.errors` gives each error its status and stable code, and no route catches one. No answer and no log line holds a
+trace with data.
 """
 
 import json
@@ -38,7 +38,7 @@ _STATUS_CODES = {404: "not_found"}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling, as the authorizer says. `key_id` is the id of the API key that was used, if it was one."""
+    """The caller that the authorizer identified. `key_id` is the id of the API key, None for a token."""
 
     user_id: str
     tenant_id: str
@@ -48,12 +48,12 @@ class Caller:
 
     @property
     def actor(self) -> Actor:
-        """The caller for the database. The operator's role sees no session of a tenant."""
+        """Return the caller for the database. The operator's role sees no session of a tenant."""
         return Actor(self.tenant_id, self.user_id, is_admin="admin" in self.roles)
 
 
 async def caller(request: Request) -> Caller:
-    """The caller of this request. Raises Unauthorized where the authorizer has not let the request through."""
+    """Return the caller of this request. Raises Unauthorized if the authorizer did not admit it."""
     told: Mapping[str, str] = request.scope["aws.event"]["requestContext"].get("authorizer") or {}
     if any(field not in told for field in CALLER_FIELDS):
         raise Unauthorized
@@ -62,15 +62,16 @@ async def caller(request: Request) -> Caller:
 
 
 def base_path(scope: Scope) -> str:
-    """The path before every address of ours: `/live` at API Gateway's own domain, nothing at a custom one."""
+    """Return the prefix of every path: `/live` at API Gateway's own domain, empty at a custom domain."""
     context = scope["aws.event"]["requestContext"]
     stage = f"/{context['stage']}"
     return stage if f"{context.get('path', '')}/".startswith(f"{stage}/") else ""
 
 
 def create_app(title: str, elsewhere: Sequence[BaseRoute] = ()) -> FastAPI:
-    """A FastAPI application that answers every error as problem+json. `elsewhere` are routes at its addresses that the
-    gateway gives to another function: only their methods are told here."""
+    """Make a FastAPI application that answers every error as problem+json.
+
+    `elsewhere` are routes at its paths that the gateway sends to another function. `Allow` names their methods."""
     app = FastAPI(
         title=title,
         version=VERSION,
@@ -78,7 +79,7 @@ def create_app(title: str, elsewhere: Sequence[BaseRoute] = ()) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Its logs hold the text of exceptions, and nobody reads the rest.
+        # Its logs hold the text of exceptions. Its metrics and traces are not used.
         telemetry={"logs": False, "metrics": False, "tracing": False},
     )
     app.add_exception_handler(PantheonError, _answer_error)
@@ -92,7 +93,7 @@ def create_app(title: str, elsewhere: Sequence[BaseRoute] = ()) -> FastAPI:
 
 
 def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """The Lambda entry point of an application. Logs of an invocation carry its request id."""
+    """Return the Lambda entry point of an application. Its log lines carry the request id."""
     adapter = Mangum(app, lifespan="off", text_mime_types=[*_TEXT_TYPES])
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, An
 
 
 def streaming_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], Any]:
-    """The same of an application that streams some of its responses: a dict or a Stream, as the request asked."""
+    """Return the Lambda entry point of an application that streams. It returns a dict or a Stream."""
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | Stream:
         return answer(app, _begun(event, context), context, _TEXT_TYPES)
@@ -111,9 +112,9 @@ def streaming_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], Any]:
 
 
 def _begun(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The event for the application, once the log knows of it."""
+    """Set the log's request id, and return the event with the requested path."""
     telemetry.begin(event["requestContext"]["requestId"], context)
-    # `path` depends on how a domain is mapped; this one is always the path as it was asked for.
+    # `event.path` depends on the domain's mapping. This one is always the requested path.
     if asked := event["requestContext"].get("path"):
         return {**event, "path": asked.removeprefix(base_path({"aws.event": event})) or "/"}
     return event
@@ -146,7 +147,7 @@ def _is_no_json(fault: Mapping[str, Any]) -> bool:
 
 
 def _is_message(fault: Mapping[str, str]) -> bool:
-    """A message that is a string, and cannot be stored."""
+    """Return whether the message is a string that cannot be stored."""
     return fault["path"] == "body.message" and fault["type"] == "not_storable"
 
 
@@ -154,7 +155,7 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 400:
         return problem_response(request.scope, 400, "invalid_json", "The body is not JSON.", {}, {})
-    # An address whose methods are all another function's is there, too.
+    # The path also exists if another function answers all of its methods.
     if error.status_code in (404, 405) and (allowed := _allowed(request)):
         headers = {"Allow": ", ".join(allowed)}
         return problem_response(request.scope, 405, "method_not_allowed", "Method Not Allowed", {}, headers)
@@ -163,7 +164,7 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """All methods of an address; the framework would tell those of its first route."""
+    """Return all methods of a path. The framework names only those of the first route."""
     routes = [*request.app.routes, *request.app.state.elsewhere]
     return [
         method
@@ -173,7 +174,7 @@ def _allowed(request: Request) -> list[str]:
 
 
 class _CrossOrigin:
-    """Lets pages of the configured origins read answers."""
+    """Allow pages of the configured origins to read answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -191,8 +192,7 @@ def _readable(app: ASGIApp, origins: str) -> ASGIApp:
 
 
 class _Unexpected:
-    """Answers 500 for an exception that nobody expected. It is logged by type and place, without its text, which may
-    hold what a client or a model said."""
+    """Answer 500 for an unexpected exception, and log it without its text, which may quote a client or a model."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -210,6 +210,6 @@ class _Unexpected:
         except Exception as error:
             response = error_response(scope, error)
             if started:
-                # The client sees a response that ends too early.
+                # The client sees an incomplete response.
                 raise
             await response(scope, receive, send)

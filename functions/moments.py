@@ -1,4 +1,4 @@
-"""Days and times as clients write them: RFC 3339, of this millennium, and a time with its offset."""
+"""Read days and times of RFC 3339, of the years 2000 to 2999. A time must have an offset."""
 
 import re
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ _TIME: Final = re.compile(rf"{DAY.pattern}[Tt]\d\d:\d\d:\d\d(\.\d{{1,6}})?([Zz]|
 
 
 def read_day(written: str) -> datetime:
-    """The midnight in UTC at which the day begins. Raises ValueError."""
+    """Return the midnight (UTC) at which the day begins. Raises ValueError."""
     if not DAY.fullmatch(written):
         raise ValueError("no day")
     return datetime.fromisoformat(written).replace(tzinfo=UTC)
 
 
 def read_time(written: str) -> datetime:
-    """The time in UTC. Raises ValueError, for a time without an offset too."""
+    """Return the time in UTC. Raises ValueError, also for a time without an offset."""
     if not _TIME.fullmatch(written):
         raise ValueError("no time with an offset")
     return datetime.fromisoformat(written.upper()).astimezone(UTC)

@@ -1,8 +1,7 @@
-"""Errors in OpenAI's form, for every address under `/v1`: `{"error": {"message", "type", "param", "code"}}`.
+"""Write errors in OpenAI's form for every path under `/v1`: `{"error": {"message", "type", "param", "code"}}`.
 
 OpenAI's SDKs choose their exception by the status, and obey the header `x-should-retry`. `code` is Pantheon's. `type`
-is OpenAI's word for the status: `invalid_request_error` for most of 4xx, `authentication_error` for 401,
-`insufficient_quota` for 402, `permission_error` for 403, `rate_limit_error` for 429, and `api_error` from 500 on.
+is OpenAI's word for the status.
 """
 
 import json
@@ -15,32 +14,32 @@ from starlette.types import Scope
 _TYPES: Final[Mapping[int, str]] = MappingProxyType(
     {401: "authentication_error", 402: "insufficient_quota", 403: "permission_error", 429: "rate_limit_error"}
 )
-# Another try may succeed after these, and so the SDKs decide by themselves.
+# A retry may succeed after these, so the SDKs decide.
 _RETRIED: Final = (408, 409, 429)
 HANDED_OVER: Final = "turn_handed_over"
 
 
 def speaks_openai(scope: Scope) -> bool:
-    """Whether the request's address is one of OpenAI's API."""
+    """Return whether the request's path belongs to OpenAI's API."""
     path: str = scope["path"]
     return f"{path}/".startswith("/v1/")
 
 
 def param_of(place: Sequence[str | int]) -> str:
-    """The name of a field as OpenAI writes it, such as `messages[3].content`."""
+    """Return the name of a field in OpenAI's form, such as `messages[3].content`."""
     first, *rest = place[1:] or place
     return str(first) + "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in rest)
 
 
 def error_json(status: int, code: str, message: str, param: str | None) -> str:
-    """The body of an error, on one line."""
+    """Return the body of an error, on one line."""
     kind = _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    # ASCII, so that a lone surrogate in what the client sent cannot break the answer.
+    # ASCII, so that a lone surrogate of the request cannot break the answer.
     return json.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
 def retry_headers(status: int, code: str) -> dict[str, str]:
-    """Whether an SDK should send the request again, where it would not decide so by itself."""
+    """Return the header that makes an SDK retry or not, if its own decision would be wrong."""
     if code == HANDED_OVER:
         return {"x-should-retry": "true"}
     if status == 502 or (400 <= status < 500 and status not in _RETRIED):

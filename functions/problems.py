@@ -1,4 +1,4 @@
-"""Write errors: as problem+json, or in OpenAI's form where the request's address is one of its API."""
+"""Write errors as problem+json, or in OpenAI's form for the paths of its API."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from shared import telemetry
 from shared.errors import PantheonError
 
 PROBLEM_JSON: Final = "application/problem+json"
-_UNEXPECTED: Final = "Something went wrong on our side; the request id finds it in the log."
+_UNEXPECTED: Final = "Pantheon failed to answer. Give the operator the request id, which finds the error in the log."
 
 
 def request_id(scope: Scope) -> str:
@@ -23,12 +23,12 @@ def request_id(scope: Scope) -> str:
 def problem_response(
     scope: Scope, status: int, code: str, detail: str, extra: Mapping[str, object], headers: Mapping[str, str]
 ) -> Response:
-    """A problem document by RFC 9457, or an error of OpenAI's. That one has nothing of `extra` but `param`."""
+    """Return a problem document by RFC 9457, or OpenAI's form, which takes only `param` from `extra`."""
     return _answer(scope, status, code, _problem(scope, status, code, detail, extra), headers)
 
 
 def problem_of(scope: Scope, error: Exception) -> str:
-    """The document of any error, on one line. The log and the metrics are told of the error."""
+    """Log and count an error, and return its document on one line."""
     telemetry.count_error(error)
     if isinstance(error, PantheonError):
         if error.status >= 500:
@@ -39,7 +39,7 @@ def problem_of(scope: Scope, error: Exception) -> str:
 
 
 def error_response(scope: Scope, error: Exception) -> Response:
-    """The response to any error. The log and the metrics are told of the error."""
+    """Log and count an error, and return the response to it."""
     text = problem_of(scope, error)
     if isinstance(error, PantheonError):
         return _answer(scope, error.status, error.code, text, error.headers)
@@ -65,5 +65,5 @@ def _problem(scope: Scope, status: int, code: str, detail: str, extra: Mapping[s
         "request_id": request_id(scope),
         **extra,
     }
-    # ASCII, so that a lone surrogate in what the client sent cannot break the answer.
+    # ASCII, so that a lone surrogate of the request cannot break the answer.
     return json.dumps(body)

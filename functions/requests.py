@@ -1,4 +1,4 @@
-"""What routes take from a request beside its body: the caller and its roles, a page, an id in the path."""
+"""Dependencies of routes: the caller and its roles, a page, an id in the path."""
 
 from typing import Annotated
 from uuid import UUID
@@ -17,22 +17,22 @@ CurrentCaller = Annotated[Caller, Depends(caller)]
 
 
 async def _resident(caller: CurrentCaller) -> Caller:
-    """The caller. A new tenant gets its roster first."""
+    """Return the caller. Give a new tenant its roster first."""
     add_roster(database(), caller.tenant_id)
     return caller
 
 
-# For requests that see a tenant's agents, councils and sessions, and those that make a row of the tenant's.
+# For requests that read a tenant's agents, councils and sessions, or make a row of the tenant.
 Resident = Annotated[Caller, Depends(_resident)]
 
 
 async def administrator(caller: CurrentCaller) -> None:
-    """Raises Forbidden where the caller does not administer its tenant."""
+    """Require the role `admin`. Raises Forbidden."""
     _require("admin", caller)
 
 
 async def operator(caller: CurrentCaller) -> None:
-    """Raises Forbidden where the caller does not operate this deployment."""
+    """Require the operator's role. Raises Forbidden."""
     _require(http_settings().operator_role, caller)
 
 
@@ -51,15 +51,15 @@ async def _page(
 
 def _uuid(text: str) -> UUID:
     found = UUID(text)
-    # Braces, a urn: prefix or missing dashes are other spellings, and an id has one.
+    # UUID also reads braces, a urn: prefix and missing dashes. An id has one spelling.
     if str(found) != text.lower():
         raise ValueError("not an id as we write it")
     return found
 
 
 RequestedPage = Annotated[PageRequest, Depends(_page)]
-# A malformed id is 404, as is one that nobody has. It is a type and no dependency, which costs FastAPI twice the time.
+# A malformed id is 404, like an unknown one. A dependency would cost FastAPI twice the time of this type.
 SessionId = Annotated[UUID, PlainValidator(_uuid, json_schema_input_type=str)]
 TurnId = SessionId
-# The key of an agent or a council. Another key than these cannot exist, and is 404.
+# The key of an agent or a council. A key of another form is 404.
 Key = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]

@@ -1,4 +1,4 @@
-"""Run the turn that a message of a queue names on from its journal."""
+"""Resume the turn that a queue's message names from its journal."""
 
 from typing import TYPE_CHECKING
 
@@ -13,17 +13,16 @@ if TYPE_CHECKING:
 
 
 class TurnGivenUp(Exception):
-    """Nobody could finish the turn, and it has ended."""
+    """The turn was given up and has ended as failed."""
 
 
 def resume(runner: Runner, record: "SQSRecord") -> None:
-    """Run the message's turn. Raises if the queue must keep the message: what kept the turn from being run, and
-    TurnGivenUp."""
+    """Run the message's turn. Raises TurnGivenUp, or the error of the run, if the queue must keep the message."""
     try:
         _resume(runner, TurnMessage.from_json(record.body))
     except Exception as error:
         telemetry.report("turn not resumed", error, message_id=record.message_id)
-        # Lambda counts no error, because the answer names the failed messages.
+        # Lambda counts no error here, because the answer names the failed messages.
         telemetry.count_failure()
         raise
 
@@ -32,7 +31,7 @@ def _resume(runner: Runner, message: TurnMessage) -> None:
     try:
         outcome = resume_turn(runner, message.tenant_id, message.turn_id)
     except SessionDeleted:
-        # It was ended, without text.
+        # The turn has ended without text.
         return
     if outcome is None:
         return

@@ -1,7 +1,7 @@
-"""Runs a function on Lambda with awslambdaric's own loop, and streams its response: python -m functions.runtime HANDLER
+"""Run a function on Lambda with awslambdaric's loop, and stream its response: python -m functions.runtime HANDLER
 
-This module and `runtime.sh` are the one place that knows how Lambda's Python streams. Remove both, and the variable
-AWS_LAMBDA_EXEC_WRAPPER of the stack, once the managed runtime streams what a handler returns.
+Only this module and `runtime.sh` know how Lambda streams from Python. When the managed runtime can stream, remove both,
+and the stack's variable AWS_LAMBDA_EXEC_WRAPPER.
 """
 
 import base64
@@ -24,7 +24,7 @@ _INVOCATION_ID: Final = "Lambda-Runtime-Invocation-Id"
 
 
 class _Marshaller(LambdaMarshaller):
-    """Leaves an HTTP response as a stream for the client below."""
+    """Pass an HTTP response to the client below as a Stream."""
 
     def marshal_response(self, response: object) -> tuple[Any, str]:
         if isinstance(response, Stream):
@@ -51,7 +51,7 @@ class _Client(LambdaRuntimeClient):
         headers = {_INVOCATION_ID: invocation_id} if invocation_id else {}
         try:
             taken = send(result_data, self.lambda_runtime_address, invoke_id, headers)
-        except Exception as error:  # noqa: BLE001 the Runtime API knows it, and the next invocation is not concerned
+        except Exception as error:  # noqa: BLE001 it was reported to the Runtime API, and the next invocation must run
             logger.error("response ended early", extra={"error": type(error).__name__})  # noqa: TRY400
         else:
             if not taken:
@@ -59,8 +59,9 @@ class _Client(LambdaRuntimeClient):
 
 
 def _one_piece(answer: Mapping[str, Any]) -> Stream:
-    """A complete HTTP response as a stream. API Gateway reads no other form from a route that streams, and the event
-    does not say whether its route does."""
+    """Return a complete HTTP response as a Stream.
+
+    API Gateway accepts only a stream from a route that streams, and the event does not say whether its route does."""
     headers, cookies = dict[str, str](answer.get("headers") or {}), list[str]()
     for name, values in (answer.get("multiValueHeaders") or {}).items():
         headers[name] = ", ".join(values)

@@ -21,7 +21,7 @@ class NewSession(Body):
     title: Title = ""
     council_key: AgentKey | None = None
     mode: Mode = "manual"
-    # Validated if it is not given, too, because a session needs it or a council.
+    # Validated also if it is missing, because a session needs a roster or a council.
     agent_keys: Annotated[Roster | None, Field(validate_default=True)] = None
     fan_out: FanOut = "sequential"
     chair_key: Chair = None
@@ -30,7 +30,7 @@ class NewSession(Body):
     @field_validator("mode", "agent_keys", "fan_out", "chair_key", mode="before")
     @classmethod
     def _not_beside_a_council(cls, value: object, info: ValidationInfo) -> object:
-        # Null is the same as not given.
+        # Null means not given.
         if value is not None and info.data.get("council_key") is not None:
             raise PydanticCustomError("beside_council_key", "Input should not be given with council_key")
         return value
@@ -96,7 +96,7 @@ class RatesView(BaseModel):
     cache_read: str
     cache_write: str
     reasoning: str
-    # What a cache is to keep for an hour; only where the provider prices it apart.
+    # For tokens that a cache keeps for an hour. Present only if the provider has a price for them.
     cache_write_1h: str | None = Field(default=None, exclude_if=lambda rate: rate is None)
 
 
@@ -112,7 +112,7 @@ class ModelView(BaseModel):
 
 
 class NewTurn(Body):
-    # Empty and too long ones have an error of their own; the document says so too.
+    # The route refuses empty and too long messages with `invalid_message`. The document has the same limits.
     message: Annotated[
         Text, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_MESSAGE_CHARACTERS, "pattern": r"\S"})
     ]

@@ -8,15 +8,15 @@ from shared.domain.turn_events import Delta, Event
 
 MEDIA_TYPE: Final = "text/event-stream"
 HEADERS: Final[Mapping[str, str]] = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"}
-# Clients ignore it. It keeps a connection alive.
+# Clients ignore a comment. It keeps a connection alive.
 COMMENT: Final = b":\n\n"
 _LAST: Final = ("turn.ended", "turn.handed_over")
 
 
 def encode(event: Event | Delta) -> bytes:
-    """Write an event and the empty line that ends it. Raises ValueError if its data is not one line."""
+    """Write an event and its final empty line. Raises ValueError if its data is not one line."""
     if isinstance(event, Delta):
-        # ASCII, because a piece may hold one half of a surrogate pair. The next piece holds the other half.
+        # ASCII, because a piece may end within a surrogate pair.
         return _written("reply.delta", json.dumps({"position": event.position, "text": event.text}), None)
     return _written(event.name, event.data, event.id)
 
@@ -33,15 +33,14 @@ class EventWriter:
         return encode(item)
 
     def fail(self, problem: str) -> bytes:
-        """End the stream with a problem. Nothing after the turn's last event, because the client has all it waits
-        for."""
+        """End the stream with a problem, unless the turn's last event is written."""
         if self._last is not None and self._last.name in _LAST:
             return b""
         return encode(Event("error", problem, self._last.id if self._last else None))
 
 
 def retry(milliseconds: int) -> bytes:
-    """Write the pause before a client connects again."""
+    """Write the pause after which a client reconnects."""
     return f"retry: {milliseconds}\n\n".encode()
 
 

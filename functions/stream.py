@@ -1,4 +1,4 @@
-"""A response that a function streams. A handler returns this or the dict of a buffered response."""
+"""A streamed response. A handler returns this, or the dict of a buffered response."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """`body` is read to its end or closed, always: the invocation lasts until then. Each piece is sent at once."""
+    """A streamed response. The reader always reads `body` to its end or closes it. Each piece is sent at once."""
 
     status: int
     headers: Mapping[str, str]

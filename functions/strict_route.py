@@ -1,4 +1,4 @@
-"""Routes that refuse query parameters which they do not declare, so that a misspelt one is never ignored."""
+"""Routes that refuse undeclared query parameters, so that a misspelt one is never ignored."""
 
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
@@ -15,7 +15,7 @@ _unknown: ContextVar[tuple[str, ...]] = ContextVar("unknown", default=())
 
 
 class StrictRoute(APIRoute):
-    """Answers 422 that names the unknown query parameters, unless another refusal comes first: 401, 403 or 404."""
+    """A route that answers 422 with the unknown query parameters, after the checks for 401, 403 and 404."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, _refusing(endpoint), **options)
@@ -31,7 +31,7 @@ class StrictRoute(APIRoute):
 
 
 def _refusing(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """The endpoint runs after roles, path and body were checked. That is the moment to refuse."""
+    """Wrap the endpoint so that it refuses unknown parameters after the checks of roles, path and body."""
 
     @wraps(endpoint)
     async def refuse_or_answer(**values: Any) -> Any:
@@ -48,6 +48,6 @@ def _fault(name: str) -> dict[str, object]:
 
 
 def _declared(dependant: Dependant) -> frozenset[str]:
-    """The query parameters of a route and of what it depends on."""
+    """Return the query parameters of a route and of its dependencies."""
     own = (field.alias for field in dependant.query_params)
     return frozenset(own).union(*map(_declared, dependant.dependencies))

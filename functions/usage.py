@@ -1,7 +1,7 @@
-"""What the tenant's and the operator's usage reports share: the period, the groups, and how a total is shown.
+"""The shared parts of the tenant's and the operator's usage reports: period, groups and totals.
 
-The rule this file protects: a field means the same whatever the grouping. `cost_usd` is always what tenants pay, as in
-a turn; what the platform bore and what is in suspense stand beside it and are never in it. So totals add up.
+A field has the same meaning in every grouping. `cost_usd` is the tenants' cost. It never includes the platform's share
+or suspense, which have fields of their own. So totals add up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from shared.db.usage.totals import Period
 from shared.domain.money import TOKEN_CLASSES, format_usd
 from shared.errors import InvalidRequest
 
-# A year, a leap day and a month. Clients ask for a longer report in parts.
+# In days: a year, a leap day and a month. Clients request a longer report in parts.
 LONGEST_DAYS = 400
 _AMOUNTS = ("cost_usd", "platform_cost_usd", "suspense_usd")
 
@@ -53,7 +53,7 @@ async def _period(
         str | None, Query(max_length=40, description="Exclusive; by default the start of next month.")
     ] = None,
 ) -> Period:
-    """Days, which begin at midnight UTC, or RFC 3339 times; LONGEST_DAYS apart at most. Raises InvalidRequest."""
+    """Read two days (from midnight UTC) or RFC 3339 times, at most LONGEST_DAYS apart. Raises InvalidRequest."""
     end = _moment("to", to) if to is not None else _month(_month(datetime.now(UTC)) + timedelta(days=31))
     start = _moment("from", from_) if from_ is not None else _month(end - timedelta(microseconds=1))
     if not start < end:
@@ -76,7 +76,7 @@ def _moment(name: str, written: str) -> datetime:
 
 
 def _month(moment: datetime) -> datetime:
-    """The start of the month that `moment` is in."""
+    """Return the start of the month of `moment`."""
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -85,7 +85,7 @@ GroupBy = Annotated[list[str] | None, Query(description="Names of groups, with c
 
 
 def read_groups(group_by: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    """The groups that are asked for. Raises InvalidRequest for one that is unknown, and for one that is repeated."""
+    """Return the requested groups. Raises InvalidRequest for an unknown or repeated one."""
     names = [name for part in group_by or () if part for name in part.split(",")]
     if unknown := [name for name in names if name not in known]:
         given = ", ".join(repr(name[:40]) for name in unknown[:10])
@@ -96,12 +96,12 @@ def read_groups(group_by: Sequence[str] | None, known: Sequence[str]) -> list[st
 
 
 def total_view(row: Mapping[str, Any], groups: Sequence[str]) -> dict[str, Any]:
-    """One total as UsageTotalView has it."""
+    """Return the fields of `UsageTotalView` for a row."""
     sums = {"calls": int(row["calls"]), "usage": {name: int(row[name]) for name in TOKEN_CLASSES}}
     keys = {name: str(row[name]) if isinstance(row[name], UUID) else row[name] for name in groups}
     return keys | sums | amounts(row, _AMOUNTS)
 
 
 def amounts(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
-    """Those columns of `row` as decimal strings."""
+    """Return these columns of `row` as decimal strings."""
     return {name: format_usd(Decimal(row[name])) for name in names}

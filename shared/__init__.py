@@ -1,1 +1,1 @@
-"""The core that every function shares. Who may import whom is in pyproject.toml, under import-linter."""
+"""The core that all functions share. pyproject.toml has the import rules, under import-linter."""

@@ -1,18 +1,18 @@
-"""The commit that a work tree has checked out, as git names it."""
+"""Read the commit that is checked out in a work tree."""
 
 from pathlib import Path
 from typing import Final
 
-# The bundle has the commit in this file, beside the modules of the function `api`.
+# The bundle has the commit in this file, in the folder of the function `api`.
 COMMIT_FILE: Final = "commit.txt"
 _GIT_S: Final = 5.0
 
 
 def checked_out(root: Path) -> str | None:
-    """Return the commit at `root`, with `-dirty` behind it if files have changed; None where `root` is no work tree."""
+    """Return the commit at `root`, with `-dirty` if files have changed, or None if `root` is no work tree."""
     if not (root / ".git").exists():
         return None
-    # Lambda never gets here, and need not load it.
+    # Lambda never gets here and does not load it.
     import subprocess
 
     command = ("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")

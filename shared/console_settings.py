@@ -1,4 +1,4 @@
-"""The settings by which the console signs users in. Only the function that serves the console reads them."""
+"""The settings of the console's sign-in. Only the function that serves the console reads them."""
 
 from functools import cache
 from typing import Annotated, Self
@@ -7,17 +7,18 @@ from pydantic import Field, model_validator
 
 from shared.settings import Environment, read
 
-# An address to which the console's page goes. Its origin becomes part of a header.
+# An address that the console's page opens. Its origin becomes part of a header.
 WebAddress = Annotated[
     str, Field(pattern=r"^(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:[0-9]{1,5})?(/[\x21-\x7e]*)?$")
 ]
 
 
 class ConsoleSettings(Environment):
-    """How the console signs users in: as the client `console_client_id` of the issuer, with PKCE. Without a client, the
-    console takes a token from the link that is printed locally. An endpoint that is not given is the issuer's, as its
-    discovery document says. The page reaches no other origins than these, so an endpoint at another origin must be
-    given."""
+    """The console's sign-in, as the client `console_client_id` of the issuer, with PKCE.
+
+    Without a client, the console takes the token from the link that `pantheon run` prints. A missing endpoint is read
+    from the issuer's discovery document. The page reaches only these origins, so an endpoint at another origin must be
+    set."""
 
     console_issuer: WebAddress | None = None
     console_client_id: Annotated[str | None, Field(pattern=r"^[\x21-\x7e]+$")] = None
@@ -34,12 +35,12 @@ class ConsoleSettings(Environment):
 
     @property
     def origins(self) -> list[str]:
-        """The origins that the page fetches from, each once."""
+        """Return the origins that the page fetches from, each once."""
         fetched = (self.console_issuer, self.console_token_endpoint)
         return list(dict.fromkeys("/".join(address.split("/")[:3]) for address in fetched if address))
 
 
 @cache
 def console_settings() -> ConsoleSettings:
-    """Read them once per process. Raises ConfigurationError that names each variable at fault."""
+    """Read the settings once per process. Raises ConfigurationError that names each wrong variable."""
     return read(ConsoleSettings)

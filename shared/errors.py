@@ -1,5 +1,6 @@
-"""Every error that Pantheon answers with. The status and the stable `code` live on the class, one renderer turns
-them into problem+json, and no route holds a try/except.
+"""The errors that Pantheon answers with, each with its HTTP status and stable `code`.
+
+`functions/problems.py` writes them as problem+json. No route catches one.
 
     PantheonError
     ├── ConfigurationError       500 misconfigured
@@ -38,13 +39,13 @@ from typing import ClassVar
 
 
 class PantheonError(Exception):
-    """Something went wrong that the caller can be told about."""
+    """An error with a text for the caller."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, detail: str | None = None, **extra: object) -> None:
-        """`detail` defaults to the class's docstring; `extra` becomes members of the problem document."""
+        """Make the error. `detail` defaults to the class's docstring. `extra` are members of the problem document."""
         self.detail = detail or (type(self).__doc__ or "").strip()
         self.extra = extra
         super().__init__(self.detail)
@@ -61,7 +62,7 @@ class ConfigurationError(PantheonError):
 
 
 class InvalidRequest(PantheonError):
-    """The request does not have the shape that this call takes."""
+    """The request does not have the form that this call requires."""
 
     status = 422
     code = "invalid_request"
@@ -74,19 +75,19 @@ class InvalidMessage(InvalidRequest):
 
 
 class UnknownAgent(InvalidRequest):
-    """An agent key was given that is not known here."""
+    """An agent key of the request is unknown."""
 
     code = "unknown_agent"
 
 
 class UnknownCouncil(InvalidRequest):
-    """A council key was given that is not known here."""
+    """A council key of the request is unknown."""
 
     code = "unknown_council"
 
 
 class UnknownGraph(InvalidRequest):
-    """A graph was named that this deployment does not have."""
+    """The request names a graph that this deployment does not have."""
 
     code = "unknown_graph"
 
@@ -116,32 +117,32 @@ class IdempotencyKeyReused(InvalidRequest):
 
 
 class TurnLimitExceeded(InvalidRequest):
-    """The first call alone would go beyond what one turn may take."""
+    """The first call alone exceeds a limit of one turn."""
 
     code = "turn_limit_exceeded"
 
 
 class QuotaExceeded(InvalidRequest):
-    """The tenant has as many of these as it may have."""
+    """The tenant has reached the limit for these objects. Delete one first."""
 
     code = "quota_exceeded"
 
 
 class AboveCap(InvalidRequest):
-    """The limit is above what the operator of this deployment allows."""
+    """The limit is above the cap that the operator of this deployment set."""
 
     code = "budget_above_cap"
 
 
 class Unauthorized(PantheonError):
-    """The token does not say who is calling."""
+    """The token does not identify the caller."""
 
     status = 401
     code = "unauthorized"
 
 
 class Forbidden(PantheonError):
-    """The caller's token does not carry the role that this call needs."""
+    """The caller does not have the role that this call requires."""
 
     status = 403
     code = "forbidden"
@@ -169,7 +170,7 @@ class KeyExists(PantheonError):
 
 
 class Unsupported(PantheonError):
-    """The request asks for something that this call does not offer."""
+    """The request has an option that this call does not support."""
 
     status = 400
     code = "unsupported"
@@ -183,7 +184,7 @@ class UnknownModel(PantheonError):
 
 
 class VersionMismatch(PantheonError):
-    """The header If-Match names another version than the one that is there."""
+    """The header If-Match does not name the current version."""
 
     status = 412
     code = "version_mismatch"
@@ -226,7 +227,7 @@ class BudgetExceeded(PantheonError):
 
 
 class RateLimited(PantheonError):
-    """More turns were posted within a minute than one tenant may."""
+    """The tenant posted too many turns within a minute. Wait for the seconds of Retry-After."""
 
     status = 429
     code = "rate_limited"
@@ -241,7 +242,7 @@ class RateLimited(PantheonError):
 
 
 class TooManyActiveTurns(RateLimited):
-    """The tenant has as many active turns as one tenant may have. One must end before the next is posted."""
+    """The tenant has the most active turns that it may have. Post the next turn when one has ended."""
 
     code = "too_many_active_turns"
 
@@ -260,6 +261,6 @@ class JournalUnavailable(DatabaseUnavailable):
 
 
 class PublishFailed(PantheonError):
-    """The turn could not be published. What was answered is in the journal, and the turn will be finished."""
+    """The turn could not be published. Its answers are in the journal, and the worker will finish it."""
 
     code = "publish_failed"

@@ -1,4 +1,4 @@
-"""The graphs that this deployment runs in mode `graph:<name>`, by name. Nothing of LangGraph is imported here."""
+"""The names of the graphs that this deployment runs in mode `graph:<name>`. This module does not import LangGraph."""
 
 import re
 from collections.abc import Mapping
@@ -17,23 +17,23 @@ _PLACE: Final = re.compile(rf"({NAME})=([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_
 
 
 def is_graph(mode: str) -> bool:
-    """Whether the mode is that of a graph, configured or not."""
+    """Return whether the mode is a graph's, configured or not."""
     return mode.startswith(PREFIX)
 
 
 def graph_of(mode: str) -> str:
-    """The name of the graph in a mode `graph:<name>`."""
+    """Return the name of the graph in a mode `graph:<name>`."""
     return mode.removeprefix(PREFIX)
 
 
 def graph_names() -> Mapping[str, str]:
-    """The `module:attribute` of each configured graph, by name. Raises ConfigurationError."""
+    """Return `module:attribute` of each configured graph, by name. Raises ConfigurationError."""
     return parse_graphs(graph_settings().graphs)
 
 
 @cache
 def parse_graphs(text: str) -> Mapping[str, str]:
-    """Read `name=module:attribute,...`. Raises ConfigurationError, one line that names the mistake."""
+    """Parse `name=module:attribute,...`. Raises ConfigurationError, one line that names the mistake."""
     graphs: dict[str, str] = {}
     for entry in filter(None, (entry.strip() for entry in text.split(","))):
         found = _PLACE.fullmatch(entry)
@@ -46,6 +46,6 @@ def parse_graphs(text: str) -> Mapping[str, str]:
 
 
 def check_graph(mode: str | None) -> None:
-    """Refuse the mode of a graph that is not configured. Raises UnknownGraph."""
+    """Check that a graph's mode is configured. Raises UnknownGraph."""
     if mode is not None and is_graph(mode) and graph_of(mode) not in graph_names():
         raise UnknownGraph(f"This deployment has no graph '{graph_of(mode)}'.")

@@ -1,6 +1,6 @@
-"""What two sides must agree on: the names of environment variables, metrics, dimensions, database roles.
+"""The names that functions, stack and local run share: environment variables, metrics, dimensions, roles, routes.
 
-Standard library only and no logic: the stack that deploys Pantheon reads this file too.
+This module has no logic and imports only the standard library, because the stack reads it too.
 """
 
 from enum import StrEnum
@@ -14,13 +14,14 @@ METRICS_NAMESPACE: Final = "Pantheon"
 API_PREFIX: Final = "/api/v1"
 # The files of the console.
 CONSOLE_FILES: Final = "/console/{proxy+}"
-# How often the queue hands a message out before it is a dead letter. A busy worker turns messages away, too.
+# How often the queue delivers a message before it becomes a dead letter. A delivery to a busy worker counts too.
 MAX_RECEIVES: Final = 5
 
 
 class Route(NamedTuple):
-    """A route of the front door. `path` is API Gateway's resource path, `method` one of HTTP's or ANY. `function`
-    answers it. An open route takes no token. A streamed route may take minutes."""
+    """A route of the REST API: API Gateway's resource path, a method of HTTP or ANY, and the function that answers.
+
+    An open route needs no token. A streamed route may take minutes."""
 
     method: str
     path: str
@@ -29,7 +30,7 @@ class Route(NamedTuple):
     is_streamed: bool = False
 
 
-# The stack and the local gateway serve these. Other paths are 404. The most specific path wins, then the method.
+# The stack and the local gateway serve these routes. Other paths are 404. The most specific path wins, then the method.
 ROUTES: Final = (
     Route("POST", f"{API_PREFIX}/sessions/{{session_id}}/turns", "turns", is_streamed=True),
     Route("POST", "/v1/chat/completions", "turns", is_streamed=True),
@@ -46,14 +47,14 @@ ROUTES: Final = (
         for method in ("GET", "HEAD")
     ),
 )
-# The front door compresses buffered answers from this size in bytes. Below it, a packet is not saved.
+# API Gateway compresses buffered answers from this size in bytes. A smaller one fits into one packet anyway.
 COMPRESSED_FROM: Final = 1400
 # The stage of the REST API. Without a custom domain, every path begins with it.
 API_STAGE: Final = "live"
-# What the authorizer tells a function about the caller, as strings. `roles` is a JSON list; `key_id` and `email` may be
-# empty. A refusal has a `reason` for people and a `challenge`, the value of WWW-Authenticate.
+# The authorizer's context for functions, as strings. `roles` is a JSON list. `key_id` and `email` may be empty. A
+# refusal has a `reason` in words and a `challenge`, the value of WWW-Authenticate.
 CALLER_FIELDS: Final = ("user", "tenant", "roles", "key_id", "email")
-# Headers of CORS: those that a page of another origin may send, and those that it may read.
+# CORS: the headers that a page of another origin may send, and below those that it may read.
 CORS_REQUEST_HEADERS: Final = (
     "Authorization",
     "Content-Type",
@@ -65,7 +66,7 @@ CORS_REQUEST_HEADERS: Final = (
     *("X-Conversation-Id", "X-OpenWebUI-Chat-Id", "X-Session-Id", "X-Chat-Id"),
     # MCP's versions and methods.
     *("MCP-Protocol-Version", "Mcp-Session-Id", "Mcp-Method", "Mcp-Name"),
-    # OpenAI's SDK sends these from a browser, too.
+    # OpenAI's SDK sends these from a browser.
     *("OpenAI-Organization", "OpenAI-Project", "X-Stainless-Arch", "X-Stainless-Helper-Method", "X-Stainless-Lang"),
     *("X-Stainless-OS", "X-Stainless-Package-Version", "X-Stainless-Retry-Count", "X-Stainless-Runtime"),
     *("X-Stainless-Runtime-Version", "X-Stainless-Timeout"),
@@ -74,7 +75,7 @@ CORS_RESPONSE_HEADERS: Final = ("Location", "Link", "Retry-After", "ETag", "Idem
 
 
 class Env(StrEnum):
-    """Environment variables that the functions read. `pantheon run` sets those that are not the user's."""
+    """Environment variables of the functions. `pantheon run` sets those that are not the user's."""
 
     STAGE = "PANTHEON_STAGE"
     METRICS = "PANTHEON_METRICS"
@@ -83,7 +84,7 @@ class Env(StrEnum):
     OPERATOR_DATABASE_URL = "PANTHEON_OPERATOR_DATABASE_URL"
     AUTH_DATABASE_URL = "PANTHEON_AUTH_DATABASE_URL"
     INVOCATION_LOG = "PANTHEON_INVOCATION_LOG"
-    # Only the migration is told these: nothing else knows how to become the owner.
+    # Only the migration gets these, so nothing else can connect as the owner.
     OWNER_DATABASE_URL = "PANTHEON_OWNER_DATABASE_URL"
     OWNER_SECRET_ARN = "PANTHEON_OWNER_SECRET_ARN"  # noqa: S105 the name of a variable
     QUEUE_URL = "PANTHEON_QUEUE_URL"
@@ -135,7 +136,7 @@ class Env(StrEnum):
 
 
 class LocalEnv(StrEnum):
-    """Environment variables that only the local stack reads."""
+    """Environment variables of the local run."""
 
     PORT = "PANTHEON_PORT"
     DATABASE_URL = "PANTHEON_DATABASE_URL"
@@ -144,32 +145,32 @@ class LocalEnv(StrEnum):
 
 
 class CliEnv(StrEnum):
-    """Environment variables of commands that speak to a deployment."""
+    """Environment variables of commands that call a deployment."""
 
     URL = "PANTHEON_URL"
     TOKEN = "PANTHEON_TOKEN"  # noqa: S105 the name of a variable
 
 
 class DeployEnv(StrEnum):
-    """Environment variables of commands that make a deployment."""
+    """Environment variables of commands that deploy."""
 
     STAGES = "PANTHEON_STAGES"
 
 
 class Role(StrEnum):
-    """Database roles. The owner, who migrates, is whoever the deployment made the database with."""
+    """Database roles. The owner, who migrates, is the user that the deployment made the database with."""
 
     APP = "pantheon_app"
-    # Sweeps and reconciles, across tenants.
+    # Sweeps and reconciles across tenants.
     OPS = "pantheon_ops"
-    # Sets limits and reads usage for the operator, across tenants.
+    # Sets limits and reads usage across tenants, for the operator.
     OPERATOR = "pantheon_operator"
-    # Looks up API keys, one by its hash, and nothing else.
+    # Looks up one API key by its hash.
     AUTH = "pantheon_auth"
 
 
-# Postgres ends a transaction of the role after this time. A role has no other setting. The roll-up depends on this: 15
-# minutes after an hour, no transaction posts into it any more.
+# Postgres ends a transaction of the role after this time. A role has no other setting. The roll-up depends on it: 15
+# minutes after an hour, no transaction can post into that hour.
 LONGEST_TRANSACTION: Final = MappingProxyType(
     {Role.APP: "1min", Role.OPS: "10min", Role.OPERATOR: "1min", Role.AUTH: "1min"}
 )
@@ -225,7 +226,7 @@ class Dimension(StrEnum):
     TOKEN_CLASS = "token_class"  # noqa: S105 a dimension
 
 
-# The dimensions that alarms read a metric by, beside `service`. A stage may emit these series and no others.
+# The dimensions of the metrics that alarms read, besides `service`. A stage may emit these series alone.
 ALARM_SERIES: Final = MappingProxyType(
     {
         **dict.fromkeys(

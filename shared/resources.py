@@ -1,7 +1,7 @@
-"""The resources of the REST API, worked out from the table of routes, for the stack and for the local gateway.
+"""Derive the resources of the REST API from the table of routes, for the stack and the local gateway.
 
-A REST API looks for the most specific resource and never goes back to a greedy one. So every resource below a greedy
-route also answers as that route does: paths and methods that the table sends to it reach it.
+A REST API matches the most specific resource and never falls back to a greedy one. So every resource below a greedy
+route also answers that route's methods.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,14 +12,14 @@ from shared.names import Route
 ANY: Final = "ANY"
 GREEDY: Final = "{proxy+}"
 
-# Routes by method, of each resource by its path.
+# The routes of each resource: path -> method -> route.
 Resources = Mapping[str, Mapping[str, Route]]
 
 
 def resources(routes: Iterable[Route]) -> Resources:
-    """Every resource that the routes take. One without methods is a step on the way to others.
+    """Return every resource of the routes. A resource without methods is only a parent.
 
-    Raises ValueError where two routes name the same level of a path by two variables."""
+    Raises ValueError if two routes have different variables at the same level of a path."""
     routes = list(routes)
     made: dict[str, dict[str, Route]] = {path: {} for route in routes for path in _steps(route.path)}
     for route in routes:
@@ -35,20 +35,20 @@ def resources(routes: Iterable[Route]) -> Resources:
 
 
 def _steps(path: str) -> list[str]:
-    """The path itself and every path above it, without the root unless it is the path."""
+    """Return the path and every parent, without the root unless it is the path."""
     parts = path.strip("/").split("/")
     return [f"/{'/'.join(parts[: count + 1])}" for count in range(len(parts))]
 
 
 def _over(path: str, routes: Iterable[Route]) -> list[Route]:
-    """The greedy routes that would match `path` if it were no resource, the most specific one first."""
+    """Return the greedy routes that match `path`, the most specific one first."""
     greedy = [route for route in routes if _is_greedy(route.path) and route.path != path]
     over = [route for route in greedy if path.startswith(_parent(route.path) + "/")]
     return sorted(over, key=lambda route: len(route.path), reverse=True)
 
 
 def _answer(path: str, route: Route, made: dict[str, dict[str, Route]]) -> None:
-    """Let the resource answer as the route does, where no more specific route answers already."""
+    """Add the route to the resource, unless a more specific route answers already."""
     methods = made.setdefault(path, {})
     if ANY not in methods:
         methods.setdefault(route.method, route)
@@ -61,7 +61,7 @@ def _check(path: str, made: Mapping[str, Mapping[str, Route]]) -> None:
 
 
 def _variables(path: str, made: Mapping[str, Mapping[str, Route]], but: str | None = None) -> set[str]:
-    """The variable children of a resource."""
+    """Return the variable children of a resource."""
     children = {other.rpartition("/")[2] for other in made if _parent(other) == path.rstrip("/") and other != "/"}
     return {child for child in children if child.startswith("{") and child != but}
 

@@ -1,7 +1,7 @@
-"""The environment, typed. It is read on first use and never at import, so that a handler can be imported anywhere.
+"""The typed environment. It is read on first use and never at import, so that a handler can be imported anywhere.
 
-A function reads no more than its job needs: what is missing here must not keep a function from working that has no
-use for it, and the functions that serve tenants never get the address at which operations see all of them.
+Each part has the variables of one job. A function reads only its own parts, so it works without the others' variables,
+and the functions that serve tenants never get the database URL of operations.
 """
 
 import os
@@ -21,7 +21,7 @@ Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 
 
 def _is_the_operators(role: str) -> str:
-    """Every member or every administrator would operate the deployment."""
+    """Refuse `member` and `admin`, because all of them would operate the deployment."""
     if role in ("member", "admin"):
         raise ValueError("the operator's role cannot be member or admin")
     return role
@@ -31,42 +31,41 @@ OperatorRole = Annotated[str, AfterValidator(_is_the_operators)]
 
 
 class Environment(BaseModel):
-    """A part of the environment: field `x_y` is the variable `PANTHEON_X_Y`. Times are in seconds."""
+    """A part of the environment. Field `x_y` is the variable `PANTHEON_X_Y`. Times are in seconds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=lambda name: f"PANTHEON_{name.upper()}")
 
 
 class HttpSettings(Environment):
-    """What an HTTP function needs to know: the role that operates the deployment, and the origins whose pages may read
-    its answers, with commas between them."""
+    """The settings of HTTP functions: the operator's role, and the CORS origins with commas between them."""
 
     operator_role: OperatorRole = "pantheon:operator"
     cors_origins: str = ""
 
 
 class IssuerSettings(Environment):
-    """Whose tokens count: the issuer's URL, and where its keys lie, `s3://bucket/key` or `file:///path`."""
+    """The issuer's URL, and the place of its keys: `s3://bucket/key` or `file:///path`."""
 
     jwt_issuer: str
     jwks_url: Annotated[str, Field(pattern=r"^(s3://[a-z0-9.-]+/|file:///).+$")]
 
 
 class AuthorizerSettings(IssuerSettings):
-    """What the authorizer needs to know."""
+    """The settings of the authorizer."""
 
     jwt_audience: str
     auth_database_url: str
     tenant_claim: str = "tenant_id"
     roles_claim: str = "roles"
     operator_role: OperatorRole = "pantheon:operator"
-    # A token that names no tenant is refused, or its user is alone in a tenant.
+    # False refuses a token without a tenant. True gives its user a tenant of their own.
     tenant_of_one: bool = False
 
 
 class CatalogSettings(Environment):
-    """The source of the catalog: `catalog` is the path of a TOML file. Without it, `llm_provider` names a packaged
-    file, and `llm_base_url` and `llm_api_key` set its endpoint and key. `local_model_url` and `local_model_key` belong
-    to the model that `pantheon run` has started."""
+    """The source of the catalog. `catalog` is the path of a TOML file. Without it, `llm_provider` names a packaged
+    file, and `llm_base_url` and `llm_api_key` set its endpoint and key. `pantheon run` sets `local_model_url` and
+    `local_model_key` for the model that it started."""
 
     catalog: str | None = None
     llm_provider: LlmProvider = "local"
@@ -80,19 +79,19 @@ class CatalogSettings(Environment):
 
 
 class Settings(CatalogSettings):
-    """What a function needs to know that serves tenants or runs their turns."""
+    """The settings of functions that serve tenants or run their turns."""
 
     stage: str = "local"
     app_database_url: str
     turn_seconds: Seconds = 240.0
-    # Without a cap, shared/turns/policies.py chooses one that fits the alias.
+    # If unset, shared/turns/policies.py chooses a cap that fits the alias.
     routing_max_tokens: Annotated[int | None, Field(ge=16, le=8192)] = None
     routing_max_agents: Annotated[int, Field(ge=1, le=32)] = 4
     summary_max_tokens: Annotated[int | None, Field(ge=16, le=8192)] = None
-    # A summary is due after so many turns, or about so many tokens, that none covers yet.
+    # A summary is due after this many turns, or about this many tokens, that no summary covers.
     summary_after_turns: Annotated[int, Field(ge=2, le=40)] = 12
     summary_after_tokens: Annotated[int, Field(ge=100)] = 4000
-    # What one turn may take; how many turns a tenant may post within a minute, and have active; 0 is no limit.
+    # Limits of one turn, of a tenant's turns in a minute, and of its active turns. 0 is no limit.
     turn_max_calls: Annotated[int, Field(ge=0)] = 120
     turn_max_tokens: Annotated[int, Field(ge=0)] = 0
     turn_max_usd: Usd = Decimal(0)
@@ -101,14 +100,14 @@ class Settings(CatalogSettings):
 
 
 class BudgetSettings(Environment):
-    """The default limits of a month in USD: of a tenant without a cap, and of the platform's share for one tenant."""
+    """The default limits of a month in USD: a tenant's cap, and the platform's allowance for a tenant."""
 
     default_cap_usd: Usd = Decimal(100)
     platform_allowance_usd: Usd = Decimal(5)
 
 
 class QuotaSettings(Environment):
-    """How many rows one tenant may have: living agents, living sessions, and API keys."""
+    """The most agents, sessions and API keys of one tenant. Deleted agents and sessions do not count."""
 
     max_agents: Annotated[int, Field(ge=1, le=10_000)] = 200
     max_sessions: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
@@ -116,58 +115,60 @@ class QuotaSettings(Environment):
 
 
 class RosterSettings(Environment):
-    """`roster` is the path of a TOML file with the agents and councils that a new tenant starts with."""
+    """The path of a TOML file with the agents and councils of a new tenant."""
 
     roster: str | None = None
 
 
 class GraphSettings(Environment):
-    """The graphs of mode `graph:<name>`: `name=module:attribute`, with commas between them."""
+    """The graphs of mode `graph:<name>`, `name=module:attribute` with commas between them."""
 
     graphs: str = ""
 
 
 class OperationsSettings(Environment):
-    """What a function needs to know that works across tenants, in the role for operations."""
+    """The settings of functions that work across tenants as `pantheon_ops`."""
 
     ops_database_url: str
-    # Sessions that nobody has touched for so many days are deleted; without it, none is.
+    # Sessions without a turn or change for this many days are deleted. None keeps all.
     retention_days: Annotated[int | None, Field(ge=1, le=36_500)] = None
-    # The same for sessions that no person made: those of chat programs, and of plain calls.
+    # The same limit for sessions of chat programs and of plain calls.
     implicit_session_days: Annotated[int, Field(ge=1, le=36_500)] = 7
 
 
 class OperatorSettings(Environment):
-    """What the operator's function needs to know: its role sets limits and reads usage across tenants."""
+    """The settings of the operator's function. Its role sets limits and reads usage across tenants."""
 
     operator_database_url: str
 
 
 class InvocationLogSettings(Environment):
-    """Where Bedrock writes its invocation log, `s3://bucket/AWSLogs/<account>/BedrockModelInvocationLogs/<region>` with
-    a prefix before `AWSLogs` if it has one; and whose calls in it are ours."""
+    """The place of Bedrock's invocation log, and the stage whose calls in it are ours.
+
+    The place is `s3://bucket/AWSLogs/<account>/BedrockModelInvocationLogs/<region>`, with an optional prefix before
+    `AWSLogs`."""
 
     stage: str = "local"
     invocation_log: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]+(/[^/]+)+$")]
 
 
 class StageSettings(Environment):
-    """Which deployment this is: several may share an account, and their metrics must not add up. `metrics` says whether
-    it emits all of them or only those that alarms read."""
+    """The deployment's name, which separates metrics in one account, and whether it emits all metrics or only those
+    that alarms read."""
 
     stage: str = "local"
     metrics: Literal["all", "alarms"] = "all"
 
 
 class MigrationSettings(Environment):
-    """What the migration needs to know: the owner's URL, and where his name and password are if they are not in it."""
+    """The owner's database URL, and the secret with the name and password if the URL lacks them."""
 
     owner_database_url: str
     owner_secret_arn: str | None = None
 
 
 class AwsEnvironment(BaseModel):
-    """AWS's own variables for credentials and the Region: field `x_y` is `AWS_X_Y`."""
+    """AWS's variables for credentials and the Region. Field `x_y` is `AWS_X_Y`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=lambda name: f"AWS_{name.upper()}")
 
@@ -180,8 +181,7 @@ class AwsEnvironment(BaseModel):
 
 
 class QueueSettings(Environment):
-    """Where turns are handed over, and where those of graphs are. Without a queue, a turn's row alone says that it
-    waits."""
+    """The queues for turns of the worker and of graphs. Without a queue, only the turn's row says that it waits."""
 
     queue_url: str | None = None
     graphs_queue_url: str | None = None
@@ -189,98 +189,98 @@ class QueueSettings(Environment):
 
 @cache
 def settings() -> Settings:
-    """Read the environment once per process. Raises ConfigurationError that names each variable at fault."""
+    """Read `Settings` once per process. Raises ConfigurationError that names each wrong variable, as all below."""
     return read(Settings)
 
 
 def catalog_settings() -> CatalogSettings:
-    """The same for the catalog. It is not cached here, because the catalog itself is cached."""
+    """Read `CatalogSettings`. They are not cached, because the catalog is."""
     return read(CatalogSettings)
 
 
 @cache
 def http_settings() -> HttpSettings:
-    """The same for functions that answer HTTP."""
+    """Read `HttpSettings` once per process."""
     return read(HttpSettings)
 
 
 @cache
 def issuer_settings() -> IssuerSettings:
-    """The same for the function that copies the issuer's keys."""
+    """Read `IssuerSettings` once per process."""
     return read(IssuerSettings)
 
 
 @cache
 def authorizer_settings() -> AuthorizerSettings:
-    """The same for the authorizer."""
+    """Read `AuthorizerSettings` once per process."""
     return read(AuthorizerSettings)
 
 
 @cache
 def budget_settings() -> BudgetSettings:
-    """The same for functions that hold against a budget or show one."""
+    """Read `BudgetSettings` once per process."""
     return read(BudgetSettings)
 
 
 @cache
 def quota_settings() -> QuotaSettings:
-    """The same for functions that add what a quota bounds."""
+    """Read `QuotaSettings` once per process."""
     return read(QuotaSettings)
 
 
 def roster_settings() -> RosterSettings:
-    """The same for functions that welcome new tenants. It is not cached here, because the roster itself is cached."""
+    """Read `RosterSettings`. They are not cached, because the roster is."""
     return read(RosterSettings)
 
 
 def graph_settings() -> GraphSettings:
-    """The same for functions that know the names of graphs. It is not cached here, because the list is parsed once."""
+    """Read `GraphSettings`. They are not cached, because the parsed list is."""
     return read(GraphSettings)
 
 
 @cache
 def operations_settings() -> OperationsSettings:
-    """The same for a function of operations."""
+    """Read `OperationsSettings` once per process."""
     return read(OperationsSettings)
 
 
 @cache
 def operator_settings() -> OperatorSettings:
-    """The same for the operator's function."""
+    """Read `OperatorSettings` once per process."""
     return read(OperatorSettings)
 
 
 @cache
 def invocation_log_settings() -> InvocationLogSettings:
-    """The same for whoever reads the provider's own log."""
+    """Read `InvocationLogSettings` once per process."""
     return read(InvocationLogSettings)
 
 
 @cache
 def migration_settings() -> MigrationSettings:
-    """The same for the migration."""
+    """Read `MigrationSettings` once per process."""
     return read(MigrationSettings)
 
 
 def variable(name: str) -> str | None:
-    """A variable that the catalog names. None where it is not set or empty."""
+    """Return a variable that the catalog names, None if it is unset or empty."""
     return os.environ.get(name) or None
 
 
 def aws_environment() -> AwsEnvironment:
-    """As it is now: unlike settings, credentials change while a process lives."""
+    """Read `AwsEnvironment` as it is now, because credentials change while a process runs."""
     return read(AwsEnvironment)
 
 
 @cache
 def stage_settings() -> StageSettings:
-    """The same for metrics, which every function emits, whatever else it has."""
+    """Read `StageSettings` once per process."""
     return read(StageSettings)
 
 
 @cache
 def queue_settings() -> QueueSettings:
-    """The same for whoever sends turns to the queue."""
+    """Read `QueueSettings` once per process."""
     return read(QueueSettings)
 
 
@@ -288,9 +288,9 @@ _Part = TypeVar("_Part", bound=BaseModel)
 
 
 def read(part: type[_Part]) -> _Part:
-    """A part of the environment. Raises ConfigurationError that names each variable at fault or unknown."""
+    """Read a part of the environment. Raises ConfigurationError that names each wrong or unknown variable."""
     variables.check(os.environ)
-    # A variable set to nothing means the same as one that is not set.
+    # An empty variable means an unset one.
     names = (field.alias or "" for field in part.model_fields.values())
     given = {name: value for name in names if (value := os.environ.get(name))}
     try:

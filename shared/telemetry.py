@@ -1,7 +1,7 @@
-"""Logs and metrics of an invocation. Only functions call this; everything below logs through the standard library.
+"""Write the logs and metrics of an invocation. Only functions call this; `shared` logs through the standard library.
 
-The rule this file protects: no prompt, reply, token or secret in any line. Errors are described by type, SQLSTATE and
-place. Metrics are emitted after the commit they tell of, and have few dimensions, each with few values.
+No line has a prompt, a reply, a token or a secret. Errors are described by type, SQLSTATE and place. Metrics are
+emitted after the commit of their values, and have few dimensions with few values each.
 """
 
 import json
@@ -27,13 +27,13 @@ from shared.names import ALARM_SERIES, METRICS_NAMESPACE, SERVICE, Dimension, Me
 from shared.settings import stage_settings
 
 _DEEPEST = 8
-# The lowest status that blames the server.
+# From this status on, an answer is the server's failure.
 _FAILED = 500
 
-# Metrics of the same dimensions.
+# Dimensions, and the values of the metrics that have them.
 Group = tuple[Mapping[Dimension, str], Mapping[Metric, float]]
 
-# The running function's name in infra_cdk/entries.py. On AWS, its full name has the service and the stage before that.
+# The function's name in infra_cdk/entries.py. On AWS, the service and the stage precede it in the full name.
 _function = SERVICE
 
 _as_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -41,20 +41,20 @@ _as_json = json.JSONEncoder(separators=(",", ":")).encode
 
 @cache
 def _logger() -> Logger:
-    """Powertools' logger; `shared` and `functions` log through its handler, as JSON on standard output."""
+    """Return Powertools' logger. `shared` and `functions` log through its handler, as JSON on standard output."""
     logger = Logger(service=SERVICE, level="INFO", log_uncaught_exceptions=False)
     for name in ("shared", "functions"):
         below = logging.getLogger(name)
         below.handlers = list(logger.handlers)
         below.setLevel(logging.INFO)
         below.propagate = False
-    # It warns with the text of errors, which may hold data, and raises them as well.
+    # Its warnings have the text of errors, which may hold data. It also raises these errors.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     return logger
 
 
 def begin(request_id: str, context: Any) -> None:
-    """Every log line of this invocation carries the gateway's request id as its correlation id."""
+    """Set the gateway's request id as the correlation id of every log line of this invocation."""
     global _function  # noqa: PLW0603 a process runs one function
     _function = context.function_name.rpartition("-")[2]
     _logger().append_keys(
@@ -63,7 +63,7 @@ def begin(request_id: str, context: Any) -> None:
 
 
 def describe(error: BaseException | None) -> dict[str, object] | None:
-    """An error without its text, which may hold data: type, SQLSTATE, and where it was raised, innermost last."""
+    """Describe an error by type, SQLSTATE and frames (innermost last), without its text, which may hold data."""
     if error is None:
         return None
     frames = traceback.extract_tb(error.__traceback__)[-_DEEPEST:]
@@ -79,16 +79,16 @@ def describe(error: BaseException | None) -> dict[str, object] | None:
 
 
 def report(message: str, error: BaseException, **fields: object) -> None:
-    """Log an error that ends an invocation, or a part of it, without its text."""
+    """Log an error that ends an invocation or a part of it, without its text."""
     _logger().error(message, extra={"cause": describe(error), **fields})
 
 
 def emit(outcome: TurnOutcome) -> None:
-    """The metrics of a turn and its bill, from its outcome, after its commit, and the faults that it survived."""
+    """Log the faults that a turn survived, and emit its metrics and its bill. Call it after the turn's commit."""
     for failed, error in outcome.faults:
         report(failed, error, turn_id=str(outcome.turn_id))
     groups: list[Group] = []
-    # An alarm can neither search nor add up: what it reads is of the whole turn, without dimensions.
+    # The metrics of the whole turn have no dimensions, because a CloudWatch alarm cannot sum across dimensions.
     whole: dict[Metric, float] = {}
     if outcome.published:
         groups.append(({Dimension.STATUS: outcome.status}, {Metric.TURNS: 1}))
@@ -116,22 +116,22 @@ def count(metric: Metric, number: int = 1) -> None:
 
 
 def measure(values: Mapping[Metric, float], dimensions: Mapping[Dimension, str] | None = None) -> None:
-    """Gauges on one line, of the whole deployment or of a part of it."""
+    """Emit gauges on one line, for the deployment or for the part that `dimensions` name."""
     _put([(dimensions or {}, values)])
 
 
 def count_failure() -> None:
-    """Count a failure of this application that the handler does not raise. Lambda counts those that it raises."""
+    """Count a failure that the handler does not raise. Lambda counts the raised ones."""
     _put([_failures(1)])
 
 
 def count_success() -> None:
-    """Count a scheduled run that did all of its work. An alarm rings where this metric is missing."""
+    """Count a scheduled run that did all of its work. An alarm rings if this metric is missing."""
     _put([({Dimension.FUNCTION: _function}, {Metric.SUCCESSFUL_RUNS: 1})])
 
 
 def count_error(error: Exception) -> None:
-    """Count an error that a client is told of, if operations watch it. An error of status 500 or above is a failure."""
+    """Count an error that a client gets, if a metric exists for it. A status of 500 or above is also a failure."""
     groups: list[Group] = []
     if not isinstance(error, PantheonError):
         groups.append(({}, {Metric.UNEXPECTED_ERRORS: 1}))
@@ -149,7 +149,7 @@ def _failures(number: int) -> Group:
 
 
 def _bill(turn_id: UUID, bill: Bill) -> dict[str, str]:
-    """What a query over the log adds up by tenant and by session, which are too many for dimensions."""
+    """Return the turn's cost for log queries by tenant or session, which are too many for dimensions."""
     return {
         "tenant_id": bill.tenant_id,
         "session_id": str(bill.session_id),
@@ -188,7 +188,7 @@ _UNITS = {
     Metric.TURN_OVERHEAD: MetricUnit.Seconds,
     Metric.CALL_DURATION: MetricUnit.Seconds,
     Metric.OLDEST_ACTIVE_TURN: MetricUnit.Seconds,
-    # CloudWatch has no unit for money.
+    # CloudWatch has no unit for USD.
     **dict.fromkeys(
         (
             Metric.MONTH_USD,
@@ -205,8 +205,9 @@ _UNITS = {
 
 
 def _put(groups: Iterable[Group], fields: Mapping[str, str] | None = None) -> None:
-    """EMF on standard output: as few lines as can hold the groups, the first with `fields` beside its metrics. A name
-    stands in a line once, so groups share a line where they say the same of whatever both of them name."""
+    """Write the groups as EMF lines on standard output, the first line with `fields`.
+
+    A line has each name once. So groups share a line if they have the same value for every name that both have."""
     values = stage_settings()
     service = f"{SERVICE}-{values.stage}"
     if values.metrics == "alarms":
@@ -231,7 +232,7 @@ def _put(groups: Iterable[Group], fields: Mapping[str, str] | None = None) -> No
 
 
 def _alarmed(groups: Iterable[Group]) -> list[Group]:
-    """The series that alarms read. CloudWatch charges for each series, also for one that nobody looks at."""
+    """Return only the series that alarms read, because CloudWatch charges for every series."""
     kept: list[Group] = []
     for dimensions, measured in groups:
         read = {metric: value for metric, value in measured.items() if ALARM_SERIES.get(metric) == tuple(dimensions)}
@@ -247,7 +248,7 @@ def _line(now: int, directives: Sequence[str], members: Mapping[str, Any]) -> st
 
 @cache
 def _directive(dimensions: tuple[str, ...], metrics: tuple[Metric, ...]) -> str:
-    """What declares the metrics of a group, as Powertools writes it. It is the same at every turn, and made once."""
+    """Return the EMF directive of a group in Powertools' form. It is the same for every turn, so it is cached."""
     declared = {metric.value: {"Unit": _UNITS.get(metric, MetricUnit.Count).value} for metric in metrics}
     provider = AmazonCloudWatchEMFProvider(namespace=METRICS_NAMESPACE)
     written = provider.serialize_metric_set(declared, dict.fromkeys(dimensions, ""), {})

@@ -1,4 +1,4 @@
-"""Refuse environment variables of Pantheon's prefix that nothing reads: a misspelt one would have no effect."""
+"""Refuse unknown environment variables with Pantheon's prefix, because a misspelt one would have no effect."""
 
 import re
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ KNOWN: Final = frozenset(name.value for names in (Env, LocalEnv, CliEnv, DeployE
 
 
 def check(environ: Mapping[str, str]) -> None:
-    """Raise ConfigurationError that names each unknown variable and the one that was probably meant.
+    """Check the names. Raises ConfigurationError that names each unknown variable and a similar known one.
 
-    A variable without a value is ignored. A catalog may name further variables that have the keys of providers."""
+    Empty variables are ignored. A catalog may name further variables, for providers' keys."""
     unknown = [name for name, value in environ.items() if value and name.startswith(PREFIX) and name not in KNOWN]
     if unknown:
         named = _named_by_catalog(environ.get(Env.CATALOG, ""))
@@ -25,7 +25,7 @@ def check(environ: Mapping[str, str]) -> None:
 
 
 def _named_by_catalog(path: str) -> frozenset[str]:
-    """The variables after `env:` in the file. The catalog itself is read and checked later."""
+    """Return the variables after `env:` in the file. The catalog is checked later."""
     try:
         text = Path(path).read_text("utf-8") if path else ""
     except (OSError, ValueError):
@@ -34,7 +34,7 @@ def _named_by_catalog(path: str) -> frozenset[str]:
 
 
 def _fault(name: str) -> str:
-    # Here and not at the top: no function needs it to start.
+    # Imported here, because only an error needs it.
     from difflib import get_close_matches
 
     alike = get_close_matches(name.removeprefix(PREFIX), [known.removeprefix(PREFIX) for known in KNOWN], 1)

@@ -1,1 +1,1 @@
-"""The function for the operator of the deployment."""
+"""The function of the deployment's operator."""

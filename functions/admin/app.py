@@ -1,7 +1,7 @@
-"""The operator's application: one router per noun.
+"""The operator's application: one router for each noun.
 
-Every route requires the operator's role. The routes work across tenants, in the operator's database role. No other
-function does that over HTTP.
+Every route requires the operator's role and works across tenants as `pantheon_operator`. No other HTTP function works
+across tenants.
 """
 
 from fastapi import Depends

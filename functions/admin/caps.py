@@ -1,4 +1,4 @@
-"""Caps: what a tenant's own limit may not exceed, set by the operator before or after the tenant's first turn."""
+"""Caps of tenants: the operator sets the highest limit of a tenant, before or after its first turn."""
 
 from typing import Annotated, Any
 
@@ -13,12 +13,12 @@ from shared.domain.identifier import is_identifier
 from shared.errors import NotFound
 from shared.names import API_PREFIX
 
-# A tenant may be called what its issuer likes, with slashes in it.
+# The issuer chooses the tenant's name, which may contain slashes.
 router = APIRouter(prefix=f"{API_PREFIX}/admin/tenants/{{tenant_id:path}}/cap", route_class=StrictRoute)
 
 
 async def _tenant_id(tenant_id: Annotated[str, Path()]) -> str:
-    """No token could name another tenant than these."""
+    """Refuse a name that no token can have."""
     if not is_identifier(tenant_id):
         raise NotFound
     return tenant_id

@@ -1,4 +1,4 @@
-"""What all tenants used, what they pay for it, and what the platform bore and why."""
+"""Usage of all tenants: their cost, and the platform's share by reason."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What waits for somebody: turns that nobody runs, and calls in suspense. Neither shows a text of a tenant."""
+"""Lists of turns that wait for a runner and of calls in suspense, without text of tenants."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

@@ -1,1 +1,1 @@
-"""The authorizer: it decides for every route who is calling."""
+"""The function that identifies the caller of every route."""

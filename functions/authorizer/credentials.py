@@ -1,4 +1,4 @@
-"""Tell from a request's Authorization header who is calling: by a token of the issuer, or by an API key."""
+"""Identify the caller from the Authorization header: a token of the issuer, or an API key."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,24 +11,25 @@ from shared.identity.key_set import KeySet
 from shared.identity.token import Identity, InvalidToken, verify
 from shared.settings import AuthorizerSettings
 
-# An unknown key is looked up once in this time by each process, in seconds.
+# Each process looks an unknown key up once in this time, in seconds.
 REMEMBERED_S: Final = 60.0
 _MOST_REMEMBERED: Final = 10_000
 
 
 class Authority:
-    """Checks credentials. `keys` are the issuer's, `db` is connected as the role that looks up API keys."""
+    """Checks credentials. `keys` are the issuer's. `db` is connected as `pantheon_auth`."""
 
     def __init__(
         self, values: AuthorizerSettings, keys: KeySet, db: Database, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._values, self._keys, self._db, self._clock = values, keys, db, clock
-        # Hashes of unknown keys, oldest first, and until when they are remembered.
+        # Hashes of unknown keys, oldest first, each with the clock's time until which it is remembered.
         self._unknown: dict[bytes, float] = {}
 
     def identify(self, event: Mapping[str, Any]) -> Identity:
-        """The caller of an authorizer's request event. Raises InvalidToken; KeysUnavailable or DatabaseUnavailable
-        when nothing can be said about the credential."""
+        """Return the caller of an authorizer's REQUEST event.
+
+        Raises InvalidToken for a refusal, and KeysUnavailable or DatabaseUnavailable if it cannot decide."""
         credential = _bearer(_authorization(event))
         if looks_like_key(credential):
             return self._by_key(credential)

@@ -1,6 +1,6 @@
-"""Lambda entry point of the authorizer: API Gateway asks it who is calling, once a minute for each credential.
+"""Lambda entry point of the authorizer, which API Gateway invokes once a minute for each credential.
 
-A refusal is a Deny with its reason. An authorizer that cannot decide raises, because API Gateway would keep a Deny.
+A refusal is a Deny with its reason. If the authorizer cannot decide, it raises, because API Gateway would cache a Deny.
 """
 
 import json
@@ -21,13 +21,13 @@ with importing():
 
 @cache
 def authority() -> Authority:
-    """This process's authority. It reads keys and connects when it first needs to."""
+    """Return the authority of this process. It reads keys and connects on first use."""
     values = authorizer_settings()
     return Authority(values, KeySet(JwksStore(values.jwks_url).read), key_database())
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The policy for the caller of a REQUEST authorizer's event, and what the functions are told about the caller."""
+    """Return the policy for a REQUEST event, with the context that describes the caller to the functions."""
     telemetry.begin(event["requestContext"]["requestId"], context)
     try:
         identity = authority().identify(event)
@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _policy(event: dict[str, Any], effect: str, principal: str, told: dict[str, str]) -> dict[str, Any]:
-    """A policy for the whole stage: API Gateway uses it for every route while it keeps it."""
+    """Return a policy for the whole stage, because API Gateway uses a cached policy for every route."""
     api, stage = event["methodArn"].split("/")[:2]
     statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": f"{api}/{stage}/*"}
     document = {"Version": "2012-10-17", "Statement": [statement]}

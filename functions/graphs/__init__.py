@@ -1,1 +1,1 @@
-"""Runs turns in mode `graph:<name>`. Only this package imports LangGraph, which is an optional extra."""
+"""The function that runs turns in mode `graph:<name>`. Only this package imports LangGraph, an optional extra."""

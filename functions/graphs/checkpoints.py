@@ -1,7 +1,7 @@
-"""Keep the state of a session's graph between its turns: one checkpoint, in LangGraph's Postgres tables.
+"""Keep the state of a session's graph between its turns, as one checkpoint in LangGraph's Postgres tables.
 
-The statement that publishes the turn writes it. Without the tables of the installed version, this process's memory
-keeps the states.
+The statement that publishes the turn writes the checkpoint. If the tables are missing or have another version, this
+process keeps the states in memory.
 """
 
 import base64
@@ -28,12 +28,12 @@ from shared.orchestration.steps import Ended
 
 logger = logging.getLogger(__name__)
 
-# So many bytes of JSON may a session's state have.
+# The most bytes of JSON in a session's state.
 MAX_STATE_BYTES: Final = 4_000_000
-# So many sessions' states are kept in memory.
+# The most sessions whose states are kept in memory.
 _REMEMBERED: Final = 1_000
 
-# A stored state may only be made of types that LangGraph knows, as with LANGGRAPH_STRICT_MSGPACK.
+# A stored state may have only types that LangGraph knows, as with LANGGRAPH_STRICT_MSGPACK.
 SERDE: Final = JsonPlusSerializer(allowed_msgpack_modules=None)
 
 Thread = tuple[str, UUID]
@@ -54,7 +54,7 @@ class Checkpoints:
         self._remembered: OrderedDict[Thread, CheckpointTuple] = OrderedDict()
 
     def kind(self, tenant_id: str) -> Literal["postgres", "memory"]:
-        """Where the states are kept. The first look, as any tenant, is logged. Raises JournalUnavailable."""
+        """Return where the states are kept. The first call logs it. Raises JournalUnavailable."""
         if self._kind is None:
             self._kind = self._look(tenant_id)
         return self._kind
@@ -71,7 +71,7 @@ class Checkpoints:
         return "memory"
 
     def prime(self, saver: InMemorySaver, thread: Thread) -> None:
-        """Put the session's checkpoint into `saver`, if there is one. Raises JournalUnavailable."""
+        """Put the session's checkpoint, if any, into `saver`. Raises JournalUnavailable."""
         found = self._remembered.get(thread) if self.kind(thread[0]) == "memory" else self._load(thread)
         if found is not None:
             checkpoint = found.checkpoint
@@ -82,7 +82,7 @@ class Checkpoints:
         found = _newest(saver, thread)
         if found is None:
             return
-        # Also for memory. Then a state is refused in both places alike.
+        # Also for memory, so that both places refuse the same states.
         state = _stored_form(found, thread)
         if self.kind(thread[0]) == "postgres":
             ended.state = state
@@ -96,7 +96,7 @@ class Checkpoints:
             self._remembered.popitem(last=False)
 
     def _version(self, tenant_id: str) -> int | None:
-        """The version of the tables. None: they are missing."""
+        """Return the version of the tables, None if they are missing."""
         try:
             if not self._db.read(tenant_id, FIND_CHECKPOINTER, {})[0]["exist"]:
                 return None
@@ -113,7 +113,7 @@ class Checkpoints:
 
 
 def thread_id(thread: Thread) -> str:
-    """The name by which the tables know a session. Row-level security reads the tenant in it."""
+    """Return the session's name in the tables. Row-level security reads the tenant from it."""
     tenant_id, session_id = thread
     return f"{tenant_id}:{session_id}"
 
@@ -123,8 +123,8 @@ def config_of(thread: Thread) -> RunnableConfig:
 
 
 class _Exchange(PostgresSaver):
-    """LangGraph's own saver over rows that were read, and for rows that are to be written: the statements that it runs
-    are kept here, because a transaction of ours runs them."""
+    """LangGraph's saver over rows that were read. It records the statements that it runs, because Pantheon's own
+    transaction writes their rows."""
 
     def __init__(self, rows: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__(conn=cast(Any, None), serde=SERDE)
@@ -146,7 +146,7 @@ class _Exchange(PostgresSaver):
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the library's own query returns it."""
+    """Return a row in the form of the library's own query."""
     blobs = [
         (channel.encode(), kind.encode(), None if blob is None else base64.b64decode(blob))
         for channel, kind, blob in row["blobs"] or ()
@@ -155,8 +155,9 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _newest(saver: InMemorySaver, thread: Thread) -> CheckpointTuple | None:
-    """The newest checkpoint, as the next turn would load it. Raises StateInvalid for a value of a class that it may not
-    load: the value would come back as something else."""
+    """Return the newest checkpoint in the form that the next turn loads.
+
+    Raises StateInvalid for a value of a class that may not be loaded, because another value would come back."""
     blocked: list[SerdeEvent] = []
     forget = register_serde_event_listener(blocked.append)
     try:
@@ -169,7 +170,7 @@ def _newest(saver: InMemorySaver, thread: Thread) -> CheckpointTuple | None:
 
 
 def _stored_form(found: CheckpointTuple, thread: Thread) -> str:
-    """The checkpoint as `publish.sql` reads it. Raises StateInvalid."""
+    """Return the checkpoint as the JSON that `publish.sql` reads. Raises StateInvalid."""
     exchange = _Exchange()
     try:
         exchange.put(config_of(thread), found.checkpoint, found.metadata, found.checkpoint["channel_versions"])
@@ -197,7 +198,7 @@ def _blob(channel: str, version: str, kind: str, blob: bytes | None) -> dict[str
 
 
 def _has_nul(value: object) -> bool:
-    """Whether a text within `value`, which is JSON, has a character that jsonb cannot store."""
+    """Return whether a text in the JSON `value` has a NUL, which jsonb cannot store."""
     if isinstance(value, str):
         return "\x00" in value
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The chat model of a graph's nodes: each of its calls asks an agent of the session's council."""
+"""The chat model for the nodes of a graph. Each call asks an agent of the session."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ from shared.domain.conversation import Spoken
 from shared.domain.turn import Reply
 from shared.orchestration.growing_council import GrowingCouncil
 
-# Branches run in threads of LangGraph's own, which copy the context.
+# Branches run in LangGraph's threads, which copy the context.
 _council: Final = ContextVar[GrowingCouncil]("council")
-# A node with threads of its own asks one after the other, too.
+# Asks from a node's own threads also run one after the other.
 _asking: Final = Lock()
 
 
 class CouncilModel(BaseChatModel):
-    """Asks the agent with this key. The call is journaled, held against the budget, and paid as in any other mode."""
+    """Asks the agent `agent_key`. The call is journaled, reserved and charged as in any other mode."""
 
     agent_key: str
 
@@ -49,19 +49,19 @@ class CouncilModel(BaseChatModel):
 
 
 def chat_model(agent_key: str) -> CouncilModel:
-    """The chat model that asks an agent of the session's roster. It can be made when a graph's module is imported."""
-    # An answer from a cache would be no call of the journal.
+    """Return the chat model that asks an agent of the session's roster. A graph's module may call it at import."""
+    # An answer from a cache would bypass the journal.
     return CouncilModel(agent_key=agent_key, cache=False)
 
 
 def agent_keys() -> Sequence[str]:
-    """The keys of the session's enabled agents, in its order. Call it in a node."""
+    """Return the keys of the session's enabled agents in roster order. Call it in a node."""
     return tuple(_council.get().conversation.roster)
 
 
 @contextmanager
 def seated(council: GrowingCouncil) -> Iterator[None]:
-    """Chat models ask this council within the block."""
+    """Let chat models ask this council within the block."""
     token = _council.set(council)
     try:
         yield
@@ -70,7 +70,7 @@ def seated(council: GrowingCouncil) -> Iterator[None]:
 
 
 def _answer(reply: Reply, council: GrowingCouncil) -> AIMessage:
-    """The reply as a message that knows its agent. Its id is the same whenever the turn is run again."""
+    """Return the reply as a message with its agent's name. A rerun gives it the same id."""
     usage = reply.usage
     read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
     return AIMessage(
@@ -86,7 +86,7 @@ def _answer(reply: Reply, council: GrowingCouncil) -> AIMessage:
 
 
 def _spoken(message: BaseMessage) -> Spoken:
-    """A message as the council knows it. Only its text is sent."""
+    """Return a message in the council's form. Only its text is sent."""
     text = message.text
     match message:
         case SystemMessage():

@@ -1,4 +1,4 @@
-"""Run a turn through a compiled graph: its state before, its asks, its answer, and its state for the next turn."""
+"""Run a turn through a compiled graph, from the stored state to the answer and the next state."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -19,7 +19,7 @@ Compiled: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
 
 
 class _Saver(InMemorySaver):
-    """Holds the state while the graph runs. LangGraph writes it once, when the graph ends."""
+    """Holds the state while the graph runs. LangGraph writes it once, at the graph's end."""
 
     def put(
         self,
@@ -35,8 +35,10 @@ class _Saver(InMemorySaver):
 
 
 def run_graph(graph: Compiled, checkpoints: Checkpoints, council: GrowingCouncil) -> None:
-    """Run the turn of `council`. Raises what the graph raises, Diverged, StateInvalid, and what interrupted an ask. An
-    ask without an answer that the graph does not catch ends the turn with the ask's code."""
+    """Run the turn of `council`.
+
+    Raises the graph's exception, Diverged, StateInvalid, or the interruption of an ask. If the graph does not catch a
+    failed ask, the turn ends with the ask's code."""
     saver = _Saver(serde=SERDE)
     try:
         checkpoints.prime(saver, council.thread)
@@ -58,23 +60,23 @@ def run_graph(graph: Compiled, checkpoints: Checkpoints, council: GrowingCouncil
 
 
 def _invoke(graph: Compiled, council: GrowingCouncil) -> tuple[Exception | None, dict[str, Any]]:
-    """Run the graph. Returns its exception, or its state."""
+    """Run the graph. Return its exception, or its state."""
     asked = HumanMessage(council.conversation.message, id=f"{council.turn_id}:message")
-    # Branches run one after the other. So the order of their asks is the same whenever the turn is run again.
+    # Branches run one after the other, so that a rerun has the same order of asks.
     config: RunnableConfig = {**config_of(council.thread), "max_concurrency": 1}
     try:
         with seated(council):
             return None, graph.invoke({"messages": [asked]}, config, durability="exit")
     except TurnLeft:
         return None, {}
-    except Exception as error:  # noqa: BLE001 the graph's own, which ends the turn
+    except Exception as error:  # noqa: BLE001 any exception of the graph ends the turn
         return error, {}
 
 
 def _conclude(
     result: dict[str, Any], council: GrowingCouncil, checkpoints: Checkpoints, saver: InMemorySaver
 ) -> Exception | None:
-    """Note the graph's answer and keep its state. Returns why the turn fails nevertheless."""
+    """Note the graph's answer and keep its state. Return the error that makes the turn fail, or None."""
     if "__interrupt__" in result:
         return NotImplementedError("The graph waits for input. A turn cannot be continued by another one.")
     try:
@@ -90,6 +92,6 @@ def _conclude(
 
 
 def _last_words(messages: Sequence[BaseMessage]) -> str:
-    """The text of the last AI message, storable. Empty: there is none."""
+    """Return the storable text of the last AI message, '' without one."""
     text = next((str(message.text) for message in reversed(messages) if isinstance(message, AIMessage)), "")
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()

@@ -1,7 +1,7 @@
-"""Lambda entry point of the graphs function: each SQS message names a turn whose mode is a graph.
+"""Lambda entry point of the graphs function: it runs the turn of a graph that each SQS message names.
 
-A turn of another mode is left to the worker: it is not claimed, and its message is done with. Messages are treated as
-in the worker.
+It does not claim a turn of another mode and acknowledges its message, because the worker runs that turn. Messages fail
+as in the worker.
 """
 
 from functools import cache
@@ -27,7 +27,7 @@ _processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_fail
 
 @cache
 def checkpoints() -> Checkpoints:
-    """This process's states of graphs."""
+    """Return the states of graphs that this process uses."""
     return Checkpoints(database())
 
 

@@ -18,7 +18,7 @@ from shared.turns.run import Graph
 
 
 def load_graphs(checkpoints: Checkpoints) -> Mapping[str, Graph]:
-    """A mode function for each configured graph, by name. Raises ConfigurationError, one line that names the graph."""
+    """Return a mode function for each configured graph, by name. Raises ConfigurationError that names the graph."""
     graphs = {name: _load(name, place) for name, place in graph_names().items()}
     return MappingProxyType({name: partial(run_graph, graph, checkpoints) for name, graph in graphs.items()})
 
@@ -37,12 +37,12 @@ def _load(name: str, place: str) -> Compiled:
 
 
 def _fault(found: object) -> str | None:
-    """Why this cannot run as a graph."""
+    """Return why this cannot run as a graph, or None."""
     if not isinstance(found, CompiledStateGraph):
         return "is not a compiled graph (call its builder's compile())"
     if "messages" not in found.channels or "messages" not in found.get_input_jsonschema().get("properties", {}):
         return "has no 'messages' in its state"
-    # It is made of many checkpoints, and a session keeps one.
+    # A DeltaChannel is made of many checkpoints, and a session keeps one.
     deltas = [name for name, channel in found.channels.items() if isinstance(channel, DeltaChannel)]
     return f"has a DeltaChannel '{deltas[0]}' in its state" if deltas else None
 

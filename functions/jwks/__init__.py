@@ -1,1 +1,1 @@
-"""Copies the issuer's keys to where the authorizer reads them."""
+"""The function that copies the issuer's keys to the bucket that the authorizer reads."""

@@ -1,6 +1,6 @@
-"""Lambda entry point that copies the issuer's keys, every five minutes.
+"""Lambda entry point of the function that copies the issuer's keys every five minutes.
 
-It runs outside the network, because the authorizer inside cannot reach the issuer. It has no right on the database.
+It runs outside the network, because functions inside cannot reach the issuer. It has no right on the database.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ with importing():
 
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, int]:
-    """Copy the key set. A set without a usable key is not copied: the authorizer goes on with the last one."""
+    """Copy the key set. Keep the last copy if the new set has no usable key."""
     telemetry.begin(context.aws_request_id, context)
     values = issuer_settings()
     try:

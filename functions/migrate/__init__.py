@@ -1,1 +1,1 @@
-"""The schema's way to a release's revision, invoked by the deployment before any traffic moves."""
+"""The function that migrates the schema. The deployment invokes it before it shifts traffic."""

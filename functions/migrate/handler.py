@@ -1,6 +1,6 @@
-"""Lambda entry point of the migration. What it raises stops the deployment, and the release before goes on serving.
+"""Lambda entry point of the migration. An exception stops the deployment, and the release before serves on.
 
-The one function that can become the database's owner, and for as long as one invocation takes.
+Only this function can connect as the database's owner.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ with importing():
 
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, str | None]:
-    """The revisions that the database was found and left at. The event says nothing that matters."""
+    """Migrate to this release's revision. Return the revisions before and after. The event is ignored."""
     telemetry.begin(context.aws_request_id, context)
     values = migration_settings()
     url = values.owner_database_url

@@ -1,7 +1,7 @@
-"""Lambda entry point of the reconciler: every hour, it settles calls in suspense by the provider's own log.
+"""Lambda entry point of the reconciler, which settles calls in suspense by Bedrock's invocation log every hour.
 
-Only Bedrock has such a log. Without models on Bedrock, the reconciler only counts the calls in suspense. It counts its
-findings even if it fails, and also counts zeros, because alarms need a value every time.
+Without models on Bedrock, it only counts the calls in suspense. It emits its counts after a failure too, and also
+zeros, because alarms need a value from each run.
 """
 
 from typing import Any
@@ -43,12 +43,12 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _has_log() -> bool:
-    """Whether there is a log to read. A stage with models on Bedrock must set the place of the log."""
+    """Return whether there is a log to read. A stage with models on Bedrock must set its place."""
     return variable(Env.INVOCATION_LOG) is not None or any(model.kind == "bedrock" for model in catalog().values())
 
 
 def _reconcile(reconciler: Reconciler, db: Database, context: Any) -> bool:
-    """Read the new part of the log. Returns False if the time was too short to read all of it."""
+    """Read the new part of the log. Return False if the time was too short for all of it."""
     stage = invocation_log_settings().stage
     return reconcile_invocation_log(
         reconciler, db, invocation_log(), stage, lambda: context.get_remaining_time_in_millis() / 1000

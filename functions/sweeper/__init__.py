@@ -1,1 +1,1 @@
-"""The sweeper: every minute, in the role for operations."""
+"""The function that recovers turns and emits gauges every minute, as `pantheon_ops`."""

@@ -1,9 +1,7 @@
-"""Lambda entry point of the sweeper, every minute: it emits gauges, sends turns that nobody runs to the queue, deletes
-sessions that nobody has touched for long and API keys that ended long ago, rolls up the ledger, and checks the
-invariants.
+"""Lambda entry point of the sweeper, which runs every minute: it runs the phases, then checks the invariants.
 
-A phase that fails is logged, and the next phase runs. The invariants always run, and have their own time. A run with
-a failed phase counts as one failure.
+If a phase fails, it is logged and the next phase runs. The invariants always run, in their own time. A run with a
+failed phase counts as one failure.
 """
 
 from typing import Any
@@ -26,7 +24,7 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
     counts = {phase.name: _run(phase, db, failed) for phase in PHASES}
     check = _check(db, failed)
     telemetry.measure({Metric.BROKEN_INVARIANTS: len(check.broken), Metric.UNCHECKED_INVARIANTS: len(check.unchecked)})
-    # One failure of a run, because the alarm's threshold is a number of runs.
+    # One failure for each run, because the alarm's threshold counts runs.
     if failed:
         telemetry.count_failure()
     else:
@@ -36,16 +34,16 @@ def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _run(phase: Phase, db: Database, failed: list[str]) -> int:
-    """Run a phase. Returns its count, and adds its name to `failed` if it raises."""
+    """Run a phase. Return its count, and add its name to `failed` if it raises."""
     try:
         return phase.run(db, SECONDS[phase.name]) or 0
-    except Exception as error:  # noqa: BLE001 whatever it is, the later phases still run
+    except Exception as error:  # noqa: BLE001 the later phases run after any error
         _report(phase.name, phase.failure, error, failed)
         return 0
 
 
 def _check(db: Database, failed: list[str]) -> Check:
-    """Check the invariants. All count as unchecked if this fails."""
+    """Check the invariants. If the check fails, return all of them as unchecked."""
     try:
         return check_invariants(db, SECONDS["invariants"])
     except Exception as error:  # noqa: BLE001 the metric must be emitted, because its alarm reads it

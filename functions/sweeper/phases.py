@@ -1,6 +1,6 @@
-"""The phases of a sweep. Each has its own seconds, so that none takes the time of a later one.
+"""The phases of a sweep, in their order, each with its own time limit.
 
-The seconds of all phases, with the overruns, add up to less than the function's timeout. A test compares them.
+A test checks that all limits and overruns together are shorter than the function's timeout.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from shared.operations.retention import delete_untouched, remove_keys
 from shared.operations.sweep import dispatch_due, roll_up_due
 from shared.settings import operations_settings
 
-# The limit of each phase in seconds. `invariants` come last, and the others cannot use their seconds.
+# The limit of each phase in seconds. `invariants` run last and have their own limit.
 SECONDS: Final = {
     "activity": 2.0,
     "platform": 2.0,
@@ -32,14 +32,14 @@ SECONDS: Final = {
     "leftovers": 2.0,
     "invariants": 7.0,
 }
-# How many hours of the ledger may be rolled up in one go: one an hour is due, and more only after a stop.
+# The most hours of the ledger that one sweep rolls up. One an hour is due, and more only after an outage.
 _HOURS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of a sweep. `run` gets its seconds and returns a count or None. `failure` is the log line of an exception
-    that it raises."""
+    """A part of a sweep. `run` gets its limit in seconds and returns a count or None. `failure` is the log line for an
+    exception of `run`."""
 
     name: str
     failure: str
@@ -72,7 +72,7 @@ def _dispatch(db: Database, seconds: float) -> int:
 
 
 def _delete_sessions(db: Database, seconds: float) -> int:
-    """Delete the sessions of people, then those that no person made. Each kind has half of the seconds."""
+    """Delete old sessions of people, then old implicit ones. Each kind gets half of the seconds."""
     kept = operations_settings()
     deleted = delete_untouched(db, kept.retention_days, seconds / 2)
     return deleted + delete_untouched(db, kept.implicit_session_days, seconds / 2, implicit=True)

@@ -1,1 +1,1 @@
-"""Posting a turn: the one HTTP function that asks models."""
+"""The HTTP function that asks models: it runs posted turns."""

@@ -1,7 +1,7 @@
-"""A turn as the answer of OpenAI's chat completions.
+"""Write a turn as the answer of OpenAI's chat completions.
 
-A turn that failed is 502 with its code, one that was cancelled is 502 `cancelled`, and one that another process goes on
-with is 503 `turn_handed_over`: the SDKs send the request again then, and get the turn.
+A failed turn is 502 with its code, and a cancelled one is 502 `cancelled`. A turn that another process continues is 503
+`turn_handed_over`. The SDKs then retry, and get the turn.
 """
 
 import json
@@ -25,7 +25,7 @@ HANDED_OVER_DETAIL: Final = "The turn goes on in another process. Send the same 
 
 
 def completion_of(outcome: TurnOutcome, model: str, *, is_call: bool) -> dict[str, Any]:
-    """The completion that stands for a turn which ended with an answer. `model` is as the client wrote it."""
+    """Return the completion of a turn that ended with an answer. `model` is as the client wrote it."""
     turn = json.loads(outcome.body)
     call_id = outcome.calls[-1].call_id if is_call else None
     message = {"role": "assistant", "content": shown_body(turn), "refusal": None}
@@ -41,7 +41,7 @@ def completion_of(outcome: TurnOutcome, model: str, *, is_call: bool) -> dict[st
 
 
 def failure_of(scope: Scope, outcome: TurnOutcome) -> Response | None:
-    """The error of a turn without an answer, None if it has one."""
+    """Return the error response of a turn without an answer, None if it has one."""
     told = failure_told(outcome)
     if told is None:
         return None
@@ -51,14 +51,14 @@ def failure_of(scope: Scope, outcome: TurnOutcome) -> Response | None:
 
 
 def failure_told(outcome: TurnOutcome) -> tuple[int, str, str] | None:
-    """Status, code and detail of a turn without an answer, None if it has one."""
+    """Return status, code and detail of a turn without an answer, None if it has one."""
     if not outcome.ended:
         return 503, HANDED_OVER, HANDED_OVER_DETAIL
     return failure_in(json.loads(outcome.body))
 
 
 def failure_in(turn: Mapping[str, Any]) -> tuple[int, str, str] | None:
-    """The same of an ended turn."""
+    """Return status, code and detail of an ended turn without an answer, None if it has one."""
     if turn["status"] == "completed":
         return None
     if turn["error"] is None:
@@ -72,7 +72,7 @@ def completion_id(id_: object) -> str:
 
 
 def created_at(turn: Mapping[str, Any]) -> int:
-    """Seconds since 1970."""
+    """Return the turn's creation in seconds since 1970."""
     return int(datetime.fromisoformat(turn["created_at"]).timestamp())
 
 
@@ -81,7 +81,7 @@ def finish_reason(turn: Mapping[str, Any]) -> str:
 
 
 def usage_of(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """The tokens of all calls. OpenAI counts cached tokens as prompt, and reasoning as completion."""
+    """Return the tokens of all calls. OpenAI counts cached tokens as prompt, and reasoning as completion."""
     used = turn["usage"]
     prompt = used["input_tokens"] + used["cache_read_tokens"] + used["cache_write_tokens"]
     completion = used["output_tokens"] + used["reasoning_tokens"]
@@ -95,7 +95,7 @@ def usage_of(turn: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pantheon_of(turn: Mapping[str, Any], *, is_call: bool) -> dict[str, Any]:
-    """Beyond OpenAI's answer: the turn, its cost and its replies."""
+    """Return Pantheon's part of the answer: the turn, its cost and its replies."""
     return {
         "turn_id": None if is_call else turn["id"],
         "session_id": None if is_call else turn["session_id"],

@@ -1,4 +1,4 @@
-"""The body of POST /v1/chat/completions. Unknown fields are ignored, wrong types are 422."""
+"""Bodies of POST /v1/chat/completions. Unknown fields are ignored, and wrong types are 422."""
 
 from typing import Annotated, Any, Final, Literal
 

@@ -1,11 +1,11 @@
 """Write the events of a turn as the chunks of a streamed chat completion.
 
-All `delta.content` of an answer, put together, is the text that the answer has without streaming, unless an attempt
-broke off after its text was sent (`chat_text`). The chat program then has a history that is not the stored one, and its
+The `delta.content` of all chunks joins to the text of the answer without streaming. The exception is an attempt that
+broke off after its text was sent (`chat_text`). The chat program's history then differs from the stored one, so its
 next request starts a session with the history that it sends.
 
-Several agents: the one whose turn it is in the plan streams, and the others are sent whole after it. In mode `council`
-the members' texts are `delta.reasoning_content`, and the chair's is `delta.content`. Of a graph, all replies are
+With several agents, the next agent of the plan streams, and the others are sent whole after it. In mode `council` the
+members' texts are `delta.reasoning_content`, and the chair's is `delta.content`. In a graph all replies are
 `delta.reasoning_content`, and the output is `delta.content`.
 """
 
@@ -35,28 +35,28 @@ _DONE: Final = b"data: [DONE]\n\n"
 
 
 class ChatChunks:
-    """The encoder of one answer. `model` is as the client wrote it."""
+    """Encodes the events of one answer. `model` is as the client wrote it."""
 
     def __init__(self, model: str, *, is_call: bool, with_usage: bool) -> None:
         self._model, self._is_call, self._with_usage = model, is_call, with_usage
         self._turn: Mapping[str, Any] = {}
         self._planned = 0
-        # Whether what follows is the answer, and no agent's reply.
+        # Whether the next text is the graph's output instead of an agent's reply.
         self._concludes = False
         self._id: str | None = None
-        # The position whose reply is sent now, and what was sent of it.
+        # The position whose reply is being sent, and its sent text.
         self._current = 0
         self._text = SentText()
-        # By position: names, and replies that came before their turn to be sent.
+        # By position: names, and replies that completed before an earlier position was sent.
         self._names: dict[int, str] = {}
         self._completed: dict[int, Mapping[str, Any]] = {}
-        # Positions of whose newest attempt a piece was not sent.
+        # Positions whose newest attempt has a piece that was not sent.
         self._missed: set[int] = set()
         self._sent: dict[Channel, list[str]] = {"content": [], "reasoning_content": []}
         self._is_over = False
 
     def encode(self, item: Event | Delta) -> bytes:
-        """Write one event. Most are none or one chunk."""
+        """Write one event, mostly as no chunk or one chunk."""
         return b"".join(self._chunks(item))
 
     def fail(self, problem: str) -> bytes:
@@ -117,7 +117,7 @@ class ChatChunks:
             yield self._say(opening + piece)
 
     def _complete(self, reply: Mapping[str, Any]) -> Iterator[bytes]:
-        """Send the replies whose turn it is, and go on to the next one."""
+        """Send every completed reply from the current position on, up to the first that is not completed."""
         self._completed[reply["position"]] = reply
         self._names[reply["position"]] = reply["name"]
         while (done := self._completed.pop(self._current, None)) is not None:
@@ -151,7 +151,7 @@ class ChatChunks:
         yield _DONE
 
     def _unsaid(self, turn: Mapping[str, Any]) -> str:
-        """The rest of the answer. If the chair of a council failed, that is another agent's answer."""
+        """Return the rest of the answer. If a council's chair failed, it is another agent's answer."""
         whole, sent = shown_body(turn), "".join(self._sent["content"])
         if whole.startswith(sent):
             return whole[len(sent) :]
@@ -160,20 +160,20 @@ class ChatChunks:
 
     @property
     def _channel(self) -> Channel:
-        """Where the current reply belongs."""
+        """Return the channel of the current reply."""
         if is_graph(self._turn.get("mode", "")):
-            # Only the graph says what its output is, when it has ended.
+            # The graph's output is known only at its end.
             return "content" if self._concludes else "reasoning_content"
         is_member = self._turn.get("mode") == COUNCIL and self._current < self._planned - 1
         return "reasoning_content" if is_member else "content"
 
     @property
     def _is_named(self) -> bool:
-        """Whether the current reply's agent is named before it."""
+        """Return whether the name of the agent is written before the current reply."""
         return self._channel == "reasoning_content" or (self._planned > 1 and self._turn.get("mode") != COUNCIL)
 
     def _opening(self) -> str:
-        """What comes before the first text of the current reply."""
+        """Return the text before the current reply: a gap and the name of its agent."""
         if not self._is_named or not self._text.is_empty:
             return ""
         gap = "\n\n" if self._sent[self._channel] else ""
@@ -196,7 +196,7 @@ class ChatChunks:
     ) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         usage = {"usage": None} if self._with_usage else {}
-        # ASCII, so that no client takes a separator of lines in a text for the end of a line.
+        # ASCII, because some clients end a line at a Unicode line separator within a text.
         return _data(json.dumps({**self._head(), "choices": [choice], **usage, **(extra or {})}))
 
 

@@ -1,7 +1,7 @@
 """Read a chat program's request: the conversation's texts, its options, its name, and the hash of the request.
 
-Only texts of system, developer, user and assistant messages count. Messages of tools are left out, as are assistant
-messages without text: chat programs send them along from conversations with other models.
+Only texts of system, developer, user and assistant messages count. Messages of tools and assistant messages without
+text are ignored, because chat programs send them from conversations with other models.
 """
 
 import hashlib
@@ -15,21 +15,23 @@ from shared.domain.actor import Actor
 from shared.domain.chat import Line
 from shared.errors import InvalidMessage, InvalidRequest, Unsupported
 
-# All texts of one request, in characters.
+# The limit for all texts of one request, in characters.
 MAX_CONVERSATION_CHARACTERS: Final = 1_000_000
 _NAME_HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id", "x-session-id", "x-chat-id")
 _MAX_NAME_CHARACTERS: Final = 255
-# How the body asks for the answer does not make it another request.
+# These fields only choose the form of the answer, so the hash of a request ignores them.
 _DELIVERY: Final = ("stream", "stream_options")
-# Open WebUI writes so before what it asks on its own behalf: titles, tags, follow-ups.
+# Open WebUI begins its own requests (titles, tags, follow-ups) with this.
 _TASK: Final = "### Task:"
 _TASK_HEADER: Final = "x-openwebui-chat-id"
 _IGNORED: Final = ("tool", "function")
 
 
 class Texts(NamedTuple):
-    """The texts of a conversation. `lines` are those before `message`, the user's last one, which stands at `place`.
-    `prompt` is all of them, by turns, for a plain call."""
+    """The texts of a conversation.
+
+    `message` is the user's last text, at `place` in the body. `lines` are the texts before it. `prompt` has all texts
+    with alternating roles, for a plain call."""
 
     lines: tuple[Line, ...]
     message: str
@@ -39,7 +41,7 @@ class Texts(NamedTuple):
 
 
 def read_texts(body: ChatBody) -> Texts:
-    """Raises Unsupported, InvalidMessage, InvalidRequest."""
+    """Read the texts of a body. Raises Unsupported, InvalidMessage or InvalidRequest."""
     _refuse_unsupported(body)
     told = list(_told(body.messages))
     if sum(len(text) for _, _, text in told) > MAX_CONVERSATION_CHARACTERS:
@@ -58,7 +60,7 @@ def read_texts(body: ChatBody) -> Texts:
 
 
 def check_sizes(texts: Texts) -> None:
-    """Hold a council's message to the bound of posted turns, and the system messages, too. Raises InvalidMessage."""
+    """Check the message and the system messages against the limit of posted turns. Raises InvalidMessage."""
     if len(texts.message) > MAX_MESSAGE_CHARACTERS:
         raise InvalidMessage(f"The message is longer than {MAX_MESSAGE_CHARACTERS} characters.", param=texts.place)
     if len(texts.instructions or "") > MAX_MESSAGE_CHARACTERS:
@@ -67,7 +69,7 @@ def check_sizes(texts: Texts) -> None:
 
 
 def conversation_name(headers: Mapping[str, str], body: ChatBody) -> str | None:
-    """The name that the chat program gives its conversation, if it gives one. Raises InvalidRequest."""
+    """Return the chat program's name of the conversation, None without one. Raises InvalidRequest."""
     given = [(f"header.{name}", headers.get(name)) for name in _NAME_HEADERS]
     if body.metadata is not None:
         given += [("metadata.session_id", body.metadata.session_id)]
@@ -83,13 +85,12 @@ def conversation_name(headers: Mapping[str, str], body: ChatBody) -> str | None:
 
 
 def is_task(headers: Mapping[str, str], message: str) -> bool:
-    """Whether Open WebUI asks on its own behalf."""
+    """Return whether this is Open WebUI's own request for a title, tags or follow-ups."""
     return bool(headers.get(_TASK_HEADER)) and message.lstrip().startswith(_TASK)
 
 
 def hash_request(actor: Actor, body: Mapping[str, Any], name: str | None) -> bytes:
-    """The same for the same user, conversation and body. How the answer is delivered does not count. Raises
-    InvalidRequest."""
+    """Return the SHA-256 of user, conversation and body, without the fields of delivery. Raises InvalidRequest."""
     asked = {field: value for field, value in body.items() if field not in _DELIVERY}
     content = [actor.tenant_id, actor.user_id, name, asked]
     try:
@@ -106,7 +107,7 @@ def _refuse_unsupported(body: ChatBody) -> None:
 
 
 def _told(messages: Iterable[ChatMessage]) -> Iterator[tuple[int, str, str]]:
-    """The index, role and text of each message that has a text. Developer messages are system messages."""
+    """Yield index, role and text of each message with text. Developer messages are system messages."""
     for index, message in enumerate(messages):
         if message.role in _IGNORED:
             continue
@@ -144,12 +145,12 @@ def _part(part: object, place: str) -> str:
 
 
 def _last_role(messages: Sequence[ChatMessage]) -> str | None:
-    """Whose the last message is, without system messages."""
+    """Return the role of the last message that is no system message."""
     return next((each.role for each in reversed(messages) if each.role not in ("system", "developer")), None)
 
 
 def _prompt(told: Iterable[tuple[int, str, str]]) -> tuple[Mapping[str, str], ...]:
-    """The whole prompt. Messages of one role in a row become one: providers want user and assistant by turns."""
+    """Return the prompt. Join messages of one role in a row, because providers require alternating roles."""
     prompt = list[dict[str, str]]()
     for _, role, text in told:
         if prompt and prompt[-1]["role"] == role:

@@ -1,7 +1,7 @@
-"""The text of a reply as a chat program has it: what was sent cannot be taken back.
+"""Track the text of a reply that a chat program has received, because sent text cannot be withdrawn.
 
-An attempt that breaks off may have sent text. If the next attempt says the same so far, its text goes on where the
-sent text ends. Otherwise a line says that the answer begins again, and the whole new text follows.
+An attempt may break off after it sent text. If the next attempt begins with the same text, only the rest is sent.
+Otherwise a line says that the answer begins again, and the whole new text follows.
 """
 
 from typing import Final
@@ -11,12 +11,12 @@ BROKE_OFF: Final = "\n\n*(This answer broke off.)*"
 
 
 class SentText:
-    """A text that grows. `add` and `complete` return the piece to send, '' for none."""
+    """A growing text. `add` and `complete` return the piece to send, '' for none."""
 
     def __init__(self) -> None:
-        # What was sent since the text began, or began again.
+        # The pieces sent since the text began, or began again.
         self._sent: list[str] = []
-        # What a new attempt has said of it so far. None: the attempt has said exactly what was sent.
+        # The part of the sent text that a new attempt has repeated. None if the attempt equals the sent text.
         self._repeated: str | None = None
 
     @property
@@ -24,11 +24,11 @@ class SentText:
         return not self._sent
 
     def restart(self) -> None:
-        """A new attempt begins."""
+        """Begin a new attempt."""
         self._repeated = "" if self._sent else None
 
     def add(self, piece: str) -> str:
-        """The attempt goes on."""
+        """Add a piece of the attempt."""
         if self._repeated is None:
             self._sent.append(piece)
             return piece
@@ -40,7 +40,7 @@ class SentText:
         return self._bring(text, sent)
 
     def complete(self, text: str) -> str:
-        """The whole text has come. It stands, whatever the attempts have said."""
+        """Take the whole text. It replaces the text of the attempts."""
         self._repeated = None
         return self._bring(text, "".join(self._sent))
 

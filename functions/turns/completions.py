@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions: a council as a model of OpenAI's API."""
+"""The route POST /v1/chat/completions, which offers agents and councils as models of OpenAI's API."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -73,7 +73,7 @@ async def complete_chat(
 def _read(
     headers: Mapping[str, str], sent: Mapping[str, Any], body: ChatBody, caller: Caller, idempotency_key: str | None
 ) -> ChatTurn:
-    """Raises Unsupported, InvalidRequest and InvalidMessage."""
+    """Read the request. Raises Unsupported, InvalidRequest or InvalidMessage."""
     texts, name = read_texts(body), conversation_name(headers, body)
     alias = body.model.removeprefix(CALL_PREFIX) if body.model.startswith(CALL_PREFIX) else None
     if alias is None and is_task(headers, texts.message):
@@ -98,7 +98,7 @@ def _read(
 
 
 def _has_retried(count: str) -> bool:
-    """Whether an SDK of OpenAI's says that it sent the request before."""
+    """Return whether an SDK of OpenAI says that this is a retry."""
     return count.isdecimal() and count.strip("0") != ""
 
 

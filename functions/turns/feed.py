@@ -1,7 +1,8 @@
-"""A buffer between the thread that runs a turn and the one that writes its events to a client.
+"""A buffer between the thread that runs a turn and the thread that writes its events to a client.
 
-A slow reader never slows a turn. Pieces of text are dropped if too many wait. Other events never are: a turn has few of
-them. A client never sees a text with a hole: after a dropped piece, the rest of its attempt is dropped too.
+A slow reader never slows a turn: if too much text waits, pieces of text are dropped. Other events are never dropped,
+because a turn has few. After a dropped piece, the rest of its attempt is dropped too. So a client sees no text with a
+gap.
 """
 
 import threading
@@ -10,20 +11,20 @@ from typing import Final
 
 from shared.domain.turn_events import Delta, Event
 
-# So many bytes of text, in UTF-8, wait for the reader at most.
+# The most text that waits for the reader, in bytes of UTF-8.
 MAX_WAITING_BYTES: Final = 256 * 1024
 
 
 @dataclass(slots=True)
 class _Text:
-    """Pieces of one reply that wait together."""
+    """Waiting pieces of one reply."""
 
     position: int
     pieces: list[str] = field(default_factory=list)
 
 
 class Feed:
-    """`put` is a Listener for the turn's thread, `take` is for the writer."""
+    """The buffer of one turn. The turn's thread calls `put`, and the writer calls `take`."""
 
     def __init__(self, most: int = MAX_WAITING_BYTES) -> None:
         self._most = most
@@ -31,7 +32,7 @@ class Feed:
         self._waiting: list[Event | _Text] = []
         # By position: the text that the next piece joins.
         self._open: dict[int, _Text] = {}
-        # Positions whose attempt has lost a piece.
+        # Positions whose attempt lost a piece.
         self._cut: set[int] = set()
         self._bytes = 0
         self._has_ended = False
@@ -45,13 +46,13 @@ class Feed:
             self._changed.notify()
 
     def end(self) -> None:
-        """No more events come."""
+        """Mark the end of the events."""
         with self._changed:
             self._has_ended = True
             self._changed.notify()
 
     def take(self, patience_s: float | None = None) -> list[Event | Delta] | None:
-        """Wait for events, and take all that wait. Returns none of them when patience ends, and None after the end."""
+        """Wait for events and take all of them. Return [] after `patience_s` seconds, and None after the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._has_ended, patience_s)
             if not self._waiting:
@@ -79,6 +80,6 @@ class Feed:
     def _put_event(self, event: Event) -> None:
         if event.name == "reply.started" and event.position is not None:
             self._cut.discard(event.position)
-        # What comes later stays behind this event.
+        # Later text must stay behind this event.
         self._open.clear()
         self._waiting.append(event)

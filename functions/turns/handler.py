@@ -1,4 +1,4 @@
-"""Lambda entry point of the turns function: it answers the routes that ask models."""
+"""Lambda entry point of the turns function, and its route that posts a turn."""
 
 from functools import partial
 from typing import Annotated
@@ -98,7 +98,7 @@ async def post_turn(
 
 
 def _headers(turns: str, turn_id: UUID, replayed: bool) -> dict[str, str]:
-    """The headers of an answer. `turns` is the address below which turns are."""
+    """Return the headers of an answer. `turns` is the path of all turns."""
     headers = {"Location": f"{turns}/{turn_id}"}
     if replayed:
         headers["Idempotency-Replayed"] = "true"
@@ -106,7 +106,7 @@ def _headers(turns: str, turn_id: UUID, replayed: bool) -> dict[str, str]:
 
 
 def _wants_later(prefer: str) -> bool:
-    """Whether one of the preferences, which may have parameters, is not to wait."""
+    """Return whether `Prefer` has `respond-async`. A preference may have parameters."""
     return "respond-async" in {preference.partition(";")[0].strip().lower() for preference in prefer.split(",")}
 
 

@@ -1,7 +1,7 @@
-"""Answers a posted turn while a thread of its own runs it. An encoder writes the turn's events.
+"""Stream a posted turn's events while a thread runs the turn.
 
-The response ends only after the thread has: Lambda stops a process that has answered. A client that is gone changes
-nothing for the turn.
+The response ends after the thread, because Lambda stops a process that has answered. The turn continues if the client
+disconnects.
 """
 
 import json
@@ -20,7 +20,7 @@ from functions.turns.feed import Feed
 from shared.domain.outcome import TurnOutcome
 from shared.domain.turn_events import Delta, Event, Listener
 
-# A connection without a byte for longer may be taken for a dead one.
+# In seconds. Proxies may close a connection that is silent for longer.
 COMMENT_S: Final = 15.0
 
 
@@ -28,7 +28,7 @@ class Encoder(Protocol):
     """Writes one turn as text/event-stream."""
 
     def encode(self, item: Event | Delta, /) -> bytes:
-        """Write an event, as nothing if the client is not told of it."""
+        """Write an event. Return b'' if it is not for the client."""
         ...
 
     def fail(self, problem: str, /) -> bytes:
@@ -37,7 +37,7 @@ class Encoder(Protocol):
 
 
 class LiveTurn:
-    """A turn in its thread, from the start on. `take` runs the turn, `conclude` does what follows its outcome."""
+    """A turn that runs in a thread from the start. `take` runs it, and `conclude` handles its outcome."""
 
     def __init__(self, take: Callable[[Listener], TurnOutcome], conclude: Callable[[TurnOutcome], None]) -> None:
         self.outcome: TurnOutcome | None = None
@@ -48,7 +48,7 @@ class LiveTurn:
         self._thread.start()
 
     def first(self) -> list[Event | Delta]:
-        """Wait for the first events. Raises the error of a turn that was refused."""
+        """Wait for the first events. Raises the error of a refused turn."""
         events = self._feed.take()
         if events is not None:
             return events
@@ -56,8 +56,7 @@ class LiveTurn:
         raise self.error or AssertionError("The turn told no event.")
 
     def next(self, patience_s: float | None = None) -> list[Event | Delta] | None:
-        """The next events, or none of them when patience ends, which is COMMENT_S unless it is given. None: the turn's
-        thread has nothing more to tell."""
+        """Return the next events, [] after `patience_s` seconds (COMMENT_S by default), None after the last event."""
         return self._feed.take(COMMENT_S if patience_s is None else patience_s)
 
     def join(self) -> None:
@@ -67,7 +66,7 @@ class LiveTurn:
         try:
             self.outcome = self._take(self._feed.put)
             self._conclude(self.outcome)
-        except Exception as error:  # noqa: BLE001 the client is told of it, or it is raised for the request
+        except Exception as error:  # noqa: BLE001 it is written to the client or raised for the request
             self.error = error
         finally:
             self._feed.end()
@@ -75,8 +74,7 @@ class LiveTurn:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A turn that was not refused. `events` are its first. `outcome` is set if the turn was over for this process when
-    it was told."""
+    """A turn that was not refused, with its first events. `outcome` is set if this process already ended the turn."""
 
     turn: LiveTurn
     events: list[Event | Delta]
@@ -88,19 +86,19 @@ class Opened:
         return self.outcome is not None and self.outcome.replayed
 
     def answer(self, encoder: Encoder, headers: Mapping[str, str]) -> Response:
-        """The response that streams the turn."""
+        """Return the response that streams the turn."""
         return _EventStream(self, encoder, headers)
 
 
 def open_live(turn: LiveTurn) -> Opened:
-    """Wait until the turn is known. Raises the error of a turn that was refused."""
+    """Wait for the turn's first event. Raises the error of a refused turn."""
     events = turn.first()
     try:
         (opening,) = [event for event in events[:1] if isinstance(event, Event)]
         shown = json.loads(opening.data)
         told = {event.name for event in events if isinstance(event, Event)}
         if shown["status"] not in ("accepted", "running") or "turn.handed_over" in told:
-            # It is over for this process, so that its outcome is there in a moment.
+            # This process has ended the turn, so the outcome follows in a moment.
             turn.join()
         return Opened(turn, events, UUID(shown["id"]), turn.outcome)
     except BaseException:
@@ -113,7 +111,7 @@ class _EventStream(Response):
 
     def __init__(self, opened: Opened, encoder: Encoder, headers: Mapping[str, str]) -> None:
         self.status_code, self.background = 200, None
-        # There is no body here, and so no Content-Length.
+        # A stream has no Content-Length.
         self.init_headers({**HEADERS, **headers})
         self._opened, self._encoder = opened, encoder
 
@@ -130,7 +128,7 @@ class _EventStream(Response):
         turn = self._opened.turn
         events: list[Event | Delta] | None = self._opened.events
         while events is not None:
-            # After an event that the client is not told of, a comment keeps the connection alive.
+            # A comment replaces an event that is not for the client, and keeps the connection alive.
             yield b"".join(map(self._encoder.encode, events)) or COMMENT
             events = turn.next()
         if turn.error is not None and (last := self._encoder.fail(problem_of(scope, turn.error))):

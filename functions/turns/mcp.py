@@ -1,6 +1,6 @@
-"""POST /mcp: Model Context Protocol over streamable HTTP, without sessions.
+"""The route POST /mcp: Model Context Protocol over streamable HTTP, without sessions.
 
-What takes long is answered with events if the client takes them, everything else with JSON.
+A slow call is answered with events if the client takes them. Every other answer is JSON.
 """
 
 import re
@@ -80,11 +80,11 @@ async def speak_mcp(request: Request, caller: CurrentCaller) -> Response:
 
 
 def _refused(headers: Mapping[str, str], accepted: str) -> Response | None:
-    """The refusal of a request that is none of MCP's by its headers."""
-    # MCP wants this check. A page of another origin could otherwise use a token that it found.
+    """Return the refusal of a request whose headers MCP does not allow, or None."""
+    # MCP requires this check. Otherwise a page of another origin could use a stolen token.
     origin, allowed = headers.get("origin"), origin_pattern(http_settings().cors_origins)
     if origin is not None and not (allowed and re.fullmatch(allowed, origin)):
-        return _json(error_message(RpcError(INVALID_REQUEST, "Pages of this origin may not speak to Pantheon.")), 403)
+        return _json(error_message(RpcError(INVALID_REQUEST, "Pages of this origin may not call Pantheon.")), 403)
     if headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         return _json(error_message(RpcError(INVALID_REQUEST, f"The body must be {_JSON}.")), 415)
     if not accepts(_JSON, accepted) and not accepts(MEDIA_TYPE, accepted):
@@ -93,7 +93,7 @@ def _refused(headers: Mapping[str, str], accepted: str) -> Response | None:
 
 
 def _messages(sent: object, version: str) -> Iterable[Call | RpcError | None]:
-    """Raises RpcError."""
+    """Read the message or the batch. Raises RpcError."""
     if not isinstance(sent, list):
         return [read_call(sent)]
     if not takes_batches(version):
@@ -108,13 +108,13 @@ def _is_slow(call: Call | RpcError) -> bool:
 
 
 def _is_all(first: Message | None, accepted: str, *, is_batch: bool) -> bool:
-    """Whether the first message is the whole answer. A refusal has its status then."""
+    """Return whether the first message is the whole answer. Then a refusal keeps its HTTP status."""
     is_last = not is_batch and first is not None and "method" not in first
     return is_last and accepts(_JSON, accepted)
 
 
 def _answers(exchange: Exchange, calls: Iterable[Call | RpcError]) -> Generator[Message | None, None, None]:
-    """The messages that answer the calls, one call after the other. None stands for a comment."""
+    """Yield the messages that answer the calls, one call after the other. None is a comment."""
     for call in calls:
         if isinstance(call, RpcError):
             yield error_message(call)
@@ -127,13 +127,13 @@ def _json(message: object, status: int) -> Response:
 
 
 class _MessageStream(Response):
-    """Messages as events. The turns behind them run to their end when the client is gone, too."""
+    """A stream of messages as events. Its turns run to their end after the client disconnects."""
 
     media_type = MEDIA_TYPE
 
     def __init__(self, first: Message | None, rest: Generator[Message | None, None, None]) -> None:
         self.status_code, self.background = 200, None
-        # There is no body here, and so no Content-Length.
+        # A stream has no Content-Length.
         self.init_headers(dict(HEADERS))
         self._first, self._rest = first, rest
 

@@ -1,4 +1,4 @@
-"""Read the arguments of the tool ask_council."""
+"""Read the arguments of the tool `ask_council`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from shared.errors import InvalidMessage, InvalidRequest, NotFound
 from shared.roster.fields import Text
 from shared.turns.question import Question
 
-# Models write an empty text for an argument that they leave out.
+# Models write an empty text for a missing argument.
 _Optional = BeforeValidator(lambda value: None if value == "" else value)
 
 
@@ -27,8 +27,9 @@ class _Arguments(BaseModel):
 
 
 def read_question(arguments: Mapping[str, Any], caller: Caller) -> Question:
-    """A question always has a key, so that a client can get the answer of a turn that goes on without it. Raises
-    InvalidRequest, InvalidMessage, NotFound."""
+    """Read the question. Raises InvalidRequest, InvalidMessage or NotFound.
+
+    Every question gets an idempotency key, so that a client can fetch the answer of a turn that it left."""
     try:
         read = _Arguments.model_validate(arguments)
     except ValidationError as error:

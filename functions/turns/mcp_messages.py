@@ -14,7 +14,7 @@ INTERNAL_ERROR: Final = -32603
 HEADER_MISMATCH: Final = -32020
 UNSUPPORTED_VERSION: Final = -32022
 
-# So many messages may come in one batch.
+# The most messages of one batch.
 MAX_BATCH: Final = 20
 
 Message = Mapping[str, Any]
@@ -22,7 +22,7 @@ MessageId = str | int
 
 
 class RpcError(Exception):
-    """A request that is answered with an error of JSON-RPC."""
+    """An error of JSON-RPC that answers a request."""
 
     def __init__(self, code: int, message: str, data: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -31,21 +31,21 @@ class RpcError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that is owed an answer. `params` are an object, or what the client sent in its place."""
+    """A request that needs an answer. `params` is unchecked: an object, or any other value of the client."""
 
     id: MessageId
     method: str
     params: object
 
     def parameters(self) -> Mapping[str, Any]:
-        """Raises RpcError."""
+        """Return `params` as an object. Raises RpcError."""
         if not isinstance(self.params, Mapping):
             raise RpcError(INVALID_PARAMS, "params must be an object.")
         return self.params
 
 
 def read_json(raw: bytes) -> object:
-    """The JSON of a body. Raises RpcError."""
+    """Return the JSON of a body. Raises RpcError."""
     try:
         return json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -53,7 +53,7 @@ def read_json(raw: bytes) -> object:
 
 
 def read_call(value: object) -> Call | None:
-    """A message of a client. None: it is a notification or a response, which has no answer. Raises RpcError."""
+    """Read a message. Return None for a notification or a response, which needs no answer. Raises RpcError."""
     if not isinstance(value, Mapping) or value.get("jsonrpc") != "2.0":
         raise RpcError(INVALID_REQUEST, "A message must be an object with jsonrpc '2.0'.")
     if "method" not in value:
@@ -71,7 +71,7 @@ def read_call(value: object) -> Call | None:
 
 
 def read_batch(values: Sequence[object]) -> list[Call | RpcError | None]:
-    """The messages of a batch. Raises RpcError if the batch as a whole is refused."""
+    """Read the messages of a batch. Raises RpcError if the whole batch is refused."""
     if not values:
         raise RpcError(INVALID_REQUEST, "A batch must have a message.")
     if len(values) > MAX_BATCH:
@@ -84,13 +84,13 @@ def result_message(call: Call, result: Message) -> Message:
 
 
 def error_message(error: RpcError, id_: MessageId | None = None) -> Message:
-    """`id_` is None where the message was none that has an id."""
+    """Return the message of an error. `id_` is None if the request had no readable id."""
     data = {} if error.data is None else {"data": error.data}
     return {"jsonrpc": "2.0", "id": id_, "error": {"code": error.code, "message": error.message, **data}}
 
 
 def written(message: object) -> bytes:
-    """JSON on one line, in ASCII: some clients take a separator of lines within a text for the end of a line."""
+    """Return JSON on one line, in ASCII, because some clients end a line at a Unicode line separator."""
     return json.dumps(message, separators=(",", ":")).encode()
 
 

@@ -1,4 +1,4 @@
-"""The methods of MCP: each request is answered with one message, after notifications if it takes long."""
+"""The methods of MCP. Each request gets one answer; a slow one gets notifications before it."""
 
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -51,7 +51,7 @@ _CACHED: Final = {"ttlMs": 300_000, "cacheScope": "public"}
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One HTTP request. `headers` have names in lower case. With `tells`, the client hears notifications."""
+    """One HTTP request. `headers` have lower-case names. With `tells`, the client gets notifications."""
 
     scope: Scope
     caller: Caller
@@ -61,7 +61,7 @@ class Exchange:
     tells: bool
 
     def answer(self, call: Call) -> Iterator[Message | None]:
-        """The messages that answer a request, its own answer last. None stands for a comment."""
+        """Yield the messages that answer a request, its own answer last. None is a comment."""
         try:
             if is_stateless(self.version):
                 check_envelope(call, self.headers)
@@ -72,7 +72,7 @@ class Exchange:
             yield result_message(call, in_envelope(result) if is_stateless(self.version) else result)
 
     def _result(self, call: Call) -> Answering:
-        """Yields notifications and returns the result. Raises RpcError."""
+        """Yield notifications and return the result. Raises RpcError."""
         if call.method == "tools/call":
             return (yield from self._call_tool(call.parameters()))
         methods = _STATELESS if is_stateless(self.version) else _INITIALIZED
@@ -92,7 +92,7 @@ class Exchange:
             return (yield from self._ask(arguments or {}, _token(parameters)))
         except RpcError:
             raise
-        except Exception as error:  # noqa: BLE001 the client is told of it, and of its text only if that is ours
+        except Exception as error:  # noqa: BLE001 the client gets every error, and its text only from a PantheonError
             return self._refused(error)
 
     def _list(self) -> Message:
@@ -112,14 +112,14 @@ class Exchange:
         finally:
             turn.join()
         if turn.outcome is not None:
-            # The turn is stored. An error after that is none of the client's.
+            # The turn is stored, so the client gets no later error. It is only logged and counted.
             if turn.error is not None:
                 problem_of(self.scope, turn.error)
             return turn_result(turn.outcome, question.idempotency_key)
         raise turn.error or AssertionError("The turn has no outcome.")
 
     def _refused(self, error: Exception) -> Message:
-        """Log the error where that is due, and tell the client of it. Raises RpcError for one that is not ours."""
+        """Log and count the error, and return it as a result. Raises RpcError for one that is no PantheonError."""
         problem = json.loads(problem_of(self.scope, error))
         if not isinstance(error, PantheonError):
             raise RpcError(INTERNAL_ERROR, problem["detail"], {"request_id": problem["request_id"]}) from error

@@ -1,4 +1,4 @@
-"""Tell an MCP client how its turn goes on: notifications/progress, or comments if the client did not ask for them."""
+"""Report a turn's progress to an MCP client: notifications if it asked for them, otherwise comments."""
 
 import json
 import time
@@ -10,14 +10,14 @@ from functions.turns.mcp_messages import Message
 from shared.domain.turn_events import Delta, Event
 
 ProgressToken = str | int
-# A client hears something at least so often, in seconds. Some give up after 10 s of silence.
+# The longest silence, in seconds. Some clients give up after 10 s.
 INTERVAL_S: Final = 8.0
 
 
 def follow(
     turn: LiveTurn, token: ProgressToken | None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Message | None]:
-    """Notifications while the turn runs. None stands for a comment, which keeps the connection alive."""
+    """Yield notifications while the turn runs. None is a comment, which keeps the connection alive."""
     progress, began = _Progress(), clock()
     told_at, value = began, 0.0
     while (events := turn.next(max(0.0, told_at + INTERVAL_S - clock()))) is not None:
@@ -28,7 +28,7 @@ def follow(
                 told_at = now
                 yield None
         elif changed or now >= told_at + INTERVAL_S:
-            # The value must grow each time.
+            # MCP requires a growing value.
             told_at, value = now, max(round(value + 0.1, 1), round(now - began, 1))
             yield _notification(token, value, progress.message())
 
@@ -39,7 +39,7 @@ def _notification(token: ProgressToken, seconds: float, message: str) -> Message
 
 
 class _Progress:
-    """Which agents answer now, and how many replies are ready."""
+    """The agents that answer now, and the number of ready replies."""
 
     def __init__(self) -> None:
         self._planned = 0
@@ -48,7 +48,7 @@ class _Progress:
         self._ready: set[int] = set()
 
     def hear(self, events: Sequence[Event | Delta]) -> bool:
-        """Whether one of the events changes the message."""
+        """Take events. Return whether they change the message."""
         before = self.message()
         for event in events:
             if isinstance(event, Event):

@@ -1,7 +1,7 @@
-"""Turns and refusals as results of MCP's tools.
+"""Write turns and refusals as results of MCP's tools.
 
-`structuredContent` is the turn. Some clients show a model the text, and others only the turn. So a turn that has not
-ended, or was cut, has a `note` beside its own fields. A refusal has its problem in `_meta`, because it has no turn.
+`structuredContent` is the turn. Some clients show a model only the text, and others only the turn. So a turn that has
+not ended or was cut has a `note` among its fields. A refusal has its problem in `_meta`, because it has no turn.
 """
 
 import json
@@ -27,7 +27,7 @@ def text_result(text: str, structured: Message) -> dict[str, Any]:
 
 
 def refusal(problem: Mapping[str, Any], error: Exception | None = None) -> dict[str, Any]:
-    """The result of a call that was refused. `problem` is its problem document."""
+    """Return the result of a refused call. `problem` is its problem document."""
     text = f"{problem['code']}: {problem['detail']}"
     if isinstance(error, PantheonError) and (wait_s := error.headers.get("Retry-After")):
         text += f" Try again in {wait_s} seconds."
@@ -37,7 +37,7 @@ def refusal(problem: Mapping[str, Any], error: Exception | None = None) -> dict[
 
 
 def turn_result(outcome: TurnOutcome, idempotency_key: str) -> dict[str, Any]:
-    """The result of a turn that was accepted. `idempotency_key` gets the turn again."""
+    """Return the result of an accepted turn. `idempotency_key` fetches the turn again."""
     turn = json.loads(outcome.body)
     text, is_error = _told(turn, outcome, idempotency_key)
     meta = {_IDEMPOTENCY_KEY: idempotency_key}
@@ -48,7 +48,7 @@ def turn_result(outcome: TurnOutcome, idempotency_key: str) -> dict[str, Any]:
 
 
 def _told(turn: Mapping[str, Any], outcome: TurnOutcome, idempotency_key: str) -> tuple[str, bool]:
-    """The text of a turn, and whether it is an error."""
+    """Return the text of a turn, and whether it is an error."""
     if not outcome.ended:
         return (
             f"The turn {turn['id']} goes on in another process. Call this tool again with the same arguments and the "
@@ -63,7 +63,7 @@ def _told(turn: Mapping[str, Any], outcome: TurnOutcome, idempotency_key: str) -
 
 
 def _cut(result: Mapping[str, Any], turn: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """The same result with texts that are short enough. It says where the whole turn is."""
+    """Return the result with shortened texts, and a note where the whole turn is."""
     cut = f"This answer is too long for MCP and was cut. GET {API_PREFIX}/turns/{turn['id']} has all of it."
     note = f"{turn['note']} {cut}" if "note" in turn else cut
     ending = f"\n\n({note})"
@@ -84,7 +84,7 @@ def _cut_replies(replies: Iterable[Mapping[str, Any]], room: int) -> Iterable[Ma
 
 
 def _beginning(text: str, most_bytes: int) -> str:
-    """The longest beginning of `text` that takes at most `most_bytes` bytes in JSON."""
+    """Return the longest beginning of `text` with at most `most_bytes` bytes in JSON."""
     if _size(text) - 2 <= most_bytes:
         return text
     least, most = 0, max(0, most_bytes)
@@ -98,7 +98,7 @@ def _beginning(text: str, most_bytes: int) -> str:
 
 
 def _size(value: object) -> int:
-    """How many bytes `value` has in an event. ASCII, as it is written."""
+    """Return the bytes of `value` in an event, which is written in ASCII."""
     return len(json.dumps(value, separators=(",", ":")))
 
 

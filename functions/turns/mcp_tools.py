@@ -1,4 +1,4 @@
-"""The tools that MCP clients are told of: list_councils and ask_council."""
+"""The descriptions of the MCP tools `list_councils` and `ask_council`."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,7 +1,7 @@
-"""The versions of MCP that are spoken here, and how a request says its version.
+"""The supported versions of MCP, and the checks of a request's version.
 
 Until 2025-11-25, `initialize` agrees on a version, and the header MCP-Protocol-Version of later requests names it. From
-2026-07-28 on, there is no `initialize`: each request names its version in a header and in `_meta`.
+2026-07-28 on there is no `initialize`, and each request names its version in a header and in `_meta`.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ INITIALIZED_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-1
 NEWEST_INITIALIZED: Final = INITIALIZED_VERSIONS[-1]
 STATELESS_VERSION: Final = "2026-07-28"
 SERVER: Final[Message] = MappingProxyType({"name": SERVICE, "title": "Pantheon", "version": VERSION})
-# A request without the header has this version, says MCP.
+# By the specification, a request without the header has this version.
 _ASSUMED: Final = "2025-03-26"
 _BATCHED: Final = ("2024-11-05", "2025-03-26")
 _VERSION_HEADER: Final = "mcp-protocol-version"
@@ -45,11 +45,11 @@ _STATUSES: Final[Mapping[int, int]] = MappingProxyType(
 
 
 def version_of(headers: Mapping[str, str]) -> str:
-    """The version that a request's header names. Raises RpcError for one that is not spoken here."""
+    """Return the version in a request's header. Raises RpcError for an unsupported one."""
     version = headers.get(_VERSION_HEADER, _ASSUMED)
     if version not in (*INITIALIZED_VERSIONS, STATELESS_VERSION):
         told = {"supported": [*INITIALIZED_VERSIONS, STATELESS_VERSION], "requested": version}
-        raise RpcError(UNSUPPORTED_VERSION, "This version of MCP is not spoken here.", told)
+        raise RpcError(UNSUPPORTED_VERSION, "This version of MCP is not supported.", told)
     return version
 
 
@@ -62,7 +62,7 @@ def takes_batches(version: str) -> bool:
 
 
 def check_envelope(call: Call, headers: Mapping[str, str]) -> None:
-    """Check what a request of the stateless version says of itself. Raises RpcError."""
+    """Check `_meta` and the headers of a request of the stateless version. Raises RpcError."""
     parameters = call.parameters()
     meta = parameters.get("_meta")
     if not isinstance(meta, Mapping) or not {_VERSION, _CAPABILITIES} <= meta.keys():
@@ -76,13 +76,13 @@ def check_envelope(call: Call, headers: Mapping[str, str]) -> None:
 
 
 def in_envelope(result: Message) -> dict[str, Any]:
-    """A result as the stateless version has it."""
+    """Return a result in the form of the stateless version."""
     meta = {_SERVER_INFO: dict(SERVER), **result.get("_meta", {})}
     return {**result, "resultType": "complete", "_meta": meta}
 
 
 def status_of(version: str, message: Message) -> int:
-    """The HTTP status of an answer. Until 2025-11-25, an error of JSON-RPC that answers a request is 200."""
+    """Return the HTTP status of an answer. Until 2025-11-25, an error of JSON-RPC is 200."""
     if not is_stateless(version) or "error" not in message:
         return 200
     return _STATUSES.get(message["error"]["code"], 200)

@@ -1,4 +1,4 @@
-"""What every route of the turns function does around a turn: its time, and what follows its outcome."""
+"""The time limit of a posted turn, and the metrics and the message after its outcome."""
 
 import time
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from shared.domain.message import TurnMessage
 from shared.domain.outcome import TurnOutcome
 from shared.settings import settings
 
-# The end of an invocation, in seconds: after the turn, its last bytes go to the client.
+# In seconds: after the turn, the invocation sends the last bytes to the client.
 _AFTER_S: Final = 2.0
 
 
 def seconds_left(request: Request) -> Callable[[], float]:
-    """What a posted turn may still take here: the setting, and never more than this invocation has for it."""
+    """Return a clock of the seconds left for a posted turn, by the setting and by this invocation."""
     started, context = time.monotonic(), request.scope["aws.context"]
     limit = settings().turn_seconds
 
@@ -29,7 +29,7 @@ def seconds_left(request: Request) -> Callable[[], float]:
 
 
 def conclude(tenant_id: str, outcome: TurnOutcome) -> None:
-    """Tell metrics and queue of the turn's outcome."""
+    """Emit the turn's metrics, and send a handed-over turn to the queue."""
     telemetry.emit(outcome)
     if outcome.handed_over:
         dispatch([TurnMessage(outcome.turn_id, tenant_id, outcome.is_graph)], outcome.wait_s)

@@ -1,1 +1,1 @@
-"""Turns that were handed over, posted to be answered later, or left behind by a process that died."""
+"""The function that runs turns from the queue: handed over, posted with `respond-async`, or of a dead process."""

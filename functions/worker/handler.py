@@ -1,8 +1,8 @@
-"""Lambda entry point of the worker: each SQS message names a turn, which is claimed and run on from its journal.
+"""Lambda entry point of the worker: it claims the turn that each SQS message names, and resumes it from its journal.
 
-A message for a turn that somebody runs, or that has ended, is done with. One that cannot be read, or whose turn could
-not be run, is reported as failed: the queue delivers it again, and in the end to its dead-letter queue. There every
-message goes whose turn had to be given up, so that somebody looks.
+A message is acknowledged if its turn has ended or another process runs it. It is reported as failed if it cannot be
+read, or its turn could not be run or was given up. The queue delivers a failed message again, and moves it to the
+dead-letter queue after five deliveries.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ _processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_fail
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     telemetry.begin(context.aws_request_id, context)
-    # No client waits here. The queue does longer waits, because a claim's lease would end meanwhile.
+    # No client waits here. A longer pause is left to the queue, because the claim's lease would end during it.
     runner = Runner(database(), provider(), lambda: context.get_remaining_time_in_millis() / 1000, LEASED_PAUSE_S)
 
     def run(record: SQSRecord) -> None:

@@ -1,4 +1,4 @@
-"""Alarms tell somebody, and somebody knows what to do: each has its section of the runbook, which has no other."""
+"""Alarms notify a topic, and the runbook has one section for each of them and no other."""
 
 import re
 from dataclasses import replace
@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from infra_cdk.entries import COUNTING, SCHEDULED, SWEEPER, Entry
+from infra_cdk.entries import COUNTING, ENTRIES, SCHEDULED, SWEEPER, Entry
 from infra_cdk.stages import PROD, Stage
 from local.costs import OLD_TURN_S
 from shared.names import ALARM_SERIES, METRICS_NAMESPACE
 from tests.support.cloudwatch.alarms import alarms_of
-from tests.support.cloudwatch.rung import RANG
 from tests.support.templates.assembly import Assembly
 from tests.support.templates.template import Template, text
 
-RUNBOOK = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+ROOT = Path(__file__).parents[2]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 PAGES = {"BrokenInvariant", "UnjournaledCall", "DeadLetter", "OldestActiveTurn", "LedgerDrift", "CostRunsAway"}
 COST = {"MonthCost", "MonthForecast", "CostUnread", "PlatformBudget"}
 SILENT = {f"{entry.title}Silent" for entry in SCHEDULED}
@@ -27,10 +27,8 @@ TICKETS = (
 
 def sections() -> dict[str, str]:
     """The runbook's sections by alarm."""
-    (part,) = re.findall(r"^## Alarms\n(.*?)^## ", RUNBOOK, re.M | re.S)
-    title, *rest = re.split(r"^### (\w+)\n", part, flags=re.M)
-    assert title
-    return dict(zip(rest[::2], rest[1::2], strict=True))
+    _, *rest = re.split(r"^### (\w+)\n", RUNBOOK, flags=re.M)
+    return {name: re.split(r"^## ", text, flags=re.M)[0] for name, text in zip(rest[::2], rest[1::2], strict=True)}
 
 
 def notifying(template: Template) -> dict[str, Any]:
@@ -69,25 +67,32 @@ def test_only_the_silence_of_scheduled_functions_and_of_the_cost_that_is_read_ri
     assert {name for name, missing in silent.items() if missing != "notBreaching"} == expected
 
 
-def rows() -> dict[str, list[str]]:
-    """The cells of the runbook's table of alarms, by the alarm of the row."""
-    (part,) = re.findall(r"^\| alarm \|.*\n\| ---.*\n((?:\|.*\n)+)", RUNBOOK, re.M)
-    cells = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in part.splitlines()]
-    return {cell.strip("`"): rest for cell, *rest in cells}
+def listed(title: str) -> set[str]:
+    """The alarms that the runbook lists under a title, each with a link to its section."""
+    (part,) = re.findall(rf"^\*\*{title}:\*\* (.*?)\n\n", RUNBOOK, re.M | re.S)
+    links = re.findall(r"\[(\w+)\]\(#(\w+)\)", part)
+    assert all(anchor == name.lower() for name, anchor in links)
+    return {name for name, _ in links}
 
 
-def test_the_table_of_alarms_has_every_alarm_and_the_test_that_rings_it(assembly: Assembly) -> None:
-    names = {*alarms_of(assembly.templates[PROD.name]), "Canary"}
-    rung: dict[str, set[str]] = {}
-    for name in names:
-        row = re.sub(r"^Release[A-Z][a-z]+?(Errors|Failures)$", r"Release…\1", name)
-        rung.setdefault(row, set()).add(f"`{RANG[name]}`" if name in RANG else "only AWS measures it")
-    assert set(rows()) == set(rung)
-    for row, tests in rung.items():
-        _, told, _ = cells = rows()[row]
-        assert all(cells), row
-        assert {test for test in tests if test not in told} == set(), row
-        assert set(re.findall(r"`test_\w+`", told)) == {test for test in tests if test.startswith("`")}, row
+def test_runbook_lists_every_alarm() -> None:
+    assert listed("Pages") == PAGES
+    assert listed("Tickets") == TICKETS
+
+
+def test_runbook_has_the_section_of_every_alarm(assembly: Assembly) -> None:
+    """Alarms that undo a release share the section of Canary. `DeadLetterGraphs` is a part of `DeadLetter`."""
+    for name in alarms_of(assembly.templates[PROD.name]):
+        released = re.fullmatch(r"Release[A-Z]\w+(Errors|Failures)", name)
+        assert f"`Release…{released[1]}`" in sections()["Canary"] if released else name in sections(), name
+
+
+def test_runbook_searches_the_logs_for_lines_that_the_code_writes() -> None:
+    named = re.findall(r'`logs (\w+) "([^"]+)"`', RUNBOOK)
+    assert len(named) >= 8
+    source = [path.read_text() for folder in ("functions", "shared") for path in (ROOT / folder).rglob("*.py")]
+    assert {function for function, _ in named} <= {entry.name for entry in ENTRIES}
+    assert [line for _, line in named if not any(f'"{line}"' in text for text in source)] == []
 
 
 @pytest.mark.parametrize("entry", SCHEDULED, ids=lambda entry: entry.name)

@@ -1,1 +1,1 @@
-"""Three graphs to begin with: docs/graphs.md explains how to write and configure one."""
+"""Three example graphs. docs/graphs.md explains how to write and configure a graph."""

@@ -1,4 +1,4 @@
-"""Parallel branches: the researcher and the critic answer apart from each other, and the writer joins their answers.
+"""Parallel branches: the researcher and the critic answer independently, and the writer joins their answers.
 
 PANTHEON_GRAPHS=panel=functions.graphs.examples.panel:graph
 

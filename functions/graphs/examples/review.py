@@ -15,7 +15,7 @@ APPROVED: Final = "APPROVED"
 
 
 class State(MessagesState):
-    """`drafts` and `verdict` are of this turn. `messages` has the conversation, turn after turn."""
+    """`messages` has the conversation of all turns. The other fields are of this turn."""
 
     request: str
     drafts: int
@@ -28,7 +28,7 @@ def begin(state: State) -> dict[str, object]:
 
 
 def write(state: State) -> dict[str, object]:
-    """Ask for a draft that answers the critic's last words."""
+    """Ask for a draft that answers the critic's last verdict."""
     asked: list[AnyMessage] = list(state["messages"])
     if state["draft"]:
         asked += [AIMessage(state["draft"]), HumanMessage(f"Improve your draft. The critic says: {state['verdict']}")]
@@ -46,7 +46,7 @@ def decide(state: State) -> str:
 
 
 def deliver(state: State) -> dict[str, object]:
-    """The draft is the turn's output, and not what the critic said of it."""
+    """Make the draft the turn's output, instead of the critic's verdict."""
     return {"messages": [AIMessage(state["draft"])]}
 
 

@@ -1,8 +1,8 @@
-"""Tools: the researcher may ask for a calculation or for a page of this machine, as often as it likes up to a limit.
+"""Tools: the researcher may ask for a calculation or for a page of this machine, up to a limit.
 
 PANTHEON_GRAPHS=tools=functions.graphs.examples.tools:graph
 
-Agents answer in text. So the researcher asks for a tool by one line of JSON, and a node makes a tool call of it.
+Agents answer in text. So the researcher asks for a tool by one line of JSON, which a node turns into a tool call.
 """
 
 import ast
@@ -67,13 +67,13 @@ def _value(node: ast.expr) -> float:
 
 
 def research(state: MessagesState) -> dict[str, object]:
-    """Ask the researcher. A request for a tool becomes a tool call with an id that a repetition has, too."""
+    """Ask the researcher. A request for a tool becomes a tool call whose id is the same in a rerun."""
     reply = chat_model("researcher").invoke([HumanMessage(_HELP), *_as_text(state["messages"])])
     return {"messages": [_with_call(reply.text, len(state["messages"]))]}
 
 
 def _as_text(messages: list[AnyMessage]) -> list[AnyMessage]:
-    """The conversation, with the results of tools as messages of the user."""
+    """Return the conversation with the results of tools as the user's messages."""
     return [
         HumanMessage(f"The tool {message.name} says: {message.text}") if isinstance(message, ToolMessage) else message
         for message in messages
@@ -90,7 +90,7 @@ def _with_call(text: str, place: int) -> AIMessage:
 
 
 def decide(state: MessagesState) -> str:
-    """Go on to the tools if the last reply asks for one and the turn has not used too many."""
+    """Choose the tools if the last reply asks for one and the turn is below its limit."""
     last = state["messages"][-1]
     this_turn: list[AnyMessage] = []
     for message in reversed(state["messages"]):
