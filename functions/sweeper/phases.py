@@ -32,7 +32,7 @@ SECONDS: Final = {
     "leftovers": 2.0,
     "invariants": 7.0,
 }
-# The most hours of the ledger that one sweep rolls up. One an hour is due, and more only after an outage.
+# The most hours of the ledger that one sweep rolls up. One is due each hour. After an outage, several are due.
 _HOURS: Final = 24
 
 

@@ -1,7 +1,7 @@
 """Index the ledger's entries whose budget month differs from the month of their post.
 
-A budget's month is the sum of its posts, except for these entries: calls that were held before a month's end and posted
-after it, and late settlements of the reconciler.
+A budget's month is the sum of its posts, except for these entries. A call may be held before a month's end and
+posted after it, and the reconciler may settle late.
 """
 
 from alembic import op

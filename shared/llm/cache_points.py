@@ -1,8 +1,8 @@
 """Place cache points in a prompt for Converse.
 
 A cache point caches everything before it. The first follows the system prompt, which stays the same when history
-changes. The other two follow the last two user messages: the last ends this prompt, which the next call repeats, and
-the one before ends the previous prompt, which is read from the cache. Converse takes at most four points.
+changes. The other two follow the last two user messages. The last ends this prompt, which the next call repeats. The
+one before ends the previous prompt, which is read from the cache. Converse takes at most four points.
 """
 
 from collections.abc import Mapping

@@ -20,7 +20,7 @@ _IN_WORDS: Final = re.compile(
     re.IGNORECASE,
 )
 _LIMITS: Final = ("-requests", "-tokens", "")
-# A reset above these numbers is a point in time instead of a duration.
+# A reset above these numbers is a time instead of a duration.
 _EPOCH_S: Final = 10**9
 _EPOCH_MS: Final = 10**12
 

@@ -27,7 +27,7 @@ _OVERFLOW = "context_overflow"
 _CACHE_KEY_LENGTH = 32
 # A call starts only if this share of its model's own time limit is left.
 _LEAST_SHARE = 0.5
-# A lease covers a call and a pause of up to so many seconds before it.
+# A lease covers a call and a pause before it, of at most these seconds.
 LEASED_PAUSE_S = 2.0
 
 

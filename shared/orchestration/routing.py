@@ -51,7 +51,7 @@ class RoutingPolicy:
 
 
 class Decision(BaseModel):
-    """What the manager answers. Asking for a reason makes it choose better; nothing reads the reason."""
+    """The manager's answer. Asking for a reason makes it choose better; nothing reads the reason."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -99,8 +99,8 @@ def read_decision(answer: Completion | str, conversation: Conversation, most: in
 
 
 def _key_of(said: str, roster: Mapping[str, Agent]) -> str | None:
-    """Return the key that `said` means: a key, or the key or name of exactly one agent, in any case and width, with or
-    without @."""
+    """Return the key that `said` means: a key, or the key or name of exactly one agent, in any letter case and
+    width, with or without @."""
     if said in roster:
         return said
     if len(said) > _SAID_CHARACTERS:

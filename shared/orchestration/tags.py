@@ -33,7 +33,7 @@ class Tags:
 
 
 def parse_tags(message: str, roster: Mapping[str, Agent]) -> Tags:
-    """Find the tags of `roster`'s agents, by key or by name, in any case."""
+    """Find the tags of `roster`'s agents, by key or by name, in any letter case."""
     if "@" not in message and "＠" not in message:
         return Tags((), ())
     text = _without_code(message)
@@ -70,7 +70,7 @@ def _end(name: str, word: str, marks: str) -> str:
 
 @lru_cache(maxsize=1024)
 def name_pattern(name: str) -> str:
-    """Return a pattern of a name in any case, with accents composed or apart."""
+    """Return a pattern of a name in any letter case, with accents composed or apart."""
     return "".join(map(_letter, unicodedata.normalize("NFC", name)))
 
 
@@ -83,7 +83,7 @@ def _called(agents: Iterable[Agent]) -> list[tuple[str, str]]:
 
 
 def _letter(letter: str) -> str:
-    """Return a pattern of a letter in any case and form. Some forms have more letters: "ß" and "SS"."""
+    """Return a pattern of a letter in either case and any form. Some forms have more letters: "ß" and "SS"."""
     forms = [_IS.get(letter, re.escape(letter))]
     folded, apart = letter.casefold(), unicodedata.normalize("NFD", letter)
     if len(folded) > 1:

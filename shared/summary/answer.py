@@ -10,7 +10,7 @@ from shared.domain.summary import LISTS
 from shared.llm.structured import salvage_field, salvage_list
 
 MAX_ITEM_CHARACTERS: Final = 500
-# An id is read from so many characters, because NFKC takes time quadratic in a run of combining marks.
+# The characters of an id that are read. NFKC takes time quadratic in a run of combining marks.
 MAX_ID_CHARACTERS: Final = 64
 _BULLET: Final = re.compile(r"(?:[-*•–]|\(?\d{1,2}\))(?:\s+|$)|・\s*")
 _ID: Final = re.compile(r"\W*([FDQA])0*(\d{1,9})(?!\w)", re.IGNORECASE)

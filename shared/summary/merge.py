@@ -16,7 +16,7 @@ from shared.summary.answer import Changes, Closing, read_id, short
 UNKNOWN_IDS: Final = "unknown_ids"
 COPIED_LIST: Final = "copied_list"
 _LISTS_BY_LETTER: Final = {letter: name for name, letter in LETTERS.items()}
-# A model that closes more than this share of at least so many items has copied the list.
+# A model that closes more than this share of a list, of at least these items, has copied the list.
 _COPIED_ITEMS, _COPIED_SHARE = 5, 0.8
 # Marks after NFKC, which maps full-width marks to these.
 _CLOSING_MARKS: Final = " .,;:!?。、؟؛،۔।"

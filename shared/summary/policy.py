@@ -12,8 +12,10 @@ from shared.summary.merge import Limits
 
 @dataclass(frozen=True, slots=True)
 class SummaryPolicy:
-    """A summary is due after so many turns, or about so many tokens, without a summary. `max_output_tokens` caps each
-    of its two calls, `limits` its content."""
+    """A summary is due `after_turns` turns, or about `after_tokens` tokens, after the last one.
+
+    `max_output_tokens` caps each of its two calls, `limits` its content.
+    """
 
     max_output_tokens: int = 512
     after_turns: int = 12

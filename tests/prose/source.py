@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from tests.prose.passage import Kind, Passage, paragraphs, without_code
 
 _TOOL = re.compile(r"#\s*(?:!|noqa|type:|pragma|fmt:|mypy:|ruff:|nosec|checkov:)")
-# Columns, or what is typed at a prompt.
-_LAYOUT = re.compile(r"\S {2,}\S|^\s*(?:\$ |python3? -m |make [a-z]|pantheon [a-z]|curl )")
+# Columns, a row of a table, or a command.
+_LAYOUT = re.compile(r"\S {2,}\S|^\s*(?:\| |\$ |python3? -m |make [a-z]|pantheon [a-z]|curl )")
 # Names a part of a SQL file.
 _PART = re.compile(r"(?:part|include) \w")
 _SECTION = re.compile(r"(?:Args|Returns|Raises|Yields|Attributes):\s*$")

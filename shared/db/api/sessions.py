@@ -165,8 +165,7 @@ def record_session_deletion(db: Database, actor: Actor, session_id: UUID) -> Non
 def load_untouched_sessions(
     db: Database, days: int, limit: int, seconds: float, *, implicit: bool = False
 ) -> list[Row]:
-    """Return `tenant_id` and `id` of the oldest sessions that were not touched for so many days and have no active
-    turn.
+    """Return `tenant_id` and `id` of the oldest sessions that were not touched for `days` and have no active turn.
 
     Turns and changes touch a session; reading does not. With `implicit`, return only sessions of chat programs and
     plain calls. With the role for operations, `db` sees every tenant. Raises DatabaseUnavailable after `seconds`."""

@@ -5,9 +5,9 @@ then find nothing wrong.
 
 `{since}` is the id of a turn. Older turns, and deletions before it, are left out. Ids are in time order, so keys find
 the newest turns, and the ledger's time order finds their entries (`{posted}`). A payer's month is checked as a whole
-from the month before on: the rolled-up sums, the ledger's rows beyond, and the few entries of another month, which an
-index finds. The rolled-up sums are checked against the ledger. So the checks' time depends on recent activity, and not
-on the amount of data.
+from the month before on: the rolled-up sums, the ledger's rows beyond them, and the few entries of another month. An
+index finds those. The rolled-up sums are checked against the ledger. So the checks' time depends on recent activity,
+and not on the amount of data.
 """
 
 from collections.abc import Mapping

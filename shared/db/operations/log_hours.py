@@ -1,9 +1,9 @@
 """Track which hours of the provider's log were read, and decide which calls have no record. Run as `pantheon_ops`.
 
 An hour is read when it is over. It is read again after a call that may be in it was posted. It is read once more when a
-call in suspense is so old that no record will come. A call counts as not in the log only if every hour that may have
-its record was read from the start after these times, to the end, with every line readable. Other calls of its model
-must be in the log of its hour.
+call in suspense is so old that no record will come. A call counts as missing from the log only if every hour that may
+have its record was read after these times. The read must begin at the start of the hour, reach its end, and find every
+line readable. Other calls of its model must be in the log of its hour.
 """
 
 from collections.abc import Collection, Iterable

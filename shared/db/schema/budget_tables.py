@@ -35,8 +35,8 @@ budgets = Table(
     PrimaryKeyConstraint("payer", "period"),
 )
 
-# The part of a month's holds beside the reserves of open calls: from a turn's acceptance until its first agent is asked
-# (`id` is the turn's), and for a posted call of unknown outcome (`id` is the call's).
+# The part of a month's holds that is no reserve of an open call. A turn has one from its acceptance until its first
+# agent is asked (`id` is the turn's). A posted call of unknown outcome has one, too (`id` is the call's).
 budget_holds = Table(
     "budget_holds",
     metadata,

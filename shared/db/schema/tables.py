@@ -1,7 +1,7 @@
 """The schema in SQLAlchemy Core. Statements are built from it, and a test compares it with the migrations.
 
-Two rules hold for indexes. On tables that are read by session, turn or call, no index starts with `tenant_id`:
-row-level security adds that constant to every query, and the planner would scan the whole tenant. No column that
+Two rules hold for indexes. On tables that are read by session, turn or call, no index starts with `tenant_id`.
+Row-level security adds that constant to every query, and the planner would scan the whole tenant. No column that
 changes while a turn runs is indexed, so that updates stay within the page.
 """
 

@@ -73,7 +73,7 @@ usage_ledger = Table(
     ),
     # A tenant's rows in order. No turn reads the ledger, so the planner may choose an index by tenant here.
     Index("usage_ledger_tenant_id_created_at_id_idx", "tenant_id", "created_at", "id"),
-    # Finds rows whose budget month differs from the month of their post. There are very few.
+    # Finds rows whose budget month differs from the month of their post. There are few.
     Index(
         "usage_ledger_of_another_month_idx",
         "created_at",

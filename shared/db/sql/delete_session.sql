@@ -9,7 +9,7 @@ WHERE id = :b_id AND deleted_at IS NULL AND origin <> 'call' AND
 RETURNING true AS scrubbed;
 
 -- part expired ? b_days
--- Operations delete a session that was not touched for so many days and has no active turn.
+-- Operations delete a session that was not touched for `b_days` days and has no active turn.
 UPDATE public.sessions s SET deleted_at = clock_timestamp(), title = '', imported = NULL, instructions = NULL
 WHERE id = :b_id AND deleted_at IS NULL
     AND created_at < now() - make_interval(hours => :b_days::integer * 24)

@@ -1,6 +1,6 @@
 -- part load
--- Everything that a posted turn needs: the session, its agents, its past, its active turn, the turn that used the key,
--- the seconds for which the tenant's rate refuses another turn, and when its first active turn may end. A session that
+-- Everything that a posted turn needs: the session, its agents, its past, its active turn and the turn that used the
+-- key. Also the seconds for which the tenant's rate refuses a turn, and when its first active turn may end. A session that
 -- the actor cannot see does not exist here. Accepting the turn counts rate and active turns again.
 WITH found AS (
     SELECT id, title, mode, fan_out, agent_keys, chair_key, next_turn_index, model, imported,

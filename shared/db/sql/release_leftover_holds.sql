@@ -1,5 +1,5 @@
--- Release the holds that the release before 0014 leaves behind while both serve: of a call that it settled, and of a
--- turn whose first agent it asked, or that it ended. This release leaves none.
+-- Release the holds that the release before 0014 leaves behind while both releases serve. Its calls keep theirs when
+-- they are settled, and its turns when the first agent is asked or the turn ends. This release leaves none.
 
 -- part months
 -- Lock the months before their holds, as publish does.

@@ -38,8 +38,8 @@ from shared.db.schema.columns import TOKENS
 from shared.db.schema.tables import usage_days, usage_entries, usage_hours, usage_ledger, usage_rolled_up
 from shared.db.usage.dimensions import DIMENSIONS
 
-# The limit in seconds of a statement and, with the grace, of a batch. The very first statement and that of an hour take
-# long.
+# The limit in seconds of a statement and, with the grace, of a batch. The first statement takes long, and that of an
+# hour.
 _STATEMENT_S = 20.0
 # The longest transaction, and a margin for a slow server.
 SETTLED_AFTER: ColumnClause[timedelta] = literal_column("interval '15 minutes'")
