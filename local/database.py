@@ -53,7 +53,6 @@ def role_urls(owner_url: str) -> RoleUrls:
 
 
 def role_url(owner_url: str, role: Role) -> str:
-    """Return the URL of one role."""
     return _url(urlsplit(owner_url), role)
 
 

@@ -38,7 +38,6 @@ class DeploymentError(Exception):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options --url and --token."""
     local = f"http://127.0.0.1:{_DEFAULT_PORT}"
     parser.add_argument(
         "--url", help=f"the address of Pantheon; or {CliEnv.URL} ({local}, or the port of {LocalEnv.PORT})"

@@ -80,7 +80,6 @@ class Environment:
 
     @property
     def needs_model(self) -> bool:
-        """Return whether a local model must be started."""
         return any(each.kind == "local" and not each.base_url for each in self.catalog.used().values())
 
     @property
@@ -104,7 +103,6 @@ def claim_names(environ: Mapping[str, str]) -> ClaimNames:
 
 
 def operator_role(environ: Mapping[str, str]) -> str:
-    """Return the role that operates the local deployment."""
     return _given(environ)[Env.OPERATOR_ROLE]
 
 

@@ -122,7 +122,6 @@ class EventSource:
 
 
 def build_sqs_event(message: TurnMessage, *, receive_count: int) -> Mapping[str, Any]:
-    """Return the event of SQS for one turn."""
     sent = str(int(time.time() * 1000))
     record = {
         "messageId": str(uuid4()),
@@ -145,7 +144,6 @@ def build_sqs_event(message: TurnMessage, *, receive_count: int) -> Mapping[str,
 
 
 def build_schedule_event() -> Mapping[str, Any]:
-    """Return the event of EventBridge's schedule for the sweeper."""
     return {
         "version": "0",
         "id": str(uuid4()),

@@ -17,7 +17,6 @@ _Duration = Callable[[str], timedelta]
 
 
 def add_parser(commands: Any, duration: _Duration) -> None:
-    """Add the command and its options."""
     keys = commands.add_parser(
         "keys",
         help="make, list or revoke API keys",

@@ -38,7 +38,6 @@ MODELS_ERRORS: Final = (ModelsError, ConfigurationError, model.ModelError)
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command and its options."""
     models = commands.add_parser(
         "models",
         help="list the models of the catalog, try them, look up a price",

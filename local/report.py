@@ -56,7 +56,6 @@ class Reporter:
         self._print_repeated()
 
     def notice(self, text: str) -> None:
-        """Print a line about a process."""
         self._print("notice", datetime.now(UTC), text)
 
     def close(self) -> None:

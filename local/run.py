@@ -22,7 +22,6 @@ _MESSAGE: Final = '{"message": "@writer @researcher Should a small team write te
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command and its options."""
     run = commands.add_parser(
         "run",
         help="start everything, and report each turn and each error",

@@ -20,7 +20,6 @@ Ctrl-C cancels the turn that runs. A second Ctrl-C leaves."""
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command and its options."""
     chat = commands.add_parser(
         "chat",
         help="talk to a council in the terminal",

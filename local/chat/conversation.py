@@ -110,7 +110,6 @@ class Conversation:
         yield from self._take(Told("turn.ended", turn))
 
     def month(self) -> dict[str, Any]:
-        """Return the budget of this month."""
         return self._there.ask("GET", "budget")
 
     def _choose(self, key: str | None) -> Choice:
@@ -160,7 +159,6 @@ class Conversation:
 
 
 def _events(lines: Iterable[str]) -> Iterator[Told]:
-    """Yield the events of a text/event-stream."""
     fields = dict[str, str]()
     for line in lines:
         if line:

@@ -48,13 +48,11 @@ class RuntimeApi:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def open(self, function_arn: str) -> Session:
-        """Open a session for one process."""
         session = Session(function_arn)
         self._sessions[session.secret] = session
         return session
 
     def close(self, session: Session) -> None:
-        """End the session of a process."""
         self._sessions.pop(session.secret, None)
         session.end()
 

@@ -40,7 +40,6 @@ class RuntimeClient:
         self._socket.close()
 
     def next(self) -> Invocation:
-        """Wait for an invocation."""
         headers, event = self._ask("GET", "invocation/next", b"")
         left_s = int(headers[b"lambda-runtime-deadline-ms"]) / 1000 - time.time()
         return Invocation(headers[b"lambda-runtime-aws-request-id"].decode(), event, time.monotonic() + left_s)

@@ -60,7 +60,6 @@ class Streamed:
         raise StopAsyncIteration
 
     def abandon(self) -> None:
-        """Stop reading."""
         self._end(False)
 
     def _end(self, was_read: bool) -> None:

@@ -78,6 +78,5 @@ def _of_function(source: str, line: str, fields: dict[str, Any], now: datetime) 
 
 
 def _metrics(fields: Mapping[str, Any]) -> str:
-    """Return the names and values of the metrics on a line."""
     pairs = (f"{name} {value[0]:g}" for name, value in fields.items() if isinstance(value, list) and len(value) == 1)
     return visible(", ".join(pairs))

@@ -7,7 +7,6 @@ _LINES: Final = 50
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command and its options."""
     logs = commands.add_parser(
         "logs",
         help="show the logs of `pantheon run`, its errors, or one turn",

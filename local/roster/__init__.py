@@ -33,7 +33,6 @@ _Interrupt = Callable[[int, object], NoReturn]
 
 
 def add_parsers(commands: Any) -> None:
-    """Add the two commands and their options."""
     apply = commands.add_parser(
         "apply",
         help="write the agents and councils of a file to a deployment",

@@ -20,7 +20,6 @@ def diff_lines(plan: Plan) -> Iterator[str]:
 
 
 def counts(plan: Plan) -> str:
-    """Return the numbers of new, changed and unchanged entries."""
     new = sum(change.old is None for change in plan.changes)
     return f"{new} new, {len(plan.changes) - new} changed, {plan.unchanged} unchanged"
 

@@ -12,7 +12,6 @@ _ESCAPED_IN_LINES: Final = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\\]|"(?="|\Z
 
 
 def document(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the tables in their order."""
     return "\n".join(table(name, fields) for name, fields in tables.items())
 
 
