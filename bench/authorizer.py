@@ -108,7 +108,7 @@ def _select(owner: psycopg.Connection[Any], key: str) -> Mapping[str, Any]:
 
 @contextmanager
 def _world() -> Iterator[tuple[psycopg.Connection[Any], TokenKey]]:
-    """The owner's connection and the issuer's key, with the authorizer's environment in this process."""
+    """Set the authorizer's environment in this process. Return the owner's connection and the issuer's key."""
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         issuer = TokenKey.load_or_create(folder)

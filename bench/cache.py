@@ -58,19 +58,19 @@ PROVIDERS: Final[tuple[LlmProvider, ...]] = ("openai", "bedrock")
 
 @dataclass(frozen=True)
 class Measured:
-    """The tokens of all calls of agents, and the price of their prompts in USD."""
+    """The tokens of all calls of agents, and the cost of their prompts in USD."""
 
     usage: Usage
     usd: Decimal
 
     @property
     def share(self) -> float:
-        """How much of the prompts was read from the cache."""
+        """Return the share of prompt tokens that were read from the cache."""
         return self.usage.cache_read_tokens / self.usage.prompt_tokens
 
 
 def measure(case: Case, provider: LlmProvider, *, cached: bool) -> Measured:
-    """Take the turns of a session. `cached`: with steps, cache points and keys."""
+    """Take the turns of a session. If `cached`, with steps, cache points and keys."""
     return _Session(case, provider, cached=cached).measured()
 
 

@@ -1,4 +1,4 @@
-"""Providers that answer with a fixed text and cache prompts as OpenAI and as Bedrock do. A token is four bytes."""
+"""Answer with a fixed text, and cache prompts as OpenAI and Bedrock do. A token is four bytes."""
 
 import hashlib
 from collections import defaultdict
@@ -11,15 +11,15 @@ from shared.llm.openai_compatible import write_body
 from shared.llm.port import Completion, OnText, Request, size_of
 
 TOKEN_BYTES: Final = 4
-# OpenAI caches from the first number of tokens on, in steps of the second. Without a key, the beginning of a prompt
-# decides which cache is asked.
+# OpenAI caches prompts from the first number of tokens, in steps of the second. Without a cache key, the first
+# `_ROUTED_TOKENS` choose the cache.
 OPENAI_MINIMUM, OPENAI_STEP, _ROUTED_TOKENS = 1024, 128, 256
 # Seconds for which Bedrock keeps a prefix after its last use, and the most cache points in a request.
 BEDROCK_SECONDS, BEDROCK_POINTS = 300.0, 4
 
 
 class CachingOpenAI:
-    """Keeps every prefix of a prompt whose length is a multiple of the step."""
+    """Cache every prefix of a prompt whose length is a multiple of the step."""
 
     def __init__(self, answer: str) -> None:
         self._answer = answer
@@ -36,13 +36,13 @@ class CachingOpenAI:
 
 
 class CachingBedrock:
-    """Keeps what stands before a cache point, from `minimum` tokens on. `clock` tells the seconds."""
+    """Cache the prompt before each cache point, from `minimum` tokens. `clock` returns seconds."""
 
     def __init__(self, answer: str, minimum: int, clock: Callable[[], float]) -> None:
         self._answer = answer
         self._minimum = minimum
         self._clock = clock
-        # When each prefix is dropped.
+        # The end of each prefix, in seconds of the clock.
         self._kept: dict[bytes, float] = {}
 
     def complete(self, request: Request, _on_text: OnText | None = None) -> Completion:
@@ -71,7 +71,7 @@ def _rendered(messages: Any) -> str:
 
 
 def _prefixes(prompt: bytes) -> Iterator[tuple[int, bytes]]:
-    """The length in tokens and the hash of each prefix that OpenAI caches."""
+    """Yield the tokens and the hash of each prefix that OpenAI caches."""
     hashed, step = hashlib.sha256(), OPENAI_STEP * TOKEN_BYTES
     for end in range(step, len(prompt) + 1, step):
         hashed.update(prompt[end - step : end])
@@ -80,8 +80,9 @@ def _prefixes(prompt: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _points(converse: dict[str, Any]) -> tuple[dict[int, bytes], int]:
-    """The length in tokens and the hash of what stands before each cache point, and the length of the whole prompt. The
-    borders of blocks are part of the hash."""
+    """Return the tokens and the hash before each cache point, and the tokens of the prompt.
+
+    The hash includes the borders of blocks."""
     points, hashed, size = dict[int, bytes](), hashlib.sha256(), 0
     for message in ({"role": "system", "content": converse.get("system", [])}, *converse["messages"]):
         hashed.update(f"<|{message['role']}|>".encode())

@@ -1,6 +1,6 @@
-"""A provider that streams: the text of each chunk is the moment at which it was sent.
+"""Stream chunks whose text is the time at which they were sent.
 
-CLOCK_MONOTONIC is one clock for all processes of a machine, so a reader anywhere on it can subtract.
+A reader in another process can subtract, because CLOCK_MONOTONIC is the same for all processes of a machine.
 """
 
 import json
@@ -20,7 +20,7 @@ _USAGE: Final = {"prompt_tokens": 420, "completion_tokens": 70}
 
 @contextmanager
 def clocked_provider() -> Iterator[str]:
-    """The base URL of a provider in a process of its own, while the block runs."""
+    """Run a provider in its own process during the block, and return its base URL."""
     command = [sys.executable, "-c", "from bench.clocked_provider import serve; serve()"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as provider:
         assert provider.stdout is not None
@@ -31,7 +31,7 @@ def clocked_provider() -> Iterator[str]:
 
 
 def sent_at(text: str) -> list[int]:
-    """The moments of the chunks that a piece of text was put together from, in nanoseconds."""
+    """Return the times of the chunks in a text, in nanoseconds."""
     return [int(word) for word in text.split()]
 
 
@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:
-        """Nothing is printed but the port."""
+        """Print nothing except the port."""
 
     def _send(self, chunk: dict[str, object]) -> None:
         self._write(b"data: %b\n\n" % json.dumps({"id": "bench", **chunk}).encode())

@@ -1,6 +1,6 @@
 """Scripted agents that know some kinds of questions, so that a benchmark's figures are known before it runs.
 
-The first agent knows facts. The second knows arithmetic, too, and the third all but refusals. The chair knows all.
+The first agent knows facts, the second also arithmetic, the third all kinds except refusals. The chair knows all kinds.
 """
 
 import json
@@ -17,7 +17,7 @@ _CHAIR, _REVIEW = "You chair this council", "You judge answers"
 
 
 class Experts:
-    """A provider that knows the answers to `questions`."""
+    """Answer `questions` by the rules above."""
 
     def __init__(self, questions: Sequence[Question]) -> None:
         self._questions = questions

@@ -37,7 +37,7 @@ _PATIENCE_S: Final = 300.0
 
 @dataclass(frozen=True)
 class Running:
-    """A `pantheon run` that accepts requests. Times are in seconds since it was called."""
+    """A `pantheon run` that accepts requests. Times are in seconds since its start."""
 
     process: subprocess.Popen[str]
     url: str
@@ -77,7 +77,7 @@ def main() -> None:
 
 @contextmanager
 def run(data_dir: Path) -> Iterator[Running]:
-    """`pantheon run` on any port that is free."""
+    """Run `pantheon run` on any free port."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PANTHEON_")}
     environ = kept | {"PANTHEON_PORT": "0", "PANTHEON_DATA_DIR": str(data_dir)}
     called = time.monotonic()
@@ -92,7 +92,7 @@ def run(data_dir: Path) -> Iterator[Running]:
 
 
 def _start(data_dir: Path) -> tuple[float, float]:
-    """Until requests are accepted, and until one agent has answered with eight tokens."""
+    """Return the seconds until the first request is accepted, and until an agent has answered with eight tokens."""
     with run(data_dir) as running, running.client() as http:
         _make_agent(http)
         session = http.post("sessions", json={"agent_keys": ["short"]}).json()
@@ -107,7 +107,7 @@ def _make_agent(http: httpx.Client) -> None:
 
 
 def ask_at_once(running: Running) -> None:
-    """Turns of eight clients at once, some times in a row."""
+    """Take several turns in each of eight concurrent clients."""
 
     def client(number: int) -> None:
         with running.client() as http:
@@ -123,7 +123,7 @@ def ask_at_once(running: Running) -> None:
 
 
 def memory_mb(running: Running) -> tuple[float, float]:
-    """The PSS of all processes, and that of the model's."""
+    """Return the PSS of all processes, and of the model's process."""
     total = of_model = 0.0
     stack = psutil.Process(running.process.pid)
     for process in (stack, *stack.children(recursive=True)):

@@ -16,7 +16,7 @@ from shared.domain.summary import Item
 TURNS: Final = 48
 _QUESTIONS: Final = "open_questions"
 _NAMES: Final = ("Anna", "Anne", "Hanna", "Hannes", "Johann", "Johanna", "Ian", "Ina")
-# Kind: its list, and in each language its sentence and the words that an item must have to say the same.
+# By kind: its list, then for each language its sentence and the words that an equivalent item must have.
 _KINDS: Final[Mapping[str, tuple[str, Mapping[str, tuple[str, tuple[str, ...]]]]]] = {
     "code": (
         "key_facts",
@@ -84,8 +84,7 @@ _TALK: Final = {
 
 @dataclass(frozen=True)
 class Planted:
-    """`text` is said in turn `turn` and ends what was said before with the text `ends`. `marks` are the words that tell
-    it from everything else."""
+    """A fact of turn `turn`, which ends the earlier fact `ends`. Only this fact has the words `marks`."""
 
     turn: int
     list: str
@@ -94,7 +93,7 @@ class Planted:
     ends: str | None = None
 
     def found_in(self, item: Item) -> bool:
-        """Whether an item says this. Its words may differ."""
+        """Return whether an item states this fact, in any words."""
         said = unicodedata.normalize("NFKC", item.text).casefold()
         asked = (self.list == _QUESTIONS) == (item.list == _QUESTIONS)
         return asked and all(mark.casefold() in said for mark in self.marks)
@@ -109,7 +108,7 @@ class PlantedConversation:
 
 @cache
 def conversations() -> tuple[PlantedConversation, ...]:
-    """All of them, by language."""
+    """Return the conversations by language."""
     return tuple(_conversation(language) for language in _TALK)
 
 
@@ -135,7 +134,7 @@ def _planted(language: str, turn: int) -> Planted | None:
 
 
 def _said(kind: str, language: str, house: int) -> tuple[str, tuple[str, ...]]:
-    """The sentence, and its marks."""
+    """Return the sentence and its marks."""
     values = {"house": f"{house:03}", "name": _NAMES[house % len(_NAMES)], "day": house + 3}
     text, marks = _KINDS[kind][1][language]
     return text.format(**values), tuple(mark.format(**values) for mark in marks)

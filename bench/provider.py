@@ -1,4 +1,4 @@
-"""A provider that answers at once, or after a wait, and always with the same text: nothing of it is in the figures.
+"""Answer every call with the same text, at once or after a wait, so that the figures exclude the provider.
 
 A streamed text comes in words, all at once.
 """
@@ -26,7 +26,7 @@ _STRUCTURE = {
 
 
 class BenchProvider:
-    """`route` is whom the routing manager chooses; `wait_s` is how long each call takes."""
+    """The provider. `route` is the routing manager's choice, `wait_s` the seconds of each call."""
 
     def __init__(self, route: list[str], wait_s: float = 0.0) -> None:
         self._decision = json.dumps({"selected_agent_keys": route, "reason": "They know."})

@@ -1,4 +1,4 @@
-"""How many a second, and how long each takes: the same work in forked processes, each with what it makes for itself."""
+"""Measure the rate and the duration of work in forked processes."""
 
 import io
 import multiprocessing
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
-# Called in each process with its number; every step of what it returns is one piece of work.
+# Called in each process with its number. Each step of the iterator is one piece of work.
 Work = Callable[[int], Iterator[object]]
 
 
@@ -26,7 +26,7 @@ class Rate:
         return statistics.quantiles(self.times, n=20)[-1]
 
     def __add__(self, other: "Rate") -> "Rate":
-        """Both rounds together: rates add up, and have to be divided by the number of rounds."""
+        """Combine two rounds. The rates are added, so divide them by the number of rounds."""
         return Rate(self.per_second + other.per_second, [*self.times, *other.times])
 
 
@@ -37,7 +37,7 @@ def rate(work: Work, processes: int, seconds: float) -> Rate:
     workers = [context.Process(target=_run, args=(work, n, seconds, ready, done)) for n in range(processes)]
     for worker in workers:
         worker.start()
-    # Read before they are waited for: a full queue would keep a process from ending.
+    # Read first, because a process does not end while the queue is full.
     told = [done.get() for _ in workers]
     for worker in workers:
         worker.join()
@@ -61,6 +61,6 @@ def _run(work: Work, number: int, seconds: float, ready: Barrier, done: Any) -> 
             done.put((len(times) / (started - began), times))
         except BaseException as error:
             done.put(repr(error))
-            # The processes that wait for this one stop waiting.
+            # Stop the processes that wait at the barrier.
             ready.abort()
             raise

@@ -1,6 +1,6 @@
-"""Scripted summarisers: an honest one, and seven that each misbehave in one way, always the same way.
+"""Script one honest summariser, and seven that each always misbehave in one way.
 
-Each reads its prompt like a model. It knows the turns and the known items that it was sent, and nothing else.
+Each knows only the turns and items of its prompt, like a model.
 """
 
 import json
@@ -21,7 +21,7 @@ _LIST_OF: Final = {letter: name for name, letter in LETTERS.items()}
 
 
 class ScriptedSummariser:
-    """Answers the two stages of a summary. `habit` is one of HABITS."""
+    """Answer the two stages of a summary. `habit` is one of HABITS."""
 
     def __init__(self, conversation: PlantedConversation, habit: str) -> None:
         self.conversation = conversation
@@ -93,7 +93,7 @@ def _mistake_ids(answer: Answer, known: Known) -> Answer:
 
 
 def _also(answer: Answer, texts: Known) -> Answer:
-    """The answer with more additions, each in the list of the id that it stands under."""
+    """Return the answer with the texts added to the lists of their ids."""
     add = {name: list(said) for name, said in answer["add"].items()}
     for id_, text in texts.items():
         add[_LIST_OF[id_[0]]].append(text)

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def turns(world: World, tenant: str = TENANT) -> Iterator[object]:
-    """One turn of Pantheon after the other."""
+    """Take Pantheon's turns one by one."""
     handler = world.handler(world.app_url)
     for event in world.posts(tenant):
         yield expect(201, handler(event, world.context))

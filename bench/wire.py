@@ -82,7 +82,7 @@ def _wire(port: int) -> Iterator[Call]:
 
 @contextmanager
 def _provider(wait_ms: int) -> Iterator[int]:
-    """The port of a provider, while the block runs."""
+    """Run a provider during the block, and return its port."""
     command = [sys.executable, "-c", f"from bench.wire import serve; serve({wait_ms})"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as provider:
         assert provider.stdout is not None
@@ -106,7 +106,7 @@ def serve(wait_ms: int) -> None:
             self.wfile.write(head.encode() + _ANSWER)
 
         def log_message(self, *_: object) -> None:
-            """Nothing is printed but the port."""
+            """Print nothing except the port."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         print(server.server_port, flush=True)

@@ -1,1 +1,1 @@
-"""What exists only on a developer's machine: Postgres, a model, the gateway, the `pantheon` command."""
+"""Code that runs only on a developer's machine: Postgres, the local model, the gateway and the `pantheon` command."""

@@ -1,7 +1,6 @@
-"""The `pantheon` command.
+"""Parse the arguments of `pantheon` and run its commands.
 
-The rule this file protects: an expected error is one line on stderr and an exit code that is not 0; Ctrl-C and
-SIGTERM end everything and are a success.
+An expected error is one line on standard error and an exit code other than 0.
 """
 
 import argparse
@@ -23,24 +22,24 @@ _SYSTEMS: Final = ("linux", "darwin")
 _ROLES: Final = ("member", "admin", "operator")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _OPERATIONS: Final = """environment:
-  PANTHEON_OPS_DATABASE_URL  the database, as the role pantheon_ops; unset: that of `pantheon run`"""
+  PANTHEON_OPS_DATABASE_URL  URL of the database for the role pantheon_ops; unset: the database of `pantheon run`"""
 _RECORD: Final = f"""a line of the record:
   {{"call_id": "...", "billed": true, "tokens": {{"input_tokens": 12, "output_tokens": 3}}}}
-  Further tokens: cache_read_tokens, cache_write_tokens, reasoning_tokens. None is counted twice.
-  cache_write_1h_tokens: those of cache_write_tokens that are kept for an hour.
+  Further tokens: cache_read_tokens, cache_write_tokens, reasoning_tokens. Count each token once.
+  cache_write_1h_tokens: the part of cache_write_tokens that is kept for an hour.
 
 {_OPERATIONS}"""
 
 
 def main() -> int:
-    """The exit code."""
+    """Run one command, and return its exit code."""
     parser = _parser()
     arguments = parser.parse_args()
     if arguments.command == "token" and not arguments.show and not (arguments.tenant and arguments.user):
         parser.error("token needs --tenant and --user, or --show")
     if sys.platform not in _SYSTEMS:
         return _fail(ConfigurationError(f"Pantheon runs on Linux and macOS, and this is {sys.platform}."))
-    # Other users of this machine get no access to what a command writes.
+    # Other users of this machine must not read the files of a command.
     os.umask(0o077)
     try:
         variables.check(os.environ)
@@ -55,7 +54,7 @@ def main() -> int:
 
 
 class _Version(argparse.Action):
-    """Ask git for the commit only if somebody wants to know it."""
+    """Ask git for the commit only when --version needs it."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         commit = checked_out(Path(__file__).parents[1])
@@ -75,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_operation(
         commands,
         "doctor",
-        "check the stored data against its invariants, and who can read the files",
+        "check the invariants of the stored data, and the access rights of the files",
         "Check the stored data against every invariant, whether `pantheon run` is running or not, and check that its "
         "files are closed to other users. Shows at most five faults of each. The exit code is 1 if there is a fault.",
     )
@@ -83,15 +82,15 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "cost",
         "print the cost of this month so far, by account, reason, provider, alias and purpose",
-        "Print what this month has cost so far by the ledger, over all tenants: by account, alias and "
-        "purpose, in tokens, and the forecast. The same figures as on the cost dashboard.",
+        "Print the cost of this month so far for all tenants: by account, reason, provider, alias and purpose, with "
+        "tokens and a forecast. The figures are those of the cost dashboard.",
     )
     _add_operation(
         commands,
         "status",
         "print the state of turns, waiting turns and broken invariants",
-        "Print the turns of the last 24 hours by status, what waits, and the invariants that do not hold. "
-        "The exit code is 1 if something is broken.",
+        "Print the turns of the last 24 hours by status, the waiting turns, and the broken invariants. "
+        "The exit code is 1 if an invariant is broken.",
     )
     commands.add_parser(
         "psql",
@@ -101,24 +100,24 @@ def _parser() -> argparse.ArgumentParser:
     token = commands.add_parser(
         "token",
         help="print a token for the local gateway, and the link to the console",
-        description="Print a token for the local gateway, signed with the key of the data directory, and on standard "
-        "error the link that opens the console with it.",
+        description="Print a token for the local gateway, signed with the key of the data directory. Print the link "
+        "to the console on standard error.",
     )
-    token.add_argument("--show", action="store_true", help="print the token of `pantheon run` instead, whole")
+    token.add_argument("--show", action="store_true", help="print the complete token of `pantheon run` instead")
     token.add_argument("--tenant", metavar="T", help="the tenant that the token is for")
     token.add_argument("--user", metavar="U", help="the user that the token is for")
     token.add_argument("--role", action="append", choices=_ROLES, help="may be repeated; member if left out")
     token.add_argument(
-        "--ttl", type=_duration, default="8h", metavar="D", help="how long it is good for, as in 30m, 8h, 7d (8h)"
+        "--ttl", type=_duration, default="8h", metavar="D", help="how long it is valid, such as 30m, 8h or 7d (8h)"
     )
     keys.add_parser(commands, _duration)
     models.add_parser(commands)
     roster.add_parsers(commands)
     reconcile = commands.add_parser(
         "reconcile",
-        help="correct what is in suspense by a provider's own record",
-        description="Read a provider's own record of our calls, and move those whose outcome nobody knew from suspense "
-        "to what they cost. Reading it again changes nothing.",
+        help="settle calls in suspense from a provider's own record",
+        description="Read a provider's own record of our calls, and move calls with an unknown outcome from suspense "
+        "to their real cost. Reading it again changes nothing.",
         epilog=_RECORD,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -126,15 +125,15 @@ def _parser() -> argparse.ArgumentParser:
     reconcile.add_argument(
         "--provider",
         metavar="NAME",
-        help="the name in the catalog of the record's provider; calls of other providers do not change",
+        help="the provider of the record, by its name in the catalog; calls of other providers do not change",
     )
-    reconcile.add_argument("--check", action="store_true", help="say what would be done, and change nothing")
+    reconcile.add_argument("--check", action="store_true", help="print the changes, and change nothing")
     reconcile.add_argument(
         "--silent-after",
         type=_duration,
         default="48h",
         metavar="D",
-        help="how old a call has to be that is not in the record, to have cost nothing (48h)",
+        help="a call that is not in the record and is older than this costs nothing (48h)",
     )
     return parser
 
@@ -268,7 +267,7 @@ def _token(arguments: argparse.Namespace) -> int:
     token = key.issue(arguments.tenant, arguments.user, roles, arguments.ttl, claim_names(os.environ))
     run.say(token)
     if url := deployment.local_url(os.environ):
-        # Standard output has the token alone, for scripts.
+        # Scripts read only the token from standard output.
         print(run.console_line(url, token), file=sys.stderr)
     return 0
 

@@ -1,6 +1,6 @@
-"""`pantheon cost` and `pantheon status`: the dashboards' figures in the terminal, from the queries that feed them.
+"""Print the figures of the dashboards for `pantheon cost` and `pantheon status`.
 
-The rule this file protects: it looks and changes nothing, in the role for operations, and adds nothing up by itself.
+It reads as the role for operations, changes nothing, and uses the queries of the dashboards.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,12 +27,12 @@ from shared.operations.sweep import check_invariants
 
 
 class FiguresError(Exception):
-    """There is nothing to read. The text is one line."""
+    """The database has no schema. The text is one line."""
 
 
-# What both raise, each with a text for a person.
+# The exceptions of both commands. Each text is written for the user.
 FIGURES_ERRORS: Final = (FiguresError, PantheonError, StackError, PostgresError)
-# Nobody waits for a terminal as the sweeper's minute does.
+# The sweeper must end within its minute. A command may take longer.
 _STATEMENT_S: Final = 30.0
 _SHOWN: Final = (
     Dimension.ACCOUNT,
@@ -43,9 +43,9 @@ _SHOWN: Final = (
 )
 # Widths, in characters.
 _NAME, _VALUE, _SHARE, _BAR = 30, 14, 5, 24
-# As the alarm has it.
+# The threshold of the alarm.
 OLD_TURN_S: Final = 45 * 60
-# What is printed in red.
+# Values to print in red.
 _ALARMING: Final[Mapping[str, Callable[[Decimal], bool]]] = {
     "the oldest of them, seconds": lambda seconds: seconds >= OLD_TURN_S,
     "budgets and ledger apart, USD": bool,
@@ -62,14 +62,15 @@ def _operations(environ: Mapping[str, str]) -> Iterator[Database]:
         try:
             yield db
         except psycopg.errors.UndefinedTable as error:
-            raise FiguresError("The database has no schema yet; `pantheon run` makes it.") from error
+            raise FiguresError("The database has no schema yet: start `pantheon run`, which creates it.") from error
         finally:
             db.close()
 
 
 def show_costs(environ: Mapping[str, str], console: Console) -> None:
-    """The month so far in USD, by account, reason, provider, alias and purpose, and in tokens. Raises one of
-    FIGURES_ERRORS."""
+    """Print this month in USD by account, reason, provider, alias and purpose, and in tokens.
+
+    Raises one of FIGURES_ERRORS."""
     with _operations(environ) as db:
         month = load_month(db, _STATEMENT_S)
     console.print(_list(f"{month.moment:%B %Y} (UTC), USD", _summary(month)))
@@ -80,8 +81,9 @@ def show_costs(environ: Mapping[str, str], console: Console) -> None:
 
 
 def show_status(environ: Mapping[str, str], console: Console) -> bool:
-    """Turns, what waits, and the invariants of the last day. Whether nothing is broken. Raises one of
-    FIGURES_ERRORS."""
+    """Print the turns of the last day, the waiting turns and the broken invariants. Return whether none is broken.
+
+    Raises one of FIGURES_ERRORS."""
     with _operations(environ) as db:
         activity, check = load_activity(db), check_invariants(db, _STATEMENT_S)
         by_status, seconds = load_turns_of_last_day(db), load_seconds_of_last_day(db)
@@ -125,7 +127,7 @@ def _list(title: str, values: Mapping[str, str], alarming: Sequence[str] = ()) -
 
 
 def _chart(title: str, values: Mapping[str, Decimal], places: int = 6) -> RenderableType:
-    """Each value with its share of them all, and a bar that is as long as the largest one's at most."""
+    """Return a row for each value: its share of the sum, and a bar in proportion to the largest value."""
     table = _table(title)
     most, whole = max(values.values(), default=Decimal(0)), sum(values.values(), Decimal(0))
     for name, value in values.items():
@@ -138,7 +140,7 @@ def _chart(title: str, values: Mapping[str, Decimal], places: int = 6) -> Render
 
 
 def _table(title: str) -> Table:
-    """Names and values stand below each other from table to table."""
+    """Return an empty table. All tables align, because their columns have the same least widths."""
     table = Table(
         title=f"\n{title}", title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
     )

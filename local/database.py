@@ -1,4 +1,4 @@
-"""Bringing a database up to date, and the URLs by which its roles reach it."""
+"""Migrate a database, set the passwords of its roles, and build their URLs."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,7 +14,9 @@ from shared.names import Role
 
 @dataclass(frozen=True)
 class RoleUrls:
-    """`app` serves one tenant at a time. `ops` sweeps and reconciles. `operator` sets limits and reads usage. `auth`
+    """The URL of each role.
+
+    `app` serves one tenant at a time. `ops` sweeps and reconciles. `operator` sets limits and reads usage. `auth`
     looks up API keys."""
 
     app: str
@@ -24,7 +26,7 @@ class RoleUrls:
 
 
 def prepare(owner_url: str) -> RoleUrls:
-    """Migrate the database at the owner's URL, and let its roles in. Raises psycopg.Error and what Alembic raises."""
+    """Migrate the database, and let its roles connect. Raises psycopg.Error and the errors of Alembic."""
     migrations.upgrade(owner_url)
     admit(owner_url)
     return role_urls(owner_url)
@@ -37,7 +39,7 @@ def admit(owner_url: str) -> None:
         reset_settings(connection)
         if parts.password:
             for role in Role:
-                # Hashed here, so that no log of the server can show it.
+                # Hashed here, because the server may log the statement.
                 hashed = connection.pgconn.encrypt_password(
                     _password(parts.password, role).encode(), role.encode(), b"scram-sha-256"
                 ).decode()
@@ -45,13 +47,12 @@ def admit(owner_url: str) -> None:
 
 
 def role_urls(owner_url: str) -> RoleUrls:
-    """Where the roles reach the database that `prepare` has let them into."""
+    """Return the URLs of the roles. `prepare` must have let them connect."""
     parts = urlsplit(owner_url)
     return RoleUrls(**{role.name.lower(): _url(parts, role) for role in Role})
 
 
 def role_url(owner_url: str, role: Role) -> str:
-    """Where one role reaches the database."""
     return _url(urlsplit(owner_url), role)
 
 
@@ -61,5 +62,5 @@ def _url(parts: SplitResult, role: Role) -> str:
 
 
 def _password(owner_password: str, role: Role) -> str:
-    """Derived from the owner's, so that two stacks on one database agree, and nothing is kept in a file."""
+    """Derive a role's password from the owner's, so that two stacks on one database agree without a file."""
     return hashlib.sha256(f"{role}:{owner_password}".encode()).hexdigest()

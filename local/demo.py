@@ -1,4 +1,4 @@
-"""The demo: a roster of agents worth talking to, a tenant that has it, and a session in which they sit."""
+"""Make the demo: a roster of agents, a tenant with this roster, and a session with its agents."""
 
 import json
 import tomllib
@@ -26,7 +26,7 @@ _MOST_AGENTS: Final = 32
 
 
 def write_roster(path: Path, catalog: Mapping[str, Model]) -> None:
-    """Write the demo's roster with what the models of the catalog take. Raises OSError."""
+    """Write the demo's roster with values that the models of the catalog accept. Raises OSError."""
     roster = tomllib.loads(FILE.read_text("utf-8"))
     agents = {key: _adapted(agent, catalog) for key, agent in roster["agents"].items()}
     private.make_file(path)
@@ -34,7 +34,7 @@ def write_roster(path: Path, catalog: Mapping[str, Model]) -> None:
 
 
 def seed(app_url: str, roster: RosterFile) -> str:
-    """Give the demo tenant the roster if it is new, and return the id of its session. What a user changed stays."""
+    """Give a new demo tenant the roster, and return the id of its session. Changes of a user stay."""
     db = Database(app_url)
     try:
         record_new_tenant(db, TENANT, roster)
@@ -44,7 +44,8 @@ def seed(app_url: str, roster: RosterFile) -> str:
 
 
 def _adapted(agent: Mapping[str, object], catalog: Mapping[str, Model]) -> dict[str, object]:
-    """The fields of a demo agent. A user's catalog may lack its alias."""
+    """Return the fields of a demo agent, adapted to its model."""
+    # A user's catalog may lack the alias.
     model = catalog.get(str(agent["model_alias"])) or next(iter(catalog.values()))
     fields = {**agent, "model_alias": model.alias}
     match model.dialect.temperature:
@@ -53,13 +54,13 @@ def _adapted(agent: Mapping[str, object], catalog: Mapping[str, Model]) -> dict[
         case float(highest):
             fields["temperature"] = min(float(str(agent["temperature"])), highest)
     if model.kind == "local":
-        # The local model is slow: four agents must end while a user waits.
+        # The local model is slow, and a user waits for four agents.
         fields["max_output_tokens"] = min(64, model.max_output_tokens)
     return fields
 
 
 def _toml(roster: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """A roster of ASCII texts, of which JSON's form is TOML's, too."""
+    """Write a roster as TOML. Its texts must be ASCII, which JSON and TOML spell alike."""
     lines = ["# Written by `pantheon run`. Name a file of your own in PANTHEON_ROSTER."]
     for group, tables in roster.items():
         for key, table in tables.items():

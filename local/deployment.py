@@ -1,4 +1,4 @@
-"""Speak to a deployment over HTTP, as a command does. Each failure is one line that says what to do."""
+"""Send the requests of commands to a deployment. The text of each failure is one line that says what to do."""
 
 import argparse
 import re
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 _DEFAULT_PORT: Final = "8000"
 _TIMEOUT_S: Final = 30.0
-# Between two pieces of a stream. A server that has nothing to tell sends a comment every 15 s.
+# The longest pause in a stream. Without an event, a server sends a comment every 15 s.
 _STREAM_S: Final = 60.0
 _TOKEN_TTL: Final = timedelta(minutes=15)
 _PAGE: Final = 100
 
 
 class DeploymentError(Exception):
-    """The deployment refuses, or does not answer. The text is one line. `status` is None without an answer."""
+    """The deployment refused a request or did not answer. The text is one line. `status` is None without an answer."""
 
     def __init__(self, text: str, status: int | None = None) -> None:
         super().__init__(text)
@@ -33,17 +33,18 @@ class DeploymentError(Exception):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the deployment surely did nothing. After any other failure it may have done what was asked."""
+        """Return whether the deployment changed nothing. After any other failure, the outcome is unknown."""
         return self.status is not None and 400 <= self.status < 500 and self.status != 408
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that name the deployment and the caller."""
     local = f"http://127.0.0.1:{_DEFAULT_PORT}"
-    parser.add_argument("--url", help=f"where Pantheon is; or {CliEnv.URL} ({local}, or the port of {LocalEnv.PORT})")
+    parser.add_argument(
+        "--url", help=f"the address of Pantheon; or {CliEnv.URL} ({local}, or the port of {LocalEnv.PORT})"
+    )
     parser.add_argument(
         "--token",
-        help=f"a token or an API key; or {CliEnv.TOKEN}. Without a URL and a token: the demo tenant of `pantheon run`",
+        help=f"a token or an API key; or {CliEnv.TOKEN}. Without URL and token: the demo tenant of `pantheon run`",
     )
 
 
@@ -55,7 +56,7 @@ class Deployment:
         self._http = http
 
     def ask(self, method: str, path: str, body: object = None, version: int | None = None) -> dict[str, Any]:
-        """The answer's JSON, {} where it has no body. `version` becomes If-Match. Raises DeploymentError."""
+        """Return the JSON of the answer, {} for status 204. `version` is sent as If-Match. Raises DeploymentError."""
         import httpx
 
         headers = {} if version is None else {"If-Match": f'"{version}"'}
@@ -73,8 +74,9 @@ class Deployment:
         return answer
 
     def stream(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Iterator[str]:
-        """The lines of an answer as text/event-stream, as they come. Raises DeploymentError, also when the connection
-        breaks."""
+        """Yield the lines of an answer of type text/event-stream as they arrive.
+
+        Raises DeploymentError, also when the connection breaks."""
         import httpx
 
         asked = {"Accept": "text/event-stream", **headers}
@@ -88,7 +90,7 @@ class Deployment:
             raise DeploymentError(f"{self.url} cannot be reached: {type(error).__name__}. Check --url.") from error
 
     def items(self, path: str) -> Iterator[dict[str, Any]]:
-        """The items of all pages of a list. Raises DeploymentError."""
+        """Yield the items of all pages of a list. Raises DeploymentError."""
         cursor = ""
         while True:
             page = self.ask("GET", f"{path}?limit={_PAGE}{cursor}")
@@ -101,7 +103,7 @@ class Deployment:
             cursor = f"&cursor={quote(str(following), safe='')}"
 
     def mistaken(self) -> DeploymentError:
-        """The error for an answer that Pantheon does not give."""
+        """Return the error for an answer that this release of Pantheon does not give."""
         return DeploymentError(f"{self.url} does not answer as this release of Pantheon does. Check --url.")
 
     def _refusal(self, response: "httpx.Response") -> str:
@@ -118,8 +120,8 @@ class Deployment:
 
 @contextmanager
 def connect(given: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[Deployment]:
-    """The deployment that the options name, else the environment, else `pantheon run`. Raises DeploymentError."""
-    # `pantheon token` reads this module and needs none of it.
+    """Open the deployment of the options, else of the environment, else `pantheon run`. Raises DeploymentError."""
+    # `pantheon token` imports this module and must start fast.
     import httpx
 
     named = given.url or environ.get(CliEnv.URL)
@@ -133,17 +135,17 @@ def connect(given: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[D
     except (httpx.InvalidURL, UnicodeError) as error:
         raise DeploymentError(f"{url} cannot be reached: {type(error).__name__}. Check --url and --token.") from error
     if http.base_url.userinfo:
-        # They would be sent in place of the token, and the url is printed.
+        # httpx would send them instead of the token, and commands print the URL.
         raise DeploymentError("The URL must hold no name and no password. Give --token.")
     if http.base_url.scheme == "http" and not _is_loopback(http.base_url.host):
-        warning = f"Warning: {url} is not encrypted. Everybody on the way can read the token. Use https://."
+        warning = f"Warning: {url} is not encrypted, so others on the network can read the token. Use https://."
         print(visible(warning), file=sys.stderr)
     with http:
         yield Deployment(url, http)
 
 
 def local_url(environ: Mapping[str, str]) -> str | None:
-    """The address of `pantheon run`. None if the environment lets it take any free port, or names no port."""
+    """Return the address of `pantheon run`, None if PANTHEON_PORT lets it take any free port or is not a port."""
     port = environ.get(LocalEnv.PORT) or _DEFAULT_PORT
     return _at(port) if re.fullmatch("[1-9][0-9]{0,4}", port) else None
 

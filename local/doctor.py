@@ -1,7 +1,6 @@
-"""`pantheon doctor`: check the stored data against its invariants, and that other users cannot read the files.
+"""Check the stored data against its invariants, and the access to the files, for `pantheon doctor`.
 
-It only reads, in one snapshot of the database, in the role for operations. If it cannot read the database, it never
-reports success.
+It reads one snapshot of the database as the role for operations, and changes nothing. Without the database it fails.
 """
 
 import shlex
@@ -41,16 +40,17 @@ _COUNTED: Final = "sessions {sessions}, turns {turns} (active {active}), calls {
 
 
 class DoctorError(Exception):
-    """There is nothing to look at. The text is one line."""
+    """The database or the folder cannot be read. The text is one line."""
 
 
-# What `examine` raises, each with a text for a person.
+# The exceptions of `examine`. Each text is written for the user.
 EXAMINATION_ERRORS: Final = (DoctorError, PantheonError, StackError, PostgresError)
 
 
 def examine(environ: Mapping[str, str], say: Say) -> bool:
-    """Tell about every invariant on a line, with the rows that break it. Whether all is well. Call it from the main
-    thread. Raises one of EXAMINATION_ERRORS where there is no database."""
+    """Print a line for each invariant with the rows that break it, and return whether all hold.
+
+    Call it from the main thread. Raises one of EXAMINATION_ERRORS without a database."""
     closed = _is_closed(environment.data_dir(environ), say)
     try:
         with _connect(environ) as connection:
@@ -72,8 +72,9 @@ def examine(environ: Mapping[str, str], say: Say) -> bool:
 
 @contextmanager
 def _connect(environ: Mapping[str, str]) -> Iterator[Connection]:
-    """In the role for operations: an owner who is no superuser would see nothing, and find nothing wrong with it. All
-    queries see the same moment."""
+    """Connect as the role for operations, with one snapshot for all queries.
+
+    Row-level security hides all rows from an owner that is no superuser, and an empty table breaks no invariant."""
     if (owner_url := environ.get(LocalEnv.DATABASE_URL)) and not environ.get(Env.OPS_DATABASE_URL):
         check_database(owner_url)
     with operations_url(environ) as url:
@@ -88,7 +89,7 @@ def _connect(environ: Mapping[str, str]) -> Iterator[Connection]:
 
 
 def _is_closed(data_dir: Path, say: Say) -> bool:
-    """Whether no other user of the machine can use a file of the local run."""
+    """Return whether other users of the machine have no access to the files of the local run."""
     if not data_dir.is_dir():
         return True
     try:
@@ -105,7 +106,7 @@ def _is_closed(data_dir: Path, say: Say) -> bool:
 
 def _is_of_this_release(connection: Connection, say: Say) -> bool:
     if connection.execute("SELECT to_regclass('public.alembic_version') AS made").fetchall() == [{"made": None}]:
-        raise DoctorError("The database has no schema yet; `pantheon run` makes it.")
+        raise DoctorError("The database has no schema yet: start `pantheon run`, which creates it.")
     found = [row["version_num"] for row in connection.execute("SELECT version_num FROM public.alembic_version")]
     if found == [MIGRATION_HEAD]:
         say(f"ok      migration {MIGRATION_HEAD}")
@@ -115,7 +116,7 @@ def _is_of_this_release(connection: Connection, say: Say) -> bool:
 
 
 def _keeps_state(connection: Connection, say: Say) -> bool:
-    """Whether the functions can store the state of graphs."""
+    """Return whether the functions can store the state of graphs."""
     (found,) = connection.execute(_STATE, {"role": Role.APP}).fetchall()
     kept = bool(found["is_stored"])
     say("ok      checkpointer postgres" if kept else "BROKEN  checkpointer memory; graphs forget their state")
@@ -124,7 +125,7 @@ def _keeps_state(connection: Connection, say: Say) -> bool:
 
 def _holds(connection: Connection, name: str, say: Say) -> bool:
     try:
-        # Within a savepoint, so that the others are looked at, too.
+        # A savepoint, so that the next invariants can be checked after an error.
         with connection.transaction():
             rows = connection.execute(first_rows(INVARIANTS[name], str(_SHOWN + 1)).encode()).fetchall()
     except psycopg.errors.UndefinedTable:

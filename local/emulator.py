@@ -1,7 +1,6 @@
-"""Lambda's Runtime Interface Emulator: a bundled function, as Lambda runs it, with Lambda's Python and nothing else.
+"""Run a bundled function in Lambda's Runtime Interface Emulator, with Lambda's version of Python.
 
-The rule this file protects: what a function imports is what was bundled. It never sees this checkout, nor what is
-installed beside it.
+The function imports only its bundle, and nothing of this checkout or its environment.
 """
 
 import json
@@ -30,8 +29,14 @@ _INIT: Final = re.compile(r"INIT REPORT\(durationMs: ([0-9.]+)\)")
 
 @dataclass(frozen=True)
 class Function:
-    """`paths` are where its modules are found, the first one first; `tools` has the emulator and Lambda's runtime
-    client; `python` is an interpreter of Lambda's version; `loop` is the module that runs the handler."""
+    """A bundled function.
+
+    Attributes:
+        paths: The folders of its modules, in the order of the search.
+        tools: The folder with the emulator and Lambda's runtime client.
+        python: An interpreter of Lambda's version.
+        loop: The module that runs the handler.
+    """
 
     handler: str
     paths: Sequence[Path]
@@ -43,15 +48,15 @@ class Function:
 
 @dataclass(frozen=True)
 class Emulator:
-    """One function that runs. What it writes is in `log`."""
+    """A running function. Its output is in `log`."""
 
     port: int
     log: Path
 
     def invoke(self, event: object, patience_s: float = 60.0) -> Any:
-        """What the function returns; where it raises, a mapping with `errorType`.
+        """Return the function's result, or a mapping with `errorType` if it raises.
 
-        The emulator passes a streamed response on as it was written. It is returned like one that was not streamed."""
+        A streamed response is returned like one that is not streamed."""
         url = _INVOKE.format(port=self.port)
         request = urllib.request.Request(url, json.dumps(event).encode())  # noqa: S310
         with urllib.request.urlopen(request, timeout=patience_s) as response:  # noqa: S310
@@ -61,16 +66,16 @@ class Emulator:
 
     @property
     def init_ms(self) -> float:
-        """What the emulator measured of the start, which is made for the first event."""
+        """Return the milliseconds of the start, as the emulator reports them. The first event causes the start."""
         found = _INIT.findall(self.log.read_text())
         if not found:
-            raise ValueError(f"no start is reported in {self.log}")
+            raise ValueError(f"{self.log} reports no start")
         return float(found[0])
 
 
 @contextmanager
 def emulate(function: Function, log: Path) -> Iterator[Emulator]:
-    """Start `function`, from the main thread; it is initialised for its first event."""
+    """Start `function`. Call it from the main thread. The first event initialises the function."""
     port, api_port = _free_port(), _free_port()
     environment = {
         "PATH": os.environ["PATH"],
@@ -101,7 +106,7 @@ def emulate(function: Function, log: Path) -> Iterator[Emulator]:
         yield Emulator(port, log)
     finally:
         process.end(emulator, signal.SIGTERM, signal.SIGKILL, patience_s=_STOP_S)
-        # What it started is in its session, and may have outlived it.
+        # Its children are in its session, and may still run.
         with suppress(ProcessLookupError):
             os.killpg(emulator.pid, signal.SIGKILL)
 

@@ -1,6 +1,6 @@
-"""Read and check the environment of the local run before anything is started.
+"""Read and check the environment of the local run before anything starts.
 
-A wrong value costs one clear line and starts nothing. No function sees the owner's database.
+A wrong value is an error in one line that names the variable. No function gets the owner's URL of the database.
 """
 
 import re
@@ -26,12 +26,12 @@ from shared.settings import AuthorizerSettings, CatalogSettings, Settings
 
 _Part = TypeVar("_Part", bound=BaseModel)
 
-# The local run makes these itself. It tells each function only its own.
+# The local run sets these itself, and gives each function only its own.
 _MADE: Final = frozenset(
     name.value
     for name in (Env.APP_DATABASE_URL, Env.OPS_DATABASE_URL, Env.OPERATOR_DATABASE_URL, Env.AUTH_DATABASE_URL)
 )
-# Only the authorizer is told these, as on AWS.
+# Only the authorizer gets these, as on AWS.
 _AUTHORIZERS: Final = frozenset(
     name.value
     for name in (
@@ -53,10 +53,10 @@ class Environment:
     """The settings of the local run.
 
     Attributes:
-        database_url: The owner's; None for the embedded server.
-        ignored: Variables that have no effect beside PANTHEON_CATALOG.
+        database_url: The owner's URL; None for the embedded server.
+        ignored: Variables that PANTHEON_CATALOG overrides.
         catalog: The models. A local provider has no address if its model must be started.
-        roster: What a new tenant starts with, if the user names a file.
+        roster: The agents and councils of a new tenant, if the user names a file.
         graphs: The `module:attribute` of each graph of mode `graph:<name>`, by name.
         functions: The user's environment and our defaults. Each function gets only its part.
         authorizer: The settings that only the authorizer gets, without its database.
@@ -80,35 +80,34 @@ class Environment:
 
     @property
     def needs_model(self) -> bool:
-        """Whether a local model has to be started."""
         return any(each.kind == "local" and not each.base_url for each in self.catalog.used().values())
 
     @property
     def model_window(self) -> int:
-        """How many tokens a request of the local model may have. Pantheon estimates tokens, and the estimate of a rare
-        script can be half of the real number."""
+        """Return how many tokens a request to the local model may have.
+
+        It is twice the window, because Pantheon's estimate for a rare script can be half of the real number."""
         return 2 * max((each.context_window for each in self.catalog.values() if each.kind == "local"), default=0)
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
-    """Where everything that outlives a run is kept."""
+    """Return the folder of everything that outlives a run."""
     return Path(_given(environ)[LocalEnv.DATA_DIR])
 
 
 def claim_names(environ: Mapping[str, str]) -> ClaimNames:
-    """How local tokens name their claims."""
+    """Return the names of the claims in local tokens."""
     given = _given(environ)
     default = ClaimNames()
     return ClaimNames(given.get(Env.TENANT_CLAIM, default.tenant), given.get(Env.ROLES_CLAIM, default.roles))
 
 
 def operator_role(environ: Mapping[str, str]) -> str:
-    """The role that operates the local deployment."""
     return _given(environ)[Env.OPERATOR_ROLE]
 
 
 def read(environ: Mapping[str, str]) -> Environment:
-    """Raises ConfigurationError that names the variable at fault."""
+    """Read and check the variables. Raises ConfigurationError, which names the wrong variable."""
     variables.check(environ)
     given = _given(environ)
     functions = {name: value for name, value in given.items() if name not in _MADE | _AUTHORIZERS | set(LocalEnv)}
@@ -123,7 +122,7 @@ def read(environ: Mapping[str, str]) -> Environment:
     for name in ignored:
         del functions[name]
     if Env.CATALOG not in functions:
-        # An address alone means an OpenAI-compatible server there.
+        # An address without a provider names an OpenAI-compatible server.
         functions.setdefault(Env.LLM_PROVIDER, "openai" if Env.LLM_BASE_URL in functions else "local")
     settings = _check(Settings, {**functions, Env.APP_DATABASE_URL: ""})
     catalog, roster = _catalog(settings, functions), functions.get(Env.ROSTER)
@@ -144,7 +143,7 @@ def read(environ: Mapping[str, str]) -> Environment:
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:
-    """The defaults under what is set. A variable of ours that is set to nothing means the same as one that is not."""
+    """Add the defaults to the variables that are set. An empty variable of Pantheon counts as unset."""
     return _DEFAULTS | {
         name: value for name, value in environ.items() if value or not name.startswith(variables.PREFIX)
     }
@@ -153,7 +152,7 @@ def _given(environ: Mapping[str, str]) -> dict[str, str]:
 def _port(text: str) -> int:
     # int() alone takes blanks, signs, underscores and the digits of every script.
     if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
-        raise ConfigurationError(f"{LocalEnv.PORT}: not a port; it takes a number from 0 (any that is free) to 65535.")
+        raise ConfigurationError(f"{LocalEnv.PORT}: not a port; set a number from 0 (any free port) to 65535.")
     return int(text)
 
 
@@ -165,20 +164,20 @@ def _hosts(text: str) -> tuple[str, ...]:
 
 
 def catalog_settings(functions: Mapping[str, str]) -> CatalogSettings:
-    """The part of the functions' environment that chooses the catalog."""
+    """Return the settings of the functions that choose the catalog."""
     return _check(CatalogSettings, functions)
 
 
 def _catalog(settings: Settings, functions: Mapping[str, str]) -> Catalog:
-    """The models. Their addresses and keys are checked, as the functions do before a turn."""
+    """Build the catalog, and check its addresses and keys as the functions do before a turn."""
     catalog = build(settings)
-    # The model that is started later has no address yet.
+    # The local model has no address before its start.
     connect(build(settings.model_copy(update={"local_model_url": "http://127.0.0.1"})), functions.get)
     return catalog
 
 
 def _check(part: type[_Part], functions: Mapping[str, str]) -> _Part:
-    """A part of the environment, checked as the functions do it. Raises ConfigurationError."""
+    """Check a part of the environment as the functions do. Raises ConfigurationError."""
     try:
         return part.model_validate(functions)
     except ValidationError as error:

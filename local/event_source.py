@@ -1,9 +1,8 @@
-"""What queues, their event sources and a schedule are on AWS: turns that nobody runs reach the worker or the function
-for graphs as SQS events, and the sweeper is woken every minute.
+"""Stand in for AWS's queues and schedule: deliver waiting turns to the worker, and invoke the sweeper every minute.
 
-The turn's row is its own outbox, so this reads no queue. It looks for turns that were handed over, or whose lease ran
-out with the process that held it, and delivers each to the worker once at a time, as a real SQS event. A tenant gets at
-most half of the workers, and the tenant with the fewest turns in flight gets the next one.
+It reads the rows of turns instead of a queue. A turn that was handed over, or whose lease has expired, is delivered as
+an SQS event to the worker or to the function for graphs. No turn is delivered twice at the same time. A tenant gets at
+most half of the workers. The next worker goes to the tenant with the fewest turns in flight.
 """
 
 import asyncio
@@ -21,17 +20,17 @@ from local.gateway.pool import Function, Pool
 from shared.domain.message import TurnMessage
 from shared.graph_names import is_graph
 
-# Lambda's longest timeout, and so a worker's.
+# Lambda's longest timeout, in seconds.
 WORKER = Function("worker", "functions.worker.handler:handler", 900.0)
 GRAPHS = Function("graphs", "functions.graphs.handler:handler", 900.0)
 SWEEPER = Function("sweeper", "functions.sweeper.handler:handler", 60.0)
 SWEEP_EVERY_S = 60.0
 POLL_S = 0.3
 _RECONNECT_S = 2.0
-# Turns that go wrong again and again are delivered ever more rarely, up to this many seconds apart.
+# The pause before the next delivery of a turn doubles with each failure, up to this number of seconds.
 _LONGEST_PAUSE_S = 60.0
-# Each tenant's oldest turn, then each tenant's second. Turns that wait for a provider are left out, because SQS
-# delivers them later (DelaySeconds). Above 30 s no turn waits: it asks the fallback alias.
+# Returns each tenant's oldest turn, then each tenant's second. Leaves out turns that wait for a provider, because SQS
+# delivers them later (DelaySeconds). A turn waits at most 30 s, and then asks the fallback alias.
 _DUE = """
     SELECT id, tenant_id, mode FROM (
         SELECT id, tenant_id, mode, dispatch_after,
@@ -51,21 +50,22 @@ logger = logging.getLogger(__name__)
 
 
 class EventSource:
-    """Feeds the pool's worker from the database at `url`, as the role for operations, and wakes its sweeper. If the
-    pool `has_graphs`, it feeds the function for graphs, too."""
+    """Deliver turns from the database at `url` to the pool's functions, and invoke its sweeper.
+
+    It reads as the role for operations. If the pool `has_graphs`, turns of graphs go to the function for graphs."""
 
     def __init__(self, pool: Pool, url: str, *, has_graphs: bool = False) -> None:
         self._pool = pool
         self._url = url
         self._has_graphs = has_graphs
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
-        # By tenant: how many of its turns are in flight.
+        # The number of turns in flight, by tenant.
         self._of_tenant: Counter[str] = Counter()
-        # By turn: how often it failed in a row, and when to try again.
+        # By turn: its failures in a row, and the time of the next delivery.
         self._failures: dict[UUID, tuple[int, float]] = {}
 
     async def run(self) -> None:
-        """Deliver and sweep until cancelled. A database that is away for a while is waited for."""
+        """Deliver and sweep until cancelled. Reconnects after a loss of the database."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sweep())
             tasks.create_task(self._watch())
@@ -94,7 +94,7 @@ class EventSource:
         due = await (await connection.execute(_DUE, [[*self._in_flight, *paused]])).fetchall()
         workers = self._pool.max_workers
         while due and len(self._in_flight) < workers:
-            # The first of those whose tenant has the fewest in flight.
+            # The first turn of the tenant with the fewest turns in flight.
             turn_id, tenant_id, mode = turn = min(due, key=lambda turn: self._of_tenant[turn[1]])
             if self._of_tenant[tenant_id] >= max(1, workers // 2):
                 break
@@ -107,7 +107,7 @@ class EventSource:
     async def _invoke(self, message: TurnMessage) -> None:
         turn_id, tenant_id = message.turn_id, message.tenant_id
         failures = self._failures.get(turn_id, (0, 0.0))[0] + 1
-        # Without graphs, the worker ends turns that are left of them.
+        # Without graphs, the worker ends the turns of an earlier run with graphs.
         function = GRAPHS if message.is_graph and self._has_graphs else WORKER
         try:
             result = await self._pool.invoke(function.name, build_sqs_event(message, receive_count=failures))
@@ -122,7 +122,6 @@ class EventSource:
 
 
 def build_sqs_event(message: TurnMessage, *, receive_count: int) -> Mapping[str, Any]:
-    """The event by which SQS invokes a function for one turn."""
     sent = str(int(time.time() * 1000))
     record = {
         "messageId": str(uuid4()),
@@ -145,7 +144,6 @@ def build_sqs_event(message: TurnMessage, *, receive_count: int) -> Mapping[str,
 
 
 def build_schedule_event() -> Mapping[str, Any]:
-    """The event by which EventBridge's schedule invokes the sweeper."""
     return {
         "version": "0",
         "id": str(uuid4()),

@@ -1,6 +1,6 @@
-"""The function for graphs on this machine, with the interpreter that has the libraries of the extra `graphs`.
+"""Prepare the function for graphs, with an interpreter that has the libraries of the extra `graphs`.
 
-A graph that cannot be imported costs one line at the start of the stack, and nothing starts.
+If a graph cannot be imported, the stack prints one line and does not start.
 """
 
 import subprocess
@@ -17,10 +17,10 @@ from local.told import told
 from shared.catalog import Catalog
 from shared.names import Env
 
-# `make graphs-setup` makes it.
+# `make graphs-setup` creates it.
 PYTHON: Final = Path(__file__).parents[1] / ".venv-graphs/bin/python"
 _IMPORT_S: Final = 60.0
-# The module says one line and ends with 1 if a graph cannot run.
+# The module prints one line and ends with 1 if a graph cannot run.
 _CHECK: Final = "functions.graphs.loading"
 
 
@@ -29,8 +29,7 @@ class GraphsError(Exception):
 
 
 def check(given: Mapping[str, str], catalog: Catalog) -> Function:
-    """The function for graphs without its database, once it is known that each graph can be imported. Raises
-    GraphsError."""
+    """Import each graph, and return the function for graphs without its database. Raises GraphsError."""
     python = _python()
     command: list[str | Path] = [python, "-P", "-m", _CHECK]
     environ = told(GRAPHS.name, given, catalog)
@@ -53,7 +52,7 @@ def check(given: Mapping[str, str], catalog: Catalog) -> Function:
 
 
 def _python() -> Path:
-    """The interpreter that has LangGraph: this one, or that of `make graphs-setup`."""
+    """Return an interpreter that has LangGraph: this one, or the one of `make graphs-setup`."""
     if find_spec("langgraph") is not None:
         return Path(sys.executable)
     if PYTHON.exists():

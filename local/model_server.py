@@ -1,7 +1,7 @@
-"""The process that holds the local model: a script that serves the file it is given until it is killed.
+"""Serve one model file until killed. Run as a script that imports nothing of Pantheon.
 
-It is a process of its own because a fault in native code ends it, and because the model's threads must not be
-where other processes are forked. It imports nothing of Pantheon.
+It has its own process, because a fault in native code ends the process, and because a process that forks others must
+not have the model's threads.
 """
 
 import os
@@ -11,26 +11,26 @@ import time
 
 MODEL_ID = "smollm2-135m-instruct"
 CONTEXT_WINDOW = 8192
-# Every slot answers one request at a time and holds its whole window in memory: 12 kB per token, in 8 bits.
+# A slot answers one request at a time and keeps its whole window in memory: 12 kB per token, in 8 bits.
 SLOTS = 2
-# After so many idle seconds the server frees the model, 200 MB. The next request loads it again in about 0.5 s.
+# Idle seconds after which the server frees the model, 200 MB. The next request loads it again in about 0.5 s.
 SLEEP_S = 300
-# Prompts that lost their slot to another agent's are kept for their next turn.
+# Keeps prompts for their next turn, after another agent's prompt took their slot.
 PROMPT_CACHE_MIB = 512
-# Between batches of a prompt the server sees that a caller has hung up or that another waits: every 2 s or so.
+# After each batch of a prompt, about every 2 s, the server looks for disconnected and waiting callers.
 BATCH = 256
-# The variable of the key that callers present.
+# The environment variable with the key that callers send.
 KEY_VARIABLE = "LOCAL_MODEL_KEY"
-# What stands before the address in the line that tells that the model is loaded.
+# The line before the address, printed once the model is loaded.
 READY = "The local model serves "
 
 
 def serve(path: str, port: int, window: int) -> None:
-    """Load the model, serve it on `port` of 127.0.0.1, and print the address. `window` is that of a slot, in tokens.
+    """Load the model, serve it on `port` of 127.0.0.1, and print the address.
 
-    The parent keeps the port bound, so that no other program takes it."""
+    `window` is the tokens of a slot. The parent keeps the port bound, so that no other program takes it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to end
-    import xllamacpp  # here, since the parent reads the constants and needs nothing of it
+    import xllamacpp  # here, because the parent imports this module for its constants
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = path
@@ -44,20 +44,19 @@ def serve(path: str, port: int, window: int) -> None:
     parameters.n_batch = BATCH
     parameters.n_ubatch = BATCH
     parameters.cache_ram_mib = PROMPT_CACHE_MIB
-    # Threads that wait by spinning take the core from whatever they wait for: 18 tokens/s instead of 63 on a machine
-    # with two cores and something else to do.
+    # Threads that spin while they wait slow down other work: 18 instead of 63 tokens/s (2 cores under load).
     parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
-    parameters.fit_params = False  # it would shrink the window on a machine that is short of memory
+    parameters.fit_params = False  # it would shrink the window when memory is short
     parameters.endpoint_slots = False  # it would show the prompts
-    # Other users of this machine could learn a prompt: an answer tells how much of a guess was in the cache.
+    # Without a key, other users could guess prompts: an answer says how much of a prompt was in the cache.
     parameters.api_keys = [os.environ[KEY_VARIABLE]]
     parameters.ui = False
     parameters.cors_origins = ""  # no page in a browser may use it
     server = xllamacpp.Server(parameters)
-    # In one write: the model's own threads write to the same file, and print would leave room before the line's end.
+    # One write, because the model's threads write to the same file, and print writes a line in two parts.
     os.write(sys.stdout.fileno(), f"{READY}{server.listening_address}\n".encode())
     parent = os.getppid()
-    # Linux sends a signal when the parent dies. Other systems do not.
+    # Linux sends a signal when the parent dies. Other systems send none.
     while os.getppid() == parent:
         time.sleep(1)
 

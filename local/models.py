@@ -1,4 +1,4 @@
-"""`pantheon models`: list the models of the catalog, try each, and look up what one costs."""
+"""List the models of the catalog, try them, and look up prices, for `pantheon models`."""
 
 import argparse
 import logging
@@ -38,7 +38,6 @@ MODELS_ERRORS: Final = (ModelsError, ConfigurationError, model.ModelError)
 
 
 def add_parser(commands: Any) -> None:
-    """The command and its options."""
     models = commands.add_parser(
         "models",
         help="list the models of the catalog, try them, look up a price",
@@ -49,13 +48,13 @@ def add_parser(commands: Any) -> None:
     check = actions.add_parser(
         "check",
         help="ask each alias for one word, and show its answer, its cost and the provider's message",
-        description="Ask each alias for one word. The calls cost money, and no tenant is charged. The exit code is 1 "
-        "if an alias does not answer.",
+        description="Ask each alias for one word. The calls cost money at the provider and are charged to no tenant. "
+        "The exit code is 1 if an alias does not answer.",
     )
     check.add_argument("alias", nargs="*", help="the aliases to ask (all)")
     price = actions.add_parser(
         "price",
-        help="look up what a model costs",
+        help="look up the price of a model",
         description="Look up a model in the price list of genai-prices, and print lines for a catalog.",
     )
     price.add_argument("model", help="the provider's id of the model, such as gpt-5-mini")
@@ -63,7 +62,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(given: argparse.Namespace, environ: Mapping[str, str], console: "Console") -> bool:
-    """Do what the command says. Returns whether every alias that was asked answered. Raises one of MODELS_ERRORS."""
+    """Run the command, and return whether every alias answered. Raises one of MODELS_ERRORS."""
     if given.action == "price":
         console.out(price(given.model, given.provider), highlight=False)
         return True
@@ -91,10 +90,10 @@ def _row(each: Model) -> tuple[str, ...]:
 
 
 def warnings(settings: environment.Environment) -> Iterator[str]:
-    """Yield one line for ignored variables, and one for each fault of a provider that shows without a call."""
+    """Yield a line for ignored variables, and a line for each fault of a provider that needs no call to be found."""
     catalog = settings.catalog
     if settings.ignored:
-        yield f"Warning: {Env.CATALOG} decides, beside which these are ignored: {', '.join(settings.ignored)}."
+        yield f"Warning: {Env.CATALOG} is set, so these variables are ignored: {', '.join(settings.ignored)}."
     for name, provider in catalog.providers.items():
         aliases = ", ".join(each.alias for each in catalog.values() if each.provider == name)
         for fault in _faults(provider) if aliases else ():
@@ -130,7 +129,7 @@ class _Said:
         return self.completion.error is None and bool(self.completion.text.strip())
 
     def line(self) -> str:
-        """The answer with its cost, or the error with the provider's message."""
+        """Return the answer with its cost, or the error with the provider's message."""
         if self.answered:
             word = " ".join(self.completion.text.split())[:_WORD]
             return f'ok      {self.alias.alias}: "{word}", {self._cost()}'
@@ -148,7 +147,7 @@ class _Said:
         return f"{tokens}, {format_usd(cost(self.alias.rates, usage))} USD"
 
     def _place(self) -> str:
-        """The server's address, without a user or a path, which may hold a secret."""
+        """Return the server's address without user and path, which may hold a secret."""
         url = urlsplit(self.provider.base_url or "")
         return f" [providers.{self.provider.name}] is at {url.scheme}://{url.netloc.rpartition('@')[2]}."
 
@@ -157,7 +156,7 @@ def _check(settings: environment.Environment, wanted: list[str], console: "Conso
     if unknown := [alias for alias in wanted if alias not in settings.catalog]:
         raise ConfigurationError(f"There is no alias '{unknown[0]}'; there are {', '.join(settings.catalog)}.")
     answered = True
-    # The provider's message is in the line that is printed here.
+    # The printed line has the provider's message, so the log must not repeat it.
     logging.getLogger("shared").addHandler(logging.NullHandler())
     with _providers(settings) as (providers, catalog):
         for alias in wanted or catalog:
@@ -170,7 +169,7 @@ def _check(settings: environment.Environment, wanted: list[str], console: "Conso
 
 @contextmanager
 def _providers(settings: environment.Environment) -> Iterator[tuple[Providers, Catalog]]:
-    """The providers, with a local model that is started for as long as this lasts."""
+    """Connect the providers, and run the local model in the block if the catalog needs it."""
     with ExitStack() as resources:
         values = dict(settings.functions)
         if settings.needs_model:
@@ -187,7 +186,7 @@ def _question(alias: Model) -> Request:
 
 
 def price(model_id: str, provider_id: str | None) -> str:
-    """Lines for a catalog with the model's window and rates. Raises ModelsError."""
+    """Return lines for a catalog with the model's window and rates. Raises ModelsError."""
     import genai_prices
     from genai_prices import data_snapshot
 

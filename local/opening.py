@@ -1,4 +1,4 @@
-"""Open the data folder and the database of the local stack. Each fault is one line that says what to do."""
+"""Open the data folder and the database of the local stack. The text of each error is one line that says what to do."""
 
 import json
 import re
@@ -29,11 +29,11 @@ Say = Callable[[str], None]
 
 
 class StackError(Exception):
-    """The stack cannot start or go on. The text is one line."""
+    """The stack cannot start or continue. The text is one line."""
 
 
 def open_data_dir(settings: Environment) -> tuple[Path, TokenKey]:
-    """The folder of logs, and the key that signs tokens. The authorizer reads the public half from a file."""
+    """Return the folder of logs and the key that signs tokens. Write its public half for the authorizer."""
     data_dir, log_dir = settings.data_dir, settings.data_dir / "log"
     try:
         private.make_folder(data_dir)
@@ -47,7 +47,7 @@ def open_data_dir(settings: Environment) -> tuple[Path, TokenKey]:
 
 
 def check_password(url: str, directory: Path) -> None:
-    """Raise StackError unless the embedded server in `directory` takes the password of its file."""
+    """Raise StackError unless the embedded server in `directory` accepts the password of its file."""
     try:
         psycopg.connect(url, connect_timeout=_CONNECT_S).close()
     except psycopg.OperationalError as error:
@@ -60,8 +60,9 @@ def check_password(url: str, directory: Path) -> None:
 
 
 def check_database(url: str) -> None:
-    """Raise StackError unless the database answers and stores every script. No part of the password gets into the text,
-    not even when it was misread as part of the host for want of quoting."""
+    """Raise StackError unless the database answers and has the encoding UTF-8.
+
+    The text has no part of the password, even if missing quotes put some of it into the host."""
     try:
         parts = conninfo_to_dict(url) if url.startswith(("postgresql://", "postgres://")) else {"host": "?"}
     except psycopg.ProgrammingError:
@@ -79,7 +80,7 @@ def check_database(url: str) -> None:
 
 
 def roster(settings: Environment) -> tuple[str, RosterFile]:
-    """The path of the demo's roster, and the roster of the demo tenant: the user's, if it has agents."""
+    """Return the path of the demo's roster, and the demo tenant's roster: the user's, if it has agents."""
     path = (settings.data_dir / "roster.toml").absolute()
     try:
         demo.write_roster(path, settings.catalog)
@@ -91,7 +92,7 @@ def roster(settings: Environment) -> tuple[str, RosterFile]:
 
 
 def prepare(owner_url: str, roster: RosterFile, say: Say) -> tuple[RoleUrls, str]:
-    """Bring the database up to date. The URLs of its roles, and the demo session's id."""
+    """Migrate the database. Return the URLs of its roles, and the demo session's id."""
     try:
         with step("Migrating the database", say):
             _check_release(owner_url)
@@ -102,7 +103,7 @@ def prepare(owner_url: str, roster: RosterFile, say: Say) -> tuple[RoleUrls, str
 
 
 def _check_release(owner_url: str) -> None:
-    """Raise StackError when a newer release has migrated the database."""
+    """Raise StackError if a newer release has migrated the database."""
     with psycopg.connect(owner_url, connect_timeout=_CONNECT_S) as connection:
         (made,) = connection.execute("SELECT to_regclass('public.alembic_version')").fetchone() or (None,)
         found = connection.execute("SELECT version_num FROM public.alembic_version").fetchone() if made else None

@@ -1,6 +1,6 @@
-"""Reaching a stack's database from outside of the stack, in the role for operations, whether the stack runs or not.
+"""Find a stack's database for the role for operations, whether the stack runs or not.
 
-The rule this file protects: nothing is migrated and nothing is made; where there is no database, that is said.
+It migrates and creates nothing. Without a database it raises an error.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,9 +13,9 @@ from shared.names import Env, LocalEnv
 
 @contextmanager
 def operations_url(environ: Mapping[str, str]) -> Iterator[str]:
-    """The URL of PANTHEON_OPS_DATABASE_URL; else of the owner's database, or of the server in the data directory,
-    which is started for as long as this lasts where no stack has done so. Raises ConfigurationError and
-    PostgresError."""
+    """Return a URL from PANTHEON_OPS_DATABASE_URL, PANTHEON_DATABASE_URL or the server in the data directory.
+
+    If no stack runs this server, it runs only in the block. Raises ConfigurationError and PostgresError."""
     if url := environ.get(Env.OPS_DATABASE_URL):
         yield url
         return

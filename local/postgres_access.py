@@ -1,6 +1,7 @@
-"""Who may connect to the local PostgreSQL server: roles with a password, over TCP on 127.0.0.1.
+"""Set the access rules and the owner's password of the local PostgreSQL server.
 
-The owner's password is a random secret in a file that only its user reads. No child process and no log gets it.
+Only roles with a password connect, over TCP on 127.0.0.1. The owner's password is random, in a file that only its user
+can read. No child process and no log gets it.
 """
 
 import base64
@@ -18,9 +19,9 @@ from local.postgres_files import PostgresError
 from local.process import User
 
 OWNER: Final = "postgres"
-# In libpq's format, so that psql can be told to read it: PGPASSFILE.
+# In libpq's format, so that psql can read it by PGPASSFILE.
 PASSFILE: Final = "pgpass"
-# Iterations slow down guessing. Nobody guesses 256 random bits, so connections need not take 5 ms longer.
+# More iterations slow down guessing, which 256 random bits do not need. They would add 5 ms to a connection.
 ITERATIONS: Final = 1
 _RULES: Final = """\
 # Pantheon writes this file when it starts the server.
@@ -34,14 +35,14 @@ _BEFORE_SECRET: Final = f"127.0.0.1:*:*:{OWNER}:"
 
 
 def url(data_dir: Path, port: int) -> str:
-    """The owner's URL. A server that an earlier release started has no password until its next start."""
+    """Return the owner's URL. A server that an earlier release started has no password until its next start."""
     secret = read_secret(data_dir)
     user = f"{OWNER}:{secret}" if secret else OWNER
     return f"postgresql://{user}@127.0.0.1:{port}/postgres"
 
 
 def read_secret(data_dir: Path) -> str | None:
-    """The owner's password; None where there is none yet. Raises OSError."""
+    """Return the owner's password, None before it is set. Raises OSError."""
     try:
         line = (data_dir / PASSFILE).read_text()
     except FileNotFoundError:
@@ -50,10 +51,10 @@ def read_secret(data_dir: Path) -> str | None:
 
 
 def secure(data_dir: Path, programs: Path, user: User | None, arguments: Sequence[str | Path]) -> None:
-    """Give the owner a password, and have the server ask for it. Call it while no server runs on `data_dir`.
+    """Set the owner's password and rules that require it. Call it while no server runs on `data_dir`.
 
-    `arguments` name the cluster to `postgres`. The rules are written last: where they are, the password is set.
-    Raises OSError and PostgresError."""
+    `arguments` name the cluster to `postgres`. The rules are written last, so that rules imply a password. Raises
+    OSError and PostgresError."""
     cluster = data_dir / "cluster"
     rules, secret = cluster / "pg_hba.conf", read_secret(data_dir)
     if secret and rules.read_text() == _RULES:
@@ -66,7 +67,7 @@ def secure(data_dir: Path, programs: Path, user: User | None, arguments: Sequenc
 
 
 def verifier(secret: str) -> str:
-    """The hash of a password that PostgreSQL keeps, by RFC 5803."""
+    """Return the hash of a password that PostgreSQL stores, by RFC 5803."""
     salt = os.urandom(16)
     salted = hashlib.pbkdf2_hmac("sha256", secret.encode(), salt, ITERATIONS)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
@@ -78,7 +79,7 @@ def verifier(secret: str) -> str:
 def _set_password(
     cluster: Path, hashed: str, programs: Path, user: User | None, arguments: Sequence[str | Path]
 ) -> None:
-    """Without a server, in single-user mode: nobody can connect before the password is set."""
+    """Set the password in single-user mode, so that no client can connect before."""
     command = [programs / "postgres", "--single", *arguments, "-c", "exit_on_error=true", "postgres"]
     with tempfile.TemporaryFile() as statement, tempfile.TemporaryFile() as output:
         statement.write(f"ALTER ROLE {OWNER} PASSWORD '{hashed}'\n".encode())
@@ -93,7 +94,7 @@ def _set_password(
 
 
 def _replace(path: Path, text: str, user: User | None) -> None:
-    """Write the file at once, as `user`'s, readable by its owner alone."""
+    """Write the file atomically for `user`, readable only by its owner."""
     part = path.with_name(f"{path.name}.part")
     private.make_file(part)
     part.write_text(text)

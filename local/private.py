@@ -1,4 +1,4 @@
-"""Keep what the local run stores closed to the other users of this machine: folders 0700, files 0600."""
+"""Close the files of the local run to other users of this machine: folders have mode 0700, files 0600."""
 
 import errno
 import stat
@@ -11,9 +11,9 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder where it is missing, and close it to other users. Raises OSError.
+    """Make the folder if it is missing, and close it to other users.
 
-    A folder that many users write to, such as /tmp, is refused: closing it would lock them out."""
+    Raises OSError, also for a shared folder such as /tmp, because closing it would lock out its users."""
     path.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
     if path.stat().st_mode & stat.S_ISVTX:
         raise PermissionError(errno.EPERM, "The folder is shared with other users; name a folder of its own", str(path))
@@ -21,22 +21,22 @@ def make_folder(path: Path) -> None:
 
 
 def make_file(path: Path) -> None:
-    """Make the file, empty, where it is missing, and close it to other users. Raises OSError."""
+    """Make an empty file if it is missing, and close it to other users. Raises OSError."""
     path.touch(mode=_FILE)
     _close(path)
 
 
 def close_files(*paths: Path) -> None:
-    """Close those of the files and folders that exist. Raises OSError."""
+    """Close the files and folders that exist. Raises OSError."""
     for path in paths:
         if path.exists():
             _close(path)
 
 
 def open_to_others(folder: Path) -> list[Path]:
-    """The folder and its files, two levels deep, that other users may use. Raises OSError.
+    """Return the folder and its files, two levels deep, if other users have access to them. Raises OSError.
 
-    Two levels reach every secret and log. PostgreSQL closes its own folder, and refuses to start on an open one."""
+    Two levels reach every secret and log. PostgreSQL itself refuses to start on an open folder."""
     return [path for path in (folder, *sorted(folder.glob("*")), *sorted(folder.glob("*/*"))) if _is_open(path)]
 
 

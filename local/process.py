@@ -1,10 +1,10 @@
-"""A child process that does not outlive its parent, optionally under another user.
+"""Start child processes that end with their parent, optionally as another user.
 
-The rule this file protects: whatever kills the parent, kill -9 included, ends the child too. Linux sends the
-child a signal of our choice (PR_SET_PDEATHSIG); elsewhere a killed parent leaves its children running.
+On Linux the child gets a chosen signal when its parent dies, even by kill -9 (PR_SET_PDEATHSIG). On other systems the
+children of a killed parent keep running.
 
-The child is this file run as a script: it drops privileges, asks for the signal and then becomes the command.
-A preexec_fn would do the same between fork and exec, in a copy of a process that may have threads.
+The child is this file run as a script, which drops privileges, asks for the signal and then becomes the command. A
+preexec_fn is not safe for this, because it runs in a fork of a process that may have threads.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ CLEAN: Final[Mapping[str, str]] = MappingProxyType({"PATH": os.defpath, "LC_ALL"
 
 
 class User(NamedTuple):
-    """Whom a child runs as, by number."""
+    """The user and group of a child, by number."""
 
     uid: int
     gid: int
@@ -41,14 +41,18 @@ def spawn(
     env: Mapping[str, str] = CLEAN,
     stdin: BinaryIO | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start `command`, a full path and its arguments, with both output streams in `output`, and in a session
-    of its own, so that Ctrl-C does not reach it. It gets `death_signal`, which cannot be SIGKILL, when this
-    process dies. To name a `user` takes root; `cwd` may then lie below directories closed to that user.
+    """Start `command`, a full path and its arguments, in its own session, so that Ctrl-C does not reach it.
 
-    Raises RuntimeError outside the main thread: the signal comes when the *thread* that started it ends.
+    Args:
+        output: Receives both output streams.
+        cwd: With a `user`, it may be in a directory that is closed to that user.
+        user: Only root can name one.
+        death_signal: The child's signal at the death of this process, not SIGKILL.
+
+    Raises RuntimeError outside the main thread, because Linux sends the signal when the starting *thread* ends.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("A child is tied to the life of the thread that starts it: use the main thread.")
+        raise RuntimeError("A child ends with the thread that starts it: use the main thread.")
     user = user or User(os.geteuid(), os.getegid())
     become = [sys.executable, "-I", "-S", __file__, os.getpid(), int(death_signal), *user]
     return subprocess.Popen(
@@ -63,18 +67,19 @@ def spawn(
 
 
 def die_with(parent: int, death_signal: signal.Signals = signal.SIGKILL) -> None:
-    """Have this process sent `death_signal` when the thread of `parent` that started it ends. Where there is no such
-    signal it goes on. Raises SystemExit when `parent` has ended already, OSError when the system refuses."""
+    """Ask Linux for `death_signal` when the thread of `parent` that started this process ends.
+
+    Other systems have no such signal. Raises SystemExit if `parent` has ended, and OSError if Linux refuses."""
     libc = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "linux" and libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
-    # Only after asking for the signal can a parent that died before be told from one that lives.
+    # Check after the request, because no signal comes for a parent that died before it.
     if os.getppid() != parent:
         sys.exit("The parent is gone.")
 
 
 def end(process: subprocess.Popen[bytes], *signals: signal.Signals, patience_s: float) -> None:
-    """Send each signal in turn, giving the process `patience_s` seconds after each, then kill it."""
+    """Send each signal and wait `patience_s` seconds for the end after each. Then kill the process."""
     for number in signals:
         process.send_signal(number)
         try:
@@ -87,7 +92,7 @@ def end(process: subprocess.Popen[bytes], *signals: signal.Signals, patience_s: 
 
 
 def in_words(exit_code: int | None) -> str:
-    """How a process ended, as the end of a sentence. A negative code is the number of a signal."""
+    """Describe an exit code as the end of a sentence. A negative code is the number of a signal."""
     if exit_code is not None and exit_code < 0:
         return f"was killed by signal {-exit_code} ({signal.strsignal(-exit_code) or 'unknown'})"
     return f"ended with exit code {exit_code}"
@@ -95,7 +100,7 @@ def in_words(exit_code: int | None) -> str:
 
 @contextmanager
 def ended_on_error(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Kill the process when the block is left by an exception, Ctrl-C's too."""
+    """Kill the process if an exception, such as KeyboardInterrupt, ends the block."""
     try:
         yield
     except BaseException:
@@ -105,7 +110,7 @@ def ended_on_error(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 def _become(parent: int, death_signal: int, user: User, command: list[str]) -> None:
     """Turn this process into `command`. The order matters: a change of user clears the death signal."""
-    # Python would only note the signal, and forget it in exec.
+    # Python's handler would only record the signal, and exec would lose it.
     signal.signal(death_signal, signal.SIG_DFL)
     if user != (os.geteuid(), os.getegid()):
         os.setgroups([])

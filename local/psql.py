@@ -1,4 +1,4 @@
-"""`pantheon psql`: open psql on the local database as its owner, with the password from its file."""
+"""Open psql on the local database as its owner, with the password from its file, for `pantheon psql`."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from shared.names import LocalEnv
 
 
 class PsqlError(Exception):
-    """There is no server to connect to. The text is one line."""
+    """No local server runs. The text is one line."""
 
 
 # The exceptions of `run`. Each text is written for the user.
@@ -20,7 +20,7 @@ PSQL_ERRORS = (PsqlError, postgres.PostgresError, PantheonError)
 
 
 def run(environ: Mapping[str, str]) -> NoReturn:
-    """Become psql. Neither its arguments nor its environment have the password. Raises one of PSQL_ERRORS."""
+    """Become psql, without the password in its arguments and its environment. Raises one of PSQL_ERRORS."""
     if environ.get(LocalEnv.DATABASE_URL):
         raise PsqlError(f"{LocalEnv.DATABASE_URL} names another database: connect to it with a psql of your own.")
     data_dir = (environment.data_dir(environ) / "postgres").resolve()
@@ -28,7 +28,7 @@ def run(environ: Mapping[str, str]) -> NoReturn:
         raise PsqlError(f"No PostgreSQL server runs on {data_dir}: start `pantheon run` first.")
     psql = files.find_programs(None) / "psql"
     address = ["--host=127.0.0.1", f"--port={files.read_port(data_dir / 'cluster')}", f"--username={access.OWNER}"]
-    # libpq would let PGPASSWORD and the like win.
+    # libpq prefers PGPASSWORD and the like to a password file.
     told = {name: value for name, value in environ.items() if not name.startswith("PG")}
     told["PGPASSFILE"] = str(data_dir / access.PASSFILE)
     os.execve(psql, [str(psql), *address, "postgres"], told)  # noqa: S606 - no shell is the point

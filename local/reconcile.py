@@ -1,7 +1,6 @@
-"""`pantheon reconcile`: a provider's record in a file, against the journal.
+"""Reconcile a provider's record in a file with the journal, for `pantheon reconcile`.
 
-The rule this file protects: what is printed is what was done, in calls and in USD; and a record that does not fit the
-journal ends as a failure, so that a script sees it.
+It prints its changes in calls and in USD. A record that does not match the journal ends as a failure.
 """
 
 import logging
@@ -24,15 +23,15 @@ from shared.reconciliation.plain_log import read_plain_log
 from shared.reconciliation.reconcile import Findings, Settlement, reconcile
 from shared.reconciliation.record_sources import check_plain_log
 
-# As many ids as fit on a screen.
+# The most ids in one message.
 _MOST_IDS: Final = 20
 
 
 class ReconciliationError(Exception):
-    """The record does not fit the journal, or could not be read. The text is one line."""
+    """The record does not match the journal, or cannot be read. The text is one line."""
 
 
-# What `reconcile_file` raises, each with a text for a person.
+# The exceptions of `reconcile_file`. Each text is written for the user.
 RECONCILE_ERRORS: Final = (ReconciliationError, PantheonError, PostgresError, psycopg.Error, OSError)
 
 
@@ -45,9 +44,10 @@ def reconcile_file(
     *,
     check: bool,
 ) -> None:
-    """Reconcile with the record of one `provider`, or of all, and report each step by `say`. Raises one of
-    RECONCILE_ERRORS, ReconciliationError after all is done and said."""
-    # What is found is said here, once.
+    """Reconcile with the record of one `provider`, or of all, and print the changes.
+
+    Raises one of RECONCILE_ERRORS. ReconciliationError comes last, after all changes are made and printed."""
+    # The printed lines have the findings, so the log must not repeat them.
     logging.getLogger("shared").addHandler(logging.NullHandler())
     if provider is not None:
         check_plain_log(provider)
@@ -69,9 +69,9 @@ def reconcile_file(
         )
         if calls
     ]:
-        raise ReconciliationError("The record has calls that it should not have: " + "; ".join(faults))
+        raise ReconciliationError("The record does not match the journal. It has calls: " + "; ".join(faults))
     if findings.unreadable:
-        raise ReconciliationError(f"Lines that cannot be read: {findings.unreadable}. So nothing was set to zero.")
+        raise ReconciliationError(f"Lines that cannot be read: {findings.unreadable}. No call was set to zero.")
 
 
 def _ids(calls: Collection[UUID]) -> str:
@@ -84,7 +84,7 @@ def _report(findings: Findings, left: list[Row], *, check: bool) -> Iterator[str
     recorded = [each for each in findings.settled.values() if each.recorded]
     silent = [each for each in findings.settled.values() if not each.recorded]
     would_be = "would be " if check else ""
-    yield _moved(f"{would_be}moved to what they cost", recorded)
+    yield _moved(f"{would_be}moved to their cost", recorded)
     yield _moved(f"{would_be}set to zero, not recorded", silent)
     yield f"{'of turns that have not ended':<32}{len(findings.early):>8}"
     yield ""
@@ -101,4 +101,4 @@ def _moved(what: str, settled: list[Settlement]) -> str:
         return line
     held = sum((each.reserve_usd for each in settled), Decimal(0))
     cost = sum((each.cost_usd for each in settled), Decimal(0))
-    return f"{line}  {format_usd(held)} USD were held, {format_usd(cost)} USD are the platform's"
+    return f"{line}  {format_usd(held)} USD were held, the platform pays {format_usd(cost)} USD"

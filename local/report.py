@@ -1,6 +1,6 @@
-"""What `pantheon run` prints while it runs: a line for each turn, each error, and each process that dies.
+"""Print a line for each turn, each error and each process that dies, while `pantheon run` runs.
 
-An error that repeats itself is printed once in a while, with its number.
+An error that repeats is printed at most twice in 10 seconds, with its count.
 """
 
 import json
@@ -20,9 +20,9 @@ from local.logs.follow import Follower
 from local.logs.turns import Turns
 
 Kind = Literal["turn", "error", "notice"]
-# Equal errors of one source within so many seconds are one line.
+# Seconds in which equal errors of one source count as repetitions.
 _REPEATED_S: Final = 10.0
-# A turn whose row cannot be read is tried so often, each time that the logs are read.
+# The most attempts to read the row of a turn, one for each `look`.
 _MOST_TRIES: Final = 40
 
 
@@ -33,7 +33,7 @@ class _Repeated:
 
 
 class Reporter:
-    """Call `look` several times a second. `notice` may be called in any thread."""
+    """Print the lines. Call `look` several times a second. Any thread may call `notice`."""
 
     def __init__(self, data_dir: Path, ops_url: str, say: Callable[[str], None], *, as_json: bool, quiet: bool) -> None:
         self._logs = Follower(data_dir, from_end=True)
@@ -43,11 +43,11 @@ class Reporter:
         self._quiet = quiet
         self._lock = Lock()
         self._repeated: dict[tuple[str, str], _Repeated] = {}
-        # By turn: how often its row could not be read.
+        # The failed reads of its row, by turn.
         self._waiting: dict[str, int] = {}
 
     def look(self) -> None:
-        """Print what has happened since the last time."""
+        """Print the turns and errors since the last call."""
         with suppress(OSError):
             for entry in self._logs.new_entries():
                 self._take(entry)
@@ -56,7 +56,6 @@ class Reporter:
         self._print_repeated()
 
     def notice(self, text: str) -> None:
-        """Print a line about a process."""
         self._print("notice", datetime.now(UTC), text)
 
     def close(self) -> None:
@@ -66,7 +65,7 @@ class Reporter:
         if entry.turn_id and not self._quiet:
             self._waiting[entry.turn_id] = 0
         elif entry.kind in ("error", "warning") and entry.source != "postgres":
-            # An error of PostgreSQL is often a guard at work. The function that meets one tells of it where it matters.
+            # PostgreSQL also logs errors that guards raise on purpose. The function logs an error that matters.
             self._take_error(entry)
 
     def _print_turn(self, turn_id: str) -> None:
@@ -74,7 +73,7 @@ class Reporter:
         try:
             turn = self._turns.find(turn_id)
         except psycopg.Error:
-            # The database is away. The supervisor tells that.
+            # The supervisor reports a database that does not answer.
             turn = None
         if turn is not None:
             told = {"turn_id": turn.id, "status": turn.status, "agents": turn.agents, "seconds": turn.seconds}
@@ -91,7 +90,7 @@ class Reporter:
         self._print("error", entry.time, f"{entry.source}: {entry.text.rstrip('.')}.", source=entry.source)
 
     def _print_repeated(self) -> None:
-        """Forget errors that were printed a while ago, and tell how often each came again."""
+        """Forget errors that were printed long ago, and print the number of their repetitions."""
         for (source, text), repeated in list(self._repeated.items()):
             if time.monotonic() - repeated.printed_at > _REPEATED_S:
                 del self._repeated[source, text]

@@ -1,4 +1,4 @@
-"""How often, and how soon, a part of the local stack that died is started again."""
+"""Limit how often, and how soon, a part of the local stack that died is restarted."""
 
 import time
 from collections import deque
@@ -11,14 +11,14 @@ _FIRST_PAUSE_S: Final = 1.0
 
 
 class Restarts:
-    """The restarts of one part: at most `MOST` within `WITHIN_S` seconds, the first one at once."""
+    """The restarts of one part: at most `MOST` in `WITHIN_S` seconds. The first one needs no pause."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._begun: deque[float] = deque()
 
     def begin(self) -> float | None:
-        """Count a restart, and return how long to wait before it, in seconds. None: there were too many."""
+        """Count a restart, and return the seconds to wait before it, or None after too many restarts."""
         now = self._clock()
         while self._begun and now - self._begun[0] > WITHIN_S:
             self._begun.popleft()

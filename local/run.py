@@ -1,4 +1,4 @@
-"""`pantheon run`: start everything, tell how to use it, and report turns and errors until Ctrl-C."""
+"""Start the local stack, print how to use it, and report turns and errors until Ctrl-C, for `pantheon run`."""
 
 import argparse
 import json
@@ -22,29 +22,28 @@ _MESSAGE: Final = '{"message": "@writer @researcher Should a small team write te
 
 
 def add_parser(commands: Any) -> None:
-    """The command and its options."""
     run = commands.add_parser(
         "run",
         help="start everything, and report each turn and each error",
         description="Start PostgreSQL, a local model and the gateway, and print the address. Then print a line for\n"
-        "each turn, for each error, and for each process that dies. Ctrl-C stops it all.",
+        "each turn, for each error, and for each process that dies. Ctrl-C stops everything.",
         epilog="\n".join(["environment:", *(f"  {name:<34}{text}" for name, text in VARIABLES.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     form = run.add_mutually_exclusive_group()
-    form.add_argument("--quiet", action="store_true", help="print the address, errors and processes that die, only")
-    form.add_argument("--json", action="store_true", help="print each turn, error and death as a JSON object on a line")
+    form.add_argument("--quiet", action="store_true", help="print only the address, errors and processes that die")
+    form.add_argument("--json", action="store_true", help="print each turn, error and dead process as a line of JSON")
 
 
 def run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """The exit code. Raises one of START_ERRORS."""
-    # `pantheon token` reads this module and needs none of it.
+    """Run until Ctrl-C, and return the exit code. Raises one of START_ERRORS."""
+    # `pantheon token` imports this module and must start fast.
     from local.stack import Stack
 
     interrupt.install()
     is_talkative = not given.quiet and not given.json
     try:
-        # A function may die before there is a reporter.
+        # A function may die before the reporter exists.
         notices = _Notices()
         with Stack.start(environ, say if is_talkative else _nothing, notices.take) as stack:
             _serve(stack, given, notices)
@@ -56,7 +55,7 @@ def run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _serve(stack: "Stack", given: argparse.Namespace, notices: "_Notices") -> None:
-    """Report until Ctrl-C, or until the stack cannot go on."""
+    """Report until Ctrl-C, or until the stack fails."""
     from local.report import Reporter
 
     reporter = Reporter(stack.data_dir, stack.ops_url, say, as_json=given.json, quiet=given.quiet)
@@ -69,13 +68,13 @@ def _serve(stack: "Stack", given: argparse.Namespace, notices: "_Notices") -> No
             if not given.quiet and not given.json:
                 say("Stopping ...")
         except Exception:
-            # The reason may be in a log.
+            # Print the last errors, which may have the reason.
             reporter.look()
             raise
 
 
 class _Notices:
-    """Passes lines on, once there is a reporter. Nobody needs to hear of a death before that: the start fails then."""
+    """Pass lines to the reporter once it exists. Earlier lines are dropped."""
 
     def __init__(self) -> None:
         self.to: Callable[[str], None] = _nothing
@@ -85,8 +84,9 @@ class _Notices:
 
 
 def greet(stack: "Stack", *, as_json: bool = False, quiet: bool = False) -> None:
-    """Print where the stack is, and how to use it. The token is short on the screen, but for the link to the console:
-    a browser needs it whole."""
+    """Print the stack's address and how to use it.
+
+    Only the link to the console has the complete token, because a browser needs it."""
     token = stack.token()
     path = token_file.write(stack.data_dir, token)
     if as_json:
@@ -108,12 +108,12 @@ def greet(stack: "Stack", *, as_json: bool = False, quiet: bool = False) -> None
 
 
 def console_line(url: str, token: str) -> str:
-    """The line with the console's address. A browser never sends the part with the token."""
+    """Return the line with the console's address. A browser does not send the fragment with the token."""
     return f"Console  {url}/console/#token={token}"
 
 
 def _program() -> str:
-    """How the user calls this program again, from the same folder."""
+    """Return the command with which the user calls this program from the same folder."""
     called = Path(sys.argv[0])
     if called.name != "pantheon" or shutil.which("pantheon") == str(called):
         return "pantheon"

@@ -1,7 +1,6 @@
-"""Start everything that `pantheon run` needs. Tests start the same.
+"""Start the local stack, for `pantheon run` and for tests.
 
-The stack stops everything that it started, in the opposite order, whatever happens in between. It gives the address out
-only once it answers.
+After an error or at its end, the stack stops everything that it started, in the opposite order.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,21 +32,21 @@ from shared.names import Env
 
 _DEMO_ROLES: Final = ("member", "admin")
 _DEMO_TTL: Final = timedelta(hours=24)
-# What an invocation may take, in seconds, as on AWS: API Gateway waits for a buffered answer for 29. A turn ends within
-# PANTHEON_TURN_SECONDS, or sooner so that it can still be published.
+# Timeouts of functions in seconds, as on AWS. API Gateway waits 29 s for a buffered answer. A turn ends within
+# PANTHEON_TURN_SECONDS, or earlier, so that its function has time to publish it.
 _API_S: Final = 28.0
 _TURNS_S: Final = 300.0
 _AUTHORIZER_S: Final = 10.0
-# A function imports these with its first call of a model.
+# Modules that a function imports with its first call of a model.
 _TO_ASK: Final = ("shared.llm.wire",)
 _LOOK_EVERY_S: Final = 0.25
-# Each process of each function keeps a connection, and there may be 32 of each. Errors are logged without their
-# details, which are the values of a row, and without their statement.
+# Each function has at most 32 processes, each with a connection. The log has no details or statements of errors, which
+# hold values of rows.
 _POSTGRES: Final = MappingProxyType(
     {"max_connections": "200", "log_error_verbosity": "terse", "log_min_error_statement": "panic"}
 )
 
-# What `Stack.start` and `wait` raise, each with a text for a person.
+# The exceptions of `Stack.start` and `Stack.wait`. Each text is written for the user.
 START_ERRORS: Final = (
     StackError,
     PantheonError,
@@ -62,9 +61,15 @@ START_ERRORS: Final = (
 
 @dataclass(frozen=True)
 class Stack:
-    """A running Pantheon, made by `start`; as a context manager it stops at the end. `session_id` is the demo
-    session's, `app_url` the database as the functions see it, `owner_url` as its owner does, `ops_url` as operations
-    do. `models` are the aliases of the catalog, each with its model."""
+    """A running Pantheon, made by `start`. As a context manager it stops at the end.
+
+    Attributes:
+        session_id: The id of the demo session.
+        owner_url: The database, for its owner.
+        app_url: The database, for the functions.
+        ops_url: The database, for operations.
+        models: The aliases of the catalog, each with its model.
+    """
 
     url: str
     session_id: str
@@ -82,9 +87,10 @@ class Stack:
 
     @classmethod
     def start(cls, environ: Mapping[str, str], say: Say = lambda _: None, notice: Say = lambda _: None) -> Self:
-        """Start everything and return once requests are accepted. `say` gets a line about each step, and `notice` one
-        when the process of a function dies. Call it from the main thread: the processes are tied to the thread that
-        starts them. Raises one of START_ERRORS."""
+        """Start everything, and return once the gateway accepts requests.
+
+        `say` gets a line for each step, and `notice` a line for each process of a function that dies. Call it from the
+        main thread, because processes end with the thread that starts them. Raises one of START_ERRORS."""
         settings = environment.read(environ)
         for line in models.warnings(settings):
             say(line)
@@ -93,7 +99,7 @@ class Stack:
             log_dir, key = opening.open_data_dir(settings)
             of_graphs = _graphs(settings, say)
             parts = list[Part]()
-            # It loads while everything else starts.
+            # The model loads while everything else starts.
             local_model = _begin_model(settings, log_dir, resources, parts)
             owner_url = _database(settings, resources, parts, say)
             roster_file, roster = opening.roster(settings)
@@ -138,12 +144,13 @@ class Stack:
         ttl: timedelta = _DEMO_TTL,
         claims: Mapping[str, str] = NO_CLAIMS,
     ) -> str:
-        """A token that the authorizer accepts; by default the demo tenant's. `claims` are further ones."""
+        """Return a token that the authorizer accepts, by default for the demo tenant. `claims` are added to it."""
         return self._key.issue(tenant, user, roles, ttl, self._claim_names, claims)
 
     def wait(self, say: Say = lambda _: None, meanwhile: Callable[[], None] = lambda: None) -> NoReturn:
-        """Look after the processes for ever, and call `meanwhile` several times a second. `say` gets a line when a
-        process dies and when it runs again. Raises StackError when the stack cannot go on."""
+        """Restart processes that die, and call `meanwhile` several times a second, without end.
+
+        `say` gets a line when a process dies and when it runs again. Raises StackError if the stack cannot continue."""
         while not self._gateway.wait(_LOOK_EVERY_S):
             try:
                 self._supervisor.check(say)
@@ -164,7 +171,7 @@ class Stack:
 
 
 def _graphs(settings: Environment, say: Say) -> Sequence[Function]:
-    """The function for graphs, if there are any. Raises GraphsError when they cannot run."""
+    """Return the function for graphs, if there are graphs. Raises GraphsError if a graph cannot run."""
     if not settings.graphs:
         return ()
     with opening.step("Importing the graphs", say):
@@ -172,7 +179,7 @@ def _graphs(settings: Environment, say: Say) -> Sequence[Function]:
 
 
 def _database(settings: Environment, resources: ExitStack, parts: list[Part], say: Say) -> str:
-    """The owner's URL of a database that answers."""
+    """Return the owner's URL of a database that answers."""
     if settings.database_url is not None:
         opening.check_database(settings.database_url)
         return settings.database_url
@@ -187,7 +194,7 @@ def _database(settings: Environment, resources: ExitStack, parts: list[Part], sa
 
 
 def _begin_model(settings: Environment, log_dir: Path, resources: ExitStack, parts: list[Part]) -> LocalModel | None:
-    """The local model while it loads. None where no alias of the catalog needs it."""
+    """Start to load the local model, and return it. Return None if no alias of the catalog needs it."""
     if not settings.needs_model:
         return None
     local_model = resources.enter_context(model.begin(log_dir / "model.log", settings.model_window))
@@ -196,7 +203,7 @@ def _begin_model(settings: Environment, log_dir: Path, resources: ExitStack, par
 
 
 def _functions(settings: Environment, urls: RoleUrls, of_graphs: Sequence[Function]) -> tuple[Function, ...]:
-    """Tell each function the address of one database role."""
+    """Return the functions, each with the URL of one database role."""
     app, operations = {Env.APP_DATABASE_URL.value: urls.app}, {Env.OPS_DATABASE_URL.value: urls.ops}
     operator = {Env.OPERATOR_DATABASE_URL.value: urls.operator}
     authorizer = {**settings.authorizer, Env.AUTH_DATABASE_URL.value: urls.auth}

@@ -1,7 +1,7 @@
-"""Notice when a process of the local stack dies, say so, and start it again.
+"""Report and restart Postgres and the local model when their process dies.
 
-Processes are started in the main thread, because Linux ends a child with the thread that started it. So the main
-thread looks after them, too. A function's processes are looked after by the pool of the gateway.
+The main thread does this, because Linux ends a child with the thread that started it. The gateway's pool restarts the
+processes of functions.
 """
 
 import time
@@ -21,11 +21,11 @@ _FAILURES: Final = (PostgresError, ModelError)
 
 
 class PartDied(Exception):
-    """A part of the stack died, and cannot be started again. The text is one line."""
+    """A part of the stack died too often. The text is one line."""
 
 
 class Part(Protocol):
-    """A process that the stack needs. `name` begins a sentence, `effect` is one."""
+    """A process that the stack needs. `name` begins a sentence. `effect` is a sentence."""
 
     @property
     def name(self) -> str: ...
@@ -44,7 +44,7 @@ class Part(Protocol):
 
 @dataclass
 class PostgresPart:
-    """The embedded server. It is started again on the same port, because every function knows its address."""
+    """The embedded server. It restarts on the same port, because the functions have its address."""
 
     server: Server
     settings: Mapping[str, str]
@@ -68,11 +68,11 @@ class PostgresPart:
 
 @dataclass
 class ModelPart:
-    """The local model. It is started again at the same address, with the same key."""
+    """The local model. It restarts at the same address, with the same key."""
 
     model: LocalModel
     name: str = "The local model"
-    effect: str = "Calls that it was answering fail, and their turns go on without them."
+    effect: str = "Its calls in progress fail, and their turns continue without them."
 
     @property
     def log(self) -> Path:
@@ -93,14 +93,14 @@ class _Watched:
 
 
 class Supervisor:
-    """Looks after parts. Call `check` in the thread that started them."""
+    """Restart parts that died. Call `check` in the thread that started them."""
 
     def __init__(self, parts: tuple[Part, ...], sleep: Callable[[float], None] = time.sleep) -> None:
         self._watched = [_Watched(part) for part in parts]
         self._sleep = sleep
 
     def check(self, say: Say) -> None:
-        """Start every part again that has died, and tell `say` about it. Raises PartDied when it dies too often."""
+        """Restart each part that has died, and report it by `say`. Raises PartDied if it dies too often."""
         for watched in self._watched:
             if watched.part.exit_code is not None:
                 self._start_again(watched, say)

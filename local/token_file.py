@@ -1,4 +1,4 @@
-"""The token of `pantheon run`, whole, in a file that only its user reads. On the screen it is short."""
+"""Store the complete token of `pantheon run` in a file that only its user can read, and shorten it for the screen."""
 
 import base64
 import json
@@ -13,11 +13,11 @@ _SHOWN: Final = 8
 
 
 class NoToken(Exception):
-    """There is no token that is valid. The text is one line."""
+    """The file has no valid token. The text is one line."""
 
 
 def write(data_dir: Path, token: str) -> Path:
-    """Write the token at once, and return the file. Raises OSError."""
+    """Write the token atomically, and return the file. Raises OSError."""
     path = data_dir / NAME
     part = path.with_name(f"{NAME}.part")
     private.make_file(part)
@@ -27,7 +27,7 @@ def write(data_dir: Path, token: str) -> Path:
 
 
 def read(data_dir: Path) -> str:
-    """The token of the last `pantheon run`. Raises NoToken."""
+    """Return the token of the last `pantheon run`. Raises NoToken."""
     path = data_dir / NAME
     try:
         token = path.read_text("ascii").strip()
@@ -41,7 +41,7 @@ def read(data_dir: Path) -> str:
 
 
 def short(token: str) -> str:
-    """The beginning of the token, which is the same for every token."""
+    """Return the first characters of the token, which are the same for every token."""
     return f"{token[:_SHOWN]}…"
 
 

@@ -1,6 +1,6 @@
-"""The environment of each function on this machine: the settings that it reads, as on AWS, and no others.
+"""Choose the environment of each function on this machine: only the settings that it reads, as on AWS.
 
-Secrets go where they are used. Only functions that ask models get the key of a provider or AWS credentials.
+Only functions that call models get provider keys or AWS credentials.
 """
 
 import re
@@ -26,7 +26,7 @@ from shared.settings import (
     StageSettings,
 )
 
-# By function: the parts of the environment that it reads. A test compares this with the functions on AWS.
+# The parts of the environment that each function reads. A test compares them with the functions on AWS.
 READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
     {
         "admin": (StageSettings, HttpSettings, BudgetSettings, OperatorSettings),
@@ -42,26 +42,26 @@ READS: Final[Mapping[str, tuple[type[Environment], ...]]] = MappingProxyType(
     }
 )
 ASKS: Final = frozenset(("turns", "worker", "graphs"))
-# `Settings` is also read by a function that asks no model.
+# The API function also reads `Settings`, and calls no model.
 TO_ASK: Final = frozenset(
     (Env.LLM_BASE_URL.value, Env.LLM_API_KEY.value, Env.LOCAL_MODEL_URL.value, Env.LOCAL_MODEL_KEY.value)
 )
-# The stack itself says which database a function sees, in which role.
+# The stack sets the database URL of each function, with its role.
 _DATABASE: Final = re.compile(r"PANTHEON_\w*DATABASE_URL")
-# A Python process needs these to start, and to find its home and the time zone.
+# A Python process needs these to start.
 _PROCESS: Final = re.compile(r"PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|PYTHONPATH|PYTHONPYCACHEPREFIX|LD_LIBRARY_PATH")
-# The way out to a provider. A proxy's address may have a password.
+# For connections to providers. A proxy's address may have a password.
 _NETWORK: Final = re.compile(r"SSL_CERT_(FILE|DIR)|(?i:(https?|all|no)_proxy)")
 _AWS: Final = re.compile(r"AWS_\w+")
 
 
 def told(function: str, given: Mapping[str, str], catalog: Catalog) -> dict[str, str]:
-    """The variables of `given` (the user's environment and ours) that the function gets, without its database."""
+    """Return the variables of `given`, the user's and ours, that the function gets, without its database."""
     return {name: value for name, value in given.items() if _is_told(function, name, catalog)}
 
 
 def variables(function: str) -> frozenset[str]:
-    """The settings that the function gets if they are set, without its database."""
+    """Return the names of the settings that the function gets, without its database."""
     read = {field.alias or "" for part in READS[function] for field in part.model_fields.values()}
     kept_from_it = frozenset() if function in ASKS else TO_ASK
     return frozenset(name for name in read - kept_from_it if not _DATABASE.fullmatch(name))

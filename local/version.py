@@ -11,13 +11,13 @@ CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
 
 
 def fault(tag: str, changelog: str) -> str | None:
-    """Return what keeps `tag` from being released, or None."""
+    """Return the reason why `tag` cannot be released, or None."""
     if tag != f"v{VERSION}":
         return (
             f"The tag {tag} is not the version of the code, v{VERSION}. Change VERSION in shared/names.py, or the tag."
         )
     if not re.search(rf"^## {re.escape(VERSION)} - \d{{4}}-\d\d-\d\d$", changelog, re.MULTILINE):
-        return f"CHANGELOG.md has no date for {VERSION}. Write the day into its heading: `## {VERSION} - 2026-01-31`."
+        return f"CHANGELOG.md has no date for {VERSION}. Write the date into its heading: `## {VERSION} - 2026-01-31`."
     return None
 
 

@@ -46,7 +46,7 @@ _START_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """`keys` are those of users, one for each client. `mib` is the memory at rest, None if it is not told."""
+    """One gateway. `keys` has a user's key for each client. `mib` is the memory at rest, None if unknown."""
 
     name: str
     port: int
@@ -54,13 +54,13 @@ class Side:
     mib: str = ""
 
     def ask(self, client: int) -> Iterator[object]:
-        """One completion after the other, over one connection."""
+        """Ask for completions one by one over one connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.connect()
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         headers = {"Authorization": f"Bearer {self.keys[client]}", "Content-Type": "application/json"}
         while True:
-            # No two people say the same.
+            # A new text each time, so that no cache answers.
             message = {"role": "user", "content": f"{uuid4()} {_MESSAGE}"}
             body = json.dumps({"model": "writer", "messages": [message]})
             connection.request("POST", "/v1/chat/completions", body, headers)
@@ -109,7 +109,7 @@ def _sides(running: ExitStack, directory: Path) -> Sequence[Side]:
     for key in keys:
         _make_agent(port, key)
     pantheon = Side("Pantheon, with session, journal and ledger", port, keys)
-    # Its processes start with the first requests.
+    # The first requests start its processes.
     rate(pantheon.ask, 8, 1.0)
     pantheon = Side(pantheon.name, port, keys, _mib(_children() - earlier))
     proxy, process = running.enter_context(_litellm(url, directory))
@@ -135,7 +135,7 @@ def _make_agent(port: int, key: str) -> None:
 
 @contextmanager
 def _provider() -> Iterator[int]:
-    """The port of a provider that answers at once, in a process of its own."""
+    """Run a provider that answers at once in its own process, and return its port."""
     command = [sys.executable, "-c", "from bench.peers.gateways import provide; provide()"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
@@ -171,7 +171,7 @@ def provide() -> None:
 
 @contextmanager
 def _litellm(url: str, directory: Path) -> Iterator[tuple[int, int]]:
-    """The port and the process of the proxy, once it answers."""
+    """Start the proxy, and return its port and process once it answers."""
     settings = directory / "config.yaml"
     settings.write_text(_CONFIG.format(url=url))
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -217,7 +217,7 @@ def _descendants(pid: int) -> set[int]:
 
 
 def _mib(processes: set[int]) -> str:
-    """Their memory, each shared page once, of which PostgreSQL has a part."""
+    """Describe the memory of the processes, with PostgreSQL's part apart. Shared pages count once."""
     all_, postgres = 0, 0
     for pid in processes:
         found = re.search(r"(?m)^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text())

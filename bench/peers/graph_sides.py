@@ -30,7 +30,7 @@ Take = Callable[[str, str | None], str]
 
 
 class PlainModel(BaseChatModel):
-    """A chat model as people write one: it asks the provider, and nothing writes the call down."""
+    """A plain chat model, which asks the provider without a journal."""
 
     agent_key: str
     url: str
@@ -73,7 +73,7 @@ def langgraph(url: str, database_url: str, durability: str) -> Take:
 
     def take(session_id: str, turn_id: str | None) -> str:
         thread: Any = {"configurable": {"thread_id": session_id}, "max_concurrency": 1}
-        # Without a checkpoint there is nothing to go on from.
+        # Resume only from a checkpoint.
         goes_on = turn_id is not None and graph.get_state(thread).next
         state = graph.invoke(None if goes_on else {"messages": [HumanMessage(MESSAGE)]}, thread, durability=durability)
         return str(state["messages"][-1].text)
@@ -82,7 +82,7 @@ def langgraph(url: str, database_url: str, durability: str) -> Take:
 
 
 def pantheon(url: str, database_url: str) -> Take:
-    """The graph by Pantheon's handlers: the turn is posted, and the function for graphs runs it."""
+    """Post the turn to Pantheon's handlers, and let the function for graphs run it."""
     os.environ |= {
         Env.LLM_PROVIDER: "openai",
         Env.LLM_BASE_URL: url,

@@ -1,4 +1,4 @@
-"""LangGraph with its Postgres checkpointer: a graph of a manager and its agents, one thread a session.
+"""Run LangGraph with its Postgres checkpointer: a graph of a manager and its agents, one thread per session.
 
 python -m bench.peers.langgraph URL DURABILITY
 """
@@ -17,7 +17,7 @@ from bench.peers.turns import DECISION, KEYS, LEDGER, MESSAGE, POST, TEXT, ledge
 
 
 class Council(MessagesState):
-    """`plan`: who is still to be asked."""
+    """The state. `plan` has the agents that have not answered."""
 
     plan: list[str]
 
@@ -46,7 +46,7 @@ def main() -> None:
     for key in KEYS:
         graph.add_node(key, agent, destinations=(*KEYS, END))
     graph.add_edge(START, "manager")
-    # As the checkpointer's documentation has it.
+    # These options are from the checkpointer's documentation.
     with Connection.connect(url, autocommit=True, prepare_threshold=0, row_factory=dict_row) as connection:
         saver = PostgresSaver(connection)
         saver.setup()

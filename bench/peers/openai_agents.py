@@ -1,4 +1,4 @@
-"""OpenAI's Agents SDK with its session on SQLAlchemy: a run of the manager, and one of each agent that it chooses.
+"""Run OpenAI's Agents SDK with sessions on SQLAlchemy: the manager, then each agent that it chooses.
 
 python -m bench.peers.openai_agents URL
 """
@@ -19,7 +19,7 @@ from bench.peers.turns import DECISION, KEYS, LEDGER, MESSAGE, POST, TEXT, USAGE
 
 
 class Answers(Model):
-    """A model that answers at once, and always the same."""
+    """A model that always gives the same answer at once."""
 
     def __init__(self, said: str) -> None:
         content = ResponseOutputText(annotations=[], text=said, type="output_text")

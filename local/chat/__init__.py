@@ -1,4 +1,4 @@
-"""`pantheon chat`: talk to a council in the terminal, over HTTP, at any deployment."""
+"""Talk to a council of any deployment in the terminal, for `pantheon chat`."""
 
 import argparse
 import signal
@@ -20,7 +20,6 @@ Ctrl-C cancels the turn that runs. A second Ctrl-C leaves."""
 
 
 def add_parser(commands: Any) -> None:
-    """The command and its options."""
     chat = commands.add_parser(
         "chat",
         help="talk to a council in the terminal",
@@ -34,11 +33,11 @@ def add_parser(commands: Any) -> None:
 
 def run(given: argparse.Namespace, environ: Mapping[str, str], console: "Console") -> int:
     """Talk until the user leaves, and return the exit code. Raises DeploymentError."""
-    # `pantheon token` reads this module and needs none of it.
+    # `pantheon token` imports this module and must start fast.
     from local.chat.conversation import Conversation
     from local.chat.loop import talk
 
-    # A program that was started in the background ignores Ctrl-C, and so would its chat.
+    # A process that was started in the background ignores Ctrl-C by default.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with deployment.connect(given, environ) as there:
         return talk(Conversation(there, given.council), console, _COMMANDS)

@@ -1,7 +1,7 @@
-"""A conversation with a council over HTTP: its session, its turns, and what they cost.
+"""Hold a conversation with a council over HTTP: its session, its turns and their cost.
 
-A message is posted with a key of its own. After a lost connection it is posted again with the same key, or its turn is
-followed: it is answered once, and costs once.
+Each message has its own idempotency key, so that it is answered and charged once. After a lost connection, the message
+is posted again with this key, or its turn is followed.
 """
 
 import json
@@ -32,7 +32,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A council or an agent that one can talk to."""
+    """A council or an agent that can answer."""
 
     key: str
     name: str
@@ -51,7 +51,7 @@ class Conversation:
         self.choice = self._choose(key)
 
     def choices(self) -> list[Choice]:
-        """The councils, then the agents that are enabled."""
+        """Return the councils, then the enabled agents."""
         councils = [
             Choice(each["key"], each["name"], {"council_key": each["key"]}) for each in self._there.items("councils")
         ]
@@ -63,12 +63,12 @@ class Conversation:
         return councils + agents
 
     def switch(self, key: str) -> None:
-        """Go on with another council or agent, in a new session."""
+        """Talk to another council or agent, in a new session."""
         self.choice = self._choose(key)
         self._session_id = None
 
     def ask(self, message: str) -> Iterator[Told]:
-        """The events of a new turn, the last of which is `turn.ended` or `error`."""
+        """Yield the events of a new turn. The last one is `turn.ended` or `error`."""
         if self._session_id is None:
             title = " ".join(message.split())[:_TITLE]
             self._session_id = self._there.ask("POST", "sessions", {"title": title, **self.choice.session})["id"]
@@ -78,7 +78,7 @@ class Conversation:
             try:
                 for told in _events(self._there.stream("POST", path, {"message": message}, {"Idempotency-Key": key})):
                     yield from self._take(told)
-                    # The rest of the stream is read, so that the connection can be used again.
+                    # Read the rest of the stream, so that the connection can be reused.
                     has_ended = has_ended or told.name in _LAST
                 break
             except DeploymentError as error:
@@ -91,26 +91,25 @@ class Conversation:
             yield from self._follow()
 
     def cancel(self) -> str | None:
-        """Ask for the end of the turn that runs. Its id; None where no turn runs."""
+        """Cancel the running turn and return its id, or None if no turn runs."""
         turn_id = self._turn_id or self._find_running()
         if turn_id is not None:
             try:
                 self._there.ask("POST", f"turns/{turn_id}/cancel")
             except DeploymentError as error:
-                # It may have ended meanwhile.
+                # Status 409: the turn has ended.
                 if error.status != 409:
                     raise
         return turn_id
 
     def wait(self, turn_id: str) -> Iterator[Told]:
-        """Wait for the end of a turn, which is the one event."""
+        """Wait for the end of a turn, and yield its only event."""
         turn = self._there.ask("GET", f"turns/{turn_id}")
         while turn["status"] not in _ENDED:
             turn = self._there.ask("GET", f"turns/{turn_id}?wait=20")
         yield from self._take(Told("turn.ended", turn))
 
     def month(self) -> dict[str, Any]:
-        """The budget of this month."""
         return self._there.ask("GET", "budget")
 
     def _choose(self, key: str | None) -> Choice:
@@ -124,7 +123,7 @@ class Conversation:
         raise DeploymentError(f"There is no council and no agent '{key}'. There are: {known}.")
 
     def _follow(self) -> Iterator[Told]:
-        """The rest of a turn that another process runs, or whose connection was lost."""
+        """Yield the remaining events of a turn that was handed over, or whose connection was lost."""
         if self._turn_id is None:
             self._turn_id = self._find_running()
         last, path = "", f"turns/{self._turn_id}/events"
@@ -145,7 +144,7 @@ class Conversation:
             time.sleep(_PAUSE_S)
 
     def _take(self, told: Told) -> Iterator[Told]:
-        """Note the turn of an event and its cost. `turn.handed_over` is not for the user."""
+        """Record the turn of an event and its cost. Yield it, unless it is `turn.handed_over`."""
         if told.name in ("turn", "turn.ended", "turn.handed_over"):
             self._turn_id = str(told.body["id"])
         if told.name == "turn.ended":
@@ -160,7 +159,6 @@ class Conversation:
 
 
 def _events(lines: Iterable[str]) -> Iterator[Told]:
-    """The events of a text/event-stream."""
     fields = dict[str, str]()
     for line in lines:
         if line:

@@ -14,9 +14,9 @@ _INTERRUPTED = 130
 
 
 def talk(conversation: Conversation, console: Console, help_: str, read: Callable[[str], str] = input) -> int:
-    """The exit code. `help_` is shown for /help."""
+    """Read and answer lines until the user leaves, and return the exit code. `help_` is the text of /help."""
     with suppress(ImportError):
-        # Importing it gives input() a history and keys to edit a line.
+        # The import gives input() a history and line editing.
         import readline  # noqa: F401
     console.print(Text(f"You talk to {safe(conversation.choice.name)}. /help lists the commands."))
     was_interrupted = False
@@ -39,7 +39,7 @@ def talk(conversation: Conversation, console: Console, help_: str, read: Callabl
         except DeploymentError as error:
             console.print(Text(safe(str(error))), style="red")
         except KeyboardInterrupt:
-            # The second one: the first one cancelled the turn.
+            # The first Ctrl-C cancelled the turn. This is the second one.
             return _INTERRUPTED
 
 
@@ -65,7 +65,7 @@ def _answer(line: str, conversation: Conversation, console: Console, help_: str)
 
 
 def _take_turn(message: str, conversation: Conversation, console: Console) -> None:
-    """Show a turn. Ctrl-C cancels it, and what is finished is shown."""
+    """Show a turn. Ctrl-C cancels it and shows its finished replies."""
     with Screen(console) as screen:
         try:
             _show(conversation.ask(message), screen)

@@ -1,6 +1,6 @@
 """Show the replies of a turn while they are written: Markdown in a terminal, plain text in a file.
 
-Replies that are written at the same time are shown one after the other, in the order of the plan.
+Concurrent replies appear one after the other, in the order of the plan.
 """
 
 from contextlib import AbstractContextManager
@@ -16,7 +16,7 @@ from rich.text import Text
 from local.chat.conversation import Told
 from local.visible import visible
 
-# Rows of the terminal that the live part leaves free.
+# Rows of the terminal below the live reply.
 _FREE_ROWS: Final = 4
 _TAB: Final = "    "
 
@@ -30,7 +30,7 @@ class _Reply:
 
 
 class Screen(AbstractContextManager["Screen"]):
-    """Takes the events of one turn. As a context manager it leaves the terminal as it was."""
+    """Show the events of one turn. As a context manager it restores the terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -50,7 +50,7 @@ class Screen(AbstractContextManager["Screen"]):
         body = told.body
         match told.name:
             case "reply.started":
-                # A new attempt begins with nothing.
+                # A new attempt discards the text of the last one.
                 self._replies[body["position"]] = _Reply(body["name"])
             case "reply.delta":
                 self._reply(body).pieces.append(body["text"])
@@ -88,7 +88,7 @@ class Screen(AbstractContextManager["Screen"]):
         self._console.print()
 
     def _show(self) -> None:
-        """Show the reply whose turn it is, as far as it is written."""
+        """Show the last rows of the first reply that is not complete."""
         reply = self._replies.get(self._next)
         if not self._console.is_terminal or reply is None or reply.stored is not None or not reply.pieces:
             return
@@ -115,5 +115,5 @@ class Screen(AbstractContextManager["Screen"]):
 
 
 def safe(text: str) -> str:
-    """The text with escapes instead of characters that could steer the terminal. Lines and tabs stay."""
+    """Escape characters that could steer the terminal, except line ends. A tab becomes blanks."""
     return "\n".join(visible(line.replace("\t", _TAB)) for line in text.splitlines())

@@ -1,1 +1,1 @@
-"""The local stand-in for API Gateway and Lambda: HTTP in, the real handlers in processes of their own."""
+"""Stand in for API Gateway and Lambda on this machine: serve HTTP, and run the real handlers in their own processes."""

@@ -1,7 +1,6 @@
-"""The gateway as an ASGI app: route, authorize, build the event, invoke, answer.
+"""Serve the gateway as an ASGI app: route, authorize, build the event, invoke, answer.
 
-The gateway refuses what API Gateway refuses, with the same status and body, before a function sees it. The function
-answers everything else.
+It refuses the same requests as API Gateway, with the same status and body, before it invokes a function.
 """
 
 import asyncio
@@ -29,10 +28,10 @@ from shared.names import CORS_REQUEST_HEADERS, CORS_RESPONSE_HEADERS, Route
 
 MAX_BODY: Final = 10 * 1024 * 1024
 MAX_HEADERS: Final = 10_240
-# How long API Gateway waits for a function, in seconds: for a buffered answer, and for a streamed one.
+# Seconds that API Gateway waits for a buffered and for a streamed answer.
 BUFFERED_S: Final = 29.0
 STREAMED_S: Final = 900.0
-# Of a body that is too long, the gateway reads this much, in bytes and seconds. Then its sender sees the refusal.
+# The most bytes and seconds that the gateway reads of a body that is too long, so that its sender gets the refusal.
 _DRAINED: Final = 2 * MAX_BODY
 _DRAIN_S: Final = 5.0
 _RETRY_AFTER_S: Final = 5
@@ -45,7 +44,7 @@ _REFUSALS: Final[Mapping[Status, HTTPStatus]] = {
     "throttled": HTTPStatus.INTERNAL_SERVER_ERROR,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
-# API Gateway's words, where they are not HTTP's.
+# API Gateway's messages that differ from HTTP's phrases.
 _MESSAGES: Final[Mapping[HTTPStatus, str]] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Too Long",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Internal server error",
@@ -57,15 +56,15 @@ logger = logging.getLogger(__name__)
 
 
 class _Disconnected(Exception):
-    """The client is gone before its request was complete."""
+    """The client disconnected before its request was complete."""
 
 
 class _TooLong(Exception):
-    """The body is longer than API Gateway takes."""
+    """The body exceeds API Gateway's limit."""
 
 
 class GatewayApp:
-    """ASGI. The pool must be running."""
+    """The ASGI app. The pool must be running."""
 
     def __init__(self, pool: Pool, hosts: Hosts, origins: str | None, *, buffered_s: float = BUFFERED_S) -> None:
         """`hosts` are the names that the gateway serves. `origins` is a regular expression of the origins whose pages
@@ -136,7 +135,7 @@ class GatewayApp:
 
     async def _invoke(self, route: Route, event: Mapping[str, Any]) -> Response:
         try:
-            # Lambda would go on after the gateway gave up. Here the timeout ends the process, too.
+            # On AWS, Lambda continues after API Gateway's timeout. Here the timeout also ends the process.
             async with asyncio.timeout(self._buffered_s):
                 result = await self._pool.invoke(route.function, event)
         except TimeoutError:
@@ -144,7 +143,7 @@ class GatewayApp:
         return self._response(result)
 
     async def _stream(self, route: Route, event: Mapping[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the answer on while the function writes it."""
+        """Send the answer while the function writes it."""
         deadline = asyncio.get_running_loop().time() + STREAMED_S
         try:
             async with asyncio.timeout_at(deadline):
@@ -170,19 +169,19 @@ class GatewayApp:
     def _refusal(
         self, status: HTTPStatus, headers: Mapping[str, str] | None = None, message: str | None = None
     ) -> Response:
-        """The gateway's own answer, in API Gateway's words."""
+        """Return the gateway's own answer, with API Gateway's message."""
         message = message or _MESSAGES.get(status, status.phrase)
         return JSONResponse({"message": message}, status, {**self._exposed, **(headers or {})})
 
 
 def _preflighted(scope: Scope, headers: Headers) -> str | None:
-    """The method that a page of another origin wants to use, when the request only asks for that."""
+    """Return the method for which a CORS preflight asks, None for other requests."""
     is_asking = scope["method"] == "OPTIONS" and "origin" in headers
     return headers.get("access-control-request-method") if is_asking else None
 
 
 def _credential(headers: Headers) -> str:
-    """The value of the one Authorization header. Raises Refused."""
+    """Return the value of the only Authorization header. Raises Refused."""
     values = headers.getlist("authorization")
     if len(values) != 1 or not values[0].strip():
         raise Refused
@@ -190,13 +189,13 @@ def _credential(headers: Headers) -> str:
 
 
 def _size(scope: Scope) -> int:
-    """The request line and all headers, in bytes, as API Gateway's quota counts them."""
+    """Return the bytes of the request line and all headers, as API Gateway's quota counts them."""
     line = len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"])
     return line + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 async def _read_body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body. Raises _TooLong as soon as that is known, and _Disconnected."""
+    """Read the body. Raises _TooLong once it exceeds the limit, and _Disconnected."""
     if int(headers.get("content-length", "0")) > MAX_BODY:
         raise _TooLong
     body = bytearray()
@@ -212,8 +211,9 @@ async def _read_body(headers: Headers, receive: Receive) -> bytes:
 
 
 async def _refuse_body(refusal: Response, receive: Receive, send: Send) -> None:
-    """Answer at once, then read on for a while. Closing on a client that still sends would reset the connection, and
-    the client could lose the answer."""
+    """Answer, then read a part of the rest.
+
+    Closing while the client still sends would reset the connection, and the client could lose the answer."""
     await send({"type": "http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers})
     await send({"type": "http.response.body", "body": refusal.body, "more_body": True})
     drained, more = 0, True

@@ -1,6 +1,6 @@
-"""Ask the authorizer function who is calling, and keep its answer for a while, as API Gateway does.
+"""Ask the authorizer function for the caller, and cache its answer for a minute, as API Gateway does.
 
-An answer counts for every request with the same Authorization header. Only its policy decides what it allows.
+An answer applies to all requests with the same Authorization header. Only its policy decides which ones it allows.
 """
 
 import re
@@ -18,7 +18,7 @@ AUTHORIZER: Final = "authorizer"
 KEPT_S: Final = 60.0
 _MOST_ANSWERS: Final = 10_000
 _ACTION: Final = "execute-api:Invoke"
-# A request to an authorizer has no body. It has an empty object where a function's event has null.
+# An authorizer's event has no body, and an empty object in place of a function's null.
 _COPIED: Final = ("resource", "path", "httpMethod", "headers", "multiValueHeaders", "requestContext")
 _OBJECTS: Final = (
     *("queryStringParameters", "multiValueQueryStringParameters"),
@@ -28,7 +28,7 @@ _PRINTABLE: Final = re.compile(r"[\x20-\x7e]+")
 
 
 class AuthorizerFailure(Exception):
-    """The authorizer did not answer, or its answer is not one of a REQUEST authorizer."""
+    """The authorizer gave no answer, or not the answer of a REQUEST authorizer."""
 
 
 class Refused(Exception):
@@ -52,7 +52,7 @@ class _Answer:
 
 
 class Authorizer:
-    """The pool's authorizer function, with the answers of the last minute."""
+    """Invoke the pool's authorizer function, and keep the answers of the last minute."""
 
     def __init__(
         self, pool: Pool, *, clock: Callable[[], float] = time.monotonic, most_answers: int = _MOST_ANSWERS
@@ -60,19 +60,19 @@ class Authorizer:
         self._pool = pool
         self._clock = clock
         self._most_answers = most_answers
-        # By header, with the time at which it was given. The oldest is first.
+        # The time and the answer, by header. The oldest is first.
         self._answers: OrderedDict[str, tuple[float, _Answer]] = OrderedDict()
 
     async def authorize(self, header: str, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the authorizer tells the function about the caller.
+        """Return the `authorizer` object of the function's event.
 
         Args:
             header: The value of the Authorization header.
-            event: The event of the request, as its function would get it.
+            event: The event of the request's function.
 
         Raises:
             Refused: The policy does not allow the request.
-            AuthorizerFailure: There is no answer. The failure is not kept.
+            AuthorizerFailure: There is no answer. A failure is not cached.
         """
         started = time.monotonic()
         arn = _arn(event)
@@ -110,7 +110,7 @@ def _authorizer_event(event: Mapping[str, Any], arn: str) -> dict[str, Any]:
 
 
 def _read(result: InvocationResult) -> _Answer:
-    """The authorizer's answer. Raises AuthorizerFailure."""
+    """Return the authorizer's answer. Raises AuthorizerFailure."""
     if result.status != "succeeded":
         raise AuthorizerFailure(f"The authorizer {result.status.replace('_', ' ')}.")
     match result.payload:
@@ -129,7 +129,7 @@ def _is_statement(value: Any) -> bool:
 
 
 def _is_context(context: object) -> TypeGuard[dict[str, str]]:
-    """Whether it has nothing but strings. A refusal's become a header and a message."""
+    """Return whether all values are strings. A refusal's strings become a header and a message, so check these."""
     if not isinstance(context, dict) or not all(isinstance(value, str) for value in context.values()):
         return False
     said = [context[name] for name in ("reason", "challenge") if name in context]
@@ -141,7 +141,7 @@ def _covers(statement: Mapping[str, Any], arn: str) -> bool:
 
 
 def _matches(patterns: str | list[str], value: str) -> bool:
-    """Whether a pattern covers the value. An asterisk stands for any text, a question mark for one character."""
+    """Return whether a pattern matches. An asterisk stands for any text, a question mark for one character."""
     escaped = (re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".") for pattern in _listed(patterns))
     return any(re.fullmatch(pattern, value, re.DOTALL) for pattern in escaped)
 

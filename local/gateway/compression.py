@@ -1,4 +1,4 @@
-"""Compress a buffered answer, as API Gateway does for a client that accepts gzip."""
+"""Compress a buffered answer for a client that accepts gzip, as API Gateway does."""
 
 import asyncio
 import gzip
@@ -16,8 +16,9 @@ _GZIP: Final = re.compile(r"(?:^|,)\s*gzip\s*(?:;\s*q=(?P<weight>[0-9.]+)\s*)?(?
 
 
 async def compress(response: Response, headers: Headers) -> None:
-    """Compress the body of `response` in place, if the request's `headers` allow it. Small bodies stay as they are, and
-    so do those that have a coding already."""
+    """Compress the body of `response` in place, if the request's `headers` allow it.
+
+    A small body, or a body with a coding, does not change."""
     body = bytes(response.body)
     if len(body) < COMPRESSED_FROM or "content-encoding" in response.headers or not accepts_gzip(headers):
         return
@@ -27,6 +28,6 @@ async def compress(response: Response, headers: Headers) -> None:
 
 
 def accepts_gzip(headers: Headers) -> bool:
-    """Whether the request names gzip. API Gateway compresses nothing for `*` or for a request without the header."""
+    """Return whether the request names gzip. API Gateway does not compress for `*` or without the header."""
     found = _GZIP.search(",".join(headers.getlist("accept-encoding")))
     return found is not None and float(found["weight"] or 1) > 0

@@ -1,6 +1,6 @@
-"""HTTP to the event of a REST API (version 1) and back, as API Gateway translates it without binary media types.
+"""Translate HTTP to the event of a REST API (version 1) and back, like API Gateway without binary media types.
 
-A handler cannot tell this event from API Gateway's. The path is percent-encoded, the query is decoded, a body is text.
+The path is percent-encoded, the query is decoded, and the body is text.
 """
 
 import re
@@ -19,13 +19,13 @@ ACCOUNT: Final = "000000000000"
 _IPV6: Final = re.compile(r"\[[0-9A-Fa-f:.]+\]")
 _HEADER_NAME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-# These are meant for the connection, which ends here.
+# Headers of one connection, which are not forwarded.
 _CONNECTION: Final = frozenset(("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"))
-# A REST API renames these headers of a function's answer: it sets them itself.
+# A REST API renames these headers of a function's answer, because it sets them itself.
 _RENAMED: Final = frozenset(("date", "proxy-authenticate", "server", "www-authenticate"))
 _ANSWER: Final = frozenset(("statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"))
 _PRELUDE: Final = frozenset(("statusCode", "headers", "multiValueHeaders", "cookies"))
-# The rest of `identity` belongs to ways of signing in that the API does not have.
+# Members of `identity` for kinds of sign-in that the API does not use.
 _NO_IDENTITY: Final = dict.fromkeys(
     (
         *("accessKey", "accountId", "caller", "cognitoAuthenticationProvider", "cognitoAuthenticationType"),
@@ -49,9 +49,9 @@ def build_event(
     """Build the event of one request.
 
     Args:
-        scope: ASGI's.
+        scope: The scope of ASGI.
         route: The route that `find` returned, with its parameters.
-        authorizer: What the authorizer tells the function. None on an open route.
+        authorizer: The `authorizer` object of the event. None on an open route.
     """
     headers = _headers(scope)
     query = _multi(parse_qsl(scope["query_string"].decode("utf-8", "replace"), keep_blank_values=True))
@@ -72,10 +72,10 @@ def build_event(
 
 
 def build_response(result: Any) -> Response:
-    """Return the HTTP response that a function's result stands for. Raises InvalidResponse."""
+    """Return the HTTP response for a function's result. Raises InvalidResponse."""
     status, headers = _head(result, _ANSWER)
     body = result.get("body") or ""
-    # Without binary media types, API Gateway would send the base64 text itself.
+    # Without binary media types, API Gateway sends base64 text undecoded.
     if not isinstance(body, str) or result.get("isBase64Encoded"):
         raise InvalidResponse("body")
     try:
@@ -88,7 +88,7 @@ def build_response(result: Any) -> Response:
 
 
 def build_start(prelude: Any) -> Message:
-    """Return ASGI's start of the response whose head a function streamed. Raises InvalidResponse."""
+    """Return the ASGI message that starts a streamed response. Raises InvalidResponse."""
     status, headers = _head(prelude, _PRELUDE)
     return {"type": "http.response.start", "status": status, "headers": headers}
 
@@ -98,7 +98,7 @@ def has_body(status: int) -> bool:
 
 
 def path_of(scope: Scope) -> str:
-    """The path as the client sent it."""
+    """Return the path as the client sent it."""
     raw: bytes = scope["raw_path"]
     return raw.decode("ascii", "replace")
 
@@ -135,9 +135,9 @@ def _context(
 
 def _headers(scope: Scope) -> dict[str, list[str]]:
     pairs = ((name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in scope["headers"])
-    # API Gateway has no address for a name, and functions cannot read one.
+    # API Gateway has a host name, and functions cannot parse an address.
     pairs = ((name, _IPV6.sub("localhost", value) if name == "host" else value) for name, value in pairs)
-    # The client's own word on this does not count.
+    # Values from the client are not trusted.
     forwarded = {
         "x-forwarded-for": [scope["client"][0]],
         "x-forwarded-port": [str(scope["server"][1])],
@@ -154,12 +154,12 @@ def _multi(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _last(values: Mapping[str, list[str]]) -> dict[str, str]:
-    """Where a name has several values, API Gateway keeps the last one."""
+    """Return the last value of each name, as API Gateway does."""
     return {name: several[-1] for name, several in values.items()}
 
 
 def _head(told: Any, members: frozenset[str]) -> tuple[int, list[tuple[bytes, bytes]]]:
-    """Status and headers of an answer that has none but these members. Raises InvalidResponse."""
+    """Return the status and headers of an answer. Raises InvalidResponse, also for members not in `members`."""
     if not isinstance(told, dict) or not told.keys() <= members:
         raise InvalidResponse("not an object of the known members")
     status = told.get("statusCode")
@@ -169,7 +169,7 @@ def _head(told: Any, members: frozenset[str]) -> tuple[int, list[tuple[bytes, by
 
 
 def _response_headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Merge the function's kinds of headers. The gateway counts the length itself."""
+    """Merge the headers, the multi-value headers and the cookies. The gateway sets Content-Length itself."""
     single, multi = result.get("headers") or {}, result.get("multiValueHeaders") or {}
     if not isinstance(single, dict) or not isinstance(multi, dict):
         raise InvalidResponse("headers")

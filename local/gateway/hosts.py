@@ -1,7 +1,7 @@
-"""Which values of `Host` the gateway serves.
+"""Decide which values of `Host` the gateway serves.
 
-A page of another site can have its own name resolve to 127.0.0.1, and then counts as same-origin with the gateway (DNS
-rebinding). Its requests carry that name, so the gateway serves no names but its own and those of PANTHEON_HOSTS.
+It serves only its own names and those of PANTHEON_HOSTS, because of DNS rebinding. A site whose name resolves to
+127.0.0.1 has the same origin as the gateway, but its requests have the site's name.
 """
 
 import re
@@ -25,19 +25,19 @@ class Hosts:
         self.advice: Final = f"Use {', '.join(names[:-1])} or {names[-1]}, or name this host in {LocalEnv.HOSTS}."
 
     def serves(self, host: str) -> bool:
-        """Whether the value of `Host` names this gateway. A client leaves its port out where it is HTTP's."""
+        """Return whether the value of `Host` names this gateway. Clients leave out HTTP's default port."""
         name, port = split(host) or ("", None)
         return name in self._others or (name in LOOPBACK and port in (None, self._port))
 
 
 def split(host: str) -> tuple[str, int | None] | None:
-    """The name in lower case and the port of a value of `Host`; None where it has no such form."""
+    """Return the name in lower case and the port of a value of `Host`, None if it is malformed."""
     match = _HOST.fullmatch(host)
     return match and (match[1].lower(), int(match[2]) if match[2] else None)
 
 
 def parse(text: str) -> tuple[str, ...]:
-    """Split names at commas. Raises ValueError with the name that is not valid."""
+    """Split names at commas. Raises ValueError with the invalid name."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if not re.fullmatch(_NAME, name):

@@ -1,4 +1,4 @@
-"""A function of the pool, and the result of one invocation."""
+"""Define a function of the pool, and the result of one invocation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,19 +8,27 @@ from typing import Any, Literal
 from local.gateway.streaming import Streaming
 
 Status = Literal[
-    "succeeded",  # the payload is what the handler returned
-    "failed",  # the handler raised, or returned what Lambda does not pass on; the payload is its error
+    "succeeded",  # the payload is the handler's result
+    "failed",  # the handler raised, or returned a value that Lambda refuses; the payload is its error
     "timed_out",  # killed at the function's timeout
-    "died",  # the process ended in mid-invocation, broke the protocol, or could not be made
-    "throttled",  # every process was busy for as long as a caller waits
-    "too_large",  # the event is over Lambda's limit
+    "died",  # the process ended during the invocation, broke the protocol, or did not start
+    "throttled",  # every process was busy for the longest time that a caller waits
+    "too_large",  # the event exceeds Lambda's limit
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`handler` is "module:attribute". `timeout_s` is what one invocation may take, in seconds. `environ` is what this
-    function alone is told. `python` is the interpreter with its libraries, if it is not the gateway's own."""
+    """A function of the pool.
+
+    Attributes:
+        handler: "module:attribute".
+        timeout_s: The most seconds of one invocation.
+        environ: Variables of this function alone.
+        later: Modules that the handler imports while it works.
+        rare: Whether the function starts only with its first invocation.
+        python: The interpreter with its libraries, if it is not the gateway's own.
+    """
 
     name: str
     handler: str
@@ -33,7 +41,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class InvocationResult:
-    """`stream` is a response that the process still writes."""
+    """The result of an invocation. `stream` is a response that the process still writes."""
 
     status: Status
     payload: Any = None

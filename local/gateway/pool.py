@@ -1,6 +1,6 @@
-"""Functions run as Lambda runs them: an invocation has a process to itself, and dies when its time is up.
+"""Run functions as Lambda does: each invocation has a process for itself, which is killed at the timeout.
 
-The pool restarts a template that died, and ends processes that have been idle for long.
+The pool restarts a template that died, and ends idle processes.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ __all__ = ["MAX_WORKERS", "QUEUE_S", "Function", "InvocationResult", "Pool", "St
 
 MAX_WORKERS: Final = 32
 QUEUE_S: Final = 10.0
-# An idle process of a function is ended after so many seconds, unless it is the function's only one.
+# Seconds after which an idle process is ended, unless it is its function's only one.
 IDLE_S: Final = 60.0
 _UPKEEP_EVERY_S: Final = 0.5
 
 
 class Pool:
-    """An async context manager. Inside it, every function is warm, unless it is rare."""
+    """The processes of all functions. In the async context, every function is warm, unless it is rare."""
 
     def __init__(
         self,
@@ -37,9 +37,15 @@ class Pool:
         queue_s: float = QUEUE_S,
         idle_s: float = IDLE_S,
     ) -> None:
-        """`environ` is what every function is told, beside its own part. Each logs to `<name>.log` in `log_dir`.
-        `queue_s` is how long a caller waits, in seconds, while all `max_workers` processes of its function
-        are busy. Beyond one for each function, an idle process is ended after `idle_s` seconds."""
+        """Prepare the pool.
+
+        Args:
+            environ: Variables of every function. Each function adds its own.
+            log_dir: The folder of the logs, `<name>.log` for each function.
+            max_workers: The most processes of a function.
+            queue_s: The most seconds that a caller waits while all processes of its function are busy.
+            idle_s: Seconds after which an idle process is ended. Each function keeps one.
+        """
         self._functions = tuple(functions)
         self._environ = environ
         self._log_dir = log_dir
@@ -51,7 +57,7 @@ class Pool:
         self._running: dict[str, RunningFunction] = {}
 
     async def __aenter__(self) -> Self:
-        """Raises FunctionStartError when a handler cannot be imported."""
+        """Start all functions. Raises FunctionStartError if a handler cannot be imported."""
         await self._resources.enter_async_context(self._api)
         starting = [self._start(function) for function in self._functions]
         outcomes = await asyncio.gather(*starting, return_exceptions=True)
@@ -65,8 +71,9 @@ class Pool:
         await self._resources.aclose()
 
     async def invoke(self, name: str, event: object) -> InvocationResult:
-        """Run the function `name` once, for a buffered response: a streamed one is a failure. Raises KeyError for a
-        function that the pool does not have."""
+        """Run the function `name` once, for a buffered response. A streamed response is a failure.
+
+        Raises KeyError if the pool has no such function."""
         result = await self.open(name, event)
         if result.stream is None:
             return result
@@ -78,8 +85,9 @@ class Pool:
         return await self._running[name].open(event)
 
     async def look_after(self, notice: Callable[[str], None]) -> None:
-        """Restart templates that died, and end processes that are idle for long, until cancelled. `notice` gets a line
-        about each death. Raises FunctionStartError when a function dies again and again."""
+        """Restart templates that died, and end idle processes, until cancelled.
+
+        `notice` gets a line for each death. Raises FunctionStartError if a function dies too often."""
         async with asyncio.TaskGroup() as tasks:
             for running in self._running.values():
                 tasks.create_task(self._look_after(running, notice))
@@ -100,7 +108,7 @@ class Pool:
         notice(f"{died}. It is started again. A request that it was serving got status 502.")
         await asyncio.sleep(pause)
         with suppress(FunctionStartError, OSError):
-            # If this fails, the next look finds the function dead again.
+            # After a failure, the next round finds the function dead again.
             await running.revive()
 
     async def _start(self, function: Function) -> None:

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP, with three things that a streamed answer needs.
+"""Extend uvicorn's HTTP protocol for streamed answers.
 
-An answer that broke off does not look complete. HTTP/1.0 has no chunks: there the end of the connection ends the
-answer. A client that closes only its own half of the connection still gets its answer.
+An incomplete answer does not look complete. HTTP/1.0 has no chunks, so the end of the connection ends the answer. A
+client that closes only its own half of the connection still gets its answer.
 """
 
 import socket
@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-# SO_LINGER of no seconds: the connection is reset.
+# SO_LINGER of 0 seconds resets the connection.
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -22,8 +22,8 @@ class BrokenEnd(Exception):
 
 class HttpProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn narrows asyncio's type
-        """Keep the connection while the answer to a complete request is under way."""
-        # There is none before the first request, whatever uvicorn's annotation says.
+        """Keep the connection while a complete request is being answered."""
+        # It is None before the first request, in contrast to uvicorn's annotation.
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or cycle.more_body:
             return False
@@ -48,8 +48,8 @@ async def _run(app: ASGIApp, cycle: RequestResponseCycle, scope: Scope, receive:
 
 
 def _until_closed(cycle: RequestResponseCycle) -> Send:
-    """Send an answer that the end of the connection ends."""
-    # uvicorn would send chunks to a client that cannot read them. This keeps it from choosing, and from counting.
+    """Send an answer that ends with the connection."""
+    # Otherwise uvicorn sends chunks, which the client cannot read. The length below passes uvicorn's check.
     cycle.keep_alive = cycle.chunked_encoding = False
 
     async def send(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 requests on a connection, as the Runtime API reads them: heads, and bodies piece by piece."""
+"""Read the heads and bodies of HTTP/1.1 requests from a connection, for the Runtime API."""
 
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReader
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ PIECE: Final = 64 * 1024
 
 
 class Malformed(Exception):
-    """The connection carries no HTTP/1.1, or it ended in the middle of a request."""
+    """The connection does not carry HTTP/1.1, or it ended during a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first part of a request. Names of `headers` are in lower case."""
+    """The request line and headers. Names of `headers` are in lower case."""
 
     method: str
     target: str
@@ -23,18 +23,18 @@ class Head:
 
 
 class Body:
-    """The body of one request. `trailers` are known once it is read to its end. Their names are in lower case."""
+    """The body of one request. `trailers` are set at its end. Their names are in lower case."""
 
     def __init__(self, reader: StreamReader, head: Head) -> None:
         self.trailers: Mapping[str, str] = {}
         self._reader = reader
         self._is_chunked = head.headers.get("transfer-encoding", "").lower() == "chunked"
-        # How much of the body, or of the present chunk, is still to be read.
+        # The unread bytes of the body, or of the current chunk.
         self._left = 0 if self._is_chunked else _length(head)
         self._in_chunk = self._ended = False
 
     async def read(self) -> bytes:
-        """Some bytes as soon as there are any, and none at the end. Raises Malformed."""
+        """Return the next bytes, b"" at the end. Raises Malformed."""
         try:
             if self._is_chunked and not self._left and not self._ended:
                 await self._begin_chunk()
@@ -49,7 +49,7 @@ class Body:
         return piece
 
     async def _begin_chunk(self) -> None:
-        # The line after a chunk is read with the next one, so that the chunk itself need not wait for it.
+        # Read the line after a chunk only now, so that the chunk did not wait for it.
         if self._in_chunk and await self._reader.readexactly(2) != b"\r\n":
             raise Malformed
         line = await self._reader.readuntil(b"\r\n")
@@ -64,7 +64,7 @@ class Body:
 
 
 async def read_head(reader: StreamReader) -> Head | None:
-    """The next request's head. None when the connection has ended instead. Raises Malformed."""
+    """Return the head of the next request, None at the end of the connection. Raises Malformed."""
     try:
         raw = await reader.readuntil(b"\r\n\r\n")
     except IncompleteReadError as error:

@@ -1,4 +1,4 @@
-"""Match a request to a resource as a REST API does: one segment of the path after the other, and never back again."""
+"""Match a request to a resource as a REST API does: segment by segment, without backtracking."""
 
 from typing import Final
 

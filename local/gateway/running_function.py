@@ -1,7 +1,7 @@
-"""One function of the pool at work: its template, its idle processes, and those that are busy.
+"""Run the invocations of one function on its template's processes.
 
-The rule this file protects: a process is given back only once it is done with its invocation. Whatever else happened
-to it, it is killed, so that no invocation ever meets the remains of another.
+A process is reused only if it has completed its invocation. Otherwise it is killed, so that no invocation meets the
+state of an incomplete one.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from local.gateway.template import FunctionStartError, Template, Worker
 from local.gateway.worker import MAX_PAYLOAD
 from local.process import in_words
 
-# So many idle processes may turn out to be dead before one gets the invocation.
+# The most processes that an invocation tries, because an idle process may be dead.
 _MOST_TRIES: Final = 3
 
 
@@ -31,7 +31,7 @@ class RunningFunction:
         self._template = template
         self._slots = asyncio.Semaphore(max_workers)
         self._queue_s = queue_s
-        # With the time at which each became idle. The one that waits longest is first.
+        # Each idle worker with the time at which it became idle. The longest idle is first.
         self._idle: list[tuple[float, Worker]] = []
         self._attending: set[asyncio.Task[None]] = set()
 
@@ -47,26 +47,26 @@ class RunningFunction:
             return await answer
         except asyncio.CancelledError:
             attending.cancel()
-            # The process is gone before its caller hears of that.
+            # Wait until the process has ended.
             await asyncio.wait([attending])
             raise
 
     @property
     def is_dead(self) -> bool:
-        """Whether the template has ended by itself. Without it there are no processes."""
+        """Return whether the template has ended, and its processes with it."""
         return self._template.exit_code is not None
 
     @property
     def fate(self) -> str:
-        """How the template ended, in words."""
+        """Return in words how the template ended."""
         return in_words(self._template.exit_code)
 
     async def revive(self) -> None:
-        """Start the template again, unless a request has done so. Raises FunctionStartError and OSError."""
+        """Restart the template, unless a request has done so. Raises FunctionStartError and OSError."""
         await self._template.revive()
 
     async def end_idle(self, idle_s: float) -> None:
-        """End the processes that are idle for longer than `idle_s` seconds. One is left, for the next request."""
+        """End processes that are idle for more than `idle_s` seconds, except one for the next request."""
         while len(self._idle) > 1 and time.monotonic() - self._idle[0][0] > idle_s:
             _, worker = self._idle.pop(0)
             await self._template.end(worker)
@@ -78,7 +78,7 @@ class RunningFunction:
         await self._template.close()
 
     async def _attend(self, payload: bytes, answer: "asyncio.Future[InvocationResult]") -> None:
-        """See an invocation through: wait for a slot, and look after its process until that is done."""
+        """Wait for a slot, and run an invocation to the end of its process's work."""
         try:
             async with asyncio.timeout(self._queue_s):
                 await self._slots.acquire()
@@ -93,7 +93,7 @@ class RunningFunction:
             _settle(answer, result)
         finally:
             self._slots.release()
-            # Whatever happened, somebody waits.
+            # After an error or a cancellation, the caller still waits for a result.
             _settle(answer, InvocationResult("died"))
 
     async def _run(
@@ -106,7 +106,7 @@ class RunningFunction:
                 break
             invocation = worker.session.begin(request_id, payload, self._function.timeout_s)
             result = await self._wait(worker, invocation, answer)
-            # A process that died while it was idle has not seen the invocation.
+            # A process that died while idle has not received the invocation, so another one can run it.
             if result.status != "died" or invocation.was_delivered:
                 return result
         return InvocationResult("died")
@@ -114,7 +114,7 @@ class RunningFunction:
     async def _wait(
         self, worker: Worker, invocation: Invocation, answer: "asyncio.Future[InvocationResult]"
     ) -> InvocationResult:
-        """Wait until the process is done. Then it is given back. Otherwise it is gone."""
+        """Wait until the process is done, and make it idle. If it fails, end it."""
         is_sound = False
         try:
             async with asyncio.timeout(self._function.timeout_s):
@@ -133,11 +133,11 @@ class RunningFunction:
                 await self._template.end(worker)
         if isinstance(answered, Buffered):
             return _buffered(answered)
-        # The caller has the stream already. This is for the log.
+        # For the log, because the caller has the stream already.
         return InvocationResult("succeeded" if is_sound else "died")
 
     async def _take(self) -> Worker:
-        """The worker that was busy last, so that the others stay cold; a new one when none is idle."""
+        """Return the last idle worker, so that the others can be ended, or a new one."""
         while self._idle:
             _, worker = self._idle.pop()
             if worker.session.is_alive:
@@ -146,7 +146,7 @@ class RunningFunction:
         return await self._template.fork()
 
     def _report(self, request_id: str, status: Status, seconds: float) -> None:
-        """What the function could not write itself, in the shape of Lambda's own log lines."""
+        """Log the end of a process that could not log it, in the form of Lambda's platform logs."""
         record = {
             "requestId": request_id,
             "status": status,
@@ -172,6 +172,6 @@ def _streaming(streamed: Streamed) -> InvocationResult:
 
 
 def _settle(answer: "asyncio.Future[InvocationResult]", result: InvocationResult) -> None:
-    """The first result is the one that counts."""
+    """Set the result, unless there is one."""
     if not answer.done():
         answer.set_result(result)

@@ -1,7 +1,7 @@
-"""Lambda's Runtime API on 127.0.0.1: processes ask for their next invocation, and post its answer.
+"""Serve Lambda's Runtime API on 127.0.0.1: processes ask for their next invocation, and post its answer.
 
-Each process has a secret of its own as the first segment of its paths. So no other user of the machine can take an
-invocation or answer it.
+The first segment of a process's paths is its own secret, so that no other user of the machine can take or answer an
+invocation.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from local.gateway.worker import MAX_PAYLOAD
 _HOST: Final = "127.0.0.1"
 _VERSION: Final = "2018-06-01"
 _PRELUDE_END: Final = bytes(8)
-# Lambda looks for the end of a streamed response's head in so many bytes.
+# The bytes in which Lambda looks for the end of a streamed response's head.
 _MAX_PRELUDE: Final = 16 * 1024
 _NOT_TRACED: Final = "Root=1-00000000-000000000000000000000000;Parent=0000000000000000;Sampled=0"
 _OK: Final = {"status": "OK"}
@@ -30,7 +30,7 @@ _UNKNOWN_ID: Final = {"errorType": "InvalidRequestID", "errorMessage": "Invalid 
 
 
 class RuntimeApi:
-    """An async context manager. `address` is what a process with the session's secret in its paths speaks to."""
+    """The server of the Runtime API, as an async context manager."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
@@ -48,18 +48,16 @@ class RuntimeApi:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def open(self, function_arn: str) -> Session:
-        """A session for one process."""
         session = Session(function_arn)
         self._sessions[session.secret] = session
         return session
 
     def close(self, session: Session) -> None:
-        """The process is not listened to any more."""
         self._sessions.pop(session.secret, None)
         session.end()
 
     def address(self, session: Session) -> str:
-        """AWS_LAMBDA_RUNTIME_API for the session's process."""
+        """Return AWS_LAMBDA_RUNTIME_API for the session's process."""
         return f"{_HOST}:{self._server.sockets[0].getsockname()[1]}/{session.secret}"
 
     def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
@@ -68,7 +66,7 @@ class RuntimeApi:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, connection: Connection) -> None:
-        """Answer one request after the other. A connection belongs to the process that used it first."""
+        """Answer requests one by one. A connection belongs to the process that used it first."""
         owner: Session | None = None
         try:
             while (head := await read_head(connection.reader)) is not None:
@@ -136,7 +134,7 @@ async def _take_payload(
 
 
 async def _take_stream(session: Session, connection: Connection, head: Head, invocation_id: str) -> None:
-    """Pass the response on while it is written. Raises Malformed when it was not read to its end."""
+    """Stream the response to the caller. Raises Malformed if it was not read to its end."""
     body = Body(connection.reader, head)
     prelude, first = await _prelude(body)
     invocation = session.owed(invocation_id)
@@ -147,13 +145,13 @@ async def _take_stream(session: Session, connection: Connection, head: Head, inv
     invocation.answered.set_result(streamed)
     if not await streamed.was_read:
         raise Malformed
-    # Before the process is told, because its next request may come at once.
+    # Before the reply, because the next request of the process follows it immediately.
     invocation.end(is_sound=True)
     await _reply(connection, HTTPStatus.ACCEPTED, _OK)
 
 
 async def _prelude(body: Body) -> tuple[Any, bytes]:
-    """The head of a streamed response, and what was read of its body by the way. Raises Malformed."""
+    """Return the head of a streamed response, and the first bytes of its body. Raises Malformed."""
     read = b""
     while _PRELUDE_END not in read:
         piece = await body.read()
@@ -168,7 +166,7 @@ async def _prelude(body: Body) -> tuple[Any, bytes]:
 
 
 async def _payload(body: Body) -> bytes | None:
-    """The whole body. None when it has more than a payload may have; then it is dropped."""
+    """Read the body. Return None if it exceeds the limit of a payload."""
     payload, is_too_large = bytearray(), False
     while piece := await body.read():
         is_too_large = is_too_large or len(payload) + len(piece) > MAX_PAYLOAD

@@ -1,4 +1,4 @@
-"""A process's side of Lambda's Runtime API, over one connection that stays open. Standard library only."""
+"""Call Lambda's Runtime API from a process, over one open connection, with the standard library only."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ _PREFIX: Final = "2018-06-01/runtime"
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """`event` is JSON. `deadline` is on the monotonic clock, in seconds."""
+    """An invocation. `event` is JSON. `deadline` is on the monotonic clock, in seconds."""
 
     id: str
     event: bytes
@@ -19,7 +19,7 @@ class Invocation:
 
 
 class RuntimeClient:
-    """A context manager. Each method raises ConnectionError when the Runtime API is gone."""
+    """The client, as a context manager. Each method raises ConnectionError after the end of the Runtime API."""
 
     def __init__(self, address: str) -> None:
         """`address` is `host:port/prefix`, as in AWS_LAMBDA_RUNTIME_API."""
@@ -40,22 +40,21 @@ class RuntimeClient:
         self._socket.close()
 
     def next(self) -> Invocation:
-        """Wait for an invocation."""
         headers, event = self._ask("GET", "invocation/next", b"")
         left_s = int(headers[b"lambda-runtime-deadline-ms"]) / 1000 - time.time()
         return Invocation(headers[b"lambda-runtime-aws-request-id"].decode(), event, time.monotonic() + left_s)
 
     def answer(self, invocation_id: str, payload: bytes) -> None:
-        """Answer an invocation. A payload that is too large becomes its error."""
+        """Answer an invocation. The API turns a payload that is too large into an error."""
         self._ask("POST", f"invocation/{invocation_id}/response", payload)
 
     def fail(self, invocation_id: str, error: Exception) -> None:
-        """Answer an invocation with the error of its handler. Does nothing if it is answered already."""
+        """Answer an invocation with the error of its handler, unless it is answered already."""
         told = {"errorType": type(error).__name__, "errorMessage": str(error)}
         self._ask("POST", f"invocation/{invocation_id}/error", json.dumps(told).encode())
 
     def _ask(self, method: str, path: str, body: bytes) -> tuple[dict[bytes, bytes], bytes]:
-        """Send a request. Returns the headers of the answer, with names in lower case, and its body."""
+        """Send a request. Return the headers of the answer, with names in lower case, and its body."""
         head = f"{method} {self._base}/{path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n\r\n"
         self._socket.sendall(head.encode() + body)
         headers = {}

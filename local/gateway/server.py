@@ -1,7 +1,6 @@
-"""The gateway at work: pool and HTTP server in one event loop, in a thread of its own.
+"""Run the pool and the HTTP server of the gateway in one event loop, in its own thread.
 
-The rule this file protects: the port is ours before anything else is started, and requests are accepted only
-once every function is warm.
+The port is bound before anything else starts. The gateway accepts requests once every function is warm.
 """
 
 import asyncio
@@ -26,9 +25,9 @@ from local.gateway.template import FunctionStartError
 from shared.names import LocalEnv
 
 HOST: Final = "127.0.0.1"
-# How long requests in flight may go on once the gateway is told to stop, in seconds.
+# Seconds that requests in flight get when the gateway stops.
 _GRACE_S: Final = 3
-# Longer than clients keep an idle connection, so that none is closed under a request.
+# Longer than clients keep an idle connection, so that the gateway closes none during a request.
 _KEEP_ALIVE_S: Final = 120
 _LOGGERS: Final = ("uvicorn.error", "asyncio", "local")
 
@@ -42,14 +41,14 @@ class _PrivateLog(logging.FileHandler):
 
 
 class PortUnavailable(Exception):
-    """The port cannot be had. The text is one line."""
+    """The port cannot be bound. The text is one line."""
 
 
 def reserve(port: int) -> socket.socket:
-    """A socket bound to `port` of this machine alone, 0 for any that is free. Raises PortUnavailable."""
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, every answer takes 40 ms.
+    """Return a socket bound to `port` of 127.0.0.1; 0 takes any free port. Raises PortUnavailable."""
+    # asyncio turns Nagle's algorithm off only if the protocol is named. With it, an answer takes 40 ms longer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # Without this, the connections of the last run keep the port for a minute.
+    # Without this, connections of the last run block the port for a minute.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
@@ -65,7 +64,7 @@ def _unavailable(port: int, error: OSError) -> PortUnavailable:
 
 
 class Gateway:
-    """`start`, then `stop`. `port` is where it accepts requests in between."""
+    """The gateway. It accepts requests on `port` between `start` and `stop`."""
 
     def __init__(
         self,
@@ -77,8 +76,13 @@ class Gateway:
         origins: str | None = None,
         hosts: Sequence[str] = (),
     ) -> None:
-        """`background` runs beside the server and invokes functions by itself. `origins` is a regular expression of the
-        origins whose pages may read answers. `hosts` are names of a proxy in front of the gateway."""
+        """Prepare the gateway.
+
+        Args:
+            background: Runs in parallel to the server, and invokes functions by itself.
+            origins: A regular expression of the origins whose pages may read answers.
+            hosts: Names of a proxy in front of the gateway.
+        """
         self.port: int = listener.getsockname()[1]
         self._listener = listener
         self._pool = Pool(functions, environ, log_dir)
@@ -93,10 +97,9 @@ class Gateway:
         self._thread = Thread(target=self._run, name="gateway")
 
     def start(self, notice: Callable[[str], None] | None = None) -> None:
-        """Return once requests are accepted. `notice` gets a line when the process of a function dies.
+        """Return once the gateway accepts requests. `notice` gets a line when the process of a function dies.
 
-        Raises FunctionStartError, or PortUnavailable when another process has begun to listen since the port was
-        reserved."""
+        Raises FunctionStartError, or PortUnavailable if another process listens on the port since `reserve`."""
         self._notice = notice or self._notice
         for name in _LOGGERS:
             logging.getLogger(name).addHandler(self._log)
@@ -108,18 +111,19 @@ class Gateway:
             raise
 
     def wait(self, patience_s: float | None = None) -> bool:
-        """Whether the gateway has stopped within `patience_s` seconds, or for ever without them. It stops when told to,
-        when a function dies again and again, and on a defect."""
-        # Not join(): interrupted by Ctrl-C, that takes the thread for ended, and `stop` would no longer wait for it.
+        """Wait at most `patience_s` seconds, without a limit for None, and return whether the gateway has stopped.
+
+        It stops after `stop`, when a function dies too often, and on a defect."""
+        # Not join(), because Ctrl-C during a join marks the thread as ended, and `stop` would not wait for it.
         return self._ended.wait(patience_s)
 
     @property
     def fault(self) -> str:
-        """Why the gateway ended by itself, in a line. Empty where only its log tells that."""
+        """Return in a line why the gateway ended by itself. Empty if only its log has the reason."""
         return self._fault
 
     def stop(self) -> None:
-        """Refuse new requests, give those in flight a moment, and end every process."""
+        """Refuse new requests, wait up to 3 s for requests in flight, and end every process."""
         self._server.should_exit = True
         self._thread.join()
         for name in _LOGGERS:
@@ -130,7 +134,7 @@ class Gateway:
         try:
             asyncio.run(self._serve())
         except BaseException as error:
-            # A thread has no caller to raise to; `start` does it.
+            # A thread cannot raise to a caller, so `start` raises this.
             if self._started.done():
                 self._fault = _known_fault(error)
                 logging.getLogger(_LOGGERS[0]).exception("The gateway failed.")
@@ -145,7 +149,7 @@ class Gateway:
                 self._listener.listen()
             except OSError as error:
                 raise _unavailable(self.port, error) from error
-            # In a group, so that its failure is the gateway's, and not found out when nothing is delivered.
+            # In a group, so that a failure of these tasks ends the gateway.
             async with asyncio.TaskGroup() as tasks:
                 beside = [
                     tasks.create_task(self._background(self._pool)),
@@ -158,7 +162,7 @@ class Gateway:
 
 
 def _known_fault(error: BaseException) -> str:
-    """The text of the error that a function does not start, wherever it is in groups of errors."""
+    """Return the text of a FunctionStartError, also from groups of errors, or an empty text."""
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, map(_known_fault, error.exceptions)), "")
     return str(error) if isinstance(error, FunctionStartError) else ""
@@ -173,7 +177,7 @@ def _config(app: GatewayApp) -> uvicorn.Config:
         loop="asyncio",
         log_config=None,
         access_log=False,
-        # The caller's address is what the socket says, never a header.
+        # Take the caller's address from the socket, never from a header.
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,

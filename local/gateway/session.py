@@ -1,4 +1,4 @@
-"""One process as the Runtime API sees it: the invocation that it is given, and the answer that it owes."""
+"""Track one process of the Runtime API: its invocation, and the answer to it."""
 
 import asyncio
 import secrets
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from local.gateway.requests import Body, Malformed
 
-# What a streamed response may have, in bytes. A buffered one has the bound of a payload.
+# The most bytes of a streamed response. A buffered response has the limit of a payload.
 MAX_STREAMED: Final = 200 * 1024 * 1024
 _ERROR_TYPE: Final = "lambda-runtime-function-error-type"
 
@@ -20,15 +20,16 @@ class StreamBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Buffered:
-    """`payload` is what the handler returned, or its error, as JSON."""
+    """A buffered response. `payload` is the handler's result or error as JSON."""
 
     succeeded: bool
     payload: bytes
 
 
 class Streamed:
-    """A response that the process still writes. `prelude` is its head, as the function wrote it. Iterate over it once
-    for the pieces of the body. `was_read` tells in the end whether the body was read to its end."""
+    """A response that the process still writes. Iterate over it once for the pieces of the body.
+
+    `prelude` is its head, as the function wrote it. `was_read` gets whether the body was read to its end."""
 
     def __init__(self, prelude: Any, first: bytes, body: Body) -> None:
         self.prelude = prelude
@@ -41,7 +42,9 @@ class Streamed:
         return self
 
     async def __anext__(self) -> bytes:
-        """Raises StreamBroken: the process broke off, the function told of an error, or there is too much."""
+        """Return the next piece.
+
+        Raises StreamBroken if the process ends early, the function reports an error, or the body is too large."""
         piece, self._first = self._first, b""
         try:
             piece = piece or await self._body.read()
@@ -57,7 +60,6 @@ class Streamed:
         raise StopAsyncIteration
 
     def abandon(self) -> None:
-        """Say that nobody reads on."""
         self._end(False)
 
     def _end(self, was_read: bool) -> None:
@@ -66,8 +68,10 @@ class Streamed:
 
 
 class Invocation:
-    """`answered` gets the answer, or None when the process was lost without one. `over` gets whether the process can
-    take another invocation, as soon as that is known."""
+    """One invocation.
+
+    `answered` gets the answer, or None if the process ended without one. `over` gets whether the process can take
+    another invocation."""
 
     def __init__(self, request_id: str, event: bytes, timeout_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -79,7 +83,7 @@ class Invocation:
         self.over: Final[asyncio.Future[bool]] = loop.create_future()
 
     def end(self, is_sound: bool) -> None:
-        """The process has nothing more to do with it. It is lost if it was not answered."""
+        """End the invocation for its process. Without an answer it is lost."""
         if not self.over.done():
             self.over.set_result(is_sound and self.answered.done())
         if not self.answered.done():
@@ -97,8 +101,10 @@ class Connection:
 
 
 class Session:
-    """`secret` is the first segment of every path that the process uses. `asked` is set once the process has asked for
-    an invocation: then it is ready."""
+    """The session of one process.
+
+    `secret` is the first segment of the process's paths. `asked` is set once the process asks for an invocation, which
+    means that it is ready."""
 
     def __init__(self, function_arn: str) -> None:
         self.secret: Final = secrets.token_hex(16)
@@ -106,7 +112,7 @@ class Session:
         self.asked: Final = asyncio.Event()
         self._connections: set[Connection] = set()
         self._invocation: Invocation | None = None
-        # Over this connection the process got the invocation. It stays open until the invocation is over.
+        # The connection that delivered the invocation. It stays open until the invocation is over.
         self._delivering: Connection | None = None
         self._waiting: asyncio.Future[None] | None = None
 
@@ -115,7 +121,7 @@ class Session:
         return any(connection.is_open for connection in self._connections)
 
     def begin(self, request_id: str, event: bytes, timeout_s: float) -> Invocation:
-        """Give the process an invocation. There must be none that is not over."""
+        """Give the process an invocation. Its last one must be over."""
         invocation = self._invocation = Invocation(request_id, event, timeout_s)
         if not self.is_alive:
             self._lose()
@@ -124,21 +130,22 @@ class Session:
         return invocation
 
     def owed(self, invocation_id: str) -> Invocation | None:
-        """The invocation that the process has and has not answered, if it has that id."""
+        """Return the unanswered invocation of the process, if it has this id."""
         invocation = self._invocation
         if invocation is None or invocation.id != invocation_id:
             return None
         return invocation if invocation.was_delivered and not invocation.answered.done() else None
 
     async def next(self, connection: Connection) -> Invocation:
-        """Wait for an invocation for the process. The last one is over by that. Raises Malformed when the connection
-        has ended meanwhile."""
+        """Wait for the next invocation of the process, which ends the last one.
+
+        Raises Malformed if the connection ends meanwhile."""
         if self._invocation is not None and self._invocation.was_delivered:
             self._invocation.end(is_sound=True)
             self._invocation = None
         self.asked.set()
         while self._invocation is None:
-            # Of two that wait, the older one has lost its client.
+            # If another request waits, its client is gone.
             if self._waiting is not None:
                 self._waiting.cancel()
             self._waiting = asyncio.get_running_loop().create_future()
@@ -154,7 +161,7 @@ class Session:
         self._connections.add(connection)
 
     def closed(self, connection: Connection) -> None:
-        """Its process is gone if that connection had delivered the invocation, or if it has no other one."""
+        """Forget a connection. The process is lost if it was the delivering or the only one."""
         self._connections.discard(connection)
         if connection is self._delivering or not self.is_alive:
             self._lose()

@@ -1,7 +1,7 @@
-"""Pass a streamed response on to the client, piece by piece.
+"""Send a streamed response to the client, piece by piece.
 
-A client that takes nothing holds up the function, so that little is kept here. A client that is gone takes everything
-at once: the server drops it, and the function goes on to its end.
+A slow client slows down the function, so that the gateway buffers little. After a disconnect, the server drops the
+pieces, and the function continues to its end.
 """
 
 import asyncio
@@ -16,8 +16,9 @@ from local.gateway.session import StreamBroken, Streamed
 
 
 class Streaming:
-    """Iterate over it once, for the pieces of the body. It raises StreamBroken where that ends too early. The process
-    goes on until it has written everything, so read to the end, or `abandon` it."""
+    """A streamed response. Iterate over it once for the pieces of the body, to the end, or `abandon` it.
+
+    It raises StreamBroken if the body ends too early."""
 
     def __init__(self, streamed: Streamed, attending: asyncio.Task[None]) -> None:
         self.prelude: Final = streamed.prelude
@@ -28,17 +29,17 @@ class Streaming:
         return self._streamed
 
     def abandon(self) -> None:
-        """Kill the process if it still works on this."""
+        """Kill the process if it still writes this response."""
         self._attending.cancel()
         self._streamed.abandon()
 
 
 async def pass_on(stream: Streaming, send: Send, deadline: float) -> None:
-    """Send the whole response until `deadline`, on the event loop's clock.
+    """Send the response, at most until `deadline` on the event loop's clock.
 
     Raises:
-        InvalidResponse: Nothing was sent.
-        BrokenEnd: Something was sent, and the response cannot be completed.
+        InvalidResponse: The head is not valid, and nothing was sent.
+        BrokenEnd: A part was sent, and the rest cannot be sent.
     """
     try:
         start = build_start(stream.prelude)
@@ -49,7 +50,7 @@ async def pass_on(stream: Streaming, send: Send, deadline: float) -> None:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body"})
     except StreamBroken as error:
-        # Its process is gone, or tells by itself when it is done.
+        # The process has ended, or will end this invocation itself.
         raise BrokenEnd from error
     except TimeoutError as error:
         stream.abandon()

@@ -1,6 +1,6 @@
-"""The gateway's hold on one function's processes: the template it starts, and the workers forked from that.
+"""Start, fork and end the processes of one function: a template, and the workers that it forks.
 
-The rule this file protects: every process can be killed until it is reaped, whoever died in between.
+Every process can be killed until it is reaped, even if its parent has died.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _EXIT_S: Final = 5.0
 
 
 class FunctionStartError(Exception):
-    """A function's handler cannot be imported; its log has the reason."""
+    """A function does not start. Its log has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Template:
         self._name = function.name
         self._environ = {**environ, "AWS_LAMBDA_FUNCTION_NAME": function.name}
         if sys.platform == "darwin":
-            # Without this, macOS ends a forked process that uses one of its own libraries.
+            # Otherwise macOS ends a forked process that uses a system library.
             self._environ["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"
         self._log = log
         self._lock = asyncio.Lock()
@@ -56,11 +56,10 @@ class Template:
 
     @classmethod
     async def start(cls, function: Function, environ: Mapping[str, str], log: Path, api: RuntimeApi) -> Self:
-        """Start the process and wait until the function's handler is imported. A rare function is started later. It
-        writes to `log`. Its workers get their invocations from `api`.
+        """Start the process, and wait until it has imported the handler. A rare function starts later.
 
-        Must run in a thread that lives as long as the pool: Linux ties the process to the thread that started
-        it. Raises FunctionStartError.
+        It writes to `log`, and its workers get their invocations from `api`. The calling thread must live as long as
+        the pool, because Linux ends the process with it. Raises FunctionStartError.
         """
         template = cls(function, environ, log, api)
         if function.rare:
@@ -72,8 +71,10 @@ class Template:
         return template
 
     async def fork(self) -> Worker:
-        """A new worker, once it asks for its first invocation. Raises FunctionStartError when the template had died
-        and cannot be started again, and TimeoutError when the worker does not ask."""
+        """Fork a worker, and return it once it asks for its first invocation.
+
+        Raises FunctionStartError if the template has died and does not restart. Raises TimeoutError if the worker does
+        not ask."""
         session = self._api.open(LambdaContext(self._name, "", 0.0).invoked_function_arn)
         try:
             worker = Worker(await self._fork_with(self._api.address(session)), session)
@@ -89,21 +90,20 @@ class Template:
         return worker
 
     async def end(self, worker: Worker) -> None:
-        """Kill `worker` and wait until it is gone."""
+        """Kill `worker`, and wait for its end."""
         self._api.close(worker.session)
         async with self._lock:
-            # A template that is gone took its workers along.
+            # The workers of a template end with it.
             with suppress(EOFError, OSError):
                 await self._ask(KILL, worker.pid)
 
     @property
     def exit_code(self) -> int | None:
-        """None while the process runs, and before its start. A negative code is the number of the signal that killed
-        it."""
+        """Return None before the start and while the process runs. A negative code is the number of a signal."""
         return None if self._process is None else self._process.poll()
 
     async def revive(self) -> None:
-        """Start the process again if it has ended. Raises FunctionStartError and OSError."""
+        """Restart the process if it has ended. Raises FunctionStartError and OSError."""
         async with self._lock:
             await self._revive()
 
@@ -161,8 +161,10 @@ class Template:
         return await self._answer(operation, _ANSWER_S)
 
     async def _answer(self, operation: bytes, patience_s: float) -> int:
-        """The process id that the template answers with. Raises EOFError or OSError when there is none. A
-        template that is too slow is killed: its next answer would be taken for that to another question."""
+        """Return the process id that the template answers. Raises EOFError or OSError without an answer.
+
+        A template that is too slow is killed, because its late answer would be read as the answer to the next question.
+        """
         try:
             async with asyncio.timeout(patience_s):
                 message = await asyncio.get_running_loop().sock_recv(self._control, CONTROL.size)

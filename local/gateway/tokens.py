@@ -1,4 +1,4 @@
-"""Issue local tokens, signed with one RSA key that is kept in the data directory."""
+"""Issue local tokens, signed with one RSA key from the data directory."""
 
 import hashlib
 import json
@@ -31,12 +31,12 @@ NO_CLAIMS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class TokenKeyError(Exception):
-    """The key that signs tokens is not there, or is not a key."""
+    """The key that signs tokens is missing or invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimNames:
-    """The names of the claims that the deployment may choose."""
+    """The names of the claims that a deployment can change."""
 
     tenant: str = "tenant_id"
     roles: str = "roles"
@@ -71,7 +71,7 @@ class TokenKey:
 
     @classmethod
     def load_or_create(cls, data_dir: Path) -> Self:
-        """Read the key of `data_dir`, or make it, readable by its owner alone. Raises TokenKeyError."""
+        """Read the key of `data_dir`, or create it, readable only by its owner. Raises TokenKeyError."""
         if not (data_dir / KEY_FILE).exists():
             _create(data_dir / KEY_FILE)
         return cls.load(data_dir)
@@ -85,7 +85,7 @@ class TokenKey:
         names: ClaimNames = ClaimNames(),
         others: Mapping[str, str] = NO_CLAIMS,
     ) -> str:
-        """A token for `user` of `tenant`, good from now on for `ttl`. `others` are further claims."""
+        """Return a token for `user` of `tenant`, valid for `ttl` from now. `others` are further claims."""
         now = int(time.time())
         claims = {
             **others,
@@ -102,7 +102,7 @@ class TokenKey:
 
 
 def _create(path: Path) -> None:
-    """Write a new key to `path` at once, so that a kill in between leaves no half of one."""
+    """Write a new key to `path` atomically, so that a kill leaves no incomplete key."""
     key = generate_private_key(public_exponent=65537, key_size=2048)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

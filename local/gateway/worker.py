@@ -1,12 +1,11 @@
-"""The process side of the pool: a template that imports one handler, and the workers that it forks.
+"""Import one handler in a template process, and fork the workers that run it.
 
-The rule this file protects: a worker serves one invocation at a time, and nothing here outlives the gateway.
-Forking a process that has imported everything stands in for SnapStart: a new worker costs milliseconds. The
-template imports and never calls, so nothing is connected, and no thread runs, when it forks.
+A worker serves one invocation at a time. No process outlives the gateway. The fork replaces SnapStart: a new worker
+takes milliseconds. The template only imports, so it has no connections and no threads when it forks.
 
-Little more than the standard library, so that the handler finds the process as its own imports made it.
+The module imports little more than the standard library, so that the handler's own imports decide its process.
 Run as `python -m local.gateway.worker FD PARENT_PID MODULES FUNCTION_NAME MODULE:ATTRIBUTE`. MODULES, with commas, are
-those that the handler imports while it works. Imported before a fork, their memory is shared.
+imports that the handler makes while it works. The template imports them first, so that workers share their memory.
 """
 
 import asyncio
@@ -32,14 +31,14 @@ from local.gateway.runtime_client import RuntimeClient
 
 Handler = Callable[[Any, "LambdaContext"], Any]
 
-# Between gateway and template: an operation, a process id, and for a new worker its address of the Runtime API. The
-# answer has the same form.
+# A message between gateway and template: an operation, a process id, and a new worker's address of the Runtime API.
+# The answer has the same form.
 CONTROL: Final = struct.Struct("!cq64s")
-READY: Final = b"r"  # the template's first word, once the handler is imported
+READY: Final = b"r"  # the template's first message, after its imports
 FORK: Final = b"f"
 KILL: Final = b"k"  # answered when the process is gone and reaped
 
-# Lambda's limit for what a function is given, and for what it returns, in bytes.
+# Lambda's limit for a function's event and for its result, in bytes.
 MAX_PAYLOAD: Final = 6 * 1024 * 1024 + 100
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -64,7 +63,7 @@ class LambdaContext:
 
 
 def run_template(control: socket.socket, name: str, handler: Handler) -> None:
-    """Fork and kill workers as the gateway says, until it is gone. Then no worker is left."""
+    """Fork and kill workers on the gateway's request. Kill them all when the gateway ends."""
     workers: set[int] = set()
     try:
         control.sendall(CONTROL.pack(READY, os.getpid(), b""))
@@ -91,26 +90,26 @@ def _fork(control: socket.socket, address: str, name: str, handler: Handler) -> 
         try:
             _die_with(template)
             control.close()
-            # Made before the fork, an event loop would be one for all workers: they would take each other's wake-ups.
+            # Workers that share an event loop from before the fork would take each other's wake-ups.
             asyncio.set_event_loop(asyncio.new_event_loop())
             with RuntimeClient(address) as runtime:
                 _serve(runtime, name, handler)
         except ConnectionError:
             pass
         finally:
-            # Lambda ends a process without its exit hooks, and the template's own are not ours to run.
+            # Lambda runs no exit hooks, and a worker must not run those of the template.
             os._exit(0)
     return pid
 
 
 def _kill(pid: int) -> None:
-    # Only the template reaps, so the number cannot have passed to a stranger.
+    # Only the template reaps, so no other process can have this id.
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 
 
 def _serve(runtime: RuntimeClient, name: str, handler: Handler) -> None:
-    """Answer one invocation after the other, until the gateway closes the connection."""
+    """Answer invocations one by one, until the gateway closes the connection."""
     while True:
         invocation = runtime.next()
         try:
@@ -128,7 +127,7 @@ def _serve(runtime: RuntimeClient, name: str, handler: Handler) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """End this process when `parent` ends. Where there is no such signal, the closed connection does it."""
+    """End this process when `parent` ends. Outside Linux, the closed connection ends it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
@@ -139,14 +138,14 @@ def _main(descriptor: int, parent: int, later: list[str], name: str, target: str
     _die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A line is one write: those of several workers do not mix, and a kill loses none that is complete.
+        # One write a line, so that lines of workers do not mix, and a kill loses no complete line.
         sys.stdout.reconfigure(line_buffering=True)
     module, _, attribute = target.partition(":")
     with socket.socket(fileno=descriptor) as control:
         handler = getattr(importlib.import_module(module), attribute)
         for each in later:
             importlib.import_module(each)
-        # What the template has made is never collected, so that the workers go on sharing its pages.
+        # The garbage collector skips the template's objects, so that workers keep sharing their pages.
         gc.freeze()
         run_template(control, name, handler)
     sys.exit(0)

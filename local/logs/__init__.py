@@ -1,1 +1,1 @@
-"""The logs of the local stack: read, followed, and shown in plain words."""
+"""Read and follow the logs of the local stack, and show them in plain words."""

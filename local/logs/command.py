@@ -1,4 +1,4 @@
-"""`pantheon logs`: show the logs of `pantheon run` in plain words, all of them, the errors, or those of one turn."""
+"""Show the logs of `pantheon run` in plain words: all lines, errors, or one turn, for `pantheon logs`."""
 
 import argparse
 import re
@@ -28,12 +28,12 @@ class LogsError(Exception):
     """There are no logs, or no such turn. The text is one line."""
 
 
-# What `run` raises, each with a text for a person.
+# The exceptions of `run`. Each text is written for the user.
 LOGS_ERRORS: Final = (LogsError, PantheonError, PostgresError)
 
 
 def run(given: argparse.Namespace, environ: Mapping[str, str], say: Say) -> None:
-    """Do what the command says. Ctrl-C ends it by KeyboardInterrupt. Raises one of LOGS_ERRORS."""
+    """Run the command. Raises KeyboardInterrupt at Ctrl-C, or one of LOGS_ERRORS."""
     data_dir = environment.data_dir(environ)
     if not (data_dir / "log").is_dir():
         raise LogsError(f"There are no logs in {data_dir / 'log'}: start `pantheon run`.")
@@ -70,9 +70,9 @@ def _line(entry: Entry) -> str:
 
 
 def _show_turn(wanted: str, environ: Mapping[str, str], entries: Iterable[Entry], say: Say) -> None:
-    """Print the turn, its calls, and the lines that name it, one of its calls, or a request that does."""
+    """Print the turn, its calls, and all lines of requests that name the turn or one of its calls."""
     if not _ID.fullmatch(wanted):
-        raise LogsError(f"'{visible(wanted)}' is no id of a turn, and no end of one.")
+        raise LogsError(f"'{visible(wanted)}' is not the id of a turn or the end of an id.")
     try:
         with operations_url(environ) as url, closing(Turns(url)) as turns:
             turn_id = _only(wanted, turns.ids_ending_in(wanted))

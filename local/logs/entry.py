@@ -1,4 +1,4 @@
-"""One line of a log, read. A line that cannot be read is shown as it is."""
+"""Parse one line of a log. A line of an unknown form becomes its own text."""
 
 import json
 import re
@@ -10,12 +10,12 @@ from typing import Any, Final, Literal
 from local.logs.words import explain
 from local.visible import visible
 
-# `detail`: metrics, and the steps of the model's server.
+# `detail` is for metrics and the steps of the model's server.
 Kind = Literal["error", "warning", "info", "detail"]
 
-# Of Python's logging, of Powertools, and of PostgreSQL.
+# Lines of Python's logging, of Powertools and of PostgreSQL.
 _PLAIN: Final = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[,.]\d+(?: (UTC))? (?:\[\d+\] )?([A-Z]+):? +(.*)")
-# Of llama.cpp: the time since its start, a level, and the text.
+# Lines of llama.cpp: the time since its start, a level and the text.
 _MODEL: Final = re.compile(r"[\d.]+ ([IWE]) (.*)")
 _KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("ERROR", "CRITICAL", "FATAL", "PANIC"), "error"),
@@ -25,8 +25,14 @@ _KINDS: Final[Mapping[str, Kind]] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`source` is the log's name: a function, `gateway`, `model` or `postgres`. `text` is in plain words. `raw` is the
-    line, and `fields` are those of its JSON object. `turn_id` is set where a turn has ended."""
+    """A parsed line.
+
+    Attributes:
+        source: The log's name: a function, `gateway`, `model` or `postgres`.
+        text: The line in plain words.
+        raw: The line.
+        fields: The fields of its JSON object.
+    """
 
     time: datetime
     source: str
@@ -37,13 +43,13 @@ class Entry:
 
     @property
     def turn_id(self) -> str | None:
-        """The turn whose bill the line has. A turn has one such line: its end."""
+        """Return the id of the turn whose end and cost this line logs, or None."""
         turn_id = self.fields.get("turn_id")
         return str(turn_id) if turn_id and "total_usd" in self.fields else None
 
 
 def read(source: str, line: str, now: datetime) -> Entry:
-    """A line without its end. `now` is its time where it has none."""
+    """Parse a line without its line end. `now` is the time of a line that has none."""
     if line.startswith("{"):
         try:
             return _of_function(source, line, json.loads(line), now)
@@ -53,7 +59,7 @@ def read(source: str, line: str, now: datetime) -> Entry:
         return Entry(now, source, "error" if found[1] == "E" else "detail", visible(found[2]), line)
     if found := _PLAIN.fullmatch(line):
         when = datetime.fromisoformat(found[1])
-        # Python writes the time of the machine's zone.
+        # Python writes local time.
         when = when.replace(tzinfo=UTC) if found[2] else when.astimezone()
         return Entry(when, source, _KINDS.get(found[3], "info"), visible(found[4]), line)
     return Entry(now, source, "info", visible(line), line)
@@ -72,6 +78,5 @@ def _of_function(source: str, line: str, fields: dict[str, Any], now: datetime) 
 
 
 def _metrics(fields: Mapping[str, Any]) -> str:
-    """The names and values of the metrics on a line."""
     pairs = (f"{name} {value[0]:g}" for name, value in fields.items() if isinstance(value, list) and len(value) == 1)
     return visible(", ".join(pairs))

@@ -1,4 +1,4 @@
-"""Read log files to their end, and go on with what is written later."""
+"""Read log files to their end, and then the lines that are added later."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from typing import Final
 
 from local.logs.entry import Entry, read
 
-# A line of a log is never longer. The rest of a longer one is read as a line of its own.
+# The most bytes of a line. The rest of a longer line counts as another line.
 _LONGEST: Final = 1024 * 1024
 
 
 def log_files(data_dir: Path) -> dict[str, Path]:
-    """The logs by source. A log that is not there yet is found later."""
+    """Return the logs by source. Call it again to find new logs."""
     found = {path.stem: path for path in sorted((data_dir / "log").glob("*.log"))}
     return {**found, "postgres": data_dir / "postgres" / "server.log"}
 
 
 @dataclass(slots=True)
 class _Position:
-    """`inode` tells whether the file is still the same one."""
+    """A place in a log. A new file at the same path has another `inode`."""
 
     inode: int = 0
     offset: int = 0
 
 
 class Follower:
-    """`new_entries` returns the entries since the last time, oldest first. Raises OSError."""
+    """Read the entries since the last call of `new_entries`, oldest first. Raises OSError."""
 
     def __init__(self, data_dir: Path, *, from_end: bool) -> None:
         self._data_dir = data_dir
@@ -49,7 +49,7 @@ class Follower:
         except FileNotFoundError:
             return
         if place.st_ino != position.inode or place.st_size < position.offset:
-            # The file is new, or was emptied at a start.
+            # The file is new, or a start has emptied it.
             position.inode, position.offset = place.st_ino, 0
         if place.st_size == position.offset:
             return
@@ -57,7 +57,7 @@ class Follower:
             log.seek(position.offset)
             while line := log.readline(_LONGEST):
                 if not line.endswith(b"\n") and len(line) < _LONGEST:
-                    # The rest is not written yet.
+                    # The line is incomplete.
                     return
                 position.offset += len(line)
                 if text := line.decode(errors="replace").rstrip("\n"):

@@ -1,4 +1,4 @@
-"""A turn that has ended, in one line: its session's title, who answered, how long it took, and what it cost."""
+"""Describe a turn that has ended in one line: its session's title, agents, duration and cost."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from local.visible import visible
 
 _CONNECT_S: Final = 5
 _TITLE: Final = 24
-# The end of an id is random; its beginning is a time.
+# The end of an id is random. Its beginning is a time.
 _SHORT: Final = 12
 _TURN: Final = """
     SELECT t.id::text, t.status, t.created_at, t.completed_at, t.answered_usd, t.response, s.title
@@ -29,7 +29,7 @@ _CALLS: Final = """
 
 @dataclass(frozen=True, slots=True)
 class EndedTurn:
-    """`agents` are keys in the order of their replies. `usd` is the whole cost. `problem` says why it failed."""
+    """A turn. `agents` are keys in the order of their replies, `usd` is its total cost, `problem` why it failed."""
 
     id: str
     status: str
@@ -42,8 +42,8 @@ class EndedTurn:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """The turn of a row that has ended."""
-        # The answer is gone where its session was deleted.
+        """Read a row whose turn has ended."""
+        # The deletion of a session removes the response.
         told = json.loads(row["response"]) if row["response"] else {}
         total = Decimal(row["answered_usd"] or 0) + Decimal(told.get("platform_cost_usd", 0))
         return cls(
@@ -58,7 +58,7 @@ class EndedTurn:
         )
 
     def line(self) -> str:
-        """The line, without the time."""
+        """Return the line without the time."""
         title = visible(self.title) or "(no title)"
         if len(title) > _TITLE:
             title = f"{title[: _TITLE - 1]}…"
@@ -68,23 +68,23 @@ class EndedTurn:
 
 
 class Turns:
-    """Reads turns in the role for operations, over one connection that is made when it is needed."""
+    """Read turns as the role for operations, over one connection that the first read opens."""
 
     def __init__(self, ops_url: str) -> None:
         self._url = ops_url
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
 
     def find(self, turn_id: str) -> EndedTurn | None:
-        """The turn, if it has ended. Raises psycopg.Error."""
+        """Return the turn if it has ended. Raises psycopg.Error."""
         rows = self._rows(_TURN, turn_id)
         return EndedTurn.of(rows[0]) if rows and rows[0]["completed_at"] is not None else None
 
     def ids_ending_in(self, end: str) -> list[str]:
-        """At most two ids of turns with this end. Raises psycopg.Error."""
+        """Return at most two ids of turns with this end. Raises psycopg.Error."""
         return [row["id"] for row in self._rows(_ENDING_IN, end)]
 
     def calls(self, turn_id: str) -> list[dict[str, Any]]:
-        """The calls of the turn, in their order. Raises psycopg.Error."""
+        """Return the calls of the turn in their order. Raises psycopg.Error."""
         return self._rows(_CALLS, turn_id)
 
     def close(self) -> None:

@@ -1,4 +1,7 @@
-"""Plain words for what functions log. Functions log codes and types, because the text of an error may hold data."""
+"""Explain the logs of functions in plain words.
+
+Functions log codes and types, because the text of an error may hold data.
+"""
 
 import re
 from collections.abc import Mapping
@@ -29,14 +32,14 @@ _FATES: Final[Mapping[str, str]] = {
 
 
 def explain(line: Mapping[str, Any]) -> str:
-    """A line of a function's log as a sentence without its end."""
+    """Return a line of a function's log as a sentence without its full stop."""
     if line.get("type") == "platform.report":
         return _FATES.get(line["record"]["status"], str(line["record"]["status"]))
     message = str(line.get("message", ""))
     if found := _CALL.fullmatch(message):
         return _explain_call(found, line)
     known = _CODES.get(str(line.get("code", ""))) or _MESSAGES.get(message)
-    told = known or ("an error that nobody expected" if message == "unexpected error" else visible(message))
+    told = known or ("an unexpected error" if message == "unexpected error" else visible(message))
     return told + _cause(line.get("cause"))
 
 
@@ -53,7 +56,7 @@ def _explain_call(found: re.Match[str], line: Mapping[str, Any]) -> str:
 
 
 def _cause(cause: Any) -> str:
-    """The innermost cause: its type, its SQLSTATE and its place."""
+    """Return the type, the SQLSTATE and the place of the innermost cause."""
     if not isinstance(cause, dict):
         return ""
     while isinstance(cause.get("cause"), dict):

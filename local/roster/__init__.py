@@ -1,4 +1,4 @@
-"""`pantheon apply` and `pantheon export`: a tenant's agents and councils as a file, over HTTP, at any deployment."""
+"""Write a tenant's agents and councils to any deployment from a file, or back, for `pantheon apply` and `export`."""
 
 import argparse
 import io
@@ -22,8 +22,8 @@ _EXAMPLE: Final = """example:
   pantheon apply roster.toml
 
 Write "" for max_output_tokens, temperature or chair_key to remove its value.
-exit codes: 0 success; 1 failure, nothing was written or the lines say what stands; 2 a difference, with --dry-run
---exit-code"""
+exit codes: 0 success; 1 failure, and all writes were undone unless a line says otherwise; 2 a difference, with
+--dry-run --exit-code"""
 _EXPORT_EXAMPLE: Final = """example:
   pantheon export > roster.toml
   pantheon apply roster.toml --dry-run"""
@@ -33,12 +33,11 @@ _Interrupt = Callable[[int, object], NoReturn]
 
 
 def add_parsers(commands: Any) -> None:
-    """The two commands and their options."""
     apply = commands.add_parser(
         "apply",
-        help="make the agents and councils of a file, over HTTP",
+        help="write the agents and councils of a file to a deployment",
         description="Compare the tables [agents.KEY] and [councils.KEY] of a TOML file with a deployment, print the\n"
-        "differences, and write them: all, or none. Entries and fields that the file leaves out stay.",
+        "differences, and write all or none of them. Entries and fields that the file leaves out do not change.",
         epilog=_EXAMPLE,
         formatter_class=_LAYOUT,
     )
@@ -59,18 +58,18 @@ def add_parsers(commands: Any) -> None:
 
 
 def run(given: argparse.Namespace, environ: Mapping[str, str], say: _Say, interrupt: _Interrupt) -> int:
-    """Do what the command says, and return the exit code. Raises DeploymentError."""
-    # `pantheon token` reads this module and needs none of it.
+    """Run the command, and return the exit code. Raises DeploymentError."""
+    # `pantheon token` imports this module and must start fast.
     from local.roster.entries import RosterError
 
     if given.command == "export":
         _export(given, environ)
         return 0
-    # `interrupt` raises KeyboardInterrupt. The writes so far are put back before the command ends.
+    # `interrupt` raises KeyboardInterrupt, and the writes so far are undone.
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A stage's texts have characters that the terminal may not know.
+        # The terminal's encoding may lack characters of the stage's texts.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _apply(given, environ, say)
@@ -105,7 +104,7 @@ def _apply(given: argparse.Namespace, environ: Mapping[str, str], say: _Say) -> 
 
 
 def _export(given: argparse.Namespace, environ: Mapping[str, str]) -> None:
-    """Print the roster as UTF-8, whatever the terminal's encoding is."""
+    """Print the roster as UTF-8, independent of the terminal's encoding."""
     from local.roster import toml
     from local.roster.stage import read_entries
 

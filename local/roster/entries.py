@@ -1,4 +1,4 @@
-"""The entries of a roster: agents and councils, as a file names them and as a stage has them."""
+"""Represent the entries of a roster, agents and councils, in a file and at a stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Fields = Mapping[str, Any]
 
 
 class Place(NamedTuple):
-    """Where an entry is, in a file and at a stage. `group` is `agents` or `councils`."""
+    """The group and key of an entry. `group` is `agents` or `councils`."""
 
     group: str
     key: str
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Stored:
-    """An entry of a stage at one version. `fields` are those that a PUT takes."""
+    """An entry of a stage at one version. `fields` are the fields of a PUT."""
 
     fields: Fields
     version: int
@@ -33,7 +33,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as it was read. `caps` has the most output tokens of each alias."""
+    """The entries of a stage. `caps` has the most output tokens of each alias."""
 
     entries: Mapping[Place, Stored]
     caps: Mapping[str, int]
@@ -50,13 +50,13 @@ class Change:
 
     @property
     def changed(self) -> list[str]:
-        """The fields of an entry that exists that get another value."""
+        """Return the fields that change. A new entry has none."""
         return [] if self.old is None else [name for name in self.new if self.new[name] != self.old.fields[name]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The changes in the order of their writes. `unchanged` counts the entries of the file without a difference."""
+    """The changes in the order of their writes. `unchanged` is the number of the file's entries without a change."""
 
     changes: tuple[Change, ...]
     unchanged: int

@@ -1,4 +1,7 @@
-"""Read a roster file for `pantheon apply`. Values are checked later, when the fields that it leaves out are known."""
+"""Read a roster file for `pantheon apply`.
+
+Values are checked later, together with the stage's values for fields that the file leaves out.
+"""
 
 from pathlib import Path
 
@@ -8,7 +11,7 @@ from shared.roster.file import misplaced, read_document
 
 
 def read_fields(path: Path) -> dict[Place, Fields]:
-    """The fields that the file names, by entry. Raises RosterError with a line for each fault."""
+    """Return the fields of the file by entry. Raises RosterError with a line for each fault."""
     try:
         document = read_document(path)
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""Compare a roster file with a stage, and plan the writes. A plan exists only if all of the file can be applied."""
+"""Compare a roster file with a stage, and plan the writes. One fault in the file prevents a plan."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,15 +10,15 @@ from local.roster.entries import Change, Fields, Place, Plan, RosterError, Stage
 from shared.roster.bodies import AgentBody, find_cap_fault
 from shared.roster.file import TABLES, fault_lines
 
-# TOML has no null. In a file, "" stands for it, which is no other value of these fields.
+# TOML has no null. A file writes "" for null in these fields, which have no other use for it.
 _NULLABLE: Final = frozenset(("max_output_tokens", "temperature", "chair_key"))
 
 
 def make_plan(path: Path, named: Mapping[Place, Fields], stage: Stage) -> Plan:
-    """The changes that make the stage's entries those of the file.
+    """Return the changes that give the stage the file's entries.
 
     Args:
-        named: Per entry of the file: the fields that it names.
+        named: The fields of the file, by entry.
 
     Raises RosterError with a line for each fault.
     """
@@ -40,7 +40,7 @@ def make_plan(path: Path, named: Mapping[Place, Fields], stage: Stage) -> Plan:
 
 
 def _complete(place: Place, fields: Fields, stage: Stage) -> Fields:
-    """Every field: the file's value, else the stage's, else the API's default. Raises ValidationError."""
+    """Return all fields: the file's value, else the stage's, else the API's default. Raises ValidationError."""
     given: dict[str, Any] = {}
     if old := stage.entries.get(place):
         given |= old.fields
@@ -49,7 +49,7 @@ def _complete(place: Place, fields: Fields, stage: Stage) -> Fields:
 
 
 def _misfits(change: Change, known: set[Place], stage: Stage) -> Iterator[str]:
-    """The faults that the stage would find in an entry."""
+    """Yield the faults for which the stage would refuse an entry."""
     place, new = change.place, change.new
     other = "councils" if place.group == "agents" else "agents"
     if Place(other, place.key) in known:

@@ -1,4 +1,4 @@
-"""Print a plan as a diff, in which nothing that a stage stores can steer the terminal."""
+"""Format a plan as a diff. Texts of the stage are escaped, so that they cannot steer the terminal."""
 
 import difflib
 from collections.abc import Iterator
@@ -8,19 +8,18 @@ from local.roster import toml
 from local.roster.entries import Change, Plan
 from local.visible import visible
 
-# A changed text that is longer, or has several lines, is shown as a unified diff.
+# The most characters of a changed text on one line. Longer texts get a unified diff.
 _ONE_LINE: Final = 60
 
 
 def diff_lines(plan: Plan) -> Iterator[str]:
-    """Yield the lines: + for a new entry, ~ for a changed one, and the number of the unchanged ones."""
+    """Yield the lines: + for a new entry, ~ for a changed entry, = for the number of unchanged entries."""
     for change in plan.changes:
         yield from map(visible, _new(change) if change.old is None else _changed(change))
     yield f"= {plan.unchanged} unchanged"
 
 
 def counts(plan: Plan) -> str:
-    """How many entries are new, changed and unchanged."""
     new = sum(change.old is None for change in plan.changes)
     return f"{new} new, {len(plan.changes) - new} changed, {plan.unchanged} unchanged"
 

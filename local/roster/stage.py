@@ -11,23 +11,23 @@ from shared.roster.file import KEY, TABLES
 
 
 def read_entries(deployment: Deployment) -> dict[Place, Stored]:
-    """The agents and councils of the caller's tenant, sorted by key. Raises DeploymentError."""
+    """Return the agents and councils of the caller's tenant, sorted by key. Raises DeploymentError."""
     with _understood(deployment):
         found = [(_place(group, item), _stored(group, item)) for group in TABLES for item in deployment.items(group)]
         return dict(sorted(found, key=lambda entry: entry[0]))
 
 
 def read_stage(deployment: Deployment) -> Stage:
-    """Raises DeploymentError."""
+    """Read the models and entries. Raises DeploymentError."""
     with _understood(deployment):
-        # This list has one page, and takes no limit.
+        # This list has one page and no parameter `limit`.
         models = deployment.ask("GET", "models")["items"]
         caps = {str(model["alias"]): int(model["max_output_tokens"]) for model in models}
     return Stage(read_entries(deployment), caps)
 
 
 def read_one(deployment: Deployment, place: Place) -> Stored | None:
-    """The entry as it is now; None where it is not there. Raises DeploymentError."""
+    """Return the current entry, None if there is none. Raises DeploymentError."""
     try:
         with _understood(deployment):
             return _stored(place.group, deployment.ask("GET", place.path))
@@ -38,10 +38,10 @@ def read_one(deployment: Deployment, place: Place) -> Stored | None:
 
 
 def write(deployment: Deployment, change: Change) -> int:
-    """Write the entry, and return its version. Raises DeploymentError, also if the entry is not as it was read."""
+    """Write the entry, and return its version. Raises DeploymentError, also if the entry has changed since its read."""
     place, body = change.place, dict(change.new)
     if change.old is None:
-        # PUT would overwrite an entry that somebody made since it was read.
+        # PUT would overwrite an entry that another user has made since the read.
         answer = deployment.ask("POST", place.group, {"key": place.key, **body})
     else:
         answer = deployment.ask("PUT", place.path, body, change.old.version)
@@ -59,14 +59,14 @@ def _understood(deployment: Deployment) -> Iterator[None]:
 
 
 def _place(group: str, item: dict[str, Any]) -> Place:
-    """Raises ValueError for a key that no entry can have. An export would write it as a piece of TOML."""
+    """Check the key of an entry. Raises ValueError, because an export writes the key into TOML unescaped."""
     if not KEY.fullmatch(item["key"]):
         raise ValueError(item["key"])
     return Place(group, item["key"])
 
 
 def _stored(group: str, item: dict[str, Any]) -> Stored:
-    """Raises TypeError for a value that no file can hold."""
+    """Read an entry. Raises TypeError for a value that TOML cannot represent."""
     fields = {name: item[name] for name in TABLES[group].model_fields}
     for value in fields.values():
         if value is not None:

@@ -1,36 +1,35 @@
-"""Write a roster as TOML. A reader gets back exactly the values that were written, carriage returns included."""
+"""Write a roster as TOML. Parsing it returns exactly the same values, including carriage returns."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-# The second row of control characters is allowed in TOML. It is escaped because it can steer a terminal.
+# TOML allows \x80 to \x9f unescaped. They are escaped because they can steer a terminal.
 _SHORT: Final = {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", '"': r"\"", "\\": r"\\"}
 _ESCAPED: Final = re.compile(r'[\x00-\x1f\x7f-\x9f"\\]')
-# Lines and tabs stay as they are. A quote needs a backslash if another one follows, or the text's end.
+# Line ends and tabs stay. A quote needs a backslash before another quote and at the end.
 _ESCAPED_IN_LINES: Final = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\\]|"(?="|\Z)')
 
 
 def document(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    """The tables by name, in their order."""
     return "\n".join(table(name, fields) for name, fields in tables.items())
 
 
 def table(name: str, fields: Mapping[str, Any]) -> str:
-    """A table with its fields, without those that are None, because TOML has no null."""
+    """Return a table without fields that are None, because TOML has no null."""
     lines = [f"{key} = {written(value)}" for key, value in fields.items() if value is not None]
     return "\n".join([f"[{name}]", *lines, ""])
 
 
 def written(value: object) -> str:
-    """A value as TOML spells it. A text of several lines stays readable."""
+    """Return a value as TOML. A text of several lines keeps its lines."""
     if isinstance(value, str) and "\n" in value:
         return f'"""\n{_ESCAPED_IN_LINES.sub(_escape, value)}"""'
     return on_one_line(value)
 
 
 def on_one_line(value: object) -> str:
-    """A value as TOML spells it on one line. Raises TypeError for a value that no roster has."""
+    """Return a value as TOML on one line. Raises TypeError for a type that no roster has."""
     match value:
         case bool():
             return "true" if value else "false"

@@ -1,4 +1,4 @@
-"""Write a plan to a stage completely, or put back all of it and say exactly what stands."""
+"""Write a plan to a stage completely, or undo all of it and report the state of each entry."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -9,7 +9,7 @@ from local.roster.entries import Change, Stored
 from local.roster.stage import read_one, write
 
 Say = Callable[[str], None]
-_RACE: Final = "Somebody changed it since it was read. Run the command again."
+_RACE: Final = "Another user changed it since it was read. Run the command again."
 # By the status of a refused write.
 _HINTS: Final = {
     403: "Use an admin's token, or a key that was made with --role admin.",
@@ -19,8 +19,7 @@ _HINTS: Final = {
 
 
 def write_all(deployment: Deployment, changes: Sequence[Change], say: Say) -> None:
-    """Write the changes in their order. If one fails, put back the others, then raise DeploymentError. The same on
-    KeyboardInterrupt."""
+    """Write the changes in their order. After a failure or KeyboardInterrupt, undo the writes and raise it."""
     written: dict[Change, int] = {}
     change: Change | None = None
     try:
@@ -30,7 +29,7 @@ def write_all(deployment: Deployment, changes: Sequence[Change], say: Say) -> No
         if change is None:
             raise
         unanswered = change not in written and not (isinstance(error, DeploymentError) and error.is_refusal)
-        # Put back everything before the first line is said. The reader of the lines may be gone.
+        # Undo everything before the first line is printed, because printing can fail.
         for line in list(_put_back(deployment, written, change if unanswered else None)):
             say(line)
         if isinstance(error, KeyboardInterrupt):
@@ -39,7 +38,7 @@ def write_all(deployment: Deployment, changes: Sequence[Change], say: Say) -> No
 
 
 def _write_surely(deployment: Deployment, change: Change) -> int:
-    """Write the entry. If no answer comes, try once more. Raises DeploymentError."""
+    """Write the entry, and retry once without an answer. Raises DeploymentError."""
     try:
         return write(deployment, change)
     except DeploymentError as error:
@@ -48,14 +47,14 @@ def _write_surely(deployment: Deployment, change: Change) -> int:
     try:
         return write(deployment, change)
     except DeploymentError as error:
-        # The first attempt did it.
+        # The first attempt succeeded.
         if error.status in (409, 412) and (version := _version_of_ours(deployment, change)):
             return version
         raise
 
 
 def _version_of_ours(deployment: Deployment, change: Change) -> int | None:
-    """The entry's version, if the stage has what the change writes. Raises DeploymentError."""
+    """Return the entry's version if it has the fields of the change. Raises DeploymentError."""
     now = read_one(deployment, change.place)
     return now.version if now is not None and now.fields == change.new else None
 
@@ -66,7 +65,7 @@ def _failure(change: Change, error: DeploymentError) -> str:
 
 
 def _put_back(deployment: Deployment, written: Mapping[Change, int], unanswered: Change | None) -> Iterator[str]:
-    """Put back every write, the last one first. Yield a line about each entry."""
+    """Undo every write, the last one first. Yield a line for each entry."""
     if unanswered is not None:
         yield _put_back_unanswered(deployment, unanswered)
     for change, version in reversed(list(written.items())):
@@ -76,8 +75,8 @@ def _put_back(deployment: Deployment, written: Mapping[Change, int], unanswered:
 
 
 def _put_back_unanswered(deployment: Deployment, change: Change) -> str:
-    """A write without an answer may have happened, or may still wait for the tenant's lock."""
-    # Writes of a tenant pass one by one. So the first attempt is over when this one is answered.
+    """Undo a write without an answer, which may have succeeded or may still wait for the tenant's lock."""
+    # The lock serialises the writes of a tenant, so the first attempt is over when this one is answered.
     with suppress(DeploymentError):
         write(deployment, change)
     try:
@@ -93,7 +92,7 @@ def _put_back_one(deployment: Deployment, change: Change, version: int) -> str:
             put = deployment.ask("PUT", change.place.path, dict(change.old.fields), version)
             return f"{change.place} is as it was before, now as version {put['version']}."
         now = read_one(deployment, change.place)
-        # DELETE takes no If-Match. So an entry that somebody changed since stays.
+        # DELETE has no If-Match, so check first that nobody has changed the entry.
         if now is not None and now.version == version:
             deployment.ask("DELETE", change.place.path)
         return _found(change, version, read_one(deployment, change.place), "")
@@ -105,15 +104,15 @@ def _after_failure(deployment: Deployment, change: Change, version: int, error: 
     try:
         return _found(change, version, read_one(deployment, change.place), f" {error}")
     except DeploymentError:
-        return f"{change.place} IS UNKNOWN: it was written as version {version}, and putting it back failed: {error}"
+        return f"{change.place} IS UNKNOWN: it was written as version {version}, and undoing it failed: {error}"
 
 
 def _found(change: Change, version: int, now: Stored | None, why: str) -> str:
-    """Say how an entry stands, as it was read after an attempt to put it back."""
+    """Return a line about an entry that was read after an attempt to undo its write."""
     if now is None:
-        return f"{change.place} is deleted{' again' if change.old is None else ': somebody deleted it'}."
+        return f"{change.place} is deleted{' again' if change.old is None else ': another user deleted it'}."
     if change.old is not None and now.fields == change.old.fields:
         return f"{change.place} is as it was before, now as version {now.version}."
     if now.version == version:
         return f"{change.place} STAYS AS WRITTEN, as version {version}.{why}"
-    return f"{change.place} STAYS as somebody changed it since it was written, as version {now.version}."
+    return f"{change.place} STAYS as another user changed it since this write, as version {now.version}."

@@ -129,7 +129,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
     "with an empty cluster": (
         empty_cluster,
         PostgresError,
-        "is no data folder of PostgreSQL",
+        "is not a data folder of PostgreSQL",
     ),
     "of another PostgreSQL": (
         lambda folder: (folder / "postgres" / "cluster" / "PG_VERSION").write_text("17\n"),

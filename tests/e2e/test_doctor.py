@@ -120,7 +120,7 @@ class TestWhereThereIsNone:
             owner.execute("CREATE DATABASE bare")
             line = complaint(examine(tmp_path, database_url=stack.owner_url.removesuffix("postgres") + "bare"))
             owner.execute("DROP DATABASE bare")
-        assert line.endswith("The database has no schema yet; `pantheon run` makes it.")
+        assert line.endswith("The database has no schema yet: start `pantheon run`, which creates it.")
 
     def test_a_database_that_was_never_prepared(self, tmp_path: Path) -> None:
         with postgres.start(tmp_path / "postgres"):

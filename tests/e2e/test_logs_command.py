@@ -52,7 +52,7 @@ def test_turn_is_shown_with_its_calls_and_its_errors_by_the_end_of_its_id(
 def test_unknown_and_ambiguous_turns_are_one_line(logs: Callable[..., str], tenant: Tenant, session_id: str) -> None:
     tenant.take(session_id, "@writer hello")
     assert logs("--turn", "000000000000", code=1) == "pantheon: There is no turn 000000000000.\n"
-    assert logs("--turn", "x'; --", code=1).startswith("pantheon: 'x'; --' is no id of a turn")
+    assert logs("--turn", "x'; --", code=1).startswith("pantheon: 'x'; --' is not the id of a turn")
 
 
 def test_new_lines_are_followed(environ: dict[str, str], tenant: Tenant, session_id: str) -> None:

@@ -146,7 +146,7 @@ def test_a_record_of_one_provider_decides_about_its_calls_alone(
     assert (code, "of another provider than north" in complaints) == (1, True)
     assert len(provider.rows) > 0
     assert room.rows("SELECT * FROM usage_ledger ORDER BY id") == before
-    assert "moved to what they cost                0" in printed
+    assert "moved to their cost                    0" in printed
     assert "set to zero, not recorded              0" in printed
     room.rows("UPDATE llm_calls SET provider = 'north' RETURNING 1")
     code, printed, complaints = pantheon("reconcile", "--provider", "north", log)
@@ -173,7 +173,7 @@ def test_a_check_prints_what_would_be_done_and_what_is_in_suspense(
     told = re.findall(r"^(\S.*?) +(\d+)\b", printed, re.MULTILINE)
     assert told == [
         ("records of our calls", "3"),
-        ("would be moved to what they cost", "1"),
+        ("would be moved to their cost", "1"),
         ("would be set to zero, not recorded", "0"),
         ("of turns that have not ended", "0"),
         ("scripted scripted-fast", "2"),
@@ -196,7 +196,7 @@ def test_a_record_that_does_not_fit_the_journal_is_a_failure_that_names_the_call
             record.write(json.dumps({"call_id": each, "billed": False}) + "\n")
     code, printed, complaints = pantheon("reconcile", log)
     assert (code, printed.splitlines()[0].split()[-1]) == (1, "3")
-    assert complaints.startswith("pantheon: The record has calls that it should not have: 1 not in the journal")
+    assert complaints.startswith("pantheon: The record does not match the journal. It has calls: 1 not in the journal")
     assert stranger in complaints
     assert call_id in complaints
     assert len(complaints.splitlines()) == 1
@@ -206,7 +206,7 @@ def test_a_line_that_cannot_be_read_is_a_failure(room: CouncilRoom, log: Path, p
     log.write_text("{\n")
     assert pantheon("reconcile", log)[::2] == (
         1,
-        "pantheon: Lines that cannot be read: 1. So nothing was set to zero.\n",
+        "pantheon: Lines that cannot be read: 1. No call was set to zero.\n",
     )
 
 

@@ -37,7 +37,7 @@ def entry(**fields: object) -> Entry:
                 "message": "unexpected error",
                 "cause": {"type": "A", "cause": {"type": "KeyError", "sqlstate": "P0001", "at": ["a.py:1 f"]}},
             },
-            "an error that nobody expected (KeyError P0001 in a.py:1 f)",
+            "an unexpected error (KeyError P0001 in a.py:1 f)",
         ),
     ],
 )

@@ -174,7 +174,7 @@ def test_an_entry_that_somebody_changed_since_it_was_written_stays_theirs(stage:
 
     stage.events[2] = somebody
     lines = failed_apply(stage)[1]
-    stays = "STAYS as somebody changed it since it was written, as version 7."
+    stays = "STAYS as another user changed it since this write, as version 7."
     assert lines == [f"[agents.writer] {stays}", f"[agents.critic] {stays}"]
     assert {stage.fields(path)["name"] for path in stage.entries} == {"Theirs"}
 

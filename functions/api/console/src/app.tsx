@@ -30,7 +30,7 @@ export function App() {
   );
 }
 
-/** The page of an address. The key of a page gives each object a page of its own. */
+/** Return the page of an address. The React key gives each object its own page. */
 function Page() {
   const [room, id, part, number] = route.value.path;
   if (room === undefined) return <Ask key="new" sessionId={null} />;

@@ -11,7 +11,7 @@ export interface Loaded<Data> {
   reload: () => Promise<void>;
 }
 
-/** Load when the page appears and when one of `inputs` changes. An answer that comes too late is dropped. */
+/** Load when the page appears and when one of `inputs` changes. Drop late answers. */
 export function useLoaded<Data>(load: () => Promise<Data>, inputs: readonly unknown[]): Loaded<Data> {
   const [state, setState] = useState<Omit<Loaded<Data>, "reload">>({ data: null, problem: null, busy: true });
   const round = useRef(0);

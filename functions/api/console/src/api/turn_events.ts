@@ -14,7 +14,7 @@ export interface ReplyStarted {
   attempt: number;
 }
 
-/** `lost`: no answer came. `busy`: the API cannot answer now. `expired`: somebody has to sign in again. */
+/** `lost`: no answer. `busy`: the API cannot answer now. `expired`: the user must sign in again. */
 export type Connection = "lost" | "busy" | "expired" | "back";
 
 export type TurnEvent =
@@ -119,7 +119,7 @@ async function* untilEnded(
 async function* told(response: Response, place: Place): AsyncGenerator<TurnEvent | null> {
   place.pauseMs = FIRST_PAUSE_MS;
   if (!response.body) return;
-  // A gateway on the way may answer with a page of its own.
+  // A proxy may answer with its own page.
   if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) throw new Problem(502, {});
   yield null;
   for await (const event of readEvents(response.body)) {
@@ -197,7 +197,7 @@ function stateOf(problem: Problem, place: Place): Connection {
   throw problem;
 }
 
-/** Wait until somebody has signed in with another token. */
+/** Wait until the user has signed in with another token. */
 function anotherToken(used: string | null, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     let stop: (() => void) | null = null;

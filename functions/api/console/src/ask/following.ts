@@ -1,4 +1,4 @@
-/** Keep a session's page up with the turn that runs, whoever posted it. */
+/** Follow the running turn of a session, also if another client has posted it. */
 import { useComputed } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { sessionsChanged } from "../shell/sessions.ts";
@@ -40,7 +40,7 @@ export function useLiveTurn(sessionId: string, turns: StoredTurns): LiveTurn {
   return { running: own, busy: !ended, post: (message) => post(sessionId, { message }) };
 }
 
-/** What has just happened, for a screen reader. */
+/** The last event, for a screen reader. */
 export function useAnnouncement(shown: ShownTurn | null, nameOf: NameOf): string {
   const before = useRef<ShownTurn | null>(null);
   const [said, setSaid] = useState("");
@@ -53,7 +53,7 @@ export function useAnnouncement(shown: ShownTurn | null, nameOf: NameOf): string
   return said;
 }
 
-/** Call when somebody comes back to the window. */
+/** Call when the window gets the focus again. */
 function whenSeen(call: () => void): () => void {
   const seen = () => {
     if (document.visibilityState === "visible") call();

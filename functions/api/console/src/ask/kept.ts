@@ -1,4 +1,4 @@
-/** What a tab keeps across a reload: drafts, and messages that were sent and have no answer yet. Each person has their own. */
+/** Keep drafts and unanswered messages across a reload, in the tab and for each user. */
 import { signal } from "@preact/signals";
 import type { NewTurn } from "../api/turn_events.ts";
 import { me } from "../signing_in/session.ts";

@@ -1,4 +1,4 @@
-/** Who answers in a session: what a form holds and what the API takes. */
+/** Convert the agents and mode of a session between the form and the API. */
 import type { Agent, Council, Mode, Session } from "../api/types.ts";
 
 export interface Roster {

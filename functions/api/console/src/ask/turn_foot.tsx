@@ -4,7 +4,7 @@ import { ask } from "../strings.ts";
 import type { ShownTurn } from "./live_turn.ts";
 import { fallbackLines } from "./wording.ts";
 
-/** What a turn cost, and what stood in for a model's answer. */
+/** Show the cost of a turn, and its fallbacks. */
 export function TurnFoot({ shown }: { shown: ShownTurn }) {
   const { turn, ended } = shown;
   if (!turn) return null;

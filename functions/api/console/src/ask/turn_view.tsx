@@ -82,7 +82,7 @@ function Plan({ shown, nameOf }: { shown: ShownTurn; nameOf: NameOf }) {
   );
 }
 
-/** What happens before there is a plan. */
+/** Show the state of a turn before its plan. */
 function progress(shown: ShownTurn): string {
   if (shown.ended) return "";
   if (!shown.turn) return ask.sending;

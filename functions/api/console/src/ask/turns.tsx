@@ -53,7 +53,7 @@ function StoredTurn({ turn, nameOf, isNewest }: { turn: Turn; nameOf: NameOf; is
   return useMemo(() => <TurnView shown={shown} nameOf={nameOf} isNewest={isNewest} />, [shown, isNewest]);
 }
 
-/** Load earlier turns by the button, or by scrolling up to it. What the reader sees stays where it is. */
+/** Load earlier turns by the button, or by scrolling up to it, and keep the scroll position. */
 function Earlier({ turns, first }: { turns: StoredTurns; first: string | undefined }) {
   const place = useRef<HTMLDivElement>(null);
   const fromEnd = useRef<number | null>(null);

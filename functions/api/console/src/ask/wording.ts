@@ -18,7 +18,7 @@ export function listed(names: readonly string[]): string {
   return ask.and(names.slice(0, -1).join(", "), names.at(-1) ?? "");
 }
 
-/** Who answers and why. */
+/** Describe which agents answer, and why. */
 export function planWords(shown: ShownTurn, nameOf: NameOf): string {
   if (!shown.plan) return "";
   const { source, selected_agent_keys: keys } = shown.plan;
@@ -35,7 +35,7 @@ export function unknownTagWords(shown: ShownTurn): string {
   return tags.length ? ask.unknownTags(listed(tags.map((tag) => `@${tag}`))) : "";
 }
 
-/** The sentence for a code of the API. The API's own sentence stands in for a code that is not known here. */
+/** Return the sentence for a code of the API, or the API's own sentence for an unknown code. */
 export function codeWords(code: string, detail = ""): string {
   const field = /^invalid_field:(.+)$/.exec(code)?.[1];
   if (field) return ask.invalidField(field);
@@ -59,7 +59,7 @@ export function stateOf(reply: ShownReply): keyof typeof ask.states {
   return reply.reply?.status ?? (reply.state === "writing" ? "writing" : "waiting");
 }
 
-/** What a screen reader is told when a turn goes from one state to the next. */
+/** Return the announcement of a screen reader for a change of a turn's state. */
 export function announcement(before: ShownTurn, now: ShownTurn, nameOf: NameOf): string {
   if (now.connection !== before.connection && now.connection !== "back") return connectionWords(now);
   const said = now.replies.flatMap((reply) => {

@@ -1,7 +1,7 @@
 import "./initials.css";
 import { initialsOf, toneOf } from "./initials.ts";
 
-/** An agent's initials on its colour. The name stands beside them. */
+/** Show an agent's initials on its colour. The name is next to them. */
 export function Initials({ agentKey, name }: { agentKey: string; name: string }) {
   return (
     <span class={`initials tone-${toneOf(agentKey)}`} aria-hidden="true">

@@ -13,7 +13,7 @@ const MOST_EFFORT_OF_ALL = 12 * MOST_EFFORT;
 const MOST_CELLS = 20_000;
 const NAMED: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
 
-/** The tokens of a text. A part that takes too long to read is text, and so is a text that cannot be read. */
+/** Return the tokens of a text. A part that is invalid or takes too long to parse becomes plain text. */
 export function tokensOf(text: string): Token[] {
   if (isDeep(text)) return [asText(text)];
   try {

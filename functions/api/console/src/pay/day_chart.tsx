@@ -111,7 +111,7 @@ function isoOf(seconds: number): string {
   return new Date(seconds * 1000).toISOString();
 }
 
-/** It changes when the colours do. A canvas does not follow the style by itself. */
+/** Return whether the colours are dark, because a canvas does not follow the style sheet. */
 function useScheme(): boolean {
   const [query] = useState(() => matchMedia("(prefers-color-scheme: dark)"));
   const [isDark, setIsDark] = useState(query.matches);

@@ -1,4 +1,4 @@
-/** The filters of the ledger, as the address and the API have them. An empty value stands for rows without one. */
+/** The filters of the ledger in the address and in the API. An empty value selects rows without a value. */
 
 export const FILTERS = [
   "account",

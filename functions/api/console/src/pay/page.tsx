@@ -23,7 +23,7 @@ import { useNames } from "./use_names.ts";
 // The library of the chart is loaded with it.
 const DayChart = lazy(() => import("./day_chart.tsx").then((room) => room.DayChart));
 
-/** What was used in a period and what it cost, in one of several groups. */
+/** Show the usage and the cost of a period by group. */
 export function UsagePage() {
   const period = periodOf(route.value.query, new Date());
   const group = groupOf(route.value.query);

@@ -15,7 +15,7 @@ export function sumTotals(totals: readonly Sums[]): Sums {
   };
 }
 
-/** What both accounts paid. It orders bars. */
+/** Return the sum of both accounts, by which bars are sorted. */
 export function paid(total: Sums): string {
   return sumUsd([total.cost_usd, total.platform_cost_usd]);
 }

@@ -53,7 +53,7 @@ export function bytesOf(text: string): number {
   return new TextEncoder().encode(text).length;
 }
 
-/** What the API would refuse, in the words of the console. */
+/** Return the faults for which the API would refuse the draft, in the console's words. */
 export function faultsIn(draft: AgentDraft, isNew: boolean, models: readonly Model[]): Faults {
   const words = run.agents;
   const faults: Record<string, string> = {};

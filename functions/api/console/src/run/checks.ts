@@ -6,7 +6,7 @@ import { run } from "../strings.ts";
 export interface Check {
   name: string;
   isWorking: boolean;
-  /** What the check found out, if that says more than that it works. */
+  /** Details of the check, if it has more to say than that it works. */
   detail: string | null;
 }
 

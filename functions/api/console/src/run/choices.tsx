@@ -7,7 +7,7 @@ export interface Choice<Value> {
   hint?: ComponentChildren;
 }
 
-/** One of a few choices, each with a sentence of its own. */
+/** A group of choices, each with a sentence. */
 export function Choices<Value extends string>(props: {
   legend: string;
   choices: readonly Choice<Value>[];

@@ -28,7 +28,7 @@ export interface Editor<Item, Draft> {
   /** The version that the form began with, null for a new thing. */
   base: Item | null;
   draft: Draft;
-  /** The version that somebody else has saved since. */
+  /** A newer version of another user. */
   theirs: Item | null;
   faults: Faults;
   problem: Problem | null;

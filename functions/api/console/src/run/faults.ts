@@ -1,4 +1,4 @@
-/** What is wrong with the fields of a form: by the form itself, or by the API's answer. */
+/** Find the faults of a form's fields, by the form's checks or the API's answer. */
 import { isRecord, type Problem } from "../api/problem.ts";
 
 /** A sentence for each field that is wrong, by the field's name in the API. */

@@ -15,7 +15,7 @@ export interface Saving {
   save: () => Promise<void>;
 }
 
-/** Check a form and send it. What is typed stays if either fails. */
+/** Check a form and send it. After a failure the input stays. */
 export function useSaving(check: () => Faults, send: () => Promise<void>): Saving {
   const [state, setState] = useState<Omit<Saving, "save">>({ faults: {}, problem: null, busy: false });
   const save = async () => {

@@ -10,7 +10,7 @@ import { grouped } from "./agent_draft.ts";
 import { Facts } from "./facts.tsx";
 import { bounds, later, monthIn } from "./month.ts";
 
-/** Who spent how much in a month, and the way to each tenant's cap. */
+/** Show each tenant's spending in a month, with a link to its cap. */
 export function Tenants() {
   const words = run.operations;
   const now = new Date();

@@ -6,7 +6,7 @@ import { moment } from "../parts/time.ts";
 import { run } from "../strings.ts";
 import { TenantLink, TurnLink } from "./turn_link.tsx";
 
-/** Turns of all tenants that nobody runs, the oldest first. */
+/** Show the turns of all tenants that no worker runs, the oldest first. */
 export function Waiting() {
   const words = run.operations;
   const pages = usePages(

@@ -1,7 +1,7 @@
 import { signingIn } from "../strings.ts";
 import { acceptOffer, offered, refuseOffer } from "./session.ts";
 
-/** Ask before a link signs somebody in. */
+/** Ask before a link signs the user in. */
 export function Offer() {
   if (!offered.value) return null;
   const { me } = offered.value;

@@ -76,7 +76,7 @@ async function exchange(issuer: Issuer, answer: URL, started: Started): Promise<
   return result.id_token;
 }
 
-/** Say why an answer of the issuer signs nobody in. */
+/** Return the reason why an answer of the issuer does not sign in. */
 function wordsOf(error: unknown): string {
   if (error instanceof oauth.AuthorizationResponseError || error instanceof oauth.ResponseBodyError) {
     return signingIn.refused(error.error_description ?? error.error);

@@ -1,4 +1,4 @@
-/** Who is signed in, and how people sign in here. */
+/** Hold the user's sign-in, and the ways to sign in to this deployment. */
 import { batch, signal } from "@preact/signals";
 import { api, ok } from "../api/client.ts";
 import { Problem } from "../api/problem.ts";
@@ -45,7 +45,7 @@ export async function begin(): Promise<void> {
   if (!me.value && token.value) await attempt(identify);
 }
 
-/** Sign in by a token or an API key that somebody pasted. */
+/** Sign in with a pasted token or API key. */
 export async function signInBy(pasted: string): Promise<void> {
   failure.value = null;
   await attempt(() => take(pasted.trim()));
@@ -119,7 +119,7 @@ async function identify(): Promise<void> {
   try {
     await take(token.value ?? "");
   } catch (error) {
-    // Other errors pass. A token that does not count is of no use. On an open page, somebody can try another one.
+    // Other errors pass. Drop a refused token, unless a page is open, where the user can try another one.
     if (isRefusal(error) && !me.value) drop();
     throw error;
   }

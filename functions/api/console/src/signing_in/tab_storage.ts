@@ -1,4 +1,4 @@
-/** What this tab keeps across a reload. A browser without storage, or without room in it, keeps it until then. */
+/** Keep values of this tab across a reload. Without storage or room in it, they last until the reload. */
 
 const spare = new Map<string, string>();
 

@@ -17,7 +17,7 @@ export function useAudit(turnId: string, ended: boolean) {
   }, [turnId, ended]);
 }
 
-/** Who asked, who answered, and what the providers said. */
+/** Show the audit: the caller, the agents, and the providers' messages. */
 export function AuditSection(props: { audit: ReturnType<typeof useAudit>; nameOf: NameOf }) {
   const { data, problem, busy, reload } = props.audit;
   return (

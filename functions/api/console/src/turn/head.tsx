@@ -12,7 +12,7 @@ import { hasEnded } from "./watching.ts";
 const SHORT = 140;
 const TAGS: Record<string, string> = { completed: "good", failed: "bad", cancelled: "warn" };
 
-/** What was asked, how it went, and what it took. */
+/** Show the message, the status and the figures of a turn. */
 export function Head({ turn, session }: { turn: Turn; session: Session | null }) {
   const isLong = turn.message.length > SHORT;
   return (

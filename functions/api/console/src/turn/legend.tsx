@@ -5,7 +5,7 @@ import { Bar, SIGNS } from "./waterfall.tsx";
 const KINDS: Kind[] = ["agent", "review", "helper"];
 const TONES: Tone[] = ["failed", "refused", "unknown", "running"];
 
-/** What the bars of the waterfall look like. */
+/** Explain the bars of the waterfall. */
 export function Legend() {
   return (
     <ul class="legend row small" aria-label={strings.legend}>

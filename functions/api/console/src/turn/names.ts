@@ -1,4 +1,4 @@
-/** What agents and calls of a turn are called. */
+/** Name the agents and calls of a turn. */
 import type { Turn } from "../api/types.ts";
 import { turn as strings, words } from "../strings.ts";
 import type { Call } from "./calls.ts";

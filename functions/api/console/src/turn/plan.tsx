@@ -2,7 +2,7 @@ import type { Turn } from "../api/types.ts";
 import { turn as strings, words } from "../strings.ts";
 import { isChair, type NameOf } from "./names.ts";
 
-/** Who was to answer, and why. */
+/** Show the agents of the plan, and the reason for them. */
 export function Plan({ turn, nameOf }: { turn: Turn; nameOf: NameOf }) {
   const plan = turn.plan;
   return (
@@ -37,7 +37,7 @@ export function Plan({ turn, nameOf }: { turn: Turn; nameOf: NameOf }) {
 
 const TAGS: Record<string, string> = { completed: "good", failed: "bad", skipped: "warn" };
 
-/** What went another way than planned, in plain words. */
+/** Explain the fallbacks of a turn. */
 export function Fallbacks({ turn }: { turn: Turn }) {
   if (turn.fallbacks.length === 0) return null;
   return (

@@ -15,7 +15,7 @@ import { Archive } from "./archive.tsx";
 const names = strings.summary;
 export const LISTS = ["key_facts", "decisions", "open_questions", "action_items"] as const;
 
-/** What a conversation remembers, what it has put away, and how that changed. */
+/** Show the summary of a conversation, its archive and its history. */
 export function SummaryPage({ sessionId }: { sessionId: string }) {
   const path = { session_id: sessionId };
   const session = useLoaded(

@@ -106,7 +106,7 @@ function Row(props: { drawing: Drawing; index: number; label: string; width: num
   );
 }
 
-/** The tone is told by a sign too, so that nobody needs its colour. */
+/** A sign shows the tone, too, for users who do not see its colour. */
 export const SIGNS: Record<Lane["tone"], string> = {
   answered: "",
   failed: "✕ ",
