@@ -1,5 +1,5 @@
-"""The release drill: two releases' real handlers on one database, which has the newer one's schema.
+"""Run the handlers of two releases on one database, whose schema is the newer one's.
 
-The rule this package protects: while a release is on its way, and when it is undone, a turn that either of the two has
-begun is finished by the other, with every call in the journal and on the ledger once.
+Invariant: either release finishes a turn that the other one began. Every call is in the journal and on the ledger once,
+during a deployment and after its rollback.
 """

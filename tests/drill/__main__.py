@@ -25,8 +25,9 @@ def say(text: str) -> None:
 
 
 def check() -> int:
-    """Whether the drill itself works: two releases that are one, one whose schema was renamed below it, and one that
-    refuses turns."""
+    """Check the drill itself: with the same release twice, with a renamed column, and with a release that refuses
+    turns.
+    """
     folder = BUILD / "check"
     copy(folder)
     found = [_sample(folder)]

@@ -1,4 +1,4 @@
-"""How a turn is begun by one release so that another one has to finish it."""
+"""The ways in which one release begins a turn that the other one has to finish."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from tests.faults.scenarios import (
 )
 
 Fate = Literal["left", "killed", "stopped"]
-# Whose calls a turn makes, by their system prompts, in the order in which they are made.
+# The agents and helpers that a turn asks, in this order, by their system prompts.
 MODES: Mapping[str, tuple[Scenario, tuple[str, ...]]] = MappingProxyType(
     {
         "manual": (Scenario("@writer @critic hello", "manual"), (WRITER, CRITIC)),
@@ -34,7 +34,7 @@ MODES: Mapping[str, tuple[Scenario, tuple[str, ...]]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Case:
-    """A turn that its runner leaves to the queue, or in one of whose calls it is killed or stopped. `call` is which."""
+    """A turn that its runner leaves to the queue, or whose runner is killed or stopped in its call number `call`."""
 
     mode: str
     fate: Fate
@@ -46,10 +46,10 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """Every mode with everything that can become of its first runner."""
+    """Return every mode with every fate of its first runner."""
     for mode, (scenario, calls) in MODES.items():
         yield Case(mode, "left", replace(scenario, later=True))
-        # There is time for no step, or for the first one; those of a parallel turn are one.
+        # The time is enough for no step, or for the first one. All calls of a parallel turn are one step.
         yield Case(mode, "left", replace(scenario, seconds_left=(0.0,)))
         if scenario.fan_out == "sequential":
             yield Case(mode, "left", replace(scenario, seconds_left=(AMPLE_S, 0.0)))
@@ -59,7 +59,7 @@ def cases() -> Iterator[Case]:
 
 
 def sample() -> Iterator[Case]:
-    """One of each fate."""
+    """Return one case of each fate."""
     scenario, calls = MODES["tag"]
     yield Case("tag", "left", replace(scenario, later=True))
     yield Case("tag", "killed", scenario, calls[-1])

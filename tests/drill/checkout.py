@@ -1,4 +1,4 @@
-"""The release before, as it was committed, laid out beside this one."""
+"""Lay out the committed files of the release before next to the files of this one."""
 
 import io
 import shutil
@@ -15,7 +15,7 @@ class NoHistory(Exception):
 
 
 def previous() -> str:
-    """The last tag before this commit, or else the commit before the newest migration. Raises NoHistory."""
+    """Return the last tag before this commit, or else the commit before the newest migration. Raises NoHistory."""
     tag = _git("describe", "--tags", "--abbrev=0", "HEAD^", check=False)
     if tag:
         return tag
@@ -23,12 +23,12 @@ def previous() -> str:
 
 
 def resolve(ref: str) -> str:
-    """The whole hash of a commit. Raises NoHistory."""
+    """Return the whole hash of a commit. Raises NoHistory."""
     return _git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
 
 
 def lay_out(commit: str, folder: Path) -> None:
-    """Write the files of `commit` to `folder`, which is emptied first."""
+    """Empty `folder` and write the files of `commit` into it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = ["git", "archive", "--format=tar", commit]
@@ -38,8 +38,7 @@ def lay_out(commit: str, folder: Path) -> None:
 
 
 def copy(folder: Path) -> None:
-    """Write what runs on Lambda of this working tree to `folder`, which is emptied first: it may be worked on
-    meanwhile."""
+    """Empty `folder` and copy the files that run on Lambda into it. The working tree may change during the drill."""
     shutil.rmtree(folder, ignore_errors=True)
     for package in ("functions", "shared", "migrations"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))

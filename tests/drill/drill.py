@@ -1,5 +1,4 @@
-"""The drill: every case in both directions, a conversation by turns, and turns that are under way while the schema
-moves."""
+"""The drill: every case in both directions, a shared conversation, and turns that run while the schema is migrated."""
 
 import random
 import tempfile
@@ -31,7 +30,7 @@ _SCHEDULE: dict[str, Any] = {}
 
 @dataclass
 class Drill:
-    """`before` and `now` are the releases, `heads` their schemas, `found` is what was wrong, by where."""
+    """`before` and `now` are the releases, `heads` their schemas. `found` has the findings by case."""
 
     world: World
     before: Release
@@ -50,8 +49,9 @@ class Drill:
         self.operations()
 
     def across_the_migration(self) -> None:
-        """The release before begins turns on its own schema, and goes on serving while the newer one's migration
-        runs."""
+        """Begin turns with the release before on its own schema, and let it serve while the newer one's
+        migration runs.
+        """
         old, new = self.heads
         if old == new:
             self.say(f"both releases have the schema {new}: no turn was under way while it moved")
@@ -82,8 +82,10 @@ class Drill:
         self.say(f"{len(found)} sessions whose turns both releases took by turns: {_outcome(found)}")
 
     def other_gateways(self) -> None:
-        """While a deployment is under way, either gateway can reach either release. A release refuses the events of the
-        other one's gateway, and nothing is accepted or spent."""
+        """Send each release the events of the other one's gateway. It refuses them, accepts no turn and spends nothing.
+
+        Either gateway can reach either release during a deployment.
+        """
         turn = TurnUnderFault.begin(self.world, SCENARIOS["one agent"], self.rng)
         event = turn.post_job().event
         for release in (self.before, self.now):
@@ -95,7 +97,7 @@ class Drill:
         self.say("each release refused the events of the other one's gateway, without a turn or a call")
 
     def operations(self) -> None:
-        """What works across tenants, of both; and nothing is left in suspense that the provider knows of."""
+        """Run the sweeper and the reconciler of both releases. Calls in the provider's log must leave suspense."""
         for release in (self.before, self.now):
             self._note(f"{release.name}'s sweeper", self._sweep(release))
         settled, found = settle(self.world)
@@ -103,7 +105,7 @@ class Drill:
         self.say(f"both sweepers ran; {settled} calls left suspense by the provider's log: {_outcome([found])}")
 
     def _sweep(self, release: Release) -> list[Finding]:
-        """A sweep has to send a turn that waits, even if it fails after that."""
+        """Check that a sweep sends a turn that waits, even if the sweep fails later."""
         turn = TurnUnderFault.begin(self.world, SCENARIOS["posted for later"], self.rng)
         ask(turn, release, turn.post_job())
         due = "UPDATE turns SET dispatch_after = now() WHERE idempotency_key = %s RETURNING dispatch_after"
@@ -146,9 +148,11 @@ def _outcome(found: list[list[Finding]]) -> str:
 
 @contextmanager
 def prepare(before: Path, now: Path, name: str, say: Callable[[str], None]) -> Iterator[Drill]:
-    """A server with the newer schema, a provider, and both releases, of these folders; `name` is the older one's."""
+    """Start a server with the newer schema, a provider and both releases from these folders. `name` is the
+    older one's.
+    """
     with tempfile.TemporaryDirectory(prefix="pantheon-drill-") as directory, World(Path(directory)) as world:
-        # The schema moves below it.
+        # The migration changes the schema under it.
         world.owner.prepare_threshold = None
         environ = world.environ(
             {
@@ -170,5 +174,5 @@ def prepare(before: Path, now: Path, name: str, say: Callable[[str], None]) -> I
 
 
 def head(folder: Path) -> str:
-    """The schema that a release's code was written for: its newest migration."""
+    """Return the newest migration in a release's code."""
     return max(path.name.partition("_")[0] for path in (folder / "migrations" / "versions").glob("[0-9]*.py"))

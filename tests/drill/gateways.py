@@ -16,14 +16,14 @@ ISSUER, AUDIENCE = "issuer", "audience"
 
 
 def event_for(folder: Path, event: dict[str, Any]) -> dict[str, Any]:
-    """`event` as the release in `folder` gets it. Events of queues and clocks are the same for all."""
+    """Return `event` as the release in `folder` gets it. Events of queues and clocks are the same for all releases."""
     if "httpMethod" not in event or (folder / "functions" / "authorizer").is_dir():
         return event
     return of_http_api(event)
 
 
 def of_http_api(event: dict[str, Any]) -> dict[str, Any]:
-    """A REST API's event in payload format 2.0."""
+    """Return a REST API's event in payload format 2.0."""
     context = event["requestContext"]
     path, caller = context["path"].removeprefix(f"/{API_STAGE}"), context["authorizer"]
     roles = f"[{' '.join(json.loads(caller['roles']))}]"

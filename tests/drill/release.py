@@ -1,4 +1,4 @@
-"""A release, and a process that runs its handlers."""
+"""A release and the process that runs its handlers."""
 
 import json
 import os
@@ -21,8 +21,10 @@ _SERVE = Path(__file__).with_name("serve.py")
 
 @dataclass
 class Release:
-    """`folder` is where its files are, `environ` what its functions are told. One process at a time works for it; one
-    that was killed is replaced when there is work again."""
+    """`folder` has the release's files, `environ` its functions' environment.
+
+    One process at a time works for it. A killed process is replaced by the next job.
+    """
 
     name: str
     folder: Path
@@ -39,7 +41,7 @@ class Release:
         return self.environment().run(job)
 
     def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
-        """An event for any function. Raises AssertionError where it fails."""
+        """Send an event to any function. Raises AssertionError if the function fails."""
         environment = self.environment()
         environment.send(function, event)
         returned = environment.wait().returned
@@ -52,7 +54,7 @@ class Release:
 
 
 class Environment:
-    """A process of `release`, from this side."""
+    """The parent's end of a process of `release`."""
 
     def __init__(self, release: Release) -> None:
         self._folder = release.folder
@@ -72,11 +74,11 @@ class Environment:
         self._pipe.send_bytes(json.dumps(job).encode())
 
     def start(self, job: Job) -> None:
-        """The job's event comes from the gateway that the release was deployed behind."""
+        """Send the job. Its event has the form of the gateway that the release was deployed with."""
         self.send(job.function, event_for(self._folder, job.event), job.seconds_left)
 
     def wait(self) -> Answer:
-        """Raises TookTooLong, and EOFError where the process ended."""
+        """Return the answer. Raises TookTooLong, and EOFError if the process ended."""
         if not self._pipe.poll(PATIENCE_S):
             self.kill()
             raise TookTooLong
@@ -96,7 +98,7 @@ class Environment:
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Send SIGKILL and wait until the process is gone."""
         self._process.kill()
         self._process.wait()
         self._pipe.close()

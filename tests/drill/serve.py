@@ -1,9 +1,9 @@
-"""A release's handlers, one event after the other, as a Lambda environment runs them.
+"""Run a release's handlers, one event after the other, as a Lambda environment does.
 
-This file is run as a script, and is of no release: it knows the names of the functions and what Lambda hands them.
-Whatever else it loads is found in the folder of the release that it is told, or it ends.
+This file runs as a script and belongs to no release. It knows only the functions' names and Lambda's arguments. It ends
+if it loads anything from outside the release's folder.
 
-    python -P serve.py FOLDER SOCKET      with PYTHONPATH=FOLDER
+    python -P serve.py FOLDER SOCKET        with PYTHONPATH=FOLDER
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Any
 
 @dataclass
 class Context:
-    """Lambda's, whose time is told by a script: what it says at each question, the last one from then on."""
+    """A Lambda context whose remaining time follows a script; the last value is repeated."""
 
     seconds_left: list[float]
     aws_request_id: str
@@ -34,7 +34,7 @@ class Context:
 
 
 def handle(folder: Path, job: dict[str, Any]) -> Any:
-    """What the function returns; where it raises, a mapping with `errorType`, as Lambda answers."""
+    """Return the function's result. If it raises, return a mapping with `errorType`, as Lambda does."""
     module = import_module(f"functions.{job['function']}.handler")
     assert_of_release(folder)
     try:
@@ -44,7 +44,7 @@ def handle(folder: Path, job: dict[str, Any]) -> Any:
 
 
 def assert_of_release(folder: Path) -> None:
-    """A process that mixes two releases proves nothing."""
+    """Fail if this process mixes two releases, because it would prove nothing."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in ("functions", "shared", "migrations") and module.__file__ is not None:
             assert Path(module.__file__).is_relative_to(folder), f"{name} is {module.__file__}"

@@ -1,5 +1,6 @@
-"""The release before against the schema of this one: its own integration tests, with the newer migrations in the
-place of its own."""
+"""Run the release before's integration tests on this release's schema, with the newer migrations in place of
+its own.
+"""
 
 import os
 import shutil
@@ -12,7 +13,7 @@ from types import MappingProxyType
 from tests.drill.checkout import MIGRATIONS, ROOT, lay_out
 
 LOCK = Path("functions") / "requirements.txt"
-# What the release before says about its own schema, and cannot know of a newer one.
+# Tests of the release before that check its own schema. They fail on a newer one.
 EXCLUDED: Mapping[str, Sequence[str]] = MappingProxyType(
     {
         "its tables and its newest revision are those of the release before": (
@@ -34,9 +35,9 @@ EXCLUDED: Mapping[str, Sequence[str]] = MappingProxyType(
 
 
 def run(commit: str, folder: Path) -> int:
-    """Print what pytest prints. Returns its exit code."""
+    """Print pytest's output. Returns its exit code."""
     lay_out(commit, folder)
-    # Only the migrations: what runs them imports names of its own release.
+    # Only the migrations are replaced, because the code that runs them imports names of its own release.
     shutil.rmtree(folder / MIGRATIONS)
     shutil.copytree(ROOT / MIGRATIONS, folder / MIGRATIONS, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/integration"]

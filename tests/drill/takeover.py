@@ -1,4 +1,4 @@
-"""One turn, begun by a release and finished by another one, and what is wrong with it then."""
+"""Let one release begin a turn and another one finish it, then examine the turn."""
 
 import json
 import random
@@ -23,7 +23,7 @@ _SWEEP_S = 5.0
 
 @dataclass
 class Takeover:
-    """`begin` and `finish` may have a migration between them."""
+    """A migration may run between `begin` and `finish`."""
 
     case: Case
     turn: TurnUnderFault
@@ -39,18 +39,18 @@ class Takeover:
             ask(self.turn, release, self.turn.post_job())
         else:
             self._break_off(release)
-        # Of other turns that are under way, requests come later.
+        # The log may have later requests of other running turns.
         self.turn.requests += self.turn.world.requests()
         if self.turn.row() is None or self.turn.ended():
             told = [(answer.status, answer.body[:300]) for answer in self.turn.told]
             self.turn.findings.append(("drill", f"nothing was left to be finished: {told}"))
 
     def finish(self, release: Release, *readers: Release) -> list[Finding]:
-        """`readers` answer for it afterwards. Returns what is wrong."""
+        """Finish the turn and let `readers` answer for it. Returns the findings."""
         self._set_moods()
         deliver(self.turn, release)
         if self._stopped is not None:
-            # Its time was over when it was stopped, and what it was asking is answered now.
+            # Its lease ended while it was stopped. Now the provider answers its call.
             self._stopped.wake()
             self.turn.world.release()
             self._tell_late(self._stopped)
@@ -75,7 +75,7 @@ class Takeover:
             environment.kill()
             world.release()
         else:
-            # Nothing was there to be broken off.
+            # No call was interrupted.
             world.release()
             self._tell_late(environment)
             told = [(answer.status, answer.body[:300]) for answer in self.turn.told]
@@ -103,7 +103,7 @@ class Takeover:
 
 
 def converse(world: World, releases: tuple[Release, Release], rng: random.Random) -> list[Finding]:
-    """A session whose turns are taken by turns, with a summary that one release writes and the other one reads."""
+    """Let the releases take the turns of one session alternately. One writes a summary that the other one reads."""
     first = TurnUnderFault.begin(world, SCENARIOS["summary"], rng)
     scenarios = [SCENARIOS[name] for name in ("summary", "sequential", "summary", "one agent")]
     found: list[Finding] = []
@@ -120,7 +120,7 @@ def converse(world: World, releases: tuple[Release, Release], rng: random.Random
 
 
 def deliver(turn: TurnUnderFault, release: Release) -> None:
-    """Until it has ended, each time after its lease."""
+    """Deliver the turn until it has ended, each time after its lease."""
     for _ in range(MOST_DELIVERIES):
         row = turn.row()
         if row is None or turn.ended():
@@ -139,7 +139,7 @@ def deliver(turn: TurnUnderFault, release: Release) -> None:
 
 
 def read(turn: TurnUnderFault, release: Release) -> None:
-    """By its key, which answers with the bytes that are stored, and by its id."""
+    """Read the turn by its key, which returns the stored bytes, and by its id."""
     row = turn.row()
     if row is None:
         return
@@ -154,13 +154,13 @@ def read(turn: TurnUnderFault, release: Release) -> None:
 
 
 def _examined(turn: TurnUnderFault) -> list[Finding]:
-    """What is wrong after a minute's sweep, which frees the holds that the release before leaves behind."""
+    """Return the findings after a minute's sweep, which frees the holds that the release before leaves behind."""
     release_leftover_holds(turn.world.ops, _SWEEP_S)
     return examine(turn)
 
 
 def ask(turn: TurnUnderFault, release: Release, job: Job) -> None:
-    """Post the turn, or ask for it by its key."""
+    """Post the turn, or repeat its request with the same key."""
     try:
         tell(turn, release.run(job))
     except TookTooLong:

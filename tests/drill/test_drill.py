@@ -1,4 +1,4 @@
-"""The drill can be run, and it can fail. `make drill` runs all of it, against the release before."""
+"""Tests that the drill runs and that it notices a broken release. `make drill` runs all of it."""
 
 import json
 import subprocess
@@ -13,14 +13,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_two_releases_finish_each_others_turns_and_a_rename_and_a_refusal_are_noticed() -> None:
-    """In a process of its own: it forks, and this one may have threads."""
+    """The drill forks, so it runs in a process of its own without threads."""
     command = [sys.executable, "-m", "tests.drill", "--only", "check"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert ran.returncode == 0, ran.stderr[-4000:]
     alike, renamed, refused = json.loads(ran.stdout.splitlines()[-1])
     assert alike == []
     assert "stuck" in renamed
-    # It accepts the turn that is left to the queue. One was to be killed and one to be stopped: both are tried.
+    # The release accepts only the turn for the queue. The drill reports both of the others: the killed and the stopped
+    # one.
     assert sorted(refused) == ["drill", "drill", "refused", "refused", "stuck", "stuck"]
 
 
