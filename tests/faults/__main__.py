@@ -1,4 +1,4 @@
-"""Run the matrix, or a part of it. It ends with 1 where something was found, or a negative control was not caught."""
+"""Run the matrix or a part of it. Ends with 1 after a finding, or if the harness misses a negative control."""
 
 import argparse
 import logging
@@ -17,7 +17,7 @@ from tests.faults.sabotage import SABOTAGES, find
 from tests.faults.tampering import unseen
 from tests.faults.world import World
 
-# A guard that is missing is noticed within so many rounds, or it is not.
+# The most rounds in which a missing guard must be noticed.
 _MOST_ROUNDS = 60
 
 
@@ -37,7 +37,7 @@ def main() -> int:
         parser.error(f"there is no row {', '.join(sorted(unknown))}")
     seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
     report.say(f"seed {seed}")
-    # What goes wrong is said once, as a finding.
+    # The findings report each error once.
     logging.getLogger("shared").addHandler(logging.NullHandler())
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pantheon-faults-") as directory, World(Path(directory)) as world:
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def _control(world: World, name: str, rows: Mapping[str, FaultRow], seed: int) -> Tally:
-    """A row of the matrix with one guard taken out, until that is noticed."""
+    """Run a row of the matrix with one guard taken out, until a finding shows it."""
     sabotage = find(name)
     world.renew()
     world.sabotaged = name

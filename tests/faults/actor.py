@@ -33,7 +33,7 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any] | Stream]
 
 @cache
 def handlers() -> Mapping[str, Handler]:
-    """By function. They are imported before the first fork, and not by who only wants to know the matrix."""
+    """Import the handlers, by function. Only a process that runs them pays for the import, before its first fork."""
     from functions.admin.handler import handler as admin
     from functions.api.handler import handler as api
     from functions.sweeper.handler import handler as sweeper
@@ -49,16 +49,21 @@ def handlers() -> Mapping[str, Handler]:
 
 
 class TookTooLong(Exception):
-    """A handler did not come back. Whatever held it up, no turn may do that."""
+    """A handler did not return in time."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """An event for a function; at `at` the process is killed, stops or pauses. `seconds_left` is what its context says
-    at each question, the last one from then on. `cut` ends its database connection at a commit. Its wall clock is
-    `clock_s` ahead. A process that is killed lives `linger_s` longer, and writes what its turn has told by then. The
-    reader of a stream takes a piece every `read_s` seconds. A reader that `sleeps` takes the first one, and the next
-    when it is told to go on."""
+    """An event for a function, and the faults of the process that serves it.
+
+    At `at` the process is killed, stops or pauses. `seconds_left` is the remaining time that its context reports at
+    each question; the last value is repeated. `cut` ends its database connection at a commit. Its wall clock is
+    `clock_s` ahead.
+
+    A killed process lives `linger_s` longer and writes its turn's events until then. The reader of a stream takes a
+    piece every `read_s` seconds. A reader that `sleeps` takes the first piece, and the next one when it is told to go
+    on.
+    """
 
     function: Literal["admin", "api", "graphs", "sweeper", "turns", "worker"]
     event: dict[str, Any]
@@ -74,8 +79,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the handler returned, and the points that it came by. `status` is an HTTP function's, 0 for the worker. Of a
-    stream, which was `heard`, it is the answer that its last event stands for."""
+    """The handler's result and the points that it passed.
+
+    `status` is an HTTP function's, and 0 for the worker. For a stream, whose events are in `heard`, it is the status
+    that the last event stands for.
+    """
 
     returned: dict[str, Any]
     trace: tuple[str, ...] = ()
@@ -92,13 +100,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Died:
-    """The process is gone, and its answer with it. Of a stream, this was `heard`."""
+    """The process is gone without an answer. `heard` has the events of its stream."""
 
     heard: Heard | None = None
 
 
 class Paused:
-    """It is at its point, and waits."""
+    """The process waits at its point."""
 
 
 Event = Answer | Died | Paused
@@ -106,7 +114,7 @@ Event = Answer | Died | Paused
 
 @dataclass
 class ScriptedContext:
-    """A Lambda context whose time is told by a script."""
+    """A Lambda context whose remaining time follows a script."""
 
     seconds_left: list[float]
     aws_request_id: str = field(default_factory=lambda: str(uuid4()))
@@ -121,11 +129,11 @@ class ScriptedContext:
 
 
 class Actor:
-    """One such process, from this side. `environ` is its environment, `sabotaged` what is broken in it on purpose."""
+    """The parent's end of such a process. `environ` is its environment, `sabotaged` names its missing guards."""
 
     def __init__(self, environ: Mapping[str, str], log: Path, provider_log: Path, sabotaged: str | None = None) -> None:
         self.environ = environ
-        # What the stream of its job has said so far.
+        # The pieces that the stream of its job has sent.
         self._pieces: list[bytes] = []
         self._process: Forked = fork(lambda pipe: _serve(pipe, environ, log, provider_log, sabotaged))
 
@@ -133,11 +141,11 @@ class Actor:
         self._process.pipe.send(job)
 
     def go_on(self, until: Target | None = None) -> None:
-        """Let it leave the point where it paused, and pause again at another one."""
+        """Let the process leave the point where it paused, and pause again at another one."""
         self._process.pipe.send(until)
 
     def wait(self, patience_s: float = PATIENCE_S) -> Event:
-        """What comes of the job next. Raises TookTooLong."""
+        """Return the job's next event: an answer, a pause or a death. Raises TookTooLong."""
         while True:
             try:
                 if not self._process.pipe.poll(patience_s):
@@ -163,14 +171,14 @@ class Actor:
         return self.wait()
 
     def has_answered(self, within_s: float = 0.0) -> bool:
-        """Whether there is something to `wait` for, be it that it died."""
+        """Return whether `wait` would return at once."""
         return self._process.pipe.poll(within_s)
 
     def kill(self) -> None:
         self._process.kill()
 
     def wait_until_stopped(self) -> bool:
-        """False where it came to its answer without coming by its point."""
+        """Return False if the job ended without passing its point."""
         return self._process.wait_until_stopped()
 
     def wake(self) -> None:
@@ -207,7 +215,7 @@ def _serve(pipe: Connection, environ: Mapping[str, str], log: Path, provider_log
 
 
 def _stream(stream: Stream, job: Job, line: Line, points: Points) -> dict[str, Any]:
-    """Let the client have each piece of the stream. Returns its status and headers."""
+    """Send the client each piece of the stream. Returns its status and headers."""
     for number, piece in enumerate(stream.body):
         line.send(piece)
         for event in Heard.read(piece, is_whole=False).events:
@@ -219,7 +227,7 @@ def _stream(stream: Stream, job: Job, line: Line, points: Points) -> dict[str, A
 
 
 def forget() -> None:
-    """What was read from the environment so far."""
+    """Forget the settings that were read from the environment."""
     parts = (settings, budget_settings, operations_settings)
     for cached in (*parts, catalog, provider, database, operations_database, token_estimates):
         cached.cache_clear()

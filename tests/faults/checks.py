@@ -1,5 +1,4 @@
-"""What must hold of a turn after whatever was done to it: the provider's log against the journal and the ledger, call
-by call, and what the client was told against what is stored."""
+"""Checks a turn after a fault: the provider's log, the journal, the ledger and the client's answers must agree."""
 
 import json
 from collections import Counter
@@ -21,8 +20,7 @@ BROKEN = " UNION ALL ".join(
     f"SELECT '{name.replace(chr(39), chr(39) * 2)}' AS name, to_jsonb(broken) AS row FROM ({query}) broken"
     for name, query in INVARIANTS.items()
 )
-# The posts of a turn, and who bears them: of an unknown outcome, the payer that holds its reserve. The release before
-# holds none.
+# The posts of a turn by payer. The payer of an unknown outcome holds its reserve; the release before holds none.
 _BORNE = """SELECT l.call_id, l.reason, l.amount_usd,
         CASE l.account WHEN 'suspense' THEN split_part(h.payer, ':', 1) ELSE l.account END AS bearer
     FROM usage_entries l LEFT JOIN budget_holds h ON h.id = l.call_id AND h.reason = 'suspense'
@@ -31,12 +29,12 @@ _BORNE = """SELECT l.call_id, l.reason, l.amount_usd,
 
 
 def examine(turn: TurnUnderFault) -> list[Finding]:
-    """All that is wrong with it and with what is stored, as a kind and a text."""
+    """Return the findings on the turn and on everything stored, each as a kind and a text."""
     return examine_turn(turn) + broken_invariants(turn.world)
 
 
 def examine_turn(turn: TurnUnderFault) -> list[Finding]:
-    """All that is wrong with it alone."""
+    """Return the findings on the turn alone."""
     row = turn.row()
     found = [*turn.findings, *_unjournaled(turn)]
     if row is None:
@@ -53,7 +51,7 @@ def broken_invariants(world: World) -> list[Finding]:
 
 
 def _unjournaled(turn: TurnUnderFault) -> Iterator[Finding]:
-    """The provider's log minus the journal: each request is one call."""
+    """Compare the provider's log with the journal: each request is one call."""
     asked = Counter(request["client_request_id"] for request in turn.requests)
     known = {str(row["call_id"]) for row in turn.world.rows("SELECT call_id FROM llm_calls")}
     for call_id, times in asked.items():
@@ -64,7 +62,7 @@ def _unjournaled(turn: TurnUnderFault) -> Iterator[Finding]:
 
 
 def _amounts(requests: list[dict[str, Any]], calls: list[Row]) -> Iterator[Finding]:
-    """A known outcome is what the provider's log says, at the rates of its row; an unknown one is in suspense."""
+    """Compare each amount: a known outcome costs its tokens at its row's rates, an unknown one is in suspense."""
     by_id = {request["client_request_id"]: request for request in requests}
     for call in calls:
         request, name = by_id.get(str(call["call_id"])), f"call {call['call_id']}"
@@ -102,13 +100,15 @@ def _plan(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
 
 
 def _grew(earlier: dict[str, Any], plan: dict[str, Any]) -> bool:
-    """Whether a graph's plan only got longer."""
+    """Return whether each of a graph's plans continues the one before."""
     keys, others = earlier["selected_agent_keys"], plan["selected_agent_keys"]
     return bool(earlier["source"] == plan["source"] == "graph" and others[: len(keys)] == keys)
 
 
 def _told(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
-    """Every 201 is the stored response byte for byte; 202 and 503 promise nothing but this turn; nothing else fits."""
+    """Check the answers: every 201 is the stored response byte for byte. 202 and 503 name this turn. No other status
+    fits.
+    """
     if turn.deleted:
         if turn.told[-1].status not in (404, 410) or row["response"] is not None or row["message"]:
             yield "told", f"turn {row['id']} was deleted, and something is left of it"
@@ -128,7 +128,7 @@ def _told(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
 
 
 def _heard(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
-    """Every stream says what is stored."""
+    """Compare every stream with the stored turn."""
     if row["response"] is None:
         return
     streams = turn.streams or [Heard((), is_whole=False)]
@@ -137,14 +137,16 @@ def _heard(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
 
 
 def _borne(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
-    """The platform bears what became no reply while it fits into the allowance, and nothing beyond that. A turn that
-    has been settled in part is passed over, because its settlement made room."""
+    """Check that the platform bears each failed attempt that fits into its allowance, and nothing beyond it.
+
+    A partly settled turn is left out, because its settlement made room.
+    """
     left = turn.world.allowance_left()
     for post in turn.world.rows(_BORNE, row["id"]):
         amount, name = post["amount_usd"], f"call {post['call_id']} of turn {row['id']}"
         if post["bearer"] == "platform" and amount and turn.scenario.allowance_usd == 0:
             yield "paid", f"the platform bears {amount} for {name} without an allowance"
-        # A helper's reserve had to fit, which is more than its cost.
+        # A helper's whole reserve had to fit. It is higher than its cost.
         fits = amount <= left if post["reason"] != "helper" else turn.scenario.allowance_usd is None
         if post["bearer"] == "tenant" and post["reason"] not in ("reply", "review") and amount and fits:
             yield "paid", f"the tenant bears {amount} for {name}, and {left} of the allowance is left"
@@ -153,7 +155,7 @@ def _borne(turn: TurnUnderFault, row: Row) -> Iterator[Finding]:
 
 
 def _response(world: World, row: Row) -> Iterator[Finding]:
-    """What the response says that the turn cost is what was posted for it."""
+    """Compare the response's cost with the posts of the turn."""
     if row["response"] is None:
         return
     response = json.loads(row["response"])

@@ -1,4 +1,4 @@
-"""A process whose wall clock is wrong. Its other clock, which only counts seconds, stays as it is."""
+"""Gives this process a wrong wall clock. Its monotonic clock stays right."""
 
 import time
 
@@ -6,7 +6,7 @@ _TIME, _TIME_NS = time.time, time.time_ns
 
 
 def shift(seconds: int) -> None:
-    """Let this process's clock be so many seconds ahead, or behind, from now on."""
+    """Set this process's clock ahead by this number of seconds, or back by a negative one."""
 
     def time_() -> float:
         return _TIME() + seconds

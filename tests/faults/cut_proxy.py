@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 Where = Literal["before", "at", "after"]
 _CHUNK = 65536
-# Requests for encryption come before the start of a session, and would have to be answered apart.
+# Encryption requests precede the start of a session. This proxy does not answer them.
 _PLAIN = "?sslmode=disable&gssencmode=disable"
 
 
 @dataclass(frozen=True)
 class Cut:
-    """At which commit, counted from 1 over all connections of a job, and where in it."""
+    """The commit of a job, counted from 1 over all its connections, and the moment in it at which to cut."""
 
     commit: int
     where: Where
@@ -77,7 +77,7 @@ class CutProxy:
 def _answer(server: socket.socket, client: socket.socket, ending: threading.Event) -> None:
     with suppress(OSError):
         while chunk := server.recv(_CHUNK):
-            # "Z" says that the server is ready again, and so that it has committed.
+            # "Z" says that the server is ready again, so it has committed.
             if ending.is_set() and chunk[-6:-1] == b"Z\x00\x00\x00\x05":
                 break
             client.sendall(chunk)

@@ -18,7 +18,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def post_turn(session_id: UUID, message: str, key: str, *, later: bool = False, live: bool = False) -> dict[str, Any]:
-    """POST /sessions/{session_id}/turns under an idempotency key, `live` for the turn's events."""
+    """Build POST /sessions/{session_id}/turns with an idempotency key. `live` asks for the turn's events."""
     headers = {"idempotency-key": key} | ({"prefer": "respond-async"} if later else {})
     headers |= {"accept": "text/event-stream"} if live else {}
     event = request("POST", f"/sessions/{session_id}/turns", headers, {"message": message})
@@ -39,12 +39,12 @@ def delete_session(session_id: UUID) -> dict[str, Any]:
 
 
 def deliver(turn_id: UUID, tenant_id: str = TENANT) -> dict[str, Any]:
-    """The message that names a turn, to the worker."""
+    """Build the worker's message for a turn."""
     return dict(build_sqs_event(TurnMessage(turn_id, tenant_id), receive_count=1))
 
 
 def deliver_all(*bodies: str) -> dict[str, Any]:
-    """A batch of messages with these bodies, numbered by their ids."""
+    """Build a batch of messages with these bodies, numbered by their ids."""
     (record,) = deliver(UUID(int=0))["Records"]
     return {"Records": [record | {"body": body, "messageId": str(number)} for number, body in enumerate(bodies)]}
 
@@ -52,7 +52,7 @@ def deliver_all(*bodies: str) -> dict[str, Any]:
 def request(
     method: str, path: str, headers: Mapping[str, str] = _NONE, body: object = None, *, role: str = "member"
 ) -> dict[str, Any]:
-    """Of somebody in this role, with `body` as JSON; `path` may have a query."""
+    """Build a request of a user in this role, with `body` as JSON. `path` may have a query."""
     path, _, query = path.partition("?")
     values = parse_qs(query)
     event: dict[str, Any] = json.loads(json.dumps(_POST))

@@ -1,6 +1,6 @@
-"""Processes forked from one that has imported everything: a new one costs milliseconds, and none outlives the harness.
+"""Processes forked from one that has imported everything, so that a new one starts within milliseconds.
 
-The process that forks must run no thread.
+None outlives the harness. The process that forks must run no thread.
 """
 
 import os
@@ -18,7 +18,7 @@ from local.process import die_with
 
 
 class Line:
-    """A child's end of the pipe, to which several of its threads may write."""
+    """The child's end of the pipe. Several of its threads may write to it."""
 
     def __init__(self, pipe: "Connection") -> None:
         self._pipe = pipe
@@ -40,7 +40,7 @@ class Forked:
     pipe: "Connection"
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone. Does nothing the second time."""
+        """Send SIGKILL and wait until the child is gone. A second call does nothing."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             self.reap()
@@ -52,7 +52,7 @@ class Forked:
             self.pipe.close()
 
     def wait_until_stopped(self) -> bool:
-        """Wait until it has stopped itself by SIGSTOP. False where it has said something instead."""
+        """Wait until the child has stopped itself by SIGSTOP. Returns False if it sends something instead."""
         while not self.pipe.poll(0.002):
             pid, status = os.waitpid(self.pid, os.WUNTRACED | os.WNOHANG)
             if pid and os.WIFSTOPPED(status):

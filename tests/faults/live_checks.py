@@ -1,4 +1,4 @@
-"""What must hold of the events of a turn that its client has heard: all of it is stored, and nothing came twice."""
+"""Checks the events that a live turn's client has heard: all of it is stored, and none came twice."""
 
 import json
 from collections.abc import Iterator
@@ -14,8 +14,10 @@ _LAST = ("turn.ended", "turn.handed_over", "error")
 
 
 def unlike(row: Row, live: Heard, followed: Heard | None = None, *, lags: bool = False) -> Iterator[Finding]:
-    """Compare what a client heard with `row`, a turn that has ended. `followed` is what it heard when it went on. One
-    that `lags` may have missed pieces of text."""
+    """Compare the events of a client with `row`, a turn that has ended.
+
+    `followed` are the events after it reconnected. A client that `lags` may have missed pieces of text.
+    """
     client = _Client(row, lags)
     for event in live.events:
         client.hear(event, is_live=True)
@@ -28,7 +30,7 @@ def unlike(row: Row, live: Heard, followed: Heard | None = None, *, lags: bool =
 
 
 def _ends(row: Row, live: Heard) -> Iterator[Finding]:
-    """A stream that ends by itself says how the turn went on."""
+    """Check the end of an unbroken stream against the turn."""
     names = [event.name for event in live.events]
     if live.is_whole and names[-1] not in _LAST:
         yield "told", f"a stream of turn {row['id']} ended with {names[-1]}"
@@ -40,7 +42,7 @@ def _ends(row: Row, live: Heard) -> Iterator[Finding]:
 
 @dataclass
 class _Client:
-    """One that believes what it hears. `texts` are the deltas of each reply since its attempt began."""
+    """A client that believes every event. `texts` are the deltas of each reply since its attempt began."""
 
     row: Row
     lags: bool = False
@@ -74,7 +76,7 @@ class _Client:
                 self._expect("repeated", self.ends == 1, "its end again")
 
     def look_for_gaps(self) -> None:
-        """A client that followed the turn to its end has heard everything."""
+        """Check that a client that followed the turn to its end has every event."""
         self._expect("unheard", self.ends > 0, "no end")
         missing = [reply["position"] for reply in self._stored if reply["position"] not in self.replies]
         self._expect("unheard", not missing, f"nothing of replies {missing}")

@@ -1,4 +1,4 @@
-"""A row of the matrix: how a fault is tried, how often, and what was found."""
+"""A row of the matrix: its fault, its number of rounds and its findings."""
 
 import random
 import sys
@@ -14,14 +14,16 @@ from tests.faults.world import World
 
 _SAY_EVERY_S = 20.0
 _NOTES = 20
-# Looking at all that is stored stays cheap.
+# Each look at everything stored stays cheap.
 _RENEW_AFTER = 40
 
 
 @dataclass
 class Tally:
-    """What came of a row. `rounds` were tried of `wanted`; `calls` reached the provider, `settled` were in
-    suspense before reconciliation."""
+    """The results of a row.
+
+    `rounds` of `wanted` are done. `calls` reached the provider. `settled` calls were in suspense before reconciliation.
+    """
 
     name: str
     wanted: int
@@ -31,17 +33,17 @@ class Tally:
     seconds: float = 0.0
     found: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
-    # Rounds by what they were, where a row has several kinds.
+    # Rounds by kind, in a row with several kinds.
     kinds: Counter[str] = field(default_factory=Counter)
-    # What clients were answered, by status.
+    # The clients' answers by status.
     answers: Counter[int] = field(default_factory=Counter)
-    # It is over when one of these was found.
+    # The row ends at one of these findings.
     until: frozenset[str] = frozenset()
     _began: float = field(default_factory=time.monotonic)
     _said: float = field(default_factory=time.monotonic)
 
     def add(self, world: World, *turns: TurnUnderFault, kind: str = "", more: list[Finding] | None = None) -> None:
-        """A round is over: examine its turns."""
+        """Count a finished round and examine its turns."""
         self.rounds += 1
         self.kinds[kind] += 1
         findings = list(more or [])
@@ -56,13 +58,13 @@ class Tally:
             sys.stdout.write(f"  {self.name}: {self.rounds} of {self.wanted}, {dict(self.found) or 'nothing found'}\n")
             sys.stdout.flush()
         if findings:
-            # What it left behind must not count against the next round.
+            # Its leftovers must not count against the next round.
             world.renew()
         elif self.rounds % _RENEW_AFTER == 0 or self.done:
             self._settle(world)
 
     def _settle(self, world: World) -> None:
-        """Reconcile what the last rounds left in suspense, and begin with nothing again."""
+        """Reconcile the calls that the last rounds left in suspense, and clear the database."""
         settled, findings = settle(world)
         self.settled += settled
         self._note("after reconciliation", findings)
@@ -84,8 +86,7 @@ Try = Callable[[World, Tally, random.Random], None]
 
 @dataclass(frozen=True)
 class FaultRow:
-    """`at_least` rounds make the full matrix, `short` those of `make test`. `attempt` goes on until its tally is
-    done."""
+    """`at_least` rounds make the full matrix, `short` those of `make test`. `attempt` runs until its tally is done."""
 
     title: str
     at_least: int
@@ -96,7 +97,7 @@ class FaultRow:
 def run_row(
     world: World, name: str, row: FaultRow, rounds: int, seed: int, *, until: frozenset[str] = frozenset()
 ) -> Tally:
-    """Try a row so often, or until one of these findings. The same seed makes the same choices."""
+    """Try a row this number of times, or until one of these findings. The same seed makes the same choices."""
     tally = Tally(name, rounds, until=until)
     world.dismiss()
     world.renew()

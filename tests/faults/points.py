@@ -1,10 +1,11 @@
 """The named points of the protocol, put around the database and the provider of one forked process.
 
-`before`, `within` and `after` a statement: not sent, done and not committed, committed and not yet known of. `within` a
-statement and one of its parts: done as far as that part. `before`, `sent` and `after` a call: not sent, in the
-provider's log and not answered, answered and not recorded. `heard text`: a piece of an answer was told to the turn's
-listener. `wrote` an event: its client has it. At one of them the process is killed, stops, or waits for a word from the
-harness.
+`before`, `within` and `after` a statement: not sent, done and not committed, committed and not yet known to the
+process. `within` a statement and one of its parts: done up to that part. `before`, `sent` and `after` a call: not sent,
+in the provider's log and not answered, answered and not recorded. `heard text`: a piece of an answer was told to the
+turn's listener. `wrote` an event: its client has it.
+
+At a point the process is killed, stops, or waits for a message from the harness.
 """
 
 import os
@@ -24,14 +25,13 @@ from tests.faults.forked import Line
 from tests.support.watched_database import transaction
 
 Action = Literal["kill", "stop", "pause"]
-# A point's number in the order in which this job comes by, or its name, "within publish", and which time it is that it
-# comes by there, from 1.
+# A point is a number in the order of this job, or a name such as "within publish" with its occurrence, from 1.
 Target = int | tuple[str, int]
 _DEADLINE_S = 30.0
 
 
 def statement_names() -> dict[Statement, str]:
-    """What the steps of docs/transactions.md are called there."""
+    """Return the names of the protocol's steps in docs/transactions.md."""
     return {
         protocol.ACCEPT: "accept",
         protocol.OPEN: "ask",
@@ -48,7 +48,7 @@ def statement_names() -> dict[Statement, str]:
 
 
 class Points:
-    """`trace` are the points that the job came by so far."""
+    """`trace` are the points that the job has passed."""
 
     def __init__(self, pipe: Line, provider_log: Path) -> None:
         self.trace: list[str] = []
@@ -58,11 +58,13 @@ class Points:
         self._target: Target | None = None
         self._action: Action = "kill"
         self._linger_s = 0.0
-        # Of parallel calls, each thread comes by.
+        # Each thread of parallel calls passes points.
         self._lock = threading.RLock()
 
     def begin(self, target: Target | None, action: Action, linger_s: float = 0.0) -> None:
-        """A process that is to be killed lives for `linger_s` more seconds, in which its other threads go on."""
+        """Begin a job. A process that is to be killed lives `linger_s` seconds longer, in which its other threads go
+        on.
+        """
         self.trace, self._target, self._action, self._linger_s = [], target, action, linger_s
 
     def reach(self, point: str) -> None:
@@ -86,13 +88,13 @@ class Points:
     def _act(self, point: str) -> None:
         if self._action == "pause":
             self._pipe.send(("paused", point))
-            # It may be told where to pause next.
+            # The harness may have named the next point to pause at.
             self._target = self._pipe.recv()
         else:
             os.kill(os.getpid(), signal.SIGSTOP)
 
     def _is_ahead(self, points: Sequence[str]) -> bool:
-        """Whether the target is one of the points that come next."""
+        """Return whether the target is one of the next points."""
         with self._lock:
             if isinstance(self._target, tuple):
                 name, time = self._target
@@ -151,7 +153,7 @@ class Points:
         return hear
 
     def _while_asked(self, request: Request, complete: Callable[[], Completion]) -> Completion:
-        """Be at the point `sent call` once the provider has written the request down."""
+        """Pass the point `sent call` once the provider has logged the request."""
         answered: list[Completion] = []
         with self._provider_log.open(encoding="utf-8") as log:
             log.seek(0, os.SEEK_END)
@@ -167,7 +169,7 @@ class Points:
 
 
 def _within(name: str, work: Sequence[tuple[Statement, Params]]) -> list[str]:
-    """The points within, one after each part that is sent. Only the last one is without the part's name."""
+    """Return the points `within`, one after each part that is sent. The last one has no part's name."""
     parts = [
         part.name
         for statement, params in work

@@ -1,4 +1,4 @@
-"""After reconciliation with the provider's log suspense is empty, and amounts equal call by call."""
+"""Checks that reconciliation with the provider's log empties suspense, and that amounts are equal call by call."""
 
 import io
 import random
@@ -16,15 +16,16 @@ from tests.faults.scenarios import SCENARIOS
 from tests.faults.turn import TurnUnderFault
 from tests.faults.world import World
 
-# A call that is not in the log is known to have cost nothing as soon as the log has others of its model and hour.
+# A missing call counts as free only if the log has other calls of its model and hour.
 _AT_ONCE = timedelta(0)
 
 
 def settle(world: World) -> tuple[int, list[Finding]]:
-    """Reconcile all calls since the world was renewed. Returns how many were moved out of suspense, and what is wrong
-    then."""
+    """Reconcile all calls since the world was renewed. Returns the number of calls that left suspense, and the
+    findings.
+    """
     turn = TurnUnderFault.begin(world, SCENARIOS["parallel"], random.Random(0))
-    turn.run(turn.post_job())  # so that the log has a call of every model
+    turn.run(turn.post_job())  # The log needs a call of every model.
     log = world.log_since_renewal()
     findings = reconcile(world.ops, read_plain_log(io.BytesIO(log)), silent_after=_AT_ONCE)
     found: list[Finding] = []
@@ -46,7 +47,7 @@ def _settled(call: Row, request: Mapping[str, Any] | None, findings: Findings) -
 
 
 def priced(call: Row, request: Mapping[str, Any] | None) -> list[Finding]:
-    """What a call of a known outcome costs is what the provider charges for its request."""
+    """Compare the cost of each known outcome with the provider's charge for its request."""
     usage = Usage(**request["tokens"]) if request and request["billed"] else Usage()
     price = cost(rates_from_dict(call["rates"]), usage) if request else Decimal(0)
     if call["cost_usd"] != price:

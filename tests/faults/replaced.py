@@ -1,4 +1,4 @@
-"""Put other members into a class or a module of this process, for good."""
+"""Replaces members of a class or a module for the rest of this process."""
 
 
 def replaced(owner: object, **members: object) -> None:

@@ -1,4 +1,4 @@
-"""The matrix."""
+"""Lists the rows of the matrix."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

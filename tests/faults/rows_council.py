@@ -15,7 +15,7 @@ from tests.faults.scenarios import CHAIR, CRITIC, RESEARCHER, REVIEW, SCENARIOS,
 from tests.faults.turn import ENDED, TurnUnderFault
 from tests.faults.world import Rule, World
 
-# Who is asked in a council, by the system prompts; the chair is the writer, too.
+# The system prompts of a council's members. The chair is also the writer.
 _CALLS = (CHAIR, WRITER, CRITIC, RESEARCHER, REVIEW)
 _NAMES = [name for name, scenario in SCENARIOS.items() if scenario.mode == "council"]
 _ANSWER = re.compile(r'<quoted answer="(.)">\n(.*?)\n</quoted>', re.DOTALL)
@@ -30,7 +30,7 @@ _HOLD = """SELECT t.id, t.status, h.held_usd, asked.members, asked.chair_usd
 
 
 def kill_council(world: World, tally: Tally, rng: random.Random) -> None:
-    """Every point of every council once, in any order; then at another one of those by who takes over."""
+    """Kill at every point of every council once, in any order, then kill the next runner at another point."""
     points: list[tuple[str, int, int]] = []
     while not tally.done:
         if not points:
@@ -55,7 +55,7 @@ def kill_council(world: World, tally: Tally, rng: random.Random) -> None:
 
 
 def fail_council(world: World, tally: Tally, rng: random.Random) -> None:
-    """Several of a council's calls have any outcome, once, twice or always."""
+    """Give several of a council's calls any outcome: once, twice or always."""
     usual = SCENARIOS["council"]
     while not tally.done:
         wrong = [
@@ -70,7 +70,7 @@ def fail_council(world: World, tally: Tally, rng: random.Random) -> None:
 
 
 def _hold(turn: TurnUnderFault) -> Iterator[Finding]:
-    """From its first answers on, the turn holds an amount until the chair is asked."""
+    """Check that the turn holds an amount for its chair from the first answers until the chair is asked."""
     for row in turn.world.rows(_HOLD, turn.key):
         due = row["status"] not in ENDED and row["chair_usd"] is None
         if due != (row["held_usd"] is not None):
@@ -78,7 +78,7 @@ def _hold(turn: TurnUnderFault) -> Iterator[Finding]:
 
 
 def _covered(turn: TurnUnderFault, held: list[object]) -> Iterator[Finding]:
-    """After the first answers, the amount covers the chair."""
+    """Check that the amount covers the chair after the first answers."""
     for row in turn.world.rows(_HOLD, turn.key):
         for usd in held:
             if usd is not None and row["chair_usd"] is not None and usd < row["chair_usd"]:
@@ -86,7 +86,7 @@ def _covered(turn: TurnUnderFault, held: list[object]) -> Iterator[Finding]:
 
 
 def _letters(turn: TurnUnderFault) -> Iterator[Finding]:
-    """In all reviews of a turn, whoever asked for them, a letter stands for one answer."""
+    """Check that a letter stands for one answer in all reviews of a turn, whichever process asked for them."""
     answers: dict[str, set[str]] = defaultdict(set)
     for request in turn.requests:
         # A request that was cut off has no messages.

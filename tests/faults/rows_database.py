@@ -1,5 +1,7 @@
-"""The database fails: killed and restarted, its backends terminated, its connections cut at a commit. What a client was
-told is what is stored."""
+"""Faults of the database: a kill and restart, ended backends, and connections cut at a commit.
+
+The stored turn must equal the client's answer.
+"""
 
 import os
 import random
@@ -28,7 +30,7 @@ def _any(rng: random.Random) -> Scenario:
 
 
 def kill_server(world: World, tally: Tally, rng: random.Random) -> None:
-    """Every process of the server at once, at a random time."""
+    """Kill every process of the server at once, at a random time."""
     while not tally.done:
         turn = TurnUnderFault.begin(world, _any(rng), rng)
         actor = turn.actor()
@@ -47,7 +49,7 @@ def kill_server(world: World, tally: Tally, rng: random.Random) -> None:
 
 
 def terminate(world: World, tally: Tally, rng: random.Random) -> None:
-    """The runner's backend, at a point; of a client's request or of a worker's."""
+    """Terminate the backend of a request's or a worker's runner at a point."""
     while not tally.done:
         turn = TurnUnderFault.begin(world, _any(rng), rng)
         job = turn.post_job(rng.randrange(0, 32), "pause")
@@ -68,13 +70,13 @@ def terminate(world: World, tally: Tally, rng: random.Random) -> None:
             if job.function == "turns":
                 turn.told.append(event)
         turn.bring_to_end()
-        # A turn that ended before its point was no round.
+        # A turn that ended before its point does not count as a round.
         if kind == "terminated":
             tally.add(world, turn, more=_unkept(turn))
 
 
 def cut(world: World, tally: Tally, rng: random.Random) -> None:
-    """The runner's connection, before, at and after a commit."""
+    """Cut the runner's connection before, at and after a commit."""
     while not tally.done:
         turn = TurnUnderFault.begin(world, _any(rng), rng)
         where = _WHERE[tally.rounds % len(_WHERE)]
@@ -85,7 +87,7 @@ def cut(world: World, tally: Tally, rng: random.Random) -> None:
         actor = turn.actor()
         actor.send(job)
         event = actor.wait()
-        # It would go on through its proxy.
+        # The process would go on through its proxy.
         actor.kill()
         if isinstance(event, Answer) and job.function == "turns":
             turn.told.append(event)
@@ -94,7 +96,7 @@ def cut(world: World, tally: Tally, rng: random.Random) -> None:
 
 
 def _unkept(turn: TurnUnderFault) -> list[Finding]:
-    """The process lives, and can connect anew: the outcome of every call that it has sent is kept."""
+    """Check that the outcome of every sent call is kept, because the process lives and can connect again."""
     unheard = turn.world.rows("SELECT call_id FROM llm_calls WHERE finished_at IS NULL")
     sent = {request["client_request_id"] for request in turn.requests}
     return [

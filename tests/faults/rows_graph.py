@@ -33,7 +33,7 @@ _STATES = "SELECT checkpoint -> 'channel_values' ->> 'count' AS count FROM check
 
 
 def kill_graph(world: World, tally: Tally, rng: random.Random) -> None:
-    """Every point of every graph once, in any order; then half of them at another point by who takes over."""
+    """Kill at every point of every graph once, in any order, and half of the next runners at another point."""
     points: list[tuple[str, int, int]] = []
     while not tally.done:
         if not points:
@@ -61,15 +61,17 @@ def _states(turn: TurnUnderFault) -> list[str]:
 
 
 def _half(turn: TurnUnderFault) -> Iterator[Finding]:
-    """No state is visible before its turn has ended."""
-    # Read first. A turn that ends in between has one.
+    """Check that no state is visible before its turn has ended."""
+    # Read the state first, because a turn that ends in between has one.
     states, row = _states(turn), turn.row()
     if states and row is not None and row["status"] not in ENDED:
         yield "state", f"turn {row['id']} is {row['status']}, and its session has a state"
 
 
 def _ended(turn: TurnUnderFault) -> Iterator[Finding]:
-    """A completed turn is counted once in its session's state, and no fault makes a deterministic graph diverge."""
+    """Check that the session's state counts a completed turn once, and that no fault makes a deterministic graph
+    diverge.
+    """
     row = turn.row()
     if row is None or row["status"] not in ENDED:
         return
@@ -82,7 +84,7 @@ def _ended(turn: TurnUnderFault) -> Iterator[Finding]:
 
 
 def _plan_kept() -> None:
-    """The plan stays as the first ask wrote it."""
+    """Keep the plan of the first ask."""
     from tests.support.sql_edits import apply, edited
 
     grown = (
@@ -92,7 +94,7 @@ def _plan_kept() -> None:
 
 
 def _state_at_once() -> None:
-    """The state is stored when the graph ends, and not with its turn."""
+    """Store the state when the graph ends, before its turn does."""
     from functions.graphs.checkpoints import Checkpoints
     from shared.db.statement import Part, Statement
     from shared.orchestration.steps import Ended

@@ -1,4 +1,4 @@
-"""SIGKILL at every point of the protocol, at random times, and again while a turn is brought to its end."""
+"""Faults by SIGKILL: at every point of the protocol, at random times, and again during recovery."""
 
 import random
 import time
@@ -15,7 +15,7 @@ _LONGEST_S = 0.15
 
 
 def count_points(world: World, scenario: Scenario, rng: random.Random) -> tuple[int, int]:
-    """By how many points its client's request comes, and then the worker, when nobody is killed."""
+    """Count the points of a client's request, and then of the worker, without a kill."""
     turn = TurnUnderFault.begin(world, scenario, rng)
     posted = turn.run(turn.post_job())
     assert isinstance(posted, Answer)
@@ -25,10 +25,10 @@ def count_points(world: World, scenario: Scenario, rng: random.Random) -> tuple[
 
 
 def kill(world: World, tally: Tally, rng: random.Random) -> None:
-    """Every point of every scenario once, in any order, and then random times; as often as it takes."""
+    """Kill at every point of every scenario once, in any order, then at random times until the row has its rounds."""
     points: list[tuple[str, int, int]] = []
     for name in rng.sample(list(SCENARIOS), len(SCENARIOS)):
-        # A short run tries the points of a few.
+        # A short run tries the points of a few scenarios.
         if len(points) >= tally.wanted:
             break
         posted, delivered = count_points(world, SCENARIOS[name], rng)
@@ -63,7 +63,7 @@ def kill_at_random(turn: TurnUnderFault, job: Job, rng: random.Random) -> None:
 
 
 def kill_again(world: World, tally: Tally, rng: random.Random) -> None:
-    """The first runner dies at a point, and so do one or two that take over."""
+    """Kill the first runner at a point, then one or two of its successors."""
     while not tally.done:
         turn = TurnUnderFault.begin(world, rng.choice(list(SCENARIOS.values())), rng)
         turn.run(turn.post_job(rng.randrange(7, 26)))

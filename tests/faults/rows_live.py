@@ -1,4 +1,4 @@
-"""A client watches its turn, and the process dies: all that it was shown is stored, and it can go on from there."""
+"""Faults while a client watches its turn: every event that it was shown is stored, and it can go on from there."""
 
 import json
 import random
@@ -17,27 +17,27 @@ from tests.support.fake_provider import moods
 from tests.support.fake_provider.moods import Mood, Received
 
 _NAMES = ("roundtable", "orchestrator", "parallel")
-# Between two words of an answer, in seconds.
+# Seconds between two words of an answer.
 _PAUSE_S = 0.002
-# How long a process lives beyond the point where it is killed: not at all, or until its client has heard the rest.
+# How long a killed process goes on: not at all, or until its client has heard the rest.
 _LINGERS_S = (0.0, 0.02)
-# Three such answers are more than the first piece of a reader and what its process keeps for it.
+# Three such answers exceed the first piece of a reader and its process's buffer.
 _LONG = " ".join(["word" * 250] * 200)
 _MOST_KEPT = 2 * MAX_WAITING_BYTES
-# How long a turn may take whose reader is asleep, in seconds.
+# The most seconds that a turn may take while its reader sleeps.
 _PATIENCE_S = 6.0
 _Point = tuple[str, int]
 
 
 def never_twice_alike(received: Received) -> Mood | None:
-    """Let an agent that is asked again answer something else, word by word."""
+    """Give an agent another answer each time that it is asked, word by word."""
     if not any(agent in received.text_of("system") for agent in (WRITER, CRITIC, RESEARCHER)):
         return None
     return moods.paced(f"This is answer {secrets.token_hex(8)} to that.", _PAUSE_S)
 
 
 def killed_live(world: World, tally: Tally, rng: random.Random) -> None:
-    """Every point that a watched turn comes by, of the protocol, of a provider's stream and of its client's."""
+    """Kill at every point of a watched turn: of the protocol, of a provider's stream and of its client's stream."""
     points: list[tuple[str, _Point]] = []
     while not tally.done:
         if not points:
@@ -50,12 +50,14 @@ def killed_live(world: World, tally: Tally, rng: random.Random) -> None:
         found = broken_invariants(world) + _ask_by_key(turn)
         turn.bring_to_end()
         turn.follow()
-        # Of parallel calls, not every order has every point.
+        # Some orders of parallel calls lack some points.
         tally.add(world, turn, kind="killed" if answer is None else "not met", more=found)
 
 
 def asleep(world: World, tally: Tally, rng: random.Random) -> None:
-    """The client takes the first piece, and nothing more before the turn has ended. The process keeps little for it."""
+    """Let the client take the first piece and then none until the turn has ended. The process keeps few pieces
+    for it.
+    """
     while not tally.done:
         turn = TurnUnderFault.begin(world, SCENARIOS[rng.choice(_NAMES)], rng)
         turn.lags = True
@@ -79,7 +81,7 @@ def asleep(world: World, tally: Tally, rng: random.Random) -> None:
 
 
 def at_length(received: Received) -> Mood | None:
-    """Let each agent say most of what is kept for a reader."""
+    """Make each agent's answer nearly as long as the reader's buffer."""
     return moods.ok(_LONG) if never_twice_alike(received) else None
 
 
@@ -99,7 +101,7 @@ def _begin(world: World, scenario: Scenario, rng: random.Random) -> TurnUnderFau
 
 
 def _points(world: World, wanted: int, rng: random.Random) -> list[tuple[str, _Point]]:
-    """All points by name, in any order. A short run tries those of one kind of turn."""
+    """Return all points by name, in any order. A short run tries the points of one kind of turn."""
     points: list[tuple[str, _Point]] = []
     for name in rng.sample(_NAMES, len(_NAMES)):
         if len(points) >= wanted:
@@ -114,7 +116,7 @@ def _points(world: World, wanted: int, rng: random.Random) -> list[tuple[str, _P
 
 
 def _ask_by_key(turn: TurnUnderFault) -> list[Finding]:
-    """The client posts again, and watches. It is told of the turn that the dead process has left."""
+    """Let the client post again and watch. It hears of the turn that the dead process left."""
     row = turn.row()
     answer = turn.run(turn.post_job(live=True))
     if row is None or answer is None or answer.heard is None:

@@ -1,5 +1,7 @@
-"""Messages that come twice, too early, for somebody else, or are none: what can be done is done, what cannot comes
-back, and no session is blocked."""
+"""Faults of messages: repeated, early, of another turn, or unreadable.
+
+Each is done or returned to the queue, and no session is blocked.
+"""
 
 import json
 import random
@@ -32,10 +34,10 @@ _NO_MESSAGES = (
 
 
 def messages(world: World, tally: Tally, rng: random.Random) -> None:
-    """A batch in any order: the turn's own message once or twice, and some of the others."""
+    """Deliver a batch in any order: the turn's own message once or twice, and some others."""
     while not tally.done:
         turn = TurnUnderFault.begin(world, SCENARIOS[rng.choice(("posted for later", "handed over"))], rng)
-        # Before its turn is there, a message may come.
+        # A message may arrive before its turn exists.
         early = turn.run(Job("worker", events.deliver(uuid4())))
         turn.run(turn.post_job())
         row = turn.row()
@@ -67,7 +69,7 @@ def _failures(answer: Answer | None) -> list[str]:
 
 
 def _blocked(turn: TurnUnderFault) -> list[Finding]:
-    """Whether its session takes no further turn."""
+    """Return whether the session refuses another turn."""
     following = turn.run(Job("turns", events.post_turn(turn.session_id, "@writer again", turn.key + "-next")))
     turn.told.pop()
     turn.requests += turn.world.requests()

@@ -50,7 +50,7 @@ SETTLEMENTS = [*product(_ENDS, _ALLOWANCES)]
 
 
 def held(world: World, tally: Tally, rng: random.Random) -> None:
-    """Killed at every point, and at another one by the next runner, or cancelled before that comes."""
+    """Kill a turn at every point. Then kill its next runner, or cancel the turn before that runner starts."""
     cases: list[tuple[str, int, bool]] = []
     while not tally.done:
         if not cases:
@@ -73,7 +73,9 @@ def held(world: World, tally: Tally, rng: random.Random) -> None:
 
 
 def _hold(turn: TurnUnderFault, seen: list[Decimal]) -> Iterator[Finding]:
-    """From its acceptance until its first agent is asked, a turn holds one amount, which covers that agent."""
+    """Check that a turn holds one amount from its acceptance until its first agent is asked, and that it covers the
+    agent.
+    """
     for row in turn.world.rows(_HOLD, turn.key):
         due = row["status"] not in ENDED and row["asked_usd"] is None
         if due != (row["held_usd"] is not None):
@@ -84,8 +86,11 @@ def _hold(turn: TurnUnderFault, seen: list[Decimal]) -> Iterator[Finding]:
 
 
 def suspense(world: World, tally: Tally, rng: random.Random) -> None:
-    """A process dies or sleeps with an answer in its hand, and the turn ends without it. The call is settled then: by a
-    reconciler that dies in the middle of it, by two at once, or by one and the late process at once."""
+    """Settle a call whose process died or slept after the answer, while the turn ended without it.
+
+    The call is settled by a reconciler that dies, by two reconcilers at once, or by a reconciler and the late process
+    at once.
+    """
     while not tally.done:
         end, allowance = SETTLEMENTS[tally.rounds % len(SETTLEMENTS)]
         turn = TurnUnderFault.begin(world, Scenario("@writer hello", allowance_usd=_ALLOWANCES[allowance]), rng)
@@ -107,14 +112,16 @@ def suspense(world: World, tally: Tally, rng: random.Random) -> None:
         if end == "late":
             turn.finish(sleeper, job)
         turn.bring_to_end()
-        # The last word of a reconciler, which may have nothing left to do.
+        # A reconciler runs last. It may find nothing to do.
         _reconciler(world).reap()
         found += [finding for call in calls for finding in _settled(world, call["call_id"], payer)]
         tally.add(world, turn, kind=f"{end}, {allowance}", more=found)
 
 
 def _settle(world: World, end: str, wake: Callable[[], None]) -> None:
-    """Come to the call while its payer's month is locked, so that all who come are in the middle of it."""
+    """Let several processes settle the call while its payer's month is locked, so that all of them are in the middle of
+    it.
+    """
     comers = 1 if end in ("killed", "terminated") else 2
     with ExitStack() as stack:
         lock = stack.enter_context(psycopg.connect(world.owner_url))
@@ -134,7 +141,7 @@ def _settle(world: World, end: str, wake: Callable[[], None]) -> None:
 
 
 def _reconciler(world: World) -> Forked:
-    """A process of its own that reads the provider's log."""
+    """Start a process that reads the provider's log."""
     log, url, sabotaged = world.log_since_renewal(), world.environ({})[Env.OPS_DATABASE_URL], world.sabotaged
 
     def serve(_: object) -> None:
@@ -147,7 +154,9 @@ def _reconciler(world: World) -> Forked:
 
 
 def _settled(world: World, call_id: object, payer: str) -> Iterator[Finding]:
-    """It has left suspense once, for the account that its reserve was held by. Nothing is held for it any more."""
+    """Check that the call left suspense once, for the account that held its reserve, and that nothing is held
+    any more.
+    """
     moved = [(row["account"], row["times"]) for row in world.rows(_ADJUSTED, call_id)]
     if moved != sorted([(payer, 1), ("suspense", 1)]):
         yield "double", f"call {call_id} was settled as {moved}"

@@ -1,7 +1,7 @@
-"""Forced interleavings: of two connections at one turn, one is stopped with its locks in hand, and the other one comes.
+"""Forced interleavings: of two connections at one turn, one stops with its locks held, and the other one starts.
 
-Every step that a runner takes meets everybody who can come to its turn, each of them first once. A runner that meets
-its own successor has lost its lease, and brings a late outcome.
+Every step of a runner is paired with each process that can work on its turn, and each of the two goes first once. A
+runner that meets its own successor has lost its lease, and records a late outcome.
 """
 
 import random
@@ -21,18 +21,18 @@ from tests.faults.scenarios import SCENARIOS
 from tests.faults.turn import TurnUnderFault
 from tests.faults.world import World
 
-# A runner's steps: how its turn is posted, and at which step it meets the other one.
+# The steps of a runner: how its turn is posted, and the step at which the other process starts.
 _RUNNER: Mapping[str, str] = MappingProxyType(
     {"ask": "sequential", "publish": "one agent", "release": "handed over", "record": "sequential"}
 )
-# Those who come to a turn: a claim, as far as its lock and as a whole, and what follows it.
+# The other processes: a claim up to its lock, a whole claim, and the steps after it.
 _OTHERS = ("claim locked", "claim", "cancel", "delete", "successor's ask", "successor's publish")
-# What those do who find a turn without a runner.
+# The steps of a process that finds a turn without a runner.
 _FOUND = ("claim", "cancel", "delete")
 _BLOCKED = """SELECT 1 FROM pg_stat_activity
     WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"""
 _TERMINATE = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = %s"
-# How long somebody is waited for who does not block and does not end.
+# The wait for a process that does not block and does not end.
 _PATIENCE_S = 3.0
 
 
@@ -44,7 +44,7 @@ class Pair:
 
 @dataclass
 class _Part:
-    """A process that has come to `step`. `holds` is the part of it that is done when the two meet."""
+    """A process that is at `step`. `holds` is the part of the step that is done before the other process starts."""
 
     step: str
     holds: str
@@ -66,12 +66,12 @@ def all_pairs() -> Iterator[Pair]:
     yield Pair("accept: delete", "accept")
 
 
-# A claim that comes second comes in one way.
+# If the claim is second, only one of its forms can occur.
 PAIRS = [pair for pair in all_pairs() if pair.second != "claim locked"]
 
 
 def pairs(world: World, tally: Tally, rng: random.Random) -> None:
-    """Each pair once, in any order."""
+    """Try each pair once, in any order."""
     order = rng.sample(range(len(PAIRS)), len(PAIRS))
     while not tally.done:
         pair = PAIRS[order[tally.rounds % len(PAIRS)]]
@@ -88,7 +88,7 @@ def pairs(world: World, tally: Tally, rng: random.Random) -> None:
 
 
 def _prepare(turn: TurnUnderFault, names: tuple[str, str]) -> list[_Part]:
-    """Both at the statement at which they meet, in the order of their names."""
+    """Bring both processes to their statements, in the order of their names."""
     turn.deleted = any("delete" in name for name in names)
     if any(name.startswith("accept") for name in names):
         return [_accepting(turn, name) for name in names]
@@ -96,7 +96,7 @@ def _prepare(turn: TurnUnderFault, names: tuple[str, str]) -> list[_Part]:
         turn.run(turn.post_job(("after call", 1)))
         _expire(turn)
         return [_other(turn, name.removeprefix("found: ")) for name in names]
-    # The runner was there first.
+    # The runner was first.
     parts = {name: _runner(turn, name) for name in names if name in _RUNNER}
     if not any(name in ("cancel", "delete") for name in names):
         _expire(turn)
@@ -116,7 +116,7 @@ def _accepting(turn: TurnUnderFault, name: str) -> _Part:
 def _runner(turn: TurnUnderFault, step: str) -> _Part:
     if step != "record":
         return _at(turn, turn.post_job(), step)
-    # An outcome comes alone when the commit that it should have shared has failed.
+    # An outcome is sent alone if the commit that it should have shared has failed.
     part = _at(turn, turn.post_job(), "ask")
     part.actor.go_on(("within ask", 1))
     assert isinstance(part.actor.wait(), Paused)
@@ -137,7 +137,7 @@ def _other(turn: TurnUnderFault, name: str) -> _Part:
 
 
 def _at(turn: TurnUnderFault, job: Job, holds: str) -> _Part:
-    """Let a process run to a step, or to its answer if it never comes to the step."""
+    """Let a process run to a step, or to its answer if it never gets to the step."""
     actor, step = turn.actor(), holds.partition(" ")[0]
     job = Job(job.function, job.event, (f"before {step}", 1), "pause", job.seconds_left)
     actor.send(job)
@@ -146,8 +146,9 @@ def _at(turn: TurnUnderFault, job: Job, holds: str) -> _Part:
 
 
 def _meet(turn: TurnUnderFault, first: _Part, second: _Part) -> bool:
-    """Let `first` hold what it has done, uncommitted, until `second` waits for it or has passed. Returns whether it
-    had to wait."""
+    """Let `first` hold its uncommitted work until `second` waits for it or has passed. Returns whether `second`
+    waited.
+    """
     waits = False
     assert first.answer is second.answer is None, "they do not meet"
     first.actor.go_on((f"within {first.holds}", 1))
@@ -180,7 +181,7 @@ def _finish(turn: TurnUnderFault, part: _Part) -> list[Finding]:
 
 
 def _kept(turn: TurnUnderFault, parts: list[_Part]) -> list[Finding]:
-    """After a cancel or a delete no call begins; of a session that was deleted no word is left."""
+    """Check that no call begins after a cancel or a delete, and that a deleted session leaves no text."""
     row = turn.row()
     if row is None:
         return []

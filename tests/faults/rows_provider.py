@@ -1,4 +1,6 @@
-"""Every outcome that a provider can have, at every step of a turn: the turn ends, and the ledger is its log."""
+"""Faults of the provider: every outcome at every step of a turn. The turn ends, and the ledger equals the provider's
+log.
+"""
 
 import random
 from collections.abc import Mapping
@@ -24,7 +26,7 @@ from tests.faults.world import Rule, World
 from tests.support.fake_provider import moods
 from tests.support.fake_provider.moods import Mood
 
-# One call's time, in seconds: short, because some of them use it up.
+# A call's timeout in seconds. It is short, because some outcomes use it up.
 MAX_CALL_S = 1.0
 _STATUSES = (400, 401, 403, 404, 408, 409, 413, 422, 424, 429, 500, 502, 503, 504, 529)
 OUTCOMES: Mapping[str, Mood] = MappingProxyType(
@@ -74,7 +76,7 @@ CASES = [*product(OUTCOMES, STEPS, (1, None))]
 
 
 def outcomes(world: World, tally: Tally, rng: random.Random) -> None:
-    """Each once, and then whenever that step is asked."""
+    """Try each outcome once, at every attempt of its step."""
     cases = rng.sample(CASES, len(CASES))
     while not tally.done:
         outcome, step, times = cases[tally.rounds % len(cases)]

@@ -1,4 +1,4 @@
-"""Many at once: one turn for eight workers, one session for sixteen clients, one key for eight."""
+"""Races: one turn for eight workers, one session for sixteen clients, one key for eight clients."""
 
 import random
 import time
@@ -18,7 +18,7 @@ _HELD = Scenario("@writer hello", rules=(Rule(moods.hold(), "", None),))
 
 
 def deliver_to_eight(world: World, tally: Tally, rng: random.Random) -> None:
-    """A turn that was posted for later, or whose runner died, reaches eight workers at once."""
+    """Deliver a turn, posted for later or with a dead runner, to eight workers at once."""
     names = ("posted for later", "sequential", "orchestrator", "parallel")
     while not tally.done:
         name = names[tally.rounds % len(names)]
@@ -46,7 +46,9 @@ def deliver_to_eight(world: World, tally: Tally, rng: random.Random) -> None:
 
 
 def sixteen_keys(world: World, tally: Tally, rng: random.Random) -> None:
-    """Sixteen clients post to one session, each under a key of its own. The provider answers when all but one were."""
+    """Post to one session by sixteen clients, each with its own key. The provider answers after fifteen were
+    answered.
+    """
     while not tally.done:
         turn = TurnUnderFault.begin(world, _HELD, rng)
         keys = [f"{turn.key}-{number}" for number in range(16)]
@@ -78,7 +80,7 @@ def _losers_calls(turn: TurnUnderFault) -> list[Finding]:
 
 
 def one_key(world: World, tally: Tally, rng: random.Random) -> None:
-    """Eight clients post the same under the same key, and ask again until they are told the end."""
+    """Post the same turn by eight clients with one key. They repeat the request until they get the end."""
     names = ("sequential", "orchestrator", "one agent")
     while not tally.done:
         name = names[tally.rounds % len(names)]
@@ -109,7 +111,7 @@ def _send(actors: Sequence[Actor], jobs: Sequence[Job]) -> None:
 
 
 def _answered(turn: TurnUnderFault, waiting: Sequence[Actor]) -> bool:
-    """Wait until all but one have answered. False where a second call reaches the provider, or after a time."""
+    """Wait until all but one have answered. Returns False after a second call to the provider or a timeout."""
     deadline = time.monotonic() + PATIENCE_S
     while sum(actor.has_answered() for actor in waiting) < len(waiting) - 1:
         turn.requests += turn.world.requests()

@@ -1,4 +1,4 @@
-"""A worker that is stopped, as a machine does that pages or freezes it, and wakes after its lease."""
+"""Faults by a stopped worker, as on a machine that pages or freezes it. It wakes after its lease."""
 
 import random
 
@@ -28,8 +28,10 @@ _ASLEEP_S = 0.3
 
 
 def stopped(world: World, tally: Tally, rng: random.Random) -> None:
-    """Stopped at a point after its turn was accepted. It wakes after its successor has ended the turn, or in the middle
-    of what that does."""
+    """Stop the worker at a point after its turn was accepted.
+
+    It wakes after its successor has ended the turn, or while the successor runs it.
+    """
     traces = {name: _trace(world, name, rng) for name in _NAMES}
     while not tally.done:
         name = rng.choice(_NAMES)
@@ -37,7 +39,7 @@ def stopped(world: World, tally: Tally, rng: random.Random) -> None:
         zombie, job = turn.actor(), turn.post_job(_a_point(traces[name], rng), "stop")
         zombie.send(job)
         if not zombie.wait_until_stopped():
-            # Of parallel calls, not every order has every point.
+            # Some orders of parallel calls lack some points.
             turn.finish(zombie, job)
             continue
         row = turn.row()
@@ -58,14 +60,16 @@ def _trace(world: World, name: str, rng: random.Random) -> tuple[str, ...]:
 
 
 def _a_point(trace: tuple[str, ...], rng: random.Random) -> Target:
-    """After the turn was accepted, by name: by number, another order of parallel calls would hold locks there."""
+    """Return a point after the acceptance, by name. By number, parallel calls in another order would hold locks
+    there.
+    """
     accepted = trace.index("after accept")
     number = rng.choice([at for at, point in enumerate(trace) if at >= accepted and not point.startswith(_HOLDS)])
     return trace[number], trace[: number + 1].count(trace[number])
 
 
 def _come_late(turn: TurnUnderFault, zombie: Actor, job: Job) -> list[Finding]:
-    """The successor ends the turn first."""
+    """Let the successor end the turn first."""
     written = _calls(turn)
     turn.resume()
     turn.requests += turn.world.requests()
@@ -75,7 +79,7 @@ def _come_late(turn: TurnUnderFault, zombie: Actor, job: Job) -> list[Finding]:
     late = turn.world.requests()
     turn.requests += late
     found: list[Finding] = []
-    # What was written down before it stopped may have been on its way.
+    # A record that was written before the stop may have been on its way.
     began = {call_id for call_id, finished in written.items() if not finished}
     if _calls(turn).keys() != before.keys() or {each["client_request_id"] for each in late} - began:
         found.append(("zombie asked", f"a call was begun for turn {stored and stored['id']} by who had lost it"))
@@ -85,7 +89,7 @@ def _come_late(turn: TurnUnderFault, zombie: Actor, job: Job) -> list[Finding]:
 
 
 def _meet(turn: TurnUnderFault, zombie: Actor, job: Job, rng: random.Random) -> list[Finding]:
-    """The successor is anywhere when it wakes."""
+    """Wake the worker while its successor is anywhere in the turn."""
     began = {call_id for call_id, finished in _calls(turn).items() if not finished}
     successor = turn.actor()
     take_over = turn.deliver_job(rng.randrange(2, 26), "pause")
@@ -93,7 +97,7 @@ def _meet(turn: TurnUnderFault, zombie: Actor, job: Job, rng: random.Random) -> 
     paused = not isinstance(event := successor.wait(), Answer)
     zombie.wake()
     if paused:
-        # It may have to wait for a lock that the successor holds.
+        # The worker may wait for a lock of the successor.
         zombie.has_answered(_ASLEEP_S)
         successor.go_on()
         turn.finish(successor, take_over)
@@ -105,7 +109,7 @@ def _meet(turn: TurnUnderFault, zombie: Actor, job: Job, rng: random.Random) -> 
 
 
 def _calls(turn: TurnUnderFault) -> dict[str, bool]:
-    """Every call of the turn, and whether its outcome is known."""
+    """Return every call of the turn, and whether its outcome is known."""
     rows = turn.world.rows(
         """SELECT call_id, finished_at IS NOT NULL AS finished FROM llm_calls
         WHERE turn_id = (SELECT id FROM turns WHERE idempotency_key = %s)""",
@@ -115,6 +119,6 @@ def _calls(turn: TurnUnderFault) -> dict[str, bool]:
 
 
 def _outcomes(turn: TurnUnderFault, began: set[str]) -> list[Finding]:
-    """The outcome of what it had begun is kept."""
+    """Check that the outcomes of the worker's calls are kept."""
     finished = _calls(turn)
     return [("lost outcome", f"the outcome of call {call_id} was lost") for call_id in began if not finished[call_id]]

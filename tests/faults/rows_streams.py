@@ -1,5 +1,7 @@
-"""Faults in the middle of a provider's stream, while a client watches: the ledger is the provider's log, and the text
-of a failed attempt is taken back."""
+"""Faults in the middle of a provider's stream while a client watches.
+
+The ledger equals the provider's log, and the text of a failed attempt is taken back.
+"""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -20,7 +22,7 @@ from tests.support.fake_provider.moods import Mood
 from tests.support.fake_provider.streamed import DONE, event
 from tests.support.streamed_answers import COUNT, COUNTED, STOP, delta, said
 
-# One call's time in seconds, its time where half of that is not left, and more than the latter takes.
+# A call's timeout in seconds, the turn's time if less than half of that is left, and a longer time than the latter.
 _MAX_CALL_S, _CUT_S, _LATE_S = 2.0, 1.1, 1.9
 # The end of an invocation that a turn leaves alone, in seconds.
 _AFTER_S = 2.0
@@ -77,7 +79,7 @@ CASES = len(FAULTS) * len(_VARIANTS)
 
 
 def in_mid_stream(world: World, tally: Tally, rng: random.Random) -> None:
-    """Each once, and then whenever that agent is asked."""
+    """Try each fault once, at every attempt of that agent."""
     cases = _cases(rng)
     while not tally.done:
         fault, step, times = cases[tally.rounds % len(cases)]
@@ -101,7 +103,7 @@ def in_mid_stream(world: World, tally: Tally, rng: random.Random) -> None:
 
 
 def _cases(rng: random.Random) -> list[tuple[str, str, int | None]]:
-    """Every fault comes once before one comes again."""
+    """Return the cases in an order in which every fault occurs once before one is repeated."""
     variants = {fault: rng.sample(_VARIANTS, len(_VARIANTS)) for fault in FAULTS}
     return [
         (fault, *variants[fault][number])
@@ -111,7 +113,9 @@ def _cases(rng: random.Random) -> list[tuple[str, str, int | None]]:
 
 
 def _unstreamed(turn: TurnUnderFault, fault: str) -> Iterator[Finding]:
-    """An alias whose stream had no count is asked for no stream any more. Calls at the same time do not know that."""
+    """Check that an alias whose stream had no count gets no more streams. Calls at the same time do not know
+    that yet.
+    """
     if fault != "no count" or turn.scenario.fan_out == "parallel":
         return
     uncounted: set[str] = set()
@@ -125,7 +129,7 @@ def _unstreamed(turn: TurnUnderFault, fault: str) -> Iterator[Finding]:
 
 
 def _in_time(turn: TurnUnderFault, fault: str) -> Iterator[Finding]:
-    """A call that begins with less time ends with it."""
+    """Check that a call that begins with less time ends with it."""
     if fault != "a stall, with less time":
         return
     for call in _timeouts(turn):

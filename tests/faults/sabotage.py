@@ -1,4 +1,6 @@
-"""What the harness must catch: guards taken out of a forked process on purpose, and never in production code."""
+"""Takes guards out of a forked process, so that the harness can show that it notices. Production code has no switch for
+it.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +24,10 @@ from tests.support.sql_edits import apply, edited
 
 @dataclass(frozen=True)
 class Sabotage:
-    """`commit` breaks this process; `sql` breaks the database, and `repair` mends it. `caught_as` are the findings of
-    which at least one must come up in the row `row` of the matrix."""
+    """`commit` breaks this process. `sql` breaks the database, and `repair` mends it.
+
+    At least one of the findings `caught_as` must be made in the row `row` of the matrix.
+    """
 
     title: str
     commit: Callable[[], None]
@@ -37,7 +41,7 @@ _MONEY = frozenset({"hold", "paid", "invariant"})
 
 
 def _journal_off() -> None:
-    """A call is sent first, and written down when it has been answered."""
+    """Send a call first, and journal it after its answer."""
 
     def attempt(asker: Asker, ask: Ask, model: Model, tried: Sequence[Attempt]) -> Attempt | Refused:
         request = asker._request(ask, model, tried)
@@ -50,7 +54,7 @@ def _journal_off() -> None:
 
 
 def _fence_off() -> None:
-    """Whoever runs a turn may go on, whatever its claim, and whether the turn has ended or not."""
+    """Let every runner go on, whatever its claim, and even after the turn has ended."""
 
     fence = " AND lease_epoch = :t_epoch AND status = 'running'"
     ours = " AND lease_epoch = :t_epoch AND (status = 'running' OR xmin = pg_current_xact_id()::xid)"
@@ -59,7 +63,7 @@ def _fence_off() -> None:
 
 
 def _look_away() -> None:
-    """A session's active turn is not looked for before a new one is accepted; its index alone is left."""
+    """Accept a turn without looking for the session's active turn. Only the index is left."""
     read = Database.read
 
     def read_(db: Database, tenant_id: str | None, statement: Statement, params: Params) -> list[Row]:
@@ -70,13 +74,13 @@ def _look_away() -> None:
 
 
 def _outcome_fenced() -> None:
-    """An outcome is recorded only by a runner that still has the turn. A posted call keeps its reserve."""
+    """Record an outcome only if its runner still has the turn. A posted call keeps its reserve."""
     fenced = edited("outcome", "\nRETURNING", " AND own.turns = 1 RETURNING")
     apply({"outcome": fenced, "record": edited("record", "-- include settle", "")})
 
 
 def _retries_on() -> None:
-    """The client library asks again by itself, as they do unless they are told not to."""
+    """Let the client library retry by itself, which is its default."""
     complete = OpenAICompatibleProvider.complete
 
     def complete_(provider: OpenAICompatibleProvider, request: Request, on_text: OnText | None = None) -> Completion:
@@ -87,7 +91,7 @@ def _retries_on() -> None:
 
 
 def _verdicts_forgotten() -> None:
-    """A turn that is resumed begins again."""
+    """Let a resumed turn begin again."""
 
     def attempts(own: journal.TurnJournal, step: int) -> Sequence[Attempt]:
         return [call.attempt for call in own.calls if call.step == step and call.attempt and call.seconds]
@@ -96,17 +100,17 @@ def _verdicts_forgotten() -> None:
 
 
 def _accepting_held() -> None:
-    """Publish does not release what accepting held."""
+    """Let publish keep the amount that accepting held."""
     apply({"publish": edited("publish", "WHERE h.id = :t_id AND t.id = h.id", "WHERE false AND t.id = h.id")})
 
 
 def _first_agent_twice() -> None:
-    """The first agent's reserve is held beside what accepting held."""
+    """Hold the first agent's reserve in addition to the hold of accepting."""
     apply({"open": edited("open", "WHERE id = :t_id AND period", "WHERE false AND period")})
 
 
 def _suspense_released() -> None:
-    """Publish releases the reserve of an unknown outcome."""
+    """Let publish release the reserve of an unknown outcome."""
     kept = "-reserve_usd AS held, cost_usd AS spent FROM posted WHERE account <> 'suspense'"
     released = "-reserve_usd AS held, CASE account WHEN 'suspense' THEN 0 ELSE cost_usd END AS spent FROM posted"
     text = edited("publish", kept, released)
@@ -116,17 +120,17 @@ def _suspense_released() -> None:
 
 
 def _settled_held() -> None:
-    """A settlement does not release the reserve."""
+    """Let a settlement keep the reserve."""
     apply({"settle": edited("settle", "WHERE id IN (SELECT call_id FROM known)", "WHERE false")})
 
 
 def _allowance_open() -> None:
-    """Publish moves every failed attempt to the platform's share."""
+    """Let publish move every failed attempt to the platform's share."""
     apply({"publish": edited("publish", "f.amount <= w.room", "f.amount IS NOT NULL")})
 
 
 def _letters_drawn_anew() -> None:
-    """Each runner gives the answers other letters."""
+    """Let each runner give the answers other letters."""
     assign = reviews.assign
 
     def assign_(_: UUID, *more: Any) -> dict[str, reviews.Paper]:
@@ -136,7 +140,7 @@ def _letters_drawn_anew() -> None:
 
 
 def _chair_not_held() -> None:
-    """With a council's first answers, nothing is held for its chair."""
+    """Hold nothing for a council's chair with its first answers."""
     apply({"open": edited("open", "WHERE id = :t_id AND EXISTS", "WHERE false AND EXISTS")})
 
 
@@ -196,7 +200,7 @@ SABOTAGES: Mapping[str, Sabotage] = MappingProxyType(
 
 
 def find(name: str) -> Sabotage:
-    """One of these, or one of graphs."""
+    """Return the sabotage of this name, of the protocol or of graphs."""
     if name in SABOTAGES:
         return SABOTAGES[name]
     from tests.faults.rows_graph import CONTROLS

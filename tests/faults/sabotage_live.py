@@ -1,4 +1,4 @@
-"""Guards of live turns, each taken out of a forked process on purpose."""
+"""Takes guards of live turns out of a forked process."""
 
 import time
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.faults.replaced import replaced
 
 
 def told_unstored() -> None:
-    """A reply is told as completed as soon as it is answered."""
+    """Tell a reply as completed as soon as it is answered."""
 
     def settled(live: LiveEvents, ask: Ask, attempt: Attempt) -> None:
         assert ask.agent is not None
@@ -27,28 +27,28 @@ def told_unstored() -> None:
 
 
 def ids_forgetful() -> None:
-    """The id of an event does not say which replies were completed."""
+    """Leave the completed replies out of an event's id."""
     as_id = Progress.as_id
     replaced(Progress, as_id=lambda progress: as_id(progress).replace("c", ""))
 
 
 def texts_kept() -> None:
-    """The text of an attempt that failed is not taken back."""
+    """Keep the text of an attempt that failed."""
     replaced(LiveEvents, unsaid=lambda _live, _ask: None)
 
 
 def streams_trusted() -> None:
-    """An alias whose stream had no count is asked for streams all the same."""
+    """Ask an alias for streams even after a stream without a count."""
     replaced(Dialects, learn_for_good=lambda _dialects, _alias, _part: None)
 
 
 def limits_whole() -> None:
-    """A call takes its model's own time, however little is left."""
+    """Give a call its model's own timeout, however little time is left."""
     replaced(Asker, _limit=lambda _asker, _model, _pause_s=0.0: None)
 
 
 def readers_awaited() -> None:
-    """A turn waits for its reader before it tells the next event."""
+    """Let a turn wait for its reader before the next event."""
     put = Feed.put
 
     def put_(feed: Feed, item: Event | Delta) -> None:
@@ -60,7 +60,7 @@ def readers_awaited() -> None:
 
 
 def texts_hoarded() -> None:
-    """Every piece of text is kept until its reader takes it."""
+    """Keep every piece of text until its reader takes it."""
     begin = Feed.__init__
 
     def begin_(feed: Feed) -> None:
@@ -70,7 +70,7 @@ def texts_hoarded() -> None:
 
 
 def uncounted_free() -> None:
-    """A stream that ends without a count costs nothing."""
+    """Charge nothing for a stream that ends without a count."""
     complete = OpenAICompatibleProvider.complete
 
     def complete_(provider: OpenAICompatibleProvider, request: Request, on_text: OnText | None = None) -> Completion:

@@ -10,19 +10,19 @@ from tests.faults.actor import AMPLE_S
 from tests.faults.world import Rule
 from tests.support.fake_provider import moods
 
-# How the provider tells who is asked, by the system prompt.
+# The system prompts by which the provider recognises the agents and helpers.
 WRITER, CRITIC, RESEARCHER = (f"You are {name}," for name in ("Writer", "Critic", "Researcher"))
 ROUTING, SUMMARY_TEXT, SUMMARY_STRUCTURE = "You route messages", "You keep the memory", "You extract what"
 REVIEW, CHAIR = "You judge answers", "You chair this council"
 _ROUTED = json.dumps({"selected_agent_keys": ["critic", "writer"]})
-# Without `add` around the lists: the release before, which takes part in the drill, reads no other shape.
+# The lists have no `add` around them, because the release before reads no other shape in the drill.
 _STRUCTURE = json.dumps({"key_facts": ["A fact."], "decisions": [], "open_questions": [], "action_items": []})
 HELPERS = (
     Rule(moods.ok(_ROUTED), ROUTING, None),
     Rule(moods.ok("A summary."), SUMMARY_TEXT, None),
     Rule(moods.ok(_STRUCTURE), SUMMARY_STRUCTURE, None),
 )
-# A review names its letters at its end. All answers differ, so that a letter tells whose it stands for.
+# A review ends with its letters. All answers differ, so that each letter can be traced to its answer.
 _RANKED = tuple(
     Rule(moods.ok(json.dumps({"ranking": ranking})), f"letters once: {', '.join(sorted(ranking))}", None)
     for ranking in (["B", "A"], ["A", "C"], ["C", "B"])
@@ -32,7 +32,7 @@ _COUNCIL = (
     Rule(moods.ok("The council's answer."), CHAIR, None),
     *(Rule(moods.ok(f"Answer {number}."), who, None) for number, who in enumerate((WRITER, CRITIC, RESEARCHER))),
 )
-# An empty answer is asked for again, and a filtered one is not. Both cost.
+# An empty answer is retried, and a filtered one is not. Both cost.
 _COSTLY = (Rule(moods.empty(), WRITER), Rule(moods.content_filter("Half of"), CRITIC, None))
 _NOTHING = Decimal(0)
 _LONG = " ".join(["word"] * 800)
@@ -40,9 +40,11 @@ _LONG = " ".join(["word"] * 800)
 
 @dataclass(frozen=True)
 class Scenario:
-    """A message to a session of `mode`. `rules` come before the provider's usual ones. A turn that is posted `later`,
-    or whose time is over (`seconds_left`), is the worker's. The platform may bear `allowance_usd` for it, None for the
-    deployment's default."""
+    """A message to a session of `mode`.
+
+    `rules` precede the provider's usual ones. The worker runs a turn that is posted `later` or whose time is over
+    (`seconds_left`). The platform may bear `allowance_usd` for it; None is the deployment's default.
+    """
 
     message: str
     mode: str = "tag"

@@ -1,4 +1,4 @@
-"""What the checks must see: rows that are changed behind the protocol's back, one way for each kind of finding."""
+"""Changes rows without the protocol, one way for each kind of finding, to prove that the checks see it."""
 
 import random
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from tests.faults.scenarios import SCENARIOS
 from tests.faults.turn import TurnUnderFault
 from tests.faults.world import World
 
-# Kind of finding -> what is done to a watched turn of two agents whose first call was asked twice.
+# Kind of finding -> the change of a watched turn of two agents whose first call was asked twice.
 TAMPERING: Mapping[str, str] = MappingProxyType(
     {
         "lost": "DELETE FROM usage_ledger; DELETE FROM llm_calls",
@@ -26,14 +26,14 @@ TAMPERING: Mapping[str, str] = MappingProxyType(
         "paid": "UPDATE budget_holds SET payer = 'tenant:' || tenant_id",
         "invariant": "UPDATE budgets SET held_usd = held_usd + 1",
         "stuck": "TRUNCATE turns CASCADE",
-        # The reconciler finds nothing that it could post, and leaves the call where it is.
+        # The reconciler finds nothing to post, and leaves the call in suspense.
         "suspense": "UPDATE llm_calls SET posted_at = NULL WHERE status = 'unknown'",
     }
 )
 
 
 def unseen(world: World, rng: random.Random) -> list[str]:
-    """The kinds of findings that the checks did not come to."""
+    """Return the kinds of findings that the checks missed."""
     missed: list[str] = []
     for kind, sql in TAMPERING.items():
         world.renew()

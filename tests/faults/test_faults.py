@@ -1,4 +1,4 @@
-"""A short slice of the matrix, in a process of its own, and its negative controls. `make faults` runs all of it."""
+"""Tests a short slice of the fault matrix and its negative controls. `make faults` runs all of it."""
 
 import json
 import subprocess
@@ -12,14 +12,16 @@ from tests.faults.rows import ROWS
 from tests.faults.sabotage import SABOTAGES
 from tests.faults.tampering import TAMPERING
 
-# The same choices at each run of the tests; those of `make faults` are new ones each time.
+# Each run of the tests makes the same choices. `make faults` makes new ones each time.
 _SEED = 4
 _PATIENCE_S = 600.0
 
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the slice found. The matrix forks, and this process may have threads."""
+    """The findings of the slice. It runs in a process of its own, because the matrix forks and this process may have
+    threads.
+    """
     found = tmp_path_factory.mktemp("faults") / "report.json"
     command = [sys.executable, "-m", "tests.faults", "--short", "--seed", str(_SEED), "--json", str(found)]
     root = Path(__file__).parents[2]

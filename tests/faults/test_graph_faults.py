@@ -1,4 +1,4 @@
-"""A short slice of the faults of graphs, in a process of its own, and its negative controls."""
+"""Tests a short slice of the faults of graphs and its negative controls."""
 
 import json
 import subprocess
@@ -17,7 +17,9 @@ _PATIENCE_S = 600.0
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the slice found. The rows fork, and this process may have threads."""
+    """The findings of the slice. It runs in a process of its own, because the rows fork and this process may have
+    threads.
+    """
     found = tmp_path_factory.mktemp("faults") / "report.json"
     command = [sys.executable, "-m", "tests.faults", "--graphs", "--short", "--seed", "4", "--json", str(found)]
     root = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""Checks the page that the fault matrix writes."""
+"""Tests the page that the fault matrix writes."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One turn under a fault: post it, let the worker bring it to its end, and ask for it again by its key."""
+"""Takes one turn under a fault: posts it, lets the worker end it, and repeats its request by key."""
 
 import random
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ from tests.faults.points import Action, Target
 from tests.faults.scenarios import HELPERS, Scenario
 from tests.faults.world import World
 
-# So many deliveries, each after its lease, and a turn that has not ended is stuck.
+# A turn that has not ended after this number of deliveries, each after its lease, is stuck.
 MOST_DELIVERIES = 8
-# So many requests, and a client that follows a turn that has ended has heard its end.
+# The most requests in which a client that follows an ended turn must hear its end.
 _MOST_ANSWERS = 4
 _LOOK = """SELECT id, status, plan, response IS NOT NULL
         OR EXISTS (SELECT FROM replies WHERE turn_id = turns.id)
@@ -27,9 +27,11 @@ ENDED = ("completed", "failed", "cancelled")
 
 @dataclass
 class TurnUnderFault:
-    """`told` are the answers that a client got under the key, and `streams` those that were streams, broken ones too;
-    `followed` is what the client of the first one heard when it went on. `plans` is what was stored as the plan, each
-    time that it was looked at; `findings` are (kind, text) of what went wrong on the way."""
+    """`told` are the answers that a client got with the key. `streams` are those that were streams, including broken
+    ones. `followed` has the events after the first client reconnected.
+
+    `plans` are the stored plans, one for each look. `findings` are (kind, text) of errors on the way.
+    """
 
     world: World
     scenario: Scenario
@@ -41,7 +43,7 @@ class TurnUnderFault:
     followed: Heard | None = None
     plans: list[Any] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
-    # Its session was deleted, so that nobody is told of it any more.
+    # Its session was deleted, so clients no longer hear of the turn.
     deleted: bool = False
     findings: list[tuple[str, str]] = field(default_factory=list)
     # Its client reads too slowly to hear every piece.
@@ -78,13 +80,13 @@ class TurnUnderFault:
         return Job("graphs" if is_graph(row["mode"]) else "worker", events.deliver(row["id"]), at, action)
 
     def run(self, job: Job) -> Answer | None:
-        """None where the process did not live to answer."""
+        """Return the answer, or None if the process died first."""
         actor = self.actor()
         actor.send(job)
         return self.finish(actor, job)
 
     def finish(self, actor: Actor, job: Job) -> Answer | None:
-        """What comes of a job that was sent."""
+        """Return the result of a job that was sent."""
         try:
             event = actor.wait()
         except TookTooLong:
@@ -105,7 +107,7 @@ class TurnUnderFault:
         return rows[0] if rows else None
 
     def look(self) -> None:
-        """Note what is visible of the turn now, in one look: somebody may be publishing it."""
+        """Note everything visible of the turn in one read, because a process may be publishing it."""
         rows = self.world.rows(_LOOK, self.key)
         if not rows:
             return
@@ -120,7 +122,7 @@ class TurnUnderFault:
         return row is not None and row["status"] in ENDED
 
     def resume(self, most: int = MOST_DELIVERIES) -> None:
-        """Deliver it until it has ended, each time after its lease."""
+        """Deliver the turn until it has ended, each time after its lease."""
         self.look()
         for _ in range(most):
             row = self.row()
@@ -130,7 +132,7 @@ class TurnUnderFault:
             self.run(self.deliver_job())
 
     def follow(self) -> None:
-        """Go on where the first stream broke off, once the turn has ended."""
+        """Follow the turn from the break of the first stream, once it has ended."""
         row = self.row()
         assert row is not None
         heard = seen = self.streams[0] if self.streams else Heard((), is_whole=False)
@@ -146,7 +148,7 @@ class TurnUnderFault:
         self.followed = Heard(heard.events[len(seen.events) :], is_whole=True)
 
     def bring_to_end(self) -> None:
-        """The queue's part, and then the client's: it asks by its key until it is told the end."""
+        """Deliver the turn as the queue does, then repeat the client's request by key until it gets the end."""
         for _ in range(3):
             self.resume()
             if self.row() is not None and not self.ended():

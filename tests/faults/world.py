@@ -1,5 +1,7 @@
-"""What a fault is tried on: a PostgreSQL with fsync on, a provider with a log of its own, and processes that run the
-real handlers. Everything lives in one directory, and ends with this process."""
+"""The world of a fault: a PostgreSQL with fsync on, a provider with its own log, and processes with the real handlers.
+
+Everything lives in one directory, and ends with this process.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,13 +30,14 @@ from tests.support.fake_provider.server import Choice
 
 GRAPHS = ",".join(f"{name}=tests.faults.graph_cases:{name}" for name in ("line", "branches", "loop"))
 AGENTS = {"writer": "fast", "critic": "fast", "researcher": "deep"}
-# Autovacuum would only make the figures of two runs differ. What a crash of the server loses is what this is about.
+# Autovacuum is off, because it makes the figures of two runs differ. fsync is on, because crashes of the server are
+# tested.
 _SETTINGS = {"fsync": "on", "synchronous_commit": "on", "autovacuum": "off", "max_connections": "120"}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How the provider answers the next `times` requests (None: all) whose system prompt has `when` in it."""
+    """How the provider answers the next `times` requests (None: all) whose system prompt contains `when`."""
 
     mood: moods.Mood
     when: str = ""
@@ -42,18 +45,18 @@ class Rule:
 
 
 class World:
-    """`owner` sees every row. `sabotaged` names what is broken in every process that is started from now on."""
+    """`owner` sees every row. `sabotaged` names the missing guards of every process that starts from now on."""
 
     def __init__(self, directory: Path) -> None:
         self.sabotaged: str | None = None
         self._directory = directory
         self._log = directory / "provider.jsonl"
         self._log.touch()
-        # How far the log has been read, and where it stood when the world was renewed.
+        # The position in the log, now and when the world was renewed.
         self._seen = self._renewed = 0
         self._actors: list[Actor] = []
         handlers()
-        # Before anything that has a connection, so that it holds none of them.
+        # Fork before any connection is opened, so that the child shares none.
         self._provider = fork(self._serve_provider)
         self._provider_url = str(self._provider.pipe.recv())
         self._connect()
@@ -85,7 +88,7 @@ class World:
 
     @property
     def handlers_log(self) -> Path:
-        """Where such processes write what they say."""
+        """Return the file into which these processes write their output."""
         return self._directory / "handlers.log"
 
     @property
@@ -101,7 +104,7 @@ class World:
         return self._server.data_dir / "cluster"
 
     def restart_server(self) -> None:
-        """After it was killed: as its committed rows are, over new connections and to new processes."""
+        """Restart a killed server. It has the committed rows, and gets new connections and new processes."""
         self._server._process.wait()
         self.dismiss()
         for connection in (self.app, self.ops, self.owner):
@@ -109,14 +112,16 @@ class World:
         self._connect()
 
     def renew(self, *, plans: bool = True) -> None:
-        """Forget every turn, so that looking at all of them stays cheap. Agents stay. Without `plans` what the database
-        has planned stays too, and with it the space of what was forgotten."""
+        """Forget every turn, so that reading all of them stays cheap. Agents stay.
+
+        Without `plans`, the database's prepared plans stay too, with the space of the deleted rows.
+        """
         kept = ("agents", "agent_versions", "checkpoint_migrations")
         names = [name for name in metadata.tables if name not in kept]
         if plans:
             self.owner.execute(f"TRUNCATE {', '.join(names)}".encode())
         else:
-            # In any order, and whatever else forbids it.
+            # In any order, without the foreign keys and triggers that forbid it.
             deleted = "; ".join(f"DELETE FROM {name}" for name in names)
             self.owner.execute(
                 f"SET session_replication_role = replica; {deleted}; RESET session_replication_role".encode()
@@ -133,7 +138,7 @@ class World:
         return session_id
 
     def set_allowance(self, usd: Decimal | None) -> None:
-        """The platform may bear this beyond what its share is used for by now; None for the deployment's default."""
+        """Set the most that the platform bears beyond its share's present use. None is the deployment's default."""
         payer = f"platform:{TENANT}"
         self.owner.execute(b"DELETE FROM budget_limits WHERE payer = %s", (payer,))
         if usd is not None:
@@ -144,7 +149,7 @@ class World:
             )
 
     def allowance_left(self) -> Decimal:
-        """What the platform may still bear for the tenant, in USD."""
+        """Return the rest of the platform's allowance for the tenant, in USD."""
         (row,) = self.rows(
             """SELECT coalesce((SELECT cap_usd FROM budget_limits l WHERE l.payer = p.payer), %s)
                 - coalesce((SELECT sum(held_usd + spent_usd) FROM budgets b WHERE b.payer = p.payer), 0) AS usd
@@ -156,7 +161,7 @@ class World:
         return usd
 
     def expire_lease(self, turn_id: UUID) -> None:
-        """Let its runner's time be over, as if it had passed."""
+        """End the runner's lease, as if its time had passed."""
         self.owner.execute(
             b"UPDATE turns SET lease_expires_at = clock_timestamp() - interval '1 second' "
             b"WHERE id = %s AND status = 'running'",
@@ -166,7 +171,7 @@ class World:
     # The processes.
 
     def actor(self, **settings: object) -> Actor:
-        """One that is idle, or a new one, with these settings of ours beside the usual ones."""
+        """Return an idle process, or a new one, with these settings in addition to the usual ones."""
         environ = self.environ({f"PANTHEON_{name.upper()}": str(value) for name, value in settings.items()})
         for actor in self._actors:
             if actor.environ == environ:
@@ -175,24 +180,24 @@ class World:
         return Actor(environ, self.handlers_log, self._log, self.sabotaged)
 
     def give_back(self, *actors: Actor) -> None:
-        """They are idle, or dead."""
+        """Take back processes that are idle or dead."""
         self._actors += [actor for actor in actors if actor.alive]
 
     def dismiss(self) -> None:
-        """End those that are idle."""
+        """End the idle processes."""
         for actor in self._actors:
             actor.kill()
         self._actors.clear()
 
     def environ(self, more: Mapping[str, str]) -> dict[str, str]:
-        """That of a process with the functions."""
+        """Return the environment of a process with the functions."""
         return {
             Env.APP_DATABASE_URL: self._app_url,
             Env.OPS_DATABASE_URL: self._ops_url,
             Env.OPERATOR_DATABASE_URL: self._operator_url,
             Env.LLM_PROVIDER: "openai",
             Env.LLM_BASE_URL: self._provider_url,
-            # Time is told by the events' contexts.
+            # The events' contexts tell the time.
             Env.TURN_SECONDS: "900",
             # A long message makes a summary due.
             Env.SUMMARY_AFTER_TOKENS: "400",
@@ -203,28 +208,28 @@ class World:
     # The provider.
 
     def set_moods(self, rules: Sequence[Rule] = ()) -> None:
-        """From now on these rules, the first that fits, and an echo else."""
+        """Set the provider's rules. The first one that fits counts; without one it echoes."""
         self._provider.pipe.send(("rules", rules))
         self._provider.pipe.recv()
 
     def let_choose(self, choice: Choice) -> None:
-        """Ask `choice`, which can be pickled, before the rules; until these are set again."""
+        """Ask `choice`, which can be pickled, before the rules, until the rules are set again."""
         self._provider.pipe.send(("choose", choice))
         self._provider.pipe.recv()
 
     def release(self) -> None:
-        """Let go of every request that is on hold, and of those that would be."""
+        """Answer every request that is on hold, and hold none from now on."""
         self._provider.pipe.send(("release", ()))
         self._provider.pipe.recv()
 
     def requests(self) -> list[dict[str, Any]]:
-        """What has reached the provider since this was asked last."""
+        """Return the requests that reached the provider since the last call."""
         written = self._log_from(self._seen)
         self._seen += len(written)
         return self.parsed(written)
 
     def log_since_renewal(self) -> bytes:
-        """Whole lines of the provider's log."""
+        """Return the whole lines of the provider's log."""
         return self._log_from(self._renewed)
 
     @staticmethod
