@@ -1,4 +1,4 @@
-"""Run the rows, or some of them. It ends with 1 where something was found."""
+"""Run the rows, or some of them. Ends with 1 after a finding."""
 
 import argparse
 import secrets
@@ -31,7 +31,7 @@ def main() -> int:
             tried.append(_try(name, row, wanted, seed))
             sys.stdout.write(tried[-1].as_text())
             sys.stdout.flush()
-            # After each, so that what was measured is not lost with what comes next.
+            # The report is written after each row, so that a later crash loses no measurement.
             if arguments.json:
                 arguments.json.write_text(report.as_json(tried))
             if arguments.write:
@@ -40,11 +40,11 @@ def main() -> int:
 
 
 def _try(name: str, row: SoakRow, wanted: int, seed: int) -> report.Tried:
-    """In a process of its own."""
+    """Run a row in a process of its own."""
     sys.stdout.write(f"{row.title}: {wanted:,} {row.unit}, seed {seed}\n")
     sys.stdout.flush()
     began = time.monotonic()
-    # Where it is killed, its server may still be leaving.
+    # If the row is killed, its server may take a moment to end.
     with tempfile.TemporaryDirectory(prefix="pantheon-soak-", ignore_cleanup_errors=True) as directory:
         process = fork(lambda pipe: pipe.send(row.run(Amount(wanted, seed, Path(directory)))))
         try:

@@ -1,4 +1,4 @@
-"""One client under load: it posts turns to its sessions, some for later, which its worker runs, and it reads."""
+"""One client under load: it posts turns to its sessions, runs those for later as their worker, and reads."""
 
 import asyncio
 import json
@@ -28,8 +28,9 @@ _SUCCESS = (200, 201, 202)
 
 @dataclass(frozen=True)
 class Turn:
-    """One that ended: when it was posted, in seconds from the beginning, how long it took in its functions, and how
-    much of that no call was under way."""
+    """A turn that ended: its post in seconds after the beginning, its time in functions, and the part of it without a
+    call.
+    """
 
     at: float
     seconds: float
@@ -38,7 +39,7 @@ class Turn:
 
 @dataclass
 class Did:
-    """What came of it. `answers` are by status, and 0 is the worker's."""
+    """The results of a client. `answers` are by status, and 0 is the worker's."""
 
     turns: list[Turn] = field(default_factory=list)
     calls: int = 0
@@ -47,7 +48,7 @@ class Did:
 
 
 def serve(pipe: Connection, environ: Mapping[str, str], log: Path, seed: str, seconds: float) -> None:
-    """Be a client for so long, in a process that was forked for it."""
+    """Run a client for this time, in a process that was forked for it."""
     with log.open("ab") as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())
@@ -70,7 +71,7 @@ class _Client:
         self._watch_calls()
 
     def talk(self) -> None:
-        """A session, from its first turn to its last."""
+        """Run a session, from its first turn to its last."""
         session = {
             "mode": self._rng.choice(["manual", "tag", "roundtable", "orchestrator", "council"]),
             "fan_out": self._rng.choice(["sequential", "parallel"]),
@@ -117,7 +118,7 @@ class _Client:
             self.did.found.append((kind, text))
 
     def _watch_calls(self) -> None:
-        """Note when each call of this process is under way."""
+        """Note the times of each call of this process."""
         complete = OpenAICompatibleProvider.complete
 
         def watched(provider: OpenAICompatibleProvider, request: Request, on_text: OnText | None = None) -> Completion:
@@ -130,7 +131,7 @@ class _Client:
         setattr(OpenAICompatibleProvider, "complete", watched)  # noqa: B010 a method, in this process only
 
     def _waited(self) -> float:
-        """How long at least one of this turn's calls was under way, in seconds."""
+        """Return the seconds in which at least one of this turn's calls was under way."""
         waited, until = 0.0, 0.0
         for began, ended in sorted(self._calls):
             waited += max(0.0, ended - max(began, until))

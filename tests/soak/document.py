@@ -1,8 +1,9 @@
-"""The OpenAPI document against the real handlers behind the gateway, over HTTP: schemathesis makes the requests, alone
-and one after the other as the document links them, and holds each answer to the document by all of its checks.
+"""Compare the real handlers behind the gateway with the OpenAPI document, by schemathesis over HTTP.
 
-What only a deployment knows (its aliases, its agents) is said in the copy of the document that it is given, so that
-what it takes to be valid is; what no schema can say has its reason in `_CONFIG`.
+Its requests come alone and in the sequences that the document links. Each answer is held to the document by all checks.
+
+The copy of the document names this deployment's aliases and agents, so that a request that it calls valid is valid.
+`_CONFIG` has the reason for each rule that no schema can express.
 """
 
 import json
@@ -27,7 +28,7 @@ from tests.support.processes import eventually
 from tests.support.stack.tenant import agent, open_client, with_provider
 
 _AGENTS = ("writer", "critic", "researcher")
-# What is systematic takes a thousand cases, whatever is asked for; the rest is by the number of operations.
+# Schemathesis tries a thousand cases systematically, whatever the setting; the others are per operation.
 _SYSTEMATIC = 1000
 _EXAMPLES_PER_CASE = 1 / 30
 _MOST_GOES = 10
@@ -64,7 +65,7 @@ def run(amount: Amount) -> Outcome:
         with open_client(stack.url, token) as http:
             for key in _AGENTS:
                 http.post("agents", json=agent(key)).raise_for_status()
-        # Some operations have fewer requests to try than they may, and so it may take several goes.
+        # Some operations have fewer possible requests than they may try, so several runs may be needed.
         for go in range(_MOST_GOES):
             report = amount.directory / f"report-{go}.ndjson"
             said = _try(replace(amount, wanted=amount.wanted - cases, seed=amount.seed + go), stack.url, token, report)
@@ -80,7 +81,7 @@ def run(amount: Amount) -> Outcome:
 
 
 def _document() -> dict[str, Any]:
-    """The document, with this deployment's aliases and agents in it."""
+    """Return the document with this deployment's aliases and agents."""
     described: dict[str, Any] = json.loads(OPENAPI.read_text())
     schemas = described["components"]["schemas"]
     for body in ("AgentBody", "NewAgent"):
@@ -94,7 +95,7 @@ def _document() -> dict[str, Any]:
 
 
 def _try(amount: Amount, url: str, token: str, report: Path) -> str:
-    """Let schemathesis have a go, and return the end of what it said."""
+    """Run schemathesis once, and return the end of its output."""
     document, config = amount.directory / "openapi.json", amount.directory / "schemathesis.toml"
     document.write_text(json.dumps(_document()))
     config.write_text(_CONFIG)
@@ -115,13 +116,13 @@ def _try(amount: Amount, url: str, token: str, report: Path) -> str:
     command += [*given, "--continue-on-failure", "--no-color"]
     said = amount.directory / "said.log"
     with said.open("wb") as output:
-        # It keeps what it knows where it runs.
+        # Schemathesis stores its examples in its working directory.
         process.spawn(command, output=output, cwd=amount.directory, env=os.environ).wait()
     return said.read_text(errors="replace")[-2000:]
 
 
 def _read(report: Path) -> tuple[int, Counter[str], list[Finding]]:
-    """How many requests were made, what was answered, and what a check had against it."""
+    """Return the number of requests, the answers, and the failures of checks."""
     cases, answers, found = 0, Counter[str](), list[Finding]()
     for line in report.read_text(encoding="utf-8").splitlines() if report.exists() else ():
         recorded = json.loads(line).get("ScenarioFinished", {}).get("recorder") or {}
@@ -138,7 +139,7 @@ def _read(report: Path) -> tuple[int, Counter[str], list[Finding]]:
 
 
 def _left_behind(stack: Stack, provider: FakeProvider) -> list[Finding]:
-    """Every turn ends, what reached the provider is in the journal, and the invariants hold."""
+    """Check that every turn ends, that the journal has each request to the provider, and that the invariants hold."""
     with psycopg.connect(stack.owner_url, autocommit=True, row_factory=dict_row) as owner:
         eventually(lambda: not owner.execute(_ACTIVE.encode()).fetchall())
         journal = {str(row["call_id"]) for row in owner.execute("SELECT call_id FROM llm_calls")}

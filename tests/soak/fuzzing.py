@@ -29,7 +29,7 @@ _MOST_CRASHES = 10
 
 
 def fuzz(name: str, amount: Amount) -> Outcome:
-    """Fuzz a target for so many minutes."""
+    """Fuzz a target for this number of minutes."""
     target, gathered, crashes = TARGETS[name], amount.directory / "corpus", _KEPT / name
     gathered.mkdir()
     crashes.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Load: clients in every mode, side by side, against a provider that takes 50 ms. No error, nothing lost, and the last
-minute is as the first one.
+"""Load by clients in every mode, against a provider that takes 50 ms.
 
-Each client is a process with the real functions, one connection and one event at a time, as a Lambda environment is.
+There is no error, nothing is lost, and the last minute is as fast as the first one. Each client is a process with the
+real functions, one connection and one event at a time, as a Lambda environment is.
 """
 
 import os
@@ -24,15 +24,15 @@ from tests.support.fake_provider import moods
 
 CLIENTS = 8
 CALL_S = 0.05
-# The first and the last of it that are compared, in seconds.
+# The seconds at the beginning and at the end that are compared.
 _PART_S = 60.0
-# What a client may have grown by, in MB, from the first part to the last one.
+# The most MB by which a client may grow from the first part to the last one.
 _MOST_GROWN_MB = 10.0
 
 
 @dataclass(frozen=True)
 class Sample:
-    """At one moment: connections of the functions, and private memory in MB of a client and of the whole server."""
+    """A moment's connections of the functions, and private memory in MB of a client and of the whole server."""
 
     at: float
     connections: int
@@ -55,7 +55,7 @@ def _together(world: World, amount: Amount) -> tuple[list[Did], list[Sample]]:
     seeds = [f"{amount.seed}:{number}" for number in range(CLIENTS)]
     clients = [fork(lambda pipe, seed=seed: serve(pipe, environ, log, seed, amount.wanted)) for seed in seeds]  # type: ignore[misc]
     samples: list[Sample] = []
-    # This process's own connection is none of theirs.
+    # This process's own connection does not count.
     world.app.close()
     while not any(client.pipe.poll() for client in clients):
         samples.append(_sample(world, clients, time.monotonic() - began))
@@ -73,7 +73,7 @@ def _sample(world: World, clients: Sequence[Forked], at: float) -> Sample:
 
 
 def _lost(world: World) -> list[Finding]:
-    """Calls, turns, money."""
+    """Return the findings on lost calls, turns and money."""
     active = world.rows("SELECT id FROM turns WHERE status <> ALL(%s)", list(ENDED))
     found = [("stuck", f"{len(active)} turns have not ended")] if active else []
     settled, wrong = settle(world)
@@ -114,7 +114,7 @@ def _figures(did: Sequence[Did], samples: Sequence[Sample], seconds: int) -> dic
 
 
 def _first_and_last(measured: Sequence[tuple[float, float]], seconds: int) -> tuple[list[float], list[float]]:
-    """Those of the first minute and those of the last one; of the halves, where it took less than two."""
+    """Return the turns of the first and of the last minute; of the halves if the load took less than two minutes."""
     part = min(_PART_S, seconds / 2)
     end = max(at for at, _ in measured)
     first = [value for at, value in measured if at <= part]

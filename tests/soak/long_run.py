@@ -1,5 +1,7 @@
-"""A long run: one session of thousands of turns, with summaries, beside a ledger of a million rows. Its last turns
-read, write and keep no more than those did that came after its first summaries."""
+"""A long run: one session of thousands of turns, with summaries, and a ledger of a million rows.
+
+Its last turns read, write and keep no more than the turns after its first summaries did.
+"""
 
 import json
 import os
@@ -24,13 +26,13 @@ from tests.faults.checks import Finding
 from tests.soak.processes import private_mb
 from tests.soak.row import Amount, Outcome
 
-# So much of the ledger was there before, for each turn that is taken.
+# The number of ledger rows for each turn that is taken.
 _LEDGER_ROWS_PER_TURN = 100
 _SUMMARY_AFTER = 12
-# As many turns as a turn can load, and a few summaries.
+# The most turns that a turn can load, and a few summaries.
 _WARM_UP = 60
 _PARTS = 10
-# The last part against the first one.
+# The most growth from the first part to the last one.
 _MOST_RATIO, _MOST_GROWN_MB = 1.1, 10.0
 _LEDGER = """
     INSERT INTO usage_ledger (tenant_id, session_id, turn_id, call_id, step, attempt, kind, account, period, purpose,
@@ -39,14 +41,16 @@ _LEDGER = """
       'agent', 'fast', 0, '{}', now() - interval '1 second' * (n %% 1000000) FROM generate_series(1, %(rows)s) n"""
 _READ = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint AS rows FROM pg_stat_user_tables"
 _BACKEND = "SELECT pid FROM pg_stat_activity WHERE usename = 'pantheon_app'"
-# What a connection has read is told to others within a second, or now.
+# Postgres publishes a connection's read counters within a second, or when it is asked to.
 _TELL = compiled(text("SELECT pg_stat_force_next_flush()"))
 
 
 @dataclass(frozen=True)
 class Part:
-    """Per turn: milliseconds of wall clock (median) and of this process's CPU, rows read, bytes of WAL. At its end:
-    private memory of this process and of the server's, in MB."""
+    """Figures per turn: milliseconds of wall clock (median) and of this process's CPU, rows read, bytes of WAL.
+
+    At its end: private memory of this process and of the server's, in MB.
+    """
 
     wall_ms: float
     cpu_ms: float
@@ -62,7 +66,7 @@ def run(amount: Amount) -> Outcome:
         os.environ[Env.SUMMARY_AFTER_TURNS] = str(_SUMMARY_AFTER)
         _fill_ledger(owner, amount.wanted * _LEDGER_ROWS_PER_TURN)
         taken = _Session(world, owner)
-        # In each part as many summaries as in any other.
+        # Each part has the same number of summaries.
         size = max(1, (amount.wanted - _WARM_UP) // _PARTS // _SUMMARY_AFTER) * _SUMMARY_AFTER
         taken.take(max(_WARM_UP, amount.wanted - size * _PARTS))
         parts = [taken.take(size) for _ in range(_PARTS)]
@@ -74,14 +78,14 @@ def run(amount: Amount) -> Outcome:
 
 
 def _fill_ledger(owner: psycopg.Connection[Row], rows: int) -> None:
-    """As a superuser, whom no foreign key stops: there are no such calls."""
+    """Fill the ledger as a superuser, because the calls of its foreign keys do not exist."""
     with owner.transaction():
         owner.execute("SET LOCAL session_replication_role = replica")
         owner.execute(_LEDGER, {"tenant": TENANT, "rows": rows})
 
 
 class _Session:
-    """One session and what its turns took."""
+    """One session and the figures of its turns."""
 
     def __init__(self, world: World, owner: psycopg.Connection[Row]) -> None:
         self.turns = 0
@@ -91,7 +95,7 @@ class _Session:
         self._event = world.event(world.make_session())
 
     def take(self, number: int) -> Part:
-        """So many more turns."""
+        """Take this number of turns."""
         times: list[float] = []
         cpu, rows, wal = time.process_time(), self._rows_read(), self._world.wal_bytes()
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):

@@ -1,7 +1,7 @@
-"""Provider outcomes at random, nearly a third of them bad: every turn ends, and the ledger is the provider's log.
+"""Random outcomes of a provider, nearly a third of them bad: every turn ends, and the ledger equals the provider's log.
 
-Turns of every mode run side by side in processes with the real handlers. After each batch every turn in it is examined,
-every invariant is looked at, and the reconciler reads the provider's log.
+Turns of every mode run in parallel in processes with the real handlers. After each batch every turn in it is examined,
+every invariant is checked, and the reconciler reads the provider's log.
 """
 
 import random
@@ -27,7 +27,7 @@ _SIDE_BY_SIDE = 8
 _BATCH = 200
 # How long the reader of a stream pauses after each piece, in seconds.
 _READS_S = (0.0, 0.0, 0.01, 0.05)
-# One call's time, in seconds, and what is longer.
+# A call's timeout in seconds, and a longer time.
 _MAX_CALL_S, _TOO_LONG_S = 0.5, 1.0
 BAD: Mapping[str, Sequence[Mood]] = MappingProxyType(
     {
@@ -52,7 +52,7 @@ _MESSAGES = ("hello", "@writer hello", "@critic @researcher hello", _LONG)
 
 @dataclass
 class RandomOutcomes:
-    """What the provider does next: something bad, as often as BAD_SHARE says, or what it does otherwise."""
+    """Chooses the provider's next answer: a bad one with the probability BAD_SHARE, or the usual one."""
 
     seed: str
     chosen: random.Random = field(init=False)
@@ -68,7 +68,7 @@ class RandomOutcomes:
 
 @dataclass
 class _Lane:
-    """One client, who takes a few turns in a session and goes on to another one."""
+    """A client that takes a few turns in a session and then goes on to another one."""
 
     world: World
     rng: random.Random
@@ -111,7 +111,7 @@ def _batch(world: World, rng: random.Random, number: int) -> Iterator[TurnUnderF
             turn.resume()
             if not turn.ended():
                 turn.findings.append(("stuck", f"turn {turn.key} has not ended"))
-        # Its client asks again.
+        # The client repeats its request.
         _side_by_side(lanes, turns)
         yield from turns
 
@@ -128,7 +128,7 @@ def _side_by_side(lanes: Sequence[_Lane], turns: Sequence[TurnUnderFault]) -> No
 
 @dataclass
 class _Seen:
-    """What came of all batches so far."""
+    """The results of all batches."""
 
     turns: int = 0
     calls: int = 0
@@ -138,7 +138,7 @@ class _Seen:
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def add(self, world: World, turns: list[TurnUnderFault]) -> None:
-        """Look at a batch, and reconcile it."""
+        """Examine a batch, and reconcile it."""
         requests = world.requests()
         owners = world.rows("SELECT call_id::text, t.idempotency_key FROM llm_calls c JOIN turns t ON t.id = c.turn_id")
         turn_of = {row["call_id"]: row["idempotency_key"] for row in owners}

@@ -1,4 +1,4 @@
-"""The memory and the children of a process, from Linux."""
+"""Reads the memory and the children of a process from Linux."""
 
 import os
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def private_mb(pid: int) -> float:
-    """Memory that is in RAM and not shared, in MB; 0 for a process that has ended."""
+    """Return memory in RAM that is not shared, in MB; 0 for a process that has ended."""
     try:
         _, resident, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
     except (FileNotFoundError, ProcessLookupError):
@@ -17,5 +17,5 @@ def private_mb(pid: int) -> float:
 
 
 def children(pid: int) -> Iterable[int]:
-    """Those that a process has started and that live."""
+    """Return the living children of a process."""
     return map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())

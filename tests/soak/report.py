@@ -53,7 +53,7 @@ def as_json(tried: Sequence[Tried]) -> str:
 
 
 def write(tried: Sequence[Tried], titles: Sequence[str]) -> None:
-    """Into the page: the lines of these rows, in the order of all `titles`; the lines of the others stay."""
+    """Write the lines of these rows into the page, in the order of all `titles`. The other lines stay."""
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(_MARKED.sub(lambda kept: table(kept[0], tried, titles), page), encoding="utf-8")
 

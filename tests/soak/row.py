@@ -1,4 +1,4 @@
-"""A row of the table: what is tried, how much of it, and what came of that."""
+"""A row of the table: its task, its amount and its outcome."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from tests.faults.checks import Finding
 
 @dataclass(frozen=True)
 class Outcome:
-    """`tried` is in the row's unit; `figures` are what the table shows, a name and a text each."""
+    """`tried` is in the row's unit. `figures` are the names and texts that the table shows."""
 
     tried: int
     found: Sequence[Finding]
@@ -18,8 +18,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Amount:
-    """How much of a row is to be tried, in its unit. `seed` fixes what is chosen; `directory` is the row's own, and
-    empty."""
+    """The amount of a row to be tried, in its unit.
+
+    `seed` fixes the random choices. `directory` is the row's own, and empty.
+    """
 
     wanted: int
     seed: int
@@ -28,8 +30,10 @@ class Amount:
 
 @dataclass(frozen=True)
 class SoakRow:
-    """`at_least` of `unit` are the whole of it, `short` the slice of `make test`, 0 where that has none. `run` is a
-    function of a module: it is called in another process."""
+    """`at_least` of `unit` are the whole row, `short` is the slice of `make test`, 0 if there is none.
+
+    `run` is a function of a module, because it is called in another process.
+    """
 
     title: str
     unit: str

@@ -1,4 +1,4 @@
-"""The table, in its order."""
+"""Lists the rows of the table, in its order."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -11,7 +11,7 @@ from tests.soak.hostile import row as hostile
 from tests.soak.machine import row as machine
 from tests.soak.row import SoakRow
 
-# What an attacker or a model writes. The slice of `make test` is in tests/fuzz.
+# Input that an attacker or a model writes. The slice of `make test` is in tests/fuzz.
 _LONG = ("tags", "structured", "gateway", "messages")
 _FUZZING = {
     f"fuzz-{name}": SoakRow(f"fuzzing: {target.title}", "minutes", 10 if name in _LONG else 2, 0, partial(fuzz, name))

@@ -1,4 +1,4 @@
-"""The processes of a soak and of the faults end with the program that started them."""
+"""Tests that the processes of a soak and of the faults end with the program that started them."""
 
 import os
 import signal
@@ -15,13 +15,13 @@ from tests.support.processes import eventually, family_of, runs
 
 _ROOT = Path(__file__).parents[2]
 _HOUR = ("--rounds", "3600")
-# All that these programs import takes its time on a busy machine.
+# The imports of these programs take long on a busy machine.
 _PATIENCE_S = 120.0
-# A program, how many processes it is to be by then, and what it is sent.
+# A program, the number of its processes when it is up, and the signal that it gets.
 _ENDS = [
-    # The row, its provider, its server.
+    # The row, its provider and its server.
     (("tests.soak", "--only", "load", *_HOUR), 4, signal.SIGTERM),
-    # The row, the tracker of its resources, and its two halves.
+    # The row, its resource tracker and its two halves.
     (("tests.soak", "--only", "machine", *_HOUR), 5, signal.SIGKILL),
     (("tests.faults", "--only", "kill", *_HOUR), 4, signal.SIGKILL),
 ]
@@ -39,7 +39,7 @@ def test_no_child_outlives_its_parent(
 
 @contextmanager
 def _python(folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that takes SIGINT, even where these tests run in the background and do not."""
+    """Start a process that handles SIGINT, even if these tests run in the background and ignore it."""
     with (folder / "said.log").open("wb") as said:
         started = process.spawn(
             [sys.executable, *words], output=said, cwd=_ROOT, death_signal=signal.SIGINT, env=os.environ

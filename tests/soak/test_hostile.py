@@ -1,4 +1,4 @@
-"""The books of the simulation of hostile tenants add up, or say what is wrong."""
+"""Tests the books of the simulation of hostile tenants."""
 
 from collections.abc import Callable
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""The watch of the state machine sees every change that the protocol forbids."""
+"""Tests that the watch of the state machine sees every change that the protocol forbids."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -29,7 +29,7 @@ def _month(used: int, most: int) -> Month:
 
 
 def _snapshot() -> Snapshot:
-    """A turn that runs and has been answered once, and one that has ended."""
+    """A turn that runs and has been answered once, and a turn that has ended."""
     call = {"call_id": _CALL, "turn_id": _RUNNING, "status": "succeeded", "verdict": "reply", "created_at": _NOON}
     call |= {"cost_usd": Decimal(1), "input_tokens": 1, "output_tokens": 1, "stop_reason": "end_turn"}
     ended = _turn(_ENDED, status="completed", response="{}", completed_at=_NOON)
@@ -44,7 +44,7 @@ def _snapshot() -> Snapshot:
 
 Change = Callable[[Any], object]
 _LATER = _NOON + timedelta(seconds=1)
-# What is done to a snapshot, and the kind of finding that it is.
+# A change of a snapshot, and the kind of its finding.
 _FORBIDDEN: dict[str, tuple[str, Change]] = {
     "a turn is gone": ("gone", lambda now: now.turns.pop(_ENDED)),
     "an entry is gone": ("gone", lambda now: now.ledger.clear()),

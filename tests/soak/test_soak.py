@@ -1,4 +1,4 @@
-"""A short slice of each row, in a process of its own. `make soak` runs all of it."""
+"""Tests a short slice of each row. `make soak` runs all of it."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from tests.soak.rows import ROWS
 
-# The same choices at each run of the tests; those of `make soak` are new ones each time.
+# Each run of the tests makes the same choices. `make soak` makes new ones each time.
 _SEED = 4
 _PATIENCE_S = 300.0
 

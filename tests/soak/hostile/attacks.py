@@ -19,9 +19,12 @@ Meanwhile = Literal["cancel", "delete", "overtake"]
 
 @dataclass(frozen=True)
 class Attack:
-    """A turn in a session of `mode` with `keys`. Calls of agents end in one of `moods`. `helped`: routing and summaries
-    are answered as they should be. `later`: so many turns are posted for the queue, each in a session of its own.
-    `meanwhile` happens in the first call. `hands_over`: the process has time for one call only."""
+    """A turn in a session of `mode` with `keys`.
+
+    Calls of agents end in one of `moods`. `helped`: routing and summaries are answered as they should be. `later`: the
+    number of turns that are posted for the queue, each in a session of its own. `meanwhile` happens in the first call.
+    `hands_over`: the process has time for one call only.
+    """
 
     mode: str = "tag"
     message: str = "hello"

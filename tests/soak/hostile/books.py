@@ -1,4 +1,6 @@
-"""The end of a run: the provider's own log against the journal and the ledger, before and after reconciliation."""
+"""Compares the provider's own log with the journal and the ledger at the end of a run, before and after
+reconciliation.
+"""
 
 import json
 from collections import Counter
@@ -41,7 +43,7 @@ class Books:
 
 
 def examine(deployment: Deployment) -> tuple[Books, list[Finding]]:
-    """All that is wrong once every turn has ended."""
+    """Return the findings once every turn has ended."""
     log = [json.loads(line) for line in deployment.log.read_bytes().splitlines()]
     books = Books(calls=len(log))
     found = [*compare(_load_calls(deployment), log, books, settled=False), *_invariants(deployment)]

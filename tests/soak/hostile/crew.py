@@ -1,4 +1,4 @@
-"""The processes of a run: each serves one honest turn at a time, or is many hostile clients or workers in threads."""
+"""The processes of a run: each serves one honest turn at a time, or runs many hostile clients or workers in threads."""
 
 import multiprocessing
 import os

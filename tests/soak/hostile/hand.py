@@ -1,4 +1,4 @@
-"""Things that happen to a turn while one of its calls is under way, by a connection of the process's own."""
+"""Interferes with a turn while one of its calls is under way, over a connection of its own."""
 
 import threading
 from uuid import UUID
@@ -34,7 +34,7 @@ class Hand:
                 return
 
     def expire_lease(self, turn_id: UUID) -> None:
-        """Let the turn's runner have no time left, so that a worker may claim the turn at once."""
+        """End the lease of the turn's runner, so that a worker may claim the turn at once."""
         self._owner.execute(
             b"UPDATE turns SET lease_expires_at = clock_timestamp() - interval '1 second' "
             b"WHERE id = %s AND status = 'running'",

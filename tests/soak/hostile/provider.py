@@ -23,7 +23,7 @@ Arrival = Literal["billed", "unbilled", "lost"]
 
 
 class Killed(BaseException):
-    """The process of this turn ends here, as far as its runner can tell. Nothing that it holds is written."""
+    """The process of this turn ends here, and its runner sees no more. Nothing that it holds is written."""
 
     def __init__(self, turn_id: UUID) -> None:
         self.turn_id = turn_id

@@ -27,9 +27,9 @@ class Reconciler:
     did: Did
 
     def run(self, schedule: Schedule, goes_on: Callable[[], bool]) -> None:
-        """Settle in hostile parts only, as all that hostile turns bring about."""
+        """Settle in hostile parts only, because this load belongs to hostile turns."""
         db = Database(operations_settings().ops_database_url)
-        # The newest part of the log waits for the next time: by then its turns have ended, as a rule.
+        # The newest part of the log waits for the next time, when most of its turns have ended.
         done = seen = 0
         due = time.monotonic()
         while goes_on():

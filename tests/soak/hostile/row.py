@@ -1,4 +1,4 @@
-"""The simulation as rows: so many minutes of 500 tenants; and with each guard taken out, until that is noticed."""
+"""The simulation as rows: a number of minutes with 500 tenants, and runs without a guard that end at a finding."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def run(amount: Amount) -> Outcome:
 
 
 def slowdown(honest: Did, schedule: Schedule) -> tuple[float, dict[str, str]]:
-    """How many times the p95 without hostile tenants the p95 beside them is."""
+    """Return the ratio of the p95 next to hostile tenants and the p95 without them."""
     parts: dict[str, list[float]] = {"quiet": [], "settling": [], "hostile": []}
     for turn in honest.latencies:
         parts[schedule.part(turn.at)].append(turn.seconds * 1000)
@@ -72,7 +72,7 @@ def _counted(tenants: Tenants, result: Result) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Control:
-    """A guard that is taken out of the SQL, and the kinds of findings of which one must come up."""
+    """A guard that is taken out of the SQL, and the kinds of findings of which one must be made."""
 
     texts: Callable[[], Mapping[str, str]]
     caught_as: frozenset[str]
@@ -108,7 +108,7 @@ _CONTROLS: Mapping[str, _Control] = MappingProxyType(
 
 
 def run_controls(amount: Amount) -> Outcome:
-    """Without the first so many guards, one at a time."""
+    """Run without each of the first guards, one at a time; the amount is their number."""
     found: list[Finding] = []
     after: dict[str, str] = {}
     for name, control in islice(_CONTROLS.items(), amount.wanted):

@@ -1,4 +1,6 @@
-"""One run: forked processes for honest turns, for hostile clients and for workers, under a watch; then the books."""
+"""Runs the simulation: forked processes for honest turns, hostile clients and workers, under a watch. Then it checks
+the books.
+"""
 
 import time
 from collections.abc import Sequence
@@ -15,11 +17,11 @@ from tests.soak.hostile.tenants import Deployment, Tenants, deployed
 from tests.soak.hostile.watch import Watch
 
 _SAMPLE_S = 0.5
-# So long processes may take to start, in seconds.
+# The most seconds that processes may take to start.
 _START_S = 3.0
 _DRAIN_S, _LEASES_S = 240.0, 15.0
 _ACTIVE = b"SELECT count(*) AS active FROM turns WHERE completed_at IS NULL"
-# Nobody runs a turn any more but the workers.
+# Only the workers run turns now.
 _EXPIRE = b"UPDATE turns SET lease_expires_at = clock_timestamp() - interval '1 second' WHERE status = 'running'"
 
 
@@ -34,7 +36,7 @@ class Result:
 
 
 def simulate(directory: Path, tenants: Tenants, seconds: float, seed: int, *, until_found: bool = False) -> Result:
-    """Run for so many seconds, or `until_found` until a watch finds something. Then there are no books."""
+    """Run for this number of seconds, or `until_found` until a watch finds something. Then there are no books."""
     with deployed(directory, tenants) as deployment:
         share = 0.0 if until_found else QUIET_SHARE
         schedule = Schedule(time.monotonic() + _START_S, seconds, share)
@@ -72,7 +74,7 @@ def _drain(deployment: Deployment, watch: Watch) -> list[Finding]:
     until, active = time.monotonic() + _DRAIN_S, 0
     expired = 0.0
     while time.monotonic() < until:
-        # A lease that is still good after so long is of a runner that gave up. A worker's own turn is only taken over.
+        # A longer lease belongs to a runner that gave up. A worker's own turn is only taken over.
         if time.monotonic() > expired + _LEASES_S:
             expired = time.monotonic()
             deployment.owner.execute(_EXPIRE)

@@ -1,5 +1,7 @@
-"""When the run's rounds begin: each has a quiet part without hostile tenants and a part with them. All processes follow
-the same monotonic clock, so they need no message."""
+"""The start of each round: a quiet part without hostile tenants and a part with them.
+
+All processes follow the same monotonic clock, so they need no message.
+"""
 
 import random
 import time

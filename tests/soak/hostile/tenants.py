@@ -21,7 +21,7 @@ CROWD = tuple(f"agent-{number:02}" for number in range(31))
 MISER = "miser"
 # Cap and allowance in USD. The hostile tenants take them in turn: most of them spend one or both within minutes.
 _LIMITS = (("0.02", "0.005"), ("0.1", "0.02"), ("0.5", "0.005"), ("0.05", "0.0005"), ("5", "0.1"))
-# One hostile tenant of ten has so many clients, the others have fewer.
+# Each tenth hostile tenant has this number of clients, the others have fewer.
 CLIENTS, MANY_CLIENTS = 4, 20
 TURNS_PER_MINUTE, ACTIVE_TURNS = 60, 20
 _SETTINGS = {"fsync": "on", "synchronous_commit": "on", "max_connections": "500"}

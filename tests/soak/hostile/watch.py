@@ -1,5 +1,8 @@
-"""The bounds that hold at every moment, read in one snapshot: money of each tenant and of each platform share, active
-turns, turns of a minute, and the promise that an accepted turn's first agent is asked."""
+"""Checks in one snapshot the bounds that always hold: money of each tenant and platform share, active turns and turns
+of a minute.
+
+It also checks the promise that an accepted turn's first agent is asked.
+"""
 
 import time
 from collections.abc import Iterator
@@ -28,14 +31,17 @@ _BROKEN_PROMISES = b"""SELECT r.turn_id, r.tenant_id
 FROM replies r
 WHERE r.position = 0 AND r.error_code = 'budget_exceeded' AND r.turn_id >= %s
     AND NOT EXISTS (SELECT FROM llm_calls c WHERE c.turn_id = r.turn_id AND c.purpose = 'agent')"""
-# A turn that is older than this ended before the last sample, as a rule. The last look is at all turns.
+# Most turns older than this ended before the last sample. The last look is at all turns.
 _LATELY_S = 60.0
 
 
 @dataclass
 class Watch:
-    """`fullest` is the highest part of its cap or allowance that a month of a hostile tenant reached, `drawn` the
-    highest part of all their allowances that their shares reached together."""
+    """Samples of the bounds, and the findings.
+
+    `fullest` is the highest part of its cap or allowance that a hostile tenant's month reached. `drawn` is the highest
+    part of all their allowances that their shares reached together.
+    """
 
     owner: psycopg.Connection[Row]
     samples: int = 0

@@ -1,4 +1,4 @@
-"""The workers: they resume turns that wait for the queue or whose runner died, one of each tenant after the other."""
+"""The workers: they resume turns that wait for the queue or whose runner died, one of each tenant in turn."""
 
 import random
 import time
@@ -19,7 +19,7 @@ from tests.soak.hostile.provider import Killed, MeteredProvider
 from tests.soak.hostile.schedule import Schedule
 
 _POLL_S = 0.1
-# A worker takes so many turns at once, each of another tenant, as a queue with fair groups gives them out.
+# The number of turns that a worker takes at once, each of another tenant, as a queue with fair groups delivers them.
 _BATCH = 10
 _DUE = b"""SELECT id, tenant_id FROM (
     SELECT DISTINCT ON (tenant_id) id, tenant_id FROM turns

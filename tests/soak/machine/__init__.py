@@ -1,2 +1,4 @@
-"""A machine that does whatever clients, workers, providers and accidents can do to one deployment, in any order, beside
-a model that says what must come of it."""
+"""A state machine of everything that clients, workers, providers and accidents can do to a deployment, in any order.
+
+A model predicts each answer.
+"""

@@ -1,4 +1,4 @@
-"""What the machine's rules choose from. What is wanted more often is there more often."""
+"""The choices of the machine's rules. A choice that is wanted more often is in its list more often."""
 
 from hypothesis import strategies as st
 
@@ -25,10 +25,10 @@ fate = st.one_of(
     held_up,
     st.builds(Fate, left=st.sampled_from(((0.0,), (AMPLE_S, 0.0), (AMPLE_S, AMPLE_S, 0.0))), live=st.booleans()),
 )
-# A client that waits for the answer, or reads the turn's events as fast as they come, or slowly.
+# A client that waits for the answer, or reads the turn's events at full speed or slowly.
 reader = st.builds(Fate, live=st.booleans(), read_s=st.sampled_from((0.0, 0.0, 0.02)))
 clock_s = st.sampled_from((0, 0, 0, DAY_S, -DAY_S))
-# The one that takes its time, seldom.
+# The slow client is rare.
 _MOODY = [name for name in MOODS if name != "no answer"] * 3 + ["no answer"]
 mood = st.dictionaries(
     st.sampled_from((*AGENT_KEYS, "routing", "summary")), st.tuples(st.sampled_from(_MOODY), st.booleans()), max_size=2

@@ -13,7 +13,7 @@ from tests.faults.world import Rule, World
 from tests.soak.machine.model import ACTIVE_TURNS, DEFAULT_ALLOWANCE_USD, DEFAULT_CAP_USD, MOODS, Moods
 
 DAY_S = 24 * 60 * 60
-# One call's time, in seconds: some of them use it up.
+# A call's timeout in seconds. Some calls use it up.
 _MAX_CALL_S = 0.5
 _SETTINGS: Mapping[str, object] = {
     "max_call_s": _MAX_CALL_S,
@@ -21,7 +21,7 @@ _SETTINGS: Mapping[str, object] = {
     "default_cap_usd": DEFAULT_CAP_USD,
     "platform_allowance_usd": DEFAULT_ALLOWANCE_USD,
 }
-# To plan every statement again takes as long as many steps.
+# Planning every statement again would take as long as many steps.
 _RUNS_TO_A_PLAN = 50
 _ASKED: Mapping[str, str] = {
     "writer": WRITER,
@@ -35,9 +35,11 @@ Function = Literal["admin", "api", "sweeper", "turns", "worker"]
 
 @dataclass(frozen=True)
 class Fate:
-    """What happens to a process: it is killed at its `kill`-th point, held up where it comes by `pause`, or told that
-    it has so much time `left` at each question. Where it holds locks it cannot be held up: others would wait. A
-    client watches it `live`, and reads a piece every `read_s` seconds."""
+    """The fate of a process: killed at its point number `kill`, held up at the point `pause`, or short of time.
+
+    `left` is the remaining time at each question. A process that holds locks cannot be held up, because others would
+    wait. A client watches the turn `live`, and reads a piece every `read_s` seconds.
+    """
 
     PAUSES: ClassVar[tuple[str, ...]] = (
         *(f"before {step}" for step in ("accept", "ask", "call", "publish", "record", "release")),
@@ -61,7 +63,7 @@ Then = Callable[[Answer], None]
 
 
 class Deployment:
-    """`held` are the processes that are held up, each with what is to be done with its answer."""
+    """`held` are the processes that are held up, each with the handler of its answer."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -69,7 +71,7 @@ class Deployment:
         self._begun = 0
 
     def begin(self) -> None:
-        """Nothing has happened yet."""
+        """Begin with an empty deployment."""
         self.world.renew(plans=self._begun % _RUNS_TO_A_PLAN == 0)
         self._begun += 1
         self.world.owner.execute(b"DELETE FROM agents; DELETE FROM agent_versions")
@@ -92,14 +94,16 @@ class Deployment:
         function: Function = "api",
         clock_s: int = 0,
     ) -> Answer:
-        """What a function of the API answers."""
+        """Return a function's answer to a request of the API."""
         event = events.request(method, path, body=body, role=role)
         answer = self.run(Job(function, event, clock_s=clock_s), lambda _: None)
         assert answer is not None, f"{method} {path} was not answered"
         return answer
 
     def run(self, job: Job, then: Then) -> Answer | None:
-        """None where the process was killed, or is held up: then its answer is `then`'s, some day."""
+        """Return the answer; None if the process was killed or is held up. `then` gets the later answer of a held
+        process.
+        """
         actor = self.world.actor(**_SETTINGS)
         actor.send(job)
         event = actor.wait()
@@ -131,6 +135,6 @@ class Deployment:
         self.world.set_moods([*rules, *HELPERS])
 
     def restore(self) -> None:
-        """The agents and the budget that everybody has at the beginning."""
+        """Restore the agents and the budget of the beginning."""
         self.world.owner.execute(b"DELETE FROM agents; DELETE FROM agent_versions; DELETE FROM budget_limits")
         self.world.make_agents()

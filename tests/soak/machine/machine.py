@@ -1,6 +1,6 @@
-"""The machine: whatever can be done, as rules that Hypothesis puts into an order.
+"""The machine: all rules, which Hypothesis puts into an order.
 
-Here are those of the queue, the workers and operations; clients have files of their own.
+This file has the rules of the queue, the workers and operations. Those of clients are in files of their own.
 """
 
 from io import BytesIO
@@ -21,7 +21,7 @@ from tests.soak.machine.resources import Resources
 
 
 class Machine(Resources, Posting):
-    """All rules. At the end nobody is held up any more, every turn ends, and suspense is settled."""
+    """All rules. At the end every held process goes on, every turn ends, and suspense is settled."""
 
     @precondition(lambda self: self.model.turns)
     @rule(which=choices.which, mood=choices.mood, clock_s=choices.clock_s)
@@ -31,14 +31,14 @@ class Machine(Resources, Posting):
     @precondition(lambda self: self.model.active)
     @rule(which=choices.which, fate=choices.fate, mood=choices.mood, clock_s=choices.clock_s)
     def take_over(self, which: int, fate: Fate, mood: model.Moods, clock_s: int) -> None:
-        """A worker comes when the lease is over, and is killed, held up, or out of time itself."""
+        """Let a worker claim the turn after its lease. The worker may be killed, held up, or short of time."""
         turn = self._active(which)
         self._let_time_pass(turn)
         self._deliver(turn, fate, mood, clock_s)
 
     @rule(which=choices.which, words=choices.words, fate=choices.held_up, mood=choices.mood)
     def overtake(self, which: int, words: tuple[str, ...], fate: Fate, mood: model.Moods) -> None:
-        """Somebody is held up until a worker has brought the turn to its end, and goes on then."""
+        """Hold up a process until a worker has ended its turn, then let it go on."""
         session, held = self._session(which), len(self.deployment.held)
         self._post(session, model.Body(words), None, fate, mood, 0, later=False)
         self.nothing_is_wrong()
@@ -63,7 +63,9 @@ class Machine(Resources, Posting):
             self._fail(("stuck", f"turn {turn.id} was delivered, and has not ended"))
 
     def _delivered(self, answer: Answer, turn: Turn, *, late: bool = False) -> None:
-        """The message of a turn that had to be given up comes back, and no other one. Who comes `late` may not know."""
+        """Check that only the message of a turn that had to be given up returns to the queue. A `late` worker may not
+        know.
+        """
         self.log.count("delivered")
         if turn.active:
             self._refresh(turn)
@@ -76,14 +78,14 @@ class Machine(Resources, Posting):
     @precondition(lambda self: self.deployment.held)
     @rule(which=choices.which)
     def go_on(self, which: int) -> None:
-        """Somebody who was held up goes on, whatever has happened since."""
+        """Let a held process go on after later events."""
         self.log.count("went on")
         self.deployment.go_on(which)
 
     @precondition(lambda self: self.model.active)
     @rule(which=choices.which)
     def let_time_pass(self, which: int) -> None:
-        """Until an active turn's lease is over, or the moment at which it should have been looked after."""
+        """Let time pass until an active turn's lease has ended or its due time is over."""
         self._let_time_pass(self._active(which))
 
     def _active(self, which: int) -> Turn:
@@ -95,7 +97,7 @@ class Machine(Resources, Posting):
 
     @rule(clock_s=choices.clock_s)
     def operate(self, clock_s: int) -> None:
-        """The sweeper's minute, and the reconciler's hour."""
+        """Run the sweeper's minute and the reconciler's hour."""
         event = self.deployment.run(Job("sweeper", {}, clock_s=clock_s), lambda _: None)
         assert event is not None
         due = [turn for turn in self.model.active if turn.due]

@@ -1,4 +1,4 @@
-"""What API.md says of a deployment to which this and that was done: no database, no code of the product's."""
+"""Predicts a deployment's answers by API.md, without a database and without the product's code."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from tests.support.fake_provider import moods
 from tests.support.fake_provider.moods import Mood
 
 AGENT_KEYS = ("writer", "critic", "researcher")
-# What comes of an answer, whatever the alias: it is a reply, it is asked for again, or the step has failed.
+# The result of an answer, for each alias: it is a reply, it is asked for again, or the step has failed.
 Kind = Literal["reply", "again", "final"]
 MOODS: Mapping[str, tuple[Mood, Kind]] = MappingProxyType(
     {
@@ -30,14 +30,14 @@ MOODS: Mapping[str, tuple[Mood, Kind]] = MappingProxyType(
         "refused in words": (moods.refusal(), "final"),
     }
 )
-# Who is asked -> how that is answered, and whether it is so every time, or once.
+# Agent or helper -> how it is answered, and whether each time or once.
 Moods = Mapping[str, tuple[str, bool]]
-# Words of a message: those that tag an agent, one that tags nobody, and some that look as if.
+# Words of a message: some tag an agent, one tags nobody, and some only look like tags.
 TAGS: Mapping[str, str] = MappingProxyType(
     {"@writer": "writer", "@Critic,": "critic", "(@RESEARCHER)": "researcher", "@nobody": "nobody"}
 )
 NO_TAGS = ("hello", "`@critic`", "mail@writer.example", "@@writer")
-# Stands for as much as makes a summary due.
+# Stands for a message that makes a summary due.
 LONG = "LONG"
 # The limits of the deployment that the machine works on.
 ACTIVE_TURNS = 3
@@ -67,7 +67,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Body:
-    """Of a posted turn. `words` make its message."""
+    """The body of a posted turn. `words` make its message."""
 
     words: tuple[str, ...]
     mode: str | None = None
@@ -84,8 +84,10 @@ class Body:
 
 @dataclass
 class Turn:
-    """`runs`: a process has it, or had it, and its lease is alive. `due`: the sweeper would send it. `response` is what
-    it ended with, byte for byte."""
+    """`runs`: a process has or had the turn, and its lease has not ended. `due`: the sweeper would send it.
+
+    `response` are the bytes with which it ended.
+    """
 
     id: UUID
     session: Session
@@ -97,8 +99,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class Expected:
-    """An answer's status, with the problem's code or the turn that it is about. Without a status, anything goes that
-    a new turn can be answered with."""
+    """An answer's status, with the problem's code or the turn of the answer.
+
+    Without a status, every answer to a new turn is allowed.
+    """
 
     status: int | None = None
     code: str | None = None
@@ -110,11 +114,11 @@ class Model:
     agents: dict[str, Agent] = field(default_factory=lambda: {key: Agent("fast") for key in AGENT_KEYS})
     sessions: list[Session] = field(default_factory=list)
     turns: dict[UUID, Turn] = field(default_factory=dict)
-    # Key -> what it was used for first, and the turn that came of it.
+    # Key -> its first use, and the turn of that request.
     keys: dict[str, tuple[Session, Body, Turn]] = field(default_factory=dict)
     limit_usd: str | None = None
     cap_usd: str | None = None
-    # The tenant's own allowance, and whether the operator lets the platform bear anything at all.
+    # The tenant's own allowance, and whether the operator lets the platform bear any cost.
     allowance_usd: str | None = None
     platform_bears: bool = True
 
@@ -134,7 +138,7 @@ class Model:
         return "0" in (self.limit_usd, self.cap_usd)
 
     def expect(self, session: Session, body: Body, key: str | None) -> Expected:
-        """What is answered to a turn that is posted now."""
+        """Return the expected answer to a turn that is posted now."""
         if not body.message:
             return Expected(422, "invalid_message")
         if key in self.keys:
@@ -151,7 +155,7 @@ class Model:
         return Expected(402, "budget_exceeded") if self.broke else Expected()
 
     def _refused(self, session: Session, body: Body) -> str | None:
-        """Why nobody could answer this."""
+        """Return the reason why no agent could answer this."""
         if body.agent_keys is not None and (body.mode or session.mode) != "manual":
             return "invalid_request"
         if not self.roster(session):
@@ -168,11 +172,11 @@ class Model:
         return Expected(202 if turn.active else 201, turn=turn)
 
     def roster(self, session: Session) -> list[str]:
-        """Who can be asked there."""
+        """Return the agents of the session that can be asked."""
         return [key for key in session.roster if self.agents[key].answers]
 
     def plan(self, session: Session, body: Body) -> dict[str, Any] | None:
-        """None where a model decides."""
+        """Return the plan; None if a model decides."""
         roster, mode = self.roster(session), body.mode or session.mode
         if mode == "orchestrator":
             return None
@@ -191,12 +195,12 @@ class Model:
 
 
 def replies(keys: Sequence[str], mood: Moods) -> list[str]:
-    """The status of each one's reply, in a turn that nobody interferes with."""
+    """Return the status of each reply of an undisturbed turn."""
     return [_reply(*mood.get(key, ("ok", True))) for key in keys]
 
 
 def council_replies(keys: Sequence[str], mood: Moods) -> list[str]:
-    """The same in mode `council`, whose last key is the chair's. A mood that comes once is over by then."""
+    """Return the same in mode `council`, whose last key is the chair's. A mood for one call is used up by then."""
     *members, chair = keys
     answered = replies(members, mood)
     if "completed" not in answered:

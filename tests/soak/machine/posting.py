@@ -1,4 +1,4 @@
-"""The machine's clients that post turns, and what they are told."""
+"""The machine's clients that post turns, and the answers that they get."""
 
 import json
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from tests.soak.machine.deployment import Fate
 from tests.soak.machine.model import Body, Expected, Session, Turn
 from tests.soak.machine.witness import Witness
 
-# No turn of the machine's comes near it.
+# No turn of the machine's costs nearly as much.
 _AMPLE_USD = Decimal(1)
 
 
 @dataclass(frozen=True)
 class _Posted:
-    """What somebody has posted, and may never hear of."""
+    """A turn that a client has posted, perhaps without an answer."""
 
     session: Session
     body: Body
@@ -66,20 +66,20 @@ class Posting(Witness):
         mood: model.Moods,
         clock_s: int,
     ) -> None:
-        """Its process is killed, held up, or out of time."""
+        """Post a turn whose process is killed, held up, or short of time."""
         self._post(self._session(which), Body(words, mode), key, fate, mood, clock_s, later=False)
 
     @precondition(lambda self: self.model.keys)
     @rule(which=choices.which, later=st.booleans(), fate=choices.reader, clock_s=choices.clock_s)
     def post_again(self, which: int, later: bool, fate: Fate, clock_s: int) -> None:
-        """As a client does who has heard nothing."""
+        """Post again, as a client without an answer does."""
         key = list(self.model.keys)[which % len(self.model.keys)]
         session, body, _ = self.model.keys[key]
         self._post(session, body, key, fate, {}, clock_s, later=later)
 
     @rule(mood=choices.mood)
     def crowd(self, mood: model.Moods) -> None:
-        """Turns wait in more sessions than may be active at once."""
+        """Post turns to more sessions than may be active at once."""
         for session in [session for session in self.model.sessions if not session.deleted]:
             self._post(session, Body(("hello",)), None, Fate(), mood, 0, later=True)
             self.nothing_is_wrong()
@@ -105,7 +105,7 @@ class Posting(Witness):
         posted = _Posted(session, body, key)
         answer = self._run(fate.job("turns", event, clock_s), lambda late: self._told(late, posted))
         if answer is None:
-            # It died or is held up, and whether there is a turn only the database knows.
+            # The process died or is held up. Only the database knows whether there is a turn.
             self._adopt(posted)
             return
         if expected.status is not None:
@@ -141,7 +141,7 @@ class Posting(Witness):
         return turn
 
     def _adopt(self, posted: _Posted) -> None:
-        """A turn of a process that did not answer, where it has made one."""
+        """Take over a turn whose process did not answer, if it made one."""
         found = self.deployment.world.rows(
             "SELECT id, status, idempotency_key AS key FROM turns WHERE session_id = %s AND NOT id = ANY(%s)",
             posted.session.id,
@@ -153,7 +153,7 @@ class Posting(Witness):
             self._add(posted, row["id"], row["status"])
 
     def _told(self, answer: Answer, posted: _Posted) -> None:
-        """What somebody is told who was held up while others did this and that."""
+        """Check the answer of a process that was held up during other steps."""
         self._adopt(posted)
         for turn in self.model.turns.values():
             if turn.session is posted.session:
@@ -166,7 +166,9 @@ class Posting(Witness):
                 self._fail(("told", f"turn {turn.id} was answered {answer.body}, and is {turn.response}"))
 
     def _paid(self, body: dict[str, Any]) -> None:
-        """The tenant pays only for replies and reviews while an allowance is left, and for everything without one."""
+        """Check that the tenant pays only for replies and reviews while an allowance is left, and for everything
+        without one.
+        """
         share = self.watch.now.share
         (reviews,) = self.deployment.world.rows(
             """SELECT coalesce(sum(cost_usd), 0) AS usd FROM llm_calls
@@ -186,14 +188,14 @@ class Posting(Witness):
                 self._fail(("paid", f"the platform bears {body['platform_cost_usd']} of turn {body['id']}"))
 
     def _as_predicted(self, body: dict[str, Any], plan: Any, mood: model.Moods) -> None:
-        """A turn that nobody interfered with is what the message and the provider's moods make of it."""
+        """Compare an undisturbed turn with the prediction from its message and the provider's moods."""
         if plan is not None and body["plan"] != plan:
             self._fail(("plan", f"{body['plan']} where {plan} was expected"))
         keys = body["plan"]["selected_agent_keys"]
         calls = self.deployment.world.rows("SELECT error_code FROM llm_calls WHERE turn_id = %s", body["id"])
         slow = {call["error_code"] for call in calls} & {"timeout", "unavailable"}
         if slow and ("no answer", True) not in mood.values():
-            # The machine was too busy to answer in time, or that was its mood; which of its calls it was is not asked.
+            # A call timed out, because of its mood or a busy machine. Which call it was does not matter.
             self.log.count("slow")
             return
         expected = model.council_replies(keys, mood) if body["mode"] == "council" else model.replies(keys, mood)

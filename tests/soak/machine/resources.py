@@ -1,4 +1,4 @@
-"""The machine's clients that make, change, read and delete: sessions, agents, turns that are there, budgets."""
+"""The machine's clients that make, change, read and delete sessions, agents, turns and budgets."""
 
 import json
 from decimal import Decimal
@@ -18,7 +18,7 @@ _CAP = f"/admin/tenants/{events.TENANT}/cap"
 
 
 class Resources(Witness):
-    """Rules about what is no turn, and about turns that are only read or cancelled."""
+    """Rules about other objects, and about turns that are only read or cancelled."""
 
     @initialize(mode=choices.mode)
     def begin(self, mode: str) -> None:
@@ -109,7 +109,9 @@ class Resources(Witness):
         self._read_budget(clock_s)
 
     def _read_budget(self, clock_s: int) -> None:
-        """The tenant is told what is stored. What an unknown outcome holds in the platform's share is drawn."""
+        """Compare the tenant's budget with the stored one. The hold of an unknown outcome in the platform's share is
+        drawn.
+        """
         told = json.loads(self.deployment.call("GET", "/budget", clock_s=clock_s).body)
         tenant, share = self.watch.now.tenant, self.watch.now.share
         stored = {
@@ -124,7 +126,7 @@ class Resources(Witness):
 
     @rule(usd=st.sampled_from(choices.AMOUNTS), cap=st.booleans())
     def set_budget(self, usd: str | None, cap: bool) -> None:
-        """The tenant's limit, or the operator's cap."""
+        """Set the tenant's limit, or the operator's cap."""
         if cap:
             self._administer(_CAP, {"limit_usd": usd})
             self.model.cap_usd = usd
@@ -139,13 +141,13 @@ class Resources(Witness):
 
     @rule(usd=st.sampled_from(choices.ALLOWANCES))
     def set_allowance(self, usd: str | None) -> None:
-        """The most that the platform bears for the tenant."""
+        """Set the most that the platform bears for the tenant."""
         self._administer(_CAP, {"limit_usd": self.model.cap_usd, "allowance_usd": usd})
         self.model.allowance_usd = usd
 
     @rule(bears=st.booleans())
     def switch_platform(self, bears: bool) -> None:
-        """Whether the platform bears anything."""
+        """Switch the platform's budget on or off."""
         self._administer("/admin/platform/budget", {"limit_usd": None if bears else "0"})
         self.model.platform_bears = bears
 

@@ -1,4 +1,4 @@
-"""The machine as rows: so many runs of fifty steps; and with each guard taken out, until that is noticed."""
+"""The machine as rows: a number of runs of fifty steps each, and runs without a guard that end at a finding."""
 
 import multiprocessing
 import os
@@ -20,16 +20,16 @@ from tests.soak.machine.witness import Log
 from tests.soak.row import Amount, Outcome, SoakRow
 
 STEPS = 50
-# Each with a database and a provider of its own.
+# Each process has a database and a provider of its own.
 _PROCESSES = 2
-# A guard that is missing is noticed within so many runs, or it is not.
+# The most runs in which a missing guard must be noticed.
 _MOST_RUNS = 100
-# The machine looks at no letters of reviews, and at no hold of a single turn.
+# The machine does not look at letters of reviews or at the hold of a single turn.
 _GUARDS = [name for name, sabotage in SABOTAGES.items() if sabotage.row != "council"]
 
 
 def run(amount: Amount) -> Outcome:
-    """In two processes at once, of which each does half."""
+    """Run two processes at once, each with half of the runs."""
     halves = [amount.wanted // _PROCESSES, amount.wanted - amount.wanted // _PROCESSES]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(_PROCESSES, context, initializer=die_with, initargs=(os.getpid(),)) as processes:
@@ -52,7 +52,7 @@ def _run_part(runs: int, seed_: int, directory: Path) -> Log:
 
 
 def run_controls(amount: Amount) -> Outcome:
-    """Without the first so many guards of `tests.faults.sabotage`, one at a time."""
+    """Run without each of the first guards of `tests.faults.sabotage`, one at a time; the amount is their number."""
     found, after = [], {}
     with World(amount.directory) as world:
         for name in _GUARDS[: amount.wanted]:
@@ -64,7 +64,7 @@ def run_controls(amount: Amount) -> Outcome:
 
 
 def _run_without(world: World, name: str, seed_: int) -> tuple[int, list[str]]:
-    """After how many runs it was noticed, and as what."""
+    """Return the run that noticed the missing guard, and the kind of its finding."""
     sabotage = SABOTAGES[name]
     world.renew()
     world.sabotaged = name
@@ -81,17 +81,17 @@ def _run_without(world: World, name: str, seed_: int) -> tuple[int, list[str]]:
 
 
 def run_machine(world: World, runs: int, seed_: int, *, shrink: bool) -> Log:
-    """Up to so many runs, until something is found. What is found is made smaller where that is wanted."""
+    """Run up to this number of runs, until a finding. Hypothesis makes the finding smaller if that is asked for."""
     log, deployment = Log(), Deployment(world)
-    # The server is not killed here, and nothing else asks for it.
+    # This row kills no server, so its settings are free.
     for statement in (b"ALTER SYSTEM SET fsync = off", b"SELECT pg_reload_conf()"):
         world.owner.execute(statement)
 
     try:
-        # A run is cut short where its choices take too much room: what counts are the steps.
+        # Hypothesis ends a run early if its choices take too much room. The steps count, not the runs.
         while log.steps < runs * STEPS and not log.found:
-            # Processes are not scheduled twice alike: where a beginning that is tried again goes on in another way,
-            # Hypothesis has nothing to build on, and begins anew.
+            # The scheduler never repeats itself. If a repeated beginning continues in another way, Hypothesis cannot
+            # use it and begins again.
             with suppress(FlakyStrategyDefinition):
                 _run(log, deployment, max(1, runs - log.steps // STEPS), seed_ + log.steps, shrink=shrink)
     except Exception as error:  # noqa: BLE001 whatever it is, it was found

@@ -1,5 +1,4 @@
-"""What must hold between one moment and the next, whatever was done in between: all that is stored is looked at after
-each step, and compared with how it was."""
+"""Compares everything stored after each step with the step before, and reports forbidden changes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -37,7 +36,7 @@ _MONEY = f"""SELECT p.payer, coalesce(sum(b.held_usd), 0) AS held_usd, coalesce(
     LEFT JOIN budgets b USING (payer)
     LEFT JOIN budget_limits l USING (payer)
     GROUP BY p.payer, p.usual ORDER BY p.payer""".encode()
-# What of a call that has ended never changes again.
+# The columns of an ended call that never change again.
 _SETTLED = ("status", "cost_usd", "input_tokens", "output_tokens", "stop_reason", "error_code")
 # After this number of fruitless claims a turn is given up without its answers. Its calls lose their verdict `reply`,
 # and their error says why.
@@ -78,7 +77,7 @@ class Snapshot:
 
 
 class Watch:
-    """`now` is how everything stood when it was looked at last."""
+    """`now` is the last snapshot."""
 
     def __init__(self, world: World) -> None:
         self.now = Snapshot(_NONE, _NONE, _NONE, _UNUSED, _UNUSED)
@@ -86,7 +85,7 @@ class Watch:
         self._requests: list[dict[str, Any]] = []
 
     def look(self) -> list[Finding]:
-        """What is wrong now, or has become of what was."""
+        """Return the findings on the present state and on its changes."""
         before = self.now
         self.now, broken = self._snapshot()
         self._requests += self._world.requests()
@@ -94,7 +93,7 @@ class Watch:
         return [*found, *self._provider_log(), *changes(before, self.now)]
 
     def _snapshot(self) -> tuple[Snapshot, list[Row]]:
-        """All in one round trip, and the invariants that are broken."""
+        """Read everything and the broken invariants in one round trip."""
         owner = self._world.owner
         with owner.pipeline():
             cursors = [owner.execute(query) for query in (_TURNS, _CALLS, _LEDGER, _MONEY, checks.BROKEN.encode())]
@@ -110,7 +109,9 @@ class Watch:
         return now, broken
 
     def _provider_log(self) -> Iterator[Finding]:
-        """What reached the provider is in the journal, once; what is known there is what the provider has written."""
+        """Check that each request in the provider's log is journaled once, with the provider's figures if they are
+        known.
+        """
         asked = Counter(request["client_request_id"] for request in self._requests)
         for call_id, times in asked.items():
             if times > 1 or UUID(call_id) not in self.now.calls:
@@ -128,7 +129,7 @@ class Watch:
 
 
 def changes(before: Snapshot, now: Snapshot) -> Iterator[Finding]:
-    """What may not have become of what was."""
+    """Return the forbidden changes between two snapshots."""
     for kept in ("turns", "calls", "ledger"):
         if gone := getattr(before, kept).keys() - getattr(now, kept).keys():
             yield "gone", f"{kept} {sorted(map(str, gone))} are gone"
@@ -182,11 +183,11 @@ def _call(was: Row, now: Row, turn: Row) -> Iterator[Finding]:
 
 
 def _unwanted(now: Snapshot) -> Iterator[Finding]:
-    """After a cancel or a delete nobody is asked, and a turn that was cancelled ends so."""
+    """Check that no call begins after a cancel or a delete, and that a cancelled turn ends as cancelled."""
     for call in now.calls.values():
         turn = now.turns[call["turn_id"]]
         marks = [mark for mark in (turn["cancel_requested_at"], turn["deleted_at"]) if mark]
-        # One that was deleted after its end was not marked before it.
+        # A session that was deleted after the turn's end did not mark the turn before it.
         if marks and call["created_at"] > min(marks):
             yield "unwanted", f"call {call['call_id']} was begun after the mark of turn {turn['id']}"
     for turn in now.turns.values():

@@ -1,4 +1,4 @@
-"""What each rule goes by: a deployment, a model of it, and a look at all that is stored after each step."""
+"""Runs each rule against a deployment and its model, and looks at everything stored after each step."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tests.soak.machine.watch import Watch
 
 
 class Found(AssertionError):
-    """Something is wrong: the kinds and texts of what it is."""
+    """The kinds and texts of findings."""
 
     def __init__(self, found: Sequence[Finding]) -> None:
         self.found = found
@@ -28,7 +28,7 @@ class Found(AssertionError):
 
 @dataclass
 class Log:
-    """What all runs of a machine did. `found` is what was wrong first, before it was made smaller."""
+    """The figures of all runs of a machine. `found` has the first findings, before Hypothesis made them smaller."""
 
     runs: int = 0
     steps: int = 0
@@ -40,7 +40,7 @@ class Log:
 
 
 class Witness(RuleBasedStateMachine):
-    """`deployment` and `log` are those of all runs."""
+    """`deployment` and `log` belong to all runs."""
 
     deployment: ClassVar[Deployment]
     log: ClassVar[Log]
@@ -57,8 +57,10 @@ class Witness(RuleBasedStateMachine):
             raise Found(found)
 
     def _run(self, job: Job, then: Then) -> Answer | None:
-        """None where the process was killed, or is held up; `then` is for its answer some day. Of a process that lives
-        no call is without its outcome."""
+        """Return the answer; None if the process was killed or is held up. `then` gets the later answer.
+
+        A process that lives leaves no call without its outcome.
+        """
         mine: set[UUID] = set()
 
         def late(answer: Answer) -> None:
@@ -74,7 +76,7 @@ class Witness(RuleBasedStateMachine):
         return answer
 
     def _heard(self, answer: Answer) -> None:
-        """Every event of a stream says what is stored, as far as the turn has ended."""
+        """Compare every event of a stream with the stored turn, until the turn's end."""
         if answer.heard is None:
             return
         self.log.count("live")
@@ -83,7 +85,7 @@ class Witness(RuleBasedStateMachine):
             self._fail(*unlike(row, answer.heard))
 
     def _unfinished(self) -> list[Row]:
-        """Calls that nobody knows the outcome of; the reconciler knows some by now."""
+        """Return the calls without a known outcome. The reconciler may have settled some of them."""
         return self.deployment.world.rows(
             "SELECT call_id FROM llm_calls WHERE finished_at IS NULL AND status IN ('intent', 'unknown')"
         )
@@ -93,7 +95,7 @@ class Witness(RuleBasedStateMachine):
             self._fail(("lost outcome", f"the process that made {lost} has answered, and they are open"))
 
     def _check(self, answer: Answer, *expected: Expected) -> None:
-        """The answer is one of those."""
+        """Check that the answer is one of the expected ones."""
         self.log.count(str(answer.status))
         body = json.loads(answer.body) if answer.body else {}
         for one in expected:
@@ -125,18 +127,18 @@ class Witness(RuleBasedStateMachine):
         return row
 
     def _refresh(self, turn: Turn) -> None:
-        """Take over what became of a turn where the model cannot know it."""
+        """Copy the state of a turn that the model cannot predict."""
         row = self._row(turn.id)
         turn.active, turn.response = row["status"] not in ENDED, row["response"]
         turn.runs, turn.due = bool(row["runs"]), bool(row["due"])
 
     def _session(self, which: int) -> Session:
-        """One that is there, as a rule."""
+        """Choose a session, usually one that exists."""
         living = [session for session in self.model.sessions if not session.deleted]
         among = living if living and which < 5 else self.model.sessions
         return among[which % len(among)]
 
     def _turn(self, which: int) -> Turn:
-        """One of the newest."""
+        """Choose one of the newest turns."""
         turns = list(self.model.turns.values())
         return turns[-1 - which % len(turns)]
