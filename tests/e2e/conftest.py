@@ -1,7 +1,7 @@
-"""The local stack, which is what `make run` starts, once for all tests that speak to it over HTTP.
+"""The local stack of `make run`, started once for all tests that use it over HTTP.
 
-The rule this file protects: when a test is over, no turn of its tenant is unfinished, every request in the provider's
-own log is a call of the journal, and every invariant holds of everything that is stored.
+Invariants after each test: its tenant has no unfinished turn, the journal has every request in the provider's own log,
+and every invariant of the stored data holds.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def owner(stack: Stack) -> Iterator[psycopg.Connection[Row]]:
 
 @pytest.fixture
 def provider(everybodys_provider: FakeProvider) -> Iterator[FakeProvider]:
-    """The models behind the stack, without any mood; what a test has left on hold is let go."""
+    """The models behind the stack, without any mood. After the test, requests on hold are answered."""
     everybodys_provider.clear()
     yield everybodys_provider
     everybodys_provider.release()
@@ -56,7 +56,7 @@ def provider(everybodys_provider: FakeProvider) -> Iterator[FakeProvider]:
 
 @pytest.fixture
 def tenant(stack: Stack, provider: FakeProvider, owner: psycopg.Connection[Row]) -> Iterator[Tenant]:
-    """A tenant that nobody knows yet, with an administrator's token."""
+    """A new tenant, with an administrator's token."""
     tenant_id = f"tenant-{uuid4()}"
     with open_client(stack.url, stack.token(tenant=tenant_id)) as http:
         tenant = Tenant(tenant_id, http, owner, provider, len(provider.rows))
@@ -69,7 +69,7 @@ def tenant(stack: Stack, provider: FakeProvider, owner: psycopg.Connection[Row])
 
 @pytest.fixture
 def everybody(stack: Stack, tenant: Tenant) -> Iterator[httpx.Client]:
-    """Somebody of the tenant whom no role keeps out."""
+    """A user of the tenant with every role."""
     with open_client(stack.url, stack.token(tenant=tenant.id, roles=("member", "admin", "operator"))) as http:
         yield http
 

@@ -1,4 +1,4 @@
-"""Open WebUI itself in front of the local stack, by the API that its page uses: `make clients-openwebui`."""
+"""Runs Open WebUI on the local stack by the API that its page uses: `make clients-openwebui`."""
 
 import time
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _CALLS = """SELECT t.mode, l.account FROM turns t JOIN usage_ledger l ON l.turn_
 
 @pytest.fixture
 def page(stack: Stack, tenant: Tenant, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """What the page of a person who has signed up can do. Their Open WebUI has the key of an administrator."""
+    """The API of Open WebUI's page for a user who has signed up. This Open WebUI has an administrator's key."""
     tenant.make_agents("writer")
     directory = tmp_path_factory.mktemp("open-webui")
     key = tenant.http.headers["Authorization"].removeprefix("Bearer ")
@@ -48,7 +48,7 @@ def page(stack: Stack, tenant: Tenant, tmp_path_factory: pytest.TempPathFactory)
 
 
 class Chat:
-    """A chat as the page keeps it: a tree of messages, which it stores before it asks."""
+    """A chat as the page stores it: a tree of messages, which is saved before each request."""
 
     def __init__(self, page: httpx.Client) -> None:
         self._page = page
@@ -57,7 +57,7 @@ class Chat:
         self._id: str | None = None
 
     def say(self, text: str) -> str:
-        """Ask as the page does, and return what it shows once the answer has ended."""
+        """Ask as the page does, and return the shown text once the answer has ended."""
         asked, answered = str(uuid4()), str(uuid4())
         self._add(asked, self._last, role="user", content=text, models=["writer"])
         self._add(answered, asked, role="assistant", content="", model="writer")
@@ -98,7 +98,7 @@ class Chat:
         self._id = stored.json()["id"]
 
     def _until(self, id_: str | None) -> list[dict[str, str]]:
-        """The messages that lead to this one."""
+        """Return the messages that lead to this one."""
         path: list[dict[str, str]] = []
         while id_ is not None:
             message = self._messages[id_]
@@ -107,7 +107,7 @@ class Chat:
         return path
 
     def _stored(self, id_: str) -> dict[str, Any] | None:
-        """The message once its answer has ended."""
+        """Return the message once its answer has ended."""
         message: dict[str, Any] = self._page.get(f"v1/chats/{self._id}").json()["chat"]["history"]["messages"][id_]
         return message if message.get("done") else None
 
@@ -117,7 +117,7 @@ def test_person_signs_up_chooses_an_agent_and_chats_in_one_session(page: httpx.C
     assert {"writer", "alias/fast"} <= {model["id"] for model in models}
     chat = Chat(page)
     assert chat.say("one") == "You said: one"
-    # The turn, and on Open WebUI's own behalf a title, tags and what the user may say next.
+    # Open WebUI sends the turn, and requests of its own for a title, tags and suggestions.
     eventually(lambda: len(tenant.rows(_CALLS, tenant.id)) == 4, PATIENCE_S)
     calls = tenant.rows(_CALLS, tenant.id)
     assert sorted(call["mode"] for call in calls) == ["call", "call", "call", "manual"]

@@ -1,4 +1,4 @@
-"""What else speaks OpenAI's API, as people install it, on the whole local stack: `make clients`."""
+"""Runs other clients of OpenAI's API, as users install them, on the whole local stack: `make clients`."""
 
 import subprocess
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""API keys over HTTP: made once, used like a token, listed, revoked, and never able to make another."""
+"""Tests API keys over HTTP: made once, used like a token, listed and revoked. A key makes no other key."""
 
 import re
 import subprocess
@@ -77,7 +77,7 @@ def test_a_key_makes_lists_and_revokes_no_keys(stack: Stack, tenant: Tenant) -> 
 
 
 def test_a_revoked_key_is_refused(stack: Stack, tenant: Tenant) -> None:
-    """The gateway keeps an answer for a minute, so this key is first used after it was revoked."""
+    """The gateway caches an answer for a minute, so this key is first used after it was revoked."""
     made = make(tenant.http)
     assert tenant.http.delete(f"api-keys/{made['id']}").status_code == 204
     assert tenant.http.delete(f"api-keys/{made['id']}").status_code == 204

@@ -1,4 +1,4 @@
-"""Bad input at every operation: it is refused with a reason, it costs no row, and the next good request works."""
+"""Tests bad input at every operation: it is refused with a reason, writes no row, and the next good request works."""
 
 import base64
 import json
@@ -32,17 +32,19 @@ from tests.support.stack.tenant import Tenant
 
 JSON = {"Content-Type": "application/json"}
 PROBLEM = {"type", "title", "status", "code", "detail", "request_id"}
-# What the gateway refuses itself, in API Gateway's words.
+# The gateway refuses these itself, with API Gateway's messages.
 GATEWAYS_OWN = (400, 401, 413, 431)
-# What a path may name without anything being there: an operator may cap a tenant before its first turn.
+# Their path may name a new object, because an operator may cap a tenant before its first turn.
 NAMED_AT_WILL = {"tenant_id"}
 WITH_BODY = [operation for operation in OPERATIONS if operation.fields is not None]
 
 
 @pytest.fixture
 def places(tenant: Tenant, session_id: str) -> Iterator[dict[str, str]]:
-    """Path parameters that lead somewhere: an agent, a council, a session, and a turn that has ended. When the test is
-    over, what was stored is there and nothing else is, and a good turn works."""
+    """Path parameters of existing objects: an agent, a council, a session, and a turn that has ended.
+
+    After the test these objects are unchanged, no other ones exist, and a good turn works.
+    """
     turn_id = tenant.take(session_id, "hello")["id"]
     key_id = tenant.http.post("api-keys", json={"name": "CI"}).json()["id"]
     tenant.make_council("board", "writer", "critic")
@@ -55,12 +57,12 @@ def places(tenant: Tenant, session_id: str) -> Iterator[dict[str, str]]:
 
 
 def counts(tenant: Tenant) -> dict[str, int]:
-    """How many rows every table has."""
+    """The number of rows of every table."""
     return {name: tenant.row(f"SELECT count(*) AS rows FROM {name}")["rows"] for name in metadata.tables}
 
 
 class Answers:
-    """The answers to many requests, by what was sent where."""
+    """The answers to many requests, by request."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
@@ -71,7 +73,7 @@ class Answers:
         self._answers[f"{operation}, {sent}"] = self._http.request(operation.method, address, **request)
 
     def not_refused(self, *statuses: int) -> dict[str, str]:
-        """Those that are not refusals of one of these statuses, or that do not say so as they should."""
+        """Return the answers without one of these statuses or without the right problem document."""
         assert self._answers
         return {
             sent: f"{answer.status_code} {answer.text[:200]}"
@@ -80,7 +82,7 @@ class Answers:
         }
 
     def failed(self) -> dict[str, str]:
-        """Those that are neither good nor refusals."""
+        """Return the answers that are no success and no refusal."""
         self._answers = {sent: answer for sent, answer in self._answers.items() if not answer.is_success}
         return self.not_refused(*range(400, 500)) if self._answers else {}
 
@@ -147,13 +149,13 @@ class TestBody:
 
 
 def with_value(operation: Operation, name: str, value: str) -> str:
-    """A good body but for one field, whose value is this JSON, or whatever it is."""
+    """Return a good body except for one field, whose value is this JSON."""
     others = [f"{json.dumps(key)}: {json.dumps(example)}" for key, example in operation.body().items() if key != name]
     return "{" + ", ".join([*others, f"{json.dumps(name)}: {value}"]) + "}"
 
 
 def is_of_type(value: object, example: object) -> bool:
-    """A whole number is a number too, and true is none."""
+    """Return whether a value has the type. A whole number is a number too, and true is none."""
     return type(value) is type(example) or (type(value), type(example)) == (int, float)
 
 
@@ -163,7 +165,7 @@ class TestAddress:
             for name in set(operation.path_parameters) - NAMED_AT_WILL:
                 for sent, segment in SEGMENTS.items():
                     if (operation.method, sent) == ("PUT", "a word") and name in ("key", "council_key"):
-                        continue  # It makes the agent or the council.
+                        continue  # The request makes the agent or the council.
                     body: dict[str, Any] = {} if operation.fields is None else {"json": operation.body()}
                     answers.send(operation, {**places, name: segment}, f"{name}: {sent}", **body)
         assert answers.not_refused(404) == {}
@@ -221,7 +223,7 @@ class TestHeaders:
 
 
 def bad_tokens(stack: Stack, tenant_id: str, forger: TokenKey) -> dict[str, str]:
-    """Authorization headers that are worth nothing; nobody trusts the forger's key."""
+    """Authorization headers without value. Nobody trusts the forger's key."""
     good = stack.token(tenant=tenant_id)
     head, payload, signature = good.split(".")
     claims = jwt.decode(good, options={"verify_signature": False})

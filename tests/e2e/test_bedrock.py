@@ -1,7 +1,6 @@
-"""Every mode over HTTP with Bedrock behind it, or what speaks its protocol here; and what operations learn from the
-metrics and logs of turns whose models talk nonsense.
+"""Tests every mode over HTTP with a server of Bedrock's protocol, and the metrics and logs of turns with bad answers.
 
-The helpers have the alias `strict`, which is the one whose answers can be held to a schema.
+The helpers have the alias `strict`, the only one whose answers can follow a schema.
 """
 
 import json
@@ -29,7 +28,7 @@ DEEP = "global.anthropic.claude-sonnet-5-5"
 KEYS = ["writer", "researcher", "critic"]
 DECISION = json.dumps({"selected_agent_keys": ["critic", "nobody", "writer"], "reason": "They know."})
 SETTINGS = {"llm_provider": "bedrock", "routing_alias": "strict", "summary_alias": "strict", "summary_after_turns": 2}
-# The session's mode and fan-out, what is posted, and who answers in which order.
+# The session's mode and fan-out, the posted message, and the agents in the order of their answers.
 MODES: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
     "manual": ("manual", "sequential", {"message": "Go.", "agent_keys": ["critic", "writer"]}, ["critic", "writer"]),
     "tag": ("tag", "sequential", {"message": "@researcher @writer go"}, ["researcher", "writer"]),
@@ -80,7 +79,7 @@ def helper_of(request: Row) -> str | None:
 
 
 def schema(request: Row) -> dict[str, Any]:
-    """The schema that the answer was to be held to."""
+    """The schema of the answer."""
     text_format = request.parameters["outputConfig"]["textFormat"]
     assert text_format["type"] == "json_schema"
     found: dict[str, Any] = json.loads(text_format["structure"]["jsonSchema"]["schema"])

@@ -1,4 +1,4 @@
-"""A turn that a web page of another origin watches, in a real browser and by what a browser asks for."""
+"""Tests that a web page of another origin watches a turn, in a real browser and by a browser's requests."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ tell({kind: "over"});
 
 
 def hear(heard: "SimpleQueue[Any]", kind: str, event: str | None = None) -> list[dict[str, Any]]:
-    """What the page tells up to this."""
+    """Return the page's reports up to this one."""
     told: list[dict[str, Any]] = []
     while not told or (told[-1]["kind"], told[-1].get("event")) != (kind, event):
         told.append(heard.get(timeout=DEADLINE_S))

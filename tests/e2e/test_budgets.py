@@ -1,4 +1,4 @@
-"""Budgets over HTTP: who may see and set them, what binds, and what a turn is answered that meets one."""
+"""Tests budgets over HTTP: who may see and set them, which one binds, and the answers to turns that exceed them."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ DEFAULT, ALLOWANCE = "100", "5"
 
 @pytest.fixture
 def operator(stack: Stack) -> Iterator[httpx.Client]:
-    """The operator of the deployment, who belongs to some tenant or other."""
+    """The operator of the deployment, who belongs to another tenant."""
     with open_client(stack.url, stack.token(tenant="staff", user="olga", roles=("operator",))) as http:
         yield http
 
@@ -42,7 +42,7 @@ class TestRoles:
     def test_a_member_sees_the_budget_and_does_not_set_it(self, tenant: Tenant, member: httpx.Client) -> None:
         assert member.get("budget").json()["limit_usd"] == DEFAULT
         assert problem(member.put("budget", json={"limit_usd": "1"})) == (403, "forbidden")
-        # Whatever the body is.
+        # The role is checked before the body.
         assert problem(member.put("budget", json={"limit_usd": 1})) == (403, "forbidden")
         assert tenant.http.get("budget").json()["limit_usd"] == DEFAULT
 

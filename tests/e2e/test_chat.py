@@ -1,4 +1,4 @@
-"""`pantheon chat` as a person uses it: in a pseudo-terminal, and from a file."""
+"""Tests `pantheon chat` in a pseudo-terminal and from a file."""
 
 import os
 import pty
@@ -28,8 +28,8 @@ class Terminal:
     def __init__(self, environ: dict[str, str], *command: str) -> None:
         self._mine, theirs = pty.openpty()
         environ = environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
-        # In a session of its own, with the terminal as its controlling one: Ctrl-C is a character. The shell ignores
-        # SIGINT, as one does for a program in the background.
+        # The terminal is the controlling one of its own session, so Ctrl-C is a character. The shell ignores SIGINT, as
+        # for a background program.
         shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
         self.process = subprocess.Popen(
             ["setsid", "--ctty", "--wait", *shell, *command], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
@@ -41,13 +41,15 @@ class Terminal:
         os.write(self._mine, text.encode())
 
     def interrupt_prompt(self) -> None:
-        """Ctrl-C, once the program waits for a key. Python's readline misses a signal that comes between the prompt and
-        this wait, until the next key."""
+        """Send Ctrl-C once the program waits for a key.
+
+        Python's readline misses a signal between the prompt and this wait until the next key.
+        """
         time.sleep(_SETTLED_S)
         self.type("\x03")
 
     def wait_for(self, pattern: str) -> str:
-        """What is shown up to the pattern, which is then forgotten."""
+        """Return the output up to the pattern, and drop it from the buffer."""
         deadline = time.monotonic() + DEADLINE_S
         while not (found := re.search(pattern, self.shown, re.DOTALL)):
             assert time.monotonic() < deadline, f"no {pattern!r} in {self.shown!r}"
@@ -81,7 +83,7 @@ def chatting(stack: Stack, tenant: Tenant, *arguments: str) -> Iterator[Terminal
 
 @pytest.fixture
 def council(tenant: Tenant) -> str:
-    """A council in mode `manual`, both of whose agents answer."""
+    """A council in mode `manual`, whose two agents answer."""
     tenant.make_agents("writer", "researcher")
     tenant.make_council("panel", "writer", "researcher", mode="tag", fan_out="sequential")
     return "panel"
@@ -186,7 +188,7 @@ def test_turn_whose_process_dies_is_followed_and_shown_once(stack: Stack, tenant
         tenant.expire_lease(turn["id"])
         told = terminal.wait_for("USD.*panel> ")
         assert told.count("\x1b[1mResearcher\x1b[0m\r\n") >= 1
-        # The live part is cleared before a reply is printed for good.
+        # The live part is cleared before a reply is finally printed.
         assert told.rpartition("\x1b[2K")[2].count("Researcher\x1b") <= 1
         terminal.type("/quit\r")
         assert terminal.process.wait(TIMEOUT_S) == 0

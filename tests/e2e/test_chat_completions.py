@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions over HTTP on the whole local stack: answers, streams, conversations and plain calls."""
+"""Tests POST /v1/chat/completions on the whole local stack: answers, streams, conversations and plain calls."""
 
 from typing import Any
 

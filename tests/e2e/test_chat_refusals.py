@@ -1,4 +1,4 @@
-"""Refusals and failures of /v1 over HTTP: OpenAI's form, our codes, and what an SDK is to do next."""
+"""Tests refusals and failures of /v1 over HTTP: OpenAI's form, our codes, and whether an SDK retries."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ ROWS = "SELECT (SELECT count(*) FROM sessions WHERE tenant_id = %s AND origin <>
 
 
 def rows(tenant: Tenant) -> dict[str, int]:
-    """How many sessions of chat programs and turns the tenant has."""
+    """The tenant's number of chat sessions and turns."""
     return tenant.row(f"{ROWS} FROM turns WHERE tenant_id = %s", tenant.id, tenant.id)
 
 
@@ -31,7 +31,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str, str | None, str | None]:
 
 
 def test_every_operation_of_openais_is_known() -> None:
-    """Here and in test_chat_completions.py."""
+    """Each operation is in this file or in test_chat_completions.py."""
     assert OPENAI_OPERATIONS == ["GET /v1/models", "POST /v1/chat/completions"]
 
 
@@ -91,7 +91,7 @@ def test_failed_turn_ends_a_stream_with_an_error(tenant: Tenant, provider: FakeP
 
 
 def test_turn_that_is_handed_over_is_503_and_its_retry_gets_it(tenant: Tenant, provider: FakeProvider) -> None:
-    """The provider asks for a pause that this process has no time for."""
+    """The provider asks for a pause that exceeds this process's time."""
     tenant.make_agents("writer")
     provider.add(moods.status(429, retry_after=9))
     answer = post(tenant, HELLO)

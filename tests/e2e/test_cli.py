@@ -40,7 +40,7 @@ def pantheon(environ: dict[str, str], *arguments: str) -> subprocess.CompletedPr
 
 
 def failure(environ: dict[str, str], *arguments: str) -> str:
-    """The one line on stderr of a command that fails as it should."""
+    """The one line on stderr of a command that fails."""
     ended = pantheon(environ, *arguments)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
@@ -48,7 +48,7 @@ def failure(environ: dict[str, str], *arguments: str) -> str:
 
 
 def claims_of(key: TokenKey, printed: str) -> dict[str, Any]:
-    """The claims of the one token on a line, which `key` signed."""
+    """The claims of the line's token, which `key` signed."""
     (published,) = jwt.PyJWKSet.from_dict(key.jwks).keys
     token = printed.removesuffix("\n")
     claims: dict[str, Any] = jwt.decode(token, published, ["RS256"], audience=AUDIENCE, issuer=ISSUER)
@@ -171,7 +171,7 @@ class TestRun:
         printed = read_until(running, "curl ")
         (url,) = re.findall(r"^Pantheon accepts requests at (\S+)$", printed, re.MULTILINE)
         (token,) = re.findall(rf"^Console  {url}/console/#token=(\S+)$", printed, re.MULTILINE)
-        # Everywhere else the token is short.
+        # Tokens have a short lifetime in all other places.
         assert printed.count(token) == 1
         assert f"\nToken    {token[:8]}…  (" in printed
         assert pantheon(environ, "token", "--show").stdout == f"{token}\n"
@@ -182,7 +182,7 @@ class TestRun:
         assert subprocess.run(curl, capture_output=True, text=True, check=True).stdout.endswith(" 201")
         reported = read_until(running, r"\d\d:\d\d:\d\d  turn ")
         processes = family_of(running.pid)
-        # PostgreSQL, and a template for each of five functions. That of `admin` is started when it is needed.
+        # PostgreSQL and the templates of five functions. That of `admin` starts with its first request.
         assert len(processes) > 8
         running.send_signal(signal.SIGINT)
         code, printed, errors = ended(running)
@@ -257,14 +257,14 @@ def everything_in(folder: Path, *not_within: Path) -> Iterator[Path]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """The exit code, and the rest of what was printed. Not communicate(): that skips what a pipe has buffered."""
+    """Return the exit code and the remaining output. communicate() would skip the pipe's buffer."""
     assert process.stdout is not None
     assert process.stderr is not None
     return process.wait(TIMEOUT_S), process.stdout.read(), process.stderr.read()
 
 
 def read_until(process: subprocess.Popen[str], start: str) -> str:
-    """What the process prints, up to the line that begins with the regular expression `start`."""
+    """Return the output up to the line that begins with the regular expression `start`."""
     assert process.stdout is not None
     printed = ""
     for line in process.stdout:

@@ -1,4 +1,4 @@
-"""The commands of docs/clients.md work as they stand."""
+"""Tests that the commands of docs/clients.md work unchanged."""
 
 import os
 import re

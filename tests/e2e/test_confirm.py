@@ -1,4 +1,4 @@
-"""The HTTP checks of `make confirm`, and its command, against the local stack."""
+"""Tests the HTTP checks of `make confirm`, and its command, against the local stack."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def test_piece_of_an_answer_comes_before_its_end(
 def test_command_writes_a_report_and_ends_with_1_if_a_check_failed(
     stack: Stack, tmp_path: Path, only: str, code: int
 ) -> None:
-    """The local stack is no stage of AWS, so its health is not that of dev."""
+    """The local stack is no stage of AWS, so its health differs from that of dev."""
     command = [sys.executable, "-m", "infra_cdk.confirm", "dev", "--url", stack.url, "--token", "x"]
     ran = subprocess.run(
         [*command, "--only", only, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""The console's addresses through the gateway: nobody needs a token, and a long answer is compressed."""
+"""Tests the console's addresses through the gateway: without a token, and with compression."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from tests.support.stack.tenant import Tenant
 
 @pytest.fixture
 def browser(stack: Stack) -> Iterator[httpx.Client]:
-    """A client without a token, which follows nothing by itself."""
+    """A client without a token that follows no redirect."""
     with httpx.Client(base_url=stack.url) as client:
         yield client
 

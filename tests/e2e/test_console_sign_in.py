@@ -1,4 +1,4 @@
-"""The whole sign-in of the console without a browser: the issuer, a code with PKCE, and the token for the API."""
+"""Tests the console's sign-in without a browser: the issuer, a code with PKCE, and the token for the API."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest())
 
 @dataclass(frozen=True)
 class SignIn:
-    """A stack whose console signs in by `issuer`, and what the console asks for."""
+    """A stack whose console signs in by `issuer`, and the console's requests."""
 
     stack: Stack
     issuer: OidcServer

@@ -1,4 +1,4 @@
-"""The modes that go beyond tags, over HTTP: routing, parallel fan-out, and the memory of a long session."""
+"""Tests the other modes over HTTP: routing, parallel fan-out, and the memory of a long session."""
 
 import json
 from collections.abc import Sequence

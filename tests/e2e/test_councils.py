@@ -1,4 +1,4 @@
-"""Councils over HTTP: what admins write, and a session that is made from one."""
+"""Tests councils over HTTP: admins write them, and sessions are made from them."""
 
 import httpx
 import pytest
@@ -12,7 +12,7 @@ KEYS = ("writer", "researcher", "critic")
 
 @pytest.fixture
 def panel(tenant: Tenant) -> httpx.Response:
-    """The council `panel` of three agents, as it was made."""
+    """The new council `panel` of three agents."""
     tenant.make_agents(*KEYS)
     return tenant.http.put("councils/panel", json=BODY)
 

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a turn: nothing half made is visible, nothing paid is lost, and the turn goes on."""
+"""Tests kill -9 during a turn: no partial turn is visible, every paid call is kept, and the turn goes on."""
 
 import os
 import re
@@ -28,9 +28,9 @@ FAILED = (502, {"message": "Internal server error"})
 
 
 def worker_of(database_port: int) -> int:
-    """The process of ours that is connected to the database from this port."""
+    """Return our process that is connected to the database from this port."""
     connections = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    # Other connections may have the same port at this end, and one that is closing belongs to nobody.
+    # Other connections may have the same port here. A closing connection belongs to no process.
     inodes = {fields[9] for fields in connections if int(fields[1].partition(":")[2], 16) == database_port}
     found = {pid for pid in family_of(os.getpid()) for inode in inodes if has_open(pid, f"socket:[{inode}]")}
     (worker,) = found - {os.getpid()}
@@ -38,14 +38,14 @@ def worker_of(database_port: int) -> int:
 
 
 def has_open(pid: int, file: str) -> bool:
-    # A process may end, or close a file, while it is looked at.
+    # A process may end or close a file during the search.
     with suppress(OSError):
         return any(str(descriptor.readlink()) == file for descriptor in Path(f"/proc/{pid}/fd").iterdir())
     return False
 
 
 def assert_first_call_is_safe_and_nothing_is_visible(tenant: Tenant, turn_id: str) -> None:
-    """Of a turn whose second call was sent when its process died."""
+    """Check a turn whose second call was sent when its process died."""
     assert tenant.rows("SELECT * FROM replies WHERE turn_id = %s", turn_id) == []
     assert tenant.rows("SELECT * FROM audit_events WHERE turn_id = %s", turn_id) == []
     turn = tenant.row("SELECT status, response FROM turns WHERE id = %s", turn_id)
@@ -81,7 +81,7 @@ class TestKilledFunction:
         assert (answer.status_code, answer.json()) == FAILED
         turn_id = str(tenant.row("SELECT id FROM turns WHERE tenant_id = %s", tenant.id)["id"])
         assert_first_call_is_safe_and_nothing_is_visible(tenant, turn_id)
-        # The key finds the turn, and the session has no room for another, until it has ended.
+        # The key returns the turn, and the session takes no other one until it has ended.
         found = tenant.post(session_id, MESSAGE, key="once")
         assert (found.status_code, found.json()["id"], found.json()["steps_finished"]) == (202, turn_id, 1)
         assert tenant.post(session_id, "me too").status_code == 409
@@ -95,7 +95,7 @@ class TestKilledFunction:
 
 
 def port_of_last_query(tenant: Tenant) -> int:
-    """The port from which the function that was busy last is connected to the database."""
+    """Return the local port of the function that queried the database last."""
     query = "SELECT client_port FROM pg_stat_activity WHERE usename = 'pantheon_app' ORDER BY query_start DESC LIMIT 1"
     port: int = tenant.row(query)["client_port"]
     return port
@@ -128,7 +128,7 @@ class TestKilledRun:
             running.kill()
             with pytest.raises(httpx.TransportError):
                 posted.result()
-        # PostgreSQL, a template for each of four functions, and two workers at least.
+        # PostgreSQL, the templates of four functions, and at least two workers.
         assert len(processes) > 7
         eventually(lambda: not any(map(runs, processes)))
 
@@ -148,7 +148,7 @@ class TestKilledRun:
 
 
 def address_and_token(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """What `pantheon run` prints once it accepts requests."""
+    """Read the address and the token that `pantheon run` prints once it accepts requests."""
     assert process.stdout is not None
     url = token = None
     for line in process.stdout:

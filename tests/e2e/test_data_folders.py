@@ -1,4 +1,4 @@
-"""Data folders that an earlier release made, that a newer one used, that are broken, and that cannot be written."""
+"""Tests data folders that an earlier or newer release used, that are broken, or that cannot be written."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from tests.drill import checkout
 from tests.support.council_room import broken_invariants
 from tests.support.stack.tenant import open_client
 
-# The last commit before the console, the chat and the supervision: what it stored must be there after an upgrade.
+# The last commit before the console, the chat and the supervision. An upgrade must keep its data.
 EARLIER = "9d14a50"
 EARLIER_RUN = """
 import json, os, sys
@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
-    """A copy, with its owners."""
+    """A copy of it with the same owners."""
     copy = tmp_path / "data"
     subprocess.run(["cp", "-a", str(made), str(copy)], check=True)
     return copy
@@ -84,7 +84,7 @@ class TestEarlierRelease:
     ) -> None:
         with (
             Stack.start(environ(tmp_path / "data")) as stack,
-            # The key of tokens is the same.
+            # The key that signs tokens is unchanged.
             open_client(stack.url, stored["token"]) as http,
             psycopg.connect(stack.owner_url, autocommit=True, row_factory=dict_row) as owner,
         ):

@@ -1,4 +1,4 @@
-"""What Postgres itself logs when statements fail: which rule was broken, and no value of the row that broke it."""
+"""Tests the log of Postgres for failed statements: it names the broken rule and no value of the row."""
 
 from pathlib import Path
 from typing import LiteralString
@@ -18,9 +18,9 @@ COPY: LiteralString = """
     SELECT (%s::jsonb ->> 'id')::uuid, tenant_id, session_id, user_id, 9, status, idempotency_key, fingerprint, message,
            mode, fan_out, roster, lease_epoch
     FROM turns WHERE id = %s"""
-# All that the code raises itself.
+# Every error that the code raises itself.
 CODES = ("PN001", "PN002", "PN003", "PN004", "PN005")
-# What a client of the database might do wrong, and what Postgres says then.
+# A wrong statement of a client, and the message of Postgres.
 FAILURES: dict[str, tuple[LiteralString, tuple[object, ...]]] = {
     "null value in column": ("UPDATE turns SET response = %s, status = NULL", (WORD,)),
     "violates check constraint": ("UPDATE turns SET response = %s, status = 'odd'", (WORD,)),
@@ -45,7 +45,7 @@ def test_a_row_that_breaks_a_rule_is_not_in_the_log(stack: Stack, tenant: Tenant
             with pytest.raises(psycopg.Error, match=said):
                 app.execute(statement, params or (f'{{"id": "{uuid4()}"}}', turn["id"]))
     logged = log.read_text()[before:]
-    # Otherwise the log would prove nothing.
+    # Without this line, the log would prove nothing.
     assert [said for said in FAILURES if said not in logged] == []
     assert [word for word in (WORD, KEY) if word in log.read_text()] == []
 
@@ -76,7 +76,7 @@ def test_a_refusal_writes_its_reason_and_no_statement(stack: Stack, log: Path, c
 def test_a_password_is_sent_to_the_server_as_a_hash(
     stack: Stack, tenant: Tenant, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even where the server logs every statement, which it does for one database here."""
+    """The test covers a server that logs every statement. One database here does."""
     tenant.owner.execute("CREATE DATABASE told")
     try:
         tenant.owner.execute("ALTER DATABASE told SET log_statement = 'all'")

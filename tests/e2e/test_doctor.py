@@ -1,4 +1,4 @@
-"""`pantheon doctor` at the command line, beside a stack that runs and where none does."""
+"""Tests `pantheon doctor` at the command line, with and without a running stack."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def examine(data_dir: Path, **variables: str) -> subprocess.CompletedProcess[str
 
 
 def complaint(ended: subprocess.CompletedProcess[str]) -> str:
-    """The one line on stderr of a doctor that had nothing to look at."""
+    """The one line on stderr of a doctor without a database."""
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert line.startswith("pantheon: ")
@@ -60,7 +60,7 @@ def test_of_a_database_that_was_given(stack: Stack) -> None:
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That of a run which is over."""
+    """The data folder of a run that has ended."""
     directory = tmp_path_factory.mktemp("over")
     with postgres.start(directory / "postgres") as server:
         catalog = build(Settings.model_construct())
@@ -93,7 +93,7 @@ class TestWhereNoneRuns:
         with postgres.start(data_dir / "postgres") as server:
             with psycopg.connect(server.url, autocommit=True) as owner:
                 owner.execute("UPDATE sessions SET next_turn_index = 7")
-            # While it runs, and it is not `pantheon run` that runs it.
+            # The server runs, and `pantheon run` did not start it.
             beside = examine(data_dir)
             with psycopg.connect(server.url, autocommit=True) as owner:
                 owner.execute("UPDATE sessions SET next_turn_index = 1")

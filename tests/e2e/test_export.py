@@ -1,4 +1,4 @@
-"""Taking a session away over HTTP: page after page, as JSON and as Markdown."""
+"""Tests the export of a session over HTTP: page by page, as JSON and as Markdown."""
 
 from local.stack import Stack
 from tests.support.fake_provider import FakeProvider, moods
@@ -23,7 +23,7 @@ def test_json_is_the_default_and_holds_what_the_lists_hold(tenant: Tenant, sessi
 def test_the_pages_of_markdown_are_one_document(
     stack: Stack, tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
-    # Each turn is stored with its text twice: nine of them are more than a page holds.
+    # Each turn is stored with its text twice, so nine turns exceed a page.
     provider.answer_with(lambda _: moods.ok("x" * 256 * 1024))
     for _ in range(9):
         tenant.take(session_id, "@writer hello")

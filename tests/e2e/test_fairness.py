@@ -1,4 +1,4 @@
-"""The load of one tenant on a stack of its own, and what another tenant notices of it."""
+"""Tests the effect of one tenant's load on another tenant, on a stack of its own."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from tests.support.stack.tenant import Tenant, open_client, with_provider
 
 QUEUED = 150
 WAITS = 40
-# What the start of one turn takes depends on when the event source looks, so that it is measured several times.
+# The time to start a turn depends on the event source's poll, so it is measured several times.
 MEASURED = 8
 DRAINED_S = 120.0
 _TURNS = """SELECT count(*) FILTER (WHERE status <> 'accepted') AS begun,
@@ -34,7 +34,7 @@ _WAITS = "SELECT count(*) AS active FROM waits WHERE tenant_id = %s AND ends_at 
 
 @pytest.fixture(scope="module")
 def unlimited(everybodys_provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Where a tenant may have any number of active turns, and a call takes as long as it is held."""
+    """A stack without a limit of active turns, where a call lasts as long as it is held."""
     limits = {"tenant_active_turns": 0, "max_call_s": 300}
     with Stack.start(with_provider(everybodys_provider, tmp_path_factory.mktemp("unlimited"), **limits)) as stack:
         yield stack
@@ -70,7 +70,7 @@ def post_later(tenant: Tenant, agent: str) -> str:
 
 
 def seconds_until_started(tenant: Tenant) -> float:
-    """From the moment when a turn was accepted until its first call."""
+    """The seconds from the acceptance of a turn to its first call."""
     turn_id = post_later(tenant, "critic")
     tenant.wait_for(turn_id)
     return float(tenant.row(_STARTED, turn_id)["seconds"])

@@ -1,4 +1,4 @@
-"""`pantheon cost` and `pantheon status` at the command line, beside a stack that runs and where none does."""
+"""Tests `pantheon cost` and `pantheon status` at the command line, with and without a running stack."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A council's turn from the outside: who answers, in which order, what is said, and what a replay answers."""
+"""Tests a council's turn over HTTP: the agents, their order, their prompts, and the replay."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.stack.tenant import Tenant
 
 
 def echo(text: str) -> str:
-    """What the provider answers, unless it is in another mood, to a question that ends in `text`."""
+    """Return the provider's usual answer to a question that ends in `text`."""
     return f"You said: {text}"
 
 
@@ -42,7 +42,7 @@ class TestOrder:
     def test_an_address_tags_nobody_and_the_first_of_the_roster_answers(self, tenant: Tenant, session_id: str) -> None:
         turn = tenant.take(session_id, "mail bob@writer.org")
         assert turn["plan"] == {"selected_agent_keys": ["writer"], "source": "default", "unknown_tags": []}
-        # One agent's text stands alone.
+        # The text of a single agent has no name before it.
         assert turn["output"] == echo("mail bob@writer.org")
 
     def test_the_default_agent_is_the_first_that_is_enabled(self, tenant: Tenant, session_id: str) -> None:

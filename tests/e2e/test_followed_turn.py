@@ -1,4 +1,4 @@
-"""GET /turns/{id}/events on turns that run elsewhere: each event once, to the end, and for those who see the turn."""
+"""Tests GET /turns/{id}/events on turns of other processes: each event once, to the end, for permitted readers."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def follow(http: httpx.Client, turn_id: str, seen: str | None = None) -> Answer:
 
 
 def follow_to_the_end(http: httpx.Client, turn_id: str, seen: str | None = None) -> Iterator[Told]:
-    """What an EventSource hears: it comes back with its last id until it is told 204."""
+    """Follow the turn as an EventSource does: reconnect with the last id until the answer is 204."""
     while (answer := ask(http, turn_id, seen)).status_code == 200:
         for event in read_events(answer.text).events:
             yield event
@@ -48,7 +48,7 @@ def post_later(tenant: Tenant, session_id: str, message: str) -> str:
 
 
 def places(events: list[Told]) -> list[tuple[str, int | None, int | None]]:
-    """Name, position and attempt of each."""
+    """Return the name, position and attempt of each event."""
     return [
         (event.name, event.body.get("position"), event.body.get("attempt"))
         if event.name.startswith("reply.")
@@ -81,7 +81,7 @@ class TestRunning:
         assert places(events[5:]) == [("reply.completed", 1, None), ("turn.ended", None, None)]
         assert events[-1].data.encode() == stored.content
         assert [event.body for event in events if event.name == "reply.completed"] == stored.json()["replies"]
-        # Once more after its end: only the turn itself has moved on.
+        # Ask once more after its end. Only the turn itself has changed.
         assert list(follow_to_the_end(tenant.http, turn_id))[1:] == events[1:]
         for number, event in enumerate(events):
             assert list(follow_to_the_end(tenant.http, turn_id, event.id)) == events[number + 1 :]

@@ -1,8 +1,7 @@
-"""What belongs to another tenant is as good as not there: at every operation of the API's own document that names an
-object, and with every method, the answer is the one for an object that nobody has.
+"""Tests that another tenant's object is answered like an object that does not exist, at every operation and method.
 
-The operations come from the document, so a new one is tested by being there. A path parameter that has no object here
-yet fails the tests: give it one.
+The operations are read from the API's document, so a new one is tested too. Give a new path parameter an object here;
+without one the tests fail.
 """
 
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ from tests.support.stack.operations import OPERATIONS, Operation
 from tests.support.stack.tenant import Tenant, agent, open_client
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-# Objects that nobody has, each in the form of one that somebody could have.
+# Ids and keys of no object, each in a valid form.
 NOBODYS = {"key": "nobodys", "council_key": "nobodys-council"}
 NOBODYS |= {name: str(uuid4()) for name in ("session_id", "turn_id", "key_id")}
-# Operators name tenants, and a role keeps everybody else out.
+# Operators name tenants, and their role keeps other users out.
 _OPERATORS = "admin/"
 ABOUT_OBJECTS = [each for each in OPERATIONS if each.path_parameters and not each.path.startswith(_OPERATORS)]
 COLLECTIONS = [
@@ -33,7 +32,7 @@ COLLECTIONS = [
 
 @pytest.fixture
 def theirs(tenant: Tenant, session_id: str) -> dict[str, str]:
-    """What another tenant has: an agent, a council, a session, and a turn that has ended."""
+    """The objects of another tenant: an agent, a council, a session, and a turn that has ended."""
     tenant.make_agents("theirs", name="Their own")
     tenant.make_council("their-council", "theirs", name="Their own")
     key_id = tenant.http.post("api-keys", json={"name": "Theirs"}).json()["id"]
@@ -44,7 +43,7 @@ def theirs(tenant: Tenant, session_id: str) -> dict[str, str]:
 
 @pytest.fixture
 def stranger(stack: Stack, tenant: Tenant) -> Iterator[httpx.Client]:
-    """Somebody of another tenant, with every role that a tenant can give, and with things of its own."""
+    """A user of another tenant with every role that a tenant can give, and with objects of its own."""
     with open_client(stack.url, stack.token(tenant=f"not-{tenant.id}")) as http:
         assert http.post("agents", json=agent("writer")).status_code == 201
         assert http.post("sessions", json={"title": "Mine", "agent_keys": ["writer"]}).status_code == 201
@@ -52,7 +51,7 @@ def stranger(stack: Stack, tenant: Tenant) -> Iterator[httpx.Client]:
 
 
 def asked(http: httpx.Client, operation: Operation, method: str, places: dict[str, str]) -> tuple[object, ...]:
-    """All that the answer tells, but for what names the request or repeats the address."""
+    """Return the answer without the parts that name the request or repeat its address."""
     body: dict[str, Any] = {"json": operation.body()} if operation.fields is not None else {}
     answer = http.request(method, operation.path.format_map(places), **body)
     told = answer.json() if answer.content else {}
@@ -83,7 +82,7 @@ def test_a_foreign_object_is_not_there(
 
 
 def everything(tenant: Tenant) -> list[str]:
-    """What a tenant has, as its collections show it."""
+    """Return a tenant's objects, as its collections show them."""
     return [tenant.http.get(operation.path).text for operation in COLLECTIONS]
 
 
@@ -105,7 +104,7 @@ def test_a_turn_that_runs_is_not_there_either(
 def test_a_collection_shows_nothing_of_another(
     stranger: httpx.Client, tenant: Tenant, theirs: dict[str, str], operation: Operation
 ) -> None:
-    """Nor does it where a foreign object is asked for by a parameter."""
+    """A parameter that names a foreign object shows nothing either."""
     queries = [{}, *({name: theirs[name]} for name in operation.query if name in theirs)]
     for query in queries:
         answer = stranger.get(operation.path, params=query)
@@ -115,7 +114,7 @@ def test_a_collection_shows_nothing_of_another(
 
 
 def test_a_key_of_another_tenant_is_free(stranger: httpx.Client, tenant: Tenant, theirs: dict[str, str]) -> None:
-    """Idempotency-Keys are each tenant's own: neither a replay nor a conflict tells of the other's turn."""
+    """Each tenant has its own Idempotency-Keys: a replay or a conflict tells nothing of another tenant's turn."""
     first = tenant.post(theirs["session_id"], "hello", key="the same")
     (session,) = stranger.get("sessions").json()["items"]
     headers = {"Idempotency-Key": "the same"}

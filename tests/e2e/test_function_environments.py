@@ -1,4 +1,4 @@
-"""What the processes of a running stack can see in their environment: each its own secrets, and none of the user's."""
+"""Tests the environments of a running stack's processes: each has its own secrets, and none has the user's."""
 
 import os
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ ASK = {"turns", "worker"}
 
 @pytest.fixture
 def environments(stack: Stack, tenant: Tenant, session_id: str) -> list[tuple[str, str]]:
-    """Of each process of each function, its name and its environment, after a turn that used several."""
+    """The name and environment of each process of each function, after a turn that used several."""
     tenant.take(session_id, "@writer hello")
     with open_client(stack.url, stack.token(roles=("operator",))) as operator:
-        # Its function is started by its first request.
+        # Its first request starts its function.
         assert operator.get("admin/turns").status_code == 200
     return list(of_functions())
 
@@ -50,7 +50,7 @@ def password_of(stack: Stack, role: Role) -> str:
 
 
 def test_every_function_has_a_process_and_some_have_workers(environments: list[tuple[str, str]]) -> None:
-    """Otherwise the other tests would prove nothing."""
+    """Without them, the other tests would prove nothing."""
     assert {name for name, _ in environments} == set(ROLES)
     assert len(environments) > len(ROLES)
 

@@ -1,4 +1,4 @@
-"""The way of a request through the gateway: its route, the authorizer and its answers, and the event."""
+"""Tests a request's way through the gateway: its route, the authorizer, its answers, and the event."""
 
 from pathlib import Path
 

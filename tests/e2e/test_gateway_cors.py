@@ -1,4 +1,4 @@
-"""Pages of other origins: their preflights, and what they may read of the gateway's own answers."""
+"""Tests pages of other origins: their preflights, and their access to the gateway's own answers."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The gateway serves requests to its own names, and refuses those that a rebound name of another site would send."""
+"""Tests that the gateway serves its own host names and refuses others, against DNS rebinding."""
 
 from collections.abc import Iterator
 from pathlib import Path

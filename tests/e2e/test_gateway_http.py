@@ -1,4 +1,4 @@
-"""What the gateway makes of odd, large and broken requests, and how it starts and ends."""
+"""Tests the gateway's answers to odd, large and broken requests, and its start and end."""
 
 import os
 import signal
@@ -106,7 +106,7 @@ def test_odd_paths_of_no_route_are_404(port: int, request_: bytes) -> None:
 
 def test_a_gateway_is_stopped_entirely_also_when_the_wait_for_it_was_interrupted(tmp_path: Path) -> None:
     others = family_of(os.getpid())
-    # A shell that starts something in the background lets it ignore Ctrl-C.
+    # A shell lets a background program ignore Ctrl-C.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with started(tmp_path) as gateway:

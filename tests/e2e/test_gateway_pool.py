@@ -1,4 +1,4 @@
-"""The gateway's pool: processes that serve one invocation at a time, whatever becomes of them."""
+"""Tests the gateway's pool of processes, each of which serves one invocation at a time."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ class TestPool:
             return await pool.invoke("environment", {})
 
         result = run(scenario, function("environment"))
-        # The interpreter itself sets LC_CTYPE where no locale is given.
+        # The interpreter sets LC_CTYPE itself if no locale is given.
         result.payload.pop("LC_CTYPE", None)
         assert result.payload == environ | {"AWS_LAMBDA_FUNCTION_NAME": "environment"}
 
@@ -130,7 +130,7 @@ class TestPool:
             hanging = asyncio.create_task(pool.invoke("hang", {}))
             pid = await asyncio.to_thread(pid_in, marks / "hanging")
             hanging.cancel()
-            # Not only when its time is over.
+            # The process ends now, before its time is over.
             async with asyncio.timeout(DEADLINE_S / 2):
                 with pytest.raises(asyncio.CancelledError):
                     await hanging
@@ -191,11 +191,13 @@ class TestPool:
 
 
 class TestUpkeep:
-    """The pool starts and ends processes beside its invocations."""
+    """The pool starts and ends processes in addition to its invocations."""
 
     @pytest.fixture
     def processes(self) -> Callable[[], set[int]]:
-        """Returns the living processes that the test has started. A database of other tests may run beside them."""
+        """Returns the living processes that the test has started. A database of other tests may run at the same
+        time.
+        """
         others = family_of(os.getpid())
         return lambda: alive(family_of(os.getpid()) - others)
 

@@ -1,4 +1,4 @@
-"""What a client of the gateway is told of its processes, and that none outlives it."""
+"""Tests the answers of the gateway when its processes fail, and that none outlives it."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.support.stack.misbehaving import AUTHORIZER, FAILED, GOOD, ROOT, pid_
 
 
 class TestGateway:
-    """The pool behind HTTP: what becomes of each fate of an invocation."""
+    """The pool behind HTTP: each way in which an invocation can end."""
 
     @pytest.fixture
     def client(self, tmp_path: Path, environ: dict[str, str]) -> Iterator[httpx.Client]:

@@ -1,4 +1,4 @@
-"""Streamed answers through the gateway: chunks as they are written, and what becomes of readers and processes."""
+"""Tests streamed answers through the gateway: their chunks, slow readers, and processes that end."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from local.gateway.server import Gateway, reserve
 from tests.support.processes import eventually, runs
 from tests.support.stack.misbehaving import AUTHORIZER, FAILED, GOOD, TIMEOUT_S, pid_in, rest
 
-# What the handler floods its reader with.
+# The handler's flood of bytes.
 PIECE = bytes(range(256)) * 256
 # Far more than the buffers of two connections have room for.
 MANY = 1600
-# What those buffers may hold, in pieces of 64 KiB.
+# The most that those buffers can hold, in pieces of 64 KiB.
 BUFFERED = 400
 
 
@@ -72,7 +72,7 @@ def connect(gateway: Gateway, sent: bytes, receive_buffer: int | None = None) ->
 
 
 def received(connection: socket.socket, until: bytes = b"") -> bytes:
-    """Everything that arrives until that, or until the end."""
+    """Return everything that arrives until this text, or until the end."""
     everything = b""
     while not (until and everything.endswith(until)) and (arrived := connection.recv(65536)):
         everything += arrived
@@ -89,7 +89,7 @@ def opened(gateway: Gateway, action: str) -> Iterator[HTTPResponse]:
 
 
 def _once_still(marks: Path) -> int:
-    """How much is written once nothing more is."""
+    """Return the number of written bytes once it no longer grows."""
     before = -1
     while before < (now := written(marks)):
         before = now
@@ -202,7 +202,7 @@ def test_a_process_that_is_killed_in_mid_stream_breaks_the_answer(
 
 
 def assert_broken(connection: socket.socket, version: str) -> None:
-    """By HTTP/1.1 the last chunk is missing. By HTTP/1.0 the connection is reset."""
+    """In HTTP/1.1 the last chunk is missing. In HTTP/1.0 the connection is reset."""
     if version == "1.0":
         with pytest.raises(ConnectionResetError):
             received(connection)

@@ -1,4 +1,4 @@
-"""Every operation of the API's document, asked without a token, with a refused one and by a key."""
+"""Tests every operation of the API's document without a token, with a refused one, and with a key."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def anonymous(stack: Stack) -> Iterator[httpx.Client]:
 
 
 def places(operation: Operation) -> str:
-    """The operation's path with ids in it that are well-formed and unused."""
+    """Return the operation's path with well-formed, unused ids."""
     return operation.path.format_map(
         {name: str(uuid4()) for name in operation.path_parameters}
         | {"key": "nobodys", "council_key": "nobodys-council"}
@@ -72,7 +72,7 @@ class TestEveryOperation:
         assert answer.headers["access-control-allow-origin"] in ("*", ORIGIN["Origin"])
 
     def test_a_key_does_what_its_role_may(self, tenant: Tenant, stack: Stack, operation: Operation) -> None:
-        """A member's key gets what a member gets, and never more; keys are not made by keys."""
+        """A member's key has the rights of a member and no more. A key makes no key."""
         key = tenant.http.post("api-keys", json={"name": "walk"}).json()["key"]
         member = stack.token(tenant=tenant.id, roles=("member",))
         by_key, by_token = (ask_as(stack, credential, operation).status_code for credential in (key, member))

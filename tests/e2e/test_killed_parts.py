@@ -1,4 +1,4 @@
-"""PostgreSQL and the local model are killed while turns run: both are started again, and no turn is lost."""
+"""Tests that PostgreSQL and the local model start again after a kill during turns, and that no turn is lost."""
 
 import os
 import re
@@ -29,7 +29,7 @@ PATIENCE_S = 60.0
 
 
 class Running:
-    """`pantheon run`, and all lines that it has printed."""
+    """`pantheon run` and its printed lines."""
 
     def __init__(self, environ: dict[str, str], *options: str) -> None:
         self.data_dir = Path(environ["PANTHEON_DATA_DIR"])
@@ -56,7 +56,7 @@ class Running:
                 self.lines.append(line)
 
     def stop(self) -> int:
-        """The exit code."""
+        """Stop it. Returns the exit code."""
         self.process.terminate()
         code = self.process.wait(PATIENCE_S)
         self._reader.join()
@@ -77,8 +77,9 @@ def postmaster(data_dir: Path) -> int:
 
 
 def take_turn(client: httpx.Client, number: int, *, later: bool = False) -> str:
-    """Post a turn until it is accepted, as a client should: with its key. The id of the turn. `later` leaves it to the
-    worker."""
+    """Post a turn with a key until it is accepted, as a client should. Returns its id. `later` leaves it to the
+    worker.
+    """
     body = {"title": f"Talk {number}", "agent_keys": ["writer", "researcher"]}
 
     def made() -> str | None:
@@ -96,7 +97,7 @@ def take_turn(client: httpx.Client, number: int, *, later: bool = False) -> str:
 
 
 def wait_for(client: httpx.Client, turn_id: str) -> str:
-    """How the turn ended. A request may fail while the database starts."""
+    """Return the ended turn. A request may fail while the database starts."""
 
     def status() -> str | None:
         answer = client.get(f"turns/{turn_id}")

@@ -1,4 +1,4 @@
-"""Turns that a client does not wait for, waits for elsewhere, ends before their time, or deletes."""
+"""Tests turns that a client does not wait for, waits for in another request, cancels, or deletes."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +16,7 @@ RESPOND_ASYNC = {"Prefer": "respond-async"}
 def held_turn(
     tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> Iterator[tuple[str, "Future[httpx.Response]"]]:
-    """A turn of Writer and Researcher whose second call is on hold: its id, and its client's answer to come."""
+    """A turn of Writer and Researcher whose second call is on hold: its id, and the future answer of its client."""
     provider.add(moods.hold(), when="You are Researcher,")
     with ThreadPoolExecutor() as threads:
         answer = threads.submit(tenant.post, session_id, "@writer @researcher hello", key="held")

@@ -1,4 +1,4 @@
-"""A posted turn whose client watches it, over HTTP on the whole local stack."""
+"""Tests a posted turn whose client watches it, over HTTP on the whole local stack."""
 
 import json
 import socket

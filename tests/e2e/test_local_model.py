@@ -1,4 +1,4 @@
-"""A whole turn with the real model of this machine: no key, no account, and tokens that were really counted."""
+"""Tests a whole turn with the machine's real model: no key, no account, and real token counts."""
 
 from decimal import Decimal
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""What the functions log on a bad day: everything that operations need, and not a word of what was said.
+"""Tests the functions' logs of a bad day: they have the operators' facts and no text of users or models.
 
-A day is lived once, on a stack of its own whose database has a password: turns that succeed, calls that fail, triggers
-that raise with what they were given, and errors that nobody expected. The tests then read the logs.
+The day runs once, on a stack of its own whose database has a password. It has turns that succeed, calls that fail,
+triggers that raise, and unexpected errors. The tests then read the logs.
 """
 
 import json
@@ -35,7 +35,7 @@ FUNCTIONS = ("api", "turns", "worker")
 
 @dataclass
 class Day:
-    """What was answered, by what was done, and where the logs are. `passwords` are the database's."""
+    """The answers by cause, and the folder of the logs. `passwords` are the database's."""
 
     log_dir: Path
     token: str
@@ -51,11 +51,11 @@ class Day:
         return [json.loads(text) for text in self.texts(*functions) if text.startswith("{")]
 
     def logged(self, *functions: str) -> list[dict[str, Any]]:
-        """Those that are not metrics."""
+        """Return the lines that are not metrics."""
         return [line for line in self.lines(*functions) if "_aws" not in line]
 
     def told_of(self, done: str) -> list[str]:
-        """The messages that were logged while this was answered."""
+        """Return the messages that were logged during this request."""
         request_id = self.answers[done].json()["request_id"]
         return [line["message"] for line in self.logged() if line["correlation_id"] == request_id]
 
@@ -141,7 +141,7 @@ def refuse_and_fail_calls(day: Day, tenant: Tenant, session_id: str) -> None:
 
 @contextmanager
 def trigger(tenant: Tenant, table: str, action: str) -> Iterator[None]:
-    """Within the block, inserting into `table` does this first, as the database's owner."""
+    """Within the block, a trigger of the database's owner runs this before each insert into `table`."""
     tenant.owner.execute(
         f"""CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
             BEGIN {action} RETURN NEW; END $$;
@@ -152,7 +152,7 @@ def trigger(tenant: Tenant, table: str, action: str) -> Iterator[None]:
 
 
 def telling(value: str) -> str:
-    """Raise an error that tells this value wherever an error can."""
+    """Raise an error that has this value in every field that an error can have."""
     return f"RAISE EXCEPTION 'broken by %', {value} USING DETAIL = {value}, HINT = {value};"
 
 
@@ -166,7 +166,7 @@ def closed_database(tenant: Tenant) -> Iterator[None]:
 
 
 def test_the_day_was_as_bad_as_it_should_be(day: Day) -> None:
-    """Otherwise the logs would prove nothing."""
+    """Without these failures, the logs would prove nothing."""
     answered = {done: (answer.status_code, answer.json().get("code")) for done, answer in day.answers.items()}
     assert answered == {
         "a good turn": (201, None),

@@ -1,4 +1,4 @@
-"""`pantheon logs`: the lines of a stack, the errors, and all about one turn."""
+"""Tests `pantheon logs`: the lines of a stack, the errors, and all lines of one turn."""
 
 import os
 import re

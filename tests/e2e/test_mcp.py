@@ -1,4 +1,4 @@
-"""POST /mcp over HTTP on the whole local stack: listing, asking, progress, refusals and turns that go on elsewhere."""
+"""Tests POST /mcp on the whole local stack: lists, questions, progress, refusals and turns that are handed over."""
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -151,7 +151,7 @@ def test_progress_is_told_while_agents_answer(tenant: Tenant, provider: FakeProv
 def test_turn_that_goes_on_elsewhere_is_told_by_its_id_and_its_key_gets_the_answer(
     tenant: Tenant, provider: FakeProvider
 ) -> None:
-    """The provider asks for a pause that this process has no time for."""
+    """The provider asks for a pause that exceeds this process's time."""
     tenant.make_agents("writer")
     provider.add(moods.status(429, retry_after=9))
     result = ask(tenant)

@@ -1,4 +1,4 @@
-"""`/mcp` by the client of the `mcp` package, in its own environment: `make build/clients/mcp/ok` makes it."""
+"""Tests `/mcp` with the client of the `mcp` package, in its own environment: `make build/clients/mcp/ok` makes it."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ MODES = {"auto": "2026-07-28", "legacy": "2025-11-25"}
 
 
 def speak(tenant: Tenant, mode: str, *calls: dict[str, Any]) -> dict[str, Any]:
-    """What the client got."""
+    """Run the client and return its results."""
     token = tenant.http.headers["authorization"].removeprefix("Bearer ")
     asked = {"url": address(tenant), "token": token, "mode": mode, "calls": calls}
     ran = subprocess.run([PYTHON, PROGRAM], input=json.dumps(asked), capture_output=True, text=True, check=False)

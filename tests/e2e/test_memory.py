@@ -1,4 +1,4 @@
-"""What `pantheon run` takes of the memory of this machine, with its own model."""
+"""Tests the memory that `pantheon run` takes on this machine, with its own model."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from bench import local
 from tests.support.processes import eventually
 
-# In MB of PSS, all processes together.
+# MB of PSS, all processes together.
 AT_REST, BUSY = 600, 1000
 
 

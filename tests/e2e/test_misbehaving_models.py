@@ -1,5 +1,7 @@
-"""A council of two providers, of which one misbehaves: it costs nothing twice, is asked a bounded number of times, and
-learns nothing of the other one."""
+"""Tests a council of two providers of which one misbehaves.
+
+That provider costs nothing twice, gets a bounded number of requests, and learns nothing of the other one.
+"""
 
 import gzip
 import json
@@ -75,7 +77,7 @@ def answering(body: bytes, **headers: str) -> Mood:
 
 
 UNKNOWN, FREE, WASTED, PAID = "unknown", "unbilled", "platform", "tenant"
-# What one provider always answers; the outcomes of its calls, and the reply's error.
+# The constant answer of one provider, the outcomes of its calls, and the reply's error.
 CASES: dict[str, tuple[Mood, list[str], str | None]] = {
     "an answer that never ends": (moods.trickle_body(), [UNKNOWN] * 2, "timeout"),
     "headers that never end": (moods.trickle_headers(), [UNKNOWN] * 2, "timeout"),
@@ -147,7 +149,7 @@ def outcomes(council: Council, turn: dict[str, Any], provider: str) -> list[str]
 
 
 def take(council: Council, north_alias: str = "fast", **changes: object) -> tuple[dict[str, Any], int, int]:
-    """The turn of a roundtable of one agent for each provider, and the requests that the providers got by it."""
+    """Take a roundtable of one agent for each provider. Returns the turn and the providers' requests."""
     before = len(council.north.rows), len(council.south.rows)
     with open_client(council.stack.url, council.stack.token(f"tenant-{uuid4()}", "ada")) as http:
         for key, alias in (("ann", north_alias), ("bob", "deep")):
@@ -159,7 +161,9 @@ def take(council: Council, north_alias: str = "fast", **changes: object) -> tupl
 
 
 def assert_apart(council: Council) -> None:
-    """Each provider saw its own model and key only, nothing secret was logged, and the books hold."""
+    """Check that each provider saw only its own model and key, that no secret was logged, and that the ledger
+    is right.
+    """
     for provider, name, model in ((council.north, "north", "aurora"), (council.south, "south", "penguin")):
         assert {(row.model, row.authorization) for row in provider.rows} <= {(model, f"Bearer {KEYS[name]}")}
     asked = {row.client_request_id for row in council.north.rows + council.south.rows}

@@ -1,4 +1,4 @@
-"""Models of several providers in one council, and `pantheon models` beside it."""
+"""Tests models of several providers in one council, and `pantheon models`."""
 
 import subprocess
 import sys

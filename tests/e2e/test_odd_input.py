@@ -1,4 +1,4 @@
-"""Input that is odd and lawful, and where exactly the law ends: answered or refused, and never with a 5xx."""
+"""Tests odd but valid input up to its exact limits: it is answered or refused, and never with a 5xx."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from tests.support.stack.operations import OPERATIONS
 from tests.support.stack.tenant import Tenant
 
-# As many different words of one letter as a message can tag.
+# A message has room for this number of tags of one letter.
 SYLLABLES = [chr(number) for number in range(0xAC00, 0xAC00 + 10_000)]
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's SDK for Python, as people install it, on the whole local stack. `make clients` tries the others."""
+"""Tests OpenAI's SDK for Python, as users install it, on the whole local stack. `make clients` tests the others."""
 
 from tests.clients.cases import Chats
 from tests.clients.program import OPENAI_PYTHON

@@ -1,4 +1,4 @@
-"""The commands of each page work as they stand, and print what the page shows."""
+"""Tests that each page's commands work unchanged and print the output that the page shows."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.support.fake_provider import Mood, Received, moods
 from tests.support.page_commands import PAGES, Ran, is_shown, read_blocks, run_blocks, run_page, shown_below
 from tests.support.stack.tenant import Tenant
 
-# A page cancels this turn while it runs. A real model needs seconds for an answer, too.
+# A page cancels this turn while it runs. A real model also needs seconds for an answer.
 LONG = "Plan everything."
 LONG_S = 3.0
 RUN = [page for page in PAGES if any(block.runs for block in read_blocks(page))]
@@ -40,7 +40,7 @@ def test_commands_of_a_page_succeed_and_print_what_it_shows(
 
 
 def assert_statuses(ran: Ran) -> None:
-    """Every request succeeds, but the last one has the status that the block names."""
+    """Check that every request succeeds, except the last one if the block names another status."""
     assert bool(ran.statuses) == ("curl " in ran.block.text), ran
     *before, last = ran.statuses or ["200"]
     assert all(status.startswith("2") for status in before), ran

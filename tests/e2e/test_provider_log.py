@@ -1,5 +1,7 @@
-"""The provider's own log against ours: every request that reached it is one call of the journal and one post on the
-ledger, with the same tokens, whatever it was answered; and what a client is told that a turn cost is what it costs."""
+"""Compares the provider's own log with the journal, the ledger and the cost in the answer.
+
+Every request that reached the provider is one call and one post, with the same tokens.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -17,8 +19,11 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Case:
-    """What the second of three agents gets before the provider is its usual self again, and what comes of it: each
-    call's outcome with the account that bears it, and the reply's error code, or None with its text."""
+    """The answers to the second of three agents before the provider behaves as usual, and their results.
+
+    The results are each call's outcome with the account that bears it, and the reply's error code, or None with its
+    text.
+    """
 
     moods: list[Mood]
     outcomes: list[tuple[str, str]]
@@ -57,7 +62,9 @@ CASES = {
 
 
 def assert_log_and_ledger_agree(tenant: Tenant, turn: dict[str, Any]) -> list[Row]:
-    """The turn's calls, after holding each against the provider's log, the ledger, the rates and the answer."""
+    """Compare each call of the turn with the provider's log, the ledger, the rates and the answer. Returns the
+    calls.
+    """
     calls = tenant.calls(turn["id"])
     by_id = {request.client_request_id: request for request in tenant.requests}
     assert list(by_id) == [str(call["call_id"]) for call in calls]
@@ -107,7 +114,7 @@ def test_what_one_of_three_agents_gets_is_on_the_ledger_and_its_siblings_answer(
     else:
         assert (researcher["status"], researcher["error"]["code"]) == ("failed", case.error)
         assert (researcher["text"], researcher["cost_usd"]) == (None, "0")
-        # Neither the failed agent nor its error is told to the next one.
+        # The next agent hears nothing of the failed agent and its error.
         assert critic["text"] == f"You said: {writer['text']}"
         assert turn["output"] == f"Writer: {writer['text']}\n\nCritic: {critic['text']}"
     assert tenant.http.get(f"turns/{turn['id']}").json() == turn
@@ -119,7 +126,7 @@ def test_an_answer_that_trickles_for_ever_is_in_suspense_and_what_is_left_of_the
     provider.add(moods.trickle_body(), when="You are Researcher,")
     provider.add(moods.trickle_headers(), when="You are Researcher,")
     posted = tenant.post(session_id, "@writer @researcher @critic hello")
-    # Both calls went on to their limit, and a third does not fit into the client's time.
+    # Both calls ran until their limit, and a third does not fit into the client's time.
     assert posted.status_code == 202
     turn = tenant.wait_for(posted.json()["id"])
     calls = assert_log_and_ledger_agree(tenant, turn)

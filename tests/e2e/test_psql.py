@@ -1,4 +1,4 @@
-"""`pantheon psql`: a shell on the local database whose password nobody else sees."""
+"""Tests `pantheon psql`: a shell on the local database whose password no other user sees."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Many clients at once: a session runs one turn at a time and a key stands for one turn, before a cent is spent."""
+"""Tests many clients at once: a session runs one turn at a time, a key makes one turn, and refusals cost nothing."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.support.stack.tenant import Tenant
 def posted_at_once(
     tenant: Tenant, session_ids: list[str], message: str, key: str | None = None
 ) -> Iterator[list["Future[httpx.Response]"]]:
-    """One post to each of these sessions, all at the same moment; the answers to come."""
+    """Post to each of these sessions at the same moment. Returns the future answers."""
     start = Barrier(len(session_ids))
 
     def post(session_id: str) -> httpx.Response:
@@ -29,7 +29,7 @@ def posted_at_once(
 
 
 def assert_all_requests_are_of(tenant: Tenant, turn_id: str) -> None:
-    """This turn is the tenant's only one, and every request that reached the provider is a call of it."""
+    """Check that this turn is the tenant's only one, and that every request to the provider is a call of it."""
     assert str(tenant.row("SELECT id FROM turns WHERE tenant_id = %s", tenant.id)["id"]) == turn_id
     calls = [str(call["call_id"]) for call in tenant.calls(turn_id)]
     assert [request.client_request_id for request in tenant.requests] == calls
@@ -40,7 +40,7 @@ def test_of_sixteen_simultaneous_posts_to_a_session_one_is_answered_and_fifteen_
 ) -> None:
     provider.add(moods.hold(), times=None)
     with posted_at_once(tenant, [session_id] * 16, "@writer @critic hello") as answers:
-        # Fifteen are refused while the provider still thinks about the first call of the one.
+        # Fifteen are refused while the provider still works on the first call of the accepted turn.
         conflicts = [answer.result() for answer in islice(as_completed(answers), 15)]
         provider.release()
     assert Counter(answer.result().status_code for answer in answers) == {201: 1, 409: 15}
@@ -58,7 +58,7 @@ def test_one_key_from_eight_clients_at_once_is_one_turn_and_all_get_to_read_it(
     with posted_at_once(tenant, [session_id] * 8, "@writer @critic hello", "once") as answers:
         waiting = [answer.result() for answer in islice(as_completed(answers), 7)]
         provider.release()
-    # One runs the turn. The others see it as it stands, and are not told of a conflict.
+    # One request runs the turn. The others get the running turn instead of a conflict.
     assert Counter(answer.result().status_code for answer in answers) == {201: 1, 202: 7}
     (first,) = (answer.result() for answer in answers if answer.result().status_code == 201)
     assert {answer.json()["id"] for answer in waiting} == {first.json()["id"]}
@@ -87,7 +87,7 @@ def test_sixteen_sessions_at_once_do_not_wait_for_each_other(
     provider.add(moods.hold(), times=None)
     session_ids = [session_id, *(tenant.make_session("writer") for _ in range(15))]
     with posted_at_once(tenant, session_ids, "@writer hello") as answers:
-        # All sixteen calls are with the provider at the same time.
+        # All sixteen calls are at the provider at the same time.
         tenant.wait_for_requests(16)
         provider.release()
     assert {answer.result().status_code for answer in answers} == {201}

@@ -1,4 +1,4 @@
-"""The README fits on one screen, and its first steps work as they stand. test_page_commands.py runs its commands."""
+"""Tests that the README fits on one screen and that its first steps work. test_page_commands.py runs its commands."""
 
 import os
 import re

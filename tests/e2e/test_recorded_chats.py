@@ -1,4 +1,4 @@
-"""The requests of chat programs, as they were recorded, on the whole local stack."""
+"""Tests recorded requests of chat programs on the whole local stack."""
 
 import json
 from typing import Any
@@ -75,7 +75,7 @@ def test_session_of_litellm_goes_on_without_history(tenant: Tenant) -> None:
 
 
 def test_address_of_responses_is_404_in_openais_form(tenant: Tenant) -> None:
-    """n8n asks there unless it is told not to."""
+    """n8n sends requests to this address unless it is configured otherwise."""
     answer = tenant.http.post(address(tenant, "responses"), json={"model": "writer", "input": "hello"})
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "not_found"

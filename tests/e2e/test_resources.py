@@ -1,4 +1,4 @@
-"""Agents and sessions over HTTP, their lists page by page, and what is there without either."""
+"""Tests agents and sessions over HTTP, the pages of their lists, and the operations that need neither."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ MOST_PAGES = 20
 
 
 def pages(tenant: Tenant, path: str, **query: Any) -> Iterator[list[dict[str, Any]]]:
-    """The items of each page of a list, by following its cursor."""
+    """The items of each page of a list, by its cursors."""
     cursor = None
     for _ in range(MOST_PAGES):
         page = tenant.http.get(path, params=query | ({"cursor": cursor} if cursor else {})).json()
@@ -136,7 +136,7 @@ class TestForeignTenant:
 class TestLists:
     @pytest.fixture
     def lists(self, tenant: Tenant, session_id: str) -> dict[str, list[Any]]:
-        """The path of each list that has pages, with what identifies its five items, oldest first."""
+        """The path of each list with pages, and the ids of its five items, oldest first."""
         tenant.make_agents("planner", "editor")
         sessions = [session_id, *(tenant.make_session("writer") for _ in range(4))]
         turns = [tenant.take(session_id, "hello")["id"] for _ in range(5)]

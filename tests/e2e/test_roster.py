@@ -1,4 +1,4 @@
-"""Rosters as code over HTTP: `pantheon apply` and `pantheon export` against the local stack."""
+"""Tests rosters as code over HTTP: `pantheon apply` and `pantheon export` against the local stack."""
 
 import re
 import shlex
@@ -80,7 +80,7 @@ def versions(tenant: Tenant) -> dict[str, int]:
 
 @contextmanager
 def waiting_apply(command: Command, tenant: Tenant) -> Iterator[subprocess.Popen[str]]:
-    """The command, while its first write waits for the tenant's lock. At the end the lock is let go."""
+    """The command, while its first write waits for the tenant's lock. The lock is released at the end."""
     path, pipe = roster_file(command.folder, ROSTER), subprocess.PIPE
     with tenant.owner.transaction():
         tenant.owner.execute(b"SELECT FROM tenants WHERE tenant_id = %s FOR UPDATE", [tenant.id])
@@ -163,7 +163,7 @@ def test_a_write_that_fails_in_the_middle_leaves_the_stage_as_it_was(command: Co
 
 
 def test_an_entry_that_changes_between_read_and_write_is_not_overwritten(command: Command, tenant: Tenant) -> None:
-    """The command's write waits for the tenant's lock. Meanwhile somebody makes another version."""
+    """The command's write waits for the tenant's lock. Meanwhile another user makes another version."""
     tenant.make_agents("scribe")
     with waiting_apply(command, tenant) as running:
         tenant.owner.execute(SOMEBODY.encode(), [tenant.id])

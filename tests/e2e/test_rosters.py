@@ -1,4 +1,4 @@
-"""New tenants of a local run: they start with the demo's roster, or with that of the user's file."""
+"""Tests that new tenants of a local run start with the demo's roster or with that of the user's file."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The local Runtime API as a process sees it, and a stranger."""
+"""Tests the local Runtime API as a process and as a stranger see it."""
 
 import asyncio
 import gc
@@ -38,7 +38,7 @@ def test_a_wrong_secret_is_404_and_changes_nothing(secret: str) -> None:
         other = desk.api.open("arn").secret if secret == "other" else secret
         attempts = (("GET", NEXT), ("POST", path("id-1")), ("POST", path("id-1", "error")))
         for method, asked in attempts:
-            # Another process's secret is no wrong one for asking.
+            # Another process's secret is right for asking for an invocation.
             if (secret, method) != ("other", "GET"):
                 expected = 400 if secret == "other" else 404
                 assert (await desk.client(other).ask(method, asked, b'"forged"'))[0] == expected
@@ -190,7 +190,7 @@ def test_no_http_is_closed(sent: bytes) -> None:
         client = desk.client()
         await client.ask("POST", path("id-1"))
         client.writer.write(sent)
-        # Closed with something unread, a connection is reset.
+        # A connection that is closed with unread bytes is reset.
         with suppress(ConnectionResetError):
             assert await client.reader.read() == b""
 

@@ -1,4 +1,4 @@
-"""Lambda's real loop, as `functions.runtime` starts it, against the local Runtime API."""
+"""Tests Lambda's real loop, as `functions.runtime` starts it, against the local Runtime API."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="awslambdaric ha
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 30.0
-# curl asks before it sends so much.
+# curl sends `Expect: 100-continue` before a body of this size.
 LARGE = "x" * 2_000_000
 
 

@@ -1,4 +1,4 @@
-"""The smoke suite, which is for deployments, against the local stack."""
+"""Tests the smoke suite for deployments against the local stack."""
 
 import os
 import subprocess

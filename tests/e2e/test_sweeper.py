@@ -1,4 +1,4 @@
-"""The sweeper in the local stack: woken at the start, in an environment of its own, and in nobody's way."""
+"""Tests the sweeper in the local stack: it runs at the start, in an environment of its own."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def test_it_is_woken_when_the_stack_starts_and_emits_its_gauges(stack: Stack) ->
 
 def test_a_function_has_the_address_of_one_role(stack: Stack) -> None:
     with open_client(stack.url, stack.token(roles=("operator",))) as http:
-        # Its function is started by its first request.
+        # Its first request starts its function.
         assert http.get("admin/turns").status_code == 200
     found: dict[str, set[str]] = {}
     for pid in family_of(os.getpid()):

@@ -1,4 +1,4 @@
-"""Tokens that an attacker would try, each sent over HTTP to the authorizer that is deployed: 401 with its reason."""
+"""Tests an attacker's tokens, each sent over HTTP to the deployed authorizer: 401 with its reason."""
 
 import time
 from base64 import urlsafe_b64encode
@@ -118,7 +118,7 @@ SHAPES: dict[str, Callable[[Forge], str]] = {
     "over 8 KB, in its header": lambda f: f.signed(head=f.header(padding="x" * 6200)),
 }
 ATTACKS = ALGORITHMS | KEYS | CLAIMS | SHAPES
-# Signed by our issuer, for us and in time, but without a user or a tenant.
+# Our issuer signed it for us and in time, but it has no user or no tenant.
 NOBODY: dict[str, dict[str, Any]] = {
     "no sub": {"sub": ...},
     "an empty sub": {"sub": ""},
@@ -154,7 +154,7 @@ def bearer(token: str) -> Headers:
 
 
 def assert_refused(answer: httpx.Response) -> str:
-    """The reason of the refusal, which the challenge has as well; a request without a token gets neither."""
+    """Check the reason of the refusal, which is also in the challenge; a request without a token gets neither."""
     assert answer.status_code == 401
     (message,) = answer.json().values()
     challenge = f'Bearer error="invalid_token", error_description="{message}"'
@@ -163,7 +163,7 @@ def assert_refused(answer: httpx.Response) -> str:
 
 
 def test_the_token_that_every_attack_starts_from_is_accepted(stack: Stack, forge: Forge) -> None:
-    """Otherwise the refusals would prove nothing."""
+    """Without this test, the refusals would prove nothing."""
     for token in (forge.good(), forge.signed(padding="x" * 5000), forge.signed(iat=...), forge.signed(nbf=0)):
         answer = ask(stack, bearer(token))
         assert (answer.status_code, answer.json()["tenant_id"]) == (200, "acme")

@@ -1,4 +1,4 @@
-"""The deployment's limits over HTTP, on a stack of its own: 429 with its Retry-After, and turns that end at a cap."""
+"""Tests the deployment's limits over HTTP, on a stack of its own: 429 with Retry-After, and turns that end at a cap."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def limited(everybodys_provider: FakeProvider, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def client(limited: Stack, provider: FakeProvider, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
-    """Somebody of a tenant of the test's own, which has two agents."""
+    """A user of a new tenant with two agents."""
     with open_client(limited.url, limited.token(tenant=request.node.name)) as http:
         for key in ("writer", "critic"):
             assert http.post("agents", json=agent(key)).status_code == 201

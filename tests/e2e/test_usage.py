@@ -1,4 +1,4 @@
-"""What was used and what it cost, over HTTP: totals are those of the turns, and the rows are the ledger's."""
+"""Tests usage and cost over HTTP: totals equal those of the turns, and rows equal the ledger's."""
 
 import csv
 import io
@@ -36,8 +36,9 @@ MOST_PAGES = 50
 
 @pytest.fixture
 def turns(tenant: Tenant, session_id: str, provider: FakeProvider) -> list[dict[str, Any]]:
-    """Turns in two sessions: a routed one, and one whose first attempt was of unknown outcome, and whose second was
-    empty."""
+    """Turns in two sessions: a routed one, and one whose first attempt was of unknown outcome and whose second was
+    empty.
+    """
     other = tenant.make_session("critic", mode="roundtable")
     provider.add(moods.ok("@critic"), when=MANAGER)
     routed = tenant.take(session_id, "@critic Is it good?", mode="orchestrator")

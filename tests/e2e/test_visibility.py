@@ -1,7 +1,7 @@
-"""Who sees a session of a tenant, and who may change it: every operation of the document as every kind of caller.
+"""Tests which callers see and change a tenant's session, at every operation of the document.
 
-The operations come from the document, so a new one fails until it has its place here: in TABLE if it names a session or
-a turn, in LISTS if it shows several of them, and otherwise in OTHERS.
+Put a new operation into TABLE if it names a session or a turn, into LISTS if it shows several, and else into OTHERS.
+The tests fail until it is in one.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = {
         "private": (201, 404, 201, 404, 404, 201, 404),
         "tenant": (201, 201, 201, 404, 201, 201, 201),
     },
-    # The creator's turn has ended, which only those learn who may cancel it.
+    # The creator's turn has ended. Only callers who may cancel it learn that.
     "POST turns/{turn_id}/cancel": {
         "private": (409, 404, 409, 404, 404, 409, 404),
         "tenant": (409, 403, 409, 404, 403, 409, 403),
@@ -43,7 +43,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = {
         "private": (200, 404, 200, 404, 404, 200, 404),
         "tenant": (200, 403, 200, 404, 403, 200, 403),
     },
-    # The last one, because nothing is left after it.
+    # It is the last one, because it deletes the session.
     "DELETE sessions/{session_id}": {
         "private": (204, 404, 204, 404, 404, 204, 404),
         "tenant": (204, 403, 204, 404, 403, 204, 403),
@@ -61,7 +61,7 @@ OTHERS: Final = {
     *("GET health", "GET auth/me", "GET models", "GET budget", "PUT budget"),
     *("GET admin/tenants/{tenant_id}/cap", "PUT admin/tenants/{tenant_id}/cap"),
     *("GET admin/platform/budget", "PUT admin/platform/budget", "GET admin/usage"),
-    # The operator's, of all tenants, without text.
+    # They show the operator all tenants, without text.
     *("GET admin/turns", "GET admin/suspense"),
 }
 BY_NAME: Final = {str(each): each for each in OPERATIONS}
@@ -146,7 +146,7 @@ def test_a_refusal_comes_before_what_is_wrong_with_the_body(actors: Actors) -> N
 
 
 def listed(http: httpx.Client, **query: object) -> list[str]:
-    """The ids of all pages, each of which but the last is full."""
+    """Return the ids of all pages. Each page but the last is full."""
     found, params = list[str](), {"limit": 2, **query}
     while True:
         page = http.get("sessions", params=params).json()  # type: ignore[arg-type]

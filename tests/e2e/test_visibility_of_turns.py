@@ -1,4 +1,4 @@
-"""Who cancels a turn of a session that a tenant shares, who replays it, and who learns of one that runs."""
+"""Tests who cancels and replays a turn of a shared session, and who learns of a running one."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -31,7 +31,7 @@ def test_a_turn_that_runs_is_cancelled_by_its_poster_the_sessions_creator_and_ad
     asked = "SELECT cancel_requested_at IS NOT NULL AS asked FROM turns WHERE id = %s"
     for actor, status in statuses.items():
         assert actors[actor].post(f"turns/{turn_id}/cancel").status_code == status, actor
-        # Those who may not are asked first.
+        # Callers without the right go first.
         assert tenant.row(asked, turn_id)["asked"] == (status == 202), actor
     provider.release()
     assert tenant.wait_for(turn_id)["status"] == "cancelled"
@@ -71,7 +71,7 @@ class TestReplays:
             refused = post(actors["colleague"], own, **self.KEY)
             assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
             assert [text for text in (WORD, first["id"], private) if text in refused.text] == []
-            # Nor does it tell that the session is gone.
+            # The answer does not tell that the session is gone either.
             actors["creator"].delete(f"sessions/{private}")
         assert len(tenant.rows("SELECT FROM turns WHERE tenant_id = %s", tenant.id)) == 1
 

@@ -1,4 +1,4 @@
-"""Usage shows a member its own turns, and an admin those of the tenant."""
+"""Tests that usage shows a member its own turns, and an admin those of the tenant."""
 
 from tests.support.stack.actors import Actors, make_session, post
 from tests.support.stack.actors import actors as actors  # noqa: PLC0414 a fixture

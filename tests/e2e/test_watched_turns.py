@@ -1,4 +1,4 @@
-"""Clients that watch a turn on the whole local stack, and read it in less usual ways or not at all."""
+"""Tests clients that watch a turn on the whole local stack in unusual ways: other protocols, slow or no reading."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.support.processes import eventually
 from tests.support.stack.tenant import ENDED, Tenant
 from tests.support.stack.watcher import posted
 
-# More than the pieces of any answer here.
+# No answer here has more pieces.
 ALL = 100
 # Words of 10 kB, so that five megabytes have few pieces.
 FIVE_MEGABYTES = " ".join(["x" * 9_999] * 500)
@@ -135,7 +135,7 @@ def test_stream_breaks_off_when_its_process_is_killed_and_its_key_finds_the_turn
         os.kill(worker_of(port_of_last_query(tenant)), signal.SIGKILL)
         with pytest.raises(IncompleteRead):
             watcher.read_to_end()
-    # The provider still waits to go on, and would take the steps of other tests.
+    # The provider still waits for steps, and would take those of other tests.
     provider.step(ALL)
     assert "turn.ended" not in names(watcher.events)
     _, found = watch(tenant, session_id, "@writer @researcher hello", **{"Idempotency-Key": "once"})

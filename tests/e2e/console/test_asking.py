@@ -1,4 +1,4 @@
-"""Somebody asks in the console: who answers, the message box, and what becomes of a message."""
+"""Tests that a user asks in the console: the choice of agents, the message box, and the life of a message."""
 
 import json
 import re

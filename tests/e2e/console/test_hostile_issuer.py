@@ -1,4 +1,4 @@
-"""Links and answers that would sign a person in by an issuer as somebody else."""
+"""Tests links and answers by which an issuer would sign a user in as another one."""
 
 import json
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def test_a_link_asks_before_it_signs_in_where_an_issuer_does(chromium: Browser, 
         expect(page.get_by_role("heading", name="Sign in to Pantheon")).to_be_visible()
         paste(page, sign_in.stack.token(tenant="acme", user="ada"))
         expect(page.get_by_text("Tenant acme")).to_be_visible()
-        # In an open tab the link is only another place on the same page.
+        # In an open tab, the link only changes the fragment, so nothing is loaded.
         page.evaluate("token => { location.hash = `#token=${token}` }", token)
         expect(page.get_by_role("alert")).to_contain_text("mallory")
         expect(page.get_by_text("Signed in as ada")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Links, tokens and browsers that would sign a person in as somebody else, or not at all."""
+"""Tests links, tokens and browsers that would sign a user in as another one, or not at all."""
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect

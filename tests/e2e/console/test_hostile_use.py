@@ -1,4 +1,4 @@
-"""Presses that come twice, addresses that nobody wrote, and answers of a later release."""
+"""Tests repeated clicks, invented addresses, and answers of a later release."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""People sign in by the issuer of the stage, in mid-turn again, and out of both."""
+"""Tests that users sign in by the stage's issuer, again during a turn, and sign out of both."""
 
 import re
 from collections.abc import Iterator

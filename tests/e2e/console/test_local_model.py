@@ -1,4 +1,4 @@
-"""Somebody watches the real model of this machine write, in the console that `pantheon run` opens."""
+"""Tests that a user sees the machine's real model write, in the console of `pantheon run`."""
 
 import re
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""People look into a turn and into what a conversation remembers."""
+"""Tests the pages of a turn and of a conversation's memory."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Other programs find their way through the console by its accessible names. These tests know nothing else of it."""
+"""Tests that other programs can use the console by its accessible names alone."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ _MONEY = re.compile(r"\$\d|USD|¢")
 
 
 def opener(page: Page, name: str) -> Locator:
-    """What opens something by this name."""
+    """The control that opens something by this name."""
     first, *others = (page.get_by_role(role, name=name) for role in _OPENS)  # type: ignore[arg-type]
     for other in others:
         first = first.or_(other)
@@ -28,7 +28,7 @@ def opener(page: Page, name: str) -> Locator:
 
 
 def shown(page: Page, name: str) -> Locator:
-    """The same, once it can be seen: behind a button that unfolds it, if need be."""
+    """The same control, once it is visible; a button that hides it is pressed first."""
     found = opener(page, name)
     expect(found.or_(page.get_by_role("button", name=_FOLDS)).first).to_be_visible()
     if not found.first.is_visible():
@@ -38,7 +38,9 @@ def shown(page: Page, name: str) -> Locator:
 
 
 def focused(page: Page, is_there: Callable[[str], bool]) -> int:
-    """How often Tab is pressed until the focus is there. `is_there` is asked about the focused element's text."""
+    """Press Tab until the focus is on the element, and return the number of presses. `is_there` gets the element's
+    text.
+    """
     for presses in range(1, MOST_TABS + 1):
         page.keyboard.press("Tab")
         if is_there(page.evaluate("document.activeElement.ariaLabel || document.activeElement.innerText || ''")):

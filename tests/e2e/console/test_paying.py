@@ -1,4 +1,4 @@
-"""Who pays follows every figure from the month down to one call."""
+"""Tests the pages of usage: every figure leads from the month down to one call."""
 
 import csv
 import io

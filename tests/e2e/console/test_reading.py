@@ -1,4 +1,4 @@
-"""A reader by keyboard, or with a screen reader, knows where they are and sees the answer that counts."""
+"""Tests the console for a reader by keyboard or screen reader: position, focus, and the answer that counts."""
 
 import json
 

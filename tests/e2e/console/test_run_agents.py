@@ -1,4 +1,4 @@
-"""An admin makes and changes agents in the console; a member reads them."""
+"""Tests the pages of agents: an admin makes and changes them, a member reads them."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ def save(page: Page) -> None:
 
 
 def told(page: Page, text: str) -> Locator:
-    """Where the page says aloud that something was done."""
+    """The element that announces a finished action."""
     return page.get_by_role("main").get_by_role("status").filter(has_text=text)
 
 
@@ -114,7 +114,7 @@ def test_a_save_that_changes_nothing_makes_no_version(console: Console, tenant: 
 
 
 def conflict(console: Console, tenant: Tenant) -> Page:
-    """A form whose agent somebody else has changed."""
+    """A form whose agent another user has changed."""
     tenant.make_agents("writer", role_prompt="You write.")
     page = edit(console, "writer")
     replace(tenant, "writer", role_prompt="You write letters.")

@@ -1,4 +1,4 @@
-"""An admin puts councils together in the console."""
+"""Tests the pages on which an admin makes councils."""
 
 import re
 
@@ -20,7 +20,7 @@ def test_a_council_is_put_together_by_keyboard_alone(console: Console, tenant: T
     page.get_by_role("button", name="Move Editor up").press("Enter")
     expect(page.get_by_role("button", name="Move Editor up")).to_be_focused()
     page.keyboard.press("Enter")
-    # It is the first now. The button that is left has the focus.
+    # The agent is the first one now, so the focus is on its remaining button.
     expect(page.get_by_role("button", name="Move Editor down")).to_be_focused()
     expect(page.get_by_text("Editor is now number 1 of 3.")).to_be_attached()
     page.get_by_role("button", name="Remove Critic").press("Enter")

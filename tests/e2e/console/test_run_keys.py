@@ -1,4 +1,4 @@
-"""People make API keys in the console, see each once, and revoke them."""
+"""Tests that users make API keys in the console, see each once, and revoke them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -53,7 +53,7 @@ def test_a_key_is_revoked_after_a_question(console: Console, tenant: Tenant) -> 
     expect(dialog).to_contain_text("within 60 seconds")
     dialog.get_by_role("button", name="Cancel").click()
     assert tenant.http.get("api-keys").json()["items"][0]["revoked_at"] is None
-    # A closed dialog has no role, and is there for a moment more.
+    # A closed dialog has no role, and stays for a moment.
     expect(page.locator("dialog")).to_have_count(0)
     expect(page.get_by_role("button", name="Revoke the key Old")).to_be_focused()
     page.keyboard.press("Enter")

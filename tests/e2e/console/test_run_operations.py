@@ -1,4 +1,4 @@
-"""An operator looks after tenants and the platform in the console."""
+"""Tests the pages on which an operator manages tenants and the platform."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from tests.support.stack.tenant import Tenant, open_client
 
 @pytest.fixture
 def operator(signed_out: Console, stack: Stack) -> Console:
-    """A tab of somebody who operates the deployment and belongs to another tenant."""
+    """A tab of an operator who belongs to another tenant."""
     signed_out.sign_in(stack.token(tenant="operations", user="olga", roles=("operator",)))
     return signed_out
 
@@ -93,7 +93,7 @@ def test_a_call_in_suspense_leads_to_its_tenant(operator: Console, tenant: Tenan
     expect(row).to_contain_text(f"Step {lost['step']}, attempt {lost['attempt']}")
     expect(row).to_contain_text(lost["model_alias"])
     expect(row.get_by_role("cell").last).to_have_text(re.compile(r"^\$0\.0*[1-9]"))
-    # The turn is another tenant's, which an operator does not read.
+    # The turn is another tenant's, which an operator cannot read.
     expect(row.get_by_role("link")).to_have_count(1)
     row.get_by_role("link", name=tenant.id).click()
     expect(operator.page.get_by_role("heading", name=tenant.id)).to_be_visible()
@@ -110,7 +110,7 @@ def test_a_turn_that_nobody_runs_is_listed_as_waiting(
         tenant.wait_for_requests(1)
         turn_id = str(tenant.row("SELECT id FROM turns WHERE tenant_id = %s", tenant.id)["id"])
         with psycopg.connect(stack.owner_url) as other:
-            # It waits for the row, so it is the first that gets it. A worker that takes the turn comes after it.
+            # The lock request is the first in the queue, so a worker that claims the turn waits behind it.
             with tenant.owner.transaction():
                 tenant.expire_lease(turn_id)
                 locked = threads.submit(other.execute, "SELECT FROM turns WHERE id = %s FOR UPDATE", [turn_id])
@@ -124,7 +124,7 @@ def test_a_turn_that_nobody_runs_is_listed_as_waiting(
             expect(row).to_contain_text("Lost its worker")
             expect(row).to_contain_text(tenant.id)
         provider.release()
-        # A sweep may have handed it over in the meantime.
+        # A sweep may have sent the turn meanwhile.
         assert posted.result().status_code in (201, 202)
     tenant.wait_for(turn_id)
     operator.page.reload()

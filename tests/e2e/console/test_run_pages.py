@@ -1,4 +1,4 @@
-"""The pages of those who run Pantheon: models, health, and all of them for every reader."""
+"""Tests the operators' pages of models and health, and the accessibility of all pages."""
 
 import pytest
 from playwright.sync_api import Browser, expect

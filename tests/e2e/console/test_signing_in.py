@@ -1,4 +1,4 @@
-"""People sign in by a link, by a token and by an issuer, and out again."""
+"""Tests that users sign in by a link, a token and an issuer, and sign out."""
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -30,7 +30,7 @@ def test_signing_out_forgets_everything_that_the_tab_has_kept(console: Console) 
 
 
 def test_signing_out_asks_the_api_for_nothing_more(signed_out: Console, stack: Stack, tenant: Tenant) -> None:
-    """An operator's page asks for more than others. Without a token, an answer would be 401."""
+    """An operator's page sends more requests than others. Without a token, each answer would be 401."""
     signed_out.sign_in(stack.token(tenant=tenant.id, roles=("member", "admin", "operator")))
     expect(signed_out.navigation("Operations")).to_be_visible()
     signed_out.page.get_by_role("button", name="Sign out").click()

@@ -1,4 +1,4 @@
-"""Somebody watches a turn in the console, whatever happens to the connection, the page and the process that runs it."""
+"""Tests that a user watches a turn while the connection, the page or its process fails."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.support.pages.talk import talk
 from tests.support.stack.tenant import Tenant
 
 WRITER, CRITIC = "You are Writer,", "You are Critic,"
-# More pieces than any stream of these tests has.
+# No stream of these tests has more pieces.
 ALL = 200
 _POST, _FOLLOW = re.compile(r"/sessions/[^/]+/turns$"), re.compile(r"/turns/[^/]+/events$")
 
@@ -119,7 +119,7 @@ def test_a_message_without_an_answer_is_posted_again_under_its_key(
 
 
 def lose_posts(page: Page) -> list[str]:
-    """Lose the connection of whatever is posted. Returns the keys of the lost posts."""
+    """Lose the connection of each POST. Returns the idempotency keys of the lost ones."""
     keys: list[str] = []
 
     def answer(route: Route) -> None:
@@ -186,7 +186,7 @@ def test_a_turn_goes_on_while_another_page_is_shown(
 def test_a_turn_that_is_handed_over_is_followed(
     console: Console, tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
-    """The provider asks for a pause that the first process has no time for."""
+    """The provider asks for a pause that exceeds the first process's time."""
     provider.add(moods.status(429, retry_after=9))
     asked = talk(console, session_id)
     asked.send("@writer hello")

@@ -1,4 +1,4 @@
-"""The example graphs over HTTP: what is asked, in which order, what is paid, and what a session remembers."""
+"""Tests the example graphs over HTTP: their requests, their order, their cost and the state of a session."""
 
 import json
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def prompt(request: Request) -> str:
 
 
 def assert_every_request_is_paid_once(tenant: Tenant, turn: dict[str, Any]) -> None:
-    """The ledger against the provider's own log, call by call."""
+    """Compare the ledger with the provider's own log, call by call."""
     calls = tenant.calls(turn["id"])
     logged = {request.client_request_id: request for request in tenant.requests}
     assert {str(call["call_id"]) for call in calls} <= set(logged)

@@ -1,4 +1,6 @@
-"""A stack whose graphs cannot run says so in one line and does not start. One whose state cannot be stored goes on."""
+"""Tests that a stack with a broken graph prints one line and does not start, and that one without state tables
+goes on.
+"""
 
 import json
 import subprocess
