@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests that ask for one, started once a run, and a council room in it for each test."""
+"""A real PostgreSQL, started once a run for the tests that ask for one, and a council room in it for each test."""
 
 import logging
 import sys
@@ -31,11 +31,11 @@ from tests.support.graph_desk import Desk
 from tests.support.other_process import OtherProcess
 from tests.support.watched_database import WatchedDatabase
 
-# What a crash of the machine loses matters to no test, and autovacuum would take transaction ids of its own.
+# No test needs data after a crash of the machine. Autovacuum would take transaction ids of its own.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 
-# The planner reads both, and so the plans of one test would depend on the tests before it.
+# The planner reads both, so that the plans of one test would depend on the tests before it.
 _ANALYSED_OR_LARGE = b"""SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
     AND relkind = 'r' AND (reltuples >= 0 OR pg_relation_size(oid) > 1048576) AND relname <> 'checkpoint_migrations'"""
 _FORGET_STATISTICS = b"""SELECT pg_clear_attribute_stats('public', c.relname, a.attname, s.stainherit)
@@ -82,8 +82,11 @@ def administrator(migrated_database: DatabaseUrls) -> Iterator[psycopg.Connectio
 
 @pytest.fixture
 def database_urls(migrated_database: DatabaseUrls, administrator: psycopg.Connection[Row]) -> Iterator[DatabaseUrls]:
-    """A migrated database without any row. It is emptied afterwards, and so its schema must be left as it is: to copy
-    a database takes longer than most of the tests."""
+    """A migrated database without any row.
+
+    It is emptied after the test, because a copy of a database takes longer than most tests. A test must not change its
+    schema.
+    """
     yield migrated_database
     # A test that failed may have left a connection behind, with locks.
     administrator.execute(
@@ -149,7 +152,7 @@ def room(
     administrator: psycopg.Connection[Row],
     scripted_settings: None,
 ) -> Iterator[CouncilRoom]:
-    """A council room; when the test is over, every invariant must hold."""
+    """A council room. After the test, every invariant must hold."""
     room = CouncilRoom(owner, database_urls.of(Role.APP))
     with room.databases:
         yield room
@@ -169,7 +172,7 @@ def desk(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 @pytest.fixture
 def other(room: CouncilRoom) -> Iterator[OtherProcess]:
-    """A process beside the one that the room's runner works in."""
+    """A second process, besides that of the room's runner."""
     with ThreadPoolExecutor() as pool:
         yield OtherProcess(room, pool)
 
@@ -201,7 +204,9 @@ def worker(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, logging_as_it_was
 
 @pytest.fixture
 def logging_as_it_was() -> Iterator[None]:
-    """A handler takes hold of the logging tree, and of this test's standard output."""
+    """Restore logging after the test, because a handler changes the logging tree and keeps this test's standard
+    output.
+    """
     below = [logging.getLogger(name) for name in ("shared", "functions")]
     before = [(list(logger.handlers), logger.level, logger.propagate) for logger in below]
     telemetry._logger.cache_clear()

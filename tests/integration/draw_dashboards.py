@@ -48,7 +48,7 @@ def test_draw(in_service: Callable[[Stage], Service], room: CouncilRoom, monkeyp
 
 
 def live_an_hour(service: Service, hour: int) -> None:
-    """Take turns in every mode by day, and a few by night. Something fails once in seven hours."""
+    """Take turns in every mode by day, and a few by night. A failure occurs once in seven hours."""
     for _ in range(2 if 8 <= hour % 24 < 18 else 1):
         day.modes(service)
     if hour % 7 == 0:

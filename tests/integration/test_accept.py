@@ -1,4 +1,4 @@
-"""Accepting a turn: one of many wins, and whoever is refused is refused before a cent is spent."""
+"""Tests accepting a turn: of several posts one is accepted, and a refused post costs nothing."""
 
 import threading
 from collections.abc import Callable
@@ -19,7 +19,7 @@ PAYER = "tenant:tenant-1"
 
 
 def post_at_once(room: CouncilRoom, number: int, post: Callable[[int], TurnOutcome]) -> list[TurnOutcome | Exception]:
-    """Run `post` in so many threads."""
+    """Run `post` in this number of threads."""
 
     def outcome_of(index: int) -> TurnOutcome | Exception:
         try:
@@ -32,7 +32,9 @@ def post_at_once(room: CouncilRoom, number: int, post: Callable[[int], TurnOutco
 
 
 def race(room: CouncilRoom, number: int, key: str | None) -> list[TurnOutcome | Exception]:
-    """Let so many posts reach the accept statement together, and the provider answer when all others are through."""
+    """Let this number of posts reach the accept statement together. The provider answers after all others have
+    ended.
+    """
     all_loaded, all_told = threading.Barrier(number), threading.Barrier(number)
     databases = [room.open_database() for _ in range(number)]
     for db in databases:
@@ -92,7 +94,7 @@ def test_the_table_itself_refuses_a_second_active_turn(room: CouncilRoom) -> Non
 
 
 def test_the_next_index_is_taken_when_a_whole_turn_went_by_after_loading(room: CouncilRoom) -> None:
-    """No turn is active when the statement comes, and yet it must not go on with an old context."""
+    """No turn is active when the statement runs, and yet it must not go on with an old context."""
     room.db.before(ACCEPT, lambda: room.take("@critic first", runner=room.runner(db=room.open_database())))
     assert body(room.take("@writer second"))["turn_index"] == 2
     assert "@critic first" in room.provider.requests[1].messages[1].text

@@ -1,4 +1,4 @@
-"""Agents over HTTP: made and changed by admins, with versions that are counted, kept and deleted."""
+"""Tests agents over HTTP: admins make and change them, and their versions are counted, kept and deleted."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -96,7 +96,7 @@ class TestPut:
         put(ask, 1)
         put(ask, 2)
         problem_of(put(ask, 3, if_match=tag), 412, "version_mismatch")
-        # The body that is there already is refused, too.
+        # The present body is refused, too.
         problem_of(put(ask, 2, if_match=tag), 412, "version_mismatch")
         assert body_of(ask("GET", "/planner"))["version"] == 2
 
@@ -185,7 +185,7 @@ class TestVersions:
         assert [row["version"] for row in kept] == [2, 5]
 
     def test_versions_of_the_release_before_stay(self, room: CouncilRoom, ask: Ask) -> None:
-        """It pins no versions, so nobody knows which of its versions a turn has used."""
+        """That release pins no versions, so the versions that a turn has used are unknown."""
         put(ask, 0)
         room.owner.execute(
             """INSERT INTO agent_versions (tenant_id, key, version, name, role_prompt, model_alias, max_output_tokens,

@@ -1,9 +1,9 @@
-"""Each alarm of the production stage rings for what it is there for, at its threshold and not below, and none in an
-hour of normal traffic.
+"""Tests each alarm of the production stage: it rings at its threshold and not below, and never in an hour of normal
+traffic.
 
-What Pantheon emits comes from the real handlers. Of AWS's own metrics, the dead letters are those of a server that
-speaks SQS. Only throttles and pinned sessions are given, in the units and with the dimensions that AWS documents. What
-AWS Budgets does is AWS's, and not tried. Failures and silence have modules of their own.
+The real handlers emit Pantheon's metrics. Of AWS's own metrics, a server that speaks SQS counts the dead letters.
+Throttles and pinned sessions are given, in the units and with the dimensions that AWS documents. AWS Budgets is not
+tested. Failures and silence have modules of their own.
 """
 
 import json
@@ -38,7 +38,7 @@ pytest_plugins = [
 
 
 def give(service: Service, alarm: Alarm, value: float, number: int = 0) -> None:
-    """Let AWS have measured this, of one of the metrics that the alarm reads."""
+    """Add a measurement by AWS of one of the metrics that the alarm reads."""
     service.metrics.put(list(alarm.metrics())[number][1], service.now, value)
 
 
@@ -64,7 +64,7 @@ def test_budgets_that_are_not_what_the_ledger_says_page(
     service.post("@writer hello", answer())
     service.sweep()
     assert rings() == set()
-    # The least that a budget can be wrong by.
+    # The smallest error of a budget.
     least = "0.000000000001"
     room.rows("UPDATE budgets SET spent_usd = spent_usd + %s::numeric RETURNING 1", least)
     service.sweep()
@@ -90,7 +90,7 @@ def test_a_dead_letter_pages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def dead() -> float:
-        """What SQS says, on whose queue the alarm is."""
+        """The metric of SQS, and the queue of the alarm."""
         asked = deployed.client.get_queue_attributes(
             QueueUrl=deployed.dead_letter_url, AttributeNames=["ApproximateNumberOfMessages"]
         )
@@ -154,7 +154,7 @@ def test_ten_fallbacks_in_a_hundred_turns_are_a_ticket(service: Service, rings: 
 def test_ten_throttles_in_five_minutes_are_a_ticket(
     service: Service, rings: Callable[[], set[str]], alarm: Callable[[str], Alarm]
 ) -> None:
-    """Whichever of the functions and models it is that are turned away."""
+    """Throttles count for each function and each model."""
     watched = list(alarm("Throttles").metrics())
     assert len(watched) == 9
     for number in range(len(watched)):
@@ -217,7 +217,7 @@ def test_an_alarm_that_only_aws_can_ring_reads_a_metric_that_aws_documents(
 
 
 def test_an_hour_of_normal_traffic_rings_for_nothing(service: Service, template: Template, hear: Hear) -> None:
-    """Every mode, turns that wait, a call lost and a fallback now and then, as an hour has them."""
+    """The hour has every mode, turns that wait, and now and then a lost call and a fallback."""
     service.room.limit("1000", "platform")
     found = [hear() for _ in a_normal_hour(service)]
     # The first sweeps, copies and reconciliation end the silence.

@@ -1,4 +1,4 @@
-"""The tenants that cost the platform most are log lines, most expensive first."""
+"""Tests the log lines of the tenants that cost the platform most, the most expensive first."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What real providers answer, in whole turns over HTTP: the rows of the journal, the reply, and who pays."""
+"""Tests real providers' answers in whole turns over HTTP: the rows of the journal, the reply, and the payer."""
 
 import contextlib
 import time
@@ -17,7 +17,7 @@ from tests.support.fake_provider import FakeProvider, Mood, moods
 pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 FINE = moods.ok("fine", usage=counted(9, 4))
-# What a call came to, as the journal tells it: alias, status, verdict, error.
+# A call in the journal: alias, status, verdict, error.
 Row = tuple[str, str, str | None, str | None]
 FAST, DEEP = ("fast", "succeeded", "reply", None), ("deep", "succeeded", "reply", None)
 CASES: dict[str, tuple[str, list[Mood], list[Row]]] = {
@@ -131,7 +131,7 @@ def test_each_answer_is_a_row_and_has_its_reason(
         {"Retry-After": "1.2"},
         {"Retry-After-Ms": "1200"},
         {"Retry-After": "Wed, 21 Oct 2026 07:28:02 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"},
-        # Longer than the lease covers after an intent.
+        # The lease covers a shorter time after an intent.
         {"Retry-After": "2.3"},
     ],
 )

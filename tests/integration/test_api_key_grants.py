@@ -1,4 +1,4 @@
-"""What the application can do with its tenant's API keys, and what the table refuses."""
+"""Tests the application's rights on its tenant's API keys, and the constraints of their table."""
 
 from collections.abc import Iterator
 from uuid import UUID, uuid4
@@ -18,7 +18,7 @@ INSERT = """INSERT INTO api_keys (id, tenant_id, name, role, prefix, key_hash, c
 
 
 def fields(**changes: object) -> dict[str, object]:
-    """The columns of a key of the first tenant, but for `changes`."""
+    """The columns of a key of the first tenant, except `changes`."""
     row = {
         "id": uuid4(),
         "tenant_id": "tenant-1",

@@ -1,4 +1,4 @@
-"""The authorizer's lookup of an API key: which keys are good, what its role can do, and what it writes."""
+"""Tests the authorizer's lookup of an API key: the valid keys, the rights of its role, and its writes."""
 
 import time
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def version(owner: psycopg.Connection[Row]) -> tuple[object, ...]:
 
 
 def early_in_a_minute(owner: psycopg.Connection[Row]) -> None:
-    """Wait until some seconds of a minute of the database's clock are left."""
+    """Wait until the database's clock is early in a minute."""
     (row,) = owner.execute("SELECT extract(second FROM clock_timestamp())::float8 AS second").fetchall()
     if row["second"] > 50:
         time.sleep(60.1 - row["second"])
@@ -140,7 +140,7 @@ class TestRole:
         assert found.fetchall() == []
 
     def test_it_has_no_privilege_but_those_of_the_lookup(self, owner: psycopg.Connection[Row]) -> None:
-        """On every column and every relation of the database, and by no other role."""
+        """The test checks every column and every relation of the database, and every other role."""
         relations = """SELECT c.oid, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""
         found = set()
@@ -176,7 +176,7 @@ class TestWrites:
             assert find_api_key(auth, KEYS["good"])
         assert version(owner) == first
         after = owner.execute("SELECT pg_current_xact_id()::text AS id").fetchall()
-        # Each look takes one id itself.
+        # Each query takes a transaction id itself.
         assert int(after[0]["id"]) == int(before[0]["id"]) + 1
 
     @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ class TestCost:
             db.close()
 
     def test_a_lookup_reads_one_index_once(self, owner: psycopg.Connection[Row], database_urls: DatabaseUrls) -> None:
-        """Within the minute of its last use, of which nothing is written."""
+        """Within a minute of the last use, the lookup writes nothing."""
         early_in_a_minute(owner)
         change(owner, "last_used_at = now()")
         presented, key = FIND_API_KEY.sent({"b_key_hash": KEYS["good"]})

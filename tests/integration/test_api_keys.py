@@ -1,4 +1,4 @@
-"""API keys over HTTP: made once, listed, revoked, each by the people who may."""
+"""Tests API keys over HTTP: made once, listed and revoked, each by the permitted users."""
 
 import json
 import logging

@@ -1,4 +1,6 @@
-"""The archive of a session: every item that left memory, page by page, and nothing after the session is deleted."""
+"""Tests the archive of a session: every item that left memory, page by page, and nothing after the session's
+deletion.
+"""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""One step in several attempts: which rows they leave, which of them is the reply, and who pays for each."""
+"""Tests a step in several attempts: their rows, the reply among them, and the payer of each."""
 
 from decimal import Decimal
 from typing import Any
@@ -28,7 +28,7 @@ TOO_LONG = unbilled("context_overflow")
 THROTTLED, REFUSED, UNREACHABLE = unbilled("throttled"), unbilled("refused"), unbilled("unavailable")
 TIMED_OUT, LOST = unknown("timeout"), unknown("connection_lost")
 
-# What a call came to, as the journal tells it: alias, status, verdict, error.
+# A call in the journal: alias, status, verdict, error.
 Row = tuple[str, str, str | None, str | None]
 
 
@@ -36,7 +36,7 @@ def succeeded(alias: str, verdict: str | None = "reply", error: str | None = Non
     return (alias, "succeeded", verdict, error)
 
 
-# The agent, the script, the rows, and what the tenant and the platform pay.
+# The agent, the script, the rows, and the cost of the tenant and of the platform.
 CASES: dict[str, tuple[str, list[Completion], list[Row], Decimal, Decimal]] = {
     "throttled, then answered": (
         "writer",

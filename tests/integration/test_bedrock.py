@@ -1,4 +1,4 @@
-"""What each of Bedrock's answers means, and what nobody must see."""
+"""Tests the meaning of Bedrock's answers, and that secrets and text stay out of logs."""
 
 import contextlib
 import logging
@@ -21,7 +21,7 @@ from tests.support.fake_provider.calls import LIMIT_S, settings
 
 pytest_plugins = ["tests.support.fake_bedrock.fixtures"]
 
-# What comes back
+# Answers
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_the_body_of_an_exception_is_not_waited_for(fake_bedrock: FakeBedrock, b
     assert complete(bedrock, request(max_call_s=LIMIT_S)).error == "refused"
 
 
-# Settings, and what must not be seen
+# Settings, secrets and text
 
 
 def test_settings_choose_it_and_name_its_stage(fake_bedrock: FakeBedrock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Calls to Bedrock without an answer, many at once, and without the means to make one."""
+"""Tests calls to Bedrock without an answer, many at once, and without credentials or a connection."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ def threads_of(name: str) -> int:
 
 @pytest.fixture
 def stray(aws_environment: pytest.MonkeyPatch) -> Iterator[BedrockProvider]:
-    """A provider whose endpoint is the test's affair."""
+    """A provider whose endpoint the test serves itself."""
     with contextlib.closing(BedrockProvider(STAGE)) as provider:
         yield provider
 
@@ -47,7 +47,7 @@ def test_the_wall_clock_is_total_and_nothing_stays_behind(
     assert time.monotonic() - start < LIMIT_S + 3.0
     assert len(fake_bedrock.rows) == 1
     assert threads_of("bedrock-signing") == 0
-    if mood.delivery.startswith("trickle"):  # the others do not look at their connection
+    if mood.delivery.startswith("trickle"):  # The others do not look at their connection.
         wait_until(lambda: fake_bedrock.open_connections == 0)
 
 

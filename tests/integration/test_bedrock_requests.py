@@ -1,4 +1,4 @@
-"""What Bedrock is sent: whose call it is, and nothing that the model refuses."""
+"""Tests the requests to Bedrock: they name their call, and leave out parameters that the model refuses."""
 
 import contextlib
 import json

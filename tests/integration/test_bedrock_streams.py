@@ -1,4 +1,4 @@
-"""ConverseStream over HTTP: the text is told as it comes, and the outcome is the one of Converse."""
+"""Tests ConverseStream over HTTP: the text is told piece by piece, and the outcome equals that of Converse."""
 
 import json
 import re
@@ -126,7 +126,7 @@ def test_the_outcome_is_the_same_without_a_stream(
         assert "".join(pieces) == completion.text
 
 
-# What ends in the middle
+# Interrupted streams
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_cut_behind_the_end_changes_nothing(
     assert completion.provider_request_id == fake_bedrock.rows[0].request_id
 
 
-# What cannot be streamed
+# Models without streams
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A budget that many processes draw on at once: never beyond its limit, and nothing of it lost when all are killed."""
+"""Tests a budget that many processes use at once: never beyond its limit, and nothing is lost when all are killed."""
 
 import json
 import os
@@ -26,7 +26,7 @@ ROOM_FOR = 10
 
 @pytest.fixture(autouse=True)
 def any_number(scripted_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More turns of a tenant are active than it may have otherwise."""
+    """Lift the limit on a tenant's active turns."""
     monkeypatch.setenv(Env.TENANT_ACTIVE_TURNS, "0")
     settings.cache_clear()
 
@@ -58,7 +58,7 @@ def month(room: CouncilRoom) -> Row:
 def sample_until_all_have_met_the_budget(
     room: CouncilRoom, process: "subprocess.Popen[bytes]", limit: Decimal
 ) -> Counter[bytes]:
-    """Look at the budget again and again until every process has said what became of its turn."""
+    """Sample the budget until every process has reported its turn's result."""
     assert process.stdout is not None
     said, samples, deadline = b"", 0, time.monotonic() + DEADLINE_S
     while said.count(b"\n") < PROCESSES:
@@ -102,8 +102,8 @@ def test_sixty_four_processes_under_the_default_cap_hold_and_leave_nothing_held_
 
 
 def months_until_recovered(room: CouncilRoom) -> Iterator[Row]:
-    """Bring each turn to its end, and look at the month after it."""
-    # Whatever the dead had sent is committed by now, or never.
+    """End each turn, and sample the month after it."""
+    # By now each statement of a dead process is committed, or never will be.
     room.cut_connections()
     room.expire_lease()
     for turn in room.rows("SELECT id FROM turns WHERE status = 'running'"):

@@ -1,4 +1,4 @@
-"""Setting limits while others hold, spend or set them too, each on a connection of its own."""
+"""Tests setting limits while others hold, spend or set them, each on a connection of its own."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +37,7 @@ def test_of_two_limits_set_at_once_one_stands_and_both_are_answered(room: Counci
 def test_a_limit_that_waits_for_a_cap_is_held_against_it(
     room: CouncilRoom, other: OtherProcess, operator: Database
 ) -> None:
-    """The first row is being made by the operator: what the administrator saw before knew of no cap."""
+    """The operator is inserting the first row, so the administrator's snapshot has no cap."""
     with ThreadPoolExecutor() as pool, transaction(operator, room.tenant_id) as execute:
         execute(budgets._SET_CAP, {"b_payer": f"tenant:{room.tenant_id}", "b_usd": ONE}, lambda _: None)
         waiting = pool.submit(budgets.record_limit, other.db, room.tenant_id, TWO)
@@ -50,7 +50,7 @@ def test_a_limit_that_waits_for_a_cap_is_held_against_it(
 def test_a_limit_is_set_while_a_hold_is_not_yet_committed_and_binds_the_next(
     room: CouncilRoom, other: OtherProcess
 ) -> None:
-    """Nobody waits for anybody: a limit is no part of the row that holds are counted in."""
+    """The two do not block each other: the limit is not in the row that counts holds."""
     room.db.hold(ACCEPT, lambda: budgets.record_limit(other.db, room.tenant_id, Decimal(0)))
     assert room.take("@writer hello").published
     with pytest.raises(BudgetExceeded):

@@ -1,4 +1,4 @@
-"""Two turns of one tenant at once: whatever a step does, it does to its own turn."""
+"""Tests two turns of one tenant at once: each step changes its own turn only."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,7 +25,7 @@ def none_fits() -> float:
 
 
 def as_stored(room: CouncilRoom, turn_id: UUID) -> list[Any]:
-    """The turn's row, its calls, and what is posted and shown of it."""
+    """The turn's row, its calls, its posts and its replies."""
     tables = ("turns WHERE id", "llm_calls WHERE turn_id", "usage_ledger WHERE turn_id", "replies WHERE turn_id")
     return [room.rows(f"SELECT * FROM {table} = %s ORDER BY 1", turn_id) for table in tables]
 
@@ -36,7 +36,7 @@ def newest(room: CouncilRoom) -> UUID:
 
 
 def left_behind(room: CouncilRoom, runner: Runner, *script: Any) -> UUID:
-    """A turn whose process has died, in a session of its own, and whose lease is over."""
+    """A turn in a session of its own whose process has died and whose lease has ended."""
     assert isinstance(runner.provider, ScriptedProvider)
     runner.provider.enqueue(*script, die)
     with suppress(Killed):

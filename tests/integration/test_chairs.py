@@ -1,4 +1,4 @@
-"""Sessions over HTTP that are made from a council or name a chair of their own."""
+"""Tests sessions over HTTP that are made from a council or name a chair of their own."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A child that is to end with its parent, where it cannot."""
+"""Tests child processes that must end with their parent, where that could fail."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def test_a_child_gets_nothing_of_the_users_environment(tmp_path: Path, monkeypat
         assert process.spawn(["/usr/bin/env"], output=said, cwd=tmp_path).wait(DEADLINE_S) == 0
     told = dict(line.split("=", 1) for line in (tmp_path / "said").read_text().splitlines())
     assert told.items() >= process.CLEAN.items()
-    # Python adds LC_CTYPE where the locale is C.
+    # Python adds LC_CTYPE in the locale C.
     assert told.keys() - process.CLEAN.keys() <= {"LC_CTYPE"}
 
 

@@ -1,4 +1,4 @@
-"""Which session a chat program's request continues, on a real database: by its history or by a name."""
+"""Tests on a real database by which history or name a chat program's request continues a session."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -149,7 +149,7 @@ class TestByName:
         assert [session["instructions"] for session in program.sessions] == [None]
 
     def test_two_first_requests_of_a_name_at_once_share_a_session(self, program: ChatProgram) -> None:
-        """The second one looks before the first one is accepted."""
+        """The second request searches before the first one is accepted."""
         other = program.room.runner(db=program.room.open_database())
         program.room.provider.enqueue(answer("First."), answer("Second."))
         found: list[str] = []

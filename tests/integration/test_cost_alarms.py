@@ -1,6 +1,6 @@
-"""The alarms of cost ring by the ledger, through the sweeper's real handler.
+"""Tests that the alarms of cost follow the ledger, through the sweeper's real handler.
 
-Rows of the ledger are planted for a tenant of their own, with the budgets that they add up to.
+Ledger rows are planted for a tenant of their own, with the budgets that match them.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def spend(room: CouncilRoom) -> Callable[..., None]:
 
 @pytest.fixture
 def ringing_now(service: Service, hear: Hear) -> Callable[[], set[str]]:
-    """Sweep, in five minutes of their own, and tell which alarms ring."""
+    """Sweep in a period of five minutes, and return the ringing alarms."""
 
     def swept() -> set[str]:
         service.now += 300
@@ -96,7 +96,7 @@ def test_a_forecast_of_the_stages_budget_is_a_ticket_once_a_tenth_is_spent(
 
 
 def test_a_forecast_says_nothing_until_a_tenth_is_spent(service: Service, template: Template) -> None:
-    """The gauges are given, as the first hours of a month would have them."""
+    """The gauges are given, with the values of a month's first hours."""
     alarm = alarms_of(template)["MonthForecast"]
 
     def rings(month_usd: float) -> bool:

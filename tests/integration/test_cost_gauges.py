@@ -1,4 +1,4 @@
-"""The gauges of money are the ledger's sums, whatever was killed before it could tell of its turn."""
+"""Tests that the gauges of money equal the ledger's sums, even if a process was killed before it emitted a turn."""
 
 import json
 import multiprocessing
@@ -26,7 +26,7 @@ from shared.turns.run import Runner, take_turn
 from tests.support.council_room import AMPLE_S, DEEP_COST, FAST_COST, CouncilRoom, DatabaseUrls, answer, unknown
 
 Series = dict[tuple[str, str | None, str | None], float]
-# A sweep that waits for a lock is to be a red test, not one that never ends.
+# A sweep that waits for a lock must fail its test instead of hanging.
 ENDS = "-c idle_in_transaction_session_timeout=10s"
 MONTH = "period = date_trunc('month', timezone('UTC', now()))"
 
@@ -47,7 +47,7 @@ def operations(database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> 
 def sweep(
     room: CouncilRoom, operations: Database, logging_as_it_was: None, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[], Series]:
-    """What one sweep emits, by metric, dimension and its value."""
+    """Return the metrics of one sweep, by metric, dimension and its value."""
 
     def swept() -> Series:
         capsys.readouterr()
@@ -71,7 +71,7 @@ def of(found: Series, metric: Metric, dimension: Dimension) -> dict[str | None, 
 
 
 def by(room: CouncilRoom, column: str) -> dict[str, float]:
-    """The ledger's month, by a column."""
+    """Return the ledger's month, by a column."""
     query = f"SELECT {column} AS name, sum(amount_usd) AS usd FROM usage_entries WHERE {MONTH} GROUP BY 1"
     return {row["name"]: float(row["usd"]) for row in room.rows(query)}
 
@@ -113,7 +113,7 @@ def test_every_tenants_money_is_in_them(sweep: Callable[[], Series], room: Counc
 
 
 def publish_and_die(app_url: str, session_id: UUID, sent: Any) -> None:
-    """A turn in a process that is killed after its commit, with its metrics not yet on standard output."""
+    """Take a turn in a process that is killed after its commit, before its metrics are on standard output."""
 
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)

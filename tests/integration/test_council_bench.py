@@ -1,4 +1,4 @@
-"""The council benchmark counts what scripted agents do: right answers, cost, tokens and calls."""
+"""Tests that the council benchmark counts scripted agents' right answers, cost, tokens and calls."""
 
 from decimal import Decimal
 from itertools import groupby

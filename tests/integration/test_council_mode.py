@@ -1,4 +1,4 @@
-"""Mode `council`: everybody answers, everybody ranks the others blindly, and the chair concludes."""
+"""Tests mode `council`: every agent answers and ranks the others without names, and the chair concludes."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def is_chair(request: Request) -> bool:
 
 
 def reply(request: Request) -> str:
-    """What each of a council's calls is answered: reviews rank by letter."""
+    """Return the answer of each of a council's calls. Reviews rank by letter."""
     if is_review(request):
         return json.dumps({"ranking": request.response_schema["properties"]["ranking"]["items"]["enum"]})  # type: ignore[index]
     if is_chair(request):
@@ -74,8 +74,10 @@ def roles(requests: list[Request]) -> list[str]:
 
 
 def scripted(room: CouncilRoom, **special: Any) -> None:
-    """Answer calls of the kinds `member`, `review` and `chair` specially: each value is asked with the request first,
-    and None stands for the usual answer."""
+    """Answer calls of the kinds `member`, `review` and `chair` specially.
+
+    Each value is asked with the request first, and None stands for the usual answer.
+    """
 
     def choose(request: Request) -> Any:
         (kind,) = roles([request])
@@ -91,7 +93,7 @@ def of_agent(request: Request) -> str:
 
 
 def keys_by_letter(room: CouncilRoom) -> dict[str, str]:
-    """Whose answer each letter stood for, as the reviews show."""
+    """Return whose answer each letter stood for, by the reviews."""
     shown: dict[str, str] = {}
     for request in filter(is_review, room.provider.requests):
         for letter, text in re.findall(r'<quoted answer="(.)">\n(.*?)\n</quoted>', request.messages[1].text, re.DOTALL):
@@ -111,7 +113,7 @@ def test_a_review_sees_the_question_and_the_others_answers_and_no_names(council:
         assert "As [agent] I asked [agent]." in text
         assert not re.search(r"Writer|Researcher|Critic|@writer|@critic|You are the", text)
         assert len(re.findall("<quoted answer=", text)) == 2
-    # Nobody ranks its own answer.
+    # No agent ranks its own answer.
     letters = [tuple(re.findall('<quoted answer="(.)">', request.messages[1].text)) for request in reviews]
     assert sorted(letters) == [("A", "B"), ("A", "C"), ("B", "C")]
 
@@ -273,7 +275,7 @@ def test_a_tight_budget_skips_members_and_keeps_the_chair(council: CouncilRoom, 
     turn = body(council.resume(outcome.turn_id) if later else outcome)
     statuses = [*["completed"] * covered, *["skipped"] * (3 - covered), "completed" if covered else "skipped"]
     assert [r["status"] for r in turn["replies"]] == statuses
-    # A turn for later holds for one agent of the roster. The rest is found out in the worker.
+    # A turn for later holds money for one agent of the roster. The worker finds out the rest.
     assert turn["output"] == ("Forty-two." if covered else "")
 
 
@@ -310,7 +312,7 @@ def test_a_council_is_refused_when_the_caps_do_not_cover_one_answer_and_the_chai
 
 
 def council_reserves(council: CouncilRoom) -> tuple[list[Decimal], Decimal]:
-    """What the calls of the members and the chair's hold in this room."""
+    """Return the reserves of the members' calls and of the chair's hold in this room."""
     held: list[Any] = []
 
     def look(_: Request) -> None:

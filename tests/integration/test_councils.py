@@ -1,4 +1,4 @@
-"""Councils over HTTP: made and changed by admins, with versions that are counted, and keys shared with agents."""
+"""Tests councils over HTTP: admins make and change them, versions are counted, and agents share their keys."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The upgrade to 0014 makes each month of a payer one exact row, whatever releases before 0012 wrote beside it."""
+"""Tests that the upgrade to 0014 makes one exact row of each payer's month, from the rows of releases before 0012."""
 
 import psycopg
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import migrations
 from tests.support.council_room import DatabaseUrls
 
-# Two tenants' turns of a month in which a release before 0012 counted the platform's share in the row `platform`.
+# Turns of two tenants, in a month whose platform share a release before 0012 counted in the row `platform`.
 BEFORE = """
     INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys)
       SELECT gen_random_uuid(), t, 'user-1', '', 'tag', 'sequential', '{}' FROM unnest('{a,b}'::text[]) t;

@@ -1,4 +1,6 @@
-"""What a turn costs the database, counted on the wire and in transaction ids, and what it holds meanwhile: nothing."""
+"""Tests the number of round trips and transaction ids of a turn, and that no lock or transaction outlasts a
+statement.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from tests.support.heard import Heard
 from tests.support.model_answers import Helpers, said
 from tests.support.wiretap import Wiretap
 
-# As many agents as calls; each may come once in a plan.
+# As many agents as calls, because a plan has each agent once.
 KEYS = ("writer", "researcher", "critic", "planner", "editor")
 SETTING_THE_TENANT = "set_config('app.tenant_id'"
 
@@ -49,12 +51,12 @@ def test_a_turn_of_n_calls_takes_n_plus_two_round_trips_and_n_plus_one_commits(
     room.take(message, runner=runner, session_id=sessions[1], listener=listener)
     after = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
     assert len(room.provider.requests) == calls * (1 + prepared)
-    # Loading; the session, the tenant and its bounds, the turn, the hold and the check of accepting; fence, outcome and
-    # hold of each other call; fence, lost calls, outcome, end, replies, audit and money of publishing.
-    # The first turn of an agent pins its version, and looks whether it is still there.
+    # The first exchange loads. The second accepts: the session, the tenant and its bounds, the turn, the hold and the
+    # check. One for each other call: fence, outcome and hold. The last publishes: fence, lost calls, outcome, end,
+    # replies, audit and money.
     assert tap.statements == 1 + (6 if prepared else 8) + 3 * (calls - 1) + 7
     assert tap.round_trips == calls + 2
-    # Each look takes an id itself. Loading the turn's context takes none: it writes nothing.
+    # Each query takes an id itself. Loading the turn's context takes none, because it writes nothing.
     assert after - before - 1 == calls + 1
 
 
@@ -72,7 +74,7 @@ def test_a_turns_response_is_made_and_encoded_once(room: CouncilRoom, monkeypatc
 
 
 SHAPES = {
-    # mode, fan-out, agents; what the helpers add: the manager's call, and the two of a summary
+    # The mode, the fan-out and the agents. Then the helpers' part: the manager's call, and two of a summary.
     "tag": ("tag", "sequential", 2, 2),
     "roundtable": ("roundtable", "sequential", 5, 2),
     "orchestrator": ("orchestrator", "sequential", 3, 3),
@@ -103,8 +105,8 @@ def test_routing_and_a_summary_cost_what_other_calls_cost(
     after = room.row("SELECT pg_current_xact_id()::text::bigint AS id")["id"]
     calls = agents + helpers
     assert (turn["summary_triggered"], len(turn["replies"]), len(provider.requests)) == (True, agents, 1 + calls)
-    # Each outcome but the last shares a commit with the next intent. Of parallel ones each has a commit of its own but
-    # the last; their intents share one.
+    # Each outcome shares a commit with the next intent, except the last one. The intents of parallel calls share one,
+    # and each of their outcomes has its own, except the last.
     commits = calls + 1
     assert after - before - 1 == commits <= calls + 2
     assert tap.round_trips == commits + 1

@@ -1,5 +1,7 @@
-"""What is shown and what rings is what is emitted: a day of everything, through the real handlers, against the
-dashboards and alarms of the synthesised stack. A metric that nobody reads is not emitted."""
+"""Compares the dashboards and alarms of the synthesised stack with the metrics that the real handlers emit in a day.
+
+Every metric that is read is emitted, and the reverse.
+"""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -23,9 +25,9 @@ pytest_plugins = ["tests.support.sqs.fixtures", "tests.support.cloudwatch.fixtur
 
 @pytest.fixture
 def lived(in_service: Callable[[Stage], Service], room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> Service:
-    """A stage after its day."""
+    """A stage after a day of every kind of traffic."""
     room.limit("1000", "platform")
-    # Nor does the queue take anything.
+    # The queue takes nothing either.
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://{HOST}:1")
     service = in_service(STAGING)
     day.live(service, monkeypatch)
@@ -73,7 +75,7 @@ def test_everything_that_is_read_is_emitted_and_everything_emitted_is_read(emitt
 def test_the_cost_of_the_month_is_the_ledgers(
     lived: Service, bill: Callable[[str], Widget], title: str, column: str
 ) -> None:
-    # The day has one provider. A value of the next hour is no maximum with those before.
+    # The day has one provider. A value of the next hour cannot be compared with the maximum of earlier ones.
     lived.now += 3600
     lived.room.owner.execute("UPDATE usage_ledger SET provider = 'openai' WHERE purpose <> 'agent'")
     lived.sweep()

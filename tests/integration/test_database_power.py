@@ -1,4 +1,4 @@
-"""What each database role may do, and what Postgres refuses it, whatever the statement."""
+"""Tests the grants of each database role, and the statements that Postgres refuses it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from tests.support import known_statements
 from tests.support.council_room import CouncilRoom, DatabaseUrls, answer, unknown
 
 TENANT = "tenant-1"
-# One line for each role and table: a change of a grant changes this file.
+# The file has one line for each role and table, so that a changed grant changes the file.
 GRANTED = Path(__file__).with_name("database_power.txt")
 HELD = """
     SELECT r.rolname || ' ' || c.relname || ': ' || string_agg(held.may, ', ' ORDER BY held.may) AS line
@@ -70,7 +70,7 @@ SPOKEN = (
     *("model_alias", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
     "cost_usd",
 )
-# Of each role, statements that Postgres refuses with 42501.
+# Statements by role that Postgres refuses with 42501.
 REFUSED: dict[Role, tuple[str, ...]] = {
     Role.APP: (
         "CREATE TABLE public.mine ()",
@@ -84,7 +84,7 @@ REFUSED: dict[Role, tuple[str, ...]] = {
         "ALTER ROLE pantheon_app CONNECTION LIMIT 0",
         "SET ROLE pantheon_ops",
         "COPY (SELECT 1) TO PROGRAM 'true'",
-        # Money.
+        # Money
         "DELETE FROM budgets",
         "TRUNCATE budgets",
         "UPDATE budgets SET payer = payer",
@@ -122,7 +122,7 @@ REFUSED: dict[Role, tuple[str, ...]] = {
         "UPDATE llm_calls SET cost_usd = 'NaN'",
         "UPDATE llm_calls SET cost_usd = 'Infinity'",
         "DELETE FROM llm_calls",
-        # Who asked and who spoke.
+        # The authors of questions and replies
         *(f"UPDATE turns SET {column} = {column}" for column in ASKED),
         *(f"UPDATE replies SET {column} = {column}" for column in SPOKEN),
         *(f"UPDATE sessions SET {column} = {column}" for column in ("id", "tenant_id", "user_id", "created_at")),
@@ -281,7 +281,7 @@ def test_operations_see_no_text_but_what_the_release_before_reads(owner: psycopg
 
 
 def refused_of(connection: psycopg.Connection[Row], statements: Iterator[known_statements.Named]) -> list[str]:
-    """Postgres checks the rights when it explains a statement, and runs nothing."""
+    """Return the refused statements. EXPLAIN makes Postgres check rights and runs nothing."""
     refused = []
     for name, text in statements:
         try:

@@ -1,6 +1,7 @@
-"""Signing in as a function does on AWS: a token for a password, over TLS that verifies the server.
+"""Tests a function's sign-in on AWS: a token as the password, over TLS that verifies the server.
 
-The server takes one password, as RDS takes one signature: what Lambda's own address hands out is signed with.
+The server accepts one password, as RDS accepts one signature. The credentials for the signature are at Lambda's own
+address.
 """
 
 import json
@@ -34,7 +35,7 @@ AUTHORIZATION = "what Lambda told this process"
 
 @dataclass(frozen=True)
 class RDS:
-    """`port` speaks TLS, with a certificate of `authority`; `owner_url` is the way past it."""
+    """`port` speaks TLS, with a certificate of `authority`. `owner_url` bypasses it."""
 
     owner_url: str
     port: int
@@ -43,7 +44,7 @@ class RDS:
 
 @pytest.fixture(scope="module")
 def rds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RDS]:
-    """A server that lets `pantheon_app` in by a password only, behind TLS."""
+    """A server that accepts `pantheon_app` by a password only, behind TLS."""
     folder = tmp_path_factory.mktemp("rds")
     cluster, name = folder / "data" / "cluster", "rds_hba.conf"
     with postgres.start(folder / "data", settings={"fsync": "off"}):
@@ -58,7 +59,7 @@ def rds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RDS]:
 
 @pytest.fixture
 def handed_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The address at which Lambda hands out credentials to what was restored, and who asked there."""
+    """The address at which Lambda gives credentials to a restored snapshot, and the requests to it."""
     asked: list[str] = []
 
     class Credentials(BaseHTTPRequestHandler):
@@ -87,7 +88,7 @@ def handed_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 @pytest.fixture
 def url(rds: RDS, handed_out: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of `pantheon_app`, whose password is the token of one moment, which is now."""
+    """The address of `pantheon_app`, whose password is the token of the present moment."""
     monkeypatch.setattr(signing, "datetime", Mock(now=lambda _: NOW))
     token = signing.database_token("127.0.0.1", rds.port, "pantheon_app", "eu-central-1")
     handed_out.clear()
@@ -130,7 +131,7 @@ def test_another_signature_is_refused(url: str, wrong: dict[str, str]) -> None:
 
 
 def test_a_server_that_another_authority_signed_for_is_refused(rds: RDS, url: str, tmp_path: Path) -> None:
-    """And the token is not shown to it."""
+    """The client does not send it the token."""
     other, _ = make_certificate(tmp_path, "other")
     with pytest.raises(DatabaseUnavailable) as refused:
         Database(url.replace(str(rds.authority), str(other))).run(None, WHO, {})

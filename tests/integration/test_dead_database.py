@@ -1,5 +1,7 @@
-"""A database that dies without closing its connections: a failover without FIN, or a server that hangs. A runner waits
-for an answer for a bounded time, closes the connection, and goes on over a new one."""
+"""Tests a database that dies without closing its connections: a failover without FIN, or a server that hangs.
+
+A runner waits for an answer for a bounded time, closes the connection, and goes on over a new one.
+"""
 
 import os
 import signal
@@ -24,7 +26,7 @@ from tests.support.council_room import DEADLINE_S, CouncilRoom, wait_for
 from tests.support.posted_turn import post_turn
 from tests.support.watched_database import WatchedDatabase
 
-# Enough for any statement of a turn on a slow machine.
+# Any statement of a turn takes less time on a slow machine.
 ANSWER_S = 1.0
 _BACKEND = compiled(select(func.pg_backend_pid().label("pid")))
 _SLEEP = compiled(select(func.pg_sleep(bindparam("b_seconds", type_=Float)).label("slept")))
@@ -32,8 +34,9 @@ _SLEEP = compiled(select(func.pg_sleep(bindparam("b_seconds", type_=Float)).labe
 
 @dataclass
 class Mortal:
-    """A connection that waits `ANSWER_S` for an answer. `die` lets nothing come back from it any more; `bury` lets
-    the server finish what it was sent before."""
+    """A connection that waits `ANSWER_S` for an answer. `die` stops all later answers. `bury` lets the server finish
+    earlier statements.
+    """
 
     db: WatchedDatabase
     die: Callable[[], object]
@@ -80,7 +83,7 @@ def test_a_turn_whose_database_dies_answers_503_in_time_and_loses_nothing(
     room.provider.enqueue(die)
     started = time.monotonic()
     answered = post_turn(room, monkeypatch, message, db=mortal.db)
-    # The statement's answer is waited for once, and its outcome is recorded over a new connection.
+    # The client waits for the statement's answer once, and records its outcome over a new connection.
     assert ANSWER_S <= time.monotonic() - started < DEADLINE_S
     assert (answered.status, answered.body["code"]) == (503, "journal_unavailable")
     assert room.calls() == [(0, 1, "fast", "succeeded", "reply", None)]

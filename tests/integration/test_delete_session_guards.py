@@ -1,4 +1,4 @@
-"""`delete_session.sql` deletes no other session, no session of another user, and no turn that still runs."""
+"""Tests that `delete_session.sql` deletes no other session, no other user's session, and no running turn."""
 
 from contextlib import suppress
 from typing import Any
@@ -46,7 +46,7 @@ def end(room: CouncilRoom, session_id: UUID) -> None:
 
 
 def age(room: CouncilRoom, session_id: UUID, *, created: int = DAYS + 1, updated: int = DAYS + 1) -> None:
-    """Let the session have been made and touched so many days ago."""
+    """Make the session this number of days old, since its creation and its last use."""
     room.owner.execute(
         """UPDATE sessions SET created_at = now() - make_interval(days => %s),
         updated_at = now() - make_interval(days => %s) WHERE id = %s""",

@@ -1,5 +1,6 @@
-"""After a session is deleted, no word of it is in the database: not in any table, whoever's it is, and not in what
-Postgres keeps for its planner. A word stands in everything that was said; then the whole database is searched for it.
+"""Tests that a deleted session leaves no word in the database: in no table, and not in the planner's statistics.
+
+Every text contains one word; then the test searches the whole database for it.
 """
 
 import json
@@ -25,14 +26,14 @@ from tests.support.council_room import CouncilRoom, DatabaseUrls, Killed, answer
 
 WORD = "sesame"
 MESSAGE = f"@writer @critic {WORD} @{WORD}"
-# Everything that is a table: the catalogue too, where statistics hold samples of what is stored.
+# Every relation with rows: the catalogue too, where statistics hold samples of stored values.
 _RELATIONS = """
     SELECT oid::regclass::text AS name FROM pg_class
     WHERE relkind IN ('r', 'm') AND relpersistence <> 't' ORDER BY 1"""
 
 
 def dump(room: CouncilRoom) -> dict[str, int]:
-    """Where the word is in the whole database, and in how many lines of a dump."""
+    """Return the places of the word in the whole database, and the number of lines in a dump."""
     found = {}
     with psycopg.connect(room.owner_url, autocommit=True) as connection:
         connection.execute("ANALYZE")
@@ -47,7 +48,7 @@ def delete(room: CouncilRoom) -> None:
 
 
 def say(request: Request) -> Completion:
-    """What each model says: the word, in the form that it was asked for."""
+    """Return the answer of each model: the word, in the requested form."""
     if "You extract" in prompt(request):
         said = {name: [f"It is {WORD}, {len(request.messages[-1].text)}."] for name in LISTS}
         return answer(json.dumps({"add": said, "close": [{"id": "F1", "reason": "outdated"}]}))
@@ -125,7 +126,7 @@ def resumed(room: CouncilRoom) -> None:
     room.resume(room.take_until_killed(MESSAGE))
 
 
-# What was there before the deletion.
+# The contents before the deletion.
 PASTS: dict[str, Callable[[CouncilRoom], None]] = {
     "a completed turn": completed,
     "a summarised session, whose first memory is archived": summarised,
@@ -141,7 +142,7 @@ PASTS: dict[str, Callable[[CouncilRoom], None]] = {
 
 @pytest.fixture
 def said(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> CouncilRoom:
-    """A room where the word is in everything that is said, and memory is written after every second turn."""
+    """A room whose every text has the word, with a summary after every second turn."""
     monkeypatch.setenv(Env.SUMMARY_AFTER_TURNS, "2")
     settings.cache_clear()
     room.provider = talkative()
@@ -166,7 +167,7 @@ def test_what_was_said_is_in_tables_only_and_never_in_samples_of_them(said: Coun
 
 
 def late(room: CouncilRoom, call_id: UUID) -> None:
-    """The first attempt's process still learns what became of its call."""
+    """The first attempt's process records the outcome of its call later."""
     said_not = ("verdict", "stop_reason", "error_code", "provider_request_id", "retry_after_s")
     outcome: dict[str, object] = dict.fromkeys((f"o_{name}" for name in said_not), None)
     outcome |= (

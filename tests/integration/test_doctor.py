@@ -1,4 +1,4 @@
-"""What `pantheon doctor` says of a database in which something is broken, whatever it is, and of one that is sound."""
+"""Tests the report of `pantheon doctor` on a sound database and on broken ones."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tests.support.council_room import CouncilRoom, DatabaseUrls
 
 @pytest.fixture(scope="module")
 def template(postgres_server: postgres.Server) -> str:
-    """The name of a migrated database that nobody uses, so that it can be copied."""
+    """The name of a migrated database without connections, which Postgres can copy."""
     name = f"sound_{uuid4().hex}"
     with psycopg.connect(postgres_server.url, autocommit=True) as administrator:
         administrator.execute(f'CREATE DATABASE "{name}"'.encode())
@@ -82,7 +82,7 @@ def test_what_is_broken_is_told_with_its_rows(patient: CouncilRoom, name: str) -
     line = said.index(f"BROKEN  {name}")
     rows = patient.rows(INVARIANTS[name])
     assert said[line + 1] == "          " + ", ".join(f"{column} {value}" for column, value in rows[0].items())
-    # It goes on to the end, whatever it has found.
+    # The doctor goes on to the end after a finding.
     assert sum(row.startswith(("ok ", "BROKEN ")) for row in said) == len(INVARIANTS) + 1
 
 
@@ -102,7 +102,7 @@ def test_it_looks_and_changes_nothing(patient: CouncilRoom, monkeypatch: pytest.
 
 
 def test_it_is_not_fooled_by_an_owner_who_sees_nothing(patient: CouncilRoom) -> None:
-    """As an owner who is no superuser, of whom row-level security is forced as well."""
+    """The owner is no superuser here, and row-level security is forced on it as well."""
     make = sql.SQL("CREATE ROLE landlord LOGIN PASSWORD {}").format(sql.Literal(patient.owner.info.password))
     patient.owner.execute(make)
     try:

@@ -1,4 +1,4 @@
-"""Texts of every script are stored as they are, and a database that cannot store them is told apart."""
+"""Tests that texts of every script are stored unchanged, and that a database of another encoding is refused."""
 
 from pathlib import Path
 

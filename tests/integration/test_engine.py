@@ -1,4 +1,4 @@
-"""The one connection of a process, when the server ends it."""
+"""Tests a process's one connection when the server ends it."""
 
 import pytest
 from sqlalchemy import BigInteger, bindparam, func, literal, select, text
@@ -12,7 +12,7 @@ _BACKEND = compiled(select(literal(1).label("one")))
 
 
 def test_a_write_after_a_failover_goes_over_a_new_connection(room: CouncilRoom) -> None:
-    """Nothing is sent over the dead one, so nothing is in doubt."""
+    """Nothing is sent over the dead connection, so every outcome is certain."""
     room.take("@writer hello")
     room.cut_connections()
     wait_for(

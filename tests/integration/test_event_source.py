@@ -1,4 +1,4 @@
-"""The order in which the local event source gives turns that wait to workers."""
+"""Tests the order in which the local event source gives waiting turns to workers."""
 
 import asyncio
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Workers:
 
     @property
     def tenants(self) -> list[str]:
-        """Whose turns were delivered, in this order."""
+        """The tenants of the delivered turns, in order."""
         return [tenant for tenant, _ in self.busy]
 
 
@@ -62,7 +62,7 @@ def test_the_tenant_with_the_fewest_turns_in_flight_gets_the_next_worker(room: C
 
             accept(room, turns=5)
             await deliver()
-            # Half of the workers, whatever waits.
+            # Half of the workers, however many turns wait.
             assert workers.tenants == ["tenant-1"] * 2
             accept(second, turns=5)
             await deliver()
@@ -75,7 +75,7 @@ def test_the_tenant_with_the_fewest_turns_in_flight_gets_the_next_worker(room: C
             await deliver()
             assert workers.tenants[4:] == ["tenant-3"]
             await end_all()
-            # Nobody has run them, so that all of them are due again.
+            # No worker has run them, so all of them are due again.
             await deliver()
             assert sorted(workers.tenants[5:]) == ["tenant-1", "tenant-1", "tenant-2", "tenant-3"]
             await end_all()
@@ -88,7 +88,7 @@ def test_a_turn_whose_provider_asked_to_wait_is_delivered_when_that_is_over(room
     workers = Workers(4)
 
     def hand_over(alias: str, retry_after_s: float) -> None:
-        """A turn that has no time for a second call."""
+        """Return a turn that has no time for a second call."""
         room.provider.enqueue(Completion("unbilled", error="throttled", retry_after_s=retry_after_s))
         left = iter([30.0])
         runner = room.runner(seconds_left=lambda: next(left, 0.0))
@@ -100,7 +100,7 @@ def test_a_turn_whose_provider_asked_to_wait_is_delivered_when_that_is_over(room
             await source._deliver(connection)
             await asyncio.sleep(0)
             assert workers.tenants == []
-            # A longer wait is nobody's: its fallback alias is asked.
+            # For a longer wait the fallback alias is asked.
             hand_over("researcher", 31.0)
             await source._deliver(connection)
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A session's export: every ended turn once and in order, however large it is and whatever happens meanwhile."""
+"""Tests a session's export: every ended turn once and in order, at any size and during other changes."""
 
 import json
 from uuid import uuid4
@@ -19,7 +19,7 @@ LARGE = "x" * 1_500_000
 
 
 def take(room: CouncilRoom, text: str) -> None:
-    """Let a turn be stored with this text, which an agent of an earlier release may have said at any length."""
+    """Store a turn with this text. Agents of an earlier release had no limit of length."""
     room.provider.enqueue(answer("small"))
     turn_id = room.take("@writer hello").turn_id
     room.owner.execute(
@@ -39,7 +39,7 @@ def indexes(found: list[ExportPage]) -> list[list[int]]:
 
 
 def summarise(room: CouncilRoom, turn_index: int, text: str = "Memory.") -> None:
-    """Let this turn have written a summary through the turn before it."""
+    """Store a summary of this turn, which covers the turns before it."""
     room.owner.execute(
         """INSERT INTO summaries SELECT gen_random_uuid(), tenant_id, session_id, id, turn_index - 1, %s, '["A fact."]',
         '[]', '[]', '[]', '{"key_facts": [], "decisions": [], "open_questions": [], "action_items": []}', '[]', now()

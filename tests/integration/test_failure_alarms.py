@@ -1,5 +1,7 @@
-"""Failures of our own ring, from the functions' real handlers: also those that a handler answers or goes on after. A
-provider's failure rings for nothing. The metrics are the handlers' own lines, and Lambda's count of what they raise."""
+"""Tests that our own failures ring, also those that a handler answers or continues after; a provider's do not.
+
+The metrics are the handlers' own lines, and Lambda's count of raised errors.
+"""
 
 from collections.abc import Callable
 from uuid import UUID, uuid4
@@ -50,7 +52,7 @@ def waiting(service: Service) -> UUID:
 def test_three_failures_of_the_worker_ring_for_its_release(
     service: Service, rings: Rings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message that cannot be read, a database that is away, and a mode that raises. No invocation fails."""
+    """The failures are an unreadable message, an unreachable database, and a mode that raises. No invocation fails."""
     assert service.bring("no message of ours")
     with monkeypatch.context() as patched:
         patched.setattr(worker, "database", lambda: Database(NOWHERE))
@@ -67,7 +69,7 @@ def test_a_turn_that_is_given_up_is_a_failure_of_the_worker(service: Service, ro
     day.give_up(service)
     service.now += 300
     turn_id = room.row("SELECT id FROM turns WHERE response::jsonb -> 'error' ->> 'code' = 'turn_abandoned'")["id"]
-    # The queue brings its message again, and finds each time that the turn was given up.
+    # The queue delivers its message again, and each time the turn was given up.
     for expected in (set(), set(), {"ReleaseWorkerFailures", "Canary"}):
         assert service.deliver(turn_id)
         assert rings() == expected

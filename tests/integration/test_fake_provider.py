@@ -1,4 +1,4 @@
-"""The server that other tests take their evidence from."""
+"""Tests the fake provider, on whose log other tests rely."""
 
 import json
 import signal

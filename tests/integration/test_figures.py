@@ -1,4 +1,4 @@
-"""`pantheon cost` and `pantheon status`: the ledger's figures, and what is broken, in the terminal."""
+"""Tests `pantheon cost` and `pantheon status`: the ledger's figures and the broken parts, in the terminal."""
 
 import io
 from decimal import Decimal
@@ -13,7 +13,7 @@ from tests.support.council_room import DEEP_COST, FAST_COST, USAGE, CouncilRoom,
 
 
 def printed(ops_url: str, *, status: bool = False) -> tuple[bool, dict[str, str]]:
-    """Whether all is well, and the second column by the first."""
+    """Return whether the status is good, and the second column by the first."""
     out = io.StringIO()
     console, environ = Console(file=out, width=100), {Env.OPS_DATABASE_URL.value: ops_url}
     well = True

@@ -1,4 +1,4 @@
-"""A new tenant's first request may be a chat program's or one of MCP: it finds the roster of the template, too."""
+"""Tests that a new tenant's first request, also by a chat program or MCP, finds the roster of the template."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""GET /turns/{id}/events: what one request answers, and what it costs."""
+"""Tests GET /turns/{id}/events: the answer and the cost of one request."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def die(_: Request) -> str:
 
 @pytest.fixture
 def ask(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, logging_as_it_was: None) -> Ask:
-    """GET /turns/{id}/events as the gateway hears the answer, by a database of the test's own where one is given."""
+    """Send GET /turns/{id}/events as the gateway does, with another database if one is given."""
     app = create_app("Pantheon")
     app.include_router(events.router)
     handler = lambda_handler(app)
@@ -147,7 +147,7 @@ class TestEndedTurn:
 
 class TestRunningTurn:
     def test_each_answer_goes_on_where_the_one_before_it_ended(self, room: CouncilRoom, follow: Follow) -> None:
-        """Seen from a second connection while the turn is in its calls."""
+        """A second connection observes the turn during its calls."""
         answers = list[Answer]()
 
         def look(text: str) -> Callable[[Request], str]:
@@ -197,7 +197,7 @@ class TestRunningTurn:
         assert after.events[0].body["attempt"] == 2
 
     def test_a_turn_that_ends_between_the_reads_is_told_whole(self, room: CouncilRoom) -> None:
-        """Its calls were read before they were posted."""
+        """Its calls are read before they are posted."""
         room.provider.enqueue("Roses.", die)
         turn_id = room.take_until_killed(BOTH)
         reader = room.open_database()

@@ -1,4 +1,4 @@
-"""The figures that the cost model counts with are what a turn and a sweep leave behind today."""
+"""Tests that the cost model's figures equal the rows that a turn and a sweep leave today."""
 
 from dataclasses import asdict
 
@@ -10,7 +10,7 @@ def test_what_is_kept_is_what_is_measured(logging_as_it_was: None) -> None:
     with World.start(CASE, {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}) as world:
         found = asdict(measure(world, 40, sweeps=3))
     kept = asdict(Footprint.kept())
-    # Rows come in pages of 8 kB, and forty turns fill few. A bill does not turn upon a fifth of its smallest part.
+    # Rows are stored in pages of 8 kB, and forty turns fill few. A fifth of the smallest part does not change a bill.
     within = {"wal_bytes": 0.2, "stored_bytes": 0.5, "logged_bytes": 0.25, "response_bytes": 0.2}
     within["sweep_logged_bytes"] = 0.4
     off = {name: (found[name], kept[name]) for name, part in within.items() if abs(found[name] / kept[name] - 1) > part}

@@ -1,4 +1,4 @@
-"""What was kept to find a conversation again goes with its session: its names, and the hashes of its turns."""
+"""Tests that a session's names and its turns' hashes are deleted with it."""
 
 from typing import Any
 from uuid import UUID

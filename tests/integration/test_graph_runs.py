@@ -1,5 +1,7 @@
-"""Compiled graphs of LangGraph run turns: their asks are journaled, nothing of theirs holds up the end of a turn, and
-their state goes on in the next turn. Needs the extra `graphs`."""
+"""Tests turns of compiled LangGraph graphs: journaled asks, their end, and the state for the next turn.
+
+They need the extra `graphs`.
+"""
 
 import logging
 import operator
@@ -144,7 +146,7 @@ def test_langgraphs_own_saver_reads_what_is_stored(graphs: Graphs) -> None:
         assert found is not None
         values = found.checkpoint["channel_values"]
         assert (values["count"], values["thing"], values["messages"]) == (7, {"a": [1]}, seen[0]["messages"])
-        # What it writes itself of the same checkpoint are the same rows.
+        # The saver itself writes the same rows for this checkpoint.
         tables = ("checkpoints", "checkpoint_blobs")
         ours = [room.rows(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4") for table in tables]
         for table in tables:

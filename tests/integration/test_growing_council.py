@@ -1,5 +1,7 @@
-"""A turn whose plan grows: each ask is journaled with its plan, a resumed turn replays what was answered, and only the
-function for graphs runs it. Python functions stand in for graphs."""
+"""Tests a turn whose plan grows: each ask is journaled with its plan, and a resumed turn replays the answers.
+
+Only the function for graphs runs such a turn. Python functions stand in for graphs.
+"""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -128,7 +130,7 @@ def test_a_graph_that_diverges_ends_its_turn_as_failed_with_what_was_answered(de
 
 
 def test_an_ask_at_a_step_of_a_helper_is_a_divergence(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The summary's step comes behind the plan. A graph that asks once more would take it for its own."""
+    """The summary's step follows the plan. A graph that asks once more would take it for its own."""
     room = desk.room
     monkeypatch.setenv(Env.SUMMARY_AFTER_TURNS, "2")
     settings.cache_clear()
@@ -217,7 +219,7 @@ def test_a_failed_ask_raises_and_the_graph_may_ask_somebody_else(desk: Desk) -> 
 
 
 def test_a_failed_ask_that_nobody_catches_ends_the_turn_by_its_code(desk: Desk) -> None:
-    """As run_graph says it."""
+    """run_graph raises the code."""
 
     def impatient(council: GrowingCouncil) -> None:
         try:

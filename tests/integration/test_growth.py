@@ -1,4 +1,4 @@
-"""What a turn loads and sends does not grow with its session: the newest summary, and the newest turns."""
+"""Tests that a turn's loads and prompts do not grow with its session: the newest summary and the newest turns."""
 
 import json
 import re
@@ -14,8 +14,8 @@ from shared.llm.tokens import token_estimates
 from tests.support.council_room import CouncilRoom, body
 from tests.support.quoted import voices
 
-# A summary every twelve turns, and in both sessions two turns since. Both give way at the same step of history, which
-# is at most 64 turns.
+# A summary every twelve turns, and two turns since in both sessions. Both drop history at the same step, which is at
+# most 64 turns.
 FEW, MANY = 50, 10_034
 TURNS = """
     INSERT INTO turns (id, tenant_id, session_id, user_id, turn_index, status, fingerprint, message, mode, fan_out,
@@ -38,7 +38,7 @@ SUMMARIES = """
 
 
 def long_session(room: CouncilRoom, count: int, *, summarised: bool = True) -> UUID:
-    """A session of so many turns, which nobody had to take."""
+    """Make a session of this number of turns without running them."""
     params = {"session_id": room.make_session(), "count": count}
     for statement in (TURNS, REPLIES, *([SUMMARIES] if summarised else [])):
         room.owner.execute(statement.encode(), params)
@@ -64,7 +64,7 @@ def load(room: CouncilRoom, session_id: UUID) -> Row:
 
 
 def size(loaded: Row) -> int:
-    """Characters, but that 10,034 has more digits than 50."""
+    """Return the number of characters, with one digit for each number, because 10,034 has more digits than 50."""
     return len(re.sub(r"\d+", "0", json.dumps([loaded["history"], loaded["summary"]], default=str)))
 
 
@@ -80,7 +80,7 @@ def test_a_turn_loads_and_sends_no_more_in_a_long_session_than_in_a_short_one(
         assert (loaded["summary"] is not None) == summarised
         sizes.append(size(loaded))
         before = len(room.provider.requests)
-        # What the first one has learned about tokens would make room for more in the second.
+        # A process that has learned about tokens in the first session would fit more into the second.
         token_estimates.cache_clear()
         turn = body(room.take("@writer go on", session_id=session_id))
         assert turn["turn_index"] == count + 1
@@ -106,12 +106,14 @@ def nodes(plan: Row) -> list[Row]:
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 def test_the_plan_reads_by_index_even_if_nobody_ever_analysed_the_tables(room: CouncilRoom, mode: str) -> None:
-    """As the application's role, with its policies; the second kind is what a statement gets that was run often."""
+    """The application's role reads with its policies. The second plan is the generic one of a statement that
+    ran often.
+    """
     session_id = long_session(room, MANY)
     for _ in range(3):
         long_session(room, 2000)
-    # All of these turns are of the last minute, and still no more are read than the rate allows; those are read in a
-    # function, which test_turn_limits counts.
+    # All of these turns are of the last minute, and the rate limits how many are read. A function reads them, and
+    # test_turn_limits counts its reads.
     ((load, values),) = LOAD_NEW_TURN.sent(params(room, session_id, turns_per_minute=20))
     with psycopg.connect(room.app_url, autocommit=True, row_factory=dict_row) as connection:
         connection.execute(f"SET plan_cache_mode = {mode}".encode())

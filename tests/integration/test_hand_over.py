@@ -1,4 +1,4 @@
-"""A turn that does not fit into its process's time goes on in another, and no call is ever cut short for it."""
+"""Tests that a turn beyond its process's time goes on in another process, and that no call is cut short."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ ENOUGH_S = 10.0 + CALL_MARGIN_S
 
 
 def for_calls(number: int) -> Callable[[], float]:
-    """The time of a process in which so many calls fit."""
+    """Return the time of a process in which this number of calls fits."""
     left = iter([ENOUGH_S] * number)
     return lambda: next(left, ENOUGH_S - 0.001)
 
@@ -24,7 +24,7 @@ def for_calls(number: int) -> Callable[[], float]:
 @pytest.mark.parametrize("fitting", [0, 1, 2])
 def test_a_turn_goes_on_where_it_was_handed_over(room: CouncilRoom, fitting: int) -> None:
     room.provider.enqueue("Roses.", "Violets.", "Lilies.")
-    # The last outcome goes with the release, and is not written again.
+    # The release sends the last outcome, which is not written again.
     room.db.before(RECORD, pytest.fail)
     began = time.monotonic()
     outcome = room.take("@writer @researcher @critic hello", runner=room.runner(seconds_left=for_calls(fitting)))
@@ -46,7 +46,7 @@ def test_a_turn_goes_on_where_it_was_handed_over(room: CouncilRoom, fitting: int
 def test_a_turn_for_later_is_accepted_without_a_call(room: CouncilRoom) -> None:
     outcome = room.take("@writer hello", idempotency_key="key-1", later=True)
     assert (outcome.handed_over, outcome.status, body(outcome)["plan"]) == (True, "accepted", None)
-    # Nobody has claimed it: each epoch is somebody's.
+    # No process has claimed it: each claim raises the epoch.
     assert room.row("SELECT lease_epoch FROM turns") == {"lease_epoch": 0}
     again = room.take("@writer hello", idempotency_key="key-1", later=True)
     assert (again.turn_id, again.replayed) == (outcome.turn_id, False)

@@ -1,4 +1,4 @@
-"""The benchmark of handing over counts what was handed over, now and with the limits of the release before."""
+"""Tests that the benchmark of handing over counts turns with today's limits and those of the release before."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The hold of accepting: it is there until the first agent is asked, and nobody gets its money meanwhile."""
+"""Tests the hold of accepting: it lasts until the first agent is asked, and no other turn gets its money."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -30,7 +30,7 @@ def edits() -> Iterator[Callable[[dict[str, str]], None]]:
 
 
 def highest_reserve(room: CouncilRoom) -> Decimal:
-    """That of the most expensive agent, as the first one that is asked."""
+    """Return the reserve of the most expensive agent, as the first one that is asked."""
     room.take("hello", session_id=room.make_session(), mode="manual", agent_keys=("researcher",))
     (reserve,) = room.calls("reserve_usd")[0]
     assert isinstance(reserve, Decimal)
@@ -57,7 +57,7 @@ def test_a_queued_turn_holds_the_highest_reserve_of_its_roster(room: CouncilRoom
 
 
 def test_the_first_agents_reserve_takes_the_place_of_the_hold(room: CouncilRoom) -> None:
-    """There is room for nothing beside the hold, and the agent is asked all the same."""
+    """The limit has room for nothing but the hold, and yet the agent is asked."""
     reserve = highest_reserve(room)
     room.limit_to(f"spent_usd + {reserve}")
     seen: list[Any] = []
@@ -94,7 +94,7 @@ def test_without_the_hold_a_second_manager_would_be_asked(
 ) -> None:
     reserve = highest_reserve(room)
     text = edited("accept", "WHERE :t_hold_usd <= most", "WHERE false")
-    # Without a plan, and these turns have none yet, the part that refuses is left out.
+    # Without a plan, which these turns do not have yet, the part that refuses is left out.
     edits({"accept": text.replace("-- part refused_agent ? t_hold_usd", "-- part refused_agent ? t_plan")})
 
     def look(_: Request) -> Any:
@@ -148,7 +148,7 @@ def test_an_intent_and_the_end_of_the_hold_commit_together(room: CouncilRoom) ->
 
 
 class TestBesideTheReleaseBefore:
-    """It neither reads nor writes the holds. The sweeper frees those that it leaves behind."""
+    """The release before does not read or write the holds. The sweeper frees those that it leaves behind."""
 
     def test_the_hold_of_a_turn_that_it_ended_is_freed(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
         turn_id = room.take("hello", later=True).turn_id

@@ -1,4 +1,4 @@
-"""A tenant that makes its turns fail: the platform bears no more than its allowance, and the tenant pays the rest."""
+"""Tests a tenant that makes its turns fail: the platform pays up to its allowance, and the tenant pays the rest."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from tests.support.council_room import CouncilRoom, answer, body, unknown
 from tests.support.other_process import OtherProcess
 from tests.support.sql_edits import apply, edited
 
-# What a call of the alias `fast` costs here: less than its reserve.
+# The cost of a call of the alias `fast`, which is less than its reserve.
 USAGE = Usage(input_tokens=60, output_tokens=100)
 COST = Decimal("0.000046")
-# Room for four agents' calls; for the reserves of a manager's call and of a summary's, and little more.
+# The money covers four agents' calls, a manager's and a summary's reserve, and little more.
 ALLOWANCE = 4 * COST
 ALLOWANCES = {
     "one-token caps": Decimal("0.00004"),
@@ -70,7 +70,7 @@ def long_message(_: CouncilRoom) -> dict[str, Any]:
 
 
 BLANK = answer("", USAGE)
-# How a tenant makes calls fail: the provider's answer, and the turn that is posted.
+# A way to make calls fail: the provider's answer, and the posted turn.
 WAYS: dict[str, tuple[Completion, Callable[[CouncilRoom], dict[str, Any]]]] = {
     "blank answers": (BLANK, lambda _: {}),
     "content filters": (answer("Half of it", USAGE, "content_filtered"), lambda _: {}),
@@ -130,7 +130,7 @@ def _cancel(room: CouncilRoom) -> None:
 
 
 def borne(room: CouncilRoom) -> Decimal:
-    """All that the platform bears for the tenant, in USD: spent, held, and in suspense."""
+    """Return the platform's costs for the tenant in USD: spent, held, and in suspense."""
     return sum(
         (row["usd"] for row in room.rows("SELECT held_usd + spent_usd AS usd FROM budgets WHERE payer = %s", PLATFORM)),
         Decimal(0),
@@ -153,7 +153,7 @@ def test_the_platform_bears_no_more_than_its_allowance(hostile: CouncilRoom, way
     assert accounts.get("tenant", 0) + accounts.get("platform", 0) == billed(hostile)
     unknown_usd = accounts.get("suspense", Decimal(0))
     assert borne(hostile) == accounts.get("platform", 0) + min(unknown_usd, borne(hostile))
-    # All else is the tenant's: spent, or held until the provider's record says more.
+    # The tenant pays the rest: spent, or held until reconciliation settles it.
     month = hostile.budget(TENANT)
     assert month is not None
     assert month["held_usd"] + month["spent_usd"] + borne(hostile) == billed(hostile) + unknown_usd
@@ -187,7 +187,7 @@ def test_a_tenant_pays_and_holds_no_more_than_its_limit(hostile: CouncilRoom, wa
 
 
 def test_whole_calls_move_in_order_while_they_fit(hostile: CouncilRoom) -> None:
-    """The first attempt is too expensive, and stays the tenant's. The second one fits."""
+    """The first attempt is too expensive, so the tenant pays it. The second one fits."""
     allow(hostile, usd=Decimal("0.0005"))
     hostile.provider.enqueue(answer("", Usage(output_tokens=1000)), BLANK, answer("Roses.", USAGE))
     hostile.change_agent("researcher", max_output_tokens=2000)
@@ -202,7 +202,7 @@ def test_whole_calls_move_in_order_while_they_fit(hostile: CouncilRoom) -> None:
 
 
 def test_a_response_says_what_publish_decided(hostile: CouncilRoom) -> None:
-    """The stored bytes are the answer's, and the ledger's figures are in them."""
+    """The stored bytes are the answer, with the ledger's figures."""
     allow(hostile)
     for outcome in (hostile.take("@writer hello", runner=hostile.runner(provider=Always(BLANK))) for _ in range(4)):
         assert hostile.row("SELECT response FROM turns WHERE id = %s", outcome.turn_id)["response"] == outcome.body
@@ -218,7 +218,7 @@ def test_a_response_says_what_publish_decided(hostile: CouncilRoom) -> None:
 
 
 FITS = "CASE WHEN f.amount <= w.room THEN f.call_id END"
-# The platform's guards: the file, how each is taken out of it, and the way that then costs the platform more.
+# The platform's guards: the file, the edit that removes the guard, and the attack that then costs the platform more.
 GUARDS: dict[str, tuple[str, dict[str, str], str]] = {
     "a call moves only if it fits": ("publish", {FITS: "f.call_id"}, "blank answers"),
     "an unknown outcome is drawn only if it fits": ("publish", {FITS: "f.call_id"}, "timeouts"),
@@ -249,7 +249,7 @@ def test_the_platform_bears_more_without_a_guard(
 
 @pytest.mark.parametrize("way", ["blank answers", "timeouts"])
 def test_two_turns_that_end_at_once_share_the_allowance(hostile: CouncilRoom, other: OtherProcess, way: str) -> None:
-    """The second publish waits for the share's row, and finds what the first left of it."""
+    """The second publish waits for the share's row, and finds the rest that the first one left."""
     completion, _ = WAYS[way]
     take_turns(hostile, way, turns=1)
     hostile.owner.execute("INSERT INTO budget_limits VALUES (%s, NULL, %s)", (PLATFORM, 3 * borne(hostile) / 2))

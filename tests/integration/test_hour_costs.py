@@ -1,4 +1,4 @@
-"""This hour's cost and the usual one are the ledger's, whatever is rolled up."""
+"""Tests that this hour's cost and the usual hour's cost equal the ledger, with any part rolled up."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""A turn under a key is made once, and told as often as somebody asks; and a session has one active turn at a time."""
+"""Tests that a key makes one turn and always returns it, and that a session has one active turn at a time."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.support.council_room import CouncilRoom, body, unbilled
 
 
 def during_the_call(room: CouncilRoom, **request: Any) -> TurnOutcome:
-    """Take a turn, and another one while its provider is thinking; the outcome of the other one."""
+    """Take a turn, and another one during its call. Returns the other one's outcome."""
     outcomes: list[TurnOutcome] = []
 
     def post_again(_: Request) -> str:
@@ -91,7 +91,7 @@ def test_a_second_turn_meets_a_conflict_before_any_call(room: CouncilRoom) -> No
     assert 1 <= int(caught.value.headers["Retry-After"]) <= 60
     assert len(room.provider.requests) == 1
     room.expire_lease()
-    # By now it ought to have been sent again.
+    # Its message is due again by now.
     room.owner.execute("UPDATE turns SET dispatch_after = clock_timestamp() - interval '1 minute'")
     with pytest.raises(TurnConflict) as caught:
         room.take("@critic hello", idempotency_key="key-2")

@@ -1,5 +1,7 @@
-"""What users, agents, managers and summarisers say to get around the roster: nobody is asked who was not to be, and
-nobody more often."""
+"""Tests texts of users, agents, managers and summarisers that try to change the roster.
+
+No agent outside the plan is asked, and none is asked more often.
+"""
 
 import json
 from collections.abc import Iterator
@@ -16,14 +18,16 @@ from tests.support.injections import ORDERS, REPLIES, STRANGERS
 from tests.support.model_answers import HELPERS
 
 KEYS = ("writer", "researcher", "critic")
-# Whom a message without a tag of theirs asks, and how many calls the turn makes.
+# The agents that a message without a tag of theirs asks, and the number of the turn's calls.
 MODES = {"manual": ["writer"], "tag": ["writer"], "roundtable": list(KEYS), "orchestrator": ["critic", "writer"]}
 DECISION = json.dumps({"selected_agent_keys": ["critic", "writer"], "reason": ""})
 
 
 class Infected(ScriptedProvider):
-    """Each agent, and each helper of `infected`, answers with the next of all injections; a manager that is well
-    routes to two agents."""
+    """A provider whose agents and `infected` helpers answer with the next of all injections.
+
+    A healthy manager routes to two agents.
+    """
 
     def __init__(self, *infected: str) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""A cancel or a delete that meets a turn at a lock: whoever waits sees what the other one did."""
+"""Tests a cancel or a delete that meets another step of the turn at a lock: the one that waits sees the other's
+changes.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -55,8 +57,10 @@ def test_a_delete_that_waits_for_an_accept_deletes_that_turn_too(room: CouncilRo
 
 @contextmanager
 def half_deleted(room: CouncilRoom, other: OtherProcess) -> Iterator[Callable[[], None]]:
-    """The other process deletes the session, half way: it waits for a reply of a turn that had ended before. Yields
-    what lets it go on once somebody waits for it."""
+    """Delete the session in another process, which stops half way at a reply of an earlier turn.
+
+    Yields a function that lets it go on once another process waits for it.
+    """
 
     def go_on() -> None:
         room.wait_until_blocked(2)

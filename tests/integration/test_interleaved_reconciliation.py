@@ -1,4 +1,4 @@
-"""The reconciler at a lock with everybody else who writes a call, the ledger or the platform's month."""
+"""Tests the reconciler at a lock with every other writer of a call, the ledger or the platform's month."""
 
 import threading
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def record(room: CouncilRoom, db: WatchedDatabase, usage: Usage = USAGE) -> Find
 
 
 def entries(room: CouncilRoom) -> list[tuple[str, str]]:
-    """What the ledger says of the lost call."""
+    """Return the ledger's entries of the lost call."""
     rows = room.rows("SELECT kind, account FROM usage_ledger WHERE call_id = %s ORDER BY id", lost_call(room))
     return [(row["kind"], row["account"]) for row in rows]
 
@@ -53,7 +53,7 @@ def spent(room: CouncilRoom) -> Decimal:
 
 
 def take_and_come_back_late(room: CouncilRoom, before_it_answers: Callable[[], object]) -> TurnOutcome:
-    """Take a turn whose lease runs out in its first call. A successor publishes it, and then the answer comes."""
+    """Take a turn whose lease ends in its first call. A successor publishes it, and then the call's answer arrives."""
 
     def come_back_late(_: Request) -> Completion:
         room.expire_lease()
@@ -115,7 +115,7 @@ def test_a_record_that_waits_for_another_reconciler_finds_the_call_settled(
 def test_silence_that_waits_for_another_reconcilers_record_finds_the_call_settled(
     room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase, ops_url: str
 ) -> None:
-    """The record came at last, when somebody else has already found that it is not there."""
+    """The record arrives after another reconciler has found that the log has none."""
     lose_a_call(room)
     (found,) = (row[0] for row in room.calls("call_id")[1:])
     records = [ProviderRecord(found, billed=True, usage=USAGE)]
@@ -130,7 +130,7 @@ def test_silence_that_waits_for_another_reconcilers_record_finds_the_call_settle
 def test_a_record_that_is_read_while_its_turn_is_being_published_is_left_for_the_next_time(
     room: CouncilRoom, ops: WatchedDatabase
 ) -> None:
-    """Nobody waits: until the turn is published, its calls are not the reconciler's."""
+    """The reconciler does not wait: it leaves the calls of a turn that is not published."""
     findings: list[Findings] = []
     room.db.hold(PUBLISH, lambda: findings.append(record(room, ops)))
     lose_a_call(room)
@@ -158,7 +158,7 @@ def test_a_record_that_waits_for_a_publish_to_make_the_platforms_month_adds_to_i
     lose_a_call(room)
     room.provider.enqueue(answer(""))
     other.comes_second(PUBLISH, partial(record, room, ops))
-    # The call that was lost is still the first one.
+    # The lost call is still the first one.
     assert room.take("@writer hello", session_id=room.make_session()).published
     assert set(other.result().settled) == {lost_call(room)}
     assert spent(room) == 2 * FAST_COST

@@ -1,4 +1,6 @@
-"""Two connections at one turn, one of them stopped with its locks in hand: whoever waits for it sees what it did."""
+"""Tests two connections at one turn, one of them stopped with its locks held: the one that waits sees the other's
+changes.
+"""
 
 import threading
 from concurrent.futures import Future
@@ -93,8 +95,10 @@ def test_a_release_that_waits_for_a_claim_gives_nothing_back(
 
 
 def test_a_claim_that_waits_for_an_outcome_finds_it(room: CouncilRoom, other: OtherProcess) -> None:
-    """The next intent could not be written, so that the outcome came alone. The claim must not see the turn as it was
-    before it waited: the call is not lost, and the runner before was not fruitless."""
+    """The next intent failed, so the outcome was sent alone.
+
+    The claim must not use its snapshot from before the wait: the call is not lost, and the runner before was fruitful.
+    """
     room.provider.enqueue(partial(expire, room))
     room.db.hold(OPEN, room.cut_connections)
     other.comes_second(RECORD, other.resume)
@@ -110,7 +114,7 @@ def test_a_claim_that_waits_for_an_outcome_finds_it(room: CouncilRoom, other: Ot
 
 
 def test_a_publish_that_waits_for_a_late_outcome_posts_what_it_cost(room: CouncilRoom, other: OtherProcess) -> None:
-    """The successor is about to publish when the runner that it replaced comes back, first."""
+    """The successor is about to publish when the late runner records its outcome first."""
     ready, recorded = threading.Event(), threading.Event()
 
     def before_publish() -> None:
@@ -140,7 +144,7 @@ def test_a_publish_that_waits_for_a_late_outcome_posts_what_it_cost(room: Counci
 
 
 def test_a_late_outcome_before_the_publish_is_in_its_response(room: CouncilRoom, other: OtherProcess) -> None:
-    """The successor had loaded the turn when the runner that it replaced came back."""
+    """The successor had loaded the turn when the late runner recorded its outcome."""
     ready, recorded = threading.Event(), threading.Event()
 
     def before_publish() -> None:
@@ -162,7 +166,7 @@ def test_a_late_outcome_before_the_publish_is_in_its_response(room: CouncilRoom,
     turn = body(outcome)
     assert (turn["status"], turn["platform_cost_usd"]) == ("completed", str(FAST_COST))
     assert turn["usage"]["input_tokens"] > USAGE.input_tokens
-    # The other one's call is in its own figures.
+    # The late runner's figures include its own call.
     assert len(outcome.calls) == 1
     assert room.accounts() == {"tenant": Decimal(turn["cost_usd"]), "platform": FAST_COST}
 
@@ -182,8 +186,10 @@ def test_a_late_outcome_that_waits_for_a_publish_becomes_an_adjustment(room: Cou
 def test_a_late_outcome_that_meets_a_publish_half_way_becomes_an_adjustment(
     room: CouncilRoom, other: OtherProcess
 ) -> None:
-    """The publish has counted the calls that were lost, and waits for the row of another one: the call that was lost
-    must stay so until it is posted."""
+    """The publish has counted the lost calls, and waits for the row of another call.
+
+    The lost call must stay lost until it is posted.
+    """
 
     def go_on() -> None:
         try:
@@ -216,8 +222,10 @@ def test_a_late_outcome_that_meets_a_publish_half_way_becomes_an_adjustment(
 def test_a_publish_that_waits_for_its_own_outcome_posts_it(
     room: CouncilRoom, other: OtherProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The runner's connection broke when it published, so that it recorded the outcome over another one; and the server
-    had not got to the publish yet."""
+    """The runner's connection broke during its publish, so it recorded the outcome over another one.
+
+    The server had not yet begun the publish.
+    """
     run, held = room.db.run, threading.Event()
     recorded: list[Future[Any]] = []
 
@@ -264,7 +272,7 @@ def test_an_accept_that_waits_for_its_key_in_another_session_is_refused(room: Co
 
 
 def test_a_hold_that_waits_for_a_publish_counts_with_what_that_released(room: CouncilRoom, other: OtherProcess) -> None:
-    """Beside the reserve of the turn that ends, the limit has no room for another one."""
+    """The limit has no room for another turn besides the reserve of the one that ends."""
     first = room.take("@writer sesame")
     (reserve,) = room.calls("reserve_usd")[0]
     room.limit_to(f"{reserve} + 2 * spent_usd")

@@ -1,4 +1,4 @@
-"""Each invariant finds what it is there to find: a database is broken by hand, once for each of them."""
+"""Tests that each invariant finds its error: the test breaks the database once for each."""
 
 from typing import LiteralString
 from uuid import UUID
@@ -13,8 +13,10 @@ from tests.support.council_room import CouncilRoom, broken_invariants
 
 
 def is_broken(room: CouncilRoom, name: str, since: UUID) -> bool:
-    """Whether it does not hold for the turns from `since` on, by what the sweeper asks. In the room's own transaction,
-    since the break is never committed."""
+    """Return whether the invariant fails for the turns from `since` on, by the sweeper's query.
+
+    The query runs in the room's own transaction, because the break is never committed.
+    """
     ((query, values),) = _FIRST_ROWS[name].sent({"b_since": since, "b_limit": 1})
     with psycopg.RawCursor(room.owner) as cursor:
         found = cursor.execute(query.encode(), values)
@@ -41,10 +43,10 @@ def test_where_only_the_newest_turns_are_looked_at_a_break_is_found_in_those_and
     with room.owner.transaction(force_rollback=True):
         room.owner.execute(BREAKS[name].replace("turn_index = 2", "turn_index = 3"))
         assert is_broken(room, name, first)
-        # A month is looked at as a whole, and so is what is active now.
+        # Months and active turns are always checked completely.
         whole = name.startswith(("held is", "spent is", "a turn that has not ended", "a session has", "an active turn"))
         whole = whole or name.startswith("a turn holds")
-        # The session is deleted, and what is rolled up is changed, after all of these turns.
+        # The deletion of the session and the change of rolled-up rows come after all of these turns.
         whole = whole or name.startswith(("of a deleted session", "what is rolled up"))
         # These are not about turns.
         whole = whole or name.startswith(("a role has", "there is no large object"))
@@ -54,7 +56,7 @@ def test_where_only_the_newest_turns_are_looked_at_a_break_is_found_in_those_and
 @pytest.mark.parametrize(
     "change",
     [
-        # The chair's call is one of an agent, too.
+        # The chair's call is also a call of an agent.
         "UPDATE llm_calls SET step = 7 WHERE step = 4 AND purpose = 'review'",
         "UPDATE llm_calls SET verdict = 'failed' WHERE step = 1 AND agent_key = 'researcher'",
         "DELETE FROM usage_ledger WHERE step = 1; DELETE FROM llm_calls WHERE step = 1",
@@ -78,7 +80,8 @@ def test_a_council_of_which_later_turns_see_none_or_several_replies_is_found(
 
 
 _POSTS = "a post's account and reason follow from its call"
-# 0.1.0 says no reason. A call keeps the payer that held its reserve, and the platform pays for what is no reply.
+# 0.1.0 stores no reason. The payer of a call is the one that held its reserve, and the platform pays for a call without
+# a reply.
 _AS_0_1_0: LiteralString = """
     UPDATE usage_ledger SET reason = NULL;
     UPDATE llm_calls SET payer = 'tenant:tenant-1' WHERE purpose = 'agent'"""

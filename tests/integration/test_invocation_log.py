@@ -1,4 +1,4 @@
-"""The reconciler's real handler on Bedrock's log in S3: what is read of it, when, and how far."""
+"""Tests the reconciler's real handler on Bedrock's log in S3: the objects it reads, when, and up to where."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 @pytest.fixture
 def metrics(capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[str, float]]:
-    """What was counted since the last time."""
+    """Return the metrics since the last call."""
 
     def read() -> dict[str, float]:
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
@@ -109,7 +109,7 @@ def test_an_hour_is_read_again_where_a_call_of_it_was_posted_since(log: Log) -> 
 
 
 class CountingLog(InvocationLog):
-    """Remembers what was read."""
+    """A log that remembers its reads."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(f"s3://{log.bucket}/{FOLDER}")
@@ -137,7 +137,7 @@ def test_when_the_time_is_over_the_next_invocation_goes_on_with_the_next_object(
     assert log.status(lost) == "unknown"
     assert reconcile_invocation_log(next_time, db, counting, STAGE, lambda: AMPLE_S)
     assert (counting.read, next_time.findings.records) == ([first, second], 0)
-    # What was found before is not forgotten.
+    # Earlier findings are kept.
     assert log.hours("last_key", "models") == [(second, ["scripted-fast"])]
     assert log.status(lost) == "unbilled"
 
@@ -172,7 +172,7 @@ def test_whoever_begins_an_hour_anew_takes_it_away_from_the_others(log: Log, ops
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     log.forget(hour - timedelta(days=30), hour)
     first = record_reading(ops, hour)
-    # Both read on, from where one of them is.
+    # Both go on reading at the position of one of them.
     assert record_object(ops, first, "b", ["m1"], 0)
     second = record_reading(ops, hour)
     assert (second.started_at, second.last_key) == (first.started_at, "b")

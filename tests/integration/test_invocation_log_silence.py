@@ -1,4 +1,4 @@
-"""Calls that are not in Bedrock's log: when that means that they cost nothing, and when it says nothing."""
+"""Tests calls that are not in Bedrock's log: when the log proves that they cost nothing, and when it proves nothing."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.support.invocation_records import packed
 
 pytest_plugins = ["tests.support.bedrock_log.fixtures"]
 OURS = {"bedrock"}
-# The name that the release before stored is another provider's here.
+# The release before stored this name for another provider.
 CATALOG = """
 [providers.eu]
 kind = "bedrock"
@@ -79,7 +79,7 @@ class TestSilence:
             log.put(key, packed(record(uuid4(), stage="dev"))[:-9])
         assert invoke()["settled"] == 0
         assert log.status(lost) == "unknown"
-        # It is restored, and operations ask for the hour again.
+        # The object is restored, and operations read the hour again.
         log.put(key, packed(record(uuid4(), stage="dev")))
         log.room.owner.execute(
             "UPDATE invocation_log_hours SET read_at = NULL, last_key = NULL, unreadable = 0 WHERE unreadable > 0"
@@ -129,13 +129,13 @@ class TestSilence:
     def test_of_one_provider_says_nothing_of_another_with_the_same_model(
         self, log: Log, ops: Database, known: str, silent: bool
     ) -> None:
-        """A log is one Region's. The provider `eu` is Bedrock too."""
+        """A log belongs to one Region. The provider `eu` is also Bedrock."""
         lost, _, hour = log.lose_a_call(hours_ago=50)
         log.room.owner.execute("UPDATE llm_calls SET provider = 'eu'")
         log.remember(hour, hour + timedelta(hours=1), models=f'{{"{known}scripted-fast"}}')
         found = load_silent_in_log(ops, AGE_S, OURS | {"eu"})
         assert [row["call_id"] for row in found] == ([lost] if silent else [])
-        # Nor of one that is no provider of this log.
+        # A provider that does not use this log stays in suspense, too.
         assert load_silent_in_log(ops, AGE_S, OURS) == []
 
     def test_is_known_of_every_provider_of_the_kind_by_its_name(

@@ -1,4 +1,4 @@
-"""The copy of an issuer's keys: from a server that speaks OpenID Connect Discovery, to S3, to the authorizer."""
+"""Tests the copy of an issuer's keys: from a server with OpenID Connect Discovery, to S3, to the authorizer."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +24,7 @@ _DISCOVERY = "/.well-known/openid-configuration"
 
 
 class Site:
-    """What an issuer's site answers: bodies by path, and the paths that were asked for."""
+    """The answers of an issuer's site: bodies by path, and the requested paths."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -1,4 +1,4 @@
-"""Every journal keeps the same contract: the one on Postgres, and the one in memory that unit tests use."""
+"""Tests the contract of journals on both: the one on Postgres, and the one in memory that unit tests use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,12 +79,12 @@ def on_postgres(room: CouncilRoom, covered: int) -> Kept:
 
 @pytest.fixture(params=[in_memory, on_postgres])
 def keep(request: pytest.FixtureRequest, room: CouncilRoom) -> Callable[[int], Kept]:
-    """Make a journal whose budget covers so many calls."""
+    """Make a journal whose budget covers this number of calls."""
     return lambda covered: request.param(room, covered)
 
 
 def known(journal: Journal, step: int) -> list[tuple[str, str | None, Verdict | None]]:
-    """The text, the error and the verdict of each attempt."""
+    """Return the text, the error and the verdict of each attempt."""
     return [(each.completion.text, each.error, each.verdict) for each in journal.attempts(step)]
 
 
@@ -168,7 +168,7 @@ def test_a_resumed_journal_counts_the_calls_before_it_against_the_budget(keep: C
 
 
 def test_a_resumed_council_reads_the_refusal_of_a_manager_that_left_no_call(keep: Callable[[int], Kept]) -> None:
-    """The manager of the first process was refused, so that the plan is its fallback."""
+    """The budget refused the first process's manager, so the plan is the fallback."""
     kept, plan = keep(9), Plan(("writer",), "fallback")
     kept.open(a_call(1, plan=plan))
     asker = Asker(uuid7(), catalog(), ScriptedProvider(), kept.resume(), lambda: 900.0)

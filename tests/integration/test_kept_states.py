@@ -1,4 +1,6 @@
-"""The checkpoint that a graph's turn keeps for the next one: stored with the turn, one a session, gone with it."""
+"""Tests the checkpoint that a graph's turn keeps for the next one: stored with the turn, one a session, deleted with
+it.
+"""
 
 import json
 from collections.abc import Callable

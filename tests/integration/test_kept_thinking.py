@@ -1,4 +1,4 @@
-"""A model's thinking: the journal keeps it for the audit of admins, and it goes with the text of its session."""
+"""Tests a model's thinking: the journal keeps it for the audit of admins, and deletes it with the session's text."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""A call has a lease that outlasts it, and a turn is due again when its lease is over."""
+"""Tests that a call has a lease that outlasts it, and that a turn is due again after its lease."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from shared.db.protocol import OPEN
 from shared.llm.port import Request
 from tests.support.council_room import AMPLE_S, CouncilRoom, answer
 
-# What a call of the scripted aliases may take, and what its lease has beyond it.
+# The timeout of a call of the scripted aliases, and the lease's extra time.
 CALL_S = 20 + 30
 CLAIM_S, QUEUE_S = 30, 60
 
@@ -20,7 +20,9 @@ def clock(room: CouncilRoom) -> datetime:
 
 
 def times(room: CouncilRoom, seconds: int, since: datetime) -> dict[str, Any]:
-    """Whether the turn's lease ends, and the turn is due, so many seconds after some moment between `since` and now."""
+    """Return whether the lease ends, and the turn is due, this number of seconds after a moment between `since` and
+    now.
+    """
     from_now = "{} BETWEEN %s + make_interval(secs => %s) AND clock_timestamp() + make_interval(secs => %s) AS {}"
     leased, due = from_now.format("lease_expires_at", "leased"), from_now.format("dispatch_after", "due")
     return room.row(f"SELECT {leased}, {due} FROM turns", *(since, seconds, seconds) * 2)

@@ -1,4 +1,4 @@
-"""Freeing leftover holds and publishing lock in one order: the months before their holds."""
+"""Tests that freeing leftover holds and publishing lock in one order: the months before their holds."""
 
 from concurrent.futures import Future
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support.watched_database import WatchedDatabase
 def test_a_turn_whose_hold_was_left_behind_is_published_while_leftovers_are_freed(
     room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase
 ) -> None:
-    """The release before asked the first agent without the end of the hold. This release publishes the turn."""
+    """The release before asked the first agent and left the hold. This release publishes the turn."""
     turn_id = room.take("@writer hello", later=True).turn_id
     (hold,) = room.rows("SELECT id, tenant_id, reason, payer, period, held_usd FROM budget_holds")
     freed: list[Future[Any]] = []

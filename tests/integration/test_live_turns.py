@@ -1,4 +1,4 @@
-"""The events of a turn while it runs: in order, true, and without a commit or a round trip of their own."""
+"""Tests the events of a running turn: in order, true, and without a commit or a round trip of their own."""
 
 import json
 import threading

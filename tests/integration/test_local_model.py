@@ -1,4 +1,4 @@
-"""The local model: real tokens, counted, from a process that nothing but its parent can end."""
+"""Tests the local model: real token counts, from a process that ends only with its parent."""
 
 import contextlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""Locks are taken in one order: sessions, tenants, turns, llm_calls, budgets. Each step is stopped after each part."""
+"""Tests the order of locks: sessions, tenants, turns, llm_calls, budgets. Each step stops after each part."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ TABLES = ("sessions", "tenants", "turns", "llm_calls", "budgets")
 
 
 def locked(room: CouncilRoom) -> set[str]:
-    """The tables of which another connection has locked a row, or has written one that is not committed."""
+    """Return the tables in which another connection has locked or inserted an uncommitted row."""
     found = set[str]()
     with psycopg.connect(room.owner_url) as someone:
         for table in TABLES:
@@ -78,7 +78,7 @@ def test_a_step_locks_its_turn_before_it_looks_at_calls(room: CouncilRoom, step:
     ids=["accept", "ask", "publish"],
 )
 def test_the_month_is_locked_last(room: CouncilRoom, statement: Statement, expected: list[set[str]]) -> None:
-    """Others do not see the rows that a transaction inserts before its commit. An earlier turn made the month's row."""
+    """Other transactions do not see uncommitted inserts. An earlier turn made the month's row."""
     room.take("@writer hello")
     seen: list[set[str]] = []
     for part in statement.parts:

@@ -1,5 +1,7 @@
-"""A connection that is cut, dead or deaf costs a runner its turn at most: no outcome is lost by it, and no commit that
-it did not hear of is made twice."""
+"""Tests cut, dead and silent connections: a runner loses at most its turn.
+
+No outcome is lost, and no commit without an answer is made twice.
+"""
 
 from types import SimpleNamespace
 
@@ -53,7 +55,7 @@ def test_a_connection_that_died_while_nobody_needed_it_is_replaced(room: Council
     assert room.accounts().keys() == {"tenant"}
 
 
-# The commit that its runner does not hear of, the calls that are made in all, and who pays for them.
+# The commit whose answer is lost, the number of all calls, and their payer.
 UNHEARD = {
     "accept": (ACCEPT, 2, {"tenant", "suspense"}),
     "open": (OPEN, 2, {"tenant", "suspense"}),

@@ -1,5 +1,8 @@
-"""Five hundred tenants take turns on one connection, through the real handlers, at every operation of the API's own
-document: nobody is shown a row, an id or a word of anybody else, or changes anything of theirs."""
+"""Tests that none of five hundred tenants on one connection sees or changes another's data.
+
+Their turns run through the real handlers, at every operation of the API's own document. An answer must have no row, id
+or word of another tenant.
+"""
 
 import json
 import random
@@ -29,17 +32,17 @@ from tests.support.stack.operations import OPERATIONS, Operation
 TENANTS: Final = 500
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MARK: Final = re.compile(r"mark-\d+")
-# A turn that has ended cannot be cancelled, and an agent that is there cannot be made.
+# An ended turn cannot be cancelled, and an existing agent cannot be made.
 _REFUSALS: Final = {"POST turns/{turn_id}/cancel": 409}
-# With a neighbour's key, they make an agent or a council of the caller's own.
+# With a neighbour's key, these make an agent or a council of the caller's own.
 _MAKES: Final = ("PUT agents/{key}", "PUT councils/{council_key}")
-# What operators see is every tenant's.
+# Operators see every tenant.
 _OPERATORS: Final = "admin/"
 
 
 @dataclass
 class Someone:
-    """A tenant whose every word bears its mark."""
+    """A tenant whose every word contains its mark."""
 
     number: int
     places: dict[str, str] = field(default_factory=dict)
@@ -50,7 +53,7 @@ class Someone:
         return f"mark-{self.number}"
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, str]:
-        """The status and the body of the answer to this tenant."""
+        """Return the status and the body of the answer to this tenant."""
         path = f"{API_PREFIX}/{path}"
         event = request(method, path, body)
         event["requestContext"]["authorizer"] |= {"user": f"user of {self.mark}", "tenant": self.mark}
@@ -63,7 +66,7 @@ class Someone:
         return answer["statusCode"], answer["body"] or ""
 
     def body(self, operation: Operation) -> dict[str, Any]:
-        """A good body, in this tenant's words."""
+        """Return a good body, in this tenant's words."""
         words = {name: f"{name} of {self.mark}" for name in ("title", "message", "name", "role_prompt")}
         return {name: words.get(name, value) for name, value in operation.body().items()}
 
@@ -88,7 +91,7 @@ class Someone:
 
 
 class Town:
-    """All of them, and whose every id is."""
+    """All tenants, and the owner of every id."""
 
     def __init__(self, owner: psycopg.Connection[Row]) -> None:
         self.owner = owner
@@ -102,7 +105,7 @@ class Town:
         return self.random.sample(self.everybody, len(self.everybody))
 
     def foreign(self, someone: Someone, text: str) -> set[str]:
-        """Marks and ids in the text that are somebody else's."""
+        """Return the marks and ids of other tenants in the text."""
         ids = {found for found in _UUID.findall(text) if self.owners.get(found, someone.mark) != someone.mark}
         return ids | (set(_MARK.findall(text)) - {someone.mark})
 
@@ -114,7 +117,7 @@ class Town:
 
 @pytest.fixture
 def town(owner: psycopg.Connection[Row], scripted_settings: None) -> Iterator[Town]:
-    """Everybody has an agent, a session and a turn."""
+    """Every tenant has an agent, a session and a turn."""
     for cache in (database, provider):
         cache.cache_clear()
     yield Town(owner)
@@ -125,7 +128,7 @@ def town(owner: psycopg.Connection[Row], scripted_settings: None) -> Iterator[To
 
 
 def operations() -> list[Operation]:
-    """Every operation of tenants; those that delete come last, a session's before its agents'."""
+    """Every operation of tenants; those that delete are last, a session's before its agents'."""
     mine = [operation for operation in OPERATIONS if not operation.path.startswith(_OPERATORS) and operation.secured]
     return sorted(mine, key=lambda operation: (operation.method == "DELETE", operation.path == "agents/{key}"))
 
@@ -133,7 +136,7 @@ def operations() -> list[Operation]:
 def test_nobody_is_shown_anything_of_anybody_else(town: Town) -> None:
     one, other = town.everybody[:2]
     _, text = one.ask("GET", "sessions")
-    # The check itself: what one of them is answered is foreign to every other one.
+    # The check itself works: the answer to one tenant is foreign to every other one.
     assert (town.foreign(one, text), len(town.foreign(other, text))) == (set(), 2)
     connection = backend()
     leaks: dict[str, set[str]] = {str(operation): set() for operation in operations()}
@@ -151,8 +154,10 @@ def test_nobody_is_shown_anything_of_anybody_else(town: Town) -> None:
 
 
 def trespass(town: Town, leaks: dict[str, set[str]]) -> dict[str, str]:
-    """Everybody tries every operation on what a neighbour has, and to have a neighbour's agent in what is its own.
-    Returns where somebody was answered otherwise than if that were not there."""
+    """Let each tenant try every operation on a neighbour's objects, and use a neighbour's agent in its own.
+
+    Returns the answers that differ from those for objects that do not exist.
+    """
     before, wrong = everything(town), dict[str, str]()
     everybody = town.in_any_order()
     for operation in operations():
@@ -162,32 +167,32 @@ def trespass(town: Town, leaks: dict[str, set[str]]) -> dict[str, str]:
             tries = [(operation.path.format_map(neighbour.places), body, 404)] if about else []
             if body and "agent_keys" in body:
                 foreign = body | {"agent_keys": [neighbour.places["key"]]}
-                # It would be refused, because it is not one of them.
+                # The agent would be refused, because it does not belong to the session.
                 foreign.pop("chair_key", None)
                 tries.append((operation.path.format_map(someone.places), foreign, 422))
             for path, sent, expected in tries:
                 status, text = someone.ask(operation.method, path, sent)
                 if status != expected:
                     wrong[f"{operation} of another"] = f"{status} {text}"
-                # What was asked for may be repeated.
+                # An answer may repeat the request.
                 leaks[str(operation)] |= town.foreign(someone, text) - set(_MARK.findall(f"{path} {sent}"))
     assert everything(town) == before
     return wrong
 
 
 def everything(town: Town) -> dict[str, Any]:
-    """All that is stored, as a hash of each table."""
+    """Return all stored rows, as a hash of each table."""
     hashed = "SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) AS all FROM {} t"
     return {name: town.owner.execute(hashed.format(name).encode()).fetchall() for name in TENANT_TABLES}
 
 
 def backend() -> list[Row]:
-    """The server's process at the other end of this process's connection."""
+    """Return the server's process at the other end of this process's connection."""
     return database().read(None, compiled(select(func.pg_backend_pid())), {})
 
 
 def foreign_rows(town: Town, table: Table, everybody: list[Someone]) -> int:
-    """How many times somebody on this connection is shown rows of a table that are somebody else's."""
+    """Return how many times a tenant on this connection sees rows of another one in a table."""
     # No role of a tenant may read the hash of a key.
     statement = compiled(select(*(column for column in table.c if column.name != "key_hash")))
     shown = [(someone, database().read(someone.mark, statement, {})) for someone in everybody]
@@ -196,7 +201,7 @@ def foreign_rows(town: Town, table: Table, everybody: list[Someone]) -> int:
 
 
 def test_no_table_shows_anybody_a_row_of_another_unless_its_policy_is_gone(town: Town) -> None:
-    """The second half is the proof of the first: without its row-level security, each table would be found out."""
+    """The second half proves the first: without its row-level security, the test finds each table."""
     for name, table in TENANT_TABLES.items():
         if name in SHARED:
             continue
@@ -209,7 +214,7 @@ def test_no_table_shows_anybody_a_row_of_another_unless_its_policy_is_gone(town:
             town.owner.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY".encode())
 
 
-# Rows for everybody in tables that a first turn may leave empty. Sums are beyond what is rolled up.
+# A first turn may leave these tables empty, so each tenant gets a row. Sums are later than the rolled-up hours.
 _SPANS: Final = "tenant_id, created_at, agent_key, model_alias, purpose, account, kind"
 _SUMS: Final = "1, 1, 1, 1, 1, 1, 1"
 _FILLED: Final = {

@@ -1,4 +1,4 @@
-"""Cancelling a turn or deleting its session, at every moment of the turn: what is published then, and who pays."""
+"""Tests cancelling a turn or deleting its session at every moment of the turn: the published replies, and the payer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -57,7 +57,7 @@ def in_the_queue(room: CouncilRoom, mark: Mark) -> TurnOutcome | None:
 
 
 def after_a_death(room: CouncilRoom, mark: Mark) -> TurnOutcome | None:
-    """One call is answered; the process dies in the second; the mark is set; another process takes over."""
+    """Answer one call, let the process die in the second, set the mark, and let another process take over."""
 
     def die(_: Request) -> str:
         raise Killed
@@ -68,7 +68,7 @@ def after_a_death(room: CouncilRoom, mark: Mark) -> TurnOutcome | None:
     return room.resume(turn_id)
 
 
-# When the mark is set, the replies that come of it, and how many of them the tenant pays.
+# The moment of the mark, the replies after it, and how many of them the tenant pays.
 Run = Callable[[CouncilRoom, Mark], TurnOutcome | None]
 MOMENTS: dict[str, tuple[Run, list[Fate], int]] = {
     "in the queue": (in_the_queue, NONE_ANSWERED, 0),
@@ -146,7 +146,7 @@ def test_marks_that_follow_one_another_are_all_heeded(room: CouncilRoom) -> None
     room.provider.enqueue(answer("sesame"), answer("sesame"))
     room.db.before(PUBLISH, lambda: cancel(room))
     room.db.before(PUBLISH, lambda: delete(room))
-    # The first of them has brought the outcome.
+    # The first of them has recorded the outcome.
     room.db.before(RECORD, pytest.fail)
     with pytest.raises(SessionDeleted):
         room.take(MESSAGE)

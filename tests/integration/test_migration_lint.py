@@ -1,4 +1,4 @@
-"""Squawk on the SQL that each migration sends: nothing that blocks, or breaks, the release that is serving."""
+"""Runs squawk on the SQL that each migration sends: nothing may block or break the release that is serving."""
 
 import subprocess
 import sys
@@ -23,11 +23,11 @@ REVISIONS = [
     )
 ]
 TIMEOUTS = "SET lock_timeout = '5s'; SET statement_timeout = '10min'"
-# The revision of the first release, None before there is one: up to it, a migration meets no rows that an index would
-# have to be made beside.
+# The revision of the first release, or None before there is one. Up to it, a migration finds no rows, so it may make an
+# index in a transaction.
 FIRST_RELEASE: str | None = None
 UNRELEASED = REVISIONS if FIRST_RELEASE is None else REVISIONS[: REVISIONS.index(FIRST_RELEASE) + 1]
-# What squawk must find, by what would do it.
+# Statements that squawk must report, by rule.
 PLANTED = {
     "CREATE INDEX turns_user_id_idx ON turns (user_id)": "require-concurrent-index-creation",
     "ALTER TABLE turns ADD COLUMN note text NOT NULL": "adding-required-field",
@@ -42,12 +42,12 @@ PLANTED = {
 
 
 def squawk(path: Path, statements: Sequence[str], *, in_transaction: bool = True, exclude: str = "") -> str:
-    """What it finds in `statements`, which are written to `path`; nothing when all is well."""
+    """Return squawk's findings in `statements`, which are written to `path`; an empty text if there are none."""
     path.write_text("".join(f"{statement.strip().rstrip(';')};\n" for statement in statements))
     program = Path(sys.executable).with_name("squawk")
     command: list[str | Path] = [program, "--config", ROOT / ".squawk.toml", "--reporter", "gcc", path]
     if exclude:
-        # It takes the place of the file's.
+        # It replaces the file's configuration.
         command.append(f"--exclude={','.join([*CONFIG['excluded_rules'], exclude])}")
     if not in_transaction:
         command.append("--no-assume-in-transaction")
@@ -58,8 +58,9 @@ def squawk(path: Path, statements: Sequence[str], *, in_transaction: bool = True
 
 @pytest.fixture
 def sent() -> Iterator[list[tuple[bool, str]]]:
-    """What is sent to the database from now on, each with whether it is in a transaction; without Alembic's looks at
-    its own table."""
+    """Record each statement that is sent, and whether it is in a transaction, without Alembic's queries of its own
+    table.
+    """
     statements: list[tuple[bool, str]] = []
 
     def keep(connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -83,7 +84,7 @@ def test_no_migration_blocks_or_breaks_what_is_serving(
         ]
         assert len(timeouts) == 2
         for inside in (True, False):
-            # The timeouts are the connection's, and so hold for all.
+            # The timeouts are set on the connection, so that they hold for all statements.
             statements = [statement for each, statement in sent if each is inside and statement not in timeouts]
             path = tmp_path / f"{revision}.sql"
             assert squawk(path, [*timeouts, *statements], in_transaction=inside, exclude=exclude) == ""

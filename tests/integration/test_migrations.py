@@ -1,4 +1,4 @@
-"""The migrations and the tables that the code knows are one schema, on the way up, down and up again."""
+"""Tests that the migrations and the code's tables make one schema, on the way up, down and up again."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +15,7 @@ from shared.db.schema.tables import MIGRATION_HEAD, metadata
 from shared.names import Role
 from tests.support.council_room import DEADLINE_S, DatabaseUrls, wait_for
 
-# What both SQLAlchemy and a migration can make in the schema `public`, as text.
+# Everything in the schema `public` that both SQLAlchemy and a migration can make, as text.
 STRUCTURE: dict[str, LiteralString] = {
     "columns": """
         SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text,
@@ -29,7 +29,7 @@ STRUCTURE: dict[str, LiteralString] = {
         WHERE connamespace = 'public'::regnamespace AND conrelid IS DISTINCT FROM to_regclass('alembic_version')""",
     "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
 }
-# What only a migration makes.
+# Everything that only a migration makes.
 SECURITY: dict[str, LiteralString] = {
     "tables": """
         SELECT relname, relkind::text, relrowsecurity, relforcerowsecurity
@@ -40,7 +40,7 @@ SECURITY: dict[str, LiteralString] = {
     "functions": "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
     "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
 }
-# What roles may do, one row for each right: a step down lists them in another order.
+# The rights of roles, one row each, because a downgrade lists them in another order.
 GRANTS: dict[str, LiteralString] = {
     "grants": """
         SELECT relname, grantee::regrole::text, privilege_type FROM pg_class, aclexplode(relacl)
@@ -74,7 +74,7 @@ def test_alembic_finds_no_drift(database_urls: DatabaseUrls) -> None:
 def test_the_migrations_make_the_very_tables_of_the_code(
     database_urls: DatabaseUrls, empty_database: DatabaseUrls
 ) -> None:
-    """Alembic compares neither checks nor the conditions of indexes; the catalogues of two databases show both."""
+    """Alembic does not compare checks or the conditions of indexes. The catalogues of two databases show both."""
     engine = create_engine(empty_database.owner.replace("postgresql://", "postgresql+psycopg://"))
     metadata.create_all(engine)
     engine.dispose()

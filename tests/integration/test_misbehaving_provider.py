@@ -1,4 +1,4 @@
-"""A provider that misbehaves can neither have a call paid for twice nor change the calls that come later."""
+"""Tests that a misbehaving provider cannot make a call paid twice or change later calls."""
 
 import json
 import time

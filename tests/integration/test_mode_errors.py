@@ -1,5 +1,7 @@
-"""A mode that raises ends its turn at once: as failed, with what was answered. A roster that a mode refuses is told
-before the turn is accepted, and nothing is stored."""
+"""Tests that a mode that raises ends its turn at once as failed, with the answers so far.
+
+A roster that a mode refuses is refused before the turn is accepted, and nothing is stored.
+"""
 
 import json
 from collections.abc import Callable
@@ -56,7 +58,7 @@ def asks_nobody(council: Council) -> None:
 
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch, room: CouncilRoom) -> Callable[[Mode | None], None]:
-    """Run the sessions' mode as this function; None: as it is."""
+    """Run this function as the sessions' mode; None: the real mode."""
 
     def use(mode: Mode | None) -> None:
         for module in (draft, run):
@@ -115,7 +117,7 @@ def test_a_mode_refuses_a_roster_before_its_turn_is_accepted(
         room.take("hello", later=True)
     assert (room.rows("SELECT id FROM turns"), room.provider.requests) == ([], [])
     room.make_agent("editor")
-    # Its mode is `tag`, which stands for the one that is checked.
+    # Its mode is `tag`, which stands for the mode under test.
     session_id = room.make_session(agent_keys=[*ALIASES, "editor"])
     assert body(room.take("hello", session_id=session_id))["status"] == "completed"
     use(None)

@@ -1,5 +1,7 @@
-"""Whatever the manager or a summariser answers: the turn ends well, nobody is asked who is not in the roster, and every
-call is on the ledger."""
+"""Tests any answer of the manager or a summariser: the turn ends well, and only agents of the roster are asked.
+
+Every call is on the ledger.
+"""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +31,7 @@ def short_memory(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> CouncilR
 
 
 def posted(room: CouncilRoom, turn: dict[str, Any], purpose: str) -> tuple[bool, int]:
-    """Whether every call is on the ledger, and how many the helper made."""
+    """Return whether every call is on the ledger, and the number of the helper's calls."""
     row = room.row(POSTED, purpose, turn["id"])
     return row["calls"] == row["posted"], row["helper"]
 
@@ -64,7 +66,7 @@ def test_whatever_the_manager_answers_there_is_a_plan(room: CouncilRoom) -> None
 
 
 def summarised(room: CouncilRoom, provider: Helpers, name: str, text: Answer, structure: Answer) -> dict[str, Any]:
-    """The turn that ends with a summary, whose two stages are answered so."""
+    """Return the turn that ends with a summary, whose two stages get these answers."""
     runner = room.runner(provider=provider)
     session_id = room.make_session()
     room.take("@writer When does it start?", runner=runner, session_id=session_id)

@@ -1,5 +1,4 @@
-"""The month so far is exact at any moment, however much of the ledger is rolled up, and reads no more of it than it
-must."""
+"""Tests that the month so far is exact with any part of the ledger rolled up, and that it reads only the rest."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -40,7 +39,7 @@ def ops(database_urls: DatabaseUrls) -> Iterator[Database]:
 
 @pytest.fixture
 def ledger(owner: psycopg.Connection[Row]) -> list[Row]:
-    """A week of two tenants, some of whose holds are of the month before, and the budgets of them."""
+    """A week of two tenants with their budgets. Some holds belong to the month before."""
     last_month = (hours_ago(0).date().replace(day=1) - timedelta(days=1)).replace(day=1)
     late = [entry(hours_ago(hours), period=last_month) for hours in (0.2, 1.5, 30, 150)]
     lost = entry(hours_ago(160), period=last_month, account="suspense")

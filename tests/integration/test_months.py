@@ -1,4 +1,6 @@
-"""One exact row counts a payer's month. A hold, a release or a post locks it, and payers never wait for each other."""
+"""Tests the one exact row of a payer's month: a hold, a release or a post locks it, and payers never block each
+other.
+"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -21,7 +23,7 @@ THIS_MONTH = "date_trunc('month', timezone('UTC', now()))::date"
 
 @pytest.fixture
 def small_defaults(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Enough for no call: neither a tenant's nor the platform's for a tenant."""
+    """Defaults of a tenant and of the platform that cover no call."""
     monkeypatch.setenv(Env.DEFAULT_CAP_USD, "0.0000001")
     monkeypatch.setenv(Env.PLATFORM_ALLOWANCE_USD, "0.0000001")
     budget_settings.cache_clear()
@@ -34,7 +36,7 @@ def take(room: CouncilRoom, message: str = "@writer hello", **request: Any) -> A
 
 
 def adds_up(room: CouncilRoom, *, turns: int) -> bool:
-    """Whether nothing is held, and the posts of this number of turns are spent."""
+    """Return whether nothing is held, and the spent amount is that of this number of turns."""
     posted = room.row(
         "SELECT count(DISTINCT turn_id) AS turns, sum(amount_usd) AS usd FROM usage_ledger WHERE account = 'tenant'"
     )
@@ -58,7 +60,9 @@ def test_a_second_hold_or_release_waits_and_both_count(
 
 
 def test_two_first_turns_of_a_month_make_one_row(room: CouncilRoom, other: OtherProcess) -> None:
-    """The second finds no row, and waits for the one that the first is making. The same for the platform's share."""
+    """The second finds no row, and waits for the uncommitted row of the first. The platform's share has the
+    same test.
+    """
     room.provider.enqueue(answer(""), answer())
     other.provider.enqueue(answer(""), answer())
     other.comes_second(ACCEPT, partial(other.take, "@writer hello", session_id=room.make_session()))
@@ -77,8 +81,10 @@ _MONTHS = """
 
 
 def test_months_are_locked_in_one_order(room: CouncilRoom, other: OtherProcess) -> None:
-    """The platform's before the tenant's, older ones first. Someone locks all rows and releases them in that order: the
-    publish waits for each of them in turn."""
+    """The platform's month is locked before the tenant's, and older months first.
+
+    Another transaction locks all rows and releases them in that order: the publish waits for each of them in turn.
+    """
     order = "SELECT payer, period FROM budgets ORDER BY payer, period"
     waited: list[Any] = []
 
@@ -108,14 +114,14 @@ def test_months_are_locked_in_one_order(room: CouncilRoom, other: OtherProcess) 
 
 
 def _waits_for(room: CouncilRoom, lockers: dict[Any, psycopg.Connection[Any]], row: dict[str, Any]) -> bool:
-    """Whether a connection waits for the one that locked this row."""
+    """Return whether a connection waits for the transaction that locked this row."""
     pid = lockers[row["payer"], row["period"]].info.backend_pid
     query = "SELECT count(*) AS n FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
     return any(room.row(query, pid)["n"] for _ in range(2000))
 
 
 def test_tenants_never_meet(room: CouncilRoom) -> None:
-    """Not even where the platform pays for both."""
+    """They do not block each other even if the platform pays for both."""
     neighbour = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
     neighbour.provider.enqueue(answer(""), answer())
     room.provider.enqueue(answer(""), answer())
@@ -136,7 +142,7 @@ def test_a_tenant_without_a_cap_has_the_default_one(room: CouncilRoom) -> None:
 
 
 def routed_by(room: CouncilRoom) -> str:
-    """The payer of the newest call of a manager."""
+    """Return the payer of a manager's newest call."""
     return str(room.row("SELECT payer FROM llm_calls WHERE purpose = 'routing' ORDER BY call_id DESC LIMIT 1")["payer"])
 
 
@@ -154,7 +160,7 @@ def test_the_platform_bears_no_helper_beyond_its_allowance_for_a_tenant(room: Co
 def test_the_platforms_limit_is_compared_with_the_months_last_measurement(
     room: CouncilRoom, ops: WatchedDatabase
 ) -> None:
-    """Over all tenants, of this month only, and not set back by an older measurement."""
+    """The measurement covers all tenants and this month only. An older measurement does not replace it."""
     room.limit(1, "platform")
     room.owner.execute(f"""
         INSERT INTO budgets (payer, period, spent_usd) VALUES
@@ -171,7 +177,7 @@ def test_the_platforms_limit_is_compared_with_the_months_last_measurement(
 
 
 def test_the_release_before_reads_a_month_without_the_holds_that_it_does_not_know(room: CouncilRoom) -> None:
-    """Its invariants compare this month with the reserves of open calls."""
+    """That release's invariants compare this month with the reserves of open calls."""
     room.take("@writer hello", later=True)
     held = "SELECT held_usd FROM {} WHERE payer = 'tenant:tenant-1'"
     assert room.row(held.format("budgets"))["held_usd"] > 0

@@ -1,4 +1,4 @@
-"""A new tenant starts with the roster of the template, which is written once and completely."""
+"""Tests that a new tenant starts with the template's roster, which is written once and completely."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -136,7 +136,7 @@ def test_a_tenants_first_request_finds_the_roster(ask: Ask, method: str, path: s
 def test_a_tenant_that_is_known_gets_no_roster(ask: Ask, db: Database, owner: psycopg.Connection[Row]) -> None:
     owner.execute("INSERT INTO tenants (tenant_id) VALUES ('tenant-1')")
     assert keys(ask("GET", "agents")) == keys(ask("GET", "councils")) == []
-    # An early release made agents, and no row of their tenant.
+    # An early release made agents without a row of their tenant.
     record_agent(db, "tenant-2", "mine", AGENT | {"max_output_tokens": 1, "temperature": None, "enabled": True})
     owner.execute("DELETE FROM tenants WHERE tenant_id = 'tenant-2'")
     assert (keys(ask("GET", "agents", tenant="tenant-2")), keys(ask("GET", "councils", tenant="tenant-2"))) == (

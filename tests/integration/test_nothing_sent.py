@@ -1,4 +1,4 @@
-"""A request that was not sent is not owed, whatever raised; an environment without a client is a mistake at start."""
+"""Tests that a request that was not sent costs nothing, and that a start without a working client fails."""
 
 import contextlib
 import socket

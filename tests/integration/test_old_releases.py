@@ -1,4 +1,4 @@
-"""0022 counts in the exact months what release 0.1.0 holds and spends as it did on its own schema."""
+"""Tests that 0022 counts holds and spending of release 0.1.0 in the exact months."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from tests.support.council_room import CouncilRoom, answer
 TENANT = "tenant-1"
 OWN = f"tenant:{TENANT}"
 MONTH = "date_trunc('month', timezone('UTC', now()))::date"
-# As 0.1.0 adds to a month, in a hold and in a settlement.
+# The statements by which 0.1.0 adds to a month, in a hold and in a settlement.
 ADD = f"""INSERT INTO budgets (payer, period, held_usd, spent_usd) SELECT %s, {MONTH}, %s, %s
     ON CONFLICT (payer, period) DO UPDATE
     SET held_usd = budgets.held_usd + excluded.held_usd, spent_usd = budgets.spent_usd + excluded.spent_usd
@@ -59,7 +59,7 @@ def test_spent_share_never_falls_when_0_1_0_writes_it(as_tenant: psycopg.Connect
 def test_hold_of_0_1_0_gets_no_row_while_the_platforms_limit_is_spent(
     room: CouncilRoom, as_tenant: psycopg.Connection[Row]
 ) -> None:
-    """A settlement does: what was spent is counted in any case."""
+    """A settlement gets its row, because spent money is always counted."""
     assert as_tenant.execute(ADD, ("platform", 3, 0)).rowcount == 1
     room.limit(5, "platform")
     room.owner.execute(f"INSERT INTO platform_months VALUES ({MONTH}, 5)".encode())
@@ -83,7 +83,7 @@ def test_settlement_beside_a_month_is_counted_in_at_once(
     sums = "SELECT held_usd, spent_usd FROM budgets WHERE payer = %s"
     as_tenant.execute(ADD, (payer, 5, 0))
     (before,) = as_tenant.execute(sums, (counted,)).fetchall()
-    # 0.1.0 goes on only if the row that it wrote comes back.
+    # 0.1.0 goes on only if its statement returns the row.
     assert as_tenant.execute(BESIDE, (payer, -5, 4)).fetchall() == [{"payer": payer}]
     (after,) = as_tenant.execute(sums, (counted,)).fetchall()
     assert (after["held_usd"] - before["held_usd"], after["spent_usd"] - before["spent_usd"]) == (-5, 4)

@@ -1,4 +1,4 @@
-"""What is sent, what each answer means, and what nobody must see."""
+"""Tests the requests and answers of OpenAI's API, and that secrets and text stay out of logs."""
 
 import contextlib
 import logging
@@ -27,7 +27,7 @@ from tests.support.fake_provider.calls import (
 pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 
-# What is sent
+# Requests
 
 
 def test_one_call_is_one_request_and_says_whose_it_is(
@@ -77,7 +77,7 @@ def test_text_that_is_no_unicode_is_sent_all_the_same(
     assert fake_provider.rows[0].messages[0]["content"] == "é ? \x00 \U0001f600"
 
 
-# What comes back
+# Answers
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_the_body_of_an_error_is_not_waited_for(
     assert completion.error == {400: "refused", 500: "provider_error"}[status]
 
 
-# Settings, and what must not be seen
+# Settings, secrets and text
 
 
 def test_openai_has_a_default_and_a_local_model_has_none() -> None:

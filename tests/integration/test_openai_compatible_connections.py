@@ -1,4 +1,4 @@
-"""Calls without an answer: what may have been billed is told apart from what was never sent."""
+"""Tests calls without an answer: those that may be billed differ from those that were never sent."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""One provider under many threads, inside a running loop, and across a fork."""
+"""Tests one provider under many threads, inside a running loop, and across a fork."""
 
 import asyncio
 import subprocess

@@ -1,4 +1,4 @@
-"""GET /v1/models: what chat programs can choose, in one query."""
+"""Tests GET /v1/models: the models for chat programs, in one query."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.unit.conftest import context as context  # noqa: PLC0414 a fixture
 @pytest.fixture
 def models(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, context: LambdaContext, logging_as_it_was: None) -> Any:
     """Asks the API function's real handler for the models."""
-    # Here, and not on top: importing a handler takes hold of the process's event loop.
+    # It is imported here, because the import of a handler changes the process's event loop.
     from functions.api.handler import handler
 
     monkeypatch.setattr(openai_models, "database", lambda: room.db)

@@ -1,4 +1,4 @@
-"""What the operator sees of all tenants: what each pays, and what the platform's own share was for."""
+"""Tests the operator's usage of all tenants: the payments of each, and the reasons of the platform's share."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ def other(room: CouncilRoom) -> Iterator[CouncilRoom]:
 
 @pytest.fixture
 def turns(room: CouncilRoom, other: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
-    """By tenant: a routed turn with an empty attempt and a summary; and one with a call of unknown outcome."""
+    """Turns by tenant: a routed turn with an empty attempt and a summary, and one with a call of unknown outcome."""
     monkeypatch.setenv(Env.SUMMARY_AFTER_TOKENS, "100")
     settings.cache_clear()
     room.provider.enqueue(ROUTED, answer(""), answer("Roses."), answer("Violets."), answer("A summary."), MEMORY)

@@ -1,4 +1,4 @@
-"""Agents that are asked at the same time: one commit for their intents, one for each outcome as it arrives."""
+"""Tests agents that are asked at the same time: one commit for their intents, and one for each outcome."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ def session_id(room: CouncilRoom) -> UUID:
 
 
 def asked(request: Request) -> str:
-    """The agent that a request is for."""
+    """Return the agent of a request."""
     return next(key for key in KEYS if f"You are the {key}." in request.messages[0].text)
 
 
@@ -61,7 +61,7 @@ def test_the_intents_share_a_commit_and_a_turn_takes_no_more_than_three_beyond_i
 
 
 def test_an_outcome_is_in_the_journal_while_the_others_are_still_awaited(room: CouncilRoom, session_id: UUID) -> None:
-    """The last to answer does so when the other two are written."""
+    """The last agent answers after the outcomes of the other two are written."""
 
     def answer(request: Request) -> str:
         if asked(request) == "writer":

@@ -1,4 +1,4 @@
-"""Agents that were asked at the same time, in a turn that ends early: what was answered is kept, shown and paid."""
+"""Tests parallel agents in a turn that ends early: the answers so far are kept, shown and paid."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ Reply = Callable[[], Completion]
 
 
 def ask_in_parallel(room: CouncilRoom, *, writer: Reply) -> None:
-    """Let the session ask all at the same time; the writer gets what `writer` returns, whenever it is asked."""
+    """Ask all agents of the session in parallel. The writer's answer is the result of `writer` at each attempt."""
 
     def reply(request: Request) -> Completion:
         return writer() if "You are the writer." in request.messages[0].text else answer()
@@ -56,7 +56,7 @@ def test_a_turn_that_is_given_up_keeps_what_was_answered(room: CouncilRoom) -> N
 
 
 def test_an_outcome_that_cannot_be_written_costs_none_of_the_others(room: CouncilRoom) -> None:
-    """The database is gone for a while: longer than one outcome is tried, shorter than the turn."""
+    """The database is away for longer than an outcome is retried, and shorter than the turn."""
 
     def fail() -> None:
         raise DatabaseUnavailable

@@ -1,4 +1,4 @@
-"""Versions that a turn has pinned are there as long as the turn is, whatever becomes of their agent."""
+"""Tests that the versions that a turn has pinned exist as long as the turn, whatever happens to their agent."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from shared.errors import NoAgent
 from shared.llm.port import Request
 from tests.support.council_room import DEADLINE_S, CouncilRoom, Killed, body, prompt
 
-# Without a pin, this many changes delete an agent's first version.
+# This number of changes deletes an agent's first version if it is not pinned.
 CHANGES = KEPT_VERSIONS + 5
 MESSAGE = "@writer hello"
 MISSING = """SELECT t.id, r.key, r.version FROM turns t, jsonb_to_recordset(t.roster) AS r (key text, version integer)
@@ -93,7 +93,7 @@ def test_a_change_that_waits_for_a_turn_keeps_what_the_turn_pinned(room: Council
         changed.append(pool.submit(change, room, other))
         room.wait_until_blocked()
 
-    # The next change deletes the versions before the one that this turn has loaded, and the next 20 this one.
+    # The next change deletes the versions before the one that this turn has loaded, and the next 20 delete this one.
     room.db.hold(ACCEPT, begin, "pinned")
     version = body(room.take(MESSAGE))["replies"][0]["agent_version"]
     changed[0].result(DEADLINE_S)

@@ -1,4 +1,4 @@
-"""Exchanges of several statements: all of them or none, whatever fails, and never an answer to the wrong question."""
+"""Tests exchanges of several statements: all or none are done, and each answer belongs to its statement."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -97,7 +97,7 @@ def test_a_connection_that_is_cut_is_told_as_such(pipeline: Pipeline) -> None:
 
 
 def test_a_statement_that_the_schema_outgrew_is_prepared_again(owner: psycopg.Connection[Any], app_url: str) -> None:
-    """The connection is closed, since Postgres refuses the prepared statement for as long as it lives."""
+    """The connection is closed, because Postgres refuses the prepared statement for the connection's lifetime."""
     owner.execute("CREATE TABLE outgrown (one integer)")
     owner.execute("GRANT SELECT ON outgrown TO pantheon_app")
     try:

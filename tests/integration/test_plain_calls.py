@@ -1,4 +1,4 @@
-"""A plain call of an alias: a turn of a hidden session, of which nothing but its cost is left."""
+"""Tests a plain call of an alias: a turn of a hidden session that leaves only its cost."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ def test_call_is_hidden_while_it_runs_and_after(program: ChatProgram, others: An
 
 
 def test_call_that_outlives_its_process_ends_without_another_call(program: ChatProgram) -> None:
-    """Nobody can get its answer any more, so nobody pays for one."""
+    """The answer has no reader left, so the turn makes no other call."""
     room = program.room
 
     def die(_: object) -> Any:

@@ -1,4 +1,4 @@
-"""The platform's own budget, through whole turns: once it is spent, tenants pay for routing, summaries and failures."""
+"""Tests the platform's own budget in whole turns: once it is spent, tenants pay for routing, summaries and failures."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -13,13 +13,13 @@ from tests.support.council_room import FAST_COST, CouncilRoom, answer, body
 from tests.support.watched_database import WatchedDatabase
 
 ROUTED = answer('{"selected_agent_keys": ["critic"], "reason": "It knows."}')
-# Enough for a summary to be due after the first turn.
+# This length makes a summary due after the first turn.
 LONG = "hello " * 200
 
 
 @pytest.fixture
 def take(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
-    """Take a turn that wants a manager and a summary, in a session of its own."""
+    """Take a turn with a manager and a summary, in a session of its own."""
     monkeypatch.setenv(Env.SUMMARY_AFTER_TOKENS, "100")
     settings.cache_clear()
     return lambda: body(room.take(LONG, session_id=room.make_session(), mode="orchestrator"))

@@ -1,5 +1,7 @@
-"""A turn that nobody can finish, whatever the reason: it ends as failed, its session goes on, its messages all end in
-the dead-letter queue, and its tenant pays for nothing that was not shown."""
+"""Tests a turn that no process can finish: it ends as failed, and its session goes on.
+
+Its messages end in the dead-letter queue, and its tenant pays only for shown replies.
+"""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -14,9 +16,9 @@ from shared.llm.port import Request
 from tests.support.council_room import FAST_COST, CouncilRoom, Killed, answer, names, prompt
 
 MESSAGE = "@writer @critic hello"
-# The first claim finds what was answered before it, the next three nothing new; the last of these gives the turn up.
-# Where that fails, one more gives it up without anything that it holds. A turn that cannot be published asks its second
-# agent in the first claim, and so needs one more.
+# The first claim finds the earlier answers, and the next three find nothing new. The last of these gives the turn up.
+# If that fails, one more claim gives it up without its answers. A turn that cannot be published asks its second agent
+# in the first claim, so it needs one more.
 GIVEN_UP, GIVEN_UP_BARE = 4, 5
 
 Deliver = Callable[[UUID], bool]
@@ -28,7 +30,7 @@ def stored(query: str) -> Poison:
 
 
 def fails(*statements: Statement, times: int = 10, error: type[BaseException] = psycopg.errors.DataCorrupted) -> Poison:
-    """The statement fails on this turn, so many times."""
+    """Let the statement fail on this turn, this number of times."""
 
     def fail() -> None:
         raise error
@@ -72,7 +74,7 @@ POISONS: dict[str, tuple[Poison, int]] = {
 
 @pytest.fixture
 def poisoned(room: CouncilRoom, request: pytest.FixtureRequest, worker: Deliver) -> UUID:
-    """A turn whose first agent has answered; its process died with the second's call, and now it is poison."""
+    """A turn whose first agent has answered and whose process died in the second call. Now no process can finish it."""
 
     def die(_: Request) -> str:
         raise Killed
@@ -84,7 +86,7 @@ def poisoned(room: CouncilRoom, request: pytest.FixtureRequest, worker: Deliver)
 
 
 def deliver(room: CouncilRoom, worker: Deliver, turn_id: UUID) -> bool:
-    """One message of the turn, as a process that may die of it takes it. Whether it comes back."""
+    """Deliver one message of the turn to a process that may die of it. Returns whether the message comes back."""
     room.expire_lease()
     try:
         return worker(turn_id)
@@ -101,7 +103,7 @@ def test_a_turn_that_nobody_can_finish_ends_as_failed(
         assert deliver(room, worker, poisoned)
     turn = room.row("SELECT status, response::jsonb -> 'error' ->> 'code' AS code FROM turns")
     assert turn == {"status": "failed", "code": "turn_abandoned"}
-    # Every further message comes back as well, until it is in the dead-letter queue.
+    # Each later message also comes back, until it is in the dead-letter queue.
     assert deliver(room, worker, poisoned)
     assert room.row("SELECT lease_epoch FROM turns") == {"lease_epoch": claims + 1}
 
@@ -174,7 +176,7 @@ def test_between_forfeiting_and_publishing_it_can_be_read_as_well(
         deliver(room, worker, poisoned)
     turn = load_turn(room.db, room.actor, poisoned)
     assert (turn.status, '"turn_abandoned"' in turn.body) == ("running", True)
-    # Giving it up is tried again with every message.
+    # Every message tries again to give it up.
     deliver(room, worker, poisoned)
     assert load_turn(room.db, room.actor, poisoned).status == "failed"
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL lets in nobody without a password, and no other user of the machine can read it."""
+"""Tests that the embedded PostgreSQL requires a password, and that other users of the machine cannot read it."""
 
 import os
 import pwd
@@ -134,7 +134,7 @@ def test_a_second_process_finds_the_server_with_its_password(tmp_path: Path) -> 
 
 
 class TestOfTheReleaseBefore:
-    """Its server trusted every user of the machine, and its files could be read by them."""
+    """The earlier server trusted every user of the machine, who could read its files."""
 
     @pytest.fixture
     def data_dir(self, tmp_path: Path) -> Path:
@@ -157,7 +157,7 @@ class TestOfTheReleaseBefore:
         assert opened == []
 
     def test_a_start_that_was_killed_in_between_is_made_up_for(self, data_dir: Path) -> None:
-        """The secret is written, and neither the password nor the rules are."""
+        """The secret was written, but not the password and the rules."""
         (data_dir / access.PASSFILE).write_text(f"127.0.0.1:*:*:postgres:{'5' * 64}\n")
         with start(data_dir, settings=NO_FSYNC) as server:
             assert secret_of(server) == "5" * 64
@@ -178,7 +178,7 @@ class TestOfTheReleaseBefore:
 
 @as_root
 def test_another_user_can_neither_read_the_password_nor_connect(server: Server) -> None:
-    """In a child that becomes `nobody`: an interpreter of root's may be closed to other users."""
+    """A child process becomes `nobody`, because root's interpreter may be closed to other users."""
     nobody = pwd.getpwnam("nobody")
     reader, writer = os.pipe()
     child = os.fork()

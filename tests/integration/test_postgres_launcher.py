@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: what it promises when anything around it is killed, moved or taken."""
+"""Tests the embedded PostgreSQL when its processes are killed, or its files and port are moved or taken."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL under root, under another user, and where directories are closed to it."""
+"""Tests the embedded PostgreSQL under root, under another user, and with closed directories."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can close a di
 
 
 def owners(pids: Iterable[int]) -> set[int]:
-    """Whose processes these are. That of a connection which was closed may end at any moment."""
+    """Return the owners of these processes. The process of a closed connection may end at any moment."""
     found = set()
     for pid in pids:
         with suppress(FileNotFoundError):
@@ -98,7 +98,7 @@ def test_an_ordinary_user_s_server_works_ends_with_its_parent_and_serves_root_to
 
 @pytest.fixture
 def ordinary_python() -> str:
-    """A Python that `nobody` can run: the one that runs the tests may lie in root's home."""
+    """A Python that `nobody` can run, because the one of these tests may be in root's home."""
     for python in (sys.executable, *filter(None, [shutil.which("python3", path="/usr/local/bin:/usr/bin")])):
         command = [python, "-c", "import sys, local; sys.exit(sys.version_info < (3, 11))"]
         user = nobody()

@@ -1,4 +1,4 @@
-"""Rates are those of the moment at which a call was made, and stay with it; a turn costs what its rows add up to."""
+"""Tests that a call keeps the rates of its moment, and that a turn costs the sum of its rows."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ Pricing = Callable[[Callable[[Rates], Rates]], None]
 
 @pytest.fixture
 def price(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pricing]:
-    """Changes every alias's rates, as a release with new prices does."""
+    """Change every alias's rates, as a release with new prices does."""
 
     def change(rates: Callable[[Rates], Rates]) -> None:
         known = catalog()
@@ -75,7 +75,7 @@ def test_a_turn_that_is_resumed_keeps_the_prices_of_the_calls_that_it_has_made(
 
 
 def test_an_answer_that_comes_late_costs_what_it_cost_when_it_was_asked_for(room: CouncilRoom, price: Pricing) -> None:
-    """The runner that was given up still has its call; meanwhile the prices have changed, and the turn has ended."""
+    """The runner that was given up still has its call. Meanwhile the prices change and the turn ends."""
 
     def late(_: Request) -> object:
         room.expire_lease()
@@ -99,7 +99,7 @@ def test_an_answer_that_comes_late_costs_what_it_cost_when_it_was_asked_for(room
 
 
 def test_a_turn_costs_what_its_rows_add_up_to(room: CouncilRoom, price: Pricing) -> None:
-    """With any rates and counts: no digit is lost on the way from the tokens to the response, and to the totals."""
+    """With any rates and counts, no digit is lost from the tokens to the response and the totals."""
     chance = random.Random(17)
     spent = Decimal(0)
     room.owner.execute("INSERT INTO budget_limits (payer, cap_usd) VALUES ('tenant:tenant-1', 1e9)")
@@ -115,7 +115,7 @@ def test_a_turn_costs_what_its_rows_add_up_to(room: CouncilRoom, price: Pricing)
         with localcontext(prec=100):
             for row in rows:
                 if row["account"] != "suspense":
-                    # Those that are kept for an hour are among those written.
+                    # Cache tokens for an hour are among the written ones.
                     row["cache_write_tokens"] -= row["cache_write_1h_tokens"]
                     weighed = (row[name] * Decimal(row["rates"][name.removesuffix("_tokens")]) for name in COUNTS)
                     assert row["amount_usd"] * 1_000_000 == sum(weighed)
@@ -126,7 +126,7 @@ def test_a_turn_costs_what_its_rows_add_up_to(room: CouncilRoom, price: Pricing)
 
 
 def _totals(room: CouncilRoom) -> Decimal:
-    """What the tenant pays, as the usage API has it."""
+    """Return the tenant's cost by the usage API."""
     period = Period(hours_ago(24), hours_ago(-24))
     (total,) = load_totals(room.db, room.actor, period, (), PageRequest()).items
     cost: Decimal = total["cost_usd"]

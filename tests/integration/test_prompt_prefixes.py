@@ -1,4 +1,4 @@
-"""Turns in Postgres: each agent's prompt repeats its last one, also after a kill and in another process."""
+"""Tests turns in Postgres: each agent's prompt repeats its last one, also after a kill and in another process."""
 
 from itertools import pairwise
 from typing import Any

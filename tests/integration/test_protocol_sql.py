@@ -1,4 +1,4 @@
-"""The statements against the migrated schema: a wrong table, column or type is found before anything runs."""
+"""Prepares the statements on the migrated schema, to find a wrong table, column or type before anything runs."""
 
 import psycopg
 import pytest
@@ -19,7 +19,7 @@ def test_postgres_prepares_every_part(owner: psycopg.Connection, name: str, part
 
 
 def test_every_statement_names_its_schema(owner: psycopg.Connection) -> None:
-    """No search_path of a role or a connection, and no temporary table, puts another table in the place of ours."""
+    """A search_path of a role or connection, or a temporary table, must not replace our tables."""
     statements = [*of_files(), *of_modules(), *of_usage(), *of_local()]
     assert len(statements) > 200
     unnamed = []
@@ -50,7 +50,7 @@ def test_the_functions_of_the_schema_find_their_tables_by_any_search_path(owner:
 
 
 def test_no_statement_breaks_when_a_table_gets_another_column(empty_database: DatabaseUrls) -> None:
-    """A prepared statement fails for as long as its connection lives if the type of its result changes."""
+    """A prepared statement fails for the lifetime of its connection if the type of its result changes."""
     migrations.upgrade(empty_database.owner)
     with psycopg.connect(empty_database.owner, autocommit=True) as connection:
         for number, (_, part) in enumerate(PARTS):
@@ -65,5 +65,5 @@ def test_no_statement_breaks_when_a_table_gets_another_column(empty_database: Da
             except psycopg.errors.FeatureNotSupported as error:
                 raise AssertionError(f"{name}.sql, {part.name}") from error
             except psycopg.Error:
-                # It cannot do anything with nothing, and came as far as that.
+                # The statement fails for lack of values, which happens after the check of its result type.
                 continue

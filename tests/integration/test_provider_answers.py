@@ -1,4 +1,4 @@
-"""What real providers answer, over HTTP: each answer has one meaning for the bill, and one reason."""
+"""Tests real providers' answers over HTTP: each has one meaning for the bill, and one reason."""
 
 import gzip
 import json
@@ -50,7 +50,7 @@ def error(message: str = "No.", status: int = 400, headers: Any = None, **member
         (counted(10120, 1499, 14428, 2809, 128), Usage(9992, 1499, cache_read_tokens=128, reasoning_tokens=2809)),
         (counted(100, 300, 400, 250), Usage(100, 50, reasoning_tokens=250)),
         (counted(100, 300, 650, 250), Usage(100, 300, reasoning_tokens=250)),
-        # More than was sent: the call may exceed its reserve.
+        # The count is higher than the sent text, because a call may exceed its reserve.
         (counted(100_000, 5), Usage(100_000, 5)),
     ],
     ids=["reasoning outside", "reasoning inside", "reasoning outside and less", "overrun"],

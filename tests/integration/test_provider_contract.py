@@ -1,4 +1,4 @@
-"""Every provider keeps the port's contract: those that speak to a server, and those that stand in for a model."""
+"""Tests the port's contract on every provider: those with a server, and those that stand in for a model."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ pytest_plugins = ["tests.support.fake_provider.fixtures", "tests.support.fake_be
 
 OURS = ("end_turn", "max_tokens", "content_filtered")
 SCHEMA = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}
-# The fixture of those that need a server.
+# The fixture of the providers that need a server.
 SERVED = {"openai_compatible": "local", "bedrock": "bedrock"}
 MADE: dict[str, Callable[[], Provider]] = {
     "scripted": ScriptedProvider,
@@ -79,7 +79,7 @@ def test_the_text_is_told_in_pieces_and_the_outcome_is_the_same(
 
 
 def test_the_same_prompt_gets_the_same_answer_from_any_thread(asked: tuple[Provider, Request]) -> None:
-    """A turn asks its agents at the same time, from several threads."""
+    """A turn asks its agents in parallel, from several threads."""
     provider, request = asked
 
     def complete(number: int) -> Completion:

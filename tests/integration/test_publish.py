@@ -1,4 +1,4 @@
-"""Publishing is all or nothing: whatever breaks in it, the outcomes are kept and paid for once."""
+"""Tests that publishing is all or nothing: after any failure in it, the outcomes are kept and paid once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from shared.settings import settings
 from shared.turns import run
 from tests.support.council_room import DEEP_COST, FAST_COST, CouncilRoom, answer, body, names
 
-# Each table that publishing writes, and what tells that write from those before it.
+# Each table that publishing writes, and the condition that tells its write from earlier ones.
 WRITES = {
     "turns": "UPDATE ON turns FOR EACH ROW WHEN (NEW.status = 'completed')",
     "llm_calls": "UPDATE ON llm_calls FOR EACH ROW WHEN (NEW.posted_at IS NOT NULL)",
@@ -25,7 +25,7 @@ WRITES = {
     "audit_events": "INSERT ON audit_events FOR EACH ROW",
     "budgets": "INSERT ON budgets FOR EACH ROW WHEN (NEW.spent_usd > 0)",
 }
-# An error that a program makes, one that passes, and one that a lock's queue makes.
+# A program's error, a passing error, and an error of a lock's queue.
 BREAKS = {"P0001": PublishFailed, "40P01": JournalUnavailable, "23514": PublishFailed}
 
 
@@ -160,7 +160,7 @@ def test_a_publish_that_fails_again_and_again_costs_nothing_more(room: CouncilRo
 
 
 def write_a_strange_call(room: CouncilRoom, status: str) -> None:
-    """Beside that of the turn, and without an outcome."""
+    """Write a call without an outcome into the turn's journal."""
     room.owner.execute(
         """INSERT INTO llm_calls (call_id, attempt, status, tenant_id, session_id, turn_id, step, purpose, agent_key,
             agent_version, model_alias, provider, model_id, request_hash, payer, period, reserve_usd, rates)
@@ -172,7 +172,7 @@ def write_a_strange_call(room: CouncilRoom, status: str) -> None:
 
 
 def test_a_call_that_is_still_an_intent_at_the_end_is_in_suspense(room: CouncilRoom) -> None:
-    """No runner leaves one behind, and a claim would make it unknown."""
+    """No runner leaves such a call, and a claim would make it unknown."""
 
     def leave_an_intent() -> None:
         write_a_strange_call(room, "intent")
@@ -196,7 +196,7 @@ def test_a_call_that_is_still_an_intent_at_the_end_is_in_suspense(room: CouncilR
 def test_a_journal_with_a_call_of_nobody_is_not_published_and_is_not_built_for_ever(
     room: CouncilRoom, error: type[Exception] | None, raised: type[Exception]
 ) -> None:
-    """No runner of the turn has left it: it can only be a fault, or somebody's hand."""
+    """No runner of the turn has left the call, so it is a defect or a manual change."""
 
     def fail() -> None:
         if error:
@@ -216,7 +216,7 @@ def test_a_journal_with_a_call_of_nobody_is_not_published_and_is_not_built_for_e
 def test_a_call_that_cannot_be_written_down_is_not_made_and_the_one_before_it_is_kept(
     room: CouncilRoom, sqlstate: str
 ) -> None:
-    """Not every column that is missing is a refused hold."""
+    """A missing column is not always a refused hold."""
     second = "INSERT ON llm_calls FOR EACH ROW WHEN (NEW.step = 1)"
     with broken(room, second, sqlstate), pytest.raises(JournalUnavailable):
         room.take("@writer @researcher hello")
@@ -229,7 +229,7 @@ def test_a_call_that_cannot_be_written_down_is_not_made_and_the_one_before_it_is
 
 @pytest.mark.parametrize("sqlstate", ["P0001", "40P01", "23502", "23505"])
 def test_a_first_call_that_cannot_be_written_down_leaves_no_turn(room: CouncilRoom, sqlstate: str) -> None:
-    """Not every column that is missing is a refused hold, and not every key that is taken somebody who was faster."""
+    """A missing column is not always a refused hold, and a used key is not always that of a faster request."""
     room.db.before(ACCEPT, lambda: None)
     room.db.before(ACCEPT, pytest.fail)
     with broken(room, "INSERT ON llm_calls FOR EACH ROW", sqlstate), pytest.raises(JournalUnavailable):

@@ -1,4 +1,4 @@
-"""Turns that began in the last month lock their months in one order when they are published."""
+"""Tests that turns of the last month lock their months in one order when they are published."""
 
 from threading import Event
 
@@ -13,7 +13,7 @@ BLANK, REPLY = answer(""), answer("Roses.")
 
 
 def begin_month(room: CouncilRoom) -> None:
-    """Make the month of all that is held and spent the last one."""
+    """Move all held and spent amounts to the last month."""
     for table in ("llm_calls", "usage_ledger", "budgets", "budget_holds"):
         room.owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
 

@@ -1,4 +1,4 @@
-"""Conditions of `publish.sql` that whole turns never meet: other turns beside it, and a publisher that lost its own."""
+"""Tests conditions of `publish.sql` that whole turns never reach: other turns, and a publisher that lost its own."""
 
 import json
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def test_a_publisher_that_lost_its_turn_writes_nothing(room: CouncilRoom, change
 
 @pytest.mark.parametrize("change", LOST.values(), ids=LOST)
 def test_a_publisher_that_lost_its_turn_locks_none_of_its_calls(room: CouncilRoom, change: str) -> None:
-    """Its late outcomes would wait for it. A neighbour has the epoch that this publisher had."""
+    """The turn's late outcomes would wait for it. Another turn has this publisher's epoch."""
     neighbour = leave_running(room)
     room.provider.enqueue(answer(), die)
     mine = room.take_until_killed("@writer @critic @researcher hello")
@@ -104,7 +104,7 @@ def test_a_publish_sees_its_own_marks_beside_another_running_turn(room: CouncilR
 
 
 def test_a_publish_counts_only_the_lost_calls_of_its_own_turn(room: CouncilRoom) -> None:
-    """A call whose outcome is known to be unknown is none of them."""
+    """A call whose known outcome is `unknown` does not count."""
     neighbour = leave_lost(room)
     room.provider.enqueue(unknown(), answer())
     room.db.before(PUBLISH, lambda: mark(room, "cancel_requested_at = clock_timestamp()"))

@@ -1,4 +1,4 @@
-"""Questions by the key of an agent or a council, on a real database: who answers, in which session, and once."""
+"""Tests questions by the key of an agent or a council on a real database: the agents, the session, and one answer."""
 
 from typing import Any
 from uuid import UUID, uuid4

@@ -1,5 +1,7 @@
-"""The queue, held against a server that speaks SQS: what is sent arrives, what fails comes back and ends as a dead
-letter, and a queue that cannot be reached is nobody's error."""
+"""Tests the queue against a server that speaks SQS: messages arrive unchanged, and failed ones end as dead letters.
+
+An unreachable queue raises no error.
+"""
 
 import json
 import os
@@ -35,7 +37,7 @@ def read(received: list[dict[str, Any]]) -> set[TurnMessage]:
 
 
 def logged(caplog: pytest.LogCaptureFixture, field: str) -> list[Any]:
-    """A field of each line that the queue has logged."""
+    """Return a field of each line that the queue has logged."""
     return [vars(record)[field] for record in caplog.records if record.name == "shared.aws.queue"]
 
 
@@ -54,7 +56,7 @@ class TestSend:
         while not (received := moto.receive()):
             assert time.monotonic() - began < 10
             time.sleep(0.05)
-        # A part of a second is left to the worker.
+        # The worker waits for the remaining part of a second.
         assert time.monotonic() - began >= 0.9
         assert read(received) == set(sent)
 
@@ -91,7 +93,7 @@ class TestSend:
 
 
 class TestWithoutAQueue:
-    """Nothing of it reaches whoever sends, and what is not sent is counted."""
+    """The sender gets no error, and messages that are not sent are counted."""
 
     def test_a_queue_that_does_not_exist(self, moto: sqs.MotoQueue, caplog: pytest.LogCaptureFixture) -> None:
         assert Queue(f"{moto.url}-of-another-stage").send(messages(2)) == 2
@@ -178,7 +180,7 @@ class TestWorker:
         outcome = room.take("@writer hello", later=True)
         assert (outcome.handed_over, outcome.status) == (True, "accepted")
         message = TurnMessage(outcome.turn_id, room.tenant_id)
-        # Twice, as a standard queue may.
+        # A standard queue may deliver twice.
         queue().send([message, message])
         assert [deployed.poll(context), deployed.poll(context)] == [2, 0]
         assert room.row("SELECT status FROM turns") == {"status": "completed"}
@@ -204,7 +206,7 @@ class TestWorker:
     def test_a_turn_that_its_worker_hands_over_is_sent_again(self, deployed: sqs.MotoQueue, room: CouncilRoom) -> None:
         outcome = room.take("@writer @critic hello", later=True)
         queue().send([TurnMessage(outcome.turn_id, room.tenant_id)])
-        # Not enough for one call.
+        # The time is too short for one call.
         hurried = LambdaContext("worker", "request-1", time.monotonic() + 5)
         assert deployed.poll(hurried) == 1
         assert room.row("SELECT status FROM turns") == {"status": "accepted"}
@@ -233,7 +235,7 @@ class TestWorker:
         room.owner.execute("DELETE FROM agent_versions WHERE key = 'critic'")
         message = TurnMessage(turn_id, room.tenant_id)
         while room.row("SELECT status FROM turns") == {"status": "running"}:
-            # What the sweeper sends when the lease has run out.
+            # The sweeper's message after the end of the lease.
             room.expire_lease()
             queue().send([message])
             deployed.poll(context)
@@ -241,7 +243,7 @@ class TestWorker:
         while deployed.poll(context):
             pass
         letters = deployed.dead_letters()
-        # One that came while its turn was leased is done with, and there may be none but the last.
+        # A message that was delivered during the lease is done, so the last one may be the only one.
         assert letters
         assert all(letter == json.loads(message.as_json()) for letter in letters)
         assert body(room.take("@writer and now?"))["status"] == "completed"

@@ -1,5 +1,4 @@
-"""Quotas: a tenant has no more agents, councils, sessions and API keys than it may have, however many requests come at
-once."""
+"""Tests a tenant's quotas of agents, councils, sessions and API keys, also with many requests at once."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -129,7 +128,7 @@ def test_posts_at_once_never_exceed_a_quota(
         for db in databases:
             stack.callback(db.close)
             load_unknown_keys(db, TENANT, [])
-        # The tenant's row is there already: only its lock lets the others wait.
+        # The tenant's row exists, so only its lock orders the others.
         add(databases[0])
         assert sum(pool.map(post, databases)) == 6
     assert len(owner.execute(rows.encode()).fetchall()) == 7

@@ -1,4 +1,4 @@
-"""`pantheon reconcile` on the log of a provider that was really asked, whatever its calls came to."""
+"""Tests `pantheon reconcile` on the log of a provider that was really asked, with every outcome of a call."""
 
 import json
 import re
@@ -35,7 +35,7 @@ LOST = [
 
 @dataclass
 class Mortal:
-    """A provider whose caller dies: before its next request is sent, or after it was answered."""
+    """A provider whose caller dies before its next request is sent, or after its answer."""
 
     provider: OpenAICompatibleProvider
     dies: str = ""
@@ -69,7 +69,7 @@ def mortal(provider: FakeProvider) -> Iterator[Mortal]:
 
 @pytest.fixture
 def pantheon(ops_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command. Its exit code, and what it printed and complained of."""
+    """Run the command. Returns its exit code, its output and its errors."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setenv(Env.OPS_DATABASE_URL, ops_url)
@@ -82,7 +82,7 @@ def pantheon(ops_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def take(room: CouncilRoom, mortal: Mortal, dies: str = "") -> None:
-    """A turn of one agent in a session of its own, resumed where its runner dies."""
+    """Take a turn of one agent in a session of its own, and resume it if its runner dies."""
     mortal.dies = dies
     message, session_id = "@writer hello", room.make_session()
     runner = room.runner(provider=mortal)
@@ -93,13 +93,13 @@ def take(room: CouncilRoom, mortal: Mortal, dies: str = "") -> None:
 
 
 def cost_by_call(room: CouncilRoom) -> dict[str, Decimal]:
-    """What the ledger says of each call, whoever bears it."""
+    """Return each call's cost on the ledger, of all payers."""
     rows = room.rows("SELECT call_id::text, sum(amount_usd) AS usd FROM usage_ledger GROUP BY call_id")
     return {row["call_id"]: row["usd"] for row in rows}
 
 
 def charges(room: CouncilRoom, log: Path) -> dict[str, Decimal]:
-    """What the provider's log says of each, at the rates of the call."""
+    """Return each call's cost by the provider's log, at the rates of the call."""
     rates = {row["call_id"]: row["rates"] for row in room.rows("SELECT call_id::text, rates FROM llm_calls")}
     found = {}
     for line in map(json.loads, log.read_text().splitlines()):

@@ -1,4 +1,4 @@
-"""The reconciler's real handler with catalogs of a stage's own: other names of providers, and none on Bedrock."""
+"""Tests the reconciler's real handler with other catalogs: other names of providers, and none on Bedrock."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -35,7 +35,7 @@ Choose = Callable[[str], None]
 
 @pytest.fixture
 def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Choose]:
-    """Let the reconciler have a catalog."""
+    """Give the reconciler a catalog."""
 
     def choose_it(text: str) -> None:
         (tmp_path / "catalog.toml").write_text(text)
@@ -48,7 +48,7 @@ def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Choose]:
 
 @pytest.fixture
 def untold(log: Log, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
-    """The log, of which the reconciler is not told."""
+    """A log that the reconciler's settings do not name."""
     with monkeypatch.context() as patch:
         patch.delenv(Env.INVOCATION_LOG)
         yield log

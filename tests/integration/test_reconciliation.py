@@ -1,4 +1,6 @@
-"""The provider's own record against the journal: what was in suspense is what it cost, and nothing else changes."""
+"""Compares the provider's own record with the journal: a call in suspense gets its real cost, and nothing else
+changes.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +27,7 @@ def die(_: Request) -> str:
 
 
 def lose_a_call(room: CouncilRoom, message: str = "@writer hello") -> UUID:
-    """Publish a turn whose first call's outcome nobody knows, and whose second is its reply."""
+    """Publish a turn whose first call has an unknown outcome, and whose second is its reply."""
     room.provider.enqueue(unknown(), answer())
     outcome = room.take(message)
     lost: UUID = room.row("SELECT call_id FROM llm_calls WHERE turn_id = %s AND status = 'unknown'", outcome.turn_id)[
@@ -54,13 +56,13 @@ def reserve(room: CouncilRoom, call_id: UUID) -> Decimal:
 
 
 def everything(room: CouncilRoom) -> list[Any]:
-    """All that reconciling could change."""
+    """Return all rows that reconciling could change."""
     tables = ("turns", "llm_calls", "usage_ledger", "budgets", "replies", "audit_events")
     return [sorted(map(str, room.rows(f"SELECT * FROM {table}"))) for table in tables]
 
 
 def age(room: CouncilRoom, interval: str, *calls: UUID) -> None:
-    """Let calls have been made that long ago."""
+    """Make the calls this much older."""
     room.rows(
         "UPDATE llm_calls SET created_at = created_at - %s::interval WHERE call_id = ANY(%s) RETURNING 1",
         interval,
@@ -162,7 +164,7 @@ class TestARecord:
     ) -> None:
         call_id = lose_a_call(room, "@writer " + "x" * 12_000)
         assert reconcile(ops, [billed(call_id, Usage(16_000))]).unreadable == 1
-        # A token a byte, as the densest text has.
+        # The densest text has a token a byte.
         assert set(reconcile(ops, [billed(call_id, Usage(12_000))]).settled) == {call_id}
 
     def test_counts_in_the_month_in_which_the_hold_was_taken(self, room: CouncilRoom, ops: Database) -> None:

@@ -1,4 +1,4 @@
-"""A chat program's request that is refused leaves nothing, and one that is not takes few round trips."""
+"""Tests that a chat program's refused request leaves nothing, and that an accepted one takes few round trips."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The migration of a release, on a server that is as RDS's is: its owner is no superuser, and there is `rds_iam`."""
+"""Tests the migration of a release on a server like RDS: its owner is no superuser, and `rds_iam` exists."""
 
 import json
 import threading
@@ -34,7 +34,7 @@ class Context:
 
 @pytest.fixture(scope="module")
 def rds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    """A server whose roles are RDS's."""
+    """A server with the roles of RDS."""
     with postgres.start(tmp_path_factory.mktemp("rds"), settings={"fsync": "off"}) as server:
         with psycopg.connect(server.url, autocommit=True) as superuser:
             superuser.execute("CREATE ROLE rds_iam")
@@ -50,7 +50,7 @@ def rds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
 
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """Secrets Manager's wire, with the owner's secret behind it, and what was asked of it."""
+    """A Secrets Manager with the owner's secret, and the requests to it."""
     asked: list[Any] = []
 
     class Secrets(BaseHTTPRequestHandler):
@@ -102,7 +102,7 @@ def test_elsewhere_there_is_no_role_to_become_a_member_of(empty_database: Databa
 
 
 def test_a_database_that_is_ahead_is_left_alone(empty_database: DatabaseUrls) -> None:
-    """A deployment that is undone runs the migration of the release before, on the schema of the one after."""
+    """A rollback runs the migration of the release before on the schema of the one after."""
     migrations.upgrade(empty_database.owner)
     with psycopg.connect(empty_database.owner, autocommit=True) as owner:
         owner.execute("UPDATE alembic_version SET version_num = 'of tomorrow'")

@@ -1,4 +1,4 @@
-"""A parameter that a model refuses is left out of the alias's later requests, and of no other one's."""
+"""Tests that a parameter that a model refuses is left out of its alias's later requests, and of no other's."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A turn that nobody runs any more is claimed and run on: what was answered stays, what is missing is asked."""
+"""Tests that an abandoned turn is claimed and continued: its answers stay, and the missing calls are made."""
 
 from contextlib import suppress
 from decimal import Decimal
@@ -18,7 +18,7 @@ from tests.support.quoted import quoted, voices
 
 
 def die(_: Request) -> str:
-    """The process ends while its call is out."""
+    """End the process during its call."""
     raise Killed
 
 
@@ -101,7 +101,7 @@ def test_what_was_answered_is_replayed_and_only_the_rest_is_asked(room: CouncilR
         (2, 2, "fast", "succeeded", "reply", None),
     ]
     assert quoted("Writer", "Roses.") in prompt(room.provider.requests[3])
-    # What others had asked was counted by them, and is on the audit trail.
+    # Earlier processes counted their own calls, and the audit trail has them.
     assert outcome is not None
     assert [(call.model_alias, call.status) for call in outcome.calls] == [("fast", "succeeded")]
     journal = "call_id::text, step, attempt, purpose, model_alias, status, verdict, error_code AS error"
@@ -176,7 +176,7 @@ def test_a_resumed_turn_keeps_its_plan_its_agents_and_its_history(room: CouncilR
 def test_three_claims_that_brought_nothing_end_the_turn_with_what_was_answered(
     room: CouncilRoom, answered: int, deaths: int
 ) -> None:
-    """A claim counts when nothing came since the one before, so that an answer buys one more death."""
+    """A claim counts if no outcome was recorded since the claim before, so that an answer allows one more death."""
     room.provider.enqueue(*[answer("Roses.")] * answered, *[die] * deaths)
     turn_id = room.take_until_killed("@writer @critic hello", idempotency_key="key-1")
     for _ in range(deaths - 1):

@@ -1,5 +1,4 @@
-"""A planted conversation through whole turns: what is stored is what was kept, and each summary goes on from the one
-that was stored before it."""
+"""Tests a planted conversation in whole turns: kept items are stored, and each summary continues the stored one."""
 
 import pytest
 
@@ -17,7 +16,7 @@ TALKS = {talk.name: talk for talk in conversations()}
 
 
 class Talking(ScriptedProvider):
-    """Agents say what they say in the conversation, and the summariser follows its script."""
+    """The agents repeat the conversation, and the summariser follows its script."""
 
     def __init__(self, summariser: ScriptedSummariser) -> None:
         super().__init__()

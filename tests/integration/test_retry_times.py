@@ -1,4 +1,4 @@
-"""The time before which a provider is not asked again is in the journal, so that it holds in whatever process."""
+"""Tests that the journal keeps the time before which a provider is not asked again, for every process."""
 
 import time
 from collections.abc import Callable
@@ -22,12 +22,12 @@ def throttled(retry_after_s: float | None) -> Completion:
 
 
 def worker(room: CouncilRoom) -> Runner:
-    """The runner of a process for which nobody waits."""
+    """The runner of a process without a waiting client."""
     return Runner(room.db, room.provider, lambda: AMPLE_S, LEASED_PAUSE_S)
 
 
 def let_pass(room: CouncilRoom, seconds: float) -> None:
-    """Let the journal's outcomes be older by so many seconds."""
+    """Make the journal's outcomes this number of seconds older."""
     room.owner.execute(
         """UPDATE llm_calls SET finished_at = finished_at - make_interval(secs => %(s)s),
         retry_at = retry_at - make_interval(secs => %(s)s)""",
@@ -37,7 +37,7 @@ def let_pass(room: CouncilRoom, seconds: float) -> None:
 
 @pytest.fixture
 def asked(room: CouncilRoom) -> list[float]:
-    """When the provider was asked. It throttles the first call for a second."""
+    """The times of the provider's calls. It throttles the first call for a second."""
     times: list[float] = []
 
     def at(reply: Completion) -> Callable[[Request], Completion]:
@@ -81,7 +81,7 @@ def test_a_turn_whose_wait_does_not_fit_is_handed_over_until_the_provider_may_be
     due = room.row("SELECT extract(epoch FROM dispatch_after - clock_timestamp())::float AS seconds FROM turns")
     assert 60.0 < due["seconds"] <= 66.0
     assert room.calls() == [(0, 1, "fast", "unbilled", None, "throttled")]
-    # Messages come early, and more often than a turn may be claimed without an outcome.
+    # Messages arrive early, and more often than a turn may be claimed without an outcome.
     for _ in range(5):
         early = room.resume(outcome.turn_id, worker(room))
         assert isinstance(early, TurnOutcome)

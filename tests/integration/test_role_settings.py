@@ -1,4 +1,4 @@
-"""A role may change its own settings: the next release undoes it, and until then an invariant tells of it."""
+"""Tests that a role's change of its own settings breaks an invariant until the next release undoes it."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ KEPT = """SELECT rolname, setconfig FROM pg_db_role_setting JOIN pg_roles r ON r
 
 @pytest.fixture
 def owner(empty_database: DatabaseUrls) -> Iterator[psycopg.Connection[Row]]:
-    """Of a database of the test's own, because settings outlive rows."""
+    """The owner of a database of the test's own, because settings outlive rows."""
     migrations.upgrade(empty_database.owner)
     with psycopg.connect(empty_database.owner, autocommit=True, row_factory=dict_row) as connection:
         yield connection

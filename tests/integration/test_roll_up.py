@@ -1,4 +1,4 @@
-"""Rolling up: an hour is closed once nothing can be posted into it, whole or not at all, by whoever comes first."""
+"""Tests rolling up: an hour is closed completely or not at all, once no transaction can post into it."""
 
 import random
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from shared.names import Role
 from tests.support.council_room import DEADLINE_S, DatabaseUrls, broken_invariants, wait_for
 from tests.support.ledger_rows import entries, entry, hours_ago, insert, insert_as_before
 
-# What is in no budget, since nobody earned it.
+# Posts in no budget, because no turn earned them.
 UNPOSTED = {"spent is the sum of the payer's posts and adjustments"}
 MINUTES = timedelta(minutes=1)
 
@@ -42,7 +42,7 @@ def until(owner: psycopg.Connection[Row]) -> datetime | None:
 
 
 def blocked(owner: psycopg.Connection[Row]) -> int:
-    """How many connections wait for a lock."""
+    """Return the number of connections that wait for a lock."""
     query = "SELECT FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
     return len(owner.execute(query).fetchall())
 
@@ -78,7 +78,7 @@ def test_rows_of_both_releases_become_one_hour_by_reason_user_key_and_provider(
 
 
 def test_the_release_before_rolls_up_tables_of_its_own(owner: psycopg.Connection[Row], ops: Database) -> None:
-    """It says neither reasons nor users of the hours that this release reads."""
+    """That release stores no reasons and users for the hours that this release reads."""
     insert(owner, [entry(hours_ago(30))])
     owner.execute("INSERT INTO usage_progress VALUES (true, now())")
     roll_up(ops, 100)
@@ -87,7 +87,7 @@ def test_the_release_before_rolls_up_tables_of_its_own(owner: psycopg.Connection
 
 
 def test_the_longest_ids_fit_into_an_hour(owner: psycopg.Connection[Row], ops: Database) -> None:
-    """An index takes no key of more than 2,704 bytes, and would stop everybody's hours."""
+    """An index takes no key of more than 2,704 bytes, and a longer one would stop all tenants' hours."""
     chance = random.Random(1)
     tenant_id, user_id = ("".join(chr(chance.randrange(0x20000, 0x2A000)) for _ in range(255)) for _ in range(2))
     insert(owner, [entry(hours_ago(30), tenant_id, user_id=user_id, api_key_id=uuid4(), agent_key="a" * 64)])
@@ -100,7 +100,7 @@ def test_the_longest_ids_fit_into_an_hour(owner: psycopg.Connection[Row], ops: D
 def test_where_nothing_was_posted_yet_it_begins_now(
     owner: psycopg.Connection[Row], database_urls: DatabaseUrls, zone: str
 ) -> None:
-    """With an hour of UTC, wherever the session thinks that it is."""
+    """The first hour is one of UTC in any time zone of the session."""
     database = Database(database_urls.of(Role.OPS) + f"?options=-cTimeZone%3D{zone}")
     assert roll_up(database) is None
     database.close()
@@ -109,7 +109,7 @@ def test_where_nothing_was_posted_yet_it_begins_now(
 
 @pytest.mark.parametrize("role", Role)
 def test_no_transaction_that_posts_outlasts_an_hour_that_is_settled(database_urls: DatabaseUrls, role: Role) -> None:
-    """Five minutes are left for a server that is slow to end one."""
+    """Five minutes remain for a server that is slow to end a transaction."""
     with psycopg.connect(database_urls.of(role)) as connection:
         longest = "make_interval(secs => setting::int / 1000.0)"
         query = f"""SELECT setting::int > 0 AND {longest} + interval '5 minutes' <= {SETTLED_AFTER}
@@ -118,7 +118,7 @@ def test_no_transaction_that_posts_outlasts_an_hour_that_is_settled(database_url
 
 
 def test_the_server_ends_a_transaction_that_takes_too_long(database_urls: DatabaseUrls) -> None:
-    """The setting is worth something: also for statements that no BEGIN holds together."""
+    """The server's setting also ends statements outside BEGIN."""
     with psycopg.connect(database_urls.of(Role.APP), autocommit=True) as connection:
         connection.execute("SET transaction_timeout = '20ms'")
         with pytest.raises(psycopg.OperationalError), connection.pipeline():
@@ -203,7 +203,7 @@ def test_one_that_is_ended_in_the_middle_leaves_nothing(
     roll_up(ops, 1)
     before = until(owner), spans(owner)
     with psycopg.connect(database_urls.owner) as lock, ThreadPoolExecutor() as pool:
-        # The rows are written, and `until` cannot be.
+        # The rows are written, and the update of `until` fails.
         lock.execute("LOCK TABLE usage_days IN SHARE MODE")
         future = pool.submit(roll_up, ops)
         wait_for(lambda: blocked(owner))
@@ -222,7 +222,7 @@ def test_a_table_that_somebody_holds_is_not_waited_for_and_the_hour_is_left_for_
     insert(owner, entries(9, 50, hours_ago(5.5), hours_ago(1.5)))
     roll_up(ops, 1)
     before = until(owner), spans(owner)
-    # Should it wait, then for whoever holds the table until the server ends that.
+    # If it waited, the server would have to end the table's holder first.
     holds = "-c idle_in_transaction_session_timeout=20s"
     with psycopg.connect(database_urls.owner, options=holds) as busy:
         busy.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())

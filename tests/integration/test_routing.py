@@ -1,5 +1,4 @@
-"""A turn that a routing manager plans: its call is journaled like any other, is nobody's reply, and is not the
-tenant's to pay."""
+"""Tests a turn that a routing manager plans: its call is journaled, is no reply, and is paid by the platform."""
 
 import json
 from decimal import Decimal
@@ -144,7 +143,7 @@ def test_the_manager_is_the_tenants_while_the_platforms_budget_is_spent(room: Co
 
 
 def without_room_for_a_manager(room: CouncilRoom) -> None:
-    """The tenant's budget covers the most expensive agent, and the platform's nothing."""
+    """The tenant's budget covers the most expensive agent, and the platform's covers nothing."""
     room.limit(0, "platform")
     room.take("@researcher hello", session_id=room.make_session())
     (reserve,) = room.calls("reserve_usd")[-1]

@@ -18,15 +18,15 @@ from shared.names import Role
 from tests.support.council_room import CouncilRoom, DatabaseUrls, answer
 from tests.support.watched_database import transaction
 
-# What is no tenant's, and nothing that the application's role has to do with.
+# Tables without a tenant, which the application's role cannot use.
 OPERATIONS = {"invocation_log_hours"}
-# What the operator reads, and of these tables changes the limits.
+# Tables that the operator reads. It also changes the limits in some of them.
 OPERATOR = {
     *("budgets", "budget_holds", "budget_limits", "usage_ledger"),
     *("usage_hours", "usage_days", "usage_rolled_up"),
     *("turns", "llm_calls"),
 }
-# Whose policies a table has, where they are not the application's and operations'.
+# The roles with policies on a table, if they differ from the application and operations.
 ROLES = {
     "invocation_log_hours": [Role.OPS],
     "api_keys": [Role.APP, Role.AUTH, Role.OPS],
@@ -37,7 +37,7 @@ ROLES = {
 TENANT_TABLES = {name: table for name, table in metadata.tables.items() if name not in OPERATIONS}
 TABLES = sorted(TENANT_TABLES)
 TENANTS = ("tenant-1", "tenant-2")
-# Read by every tenant: how far usage is rolled up, the spending of the platform, and the version of some tables.
+# Every tenant reads these: the progress of rolling up, the platform's spending, and versions of tables.
 SHARED = {"platform_months", "usage_progress", "usage_rolled_up", "checkpoint_migrations"}
 # The application writes none of them.
 DERIVED = {
@@ -45,23 +45,23 @@ DERIVED = {
     *("usage_hourly", "usage_daily", "usage_progress", "platform_months"),
     *("usage_hours", "usage_days", "usage_rolled_up"),
 }
-# The application may do no more than this with each table.
+# The most rights of the application on each table.
 CHANGING = ("UPDATE", "DELETE", "TRUNCATE")
 ALLOWED = {
     "agents": {"UPDATE"},
-    # Its revocation, by a grant of that column.
+    # The time of its revocation, by a grant of that column.
     "api_keys": set(),
-    # Those that no turn has pinned; and the mark that one has, by a grant of that column.
+    # It deletes versions that no turn has pinned, and sets the pin, by a grant of that column.
     "agent_versions": {"DELETE"},
-    # All but its key, by a grant of these columns.
+    # All columns but the key, by grants.
     "councils": set(),
-    # The session that it means, by a grant of that column.
+    # The session of the name, by a grant of that column.
     "conversations": {"DELETE"},
     "sessions": {"UPDATE", "DELETE"},
     "turns": {"UPDATE"},
     "llm_calls": {"UPDATE"},
     "usage_ledger": set(),
-    # What is held and spent, by grants of these columns.
+    # The held and spent amounts, by grants of these columns.
     "budgets": set(),
     "budget_holds": {"DELETE"},
     "budget_settlements": {"DELETE"},
@@ -72,7 +72,7 @@ ALLOWED = {
     "audit_events": set(),
     # Its one column, so that the row can be locked.
     "tenants": set(),
-    # When a wait ends, by a grant of that column.
+    # The end of a wait, by a grant of that column.
     "waits": set(),
     "usage_hourly": set(),
     "usage_daily": set(),
@@ -85,7 +85,7 @@ ALLOWED = {
     **{name: {"DELETE"} for name in ("checkpoints", "checkpoint_blobs", "checkpoint_writes")},
     "checkpoint_migrations": set(),
 }
-# A thread is the tenant and a session.
+# A thread's id is the tenant and a session.
 THREADS = {
     "checkpoints": "SELECT tenant_id || ':' || id, '', '1', NULL, NULL, '{}', '{}' FROM sessions",
     "checkpoint_blobs": "SELECT tenant_id || ':' || id, '', 'messages', '1', 'msgpack', '' FROM sessions",
@@ -136,7 +136,7 @@ def tenants(room: CouncilRoom) -> Iterator[CouncilRoom]:
 
 
 def _sums_of(spans: str) -> str:
-    """The columns of a table of sums, and the query of a sum for each session."""
+    """Return the columns of a table of sums, and the query of a sum for each session."""
     more = {"provider": "'openai'"} if spans in ("usage_hours", "usage_days") else {}
     values = {
         **{"tenant_id": "tenant_id", "start": "timestamptz '2026-01-01'", "agent_key": "NULL", "model_alias": "'fast'"},
@@ -157,7 +157,7 @@ def as_tenant(app_url: str) -> Iterator[psycopg.Connection[Row]]:
 
 
 def owners(table: Table, rows: list[Row]) -> set[str]:
-    """Whose rows these are."""
+    """Return the owners of these rows."""
     if rows and "payer" in rows[0] and "tenant_id" not in rows[0]:
         return {row["payer"].removeprefix("tenant:").removeprefix("platform:") for row in rows}
     if table.name in SHARED:
@@ -167,22 +167,22 @@ def owners(table: Table, rows: list[Row]) -> set[str]:
     return {row["tenant_id"] for row in rows}
 
 
-# The application reads all of a table but this.
+# The columns of a table that the application may not read.
 HIDDEN = {"api_keys": {"key_hash"}}
 
 
 def read(table: Table) -> Statement:
-    """All that the application may read of a table."""
+    """Read every column that the application may read of a table."""
     return compiled(select(*(column for column in table.columns if column.name not in HIDDEN.get(table.name, ()))))
 
 
 def as_json(row: Row) -> str:
-    """For jsonb_populate_record."""
+    """Return the row for jsonb_populate_record."""
     return json.dumps(row, default=lambda value: f"\\x{value.hex()}" if isinstance(value, bytes) else str(value))
 
 
 def stored(table: Table, row: Row) -> Row:
-    """A row without the columns that Postgres derives from the others."""
+    """Return a row without the columns that Postgres derives from the others."""
     return {name: value for name, value in row.items() if table.columns[name].computed is None}
 
 
@@ -196,7 +196,7 @@ def test_every_table_is_under_row_level_security_for_the_roles_that_use_it(
 ) -> None:
     query = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass"
     assert owner.execute(query, (name,)).fetchall() == [{"relrowsecurity": True, "relforcerowsecurity": True}]
-    # A restrictive policy shows nothing to anybody.
+    # A restrictive policy alone shows no rows.
     policies = """SELECT roles::text, cmd FROM pg_policies
         WHERE tablename = %s AND permissive = 'PERMISSIVE' ORDER BY roles::text"""
     roles = ROLES.get(name, [Role.APP, Role.OPS])
@@ -269,7 +269,7 @@ def test_a_tenant_cannot_write_what_is_derived_at_all(as_tenant: psycopg.Connect
         as_tenant.execute(f"INSERT INTO {name} SELECT * FROM {name}".encode())
 
 
-# Of tables whose tenant a trigger keeps before any policy is asked, a column that may be changed.
+# A column that may be changed, of tables whose trigger checks the tenant before any policy.
 KEPT = {"llm_calls": "posted_at", "replies": "text", "sessions": "title", "turns": "status"}
 
 
@@ -319,7 +319,7 @@ def test_the_application_sets_no_cap_nor_the_platforms_limit_nor_anothers(
 
 
 def test_a_turn_belongs_to_its_sessions_tenant(tenants: CouncilRoom, as_tenant: psycopg.Connection[Row]) -> None:
-    """Row-level security alone hides another's session from every query, and from no foreign key."""
+    """Row-level security hides another session from every query, but not from a foreign key."""
     theirs = tenants.row("SELECT id FROM sessions WHERE tenant_id = %s", TENANTS[1])["id"]
     own = tenants.row("SELECT * FROM turns WHERE tenant_id = %s", TENANTS[0])
     forged = {**own, "id": uuid7(), "session_id": theirs, "turn_index": 9, "idempotency_key": None}
@@ -329,7 +329,7 @@ def test_a_turn_belongs_to_its_sessions_tenant(tenants: CouncilRoom, as_tenant: 
         as_tenant.execute(query.encode(), (json.dumps(forged, default=str),))
 
 
-# What a tenant's own row may not name of another, and what refuses it.
+# A reference of a tenant's own row to another tenant, and the constraint that refuses it.
 FOREIGN = [
     ("llm_calls", "turn_id", psycopg.errors.ForeignKeyViolation, "llm_calls_turn_id_tenant_id_fkey"),
     ("llm_calls", "payer", psycopg.errors.CheckViolation, "llm_calls_payer_check"),
@@ -343,7 +343,7 @@ FOREIGN = [
 ]
 
 
-# The call that is the reply, which its tenant paid for.
+# The call of the reply, which its tenant paid for.
 NEWEST = "ORDER BY ctid DESC LIMIT 1"
 
 
@@ -356,9 +356,9 @@ def test_a_tenants_row_names_no_turn_call_or_payer_of_another(
     error: type[psycopg.Error],
     guard: str,
 ) -> None:
-    """Neither a new row nor one that is changed; and one that names its own is taken."""
+    """New and changed rows are refused. A row that names the tenant's own turn, call or payer is accepted."""
     own, theirs = (tenants.row(f"SELECT * FROM {name} WHERE tenant_id = %s {NEWEST}", tenant) for tenant in TENANTS)
-    # What else is unique is another one's, so that nothing but the guard can refuse the row.
+    # The row has other unique values, so that only the guard can refuse it.
     changes: dict[str, dict[str, object]] = {
         "llm_calls": {"call_id": uuid7(), "step": 9},
         "budget_holds": {"id": uuid7()},
@@ -368,7 +368,7 @@ def test_a_tenants_row_names_no_turn_call_or_payer_of_another(
         "usage_ledger": {"kind": "adjustment"},
     }
     new = changes[name]
-    # An entry's number is the database's, and so is its time.
+    # The database sets an entry's number and time.
     unsaid = {"audit_events": ("id",), "usage_ledger": ("id", "created_at")}.get(name, ())
     columns = ", ".join(c for c in stored(metadata.tables[name], own) if c not in unsaid)
     insert = f"INSERT INTO {name} ({columns}) SELECT {columns} FROM jsonb_populate_record(null::{name}, %s)"
@@ -414,7 +414,7 @@ def test_the_ledgers_view_shows_what_its_reader_may_see(
         assert connection.execute(entries).fetchall() == []
 
 
-# A column of tables of which operations do not see all, and None where they see nothing.
+# A column of the tables that operations see in part, and None for those that they cannot see.
 OPERATIONS_SEE = {
     **dict.fromkeys(("agents", "agent_versions", "audit_events", "tenants", "waits", "summaries", "replies")),
     **dict.fromkeys(("budget_settlements", "councils", "conversations", "checkpoint_migrations")),

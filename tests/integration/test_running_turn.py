@@ -1,4 +1,4 @@
-"""A turn that is read while it runs: its replies stand where they will stand when it has ended."""
+"""Tests a running turn that is read: its replies have the positions that they keep after its end."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ ALL = "@writer @researcher @critic hello"
 
 
 def test_replies_keep_their_positions_when_the_first_agents_alias_is_unknown(room: CouncilRoom) -> None:
-    """The first agent has no call then, so that its step has no row in the journal."""
+    """The first agent has no call then, so the journal has no row of its step."""
     seen: list[Any] = []
 
     def look(_: Request) -> str:
@@ -40,7 +40,7 @@ def test_replies_are_counted_from_the_plans_first_agent_whether_or_not_the_manag
         return "Violets."
 
     if refused:
-        # Room for three agents with short answers, and for no helper beside the first of them.
+        # The caps cover three agents with short answers, and no helper in addition to the first of them.
         room.owner.execute("UPDATE agent_versions SET max_output_tokens = 16")
         room.limit(0, "platform")
         room.take(ALL, session_id=room.make_session())

@@ -1,4 +1,4 @@
-"""A chat program's request that comes twice: it makes one turn."""
+"""Tests a chat program's repeated request: it makes one turn."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

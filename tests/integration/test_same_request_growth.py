@@ -1,4 +1,4 @@
-"""Finding the turn of the same request reads one turn, however often the request came before."""
+"""Tests that a search for the turn of a repeated request reads one turn, however many requests there were."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,8 @@ def test_request_that_came_every_minute_is_looked_up_by_its_newest_turn(room: Co
     values = {":b_request_hash": "'\\x01'::bytea", ":b_user_id": "'user-1'", ":b_name": "'A name'"}
     asked = re.sub("|".join(values), lambda found: values[found[0]], statement)
     with room.owner.transaction():
-        # Every turn here is of one session, which no database has. So the planner would read them all for the next one.
+        # Every turn here belongs to one session, unlike in production. So the planner would read all of them for the
+        # next one.
         room.owner.execute(b"SET LOCAL enable_seqscan = off")
         plan = "\n".join(str(row) for row in room.owner.execute(f"EXPLAIN (ANALYZE, BUFFERS) {asked}".encode()))
     assert "turns_request_hash_idx" in plan, plan

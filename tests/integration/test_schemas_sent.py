@@ -1,4 +1,4 @@
-"""The schema of an answer, as each kind of server gets it."""
+"""Tests the schema of an answer, as each kind of server gets it."""
 
 import pytest
 

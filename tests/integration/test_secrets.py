@@ -1,4 +1,4 @@
-"""Secrets are read from Secrets Manager, as moto serves it."""
+"""Tests that secrets are read from Secrets Manager, which moto serves."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The list of sessions holds what its reader sees, on full pages. It reads the tenant's living sessions only."""
+"""Tests that a page of sessions is full, shows only visible sessions, and reads the tenant's living ones only."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ from tests.support.council_room import CouncilRoom
 COLLEAGUE = Actor("tenant-1", "user-2")
 OUTSIDER = Actor("tenant-1", "user-4")
 ADMIN = Actor("tenant-1", "root", is_admin=True)
-# A tenant may have so many.
+# The tenant's quota.
 MANY = 10_000
 
 
 @pytest.fixture
 def crowded(room: CouncilRoom) -> CouncilRoom:
-    """A tenant with as many private sessions of one user as it may have, and some of others between them."""
+    """A tenant with its quota of private sessions of one user, and some of others between them."""
     room.owner.execute(
         """INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys, visibility)
         SELECT uuidv7(), tenant_id, CASE WHEN n %% 1000 = 0 THEN 'user-2' ELSE 'user-3' END, n::text, mode, fan_out,

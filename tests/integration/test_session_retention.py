@@ -1,4 +1,4 @@
-"""Sessions that nobody has touched for long: they go as if their client had deleted them, and no other one does."""
+"""Tests that untouched sessions expire as if their client had deleted them, and that no other session does."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,7 +18,7 @@ from tests.support.watched_database import WatchedDatabase
 
 DAYS = 30
 AMPLE_S = 60.0
-# What is another one with every row and every run.
+# Columns that differ in every row and every run.
 VOLATILE = {
     *("id", "session_id", "turn_id", "call_id", "provider_request_id"),
     *("idempotency_key", "fingerprint", "detail"),
@@ -26,7 +26,7 @@ VOLATILE = {
 
 
 def age(room: CouncilRoom, days: float = DAYS + 1, session_id: UUID | None = None) -> None:
-    """Let nobody have touched the session, or any of them, for so many days."""
+    """Make this number of days pass since the last use of the session, or of all."""
     room.owner.execute(
         """UPDATE sessions SET created_at = created_at - make_interval(secs => %s),
         updated_at = updated_at - make_interval(secs => %s) WHERE %s::uuid IS NULL OR id = %s""",
@@ -39,7 +39,10 @@ def living(room: CouncilRoom) -> set[UUID]:
 
 
 def rows_of(room: CouncilRoom, session_id: UUID) -> list[Any]:
-    """Whatever is stored of a session, but for ids and times. Publish inserts the rows of a ledger in any order."""
+    """Return all stored rows of a session, except ids and times.
+
+    Publish inserts the rows of a ledger in any order.
+    """
     tables = {"sessions": "id", "turns": "session_id", "llm_calls": "session_id", "summaries": "session_id"}
     tables |= {"usage_ledger": "session_id", "audit_events": "session_id"}
     found = [room.rows(f"SELECT * FROM {name} WHERE {key} = %s ORDER BY 1", session_id) for name, key in tables.items()]
@@ -126,7 +129,7 @@ def test_a_session_with_an_active_turn_stays_until_that_has_ended(
 
 
 def test_somebody_who_comes_back_in_the_last_moment_keeps_the_session(room: CouncilRoom, ops: WatchedDatabase) -> None:
-    """The expiry waits for a turn's accept, and looks again."""
+    """The expiry waits for the accept of a turn, and reads the session again."""
     room.provider.enqueue(answer("sesame"))
     room.take("@writer sesame")
     age(room)
@@ -192,7 +195,7 @@ def test_no_role_removes_a_session_that_lives_or_had_a_turn(
 
 
 def test_untouched_sessions_are_found_by_an_index(room: CouncilRoom, ops: WatchedDatabase) -> None:
-    """Those that were deleted stay as rows, and must not be looked at each time, nor those that were touched lately."""
+    """Deleted sessions stay as rows. The expiry must not read them each time, or those that were used lately."""
     room.owner.execute(
         """INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys, deleted_at, created_at)
         SELECT gen_random_uuid(), tenant_id, user_id, '', mode, fan_out, agent_keys, gone, created_at - age
@@ -213,7 +216,7 @@ def test_sessions_that_no_person_made_have_a_time_of_their_own(room: CouncilRoom
     imported = program.session("open sesame", "sesame", "on")
     program.ask("sesame", model=None, alias="fast")
     fresh = program.session("another")
-    # A release before 0020 left the sessions of calls living.
+    # A release before 0020 left the sessions of calls undeleted.
     (called,) = room.rows("UPDATE sessions SET deleted_at = NULL WHERE origin = 'call' RETURNING id")
     for session_id in (room.session_id, UUID(chat), UUID(imported), called["id"]):
         age(room, 8, session_id)

@@ -1,4 +1,4 @@
-"""A scheduled function that does not run, or does not do its work, rings by what is missing. The schedule says when."""
+"""Tests that a scheduled function rings if its metrics are missing for a number of its periods."""
 
 import psycopg
 import pytest
@@ -20,12 +20,12 @@ pytest_plugins = [
     "tests.support.cloudwatch.fixtures",
     "tests.support.cloudwatch.alarm_fixtures",
 ]
-# A test that fails must not leave a lock behind.
+# A failed test must not leave a lock behind.
 ENDS = "-c idle_in_transaction_session_timeout=60s"
 
 
 def silent(hear: Hear, name: str, service: Service, every_s: float, runs: int) -> list[bool]:
-    """Whether the alarm rings after each of so many runs that are missing."""
+    """Return whether the alarm rings after each of this number of missing runs."""
     found = []
     for _ in range(runs):
         service.now += every_s

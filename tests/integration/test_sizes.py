@@ -1,4 +1,4 @@
-"""A reply and a turn have a size limit, whatever models answer: all that is stored can be read back."""
+"""Tests the size limits of a reply and a turn: every stored turn can be read back."""
 
 import json
 from typing import Any
@@ -58,7 +58,7 @@ def test_a_turn_of_huge_replies_is_stored_within_its_limit_and_read_back(room: C
 
 
 def test_a_huge_turn_with_a_failed_attempt_is_answered_with_its_stored_bytes(room: CouncilRoom) -> None:
-    """Publish adds the end of its response. Replies that only the turn's limit cut are not cut once more."""
+    """Publish appends the end of the response. It does not cut replies again that only the turn's limit cut."""
     room.provider.enqueue(answer(""), *[answer("0" + "\x01" * 100_000)] * len(ALIASES))
     outcome = room.take(ASKED)
     assert SIZE_LIMIT in {reason for _, reason in texts(body(outcome))}

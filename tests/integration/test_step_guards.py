@@ -1,4 +1,6 @@
-"""Conditions of single steps that whole turns never meet. Each step runs alone, on rows that it must not change."""
+"""Tests conditions of single steps that whole turns never reach. Each step runs alone, on rows that it must not
+change.
+"""
 
 from typing import Any
 from uuid import UUID
@@ -18,7 +20,7 @@ def die(_: object) -> Any:
 
 
 def leave_running(room: CouncilRoom) -> UUID:
-    """A turn of a session of its own whose first agent has answered, and whose process died in the second call."""
+    """A turn in a session of its own whose first agent has answered and whose process died in the second call."""
     room.session_id = room.make_session()
     room.provider.enqueue(answer("Roses."), die)
     return room.take_until_killed("@writer @critic hello")
@@ -30,7 +32,7 @@ def run(room: CouncilRoom, statement: Statement, turn_id: UUID, epoch: int) -> l
 
 
 def state(room: CouncilRoom) -> list[Any]:
-    """All that these steps may change."""
+    """Return all rows that these steps may change."""
     return [
         *room.rows("SELECT id, status, lease_expires_at, dispatch_after, expired_claims FROM turns ORDER BY id"),
         *room.rows("SELECT call_id, verdict, error_code FROM llm_calls ORDER BY call_id"),
@@ -82,7 +84,7 @@ def test_forfeiting_locks_the_turn_and_can_be_repeated(room: CouncilRoom) -> Non
 
 
 def test_a_call_is_not_settled_before_it_is_posted(room: CouncilRoom, ops: WatchedDatabase) -> None:
-    """Its turn still runs, and posts it. An adjustment would count it twice."""
+    """Its turn still runs and will post it. An adjustment would count it twice."""
     turn_id = leave_running(room)
     room.owner.execute("UPDATE llm_calls SET status = 'unknown', cost_usd = reserve_usd WHERE status = 'intent'")
     (call_id,) = (row["call_id"] for row in room.rows("SELECT call_id FROM llm_calls WHERE status = 'unknown'"))

@@ -1,4 +1,4 @@
-"""Streamed answers over HTTP: the text is told as it comes, and the outcome is the one of an answer in one piece."""
+"""Tests streamed answers over HTTP: the text is told piece by piece, and the outcome equals that of a whole answer."""
 
 import gzip
 import threading
@@ -127,7 +127,7 @@ def test_an_answer_of_5_mb_keeps_its_count(
         assert "".join(pieces) == completion.text == text
 
 
-# What ends in the middle
+# Interrupted streams
 
 
 @pytest.mark.parametrize(

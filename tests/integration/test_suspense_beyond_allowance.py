@@ -1,4 +1,4 @@
-"""An unknown outcome draws its reserve from the allowance, or the tenant holds it until it is settled."""
+"""Tests that an unknown outcome's reserve is drawn from the allowance, or held by the tenant until it is settled."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -37,7 +37,7 @@ def allow(room: CouncilRoom, usd: object) -> None:
 
 
 def lose_calls(room: CouncilRoom) -> tuple[list[UUID], Decimal]:
-    """A turn whose two attempts have unknown outcomes: the calls, and what both reserve."""
+    """Take a turn whose two attempts have unknown outcomes. Returns the calls and their reserves."""
     room.provider.enqueue(unknown(), unknown())
     turn = body(room.take("@writer hello", session_id=room.make_session()))
     assert (turn["status"], turn["cost_usd"], turn["platform_cost_usd"]) == ("failed", "0", "0")
@@ -97,7 +97,7 @@ def test_a_settled_call_is_the_platforms_if_its_cost_fits_and_else_the_tenants(
 
 
 def test_a_settled_call_that_the_platform_bore_stays_its_own(room: CouncilRoom, ops: Database) -> None:
-    """Even if the allowance was taken away since."""
+    """It stays so even if the allowance was removed since."""
     (first, _), reserved = lose_calls(room)
     allow(room, 0)
     reconcile(ops, [billed(first)])
@@ -106,7 +106,7 @@ def test_a_settled_call_that_the_platform_bore_stays_its_own(room: CouncilRoom, 
 
 
 def test_a_settled_call_of_the_release_before_is_the_platforms(room: CouncilRoom, ops: Database) -> None:
-    """That release held nothing after publish, and told the tenant that it pays for no unknown outcome."""
+    """That release held nothing after publish, and showed the tenant no cost for an unknown outcome."""
     allow(room, 0)
     (first, _), reserved = lose_calls(room)
     room.owner.execute("DELETE FROM budget_holds; UPDATE usage_ledger SET reason = NULL")

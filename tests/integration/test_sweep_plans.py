@@ -1,4 +1,4 @@
-"""By what the sweeper finds what it reads every minute: by indexes, whatever the planner thinks of the tables."""
+"""Tests that the sweeper's queries of every minute use indexes, whatever the planner's statistics say."""
 
 import re
 import time
@@ -21,13 +21,13 @@ from shared.names import Role
 from tests.support.council_room import CouncilRoom, DatabaseUrls
 from tests.support.ledger_rows import entry, hours_ago, insert
 
-# What grows with what was ever done.
+# Tables that grow with all past turns.
 _GROWING = (
     "audit_events|budget_holds|llm_calls|replies|summaries|turns|usage_daily|usage_days|usage_hourly|usage_hours"
     "|usage_ledger"
 )
 _SCAN = re.compile(rf"Seq Scan on ({_GROWING})\b")
-# It asks of each session that was deleted lately, and how is a matter of how many there are.
+# The query checks each lately deleted session. The best plan depends on their number.
 _OF_DELETED = "of a deleted session no text is left once its turns have ended"
 QUERIES: Mapping[str, str] = {
     **{name: first_rows(query, ":b_limit") for name, query in LATELY.items() if name != _OF_DELETED},
@@ -56,8 +56,11 @@ def test_nothing_that_grows_is_read_from_its_beginning(room: CouncilRoom, operat
 
 
 def test_rolling_up_an_hour_reads_the_ledger_by_its_time(owner: psycopg.Connection[Row], operations: Database) -> None:
-    """By the planner's own choice, right after an upgrade: the new tables have no statistics yet. The bounds are known
-    before the scan. If they came from a join, Postgres would read the whole of a long ledger for each hour."""
+    """The planner chooses freely, right after an upgrade, when the new tables have no statistics.
+
+    The bounds are known before the scan. If a join supplied them, Postgres would read a long ledger completely for each
+    hour.
+    """
     insert(owner, [entry(hours_ago(100 - number / 60)) for number in range(5000)])
     roll_up.roll_up(operations, 1)
     owner.execute("ANALYZE usage_ledger")

@@ -1,5 +1,4 @@
-"""The sweeper's real handler: it sends what nobody runs, as often as needed and no more often, and says how things
-are, however many turns there are and however large the database is."""
+"""Tests the sweeper's real handler: its phases, their time limits, and the settings of its connection."""
 
 import json
 import logging
@@ -48,7 +47,7 @@ EVENT = {
     "detail": {},
 }
 SHOWN = [compiled(text(f"SHOW {name}")) for name in ("statement_timeout", "plan_cache_mode", "enable_seqscan")]
-# A sweep that waits for a lock is to be a red test, not one that never ends.
+# A sweep that waits for a lock must fail its test instead of hanging.
 ENDS = "-c idle_in_transaction_session_timeout=10s"
 Sweep = Callable[[], dict[str, Any]]
 
@@ -72,7 +71,7 @@ def run(room: CouncilRoom, operations: Database, logging_as_it_was: None) -> Swe
 
 @pytest.fixture
 def gauges(run: Sweep, capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[str, float]]:
-    """Every metric that one sweep emits of the whole deployment, by name."""
+    """Sweep, and return every metric of the whole deployment by name."""
 
     def swept() -> dict[str, float]:
         capsys.readouterr()
@@ -99,7 +98,7 @@ def make_due(room: CouncilRoom) -> None:
 
 @contextmanager
 def copies(room: CouncilRoom, turn_id: UUID, number: int) -> Iterator[None]:
-    """So many more turns like this one, each in a session of its own and due a millisecond before the last."""
+    """Add this number of copies of the turn, each in a session of its own and due a millisecond before the last."""
     room.owner.execute(
         """WITH made AS (
             INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys, next_turn_index)
@@ -122,7 +121,7 @@ def copies(room: CouncilRoom, turn_id: UUID, number: int) -> Iterator[None]:
         {"id": turn_id, "number": number},
     )
     yield
-    # Nothing is held for them.
+    # The copies hold no money.
     room.owner.execute(
         """WITH gone AS (DELETE FROM turns WHERE id = session_id RETURNING id)
         DELETE FROM sessions USING gone WHERE sessions.id = gone.id"""
@@ -163,7 +162,7 @@ class TestDispatch:
         self, run: Sweep, room: CouncilRoom, deployed: MotoQueue, worker: Callable[[UUID], bool]
     ) -> None:
         def die(_: Request) -> str:
-            # While it runs there is nothing to be sent.
+            # A running turn is not sent.
             assert run()["dispatched"] == 0
             raise Killed
 
@@ -283,7 +282,7 @@ class TestDispatch:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://{HOST}:1")
         monkeypatch.setattr(sweep, "_BATCH", 1)
         accept(room), accept(room)
-        # The second is left as it is: it would not arrive either.
+        # The second turn is left as it is, because it would fail as well.
         assert gauges()[Metric.UNSENT_TURNS] == 1
         due = "SELECT count(*) FILTER (WHERE dispatch_after <= clock_timestamp()) AS due, count(*) AS active FROM turns"
         assert room.row(due) == {"due": 1, "active": 2}
@@ -368,7 +367,7 @@ class TestInvariants:
     ) -> None:
         assert room.rows(INVARIANTS["a call has exactly one post once its turn has ended, and none before"])
         monkeypatch.setattr(sweep, "_DAY_S", -60)
-        # What a month adds up to is looked at as a whole.
+        # The sums of a month are always checked completely.
         assert run()["broken"] == ["spent is the sum of the payer's posts and adjustments"]
 
     def test_what_cannot_be_checked_in_time_is_left_and_counted(
@@ -378,7 +377,7 @@ class TestInvariants:
         database_urls: DatabaseUrls,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        # Long enough for the others on a busy machine.
+        # The other queries need this time on a busy machine.
         monkeypatch.setattr(sweep, "_INVARIANT_S", 0.2)
         for phase in ("platform", "month"):
             monkeypatch.setitem(SECONDS, phase, 0.05)
@@ -387,7 +386,7 @@ class TestInvariants:
             found, swept = gauges(), run()
         assert (found[Metric.BROKEN_INVARIANTS], found[Metric.UNCHECKED_INVARIANTS]) == (0, 2)
         assert swept["unchecked"] == [name for name in INVARIANTS if name.startswith(("held is", "spent is"))]
-        # The limit was those queries' alone, and the connection is as good as before.
+        # The limit applied to those queries only, and the connection works as before.
         assert gauges()[Metric.UNCHECKED_INVARIANTS] == 0
 
     def test_they_end_when_their_time_is_over(self, run: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,7 +395,7 @@ class TestInvariants:
 
 
 class TestPhases:
-    """Where the phases before them fail or take all of their time, the invariants are checked all the same."""
+    """The invariants are checked even if earlier phases fail or use up their time."""
 
     def test_one_that_fails_is_told_and_the_others_run(
         self, run: Sweep, gauges: Callable[[], dict[str, float]], room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
@@ -433,7 +432,7 @@ class TestPhases:
             took_s = time.monotonic() - started
         assert swept["failed"] == [phase.name for phase in PHASES]
         assert took_s < sum(SECONDS.values()) + len(SECONDS) * GRACE_S
-        # These are the last ones, and they read no locked table.
+        # These run last and read no locked table.
         last = {"there is no large object", "a role has the settings that a migration gave it"}
         assert not last & set(swept["unchecked"])
 
@@ -449,7 +448,7 @@ class TestPhases:
     def test_an_hour_gets_the_seconds_of_its_phase(
         self, ops: Database, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The limit of its statements ends it also where the patience for locks is longer."""
+        """The statements' limit ends it even if the timeout for locks is longer."""
 
         def patient(db: Database, hours: int, *, seconds: float, **_: float) -> object:
             return roll_up(db, hours, patience_s=60.0, seconds=seconds)

@@ -1,4 +1,4 @@
-"""A posted turn from end to end: who is asked, what each of them sees, and what is stored and paid."""
+"""Tests a posted turn from end to end: the agents, their prompts, the stored rows and the cost."""
 
 import time
 from collections.abc import Callable

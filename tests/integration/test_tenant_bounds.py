@@ -1,4 +1,4 @@
-"""The bounds of a tenant's turns are exact, however many turns are posted at once."""
+"""Tests that the bounds of a tenant's turns are exact, however many turns are posted at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Crowd:
         return self.completion
 
     def post(self, **posted: Any) -> list[PantheonError]:
-        """Post the turns in sessions of their own. Returns what some of them were refused with."""
+        """Post the turns in sessions of their own. Returns the errors of the refused ones."""
         requests = [{"session_id": self.room.make_session(), **posted} for _ in range(self.number)]
         runners = [self.room.runner(db=self.room.open_database(), provider=self) for _ in requests]
 
@@ -118,7 +118,7 @@ def test_a_turn_that_is_refused_counts_for_no_bound(room: CouncilRoom, monkeypat
 def test_a_tenants_turns_are_accepted_one_by_one(
     room: CouncilRoom, other: OtherProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second waits for the tenant's row. Without that lock it would not count the first, which is not committed."""
+    """The second waits for the tenant's row. Without that lock it would not count the uncommitted first turn."""
     limit(monkeypatch, Env.TURNS_PER_MINUTE, 1)
     elsewhere = room.make_session()
     other.comes_second(ACCEPT, lambda: other.take("@writer hello", session_id=elsewhere))

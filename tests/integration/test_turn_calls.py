@@ -1,4 +1,4 @@
-"""The calls of a turn as the journal and the ledger have them: while it runs, when it has ended, and in suspense."""
+"""Tests the calls of a turn in the journal and the ledger: while it runs, after its end, and in suspense."""
 
 from decimal import Decimal
 from typing import Any
@@ -106,7 +106,7 @@ def test_the_calls_of_a_deleted_session_are_not_found(room: CouncilRoom) -> None
 
 
 def test_calls_and_their_posts_are_found_by_the_turn(room: CouncilRoom) -> None:
-    """However many posts a tenant has, those of a turn are found by their calls."""
+    """The turn's posts are found by its calls, however many posts a tenant has."""
     turn_id = room.take("@writer @critic hello").turn_id
     ((text, values),) = calls._CALLS.sent(about(room.actor, turn_id))
     with room.owner.transaction():

@@ -1,4 +1,4 @@
-"""The duration of a turn is the turn's: from its acceptance to its end, whichever processes ran it."""
+"""Tests a turn's duration: from its acceptance to its end, in however many processes it ran."""
 
 import json
 from collections.abc import Callable

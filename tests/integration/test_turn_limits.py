@@ -1,5 +1,6 @@
-"""What one turn may take, and how many turns a tenant may post: refused before a call is made, and without a statement
-of its own."""
+"""Tests the limits of one turn and the rate of a tenant's turns: refused before a call, without a statement of
+its own.
+"""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -18,7 +19,7 @@ from tests.support.council_room import CouncilRoom, Killed, answer, body, names,
 
 ALL = "@writer @researcher @critic hello"
 CODE = "turn_limit_exceeded"
-# A planner that believes it finds a few turns of a tenant where ten thousand are, and that to sort them is cheapest.
+# The planner expects a few turns of a tenant instead of ten thousand, and considers sorting cheapest.
 FEW_TO_A_TENANT = """
     ANALYZE turns;
     SELECT pg_clear_attribute_stats('public', 'turns', 'tenant_id', false);
@@ -109,7 +110,7 @@ class TestTurn:
         limit(Env.TURN_MAX_CALLS, 1)
         limit(Env.SUMMARY_AFTER_TOKENS, 100)
         turn = body(room.take("hello " * 200, mode="orchestrator"))
-        # The manager's was the one call that there is.
+        # The cap is one call, which was the manager's.
         assert turn["plan"]["source"] == "fallback"
         assert [reply["status"] for reply in turn["replies"]] == ["skipped"]
         turn = body(room.take("@writer " + "hello " * 200, session_id=room.make_session()))
@@ -192,7 +193,7 @@ class TestRate:
         room.owner.execute("UPDATE sessions SET next_turn_index = 10001")
         if statistics:
             room.owner.execute(statistics.encode())
-        # Of another session, so that what is read of the tenant's turns is read for the rate.
+        # A turn of another session, so that the reads of the tenant's turns are those for the rate.
         elsewhere = room.make_session()
         assert rows_read(room, elsewhere, mode, most=10) == 10
         assert rows_read(room, elsewhere, mode, most=0) == 0
@@ -200,8 +201,10 @@ class TestRate:
 
 
 def rows_read(room: CouncilRoom, session_id: UUID, mode: str, most: int) -> int:
-    """How many rows of `turns`, and entries of its indexes, loading a turn's context reads: by Postgres's own counters,
-    which see into functions as well."""
+    """Return the rows of `turns` and index entries that loading a turn's context reads.
+
+    Postgres's own counters also see reads inside functions.
+    """
     params = {
         "b_tenant_id": room.tenant_id,
         "b_session_id": session_id,

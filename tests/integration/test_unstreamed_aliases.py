@@ -1,4 +1,4 @@
-"""An alias that does not stream, or does not count what it streams, is asked without a stream."""
+"""Tests that an alias that does not stream, or does not count its streams, is asked without a stream."""
 
 from dataclasses import replace
 from typing import Any

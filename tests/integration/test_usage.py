@@ -1,4 +1,4 @@
-"""Totals are those of the ledger to the last digit, whatever is grouped, asked for, or rolled up by now."""
+"""Tests that totals equal the ledger's to the last digit, for any groups, filters and rolled-up hours."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -70,9 +70,9 @@ def operator(database_urls: DatabaseUrls) -> Iterator[Database]:
 
 @pytest.fixture
 def ledger(owner: psycopg.Connection[Row]) -> list[Row]:
-    """Rows of this release, and of the release before, which says neither why nor for whom it posts."""
+    """Rows of this release, and of the release before, which stores no reason and no user with its posts."""
     rows = entries(5, 600, START, NOW, TENANTS)
-    # Statistics would arrive at some time in a test, and change the plans that others read.
+    # Statistics would change at a random time in a test, and with them the plans of other queries.
     owner.execute(b"ALTER TABLE usage_ledger SET (autovacuum_enabled = false)")
     insert(owner, rows[::2])
     return rows[::2] + insert_as_before(owner, rows[1::2])
@@ -87,7 +87,7 @@ def within(rows: Sequence[Row], period: Period, tenant_id: str | None = None) ->
 def totals(
     db: Database, tenant_id: str | None, period: Period, groups: Sequence[str], limit: int = 100, order: Order = "desc"
 ) -> list[tuple[tuple[Any, ...], Sums]]:
-    """All pages of a list of totals, as an admin sees them, or as operations do."""
+    """Return all pages of a list of totals, as an admin or operations see them."""
     actor = Actor(tenant_id, "admin", is_admin=True) if tenant_id else None
     return pages_of_totals(db, actor, period, groups, limit, order)
 
@@ -108,7 +108,7 @@ def pages_of_totals(
 class TestExactness:
     @pytest.fixture
     def ledger(self, ledger: list[Row], ops: Database, hours: int) -> list[Row]:
-        """The ledger, and so many of its hours rolled up."""
+        """The ledger, with this number of its hours rolled up."""
         roll_up(ops, hours)
         return ledger
 
@@ -240,7 +240,7 @@ class TestRows:
     def test_pages_show_every_row_once_while_new_ones_arrive(
         self, owner: psycopg.Connection[Row], db: Database, ledger: list[Row], order: Order
     ) -> None:
-        # Many at one moment, as those that were posted together.
+        # Several rows have one moment, like those that are posted together.
         insert(owner, together := [entry(START + timedelta(hours=2)) for _ in range(30)])
         mine = [row["call_id"] for row in [*within(ledger, ALL, TENANTS[0]), *together]]
         shown = self.pages(db, 7, order, lambda: insert(owner, [entry(datetime.now(UTC))]))
@@ -293,7 +293,7 @@ def matching(rows: Sequence[Row], filters: dict[str, object]) -> set[UUID]:
 
 
 def filtered(db: Database, actor: Actor, filters: dict[str, object], limit: int = 7) -> list[UUID]:
-    """All pages of the rows that match."""
+    """Return all pages of the rows that match."""
     shown, cursor = list[UUID](), None
     while True:
         page = load_ledger(db, actor, ALL, PageRequest(limit, cursor), filters)
@@ -339,7 +339,7 @@ class TestFilters:
     def test_filtered_rows_are_read_in_order_from_where_the_page_before_ended(
         self, app_url: str, ledger: list[Row], is_null: bool
     ) -> None:
-        """The index bounds the rows that are read, by tenant, period and cursor. A page needs no sort."""
+        """The index limits the read rows by tenant, period and cursor. A page needs no sort."""
         names = ("agent_key", "api_key_id") if is_null else ledger_rows.FILTERS
         statement = ledger_rows._list("desc", tuple((name, is_null) for name in names))
         _, params = LEDGER_STATEMENTS["rows"]
@@ -353,9 +353,9 @@ class TestFilters:
 
 
 def plan_of(app_url: str, statement: Statement, params: dict[str, object], *, seqscan: bool = True) -> list[str]:
-    """The lines of the plan, of the application's role in the first tenant.
+    """Return the lines of the plan, of the application's role in the first tenant.
 
-    Without `seqscan`, every index is walked in its order, as one would be in a large table.
+    Without `seqscan`, the planner reads every index in its order, as it would in a large table.
     """
     ((text, values),) = statement.sent(params)
     with psycopg.connect(app_url, cursor_factory=psycopg.RawCursor) as connection:
@@ -376,7 +376,7 @@ def totals_params(groups: Sequence[str]) -> dict[str, object]:
 
 @pytest.mark.parametrize("actor", ACTORS.values(), ids=ACTORS)
 def test_what_is_read_is_found_by_its_time_within_the_tenant(app_url: str, actor: Actor) -> None:
-    """A bound that the planner does not trust is looked at row by row, behind the tenant: a month takes seconds."""
+    """A bound outside the index condition would be checked row by row for the whole tenant: a month takes seconds."""
     statement = usage._statement(GROUPS, "desc", from_ledger=False)
     plan = plan_of(app_url, statement, totals_params(GROUPS) | actor.params, seqscan=False)
     bounds = [line for line in plan if "created_at" in line or "start" in line]
@@ -398,8 +398,10 @@ LEDGER_STATEMENTS: dict[str, tuple[Statement, dict[str, object]]] = {
 def test_a_rows_turn_is_found_by_its_id_however_many_turns_there_are(
     owner: psycopg.Connection[Row], app_url: str, ledger: list[Row], name: str, actor: Actor, lookups: int
 ) -> None:
-    """The view of the ledger looks them up for rows of the release before, once for the user and once for the key. For
-    a member it does so once more, to leave out other users' rows."""
+    """The ledger's view looks turns up for rows of the release before, once for the user and once for the key.
+
+    For a member it does so once more, to leave out other users' rows.
+    """
     insert_turns(owner, [entry(NOW, "tenant-3") for _ in range(2000)])
     owner.execute("ANALYZE turns, usage_ledger")
     statement, params = LEDGER_STATEMENTS[name]

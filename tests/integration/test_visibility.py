@@ -1,4 +1,4 @@
-"""Who sees and who changes a session, by the rows. Each statement decides by itself, at the moment when it runs."""
+"""Tests by rows who sees and changes a session. Each statement decides alone, when it runs."""
 
 import time
 from collections.abc import Callable
@@ -33,7 +33,7 @@ from tests.support.watched_database import WatchedDatabase
 COLLEAGUE = Actor("tenant-1", "user-2")
 ADMIN = Actor("tenant-1", "root", is_admin=True)
 FOREIGNER = Actor("tenant-2", "user-1", is_admin=True)
-# Every read of a session or a turn, with what it raises where the actor does not see it.
+# Every read of a session or a turn, with its error for an actor without access.
 READS: dict[str, Callable[[CouncilRoom, Actor, UUID, UUID], Any]] = {
     "session": lambda room, actor, session_id, _: load_session(room.db, actor, session_id),
     "turns": lambda room, actor, session_id, _: load_turns(room.db, actor, session_id, PageRequest()),
@@ -60,7 +60,7 @@ def share(room: CouncilRoom, visibility: str = "tenant") -> None:
 
 
 def died(room: CouncilRoom) -> UUID:
-    """A turn that its process left."""
+    """A turn whose process died."""
 
     def die(_: object) -> str:
         raise Killed
@@ -137,7 +137,7 @@ def test_the_creator_and_admins_write(room: CouncilRoom, name: str, actor: Actor
 def test_a_session_without_a_given_visibility_is_private_and_one_of_the_release_before_is_the_tenants(
     room: CouncilRoom,
 ) -> None:
-    # As the release before does: it knows no such column.
+    # The release before does not know the column.
     room.owner.execute(
         """INSERT INTO sessions (id, tenant_id, user_id, title, mode, fan_out, agent_keys)
         SELECT gen_random_uuid(), tenant_id, user_id, 'old', mode, fan_out, agent_keys FROM sessions"""

@@ -1,4 +1,6 @@
-"""A tenant has eight waits at once. A wait is a lease, holds nothing while it sleeps, and never fails a request."""
+"""Tests a tenant's eight slots for waits. A wait is a lease, holds nothing while it sleeps, and never fails a
+request.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +31,7 @@ _IN_TRANSACTION = """SELECT count(*) AS open FROM pg_stat_activity
 
 @pytest.fixture
 def held(room: CouncilRoom) -> Iterator[Callable[..., bool]]:
-    """Takes a slot until the test ends, and says whether there was one."""
+    """Take a slot until the test ends, and return whether there was one."""
     with ExitStack() as until_the_end:
         yield lambda tenant_id="tenant-1": until_the_end.enter_context(wait_slot(room.db, tenant_id))
 
@@ -53,7 +55,7 @@ class TestSlots:
 
         with ThreadPoolExecutor(AT_ONCE) as threads:
             assert sum(threads.map(wait, databases)) == SLOTS == 8
-        # Each is free again, and the tenant has no more rows than slots.
+        # Each slot is free again, and the tenant has no more rows than slots.
         assert taken(room) == []
         assert room.row("SELECT count(*) AS rows FROM waits") == {"rows": SLOTS}
 
@@ -105,7 +107,7 @@ class Clock:
 
 @pytest.fixture
 def asleep() -> list[object]:
-    """What was seen each time that a wait slept."""
+    """The observations at each sleep of a wait."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""What the operator sees of turns that nobody runs and of calls in suspense: every tenant's, and no text."""
+"""Tests the operator's lists of waiting turns and of calls in suspense: of every tenant, without text."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ from tests.support.gateway import Handler, body_of, problem_of, request
 
 @pytest.fixture
 def admin(room: CouncilRoom, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handler]:
-    """The two lists, without the check of roles, which is the application's."""
+    """The two lists, without the role check of the application."""
     monkeypatch.setenv(Env.OPERATOR_DATABASE_URL, database_urls.of(Role.OPERATOR))
     app = create_app("Pantheon operations")
     app.include_router(waiting.router)
@@ -44,7 +44,7 @@ def ask(admin: Handler, path: str, query: str = "") -> dict[str, Any]:
 
 
 def pages(admin: Handler, path: str, query: str) -> list[dict[str, Any]]:
-    """All items, one a page."""
+    """Return all items, one a page."""
     items, cursor = list[dict[str, Any]](), ""
     while True:
         page = body_of(ask(admin, path, f"limit=1&{query}{cursor}"))
@@ -64,7 +64,7 @@ def killed_after_a_step(room: CouncilRoom) -> UUID:
 
 
 def finish(*rooms: CouncilRoom) -> None:
-    """End what still waits, because a room checks that nothing is left."""
+    """End the waiting turns, because a room checks that none is left."""
     for room in rooms:
         for row in room.rows("SELECT id FROM turns WHERE completed_at IS NULL AND tenant_id = %s", room.tenant_id):
             room.resume(row["id"])

@@ -1,4 +1,4 @@
-"""What a turn writes ahead, counted against the floor, which writes the same rows by hand."""
+"""Compares the WAL of a turn with the floor, which writes the same rows by hand."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ CASES = (
     Case("one agent", "manual", KEYS[:1]),
     Case("an orchestrator's turn with a summary", "orchestrator", KEYS[:3], summaries=True),
 )
-# Four times as many end before a summary is due in a session that has none.
+# A session without a summary has four times as many turns before one is due.
 TURNS = 9
 
 

@@ -1,4 +1,4 @@
-"""Connections are used again by one process, one call at a time, and can be closed under a call."""
+"""Tests that a process reuses connections, one call at a time, and that they can be closed during a call."""
 
 import socket
 import subprocess
@@ -189,7 +189,7 @@ def _silent(reached: threading.Event, said: bytes) -> Callable[[socket.socket], 
     "said", [b"", b"HTTP/1.1 200 OK\r\n", HEAD + b"abc", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc"]
 )
 def test_closing_breaks_off_a_call_that_waits(said: bytes) -> None:
-    """The last answer ends where its connection does, and this end is not the provider's."""
+    """The last answer ends with its connection, and this end was not the provider's."""
     made, reached = Wire(trust_env=False), threading.Event()
     with listening(_silent(reached, said)) as port, ThreadPoolExecutor(1) as pool:
         call = pool.submit(post, made, f"http://127.0.0.1:{port}/")

@@ -1,4 +1,4 @@
-"""One clock bounds an exchange, whatever the other side does in the meantime."""
+"""Tests that one deadline bounds an exchange, whatever the other side does."""
 
 import socket
 import threading
@@ -140,7 +140,7 @@ def test_nothing_is_sent_after_the_deadline(plain: Wire) -> None:
     with listening(serve) as port:
         url = f"http://127.0.0.1:{port}/"
         assert post(plain, url).status == 200
-        # Over the connection that is there, and over a new one.
+        # The request goes over the existing connection, and over a new one.
         for made in (plain, Wire(trust_env=False)):
             with pytest.raises(NotSent):
                 post(made, url, limit_s=0.0)

@@ -1,4 +1,4 @@
-"""The environment's proxies and certificates, and what stands in a URL."""
+"""Tests the environment's proxies and certificates, and the parts of a URL."""
 
 import socket
 import time

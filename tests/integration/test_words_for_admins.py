@@ -1,4 +1,4 @@
-"""Words of providers and thinking of models: admins read them in the audit, and they go with their session's text."""
+"""Tests providers' words and models' thinking: admins read them in the audit, and they are deleted with the session."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ THOUGHT = answer("<think>A sesame?</think>Use tests.")
 
 @dataclass(frozen=True)
 class Words:
-    """The journal's column, what brings the words in, the words, and what is answered while a session is deleted."""
+    """The journal's column, the source of the words, the words, and the answer while a session is deleted."""
 
     column: str
     completion: Completion
@@ -46,7 +46,7 @@ def words(request: pytest.FixtureRequest) -> Words:
 
 @pytest.fixture
 def turn_id(room: CouncilRoom, words: Words) -> UUID:
-    """A turn with a call that brings words in, and one that brings none."""
+    """A turn with one call with words and one without."""
     room.provider.enqueue(words.completion, answer())
     return room.take("@writer @critic hello").turn_id
 
@@ -58,7 +58,7 @@ def told(room: CouncilRoom, actor: Actor, turn_id: UUID, words: Words) -> list[A
 
 def test_admins_read_them_with_their_attempt_and_members_do_not(room: CouncilRoom, turn_id: UUID, words: Words) -> None:
     assert told(room, ADMIN, turn_id, words) == [words.told, None]
-    # The member who posted the turn does not, either.
+    # The member who posted the turn cannot read them either.
     assert told(room, room.actor, turn_id, words) == [None, None]
 
 
@@ -87,7 +87,7 @@ def test_they_go_when_the_retention_of_their_session_ends(room: CouncilRoom, ops
 def test_they_go_when_the_release_before_deletes_their_session(
     room: CouncilRoom, database_urls: DatabaseUrls, role: Role
 ) -> None:
-    """That release sets the output of the session's calls, and does not know the columns."""
+    """That release clears the output of the session's calls, and does not know the columns."""
     with psycopg.connect(database_urls.of(role)) as connection:
         connection.execute("SELECT set_config('app.tenant_id', 'tenant-1', true)")
         connection.execute("UPDATE llm_calls SET output = NULL")

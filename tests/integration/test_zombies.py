@@ -1,4 +1,4 @@
-"""A runner that lost its lease and does not know: it says what its call cost, and decides nothing any more."""
+"""Tests a runner that lost its lease without knowing: it records its call's cost, and decides nothing any more."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +13,7 @@ from shared.llm.port import Completion, Request
 from shared.llm.scripted import ScriptedProvider
 from tests.support.council_room import AMPLE_S, FAST_COST, CouncilRoom, Killed, answer, body, unbilled, unknown
 
-# How a runner goes on that comes back from its first call: the message, and the time that it has left then.
+# The state of a runner that returns from its first call: the message, and its remaining time.
 WAYS = {
     "asks on": ("@writer @critic hello", AMPLE_S),
     "publishes": ("@writer hello", AMPLE_S),
@@ -26,7 +26,7 @@ def die(_: Request) -> str:
 
 
 def run_into_a_successor(room: CouncilRoom, way: str, late: Completion, successor: Callable[[], object]) -> TurnOutcome:
-    """Take a turn whose lease runs out in its first call; then `successor` runs, and then `late` comes back."""
+    """Take a turn whose lease ends in its first call. Then `successor` runs, and then `late` returns."""
     message, then_left = WAYS[way]
     left = iter([AMPLE_S])
 
@@ -45,7 +45,7 @@ def resume_as_another(room: CouncilRoom, provider: ScriptedProvider) -> TurnOutc
 
 
 def entries(room: CouncilRoom) -> list[tuple[object, ...]]:
-    """What the ledger says of the late call."""
+    """Return the ledger's entries of the late call."""
     rows = room.rows(
         "SELECT kind, account, amount_usd, input_tokens FROM usage_ledger WHERE attempt = 1 AND step = 0 ORDER BY id"
     )
@@ -56,7 +56,7 @@ def entries(room: CouncilRoom) -> list[tuple[object, ...]]:
 def test_after_the_end_a_late_outcome_is_an_adjustment_and_nothing_else(room: CouncilRoom, way: str) -> None:
     successor = ScriptedProvider()
     if way != "publishes":
-        # Who has lost the turn does not even try.
+        # A runner that has lost the turn does not even try.
         room.db.before(PUBLISH, pytest.fail)
     outcome = run_into_a_successor(room, way, answer("Too late."), lambda: resume_as_another(room, successor))
     stored = room.row("SELECT status, response, lease_epoch FROM turns")
@@ -97,7 +97,7 @@ def test_a_late_outcome_that_is_unknown_stays_in_suspense_and_is_kept(room: Coun
 def test_in_another_runners_hands_a_late_answer_is_paid_by_the_platform_and_is_no_reply(
     room: CouncilRoom, way: str
 ) -> None:
-    """The successor dies in its own call, so that the turn is neither the late runner's nor at its end."""
+    """The successor dies in its own call, so that the turn is not the late runner's and has not ended."""
     successor = ScriptedProvider()
     successor.enqueue(die)
 
@@ -126,7 +126,7 @@ def test_in_another_runners_hands_a_late_answer_is_paid_by_the_platform_and_is_n
 
 
 def test_a_late_outcome_survives_a_connection_that_is_cut(room: CouncilRoom) -> None:
-    """The statement that carries it is undone; it comes again over a new connection, after the end of its turn."""
+    """Its statement is rolled back. It is sent again over a new connection, after the end of its turn."""
     room.db.hold(OPEN, room.cut_connections)
     with pytest.raises(JournalUnavailable):
         run_into_a_successor(room, "asks on", answer("Too late."), lambda: resume_as_another(room, ScriptedProvider()))
@@ -135,7 +135,7 @@ def test_a_late_outcome_survives_a_connection_that_is_cut(room: CouncilRoom) -> 
 
 
 def test_a_turn_that_was_given_back_is_not_its_runners_any_more(room: CouncilRoom) -> None:
-    """Its epoch is still the runner's, until somebody claims it."""
+    """Its epoch is still the runner's until another claim."""
     give_back = "UPDATE turns SET status = 'accepted', lease_expires_at = NULL"
     room.db.before(OPEN, lambda: room.owner.execute(give_back))
     outcome = room.take("@writer @critic hello")
@@ -145,7 +145,7 @@ def test_a_turn_that_was_given_back_is_not_its_runners_any_more(room: CouncilRoo
 
 
 def test_an_outcome_that_is_recorded_again_leaves_the_verdict_that_it_had(room: CouncilRoom) -> None:
-    """Its commit went through unheard. By the time that its runner records it again, the turn is another's."""
+    """The commit succeeded without an answer. When its runner records it again, the turn belongs to another one."""
     successor = ScriptedProvider()
     successor.enqueue(die)
 
