@@ -12,7 +12,7 @@ from tests.drill import checkout
 ROOT = Path(__file__).parents[2]
 
 
-def test_two_releases_finish_each_others_turns_and_a_rename_and_a_refusal_are_noticed() -> None:
+def test_drill_passes_for_one_release_and_notices_a_rename_and_a_refusal() -> None:
     """The drill forks, so it runs in a process of its own without threads."""
     command = [sys.executable, "-m", "tests.drill", "--only", "check"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
@@ -25,6 +25,6 @@ def test_two_releases_finish_each_others_turns_and_a_rename_and_a_refusal_are_no
     assert sorted(refused) == ["drill", "drill", "refused", "refused", "stuck", "stuck"]
 
 
-def test_a_clone_without_history_says_what_to_do() -> None:
+def test_drill_says_what_to_do_in_a_clone_without_history() -> None:
     with pytest.raises(checkout.NoHistory, match=r"make drill PREVIOUS="):
         checkout.resolve("0" * 40)

@@ -32,7 +32,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_nothing_is_lost_whatever_happens(report: dict[str, Any], name: str) -> None:
+def test_matrix_has_no_finding(report: dict[str, Any], name: str) -> None:
     row = report["rows"][name]
     assert row["found"] == {}, "\n".join(row["notes"])
     assert row["rounds"] == ROWS[name].short
@@ -40,10 +40,10 @@ def test_nothing_is_lost_whatever_happens(report: dict[str, Any], name: str) -> 
 
 
 @pytest.mark.parametrize("kind", TAMPERING)
-def test_what_is_changed_behind_the_protocols_back_is_seen(report: dict[str, Any], kind: str) -> None:
+def test_checks_find_rows_that_were_changed_without_the_protocol(report: dict[str, Any], kind: str) -> None:
     assert kind not in report["unseen"]
 
 
 @pytest.mark.parametrize("name", SABOTAGES)
-def test_a_guard_that_is_taken_out_is_noticed(report: dict[str, Any], name: str) -> None:
+def test_matrix_has_a_finding_when_a_guard_is_taken_out(report: dict[str, Any], name: str) -> None:
     assert report["controls"][name]["caught"], report["controls"][name]

@@ -29,7 +29,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return loaded
 
 
-def test_nothing_of_a_graphs_turn_is_lost_wherever_its_process_dies(report: dict[str, Any]) -> None:
+def test_graph_rows_have_no_finding_when_a_process_dies_anywhere(report: dict[str, Any]) -> None:
     (row,) = report["rows"].values()
     assert row["found"] == {}, "\n".join(row["notes"])
     assert row["rounds"] == ROWS["graph"].short
@@ -37,5 +37,5 @@ def test_nothing_of_a_graphs_turn_is_lost_wherever_its_process_dies(report: dict
 
 
 @pytest.mark.parametrize("name", CONTROLS)
-def test_a_guard_of_graphs_that_is_taken_out_is_noticed(report: dict[str, Any], name: str) -> None:
+def test_graph_rows_have_a_finding_when_a_guard_is_taken_out(report: dict[str, Any], name: str) -> None:
     assert report["controls"][name]["caught"], report["controls"][name]
