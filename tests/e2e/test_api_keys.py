@@ -110,7 +110,7 @@ def test_a_key_expires(stack: Stack, tenant: Tenant) -> None:
     ],
     ids=str,
 )
-def test_a_key_that_may_not_be_is_refused(member: httpx.Client, body: dict[str, Any], status: int) -> None:
+def test_invalid_key_is_refused(member: httpx.Client, body: dict[str, Any], status: int) -> None:
     assert member.post("api-keys", json=body).status_code == status
     assert member.get("api-keys").json()["items"] == []
 

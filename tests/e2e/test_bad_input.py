@@ -101,13 +101,13 @@ def answers(everybody: httpx.Client) -> Answers:
 
 
 class TestBody:
-    def test_what_is_no_object_is_refused(self, places: dict[str, str], answers: Answers) -> None:
+    def test_body_that_is_no_object_is_refused(self, places: dict[str, str], answers: Answers) -> None:
         for operation in WITH_BODY:
             for sent, body in BODIES.items():
                 answers.send(operation, places, sent, content=body, headers=JSON)
         assert answers.not_refused(400, 422) == {}
 
-    def test_what_is_not_sent_as_json_is_refused(self, places: dict[str, str], answers: Answers) -> None:
+    def test_body_of_another_content_type_is_refused(self, places: dict[str, str], answers: Answers) -> None:
         for operation in WITH_BODY:
             for kind in CONTENT_TYPES:
                 body = json.dumps(operation.body())
@@ -135,9 +135,7 @@ class TestBody:
                         answers.send(operation, places, f"{name}: {value!r}", content=body, headers=JSON)
         assert answers.not_refused(422) == {}
 
-    def test_an_unknown_field_is_refused_and_so_is_a_missing_one(
-        self, places: dict[str, str], answers: Answers
-    ) -> None:
+    def test_unknown_and_missing_fields_are_refused(self, places: dict[str, str], answers: Answers) -> None:
         for operation in WITH_BODY:
             for sent, fields in FIELDS.items():
                 body = json.dumps(operation.body() | dict.fromkeys(fields, 1))
@@ -160,7 +158,7 @@ def is_of_type(value: object, example: object) -> bool:
 
 
 class TestAddress:
-    def test_what_leads_nowhere_is_404(self, places: dict[str, str], answers: Answers) -> None:
+    def test_path_of_no_object_is_404(self, places: dict[str, str], answers: Answers) -> None:
         for operation in OPERATIONS:
             for name in set(operation.path_parameters) - NAMED_AT_WILL:
                 for sent, segment in SEGMENTS.items():
@@ -170,20 +168,18 @@ class TestAddress:
                     answers.send(operation, {**places, name: segment}, f"{name}: {sent}", **body)
         assert answers.not_refused(404) == {}
 
-    def test_a_query_that_means_nothing_is_refused(self, places: dict[str, str], answers: Answers) -> None:
+    def test_invalid_query_is_refused(self, places: dict[str, str], answers: Answers) -> None:
         for operation in OPERATIONS:
             for name in operation.query:
                 for value in QUERIES_OF_NO_NAME if name in NAMES_TO_FILTER_BY else QUERIES:
                     answers.send(operation, places, f"{name}={value[:20]}", query=f"?{name}={value}")
         assert answers.not_refused(422) == {}
 
-    def test_a_cursor_that_no_list_gave_out_is_refused(self, places: dict[str, str], answers: Answers) -> None:
+    def test_invalid_cursor_is_refused(self, places: dict[str, str], answers: Answers) -> None:
         send_cursors(answers, places, CURSORS)
         assert answers.not_refused(422) == {}
 
-    def test_a_cursor_like_those_that_lists_give_out_is_followed_or_refused(
-        self, places: dict[str, str], answers: Answers
-    ) -> None:
+    def test_cursor_with_changed_values_is_followed_or_refused(self, places: dict[str, str], answers: Answers) -> None:
         send_cursors(answers, places, ODD_CURSORS)
         assert answers.failed() == {}
 
@@ -212,7 +208,7 @@ class TestHeaders:
             answers.send(operation, places, "a long header", headers={"X-Long": "x" * 11_000})
         assert answers.not_refused(431) == {}
 
-    def test_without_a_good_token_it_is_401(
+    def test_request_without_a_valid_token_is_401(
         self, stack: Stack, tenant: Tenant, places: dict[str, str], answers: Answers, tmp_path: Path
     ) -> None:
         for operation in OPERATIONS:

@@ -145,7 +145,7 @@ def check_helpers(requests: list[Row], *, routed: bool) -> None:
     assert structure.parameters["inferenceConfig"]["maxTokens"] == 512
 
 
-def test_every_fallback_is_in_the_response_the_audit_the_metrics_and_no_word_of_it_in_a_log(
+def test_fallback_is_in_the_response_audit_and_metrics_without_text_in_a_log(
     council: Tenant, bedrock: FakeBedrock, bedrock_stack: Stack
 ) -> None:
     """Words of the wrong shape from manager and summariser, a text that is cut off, an alias that is throttled."""

@@ -55,7 +55,7 @@ class TestRoles:
             assert problem(tenant.http.put(path, json={"limit_usd": "1"})) == (403, "forbidden")
             assert operator.get(path).status_code == 200
 
-    def test_nothing_else_is_under_the_operators_address(self, operator: httpx.Client) -> None:
+    def test_operators_address_has_no_other_routes(self, operator: httpx.Client) -> None:
         for path in ("admin/nothing", "admin/tenants", "admin/health", "admin/sessions"):
             assert problem(operator.get(path)) == (404, "not_found")
 
@@ -71,7 +71,7 @@ class TestLimit:
             "allowance": {"limit_usd": ALLOWANCE, "held_usd": "0", "drawn_usd": "0"},
         }
 
-    def test_a_limit_is_set_changed_and_taken_away(self, tenant: Tenant) -> None:
+    def test_limit_is_set_changed_and_removed(self, tenant: Tenant) -> None:
         for given, shown in (("12.50", "12.5"), ("0.000000000001", "0.000000000001"), ("0", "0"), (None, DEFAULT)):
             answer = tenant.http.put("budget", json={"limit_usd": given})
             assert (answer.status_code, answer.json()["limit_usd"]) == (200, shown)
@@ -84,15 +84,15 @@ class TestLimit:
             *("NaN", "sNaN", "Infinity", "inf", "½", "١", "1" * 13, "0.0000000000001", 1, 1.5, 0, True, ["1"], {}),
         ],
     )
-    def test_what_is_no_plain_decimal_string_is_refused(self, tenant: Tenant, usd: object) -> None:
+    def test_amount_that_is_no_plain_decimal_string_is_refused(self, tenant: Tenant, usd: object) -> None:
         answer = tenant.http.put("budget", json={"limit_usd": usd})
         assert problem(answer) == (422, "invalid_request")
         assert tenant.http.get("budget").json()["limit_usd"] == DEFAULT
 
-    def test_to_take_the_limit_away_it_must_be_said(self, tenant: Tenant) -> None:
+    def test_budget_is_refused_when_its_body_names_no_limit(self, tenant: Tenant) -> None:
         assert problem(tenant.http.put("budget", json={})) == (422, "invalid_request")
 
-    def test_what_runs_is_held_and_what_ended_is_spent(
+    def test_running_turn_is_held_and_ended_turn_is_spent(
         self, tenant: Tenant, session_id: str, provider: FakeProvider
     ) -> None:
         provider.add(moods.hold())
@@ -143,7 +143,7 @@ class TestCap:
         assert tenant.http.get("budget").json()["limit_usd"] == "4"
         assert tenant.http.put("budget", json={"limit_usd": "5"}).status_code == 200
 
-    def test_the_lesser_binds_whichever_was_set_last(self, tenant: Tenant, operator: httpx.Client) -> None:
+    def test_lower_of_limit_and_cap_binds(self, tenant: Tenant, operator: httpx.Client) -> None:
         def shown() -> tuple[str, str]:
             budget = tenant.http.get("budget").json()
             assert operator.get(f"admin/tenants/{tenant.id}/cap").json() == {**budget, "tenant_id": tenant.id}
@@ -185,22 +185,20 @@ class TestCap:
         assert problem(operator.put(path, json={"allowance_usd": "1"})) == (422, "invalid_request")
 
     @pytest.mark.parametrize("name", ["a/b", "auth0|17", "Zoë & Söhne", "a/cap"])
-    def test_a_tenant_may_be_called_whatever_a_token_can_say(
-        self, stack: Stack, operator: httpx.Client, name: str
-    ) -> None:
+    def test_tenant_id_may_be_any_value_of_a_token(self, stack: Stack, operator: httpx.Client, name: str) -> None:
         answer = operator.put(f"admin/tenants/{quote(name, safe='')}/cap", json={"limit_usd": "2"})
         assert answer.json()["tenant_id"] == name
         with open_client(stack.url, stack.token(tenant=name)) as http:
             assert http.get("budget").json()["cap_usd"] == "2"
 
     @pytest.mark.parametrize("encoded", ["%00", "%0A", "%E2%80%AE", "x" * 256])
-    def test_what_no_token_can_name_is_no_tenant(self, operator: httpx.Client, encoded: str) -> None:
+    def test_tenant_id_that_no_token_can_have_is_404(self, operator: httpx.Client, encoded: str) -> None:
         for method, body in (("GET", None), ("PUT", {"limit_usd": "1"})):
             assert problem(operator.request(method, f"admin/tenants/{encoded}/cap", json=body)) == (404, "not_found")
 
 
 class TestAllowance:
-    def test_a_failed_attempt_is_drawn_from_it_and_then_the_tenants(
+    def test_failed_attempt_is_drawn_from_the_allowance_and_then_paid_by_the_tenant(
         self, tenant: Tenant, operator: httpx.Client, session_id: str, provider: FakeProvider
     ) -> None:
         provider.add(moods.empty())
@@ -217,7 +215,7 @@ class TestAllowance:
         assert reasons["failed_attempt"]["platform_cost_usd"] == platform_usd
         assert Decimal(reasons["failed_attempt"]["cost_usd"]) > 0
 
-    def test_an_unknown_outcome_is_drawn_at_its_reserve(
+    def test_unknown_outcome_is_drawn_from_the_allowance_at_its_reserve(
         self, tenant: Tenant, session_id: str, provider: FakeProvider
     ) -> None:
         provider.add(moods.html_200())

@@ -221,7 +221,7 @@ def test_piped_messages_are_answered_as_plain_text(stack: Stack, tenant: Tenant,
     assert "Writer\nThis is **bold**.\n" in told.stdout
 
 
-def test_chat_without_councils_or_with_an_unknown_one_is_one_line(stack: Stack, tenant: Tenant) -> None:
+def test_chat_prints_one_line_without_councils_or_with_an_unknown_one(stack: Stack, tenant: Tenant) -> None:
     def line(*arguments: str) -> str:
         command = [*PANTHEON, "chat", *arguments]
         told = subprocess.run(command, env=environ(stack, tenant), capture_output=True, text=True, check=False)

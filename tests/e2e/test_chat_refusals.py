@@ -133,11 +133,11 @@ def test_bad_body_is_refused_and_leaves_nothing(tenant: Tenant, body: str, refus
     ("method", "path", "status"),
     [("GET", "chat/completions", 405), ("OPTIONS", "models", 405), ("POST", "responses", 404), ("GET", "files/1", 404)],
 )
-def test_what_is_not_there_says_so_in_openais_form(tenant: Tenant, method: str, path: str, status: int) -> None:
+def test_missing_object_is_404_in_openais_form(tenant: Tenant, method: str, path: str, status: int) -> None:
     answer = tenant.http.request(method, address(tenant, path))
     assert refusal(answer)[0] == status
 
 
-def test_without_a_token_the_gateway_refuses(tenant: Tenant) -> None:
+def test_request_without_a_token_is_refused_by_the_gateway(tenant: Tenant) -> None:
     answer = httpx.post(address(tenant, "chat/completions"), json=HELLO)
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

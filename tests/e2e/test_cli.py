@@ -56,7 +56,7 @@ def claims_of(key: TokenKey, printed: str) -> dict[str, Any]:
 
 
 class TestToken:
-    def test_it_prints_a_token_of_the_data_directorys_key_and_nothing_else(
+    def test_token_prints_only_a_token_signed_by_the_data_directorys_key(
         self, environ: dict[str, str], tmp_path: Path
     ) -> None:
         (tmp_path / "data dir").mkdir()
@@ -68,13 +68,13 @@ class TestToken:
         assert (claims["tenant_id"], claims["sub"], claims["roles"]) == ("acme", "ada", ["admin", "member"])
         assert claims["exp"] - claims["iat"] == 1800
 
-    def test_the_link_to_the_console_is_on_standard_error(self, environ: dict[str, str], tmp_path: Path) -> None:
+    def test_token_prints_the_consoles_link_on_standard_error(self, environ: dict[str, str], tmp_path: Path) -> None:
         (tmp_path / "data dir").mkdir()
         TokenKey.load_or_create(tmp_path / "data dir")
         ended = pantheon(environ | {"PANTHEON_PORT": "8123"}, "token", "--tenant", "acme", "--user", "ada")
         assert ended.stderr == f"Console  http://127.0.0.1:8123/console/#token={ended.stdout}"
 
-    def test_it_has_the_configured_claims_and_role_of_operators(self, environ: dict[str, str], tmp_path: Path) -> None:
+    def test_token_has_the_configured_claims_and_operator_role(self, environ: dict[str, str], tmp_path: Path) -> None:
         (tmp_path / "data dir").mkdir()
         key = TokenKey.load_or_create(tmp_path / "data dir")
         names = {"PANTHEON_TENANT_CLAIM": "org", "PANTHEON_ROLES_CLAIM": "groups", "PANTHEON_OPERATOR_ROLE": "crane"}
@@ -88,18 +88,18 @@ class TestToken:
         assert (ended.returncode, "token needs --tenant and --user, or --show" in ended.stderr) == (2, True)
         assert "start `pantheon run`" in failure(environ, "token", "--show")
 
-    def test_without_a_key_it_says_how_to_get_one(self, environ: dict[str, str]) -> None:
+    def test_token_says_how_to_get_a_key_without_one(self, environ: dict[str, str]) -> None:
         assert "pantheon run" in failure(environ, "token", "--tenant", "acme", "--user", "ada")
 
     @pytest.mark.parametrize("ttl", ["", "8", "h", "0h", "-1h", "8w", "999999d"])
-    def test_a_bad_duration_is_refused(self, environ: dict[str, str], ttl: str) -> None:
+    def test_token_refuses_a_bad_duration(self, environ: dict[str, str], ttl: str) -> None:
         ended = pantheon(environ, "token", "--tenant", "acme", "--user", "ada", f"--ttl={ttl}")
         assert ended.returncode == 2
         assert "--ttl" in ended.stderr
 
 
 class TestRunFails:
-    def test_on_a_port_that_is_taken(self, environ: dict[str, str], tmp_path: Path) -> None:
+    def test_run_fails_on_a_used_port(self, environ: dict[str, str], tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
             line = failure(environ | {"PANTHEON_PORT": str(port)}, "run")
@@ -107,18 +107,20 @@ class TestRunFails:
         assert not (tmp_path / "data dir").exists()
 
     @pytest.mark.parametrize("command", ["run", "status", "doctor", "chat", "logs", "export"])
-    def test_on_an_unknown_variable_with_the_one_that_was_meant(self, environ: dict[str, str], command: str) -> None:
+    def test_command_fails_on_an_unknown_variable_and_suggests_a_known_one(
+        self, environ: dict[str, str], command: str
+    ) -> None:
         line = failure(environ | {"PANTHEON_TURN_SECOND": "5"}, command)
         assert line == (
             "pantheon: PANTHEON_TURN_SECOND is not a variable of Pantheon. Did you mean PANTHEON_TURN_SECONDS?"
         )
 
-    def test_on_a_bad_value(self, environ: dict[str, str]) -> None:
+    def test_run_fails_on_a_bad_value(self, environ: dict[str, str]) -> None:
         assert failure(environ | {"PANTHEON_TURN_SECONDS": "soon"}, "run").startswith(
             "pantheon: PANTHEON_TURN_SECONDS: "
         )
 
-    def test_on_a_database_that_does_not_answer_without_its_password(self, environ: dict[str, str]) -> None:
+    def test_run_fails_on_a_silent_database_without_printing_its_password(self, environ: dict[str, str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
         line = failure(environ | {"PANTHEON_DATABASE_URL": f"postgresql://owner:s3cret@127.0.0.1:{port}/db"}, "run")
@@ -127,12 +129,12 @@ class TestRunFails:
 
 
 class TestStackFails:
-    def test_on_a_data_directory_that_cannot_be_made(self, environ: dict[str, str], tmp_path: Path) -> None:
+    def test_stack_fails_on_a_data_directory_that_cannot_be_made(self, environ: dict[str, str], tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(StackError, match=r"^PANTHEON_DATA_DIR: "):
             Stack.start(environ | {"PANTHEON_DATA_DIR": str(tmp_path / "file" / "data")})
 
-    def test_on_a_data_directory_that_others_write_to_and_leaves_it_open(
+    def test_stack_fails_on_a_data_directory_that_other_users_can_write(
         self, environ: dict[str, str], tmp_path: Path
     ) -> None:
         tmp_path.chmod(0o1777)
@@ -151,7 +153,9 @@ class TestStackFails:
             "s3cret",
         ],
     )
-    def test_on_what_is_no_database_url_without_a_part_of_its_password(self, environ: dict[str, str], url: str) -> None:
+    def test_stack_fails_on_a_bad_database_url_without_printing_its_password(
+        self, environ: dict[str, str], url: str
+    ) -> None:
         with pytest.raises(StackError, match=r"^PANTHEON_DATABASE_URL: ") as raised:
             Stack.start(environ | {"PANTHEON_DATABASE_URL": url})
         assert not re.search("s3c|ret", str(raised.value))
@@ -165,7 +169,7 @@ class TestRun:
             yield process
             process.kill()
 
-    def test_what_it_prints_works_and_ctrl_c_ends_all_of_it_as_a_success(
+    def test_run_prints_working_commands_and_ends_with_0_after_ctrl_c(
         self, environ: dict[str, str], running: subprocess.Popen[str], tmp_path: Path
     ) -> None:
         printed = read_until(running, "curl ")
@@ -195,7 +199,9 @@ class TestRun:
         assert published == TokenKey.load(tmp_path / "data dir").jwks
         assert not (tmp_path / "data dir" / "log" / "gateway.log").exists(), "the gateway had nothing to complain of"
 
-    def test_json_prints_objects_only_and_quiet_no_turn(self, environ: dict[str, str], tmp_path: Path) -> None:
+    def test_run_prints_only_objects_with_json_and_no_turn_with_quiet(
+        self, environ: dict[str, str], tmp_path: Path
+    ) -> None:
         environ |= {"PANTHEON_DATA_DIR": str(tmp_path / "data")}
         printed, url = dict[str, list[str]](), ""
         for option, first in {"--json": "{", "--quiet": "Pantheon accepts"}.items():
@@ -218,7 +224,7 @@ class TestRun:
         assert Path(started["token_file"]) == tmp_path / "data" / "token"
         assert [line for line in printed["--quiet"] if line] == [f"Pantheon accepts requests at {url}"]
 
-    def test_no_file_of_it_is_open_to_other_users_nor_one_that_a_release_before_left_open(
+    def test_run_closes_its_files_and_those_of_an_earlier_release_to_other_users(
         self, environ: dict[str, str], tmp_path: Path
     ) -> None:
         data_dir, old_log = tmp_path / "data dir", tmp_path / "data dir" / "log" / "api.log"
@@ -239,9 +245,7 @@ class TestRun:
         assert {path: oct(mode) for path, mode in found.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
 
     @pytest.mark.parametrize("moment", ["Making", "Migrating", "Starting the functions"])
-    def test_a_signal_while_it_starts_ends_all_of_it_as_a_success(
-        self, running: subprocess.Popen[str], moment: str
-    ) -> None:
+    def test_run_ends_with_0_after_a_signal_during_its_start(self, running: subprocess.Popen[str], moment: str) -> None:
         read_until(running, moment)
         processes = family_of(running.pid)
         running.send_signal(signal.SIGTERM)

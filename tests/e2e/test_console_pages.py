@@ -20,13 +20,13 @@ def browser(stack: Stack) -> Iterator[httpx.Client]:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/", "/console"])
-def test_a_browser_is_led_to_the_console(browser: httpx.Client, method: str, path: str) -> None:
+def test_root_redirects_a_browser_to_the_console(browser: httpx.Client, method: str, path: str) -> None:
     answer = browser.request(method, path)
     assert (answer.status_code, answer.headers["location"], answer.content) == (307, "/console/", b"")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
-def test_the_page_is_served_or_said_to_be_missing(browser: httpx.Client) -> None:
+def test_console_serves_its_page_or_says_that_it_is_missing(browser: httpx.Client) -> None:
     answer = browser.get("/console/")
     if (DIST / "index.html").exists():
         assert (answer.status_code, answer.text) == (200, (DIST / "index.html").read_text())

@@ -104,12 +104,12 @@ def test_a_refresh_token_gives_new_tokens_once(sign_in: SignIn) -> None:
         {"client_secret": "secret"},
     ],
 )
-def test_a_code_is_worth_nothing_with_another_proof(sign_in: SignIn, changes: dict[str, str]) -> None:
+def test_code_is_refused_with_another_proof(sign_in: SignIn, changes: dict[str, str]) -> None:
     refused = sign_in.exchange(sign_in.code(), **changes)
     assert (refused.status_code, refused.json()) == (400, {"error": "invalid_grant"})
 
 
-def test_a_code_counts_once(sign_in: SignIn) -> None:
+def test_code_works_once(sign_in: SignIn) -> None:
     code = sign_in.code()
     assert sign_in.exchange(code).status_code == 200
     assert sign_in.exchange(code).status_code == 400

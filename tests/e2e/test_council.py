@@ -47,7 +47,7 @@ def test_the_manager_routes_and_the_platform_pays_for_it(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_manager_that_talks_nonsense_is_done_without(
+def test_turn_falls_back_when_the_manager_answers_nonsense(
     tenant: Tenant, session_id: str, provider: FakeProvider, answers: Sequence[moods.Mood], reason: str
 ) -> None:
     for mood in answers:
@@ -58,7 +58,7 @@ def test_a_manager_that_talks_nonsense_is_done_without(
     assert turn["fallbacks"] == [{"component": "routing", "reason": reason, "step": 0}]
 
 
-def test_a_manager_that_thinks_aloud_and_says_names_routes(
+def test_manager_routes_when_it_thinks_aloud_and_names_agents(
     tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(
@@ -68,7 +68,7 @@ def test_a_manager_that_thinks_aloud_and_says_names_routes(
     assert (keys_of(turn), turn["plan"]["source"], turn["fallbacks"]) == (["critic", "writer"], "routing", [])
 
 
-def test_thinking_is_shown_to_admins_alone_and_fed_to_nobody(
+def test_thinking_is_shown_to_admins_and_put_into_no_prompt(
     stack: Stack, tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.ok("<think>SECRET ...</think>Use tests."), when="You are Writer,")
@@ -87,7 +87,7 @@ def test_thinking_is_shown_to_admins_alone_and_fed_to_nobody(
     assert "SECRET" not in f"{turn} {audit} {followed} {heard} {stored}"
 
 
-def test_a_reply_of_thinking_alone_fails_and_is_not_the_tenants_to_pay(tenant: Tenant, provider: FakeProvider) -> None:
+def test_reply_of_thinking_alone_fails_at_the_platforms_cost(tenant: Tenant, provider: FakeProvider) -> None:
     provider.add(moods.length("<think>The user wants"), when="You are Deep,")
     tenant.make_agents("deep")
     turn = tenant.take(tenant.make_session("deep"), "@deep How?")
@@ -97,7 +97,7 @@ def test_a_reply_of_thinking_alone_fails_and_is_not_the_tenants_to_pay(tenant: T
     ]
 
 
-def test_a_reply_that_begins_with_its_own_name_says_it_once(
+def test_reply_that_begins_with_its_agents_name_has_the_name_once(
     tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.ok("Writer: Use tests."), when="You are Writer,")
@@ -108,7 +108,7 @@ def test_a_reply_that_begins_with_its_own_name_says_it_once(
     assert quoted("Writer", "Use tests.") in tenant.requests[-1].messages[-1]["content"]
 
 
-def test_of_three_that_are_routed_one_fails_and_the_third_hears_the_first_alone(
+def test_third_routed_agent_hears_only_the_first_when_the_second_fails(
     tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.ok(chosen("writer", "researcher", "critic")), when=MANAGER)

@@ -69,7 +69,7 @@ def assert_only_second_call_was_asked_again(tenant: Tenant, turn: dict[str, Any]
 
 
 class TestKilledFunction:
-    def test_the_client_gets_the_gateways_503_and_the_turn_goes_on_in_the_worker(
+    def test_client_gets_503_and_the_worker_goes_on_when_the_function_is_killed(
         self, tenant: Tenant, session_id: str, provider: FakeProvider
     ) -> None:
         provider.add(moods.hold(), when="You are Researcher,")
@@ -114,7 +114,7 @@ class TestKilledRun:
             finally:
                 process.kill()
 
-    def test_no_process_is_left_and_the_next_run_ends_the_turn(
+    def test_killed_run_leaves_no_process_and_the_next_run_ends_the_turn(
         self, environ: dict[str, str], running: subprocess.Popen[str], provider: FakeProvider
     ) -> None:
         url, token = address_and_token(running)

@@ -79,7 +79,7 @@ class TestEarlierRelease:
             running.communicate("\n")
         return {"turn": answer.json(), **told}
 
-    def test_what_it_stored_is_there_after_the_upgrade_and_the_session_goes_on(
+    def test_upgrade_keeps_the_stored_data_and_the_session_goes_on(
         self, stored: dict[str, str], tmp_path: Path
     ) -> None:
         with (
@@ -155,7 +155,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_broken_folder_is_one_line_that_says_what_to_do(folder: Path, how: str) -> None:
+def test_broken_folder_prints_one_line_with_the_remedy(folder: Path, how: str) -> None:
     spoil, kind, text = BROKEN[how]
     spoil(folder)
     with pytest.raises(kind, match=text) as raised:

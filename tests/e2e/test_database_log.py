@@ -50,9 +50,7 @@ def test_a_row_that_breaks_a_rule_is_not_in_the_log(stack: Stack, tenant: Tenant
     assert [word for word in (WORD, KEY) if word in log.read_text()] == []
 
 
-def test_a_turn_that_is_refused_for_want_of_money_leaves_no_word_in_the_log(
-    tenant: Tenant, session_id: str, log: Path
-) -> None:
+def test_turn_refused_for_its_budget_leaves_no_text_in_the_log(tenant: Tenant, session_id: str, log: Path) -> None:
     assert tenant.http.put("budget", json={"limit_usd": "0"}).status_code == 200
     assert tenant.post(session_id, f"{WORD} {KEY}", key=KEY).status_code == 402
     assert [word for word in (WORD, KEY) if word in log.read_text()] == []

@@ -47,12 +47,12 @@ def assert_all_is_well(ended: subprocess.CompletedProcess[str], data_dir: Path |
     assert lines == [f"ok      {name}" for name in INVARIANTS]
 
 
-def test_beside_a_stack_that_runs(stack: Stack, tenant: Tenant, session_id: str) -> None:
+def test_doctor_checks_the_database_of_a_running_stack(stack: Stack, tenant: Tenant, session_id: str) -> None:
     tenant.take(session_id, "@writer @critic hello")
     assert_all_is_well(examine(stack.log_dir.parent), stack.log_dir.parent)
 
 
-def test_of_a_database_that_was_given(stack: Stack) -> None:
+def test_doctor_checks_a_given_database(stack: Stack) -> None:
     assert_all_is_well(examine(Path(os.devnull), database_url=stack.owner_url))
     ops_url = database.role_urls(stack.owner_url).ops
     assert_all_is_well(examine(Path(os.devnull), ops_database_url=ops_url, database_url="not looked at"))
@@ -70,13 +70,11 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestWhereNoneRuns:
-    def test_it_starts_the_database_for_the_moment(self, data_dir: Path) -> None:
+    def test_doctor_starts_the_database_for_its_checks(self, data_dir: Path) -> None:
         assert_all_is_well(examine(data_dir), data_dir)
         assert postgres.find(data_dir / "postgres") is None
 
-    def test_files_that_others_can_read_make_the_exit_code_1_and_are_told_with_the_way_to_close_them(
-        self, data_dir: Path
-    ) -> None:
+    def test_doctor_ends_with_1_and_prints_the_remedy_for_files_that_others_can_read(self, data_dir: Path) -> None:
         secret = data_dir / "postgres" / "pgpass"
         secret.chmod(0o644)
         ended = examine(data_dir)
@@ -89,7 +87,7 @@ class TestWhereNoneRuns:
         # The start of the server has closed the file meanwhile.
         assert_all_is_well(examine(data_dir), data_dir)
 
-    def test_what_is_broken_makes_the_exit_code_1(self, data_dir: Path) -> None:
+    def test_doctor_ends_with_1_when_something_is_broken(self, data_dir: Path) -> None:
         with postgres.start(data_dir / "postgres") as server:
             with psycopg.connect(server.url, autocommit=True) as owner:
                 owner.execute("UPDATE sessions SET next_turn_index = 7")
@@ -101,7 +99,7 @@ class TestWhereNoneRuns:
         broken = r"^BROKEN  a session's turns are numbered .*\n +id \S+, next_turn_index 7$"
         assert re.search(broken, beside.stdout, re.MULTILINE)
 
-    def test_a_schema_of_another_release_is_not_taken_for_a_sound_one(self, data_dir: Path) -> None:
+    def test_doctor_reports_the_schema_of_another_release(self, data_dir: Path) -> None:
         with postgres.start(data_dir / "postgres") as server, psycopg.connect(server.url, autocommit=True) as owner:
             owner.execute("UPDATE alembic_version SET version_num = '0000'")
             beside = examine(data_dir)
@@ -111,22 +109,22 @@ class TestWhereNoneRuns:
 
 
 class TestWhereThereIsNone:
-    def test_no_data_directory(self, tmp_path: Path) -> None:
+    def test_doctor_complains_without_a_data_directory(self, tmp_path: Path) -> None:
         assert f"There is no database in {tmp_path / 'nothing'}" in complaint(examine(tmp_path / "nothing"))
         assert not (tmp_path / "nothing").exists()
 
-    def test_a_database_without_a_schema(self, stack: Stack, tmp_path: Path) -> None:
+    def test_doctor_complains_about_a_database_without_a_schema(self, stack: Stack, tmp_path: Path) -> None:
         with psycopg.connect(stack.owner_url, autocommit=True) as owner:
             owner.execute("CREATE DATABASE bare")
             line = complaint(examine(tmp_path, database_url=stack.owner_url.removesuffix("postgres") + "bare"))
             owner.execute("DROP DATABASE bare")
         assert line.endswith("The database has no schema yet: start `pantheon run`, which creates it.")
 
-    def test_a_database_that_was_never_prepared(self, tmp_path: Path) -> None:
+    def test_doctor_complains_about_a_database_that_was_never_prepared(self, tmp_path: Path) -> None:
         with postgres.start(tmp_path / "postgres"):
             assert "The role pantheon_ops is not let into the database: " in complaint(examine(tmp_path))
 
-    def test_a_database_that_does_not_answer_and_whose_password_is_not_told(self, tmp_path: Path) -> None:
+    def test_doctor_complains_about_a_silent_database_without_its_password(self, tmp_path: Path) -> None:
         url = "postgresql://owner:s3cret@127.0.0.1:1/pantheon"
         line = complaint(examine(tmp_path, database_url=url))
         assert "127.0.0.1:1 cannot be reached" in line

@@ -38,7 +38,7 @@ def test_the_pages_of_markdown_are_one_document(
     assert headings == ["# Talk", *(f"## Turn {number}" for number in range(1, 10))]
 
 
-def test_nobody_else_gets_it(stack: Stack, tenant: Tenant, session_id: str) -> None:
+def test_export_is_404_for_other_users(stack: Stack, tenant: Tenant, session_id: str) -> None:
     with open_client(stack.url, stack.token(tenant=f"not-{tenant.id}")) as stranger:
         for kind in ("json", "markdown"):
             answer = stranger.get(f"sessions/{session_id}/export", params={"format": kind})

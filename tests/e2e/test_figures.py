@@ -20,7 +20,7 @@ def run(command: str, data_dir: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_beside_a_stack_that_runs(stack: Stack, tenant: Tenant, session_id: str) -> None:
+def test_cost_and_status_read_the_database_of_a_running_stack(stack: Stack, tenant: Tenant, session_id: str) -> None:
     tenant.take(session_id, "@writer hello")
     for command, line in (("cost", "By account, USD"), ("status", "invariants broken")):
         ended = run(command, stack.log_dir.parent)
@@ -29,7 +29,7 @@ def test_beside_a_stack_that_runs(stack: Stack, tenant: Tenant, session_id: str)
 
 
 @pytest.mark.parametrize("command", ["cost", "status"])
-def test_where_there_is_no_database_it_is_said_in_a_line(command: str, tmp_path: Path) -> None:
+def test_cost_and_status_print_one_line_without_a_database(command: str, tmp_path: Path) -> None:
     ended = run(command, tmp_path)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert len(ended.stderr.splitlines()) == 1

@@ -33,13 +33,13 @@ class TestOrder:
             "unknown_tags": [],
         }
 
-    def test_the_other_way_round_they_answer_the_other_way_round(self, tenant: Tenant, session_id: str) -> None:
+    def test_agents_answer_in_reverse_when_their_tags_are_reversed(self, tenant: Tenant, session_id: str) -> None:
         turn = tenant.take(session_id, "@researcher @writer hello")
         assert [key for key, _ in spoken(turn)] == ["researcher", "writer"]
         assert turn["output"].startswith("Researcher: You said: @researcher")
         assert "\n\nWriter: You said: You said: @researcher" in turn["output"]
 
-    def test_an_address_tags_nobody_and_the_first_of_the_roster_answers(self, tenant: Tenant, session_id: str) -> None:
+    def test_email_address_is_no_tag_and_the_first_agent_answers(self, tenant: Tenant, session_id: str) -> None:
         turn = tenant.take(session_id, "mail bob@writer.org")
         assert turn["plan"] == {"selected_agent_keys": ["writer"], "source": "default", "unknown_tags": []}
         # The text of a single agent has no name before it.
@@ -54,7 +54,7 @@ class TestOrder:
             "unknown_tags": ["writer", "Nobody"],
         }
 
-    def test_a_roundtable_asks_everybody(self, tenant: Tenant, session_id: str) -> None:
+    def test_roundtable_asks_every_agent(self, tenant: Tenant, session_id: str) -> None:
         turn = tenant.take(session_id, "@critic alone?", mode="roundtable")
         assert [key for key, _ in spoken(turn)] == ["writer", "researcher", "critic"]
         assert turn["plan"]["source"] == "roster"
@@ -105,9 +105,7 @@ class TestHistory:
 
 
 class TestIdempotencyKey:
-    def test_the_same_request_is_answered_byte_for_byte_and_nobody_is_asked(
-        self, tenant: Tenant, session_id: str
-    ) -> None:
+    def test_same_request_gets_the_same_bytes_without_a_call(self, tenant: Tenant, session_id: str) -> None:
         first = tenant.post(session_id, "@writer @critic hello", key="once")
         replays = [tenant.post(session_id, "@writer @critic hello", key="once") for _ in range(2)]
         assert first.status_code == 201
@@ -126,13 +124,13 @@ class TestIdempotencyKey:
     @pytest.mark.parametrize(
         "other", [{"message": "bye"}, {"mode": "roundtable"}, {"mode": "manual", "agent_keys": ["writer"]}], ids=str
     )
-    def test_a_key_stands_for_one_body(self, tenant: Tenant, session_id: str, other: dict[str, Any]) -> None:
+    def test_key_is_refused_with_another_body(self, tenant: Tenant, session_id: str, other: dict[str, Any]) -> None:
         tenant.post(session_id, "hello", key="once")
         reused = tenant.post(session_id, key="once", **{"message": "hello", **other})
         assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
         assert len(tenant.requests) == 1
 
-    def test_a_key_stands_for_one_session(self, tenant: Tenant, session_id: str) -> None:
+    def test_key_is_refused_in_another_session(self, tenant: Tenant, session_id: str) -> None:
         tenant.post(session_id, "hello", key="once")
         reused = tenant.post(tenant.make_session("writer"), "hello", key="once")
         assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")

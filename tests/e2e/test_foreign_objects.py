@@ -68,7 +68,7 @@ def test_every_parameter_of_every_path_has_an_object() -> None:
 
 
 @pytest.mark.parametrize("operation", ABOUT_OBJECTS, ids=str)
-def test_a_foreign_object_is_not_there(
+def test_foreign_object_is_answered_like_a_missing_one(
     stranger: httpx.Client, tenant: Tenant, theirs: dict[str, str], operation: Operation
 ) -> None:
     before = everything(tenant)
@@ -86,7 +86,7 @@ def everything(tenant: Tenant) -> list[str]:
     return [tenant.http.get(operation.path).text for operation in COLLECTIONS]
 
 
-def test_a_turn_that_runs_is_not_there_either(
+def test_foreign_running_turn_is_answered_like_a_missing_one(
     stranger: httpx.Client, tenant: Tenant, theirs: dict[str, str], provider: FakeProvider
 ) -> None:
     provider.add(moods.hold())
@@ -101,7 +101,7 @@ def test_a_turn_that_runs_is_not_there_either(
 
 
 @pytest.mark.parametrize("operation", COLLECTIONS, ids=str)
-def test_a_collection_shows_nothing_of_another(
+def test_collection_shows_nothing_of_another_tenant(
     stranger: httpx.Client, tenant: Tenant, theirs: dict[str, str], operation: Operation
 ) -> None:
     """A parameter that names a foreign object shows nothing either."""

@@ -34,7 +34,7 @@ class TestAuthorization:
         assert response.headers.get_list("www-authenticate") == [challenge]
         assert "x-pid" not in response.headers
 
-    def test_the_function_is_told_what_the_authorizer_says(self, client: httpx.Client) -> None:
+    def test_function_gets_the_authorizers_context(self, client: httpx.Client) -> None:
         told = client.get("/api/v1/reveal", headers=GOOD).json()["requestContext"]["authorizer"]
         assert isinstance(told.pop("integrationLatency"), int)
         caller = {"user": "ada", "tenant": "acme", "roles": '["member"]', "key_id": "", "email": ""}

@@ -55,7 +55,7 @@ class TestCors:
     def test_a_preflight_of_an_unknown_path_is_404(self, client: httpx.Client) -> None:
         assert self.preflight(client, "/no/such/thing").status_code == 404
 
-    def test_options_without_a_page_is_a_request_like_others(self, client: httpx.Client) -> None:
+    def test_options_without_an_origin_is_routed_like_other_methods(self, client: httpx.Client) -> None:
         assert client.options("/api/v1/agents").status_code == 401
         assert client.options("/api/v1/agents", headers=PAGE).status_code == 401
         without_page = {"Access-Control-Request-Method": "POST"}

@@ -21,7 +21,7 @@ def ask(port: int, host: str, method: str = "GET", more: str = "") -> bytes:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "[::1]:{port}", "localhost"]
 )
-def test_its_own_names_are_served(port: int, host: str) -> None:
+def test_gateway_serves_its_own_names(port: int, host: str) -> None:
     assert ask(port, host).startswith(b"HTTP/1.1 200 ")
 
 
@@ -38,7 +38,7 @@ def test_another_name_is_421_with_the_names_to_use_and_reaches_no_function(
 
 
 @pytest.mark.parametrize("host", ["[::1", "[evil]:1", "a b", "[::1]:1:2"])
-def test_what_is_no_host_is_400(port: int, host: str) -> None:
+def test_invalid_host_header_is_400(port: int, host: str) -> None:
     assert ask(port, host).startswith(b"HTTP/1.1 400 ")
 
 

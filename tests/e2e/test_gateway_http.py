@@ -19,11 +19,11 @@ POST = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer good\r\n"
 
 
 class TestLimits:
-    def test_a_body_up_to_what_lambda_takes_passes(self, client: httpx.Client) -> None:
+    def test_body_up_to_lambdas_limit_passes(self, client: httpx.Client) -> None:
         body = "x" * (4 * 1024 * 1024)
         assert client.post("/mcp", content=body, headers=GOOD).text == body
 
-    def test_a_body_over_what_lambda_takes_is_413(self, client: httpx.Client) -> None:
+    def test_body_over_lambdas_limit_is_413(self, client: httpx.Client) -> None:
         response = client.post("/mcp", content=b"x" * (7 * 1024 * 1024), headers=GOOD)
         assert (response.status_code, response.json()) == (413, {"message": "Request Too Long"})
 
@@ -67,7 +67,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("request_", GARBAGE.values(), ids=GARBAGE)
-def test_garbage_is_400_and_never_reaches_a_function(port: int, request_: bytes) -> None:
+def test_malformed_request_is_400_and_reaches_no_function(port: int, request_: bytes) -> None:
     answer = answer_to(port, request_)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"x-pid" not in answer
@@ -120,7 +120,7 @@ def test_a_gateway_is_stopped_entirely_also_when_the_wait_for_it_was_interrupted
     assert not any(map(runs, processes))
 
 
-def test_a_gateway_ends_when_what_goes_on_in_its_background_fails(tmp_path: Path) -> None:
+def test_gateway_ends_when_a_background_task_fails(tmp_path: Path) -> None:
     async def fail(_pool: Pool) -> None:
         raise RuntimeError("the source is dry")
 
@@ -132,7 +132,7 @@ def test_a_gateway_ends_when_what_goes_on_in_its_background_fails(tmp_path: Path
     assert "the source is dry" in (tmp_path / "gateway.log").read_text()
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(port: int) -> None:
+def test_gateway_prints_one_line_on_a_used_port(port: int) -> None:
     with pytest.raises(PortUnavailable) as raised:
         reserve(port)
     assert str(raised.value) == f"Port {port} is taken; set PANTHEON_PORT to another one."

@@ -160,7 +160,7 @@ class TestPool:
 
         assert run(scenario, function("echo")).status == "succeeded"
 
-    def test_nothing_runs_once_the_pool_is_closed(self, run: Callable[..., Any], marks: Path) -> None:
+    def test_pool_has_no_process_once_it_is_closed(self, run: Callable[..., Any], marks: Path) -> None:
         async def scenario(pool: Pool) -> list[int]:
             headers = (await pool.invoke("echo", {})).payload["headers"]
             hanging = asyncio.create_task(pool.invoke("hang", {}))

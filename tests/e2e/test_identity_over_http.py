@@ -45,13 +45,15 @@ def ask(http: httpx.Client, operation: Operation, **headers: str) -> httpx.Respo
 
 @pytest.mark.parametrize("operation", SECURED, ids=str)
 class TestEveryOperation:
-    def test_without_a_token_is_401_in_the_gateways_words(self, anonymous: httpx.Client, operation: Operation) -> None:
+    def test_operation_without_a_token_is_401_by_the_gateway(
+        self, anonymous: httpx.Client, operation: Operation
+    ) -> None:
         answer = ask(anonymous, operation)
         assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
         assert answer.headers["www-authenticate"] == "Bearer"
 
     @pytest.mark.parametrize("credential", ["nonsense", "pan_short", f"pan_{'0' * 43}", Issuer("stranger").token()])
-    def test_with_a_credential_that_does_not_count_is_401_and_says_why(
+    def test_operation_with_an_invalid_credential_is_401_with_its_reason(
         self, anonymous: httpx.Client, operation: Operation, credential: str
     ) -> None:
         answer = ask(anonymous, operation, Authorization=f"Bearer {credential}")
@@ -71,7 +73,7 @@ class TestEveryOperation:
         answer = ask(anonymous, operation, **ORIGIN)
         assert answer.headers["access-control-allow-origin"] in ("*", ORIGIN["Origin"])
 
-    def test_a_key_does_what_its_role_may(self, tenant: Tenant, stack: Stack, operation: Operation) -> None:
+    def test_key_has_the_rights_of_its_role(self, tenant: Tenant, stack: Stack, operation: Operation) -> None:
         """A member's key has the rights of a member and no more. A key makes no key."""
         key = tenant.http.post("api-keys", json={"name": "walk"}).json()["key"]
         member = stack.token(tenant=tenant.id, roles=("member",))
@@ -85,7 +87,7 @@ def ask_as(stack: Stack, credential: str, operation: Operation) -> httpx.Respons
 
 
 @pytest.mark.parametrize("operation", OPEN, ids=str)
-def test_an_open_operation_needs_no_token_and_minds_none(anonymous: httpx.Client, operation: Operation) -> None:
+def test_open_operation_needs_no_token_and_ignores_a_bad_one(anonymous: httpx.Client, operation: Operation) -> None:
     for headers in ({}, {"Authorization": "Bearer nonsense"}):
         assert ask(anonymous, operation, **headers).status_code == 200
 
@@ -121,12 +123,12 @@ def test_a_page_of_localhost_reads_what_it_needs(tenant: Tenant, session_id: str
     tenant.wait_for(answer.json()["id"])
 
 
-def test_a_page_of_elsewhere_does_not(tenant: Tenant) -> None:
+def test_page_of_another_origin_reads_nothing(tenant: Tenant) -> None:
     answer = tenant.http.get("models", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_a_group_called_crane_operator_operates_nothing(stack: Stack) -> None:
+def test_group_named_crane_operator_has_no_operator_role(stack: Stack) -> None:
     for roles in (["crane operator"], ["operator "], ["[operator]"], ["Operator"]):
         with open_client(stack.url, stack.token(roles=roles)) as http:
             assert http.get("auth/me").json()["roles"] == ["member"]

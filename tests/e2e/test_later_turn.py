@@ -41,7 +41,7 @@ class TestRespondAsync:
         )
         assert len(tenant.requests) == 2
 
-    def test_its_key_answers_202_until_it_has_ended_and_201_from_then_on(
+    def test_key_answers_202_until_the_turn_has_ended_and_201_after(
         self, tenant: Tenant, session_id: str, provider: FakeProvider
     ) -> None:
         provider.add(moods.hold())
@@ -69,7 +69,7 @@ class TestWait:
             provider.release()
             assert waited.result().content == posted.result().content
 
-    def test_it_comes_earlier_when_more_steps_have_finished_than_the_client_knows_of(
+    def test_wait_ends_early_when_more_steps_have_finished_than_the_client_knows(
         self, tenant: Tenant, held_turn: tuple[str, "Future[httpx.Response]"]
     ) -> None:
         turn_id, posted = held_turn
@@ -87,7 +87,7 @@ class TestWait:
 
 
 class TestCancel:
-    def test_no_further_call_starts_and_what_was_answered_is_kept(
+    def test_cancelled_turn_starts_no_call_and_keeps_its_answers(
         self, tenant: Tenant, session_id: str, provider: FakeProvider
     ) -> None:
         provider.add(moods.hold(), when="You are Writer,")
@@ -107,14 +107,14 @@ class TestCancel:
         assert turn["cost_usd"] == writer["cost_usd"] != "0"
         assert len(tenant.requests) == 1
 
-    def test_what_has_ended_cannot_be_cancelled(self, tenant: Tenant, session_id: str) -> None:
+    def test_ended_turn_cannot_be_cancelled(self, tenant: Tenant, session_id: str) -> None:
         turn = tenant.take(session_id, "hello")
         refused = tenant.http.post(f"turns/{turn['id']}/cancel")
         assert (refused.status_code, refused.json()["code"]) == (409, "turn_ended")
 
 
 class TestConflict:
-    def test_a_session_has_one_active_turn_and_others_are_not_in_its_way(
+    def test_session_has_one_active_turn_and_other_sessions_go_on(
         self, tenant: Tenant, session_id: str, held_turn: tuple[str, "Future[httpx.Response]"]
     ) -> None:
         turn_id, _ = held_turn
@@ -138,7 +138,7 @@ class TestConflict:
 
 
 class TestDeletedSession:
-    def test_everything_in_it_is_404_and_its_keys_are_410(self, tenant: Tenant, session_id: str) -> None:
+    def test_deleted_session_is_404_and_its_keys_are_410(self, tenant: Tenant, session_id: str) -> None:
         turn = tenant.post(session_id, "@writer my secret", key="once").json()
         assert tenant.http.delete(f"sessions/{session_id}").status_code == 204
         for address in (f"sessions/{session_id}", f"sessions/{session_id}/turns", f"turns/{turn['id']}"):
@@ -150,7 +150,7 @@ class TestDeletedSession:
         assert (replayed.status_code, replayed.json()["code"]) == (410, "session_deleted")
         assert [call["account"] for call in tenant.calls(turn["id"])] == ["tenant"]
 
-    def test_deleted_while_it_runs_the_turn_ends_without_text_and_is_paid(
+    def test_turn_of_a_session_deleted_meanwhile_ends_without_text_and_is_paid(
         self,
         tenant: Tenant,
         session_id: str,

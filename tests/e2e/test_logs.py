@@ -165,7 +165,7 @@ def closed_database(tenant: Tenant) -> Iterator[None]:
     tenant.owner.execute(b"GRANT CONNECT ON DATABASE logs TO PUBLIC")
 
 
-def test_the_day_was_as_bad_as_it_should_be(day: Day) -> None:
+def test_day_had_each_expected_failure(day: Day) -> None:
     """Without these failures, the logs would prove nothing."""
     answered = {done: (answer.status_code, answer.json().get("code")) for done, answer in day.answers.items()}
     assert answered == {
@@ -185,7 +185,7 @@ def test_the_day_was_as_bad_as_it_should_be(day: Day) -> None:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_no_word_and_no_secret_is_in_any_log(day: Day, secret: str) -> None:
+def test_logs_have_no_text_and_no_secret(day: Day, secret: str) -> None:
     assert [path.name for path in day.log_dir.iterdir() if secret in path.read_text()] == []
 
 
@@ -199,7 +199,7 @@ def test_no_part_of_a_token_is_in_any_log(day: Day) -> None:
         assert [path.name for path in day.log_dir.iterdir() if part in path.read_text()] == []
 
 
-def test_no_problem_document_tells_what_the_database_was_told_or_said(day: Day) -> None:
+def test_problem_documents_have_no_text_of_statements_or_errors(day: Day) -> None:
     for done in ("an unexpected error", "a lost connection", "no database", "no journal", "no publishing"):
         for secret in (*SECRETS, *day.passwords):
             assert secret not in day.answers[done].text
@@ -209,7 +209,7 @@ def test_every_line_is_a_json_object(day: Day) -> None:
     assert [text for text in day.texts() if not text.startswith("{")] == []
 
 
-def test_every_line_says_of_which_request_and_function_it_is(day: Day) -> None:
+def test_line_names_its_request_and_function(day: Day) -> None:
     for function in FUNCTIONS:
         assert day.logged(function), function
         for line in day.logged(function):
@@ -227,7 +227,7 @@ def test_the_request_id_of_an_answer_finds_its_lines(day: Day) -> None:
     assert day.told_of("an invalid message") == []
 
 
-def test_an_error_is_told_by_its_type_and_place(day: Day) -> None:
+def test_error_is_logged_by_its_type_and_place(day: Day) -> None:
     (line,) = (line for line in day.logged("turns") if line.get("code") == "publish_failed")
     assert line["level"] == "ERROR"
     assert line["cause"]["type"] == "PublishFailed"
@@ -235,11 +235,11 @@ def test_an_error_is_told_by_its_type_and_place(day: Day) -> None:
     assert any("publish.py:" in place for place in line["cause"]["at"])
 
 
-def test_the_worker_tells_of_a_turn_that_it_could_not_end(day: Day) -> None:
+def test_worker_logs_a_turn_that_it_could_not_end(day: Day) -> None:
     assert {line["message"] for line in day.logged("worker")} == {"turn not resumed"}
 
 
-def test_a_failed_call_is_told_by_its_id_and_what_became_of_it(day: Day) -> None:
+def test_failed_call_is_logged_by_its_id_and_outcome(day: Day) -> None:
     told = [line["message"] for line in day.logged("turns") if line["level"] == "WARNING"]
     calls = [re.fullmatch(r"Call ([0-9a-f-]{36}) is (\w+: \w+) \(.*\)", message) for message in told]
     assert Counter(call and call[2] for call in calls) == {

@@ -63,7 +63,7 @@ def test_every_question_without_a_session_begins_one(tenant: Tenant) -> None:
     assert first != second
 
 
-def test_session_of_somebody_else_is_not_there(tenant: Tenant, stack: Stack) -> None:
+def test_session_of_another_user_is_not_found(tenant: Tenant, stack: Stack) -> None:
     tenant.make_agents("writer")
     session_id = ask(tenant)["structuredContent"]["session_id"]
     with open_client(stack.url, stack.token(tenant=tenant.id, user="other", roles=("member",))) as http:
@@ -199,7 +199,7 @@ def test_there_is_no_stream_and_no_session(tenant: Tenant, method: str) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-def test_without_a_token_nobody_speaks(tenant: Tenant) -> None:
+def test_request_without_a_token_is_refused(tenant: Tenant) -> None:
     answer = httpx.post(address(tenant), json=message("ping"), headers={"Accept": BOTH})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
 

@@ -176,7 +176,7 @@ def assert_apart(council: Council) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_provider_that_misbehaves_harms_its_own_reply_alone(council: Council, case: str) -> None:
+def test_misbehaving_provider_fails_only_its_own_reply(council: Council, case: str) -> None:
     mood, expected, error = CASES[case]
     council.north.clear()
     council.north.add(mood, times=None)
@@ -200,7 +200,7 @@ def test_a_redirect_to_another_provider_is_not_followed(council: Council) -> Non
     assert_apart(council)
 
 
-def test_parameters_that_are_refused_in_a_circle_are_asked_a_bounded_number_of_times(council: Council) -> None:
+def test_parameters_refused_in_a_circle_cause_a_bounded_number_of_calls(council: Council) -> None:
     council.north.clear()
 
     def refused(received: Received) -> Mood:

@@ -84,7 +84,7 @@ def refusal(status: int, message: str) -> moods.Mood:
     return replace(moods.raw({"error": {"message": message}}), status=status)
 
 
-def test_a_check_says_in_one_line_what_a_provider_has_against_a_key_or_a_model(
+def test_check_prints_one_line_when_a_provider_refuses_a_key_or_a_model(
     providers: dict[str, FakeProvider], variables: dict[str, str]
 ) -> None:
     providers["north"].add(refusal(401, f"Incorrect API key provided: {KEYS['north']}. See http://keys.test."))

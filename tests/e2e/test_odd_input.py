@@ -14,14 +14,14 @@ SYLLABLES = [chr(number) for number in range(0xAC00, 0xAC00 + 10_000)]
 
 
 class TestMessage:
-    def test_it_may_have_32000_characters_of_whatever_kind(self, tenant: Tenant, session_id: str) -> None:
+    def test_message_may_have_32000_characters_of_any_kind(self, tenant: Tenant, session_id: str) -> None:
         message = "\U0001f5ff" * 32_000
         assert tenant.take(session_id, message)["message"] == message
 
     @pytest.mark.parametrize(
         "message", ["x" * 32_001, "", " \n\t\u3000", "a\x00b", "a\ud83db"], ids=lambda text: ascii(text)[:12]
     )
-    def test_one_that_is_longer_or_empty_or_cannot_be_stored_is_invalid(
+    def test_message_that_is_longer_or_empty_or_cannot_be_stored_is_invalid(
         self, tenant: Tenant, session_id: str, message: str
     ) -> None:
         body = json.dumps({"message": message})
@@ -30,7 +30,7 @@ class TestMessage:
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_message")
         assert tenant.requests == []
 
-    def test_what_is_not_visible_in_it_is_kept(self, tenant: Tenant, session_id: str) -> None:
+    def test_message_keeps_its_invisible_characters(self, tenant: Tenant, session_id: str) -> None:
         message = "\x01\x7f\r\n\u202eright to left\u202c\ufeff\ufffe\U0010ffff end"
         turn = tenant.take(session_id, message)
         assert turn["message"] == message
@@ -50,7 +50,7 @@ class TestMessage:
         assert turn["plan"] == {"selected_agent_keys": ["a"], "source": "tags", "unknown_tags": []}
         assert [reply["agent_key"] for reply in turn["replies"]] == ["a"]
 
-    def test_ten_thousand_tags_of_nobody_are_all_told(self, tenant: Tenant, session_id: str) -> None:
+    def test_ten_thousand_unknown_tags_are_all_reported(self, tenant: Tenant, session_id: str) -> None:
         turn = tenant.take(session_id, " ".join(f"@{syllable}" for syllable in SYLLABLES))
         assert turn["plan"] == {"selected_agent_keys": ["writer"], "source": "default", "unknown_tags": SYLLABLES}
 
@@ -69,7 +69,7 @@ class TestBody:
                 answer = tenant.http.post(f"sessions/{session_id}/turns", content=body, headers=headers)
                 assert answer.status_code in (201, 400), (kind, body, answer.text)
 
-    def test_one_where_none_is_expected_is_not_looked_at(
+    def test_body_is_ignored_where_none_is_expected(
         self, tenant: Tenant, everybody: httpx.Client, session_id: str
     ) -> None:
         turn_id = tenant.take(session_id, "hello")["id"]
@@ -90,7 +90,7 @@ class TestHeaders:
         [b"x" * 255, "k\u00e9y \U0001f5ff".encode(), b"\xff\xfe", b"a,b", b"null", b'"quoted"'],
         ids=ascii,
     )
-    def test_a_key_may_be_any_word_and_finds_its_turn_again(self, tenant: Tenant, session_id: str, key: bytes) -> None:
+    def test_key_may_be_any_word_and_returns_its_turn(self, tenant: Tenant, session_id: str, key: bytes) -> None:
         answers = [post_with(tenant, session_id, [(b"Idempotency-Key", key)]) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [201, 201]
         assert answers[0].content == answers[1].content
@@ -107,7 +107,7 @@ class TestHeaders:
         ],
         ids=ascii,
     )
-    def test_what_nobody_understands_is_not_looked_at(
+    def test_unknown_header_is_ignored(
         self, tenant: Tenant, session_id: str, headers: list[tuple[bytes, bytes]]
     ) -> None:
         assert post_with(tenant, session_id, headers).status_code == 201

@@ -95,7 +95,7 @@ def total(calls: list[Row], account: str) -> Decimal:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_what_one_of_three_agents_gets_is_on_the_ledger_and_its_siblings_answer(
+def test_outcome_of_one_of_three_agents_is_on_the_ledger_and_the_others_answer(
     tenant: Tenant, session_id: str, provider: FakeProvider, case: Case
 ) -> None:
     for mood in case.moods:
@@ -120,7 +120,7 @@ def test_what_one_of_three_agents_gets_is_on_the_ledger_and_its_siblings_answer(
     assert tenant.http.get(f"turns/{turn['id']}").json() == turn
 
 
-def test_an_answer_that_trickles_for_ever_is_in_suspense_and_what_is_left_of_the_turn_is_handed_over(
+def test_endless_answer_is_in_suspense_and_the_rest_of_the_turn_is_handed_over(
     tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.trickle_body(), when="You are Researcher,")
@@ -135,7 +135,7 @@ def test_an_answer_that_trickles_for_ever_is_in_suspense_and_what_is_left_of_the
     assert turn["replies"][1]["error"]["code"] == "timeout"
 
 
-def test_an_alias_that_fails_twice_is_stood_in_for_by_its_fallback(tenant: Tenant, provider: FakeProvider) -> None:
+def test_alias_is_replaced_by_its_fallback_after_two_failures(tenant: Tenant, provider: FakeProvider) -> None:
     tenant.make_agents("planner", model_alias="deep")
     provider.add(moods.status(500), times=2)
     turn = tenant.take(tenant.make_session("planner"), "hello")
@@ -148,9 +148,7 @@ def test_an_alias_that_fails_twice_is_stood_in_for_by_its_fallback(tenant: Tenan
     assert turn["model_alias_used"] == turn["replies"][0]["model_alias"] == "fast"
 
 
-def test_nobody_answers_and_every_call_is_on_the_ledger(
-    tenant: Tenant, session_id: str, provider: FakeProvider
-) -> None:
+def test_ledger_has_every_call_when_no_agent_answers(tenant: Tenant, session_id: str, provider: FakeProvider) -> None:
     provider.add(moods.status(500), when="You are Writer,", times=None)
     provider.add(moods.empty(), when="You are Researcher,", times=None)
     turn = tenant.take(session_id, "@writer @researcher hello")

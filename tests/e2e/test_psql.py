@@ -23,13 +23,13 @@ def psql(data_dir: Path, sql: str, **variables: str) -> subprocess.CompletedProc
     )
 
 
-def test_it_is_the_owners_shell_on_the_database_that_runs(stack: Stack) -> None:
+def test_psql_opens_the_owners_shell_on_the_running_database(stack: Stack) -> None:
     ran = psql(stack.log_dir.parent, "SELECT current_user, count(*) > 0 FROM alembic_version;")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "postgres" in ran.stdout
 
 
-def test_its_process_shows_the_password_to_nobody(stack: Stack, owner: psycopg.Connection[Row]) -> None:
+def test_psql_shows_no_password_in_its_process(stack: Stack, owner: psycopg.Connection[Row]) -> None:
     secret = owner.info.password
     given = environ(stack.log_dir.parent)
     with subprocess.Popen(
@@ -40,7 +40,7 @@ def test_its_process_shows_the_password_to_nobody(stack: Stack, owner: psycopg.C
         assert secret not in (process / "cmdline").read_text() + (process / "environ").read_text()
 
 
-def test_without_a_server_it_says_how_to_start_one(tmp_path: Path) -> None:
+def test_psql_says_how_to_start_a_server_without_one(tmp_path: Path) -> None:
     ran = psql(tmp_path, "")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == (
@@ -48,7 +48,7 @@ def test_without_a_server_it_says_how_to_start_one(tmp_path: Path) -> None:
     )
 
 
-def test_a_database_of_the_users_is_left_to_a_psql_of_the_users() -> None:
+def test_psql_refuses_the_users_own_database() -> None:
     ran = psql(Path(os.devnull), "", database_url="postgresql://owner:s3cret@127.0.0.1/db")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "PANTHEON_DATABASE_URL" in ran.stderr

@@ -35,7 +35,7 @@ def assert_all_requests_are_of(tenant: Tenant, turn_id: str) -> None:
     assert [request.client_request_id for request in tenant.requests] == calls
 
 
-def test_of_sixteen_simultaneous_posts_to_a_session_one_is_answered_and_fifteen_conflict(
+def test_sixteen_posts_to_a_session_at_once_make_one_turn_and_fifteen_conflicts(
     tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.hold(), times=None)
@@ -51,7 +51,7 @@ def test_of_sixteen_simultaneous_posts_to_a_session_one_is_answered_and_fifteen_
     assert_all_requests_are_of(tenant, turn["id"])
 
 
-def test_one_key_from_eight_clients_at_once_is_one_turn_and_all_get_to_read_it(
+def test_one_key_from_eight_clients_at_once_makes_one_turn_that_all_read(
     tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.hold(), times=None)
@@ -68,7 +68,7 @@ def test_one_key_from_eight_clients_at_once_is_one_turn_and_all_get_to_read_it(
     assert_all_requests_are_of(tenant, first.json()["id"])
 
 
-def test_one_key_for_eight_sessions_at_once_is_one_turn(
+def test_one_key_for_eight_sessions_at_once_makes_one_turn(
     tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.hold(), times=None)

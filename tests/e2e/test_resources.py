@@ -64,7 +64,7 @@ class TestAgents:
             ):
                 assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
 
-    def test_a_key_that_exists_is_409(self, tenant: Tenant) -> None:
+    def test_agent_with_a_used_key_is_409(self, tenant: Tenant) -> None:
         tenant.make_agents("writer")
         again = tenant.http.post("agents", json=agent("writer", name="Another"))
         assert (again.status_code, again.json()["code"]) == (409, "agent_exists")
@@ -120,7 +120,7 @@ class TestSessions:
 
 
 class TestForeignTenant:
-    def test_nothing_of_another_tenant_is_there(self, stack: Stack, tenant: Tenant, session_id: str) -> None:
+    def test_objects_of_another_tenant_are_not_found(self, stack: Stack, tenant: Tenant, session_id: str) -> None:
         turn = tenant.take(session_id, "hello")
         with open_client(stack.url, stack.token(tenant=f"not-{tenant.id}")) as stranger:
             for path in ("agents/writer", f"sessions/{session_id}", f"sessions/{session_id}/turns"):
@@ -159,16 +159,14 @@ class TestLists:
                 items = [item.get("key") or item["id"] for page in found for item in page]
                 assert items == (oldest_first[::-1] if newest_first else oldest_first)
 
-    def test_an_item_that_is_made_while_a_client_turns_the_pages_moves_none_of_them(
-        self, tenant: Tenant, lists: dict[str, list[Any]]
-    ) -> None:
+    def test_item_made_between_two_pages_moves_no_other_item(self, tenant: Tenant, lists: dict[str, list[Any]]) -> None:
         turning = pages(tenant, "sessions", limit=2)
         shown = next(turning)
         tenant.make_session("writer")
         shown += [item for page in turning for item in page]
         assert [item["id"] for item in shown] == lists["sessions"][::-1]
 
-    def test_a_page_has_twenty_items_where_nobody_says_how_many(self, tenant: Tenant) -> None:
+    def test_page_has_twenty_items_by_default(self, tenant: Tenant) -> None:
         tenant.make_agents(*(f"agent-{number}" for number in range(21)))
         assert [len(page) for page in pages(tenant, "agents")] == [20, 1]
         assert [len(page) for page in pages(tenant, "agents", limit=100)] == [21]
@@ -184,7 +182,7 @@ class TestWithoutEither:
         assert set(fast["rates"]) == {"input", "output", "cache_read", "cache_write", "reasoning"}
         assert float(fast["rates"]["input"]) > 0
 
-    def test_the_token_says_who_is_asking(self, tenant: Tenant) -> None:
+    def test_me_shows_the_tokens_user(self, tenant: Tenant) -> None:
         me = tenant.http.get("auth/me").json()
         assert me == {"user_id": "demo", "tenant_id": tenant.id, "email": None, "roles": ["member", "admin"]}
 

@@ -225,7 +225,7 @@ def test_an_admins_key_applies_and_a_member_only_compares(stack: Stack, command:
     ],
 )
 @pytest.mark.parametrize("name", ["apply", "export"])
-def test_a_deployment_that_refuses_or_is_silent_is_one_line(
+def test_apply_prints_one_line_when_the_deployment_refuses_or_is_silent(
     command: Command, variables: dict[str, str], line: str, name: str
 ) -> None:
     path = roster_file(command.folder, ROSTER)
@@ -250,7 +250,7 @@ def test_the_roster_of_the_local_run_is_found_without_a_url_and_a_token(
     assert "[agents.writer]" in ran.stdout
 
 
-def test_an_interrupted_apply_puts_back_what_it_wrote(command: Command, tenant: Tenant) -> None:
+def test_interrupted_apply_restores_its_changes(command: Command, tenant: Tenant) -> None:
     """The first write waits for the tenant's lock when the signal comes, and happens later."""
     tenant.make_agents("scribe")
     with waiting_apply(command, tenant) as running:

@@ -49,7 +49,7 @@ def test_the_demos_session_has_the_agents_of_the_roster(local: Stack) -> None:
         assert (session["title"], session["agent_keys"]) == ("Demo", AGENTS)
 
 
-def test_a_tenant_that_is_known_gets_no_roster(local: Stack) -> None:
+def test_known_tenant_gets_no_roster(local: Stack) -> None:
     with psycopg.connect(local.owner_url, autocommit=True) as owner:
         owner.execute("INSERT INTO tenants (tenant_id) VALUES ('old-tenant')")
     with open_client(local.url, local.token(tenant="old-tenant")) as http:

@@ -185,7 +185,7 @@ def test_the_connection_that_asked_last_gets_the_invocation() -> None:
 @pytest.mark.parametrize(
     "sent", [b"\0\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n", b"x" * 200_000], ids=["bytes", "old", "endless"]
 )
-def test_no_http_is_closed(sent: bytes) -> None:
+def test_connection_without_http_is_closed(sent: bytes) -> None:
     async def scenario(desk: Desk) -> None:
         client = desk.client()
         await client.ask("POST", path("id-1"))
@@ -212,7 +212,7 @@ class TestStreams:
         assert streamed.prelude == {"statusCode": 200}
         return client, invocation, streamed
 
-    def test_pieces_are_told_as_they_come_in_whatever_chunks(self) -> None:
+    def test_pieces_of_a_stream_are_passed_on_in_any_chunks(self) -> None:
         async def scenario(desk: Desk) -> None:
             client, invocation, streamed = await self.begun(desk)
             for sent in (b"2\r\nab\r\n1\r\n", b"c", b"\r\n"):
@@ -294,7 +294,7 @@ class TestStreams:
 
         run(scenario)
 
-    def test_a_stream_has_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_stream_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("local.gateway.session.MAX_STREAMED", 4)
 
         async def scenario(desk: Desk) -> None:

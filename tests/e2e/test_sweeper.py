@@ -28,7 +28,7 @@ def emitted(stack: Stack) -> dict[str, float]:
     return {name: line[name][0] for line, name in names}
 
 
-def test_it_is_woken_when_the_stack_starts_and_emits_its_gauges(stack: Stack) -> None:
+def test_sweeper_runs_at_the_start_and_emits_its_gauges(stack: Stack) -> None:
     found = eventually(lambda: emitted(stack) if set(emitted(stack)) >= GAUGES else None)
     assert (found[Metric.BROKEN_INVARIANTS], found[Metric.UNCHECKED_INVARIANTS]) == (0, 0)
 

@@ -170,7 +170,7 @@ def test_the_token_that_every_attack_starts_from_is_accepted(stack: Stack, forge
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_an_attack_is_401(stack: Stack, forge: Forge, attack: str) -> None:
+def test_forged_token_is_401(stack: Stack, forge: Forge, attack: str) -> None:
     assert_refused(ask(stack, bearer(ATTACKS[attack](forge))))
 
 
@@ -213,11 +213,11 @@ def test_headers_that_are_too_long_are_refused_whatever_the_token(stack: Stack, 
 
 
 @pytest.mark.parametrize("said", NOBODY)
-def test_a_token_that_names_nobody_is_401_and_says_so(stack: Stack, forge: Forge, said: str) -> None:
+def test_token_without_a_user_or_tenant_is_401_with_its_reason(stack: Stack, forge: Forge, said: str) -> None:
     reason = assert_refused(ask(stack, bearer(forge.signed(**NOBODY[said]))))
     assert "user" in reason or "tenant" in reason or "sub" in reason
 
 
-def test_a_minute_between_the_clocks_does_not_matter(stack: Stack, forge: Forge) -> None:
+def test_token_is_accepted_with_a_minute_between_the_clocks(stack: Stack, forge: Forge) -> None:
     for token in (forge.signed(exp=now() - 45), forge.signed(nbf=now() + 45), forge.signed(iat=now() + 45)):
         assert ask(stack, bearer(token)).status_code == 200

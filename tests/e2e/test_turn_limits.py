@@ -32,9 +32,7 @@ def post(client: httpx.Client, message: str, **headers: str) -> httpx.Response:
     return client.post(f"sessions/{session['id']}/turns", json={"message": message}, headers=headers)
 
 
-def test_one_turn_too_many_within_a_minute_is_429_and_says_when_to_come_back(
-    client: httpx.Client, provider: FakeProvider
-) -> None:
+def test_turn_beyond_the_rate_is_429_with_retry_after(client: httpx.Client, provider: FakeProvider) -> None:
     assert [post(client, "hello").status_code for _ in range(2)] == [201, 201]
     before = len(provider.rows)
     for headers in ({}, {"Prefer": "respond-async"}):
@@ -53,7 +51,7 @@ def test_beyond_the_turns_cap_agents_are_skipped_and_the_answer_stands(client: h
     assert turn["status"] == "completed"
 
 
-def test_a_message_that_one_turn_may_not_take_is_refused(client: httpx.Client, provider: FakeProvider) -> None:
+def test_message_beyond_the_turns_cap_is_refused(client: httpx.Client, provider: FakeProvider) -> None:
     before = len(provider.rows)
     refused = post(client, "@writer " + "a" * 31_000)
     assert (refused.status_code, refused.json()["code"]) == (422, "turn_limit_exceeded")

@@ -81,7 +81,7 @@ class TestTotals:
             "suspense_usd",
         }
 
-    def test_each_group_has_its_own(self, tenant: Tenant, turns: list[dict[str, Any]]) -> None:
+    def test_group_has_a_total_of_its_own(self, tenant: Tenant, turns: list[dict[str, Any]]) -> None:
         by_session = {item["session_id"]: Decimal(item["cost_usd"]) for item in totals(tenant, "session_id")}
         for session_id, cost_usd in by_session.items():
             assert cost_usd == usd([turn for turn in turns if turn["session_id"] == session_id])
@@ -92,7 +92,7 @@ class TestTotals:
             assert by_agent[key] == usd([reply for reply in replies if reply["agent_key"] == key])
         assert [item["day"] for item in totals(tenant, "day")] == [datetime.now(UTC).date().isoformat()]
 
-    def test_only_what_the_period_holds(self, tenant: Tenant, turns: list[dict[str, Any]]) -> None:
+    def test_total_has_only_the_rows_of_its_period(self, tenant: Tenant, turns: list[dict[str, Any]]) -> None:
         today = datetime.now(UTC).date().isoformat()
         assert usd(totals(tenant, **{"from": today})) == usd(turns)
         assert usd(totals(tenant, to=today)) == 0
@@ -150,7 +150,7 @@ class TestTotals:
             "from=2026-11-01T25:00:00Z", "from=%D9%A2026-11-01",
         ],
     )  # fmt: skip
-    def test_a_period_that_is_none_is_refused(self, tenant: Tenant, query: str) -> None:
+    def test_invalid_period_is_refused(self, tenant: Tenant, query: str) -> None:
         for path in ("usage", "usage/calls"):
             refused = tenant.http.get(f"{path}?{query}")
             assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
@@ -178,7 +178,7 @@ def csv_pages(tenant: Tenant, address: str) -> Iterator[list[dict[str, str]]]:
 
 
 class TestRows:
-    def test_the_rows_are_the_ledgers(self, tenant: Tenant, turns: list[dict[str, Any]]) -> None:
+    def test_rows_equal_the_ledger(self, tenant: Tenant, turns: list[dict[str, Any]]) -> None:
         (page,) = json_pages(tenant)
         ledger = tenant.rows(
             "SELECT * FROM usage_ledger WHERE tenant_id = %s ORDER BY created_at DESC, id DESC", tenant.id
@@ -249,13 +249,13 @@ class TestRows:
             ("*/*", "application/json"), ("", "application/json"), ("text/csv;q=x, ;;,", "text/csv"),
         ],
     )  # fmt: skip
-    def test_json_is_for_whoever_does_not_ask_for_csv(self, tenant: Tenant, accept: str, kind: str) -> None:
+    def test_answer_is_json_unless_csv_is_asked_for(self, tenant: Tenant, accept: str, kind: str) -> None:
         answer = tenant.http.get("usage/calls", headers={"Accept": accept})
         assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, kind)
         assert answer.headers["vary"] == "Accept, Origin"
 
     @pytest.mark.usefixtures("turns")
-    def test_a_link_keeps_what_was_asked_for(self, tenant: Tenant) -> None:
+    def test_link_keeps_the_query(self, tenant: Tenant) -> None:
         day = datetime.now(UTC).date()
         start, end = ((day + timedelta(days=days)).isoformat() for days in (-1, 300))
         page = tenant.http.get(f"usage/calls?from={start}&to={end}&limit=1&order=asc", headers=CSV)
@@ -315,7 +315,7 @@ class TestFilteredCalls:
             *("user_id=", "user_id=%00", "user_id=%F0%9F%91%A9%E2%80%8D", "api_key_id=x", "provider=", "call_id=1"),
         ],
     )
-    def test_a_value_that_no_row_can_have_is_refused(self, tenant: Tenant, query: str) -> None:
+    def test_filter_value_that_no_row_can_have_is_refused(self, tenant: Tenant, query: str) -> None:
         refused = tenant.http.get(f"usage/calls?{query}")
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
 

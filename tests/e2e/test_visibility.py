@@ -90,7 +90,7 @@ def test_every_operation_has_its_place_here() -> None:
 
 @pytest.mark.parametrize("visibility", KINDS)
 @pytest.mark.parametrize("actor", ACTORS)
-def test_a_session_is_answered_by_who_asks(actors: Actors, tenant: Tenant, actor: str, visibility: str) -> None:
+def test_session_is_answered_by_the_callers_rights(actors: Actors, tenant: Tenant, actor: str, visibility: str) -> None:
     places, http = talk(actors, visibility), actors[actor]
     statuses = {}
     for name in TABLE:
@@ -135,7 +135,7 @@ def test_a_session_is_shared_and_taken_back_by_its_visibility(actors: Actors, ac
         assert actors["colleague"].get(f"turns/{places['turn_id']}").status_code == status
 
 
-def test_a_refusal_comes_before_what_is_wrong_with_the_body(actors: Actors) -> None:
+def test_refusal_precedes_errors_of_the_body(actors: Actors) -> None:
     unknown = {"agent_keys": ["stranger"]}
     statuses = [
         actors[actor].patch(f"sessions/{make_session(actors['creator'], visibility)}", json=unknown).status_code

@@ -84,7 +84,7 @@ class TestReplays:
         other = post(actors["colleague"], shared, "@writer another", **self.KEY)
         assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
-    def test_only_those_who_saw_a_deleted_session_learn_that_it_is_gone(self, actors: Actors) -> None:
+    def test_deleted_session_is_410_only_for_users_who_saw_it(self, actors: Actors) -> None:
         for visibility, statuses in (("private", [410, 404, 410]), ("tenant", [410, 410, 410])):
             session_id, key = make_session(actors["creator"], visibility), {"Idempotency-Key": visibility}
             post(actors["creator"], session_id, **key)

@@ -40,7 +40,7 @@ def has_ended(tenant: Tenant, turns: int = 1) -> bool:
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("is_half_closed", [False, True])
-def test_client_hears_its_turn_to_the_end_whatever_it_speaks(
+def test_client_gets_its_whole_turn_over_each_http_version_and_half_closed(
     tenant: Tenant, session_id: str, provider: FakeProvider, version: str, is_half_closed: bool
 ) -> None:
     provider.add(moods.stepped("One two three."))
@@ -71,7 +71,7 @@ def test_turn_ends_in_its_time_when_its_reader_takes_nothing(
     assert tenant.http.get(f"turns/{events[-1].body['id']}").text == events[-1].data
 
 
-def test_five_megabytes_are_streamed_as_far_as_they_are_kept_and_cost_what_they_cost(
+def test_answer_of_five_megabytes_is_streamed_to_its_bound_and_paid_whole(
     tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.ok(FIVE_MEGABYTES))
@@ -93,7 +93,7 @@ def test_five_megabytes_are_streamed_as_far_as_they_are_kept_and_cost_what_they_
 
 
 @pytest.mark.parametrize("end", ["closed", "reset", "left unread"])
-def test_the_next_turn_of_a_process_has_nothing_of_one_whose_reader_left(
+def test_next_turn_of_a_process_has_no_events_of_a_turn_whose_reader_left(
     tenant: Tenant, session_id: str, provider: FakeProvider, end: str
 ) -> None:
     provider.add(moods.stepped("One two three."))

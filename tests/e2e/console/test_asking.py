@@ -75,13 +75,13 @@ def test_agents_are_chosen_with_a_mode(console: Console, tenant: Tenant) -> None
     assert session["agent_keys"] == ["writer", "critic"]
 
 
-def test_without_agents_the_page_says_where_to_make_one(console: Console) -> None:
+def test_first_page_links_to_agents_when_the_tenant_has_none(console: Console) -> None:
     expect(console.page.get_by_role("heading", name="There is no agent yet.")).to_be_visible()
     console.main.get_by_role("link", name="Go to Agents").click()
     assert console.page.url.endswith("#/agents")
 
 
-def test_a_message_and_the_markup_of_a_reply_stay_text(
+def test_message_and_html_in_a_reply_are_shown_as_text(
     console: Console, tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.ok(HOSTILE))
@@ -97,7 +97,7 @@ def test_a_message_and_the_markup_of_a_reply_stay_text(
     assert page.evaluate("window.harmed") is None
 
 
-def test_an_at_sign_completes_an_agent(console: Console, session_id: str) -> None:
+def test_message_box_completes_an_agent_after_an_at_sign(console: Console, session_id: str) -> None:
     asked = talk(console, session_id)
     asked.box.press_sequentially("ask @")
     options = console.page.get_by_role("option")
@@ -120,7 +120,7 @@ def test_an_at_sign_completes_an_agent(console: Console, session_id: str) -> Non
     expect(console.page.get_by_role("button", name="Send message")).to_be_focused()
 
 
-def test_a_draft_survives_a_reload_and_enter_is_not_always_send(
+def test_draft_survives_a_reload_and_enter_in_a_composition_sends_nothing(
     console: Console, tenant: Tenant, session_id: str
 ) -> None:
     asked = talk(console, session_id)
@@ -143,7 +143,7 @@ def test_a_message_near_the_limit_is_counted(console: Console, session_id: str) 
     expect(console.page.get_by_text("of 32,000 characters")).to_have_count(0)
 
 
-def test_a_refused_message_is_back_in_the_box(console: Console, tenant: Tenant, session_id: str) -> None:
+def test_refused_message_returns_to_the_box(console: Console, tenant: Tenant, session_id: str) -> None:
     assert tenant.http.put("budget", json={"limit_usd": "0"}).status_code == 200
     asked = talk(console, session_id)
     asked.send("@writer hello")
@@ -157,7 +157,7 @@ def test_a_refused_message_is_back_in_the_box(console: Console, tenant: Tenant, 
     assert [answer.split()[0] for answer in console.refused] == ["402"]
 
 
-def test_a_reply_that_fails_says_why_in_words(
+def test_failed_reply_shows_its_reason(
     console: Console, tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.status(401), when="You are Critic", times=None)
@@ -207,7 +207,7 @@ def test_a_conversation_is_exported(console: Console, tenant: Tenant, session_id
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")])
-def test_the_pages_of_asking_have_no_serious_fault(
+def test_pages_of_asking_have_no_serious_accessibility_fault(
     chromium: Browser, stack: Stack, tenant: Tenant, session_id: str, size: tuple[int, int], scheme: str
 ) -> None:
     tenant.make_council("panel", "writer", "researcher", "critic")

@@ -68,7 +68,7 @@ def test_a_link_asks_before_it_signs_in_where_an_issuer_does(chromium: Browser, 
         assert console.faults == []
 
 
-def test_an_answer_that_nobody_asked_for_leaves_the_address_and_the_user(chromium: Browser, sign_in: SignIn) -> None:
+def test_unrequested_answer_is_removed_from_the_address_and_keeps_the_user(chromium: Browser, sign_in: SignIn) -> None:
     with opened(chromium, sign_in.stack.url) as console:
         console.open()
         paste(console.page, sign_in.stack.token(user="ada"))
@@ -78,7 +78,7 @@ def test_an_answer_that_nobody_asked_for_leaves_the_address_and_the_user(chromiu
         assert console.page.url == f"{console.url}/console/#/usage"
 
 
-def test_the_code_leaves_the_address_and_counts_once(chromium: Browser, sign_in: SignIn) -> None:
+def test_code_is_removed_from_the_address_and_works_once(chromium: Browser, sign_in: SignIn) -> None:
     with opened(chromium, sign_in.stack.url) as console:
         addresses: list[str] = []
         console.page.on("request", lambda request: addresses.append(request.url))

@@ -87,7 +87,7 @@ def test_an_expired_user_who_signs_in_again_has_the_message_posted_once(signed_o
 
 
 @pytest.mark.parametrize("token", ["%", "%E0%A4%A", "a%0Ab", "%00", ""])
-def test_a_link_with_a_broken_token_is_refused_in_words(signed_out: Console, tenant: Tenant, token: str) -> None:
+def test_link_with_a_broken_token_shows_a_message(signed_out: Console, tenant: Tenant, token: str) -> None:
     signed_out.open(f"#token={token}")
     expect(signed_out.page.get_by_role("alert")).to_contain_text("Signing in failed")
     assert signed_out.page.url == f"{signed_out.url}/console/#/"

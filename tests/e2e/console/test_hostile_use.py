@@ -112,7 +112,7 @@ def test_a_turn_of_a_later_release_is_readable(console: Console, tenant: Tenant)
     expect(console.page.get_by_role("button", name="Reload")).to_have_count(0)
 
 
-def test_a_page_that_cannot_be_drawn_says_so_and_leaves_the_others(console: Console, tenant: Tenant) -> None:
+def test_page_that_fails_to_render_shows_an_error_and_other_pages_work(console: Console, tenant: Tenant) -> None:
     tenant.make_agents("writer")
     _alter(console, r"/api/v1/models$", lambda page: [model.pop("rates") for model in page["items"]])
     console.open("#/models")

@@ -98,7 +98,7 @@ def test_an_answer_that_this_tab_did_not_ask_for_signs_nobody_in(tab: Console) -
     expect(tab.navigation("Usage")).to_be_visible()
 
 
-def test_a_sign_in_that_the_issuer_refuses_is_told_in_words(tab: Console) -> None:
+def test_sign_in_shows_the_issuers_refusal(tab: Console) -> None:
     tab.open()
     tab.page.get_by_role("button", name="Sign in", exact=True).click()
     expect(tab.page.get_by_label("User name")).to_be_visible()

@@ -102,7 +102,9 @@ def test_a_council_shows_who_ranked_whom(
     assert [row[1] for row in cells(table(console, "Calls of this turn").locator("tbody tr"))][-1] == "Writer (chair)"
 
 
-def test_fallbacks_are_told_in_words(console: Console, tenant: Tenant, session_id: str, provider: FakeProvider) -> None:
+def test_turn_shows_each_fallback_with_its_reason(
+    console: Console, tenant: Tenant, session_id: str, provider: FakeProvider
+) -> None:
     provider.add(moods.ok("I would ask the critic."), when=MANAGER)
     turn = tenant.take(session_id, "Is it good?", mode="orchestrator")
     console.open(f"#/turns/{turn['id']}")
@@ -154,7 +156,7 @@ def test_a_running_turn_is_followed_to_its_end(
     assert turn["status"] == "completed"
 
 
-def test_a_turn_that_does_not_exist_is_told_in_words(console: Console) -> None:
+def test_page_of_an_unknown_turn_shows_a_message(console: Console) -> None:
     console.open("#/turns/01a22de6-1e8d-7142-8411-5482b32fbe1c")
     expect(console.main.get_by_role("alert")).to_be_visible()
     expect(console.main.get_by_role("button", name="Try again")).to_be_visible()
@@ -198,13 +200,13 @@ def test_the_summary_shows_lists_archive_and_history(
     expect(console.main.get_by_text("This turn wrote a summary.")).to_be_visible()
 
 
-def test_a_conversation_without_a_summary_says_so(console: Console, session_id: str) -> None:
+def test_summary_page_shows_a_message_without_a_summary(console: Console, session_id: str) -> None:
     console.open(f"#/sessions/{session_id}/summary")
     expect(console.main.get_by_text("This conversation has no summary yet.")).to_be_visible()
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")])
-def test_a_turn_and_a_summary_have_no_serious_fault_for_a_reader(
+def test_turn_and_summary_pages_have_no_serious_accessibility_fault(
     chromium: Browser,
     stack: Stack,
     tenant: Tenant,

@@ -72,7 +72,7 @@ def test_usage_has_a_chart_and_a_table_for_each_group(console: Console, tenant: 
     expect(foot.locator("td").nth(3)).to_have_text(str(sums["calls"]))
 
 
-def test_any_figure_leads_to_its_rows_and_a_row_to_its_call(
+def test_figure_links_to_its_rows_and_a_row_to_its_call(
     console: Console, tenant: Tenant, turns: list[dict[str, Any]]
 ) -> None:
     console.open("#/usage?by=agent")
@@ -109,7 +109,7 @@ def test_a_row_shows_the_arithmetic_of_its_amount(console: Console, tenant: Tena
 
 
 @pytest.mark.usefixtures("turns")
-def test_a_row_in_suspense_says_that_nobody_is_charged(console: Console) -> None:
+def test_row_in_suspense_shows_that_no_account_is_charged(console: Console) -> None:
     console.open("#/usage/calls?account=suspense")
     expect(ledger(console).locator("tbody tr")).to_have_count(1)
     ledger(console).get_by_role("button").click()
@@ -171,7 +171,7 @@ def test_the_csv_of_the_ledger_follows_every_page_and_keeps_its_filters(console:
     assert [row["call_id"] for row in kept] == [row["call_id"] for row in stored]
 
 
-def test_an_admin_sets_the_limit_and_a_bad_one_is_told_in_words(console: Console, tenant: Tenant) -> None:
+def test_admin_sets_the_limit_and_a_bad_limit_shows_a_message(console: Console, tenant: Tenant) -> None:
     console.open("#/usage")
     console.main.get_by_role("button", name="Set the limit").click()
     dialog = console.page.get_by_role("dialog", name="Limit of every month")
@@ -226,7 +226,7 @@ def test_a_period_is_chosen_by_presets_and_by_days(console: Console) -> None:
 
 @pytest.mark.usefixtures("turns")
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")])
-def test_usage_and_ledger_have_no_serious_fault_for_a_reader(
+def test_usage_and_ledger_have_no_serious_accessibility_fault(
     chromium: Browser, stack: Stack, tenant: Tenant, size: tuple[int, int], scheme: str
 ) -> None:
     with opened(chromium, stack.url, size, scheme) as console:

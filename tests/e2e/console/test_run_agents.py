@@ -82,7 +82,7 @@ def test_a_form_with_faults_sends_nothing_and_keeps_what_was_typed(console: Cons
     assert stored(tenant, "writer")["version"] == 1
 
 
-def test_a_fault_that_only_the_api_finds_stands_beside_its_field(console: Console, tenant: Tenant) -> None:
+def test_form_shows_the_apis_error_at_its_field(console: Console, tenant: Tenant) -> None:
     tenant.make_agents("writer")
     page = edit(console, "writer")
     fault = {"path": "body.name", "message": "This name is not allowed here", "type": "odd"}
@@ -94,7 +94,7 @@ def test_a_fault_that_only_the_api_finds_stands_beside_its_field(console: Consol
     expect(page.get_by_label("Name")).to_have_value("Other")
 
 
-def test_a_key_that_is_taken_is_said_beside_the_key(console: Console, tenant: Tenant) -> None:
+def test_form_shows_a_used_key_at_its_field(console: Console, tenant: Tenant) -> None:
     tenant.make_agents("writer")
     console.open("#/agents/new")
     page = console.page
@@ -106,7 +106,7 @@ def test_a_key_that_is_taken_is_said_beside_the_key(console: Console, tenant: Te
     expect(page.get_by_label("Role prompt")).to_have_value(PROMPT)
 
 
-def test_a_save_that_changes_nothing_makes_no_version(console: Console, tenant: Tenant) -> None:
+def test_save_without_a_change_makes_no_version(console: Console, tenant: Tenant) -> None:
     tenant.make_agents("writer")
     page = edit(console, "writer")
     save(page)
@@ -174,7 +174,7 @@ def test_any_two_versions_are_compared_and_one_is_restored(console: Console, ten
     expect(page.get_by_role("row", name=re.compile("Version 4.*Current"))).to_be_visible()
 
 
-def test_leaving_with_changes_asks_first(console: Console, tenant: Tenant) -> None:
+def test_form_asks_before_its_changes_are_dropped(console: Console, tenant: Tenant) -> None:
     tenant.make_agents("writer")
     page = edit(console, "writer")
     page.get_by_label("Role prompt").fill(PROMPT)
@@ -189,7 +189,7 @@ def test_leaving_with_changes_asks_first(console: Console, tenant: Tenant) -> No
     assert stored(tenant, "writer")["version"] == 1
 
 
-def test_leaving_after_a_save_asks_nothing(console: Console, tenant: Tenant) -> None:
+def test_form_asks_nothing_after_a_save(console: Console, tenant: Tenant) -> None:
     tenant.make_agents("writer")
     page = edit(console, "writer")
     page.get_by_label("Role prompt").fill(PROMPT)
@@ -199,7 +199,7 @@ def test_leaving_after_a_save_asks_nothing(console: Console, tenant: Tenant) -> 
     expect(page.get_by_role("heading", name="Councils")).to_be_visible()
 
 
-def test_an_agent_is_deleted_after_its_consequences_were_said(console: Console, tenant: Tenant) -> None:
+def test_agent_is_deleted_after_the_dialog_named_the_consequences(console: Console, tenant: Tenant) -> None:
     tenant.make_agents("writer", "critic")
     page = edit(console, "writer")
     page.get_by_role("button", name="Delete").click()

@@ -143,7 +143,7 @@ def show_all(console: Console) -> None:
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")])
-def test_no_page_of_operations_has_a_serious_fault_for_a_reader(
+def test_pages_of_operations_have_no_serious_accessibility_fault(
     chromium: Browser, stack: Stack, tenant: Tenant, size: tuple[int, int], scheme: str
 ) -> None:
     with opened(chromium, stack.url, size, scheme) as console:

@@ -26,7 +26,7 @@ def test_models_are_listed_with_their_exact_prices(console: Console, tenant: Ten
         expect(row).to_contain_text(f"${whole}.{fraction.ljust(2, '0')}")
 
 
-def test_health_says_what_works_and_who_reads(console: Console, tenant: Tenant) -> None:
+def test_health_shows_working_checks_and_the_user(console: Console, tenant: Tenant) -> None:
     console.open("#/health")
     page = console.page
     expect(page.get_by_text("Everything works")).to_be_visible()
@@ -36,7 +36,7 @@ def test_health_says_what_works_and_who_reads(console: Console, tenant: Tenant) 
         expect(page.get_by_text(address, exact=True)).to_be_visible()
 
 
-def test_health_says_what_fails(console: Console) -> None:
+def test_health_shows_failed_checks(console: Console) -> None:
     checks = {"database": "ok", "migration": "0019", "journal": "failing: the journal cannot be written"}
     body = {"status": "unavailable", "version": "1", "stage": "live", "commit": "abc1234", "checks": checks}
     console.page.route("**/api/v1/health", lambda route: route.fulfill(status=503, json=body))
@@ -49,7 +49,7 @@ def test_health_says_what_fails(console: Console) -> None:
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")])
-def test_no_page_has_a_serious_fault_for_a_reader(
+def test_pages_have_no_serious_accessibility_fault(
     chromium: Browser, stack: Stack, tenant: Tenant, size: tuple[int, int], scheme: str
 ) -> None:
     tenant.make_agents("writer", "critic")

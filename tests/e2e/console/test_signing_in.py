@@ -39,7 +39,7 @@ def test_signing_out_asks_the_api_for_nothing_more(signed_out: Console, stack: S
     assert signed_out.refused == []
 
 
-def test_a_token_that_does_not_count_is_refused_in_words(signed_out: Console, tenant: Tenant) -> None:
+def test_invalid_token_shows_a_message(signed_out: Console, tenant: Tenant) -> None:
     signed_out.open()
     signed_out.page.get_by_label("Token or API key").fill("nobody's")
     signed_out.page.get_by_role("button", name="Use it").click()
@@ -50,7 +50,7 @@ def test_a_token_that_does_not_count_is_refused_in_words(signed_out: Console, te
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")])
-def test_the_frame_has_no_serious_fault_for_a_reader(
+def test_frame_has_no_serious_accessibility_fault(
     chromium: Browser, stack: Stack, tenant: Tenant, size: tuple[int, int], scheme: str
 ) -> None:
     with opened(chromium, stack.url, size, scheme) as console:

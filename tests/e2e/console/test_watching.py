@@ -78,7 +78,7 @@ def test_a_turn_is_cancelled_while_it_runs(
     assert turns(tenant) == ["cancelled"]
 
 
-def test_a_lost_connection_is_told_and_the_turn_goes_on(
+def test_turn_goes_on_and_the_page_says_so_after_a_lost_connection(
     remote: Console, network: Network, tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     provider.add(moods.stepped("One two three."), when=WRITER)
@@ -133,9 +133,7 @@ def lose_posts(page: Page) -> list[str]:
     return keys
 
 
-def test_a_message_that_never_gets_an_answer_can_be_taken_back(
-    console: Console, tenant: Tenant, session_id: str
-) -> None:
+def test_message_without_an_answer_can_be_taken_back(console: Console, tenant: Tenant, session_id: str) -> None:
     asked = talk(console, session_id)
     lose_posts(console.page)
     asked.send("@writer hello")
@@ -256,7 +254,7 @@ def test_turns_of_others_appear_when_the_window_gets_the_focus(
     expect(asked.turns).to_contain_text("theirs")
 
 
-def test_a_reader_who_scrolled_up_is_left_there(
+def test_page_keeps_its_scroll_position_after_a_reader_scrolled_up(
     console: Console, tenant: Tenant, session_id: str, provider: FakeProvider
 ) -> None:
     for number in range(12):
@@ -298,9 +296,7 @@ def test_a_member_of_the_tenant_reads_a_shared_session_and_cannot_change_it(
         assert console.faults == []
 
 
-def test_a_failure_of_the_whole_turn_is_told_in_words(
-    console: Console, tenant: Tenant, session_id: str, provider: FakeProvider
-) -> None:
+def test_failed_turn_shows_a_message(console: Console, tenant: Tenant, session_id: str, provider: FakeProvider) -> None:
     provider.add(moods.status(400), times=None)
     asked = talk(console, session_id)
     asked.send("@writer hello")

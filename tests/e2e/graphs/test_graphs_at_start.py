@@ -37,7 +37,7 @@ number = 1
         ("one=graphs_of_the_test:without_messages", "messages"),
     ],
 )
-def test_a_graph_that_cannot_run_is_one_line_and_nothing_starts(tmp_path: Path, place: str, said: str) -> None:
+def test_stack_prints_one_line_and_does_not_start_with_a_broken_graph(tmp_path: Path, place: str, said: str) -> None:
     (tmp_path / "graphs_of_the_test.py").write_text(MODULE)
     given = environ(tmp_path / "data", llm_provider="scripted", graphs=place)
     given["PYTHONPATH"] = f"{tmp_path}:{given.get('PYTHONPATH', '')}"
