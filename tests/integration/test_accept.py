@@ -59,7 +59,7 @@ def race(room: CouncilRoom, number: int, key: str | None) -> list[TurnOutcome | 
     return post_at_once(room, number, post)
 
 
-def test_of_sixteen_posts_to_one_session_one_is_taken_and_paid(room: CouncilRoom) -> None:
+def test_one_of_sixteen_posts_to_a_session_is_accepted_and_paid(room: CouncilRoom) -> None:
     outcomes = race(room, 16, None)
     taken = [outcome for outcome in outcomes if isinstance(outcome, TurnOutcome)]
     refused = [outcome.extra for outcome in outcomes if isinstance(outcome, TurnConflict)]
@@ -69,7 +69,7 @@ def test_of_sixteen_posts_to_one_session_one_is_taken_and_paid(room: CouncilRoom
     assert room.rows("SELECT id, turn_index FROM turns") == [{"id": taken[0].turn_id, "turn_index": 1}]
 
 
-def test_of_eight_posts_under_one_key_one_is_run_and_all_hear_of_it(room: CouncilRoom) -> None:
+def test_eight_posts_with_one_key_run_one_turn_and_all_get_it(room: CouncilRoom) -> None:
     outcomes = [outcome for outcome in race(room, 8, "key-1") if isinstance(outcome, TurnOutcome)]
     assert sorted(outcome.status for outcome in outcomes) == ["completed"] + ["running"] * 7
     assert len({outcome.turn_id for outcome in outcomes}) == 1
@@ -82,7 +82,7 @@ def test_of_eight_posts_under_one_key_one_is_run_and_all_hear_of_it(room: Counci
     assert len(room.provider.requests) == len(room.rows("SELECT id FROM turns")) == 1
 
 
-def test_the_table_itself_refuses_a_second_active_turn(room: CouncilRoom) -> None:
+def test_index_refuses_a_second_active_turn_of_a_session(room: CouncilRoom) -> None:
     room.take("@writer hello", later=True)
     columns = "tenant_id, session_id, user_id, status, fingerprint, message, mode, fan_out, roster, lease_epoch"
     with pytest.raises(psycopg.errors.UniqueViolation, match="turns_one_active_per_session"):
@@ -101,7 +101,7 @@ def test_the_next_index_is_taken_when_a_whole_turn_went_by_after_loading(room: C
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["here", "later"])
-def test_a_turn_without_money_for_its_first_call_does_not_exist(room: CouncilRoom, later: bool) -> None:
+def test_turn_without_money_for_its_first_call_is_not_stored(room: CouncilRoom, later: bool) -> None:
     room.limit(0)
     with pytest.raises(BudgetExceeded):
         room.take("@writer hello", later=later)
@@ -111,7 +111,7 @@ def test_a_turn_without_money_for_its_first_call_does_not_exist(room: CouncilRoo
     assert room.row("SELECT next_turn_index FROM sessions") == {"next_turn_index": 1}
 
 
-def test_a_hold_may_use_the_limit_up_and_not_go_beyond(room: CouncilRoom) -> None:
+def test_hold_may_use_up_the_limit_and_no_more(room: CouncilRoom) -> None:
     room.take("@writer hello")
     (reserve,) = room.calls("reserve_usd")[0]
     room.limit_to(f"spent_usd + {reserve}")
@@ -150,7 +150,7 @@ def test_a_budget_that_runs_out_in_mid_turn_skips_the_rest_of_the_plan(room: Cou
     assert (turn["status"], turn["output"], len(room.provider.requests)) == ("completed", "Writer: Roses.", 1)
 
 
-def test_the_budget_of_one_tenant_is_not_anothers(room: CouncilRoom) -> None:
+def test_budget_of_one_tenant_does_not_bind_another(room: CouncilRoom) -> None:
     room.limit(0)
     other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
     with other.databases:
@@ -197,7 +197,7 @@ def test_a_turn_that_runs_into_a_new_month_is_settled_in_both(room: CouncilRoom)
     assert rows == [{"held_usd": 0, "spent_usd": FAST_COST}, {"held_usd": 0, "spent_usd": DEEP_COST}]
 
 
-def test_a_limit_that_was_lifted_stays_lifted(room: CouncilRoom) -> None:
+def test_removed_limit_stays_removed(room: CouncilRoom) -> None:
     room.limit(0)
     room.limit(None)
     assert room.take("@writer hello").published

@@ -52,7 +52,7 @@ def versions(ask: Ask, query: str = "limit=100") -> list[int]:
 
 
 class TestPut:
-    def test_an_agent_that_is_not_there_is_made(self, ask: Ask) -> None:
+    def test_missing_agent_is_made(self, ask: Ask) -> None:
         made = ask("PUT", "/planner", BODY)
         assert (made["statusCode"], made["headers"]["etag"]) == (201, '"1"')
         assert body_of(made) == {"key": "planner", **BODY, **DEFAULTS, "version": 1}
@@ -101,19 +101,19 @@ class TestPut:
         assert body_of(ask("GET", "/planner"))["version"] == 2
 
     @pytest.mark.parametrize("tag", ["*", '"1"'])
-    def test_an_agent_that_is_not_there_matches_nothing(self, ask: Ask, tag: str) -> None:
+    def test_missing_agent_matches_no_version(self, ask: Ask, tag: str) -> None:
         problem_of(put(ask, if_match=tag), 412, "version_mismatch")
         put(ask)
         ask("DELETE", "/planner")
         problem_of(put(ask, if_match=tag), 412, "version_mismatch")
 
     @pytest.mark.parametrize("tag", ["2", '"2', "'2'", '"2" "3"', '"2",', "*,*", "", '"\u00fc"', 'w/"2"'])
-    def test_what_is_no_tag_is_422(self, ask: Ask, tag: str) -> None:
+    def test_key_that_is_no_tag_is_422(self, ask: Ask, tag: str) -> None:
         put(ask, 1)
         problem = problem_of(put(ask, 2, if_match=tag), 422, "invalid_request")
         assert "if-match" in problem["detail"]
 
-    def test_a_deleted_agents_numbers_go_on(self, ask: Ask) -> None:
+    def test_versions_are_numbered_on_after_a_deletion(self, ask: Ask) -> None:
         put(ask, 1)
         put(ask, 2)
         ask("DELETE", "/planner")
@@ -129,7 +129,7 @@ class TestPut:
 
 
 class TestVersions:
-    def test_the_newest_20_stay(self, ask: Ask) -> None:
+    def test_newest_20_versions_stay(self, ask: Ask) -> None:
         for number in range(25):
             put(ask, number)
         assert versions(ask) == list(range(25, 5, -1))
@@ -137,7 +137,7 @@ class TestVersions:
         assert newest.pop("created_at") > "2026"
         assert newest == body_of(ask("GET", "/planner"))
 
-    def test_those_that_a_turn_pinned_stay(self, room: CouncilRoom, ask: Ask) -> None:
+    def test_pinned_versions_stay(self, room: CouncilRoom, ask: Ask) -> None:
         session_id = room.make_session(agent_keys=["planner", "writer"], mode="roundtable")
         pinned = []
         for number in range(1, 46):
@@ -148,7 +148,7 @@ class TestVersions:
         assert pinned == [10, 20, 30, 40]
         assert versions(ask) == [*range(45, 25, -1), 20, 10]
 
-    def test_they_are_paged_like_other_lists(self, ask: Ask) -> None:
+    def test_versions_are_paged_like_other_lists(self, ask: Ask) -> None:
         for number in range(5):
             put(ask, number)
         for order, expected in (("desc", [5, 4, 3, 2, 1]), ("asc", [1, 2, 3, 4, 5])):
@@ -166,7 +166,7 @@ class TestVersions:
         put(ask)
         problem_of(ask("GET", "/planner/versions", query=f"cursor={cursor}"), 422, "invalid_request")
 
-    def test_an_agent_that_is_not_there_has_none(self, ask: Ask) -> None:
+    def test_missing_agent_has_no_versions(self, ask: Ask) -> None:
         problem_of(ask("GET", "/planner/versions"), 404, "not_found")
         put(ask)
         ask("DELETE", "/planner")
@@ -219,7 +219,7 @@ class TestRoles:
 
 class TestBounds:
     @pytest.mark.parametrize("alias", ["fast", "deep"])
-    def test_the_most_tokens_are_the_aliass(self, ask: Ask, alias: str) -> None:
+    def test_cap_on_tokens_is_bounded_by_the_alias(self, ask: Ask, alias: str) -> None:
         cap = catalog()[alias].max_output_tokens
         allowed = ask("PUT", "/planner", BODY | {"model_alias": alias, "max_output_tokens": cap})
         assert body_of(allowed)["max_output_tokens"] == cap
@@ -260,12 +260,12 @@ class TestBounds:
             else:
                 assert f"body.temperature {said}" in problem_of(answered, 422, "invalid_request")["detail"]
 
-    def test_an_agent_without_a_cap_answers_up_to_its_aliass(self, room: CouncilRoom, ask: Ask) -> None:
+    def test_agent_without_a_cap_answers_up_to_its_aliases_cap(self, room: CouncilRoom, ask: Ask) -> None:
         ask("PUT", "/planner", BODY | {"model_alias": "deep", "max_output_tokens": None})
         room.take("hello", session_id=room.make_session(agent_keys=["planner"], mode="roundtable"))
         assert room.provider.requests[0].max_output_tokens == catalog()["deep"].max_output_tokens
 
-    def test_the_release_before_reads_a_number_where_there_is_no_cap(
+    def test_release_before_reads_a_number_for_an_agent_without_a_cap(
         self, ask: Ask, owner: psycopg.Connection[Row]
     ) -> None:
         """It takes the lower one of this number and the alias's cap."""
@@ -274,7 +274,7 @@ class TestBounds:
         assert stored == [{"above": True}]
 
     @pytest.mark.parametrize("character", ["a", "\u00e9", "\u20ac", "\U0001f3db"])
-    def test_a_role_prompt_has_32_kib_of_utf_8(self, ask: Ask, character: str) -> None:
+    def test_role_prompt_is_bounded_by_32_kib_of_utf_8(self, ask: Ask, character: str) -> None:
         length = 32 * 1024 // len(character.encode())
         longest = character * length + "a" * (32 * 1024 - length * len(character.encode()))
         assert ask("PUT", "/planner", BODY | {"role_prompt": longest})["statusCode"] == 201

@@ -42,7 +42,7 @@ def give(service: Service, alarm: Alarm, value: float, number: int = 0) -> None:
     service.metrics.put(list(alarm.metrics())[number][1], service.now, value)
 
 
-def test_a_broken_invariant_pages(service: Service, rings: Callable[[], set[str]], room: CouncilRoom) -> None:
+def test_broken_invariant_pages(service: Service, rings: Callable[[], set[str]], room: CouncilRoom) -> None:
     service.post("@writer hello", answer())
     service.sweep()
     assert rings() == set()
@@ -58,7 +58,7 @@ def test_a_broken_invariant_pages(service: Service, rings: Callable[[], set[str]
     assert rings() == set()
 
 
-def test_budgets_that_are_not_what_the_ledger_says_page(
+def test_budgets_that_differ_from_the_ledger_page(
     service: Service, rings: Callable[[], set[str]], room: CouncilRoom
 ) -> None:
     service.post("@writer hello", answer())
@@ -72,7 +72,7 @@ def test_budgets_that_are_not_what_the_ledger_says_page(
     room.rows("UPDATE budgets SET spent_usd = spent_usd - %s::numeric RETURNING 1", least)
 
 
-def test_a_call_in_the_providers_record_that_nobody_wrote_down_pages(
+def test_call_in_the_providers_record_without_a_journal_row_pages(
     service: Service, rings: Callable[[], set[str]]
 ) -> None:
     service.reconcile(invocation(uuid4(), USAGE, "dev"))
@@ -108,9 +108,7 @@ def test_a_dead_letter_pages(
     assert rings() == {"DeadLetter"}
 
 
-def test_a_turn_that_does_not_end_pages_after_five_minutes_of_it(
-    service: Service, hear: Hear, room: CouncilRoom
-) -> None:
+def test_turn_that_does_not_end_pages_after_five_minutes(service: Service, hear: Hear, room: CouncilRoom) -> None:
     service.post("@writer hello", later=True)
 
     def minute(seconds: int) -> bool:
@@ -124,7 +122,7 @@ def test_a_turn_that_does_not_end_pages_after_five_minutes_of_it(
     assert [minute(limit + 30) for _ in range(5)] == [False] * 4 + [True]
 
 
-def test_two_unknown_calls_in_a_hundred_are_a_ticket(service: Service, rings: Callable[[], set[str]]) -> None:
+def test_unknown_calls_are_a_ticket_at_two_in_a_hundred(service: Service, rings: Callable[[], set[str]]) -> None:
     for _ in range(15):
         service.post("hello", answer(), answer(), answer(), mode="roundtable")
     service.post("@writer hello", answer())
@@ -136,7 +134,7 @@ def test_two_unknown_calls_in_a_hundred_are_a_ticket(service: Service, rings: Ca
     assert rings() == set(), "one of 51"
 
 
-def test_ten_fallbacks_in_a_hundred_turns_are_a_ticket(service: Service, rings: Callable[[], set[str]]) -> None:
+def test_fallbacks_are_a_ticket_at_ten_in_a_hundred_turns(service: Service, rings: Callable[[], set[str]]) -> None:
     def turns(good: int, bad: int) -> None:
         for _ in range(good):
             service.post("hello", ROUTED, answer(), mode="orchestrator")
@@ -151,7 +149,7 @@ def test_ten_fallbacks_in_a_hundred_turns_are_a_ticket(service: Service, rings: 
     assert rings() == set(), "two of 21"
 
 
-def test_ten_throttles_in_five_minutes_are_a_ticket(
+def test_throttles_are_a_ticket_at_ten_in_five_minutes(
     service: Service, rings: Callable[[], set[str]], alarm: Callable[[str], Alarm]
 ) -> None:
     """Throttles count for each function and each model."""
@@ -165,7 +163,7 @@ def test_ten_throttles_in_five_minutes_are_a_ticket(
         service.now += 300
 
 
-def test_four_fifths_of_the_platforms_budget_are_a_ticket(
+def test_platforms_budget_is_a_ticket_at_four_fifths(
     service: Service, rings: Callable[[], set[str]], room: CouncilRoom
 ) -> None:
     service.post("hello", ROUTED, answer(), mode="orchestrator")
@@ -179,7 +177,7 @@ def test_four_fifths_of_the_platforms_budget_are_a_ticket(
     assert rings() == {"PlatformBudget"}
 
 
-def test_half_of_the_proxys_connections_pinned_is_a_ticket(
+def test_pinned_connections_of_the_proxy_are_a_ticket_at_a_half(
     service: Service, rings: Callable[[], set[str]], alarm: Callable[[str], Alarm]
 ) -> None:
     give(service, alarm("PinnedSessions"), PROD.connections / 2 - 1)
@@ -188,7 +186,7 @@ def test_half_of_the_proxys_connections_pinned_is_a_ticket(
     assert rings() == {"PinnedSessions"}
 
 
-def test_every_alarm_is_rung_by_a_test_or_only_by_aws(template: Template) -> None:
+def test_alarms_are_all_rung_by_a_test_or_only_by_aws(template: Template) -> None:
     assert set(RANG) | set(ONLY_ON_AWS) == set(alarms_of(template)) | {"Canary"}
     assert not set(RANG) & set(ONLY_ON_AWS)
     told = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*alarms*.py"))

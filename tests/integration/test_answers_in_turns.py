@@ -109,7 +109,7 @@ def over_http(room: CouncilRoom, fake_provider: FakeProvider) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_answer_is_a_row_and_has_its_reason(
+def test_answer_is_a_row_with_its_reason(
     room: CouncilRoom, fake_provider: FakeProvider, over_http: Any, case: str
 ) -> None:
     agent, script, rows = CASES[case]
@@ -135,7 +135,7 @@ def test_each_answer_is_a_row_and_has_its_reason(
         {"Retry-After": "2.3"},
     ],
 )
-def test_nobody_asks_again_before_the_time_that_the_provider_named(
+def test_call_is_not_retried_before_the_time_that_the_provider_named(
     room: CouncilRoom, fake_provider: FakeProvider, over_http: Any, headers: dict[str, str]
 ) -> None:
     arrived: list[float] = []

@@ -97,7 +97,7 @@ class TestGoodKeys:
             ("expires_at = now() + interval '1 hour', revoked_at = now()", False),
         ],
     )
-    def test_a_revoked_or_expired_key_is_none_and_not_used(
+    def test_revoked_or_expired_key_is_not_found_and_not_marked_as_used(
         self, owner: psycopg.Connection[Row], auth: Database, setting: str, good: bool
     ) -> None:
         change(owner, setting)
@@ -107,7 +107,7 @@ class TestGoodKeys:
 
 @pytest.mark.usefixtures("ids")
 class TestRole:
-    def test_it_sees_the_row_of_the_hash_that_it_presents_and_no_other(
+    def test_role_sees_only_the_row_of_the_presented_hash(
         self, as_auth: psycopg.Connection[Row], ids: dict[str, UUID]
     ) -> None:
         seen = "SELECT id FROM api_keys"
@@ -121,15 +121,13 @@ class TestRole:
         as_auth.execute("SELECT set_config('app.tenant_id', 'tenant-good', true)")
         assert as_auth.execute(seen).fetchall() == []
 
-    def test_it_changes_the_row_of_the_hash_that_it_presents_and_no_other(
-        self, as_auth: psycopg.Connection[Row]
-    ) -> None:
+    def test_role_changes_only_the_row_of_the_presented_hash(self, as_auth: psycopg.Connection[Row]) -> None:
         use = "UPDATE api_keys SET last_used_at = now()"
         assert as_auth.execute(use).rowcount == 0
         as_auth.execute(PRESENT, (KEYS["good"].hex(),))
         assert as_auth.execute(use).rowcount == 1
 
-    def test_no_hash_stays_presented_on_its_connection(self, auth: Database) -> None:
+    def test_hash_is_presented_for_one_transaction_only(self, auth: Database) -> None:
         assert find_api_key(auth, KEYS["good"])
         pipeline = auth._connected()
         assert pipeline.run([("SELECT id FROM api_keys", ())]) == [[]]
@@ -139,7 +137,7 @@ class TestRole:
         found = as_auth.execute("SELECT id FROM api_keys WHERE key_hash = %s", (KEYS["other"],))
         assert found.fetchall() == []
 
-    def test_it_has_no_privilege_but_those_of_the_lookup(self, owner: psycopg.Connection[Row]) -> None:
+    def test_role_has_only_the_privileges_of_the_lookup(self, owner: psycopg.Connection[Row]) -> None:
         """The test checks every column and every relation of the database, and every other role."""
         relations = """SELECT c.oid, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""
@@ -201,7 +199,7 @@ class TestWrites:
         )
         assert owner.execute(recent).fetchall() == [{"recent": True}]
 
-    def test_of_two_lookups_at_once_one_writes(
+    def test_one_of_two_lookups_at_once_writes(
         self, owner: psycopg.Connection[Row], auth: Database, database_urls: DatabaseUrls
     ) -> None:
         early_in_a_minute(owner)

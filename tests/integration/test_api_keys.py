@@ -82,7 +82,7 @@ class TestMaking:
         used = body_of(ask("GET", MEMBER))["items"][0]
         assert used["last_used_at"] >= made["created_at"]
 
-    def test_neither_the_database_nor_the_log_nor_a_list_holds_the_key(
+    def test_key_is_in_no_table_log_or_list(
         self,
         ask: Ask,
         owner: psycopg.Connection[Row],
@@ -133,9 +133,7 @@ class TestMaking:
             (None, None),
         ],
     )
-    def test_it_expires_when_it_is_told_to(
-        self, ask: Ask, auth: Database, written: str | None, shown: str | None
-    ) -> None:
+    def test_key_expires_at_its_time(self, ask: Ask, auth: Database, written: str | None, shown: str | None) -> None:
         made = make(ask, expires_at=written)
         assert made["expires_at"] == shown
         assert find_api_key(auth, hash_key(made["key"]))
@@ -175,19 +173,21 @@ class TestMaking:
         ],
         ids=repr,
     )
-    def test_what_is_no_key_is_422(self, ask: Ask, owner: psycopg.Connection[Row], fields: dict[str, object]) -> None:
+    def test_invalid_body_of_a_key_is_422(
+        self, ask: Ask, owner: psycopg.Connection[Row], fields: dict[str, object]
+    ) -> None:
         problem = problem_of(ask("POST", ADMIN, {"name": "CI"} | fields), 422, "invalid_request")
         (name,) = fields
         assert f"body.{name}" in problem["detail"]
         assert owner.execute("SELECT FROM api_keys").fetchall() == []
 
-    def test_without_a_name_it_is_422(self, ask: Ask) -> None:
+    def test_key_without_a_name_is_422(self, ask: Ask) -> None:
         problem_of(ask("POST", ADMIN, {}), 422, "invalid_request")
 
-    def test_a_name_is_stored_in_nfc(self, ask: Ask) -> None:
+    def test_name_of_a_key_is_stored_in_nfc(self, ask: Ask) -> None:
         assert make(ask, name="Jose\u0301")["name"] == "José"
 
-    def test_the_longest_name_is_taken(self, ask: Ask) -> None:
+    def test_longest_name_is_accepted(self, ask: Ask) -> None:
         assert make(ask, name="ß" * 200)["name"] == "ß" * 200
 
 
@@ -234,7 +234,7 @@ class TestRevoking:
         assert ask("DELETE", who, path=f"/{made['id']}")["statusCode"] == 204
         assert find_api_key(auth, hash_key(made["key"])) is None
 
-    def test_again_is_the_same_and_the_first_time_counts(self, ask: Ask) -> None:
+    def test_second_revocation_keeps_the_time_of_the_first(self, ask: Ask) -> None:
         made = make(ask)
         times = set()
         for _ in range(3):
@@ -243,7 +243,7 @@ class TestRevoking:
         assert len(times) == 1
 
     @pytest.mark.parametrize("who", [COLLEAGUE, STRANGER])
-    def test_anothers_key_is_404(self, ask: Ask, auth: Database, who: Caller) -> None:
+    def test_key_of_another_user_is_404(self, ask: Ask, auth: Database, who: Caller) -> None:
         made = make(ask)
         refused = problem_of(ask("DELETE", who, path=f"/{made['id']}"), 404, "not_found")
         unknown = problem_of(ask("DELETE", who, path=f"/{uuid4()}"), 404, "not_found")
@@ -251,7 +251,7 @@ class TestRevoking:
         assert find_api_key(auth, hash_key(made["key"]))
 
     @pytest.mark.parametrize("key_id", ["1", "pan_abcdefgh", "{00000000-0000-0000-0000-000000000001}", "%00"])
-    def test_what_is_no_id_is_404(self, ask: Ask, key_id: str) -> None:
+    def test_malformed_id_of_a_key_is_404(self, ask: Ask, key_id: str) -> None:
         problem_of(ask("DELETE", ADMIN, path=f"/{key_id}"), 404, "not_found")
 
 

@@ -90,7 +90,7 @@ def test_a_cursor_of_another_list_is_refused(filled: CouncilRoom, key: object) -
         load_archive(filled.db, filled.actor, filled.session_id, PageRequest(2, cursor))
 
 
-def test_nobody_else_reads_an_archive_and_a_deleted_one_is_gone(filled: CouncilRoom) -> None:
+def test_archive_is_404_for_other_users_and_after_a_deletion(filled: CouncilRoom) -> None:
     stranger = Actor("tenant-2", filled.actor.user_id)
     for actor, session_id in ((stranger, filled.session_id), (filled.actor, uuid4())):
         with pytest.raises(NotFound):

@@ -186,7 +186,7 @@ def test_usage_counts_every_answered_call(room: CouncilRoom) -> None:
         ('\\u0000 {"a": 1}', '\\u0000 {"a": 1}'),
     ],
 )
-def test_any_text_can_be_stored_and_heard(room: CouncilRoom, text: str, stored: str) -> None:
+def test_reply_of_any_text_is_stored_and_put_into_prompts(room: CouncilRoom, text: str, stored: str) -> None:
     room.provider.enqueue(text, "Lilies.")
     turn = body(room.take("@writer @critic hello"))
     assert [reply["text"] for reply in turn["replies"]] == [stored, "Lilies."]
@@ -211,7 +211,7 @@ def test_the_journal_knows_the_call_before_the_provider_does(room: CouncilRoom) 
     assert room.calls("provider_request_id, output") == [(f"scripted-{call['call_id']}", None)]
 
 
-def test_attempts_that_send_the_same_have_the_same_hash_and_no_others(room: CouncilRoom) -> None:
+def test_attempts_have_the_same_hash_only_with_the_same_prompt(room: CouncilRoom) -> None:
     room.provider.enqueue(EMPTY, OK)
     room.take("@writer hello")
     room.take("@writer hullo", session_id=room.make_session())

@@ -72,9 +72,7 @@ def test_thinking_is_read_apart_from_the_text(fake_bedrock: FakeBedrock, bedrock
     assert [(each.text, each.thinking) for each in completions] == [("So.", "Let me see."), ("So.", None)]
 
 
-def test_what_the_cache_served_and_took_in_is_counted_apart(
-    fake_bedrock: FakeBedrock, bedrock: BedrockProvider
-) -> None:
+def test_cache_reads_and_writes_are_counted_separately(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
     details = [{"ttl": "1h", "inputTokens": 2}, {"ttl": "5m", "inputTokens": 1}]
     cached = {"cacheReadInputTokens": 7, "cacheWriteInputTokens": 3, "cacheDetails": details}
     fake_bedrock.add(moods.ok("So.", usage={"inputTokens": 5, "outputTokens": 2, "totalTokens": 17, **cached}))
@@ -83,7 +81,9 @@ def test_what_the_cache_served_and_took_in_is_counted_apart(
 
 
 @pytest.mark.parametrize("total", [7, 17])
-def test_the_total_has_the_cache_in_it_or_not(fake_bedrock: FakeBedrock, bedrock: BedrockProvider, total: int) -> None:
+def test_total_may_include_the_cache_tokens_or_not(
+    fake_bedrock: FakeBedrock, bedrock: BedrockProvider, total: int
+) -> None:
     counts = {"inputTokens": 5, "outputTokens": 2, "totalTokens": total, "cacheReadInputTokens": 10}
     fake_bedrock.add(moods.ok("So.", usage=counts))
     assert bedrock.complete(request()).usage == Usage(5, 2, cache_read_tokens=10)
@@ -132,9 +132,7 @@ def test_cache_points_that_a_model_refuses_are_left_out_from_then_on(
     assert points == [2, 0]
 
 
-def test_a_missing_right_is_not_taken_for_a_refused_parameter(
-    fake_bedrock: FakeBedrock, bedrock: BedrockProvider
-) -> None:
+def test_missing_right_leaves_out_no_parameter(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
     messages = (Message("system", "x" * 13_000), Message("user", "hello there"))
     asked = request("strict", messages=messages, temperature=0.5)
     for words in ("You are not authorized.", "You may not set the temperature."):
@@ -234,7 +232,7 @@ def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
     assert (completion.status, completion.error) == ("unbilled", "context_overflow")
 
 
-def test_throttling_may_say_when_to_come_again(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
+def test_throttling_may_name_the_time_of_a_retry(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
     fake_bedrock.add(moods.status(429, retry_after=7))
     assert bedrock.complete(request()).retry_after_s == 7.0
 

@@ -37,7 +37,7 @@ def stray(aws_environment: pytest.MonkeyPatch) -> Iterator[BedrockProvider]:
 
 
 @pytest.mark.parametrize("mood", [moods.trickle_body(), moods.trickle_headers(), moods.hold(), moods.slow(STUCK_S * 2)])
-def test_the_wall_clock_is_total_and_nothing_stays_behind(
+def test_timeout_bounds_the_whole_call_and_leaves_no_connection(
     fake_bedrock: FakeBedrock, bedrock: BedrockProvider, mood: Mood
 ) -> None:
     fake_bedrock.add(mood)
@@ -73,7 +73,7 @@ def test_a_connection_is_used_again(fake_bedrock: FakeBedrock, bedrock: BedrockP
     assert fake_bedrock.connections == 1
 
 
-def test_eight_threads_share_one_client_and_no_answers(
+def test_eight_threads_share_one_client_and_get_their_own_answers(
     fake_bedrock: FakeBedrock, bedrock: BedrockProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Config] = []

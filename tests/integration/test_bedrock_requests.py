@@ -46,7 +46,7 @@ def test_one_call_is_one_request_and_says_whose_it_is(fake_bedrock: FakeBedrock,
     )
 
 
-def test_what_arrives_is_what_was_signed(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
+def test_request_arrives_as_it_was_signed(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
     arrived: list[Received] = []
     fake_bedrock.answer_with(arrived.append)
     bedrock.complete(request("strict"))
@@ -103,7 +103,7 @@ def test_without_a_system_prompt_a_temperature_or_a_schema_none_is_sent(
     assert fake_bedrock.rows[0].parameters["inferenceConfig"] == {"maxTokens": 256}
 
 
-def test_text_that_is_no_unicode_is_sent_all_the_same(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
+def test_invalid_unicode_is_sent(fake_bedrock: FakeBedrock, bedrock: BedrockProvider) -> None:
     bedrock.complete(request(messages=said(("user", "é \ud83d \x00 \U0001f600"))))
     assert texts(fake_bedrock.rows[0].messages[0]) == ("user", ["é \ufffd \ufffd \U0001f600"])
 
@@ -155,7 +155,7 @@ def test_a_schema_is_sent_without_what_bedrock_refuses_in_one(
         ("nova", {"maxTokens": 256, "temperature": 0.5}, None),
     ],
 )
-def test_a_model_gets_nothing_that_it_refuses(
+def test_request_has_no_parameter_that_its_model_refuses(
     fake_bedrock: FakeBedrock, bedrock: BedrockProvider, alias: str, inference: object, fields: object
 ) -> None:
     bedrock.complete(request(alias, temperature=0.5, response_schema=SCHEMA))

@@ -27,7 +27,7 @@ def operator(database_urls: DatabaseUrls) -> Iterator[Database]:
     db.close()
 
 
-def test_of_two_limits_set_at_once_one_stands_and_both_are_answered(room: CouncilRoom, other: OtherProcess) -> None:
+def test_two_limits_set_at_once_are_both_answered_and_one_stays(room: CouncilRoom, other: OtherProcess) -> None:
     other.comes_second(budgets._SET_LIMIT, lambda: budgets.record_limit(other.db, room.tenant_id, TWO))
     assert budgets.record_limit(room.db, room.tenant_id, ONE).limit_usd == ONE
     assert other.result().limit_usd == TWO
@@ -79,7 +79,7 @@ def test_the_operator_sees_any_payer_and_sets_the_platforms_limit(room: CouncilR
     assert room.rows("SELECT * FROM budget_limits") == [{"payer": "platform", "limit_usd": ONE, "cap_usd": None}]
 
 
-def test_a_month_is_its_payers_and_that_of_the_clock(room: CouncilRoom, operator: Database) -> None:
+def test_month_belongs_to_its_payer_and_to_the_clocks_month(room: CouncilRoom, operator: Database) -> None:
     room.take("@writer hello")
     for table in ("llm_calls", "usage_ledger", "budgets"):
         room.owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
@@ -94,7 +94,7 @@ def test_a_month_is_its_payers_and_that_of_the_clock(room: CouncilRoom, operator
     assert (mine.period.day, mine.period) == (1, theirs.period)
 
 
-def test_a_limit_is_the_cap_at_most_or_none(room: CouncilRoom, operator: Database) -> None:
+def test_limit_is_at_most_the_cap_or_removed(room: CouncilRoom, operator: Database) -> None:
     budgets.record_caps(operator, room.tenant_id, {"tenant": ONE})
     for usd in (ONE, None, Decimal(0)):
         assert budgets.record_limit(room.db, room.tenant_id, usd).limit_usd == usd

@@ -98,7 +98,7 @@ def test_a_call_that_is_out_is_left_alone_when_another_turn(
     assert room.take(MESSAGE).published
 
 
-def test_what_other_turns_bring_makes_no_claim_of_a_dying_turn_a_good_one(room: CouncilRoom) -> None:
+def test_outcomes_of_other_turns_make_no_claim_fruitful(room: CouncilRoom) -> None:
     turn_id = left_behind(room, room.runner())
     for number in (1, 2):
         ends(room, room.runner())
@@ -111,7 +111,7 @@ def test_what_other_turns_bring_makes_no_claim_of_a_dying_turn_a_good_one(room: 
     assert body(room.resume(turn_id))["error"]["code"] == "turn_abandoned"
 
 
-def test_what_other_turns_bring_makes_no_hand_over_a_good_one(room: CouncilRoom) -> None:
+def test_outcomes_of_other_turns_make_no_hand_over_fruitful(room: CouncilRoom) -> None:
     hurried = room.runner(seconds_left=none_fits)
     turn_id = room.take(MESSAGE, runner=hurried).turn_id
     ends(room, room.runner())
@@ -121,7 +121,7 @@ def test_what_other_turns_bring_makes_no_hand_over_a_good_one(room: CouncilRoom)
     assert body(room.resume(turn_id))["error"]["code"] == "turn_abandoned"
 
 
-def test_only_the_turn_that_was_given_up_is_said_to_have_been(room: CouncilRoom) -> None:
+def test_only_the_turn_that_was_given_up_is_marked(room: CouncilRoom) -> None:
     is_forfeited(room, room.runner())
     given_up = newest(room)
     room.provider.enqueue(unbilled("refused"), unbilled("refused"))
@@ -134,7 +134,7 @@ def test_only_the_turn_that_was_given_up_is_said_to_have_been(room: CouncilRoom)
     assert (room.resume(failed), room.resume(newest(room))) == (None, None)
 
 
-def test_a_call_that_another_turn_has_lost_keeps_none_from_being_published(room: CouncilRoom) -> None:
+def test_lost_call_of_another_turn_does_not_block_a_publish(room: CouncilRoom) -> None:
     turn_id = left_behind(room, room.runner())
     room.provider.enqueue(die)
     with pytest.raises(Killed):

@@ -29,7 +29,7 @@ def test_a_child_is_refused_to_a_thread_that_may_end_before_it(tmp_path: Path) -
     assert len(refusals) == 1
 
 
-def test_a_child_gets_nothing_of_the_users_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_gets_no_variable_of_the_users_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_USER", "canary")
     with (tmp_path / "said").open("wb") as said:
         assert process.spawn(["/usr/bin/env"], output=said, cwd=tmp_path).wait(DEADLINE_S) == 0

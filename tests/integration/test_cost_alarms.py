@@ -53,7 +53,7 @@ def ringing_now(service: Service, hear: Hear) -> Callable[[], set[str]]:
     return swept
 
 
-def test_an_hour_of_three_even_hours_of_the_budget_pages_without_a_history(
+def test_hour_of_three_times_the_budgets_average_pages_without_a_history(
     spend: Callable[..., None], ringing_now: Callable[[], set[str]]
 ) -> None:
     even = Decimal(PROD.budget_usd) / 730
@@ -63,7 +63,9 @@ def test_an_hour_of_three_even_hours_of_the_budget_pages_without_a_history(
     assert "CostRunsAway" in ringing_now()
 
 
-def test_an_hour_of_three_usual_hours_pages(spend: Callable[..., None], ringing_now: Callable[[], set[str]]) -> None:
+def test_hour_of_three_times_the_usual_cost_pages(
+    spend: Callable[..., None], ringing_now: Callable[[], set[str]]
+) -> None:
     for days_ago in range(1, 8):
         spend(Decimal(1000) if days_ago == 3 else Decimal(10), days_ago)
     spend(Decimal(29))
@@ -72,7 +74,7 @@ def test_an_hour_of_three_usual_hours_pages(spend: Callable[..., None], ringing_
     assert "CostRunsAway" in ringing_now()
 
 
-def test_four_fifths_of_the_stages_budget_are_a_ticket(
+def test_month_is_a_ticket_at_four_fifths_of_the_stages_budget(
     spend: Callable[..., None], ringing_now: Callable[[], set[str]]
 ) -> None:
     spend(Decimal(PROD.budget_usd) * Decimal("0.8") - 1)
@@ -81,7 +83,7 @@ def test_four_fifths_of_the_stages_budget_are_a_ticket(
     assert "MonthCost" in ringing_now()
 
 
-def test_a_forecast_of_the_stages_budget_is_a_ticket_once_a_tenth_is_spent(
+def test_forecast_is_a_ticket_once_a_tenth_of_the_budget_is_spent(
     spend: Callable[..., None], ringing_now: Callable[[], set[str]], room: CouncilRoom
 ) -> None:
     (left,) = room.row("""
@@ -95,7 +97,7 @@ def test_a_forecast_of_the_stages_budget_is_a_ticket_once_a_tenth_is_spent(
     assert "MonthForecast" in ringing_now()
 
 
-def test_a_forecast_says_nothing_until_a_tenth_is_spent(service: Service, template: Template) -> None:
+def test_forecast_rings_for_nothing_until_a_tenth_is_spent(service: Service, template: Template) -> None:
     """The gauges are given, with the values of a month's first hours."""
     alarm = alarms_of(template)["MonthForecast"]
 
@@ -111,7 +113,7 @@ def test_a_forecast_says_nothing_until_a_tenth_is_spent(service: Service, templa
     assert rings(PROD.budget_usd * 0.1)
 
 
-def test_a_cost_that_is_not_read_for_a_quarter_of_an_hour_is_a_ticket(
+def test_unread_cost_is_a_ticket_after_a_quarter_of_an_hour(
     service: Service, hear: Hear, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.sweep()

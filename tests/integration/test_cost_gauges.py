@@ -76,9 +76,7 @@ def by(room: CouncilRoom, column: str) -> dict[str, float]:
     return {row["name"]: float(row["usd"]) for row in room.rows(query)}
 
 
-def test_they_are_the_ledgers_sums_by_alias_purpose_account_reason_and_provider(
-    sweep: Callable[[], Series], room: CouncilRoom
-) -> None:
+def test_cost_gauges_are_the_ledgers_sums_by_each_dimension(sweep: Callable[[], Series], room: CouncilRoom) -> None:
     room.provider.enqueue(unknown(), answer(), answer())
     room.take("@writer @researcher hello")
     room.owner.execute("UPDATE usage_ledger SET provider = 'openai' WHERE model_alias = 'deep'")
@@ -93,7 +91,7 @@ def test_they_are_the_ledgers_sums_by_alias_purpose_account_reason_and_provider(
     assert found[Metric.SUSPENSE_USD, None, None] == accounts["suspense"] > 0
 
 
-def test_tokens_are_the_ledgers_by_class(sweep: Callable[[], Series], room: CouncilRoom) -> None:
+def test_token_gauges_are_the_ledgers_sums_by_class(sweep: Callable[[], Series], room: CouncilRoom) -> None:
     room.provider.enqueue(answer())
     room.take("@writer hello")
     sums = ", ".join(f"sum({name}) AS {name.removesuffix('_tokens')}" for name in TOKEN_CLASSES)
@@ -103,7 +101,7 @@ def test_tokens_are_the_ledgers_by_class(sweep: Callable[[], Series], room: Coun
     assert all(value > 0 for value in found.values())
 
 
-def test_every_tenants_money_is_in_them(sweep: Callable[[], Series], room: CouncilRoom) -> None:
+def test_cost_gauges_include_every_tenant(sweep: Callable[[], Series], room: CouncilRoom) -> None:
     other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
     with other.databases:
         for one in (room, other):
@@ -127,9 +125,7 @@ def publish_and_die(app_url: str, session_id: UUID, sent: Any) -> None:
     telemetry.emit(outcome)
 
 
-def test_what_a_killed_process_did_not_tell_of_is_in_the_next_ones(
-    sweep: Callable[[], Series], room: CouncilRoom
-) -> None:
+def test_gauges_include_the_turn_of_a_killed_process(sweep: Callable[[], Series], room: CouncilRoom) -> None:
     received, sent = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(
         target=publish_and_die, args=(room.app_url, room.session_id, sent)
@@ -151,7 +147,7 @@ def test_what_a_killed_process_did_not_tell_of_is_in_the_next_ones(
     assert accounts["suspense"] == found[Metric.SUSPENSE_USD, None, None] == float(spent - FAST_COST)
 
 
-def test_another_month_is_left_out_but_for_what_is_in_suspense(
+def test_gauges_leave_out_other_months_except_their_suspense(
     sweep: Callable[[], Series], room: CouncilRoom, owner: psycopg.Connection[Any]
 ) -> None:
     room.provider.enqueue(unknown(), answer())
@@ -170,7 +166,7 @@ class TestBudget:
     def used(self, found: Series) -> float | None:
         return found.get((Metric.PLATFORM_BUDGET_USED, None, None))
 
-    def test_what_is_spent_of_a_limit_is_used_and_kept_for_the_holds(
+    def test_platforms_gauge_is_the_spent_share_of_its_limit_and_is_stored_for_holds(
         self, sweep: Callable[[], Series], room: CouncilRoom
     ) -> None:
         assert self.used(sweep()) is None
@@ -186,7 +182,7 @@ class TestBudget:
         assert self.used(sweep()) == 100
 
 
-def test_drift_is_by_how_much_budgets_and_ledger_are_apart(
+def test_drift_is_the_difference_of_budgets_and_ledger(
     sweep: Callable[[], Series], room: CouncilRoom, owner: psycopg.Connection[Any]
 ) -> None:
     room.provider.enqueue(answer())
@@ -199,7 +195,7 @@ def test_drift_is_by_how_much_budgets_and_ledger_are_apart(
         owner.execute(b"UPDATE budgets SET spent_usd = spent_usd - 0.25")
 
 
-def test_what_cannot_be_added_up_in_time_is_no_gauge_and_not_zero(
+def test_gauge_is_left_out_when_its_query_exceeds_its_time(
     sweep: Callable[[], Series], database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for phase in ("month", "hour", "roll_up", "invariants"):

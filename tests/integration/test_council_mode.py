@@ -385,7 +385,7 @@ def test_a_council_that_is_given_up_fails_and_holds_nothing(council: CouncilRoom
     assert council.rows("SELECT 1 FROM budget_holds WHERE reason = 'accepted'") == []
 
 
-def test_a_council_that_is_given_up_is_heard_by_its_chairs_answer_when_it_has_one(council: CouncilRoom) -> None:
+def test_council_that_is_given_up_ends_with_its_chairs_answer_when_it_has_one(council: CouncilRoom) -> None:
     def fail() -> None:
         raise DatabaseUnavailable
 

@@ -112,7 +112,7 @@ def test_routing_and_a_summary_cost_what_other_calls_cost(
     assert tap.round_trips == commits + 1
 
 
-def test_nothing_is_open_or_locked_while_a_model_thinks(room: CouncilRoom) -> None:
+def test_no_transaction_or_lock_is_open_during_a_call(room: CouncilRoom) -> None:
     def look(_: Request) -> str:
         mine = "datname = current_database() AND pid <> pg_backend_pid() AND usename = 'pantheon_app'"
         seen.append(

@@ -53,7 +53,7 @@ def newest(service: Service, widget: Widget) -> dict[str, float]:
     return {label: series[max(series)] for label, series in widget.lines(service.metrics, window)}
 
 
-def test_everything_that_is_read_is_emitted_and_everything_emitted_is_read(emitted: list[Named]) -> None:
+def test_metrics_that_are_read_and_emitted_are_the_same(emitted: list[Named]) -> None:
     reads = read_by(assembled().templates[STAGING.name])
     assert sorted(map(str, (read for read in reads if not any(is_of(read, metric) for metric in emitted)))) == []
     unread = {metric for metric in emitted if not any(is_of(read, metric) for read in reads)}

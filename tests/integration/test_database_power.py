@@ -243,13 +243,15 @@ def connected(urls: DatabaseUrls, role: Role) -> Iterator[psycopg.Connection[Row
         connection.rollback()
 
 
-def test_each_role_may_do_what_is_listed_and_no_more(owner: psycopg.Connection[Row]) -> None:
+def test_grants_of_each_role_are_those_in_the_list(owner: psycopg.Connection[Row]) -> None:
     found = [row["line"] for row in owner.execute(HELD, ([role.value for role in Role],))]
     assert found == GRANTED.read_text().splitlines()
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_a_role_is_refused_what_it_has_no_use_for(turns: CouncilRoom, database_urls: DatabaseUrls, role: Role) -> None:
+def test_role_is_refused_each_statement_outside_its_work(
+    turns: CouncilRoom, database_urls: DatabaseUrls, role: Role
+) -> None:
     accepted = []
     with connected(database_urls, role) as connection:
         for statement in REFUSED[role]:
@@ -270,7 +272,7 @@ def test_a_role_may_do_its_work(turns: CouncilRoom, database_urls: DatabaseUrls,
                 connection.execute(statement.encode())
 
 
-def test_operations_see_no_text_but_what_the_release_before_reads(owner: psycopg.Connection[Row]) -> None:
+def test_operations_read_no_text_except_columns_of_the_release_before(owner: psycopg.Connection[Row]) -> None:
     may = "SELECT has_column_privilege(%s, %s, %s, 'SELECT') AS may"
     for table, columns in TEXT.items():
         for column in columns:
@@ -292,7 +294,7 @@ def refused_of(connection: psycopg.Connection[Row], statements: Iterator[known_s
     return refused
 
 
-def test_operations_may_do_all_that_they_send_and_need_nothing_that_is_revoked_next(
+def test_operations_may_run_all_their_statements_without_the_rights_revoked_next(
     owner: psycopg.Connection[Row],
 ) -> None:
     owner.prepare_threshold = None
@@ -303,7 +305,7 @@ def test_operations_may_do_all_that_they_send_and_need_nothing_that_is_revoked_n
         assert refused_of(owner, known_statements.of_operations()) == []
 
 
-def test_the_operator_may_do_all_that_its_function_sends(owner: psycopg.Connection[Row]) -> None:
+def test_operator_may_run_all_statements_of_its_function(owner: psycopg.Connection[Row]) -> None:
     owner.prepare_threshold = None
     with owner.transaction(force_rollback=True):
         owner.execute(f"SET LOCAL ROLE {Role.OPERATOR}".encode())

@@ -137,19 +137,19 @@ def test_a_write_is_not_sent_again(room: CouncilRoom, mortal: Mortal) -> None:
         mortal.db.run(None, _BACKEND, {})
 
 
-def test_the_answer_that_came_too_late_is_not_taken_for_the_next_one(room: CouncilRoom) -> None:
+def test_late_answer_is_not_used_for_the_next_statement(room: CouncilRoom) -> None:
     db = room.open_database(answer_s=ANSWER_S)
     with pytest.raises(DatabaseUnavailable):
         db.run(None, _SLEEP, {"b_seconds": ANSWER_S * 2})
     assert list(db.run(None, _BACKEND, {})[0]) == ["pid"]
 
 
-def test_a_statement_that_is_given_longer_takes_longer(room: CouncilRoom) -> None:
+def test_statement_may_have_a_longer_limit(room: CouncilRoom) -> None:
     db = room.open_database(answer_s=ANSWER_S)
     assert db.read_all(None, (_SLEEP, {"b_seconds": ANSWER_S * 2}), answer_s=DEADLINE_S)
 
 
-def test_a_read_with_its_own_limit_is_waited_for_that_long(room: CouncilRoom, ops_url: str) -> None:
+def test_read_may_have_a_limit_of_its_own(room: CouncilRoom, ops_url: str) -> None:
     db = room.open_database(ops_url, answer_s=0.1)
     assert read_within(db, ANSWER_S, (_SLEEP, {"b_seconds": 0.5}))
     with pytest.raises(DatabaseUnavailable) as ended:

@@ -151,14 +151,14 @@ def said(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> CouncilRoom:
 
 
 @pytest.mark.parametrize("past", PASTS)
-def test_what_was_said_is_gone_with_the_session(said: CouncilRoom, past: str) -> None:
+def test_deleted_session_leaves_no_word(said: CouncilRoom, past: str) -> None:
     PASTS[past](said)
     assert dump(said).keys() >= {"sessions", "turns"}
     delete(said)
     assert dump(said) == {}
 
 
-def test_what_was_said_is_in_tables_only_and_never_in_samples_of_them(said: CouncilRoom) -> None:
+def test_words_are_in_tables_and_never_in_their_statistics(said: CouncilRoom) -> None:
     summarised(said)
     assert dump(said).keys() == {"sessions", "turns", "replies", "summaries"}
     told_why(said)
@@ -235,7 +235,7 @@ def test_a_turn_whose_summary_was_written_before_its_session_was_deleted_is_ende
     assert dump(said) == {}
 
 
-def test_a_turn_of_another_session_keeps_its_words(said: CouncilRoom) -> None:
+def test_another_session_keeps_its_words(said: CouncilRoom) -> None:
     said.take(MESSAGE)
     other = said.make_session()
     said.take(MESSAGE, session_id=other)
@@ -245,7 +245,7 @@ def test_a_turn_of_another_session_keeps_its_words(said: CouncilRoom) -> None:
     assert left == [{"session_id": other}]
 
 
-def test_samples_that_were_taken_before_this_was_known_are_gone(empty_database: DatabaseUrls) -> None:
+def test_statistics_of_an_earlier_release_are_gone(empty_database: DatabaseUrls) -> None:
     migrations.upgrade(empty_database.owner, "0001")
     with psycopg.connect(empty_database.owner, autocommit=True) as owner:
         owner.execute(

@@ -68,14 +68,14 @@ def test_the_state_of_graphs_is_broken_when_its_tables_are_missing(patient: Coun
     db.close()
 
 
-def test_of_a_sound_database_every_invariant_is_ok(patient: CouncilRoom) -> None:
+def test_doctor_reports_every_invariant_as_ok_on_a_sound_database(patient: CouncilRoom) -> None:
     well, said = examined(patient)
     assert (well, said[3:]) == (True, [f"ok      {name}" for name in INVARIANTS])
     assert said[2] == "sessions 1, turns 3 (active 0), calls 12, ledger entries 12"
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_what_is_broken_is_told_with_its_rows(patient: CouncilRoom, name: str) -> None:
+def test_doctor_reports_a_broken_invariant_with_its_rows(patient: CouncilRoom, name: str) -> None:
     patient.owner.execute(BREAKS[name])
     well, said = examined(patient)
     assert not well
@@ -86,7 +86,7 @@ def test_what_is_broken_is_told_with_its_rows(patient: CouncilRoom, name: str) -
     assert sum(row.startswith(("ok ", "BROKEN ")) for row in said) == len(INVARIANTS) + 1
 
 
-def test_of_many_broken_rows_five_are_shown(patient: CouncilRoom) -> None:
+def test_doctor_shows_five_of_many_broken_rows(patient: CouncilRoom) -> None:
     for _ in range(6):
         patient.make_session()
     patient.owner.execute("UPDATE sessions SET next_turn_index = 9")
@@ -95,13 +95,13 @@ def test_of_many_broken_rows_five_are_shown(patient: CouncilRoom) -> None:
     assert [line.strip().partition(" ")[0] for line in said[start + 1 : start + 8]] == ["id"] * 5 + ["and", "ok"]
 
 
-def test_it_looks_and_changes_nothing(patient: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_changes_nothing(patient: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_COUNTS", "UPDATE turns SET message = 'x' RETURNING 1")
     with pytest.raises(doctor.DoctorError, match="read-only"):
         examined(patient)
 
 
-def test_it_is_not_fooled_by_an_owner_who_sees_nothing(patient: CouncilRoom) -> None:
+def test_doctor_finds_errors_as_an_owner_under_row_level_security(patient: CouncilRoom) -> None:
     """The owner is no superuser here, and row-level security is forced on it as well."""
     make = sql.SQL("CREATE ROLE landlord LOGIN PASSWORD {}").format(sql.Literal(patient.owner.info.password))
     patient.owner.execute(make)

@@ -26,7 +26,7 @@ def latin1(database_urls: DatabaseUrls) -> str:
     return database_urls.owner.rpartition("/")[0] + "/latin1"
 
 
-def test_a_text_of_any_script_is_stored_whatever_the_client_is_told(
+def test_text_of_any_script_is_stored_with_any_client_encoding(
     room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")

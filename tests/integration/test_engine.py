@@ -21,7 +21,7 @@ def test_a_write_after_a_failover_goes_over_a_new_connection(room: CouncilRoom) 
     assert room.db.run("tenant-1", _BACKEND, {}) == [{"one": 1}]
 
 
-def test_a_connection_that_lives_is_kept(room: CouncilRoom) -> None:
+def test_living_connection_is_kept(room: CouncilRoom) -> None:
     def backends() -> list[int]:
         return [row["pid"] for row in room.rows("SELECT pid FROM pg_stat_activity WHERE usename = 'pantheon_app'")]
 

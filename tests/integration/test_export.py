@@ -48,7 +48,7 @@ def summarise(room: CouncilRoom, turn_index: int, text: str = "Memory.") -> None
     )
 
 
-def test_turns_are_as_they_were_answered_and_summaries_go_with_the_turn_that_wrote_them(room: CouncilRoom) -> None:
+def test_export_has_turns_as_answered_and_summaries_with_their_turn(room: CouncilRoom) -> None:
     answered = [room.take("@writer hello").body for _ in range(3)]
     summarise(room, 2)
     (page,) = pages(room)
@@ -88,7 +88,7 @@ def test_a_page_has_a_hundred_turns(room: CouncilRoom) -> None:
     assert [len(page) for page in indexes(pages(room))] == [100, 1]
 
 
-def test_turns_that_are_made_between_two_pages_come_at_the_end(room: CouncilRoom) -> None:
+def test_turns_made_between_two_pages_are_at_the_end(room: CouncilRoom) -> None:
     for text in (LARGE, LARGE):
         take(room, text)
     first = load_export(room.db, room.actor, room.session_id, None)
@@ -116,14 +116,14 @@ def test_a_session_without_turns_has_a_page(room: CouncilRoom) -> None:
     assert json.loads(as_json(page))["turns"] == []
 
 
-def test_an_agent_is_named_as_it_is_called_now_even_when_it_is_deleted(room: CouncilRoom) -> None:
+def test_export_names_an_agent_by_its_present_name_even_when_deleted(room: CouncilRoom) -> None:
     room.change_agent("writer", name="Poet")
     room.owner.execute("UPDATE agents SET deleted_at = now() WHERE key = 'critic'")
     (page,) = pages(room)
     assert page.names == {"writer": "Poet", "researcher": "Researcher", "critic": "Critic"}
 
 
-def test_a_failed_turn_is_in_it(room: CouncilRoom) -> None:
+def test_export_includes_a_failed_turn(room: CouncilRoom) -> None:
     room.provider.enqueue(answer(""), answer(""))
     assert body(room.take("@writer hello"))["status"] == "failed"
     (page,) = pages(room)
@@ -131,7 +131,7 @@ def test_a_failed_turn_is_in_it(room: CouncilRoom) -> None:
 
 
 @pytest.mark.parametrize("other", ["nobody's", "another tenant's", "deleted"])
-def test_a_session_that_is_not_there_is_not_found(room: CouncilRoom, other: str) -> None:
+def test_export_of_a_missing_session_is_not_found(room: CouncilRoom, other: str) -> None:
     room.take("@writer hello")
     actor, session_id = room.actor, room.session_id
     match other:

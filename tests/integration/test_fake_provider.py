@@ -79,7 +79,7 @@ def test_a_request_is_on_disk_before_it_is_answered(client: httpx.Client, tmp_pa
 
 
 @pytest.mark.parametrize("mood", [moods.hold(), moods.trickle_body(), moods.trickle_headers(), moods.slow(60)])
-def test_it_stops_while_an_answer_is_on_its_way(client: httpx.Client, mood: moods.Mood) -> None:
+def test_provider_stops_during_an_answer(client: httpx.Client, mood: moods.Mood) -> None:
     with ThreadPoolExecutor(1) as pool:
         with FakeProvider() as provider:
             provider.add(mood)
@@ -89,7 +89,7 @@ def test_it_stops_while_an_answer_is_on_its_way(client: httpx.Client, mood: mood
             answer.result(10)
 
 
-def test_as_a_process_it_is_told_over_http(client: httpx.Client, tmp_path: Path) -> None:
+def test_provider_in_a_process_gets_its_rules_over_http(client: httpx.Client, tmp_path: Path) -> None:
     path = tmp_path / "requests.jsonl"
     command = [sys.executable, "-W", "error", "-m", "tests.support.fake_provider", "--log", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

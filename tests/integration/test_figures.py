@@ -25,7 +25,7 @@ def printed(ops_url: str, *, status: bool = False) -> tuple[bool, dict[str, str]
     return well, {cell[0].strip(): cell[1].strip().split("  ")[0].strip() for cell in cells if len(cell) == 2}
 
 
-def test_costs_are_the_ledgers(room: CouncilRoom, ops_url: str) -> None:
+def test_cost_prints_the_ledgers_sums(room: CouncilRoom, ops_url: str) -> None:
     room.provider.enqueue(answer(), answer())
     room.take("@writer @researcher hello")
     _, found = printed(ops_url)
@@ -36,12 +36,12 @@ def test_costs_are_the_ledgers(room: CouncilRoom, ops_url: str) -> None:
     assert int(found["input"].replace(",", "")) == 2 * USAGE.input_tokens
 
 
-def test_nothing_has_cost_nothing(room: CouncilRoom, ops_url: str) -> None:
+def test_cost_prints_zero_without_turns(room: CouncilRoom, ops_url: str) -> None:
     well, found = printed(ops_url)
     assert (well, found["so far"]) == (True, "0.000000")
 
 
-def test_status_tells_of_turns_and_of_what_waits(room: CouncilRoom, ops_url: str) -> None:
+def test_status_counts_turns_and_waiting_turns(room: CouncilRoom, ops_url: str) -> None:
     room.provider.enqueue(answer())
     room.take("@writer hello")
     room.take("@writer hello", later=True, session_id=room.make_session())
@@ -51,7 +51,7 @@ def test_status_tells_of_turns_and_of_what_waits(room: CouncilRoom, ops_url: str
     assert found["invariants broken"] == "0"
 
 
-def test_status_tells_how_long_turns_took_and_what_is_in_suspense(room: CouncilRoom, ops_url: str) -> None:
+def test_status_shows_durations_and_suspense(room: CouncilRoom, ops_url: str) -> None:
     assert printed(ops_url, status=True)[1]["p50, seconds"] == "-"
     for seconds in (1, 2, 3):
         room.provider.enqueue(unknown(), answer())
@@ -65,7 +65,7 @@ def test_status_tells_how_long_turns_took_and_what_is_in_suspense(room: CouncilR
     assert found["calls in suspense"] == "3"
 
 
-def test_status_tells_of_the_turns_of_the_last_24_hours(room: CouncilRoom, ops_url: str) -> None:
+def test_status_covers_the_turns_of_the_last_24_hours(room: CouncilRoom, ops_url: str) -> None:
     ages = {
         "failed": ("23 hours 50 minutes", 1),
         "completed": ("24 hours 10 minutes", 50),
@@ -85,7 +85,7 @@ def test_status_tells_of_the_turns_of_the_last_24_hours(room: CouncilRoom, ops_u
     assert (found["p50, seconds"], found["p99, seconds"]) == ("2.000", "2.980")
 
 
-def test_shares_are_of_the_whole(room: CouncilRoom, ops_url: str) -> None:
+def test_cost_prints_shares_of_the_whole(room: CouncilRoom, ops_url: str) -> None:
     room.provider.enqueue(answer(), answer())
     room.take("@writer @researcher hello")
     out = io.StringIO()
@@ -95,7 +95,7 @@ def test_shares_are_of_the_whole(room: CouncilRoom, ops_url: str) -> None:
     assert (shares["fast"], shares["deep"], shares["tenant"], shares["platform"]) == ("17", "83", "100", "0")
 
 
-def test_status_names_what_is_broken(room: CouncilRoom, ops_url: str) -> None:
+def test_status_names_broken_invariants(room: CouncilRoom, ops_url: str) -> None:
     room.provider.enqueue(answer())
     room.take("@writer hello")
     room.owner.execute(b"UPDATE budgets SET spent_usd = spent_usd + 1")
@@ -108,13 +108,13 @@ def test_status_names_what_is_broken(room: CouncilRoom, ops_url: str) -> None:
     assert found["budgets and ledger apart, USD"] == "1.000000"
 
 
-def test_a_database_without_a_schema_is_said_to_have_none(empty_database: DatabaseUrls) -> None:
+def test_status_reports_a_database_without_a_schema(empty_database: DatabaseUrls) -> None:
     for show in (show_costs, show_status):
         with pytest.raises(FiguresError, match="no schema"):
             show({LocalEnv.DATABASE_URL.value: empty_database.owner}, Console(file=io.StringIO()))
 
 
-def test_nothing_is_changed(room: CouncilRoom, ops_url: str, owner: psycopg.Connection[object]) -> None:
+def test_cost_and_status_change_nothing(room: CouncilRoom, ops_url: str, owner: psycopg.Connection[object]) -> None:
     room.provider.enqueue(answer())
     room.take("@writer hello")
     tables = ("turns", "llm_calls", "usage_ledger", "budgets", "budget_holds")

@@ -83,7 +83,7 @@ def full_house(room: CouncilRoom) -> Iterator[None]:
 
 
 class TestEndedTurn:
-    def test_all_of_it_is_told_in_the_order_of_the_plan(self, room: CouncilRoom, follow: Follow, clock: Clock) -> None:
+    def test_ended_turn_is_told_in_the_order_of_its_plan(self, room: CouncilRoom, follow: Follow, clock: Clock) -> None:
         room.provider.enqueue("Roses.", answer(""), answer("Violets."))
         outcome = room.take(BOTH)
         turn = body(outcome)
@@ -146,7 +146,7 @@ class TestEndedTurn:
 
 
 class TestRunningTurn:
-    def test_each_answer_goes_on_where_the_one_before_it_ended(self, room: CouncilRoom, follow: Follow) -> None:
+    def test_answer_continues_after_the_last_event_of_the_one_before(self, room: CouncilRoom, follow: Follow) -> None:
         """A second connection observes the turn during its calls."""
         answers = list[Answer]()
 
@@ -266,7 +266,7 @@ class TestRefusals:
         problem_of(ask(room.take("@writer hello").turn_id, seen), 422, "invalid_request")
 
     @pytest.mark.parametrize("seen", [None, "0", "end", "no id"])
-    def test_somebody_who_does_not_see_the_turn_gets_404(self, room: CouncilRoom, ask: Ask, seen: str | None) -> None:
+    def test_user_without_access_gets_404(self, room: CouncilRoom, ask: Ask, seen: str | None) -> None:
         room.owner.execute("UPDATE sessions SET visibility = 'private'")
         turn_id = room.take("@writer hello").turn_id
         problem_of(ask(turn_id, seen, user="user-2"), 404, "not_found")

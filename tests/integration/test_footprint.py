@@ -6,7 +6,7 @@ from bench.footprint import CASE, Footprint, measure
 from bench.world import World
 
 
-def test_what_is_kept_is_what_is_measured(logging_as_it_was: None) -> None:
+def test_figures_of_the_cost_model_equal_the_measured_footprint(logging_as_it_was: None) -> None:
     with World.start(CASE, {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}) as world:
         found = asdict(measure(world, 40, sweeps=3))
     kept = asdict(Footprint.kept())

@@ -362,7 +362,7 @@ def test_tables_of_another_version_are_not_used(graphs: Graphs, caplog: pytest.L
     ]
 
 
-def test_with_its_tables_one_line_says_so(graphs: Graphs, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_says_once_that_the_state_is_stored(graphs: Graphs, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "functions.graphs.checkpoints")
     for _ in range(3):
         graphs.take(line(asks("writer")))

@@ -235,7 +235,7 @@ def test_a_failed_ask_that_nobody_catches_ends_the_turn_by_its_code(desk: Desk) 
     assert outcome.faults == []
 
 
-def test_nobody_is_asked_after_the_budget_refused_a_call(desk: Desk) -> None:
+def test_graph_asks_no_agent_after_the_budget_refused_a_call(desk: Desk) -> None:
     room, refusals = desk.room, []
 
     def greedy(council: GrowingCouncil) -> None:
@@ -273,7 +273,7 @@ def test_only_agents_of_the_roster_can_be_asked(desk: Desk) -> None:
     assert (turn["status"], turn["plan"]["selected_agent_keys"]) == ("completed", ["writer"])
 
 
-def test_a_graph_that_asks_nobody_may_answer(desk: Desk) -> None:
+def test_graph_may_answer_without_asking_an_agent(desk: Desk) -> None:
     def calculator(council: GrowingCouncil) -> None:
         council.ended.answer = "42"
 
@@ -305,7 +305,7 @@ def test_the_worker_ends_what_is_left_of_graphs_when_none_is_configured(
         desk.post()
 
 
-def test_nothing_is_asked_for_an_intent_that_was_not_committed(desk: Desk) -> None:
+def test_call_is_not_made_without_a_committed_intent(desk: Desk) -> None:
     room = desk.room
     room.provider.enqueue("Roses.")
 

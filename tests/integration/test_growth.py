@@ -105,7 +105,7 @@ def nodes(plan: Row) -> list[Row]:
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-def test_the_plan_reads_by_index_even_if_nobody_ever_analysed_the_tables(room: CouncilRoom, mode: str) -> None:
+def test_plan_uses_indexes_on_tables_without_statistics(room: CouncilRoom, mode: str) -> None:
     """The application's role reads with its policies. The second plan is the generic one of a statement that
     ran often.
     """

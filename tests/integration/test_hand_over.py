@@ -56,7 +56,7 @@ def test_a_turn_for_later_is_accepted_without_a_call(room: CouncilRoom) -> None:
     assert room.take("@writer hello", idempotency_key="key-1").body == ended.body
 
 
-def test_a_turn_for_later_asks_whom_its_request_has_named(room: CouncilRoom) -> None:
+def test_turn_for_later_asks_the_agents_of_its_request(room: CouncilRoom) -> None:
     outcome = room.take("@writer hello", mode="manual", agent_keys=("critic", "researcher"), later=True)
     turn = body(room.resume(outcome.turn_id))
     assert turn["plan"] == {"selected_agent_keys": ["critic", "researcher"], "source": "request", "unknown_tags": []}
@@ -71,7 +71,7 @@ def test_another_attempt_of_a_step_is_handed_over_too(room: CouncilRoom) -> None
 
 
 @pytest.mark.parametrize("fitting", [0, 1], ids=["never begun", "begun"])
-def test_the_third_hand_over_without_a_call_is_the_last(room: CouncilRoom, fitting: int) -> None:
+def test_turn_is_given_up_after_three_hand_overs_without_a_call(room: CouncilRoom, fitting: int) -> None:
     none_fits = room.runner(seconds_left=for_calls(0))
     outcome = room.take("@writer @critic hello", runner=room.runner(seconds_left=for_calls(fitting)))
     for number in (1, 2, 3):
@@ -84,7 +84,7 @@ def test_the_third_hand_over_without_a_call_is_the_last(room: CouncilRoom, fitti
     assert len(room.provider.requests) == fitting
 
 
-def test_a_release_that_nobody_hears_of_keeps_the_outcome(room: CouncilRoom) -> None:
+def test_release_without_an_answer_keeps_the_outcome(room: CouncilRoom) -> None:
     room.db.lose_answer(RELEASE)
     with pytest.raises(JournalUnavailable):
         room.take("@writer @critic hello", runner=room.runner(seconds_left=for_calls(1)))

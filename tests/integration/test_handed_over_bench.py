@@ -25,7 +25,7 @@ def test_a_turn_that_has_no_time_is_counted_as_handed_over(logging_as_it_was: No
 
 
 @pytest.mark.parametrize(("begun", "handed_over"), [((0.0,), False), ((0.0, 2.0), False), ((0.0, 2.01), True)])
-def test_before_a_call_began_only_if_its_timeout_and_three_seconds_were_left(
+def test_release_before_began_a_call_only_with_its_timeout_and_three_seconds_left(
     begun: tuple[float, ...], handed_over: bool
 ) -> None:
     assert Taken(201, 5.0, [(at, 20.0) for at in begun]).handed_over_before is handed_over

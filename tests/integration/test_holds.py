@@ -150,7 +150,7 @@ def test_an_intent_and_the_end_of_the_hold_commit_together(room: CouncilRoom) ->
 class TestBesideTheReleaseBefore:
     """The release before does not read or write the holds. The sweeper frees those that it leaves behind."""
 
-    def test_the_hold_of_a_turn_that_it_ended_is_freed(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
+    def test_hold_of_a_turn_ended_by_the_release_before_is_freed(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
         turn_id = room.take("hello", later=True).turn_id
         room.owner.execute("ALTER TABLE budget_holds RENAME TO hidden; CREATE TABLE budget_holds (LIKE hidden)")
         room.owner.execute("GRANT ALL ON budget_holds TO pantheon_app")
@@ -161,7 +161,9 @@ class TestBesideTheReleaseBefore:
             release_leftover_holds(ops, DEADLINE_S)
             assert [*holds(room), held(room)] == [0]
 
-    def test_the_hold_of_a_call_that_it_settled_is_freed(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
+    def test_hold_of_a_call_settled_by_the_release_before_is_freed(
+        self, room: CouncilRoom, ops: WatchedDatabase
+    ) -> None:
         room.provider.enqueue(*[answer("", stop_reason="content_filtered")])
         room.take("@writer hello")
         room.owner.execute(
@@ -172,7 +174,7 @@ class TestBesideTheReleaseBefore:
         assert room.rows("SELECT * FROM budget_holds") == []
         assert held(room) == 0
 
-    def test_a_hold_that_this_release_needs_stays(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
+    def test_hold_of_an_active_turn_stays(self, room: CouncilRoom, ops: WatchedDatabase) -> None:
         turn_id = room.take("hello", later=True).turn_id
         release_leftover_holds(ops, DEADLINE_S)
         assert len(holds(room)) == 1

@@ -55,7 +55,7 @@ def week(owner: psycopg.Connection[Row]) -> datetime:
 
 @pytest.mark.parametrize("days_rolled_up", [0, 4, 7])
 @pytest.mark.usefixtures("week")
-def test_an_hour_is_compared_with_the_same_hour_of_the_days_before(
+def test_usual_hour_is_the_same_hour_of_the_days_before(
     owner: psycopg.Connection[Row], ops: Database, days_rolled_up: int
 ) -> None:
     if days_rolled_up:
@@ -83,7 +83,7 @@ def test_an_hour_counts_an_unknown_call_and_no_settlement(owner: psycopg.Connect
     assert load_hours(ops, SECONDS).now_usd == 5
 
 
-def test_one_day_on_which_cost_ran_away_does_not_raise_the_usual_hour() -> None:
+def test_usual_hour_does_not_rise_after_one_expensive_day() -> None:
     days = [Decimal(1)] * 6
     assert Hours(Decimal(0), [*days, Decimal(1000)]).usual_usd == 1
 

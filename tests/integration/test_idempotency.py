@@ -29,7 +29,7 @@ def during_the_call(room: CouncilRoom, **request: Any) -> TurnOutcome:
 
 
 @pytest.mark.parametrize("script", [["Roses."], [unbilled("refused")]], ids=["completed", "failed"])
-def test_a_key_is_answered_with_the_stored_bytes_and_without_a_call(room: CouncilRoom, script: list[Any]) -> None:
+def test_key_gets_the_stored_bytes_without_a_call(room: CouncilRoom, script: list[Any]) -> None:
     room.provider.enqueue(*script)
     first = room.take("@writer Grüße 👋", idempotency_key="key-1")
     asked = len(room.provider.requests)

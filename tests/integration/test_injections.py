@@ -44,13 +44,13 @@ def asked(turn: dict[str, Any]) -> list[str]:
     return [reply["agent_key"] for reply in turn["replies"]]
 
 
-def test_there_are_enough_of_them() -> None:
+def test_injections_are_at_least_the_required_number() -> None:
     assert len(set(ORDERS)) >= 100
     assert len(set(REPLIES)) >= len(set(ORDERS)) + 10
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_is_said_brings_nobody_in_and_costs_no_call(room: CouncilRoom, mode: str) -> None:
+def test_injected_message_adds_no_agent_and_no_call(room: CouncilRoom, mode: str) -> None:
     """One session, so that every message is followed by all that was said before."""
     provider = Infected()
     runner, session_id = room.runner(provider=provider), room.make_session(mode=mode)
@@ -66,7 +66,7 @@ def test_what_is_said_brings_nobody_in_and_costs_no_call(room: CouncilRoom, mode
     assert room.row("SELECT count(*) AS calls FROM llm_calls")["calls"] == len(provider.requests)
 
 
-def test_a_manager_that_obeys_the_orders_brings_nobody_in(room: CouncilRoom) -> None:
+def test_manager_that_obeys_an_injection_adds_no_agent(room: CouncilRoom) -> None:
     provider = Infected("routing")
     runner = room.runner(provider=provider)
     for message in ORDERS:
@@ -79,7 +79,7 @@ def test_a_manager_that_obeys_the_orders_brings_nobody_in(room: CouncilRoom) -> 
 
 
 @pytest.mark.parametrize("fan_out", ["sequential", "parallel"])
-def test_an_agent_that_names_its_colleagues_asks_nobody(room: CouncilRoom, fan_out: str) -> None:
+def test_reply_that_names_agents_asks_none(room: CouncilRoom, fan_out: str) -> None:
     provider = Infected()
     runner = room.runner(provider=provider)
     for reply in REPLIES:
@@ -89,7 +89,7 @@ def test_an_agent_that_names_its_colleagues_asks_nobody(room: CouncilRoom, fan_o
         assert len(provider.requests) - before == 1, reply
 
 
-def test_a_memory_full_of_orders_changes_nothing(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_summary_of_injections_changes_no_plan(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PANTHEON_SUMMARY_AFTER_TURNS", "2")
     settings.cache_clear()
     provider = Infected("summary_text")

@@ -185,7 +185,7 @@ def test_a_record_and_a_publish_that_meet_at_the_platforms_month_both_count(
 
 
 @pytest.mark.parametrize("first", ["record", "delete"])
-def test_a_record_and_a_deletion_that_meet_both_get_what_they_came_for(
+def test_record_and_deletion_at_one_call_both_succeed(
     room: CouncilRoom, other: OtherProcess, ops: WatchedDatabase, first: str
 ) -> None:
     lose_a_call(room)

@@ -28,9 +28,7 @@ def expire(room: CouncilRoom, _: Request) -> Completion:
 
 
 @pytest.mark.parametrize("statement", [OPEN, PUBLISH], ids=["ask", "publish"])
-def test_a_claim_that_waits_for_the_runner_comes_too_late(
-    room: CouncilRoom, other: OtherProcess, statement: Statement
-) -> None:
+def test_claim_that_waits_for_the_runner_fails(room: CouncilRoom, other: OtherProcess, statement: Statement) -> None:
     script: dict[Statement, list[Any]] = {
         OPEN: [partial(expire, room), other.is_waited_for],
         PUBLISH: [answer("sesame"), partial(expire, room)],
@@ -58,7 +56,7 @@ def test_a_runner_that_waits_for_a_claim_has_lost_the_turn(
 
 
 @pytest.mark.parametrize("as_far_as", ["locked", "claimed", None], ids=["locked", "claimed", "lost"])
-def test_an_outcome_that_comes_alone_and_waits_for_a_claim_gives_no_verdict(
+def test_outcome_that_is_sent_alone_and_waits_for_a_claim_gives_no_verdict(
     room: CouncilRoom, other: OtherProcess, as_far_as: str | None
 ) -> None:
     def fail() -> None:

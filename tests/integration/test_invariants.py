@@ -33,9 +33,7 @@ def test_a_broken_invariant_is_found(room: CouncilRoom, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", INVARIANTS)
-def test_where_only_the_newest_turns_are_looked_at_a_break_is_found_in_those_and_in_no_others(
-    room: CouncilRoom, name: str
-) -> None:
+def test_invariant_of_new_turns_finds_breaks_in_those_turns_only(room: CouncilRoom, name: str) -> None:
     room.take("@writer before")
     first = uuid7()
     take_turns(room)
@@ -70,9 +68,7 @@ def test_a_review_of_an_agent_without_an_answer_is_found(room: CouncilRoom, chan
 
 
 @pytest.mark.parametrize("heard", ["false", "position < 2"])
-def test_a_council_of_which_later_turns_see_none_or_several_replies_is_found(
-    room: CouncilRoom, heard: LiteralString
-) -> None:
+def test_council_without_exactly_one_reply_for_later_turns_is_found(room: CouncilRoom, heard: LiteralString) -> None:
     take_turns(room)
     with room.owner.transaction(force_rollback=True):
         room.owner.execute("UPDATE replies SET is_heard = " + heard)

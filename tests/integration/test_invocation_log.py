@@ -51,7 +51,7 @@ def test_a_call_in_suspense_gets_what_the_log_says_it_cost(log: Log, metrics: Ca
     }
 
 
-def test_what_does_not_fit_the_journal_is_counted_and_named_by_its_id(
+def test_record_that_does_not_fit_the_journal_is_counted_and_named_by_its_id(
     log: Log, metrics: Callable[[], dict[str, float]], caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger("shared.reconciliation").addHandler(caplog.handler)
@@ -73,7 +73,7 @@ def test_what_does_not_fit_the_journal_is_counted_and_named_by_its_id(
     logging.getLogger("shared.reconciliation").removeHandler(caplog.handler)
 
 
-def test_only_the_logs_own_objects_are_read_and_of_them_what_is_ours(
+def test_reconciler_reads_only_the_logs_objects_and_our_records_in_them(
     log: Log, metrics: Callable[[], dict[str, float]]
 ) -> None:
     _, found, hour = log.lose_a_call()
@@ -122,7 +122,7 @@ class CountingLog(InvocationLog):
             yield unpacked
 
 
-def test_when_the_time_is_over_the_next_invocation_goes_on_with_the_next_object(log: Log) -> None:
+def test_next_invocation_continues_with_the_next_object_after_a_timeout(log: Log) -> None:
     lost, found, hour = log.lose_a_call(hours_ago=60)
     first = log.write(hour, record(found))
     second = log.write(hour, record(uuid4(), stage="dev"))
@@ -142,7 +142,7 @@ def test_when_the_time_is_over_the_next_invocation_goes_on_with_the_next_object(
     assert log.status(lost) == "unbilled"
 
 
-def test_without_time_nothing_is_begun(log: Log) -> None:
+def test_reconciler_reads_nothing_without_time(log: Log) -> None:
     _, found, hour = log.lose_a_call()
     log.write(hour, record(found))
     assert invoke(seconds=30)["finished"] is False
@@ -168,7 +168,7 @@ def test_a_log_that_cannot_be_read_is_an_error_and_what_was_found_is_counted(
     assert log.status(lost) == "succeeded"
 
 
-def test_whoever_begins_an_hour_anew_takes_it_away_from_the_others(log: Log, ops: Database) -> None:
+def test_reconciler_that_restarts_an_hour_takes_it_from_the_others(log: Log, ops: Database) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     log.forget(hour - timedelta(days=30), hour)
     first = record_reading(ops, hour)

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
 class TestSilence:
-    def test_of_the_log_means_that_nothing_was_billed(self, log: Log) -> None:
+    def test_call_missing_in_the_log_costs_nothing(self, log: Log) -> None:
         lost, found, hour = log.lose_a_call(hours_ago=50)
         log.write(hour, record(found))
         assert invoke()["settled"] == 1
@@ -46,7 +46,7 @@ class TestSilence:
         assert log.status(lost) == "unbilled"
         assert invoke()["settled"] == 0
 
-    def test_is_believed_no_earlier_than_after_48_hours_and_then_the_log_is_read_once_more(self, log: Log) -> None:
+    def test_missing_call_is_settled_after_48_hours_and_a_second_read_of_the_log(self, log: Log) -> None:
         lost, found, hour = log.lose_a_call(hours_ago=40)
         log.write(hour, record(found))
         assert invoke() == {"finished": True, "records": 1, "settled": 0, "left": 1}
@@ -61,7 +61,7 @@ class TestSilence:
         assert invoke()["settled"] == 1
         assert log.room.accounts()["platform"] == FAST_COST
 
-    def test_of_an_hour_is_not_made_up_for_by_another_one(self, log: Log) -> None:
+    def test_missing_call_needs_records_of_its_own_hour(self, log: Log) -> None:
         earlier, found, its_hour = log.lose_a_call(hours_ago=52)
         lost, _, hour = log.lose_a_call(hours_ago=50)
         log.write(its_hour, record(found))
@@ -71,7 +71,9 @@ class TestSilence:
 
     @pytest.mark.parametrize("later", [0, 1], ids=["its hour", "the next"])
     @pytest.mark.parametrize("damaged", [b"{\n", b""], ids=["line", "object"])
-    def test_says_nothing_where_something_could_not_be_read(self, log: Log, later: int, damaged: bytes) -> None:
+    def test_missing_call_stays_in_suspense_when_an_object_could_not_be_read(
+        self, log: Log, later: int, damaged: bytes
+    ) -> None:
         lost, found, hour = log.lose_a_call(hours_ago=50)
         log.write(hour, record(found))
         key = log.write(hour + timedelta(hours=later), damaged)
@@ -97,7 +99,7 @@ class TestSilence:
         }.items(),
         ids=lambda why: why[0],
     )
-    def test_says_nothing_where(self, log: Log, why: tuple[str, str]) -> None:
+    def test_missing_call_stays_in_suspense_when(self, log: Log, why: tuple[str, str]) -> None:
         lost, found, hour = log.lose_a_call(hours_ago=50)
         log.room.owner.execute(f"{why[1]} WHERE status = 'unknown'".encode())
         log.write(hour, record(found))
@@ -115,7 +117,9 @@ class TestSilence:
         ],
         ids=["not to its end", "with a line that nobody could read", "too early", "never"],
     )
-    def test_says_nothing_where_an_hour_was_read(self, log: Log, ops: Database, later: int, flaw: str) -> None:
+    def test_missing_call_stays_in_suspense_when_an_hour_was_read(
+        self, log: Log, ops: Database, later: int, flaw: str
+    ) -> None:
         lost, _, hour = log.lose_a_call(hours_ago=50)
         log.remember(hour, hour + timedelta(hours=1), models="{scripted-fast}")
         assert [row["call_id"] for row in load_silent_in_log(ops, AGE_S, OURS)] == [lost]
@@ -126,7 +130,7 @@ class TestSilence:
     @pytest.mark.parametrize(
         ("known", "silent"), [("", False), ("eu ", True)], ids=["of its model elsewhere", "of its own"]
     )
-    def test_of_one_provider_says_nothing_of_another_with_the_same_model(
+    def test_missing_call_stays_in_suspense_when_only_another_providers_log_was_read(
         self, log: Log, ops: Database, known: str, silent: bool
     ) -> None:
         """A log belongs to one Region. The provider `eu` is also Bedrock."""
@@ -138,7 +142,7 @@ class TestSilence:
         # A provider that does not use this log stays in suspense, too.
         assert load_silent_in_log(ops, AGE_S, OURS) == []
 
-    def test_is_known_of_every_provider_of_the_kind_by_its_name(
+    def test_missing_calls_are_settled_for_every_provider_on_bedrock(
         self, log: Log, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         (tmp_path / "models.toml").write_text(CATALOG)
@@ -152,14 +156,14 @@ class TestSilence:
         assert {models for (models,) in log.hours("models::text")} == {'{"eu scripted-fast"}'}
         assert invocation_log_providers() == {"eu"}
 
-    def test_says_nothing_where_the_call_was_posted_since(self, log: Log, ops: Database) -> None:
+    def test_missing_call_stays_in_suspense_when_it_was_posted_since(self, log: Log, ops: Database) -> None:
         _, _, hour = log.lose_a_call(hours_ago=50)
         log.remember(hour, hour + timedelta(hours=1), models="{scripted-fast}")
         log.room.owner.execute("UPDATE llm_calls SET posted_at = now() - interval '30 seconds'")
         assert load_silent_in_log(ops, AGE_S, OURS) == []
 
     @pytest.mark.parametrize(("minute", "hours"), [(0, (0, 1, -1)), (5, (1, 0)), (59, (0, 1))])
-    def test_needs_every_hour_that_may_have_the_record(
+    def test_missing_call_is_settled_after_all_hours_that_may_have_its_record(
         self, log: Log, ops: Database, minute: int, hours: tuple[int, ...]
     ) -> None:
         lost, _, hour = log.lose_a_call(hours_ago=50)

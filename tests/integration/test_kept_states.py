@@ -43,7 +43,7 @@ def kept(room: CouncilRoom) -> list[str]:
     return [row["checkpoint_id"] for row in found]
 
 
-def test_a_session_keeps_one_and_other_sessions_keep_theirs(desk: Desk) -> None:
+def test_session_keeps_one_checkpoint_and_other_sessions_keep_theirs(desk: Desk) -> None:
     for word in ("one", "two", "three"):
         assert desk.take(keeping(word))["status"] == "completed"
         assert kept(desk.room) == [word]
@@ -55,7 +55,7 @@ def test_a_session_keeps_one_and_other_sessions_keep_theirs(desk: Desk) -> None:
     assert threads == [f"{desk.room.tenant_id}:{each}" for each in (first, desk.session_id)]
 
 
-def test_a_turn_that_fails_leaves_the_one_before(desk: Desk) -> None:
+def test_failed_turn_keeps_the_checkpoint_before_it(desk: Desk) -> None:
     def fail() -> None:
         raise KeyError
 
@@ -64,7 +64,7 @@ def test_a_turn_that_fails_leaves_the_one_before(desk: Desk) -> None:
     assert kept(desk.room) == ["one"]
 
 
-def test_it_is_gone_when_the_publish_is_rolled_back(desk: Desk) -> None:
+def test_checkpoint_is_gone_when_the_publish_is_rolled_back(desk: Desk) -> None:
     room = desk.room
     desk.take(keeping("one"))
     turn_id = desk.post().turn_id
@@ -77,7 +77,7 @@ def test_it_is_gone_when_the_publish_is_rolled_back(desk: Desk) -> None:
     assert kept(room) == ["two"]
 
 
-def test_it_becomes_visible_with_the_turn(desk: Desk) -> None:
+def test_checkpoint_becomes_visible_with_the_turn(desk: Desk) -> None:
     room, seen = desk.room, list[Any]()
     room.db.hold(PUBLISH, lambda: seen.append((kept(room), room.row("SELECT status FROM turns")["status"])))
     desk.take(keeping("one"))
@@ -85,7 +85,7 @@ def test_it_becomes_visible_with_the_turn(desk: Desk) -> None:
     assert kept(room) == ["one"]
 
 
-def test_deleting_the_session_deletes_it(desk: Desk) -> None:
+def test_checkpoint_is_deleted_with_its_session(desk: Desk) -> None:
     desk.take(keeping("one"))
     desk.room.owner.execute(
         "INSERT INTO checkpoint_writes SELECT thread_id, '', '1', '1', 0, 'x', NULL, '' FROM checkpoints"
@@ -94,14 +94,14 @@ def test_deleting_the_session_deletes_it(desk: Desk) -> None:
     assert desk.room.rows(NO_CHECKPOINT) == []
 
 
-def test_a_turn_that_ends_after_its_session_was_deleted_keeps_none(desk: Desk) -> None:
+def test_turn_of_a_deleted_session_keeps_no_checkpoint(desk: Desk) -> None:
     turn_id = desk.post().turn_id
     with pytest.raises(SessionDeleted):
         desk.run(turn_id, keeping("one", then=lambda: delete(desk)))
     assert desk.room.rows(NO_CHECKPOINT) == []
 
 
-def test_a_deletion_beside_the_publish_takes_it_away(desk: Desk, other: OtherProcess) -> None:
+def test_deletion_during_the_publish_deletes_the_checkpoint(desk: Desk, other: OtherProcess) -> None:
     room, started = desk.room, list[Future[Any]]()
 
     def begin() -> None:
@@ -114,7 +114,7 @@ def test_a_deletion_beside_the_publish_takes_it_away(desk: Desk, other: OtherPro
     assert room.rows(NO_CHECKPOINT) == []
 
 
-def test_a_cancelled_turn_keeps_none(desk: Desk) -> None:
+def test_cancelled_turn_keeps_no_checkpoint(desk: Desk) -> None:
     room = desk.room
 
     def cancel(_: Request) -> str:

@@ -250,7 +250,7 @@ def test_thinking_that_no_mark_begins_is_taken_back_once_and_then_held_back(room
         habits.cache_clear()
 
 
-def test_a_tenant_cannot_hold_back_the_texts_of_another_one(room: CouncilRoom) -> None:
+def test_thinking_of_one_tenants_model_holds_back_no_text_of_another(room: CouncilRoom) -> None:
     habits.cache_clear()
     habits().learn("tenant-2", "fast")
     heard = Heard()

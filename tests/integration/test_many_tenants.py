@@ -133,7 +133,7 @@ def operations() -> list[Operation]:
     return sorted(mine, key=lambda operation: (operation.method == "DELETE", operation.path == "agents/{key}"))
 
 
-def test_nobody_is_shown_anything_of_anybody_else(town: Town) -> None:
+def test_answers_have_nothing_of_another_tenant(town: Town) -> None:
     one, other = town.everybody[:2]
     _, text = one.ask("GET", "sessions")
     # The check itself works: the answer to one tenant is foreign to every other one.
@@ -200,7 +200,7 @@ def foreign_rows(town: Town, table: Table, everybody: list[Someone]) -> int:
     return sum(bool(owners(table, rows) - {someone.mark, PLATFORM}) for someone, rows in shown)
 
 
-def test_no_table_shows_anybody_a_row_of_another_unless_its_policy_is_gone(town: Town) -> None:
+def test_tables_show_rows_of_another_tenant_only_without_their_policy(town: Town) -> None:
     """The second half proves the first: without its row-level security, the test finds each table."""
     for name, table in TENANT_TABLES.items():
         if name in SHARED:

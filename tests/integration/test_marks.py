@@ -93,7 +93,7 @@ def test_a_cancelled_turn_is_published_with_what_was_answered(room: CouncilRoom,
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_deleted_session_keeps_its_costs_and_not_a_word(room: CouncilRoom, moment: str) -> None:
+def test_deleted_session_keeps_its_costs_and_no_text(room: CouncilRoom, moment: str) -> None:
     run, replies, paid = MOMENTS[moment]
     with pytest.raises(SessionDeleted):
         run(room, delete)
@@ -142,7 +142,7 @@ def test_deleting_a_session_takes_the_words_of_ended_turns(room: CouncilRoom) ->
         record_cancel(room.db, room.actor, outcome.turn_id)
 
 
-def test_marks_that_follow_one_another_are_all_heeded(room: CouncilRoom) -> None:
+def test_several_marks_are_all_obeyed(room: CouncilRoom) -> None:
     room.provider.enqueue(answer("sesame"), answer("sesame"))
     room.db.before(PUBLISH, lambda: cancel(room))
     room.db.before(PUBLISH, lambda: delete(room))

@@ -72,7 +72,7 @@ def sent() -> Iterator[list[tuple[bool, str]]]:
     event.remove(Engine, "before_cursor_execute", keep)
 
 
-def test_no_migration_blocks_or_breaks_what_is_serving(
+def test_migrations_do_not_block_or_break_the_serving_release(
     empty_database: DatabaseUrls, sent: list[tuple[bool, str]], tmp_path: Path
 ) -> None:
     for revision in REVISIONS:
@@ -92,7 +92,7 @@ def test_no_migration_blocks_or_breaks_what_is_serving(
 
 
 @pytest.mark.parametrize(("statement", "rule"), PLANTED.items())
-def test_it_finds_what_would(tmp_path: Path, statement: str, rule: str) -> None:
+def test_squawk_finds_blocking_statements(tmp_path: Path, statement: str, rule: str) -> None:
     assert f"warning: {rule} " in squawk(tmp_path / "planted.sql", [TIMEOUTS, statement])
 
 
@@ -100,7 +100,7 @@ def test_a_migration_without_timeouts_is_found(tmp_path: Path) -> None:
     assert "require-lock-timeout" in squawk(tmp_path / "planted.sql", ["ALTER TABLE turns ADD COLUMN note text"])
 
 
-def test_an_index_is_made_beside_what_is_going_on_and_outside_a_transaction(tmp_path: Path) -> None:
+def test_index_is_made_concurrently_and_outside_a_transaction(tmp_path: Path) -> None:
     made = [TIMEOUTS, "CREATE INDEX CONCURRENTLY IF NOT EXISTS turns_user_id_idx ON turns (user_id)"]
     assert squawk(tmp_path / "planted.sql", made, in_transaction=False) == ""
     assert "ban-concurrent-index-creation-in-transaction" in squawk(tmp_path / "planted.sql", made)

@@ -81,7 +81,7 @@ def test_the_migrations_make_the_very_tables_of_the_code(
     assert dump(database_urls.owner, STRUCTURE) == dump(empty_database.owner, STRUCTURE)
 
 
-def test_the_way_down_leaves_nothing_and_the_way_up_again_leads_to_the_same_schema(
+def test_downgrade_leaves_nothing_and_an_upgrade_restores_the_schema(
     empty_database: DatabaseUrls,
 ) -> None:
     url = empty_database.owner
@@ -133,7 +133,7 @@ def test_the_roles_can_neither_bypass_the_policies_nor_change_the_schema(databas
             assert connection.execute("SELECT has_schema_privilege('public', 'CREATE')").fetchone() == (False,)
 
 
-def test_a_migration_can_make_an_index_beside_what_is_going_on(empty_database: DatabaseUrls, tmp_path: Path) -> None:
+def test_migration_can_make_an_index_concurrently(empty_database: DatabaseUrls, tmp_path: Path) -> None:
     (tmp_path / "later.py").write_text(
         f'''"""An index on a table that is in use, outside of any transaction."""
 from alembic import op

@@ -62,7 +62,9 @@ def plain(owner: psycopg.Connection[Row]) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.usefixtures("ledger")
-def test_it_is_the_ledgers_sum_whatever_has_been_rolled_up(owner: psycopg.Connection[Row], ops: Database) -> None:
+def test_month_to_date_is_the_ledgers_sum_with_any_part_rolled_up(
+    owner: psycopg.Connection[Row], ops: Database
+) -> None:
     expected = plain(owner)
     assert month(ops) == expected
     reached: list[datetime | None] = [roll_up(ops, 1)]
@@ -75,7 +77,7 @@ def test_it_is_the_ledgers_sum_whatever_has_been_rolled_up(owner: psycopg.Connec
 
 
 @pytest.mark.usefixtures("ledger")
-def test_what_is_rolled_up_is_not_read_of_the_ledger(owner: psycopg.Connection[Row], ops: Database) -> None:
+def test_rolled_up_hours_are_not_read_from_the_ledger(owner: psycopg.Connection[Row], ops: Database) -> None:
     roll_up(ops, 1000)
     finish(owner)
     before = month(ops)
@@ -90,7 +92,7 @@ def test_what_is_rolled_up_is_not_read_of_the_ledger(owner: psycopg.Connection[R
 
 @pytest.mark.usefixtures("ledger")
 @pytest.mark.parametrize("table", ["usage_hours", "usage_days", "usage_ledger"])
-def test_all_that_is_rolled_up_is_held_against_the_ledger_when_everything_is(
+def test_all_rolled_up_hours_are_compared_with_the_ledger_in_a_full_check(
     owner: psycopg.Connection[Row], ops: Database, table: str
 ) -> None:
     everything = INVARIANTS["what is rolled up is what the ledger says"].encode()

@@ -120,7 +120,7 @@ def _waits_for(room: CouncilRoom, lockers: dict[Any, psycopg.Connection[Any]], r
     return any(room.row(query, pid)["n"] for _ in range(2000))
 
 
-def test_tenants_never_meet(room: CouncilRoom) -> None:
+def test_months_of_two_tenants_never_block_each_other(room: CouncilRoom) -> None:
     """They do not block each other even if the platform pays for both."""
     neighbour = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
     neighbour.provider.enqueue(answer(""), answer())

@@ -146,7 +146,7 @@ def test_a_tenant_that_is_known_gets_no_roster(ask: Ask, db: Database, owner: ps
     assert len(keys(ask("GET", "agents", tenant="tenant-3"))) == 2
 
 
-def test_what_an_admin_deletes_stays_deleted(ask: Ask) -> None:
+def test_deleted_agent_of_the_roster_stays_deleted(ask: Ask) -> None:
     for path in ("councils/panel", "councils/table", "agents/writer", "agents/critic"):
         assert ask("DELETE", path)["statusCode"] == 204
     add_roster.cache_clear()

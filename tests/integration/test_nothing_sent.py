@@ -89,7 +89,7 @@ def test_a_client_that_cannot_be_made_later_has_sent_nothing(
 
 
 @pytest.mark.parametrize("port", [65_536, 99_999, 0])
-def test_a_port_that_is_none_is_one_line_at_start(port: int) -> None:
+def test_invalid_port_is_one_line_at_start(port: int) -> None:
     with pytest.raises(ConfigurationError, match=r"^\[providers\.local\] base_url: "):
         connect(build(settings("local", llm_base_url=f"http://127.0.0.1:{port}/v1")))
 

@@ -69,9 +69,7 @@ def test_an_answer_is_asked_for_uncompressed(
     assert wanted == ["identity"]
 
 
-def test_text_that_is_no_unicode_is_sent_all_the_same(
-    fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider
-) -> None:
+def test_invalid_unicode_is_sent(fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider) -> None:
     completion = openai_compatible.complete(request(messages=(Message("user", "é \ud83d \x00 \U0001f600"),)))
     assert completion.status == "succeeded"
     assert fake_provider.rows[0].messages[0]["content"] == "é ? \x00 \U0001f600"
@@ -225,14 +223,14 @@ def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
         ("Invalid key in context.", "refused"),
     ],
 )
-def test_another_refusal_is_not_taken_for_it(
+def test_other_refusals_are_not_an_overflow(
     fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, message: str, error: str
 ) -> None:
     fake_provider.add(moods.too_long(message))
     assert openai_compatible.complete(request()).error == error
 
 
-def test_of_an_endless_explanation_only_the_beginning_is_read(
+def test_endless_explanation_is_read_up_to_its_bound(
     fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider
 ) -> None:
     fake_provider.add(moods.too_long("-" * 70_000 + "maximum context length"))

@@ -15,7 +15,7 @@ pytest_plugins = ["tests.support.fake_provider.fixtures"]
 
 
 @pytest.mark.parametrize("mood", [moods.trickle_body(), moods.trickle_headers(), moods.hold(), moods.slow(STUCK_S * 2)])
-def test_the_wall_clock_is_total(
+def test_timeout_bounds_the_whole_call(
     fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, mood: Mood
 ) -> None:
     fake_provider.add(mood)
@@ -120,7 +120,7 @@ def fail(*_: object, **__: object) -> None:
         ("shared.llm.exchange.outcome", "unknown", "connection_lost"),
     ],
 )
-def test_an_exception_that_nobody_foresaw_is_told_by_what_was_sent_before_it(
+def test_unexpected_exception_is_unknown_or_not_sent_by_the_sent_bytes(
     openai_compatible: OpenAICompatibleProvider,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

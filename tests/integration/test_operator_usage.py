@@ -63,7 +63,7 @@ def turns(room: CouncilRoom, other: CouncilRoom, monkeypatch: pytest.MonkeyPatch
     return {"tenant-1": first, "tenant-2": body(other.take("@writer hello"))}
 
 
-def test_each_tenant_pays_what_its_turns_say(ask: Ask, turns: dict[str, dict[str, Any]]) -> None:
+def test_tenants_cost_equals_that_of_its_turns(ask: Ask, turns: dict[str, dict[str, Any]]) -> None:
     items = {item["tenant_id"]: item for item in body_of(ask("group_by=tenant_id"))["items"]}
     assert items.keys() == turns.keys()
     for tenant_id, turn in turns.items():
@@ -74,9 +74,7 @@ def test_each_tenant_pays_what_its_turns_say(ask: Ask, turns: dict[str, dict[str
         assert items[tenant_id]["usage"] == turn["usage"]
 
 
-def test_the_platforms_share_says_what_it_was_for(
-    ask: Ask, room: CouncilRoom, turns: dict[str, dict[str, Any]]
-) -> None:
+def test_platforms_share_is_grouped_by_reason(ask: Ask, room: CouncilRoom, turns: dict[str, dict[str, Any]]) -> None:
     (total,) = body_of(ask())["items"]
     share = {name: Decimal(usd) for name, usd in total["platform_share"].items()}
     assert share == {
@@ -90,7 +88,7 @@ def test_the_platforms_share_says_what_it_was_for(
     assert Decimal(total["suspense_usd"]) == room.accounts()["suspense"] > 0
 
 
-def test_what_was_unknown_and_turned_out_to_be_billed_is_told_apart(ask: Ask, room: CouncilRoom) -> None:
+def test_settled_unknown_outcomes_are_a_group_of_their_own(ask: Ask, room: CouncilRoom) -> None:
     def late(_: object) -> Any:
         room.expire_lease()
         room.provider.enqueue(answer())

@@ -72,7 +72,7 @@ def test_an_outcome_is_in_the_journal_while_the_others_are_still_awaited(room: C
     assert json.loads(room.take(ALL, session_id=session_id).body)["status"] == "completed"
 
 
-def test_a_failed_one_does_not_stop_the_others_and_is_tried_again_alone(room: CouncilRoom, session_id: UUID) -> None:
+def test_failed_call_is_retried_alone_and_the_others_go_on(room: CouncilRoom, session_id: UUID) -> None:
     def answer(request: Request) -> str | Completion:
         if asked(request) == "writer":
             return Completion("unknown", error="provider_error")
@@ -104,7 +104,7 @@ def test_the_budget_covers_as_many_of_the_first_as_it_can(
     assert {r["error"]["code"] for r in turn["replies"] if r["status"] == "skipped"} == {"budget_exceeded"}
 
 
-def test_a_turn_that_died_asks_only_for_what_it_has_not_heard(room: CouncilRoom, session_id: UUID) -> None:
+def test_resumed_turn_makes_only_the_missing_calls(room: CouncilRoom, session_id: UUID) -> None:
     def answer(request: Request) -> str:
         if asked(request) == "writer":
             wait_for(lambda: room.row(HEARD)["heard"] == 2)

@@ -54,7 +54,7 @@ def test_a_value_comes_back_as_it_was_sent(pipeline: Pipeline, value: Any) -> No
     ],
 )
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_where_one_fails_none_has_happened_and_the_next_exchange_is_a_new_one(
+def test_exchange_is_rolled_back_when_one_statement_fails(
     pipeline: Pipeline, broken: tuple[str, tuple[object, ...]], error: type[psycopg.Error], position: int
 ) -> None:
     work = [(INSERT, (1,)), (INSERT, (2,))]
@@ -67,7 +67,7 @@ def test_where_one_fails_none_has_happened_and_the_next_exchange_is_a_new_one(
     assert kept(pipeline) == 2
 
 
-def test_what_fails_at_the_commit_is_told(pipeline: Pipeline, empty_database: DatabaseUrls) -> None:
+def test_error_at_the_commit_is_raised(pipeline: Pipeline, empty_database: DatabaseUrls) -> None:
     pipeline.run([("CREATE TABLE parents (id int PRIMARY KEY)", ())])
     pipeline.run([("CREATE TABLE late (id int REFERENCES parents DEFERRABLE INITIALLY DEFERRED)", ())])
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
@@ -75,9 +75,7 @@ def test_what_fails_at_the_commit_is_told(pipeline: Pipeline, empty_database: Da
     assert kept(pipeline) == 0
 
 
-def test_an_exchange_that_is_broken_off_takes_the_connection_with_it(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_exchange_closes_the_connection(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
@@ -89,7 +87,7 @@ def test_an_exchange_that_is_broken_off_takes_the_connection_with_it(
         pipeline.run([(COUNT, ())])
 
 
-def test_a_connection_that_is_cut_is_told_as_such(pipeline: Pipeline) -> None:
+def test_cut_connection_raises_its_own_error(pipeline: Pipeline) -> None:
     with pytest.raises(psycopg.OperationalError):
         pipeline.run([(INSERT, (1,)), ("SELECT pg_terminate_backend(pg_backend_pid())", ()), (INSERT, (2,))])
     with pytest.raises(psycopg.OperationalError):

@@ -29,7 +29,7 @@ def fallbacks(turn: dict[str, Any]) -> list[tuple[str, str]]:
     return [(each["component"], each["reason"]) for each in turn["fallbacks"]]
 
 
-def test_while_the_limit_is_zero_helpers_run_on_the_tenants_account(
+def test_tenant_pays_for_helpers_while_the_platforms_limit_is_zero(
     room: CouncilRoom, take: Callable[[], dict[str, Any]]
 ) -> None:
     room.limit(0, "platform")
@@ -40,7 +40,7 @@ def test_while_the_limit_is_zero_helpers_run_on_the_tenants_account(
     assert room.budget("platform") is None
 
 
-def test_while_the_limit_is_zero_a_helper_without_room_is_a_fallback(
+def test_helper_without_room_is_a_fallback_while_the_platforms_limit_is_zero(
     room: CouncilRoom, take: Callable[[], dict[str, Any]]
 ) -> None:
     room.limit(0, "platform")
@@ -54,7 +54,9 @@ def test_while_the_limit_is_zero_a_helper_without_room_is_a_fallback(
     assert room.budget("platform") is None
 
 
-def test_while_the_limit_is_spent_the_tenant_pays_for_failed_attempts(room: CouncilRoom, ops: WatchedDatabase) -> None:
+def test_tenant_pays_for_failed_attempts_while_the_platforms_limit_is_spent(
+    room: CouncilRoom, ops: WatchedDatabase
+) -> None:
     """The limit is compared with the last measurement."""
     room.limit(FAST_COST / 2, "platform")
     for platform_usd in (FAST_COST, 0):

@@ -95,7 +95,7 @@ def deliver(room: CouncilRoom, worker: Deliver, turn_id: UUID) -> bool:
 
 
 @pytest.mark.parametrize(("poisoned", "claims"), POISONS.values(), ids=POISONS, indirect=["poisoned"])
-def test_a_turn_that_nobody_can_finish_ends_as_failed(
+def test_turn_that_no_process_can_finish_ends_as_failed(
     room: CouncilRoom, poisoned: UUID, claims: int, worker: Deliver
 ) -> None:
     for _ in range(claims):
@@ -115,7 +115,7 @@ class TestGivenUpBare:
         for _ in range(GIVEN_UP_BARE):
             deliver(room, worker, poisoned)
 
-    def test_nothing_of_it_is_shown_and_the_platform_bears_what_it_cost(self, room: CouncilRoom) -> None:
+    def test_failed_turn_shows_no_reply_and_is_paid_by_the_platform(self, room: CouncilRoom) -> None:
         response = room.row("SELECT response::jsonb AS turn FROM turns")["turn"]
         assert names(response["replies"]) == [
             ("writer", "skipped", "turn_abandoned"),
@@ -131,13 +131,13 @@ class TestGivenUpBare:
         assert budget
         assert (budget["held_usd"], budget["spent_usd"]) == (0, 0)
 
-    def test_its_session_goes_on_and_its_key_answers(self, room: CouncilRoom) -> None:
+    def test_session_goes_on_and_the_key_answers_after_the_turn_failed(self, room: CouncilRoom) -> None:
         replayed = room.take(MESSAGE, idempotency_key="key-1")
         assert (replayed.replayed, replayed.status) == (True, "failed")
         assert room.take("@writer and now?").status == "completed"
         assert "Roses." not in prompt(room.provider.requests[-1])
 
-    def test_its_messages_ask_nobody(self, room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
+    def test_later_messages_of_the_turn_make_no_call(self, room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
         asked = len(room.provider.requests)
         assert deliver(room, worker, poisoned)
         assert len(room.provider.requests) == asked
@@ -151,7 +151,7 @@ class TestGivenUpBare:
     ],
     indirect=["poisoned"],
 )
-def test_its_journal_says_which_answers_were_taken_away(
+def test_journal_names_the_forfeited_answers(
     room: CouncilRoom, poisoned: UUID, worker: Deliver, verdict: str, error: str
 ) -> None:
     for _ in range(GIVEN_UP_BARE):
@@ -162,15 +162,13 @@ def test_its_journal_says_which_answers_were_taken_away(
 
 
 @pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
-def test_until_it_is_given_up_what_was_answered_can_be_read(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
+def test_answers_can_be_read_until_the_turn_is_given_up(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
     deliver(room, worker, poisoned)
     assert load_turn(room.db, room.actor, poisoned).steps_finished == 1
 
 
 @pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
-def test_between_forfeiting_and_publishing_it_can_be_read_as_well(
-    room: CouncilRoom, poisoned: UUID, worker: Deliver
-) -> None:
+def test_turn_can_be_read_between_forfeit_and_publish(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
     fails(PUBLISH, times=1)(room)
     for _ in range(GIVEN_UP_BARE):
         deliver(room, worker, poisoned)
@@ -186,7 +184,7 @@ def cancel_mark(room: CouncilRoom) -> None:
 
 
 @pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
-def test_a_cancelled_poison_ends_as_cancelled_and_its_message_is_done_with(
+def test_cancelled_turn_ends_as_cancelled_and_its_message_is_done(
     room: CouncilRoom, poisoned: UUID, worker: Deliver
 ) -> None:
     cancel_mark(room)
@@ -198,7 +196,7 @@ def test_a_cancelled_poison_ends_as_cancelled_and_its_message_is_done_with(
 
 
 @pytest.mark.parametrize("poisoned", [fails(LOAD_CALLS)], indirect=True)
-def test_a_deleted_poison_ends_without_a_word(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
+def test_turn_of_a_deleted_session_ends_without_text(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
     room.owner.execute("UPDATE turns SET deleted_at = clock_timestamp()")
     for _ in range(GIVEN_UP_BARE - 1):
         assert deliver(room, worker, poisoned)
@@ -212,7 +210,7 @@ def test_a_deleted_poison_ends_without_a_word(room: CouncilRoom, poisoned: UUID,
 
 
 @pytest.mark.parametrize("poisoned", [lambda _: None], indirect=True)
-def test_a_database_that_is_away_is_no_reason_to_give_up(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
+def test_turn_is_not_given_up_because_the_database_is_away(room: CouncilRoom, poisoned: UUID, worker: Deliver) -> None:
     """A claim that is not committed is not counted."""
 
     def away() -> None:

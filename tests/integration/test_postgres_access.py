@@ -58,7 +58,7 @@ def test_every_role_has_a_password_of_its_own(server: Server) -> None:
         assert execute(url, "SELECT current_user::text") == [(urlsplit(url).username,)]
 
 
-def test_the_rules_refuse_whatever_is_no_password_on_127_0_0_1(server: Server) -> None:
+def test_rules_refuse_all_but_a_password_on_127_0_0_1(server: Server) -> None:
     query = "SELECT type, database, user_name, address, auth_method, error FROM pg_hba_file_rules ORDER BY rule_number"
     assert execute(server.url, query) == [
         ("host", ["all"], ["all"], "127.0.0.1", "scram-sha-256", None),
@@ -148,7 +148,7 @@ class TestOfTheReleaseBefore:
         tmp_path.chmod(0o755)
         return tmp_path
 
-    def test_its_next_start_sets_a_password_and_closes_its_files(self, data_dir: Path) -> None:
+    def test_next_start_sets_a_password_and_closes_the_files(self, data_dir: Path) -> None:
         with start(data_dir, settings=NO_FSYNC) as server:
             assert rows(server.url) == [(7,)]
             with pytest.raises(psycopg.OperationalError, match="no password supplied"):
@@ -156,7 +156,7 @@ class TestOfTheReleaseBefore:
         opened = [path for path in (data_dir, *data_dir.iterdir()) if mode(path) & 0o077]
         assert opened == []
 
-    def test_a_start_that_was_killed_in_between_is_made_up_for(self, data_dir: Path) -> None:
+    def test_next_start_completes_one_that_was_killed(self, data_dir: Path) -> None:
         """The secret was written, but not the password and the rules."""
         (data_dir / access.PASSFILE).write_text(f"127.0.0.1:*:*:postgres:{'5' * 64}\n")
         with start(data_dir, settings=NO_FSYNC) as server:

@@ -137,7 +137,7 @@ def test_a_second_server_on_the_same_data_is_refused_in_one_line(tmp_path: Path)
         assert (tmp_path / "server.log").read_text().startswith(log)
 
 
-def test_of_two_first_starts_at_once_one_runs_and_one_is_refused(tmp_path: Path) -> None:
+def test_one_of_two_first_starts_at_once_is_refused(tmp_path: Path) -> None:
     with launching(tmp_path) as one, launching(tmp_path) as other:
         answers = [told(one), told(other)]
         (winner,) = [answer for answer in answers if "pid" in answer]
@@ -160,7 +160,7 @@ def test_a_server_that_is_not_ready_in_time_is_not_left_behind(tmp_path: Path, m
     wait_for(lambda: not files.processes_of(tmp_path / "cluster"))
 
 
-def test_a_data_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+def test_data_directory_that_cannot_be_made_prints_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PostgresError, match=r"cannot use .*file/data: .*Not a directory"):
         start(tmp_path / "file" / "data")

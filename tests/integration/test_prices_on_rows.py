@@ -41,7 +41,7 @@ def die(_: Request) -> str:
     raise Killed
 
 
-def test_a_new_price_changes_nothing_that_was_recorded(room: CouncilRoom, price: Pricing) -> None:
+def test_new_price_changes_no_recorded_call(room: CouncilRoom, price: Pricing) -> None:
     room.provider.enqueue(answer(), answer())
     old = room.take("@writer @researcher hello", idempotency_key="old")
     before = room.rows("SELECT * FROM usage_ledger"), room.rows("SELECT * FROM llm_calls"), _totals(room)
@@ -53,7 +53,7 @@ def test_a_new_price_changes_nothing_that_was_recorded(room: CouncilRoom, price:
     assert _totals(room) == FAST_COST + DEEP_COST + 1000 * FAST_COST
 
 
-def test_what_costs_nothing_is_asked_where_nothing_is_left(room: CouncilRoom, price: Pricing) -> None:
+def test_free_alias_is_asked_without_money(room: CouncilRoom, price: Pricing) -> None:
     price(times(0))
     room.limit(0)
     assert body(room.take("@writer hello"))["cost_usd"] == "0"
@@ -74,7 +74,7 @@ def test_a_turn_that_is_resumed_keeps_the_prices_of_the_calls_that_it_has_made(
     assert lost == {"amount_usd": intent["reserve_usd"], "rates": intent["rates"]}
 
 
-def test_an_answer_that_comes_late_costs_what_it_cost_when_it_was_asked_for(room: CouncilRoom, price: Pricing) -> None:
+def test_late_answer_is_priced_at_the_rates_of_its_intent(room: CouncilRoom, price: Pricing) -> None:
     """The runner that was given up still has its call. Meanwhile the prices change and the turn ends."""
 
     def late(_: Request) -> object:
@@ -98,7 +98,7 @@ def test_an_answer_that_comes_late_costs_what_it_cost_when_it_was_asked_for(room
     )
 
 
-def test_a_turn_costs_what_its_rows_add_up_to(room: CouncilRoom, price: Pricing) -> None:
+def test_turn_costs_the_sum_of_its_rows(room: CouncilRoom, price: Pricing) -> None:
     """With any rates and counts, no digit is lost from the tokens to the response and the totals."""
     chance = random.Random(17)
     spent = Decimal(0)

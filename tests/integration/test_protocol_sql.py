@@ -18,7 +18,7 @@ def test_postgres_prepares_every_part(owner: psycopg.Connection, name: str, part
     owner.execute("DEALLOCATE part")
 
 
-def test_every_statement_names_its_schema(owner: psycopg.Connection) -> None:
+def test_statements_name_the_schema_of_each_table(owner: psycopg.Connection) -> None:
     """A search_path of a role or connection, or a temporary table, must not replace our tables."""
     statements = [*of_files(), *of_modules(), *of_usage(), *of_local()]
     assert len(statements) > 200

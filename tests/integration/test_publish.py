@@ -143,7 +143,7 @@ def test_a_summary_is_stored_with_the_fallbacks_that_are_its_own(
     }
 
 
-def test_a_publish_that_fails_again_and_again_costs_nothing_more(room: CouncilRoom) -> None:
+def test_repeated_failures_of_publish_cost_nothing(room: CouncilRoom) -> None:
     with broken(room, WRITES["replies"]):
         with pytest.raises(PublishFailed):
             room.take("@writer hello")
@@ -193,7 +193,7 @@ def test_a_call_that_is_still_an_intent_at_the_end_is_in_suspense(room: CouncilR
     ],
     ids=["read", "no database", "not read"],
 )
-def test_a_journal_with_a_call_of_nobody_is_not_published_and_is_not_built_for_ever(
+def test_journal_with_a_foreign_call_is_not_published_and_is_given_up(
     room: CouncilRoom, error: type[Exception] | None, raised: type[Exception]
 ) -> None:
     """No runner of the turn has left the call, so it is a defect or a manual change."""
@@ -213,9 +213,7 @@ def test_a_journal_with_a_call_of_nobody_is_not_published_and_is_not_built_for_e
 
 
 @pytest.mark.parametrize("sqlstate", ["P0001", "40P01", "23502"])
-def test_a_call_that_cannot_be_written_down_is_not_made_and_the_one_before_it_is_kept(
-    room: CouncilRoom, sqlstate: str
-) -> None:
+def test_call_without_a_journal_row_is_not_made_and_the_one_before_is_kept(room: CouncilRoom, sqlstate: str) -> None:
     """A missing column is not always a refused hold."""
     second = "INSERT ON llm_calls FOR EACH ROW WHEN (NEW.step = 1)"
     with broken(room, second, sqlstate), pytest.raises(JournalUnavailable):
@@ -228,7 +226,7 @@ def test_a_call_that_cannot_be_written_down_is_not_made_and_the_one_before_it_is
 
 
 @pytest.mark.parametrize("sqlstate", ["P0001", "40P01", "23502", "23505"])
-def test_a_first_call_that_cannot_be_written_down_leaves_no_turn(room: CouncilRoom, sqlstate: str) -> None:
+def test_first_call_without_a_journal_row_leaves_no_turn(room: CouncilRoom, sqlstate: str) -> None:
     """A missing column is not always a refused hold, and a used key is not always that of a faster request."""
     room.db.before(ACCEPT, lambda: None)
     room.db.before(ACCEPT, pytest.fail)
@@ -238,7 +236,7 @@ def test_a_first_call_that_cannot_be_written_down_leaves_no_turn(room: CouncilRo
     assert room.rows("SELECT id FROM turns UNION ALL SELECT call_id FROM llm_calls") == []
 
 
-def test_a_turn_that_cannot_even_be_loaded_leaves_nothing(room: CouncilRoom) -> None:
+def test_turn_that_cannot_be_loaded_leaves_nothing(room: CouncilRoom) -> None:
     def fail() -> None:
         raise DatabaseUnavailable
 
@@ -248,7 +246,7 @@ def test_a_turn_that_cannot_even_be_loaded_leaves_nothing(room: CouncilRoom) -> 
     assert room.rows("SELECT id FROM turns") == []
 
 
-def test_an_outcome_in_hand_survives_an_error_of_our_own(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outcome_is_recorded_when_our_own_code_raises(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     def publish(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 

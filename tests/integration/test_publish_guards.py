@@ -76,7 +76,7 @@ def test_a_publisher_that_lost_its_turn_writes_nothing(room: CouncilRoom, change
 
 
 @pytest.mark.parametrize("change", LOST.values(), ids=LOST)
-def test_a_publisher_that_lost_its_turn_locks_none_of_its_calls(room: CouncilRoom, change: str) -> None:
+def test_publisher_that_lost_its_turn_locks_no_call(room: CouncilRoom, change: str) -> None:
     """The turn's late outcomes would wait for it. Another turn has this publisher's epoch."""
     neighbour = leave_running(room)
     room.provider.enqueue(answer(), die)

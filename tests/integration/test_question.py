@@ -152,7 +152,7 @@ def test_key_is_asked_once(room: CouncilRoom, in_session: bool) -> None:
 
 
 @pytest.mark.parametrize("key", ["writer", "board"])
-def test_key_gets_its_turn_in_a_session_whatever_became_of_those_who_were_asked(room: CouncilRoom, key: str) -> None:
+def test_key_gets_its_turn_after_its_agents_changed(room: CouncilRoom, key: str) -> None:
     make_council(room, "board")
     room.provider.enqueue(answer("one"))
     first = ask(room, key, idempotency_key="k", session_id=room.session_id)
@@ -225,7 +225,7 @@ def test_same_question_with_a_key_of_its_own_is_asked_while_the_first_runs(room:
     assert turns(room) == 2
 
 
-def test_dead_database_is_said_before_anything_is_sent(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_database_is_an_error_before_the_stream_starts(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise DatabaseUnavailable
 

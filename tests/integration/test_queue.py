@@ -42,7 +42,7 @@ def logged(caplog: pytest.LogCaptureFixture, field: str) -> list[Any]:
 
 
 class TestSend:
-    def test_what_is_sent_is_received_as_it_was_sent(self, moto: sqs.MotoQueue) -> None:
+    def test_message_is_received_as_it_was_sent(self, moto: sqs.MotoQueue) -> None:
         (sent,) = messages(1)
         assert Queue(moto.url).send([sent]) == 0
         (received,) = moto.receive()
@@ -61,7 +61,7 @@ class TestSend:
         assert read(received) == set(sent)
 
     @pytest.mark.parametrize("count", [0, 10, 11, 25])
-    def test_any_number_can_be_sent_at_once(self, moto: sqs.MotoQueue, count: int) -> None:
+    def test_messages_are_sent_in_any_number(self, moto: sqs.MotoQueue, count: int) -> None:
         sent = messages(count)
         assert Queue(moto.url).send(sent) == 0
         received = [letter for _ in range(4) for letter in moto.receive()]
@@ -95,11 +95,13 @@ class TestSend:
 class TestWithoutAQueue:
     """The sender gets no error, and messages that are not sent are counted."""
 
-    def test_a_queue_that_does_not_exist(self, moto: sqs.MotoQueue, caplog: pytest.LogCaptureFixture) -> None:
+    def test_missing_queue_raises_no_error(self, moto: sqs.MotoQueue, caplog: pytest.LogCaptureFixture) -> None:
         assert Queue(f"{moto.url}-of-another-stage").send(messages(2)) == 2
         assert logged(caplog, "code") == ["AWS.SimpleQueueService.NonExistentQueue"]
 
-    def test_a_server_that_is_not_there(self, aws: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def test_unreachable_server_raises_no_error(
+        self, aws: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
         with socket.create_server((HOST, 0)) as gone:
             url = f"http://{HOST}:{gone.getsockname()[1]}"
         aws.setenv("AWS_ENDPOINT_URL_SQS", url)
@@ -119,21 +121,21 @@ class TestWithoutAQueue:
                 silent.accept()
         assert logged(caplog, "error") == ["ReadTimeoutError"]
 
-    def test_a_process_without_a_region_or_credentials(
+    def test_process_without_a_region_or_credentials_raises_no_error(
         self, aws: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         aws.delenv("AWS_DEFAULT_REGION")
         assert Queue("https://queue.example/turns").send(messages(1)) == 1
         assert logged(caplog, "error") == ["NoRegionError"]
 
-    def test_no_word_of_a_message_is_logged(self, moto: sqs.MotoQueue, caplog: pytest.LogCaptureFixture) -> None:
+    def test_log_has_no_text_of_a_message(self, moto: sqs.MotoQueue, caplog: pytest.LogCaptureFixture) -> None:
         (message,) = messages(1)
         Queue(f"{moto.url}-of-another-stage").send([message])
         (line,) = (vars(record) for record in caplog.records if record.name == "shared.aws.queue")
         assert message.tenant_id not in str(line)
 
 
-def test_where_no_queue_is_set_nothing_is_sent_and_boto3_is_not_loaded() -> None:
+def test_process_without_a_queue_sends_nothing_and_loads_no_boto3() -> None:
     program = """
 import sys
 from uuid import UUID
@@ -186,7 +188,7 @@ class TestWorker:
         assert room.row("SELECT status FROM turns") == {"status": "completed"}
         assert len(room.provider.requests) == 1
 
-    def test_only_what_failed_of_a_batch_comes_back(
+    def test_only_failed_messages_of_a_batch_come_back(
         self, deployed: sqs.MotoQueue, room: CouncilRoom, context: LambdaContext
     ) -> None:
         outcome = room.take("@writer hello", later=True)
@@ -195,9 +197,7 @@ class TestWorker:
         assert [deployed.poll(context), deployed.poll(context)] == [2, 1]
         assert room.row("SELECT status FROM turns") == {"status": "completed"}
 
-    def test_what_cannot_be_read_is_a_dead_letter_in_the_end(
-        self, deployed: sqs.MotoQueue, context: LambdaContext
-    ) -> None:
+    def test_unreadable_message_ends_as_a_dead_letter(self, deployed: sqs.MotoQueue, context: LambdaContext) -> None:
         deployed.client.send_message(QueueUrl=deployed.url, MessageBody='"no message of ours"')
         assert [deployed.poll(context) for _ in range(MAX_RECEIVES)] == [1] * MAX_RECEIVES
         assert deployed.poll(context) == 0
@@ -212,7 +212,7 @@ class TestWorker:
         assert room.row("SELECT status FROM turns") == {"status": "accepted"}
         assert read(deployed.receive()) == {TurnMessage(outcome.turn_id, room.tenant_id)}
 
-    def test_a_turn_that_has_to_wait_for_its_provider_comes_later(
+    def test_turn_that_waits_for_its_provider_is_delivered_later(
         self, deployed: sqs.MotoQueue, room: CouncilRoom, context: LambdaContext
     ) -> None:
         room.provider.enqueue(Completion("unbilled", error="throttled", retry_after_s=20.0))
@@ -224,7 +224,7 @@ class TestWorker:
         found = deployed.client.get_queue_attributes(QueueUrl=deployed.url, AttributeNames=list(counts))["Attributes"]
         assert [found[name] for name in counts] == ["0", "1"]
 
-    def test_a_turn_that_nobody_can_finish_leaves_a_dead_letter_and_its_session_goes_on(
+    def test_turn_that_fails_for_good_leaves_a_dead_letter_and_its_session_goes_on(
         self, deployed: sqs.MotoQueue, room: CouncilRoom, context: LambdaContext
     ) -> None:
         def die(_: Request) -> str:

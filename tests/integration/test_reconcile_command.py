@@ -109,7 +109,7 @@ def charges(room: CouncilRoom, log: Path) -> dict[str, Decimal]:
     return found
 
 
-def test_after_reconciliation_suspense_is_empty_and_amounts_equal_the_providers_log_call_by_call(
+def test_reconciliation_empties_suspense_and_matches_the_log_call_by_call(
     room: CouncilRoom, provider: FakeProvider, mortal: Mortal, log: Path, pantheon: Command
 ) -> None:
     for mood in LOST:
@@ -162,7 +162,7 @@ def test_calls_in_bedrocks_own_log_have_no_file(log: Path, pantheon: Command) ->
     )
 
 
-def test_a_check_prints_what_would_be_done_and_what_is_in_suspense(
+def test_check_prints_its_actions_and_the_suspense(
     room: CouncilRoom, mortal: Mortal, log: Path, pantheon: Command
 ) -> None:
     take(room, mortal, "after")
@@ -217,14 +217,14 @@ def test_a_file_that_is_not_there_is_a_failure(room: CouncilRoom, log: Path, pan
 
 
 class TestDatabase:
-    def test_is_the_one_that_is_named(self, tmp_path: Path) -> None:
+    def test_command_uses_the_named_database(self, tmp_path: Path) -> None:
         environ = {LocalEnv.DATA_DIR.value: str(tmp_path), LocalEnv.DATABASE_URL.value: "postgresql://me:x@db/p"}
         with operations.operations_url(environ) as url:
             assert url == role_urls("postgresql://me:x@db/p").ops
         with operations.operations_url({**environ, Env.OPS_DATABASE_URL.value: "postgresql://named"}) as url:
             assert url == "postgresql://named"
 
-    def test_is_the_stacks_own_whether_it_runs_or_not(self, tmp_path: Path) -> None:
+    def test_command_uses_the_stacks_database_whether_it_runs_or_not(self, tmp_path: Path) -> None:
         environ = {LocalEnv.DATA_DIR.value: str(tmp_path)}
         with pytest.raises(ConfigurationError, match="There is no database"), operations.operations_url(environ):
             pass

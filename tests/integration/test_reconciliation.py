@@ -78,7 +78,7 @@ def others_of(room: CouncilRoom, call_id: UUID) -> list[UUID]:
 
 
 class TestARecord:
-    def test_moves_a_call_from_suspense_to_what_it_cost(self, room: CouncilRoom, ops: Database) -> None:
+    def test_record_moves_a_call_from_suspense_to_its_cost(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room)
         before, held = room.accounts(), reserve(room, call_id)
         findings = reconcile(ops, [billed(call_id)])
@@ -98,7 +98,7 @@ class TestARecord:
         (settled,) = findings.settled.values()
         assert (settled.reserve_usd, settled.cost_usd, settled.recorded) == (held, FAST_COST, True)
 
-    def test_of_a_call_that_was_not_billed_leaves_nothing_to_pay(self, room: CouncilRoom, ops: Database) -> None:
+    def test_record_of_an_unbilled_call_leaves_no_cost(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room)
         reconcile(ops, [refused(call_id)])
         assert room.calls("status, cost_usd")[0] == ("unbilled", 0)
@@ -107,7 +107,7 @@ class TestARecord:
             ("platform", 0),
         ]
 
-    def test_is_priced_at_the_rates_of_the_calls_own_row(self, room: CouncilRoom, ops: Database) -> None:
+    def test_record_is_priced_at_the_rates_of_its_calls_row(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room)
         rates = '{"input": "1", "output": "20", "cache_read": "300", "cache_write": "4000", "reasoning": "50000"}'
         room.owner.execute("UPDATE llm_calls SET rates = %s::jsonb WHERE call_id = %s", (rates, call_id))
@@ -115,7 +115,7 @@ class TestARecord:
         ledger = room.row("SELECT amount_usd, rates->>'input' AS rate FROM usage_ledger WHERE account = 'platform'")
         assert ledger == {"amount_usd": Decimal("0.266941"), "rate": "1"}
 
-    def test_prices_what_a_cache_is_to_keep_for_an_hour_apart(self, room: CouncilRoom, ops: Database) -> None:
+    def test_record_prices_cache_tokens_of_an_hour_separately(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room)
         usage = Usage(cache_write_tokens=1000, cache_write_1h_tokens=400)
         reconcile(ops, [billed(call_id, usage)])
@@ -126,7 +126,7 @@ class TestARecord:
         assert reconcile(ops, [billed(call_id, replace(usage, cache_write_1h_tokens=0))]).drifted == {call_id}
 
     @pytest.mark.parametrize("rates", ["{}", "[]", '{"input": "much"}', "null"])
-    def test_of_a_call_whose_rates_are_damaged_leaves_it_and_keeps_nobody_from_theirs(
+    def test_record_of_a_call_with_damaged_rates_is_left_and_others_are_settled(
         self, room: CouncilRoom, ops: Database, rates: str
     ) -> None:
         damaged, whole = lose_a_call(room), lose_a_call(room)
@@ -138,7 +138,7 @@ class TestARecord:
 
     @pytest.mark.parametrize("class_", ["input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens"])
     @pytest.mark.parametrize("model_id", ["scripted-fast", "a-model-of-an-earlier-release"])
-    def test_that_counts_what_its_call_cannot_have_taken_leaves_it_and_keeps_nobody_from_theirs(
+    def test_record_with_an_impossible_count_is_left_and_others_are_settled(
         self, room: CouncilRoom, ops: Database, class_: str, model_id: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         damaged, whole, silent = lose_a_call(room), lose_a_call(room), lose_a_call(room)
@@ -150,24 +150,20 @@ class TestARecord:
         assert room.accounts()["suspense"] == reserve(room, damaged) + reserve(room, silent)
         assert damaged in reconcile(ops, [billed(damaged)]).settled
 
-    def test_counts_as_much_as_the_window_and_the_answer_where_that_is_all_it_can_have(
-        self, room: CouncilRoom, ops: Database
-    ) -> None:
+    def test_record_may_count_the_window_and_the_answers_cap(self, room: CouncilRoom, ops: Database) -> None:
         # The window of the scripted model, and its cap.
         most = 8192 + 256
         call_id = lose_a_call(room)
         assert reconcile(ops, [billed(call_id, Usage(most + 1))]).unreadable == 1
         assert set(reconcile(ops, [billed(call_id, Usage(most))]).settled) == {call_id}
 
-    def test_counts_as_much_as_was_sent_where_that_is_more_than_the_window(
-        self, room: CouncilRoom, ops: Database
-    ) -> None:
+    def test_record_may_count_a_prompt_longer_than_the_window(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room, "@writer " + "x" * 12_000)
         assert reconcile(ops, [billed(call_id, Usage(16_000))]).unreadable == 1
         # The densest text has a token a byte.
         assert set(reconcile(ops, [billed(call_id, Usage(12_000))]).settled) == {call_id}
 
-    def test_counts_in_the_month_in_which_the_hold_was_taken(self, room: CouncilRoom, ops: Database) -> None:
+    def test_record_counts_in_the_month_of_its_hold(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room)
         for table in ("llm_calls", "usage_ledger", "budgets", "budget_holds"):
             room.owner.execute(f"UPDATE {table} SET period = '2026-01-01'".encode())
@@ -178,7 +174,7 @@ class TestARecord:
         periods = "SELECT DISTINCT period::text FROM usage_ledger"
         assert room.rows(periods) == [{"period": "2026-01-01"}]
 
-    def test_is_taken_once_however_often_it_is_read(self, room: CouncilRoom, ops: Database) -> None:
+    def test_record_is_posted_once_when_it_is_read_repeatedly(self, room: CouncilRoom, ops: Database) -> None:
         call_id = lose_a_call(room)
         record = [billed(call_id), billed(call_id)]
         assert not reconcile(ops, record).drifted
@@ -188,7 +184,7 @@ class TestARecord:
         assert (again.settled, again.drifted) == ({}, set())
 
     @pytest.mark.parametrize("call", [die, unknown()], ids=["intent", "unknown"])
-    def test_of_a_call_whose_turn_has_not_ended_is_left_for_later(
+    def test_record_of_an_active_turns_call_is_left_for_later(
         self, room: CouncilRoom, ops: Database, call: object
     ) -> None:
         room.provider.enqueue(*([call] if callable(call) else [call, die]))
@@ -201,7 +197,7 @@ class TestARecord:
         reconcile(ops, [billed(call_id)])
         assert entries(room, call_id)[-1][:3] == ("adjustment", "platform", FAST_COST)
 
-    def test_that_differs_from_a_known_outcome_is_told_and_changes_nothing(
+    def test_record_that_differs_from_a_known_outcome_is_reported_and_changes_nothing(
         self, room: CouncilRoom, ops: Database, caplog: pytest.LogCaptureFixture
     ) -> None:
         room.provider.enqueue(unbilled("refused"), answer())
@@ -214,7 +210,7 @@ class TestARecord:
         assert [record.__dict__["call_id"] for record in caplog.records] == [str(paid), str(free)]
         assert not reconcile(ops, [billed(paid), refused(free)]).drifted
 
-    def test_without_a_journal_row_is_told(
+    def test_record_without_a_journal_row_is_reported(
         self, room: CouncilRoom, ops: Database, caplog: pytest.LogCaptureFixture
     ) -> None:
         call_id, stranger = lose_a_call(room), uuid4()
@@ -224,7 +220,7 @@ class TestARecord:
         assert [record.__dict__["call_id"] for record in caplog.records] == [str(stranger)]
 
     @pytest.mark.parametrize("error", ["timeout", "connection_lost", "provider_error"])
-    def test_never_makes_the_tenant_pay_more(self, room: CouncilRoom, ops: Database, error: CallError) -> None:
+    def test_record_never_raises_the_tenants_cost(self, room: CouncilRoom, ops: Database, error: CallError) -> None:
         room.provider.enqueue(unknown(error), unknown(error))
         room.take("@writer hello")
         before = room.budget("tenant:tenant-1")
@@ -234,7 +230,7 @@ class TestARecord:
 
 
 class TestSilence:
-    def test_of_a_record_that_has_other_calls_of_the_hour_means_that_nothing_was_billed(
+    def test_missing_call_costs_nothing_when_the_record_has_others_of_its_hour(
         self, room: CouncilRoom, ops: Database
     ) -> None:
         call_id = lose_a_call(room)
@@ -259,7 +255,7 @@ class TestSilence:
         }.items(),
         ids=lambda why: why[0],
     )
-    def test_says_nothing_where(self, room: CouncilRoom, ops: Database, why: tuple[str, str]) -> None:
+    def test_missing_call_stays_in_suspense_when(self, room: CouncilRoom, ops: Database, why: tuple[str, str]) -> None:
         call_id = lose_a_call(room)
         others = others_of(room, call_id)
         age(room, "49 hours", call_id, *others)
@@ -268,7 +264,9 @@ class TestSilence:
         assert reconcile(ops, map(billed, others)).settled == {}
         assert everything(room) == before
 
-    def test_says_nothing_where_a_line_could_not_be_read(self, room: CouncilRoom, ops: Database) -> None:
+    def test_missing_call_stays_in_suspense_when_a_line_could_not_be_read(
+        self, room: CouncilRoom, ops: Database
+    ) -> None:
         call_id = lose_a_call(room)
         others = others_of(room, call_id)
         age(room, "49 hours", call_id, *others)
@@ -276,7 +274,7 @@ class TestSilence:
         assert (findings.unreadable, findings.settled) == (1, {})
         assert set(reconcile(ops, map(billed, others)).settled) == {call_id}
 
-    def test_says_nothing_of_a_call_that_was_posted_after_its_record_had_been_read(
+    def test_missing_call_stays_in_suspense_when_it_was_posted_after_the_read(
         self, room: CouncilRoom, ops: WatchedDatabase
     ) -> None:
         found = others_of(room, lose_a_call(room))
@@ -289,14 +287,16 @@ class TestSilence:
         assert set(reconcile(ops, map(billed, [early, *found])).settled) == {early}
         assert entries(room, early)[-1][:3] == ("adjustment", "platform", FAST_COST)
 
-    def test_says_nothing_of_providers_without_a_record(self, room: CouncilRoom, ops: Database) -> None:
+    def test_missing_call_stays_in_suspense_when_its_provider_has_no_record(
+        self, room: CouncilRoom, ops: Database
+    ) -> None:
         call_id = lose_a_call(room)
         age(room, "1 year", call_id)
         assert reconcile(ops, []) == Findings()
         assert room.accounts()["suspense"] == reserve(room, call_id)
 
 
-def test_a_check_says_the_same_and_changes_nothing(room: CouncilRoom, ops: Database) -> None:
+def test_check_reports_the_same_and_changes_nothing(room: CouncilRoom, ops: Database) -> None:
     recorded, silent = lose_a_call(room), lose_a_call(room)
     others = others_of(room, silent)
     age(room, "49 hours", recorded, silent, *others)
@@ -316,7 +316,7 @@ def test_a_record_longer_than_a_batch_is_read_to_its_end(room: CouncilRoom, ops:
     assert (findings.records, len(findings.unjournaled), set(findings.settled)) == (1201, 1200, {call_id})
 
 
-def test_every_row_of_the_ledger_says_which_provider_was_asked(room: CouncilRoom, ops: WatchedDatabase) -> None:
+def test_ledger_rows_name_their_provider(room: CouncilRoom, ops: WatchedDatabase) -> None:
     lost = lose_a_call(room)
     reconcile(ops, [billed(lost)])
     rows = room.rows("SELECT kind, provider, count(*) AS rows FROM usage_ledger GROUP BY 1, 2 ORDER BY 1")

@@ -126,7 +126,7 @@ def test_it_gives_a_lock_up_and_tries_again(empty_database: DatabaseUrls, monkey
     assert len(pauses) == 2
 
 
-def test_it_gives_up_before_the_function_is_killed(
+def test_migration_gives_up_before_its_function_is_killed(
     empty_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "50ms")
@@ -137,7 +137,7 @@ def test_it_gives_up_before_the_function_is_killed(
             bring_up(empty_database.owner, lambda: 10.0, lambda _: pytest.fail("there was no time"))
 
 
-def test_what_fails_leaves_the_schema_as_it_was_and_tells_no_data(empty_database: DatabaseUrls) -> None:
+def test_failed_migration_leaves_the_schema_and_logs_no_data(empty_database: DatabaseUrls) -> None:
     with psycopg.connect(empty_database.owner, autocommit=True) as owner:
         owner.execute("CREATE TABLE turns (secret text)")
         with pytest.raises(MigrationError) as raised:
@@ -149,5 +149,5 @@ def test_what_fails_leaves_the_schema_as_it_was_and_tells_no_data(empty_database
 
 
 @pytest.mark.parametrize("path", [Path("env.py"), Path("release.py")], ids=str)
-def test_nobody_waits_for_a_lock_for_ever(path: Path) -> None:
+def test_migration_waits_for_a_lock_for_a_bounded_time(path: Path) -> None:
     assert "SET lock_timeout" in (Path(migrations.__file__).parent / path).read_text()

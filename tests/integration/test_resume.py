@@ -37,7 +37,7 @@ def test_a_turn_is_claimed_only_when_its_lease_has_run_out(room: CouncilRoom) ->
     assert room.row("SELECT lease_epoch, expired_claims FROM turns") == {"lease_epoch": 1, "expired_claims": 0}
 
 
-def test_a_turn_is_not_claimed_because_another_one_was_left_behind(room: CouncilRoom) -> None:
+def test_leased_turn_is_not_claimed_when_another_one_is_abandoned(room: CouncilRoom) -> None:
     claims: list[Any] = []
 
     def claim(_: Request) -> str:
@@ -83,7 +83,7 @@ def test_a_call_that_died_with_its_process_is_unknown_at_its_reserve(room: Counc
     assert (turn["cost_usd"], turn["platform_cost_usd"]) == (str(FAST_COST), "0")
 
 
-def test_what_was_answered_is_replayed_and_only_the_rest_is_asked(room: CouncilRoom) -> None:
+def test_resumed_turn_replays_its_answers_and_makes_the_missing_calls(room: CouncilRoom) -> None:
     room.provider.enqueue("Roses.", unbilled("refused"), die, "Lilies.")
     turn_id = room.take_until_killed("@writer @researcher @critic hello")
     outcome = room.resume(turn_id)
@@ -109,7 +109,7 @@ def test_what_was_answered_is_replayed_and_only_the_rest_is_asked(room: CouncilR
     assert attempts == room.rows(f"SELECT {journal} FROM llm_calls ORDER BY step, attempt")
 
 
-def test_a_reply_is_the_same_whoever_publishes_it(room: CouncilRoom) -> None:
+def test_reply_is_the_same_in_each_process_that_publishes_it(room: CouncilRoom) -> None:
     cut = answer("Roses.", stop_reason="max_tokens")
     room.provider.enqueue(cut, "Lilies.", cut, die, "Lilies.")
     (whole, _) = body(room.take("@writer @critic hello"))["replies"]
@@ -142,7 +142,9 @@ def test_the_plan_is_stored_before_the_first_agent_is_asked(room: CouncilRoom, l
     assert room.row("SELECT plan FROM turns") == {"plan": PLAN}
 
 
-def test_the_plan_is_kept_by_who_asks_for_a_summary(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_is_kept_when_a_process_resumes_for_the_summary(
+    room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(Env.SUMMARY_AFTER_TURNS, "2")
     settings.cache_clear()
     room.take("@critic before")
@@ -173,9 +175,7 @@ def test_a_resumed_turn_keeps_its_plan_its_agents_and_its_history(room: CouncilR
 
 
 @pytest.mark.parametrize(("answered", "deaths"), [(0, 3), (1, 4)])
-def test_three_claims_that_brought_nothing_end_the_turn_with_what_was_answered(
-    room: CouncilRoom, answered: int, deaths: int
-) -> None:
+def test_turn_ends_with_its_answers_after_three_fruitless_claims(room: CouncilRoom, answered: int, deaths: int) -> None:
     """A claim counts if no outcome was recorded since the claim before, so that an answer allows one more death."""
     room.provider.enqueue(*[answer("Roses.")] * answered, *[die] * deaths)
     turn_id = room.take_until_killed("@writer @critic hello", idempotency_key="key-1")
@@ -192,7 +192,7 @@ def test_three_claims_that_brought_nothing_end_the_turn_with_what_was_answered(
     assert room.take("@writer @critic hello", idempotency_key="key-1").replayed
 
 
-def test_an_answer_between_two_deaths_makes_the_claim_a_good_one(room: CouncilRoom) -> None:
+def test_claim_is_fruitful_when_an_answer_was_recorded_before_the_next_death(room: CouncilRoom) -> None:
     room.provider.enqueue(die, die, "Roses.", die)
     turn_id = room.take_until_killed("@writer @critic hello")
     for expected in (1, 2, 2):
@@ -217,9 +217,7 @@ def test_a_claim_that_dies_before_its_commit_changes_nothing(room: CouncilRoom) 
 
 
 @pytest.mark.parametrize("error", [psycopg.errors.CheckViolation, DatabaseUnavailable])
-def test_a_claim_that_the_database_does_not_take_is_none_and_is_made_again(
-    room: CouncilRoom, error: type[Exception]
-) -> None:
+def test_claim_that_fails_to_commit_is_not_counted_and_is_repeated(room: CouncilRoom, error: type[Exception]) -> None:
     def fail() -> None:
         raise error
 
@@ -241,7 +239,7 @@ def test_a_claim_that_the_database_does_not_take_is_none_and_is_made_again(
     ],
     ids=["none yet", "a plan", "nobody's"],
 )
-def test_a_turn_that_cannot_even_be_given_up_is_ended_with_what_can_be_read_of_its_plan(
+def test_turn_that_cannot_be_given_up_ends_with_the_readable_part_of_its_plan(
     room: CouncilRoom, plan: dict[str, Any] | None, read: dict[str, Any] | None
 ) -> None:
     turn_id = room.take("@writer hello", later=True).turn_id
@@ -254,7 +252,7 @@ def test_a_turn_that_cannot_even_be_given_up_is_ended_with_what_can_be_read_of_i
     assert room.provider.requests == []
 
 
-def test_a_turn_that_cannot_even_be_given_up_is_ended_with_the_versions_that_can_be_read(room: CouncilRoom) -> None:
+def test_turn_that_cannot_be_given_up_ends_with_its_readable_versions(room: CouncilRoom) -> None:
     turn_id = room.take("@writer hello", later=True).turn_id
     plan, roster = PLAN | {"selected_agent_keys": ["writer", "critic", "ghost"]}, '[{"key": "critic"}, {"version": 7}]'
     pinned = "roster = (roster #- '{2}') || %s"
@@ -270,7 +268,7 @@ def test_a_turn_that_cannot_even_be_given_up_is_ended_with_the_versions_that_can
     ]
 
 
-def test_who_gives_a_turn_up_stops_where_another_one_has_it(room: CouncilRoom) -> None:
+def test_process_that_gives_up_a_turn_stops_when_another_one_has_claimed_it(room: CouncilRoom) -> None:
     def claim_and_give_up() -> None:
         room.expire_lease()
         ended.append(room.resume(turn_id, room.runner(db=room.open_database())))

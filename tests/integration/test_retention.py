@@ -39,7 +39,7 @@ class Talking(ScriptedProvider):
 @pytest.mark.parametrize(
     ("name", "habit"), [("English", "honest"), ("German", "wrong ids"), ("Japanese", "contradicts")]
 )
-def test_what_was_added_in_48_turns_is_stored(room: CouncilRoom, name: str, habit: str) -> None:
+def test_summaries_store_the_items_of_48_turns(room: CouncilRoom, name: str, habit: str) -> None:
     talk = TALKS[name]
     provider = Talking(ScriptedSummariser(talk, habit))
     runner = room.runner(provider=provider)

@@ -59,7 +59,7 @@ def test_the_settings_of_a_role_are_its_longest_transaction(owner: psycopg.Conne
     assert kept == {role.value: [f"transaction_timeout={longest}"] for role, longest in LONGEST_TRANSACTION.items()}
 
 
-def test_starting_locally_sets_them_again(
+def test_local_start_restores_the_settings_of_roles(
     owner: psycopg.Connection[Row], ops: Database, empty_database: DatabaseUrls
 ) -> None:
     change(empty_database, Role.APP, "SET row_security = off")

@@ -47,7 +47,7 @@ def blocked(owner: psycopg.Connection[Row]) -> int:
     return len(owner.execute(query).fetchall())
 
 
-def test_it_begins_with_the_oldest_hour_and_ends_with_the_last_that_is_settled(
+def test_roll_up_begins_with_the_oldest_hour_and_ends_with_the_last_settled_one(
     owner: psycopg.Connection[Row], ops: Database
 ) -> None:
     insert(owner, [entry(hours_ago(hours)) for hours in (7.5, 3.2, 3.1, 0.01)])
@@ -97,7 +97,7 @@ def test_the_longest_ids_fit_into_an_hour(owner: psycopg.Connection[Row], ops: D
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
-def test_where_nothing_was_posted_yet_it_begins_now(
+def test_roll_up_begins_now_with_an_empty_ledger(
     owner: psycopg.Connection[Row], database_urls: DatabaseUrls, zone: str
 ) -> None:
     """The first hour is one of UTC in any time zone of the session."""
@@ -150,7 +150,7 @@ def test_a_session_in_another_zone_rolls_up_the_same(
     assert len({row["start"] for row in expected[1]}) == 3
 
 
-def test_what_is_beyond_is_made_again(owner: psycopg.Connection[Row], ops: Database) -> None:
+def test_rows_beyond_the_mark_are_made_again(owner: psycopg.Connection[Row], ops: Database) -> None:
     insert(owner, entries(6, 200, hours_ago(60), hours_ago(1)))
     roll_up(ops, 100)
     expected = spans(owner), spans(owner, "usage_days")
@@ -177,7 +177,9 @@ def test_a_sum_of_another_reason_user_key_or_provider_breaks_the_invariant(
     assert "what is rolled up is what the ledger says" in broken_invariants(owner)
 
 
-def test_two_at_a_time_take_turns(owner: psycopg.Connection[Row], ops: Database, database_urls: DatabaseUrls) -> None:
+def test_two_roll_ups_at_once_take_turns(
+    owner: psycopg.Connection[Row], ops: Database, database_urls: DatabaseUrls
+) -> None:
     insert(owner, entries(7, 50, hours_ago(5.5), hours_ago(1.5)))
     roll_up(ops, 1)
     other = Database(database_urls.of(Role.OPS))
@@ -196,7 +198,7 @@ def test_two_at_a_time_take_turns(owner: psycopg.Connection[Row], ops: Database,
     )
 
 
-def test_one_that_is_ended_in_the_middle_leaves_nothing(
+def test_interrupted_roll_up_leaves_nothing(
     owner: psycopg.Connection[Row], ops: Database, database_urls: DatabaseUrls
 ) -> None:
     insert(owner, entries(8, 50, hours_ago(5.5), hours_ago(1.5)))
@@ -216,7 +218,7 @@ def test_one_that_is_ended_in_the_middle_leaves_nothing(
 
 
 @pytest.mark.parametrize("table", ["usage_ledger", "usage_hours", "usage_rolled_up"])
-def test_a_table_that_somebody_holds_is_not_waited_for_and_the_hour_is_left_for_the_next_time(
+def test_roll_up_leaves_the_hour_for_later_when_a_table_is_locked(
     owner: psycopg.Connection[Row], ops: Database, database_urls: DatabaseUrls, table: str
 ) -> None:
     insert(owner, entries(9, 50, hours_ago(5.5), hours_ago(1.5)))

@@ -206,7 +206,7 @@ def test_every_table_is_under_row_level_security_for_the_roles_that_use_it(
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
-def test_the_application_has_nothing_to_do_with_what_is_no_tenants(owner: psycopg.Connection[Row], name: str) -> None:
+def test_application_has_no_rights_on_tables_without_a_tenant(owner: psycopg.Connection[Row], name: str) -> None:
     query = "SELECT has_table_privilege(%s, %s, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES') AS allowed"
     assert owner.execute(query, (Role.APP, name)).fetchall() == [{"allowed": False}]
 
@@ -239,7 +239,7 @@ def _by_name(row: Row) -> str:
     return str(sorted(row.items()))
 
 
-def test_a_tenant_that_fails_leaves_nothing_of_itself_behind(tenants: CouncilRoom, db: Database) -> None:
+def test_connection_keeps_no_tenant_after_a_failed_transaction(tenants: CouncilRoom, db: Database) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         db.run(TENANTS[0], compiled(metadata.tables["usage_ledger"].delete()), {})
     assert db.run(None, compiled(select(metadata.tables["turns"])), {}) == []
@@ -264,7 +264,7 @@ def test_a_tenant_cannot_write_a_row_of_another(
 
 
 @pytest.mark.parametrize("name", sorted(DERIVED))
-def test_a_tenant_cannot_write_what_is_derived_at_all(as_tenant: psycopg.Connection[Row], name: str) -> None:
+def test_tenant_cannot_write_derived_tables(as_tenant: psycopg.Connection[Row], name: str) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
         as_tenant.execute(f"INSERT INTO {name} SELECT * FROM {name}".encode())
 
@@ -286,7 +286,7 @@ def test_a_tenant_cannot_give_its_row_to_another_or_change_theirs(
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_application_may_change_a_table_only_as_far_as_it_must(owner: psycopg.Connection[Row], name: str) -> None:
+def test_application_has_only_the_listed_rights_on_each_table(owner: psycopg.Connection[Row], name: str) -> None:
     query = "SELECT has_table_privilege(%s, %s, %s) AS allowed"
     granted = {
         verb for verb in CHANGING if owner.execute(query, (Role.APP, name, verb)).fetchall() == [{"allowed": True}]
@@ -310,7 +310,7 @@ def test_the_application_may_change_a_table_only_as_far_as_it_must(owner: psycop
         "UPDATE budget_limits SET payer = 'tenant:tenant-2' WHERE payer = 'tenant:tenant-1'",
     ],
 )
-def test_the_application_sets_no_cap_nor_the_platforms_limit_nor_anothers(
+def test_application_sets_no_cap_and_no_limit_of_another_payer(
     tenants: CouncilRoom, as_tenant: psycopg.Connection[Row], statement: str
 ) -> None:
     tenants.limit(1, "platform")
@@ -385,14 +385,16 @@ def test_a_tenants_row_names_no_turn_call_or_payer_of_another(
 
 @pytest.mark.parametrize("statement", ["UPDATE usage_ledger SET amount_usd = 0", "DELETE FROM usage_ledger"])
 @pytest.mark.parametrize("role", list(Role))
-def test_the_ledger_only_grows(database_urls: DatabaseUrls, tenants: CouncilRoom, role: Role, statement: str) -> None:
+def test_ledger_rows_cannot_be_changed_or_deleted(
+    database_urls: DatabaseUrls, tenants: CouncilRoom, role: Role, statement: str
+) -> None:
     with psycopg.connect(database_urls.of(role)) as connection:
         connection.execute("SELECT set_config('app.tenant_id', %s, true)", (TENANTS[0],))
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement.encode())
 
 
-def test_a_month_is_added_up_of_what_its_reader_may_see(
+def test_month_view_sums_only_the_rows_its_reader_may_see(
     tenants: CouncilRoom, as_tenant: psycopg.Connection[Row], database_urls: DatabaseUrls
 ) -> None:
     """The view has no policy of its own."""
@@ -403,7 +405,7 @@ def test_a_month_is_added_up_of_what_its_reader_may_see(
         assert connection.execute(payers).fetchall() == []
 
 
-def test_the_ledgers_view_shows_what_its_reader_may_see(
+def test_ledger_view_shows_only_the_rows_its_reader_may_see(
     tenants: CouncilRoom, as_tenant: psycopg.Connection[Row], database_urls: DatabaseUrls
 ) -> None:
     entries = "SELECT DISTINCT tenant_id FROM usage_entries ORDER BY tenant_id"

@@ -51,7 +51,7 @@ class TestAtOnce:
         assert len(program.sessions) == len(room.provider.requests) == 1
 
     @pytest.mark.parametrize("fields", [{}, {"name": "chat"}, CALL])
-    def test_one_turn_is_made_where_both_have_looked_before(
+    def test_one_turn_is_made_when_both_requests_found_none(
         self, program: ChatProgram, others: Any, fields: dict[str, Any]
     ) -> None:
         room, refused = program.room, threading.Event()

@@ -12,7 +12,7 @@ UNBOUNDED = {"type": "object", "properties": {"reason": {"type": "string"}}, "re
 
 
 @pytest.mark.parametrize(("provider", "expected"), [("openai", UNBOUNDED), ("local", SCHEMA)])
-def test_a_hosted_model_gets_it_without_bounds_and_a_grammar_with_them(provider: LlmProvider, expected: object) -> None:
+def test_schema_has_bounds_for_a_grammar_and_none_for_a_hosted_model(provider: LlmProvider, expected: object) -> None:
     with FakeProvider() as server:
         client = OpenAICompatibleProvider(server.url)
         client.complete(request(model=model(provider), response_schema=SCHEMA))

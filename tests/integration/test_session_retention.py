@@ -71,7 +71,7 @@ def test_an_untouched_session_goes_as_if_its_client_had_deleted_it(room: Council
         room.take("hello", session_id=sessions[0])
 
 
-def test_without_a_setting_everything_stays(room: CouncilRoom, ops: WatchedDatabase) -> None:
+def test_sessions_stay_without_a_retention_setting(room: CouncilRoom, ops: WatchedDatabase) -> None:
     age(room, 40_000)
     assert delete_untouched(ops, None, AMPLE_S) == 0
     assert living(room) == {room.session_id}
@@ -128,7 +128,7 @@ def test_a_session_with_an_active_turn_stays_until_that_has_ended(
     assert delete_untouched(ops, DAYS, AMPLE_S) == 1
 
 
-def test_somebody_who_comes_back_in_the_last_moment_keeps_the_session(room: CouncilRoom, ops: WatchedDatabase) -> None:
+def test_turn_accepted_during_the_expiry_keeps_its_session(room: CouncilRoom, ops: WatchedDatabase) -> None:
     """The expiry waits for the accept of a turn, and reads the session again."""
     room.provider.enqueue(answer("sesame"))
     room.take("@writer sesame")
@@ -144,7 +144,7 @@ def test_somebody_who_comes_back_in_the_last_moment_keeps_the_session(room: Coun
     assert room.row("SELECT deleted_at FROM turns") == {"deleted_at": None}
 
 
-def test_many_sessions_go_batch_by_batch_and_what_there_is_no_time_for_stays(
+def test_sessions_expire_batch_by_batch_until_the_time_is_over(
     room: CouncilRoom, ops: WatchedDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "_BATCH", 2)
@@ -210,7 +210,7 @@ def test_untouched_sessions_are_found_by_an_index(room: CouncilRoom, ops: Watche
     room.owner.execute("DELETE FROM sessions WHERE title = ''")
 
 
-def test_sessions_that_no_person_made_have_a_time_of_their_own(room: CouncilRoom, ops: WatchedDatabase) -> None:
+def test_sessions_of_calls_have_a_retention_of_their_own(room: CouncilRoom, ops: WatchedDatabase) -> None:
     program = ChatProgram(room)
     chat = program.session("sesame", name="chat", instructions="sesame", says="sesame")
     imported = program.session("open sesame", "sesame", "on")

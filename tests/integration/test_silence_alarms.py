@@ -33,7 +33,7 @@ def silent(hear: Hear, name: str, service: Service, every_s: float, runs: int) -
     return found
 
 
-def test_a_silent_sweeper_is_a_ticket_after_five_minutes(service: Service, hear: Hear) -> None:
+def test_silent_sweeper_is_a_ticket_after_five_minutes(service: Service, hear: Hear) -> None:
     service.sweep()
     assert silent(hear, "SweeperSilent", service, 60, 6) == [False] * 5 + [True]
     assert "OldestActiveTurn" in hear(), "which pages, because no turn is recovered"
@@ -48,7 +48,7 @@ def test_a_silent_reconciler_is_a_ticket_after_three_hours(service: Service, hea
     assert "ReconcilerSilent" not in hear(60)
 
 
-def test_an_issuer_that_does_not_answer_is_a_ticket_after_a_quarter_of_an_hour(
+def test_silent_issuer_is_a_ticket_after_a_quarter_of_an_hour(
     service: Service, hear: Hear, issuer_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.copy_keys()

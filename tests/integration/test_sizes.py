@@ -105,7 +105,7 @@ def test_a_running_turn_is_shown_within_the_limit(room: CouncilRoom) -> None:
     assert len(shown[0].encode()) <= MAX_TURN_BYTES
 
 
-def test_the_journal_keeps_no_more_of_a_helpers_answer(room: CouncilRoom) -> None:
+def test_journal_cuts_a_helpers_answer(room: CouncilRoom) -> None:
     decision = json.dumps({"selected_agent_keys": ["critic"], "reason": "x" * 3_000_000})
     room.provider.enqueue(answer(decision), die)
     turn_id = room.take_until_killed("hello", session_id=room.make_session(mode="orchestrator"))

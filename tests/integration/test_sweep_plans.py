@@ -46,7 +46,7 @@ def operations(database_urls: DatabaseUrls) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_nothing_that_grows_is_read_from_its_beginning(room: CouncilRoom, operations: Database, name: str) -> None:
+def test_sweep_scans_no_growing_table(room: CouncilRoom, operations: Database, name: str) -> None:
     room.take("@writer hello")
     for table in _GROWING.split("|"):
         room.owner.execute(f"ANALYZE {table}".encode())

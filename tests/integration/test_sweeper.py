@@ -133,7 +133,7 @@ def received(queue: MotoQueue) -> list[TurnMessage]:
 
 
 class TestDispatch:
-    def test_what_is_due_is_sent_and_not_again_within_a_minute(
+    def test_due_turn_is_sent_and_not_again_within_a_minute(
         self, run: Sweep, room: CouncilRoom, deployed: MotoQueue
     ) -> None:
         turn_id = accept(room)
@@ -151,9 +151,7 @@ class TestDispatch:
         assert received(of_graphs) == [TurnMessage(graph, room.tenant_id, is_graph=True)]
         assert received(deployed) == [TurnMessage(plain, room.tenant_id)]
 
-    def test_what_is_not_due_is_left_to_the_message_that_was_sent_for_it(
-        self, run: Sweep, room: CouncilRoom, deployed: MotoQueue
-    ) -> None:
+    def test_turn_that_is_not_due_is_not_sent(self, run: Sweep, room: CouncilRoom, deployed: MotoQueue) -> None:
         accept(room, due=False)
         assert run()["dispatched"] == 0
         assert received(deployed) == []
@@ -191,7 +189,7 @@ class TestDispatch:
         assert run()["dispatched"] == 5
         assert {message.turn_id for message in received(deployed)} == turns
 
-    def test_a_turn_that_somebody_is_claiming_is_left_out_and_not_waited_for(
+    def test_turn_that_is_being_claimed_is_skipped_without_a_wait(
         self, run: Sweep, room: CouncilRoom, database_urls: DatabaseUrls, deployed: MotoQueue
     ) -> None:
         claimed, other = accept(room), accept(room)
@@ -200,7 +198,7 @@ class TestDispatch:
             assert run()["dispatched"] == 1
         assert received(deployed) == [TurnMessage(other, room.tenant_id)]
 
-    def test_a_turn_that_is_only_referred_to_is_sent(
+    def test_turn_with_a_key_share_lock_is_sent(
         self, run: Sweep, room: CouncilRoom, database_urls: DatabaseUrls, deployed: MotoQueue
     ) -> None:
         turn_id = accept(room)
@@ -220,7 +218,7 @@ class TestDispatch:
             run()
             assert room.row(moved, since, again_s, again_s) == {"moved": True}, age
 
-    def test_the_most_overdue_is_the_first_to_be_moved_on(self, room: CouncilRoom, ops: Database) -> None:
+    def test_most_overdue_turn_is_sent_first(self, room: CouncilRoom, ops: Database) -> None:
         turns = [accept(room) for _ in range(3)]
         for turn_id, minutes in zip(turns, (1, 3, 2), strict=True):
             overdue = "UPDATE turns SET dispatch_after = clock_timestamp() - make_interval(mins => %s) WHERE id = %s"
@@ -228,9 +226,7 @@ class TestDispatch:
         moved = [message.turn_id for _ in turns for message in record_dispatch(ops, 1)]
         assert moved == [turns[1], turns[2], turns[0]]
 
-    def test_tenants_are_moved_on_in_turn_however_many_turns_of_one_are_due(
-        self, room: CouncilRoom, ops: Database
-    ) -> None:
+    def test_tenants_alternate_however_many_turns_of_one_are_due(self, room: CouncilRoom, ops: Database) -> None:
         other = CouncilRoom(room.owner, room.app_url, tenant_id="tenant-2")
         with other.databases:
             mine, theirs = accept(room), accept(other)
@@ -243,7 +239,7 @@ class TestDispatch:
                 TurnMessage(theirs, "tenant-2"),
             }
 
-    def test_each_turn_is_moved_on_once_by_sweepers_at_the_same_time(self, room: CouncilRoom, ops_url: str) -> None:
+    def test_turn_is_sent_once_by_four_sweepers_at_once(self, room: CouncilRoom, ops_url: str) -> None:
         sweepers = [room.open_database(ops_url) for _ in range(4)]
         start = Barrier(len(sweepers))
 
@@ -276,7 +272,7 @@ class TestDispatch:
         assert read == (0,)
 
     @pytest.mark.usefixtures("deployed")
-    def test_a_queue_that_is_not_there_costs_a_count_and_the_turn_is_due_again(
+    def test_turn_is_counted_and_due_again_when_its_queue_is_missing(
         self, gauges: Callable[[], dict[str, float]], room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://{HOST}:1")
@@ -287,12 +283,12 @@ class TestDispatch:
         due = "SELECT count(*) FILTER (WHERE dispatch_after <= clock_timestamp()) AS due, count(*) AS active FROM turns"
         assert room.row(due) == {"due": 1, "active": 2}
 
-    def test_without_a_queue_the_row_alone_is_moved_on(self, run: Sweep, room: CouncilRoom) -> None:
+    def test_turn_without_a_queue_is_only_moved_to_its_next_time(self, run: Sweep, room: CouncilRoom) -> None:
         accept(room)
         assert [run()["dispatched"], run()["dispatched"]] == [1, 0]
 
 
-def test_sessions_that_nobody_has_touched_for_long_are_deleted_where_a_number_of_days_is_set(
+def test_untouched_sessions_are_deleted_when_retention_days_are_set(
     run: Sweep, room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room.take("@writer hello")
@@ -306,7 +302,7 @@ def test_sessions_that_nobody_has_touched_for_long_are_deleted_where_a_number_of
 
 
 class TestGauges:
-    def test_they_are_emitted_where_there_is_nothing(self, gauges: Callable[[], dict[str, float]]) -> None:
+    def test_gauges_are_zero_without_turns(self, gauges: Callable[[], dict[str, float]]) -> None:
         assert gauges() == {
             Metric.ACTIVE_TURNS: 0,
             Metric.DUE_TURNS: 0,
@@ -320,7 +316,7 @@ class TestGauges:
             Metric.UNCHECKED_INVARIANTS: 0,
         }
 
-    def test_they_tell_of_turns_that_have_not_ended(
+    def test_gauges_count_turns_that_have_not_ended(
         self, gauges: Callable[[], dict[str, float]], room: CouncilRoom
     ) -> None:
         room.take("@writer hello")
@@ -349,7 +345,7 @@ class TestInvariants:
             room.owner.execute(restore, (json.dumps(deleted["row"]),))
 
     @pytest.mark.usefixtures("broken")
-    def test_a_broken_one_is_counted_and_named(
+    def test_broken_invariant_is_counted_and_named(
         self, gauges: Callable[[], dict[str, float]], run: Sweep, caplog: pytest.LogCaptureFixture
     ) -> None:
         found = gauges()[Metric.BROKEN_INVARIANTS]
@@ -370,7 +366,7 @@ class TestInvariants:
         # The sums of a month are always checked completely.
         assert run()["broken"] == ["spent is the sum of the payer's posts and adjustments"]
 
-    def test_what_cannot_be_checked_in_time_is_left_and_counted(
+    def test_invariant_that_exceeds_its_time_is_counted_as_unchecked(
         self,
         gauges: Callable[[], dict[str, float]],
         run: Sweep,
@@ -389,7 +385,7 @@ class TestInvariants:
         # The limit applied to those queries only, and the connection works as before.
         assert gauges()[Metric.UNCHECKED_INVARIANTS] == 0
 
-    def test_they_end_when_their_time_is_over(self, run: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_invariants_end_when_their_time_is_over(self, run: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(SECONDS, "invariants", 0.0)
         assert run()["unchecked"] == list(INVARIANTS)
 
@@ -397,7 +393,7 @@ class TestInvariants:
 class TestPhases:
     """The invariants are checked even if earlier phases fail or use up their time."""
 
-    def test_one_that_fails_is_told_and_the_others_run(
+    def test_failed_phase_is_reported_and_the_others_run(
         self, run: Sweep, gauges: Callable[[], dict[str, float]], room: CouncilRoom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object) -> None:
@@ -413,7 +409,7 @@ class TestPhases:
             assert swept["dispatched"] == (0 if phase.name == "dispatch" else 1)
         assert gauges()[Metric.UNCHECKED_INVARIANTS] == 0
 
-    def test_each_ends_at_its_deadline_and_leaves_the_invariants_theirs(
+    def test_phase_ends_at_its_deadline_and_leaves_time_for_the_invariants(
         self, run: Sweep, room: CouncilRoom, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Every table of a phase is locked, so that each waits until its own limit ends it."""
@@ -475,7 +471,7 @@ class TestPhases:
         assert sent == [10, 10]
 
 
-def test_a_query_has_its_limit_and_a_plan_for_its_values_and_leaves_neither_on_the_connection(
+def test_query_sets_a_limit_and_a_custom_plan_and_resets_both(
     operations: Database,
 ) -> None:
     show = [(statement, dict[str, object]()) for statement in SHOWN]
@@ -487,7 +483,7 @@ def test_a_query_has_its_limit_and_a_plan_for_its_values_and_leaves_neither_on_t
     assert values(operations.read_all(None, *show)) == ["0", "auto", "on"]
 
 
-def test_nothing_that_was_said_is_in_the_log(run: Sweep, room: CouncilRoom, capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_has_no_text_of_a_turn(run: Sweep, room: CouncilRoom, capsys: pytest.CaptureFixture[str]) -> None:
     room.provider.enqueue("sesame")
     room.take("@writer sesame")
     run()

@@ -115,7 +115,7 @@ def test_the_output_is_one_text_alone_and_several_by_name(room: CouncilRoom) -> 
     assert body(room.take("@researcher @writer"))["output"] == "Researcher: One.\n\nWriter: Two."
 
 
-def test_an_agent_sees_the_replies_before_it_and_the_next_turn_sees_the_session(room: CouncilRoom) -> None:
+def test_agent_gets_earlier_replies_and_the_next_turn_gets_the_session(room: CouncilRoom) -> None:
     room.provider.enqueue("Roses.", "Violets.", "Lilies.")
     room.take("@writer @researcher what flowers?")
     room.take("@critic which is best?")
@@ -151,7 +151,7 @@ def test_the_next_turn_knows_what_a_summary_of_the_release_before_says(room: Cou
     assert draft.conversation.summary == Summary(1, "They talk.", items, dict.fromkeys(LISTS, 1))
 
 
-def test_a_failed_agent_keeps_its_siblings_and_its_error_is_fed_to_nobody(room: CouncilRoom) -> None:
+def test_failed_agent_leaves_other_replies_and_its_error_is_in_no_prompt(room: CouncilRoom) -> None:
     room.provider.enqueue("Roses.", unbilled("refused"), "Lilies.", "Later.")
     turn = body(room.take())
     assert names(turn["replies"]) == [
@@ -166,7 +166,7 @@ def test_a_failed_agent_keeps_its_siblings_and_its_error_is_fed_to_nobody(room: 
         assert turn["replies"][1]["error"]["detail"] not in prompt(request)
 
 
-def test_a_turn_that_nobody_answers_has_failed(room: CouncilRoom) -> None:
+def test_turn_without_an_answer_has_failed(room: CouncilRoom) -> None:
     room.provider.enqueue(unbilled("refused"), unbilled("refused"))
     turn = body(room.take("@writer @critic hello"))
     assert (turn["status"], turn["error"]["code"], turn["cost_usd"]) == ("failed", "no_reply", "0")
@@ -185,7 +185,7 @@ def test_a_turn_keeps_the_agent_versions_that_it_began_with(room: CouncilRoom) -
     assert body(room.take("@researcher hello"))["plan"]["unknown_tags"] == ["researcher"]
 
 
-def test_who_asked_for_what_is_on_the_audit_trail_without_a_word_of_text(room: CouncilRoom) -> None:
+def test_audit_trail_has_each_request_without_text(room: CouncilRoom) -> None:
     room.provider.enqueue("No JSON.", "Roses.")
     turn = body(room.take("@writer secretly @unknown", mode="orchestrator"))
     event = room.row("SELECT user_id, event, detail FROM audit_events")
@@ -280,7 +280,7 @@ def test_an_agent_of_another_catalog_is_skipped_and_says_why(room: CouncilRoom, 
     assert (alone["cost_usd"], len(room.provider.requests)) == ("0", 1)
 
 
-def test_tokens_of_no_price_cost_nothing_and_are_counted(room: CouncilRoom) -> None:
+def test_free_tokens_cost_nothing_and_are_counted(room: CouncilRoom) -> None:
     room.provider.enqueue(answer("Free.", Usage()))
     turn = body(room.take("@writer"))
     assert (turn["cost_usd"], room.accounts()) == ("0", {"tenant": Decimal(0)})

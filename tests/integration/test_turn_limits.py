@@ -40,9 +40,7 @@ def limit(monkeypatch: pytest.MonkeyPatch, room: CouncilRoom) -> Limit:
 
 
 class TestTurn:
-    def test_beyond_the_cap_on_calls_the_rest_of_the_plan_is_skipped_and_what_was_answered_stands(
-        self, room: CouncilRoom, limit: Limit
-    ) -> None:
+    def test_rest_of_the_plan_is_skipped_beyond_the_cap_on_calls(self, room: CouncilRoom, limit: Limit) -> None:
         limit(Env.TURN_MAX_CALLS, 2)
         turn = body(room.take(ALL))
         assert names(turn["replies"]) == [
@@ -52,7 +50,7 @@ class TestTurn:
         ]
         assert (turn["status"], len(room.provider.requests)) == ("completed", 2)
 
-    def test_attempts_count_and_so_do_those_of_a_process_that_died(self, room: CouncilRoom, limit: Limit) -> None:
+    def test_attempts_of_a_dead_process_count_against_the_cap(self, room: CouncilRoom, limit: Limit) -> None:
         def die(_: Request) -> str:
             raise Killed
 
@@ -74,7 +72,7 @@ class TestTurn:
         turn = body(room.take(ALL))
         assert [reply["status"] for reply in turn["replies"]] == ["completed", "skipped", "skipped"]
 
-    def test_what_a_turn_costs_stays_within_its_cap_whoever_pays(self, room: CouncilRoom, limit: Limit) -> None:
+    def test_cost_of_a_turn_stays_within_its_cap_for_both_payers(self, room: CouncilRoom, limit: Limit) -> None:
         room.take(ALL)
         reserves = [reserve for (reserve,) in room.calls("reserve_usd")]
         limit(Env.TURN_MAX_USD, reserves[0] + reserves[1] / 2)
@@ -83,14 +81,14 @@ class TestTurn:
         assert names(turn["replies"])[1][1:] == ("skipped", CODE)
         assert spent <= reserves[0] + reserves[1] / 2
 
-    def test_parallel_calls_start_as_far_as_they_fit(self, room: CouncilRoom, limit: Limit) -> None:
+    def test_parallel_calls_start_up_to_the_cap(self, room: CouncilRoom, limit: Limit) -> None:
         limit(Env.TURN_MAX_CALLS, 2)
         turn = body(room.take(ALL, session_id=room.make_session(fan_out="parallel")))
         assert [reply["status"] for reply in turn["replies"]] == ["completed", "completed", "skipped"]
         assert names(turn["replies"])[2][2] == CODE
         assert len(room.provider.requests) == 2
 
-    def test_a_turn_whose_first_call_does_not_fit_does_not_exist(self, room: CouncilRoom, limit: Limit) -> None:
+    def test_turn_is_refused_when_its_first_call_does_not_fit(self, room: CouncilRoom, limit: Limit) -> None:
         limit(Env.TURN_MAX_TOKENS, 10)
         with pytest.raises(TurnLimitExceeded):
             room.take(ALL)
@@ -106,7 +104,7 @@ class TestTurn:
         assert (turn["status"], names(turn["replies"])) == ("failed", [("writer", "skipped", CODE)])
         assert room.row("SELECT plan FROM turns") == {"plan": turn["plan"]}
 
-    def test_routing_and_summary_are_done_without(self, room: CouncilRoom, limit: Limit) -> None:
+    def test_turn_does_without_routing_and_summary_beyond_the_cap(self, room: CouncilRoom, limit: Limit) -> None:
         limit(Env.TURN_MAX_CALLS, 1)
         limit(Env.SUMMARY_AFTER_TOKENS, 100)
         turn = body(room.take("hello " * 200, mode="orchestrator"))
@@ -118,13 +116,13 @@ class TestTurn:
         assert (turn["fallbacks"][0]["component"], turn["fallbacks"][0]["reason"]) == ("summary_text", CODE)
 
     @pytest.mark.parametrize("name", [Env.TURN_MAX_CALLS, Env.TURN_MAX_TOKENS, Env.TURN_MAX_USD, Env.TURNS_PER_MINUTE])
-    def test_zero_is_no_limit(self, room: CouncilRoom, limit: Limit, name: Env) -> None:
+    def test_limit_of_zero_means_no_limit(self, room: CouncilRoom, limit: Limit, name: Env) -> None:
         limit(name, 0)
         assert len(body(room.take(ALL))["replies"]) == len(room.provider.requests) == 3
 
 
 class TestRate:
-    def test_more_turns_than_a_tenant_may_post_in_a_minute_are_refused_until_the_first_is_a_minute_old(
+    def test_turns_beyond_the_rate_are_refused_until_the_first_is_a_minute_old(
         self, room: CouncilRoom, limit: Limit
     ) -> None:
         limit(Env.TURNS_PER_MINUTE, 2)
@@ -149,7 +147,7 @@ class TestRate:
         with other.databases:
             assert other.take("@writer hello").published
 
-    def test_a_replay_is_no_turn_and_neither_is_a_conflict(self, room: CouncilRoom, limit: Limit) -> None:
+    def test_replays_and_conflicts_do_not_count_against_the_rate(self, room: CouncilRoom, limit: Limit) -> None:
         def post_again(_: Request) -> str:
             with pytest.raises(TurnConflict):
                 room.take("@writer hello", runner=room.runner(db=room.open_database()))
@@ -181,7 +179,7 @@ class TestRate:
 
     @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
     @pytest.mark.parametrize("statistics", [None, "ANALYZE turns", FEW_TO_A_TENANT])
-    def test_of_ten_thousand_turns_in_a_minute_no_more_are_read_than_the_rate_allows(
+    def test_rate_reads_at_most_its_number_of_ten_thousand_turns(
         self, room: CouncilRoom, statistics: str | None, mode: str
     ) -> None:
         room.take("@writer hello")

@@ -118,7 +118,7 @@ class TestExactness:
                 expected = sums(within(ledger, period, TENANTS[0]), groups)
                 assert dict(totals(db, TENANTS[0], period, groups)) == expected, name
 
-    def test_any_combination_of_groups(self, db: Database, ledger: list[Row]) -> None:
+    def test_totals_are_right_for_any_combination_of_groups(self, db: Database, ledger: list[Row]) -> None:
         period = PERIODS["parts of hours"]
         for number in range(1, len(GROUPS) + 1):
             for groups in combinations(GROUPS, number):
@@ -143,7 +143,7 @@ def test_a_member_is_shown_its_own_turns_in_any_combination_of_groups(
                 assert dict(shown) == sums(own, groups), groups
 
 
-def test_without_groups_it_is_one_total_and_nothing_adds_up_to_nothing(db: Database, ledger: list[Row]) -> None:
+def test_totals_without_groups_are_one_row_and_none_without_a_ledger(db: Database, ledger: list[Row]) -> None:
     assert totals(db, TENANTS[0], ALL, ()) == list(sums(within(ledger, ALL, TENANTS[0]), ()).items())
     nothing = Sums(0, (0,) * 5, Decimal(0), Decimal(0), Decimal(0))
     assert totals(db, TENANTS[0], PERIODS["before everything"], ()) == [((), nothing)]
@@ -174,14 +174,14 @@ def test_a_cursor_belongs_to_its_groups(db: Database, ledger: list[Row]) -> None
 
 
 @pytest.mark.parametrize("groups", [["session_id"], ["day", "session_id"], ["session_id", "user_id"]])
-def test_sessions_are_told_apart_over_92_days_at_most(db: Database, ledger: list[Row], groups: list[str]) -> None:
+def test_sessions_are_grouped_over_at_most_92_days(db: Database, ledger: list[Row], groups: list[str]) -> None:
     longest = Period(ALL.end - timedelta(days=92), ALL.end)
     assert dict(totals(db, TENANTS[0], longest, groups)) == sums(within(ledger, ALL, TENANTS[0]), groups)
     with pytest.raises(InvalidRequest, match="92 days"):
         totals(db, TENANTS[0], Period(longest.start - timedelta(microseconds=1), longest.end), groups)
 
 
-def test_all_but_sessions_is_told_apart_over_any_period(db: Database, ops: Database, ledger: list[Row]) -> None:
+def test_groups_other_than_sessions_have_no_longest_period(db: Database, ops: Database, ledger: list[Row]) -> None:
     roll_up(ops, 48)
     ever = Period(datetime(2000, 1, 1, tzinfo=UTC), ALL.end)
     groups = [name for name in GROUPS if name != "session_id"]
@@ -189,7 +189,7 @@ def test_all_but_sessions_is_told_apart_over_any_period(db: Database, ops: Datab
 
 
 @pytest.mark.parametrize("groups", [["reason"], ["user_id", "api_key_id"], ["provider"]])
-def test_reason_user_key_and_provider_are_read_from_what_is_rolled_up(
+def test_reason_user_key_and_provider_are_read_from_rolled_up_hours(
     owner: psycopg.Connection[Row], db: Database, ops: Database, ledger: list[Row], groups: list[str]
 ) -> None:
     roll_up(ops, 1000)
@@ -251,9 +251,7 @@ class TestRows:
         times = [row["created_at"] for row in shown]
         assert times == sorted(times, reverse=order == "desc")
 
-    def test_a_row_says_why_it_was_posted_to_which_provider_it_went_and_who_posted_its_turn(
-        self, db: Database, ledger: list[Row]
-    ) -> None:
+    def test_row_has_its_reason_its_provider_and_its_turns_user(self, db: Database, ledger: list[Row]) -> None:
         def told(rows: Sequence[Row]) -> dict[object, tuple[object, ...]]:
             names = ("reason", "provider", "user_id", "api_key_id")
             return {row["call_id"]: tuple(row[name] for name in names) for row in rows}
@@ -281,7 +279,7 @@ class TestRows:
         assert len(shown) == len(own)
         assert {row["call_id"] for row in shown} == own
 
-    def test_a_page_is_the_rows_of_its_period_and_tenant(self, db: Database, ledger: list[Row]) -> None:
+    def test_page_has_only_rows_of_its_period_and_tenant(self, db: Database, ledger: list[Row]) -> None:
         period = PERIODS["parts of hours"]
         page = load_ledger(db, ADMINS[1], period, PageRequest(1000))
         assert page.next_cursor is None
@@ -316,7 +314,7 @@ class TestFilters:
             assert set(shown) == matching(own, {name: value})
             assert calls == sum(row["kind"] == "post" for row in own if row["call_id"] in set(shown))
 
-    def test_filters_hold_together(self, db: Database, ledger: list[Row]) -> None:
+    def test_filters_are_combined(self, db: Database, ledger: list[Row]) -> None:
         filters: dict[str, object] = {"agent_key": None, "api_key_id": None, "model_alias": "fast", "reason": "helper"}
         shown = filtered(db, ADMINS[0], filters)
         assert set(shown) == matching(within(ledger, ALL, TENANTS[0]), filters) != set()
@@ -332,11 +330,11 @@ class TestFilters:
         for turn_id in {row["turn_id"] for row in own}:
             assert set(filtered(db, ADMINS[0], {"turn_id": turn_id})) == matching(own, {"turn_id": turn_id})
 
-    def test_filters_are_the_turn_and_the_groups_but_the_day(self) -> None:
+    def test_filters_are_the_turn_and_all_groups_except_the_day(self) -> None:
         assert {"day", *ledger_rows.FILTERS} == {"turn_id", *GROUPS}
 
     @pytest.mark.parametrize("is_null", [False, True])
-    def test_filtered_rows_are_read_in_order_from_where_the_page_before_ended(
+    def test_filtered_rows_are_read_by_index_from_the_cursor(
         self, app_url: str, ledger: list[Row], is_null: bool
     ) -> None:
         """The index limits the read rows by tenant, period and cursor. A page needs no sort."""
@@ -375,7 +373,7 @@ def totals_params(groups: Sequence[str]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("actor", ACTORS.values(), ids=ACTORS)
-def test_what_is_read_is_found_by_its_time_within_the_tenant(app_url: str, actor: Actor) -> None:
+def test_rows_are_found_by_tenant_and_time(app_url: str, actor: Actor) -> None:
     """A bound outside the index condition would be checked row by row for the whole tenant: a month takes seconds."""
     statement = usage._statement(GROUPS, "desc", from_ledger=False)
     plan = plan_of(app_url, statement, totals_params(GROUPS) | actor.params, seqscan=False)
@@ -414,6 +412,6 @@ def test_a_rows_turn_is_found_by_its_id_however_many_turns_there_are(
 
 
 @pytest.mark.parametrize("group", ["user_id", "api_key_id"])
-def test_who_posted_is_for_tenants_to_ask(db: Database, ledger: list[Row], group: str) -> None:
+def test_operator_cannot_filter_by_user(db: Database, ledger: list[Row], group: str) -> None:
     assert group not in OPERATOR_GROUPS
     assert dict(totals(db, TENANTS[0], ALL, [group])) == sums(within(ledger, ALL, TENANTS[0]), [group])

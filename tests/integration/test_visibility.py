@@ -251,7 +251,7 @@ def test_a_page_of_turns_ends_when_the_session_becomes_private_before_its_last_t
     room.resume(turn_id)
 
 
-def test_retention_and_workers_are_nobodys_and_reach_private_sessions(room: CouncilRoom, ops: WatchedDatabase) -> None:
+def test_retention_and_workers_reach_private_sessions(room: CouncilRoom, ops: WatchedDatabase) -> None:
     outcome = room.resume(died(room))
     assert outcome is not None
     assert outcome.published

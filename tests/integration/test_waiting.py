@@ -70,9 +70,7 @@ def finish(*rooms: CouncilRoom) -> None:
             room.resume(row["id"])
 
 
-def test_turns_that_nobody_runs_are_listed_the_oldest_first(
-    admin: Handler, room: CouncilRoom, other: CouncilRoom
-) -> None:
+def test_waiting_turns_are_listed_oldest_first(admin: Handler, room: CouncilRoom, other: CouncilRoom) -> None:
     accepted = room.take("@writer a secret", later=True).turn_id
     abandoned = killed_after_a_step(other)
     first, second = pages(admin, "turns", "state=waiting")

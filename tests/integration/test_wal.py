@@ -24,7 +24,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         yield world
 
 
-def test_a_turn_writes_at_most_a_tenth_more_than_the_floor_however_long_its_session(world: World) -> None:
+def test_turn_writes_at_most_a_tenth_more_wal_than_the_floor(world: World) -> None:
     handler, event = world.handler(world.app_url), world.event(world.make_session())
     by_hand = world.event(world.make_session())
 

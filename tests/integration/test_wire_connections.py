@@ -122,7 +122,7 @@ def test_a_connection_whose_answer_was_not_read_to_its_end_is_not_used_again(pla
         assert post(plain, url).body == b"abcdef"
 
 
-def test_a_refusal_stands_that_came_before_the_request_was_read(plain: Wire) -> None:
+def test_refusal_counts_when_it_arrives_before_the_request_was_read(plain: Wire) -> None:
     def serve(connection: socket.socket) -> None:
         connection.recv(100)
         connection.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nNo.")

@@ -147,7 +147,7 @@ def test_nothing_is_sent_after_the_deadline(plain: Wire) -> None:
     assert len(requests) == 1
 
 
-def test_a_hung_look_up_is_left_behind(plain: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hung_name_lookup_is_abandoned(plain: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait() and [])
     with taking(LIMIT_S * sockets.CONNECT_SHARE), pytest.raises(NotSent):

@@ -56,25 +56,27 @@ def told(room: CouncilRoom, actor: Actor, turn_id: UUID, words: Words) -> list[A
     return [attempt[words.column] for attempt in event["detail"]["attempts"]]
 
 
-def test_admins_read_them_with_their_attempt_and_members_do_not(room: CouncilRoom, turn_id: UUID, words: Words) -> None:
+def test_admins_read_words_with_their_attempt_and_members_do_not(
+    room: CouncilRoom, turn_id: UUID, words: Words
+) -> None:
     assert told(room, ADMIN, turn_id, words) == [words.told, None]
     # The member who posted the turn cannot read them either.
     assert told(room, room.actor, turn_id, words) == [None, None]
 
 
 @pytest.mark.usefixtures("turn_id")
-def test_they_are_in_the_journal_only(room: CouncilRoom) -> None:
+def test_words_are_in_the_journal_only(room: CouncilRoom) -> None:
     assert words_left(room, "sesame") == {"llm_calls": 1}
 
 
 @pytest.mark.usefixtures("turn_id")
-def test_they_go_when_their_session_is_deleted(room: CouncilRoom) -> None:
+def test_words_are_deleted_with_their_session(room: CouncilRoom) -> None:
     record_session_deletion(room.db, room.actor, room.session_id)
     assert words_left(room, "sesame") == {}
 
 
 @pytest.mark.usefixtures("turn_id")
-def test_they_go_when_the_retention_of_their_session_ends(room: CouncilRoom, ops: WatchedDatabase) -> None:
+def test_words_are_deleted_when_their_sessions_retention_ends(room: CouncilRoom, ops: WatchedDatabase) -> None:
     room.owner.execute(
         "UPDATE sessions SET created_at = now() - interval '40 days', updated_at = now() - interval '40 days'"
     )
@@ -84,7 +86,7 @@ def test_they_go_when_the_retention_of_their_session_ends(room: CouncilRoom, ops
 
 @pytest.mark.parametrize("role", [Role.APP, Role.OPS])
 @pytest.mark.usefixtures("turn_id")
-def test_they_go_when_the_release_before_deletes_their_session(
+def test_words_are_deleted_when_the_release_before_deletes_their_session(
     room: CouncilRoom, database_urls: DatabaseUrls, role: Role
 ) -> None:
     """That release clears the output of the session's calls, and does not know the columns."""
@@ -94,7 +96,7 @@ def test_they_go_when_the_release_before_deletes_their_session(
     assert words_left(room, "sesame") == {}
 
 
-def test_they_go_when_the_session_is_deleted_while_its_turn_runs(room: CouncilRoom, words: Words) -> None:
+def test_words_are_deleted_when_the_session_is_deleted_during_its_turn(room: CouncilRoom, words: Words) -> None:
     def delete(_: object) -> Completion:
         record_session_deletion(room.open_database(), room.actor, room.session_id)
         return words.late
@@ -106,7 +108,7 @@ def test_they_go_when_the_session_is_deleted_while_its_turn_runs(room: CouncilRo
 
 
 @pytest.mark.usefixtures("turn_id", "ops")
-def test_those_that_are_left_in_a_deleted_session_break_an_invariant(room: CouncilRoom, words: Words) -> None:
+def test_words_left_in_a_deleted_session_break_an_invariant(room: CouncilRoom, words: Words) -> None:
     record_session_deletion(room.db, room.actor, room.session_id)
     room.owner.execute(f"UPDATE llm_calls SET {words.column} = 'x' WHERE step = 0".encode())
     assert set(broken_invariants(room.owner)) == {"of a deleted session no text is left once its turns have ended"}

@@ -53,7 +53,7 @@ def entries(room: CouncilRoom) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_after_the_end_a_late_outcome_is_an_adjustment_and_nothing_else(room: CouncilRoom, way: str) -> None:
+def test_late_outcome_is_only_an_adjustment_after_the_turns_end(room: CouncilRoom, way: str) -> None:
     successor = ScriptedProvider()
     if way != "publishes":
         # A runner that has lost the turn does not even try.
@@ -94,7 +94,7 @@ def test_a_late_outcome_that_is_unknown_stays_in_suspense_and_is_kept(room: Coun
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_in_another_runners_hands_a_late_answer_is_paid_by_the_platform_and_is_no_reply(
+def test_late_answer_is_no_reply_and_paid_by_the_platform_when_another_runner_has_the_turn(
     room: CouncilRoom, way: str
 ) -> None:
     """The successor dies in its own call, so that the turn is not the late runner's and has not ended."""
@@ -134,7 +134,7 @@ def test_a_late_outcome_survives_a_connection_that_is_cut(room: CouncilRoom) -> 
     assert room.accounts()["platform"] == FAST_COST
 
 
-def test_a_turn_that_was_given_back_is_not_its_runners_any_more(room: CouncilRoom) -> None:
+def test_runner_cannot_publish_a_turn_that_it_gave_back(room: CouncilRoom) -> None:
     """Its epoch is still the runner's until another claim."""
     give_back = "UPDATE turns SET status = 'accepted', lease_expires_at = NULL"
     room.db.before(OPEN, lambda: room.owner.execute(give_back))
@@ -144,7 +144,7 @@ def test_a_turn_that_was_given_back_is_not_its_runners_any_more(room: CouncilRoo
     room.resume(outcome.turn_id)
 
 
-def test_an_outcome_that_is_recorded_again_leaves_the_verdict_that_it_had(room: CouncilRoom) -> None:
+def test_repeated_record_of_an_outcome_keeps_its_verdict(room: CouncilRoom) -> None:
     """The commit succeeded without an answer. When its runner records it again, the turn belongs to another one."""
     successor = ScriptedProvider()
     successor.enqueue(die)
