@@ -145,7 +145,7 @@ def test_without_credentials_the_database_is_unavailable(url: str, monkeypatch: 
 
 
 @pytest.mark.parametrize(("suffix", "prepared"), [("", 2), ("&prepare=off", 0)], ids=["direct", "behind a proxy"])
-def test_statements_are_not_prepared_behind_a_proxy(url: str, suffix: str, prepared: int) -> None:
+def test_connection_prepares_statements_except_behind_a_proxy(url: str, suffix: str, prepared: int) -> None:
     database = Database(url + suffix)
     database.run(None, WHO, {})
     database.run(None, WHO, {})

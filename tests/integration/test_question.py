@@ -225,7 +225,7 @@ def test_same_question_with_a_key_of_its_own_is_asked_while_the_first_runs(room:
     assert turns(room) == 2
 
 
-def test_dead_database_is_an_error_before_the_stream_starts(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_database_is_an_error_before_any_call(room: CouncilRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise DatabaseUnavailable
 

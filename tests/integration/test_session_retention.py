@@ -210,7 +210,7 @@ def test_untouched_sessions_are_found_by_an_index(room: CouncilRoom, ops: Watche
     room.owner.execute("DELETE FROM sessions WHERE title = ''")
 
 
-def test_sessions_of_calls_have_a_retention_of_their_own(room: CouncilRoom, ops: WatchedDatabase) -> None:
+def test_sessions_that_no_user_opened_have_a_retention_of_their_own(room: CouncilRoom, ops: WatchedDatabase) -> None:
     program = ChatProgram(room)
     chat = program.session("sesame", name="chat", instructions="sesame", says="sesame")
     imported = program.session("open sesame", "sesame", "on")

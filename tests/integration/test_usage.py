@@ -412,6 +412,6 @@ def test_a_rows_turn_is_found_by_its_id_however_many_turns_there_are(
 
 
 @pytest.mark.parametrize("group", ["user_id", "api_key_id"])
-def test_operator_cannot_filter_by_user(db: Database, ledger: list[Row], group: str) -> None:
+def test_groups_of_users_are_for_tenants_only(db: Database, ledger: list[Row], group: str) -> None:
     assert group not in OPERATOR_GROUPS
     assert dict(totals(db, TENANTS[0], ALL, [group])) == sums(within(ledger, ALL, TENANTS[0]), [group])
