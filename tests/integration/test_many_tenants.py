@@ -24,10 +24,10 @@ from shared.db.engine import Row, database
 from shared.db.schema.tables import PLATFORM
 from shared.llm.providers import provider
 from shared.names import API_PREFIX
-from tests.integration.test_row_level_security import SHARED, TENANT_TABLES, THREADS, owners
 from tests.support.council_room import broken_invariants
 from tests.support.gateway import request
 from tests.support.stack.operations import OPERATIONS, Operation
+from tests.support.tenant_tables import SHARED, TENANT_TABLES, THREADS, owners
 
 TENANTS: Final = 500
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
