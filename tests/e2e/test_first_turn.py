@@ -19,7 +19,7 @@ def spoken(turn: dict[str, Any]) -> list[tuple[str, str | None]]:
 
 
 class TestOrder:
-    def test_agents_answer_in_the_order_of_their_tags_and_hear_those_before_them(
+    def test_agents_answer_in_the_order_of_their_tags_and_hear_earlier_replies(
         self, tenant: Tenant, session_id: str
     ) -> None:
         turn = tenant.take(session_id, "@writer @researcher hello")

@@ -58,7 +58,7 @@ def places(events: list[Told]) -> list[tuple[str, int | None, int | None]]:
 
 
 class TestRunning:
-    def test_a_turn_is_told_from_its_start_and_from_each_id_on_and_to_its_end(
+    def test_stream_has_all_events_from_the_start_and_from_each_id_on(
         self, tenant: Tenant, held_turn: Held, provider: FakeProvider
     ) -> None:
         turn_id, posted = held_turn
@@ -86,7 +86,7 @@ class TestRunning:
         for number, event in enumerate(events):
             assert list(follow_to_the_end(tenant.http, turn_id, event.id)) == events[number + 1 :]
 
-    def test_a_turn_that_a_worker_runs_is_told_to_its_end(self, tenant: Tenant, session_id: str) -> None:
+    def test_stream_has_the_events_of_a_workers_turn_to_its_end(self, tenant: Tenant, session_id: str) -> None:
         turn_id = post_later(tenant, session_id, "@writer @critic hello")
         events = list(follow_to_the_end(tenant.http, turn_id))
         assert [event.name for event in events] == [
@@ -98,7 +98,7 @@ class TestRunning:
         assert events[0].body["status"] in ("accepted", "running", "completed")
         assert events[-1].data.encode() == tenant.http.get(f"turns/{turn_id}").content
 
-    def test_a_call_that_died_with_its_process_is_told_again_as_the_next_attempt(
+    def test_call_of_a_dead_process_is_followed_by_the_next_attempts_events(
         self, tenant: Tenant, held_turn: Held
     ) -> None:
         turn_id, posted = held_turn
@@ -119,7 +119,7 @@ class TestRunning:
             ("turn.ended", None, None),
         ]
 
-    def test_a_cancelled_turn_is_told_with_the_replies_that_were_skipped(
+    def test_cancelled_turn_has_events_of_its_skipped_replies(
         self, tenant: Tenant, session_id: str, provider: FakeProvider
     ) -> None:
         provider.add(moods.hold())
@@ -136,7 +136,7 @@ class TestRunning:
             ("turn.ended", "cancelled"),
         ]
 
-    def test_a_failed_turn_is_told_with_the_reply_that_failed(
+    def test_failed_turn_has_an_event_of_its_failed_reply(
         self, tenant: Tenant, session_id: str, provider: FakeProvider
     ) -> None:
         provider.add(moods.status(400))

@@ -170,7 +170,7 @@ class TestPool:
 
         assert not any(map(runs, run(scenario, function("echo"), function("hang"))))
 
-    def test_a_handler_that_cannot_be_imported_is_told_at_the_start(
+    def test_handler_that_cannot_be_imported_is_an_error_at_the_start(
         self, run: Callable[..., Any], tmp_path: Path
     ) -> None:
         async def scenario(pool: Pool) -> None:

@@ -157,7 +157,7 @@ def test_the_function_goes_on_when_its_reader_is_gone(gateway: Gateway, client: 
     eventually(lambda: client.post(path("buffered"), content="x").headers["x-pid"] == pid)
 
 
-def test_the_function_goes_on_when_a_reader_leaves_a_flood(gateway: Gateway, marks: Path) -> None:
+def test_function_goes_on_when_a_reader_leaves_a_large_stream(gateway: Gateway, marks: Path) -> None:
     with connect(gateway, request("flood", str(MANY)), receive_buffer=8192):
         eventually(lambda: written(marks))
     eventually((marks / "finished").exists)

@@ -194,7 +194,7 @@ def test_batch_asks_one_question_after_the_other(tenant: Tenant) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_there_is_no_stream_and_no_session(tenant: Tenant, method: str) -> None:
+def test_get_and_delete_are_405_without_streams_and_sessions(tenant: Tenant, method: str) -> None:
     answer = tenant.http.request(method, address(tenant), headers={"Accept": "text/event-stream"})
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 

@@ -42,7 +42,7 @@ def test_turn_beyond_the_rate_is_429_with_retry_after(client: httpx.Client, prov
     assert len(provider.rows) == before
 
 
-def test_beyond_the_turns_cap_agents_are_skipped_and_the_answer_stands(client: httpx.Client) -> None:
+def test_agents_beyond_the_turns_cap_are_skipped_and_the_answer_is_kept(client: httpx.Client) -> None:
     turn = post(client, "@writer @critic hello").json()
     assert [(reply["status"], reply["error"] and reply["error"]["code"]) for reply in turn["replies"]] == [
         ("completed", None),

@@ -121,7 +121,7 @@ def test_hold_may_use_up_the_limit_and_no_more(room: CouncilRoom) -> None:
         room.take("@writer hello", session_id=room.make_session())
 
 
-def test_what_is_held_for_one_turn_cannot_be_held_for_another(room: CouncilRoom) -> None:
+def test_amount_held_for_one_turn_cannot_be_held_for_another(room: CouncilRoom) -> None:
     def post_elsewhere(_: Request) -> str:
         for of_the_hold, later in (("1", True), ("1.5", False)):
             room.limit_to(f"held_usd * {of_the_hold}")

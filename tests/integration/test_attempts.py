@@ -157,7 +157,7 @@ def test_each_attempt_is_a_row_and_only_the_reply_is_charged_to_the_tenant(room:
     assert (Decimal(turn["cost_usd"]), Decimal(turn["platform_cost_usd"])) == (tenant, platform)
 
 
-def test_a_prompt_that_is_too_long_gives_up_its_oldest_turns(room: CouncilRoom) -> None:
+def test_prompt_that_is_too_long_drops_its_oldest_turns(room: CouncilRoom) -> None:
     for number in range(8):
         room.provider.enqueue("Roses.")
         room.take(f"@writer question {number} " + "x" * 600)

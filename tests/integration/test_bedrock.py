@@ -206,7 +206,7 @@ def test_a_2xx_that_cannot_be_counted_is_unknown(
         ("Redirected", 307, "unbilled", "refused"),
     ],
 )
-def test_an_exception_is_told_by_its_status_and_not_retried(
+def test_exception_is_classified_by_its_status_and_not_retried(
     fake_bedrock: FakeBedrock, bedrock: BedrockProvider, name: str, code: int, status: str, error: str
 ) -> None:
     fake_bedrock.add(exception(name, code), times=None)
@@ -224,7 +224,7 @@ def test_an_exception_is_told_by_its_status_and_not_retried(
         "The model returned the following errors: prompt is too long: 200049 tokens > 200000 maximum",
     ],
 )
-def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
+def test_prompt_that_is_too_long_has_a_reason_of_its_own(
     fake_bedrock: FakeBedrock, bedrock: BedrockProvider, message: str
 ) -> None:
     fake_bedrock.add(moods.too_long(message))

@@ -30,7 +30,7 @@ class TestByHistory:
         assert (session["title"], session["visibility"], session["imported"]) == ("one", "private", None)
         assert prompt(program.room.provider.requests[2]).count("three") == 1
 
-    def test_without_history_every_request_begins_a_session(self, program: ChatProgram) -> None:
+    def test_request_without_history_begins_a_session(self, program: ChatProgram) -> None:
         assert program.session("one") != program.session("one")
 
     @pytest.mark.parametrize(
@@ -68,9 +68,7 @@ class TestByHistory:
         stored = program.room.rows("SELECT message FROM turns ORDER BY turn_index")
         assert [turn["message"] for turn in stored] == ["new", "newest"]
 
-    def test_of_several_sessions_one_without_an_imported_past_comes_first_then_the_newest(
-        self, program: ChatProgram
-    ) -> None:
+    def test_session_without_an_imported_past_is_chosen_first_then_the_newest(self, program: ChatProgram) -> None:
         older = program.session("one", says="two")
         newer = program.session("one", says="two")
         assert program.session("one", "two", "three", says="four") == newer != older

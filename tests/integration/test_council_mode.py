@@ -82,7 +82,7 @@ def test_a_council_of_n_makes_2n_plus_1_calls_and_2n_plus_2_commits(council: Cou
     assert (after - before - 1, tap.round_trips) == (2 * 3 + 2, 2 * 3 + 3)
 
 
-def test_each_call_of_a_council_is_the_tenants_and_says_why(council: CouncilRoom) -> None:
+def test_calls_of_a_council_are_paid_by_the_tenant_with_their_reason(council: CouncilRoom) -> None:
     turn = body(council.take("How many?"))
     entries = council.rows("SELECT reason, purpose, account, agent_key FROM usage_ledger ORDER BY step")
     assert [tuple(entry.values()) for entry in entries] == [

@@ -197,7 +197,7 @@ class TestKeys:
 
     @pytest.mark.usefixtures("scripted_settings")
     @pytest.mark.parametrize("makes", ["POST", "PUT"])
-    def test_one_is_made_when_an_agent_and_a_council_are_made_at_once(
+    def test_agent_and_council_of_one_key_at_once_make_only_one(
         self, room: CouncilRoom, owner: psycopg.Connection[Row], makes: str
     ) -> None:
         """Two connections begin at the same moment, 20 times."""

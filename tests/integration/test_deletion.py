@@ -185,7 +185,7 @@ def lost_call(room: CouncilRoom) -> tuple[UUID, UUID]:
     return room.take_until_killed(MESSAGE), room.row("SELECT call_id FROM llm_calls")["call_id"]
 
 
-def test_an_outcome_that_comes_after_turn_and_session_are_over_brings_no_word(said: CouncilRoom) -> None:
+def test_outcome_after_the_turns_end_and_the_deletion_stores_no_word(said: CouncilRoom) -> None:
     turn_id, call_id = lost_call(said)
     said.resume(turn_id)
     delete(said)
@@ -195,9 +195,7 @@ def test_an_outcome_that_comes_after_turn_and_session_are_over_brings_no_word(sa
 
 
 @pytest.mark.parametrize("first", ["the deletion", "the outcome"])
-def test_an_outcome_that_comes_while_another_runs_the_deleted_turn_brings_no_word(
-    said: CouncilRoom, first: str
-) -> None:
+def test_outcome_during_another_runners_deleted_turn_stores_no_word(said: CouncilRoom, first: str) -> None:
     turn_id, call_id = lost_call(said)
 
     def meanwhile(request: Request) -> Completion:

@@ -83,7 +83,7 @@ def full_house(room: CouncilRoom) -> Iterator[None]:
 
 
 class TestEndedTurn:
-    def test_ended_turn_is_told_in_the_order_of_its_plan(self, room: CouncilRoom, follow: Follow, clock: Clock) -> None:
+    def test_ended_turn_is_sent_in_the_order_of_its_plan(self, room: CouncilRoom, follow: Follow, clock: Clock) -> None:
         room.provider.enqueue("Roses.", answer(""), answer("Violets."))
         outcome = room.take(BOTH)
         turn = body(outcome)
@@ -103,9 +103,7 @@ class TestEndedTurn:
         ]
         assert (clock.sleeps, taken(room)) == (0, [])
 
-    def test_a_failed_and_a_skipped_reply_are_told_as_the_turn_has_them(
-        self, room: CouncilRoom, follow: Follow
-    ) -> None:
+    def test_events_of_failed_and_skipped_replies_equal_the_turn(self, room: CouncilRoom, follow: Follow) -> None:
         room.provider.enqueue(unbilled("refused"))
         turn_id = room.take("@writer @critic hello", later=True).turn_id
         room.owner.execute("UPDATE agent_versions SET model_alias = 'gone' WHERE key = 'critic'")
@@ -114,7 +112,7 @@ class TestEndedTurn:
         told = [(event.name, event.body["position"]) for event in follow(turn_id).events if "reply" in event.name]
         assert told == [("reply.started", 0), ("reply.completed", 0), ("reply.completed", 1)]
 
-    def test_the_routing_call_is_not_told(self, room: CouncilRoom, follow: Follow) -> None:
+    def test_routing_call_has_no_event(self, room: CouncilRoom, follow: Follow) -> None:
         room.provider.enqueue('{"selected_agent_keys": ["critic"]}', "Roses.")
         outcome = room.take("hello", mode="orchestrator")
         started = [event.body for event in follow(outcome.turn_id).events if event.name == "reply.started"]
@@ -124,7 +122,7 @@ class TestEndedTurn:
         given = ask(room.take("@writer hello").turn_id, "end")
         assert (given["statusCode"], given["body"], clock.sleeps) == (204, "", 0)
 
-    def test_a_huge_turn_is_told_in_several_answers_and_without_a_wait(
+    def test_huge_turn_is_sent_in_several_answers_without_a_wait(
         self, room: CouncilRoom, ask: Ask, clock: Clock
     ) -> None:
         room.provider.enqueue(*[answer("0" + "\x01" * 3_000_000)] * 3)
@@ -177,13 +175,13 @@ class TestRunningTurn:
         completed = [event.body for each in answers for event in each.events if event.name == "reply.completed"]
         assert completed == body(outcome)["replies"]
 
-    def test_an_accepted_turn_is_told_without_a_plan(self, room: CouncilRoom, follow: Follow) -> None:
+    def test_accepted_turn_has_no_plan_event(self, room: CouncilRoom, follow: Follow) -> None:
         standing = room.take("@writer hello", later=True)
         (event,) = follow(standing.turn_id).events
         assert (event.name, event.id, event.data) == ("turn", "0", standing.body)
 
     @pytest.mark.usefixtures("clock")
-    def test_a_killed_call_is_not_completed_and_the_next_attempt_is_told(
+    def test_killed_call_has_no_completion_and_the_next_attempt_has_events(
         self, room: CouncilRoom, follow: Follow
     ) -> None:
         room.provider.enqueue("Roses.", die)
@@ -196,7 +194,7 @@ class TestRunningTurn:
         assert after.names == ["reply.started", "reply.completed", "turn.ended"]
         assert after.events[0].body["attempt"] == 2
 
-    def test_a_turn_that_ends_between_the_reads_is_told_whole(self, room: CouncilRoom) -> None:
+    def test_turn_that_ends_between_the_reads_is_sent_completely(self, room: CouncilRoom) -> None:
         """Its calls are read before they are posted."""
         room.provider.enqueue("Roses.", die)
         turn_id = room.take_until_killed(BOTH)
@@ -217,7 +215,7 @@ class TestWait:
         assert clock.sleeps <= 40
         assert taken(room) == []
 
-    def test_an_answer_comes_as_soon_as_there_is_an_event(
+    def test_answer_is_sent_as_soon_as_there_is_an_event(
         self, room: CouncilRoom, follow: Follow, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         turn_id = room.take("@writer hello", later=True).turn_id
@@ -227,7 +225,7 @@ class TestWait:
         assert (clock.sleeps, taken(room)) == (1, [])
 
     @pytest.mark.usefixtures("full_house")
-    def test_a_ninth_wait_is_a_comment_at_once_and_comes_back_later(
+    def test_ninth_wait_gets_a_comment_at_once_and_retries_later(
         self, room: CouncilRoom, follow: Follow, clock: Clock
     ) -> None:
         turn_id = room.take("@writer hello", later=True).turn_id

@@ -113,7 +113,7 @@ def test_a_state_that_cannot_be_stored_ends_the_turn_as_failed_and_keeps_what_wa
     assert graphs.take(line(asks("writer")))["status"] == "completed"
 
 
-def test_without_its_tables_the_state_is_in_memory_with_one_warning(
+def test_state_is_in_memory_with_one_warning_without_its_tables(
     graphs: Graphs, caplog: pytest.LogCaptureFixture
 ) -> None:
     room, graph = graphs.desk.room, line(asks("writer"))

@@ -202,7 +202,7 @@ def test_a_cancelled_turn_stops_its_graph(desk: Desk) -> None:
     )
 
 
-def test_a_failed_ask_raises_and_the_graph_may_ask_somebody_else(desk: Desk) -> None:
+def test_failed_ask_raises_and_the_graph_may_ask_another_agent(desk: Desk) -> None:
     room = desk.room
 
     def patient(council: GrowingCouncil) -> None:
@@ -218,7 +218,7 @@ def test_a_failed_ask_raises_and_the_graph_may_ask_somebody_else(desk: Desk) -> 
     assert "refused" in room.provider.requests[-1].messages[-1].text
 
 
-def test_a_failed_ask_that_nobody_catches_ends_the_turn_by_its_code(desk: Desk) -> None:
+def test_failed_ask_that_is_not_caught_ends_the_turn_by_its_code(desk: Desk) -> None:
     """run_graph raises the code."""
 
     def impatient(council: GrowingCouncil) -> None:

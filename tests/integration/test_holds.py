@@ -89,7 +89,7 @@ def test_a_manager_is_asked_while_the_tenants_money_is_held_for_the_agent(room: 
     assert len([purpose for (purpose,) in room.calls("purpose") if purpose == "routing"]) == 1
 
 
-def test_without_the_hold_a_second_manager_would_be_asked(
+def test_second_manager_is_asked_only_without_the_guard_of_the_hold(
     room: CouncilRoom, edits: Callable[[dict[str, str]], None]
 ) -> None:
     reserve = highest_reserve(room)
@@ -108,7 +108,7 @@ def test_without_the_hold_a_second_manager_would_be_asked(
     assert len([purpose for (purpose,) in room.calls("purpose") if purpose == "routing"]) == 2
 
 
-def test_a_turn_that_asks_nobody_releases_its_hold_when_it_ends(room: CouncilRoom) -> None:
+def test_turn_without_a_call_releases_its_hold_at_its_end(room: CouncilRoom) -> None:
     turn_id = room.take("hello", later=True).turn_id
     room.owner.execute("UPDATE turns SET cancel_requested_at = now()")
     assert held(room) > 0

@@ -27,7 +27,7 @@ def reply_events(position: int) -> list[str]:
     return [f"started {position}", f"delta {position}", f"completed {position}"]
 
 
-def test_a_turn_of_two_is_told_from_its_start_to_its_end(room: CouncilRoom) -> None:
+def test_turn_of_two_agents_has_events_from_its_start_to_its_end(room: CouncilRoom) -> None:
     room.provider.enqueue("Roses are red.", "Violets are blue.")
     heard = Heard()
     turn = take(room, "@writer @critic hello", heard)
@@ -95,7 +95,7 @@ def test_routing_is_not_streamed_and_its_plan_comes_with_the_first_agent(room: C
     assert heard.data("plan") == [turn["plan"]]
 
 
-def test_the_turn_is_told_before_its_manager_answers(room: CouncilRoom) -> None:
+def test_turn_event_is_sent_before_the_manager_answers(room: CouncilRoom) -> None:
     heard = Heard()
 
     def route(_: Request) -> Completion:
@@ -131,7 +131,7 @@ def test_a_failed_reply_is_completed_after_its_text_is_taken_back(room: CouncilR
     assert turn["status"] == "failed"
 
 
-def test_agents_at_once_are_told_as_they_come(room: CouncilRoom) -> None:
+def test_parallel_agents_have_events_in_the_order_of_their_answers(room: CouncilRoom) -> None:
     session_id = room.make_session(agent_keys=("writer", "researcher", "critic"), fan_out="parallel")
     first_may_end, heard = threading.Event(), Heard()
 
@@ -210,14 +210,14 @@ def test_a_turn_that_is_cancelled_tells_its_skipped_replies(room: CouncilRoom) -
     assert heard.data("reply.completed") == turn["replies"]
 
 
-def test_a_replayed_turn_is_told_and_ends(room: CouncilRoom) -> None:
+def test_replayed_turn_has_its_events_and_an_end(room: CouncilRoom) -> None:
     turn, heard = take(room, "@writer hello", Heard(), idempotency_key="key-1"), Heard()
     assert take(room, "@writer hello", heard, idempotency_key="key-1") == turn
     assert heard.names == ["turn", "turn.ended"]
     assert heard.data("turn") == heard.data("turn.ended") == [turn]
 
 
-def test_a_replayed_turn_that_still_runs_is_told_and_followed_elsewhere(room: CouncilRoom) -> None:
+def test_replayed_running_turn_has_a_hand_over_event(room: CouncilRoom) -> None:
     room.take("@writer hello", idempotency_key="key-1", later=True)
     heard = Heard()
     turn = take(room, "@writer hello", heard, idempotency_key="key-1")

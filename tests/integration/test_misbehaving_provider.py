@@ -79,7 +79,7 @@ def test_a_cookie_is_not_sent_back(fake_provider: FakeProvider, openai_compatibl
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_told_and_takes_no_key_along(
+def test_redirect_is_reported_and_gets_no_key(
     fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, status: int
 ) -> None:
     with FakeProvider() as other:

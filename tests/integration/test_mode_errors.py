@@ -87,7 +87,7 @@ def test_a_mode_that_raises_ends_its_turn_as_failed_with_what_was_answered(
 
 
 @pytest.mark.parametrize("mode", [fails_at_once, needs_three_agents, plans_a_stranger, asks_nobody])
-def test_a_mode_that_fails_before_it_asked_anybody_ends_its_turn_as_failed(
+def test_mode_that_fails_before_its_first_call_ends_its_turn_as_failed(
     room: CouncilRoom, use: Callable[[Mode | None], None], monkeypatch: pytest.MonkeyPatch, mode: Mode
 ) -> None:
     use(mode)

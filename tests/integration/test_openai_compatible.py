@@ -180,7 +180,7 @@ def test_a_refusal_is_unbilled_and_no_redirect_is_followed(
         ("on Wednesday", None),
     ],
 )
-def test_throttling_is_unbilled_and_says_when_to_come_again(
+def test_throttling_is_unbilled_and_names_the_time_of_a_retry(
     fake_provider: FakeProvider,
     openai_compatible: OpenAICompatibleProvider,
     retry_after: str | None,
@@ -207,7 +207,7 @@ def test_throttling_is_unbilled_and_says_when_to_come_again(
     ],
 )
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
+def test_prompt_that_is_too_long_has_a_reason_of_its_own(
     fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider, message: str, status: int
 ) -> None:
     fake_provider.add(moods.too_long(message, status))

@@ -41,7 +41,7 @@ def test_one_call_that_times_out_leaves_the_others_alone(
     assert [completion.status for completion in completions] == ["succeeded", "unknown", "succeeded"]
 
 
-def test_it_can_be_called_inside_a_running_loop(
+def test_provider_can_be_called_inside_a_running_loop(
     fake_provider: FakeProvider, openai_compatible: OpenAICompatibleProvider
 ) -> None:
     async def route() -> Completion:

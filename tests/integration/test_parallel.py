@@ -28,7 +28,7 @@ def asked(request: Request) -> str:
     return next(key for key in KEYS if f"You are the {key}." in request.messages[0].text)
 
 
-def test_all_are_asked_before_any_has_answered_and_the_output_keeps_the_order_of_the_tags(
+def test_parallel_agents_are_asked_before_any_answer_and_keep_the_order_of_tags(
     room: CouncilRoom, session_id: UUID
 ) -> None:
     together = threading.Barrier(3)

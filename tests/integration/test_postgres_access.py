@@ -69,7 +69,7 @@ def test_rules_refuse_all_but_a_password_on_127_0_0_1(server: Server) -> None:
     ]
 
 
-def test_there_is_no_socket_that_another_user_could_open(server: Server) -> None:
+def test_server_has_no_socket_that_another_user_could_open(server: Server) -> None:
     assert execute(server.url, "SHOW unix_socket_directories") == [("",)]
     with pytest.raises(OSError, match="refused"), socket.socket(socket.AF_INET6) as connection:
         connection.connect(("::1", server.port))

@@ -73,7 +73,7 @@ def test_kill_9_of_the_parent_stops_the_server_and_the_next_start_has_its_rows(t
     assert files.processes_of(tmp_path / "cluster") == set()
 
 
-def test_rows_survive_kill_9_of_the_postmaster_though_a_backend_goes_on(tmp_path: Path) -> None:
+def test_rows_survive_a_kill_of_the_postmaster_while_a_backend_lives(tmp_path: Path) -> None:
     endless = "select count(*) from generate_series(1, 1000000000000)"
     find_busy = f"select pid from pg_stat_activity where query = '{endless}'"
     with start(tmp_path) as server:
@@ -121,7 +121,7 @@ def test_kill_9_in_the_middle_of_initdb_does_not_spoil_the_next_start(tmp_path: 
         assert execute(server.url, "select 1") == [(1,)]
 
 
-def test_what_an_unfinished_initdb_left_is_removed(tmp_path: Path) -> None:
+def test_start_removes_the_files_of_an_unfinished_initdb(tmp_path: Path) -> None:
     (tmp_path / "new-abc" / "base").mkdir(parents=True)
     with start(tmp_path, settings=NO_FSYNC):
         assert sorted(path.name for path in tmp_path.iterdir()) == ["cluster", "lock", "pgpass", "server.log"]

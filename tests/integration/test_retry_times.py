@@ -123,7 +123,7 @@ def test_a_long_wait_leads_to_the_fallback_alias_in_another_process_too(room: Co
     assert room.calls("model_alias, status") == [("deep", "unbilled"), ("fast", "succeeded")]
 
 
-def test_a_call_that_was_not_told_to_wait_has_no_such_time(room: CouncilRoom) -> None:
+def test_call_without_a_named_wait_has_no_retry_time(room: CouncilRoom) -> None:
     room.provider.enqueue(throttled(None), answer())
     assert body(room.take("@writer hello"))["status"] == "completed"
     assert room.calls("retry_at") == [(None,), (None,)]

@@ -60,7 +60,7 @@ def test_the_manager_and_how_many_it_may_choose_are_the_deployments(
     assert len(turn["replies"]) == 1
 
 
-def test_of_three_that_are_routed_the_second_fails_and_the_third_hears_the_first_alone(room: CouncilRoom) -> None:
+def test_third_routed_agent_hears_only_the_first_when_the_second_fails(room: CouncilRoom) -> None:
     """`researcher` is tried twice, and then its alias's fallback once."""
     routed = answer(json.dumps({"selected_agent_keys": ["writer", "researcher", "critic"]}))
     room.provider.enqueue(routed, ROSES, unknown("provider_error"), unknown("timeout"), unbilled("refused"), VIOLETS)

@@ -55,7 +55,7 @@ def rows_of(room: CouncilRoom, session_id: UUID) -> list[Any]:
     return sorted(shown, key=str)
 
 
-def test_an_untouched_session_goes_as_if_its_client_had_deleted_it(room: CouncilRoom, ops: WatchedDatabase) -> None:
+def test_untouched_session_expires_as_if_its_client_had_deleted_it(room: CouncilRoom, ops: WatchedDatabase) -> None:
     sessions = [room.session_id, room.make_session()]
     for session_id in sessions:
         room.provider.enqueue(answer("sesame"), answer("sesame"))
@@ -98,7 +98,7 @@ def test_a_session_that_was_touched_stays_however_old_it_is(
     assert living(room) == {room.session_id}
 
 
-def test_a_session_goes_when_its_days_are_over_and_not_before(room: CouncilRoom, ops: WatchedDatabase) -> None:
+def test_session_expires_when_its_days_are_over_and_not_before(room: CouncilRoom, ops: WatchedDatabase) -> None:
     age(room, DAYS - 0.01)
     assert delete_untouched(ops, DAYS, AMPLE_S) == 0
     age(room, 0.02)

@@ -171,7 +171,7 @@ class TestPosting:
         share(room)
         assert room.take("@writer hello", user_id="user-2").published
 
-    def test_what_is_loaded_of_an_invisible_session_holds_none_of_its_text(self, room: CouncilRoom) -> None:
+    def test_context_of_an_invisible_session_has_no_text(self, room: CouncilRoom) -> None:
         loaded: list[Any] = []
         room.owner.execute("UPDATE sessions SET title = 'About sesame'")
         room.take("@writer sesame", idempotency_key="key-1")

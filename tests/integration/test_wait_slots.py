@@ -41,7 +41,7 @@ def taken(room: CouncilRoom) -> list[tuple[str, int]]:
 
 
 class TestSlots:
-    def test_of_thirty_waits_at_once_eight_get_a_slot(self, room: CouncilRoom) -> None:
+    def test_eight_of_thirty_waits_at_once_get_a_slot(self, room: CouncilRoom) -> None:
         databases = [room.open_database() for _ in range(AT_ONCE)]
         for db in databases:
             db.read_all("tenant-1")

@@ -35,7 +35,7 @@ def post(made: Wire, url: str, on_chunk: Callable[[bytes], bool | None] | None =
     return made.post(httpx.URL(url), {}, b"{}", time.monotonic() + STUCK_S, on_chunk)
 
 
-def test_the_first_piece_is_told_before_the_second_one_is_sent(plain: Wire) -> None:
+def test_first_piece_is_passed_on_before_the_second_is_sent(plain: Wire) -> None:
     told = threading.Event()
     pieces: list[tuple[bytes, int]] = []
 
@@ -76,7 +76,7 @@ def test_a_body_in_pieces_may_be_longer_than_one_that_is_kept_and_ends_at_the_de
     assert taken > MAX_BODY_BYTES
 
 
-def test_a_body_that_goes_on_behind_a_complete_answer_is_left(plain: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_body_after_a_complete_answer_is_not_read(plain: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "END_S", 0.2)
 
     def serve(connection: socket.socket) -> None:
@@ -93,7 +93,7 @@ def test_a_body_that_goes_on_behind_a_complete_answer_is_left(plain: Wire, monke
     assert (answer.status, answer.headers["x-request-id"]) == (200, "1")
 
 
-def test_a_refusals_body_is_not_told_in_pieces(plain: Wire) -> None:
+def test_body_of_a_refusal_is_not_passed_on_in_pieces(plain: Wire) -> None:
     def serve(connection: socket.socket) -> None:
         heard(connection)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nNo.")

@@ -108,7 +108,7 @@ def test_a_server_that_reads_slowly_is_given_up_at_the_deadline(plain: Wire) -> 
         post(plain, f"http://127.0.0.1:{port}/", content=MUCH)
 
 
-def test_a_refusal_that_drips_is_told_by_its_status(plain: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusal_that_drips_is_classified_by_its_status(plain: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "REFUSAL_S", 0.3)
     refusal = dripping(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 1000\r\n\r\nNo.")
     with listening(refusal) as port, taking(0.3):
@@ -116,7 +116,7 @@ def test_a_refusal_that_drips_is_told_by_its_status(plain: Wire, monkeypatch: py
     assert (answer.status, answer.body[:4]) == (429, b"No.x")
 
 
-def test_a_refusal_without_end_is_told_by_its_beginning(plain: Wire) -> None:
+def test_refusal_without_end_is_classified_by_its_beginning(plain: Wire) -> None:
     said = b"x" * (2 * wire.MAX_REFUSAL_BYTES)
 
     def serve(connection: socket.socket) -> None:

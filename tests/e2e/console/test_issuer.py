@@ -89,7 +89,7 @@ def test_signing_out_leaves_the_issuer_too_and_keeps_nothing(tab: Console, stage
     assert tab.page.evaluate(_KEPT) == "[{},{}]"
 
 
-def test_an_answer_that_this_tab_did_not_ask_for_signs_nobody_in(tab: Console) -> None:
+def test_answer_that_this_tab_did_not_request_signs_no_user_in(tab: Console) -> None:
     tab.page.goto(f"{tab.url}/console/?code=stolen&state=forged")
     expect(tab.page.get_by_role("alert")).to_contain_text("This tab has not begun to sign in. Sign in again.")
     assert urlsplit(tab.page.url).query == ""

@@ -128,7 +128,7 @@ def conflict(console: Console, tenant: Tenant) -> Page:
     return page
 
 
-def test_an_editor_who_comes_second_can_keep_their_text(console: Console, tenant: Tenant) -> None:
+def test_second_editor_can_keep_their_text(console: Console, tenant: Tenant) -> None:
     page = conflict(console, tenant)
     page.get_by_role("button", name="Keep editing mine").click()
     expect(told(page, "Your text is kept. Save it to replace version 2.")).to_be_visible()
@@ -137,7 +137,7 @@ def test_an_editor_who_comes_second_can_keep_their_text(console: Console, tenant
     assert stored(tenant, "writer")["role_prompt"] == "You write poems."
 
 
-def test_an_editor_who_comes_second_can_take_the_other_version(console: Console, tenant: Tenant) -> None:
+def test_second_editor_can_take_the_other_version(console: Console, tenant: Tenant) -> None:
     page = conflict(console, tenant)
     page.get_by_role("button", name="Take their version").click()
     expect(page.get_by_label("Role prompt")).to_have_value("You write letters.")

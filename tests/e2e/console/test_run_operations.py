@@ -99,7 +99,7 @@ def test_a_call_in_suspense_leads_to_its_tenant(operator: Console, tenant: Tenan
     expect(operator.page.get_by_role("heading", name=tenant.id)).to_be_visible()
 
 
-def test_a_turn_that_nobody_runs_is_listed_as_waiting(
+def test_turn_without_a_process_is_listed_as_waiting(
     operator: Console, tenant: Tenant, provider: FakeProvider, stack: Stack
 ) -> None:
     tenant.make_agents("writer")
