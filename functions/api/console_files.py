@@ -1,6 +1,6 @@
-"""Read the built console: each file with its media type and its entity tag.
+"""Read the files of a built page, each with its media type and its entity tag.
 
-A request can name only the files that the folder had when they were read, so no path leads out of the folder.
+A request can name only files that were in the folder at the first read, so no path leads out of the folder.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-# Text alone: API Gateway passes no bytes on without binary media types.
+# Text only, because API Gateway passes bytes on only for binary media types.
 _MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
         ".css": "text/css; charset=utf-8",
@@ -29,7 +29,7 @@ _HASHED: Final = "assets/"
 
 @dataclass(frozen=True, slots=True)
 class ConsoleFile:
-    """A file of the console. `never_changes`: another content would have another name."""
+    """A file of a page. `never_changes`: its name has a hash of its content."""
 
     content: str
     media_type: str
@@ -39,7 +39,7 @@ class ConsoleFile:
 
 @cache
 def read_files(folder: Path) -> Mapping[str, ConsoleFile]:
-    """Return the files by their path in the folder, once a process. Files of other types are left out."""
+    """Return the files of known types by their path in the folder. A process reads a folder once."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix in _MEDIA_TYPES)
     return {path.relative_to(folder).as_posix(): _read(path, folder) for path in paths}
 

@@ -1,4 +1,4 @@
-"""Serve the console: its files, and how its page signs in. No route here needs a token or a database."""
+"""Serve the console's files and its sign-in settings. No route here needs a token or a database."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,20 +21,20 @@ router = APIRouter(route_class=StrictRoute)
 
 DIST: Final = Path(__file__).parent / "console" / "dist"
 _INDEX: Final = "index.html"
-_MISSING: Final = "The console is not built here; make console builds it."
+_MISSING: Final = "The console is not built. Run `make console`."
 _READ: Final = ["GET", "HEAD"]
 
 
 @router.api_route("/", methods=_READ, include_in_schema=False)
 @router.api_route("/console", methods=_READ, include_in_schema=False)
 async def lead_to_console(request: Request) -> Response:
-    """Redirect to the page, whose own address ends in a slash."""
+    """Redirect to the page. Its address ends in a slash."""
     return RedirectResponse(f"{base_path(request.scope)}/console/", headers=_headers())
 
 
 @router.api_route("/console/config.json", methods=_READ, include_in_schema=False)
 async def read_config() -> Response:
-    """Say which stage this is, and where its issuer signs users in. Without an issuer, the values are null."""
+    """Return the stage and the addresses of its issuer. Without an issuer, the addresses are null."""
     settings = console_settings()
     body = {
         "stage": stage_settings().stage,
@@ -63,7 +63,7 @@ async def read_file(request: Request, name: str) -> Response:
     return Response(file.content, headers={**headers, "Content-Type": file.media_type})
 
 
-# The issuer sends users back to the page with parameters of its own, so this route takes any.
+# The issuer adds parameters of its own when it sends users back. So this route takes any.
 router.add_api_route(
     "/console/{name:path}", read_file, methods=_READ, include_in_schema=False, route_class_override=APIRoute
 )
@@ -74,7 +74,7 @@ def _cached(file: ConsoleFile) -> str:
 
 
 def _tags(written: str) -> list[str]:
-    """The weak tags of `If-None-Match`. Others are none of ours."""
+    """Return the tags of `If-None-Match`. Only weak ones can match."""
     return [tag.strip() for tag in written.split(",")]
 
 

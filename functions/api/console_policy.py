@@ -1,4 +1,4 @@
-"""The headers that every answer below `/console` has: a strict policy for its page, and no trust in other sites."""
+"""Make the security headers of every answer below `/console`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,13 +11,13 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    # The gateway compresses if the client can read that.
+    # The gateway compresses answers for clients that accept it.
     "Vary": "Accept-Encoding",
 }
 
 
 def policy_headers(settings: ConsoleSettings) -> Mapping[str, str]:
-    """Return the headers. The page may reach this API and the issuer, and nothing else."""
+    """Return the headers. The page may connect only to this API and to the issuer."""
     directives = (
         "default-src 'none'",
         "script-src 'self'",
