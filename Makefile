@@ -51,8 +51,9 @@ imports: $(VENV)/infra.ok ## Check which package imports which.
 migrations: $(VENV)/test.ok ## Check for drift between tables and migrations, up and down, and for what would block a release that serves.
 	@$(BIN)/python -m pytest -q tests/integration/test_migrations.py tests/integration/test_migration_lint.py
 
-openapi: $(VENV)/test.ok ## Check that the OpenAPI document is what the functions say.
+openapi: $(VENV)/infra.ok ## Check that the OpenAPI document is what the functions say, and lint it with Redocly and Spectral.
 	@$(BIN)/python -m local.openapi --check
+	@$(BIN)/python -m infra_cdk.lint_openapi
 
 openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves.
 	@$(BIN)/python -m local.openapi

