@@ -21,7 +21,7 @@ GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py) tests/e2e/graphs
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit check lint types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage bench-local bench-peers lock clean graphs graphs-setup
-.PHONY: diff compare github tag confirm console console-check screenshots
+.PHONY: diff compare github tag confirm console console-check reference reference-check screenshots
 .PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle stages synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
 help: ## Show this list.
@@ -36,7 +36,7 @@ test: $(VENV)/browser.ok build/clients/openai/ok build/clients/mcp/ok ## Run the
 unit: $(VENV)/test.ok ## Run the unit tests only: no database, no network, about a minute.
 	@$(BIN)/python -m pytest -q tests/unit
 
-check: lint types imports migrations openapi console-check stack ## Everything else that the gate asks for.
+check: lint types imports migrations openapi console-check reference-check stack ## Everything else that the gate asks for.
 
 lint: $(VENV)/test.ok ## Check the code with ruff, and its layout.
 	@$(BIN)/ruff check .
@@ -63,6 +63,12 @@ console: $(VENV)/infra.ok ## Build the console's pages from functions/api/consol
 
 console-check: $(VENV)/infra.ok ## Check that the pages of the console are built from their sources.
 	@$(BIN)/python -m infra_cdk.console --check
+
+reference: $(VENV)/infra.ok ## Build the API's reference page from functions/api/reference into its dist.
+	@$(BIN)/python -m infra_cdk.reference_page
+
+reference-check: $(VENV)/infra.ok ## Check that the reference page is built from its source.
+	@$(BIN)/python -m infra_cdk.reference_page --check
 
 bundle: $(VENV)/infra.ok ## Lay out what goes to Lambda, for arm64, in build/lambda.
 	@$(BIN)/python -m infra_cdk.bundle --out $(BUILD) --python "$(PYTHON313)" --stages "$(STAGE)" $(BUNDLE)

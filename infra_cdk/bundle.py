@@ -65,7 +65,7 @@ _UNUSED_PARTS: Final = (
     "sqlalchemy/dialects/oracle",
 )
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako", "requirements.txt")
-CONSOLE: Final = "functions/api/console"
+PAGES: Final = ("functions/api/console", "functions/api/reference")
 _UV: Final = Path(sys.executable).with_name("uv")
 # The services whose clients are made here. boto3 brings descriptions of four hundred.
 SERVICES: Final = ("bedrock-runtime", "s3", "secretsmanager", "sqs")
@@ -158,8 +158,8 @@ def _copy_function(entry: Entry, target: Path) -> None:
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:
-    """What of a function stays behind: of the console, everything but its build."""
-    if Path(folder) == ROOT / CONSOLE:
+    """Return the names that the bundle leaves out: of a page, all but its build."""
+    if Path(folder) in (ROOT / page for page in PAGES):
         return {name for name in names if name != "dist"}
     return _IGNORED(folder, names)
 

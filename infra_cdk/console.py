@@ -4,12 +4,12 @@ The built files are part of the repository, so that nothing else needs Node.js. 
 """
 
 import argparse
-import filecmp
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
+from infra_cdk.built_files import differences
 from infra_cdk.console_packages import SOURCE, TEXTS, texts
 from infra_cdk.node_packages import NodePackages
 
@@ -29,17 +29,6 @@ def check_source() -> None:
     """Lint the source and run its unit tests."""
     _PACKAGES.run("@biomejs/biome/bin/biome", "check", "--error-on-warnings", ".")
     _PACKAGES.node("--test", "--test-reporter=dot", "src/**/*.test.ts")
-
-
-def differences(built: Path, kept: Path) -> list[str]:
-    """The paths at which two folders differ."""
-    names = {path.relative_to(folder) for folder in (built, kept) for path in folder.rglob("*") if path.is_file()}
-    return sorted(
-        str(name)
-        for name in names
-        if not ((built / name).is_file() and (kept / name).is_file())
-        or not filecmp.cmp(built / name, kept / name, shallow=False)
-    )
 
 
 def main(arguments: list[str]) -> int:

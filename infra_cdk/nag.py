@@ -150,6 +150,11 @@ REASONS: Final = (
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG4",
+        rf"{_METHOD}/docs/(\{{proxy\+\}}/)?(GET|HEAD)/Resource",
+        "The reference page shows the OpenAPI document, which is for everybody.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-APIG4",
         rf"{_METHOD}/(.+/)?OPTIONS/Resource",
         "A browser asks before it sends a token. The gateway answers itself, and the answer holds nothing.",
     ),

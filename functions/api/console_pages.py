@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 
-from functions.api.console_files import ConsoleFile, read_files
+from functions.api.console_files import answer_file, read_files
 from functions.api.console_policy import policy_headers
 from functions.http import base_path
 from functions.problems import problem_response
@@ -20,7 +20,6 @@ from shared.settings import stage_settings
 router = APIRouter(route_class=StrictRoute)
 
 DIST: Final = Path(__file__).parent / "console" / "dist"
-_INDEX: Final = "index.html"
 _MISSING: Final = "The console is not built. Run `make console`."
 _READ: Final = ["GET", "HEAD"]
 
@@ -53,14 +52,9 @@ async def read_file(request: Request, name: str) -> Response:
     """Answer with a file of the build, or 304 if the client has it."""
     files = read_files(DIST)
     if not files:
-        return _problem(request, "console_missing", _MISSING)
-    file = files.get(name or _INDEX)
-    if file is None:
-        return _problem(request, "not_found", "There is nothing at this address.")
-    headers = {**_headers(), "ETag": file.tag, "Cache-Control": _cached(file)}
-    if file.tag in _tags(request.headers.get("if-none-match", "")):
-        return Response(status_code=304, headers=headers)
-    return Response(file.content, headers={**headers, "Content-Type": file.media_type})
+        headers = {**_headers(), "Cache-Control": "no-store"}
+        return problem_response(request.scope, 404, "console_missing", _MISSING, {}, headers)
+    return answer_file(request, files, name, _headers())
 
 
 # The issuer adds parameters of its own when it sends users back. So this route takes any.
@@ -69,19 +63,5 @@ router.add_api_route(
 )
 
 
-def _cached(file: ConsoleFile) -> str:
-    return "public, max-age=31536000, immutable" if file.never_changes else "no-cache"
-
-
-def _tags(written: str) -> list[str]:
-    """Return the tags of `If-None-Match`. Only weak ones can match."""
-    return [tag.strip() for tag in written.split(",")]
-
-
 def _headers() -> Mapping[str, str]:
     return policy_headers(console_settings())
-
-
-def _problem(request: Request, code: str, detail: str) -> Response:
-    headers: dict[str, Any] = {**_headers(), "Cache-Control": "no-store"}
-    return problem_response(request.scope, 404, code, detail, {}, headers)

@@ -1,4 +1,4 @@
-"""Make the security headers of every answer below `/console`."""
+"""Make the security headers of every answer below `/console` and `/docs`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -32,3 +32,19 @@ def policy_headers(settings: ConsoleSettings) -> Mapping[str, str]:
         "require-trusted-types-for 'script'",
     )
     return {"Content-Security-Policy": "; ".join(directives), **_HEADERS}
+
+
+# Redoc writes its styles into the page, and searches in a worker that it makes of its own script.
+_REFERENCE: Final = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data:",
+    "font-src 'self'",
+    "connect-src 'self'",
+    "worker-src blob:",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+)
+REFERENCE_HEADERS: Final[Mapping[str, str]] = {"Content-Security-Policy": "; ".join(_REFERENCE), **_HEADERS}
