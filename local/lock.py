@@ -20,7 +20,7 @@ GRAPHS = "functions/graphs/requirements.txt"
 INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
 DRAWING, BROWSER = "tests/drawing.txt", "tests/browser.txt"
 PEERS = {"peer-langgraph": "bench/peers/langgraph.txt", "peer-openai-agents": "bench/peers/openai_agents.txt"}
-CLIENTS = ("openai", "langchain", "litellm", "mcp")
+CLIENTS = ("openai", "langchain", "litellm", "mcp", "openapi-python")
 # Open WebUI starts without these, which are 6 GB of models and what runs them.
 OPEN_WEBUI, WITHOUT = "tests/clients/openwebui.txt", "tests/clients/openwebui_without.in"
 # Its dependencies would be compiled for minutes, and only its model file is used.
@@ -30,7 +30,10 @@ EMULATOR = "aws-sam-cli\nawslambdaric\nsimplejson\nsnapshot-restore-py\n"
 EMULATOR_LOCK = "local/emulator.txt"
 # The CDK's program for deployments, the linters of the OpenAPI document, the clients in JavaScript, and the pages.
 # Each package.json has the versions.
-NPM = ("infra_cdk", "infra_cdk/openapi_lint", "tests/clients/node", "functions/api/console", "functions/api/reference")
+NPM = (
+    *("infra_cdk", "infra_cdk/openapi_lint", "tests/clients/node", "tests/clients/typescript"),
+    *("functions/api/console", "functions/api/reference"),
+)
 NPM_INSTALL = (
     "npm",
     "install",
@@ -81,7 +84,7 @@ def _lock_npm(*, upgrade: bool) -> int:
     for folder in NPM:
         print(f"{folder}/package-lock.json ...", flush=True)
         package = json.loads((ROOT / folder / "package.json").read_text())
-        names = [*package.get("dependencies", ()), *package.get("devDependencies", ())]
+        names = [*package["dependencies"], *package.get("devDependencies", ())]
         newest = ["--save-exact", *(f"{name}@latest" for name in names)] if upgrade else []
         subprocess.run([*NPM_INSTALL, *newest], cwd=ROOT / folder, check=True)
         _leave_out_addresses(ROOT / folder / "package-lock.json")

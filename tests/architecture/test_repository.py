@@ -27,10 +27,12 @@ CHECKOV = "infra_cdk/checkov.txt"
 EMULATOR = "local/emulator.txt"
 FUZZ = "tests/fuzz.txt"
 PEERS = ("bench/peers/langgraph.txt", "bench/peers/openai_agents.txt")
-CLIENTS = tuple(f"tests/clients/{name}.txt" for name in ("langchain", "litellm", "mcp", "openai", "openwebui"))
+CLIENTS = tuple(
+    f"tests/clients/{name}.txt" for name in ("langchain", "litellm", "mcp", "openai", "openapi-python", "openwebui")
+)
 LOCKS = (*TOGETHER, GRAPHS, CHECKOV, EMULATOR, FUZZ, *PEERS, *CLIENTS)
 NPM = (
-    *("infra_cdk", "infra_cdk/openapi_lint", "tests/clients/node"),
+    *("infra_cdk", "infra_cdk/openapi_lint", "tests/clients/node", "tests/clients/typescript"),
     *("functions/api/console", "functions/api/reference"),
 )
 
