@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from functions.schemas import MAX_MESSAGE_CHARACTERS
+from functions.turn_schemas import MAX_MESSAGE_CHARACTERS
 
 LIST: Final = "list_councils"
 ASK: Final = "ask_council"

@@ -126,12 +126,11 @@ def test_a_digest_depends_on_which_files_are_executable(tmp_path: Path) -> None:
     assert bundle.digest(tmp_path) != before
 
 
-def test_only_the_build_of_the_console_is_in_the_api_functions_package(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("page", bundle.PAGES)
+def test_bundle_has_only_the_build_of_a_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: str) -> None:
     source = tmp_path / "checkout"
     files = {f"functions/{name}/handler.py": "" for name in ("api", "turns")} | {
-        f"{bundle.CONSOLE}/{name}": name
+        f"{page}/{name}": name
         for name in (
             *("dist/index.html", "dist/assets/index-a1b2.js", "dist/assets/index-c3d4.css", "dist/icon.svg"),
             *("src/main.tsx", "node_modules/preact/index.js", "tests/ask.py", "package.json", "index.html"),
@@ -146,5 +145,5 @@ def test_only_the_build_of_the_console_is_in_the_api_functions_package(
         bundle._copy_function(entry, tmp_path / entry.name)
         copied = (tmp_path / entry.name).rglob("*")
         packages[entry.name] = {path.relative_to(tmp_path / entry.name).as_posix() for path in copied if path.is_file()}
-    dist = {name for name in files if name.startswith(f"{bundle.CONSOLE}/dist/")}
+    dist = {name for name in files if name.startswith(f"{page}/dist/")}
     assert packages == {"api": {"functions/api/handler.py", *dist}, "turns": {"functions/turns/handler.py"}}

@@ -9,7 +9,7 @@ import pytest
 
 from infra_cdk.entries import ENTRIES, INTEGRATION_SECONDS, STREAM_SECONDS
 from infra_cdk.stages import Stage
-from shared.names import API_PREFIX, API_STAGE, COMPRESSED_FROM, CONSOLE_FILES, ROUTES
+from shared.names import API_PREFIX, API_STAGE, COMPRESSED_FROM, CONSOLE_FILES, DOCS_FILES, ROUTES
 from tests.support.templates.rest_api import Found, answered, expected, function_of, tree
 from tests.support.templates.template import Properties, Template, text
 
@@ -59,6 +59,9 @@ def test_every_request_reaches_what_the_table_says(template: Template) -> None:
         ("GET", "/console/assets/index-a1b2.js", Found("api", is_open=True)),
         ("HEAD", "/console/config.json", Found("api", is_open=True)),
         ("POST", "/console/", None),
+        ("GET", "/docs", Found("api", is_open=True)),
+        ("HEAD", "/docs/assets/redoc-a1b2.js", Found("api", is_open=True)),
+        ("POST", "/docs/", None),
         ("GET", "/api/v1", None),
         ("GET", "/other", None),
     ],
@@ -176,12 +179,12 @@ def test_routes_that_run_turns_and_open_ones_have_throttles_of_their_own(templat
     files = (4 * stage.open_rate, 4 * stage.open_burst)
     own = {
         (_written(route.path), route.method): files
-        if route.path == CONSOLE_FILES
+        if route.path in (CONSOLE_FILES, DOCS_FILES)
         else bounds[route.is_streamed, route.is_open]
         for route in ROUTES
         if route.is_streamed or route.is_open
     }
-    assert len(own) == 12
+    assert len(own) == 16
     assert made == {("/*", "*"): (stage.throttle_rate, stage.throttle_burst), **own}
     assert max(stage.open_rate, stage.turn_rate) < stage.throttle_rate
     # Each process that answers `/health` keeps a connection.

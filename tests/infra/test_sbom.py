@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from infra_cdk import console_packages, licences, notice, sbom
+from infra_cdk import console_packages, licences, notice, reference_page, sbom
 from infra_cdk.licences import UnknownLicence, conditions
 from infra_cdk.sbom import StaleBundle
 
@@ -76,7 +76,9 @@ def test_the_committed_sbom_has_the_locked_packages_with_their_hashes() -> None:
         for part in COMMITTED["components"]
     }
     console = {(package.name, package.version, (package.sha512,)) for package in console_packages.packages()}
-    assert found == set(sbom._locked()) | console
+    redoc = reference_page.component()
+    page = {(redoc["name"], redoc["version"], (redoc["hashes"][0]["content"],))}
+    assert found == set(sbom._locked()) | console | page
 
 
 def test_a_package_of_the_console_is_refused_without_the_text_of_its_licence() -> None:

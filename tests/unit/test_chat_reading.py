@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from functions.schemas import MAX_MESSAGE_CHARACTERS
+from functions.turn_schemas import MAX_MESSAGE_CHARACTERS
 from functions.turns.chat_body import ChatBody
 from functions.turns.chat_reading import (
     MAX_CONVERSATION_CHARACTERS,

@@ -44,6 +44,8 @@ TURNS = "/api/v1/sessions/{session_id}/turns"
         ("GET", "/console/", "/console", "api", True),
         ("HEAD", "/console/config.json", "/console/{proxy+}", "api", True),
         ("GET", "/console/assets/index-a1b2.js", "/console/{proxy+}", "api", True),
+        ("GET", "/docs", "/docs", "api", True),
+        ("HEAD", "/docs/assets/redoc-a1b2.js", "/docs/{proxy+}", "api", True),
     ],
 )
 def test_a_request_takes_the_most_specific_route(
@@ -65,6 +67,7 @@ def test_a_request_takes_the_most_specific_route(
         ("POST", "/console/"),
         ("PUT", "/console/assets/index-a1b2.js"),
         ("GET", "/consoles"),
+        ("POST", "/docs/"),
         ("GET", "/API/v1/agents"),
         ("GET", "/openapi_json"),
         ("POST", "/openapi.json"),

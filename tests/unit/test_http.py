@@ -124,7 +124,8 @@ class TestRoutes:
     ) -> None:
         asked = request("GET", "/openapi.json")
         asked["requestContext"]["path"] = f"{stage}/openapi.json"
-        assert body_of(api(asked, context))["servers"] == [{"url": server}]
+        servers = body_of(api(asked, context))["servers"]
+        assert [each["url"] for each in servers][:2] == [server, "http://127.0.0.1:8000"]
 
     def test_addresses_in_headers_have_the_base(
         self, api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch

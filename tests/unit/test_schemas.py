@@ -10,13 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from functions.agent_schemas import AgentView, NewAgent
-from functions.schemas import (
-    NewSession,
-    NewTurn,
-    ReplyView,
-    SessionChange,
-    TurnView,
-)
+from functions.session_schemas import NewSession, SessionChange
+from functions.turn_schemas import NewTurn, ReplyView, TurnView
 from shared.domain.agent import Agent
 from shared.domain.turn import Reply, Turn
 from shared.roster.bodies import AgentBody

@@ -15,7 +15,11 @@ ID = "019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
 OPERATIONS = [(method.upper(), path) for path, operations in PATHS.items() for method in operations]
 # Addresses that the document leaves out.
 OPERATIONS += [
-    ("GET", path) for path in ("/", "/console", "/console/config.json", "/openapi.json", "/api/v1/openapi.json")
+    ("GET", path)
+    for path in (
+        *("/", "/console", "/console/config.json", "/docs", "/docs/index.html"),
+        *("/openapi.json", "/api/v1/openapi.json"),
+    )
 ]
 AGENT = {"name": "Writer", "role_prompt": "You write.", "model_alias": "fast"}
 COUNCIL = {"name": "Panel", "mode": "council", "agent_keys": ["writer"]}
