@@ -10,7 +10,7 @@ from shared.domain.turn import Purpose
 
 _STEP = "The step of the turn, from 0."
 _ATTEMPT = "The attempt of the step, from 1."
-_PURPOSE = "What the call is for."
+_PURPOSE = "The purpose of the call."
 _STATUS = (
     "`intent`: the call runs, or its outcome is not recorded yet. `succeeded`: answered and billed. `unbilled`: failed"
     " or not sent, costs nothing. `unknown`: the answer was lost, so the call may have been billed."

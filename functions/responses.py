@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from shared.errors import PantheonError
 
-# What FastAPI takes as `responses` of a route.
+# The argument `responses` of a route in FastAPI.
 Responses = dict[int | str, dict[str, Any]]
 # Codes and details of a status. `local.openapi` makes examples of them.
 ERRORS: Final = "x-errors"
@@ -20,7 +20,7 @@ _HEADERS: Final[Mapping[str, tuple[str, object]]] = MappingProxyType(
         "Idempotency-Replayed": ("`true` if an earlier request with this key made the turn.", "true"),
         "Link": ("The address of the next page. Missing on the last page.", '</api/v1/usage/calls?…>; rel="next"'),
         "Location": ("The address of the turn.", "/api/v1/turns/019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"),
-        RETRY_AFTER: ("Send the request again after so many seconds.", 5),
+        RETRY_AFTER: ("Seconds to wait before the next request.", 5),
         "WWW-Authenticate": ("How to sign in, and why the token was refused.", 'Bearer error="invalid_token"'),
         "x-should-retry": ("`true` or `false`: whether OpenAI's SDKs send the request again.", "false"),
     }

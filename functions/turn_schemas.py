@@ -57,9 +57,9 @@ class PlanView(BaseModel):
 
     selected_agent_keys: Keys = Field(description="Keys of the agents in the order of their answers.")
     source: PlanSource = Field(
-        description="Where the plan comes from: `tags` in the message, `request` (agent_keys in the body), `default`"
-        " (the first enabled agent), `roster` (all enabled agents), `routing` (the routing model), `fallback` (routing"
-        " failed) or `graph`.",
+        description="The origin of the plan: `tags` in the message, `request` (agent_keys in the body), `default`"
+        " (the first enabled agent) or `roster` (all enabled agents). In mode `orchestrator`: `routing`, or `fallback`"
+        " after a failed routing. In a graph: `graph`.",
         examples=["tags"],
     )
     unknown_tags: list[str] = Field(
@@ -154,5 +154,5 @@ class TurnView(BaseModel):
     steps_finished: int = Field(description="Number of steps that have finished.", examples=[3])
     created_at: Time = Field(description="When the turn was accepted.")
     completed_at: Time | None = Field(description="When the turn ended. Null until then.")
-    cost_usd: Amount = Field(description="What the tenant pays for the turn, in USD.")
-    platform_cost_usd: Amount = Field(description="What the platform pays for the turn, in USD.")
+    cost_usd: Amount = Field(description="The tenant's cost of the turn, in USD.")
+    platform_cost_usd: Amount = Field(description="The platform's cost of the turn, in USD.")

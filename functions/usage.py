@@ -34,9 +34,9 @@ class UsageTotalView(BaseModel):
     session_id: Id | None = Field(default=None, description="Id of the session.")
     agent_key: Key | None = Field(default=None, description="Key of the agent. Null for routing and summaries.")
     model_alias: Alias | None = Field(default=None, description="The alias that was called.")
-    purpose: str | None = Field(default=None, description="What the calls were for.", examples=["agent"])
+    purpose: str | None = Field(default=None, description="The purpose of the calls.", examples=["agent"])
     account: str | None = Field(
-        default=None, description="Who pays: `tenant`, `platform`, or nobody yet: `suspense`.", examples=["tenant"]
+        default=None, description="The payer: `tenant`, `platform`, or `suspense` for nobody yet.", examples=["tenant"]
     )
     reason: str | None = Field(
         default=None,
@@ -46,9 +46,9 @@ class UsageTotalView(BaseModel):
     )
     calls: int = Field(description="Number of provider calls that were posted.", examples=[12])
     usage: UsageView = Field(description="Tokens of the calls.")
-    cost_usd: Amount = Field(description="What the tenant pays, in USD.")
-    platform_cost_usd: Amount = Field(description="What the platform pays, in USD.")
-    suspense_usd: Amount = Field(description="What nobody is charged with yet, in USD.")
+    cost_usd: Amount = Field(description="The tenant's cost, in USD.")
+    platform_cost_usd: Amount = Field(description="The platform's cost, in USD.")
+    suspense_usd: Amount = Field(description="The cost in suspense, in USD. Nobody is charged with it yet.")
 
 
 async def _period(

@@ -31,8 +31,8 @@ from shared.names import API_PREFIX
 router = APIRouter(prefix=API_PREFIX, route_class=StrictRoute)
 _TURNS: Final[list[str | Enum]] = ["Turns"]
 _SESSIONS: Final[list[str | Enum]] = ["Sessions"]
-_WAIT: Final = "Wait at most so many seconds until the turn has ended."
-_AFTER: Final = "With `wait`: answer as soon as more than so many steps of the turn have finished."
+_WAIT: Final = "The most seconds to wait until the turn has ended."
+_AFTER: Final = "With `wait`: answer as soon as more steps of the turn than this number have finished."
 
 
 @router.get("/turns/{turn_id}", response_model=TurnView, tags=_TURNS)

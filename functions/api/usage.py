@@ -35,7 +35,7 @@ from shared.names import API_PREFIX
 
 router = APIRouter(prefix=f"{API_PREFIX}/usage", tags=["Usage and budget"], route_class=StrictRoute)
 
-# A page of CSV has at most so many rows.
+# The most rows of a page of CSV.
 _CSV_ROWS = 10_000
 _HOUR = "cache_write_1h"
 _RATES = tuple(name for name in RatesView.model_fields if name != _HOUR)
@@ -90,14 +90,14 @@ class LedgerRowView(BaseModel):
         examples=["post"],
     )
     account: Literal["tenant", "platform", "suspense"] = Field(
-        description="Who pays: `tenant`, `platform`, or nobody yet: `suspense`.", examples=["tenant"]
+        description="The payer: `tenant`, `platform`, or `suspense` for nobody yet.", examples=["tenant"]
     )
     call_id: Id = Field(description="Id of the call.")
     session_id: Id = Field(description="Id of the session.")
     turn_id: Id = Field(description="Id of the turn.")
     step: int = Field(description="The step of the turn, from 0.", examples=[0])
     attempt: int = Field(description="The attempt of the step, from 1.", examples=[1])
-    purpose: Purpose = Field(description="What the call is for.", examples=["agent"])
+    purpose: Purpose = Field(description="The purpose of the call.", examples=["agent"])
     agent_key: Key | None = Field(description="Key of the agent. Null for routing and summaries.")
     model_alias: Alias = Field(description="The alias that was called.")
     usage: UsageView = Field(description="Tokens of the call.")

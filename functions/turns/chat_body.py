@@ -133,8 +133,8 @@ class PantheonView(BaseModel):
 
     turn_id: Id | None = Field(description="Id of the turn. Null for a call of an alias.")
     session_id: Id | None = Field(description="Id of the session. Null for a call of an alias.")
-    cost_usd: Amount = Field(description="What the tenant pays, in USD.")
-    platform_cost_usd: Amount = Field(description="What the platform pays, in USD.")
+    cost_usd: Amount = Field(description="The tenant's cost, in USD.")
+    platform_cost_usd: Amount = Field(description="The platform's cost, in USD.")
     plan: dict[str, Any] | None = Field(
         description="The plan of the turn. Null for a call of an alias.",
         examples=[{"selected_agent_keys": ["writer"], "source": "default", "unknown_tags": []}],
