@@ -1,4 +1,4 @@
-"""An idle development stage stays cheap, and each dollar of it is explained."""
+"""Tests the cost of an idle development stage, line by line."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,22 +16,22 @@ def test_dev_at_rest_costs_less_than_its_bound() -> None:
     assert 0 < at_rest.total(DEV) < at_rest.BOUND_USD == 45
 
 
-def test_the_lines_of_the_table_are_the_whole_cost() -> None:
+def test_lines_of_the_table_add_up_to_the_whole_cost() -> None:
     assert sum(item.usd for item in at_rest.items()) == pytest.approx(at_rest.total(DEV))
     assert all(item.usd > 0 and item.switch for item in at_rest.items())
 
 
 @pytest.mark.parametrize("change", at_rest.MORE.values(), ids=list(at_rest.MORE))
-def test_what_dev_has_switched_off_would_cost(change: dict[str, Any]) -> None:
+def test_dev_costs_more_when_a_feature_is_switched_on(change: dict[str, Any]) -> None:
     assert at_rest.total(replace(DEV, **change)) > at_rest.total(DEV) + 2
 
 
 @pytest.mark.parametrize("change", at_rest.LESS.values(), ids=list(at_rest.LESS))
-def test_a_switch_that_takes_cost_away_does(change: dict[str, Any]) -> None:
+def test_dev_costs_less_when_a_feature_is_switched_off(change: dict[str, Any]) -> None:
     assert at_rest.total(replace(DEV, **change)) < at_rest.total(DEV) - 0.5
 
 
-def test_a_database_that_stops_at_night_costs_the_share_of_the_week_that_it_runs() -> None:
+def test_database_that_stops_at_night_costs_its_running_share_of_the_week() -> None:
     hours = Awake("07:00", "20:00")
     storage = 20 * 0.137
     always, nights = (

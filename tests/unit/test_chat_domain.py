@@ -1,4 +1,4 @@
-"""The hash of a conversation, and the form in which its answers are shown."""
+"""Tests the hash of a conversation, and the form of its answers."""
 
 import pytest
 

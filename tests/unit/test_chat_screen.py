@@ -1,4 +1,4 @@
-"""What a chat shows of a turn's events."""
+"""Tests how a chat prints the events of a turn."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the tests of dashboards and alarms take for CloudWatch reads data points as AWS documents it."""
+"""Tests that the CloudWatch stand-in reads data points as AWS documents it."""
 
 import pytest
 
@@ -16,27 +16,27 @@ def evaluate(expression: str, **series: Series) -> object:
     return Maths(Metrics(), WINDOW, MINUTE, series).evaluate(expression)
 
 
-def test_two_series_meet_where_both_have_a_point() -> None:
+def test_expression_has_a_point_only_when_both_series_have_one() -> None:
     assert evaluate("a+2*b", a={0: 1, 60: 2}, b={60: 10, 120: 20}) == {60: 22}
 
 
-def test_what_is_divided_by_zero_has_no_point() -> None:
+def test_division_by_zero_has_no_point() -> None:
     assert evaluate("100*a/b", a={0: 1, 60: 1}, b={0: 0, 60: 4}) == {60: 25}
 
 
-def test_a_choice_needs_only_what_it_chooses() -> None:
+def test_if_needs_a_point_only_in_the_chosen_branch() -> None:
     assert evaluate("IF(n >= 5, 100*a/n, 0)", n={0: 0, 60: 5, 120: 9}, a={60: 1}) == {0: 0, 60: 20}
 
 
-def test_what_is_filled_has_a_point_in_every_period() -> None:
+def test_fill_has_a_point_in_every_period() -> None:
     assert evaluate("FILL(a,0)+FILL(b,0)", a={60: 2}, b={}) == {0: 0, 60: 2, 120: 0}
 
 
-def test_a_difference_is_to_the_point_before() -> None:
+def test_diff_subtracts_the_point_before() -> None:
     assert evaluate("DIFF(a)", a={0: 1, 120: 5}) == {120: 4}
 
 
-def test_a_search_finds_what_has_just_these_dimensions() -> None:
+def test_search_finds_series_with_exactly_its_dimensions() -> None:
     metrics = Metrics()
     service = ("service", "pantheon-dev")
     for alias, stage in (("fast", "pantheon-dev"), ("deep", "pantheon-dev"), ("fast", "pantheon-prod")):
@@ -53,11 +53,11 @@ def test_a_search_finds_what_has_just_these_dimensions() -> None:
     ("statistic", "expected"),
     [("Sum", 10), ("Average", 2.5), ("Minimum", 1), ("Maximum", 4), ("SampleCount", 4), ("p50", 2.5), ("p100", 4)],
 )
-def test_statistics(statistic: str, expected: float) -> None:
+def test_statistics_are_computed_as_cloudwatch_documents_them(statistic: str, expected: float) -> None:
     assert aggregate([4, 1, 3, 2], statistic) == expected
 
 
-def test_what_nobody_has_covered_is_an_error() -> None:
+def test_unsupported_expression_or_statistic_is_an_error() -> None:
     for expression in ("RATE(a)", "a ** 2", "a if a else a"):
         with pytest.raises((AssertionError, KeyError)):
             evaluate(expression, a={0: 1})
@@ -66,7 +66,7 @@ def test_what_nobody_has_covered_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("missing", ["breaching", "notBreaching"])
-def test_an_alarm_rings_when_all_of_its_periods_breach_or_are_missing(missing: str) -> None:
+def test_alarm_rings_when_each_period_breaches_or_is_missing(missing: str) -> None:
     alarm = Alarm(
         "Id",
         "Name",

@@ -1,4 +1,4 @@
-"""What the cost model says in docs/deploy.md is what it works out, and grows as it must."""
+"""Tests that docs/deploy.md has the figures of the cost model, and that they grow with usage."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -18,13 +18,13 @@ from infra_cdk.stages import PROD, STAGES, Stage
 FOOTPRINT = Footprint.kept()
 
 
-def test_the_page_is_as_it_would_be_written() -> None:
+def test_page_equals_the_generated_page() -> None:
     page = cost_page.PAGE.read_text(encoding="utf-8")
     assert cost_page.written(page) == page, "make cost-model, or python -m bench.cost_page, writes it"
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
-def test_more_turns_cost_more_in_every_part_and_rest_is_not_for_nothing(stage: Stage) -> None:
+def test_each_part_of_the_cost_grows_with_turns_and_costs_money_at_rest(stage: Stage) -> None:
     by_size = [Month(stage, turns, FOOTPRINT).costs() for turns in cost_page.SIZES]
     assert by_size[0]["models"] == 0
     assert all(by_size[0][part] > 0 for part in PARTS if part != "models")
@@ -34,8 +34,8 @@ def test_more_turns_cost_more_in_every_part_and_rest_is_not_for_nothing(stage: S
 
 
 def test_a_turns_models_are_priced_by_the_catalog() -> None:
-    # fast at 0.10 and 0.50, deep at 2 and 10 USD a million: 2500 and 300 tokens each, the manager's 1200 and 60, and a
-    # twelfth of two calls for a summary.
+    # USD for a million tokens: fast costs 0.10 and 0.50, deep costs 2 and 10. An agent's call has 2500 and 300 tokens.
+    # The manager's call has 1200 and 60. A summary's two calls count as a twelfth.
     agents = 2 * (2500 * 0.10 + 300 * 0.50) + (2500 * 2 + 300 * 10)
     helpers = 1200 * 0.10 + 60 * 0.50 + 2 * (2500 * 0.10 + 300 * 0.50) / 12
     assert Month(PROD, 1, FOOTPRINT).models_a_turn() == pytest.approx((agents + helpers) / 1e6)
@@ -52,7 +52,7 @@ def test_a_stages_models_are_priced_by_its_own_catalog() -> None:
     assert month.models_a_turn() == pytest.approx((agents + helpers) / 1e6)
 
 
-def test_the_way_to_providers_costs_what_is_sent_and_a_gateway_also_its_hours_and_answers() -> None:
+def test_egress_costs_its_sent_bytes_and_a_gateway_also_its_hours_and_answers() -> None:
     none, nat, ipv6 = (
         Month(stage, 1_000_000, FOOTPRINT)
         for stage in (
@@ -107,7 +107,7 @@ def test_a_streamed_answer_is_a_request_for_each_10_mb_that_it_begins() -> None:
     assert by_requests[1] - by_requests[0] == pytest.approx(3.70)
 
 
-def test_a_turn_runs_where_it_was_posted_unless_it_outlasts_its_time() -> None:
+def test_turn_runs_in_the_function_it_was_posted_to_unless_it_exceeds_its_time() -> None:
     assert Month(PROD, 1, FOOTPRINT).handed_over() == ASSUMED.posted_for_later == 0.01
     slow = replace(ASSUMED, tokens_a_second=1.0)
     assert Month(PROD, 1, FOOTPRINT, slow).turn_s() > 900
@@ -125,7 +125,7 @@ def test_a_turn_that_is_handed_over_costs_an_invocation_a_log_and_three_requests
     assert every["logs and metrics"] > some["logs and metrics"]
 
 
-def test_the_stages_count_with_the_same_turn() -> None:
+def test_capacity_of_stages_assumes_the_turn_length_of_the_cost_model() -> None:
     assert ceil(Month(PROD, 1, FOOTPRINT).turn_s()) == TURN_S
 
 
@@ -147,7 +147,7 @@ def test_the_authorizer_runs_once_a_turn_and_the_keys_are_copied_every_five_minu
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
-def test_an_anonymous_request_costs_more_the_further_it_comes(stage: Stage) -> None:
+def test_anonymous_request_costs_more_the_later_it_is_refused(stage: Stage) -> None:
     found = by_kind(stage)
     assert found["no Authorization header"] == found["unknown path"]
     order = ["unknown path", "malformed token", "unknown API key", "`GET /health`"]
@@ -156,7 +156,7 @@ def test_an_anonymous_request_costs_more_the_further_it_comes(stage: Stage) -> N
     assert gateway < found["unknown path"] < gateway + 1
 
 
-def test_a_stage_holds_what_it_is_said_to_and_no_more_than_a_hundredth_more() -> None:
+def test_stage_carries_its_stated_turns_and_at_most_one_per_cent_more() -> None:
     for stage in STAGES.values():
         turns, met = first_limits(stage, FOOTPRINT)
         assert Month(stage, turns, FOOTPRINT).limits() == []
@@ -170,7 +170,7 @@ def test_a_stage_runs_as_many_turns_at_once_as_it_reserves() -> None:
     assert Month(PROD, int(turns * 1.011), FOOTPRINT).turns_at_once() > PROD.reserved["turns"]
 
 
-def test_limits_are_met_in_their_order() -> None:
+def test_limits_that_a_stage_reaches_grow_with_its_turns() -> None:
     met = [set(Month(STAGES["dev"], turns, FOOTPRINT).limits()) for turns in (10_000, 10_000_000, 1_000_000_000)]
     assert met[0] == set()
     assert met[0] <= met[1] <= met[2]

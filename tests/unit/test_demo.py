@@ -1,4 +1,4 @@
-"""The demo's roster: each agent takes what its model takes, and the file is a roster."""
+"""Tests that the demo's roster is valid and that each agent fits its model."""
 
 from pathlib import Path
 
@@ -55,6 +55,6 @@ def test_a_demo_agent_has_the_first_alias_if_the_catalog_lacks_its_own(
     assert roster.agents["writer"].temperature == temperature
 
 
-def test_the_file_of_the_demo_is_a_roster() -> None:
+def test_file_of_the_demo_is_a_valid_roster() -> None:
     roster = read_roster(demo.FILE, build(Settings.model_construct(llm_provider="scripted")))
     assert list(roster.agents) == ["writer", "researcher", "critic", "planner"]

@@ -1,3 +1,5 @@
+"""Tests the client of a deployment: its requests, its token and the line for each refusal."""
+
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -73,11 +75,11 @@ def test_a_refusal_is_one_line_that_says_what_to_do(response: httpx.Response, li
 @pytest.mark.parametrize(
     ("status", "is_refusal"), [(401, True), (404, True), (412, True), (408, False), (500, False), (504, False)]
 )
-def test_only_an_answer_below_500_tells_that_nothing_was_done(status: int, is_refusal: bool) -> None:
+def test_answer_below_500_means_that_nothing_was_written(status: int, is_refusal: bool) -> None:
     assert error_of(problem(status, "x")).is_refusal is is_refusal
 
 
-def test_a_connection_that_breaks_is_no_refusal() -> None:
+def test_broken_connection_is_not_a_refusal() -> None:
     def cut(_: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("slow")
 

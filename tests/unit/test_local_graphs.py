@@ -1,4 +1,4 @@
-"""How the local stack finds an interpreter for graphs, and the one line that says why graphs cannot run."""
+"""Tests how the local stack finds an interpreter for graphs, and the line for each failure."""
 
 import sys
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_the_function_runs_with_this_interpreter_when_it_has_langgraph(monkeypat
     assert graphs._python() == Path(sys.executable)
 
 
-def test_the_function_runs_with_the_interpreter_of_the_setup_which_is_told_its_settings_alone(python: Path) -> None:
+def test_function_runs_with_the_interpreter_of_the_setup_and_gets_only_its_settings(python: Path) -> None:
     program(python, 'test -z "$SECRET" && test "$PANTHEON_GRAPHS" = "one=here:graph"')
     function = graphs.check(GIVEN, CATALOG)
     assert (function.name, function.python) == ("graphs", python)

@@ -1,4 +1,4 @@
-"""POST /mcp by the turns function's real handler: messages, versions, statuses and batches."""
+"""Tests POST /mcp of the turns function: messages, versions, statuses and batches."""
 
 import json
 import threading
@@ -139,7 +139,7 @@ def test_councils_are_listed_by_key_with_kind_and_mode(post: Post, environment: 
     assert result["content"] == [{"type": "text", "text": "board: Board (council)\nwriter: Writer (agent)"}]
 
 
-def test_list_says_what_failed_of_ours(post: Post, environment: pytest.MonkeyPatch) -> None:
+def test_list_reports_our_own_failure(post: Post, environment: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise DatabaseUnavailable
 
@@ -167,7 +167,7 @@ def test_other_methods_are_405(turns: Handler, context: LambdaContext, method: s
         ({"MCP_Protocol_Version": ""}, 400),
     ],
 )
-def test_headers_that_are_none_of_mcps_are_refused(post: Post, headers: dict[str, str], status: int) -> None:
+def test_invalid_headers_are_refused(post: Post, headers: dict[str, str], status: int) -> None:
     answer = post(message("ping"), **headers)
     assert (answer["statusCode"], told(answer)["id"]) == (status, None)
 

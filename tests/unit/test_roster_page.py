@@ -1,4 +1,4 @@
-"""The page about rosters is true: its example is a roster, and its workflow runs commands that there are."""
+"""Tests that the example, the commands and the workflow of the page about rosters are valid."""
 
 import re
 import shlex
@@ -29,7 +29,7 @@ def commands(job: str) -> Iterator[list[str]]:
             yield shlex.split(line)
 
 
-def test_the_example_can_be_applied(tmp_path: Path) -> None:
+def test_example_of_the_page_is_a_valid_roster(tmp_path: Path) -> None:
     (example,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     path = roster_file(tmp_path, example)
     plan = make_plan(path, read_fields(path), Stage({}, {"fast": 4096, "deep": 4096}))
@@ -43,13 +43,13 @@ def test_the_example_can_be_applied(tmp_path: Path) -> None:
         ("apply", ["apply", "roster.toml"]),
     ],
 )
-def test_the_workflow_runs_a_command_that_there_is(job: str, expected: list[str]) -> None:
+def test_workflow_of_the_page_runs_an_existing_command(job: str, expected: list[str]) -> None:
     (command,) = commands(job)
     assert command == expected
     assert _parser().parse_args(command).command == "apply"
 
 
-def test_the_commands_of_the_page_are_there() -> None:
+def test_commands_of_the_page_exist() -> None:
     written = re.findall(r"^pantheon (.*)$|`pantheon (keys [^`]*)`", PAGE, re.MULTILINE)
     assert len(written) >= 4
     for command in written:
@@ -57,7 +57,7 @@ def test_the_commands_of_the_page_are_there() -> None:
 
 
 @pytest.mark.parametrize("job", STEPS)
-def test_the_workflow_names_its_secrets_only(job: str) -> None:
+def test_workflow_of_the_page_reads_only_its_own_secrets(job: str) -> None:
     values = {name: value for step in STEPS[job] for name, value in step.get("env", {}).items()}
     assert set(values) == {*CliEnv}
     for value in values.values():
@@ -66,7 +66,7 @@ def test_the_workflow_names_its_secrets_only(job: str) -> None:
         assert f"`{named[2]}`" in PAGE
 
 
-def test_only_a_push_to_main_applies() -> None:
+def test_workflow_of_the_page_applies_only_at_a_push_to_main() -> None:
     jobs = {name: job["if"] for name, job in WORKFLOW["jobs"].items()}
     assert jobs == {"compare": "github.event_name == 'pull_request'", "apply": "github.event_name == 'push'"}
     # YAML 1.1 reads the key `on` as true.

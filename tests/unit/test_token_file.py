@@ -1,4 +1,4 @@
-"""The file with the whole token of `pantheon run`."""
+"""Tests the file with the whole token of `pantheon run`."""
 
 import stat
 import time
