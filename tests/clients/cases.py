@@ -195,7 +195,7 @@ class Chats:
         return error["status"], error["code"] if self.client.keeps_codes else None
 
     def _told(self, status: int, code: str) -> tuple[int, str | None]:
-        """What the client makes of Pantheon's error."""
+        """Return the status and code that the client shows for Pantheon's error."""
         return status, code if self.client.keeps_codes else None
 
     def _keyed(self, person: User, *, always: bool = False) -> dict[str, Any]:

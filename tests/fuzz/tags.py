@@ -104,7 +104,7 @@ def _is_word(letter: str) -> bool:
 
 
 def _end(text: str, place: int, name: str) -> int | None:
-    """Where `name` ends if it is what is said at `place`, in any case, with its accents composed or apart."""
+    """Return the end of `name` at `place`, in upper or lower case, with its accents composed or apart."""
     for letter in unicodedata.normalize("NFC", name):
         folded, apart = letter.casefold(), unicodedata.normalize("NFD", letter).casefold()
         if text[place : place + 1].casefold() == folded:

@@ -1,4 +1,4 @@
-"""Every stage's template."""
+"""Defines the fixture of each stage's template."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What functions ask AWS for is what they are granted, and what they are granted and never ask for has its reason."""
+"""Tests that each AWS call of a function is granted, and that each unused grant has a reason."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tests.support.templates.template import Template, text
 
 ROOT = Path(__file__).parents[2]
 Operation = tuple[str, str]
-# What an operation is about, as the function named it.
+# The resource of an operation, as the function named it.
 Called = Mapping[str, set[tuple[str, str, str]]]
 # The right that an operation takes, by the service authorization reference of AWS: its name is another one at times.
 RIGHTS: Mapping[Operation, str] = MappingProxyType(
@@ -85,10 +85,12 @@ def endpoints(template: Template) -> set[str]:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 class TestRights:
-    def test_whatever_a_function_asks_for_is_granted(self, template: Template, called: Called, entry: Entry) -> None:
+    def test_role_grants_each_call_that_its_function_makes(
+        self, template: Template, called: Called, entry: Entry
+    ) -> None:
         assert rights(called, entry) <= granted(template, entry)
 
-    def test_each_call_is_allowed_on_its_resource_by_the_role_and_by_the_endpoint(
+    def test_call_is_allowed_on_its_resource_by_the_role_and_the_endpoint(
         self, template: Template, stage: Stage, called: Called, entry: Entry
     ) -> None:
         for service, operation, about in called[entry.name]:
@@ -97,23 +99,21 @@ class TestRights:
                 if entry.in_network and service in endpoints(template):
                     assert allowed(endpoint_policy(template, service), asked), asked
 
-    def test_whatever_is_granted_and_never_asked_for_has_a_reason(
-        self, template: Template, called: Called, entry: Entry
-    ) -> None:
+    def test_grant_that_no_call_uses_has_a_reason(self, template: Template, called: Called, entry: Entry) -> None:
         reasons = {**NEVER_CALLED, **(POLLERS if entry is WORKER else {})}
         idle = granted(template, entry) - rights(called, entry)
         expected = set(reasons) - (set() if entry.role else {"rds-db:connect"})
         assert idle == expected - (set() if entry.in_network else set(INTERFACE_ACTIONS))
 
 
-def test_every_service_that_anything_is_written_for_was_asked(called: Called) -> None:
+def test_recorded_calls_cover_each_client_of_the_code(called: Called) -> None:
     """A client that no way through the functions comes by would be granted and reachable by nobody's test."""
     sources = [path.read_text() for folder in ("functions", "shared", "migrations") for path in _sources(folder)]
     written = {service for source in sources for service in re.findall(r"""\.client\(\s*["']([\w-]+)["']""", source)}
     assert written == {service for asked in called.values() for service, *_ in asked}
 
 
-def test_the_services_that_are_asked_can_be_reached_and_no_other(template: Template, called: Called) -> None:
+def test_endpoints_exist_for_exactly_the_called_services(template: Template, called: Called) -> None:
     told = {name for function in template.functions().values() for name in function["Environment"]["Variables"]}
     reachable = endpoints(template) | {service.aws_name for service in INTERFACES if service.variable in told}
     assert reachable == {service for asked in called.values() for service, *_ in asked}

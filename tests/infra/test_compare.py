@@ -1,4 +1,4 @@
-"""A pull request shows what it changes in the templates."""
+"""Tests how a pull request shows its changes in the templates."""
 
 from pathlib import Path
 from typing import Any

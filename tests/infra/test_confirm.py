@@ -1,4 +1,4 @@
-"""Each check of `make confirm` passes on a deployment that is right, and fails on one that is not."""
+"""Tests that each check of `make confirm` passes on a correct deployment and fails on a wrong one."""
 
 import json
 import subprocess

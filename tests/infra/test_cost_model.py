@@ -1,4 +1,4 @@
-"""What the cost model counts of the stack is what the stack has."""
+"""Tests that the cost model counts the resources of the stack."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.support.templates.template import Template
 from tests.support.templates.watched_metrics import read_by
 
 
-def test_it_counts_what_there_is(template: Template, stage: Stage) -> None:
+def test_model_counts_the_resources_of_the_template(template: Template, stage: Stage) -> None:
     month = Month(stage, 0, Footprint.kept())
     endpoints = [one["VpcEndpointType"] for one in template.resources("AWS::EC2::VPCEndpoint").values()]
     assert endpoints.count("Interface") == len(month.endpoints())
@@ -46,12 +46,12 @@ def test_a_cheap_stage_pays_for_each_series_that_an_alarm_reads(template: Templa
         assert len(read) == Month(stage, 0, Footprint.kept()).series()
 
 
-def test_it_copies_the_issuers_keys_as_often_as_the_schedule(assembly: Assembly) -> None:
+def test_model_copies_the_issuers_keys_as_often_as_the_schedule(assembly: Assembly) -> None:
     assert JWKS.schedule == f"rate({cost_model.COPY_S // 60} minutes)"
     assert REFRESH_S == cost_model.COPY_S
 
 
-def test_a_line_of_the_access_log_is_as_long_as_it_says() -> None:
+def test_model_has_the_length_of_a_line_of_the_access_log() -> None:
     """With values as AWS documents them."""
     values = {
         "request_id": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
@@ -65,11 +65,11 @@ def test_a_line_of_the_access_log_is_as_long_as_it_says() -> None:
     assert abs(len(line) - ASSUMED.access_log_bytes) < 60
 
 
-def test_every_stages_database_has_its_rate() -> None:
+def test_model_has_the_rate_of_each_stages_database() -> None:
     assert {stage.instance_type for stage in STAGES.values()} <= set(rates.DATABASE_HOUR)
 
 
-def test_it_counts_the_gateways_of_a_stage_with_egress(tmp_path: Path) -> None:
+def test_model_counts_the_gateways_of_a_stage_with_egress(tmp_path: Path) -> None:
     stage = with_catalog(AWAY, tmp_path, "nat", PROD)
     template = synthesised(stage, tmp_path)
     endpoints = [one["VpcEndpointType"] for one in template.resources("AWS::EC2::VPCEndpoint").values()]

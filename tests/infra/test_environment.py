@@ -1,4 +1,4 @@
-"""What a stage tells a function are the settings that the function reads: all that it must know, and nothing else."""
+"""Tests that the variables of a function are exactly the settings that it reads."""
 
 import re
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ from shared.settings import (
 from tests.support.templates.assembly import synthesised
 from tests.support.templates.template import Template, text
 
-# What a function may do without and is told all the same; without these it would work on something else.
+# Optional settings that a function gets: their defaults would make it work on something else.
 EXPECTED = {
     Settings: {Env.STAGE, Env.CATALOG, Env.TURN_MAX_USD, Env.TURNS_PER_MINUTE},
     CatalogSettings: {Env.CATALOG},
@@ -67,11 +67,11 @@ def aliases(part: type[Environment]) -> set[str]:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 class TestEnvironment:
-    def test_every_part_that_a_function_reads_can_be_read(self, template: Template, entry: Entry) -> None:
+    def test_each_settings_group_of_a_function_can_be_read(self, template: Template, entry: Entry) -> None:
         for part in READS[entry.name]:
             part.model_validate(told(template, entry))
 
-    def test_what_a_part_must_have_is_missed(self, template: Template, entry: Entry) -> None:
+    def test_settings_group_is_refused_without_a_required_variable(self, template: Template, entry: Entry) -> None:
         for part in READS[entry.name]:
             for field in part.model_fields.values():
                 if field.is_required():
@@ -79,15 +79,15 @@ class TestEnvironment:
                     with pytest.raises(ValidationError, match=str(field.alias)):
                         part.model_validate(without)
 
-    def test_it_is_told_nothing_that_it_does_not_read(self, template: Template, entry: Entry) -> None:
+    def test_function_gets_only_variables_that_it_reads(self, template: Template, entry: Entry) -> None:
         lambdas = {"AWS_LAMBDA_EXEC_WRAPPER", *(service.variable for service in INTERFACES)}
         assert set(told(template, entry)) - lambdas <= set().union(*map(aliases, READS[entry.name]))
 
-    def test_it_is_told_where_it_is_and_what_to_work_with(self, template: Template, entry: Entry) -> None:
+    def test_function_gets_its_stage_and_its_resources(self, template: Template, entry: Entry) -> None:
         expected = {name.value for part in READS[entry.name] for name in EXPECTED.get(part, ())}
         assert expected <= set(told(template, entry))
 
-    def test_the_database_is_where_its_address_says(self, template: Template, entry: Entry) -> None:
+    def test_database_url_has_the_address_of_the_database(self, template: Template, entry: Entry) -> None:
         urls = [value for name, value in told(template, entry).items() if name.endswith("DATABASE_URL")]
         assert len(urls) == (0 if entry is JWKS else 1)
         for address in map(Address.parse, urls):
@@ -96,11 +96,11 @@ class TestEnvironment:
             assert (address.region is not None) is (entry.role is not None)
 
 
-def test_what_nobody_touches_is_kept_where_the_stage_says_no_days(template: Template) -> None:
+def test_sessions_are_kept_when_the_stage_sets_no_retention_days(template: Template) -> None:
     assert not any(Env.RETENTION_DAYS in told(template, entry) for entry in ENTRIES)
 
 
-def test_where_it_says_some_the_sweeper_is_told(tmp_path: Path) -> None:
+def test_sweeper_gets_the_retention_days_of_the_stage(tmp_path: Path) -> None:
     stage = replace(DEV, retention_days=90, implicit_session_days=3)
     template = synthesised(stage, tmp_path)
     assert [entry for entry in ENTRIES if Env.RETENTION_DAYS in told(template, entry)] == [SWEEPER]
@@ -108,7 +108,7 @@ def test_where_it_says_some_the_sweeper_is_told(tmp_path: Path) -> None:
     assert (told_days.retention_days, told_days.implicit_session_days) == (90, 3)
 
 
-def test_every_function_that_reads_budgets_is_told_the_limits_of_its_stage(template: Template, stage: Stage) -> None:
+def test_functions_that_read_budgets_get_the_limits_of_the_stage(template: Template, stage: Stage) -> None:
     readers = [entry for entry in ENTRIES if BudgetSettings in READS[entry.name]]
     assert {entry.name for entry in readers} == {"admin", "api", "turns", "worker", "reconciler"}
     for entry in readers:
@@ -117,9 +117,7 @@ def test_every_function_that_reads_budgets_is_told_the_limits_of_its_stage(templ
         assert (found.default_cap_usd, found.platform_allowance_usd) == limits
 
 
-def test_every_function_that_runs_turns_is_told_what_one_may_cost_and_how_many_a_tenant_may_post(
-    template: Template, stage: Stage
-) -> None:
+def test_functions_that_run_turns_get_the_cost_cap_and_the_turn_limits(template: Template, stage: Stage) -> None:
     readers = [entry for entry in ENTRIES if Settings in READS[entry.name]]
     assert {entry.name for entry in readers} == {"api", "turns", "worker"}
     for entry in readers:
@@ -127,23 +125,23 @@ def test_every_function_that_runs_turns_is_told_what_one_may_cost_and_how_many_a
         assert (found.turn_max_usd, found.turns_per_minute) == (stage.turn_usd, stage.turns_per_minute)
 
 
-def test_an_http_function_is_told_the_origins_of_its_stage(template: Template, stage: Stage) -> None:
+def test_http_function_gets_the_origins_of_its_stage(template: Template, stage: Stage) -> None:
     for entry in ENTRIES:
         expected = ",".join(stage.cors_origins) if entry.serves else ""
         assert told(template, entry).get(Env.CORS_ORIGINS, "") == expected
 
 
-def test_only_the_authorizer_knows_whose_tokens_count(template: Template) -> None:
+def test_only_the_authorizer_gets_the_issuer_of_tokens(template: Template) -> None:
     of_tokens = {Env.JWT_AUDIENCE, Env.TENANT_CLAIM, Env.ROLES_CLAIM, Env.TENANT_OF_ONE}
     assert [entry for entry in ENTRIES if of_tokens & set(told(template, entry))] == [AUTHORIZER]
 
 
-def test_every_function_is_here() -> None:
+def test_table_of_the_test_has_every_function() -> None:
     assert set(READS) == {entry.name for entry in WITH_GRAPHS}
 
 
 @pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.asks], ids=lambda entry: entry.name)
-def test_who_asks_models_has_them(template: Template, entry: Entry) -> None:
+def test_functions_that_ask_models_get_the_catalog(template: Template, entry: Entry) -> None:
     settings = Settings.model_validate(told(template, entry))
     assert settings.catalog == DEPLOYED
     here = settings.model_copy(update={"catalog": str(ROOT / DEV.catalog)})

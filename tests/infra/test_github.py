@@ -1,4 +1,4 @@
-"""A role of GitHub's deploys one stage, from one environment, with nothing but the CDK's own roles."""
+"""Tests that a GitHub role deploys one stage, from one environment, with only the roles of the CDK."""
 
 import json
 from collections.abc import Collection

@@ -1,18 +1,18 @@
-"""Every log group has an end, and every function and RDS write to groups that the stack makes."""
+"""Tests that each log group has a retention and is made by the stack."""
 
 from infra_cdk.stages import Stage
 from tests.support.templates.template import Template, text
 
 
-def test_every_group_has_an_end(template: Template, account: Template, stage: Stage) -> None:
+def test_log_group_has_a_retention(template: Template, account: Template, stage: Stage) -> None:
     for found, days in ((template, stage.log_days), (account, 90)):
         groups = found.resources("AWS::Logs::LogGroup")
         assert groups
         assert {id_: group.get("RetentionInDays") for id_, group in groups.items()} == dict.fromkeys(groups, days)
 
 
-def test_every_function_has_a_group_of_its_own(template: Template, account: Template) -> None:
-    """Lambda would make one that is kept for ever. The CDK's own functions count, too."""
+def test_function_has_its_own_log_group(template: Template, account: Template) -> None:
+    """Lambda would make one without a retention. The CDK's own functions count, too."""
     for found in (template, account):
         functions = found.resources("AWS::Lambda::Function").values()
         groups = [text(function["LoggingConfig"]["LogGroup"]).strip("<>") for function in functions]
@@ -20,7 +20,7 @@ def test_every_function_has_a_group_of_its_own(template: Template, account: Temp
         assert set(groups) <= set(found.resources("AWS::Logs::LogGroup"))
 
 
-def test_what_rds_logs_has_its_groups_before_rds_makes_them(template: Template, stage: Stage) -> None:
+def test_log_groups_of_rds_exist_before_the_database(template: Template, stage: Stage) -> None:
     named = {group.get("LogGroupName"): id_ for id_, group in template.resources("AWS::Logs::LogGroup").items()}
     ((_, instance),) = template.all("AWS::RDS::DBInstance").items()
     name = instance["Properties"]["DBInstanceIdentifier"]

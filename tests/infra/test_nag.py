@@ -1,4 +1,4 @@
-"""cdk-nag's findings: a finding without a reason stops the synthesis, and a reason without a finding is none."""
+"""Tests that each finding of cdk-nag has a reason, and each reason a finding."""
 
 import json
 import re
@@ -47,12 +47,12 @@ def _names(reason: Reason, finding: tuple[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("reason", nag.REASONS, ids=lambda reason: f"{reason.rule} {reason.path}")
-def test_every_reason_is_one_for_something_that_is_found(findings: set[tuple[str, str]], reason: Reason) -> None:
+def test_reason_belongs_to_an_existing_finding(findings: set[tuple[str, str]], reason: Reason) -> None:
     assert any(_names(reason, finding) for finding in findings)
     assert len(reason.why) > 20
 
 
-def test_every_finding_has_one_reason(findings: set[tuple[str, str]]) -> None:
+def test_finding_has_exactly_one_reason(findings: set[tuple[str, str]]) -> None:
     given = {finding: [r for r in nag.REASONS if _names(r, finding)] for finding in findings}
     assert {finding: len(reasons) for finding, reasons in given.items() if len(reasons) != 1} == {}
 

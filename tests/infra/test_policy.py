@@ -1,4 +1,4 @@
-"""The evaluator of policies refuses what AWS refuses, and the template's policies refuse what no function needs."""
+"""Tests that the policy evaluator decides as AWS does, and that the template's policies refuse other calls."""
 
 from dataclasses import replace
 from pathlib import Path

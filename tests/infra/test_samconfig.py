@@ -1,4 +1,4 @@
-"""samconfig.toml is what SAM CLI reads, and says of each stage what its template says."""
+"""Tests that SAM CLI can read samconfig.toml and that it matches each stage's template."""
 
 import json
 import tomllib
@@ -12,7 +12,7 @@ from tests.support.templates.template import Template, text
 
 ROOT = Path(__file__).parents[2]
 CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
-# The options that SAM CLI 1.170 takes for each command, as far as they are used here.
+# The options of SAM CLI 1.170 that are used here, by command.
 OPTIONS = {
     "global": {"stack_name", "region"},
     "validate": {"template_file", "lint"},
@@ -28,22 +28,22 @@ def parameters(stage: Stage, command: str) -> dict[str, Any]:
     return found
 
 
-def test_every_stage_has_every_use_and_no_other() -> None:
+def test_file_has_each_command_for_each_stage() -> None:
     assert CONFIG.pop("version", 0.1) == 0.1
     assert {name: set(uses) for name, uses in CONFIG.items()} == {name: set(OPTIONS) for name in STAGES}
 
 
-def test_every_option_is_one_that_sam_knows(stage: Stage) -> None:
+def test_file_has_only_options_that_sam_knows(stage: Stage) -> None:
     assert {command: set(parameters(stage, command)) for command in OPTIONS} == OPTIONS
 
 
-def test_it_names_the_stack_its_region_and_its_template(stage: Stage) -> None:
+def test_file_names_the_stack_its_region_and_its_template(stage: Stage) -> None:
     assert parameters(stage, "global") == {"stack_name": f"pantheon-{stage.name}", "region": stage.region}
     for command in ("validate", "local_invoke"):
         assert parameters(stage, command)["template_file"] == f"cdk.out/pantheon-{stage.name}.template.json"
 
 
-def test_the_logs_are_those_of_all_functions(stage: Stage, template: Template) -> None:
+def test_file_names_the_logs_of_all_functions(stage: Stage, template: Template) -> None:
     groups = {
         text(group["LogGroupName"])
         for group in template.resources("AWS::Logs::LogGroup").values()
@@ -52,11 +52,11 @@ def test_the_logs_are_those_of_all_functions(stage: Stage, template: Template) -
     assert set(parameters(stage, "logs")["cw_log_group"]) == groups
 
 
-def test_the_event_is_there(stage: Stage) -> None:
+def test_event_of_a_local_invocation_exists(stage: Stage) -> None:
     json.loads((ROOT / parameters(stage, "local_invoke")["event"]).read_text())
 
 
-def test_what_is_set_for_a_local_invocation_is_read_by_a_function(stage: Stage, template: Template) -> None:
+def test_variable_of_a_local_invocation_is_read_by_a_function(stage: Stage, template: Template) -> None:
     """SAM CLI leaves out what the template does not have."""
     given = json.loads((ROOT / parameters(stage, "local_invoke")["env_vars"]).read_text())["Parameters"]
     told = {name for function in template.functions().values() for name in function["Environment"]["Variables"]}

@@ -1,4 +1,4 @@
-"""The SBOM and NOTICE say what goes to Lambda, and only known licences go there."""
+"""Tests that the SBOM and NOTICE list the packages of Lambda, and that only known licences go there."""
 
 import json
 import re
@@ -115,7 +115,7 @@ def test_the_committed_sbom_has_no_address_and_no_time() -> None:
         ("", None),
     ],
 )
-def test_conditions_tells_which_licences_may_go_to_lambda(expression: str, met: set[str] | None) -> None:
+def test_conditions_accepts_only_licences_that_may_go_to_lambda(expression: str, met: set[str] | None) -> None:
     assert conditions(expression) == met
 
 
@@ -186,13 +186,13 @@ def test_document_refuses_a_package_whose_licence_is_no_spdx_expression(bundle: 
         sbom.document(bundle)
 
 
-def test_document_refuses_a_library_that_nobody_has_looked_at(bundle: Path) -> None:
+def test_document_refuses_a_library_that_is_not_reviewed(bundle: Path) -> None:
     put(bundle / "dependencies/python/driver.libs/libnew-0.so.1")
     with pytest.raises(UnknownLicence, match=r"libnew-0\.so\.1"):
         sbom.document(bundle)
 
 
-def test_every_known_library_is_under_a_known_licence() -> None:
+def test_known_library_has_a_known_licence() -> None:
     assert [library.name for library in licences.NATIVE if conditions(library.licence) is None] == []
 
 

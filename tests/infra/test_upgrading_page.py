@@ -1,4 +1,4 @@
-"""docs/upgrading.md is true: its versions, schemas, commits, commands, settings, and the order of its steps."""
+"""Tests that versions, schemas, commits, commands, settings and steps of docs/upgrading.md are true."""
 
 import dataclasses
 import re
