@@ -63,7 +63,7 @@ def answering(connection: socket.socket) -> None:
 
 
 def dripping(start: bytes, drop: bytes = b"x") -> Serve:
-    """Answer with `start`, and then with a drop every PAUSE_S, for ever."""
+    """Answer with `start`, and then with a drop every PAUSE_S, without an end."""
 
     def serve(connection: socket.socket) -> None:
         heard(connection)

@@ -47,7 +47,7 @@ def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
 
 
 def _charge(usage: Mapping[str, Any], counted: Mapping[str, int]) -> dict[str, int]:
-    """By class. What is answered in place of a count is not what is charged."""
+    """Return the charge by class. A count of another type in the answer is not charged."""
     told = {ours: usage.get(theirs, counted.get(theirs)) for ours, theirs in _CLASSES.items()}
     return {
         ours: count if type(count) is int and count >= 0 else counted.get(_CLASSES[ours], 0)

@@ -1,4 +1,4 @@
-"""What only Bedrock does with a request; the rest is in `tests.support.fake_provider.moods`."""
+"""Defines the moods that only Bedrock has; the rest is in `tests.support.fake_provider.moods`."""
 
 import json
 

@@ -51,7 +51,7 @@ def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
 
 
 def _charge(usage: Mapping[str, Any] | None, counted: Mapping[str, int]) -> dict[str, int]:
-    """By class, without overlap. What is answered in place of a count is not what is charged."""
+    """Return the charge by class, without overlap. A count of another type in the answer is not charged."""
     told = {**counted, **(usage or {})}
     prompt, completion = (
         told[name] if type(told[name]) is int and 0 <= told[name] <= _MOST_TOKENS else counted[name]

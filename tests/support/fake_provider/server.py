@@ -83,7 +83,7 @@ class FakeProvider:
         self.released.set()
 
     def step(self, pieces: int = 1) -> None:
-        """Let so many pieces of a stepped stream go."""
+        """Release `pieces` of a stepped stream."""
         self.steps.release(pieces)
 
     def clear(self) -> None:

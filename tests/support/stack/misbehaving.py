@@ -14,7 +14,7 @@ from tests.support.processes import DEADLINE_S, eventually
 ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 20.0
 ORIGINS = origin_pattern("http://localhost:*,https://chat.example")
-# What API Gateway answers when a function fails, and when Lambda throttles it.
+# Answers of API Gateway when a function fails, and when Lambda throttles it.
 FAILED = (502, {"message": "Internal server error"})
 THROTTLED = (500, {"message": "Internal server error"})
 GOOD = {"Authorization": "Bearer good"}

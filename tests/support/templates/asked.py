@@ -1,4 +1,4 @@
-"""What AWS asks its policies of a call that a function makes, with the template's own names for resources."""
+"""Builds the requests that AWS evaluates for a function's call, with the template's names of resources."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.support.templates.policy import Asked, Policy
 from tests.support.templates.template import Template, text
 
 ACCOUNT, PARTITION = "<AWS::AccountId>", "<AWS::Partition>"
-# The account of whoever asks, and of what is asked for.
+# The account of the caller and of the resource.
 OURS = {"aws:PrincipalAccount": ACCOUNT, "aws:ResourceAccount": ACCOUNT}
 
 
