@@ -108,7 +108,7 @@ def test_answer_is_mangums_when_the_response_is_complete(
 
 
 @given(st.lists(bodies, min_size=1, max_size=5), st.lists(st.tuples(names, values), max_size=6))
-def test_answer_streams_what_mangum_joins(pieces: list[bytes], headers: list[tuple[bytes, bytes]]) -> None:
+def test_answer_streams_the_pieces_that_mangum_joins(pieces: list[bytes], headers: list[tuple[bytes, bytes]]) -> None:
     start: Message = {"type": "http.response.start", "status": 200, "headers": headers}
     app = saying(start, *map(part, pieces), END)
     found = stream_of(app)

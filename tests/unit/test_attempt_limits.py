@@ -22,7 +22,7 @@ class TestOverflow:
         assert isinstance(settled, Attempt)
         assert (settled.verdict, settled.model_alias) == ("reply", "deep")
 
-    def test_the_fallback_alias_is_sent_what_its_own_window_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_prompt_of_the_fallback_alias_fits_into_its_own_window(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch).answers("context_overflow", "context_overflow", None)
         stage.asker.settle(ASK)
         assert stage.asked == ["deep", "deep", "fast"]
@@ -50,7 +50,7 @@ class TestOverflow:
         assert stage.asker.estimates.window(FAST) == FAST.context_window
 
     @pytest.mark.parametrize("named", [10_000_000, 8193, 300, 0])
-    def test_a_number_that_is_no_smaller_window_changes_nothing(
+    def test_window_is_unchanged_when_the_named_number_is_not_smaller(
         self, monkeypatch: pytest.MonkeyPatch, named: int
     ) -> None:
         stage = Stage(monkeypatch)

@@ -32,7 +32,7 @@ VALUES = {
 
 
 class Keys:
-    """Stands in for the table: `looked_up` are the hashes that were asked for."""
+    """Plays the table of keys; `looked_up` holds the requested hashes."""
 
     def __init__(self) -> None:
         self.looked_up: list[bytes] = []

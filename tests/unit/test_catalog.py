@@ -31,7 +31,7 @@ def test_every_provider_has_the_two_common_aliases_and_sound_figures(provider: s
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_fallback_is_another_alias_of_the_catalog_without_one_of_its_own(provider: str) -> None:
+def test_fallback_is_another_alias_without_a_fallback(provider: str) -> None:
     models = build(settings(provider))
     for model in models.values():
         if model.fallback_alias is not None:

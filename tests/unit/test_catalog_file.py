@@ -99,7 +99,7 @@ def test_a_catalog_mixes_providers_and_aliases(file: Path) -> None:
     assert read.behind("here", "amazon.nova") == ()
 
 
-def test_an_alias_says_which_parts_of_a_request_its_model_takes(file: Path) -> None:
+def test_alias_lists_the_parts_of_a_request_that_its_model_accepts(file: Path) -> None:
     file.write_text(WHOLE)
     assert read_catalog(file)["deep"].dialect == Dialect()
     said = "stream = false\nthinking = true\ntemperature = 1\nreasoning_effort = 'low'\njson_schema = false\n"

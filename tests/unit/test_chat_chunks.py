@@ -98,7 +98,7 @@ def pieces_of(chunks: Sequence[Any]) -> list[str]:
     return [piece for piece in found if piece]
 
 
-def test_one_agent_streams_and_the_last_chunks_say_how_it_ended() -> None:
+def test_one_agent_streams_and_the_last_chunks_have_its_end() -> None:
     whole = turn(reply(0, "Hello world."))
     chunks = encoded(
         [*opening(whole), started(0), *deltas(0, "Hello", " world."), completed(whole.replies[0]), ended(whole)]
@@ -117,7 +117,7 @@ def test_one_agent_streams_and_the_last_chunks_say_how_it_ended() -> None:
     assert chunks[-1] == "[DONE]"
 
 
-def test_usage_comes_in_a_chunk_without_choices_where_it_is_asked_for() -> None:
+def test_usage_is_in_a_chunk_without_choices_when_it_is_requested() -> None:
     whole = turn(reply(0, "Hello."))
     *others, usage, done = encoded([*opening(whole), ended(whole)], with_usage=True)
     assert [chunk["usage"] for chunk in others] == [None] * len(others)
@@ -174,7 +174,7 @@ def test_members_of_a_council_are_its_reasoning_and_the_chair_is_its_content() -
 
 
 @pytest.mark.parametrize(("said", "content"), [((), "two"), (("bo",), f"bo{AGAIN}two")])
-def test_best_answer_is_the_content_where_the_chair_fails(said: tuple[str, ...], content: str) -> None:
+def test_content_is_the_best_answer_when_the_chair_fails(said: tuple[str, ...], content: str) -> None:
     whole = turn(reply(0, "one"), reply(1, "two"), reply(2, None, name="Ada"), mode="council", conclusion=1)
     events = [*opening(whole), started(0), started(1), *map(completed, whole.replies[:2]), started(2, "Ada")]
     events += [*deltas(2, *said), *([reset(2)] if said else []), completed(whole.replies[2]), ended(whole)]
@@ -209,7 +209,7 @@ def test_shorter_text_of_a_new_attempt_is_sent_at_its_end() -> None:
     assert text_of(encoded([*events, completed(whole.replies[0]), ended(whole)])) == f"Hello w{AGAIN}Hello"
 
 
-def test_agent_that_fails_after_its_text_was_sent_has_a_line_that_says_so() -> None:
+def test_agent_that_fails_after_its_text_was_sent_has_a_line_about_it() -> None:
     whole = turn(reply(0, None), reply(1, "two"))
     events = [*opening(whole), started(0), *deltas(0, "on"), reset(0), completed(whole.replies[0]), started(1)]
     chunks = encoded([*events, *deltas(1, "two"), completed(whole.replies[1]), ended(whole)])

@@ -127,7 +127,7 @@ def test_tokens_are_split_into_classes_with_the_same_sum(usage: object, expected
         {"prompt_tokens": 0, "completion_tokens": 4, "total_tokens": 4},
     ],
 )
-def test_a_count_that_cannot_be_believed_makes_the_outcome_unknown(usage: object) -> None:
+def test_outcome_is_unknown_when_the_count_is_not_credible(usage: object) -> None:
     completion = read_completion(body(usage), "req-1")
     assert (completion.status, completion.error) == ("unknown", "malformed_response")
     assert completion.usage == Usage()
@@ -206,7 +206,7 @@ def test_an_answer_without_a_choice_is_empty_and_paid_for(choices: object) -> No
     assert completion.usage == Usage(10, 4)
 
 
-def test_bare_control_characters_and_bytes_that_are_no_utf8_become_storable() -> None:
+def test_control_characters_and_invalid_utf8_become_storable() -> None:
     raw = body(message={"content": "@"}).replace(b"@", b"a\x00b\nc\xff\xc3\xa9")
     assert read_completion(raw).text == "a\ufffdb\nc\ufffdé"
 

@@ -64,7 +64,7 @@ def test_api_returns_the_bundled_commit_and_asks_git_only_without_one(
 
 
 @pytest.mark.parametrize("commit", ["c0ffee", None])
-def test_bundle_has_the_commit_in_the_function_api_alone(
+def test_bundle_has_the_commit_only_in_the_api_function(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commit: str | None
 ) -> None:
     """In a layer, each commit would make a new version of every function."""

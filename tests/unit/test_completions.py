@@ -187,7 +187,7 @@ def test_turn_that_goes_on_elsewhere_is_503_and_can_be_requested_again(
 
 
 @pytest.mark.parametrize("replayed", [False, True])
-def test_answer_says_whether_it_is_a_replay(post: Post, replayed: bool) -> None:
+def test_answer_marks_a_replay_in_its_headers(post: Post, replayed: bool) -> None:
     answer = post(HELLO, playing(TurnOutcome(TURN_ID, "completed", stored(), replayed=replayed)))
     assert answer["statusCode"] == 200
     assert answer["headers"].get("idempotency-replayed") == ("true" if replayed else None)

@@ -125,7 +125,7 @@ def test_history_ends_at_a_turn_that_is_too_long() -> None:
     assert questions(build_for(8192, talk)) == ["2", "3"]
 
 
-def test_the_oldest_turn_moves_in_steps_where_older_ones_were_not_loaded() -> None:
+def test_oldest_turn_moves_in_steps_when_older_ones_were_not_loaded() -> None:
     oldest = []
     for first in range(1, 81):
         talk = conversation(*(past(number) for number in range(first, first + 50)))

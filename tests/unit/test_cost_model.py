@@ -73,14 +73,14 @@ def test_egress_costs_its_sent_bytes_and_a_gateway_also_its_hours_and_answers() 
     assert none.costs()["network"] - ipv6.costs()["network"] == pytest.approx(bedrock - prompts * 0.09)
 
 
-def test_a_second_zone_doubles_what_the_database_costs_at_rest() -> None:
+def test_second_zone_doubles_the_cost_of_the_database_at_rest() -> None:
     proxy = 0.036 * 730
     both = Month(PROD, 0, FOOTPRINT).costs()["database"]
     one = Month(replace(PROD, multi_az=False), 0, FOOTPRINT).costs()["database"]
     assert both - proxy == pytest.approx(2 * (one - proxy))
 
 
-def test_a_request_costs_what_a_rest_api_and_its_web_acl_cost() -> None:
+def test_request_costs_the_rates_of_the_rest_api_and_its_web_acl() -> None:
     def of_requests(stage: Stage) -> float:
         none, some = (Month(stage, turns, FOOTPRINT).costs()["front door"] for turns in (0, 1_000_000))
         return some - none

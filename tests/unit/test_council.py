@@ -102,7 +102,7 @@ class TestPlan:
         MODES["tag"](sitting.council)
         assert [ask.plan for ask in sitting.journal.asks] == [Plan(("critic",), "tags")]
 
-    def test_a_stored_plan_wins_over_what_is_declared(self) -> None:
+    def test_stored_plan_overrides_the_declared_one(self) -> None:
         stored = Plan(("critic", "writer"), "routing", ("nobody",))
         sitting = Sitting("@researcher", stored_plan=stored)
         assert sitting.council.plan(Plan(("researcher",), "tags")) == stored
@@ -189,7 +189,7 @@ class TestBudget:
         ("dialect", "effort"),
         [(Dialect(thinking=True), "low"), (Dialect(thinking="adaptive"), "low"), (Dialect(), None)],
     )
-    def test_helpers_ask_for_little_effort_where_an_alias_thinks_and_agents_for_the_files(
+    def test_helpers_ask_a_thinking_alias_for_low_effort_and_agents_set_none(
         self, dialect: Dialect, effort: str | None
     ) -> None:
         sitting = Sitting(catalog={**CATALOG, "fast": replace(CATALOG["fast"], dialect=dialect)})
@@ -197,7 +197,7 @@ class TestBudget:
         sitting.council.ask_helper("summary_text", "fast", 256, lambda _: (Message("user", "?"),))
         assert [request.effort for request in sitting.provider.requests] == [None, effort]
 
-    def test_a_spent_budget_skips_the_rest_of_the_plan_and_keeps_what_was_answered(self) -> None:
+    def test_spent_budget_skips_the_rest_of_the_plan_and_keeps_the_replies(self) -> None:
         sitting = Sitting(journal=MemoryJournal(holds=1))
         replies = sitting.ask("writer", "researcher", "critic")
         assert statuses(replies) == [

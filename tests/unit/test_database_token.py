@@ -64,7 +64,7 @@ def test_a_token_is_for_one_role_at_one_host(monkeypatch: pytest.MonkeyPatch) ->
     assert len(tokens) == len(places)
 
 
-def test_without_credentials_there_is_no_token() -> None:
+def test_token_is_refused_without_credentials() -> None:
     with pytest.raises(CredentialsUnavailable):
         database_token(HOST, 5432, "pantheon_app", "eu-central-1")
 

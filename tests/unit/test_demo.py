@@ -15,7 +15,7 @@ from shared.settings import LlmProvider, Settings
     ("provider", "temperature", "cap"),
     [("local", 0.7, 64), ("openai", None, None), ("bedrock", None, None), ("scripted", 0.7, None)],
 )
-def test_a_demo_agent_has_what_its_model_takes(
+def test_demo_agent_has_settings_that_its_model_accepts(
     provider: LlmProvider, temperature: float | None, cap: int | None, tmp_path: Path
 ) -> None:
     catalog = build(Settings.model_construct(llm_provider=provider))

@@ -63,7 +63,7 @@ def test_the_authorizer_expects_the_tokens_of_the_local_issuer(tmp_path: Path) -
     assert "other" not in read.functions.values()
 
 
-def test_the_keys_have_an_absolute_address_where_the_data_directory_is_relative() -> None:
+def test_keys_have_an_absolute_address_when_the_data_directory_is_relative() -> None:
     assert environment.read({}).authorizer["PANTHEON_JWKS_URL"] == (Path.cwd() / ".pantheon" / "jwks.json").as_uri()
 
 

@@ -76,7 +76,7 @@ LONG = "x" * COMPRESSED_FROM
 
 
 def coding(result: dict[str, Any], method: str, path: str, accepted: str) -> str | None:
-    """How the gateway encodes this result, whose body the client reads in full."""
+    """Return the encoding of the gateway for this result, after the client has read its whole body."""
     response = ask(FakePool(InvocationResult("succeeded", result)), method, path, accepted=accepted)
     assert response.text == result["body"]
     chosen: str | None = response.headers.get("content-encoding")
@@ -101,6 +101,6 @@ def test_an_answer_of_a_streamed_route_is_never_compressed() -> None:
     assert coding({"statusCode": 200, "body": LONG}, "POST", "/api/v1/sessions/1/turns", "gzip") is None
 
 
-def test_an_answer_with_a_coding_of_its_own_is_left_alone() -> None:
+def test_answer_with_its_own_coding_is_unchanged() -> None:
     coded = {"statusCode": 200, "body": LONG, "headers": {"Content-Encoding": "identity"}}
     assert coding(coded, "GET", "/api/v1/agents", "gzip") == "identity"

@@ -46,7 +46,7 @@ class Clock:
 
 
 class Asked:
-    """An authorizer in front of `pool`, whose time stands still."""
+    """An authorizer in front of `pool`, with a clock that the test moves."""
 
     def __init__(self, pool: FakePool, most_answers: int = 10) -> None:
         self.pool = pool

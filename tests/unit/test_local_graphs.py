@@ -17,7 +17,7 @@ GIVEN = {"PATH": "/usr/bin:/bin", Env.GRAPHS.value: "one=here:graph", "SECRET": 
 
 @pytest.fixture
 def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The place of the interpreter of `make graphs-setup`, where there is none yet."""
+    """Return the path of the interpreter of `make graphs-setup`, where no file exists yet."""
     monkeypatch.setattr(graphs, "find_spec", lambda _: None)
     monkeypatch.setattr(graphs, "PYTHON", tmp_path / "python")
     return tmp_path / "python"

@@ -34,7 +34,7 @@ def test_type_of_an_error_is_openais_word_for_its_status(status: int, kind: str)
     [(code, "false") for code in (400, 401, 402, 403, 404, 410, 413, 422, 502)]
     + [(code, None) for code in (408, 409, 429, 500, 503, 504)],
 )
-def test_error_says_whether_to_retry_where_an_sdk_would_decide_otherwise(status: int, advice: str | None) -> None:
+def test_error_has_a_retry_header_when_an_sdk_would_decide_otherwise(status: int, advice: str | None) -> None:
     assert retry_headers(status, "code").get("x-should-retry") == advice
 
 

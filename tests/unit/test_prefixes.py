@@ -90,7 +90,7 @@ def repeats(later: Prompt, earlier: Prompt) -> bool:
 
 
 def breaks(prompts: Sequence[Request]) -> int:
-    """How many prompts do not begin with the whole prompt before them."""
+    """Return the number of prompts that do not begin with the whole prompt before them."""
     return sum(not repeats(later.messages, earlier.messages) for earlier, later in pairwise(prompts))
 
 

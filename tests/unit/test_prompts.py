@@ -29,7 +29,7 @@ MODES_AND_FAN_OUT = [*((mode, False) for mode in MODES), ("manual", True), ("tag
 
 
 def check_own_part(hostile: Sequence[Prompt], harmless: Sequence[Prompt], text: str) -> None:
-    """Check that both differ in the quoted text only, and that nobody speaks in one who does not in the other."""
+    """Check that both prompts differ only in the quoted text, and that they have the same speakers."""
     escaped = escape(text)
     assert shown(hostile) == [
         [(role, said.replace(HARMLESS, escaped)) for role, said in prompt] for prompt in shown(harmless)

@@ -59,7 +59,7 @@ def test_an_empty_text_removes_a_value(tmp_path: Path, field: str) -> None:
     assert (change.changed, change.new[field]) == ([field], None)
 
 
-def test_a_name_in_another_unicode_form_is_no_difference(tmp_path: Path) -> None:
+def test_name_in_another_unicode_form_is_unchanged(tmp_path: Path) -> None:
     there = stage(agents__writer=agent(name="Jos\u00e9"))
     assert plan(tmp_path, '[agents.writer]\nname = "Jose\u0301"\ntemperature = ""\n', there).changes == ()
 

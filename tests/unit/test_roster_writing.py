@@ -28,7 +28,7 @@ def stage() -> FakeStage:
 
 
 def failed_apply(stage: FakeStage) -> tuple[str, list[str]]:
-    """The error, and the lines about what stands."""
+    """Return the error, and the printed lines about the state of the stage."""
     lines: list[str] = []
     with pytest.raises(DeploymentError) as raised:
         write_all(stage.deployment(), PLAN, lines.append)
@@ -161,7 +161,7 @@ def test_an_interrupted_write_that_waits_at_the_stage_is_put_back(stage: FakeSta
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("moment", ["events", "after"])
-def test_an_interrupt_puts_back_what_was_written(stage: FakeStage, number: int, moment: str) -> None:
+def test_interrupt_puts_the_writes_back(stage: FakeStage, number: int, moment: str) -> None:
     getattr(stage, moment)[number] = interrupted
     with pytest.raises(KeyboardInterrupt):
         write_all(stage.deployment(), PLAN, print)

@@ -167,7 +167,7 @@ class TestOrchestrator:
         assert sitting.council.current_plan == Plan(("writer",), "routing")
         assert "- critic:" not in sitting.provider.requests[0].messages[0].text
 
-    def test_agents_of_another_catalog_are_skipped_when_there_are_no_others(self) -> None:
+    def test_agents_of_another_catalog_are_skipped_when_no_other_agent_exists(self) -> None:
         sitting = Sitting(agents=[replace(agent, model_alias="gone") for agent in ROSTER.values()])
         sitting.provider.enqueue(chosen("critic"))
         MODES["orchestrator"](sitting.council)

@@ -37,7 +37,7 @@ UNSTORABLE = ["\x00", "a\x00b", "\ud800", "\udfff", "a\ud83d!", "😀\udc00"]
 
 
 def refused(model: type[Body], **fields: object) -> list[tuple[str, str]]:
-    """Where a body is at fault, and how; nothing where it is not."""
+    """Return the place and kind of each fault of a body."""
     try:
         model.model_validate({**WHOLE.get(model, {}), **fields})
     except ValidationError as error:
@@ -244,7 +244,7 @@ class TestKeys:
 
 
 class TestViews:
-    """The OpenAPI document shows views; what is answered must be what they say."""
+    """The OpenAPI document shows views, so answers must have their fields."""
 
     def test_json_of_a_turn_has_the_fields_of_its_view(self) -> None:
         reply = Reply(0, "writer", 1, "Writer", "completed", "Hi.")

@@ -31,7 +31,7 @@ def test_parts_follow_the_order_of_the_file_and_its_includes() -> None:
     )
 
 
-def test_a_part_is_left_out_where_its_parameter_is_none() -> None:
+def test_part_is_left_out_when_its_parameter_is_none() -> None:
     statement = load("two", FILES.__getitem__)
     assert [values for _, values in statement.sent({"a": 1, "b": None})] == [[1], []]
     assert [values for _, values in statement.sent({"a": 1, "b": 2})] == [[1], [], [2, 1]]

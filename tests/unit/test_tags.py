@@ -222,7 +222,7 @@ def test_lookalike_letters_are_an_unknown_tag() -> None:
     assert parse_tags("@wr\u0131ter", COUNCIL) == Tags((), ("wr\u0131ter",))
 
 
-def test_a_name_that_only_looks_like_what_was_typed_does_not_hide_a_shorter_one() -> None:
+def test_shorter_name_is_found_when_a_longer_one_only_looks_like_the_text() -> None:
     agents = roster(tim="Tim", other="Tim Sm\u0131th", ida="Ida \u0130pek")
     assert parse_tags("@Tim Smith", agents) == Tags(("tim",), ())
     assert parse_tags("@Ida Ipek", agents) == Tags(("ida",), ())
@@ -230,7 +230,7 @@ def test_a_name_that_only_looks_like_what_was_typed_does_not_hide_a_shorter_one(
 
 
 class TestMarksAreParts:
-    """Vowel signs and accents that are characters of their own belong to the word that they stand in."""
+    """Vowel signs and accents that are separate characters belong to their word."""
 
     def test_an_unknown_tag_is_listed_whole(self) -> None:
         assert parse_tags("@अनुवादक नमस्ते", COUNCIL).unknown == ("अनुवादक",)
@@ -239,7 +239,7 @@ class TestMarksAreParts:
         assert called("@रामायण", roster(ram="राम")) == []
         assert called("@writer\u0301", COUNCIL) == []
 
-    def test_an_address_whose_last_letter_has_its_accent_apart_is_no_tag(self) -> None:
+    def test_address_that_ends_in_a_separate_accent_is_not_a_tag(self) -> None:
         assert parse_tags("mail jose\u0301@writer.org", COUNCIL) == Tags((), ())
 
 
@@ -250,7 +250,7 @@ QUADRATIC = 30.0
 
 
 def growth(message: Callable[[int], str], agents: Mapping[str, Agent] = COUNCIL) -> float:
-    """How many times longer the longest message there can be takes than an eighth of it."""
+    """Return the time of the longest allowed message, divided by the time of an eighth of it."""
     short, long = message(LONGEST // STEP), message(LONGEST)
     return seconds(long, agents) / max(seconds(short, agents), 1e-4)
 

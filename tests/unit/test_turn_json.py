@@ -69,7 +69,7 @@ def test_a_graphs_output_is_its_own_answer_else_the_newest_reply() -> None:
     assert body(*replies, mode="graph:tools", plan=plan, conclusion=1, answer="43")["output"] == "43"
 
 
-def test_a_graphs_answer_is_cut_where_the_turn_is_too_long() -> None:
+def test_answer_of_a_graph_is_cut_when_the_turn_is_too_long() -> None:
     whole = turn(answered(0, "Writer", "a" * MAX_TURN_BYTES), mode="graph:tools", answer="é" * MAX_TURN_BYTES)
     assert len(whole.as_json().encode()) <= MAX_TURN_BYTES
     assert whole.output
@@ -85,7 +85,7 @@ def test_a_graphs_answer_is_cut_where_the_turn_is_too_long() -> None:
         ("roundtable", [answered(2, "Writer")]),
     ],
 )
-def test_there_is_no_chairs_answer_when_the_chair_has_not_answered(mode: str, replies: list[Reply]) -> None:
+def test_answer_of_the_chair_is_none_when_the_chair_has_not_answered(mode: str, replies: list[Reply]) -> None:
     assert chairs_answer(mode, Plan(("writer", "critic", "writer"), "roster"), replies) is None
     assert chairs_answer("council", None, replies) is None
 
