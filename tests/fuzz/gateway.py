@@ -82,7 +82,7 @@ def attempt_cursor(data: bytes) -> None:
 def _event(
     method: str, address: str, headers: dict[str, str], said: dict[str, str], body: bytes
 ) -> tuple[dict[str, Any], str] | None:
-    """The gateway's event of such a request, and its function. None where the gateway answers itself."""
+    """Return the gateway's event of such a request and its function, or None when the gateway answers itself."""
     path, _, query = address.partition("?")
     query = _CURSOR.sub(lambda said: base64.urlsafe_b64encode(said[1].encode()).decode(), query)
     sent = quote(path if path.startswith("/") else f"{API_PREFIX}/{path}", safe=_SAFE)

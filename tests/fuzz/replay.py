@@ -21,7 +21,7 @@ from tests.fuzz.targets import TARGETS
 
 
 def replay(name: str, target: Target, number: int, seed: int) -> tuple[int, list[str]]:
-    """How many inputs were tried, and what was raised for which."""
+    """Return the number of inputs, and the exception of each failed one."""
     seeds = corpus(name)
     made = islice(mutants(seeds, target.words, random.Random(f"{seed}:{name}")), number)
     tried, raised = 0, []

@@ -107,7 +107,7 @@ class TestRights:
 
 
 def test_recorded_calls_cover_each_client_of_the_code(called: Called) -> None:
-    """A client that no way through the functions comes by would be granted and reachable by nobody's test."""
+    """No test would check the grant and the endpoint of a client that no recorded call uses."""
     sources = [path.read_text() for folder in ("functions", "shared", "migrations") for path in _sources(folder)]
     written = {service for source in sources for service in re.findall(r"""\.client\(\s*["']([\w-]+)["']""", source)}
     assert written == {service for asked in called.values() for service, *_ in asked}

@@ -22,7 +22,7 @@ class TestHealth:
             (503, "staging", "c0ffee", RED),
         ],
     )
-    def test_health_is_that_of_the_stage_and_the_commit(
+    def test_check_passes_when_health_has_the_stage_and_the_commit(
         self, deployment: Deployment, status: int, stage: str, commit: str, verdict: Verdict
     ) -> None:
         body = {"status": "ok", "version": "0.2.0", "commit": commit, "stage": stage, "checks": {}}
@@ -36,7 +36,7 @@ class TestTokenUse:
         ("access", "refused", "verdict"),
         [("access-token", 401, GREEN), ("access-token", 200, RED), (None, 401, SKIPPED)],
     )
-    def test_access_token_is_refused(
+    def test_check_passes_when_the_access_token_is_refused(
         self, deployment: Deployment, access: str | None, refused: int, verdict: Verdict
     ) -> None:
         def answer(request: httpx.Request) -> httpx.Response:
@@ -45,7 +45,7 @@ class TestTokenUse:
         asked = replace(deployment, http=http(answer), access_token=access)
         assert over_http.refuses_access_tokens(asked).verdict is verdict
 
-    def test_token_that_is_no_good_confirms_nothing(self, deployment: Deployment) -> None:
+    def test_check_fails_when_the_token_is_invalid(self, deployment: Deployment) -> None:
         asked = replace(deployment, http=http(lambda _: httpx.Response(401)), access_token="access-token")
         assert over_http.refuses_access_tokens(asked).verdict is RED
 
@@ -77,13 +77,15 @@ class TestStreaming:
         tried = replace(deployment, http=http(answer), clock=time.monotonic)
         return over_http.streams(tried), asked
 
-    def test_piece_before_the_end_is_confirmed_and_agent_and_session_go(self, deployment: Deployment) -> None:
+    def test_check_passes_for_a_piece_before_the_end_and_deletes_agent_and_session(
+        self, deployment: Deployment
+    ) -> None:
         found, asked = self.streaming(deployment, self.DELTA, self.DELTA, self.END, pause_s=0.15)
         assert found.verdict is GREEN
         assert asked == ["POST agents", "POST sessions", "POST sessions", "DELETE sessions", "DELETE agents"]
 
     @pytest.mark.parametrize(("pieces", "status"), [((DELTA + END,), 200), ((END,), 200), ((), 504)])
-    def test_answer_that_comes_at_once_or_not_at_all_fails(
+    def test_check_fails_when_the_answer_arrives_at_once_or_never(
         self, deployment: Deployment, pieces: tuple[bytes, ...], status: int
     ) -> None:
         found, asked = self.streaming(deployment, *pieces, pause_s=0.0, status=status)

@@ -43,7 +43,7 @@ class TestReport:
     @pytest.mark.parametrize(
         ("arguments", "code"), [(["--help"], 0), (["dev"], 2), (["nowhere", "--url", "https://x", "--token", "x"], 2)]
     )
-    def test_command_explains_itself_and_refuses_what_it_cannot_do(self, arguments: list[str], code: int) -> None:
+    def test_command_prints_its_help_and_refuses_wrong_arguments(self, arguments: list[str], code: int) -> None:
         command = [sys.executable, "-m", "infra_cdk.confirm", *arguments]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert ran.returncode == code
