@@ -1,4 +1,4 @@
-"""The same cases for every client: the journal and the ledger say whether its answers are right."""
+"""Tests the same cases with every client, and checks its answers against the journal and the ledger."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A step that is asked of scripted models, and what they answer for each error to be its attempt's."""
+"""Runs a step of a turn with scripted models, and makes the answer for each error of an attempt."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -1,4 +1,4 @@
-"""A database in which something went wrong: one way for each invariant."""
+"""Breaks a database in one way for each invariant."""
 
 from collections.abc import Mapping
 from typing import LiteralString

@@ -1,4 +1,4 @@
-"""A tenant with three agents and a session, and everything that it takes to run its turns in this process."""
+"""Holds a tenant with three agents and a session, and runs its turns in this process."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""A stage in memory, for commands that speak to one over HTTP: it keeps versions, and fails when a test says so."""
+"""Plays a stage in memory for commands over HTTP: it keeps versions, and fails when a test says so."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A listener that keeps the events of a turn, and what a client makes of them."""
+"""Keeps the events of a turn, and reads them as a client does."""
 
 import json
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Texts that make a careless parser slow: each grows with its size, and looks like the beginning of something."""
+"""Lists texts that make a careless parser slow: each grows with its size and resembles the beginning of a structure."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""Rows of a ledger that nobody earned: any tenant, any time, any amount, and the totals that they should add up to."""
+"""Makes ledger rows of any tenant, time and amount, and computes their totals."""
 
 import json
 import random

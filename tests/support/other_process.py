@@ -1,4 +1,4 @@
-"""A second process beside a runner: in a thread, on a connection of its own, and made to meet it at a lock."""
+"""Plays a second process beside a runner: a thread with its own connection that meets it at a lock."""
 
 import threading
 from collections.abc import Callable

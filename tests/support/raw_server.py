@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1 that does to each connection what a test says, byte for byte."""
+"""Runs a server on 127.0.0.1 that treats each connection as a test says, byte for byte."""
 
 import contextlib
 import socket

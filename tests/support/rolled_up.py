@@ -1,4 +1,4 @@
-"""The ledger by hour and by day, added up by plain SQL, beside what `roll_up` makes of it."""
+"""Adds up the ledger by hour and by day in plain SQL, to compare with `roll_up`."""
 
 import psycopg
 

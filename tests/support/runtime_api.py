@@ -1,4 +1,4 @@
-"""A small Lambda Runtime API on 127.0.0.1, which hands out events and records each answer as it came over the wire."""
+"""Runs a small Lambda Runtime API on 127.0.0.1 that sends events and records each answer as its bytes."""
 
 import json
 import queue

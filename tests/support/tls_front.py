@@ -1,4 +1,4 @@
-"""TLS before a PostgreSQL server that speaks none: what the embedded one lacks, and RDS insists on."""
+"""Adds TLS in front of a PostgreSQL server without it, because RDS requires TLS and the embedded server has none."""
 
 import socket
 import ssl

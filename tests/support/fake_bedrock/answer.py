@@ -1,4 +1,4 @@
-"""A mood turned into a Converse response. The same request in the same mood gets the same text and the same count."""
+"""Turns a mood into a Converse response, with the same text and count for the same request."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A mood turned into bytes. The same request in the same mood gets the same text and the same count."""
+"""Turns a mood into bytes, with the same text and count for the same request."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ def _charge(usage: Mapping[str, Any] | None, counted: Mapping[str, int]) -> dict
 
 
 def _pieces(mood: Mood, received: Received, usage: Mapping[str, Any] | None, request_id: str) -> Sequence[bytes] | None:
-    """The pieces of a stream. None for an answer in one."""
+    """Return the pieces of a stream, or None for a complete answer."""
     if mood.pieces is not None or mood.body is not None or received.body.get("stream") is not True:
         return mood.pieces
     options = received.body.get("stream_options") or {}

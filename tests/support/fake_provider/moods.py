@@ -74,7 +74,7 @@ def ok(
 
 
 def ok_then_close(text: str = "Goodbye.") -> Mood:
-    """A good answer, after which the connection is closed without a word about it in the headers."""
+    """Send a good answer, and close the connection without a header that says so."""
     return Mood(_says(text), delivery="then_close")
 
 

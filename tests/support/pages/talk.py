@@ -1,4 +1,4 @@
-"""A conversation in the console, as its reader uses it."""
+"""Reads a conversation in the console as a user does."""
 
 import re
 from dataclasses import dataclass

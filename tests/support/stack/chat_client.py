@@ -1,4 +1,4 @@
-"""A client of OpenAI's API: what it sends to a tenant's models, and what it makes of the answers."""
+"""Plays a client of OpenAI's API: it sends requests to a tenant's models and reads the answers."""
 
 import json
 from collections.abc import Sequence

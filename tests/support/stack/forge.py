@@ -1,4 +1,4 @@
-"""Tokens as an attacker makes them, and as only our issuer could: for tests of who is let in."""
+"""Makes an attacker's tokens, and tokens that only our issuer could sign."""
 
 import json
 import time

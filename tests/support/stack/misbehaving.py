@@ -1,4 +1,4 @@
-"""Functions whose handlers, those of `gateway_handlers`, misbehave on request, and speak to the test through files."""
+"""Defines functions whose handlers, those of `gateway_handlers`, fail on request."""
 
 import asyncio
 import socket
@@ -61,5 +61,5 @@ def answer_to(port: int, request: bytes) -> bytes:
 
 
 def invocations(directory: Path) -> int:
-    """How often the authorizer ran."""
+    """Return the number of runs of the authorizer."""
     return len(list((directory / "marks").glob("authorized-*")))

@@ -1,4 +1,4 @@
-"""Input that is wrong at every operation and in every field alike, so that it need not be chosen for each of them."""
+"""Lists input that is wrong at each operation and in each field."""
 
 import json
 

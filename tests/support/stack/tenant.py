@@ -1,5 +1,4 @@
-"""A tenant of its own for a test: what its client does over HTTP, what the database's owner sees of it, and what the
-provider's own log says about it."""
+"""Gives a test its own tenant: an HTTP client, the owner's view of its database, and the provider's log."""
 
 import os
 from dataclasses import dataclass

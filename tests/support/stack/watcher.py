@@ -1,4 +1,4 @@
-"""A client that watches its turn over a socket of its own, and reads as little of it as a test wants."""
+"""Watches a turn over its own socket, and reads only as many events as a test wants."""
 
 import json
 import socket

@@ -51,7 +51,7 @@ def requests(template: Template, stage: Stage, action: str, about: str) -> Itera
 
 
 def model_requests(action: str, model_id: str, stage: Stage) -> Iterator[Asked]:
-    """A global profile's call: the profile, the model in this Region, and the model in none. Bedrock is AWS's own."""
+    """Return a global profile's resources: the profile, the model in this Region, and the model without a Region."""
     place, _, name = model_id.partition(".")
     assert place == "global", f"nobody has said what Bedrock asks for {model_id}"
     own = f"arn:{PARTITION}:bedrock:{stage.region}:{ACCOUNT}:inference-profile/{model_id}"

@@ -27,7 +27,7 @@ class Assembly:
 
 @cache
 def assembled() -> Assembly:
-    """Synthesising fails where cdk-nag finds what nobody has given a reason for."""
+    """Synthesise each stage, and fail when a finding of cdk-nag has no reason."""
     folder = Path(tempfile.mkdtemp(prefix="pantheon-cdk-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Assembly(folder)
