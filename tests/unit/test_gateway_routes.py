@@ -1,3 +1,5 @@
+"""Tests how the local gateway finds the route of a request."""
+
 import pytest
 
 from local.gateway.routes import find
@@ -81,12 +83,12 @@ def test_a_request_takes_the_most_specific_route(
         ("GET", "api/v1/health"),
     ],
 )
-def test_a_path_of_no_resource_has_no_route(method: str, path: str) -> None:
+def test_path_without_a_resource_has_no_route(method: str, path: str) -> None:
     assert find(method, path) is None
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_listed_route_is_found_as_it_is_listed(route: Route) -> None:
+def test_each_listed_route_is_found_by_its_path(route: Route) -> None:
     method = "GET" if route.method == "ANY" else route.method
     path = route.path.replace("{proxy+}", "a/b").replace("{session_id}", "1")
     found = find(method, path)
@@ -104,7 +106,7 @@ def test_every_listed_route_is_found_as_it_is_listed(route: Route) -> None:
         ("/mcp", {}),
     ],
 )
-def test_parameters_are_parts_of_the_path_as_it_was_sent(path: str, parameters: dict[str, str]) -> None:
+def test_parameters_are_the_undecoded_parts_of_the_path(path: str, parameters: dict[str, str]) -> None:
     found = find("POST", path)
     assert found
     assert found[1] == parameters

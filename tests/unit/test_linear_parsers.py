@@ -1,4 +1,4 @@
-"""Each parser of what a client or a model wrote takes time in proportion to the text, whatever is in it."""
+"""Tests that each parser of text from clients or models takes time in proportion to the text."""
 
 import gc
 import io

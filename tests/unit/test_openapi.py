@@ -1,4 +1,4 @@
-"""The committed OpenAPI document says all that a client can meet, and what bounds what it sends."""
+"""Tests that the committed OpenAPI document lists each refusal and each limit of a field."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
-def test_an_operation_says_what_it_refuses(path: str, method: str, operation: dict[str, Any]) -> None:
+def test_operation_lists_its_refusals(path: str, method: str, operation: dict[str, Any]) -> None:
     said = {
         status: set(resolved(answer)["content"]) for status, answer in operation["responses"].items() if status >= "400"
     }
@@ -102,7 +102,7 @@ def test_header_that_the_api_exposes_is_in_an_answer() -> None:
     assert {name.lower() for name in CORS_RESPONSE_HEADERS} <= named
 
 
-def test_what_the_framework_would_refuse_with_is_not_promised() -> None:
+def test_document_has_no_error_schema_of_the_framework() -> None:
     assert "HTTPValidationError" not in OPENAPI.read_text()
 
 
@@ -115,12 +115,14 @@ def test_what_the_framework_would_refuse_with_is_not_promised() -> None:
         ("NewTurn", "message", 1, 32_000, "\\S"),
     ],
 )
-def test_what_bounds_a_text_is_said(body: str, field: str, least: int, most: int, pattern: str | None) -> None:
+def test_text_field_has_its_length_and_pattern(
+    body: str, field: str, least: int, most: int, pattern: str | None
+) -> None:
     said = SCHEMAS[body]["properties"][field]
     assert (said["minLength"], said["maxLength"], said.get("pattern")) == (least, most, pattern)
 
 
-def test_what_is_made_leads_to_where_it_can_be_used() -> None:
+def test_links_of_answers_name_operations_and_their_parameters() -> None:
     parameters = {
         operation["operationId"]: {given["name"] for given in operation.get("parameters", ()) if given["in"] == "path"}
         for _, _, operation in OPERATIONS
