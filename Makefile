@@ -147,6 +147,7 @@ graphs: $(VENV)-graphs/test.ok ## Run the tests of graphs, in an environment wit
 	@$(GRAPHS)/python -m pytest -q $(GRAPHS_TESTS)
 
 graphs-setup: $(VENV)-graphs/run.ok ## Install LangGraph, so that `make run` runs graphs: docs/graphs.md.
+	@echo "LangGraph is installed. make run runs the graphs of PANTHEON_GRAPHS."
 
 faults: $(VENV)/test.ok ## Kill, stop, disconnect and race the real handlers: the full matrix; writes docs/reliability/faults.md.
 	@$(BIN)/python -m tests.faults --write
