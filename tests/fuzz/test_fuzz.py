@@ -25,7 +25,7 @@ _PATIENCE_S = 300.0
 
 @pytest.fixture(scope="module")
 def replayed() -> dict[str, Any]:
-    """What each target made of them, in a process of its own: the handlers are told once where their database is."""
+    """Run all targets in a process of their own, because handlers read the address of their database once."""
     command = [sys.executable, "-m", "tests.fuzz.replay", *TARGETS]
     root = Path(__file__).parents[2]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)

@@ -50,7 +50,7 @@ def reply(text: str) -> str:
 
 
 def hear(pieces: Sequence[str]) -> tuple[list[str], str | None]:
-    """What is told of each piece, and of the whole at the end."""
+    """Return the text that the stream passes on for each piece, and the whole at the end."""
     stream = ReplyStream(WRITER)
     told = [stream.hear(piece) for piece in pieces]
     return told, stream.rest(reply("".join(pieces)))
